@@ -1,0 +1,353 @@
+/* diag.c - see diag.h.  Messages are kept until diag_print() so that they come out in the order of the file. */
+#include "diag.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DIAG_KEPT = 2000,           /* messages remembered; more are only counted */
+    DIAG_ERRORS_PRINTED = 20, DIAG_WARNINGS_PRINTED = 20,
+    DIAG_LINE_SHOWN = 120       /* characters of a source line */
+};
+
+enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_NOTE, SEVERITY_HINT };
+
+struct message {
+    enum severity severity;
+    enum diag_id id;
+    struct span where;
+    const char *text;
+    int number;                 /* in order of arrival, for a stable sort */
+    struct message *more, *last;    /* notes and hints that belong to it */
+};
+
+struct diag {
+    struct arena *arena;
+    struct message **messages;
+    int count;
+    size_t capacity;
+    struct message *newest;     /* takes the notes; NULL: the message was dropped and so are they */
+    int errors;
+};
+
+static const char *const diag_names[] = {
+#define DIAG(id) #id,
+#include "diagnostics.def"
+#undef DIAG
+};
+
+struct diag *diag_new(struct arena *a)
+{
+    struct diag *d = arena_alloc(a, sizeof *d);
+
+    d->arena = a;
+    return d;
+}
+
+static struct message *message_new(struct diag *d, enum severity severity, struct span where, const char *format,
+                                   va_list args)
+{
+    struct message *m = arena_alloc(d->arena, sizeof *m);
+
+    m->severity = severity;
+    m->where = where;
+    m->text = arena_vprintf(d->arena, format, args);
+    return m;
+}
+
+/* The same message at the same place twice is one message: a statement may be looked at more than once. */
+static bool diag_known(const struct diag *d, enum diag_id id, struct span where)
+{
+    for (int i = 0; i < d->count; i++) {
+        const struct message *m = d->messages[i];
+        if (m->id == id && m->where.file && m->where.file == where.file && m->where.begin == where.begin &&
+            m->where.end == where.end)
+            return true;
+    }
+    return false;
+}
+
+static void diag_add(struct diag *d, enum severity severity, enum diag_id id, struct span where,
+                     const char *format, va_list args)
+{
+    if (diag_known(d, id, where)) {
+        d->newest = NULL;
+        return;
+    }
+    if (severity == SEVERITY_ERROR)
+        d->errors++;
+    d->newest = NULL;
+    if (d->count >= DIAG_KEPT)
+        return;
+    struct message *m = message_new(d, severity, where, format, args);
+    m->id = id;
+    m->number = d->count;
+    d->newest = m;
+    LIST_ADD(d->arena, d->messages, d->count, d->capacity, m);
+}
+
+static void diag_attach(struct diag *d, struct message *note)
+{
+    if (d->newest->last)
+        d->newest->last->more = note;
+    else
+        d->newest->more = note;
+    d->newest->last = note;
+}
+
+void diag_error(struct diag *d, enum diag_id id, struct span where, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    diag_add(d, SEVERITY_ERROR, id, where, format, args);
+    va_end(args);
+}
+
+void diag_warning(struct diag *d, enum diag_id id, struct span where, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    diag_add(d, SEVERITY_WARNING, id, where, format, args);
+    va_end(args);
+}
+
+void diag_note(struct diag *d, struct span where, const char *format, ...)
+{
+    va_list args;
+
+    if (!d->newest)
+        return;
+    va_start(args, format);
+    diag_attach(d, message_new(d, SEVERITY_NOTE, where, format, args));
+    va_end(args);
+}
+
+void diag_hint(struct diag *d, const char *format, ...)
+{
+    va_list args;
+
+    if (!d->newest)
+        return;
+    va_start(args, format);
+    diag_attach(d, message_new(d, SEVERITY_HINT, (struct span){0}, format, args));
+    va_end(args);
+}
+
+int diag_errors(const struct diag *d)
+{
+    return d->errors;
+}
+
+/* ---- printing ------------------------------------------------------------------------------------------------ */
+
+static int message_compare(const void *pa, const void *pb)
+{
+    const struct message *a = *(struct message *const *)pa, *b = *(struct message *const *)pb;
+
+    if (a->where.file != b->where.file) {       /* without a place first; then one file after the other */
+        if (!a->where.file || !b->where.file)
+            return a->where.file ? 1 : -1;
+        int order = strcmp(a->where.file->path, b->where.file->path);
+        return order ? order : a->number - b->number;
+    }
+    if (a->where.file && a->where.begin != b->where.begin)
+        return a->where.begin < b->where.begin ? -1 : 1;
+    return a->number - b->number;
+}
+
+/* Length of the well-formed, printable UTF-8 character at s (1 to 4), or 0 where there is none. */
+static size_t utf8_length(const unsigned char *s, size_t room)
+{
+    if (s[0] < 0x20 || s[0] == 0x7F)
+        return 0;
+    if (s[0] < 0x80)
+        return 1;
+    size_t length = s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : 0;
+    if (!length || length > room)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xC2 && s[1] < 0xA0))
+        return 0;                               /* overlong, or a control character */
+    return length;
+}
+
+/* Writes [begin, end) of a line; what could confuse a terminal shows as '?'. */
+static void print_text(FILE *out, const char *text, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end;) {
+        size_t length = utf8_length((const unsigned char *)text + i, end - i);
+        if (length)
+            fwrite(text + i, 1, length, out);
+        else
+            fputc(text[i] == '\t' ? '\t' : '?', out);
+        i += length ? length : 1;
+    }
+}
+
+/* Under each character of [begin, end): a tab stays a tab, so that the caret stands right at any tab width. */
+static void print_below(FILE *out, const char *text, size_t begin, size_t end, char mark)
+{
+    for (size_t i = begin; i < end;) {
+        size_t length = utf8_length((const unsigned char *)text + i, end - i);
+        fputc(text[i] == '\t' && mark == ' ' ? '\t' : mark, out);
+        i += length ? length : 1;
+    }
+}
+
+static size_t utf8_boundary(const char *text, size_t low, size_t i)
+{
+    while (i > low && ((unsigned char)text[i] & 0xC0) == 0x80)
+        i--;
+    return i;
+}
+
+/* The source line of a span, and a caret line under the part of the span that lies on it. */
+static void print_excerpt(FILE *out, struct span where, int line)
+{
+    const char *text = where.file->text;
+    size_t size = where.file->size, begin = where.begin < size ? where.begin : size, first = begin, last = begin;
+
+    while (first > 0 && text[first - 1] != '\n')
+        first--;
+    while (last < size && text[last] != '\n')
+        last++;
+    if (last > first && text[last - 1] == '\r')
+        last--;
+    if (first == 0 && last >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3))
+        first = 3;
+    if (begin < first)
+        begin = first;
+    size_t end = where.end < last ? where.end : last, shown = first, stop = last;
+    if (last - first > DIAG_LINE_SHOWN) {       /* a window around the fault */
+        if (begin - first > DIAG_LINE_SHOWN / 2)
+            shown = utf8_boundary(text, first, begin - DIAG_LINE_SHOWN / 2);
+        if (stop - shown > DIAG_LINE_SHOWN)
+            stop = utf8_boundary(text, shown, shown + DIAG_LINE_SHOWN);
+        if (end > stop)
+            end = stop;
+    }
+    fprintf(out, "%5d | %s", line, shown > first ? "..." : "");
+    print_text(out, text, shown, stop);
+    fprintf(out, "%s\n      | %s", stop < last ? "..." : "", shown > first ? "   " : "");
+    print_below(out, text, shown, begin < stop ? begin : stop, ' ');
+    fputc('^', out);
+    if (end > begin) {
+        size_t next = begin + 1;
+        while (next < end && ((unsigned char)text[next] & 0xC0) == 0x80)
+            next++;
+        print_below(out, text, next, end, '~');
+    }
+    fputc('\n', out);
+}
+
+static void message_print(const struct message *m, FILE *out)
+{
+    static const char *const words[] = {"error", "warning", "note", "hint"};
+
+    if (m->severity == SEVERITY_HINT) {
+        fprintf(out, "hint: %s\n", m->text);
+        return;
+    }
+    struct place p = {0, 0};
+    if (m->where.file) {
+        p = source_place(m->where.file, m->where.begin);
+        fprintf(out, "%s:%d:%d: ", m->where.file->path, p.line, p.column);
+    } else {
+        fputs("cnnc: ", out);
+    }
+    fprintf(out, "%s: %s", words[m->severity], m->text);
+    if (m->severity != SEVERITY_NOTE)
+        fprintf(out, " [%s]", diag_names[m->id]);
+    fputc('\n', out);
+    if (m->where.file)
+        print_excerpt(out, m->where, p.line);
+}
+
+void diag_print(const struct diag *d, FILE *out)
+{
+    int errors = 0, warnings = 0;
+    struct message **sorted = arena_array(d->arena, (size_t)d->count + 1, sizeof *sorted);
+
+    for (int i = 0; i < d->count; i++)
+        sorted[i] = d->messages[i];
+    qsort(sorted, (size_t)d->count, sizeof *sorted, message_compare);
+    for (int i = 0; i < d->count; i++) {
+        int *printed = sorted[i]->severity == SEVERITY_ERROR ? &errors : &warnings;
+        if ((*printed)++ >= (printed == &errors ? DIAG_ERRORS_PRINTED : DIAG_WARNINGS_PRINTED))
+            continue;
+        message_print(sorted[i], out);
+        for (const struct message *m = sorted[i]->more; m; m = m->more)
+            message_print(m, out);
+    }
+    if (d->errors > DIAG_ERRORS_PRINTED)
+        fprintf(out, "cnnc: too many errors: %d more not shown\n", d->errors - DIAG_ERRORS_PRINTED);
+}
+
+/* ---- did you mean -------------------------------------------------------------------------------------------- */
+
+enum { NEAREST_LONGEST = 64 };
+
+static char lower_case(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static int smallest(int a, int b, int c)
+{
+    int m = a < b ? a : b;
+    return m < c ? m : c;
+}
+
+/* Edits from a to b: insertions, deletions, replacements and swaps of neighbours; a change of case costs nothing. */
+static int edit_distance(const char *a, int a_length, const char *b, int b_length)
+{
+    int rows[3][NEAREST_LONGEST + 1];
+    int *before = rows[0], *above = rows[1], *row = rows[2];
+
+    for (int j = 0; j <= b_length; j++)
+        above[j] = j;
+    for (int i = 1; i <= a_length; i++) {
+        row[0] = i;
+        for (int j = 1; j <= b_length; j++) {
+            bool same = lower_case(a[i - 1]) == lower_case(b[j - 1]);
+            row[j] = smallest(above[j] + 1, row[j - 1] + 1, above[j - 1] + !same);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < row[j])
+                row[j] = before[j - 2] + 1;
+        }
+        int *spare = before;
+        before = above;
+        above = row;
+        row = spare;
+    }
+    return above[b_length];
+}
+
+const char *diag_nearest(const char *word, const char *const *candidates, int count)
+{
+    size_t length = strlen(word);
+    const char *best = NULL;
+    int best_distance = (int)(length < 3 ? 1 : length < 6 ? 2 : 3) + 1;
+
+    if (length < 2 || length > NEAREST_LONGEST)
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        size_t other = strlen(candidates[i]);
+        if (other > NEAREST_LONGEST)
+            continue;
+        int distance = edit_distance(word, (int)length, candidates[i], (int)other);
+        if (distance < best_distance && distance < (int)other) {
+            best_distance = distance;
+            best = candidates[i];
+        }
+    }
+    if (best)
+        return best;
+    for (int i = 0; i < count; i++)             /* "maxpool" for "maxpool2d", "conv" for "conv2d" */
+        if (length >= 3 && !strncmp(word, candidates[i], length))
+            return candidates[i];
+    return NULL;
+}
