@@ -1,0 +1,168 @@
+/* plan.h - every decision about how the graph is computed: fusion, layout, memory, kernels, schedule.
+ * plan.c makes it; after it nothing is decided, emit_*.c only writes it down. */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "arena.h"
+#include "diag.h"
+#include "graph.h"
+
+/* A machine to generate for: a row of targets.def. */
+struct target {
+    const char *name;           /* "x86-64-v4" */
+    const char *macro;          /* "CNN_TARGET_X86_64_V4": selects the vector primitives in cnn_vec.h */
+    int vector_bytes;           /* 64, 32, 16 */
+    int registers;              /* vector registers */
+    bool has_fma;
+    double flops_per_cycle;     /* fp32, one core */
+    double l1_bytes, l2_bytes;  /* of one core */
+    double memory_bytes_per_cycle;
+    double blas_efficiency;     /* of OpenBLAS's sgemm on a machine of this kind, against flops_per_cycle */
+    const char *blas_core;      /* OPENBLAS_CORETYPE that serves it, NULL: leave alone */
+};
+
+const struct target *target_find(const char *name);     /* "native" is resolved to the machine cnnc runs on */
+const char *const *target_names(int *count);
+
+struct plan_options {
+    const char *target;
+    bool real_double;
+    bool exact;
+    const char *const *forced;  /* "conv2d_2=im2col", "conv2d_2:weight=direct" */
+    int forced_count;
+};
+
+/* ---- where tensors live --------------------------------------------------------------------------------------- */
+
+enum region {
+    REGION_NONE, REGION_INPUT, REGION_LABELS, REGION_PARAMS, REGION_GRADS, REGION_STATISTICS, REGION_PREDICTIONS,
+    REGION_MEMORY
+};
+
+/* Maps lie as N x H x W x C, C innermost, without padding; flat tensors as N x C. */
+struct tensor_place {
+    enum region region;
+    int64_t offset;             /* elements; in REGION_MEMORY bytes, a multiple of 64 */
+    int64_t bytes;              /* the whole batch */
+    int64_t sample;             /* elements from one sample to the next */
+    int first, last;            /* phases in which it is live (REGION_MEMORY) */
+    const struct tensor *base;  /* a view: where its memory really is; NULL: its own */
+};
+
+/* Parameters lie in panels of the output channels, so that a product reads them as they are:
+ *     [ceil(O / panel)][KH][KW][I][panel]    (conv; dense: KH = KW = 1, I in the memory order of its input)
+ * padded with zeros to whole panels; vectors lie contiguous, padded to whole vectors. */
+struct param_place {
+    int64_t offset, stored;     /* elements */
+    int panel;                  /* a multiple of the vector length */
+};
+
+/* ---- groups, steps, phases ------------------------------------------------------------------------------------- */
+
+/* Operations computed together: a main one and elementwise ones applied to its result while it is in registers.
+ * Their results in between are never stored. */
+struct group {
+    struct node *main;          /* for a chain of elementwise operations alone: the first */
+    struct node **chain;        /* applied in order; chain[i] reads the result so far and its other inputs */
+    int chain_count;
+    struct node *companion;     /* conv2d_weight_grad, dense_weight_grad: the bias_grad of the same dy, or NULL */
+    struct tensor *result;      /* what is stored in the end */
+    const struct kernel *kernel;
+    const char *reason;         /* why this kernel */
+    const char *candidates;     /* "direct 7.9 ms, im2col 10.1 ms" */
+    void *detail;               /* the kernel's own numbers, made by its plan() */
+};
+
+enum split { SPLIT_IMAGES, SPLIT_BLOCKS };
+
+/* One emitted function, called for each image or each block [0, blocks). */
+struct step {
+    struct group *group;
+    int part;                   /* a kernel may need several steps: pack, multiply, reduce */
+    enum split split;
+    int64_t blocks;
+    bool hoisted;               /* reads parameters only: computed at the head of the program */
+    const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
+    int64_t flops;              /* one whole batch */
+    int stretch;                /* index into plan.stretches */
+    int phase;
+    /* set by kernel.emit: the call, an expression of `i` (image) or `b` (block), `n` (samples of the batch), `c`
+     * (the context), `scratch` (the thread's) and the pointers named by tensors, parameters and buffers */
+    const char *call;
+};
+
+/* Steps between two barriers.  A phase of images runs its steps one after the other for each image. */
+struct phase {
+    enum split split;
+    struct step **steps;
+    int steps_count;
+};
+
+/* Memory of a kernel's own that all threads share: packed weights, partial sums. */
+struct buffer {
+    const char *name;           /* a C identifier, unique */
+    const char *type;           /* "float", "double", "int32_t" ... */
+    int64_t bytes, offset;
+    int first_step, last_step;  /* indices in program.steps between which it is live */
+    int first, last;            /* phases */
+};
+
+/* The training step, or the network in use. */
+struct program {
+    const struct graph *graph;
+    bool training;
+    struct group **groups;
+    int groups_count;
+    struct step **steps;
+    int steps_count;
+    size_t steps_capacity;
+    struct phase *phases;
+    int phases_count;
+    struct tensor_place *places;       /* by tensor id */
+    struct buffer **buffers;
+    int buffers_count;
+    size_t buffers_capacity;
+    int64_t memory_bytes;
+};
+
+struct stretch {
+    struct layer *layer;
+    bool backward;
+    const char *what;
+    int64_t flops;
+};
+
+struct plan {
+    struct arena *arena;
+    const struct model *model;
+    const struct target *target;
+    bool real_double;
+    int lanes;                  /* reals in a vector */
+    const char *real;           /* "float" */
+    int real_size;
+    int batch;
+    struct program train, use;
+    struct param_place *params; /* by param id; both graphs number parameters alike */
+    int64_t params_stored, statistics_stored;
+    int64_t memory_bytes, scratch_bytes;
+    struct stretch *stretches;
+    int stretches_count;
+    size_t stretches_capacity;
+    bool uses_blas;
+    uint64_t hash;
+};
+
+/* Reports only wrong --kernel options (diag); NULL then. */
+struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
+                        const struct plan_options *options, struct diag *d);
+const char *plan_verify(const struct plan *p);
+void plan_dump(const struct plan *p, FILE *out);
+
+/* emit.c */
+void emit_source(const struct plan *p, FILE *out);
+void emit_header(const struct plan *p, FILE *out);
+
+#endif

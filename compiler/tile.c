@@ -1,0 +1,183 @@
+/* tile.c - the register tile: the one micro-kernel that every product is made of.
+ *
+ * Requires: a tile that fits the target's registers (tile_rows_max).
+ * Ensures: a function with every accumulator a named variable, every stride a constant, emitted once a shape.
+ *
+ * Accumulators are named, not kept in an array: an array of vectors indexed in a loop is spilled to the stack by
+ * GCC, which costs more than half of the speed. */
+#include <assert.h>
+#include <inttypes.h>
+
+#include "kernel.h"
+
+int tile_rows_max(const struct plan *p, int vectors)
+{
+    /* the accumulators, the vectors of B, one of A, and without FMA one for the product */
+    int spare = p->target->registers - vectors - 1 - (p->target->has_fma ? 0 : 1);
+    int most = spare / vectors;
+    if (most > 14)
+        most = 14;          /* more rows only lengthen the code: 14 accumulators hide the latency already */
+    return most < 1 ? 1 : most;
+}
+
+struct row_split split_rows(int64_t rows, int most)
+{
+    struct row_split s = { 0, 0, 0 };
+    if (rows <= 0)
+        return s;
+    int64_t tiles = (rows + most - 1) / most;
+    s.large = (int)((rows + tiles - 1) / tiles);
+    s.small_count = (int)(s.large * tiles - rows);
+    s.large_count = (int)(tiles - s.small_count);
+    return s;
+}
+
+/* " + 384" or nothing; for offsets that are constants. */
+static const char *plus(struct emitter *e, int64_t offset)
+{
+    return offset ? arena_printf(e->arena, " + %" PRId64, offset) : "";
+}
+
+static bool has_tail(const struct tile *t, int j)
+{
+    return t->tail && j == t->vectors - 1;
+}
+
+/* One line a row: the accumulators c<row>_<vector>. */
+static void declare_accumulators(struct emitter *e, const struct tile *t)
+{
+    int lanes = e->plan->lanes;
+    for (int i = 0; i < t->rows; i++) {
+        char *line = "";
+        for (int j = 0; j < t->vectors; j++) {
+            const char *from = "v_zero()";
+            const char *at = plus(e, i * t->c_row + (int64_t)j * lanes);
+            if (t->accumulate && has_tail(t, j))
+                from = arena_printf(e->arena, "v_load_tail(c%s, %d)", at, t->tail);
+            else if (t->accumulate)
+                from = arena_printf(e->arena, "v_load(c%s)", at);
+            line = arena_printf(e->arena, "%s%s c%d_%d = %s", line, j ? "," : "v", i, j, from);
+        }
+        cw_line(e->w, "%s;", line);
+    }
+}
+
+static void multiply(struct emitter *e, const struct tile *t)
+{
+    int lanes = e->plan->lanes;
+    const char *k_b = t->b_k == 1 ? " + k" : arena_printf(e->arena, " + k * %" PRId64, t->b_k);
+    const char *k_a = t->a_k == 1 ? " + k" : arena_printf(e->arena, " + k * %" PRId64, t->a_k);
+    for (int j = 0; j < t->vectors; j++) {
+        const char *at = plus(e, (int64_t)j * lanes);
+        if (t->b_tail && has_tail(t, j))
+            cw_line(e->w, "const v b%d = v_load_tail(bs%s%s, %d);", j, k_b, at, t->tail);
+        else
+            cw_line(e->w, "const v b%d = v_load(bs%s%s);", j, k_b, at);
+    }
+    for (int i = 0; i < t->rows; i++) {
+        char *line = arena_printf(e->arena, "const v a%d = v_broadcast(as%s%s);", i, k_a, plus(e, i * t->a_row));
+        for (int j = 0; j < t->vectors; j++)
+            line = arena_printf(e->arena, "%s c%d_%d = v_fma(a%d, b%d, c%d_%d);", line, i, j, i, j, i, j);
+        cw_line(e->w, "%s", line);
+    }
+}
+
+static void store(struct emitter *e, const struct tile *t)
+{
+    int lanes = e->plan->lanes;
+    for (int i = 0; i < t->rows; i++)
+        for (int j = 0; j < t->vectors; j++) {
+            int64_t at = i * t->c_row + (int64_t)j * lanes;
+            const char *value = arena_printf(e->arena, "c%d_%d", i, j);
+            if (t->chain)
+                value = chain_apply(e, t->chain, value, (int64_t)j * lanes, at, has_tail(t, j) ? t->tail : 0);
+            if (has_tail(t, j))
+                cw_line(e->w, "v_store_tail(c%s, %s, %d);", plus(e, at), value, t->tail);
+            else
+                cw_line(e->w, "v_store(c%s, %s);", plus(e, at), value);
+        }
+}
+
+/* The loops around one multiply(): outer times, segments, depth. */
+static void loops(struct emitter *e, const struct tile *t)
+{
+    const char *real = e->plan->real;
+    int open = 0;
+    const char *a = "a", *b = "b";
+    if (t->outer) {
+        cw_open(e->w, "for (int o = 0; o < outer; o++) {");
+        cw_line(e->w, "const %s *const ao = a + (size_t)o * %" PRId64 ";", real, t->a_outer);
+        cw_line(e->w, "const %s *const bo = b + (size_t)o * %" PRId64 ";", real, t->b_outer);
+        a = "ao";
+        b = "bo";
+        open++;
+    }
+    if (t->segments > 1) {
+        cw_open(e->w, "for (int s = 0; s < %d; s++) {", t->segments);
+        if (t->a_offsets)
+            cw_line(e->w, "const %s *const as = %s + segment[s];", real, a);
+        else
+            cw_line(e->w, "const %s *const as = %s + s * %" PRId64 ";", real, a, t->a_segment);
+        cw_line(e->w, "const %s *const bs = %s + s * %" PRId64 ";", real, b, t->b_segment);
+        open++;
+    } else {
+        cw_line(e->w, "const %s *const as = %s%s;", real, a, t->a_offsets ? plus(e, t->a_offsets[0]) : "");
+        cw_line(e->w, "const %s *const bs = %s;", real, b);
+    }
+    if (t->depth == 1) {
+        cw_line(e->w, "const int k = 0;");
+        multiply(e, t);
+    } else {
+        if (t->depth)
+            cw_open(e->w, "for (int k = 0; k < %" PRId64 "; k++) {", t->depth);
+        else
+            cw_open(e->w, "for (int k = 0; k < depth; k++) {");
+        multiply(e, t);
+        cw_close(e->w, "}");
+    }
+    while (open--)
+        cw_close(e->w, "}");
+}
+
+static const char *tile_hint(struct emitter *e, const struct tile *t)
+{
+    const char *k = "n";
+    if (t->depth)
+        k = arena_printf(e->arena, "%" PRId64, t->depth);
+    if (t->segments != 1)
+        k = arena_printf(e->arena, "%dx%s", t->segments, k);
+    return arena_printf(e->arena, "tile_%dx%d_k%s%s%s", t->rows, t->vectors, k, t->accumulate ? "_add" : "",
+                        t->tail ? "_tail" : "");
+}
+
+const char *emit_tile(struct emitter *e, const struct tile *t)
+{
+    assert(t->rows >= 1 && t->vectors >= 1 && t->segments >= 0);
+    assert(t->rows <= tile_rows_max(e->plan, t->vectors));
+    const char *real = e->plan->real;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c%s%s%s)", real, real, real,
+            t->depth || !t->segments ? "" : ", int depth", t->outer ? ", int outer" : "",
+            t->chain ? chain_parameters(e, t->chain) : "");
+    cw_open(e->w, "{");
+    if (t->segments > 1 && t->a_offsets) {
+        char *list = "";
+        for (int s = 0; s < t->segments; s++)
+            list = arena_printf(e->arena, "%s%s%" PRId64, list, s ? ", " : "", t->a_offsets[s]);
+        cw_line(e->w, "static const int segment[%d] = { %s };", t->segments, list);
+    }
+    declare_accumulators(e, t);
+    if (t->segments > 0) {
+        loops(e, t);
+    } else {
+        cw_line(e->w, "(void)a;");
+        cw_line(e->w, "(void)b;");
+    }
+    store(e, t);
+    cw_close(e->w, "}");
+    const char *comment = arena_printf(e->arena, "C (%d x %d vectors%s) %s A B, %s.", t->rows, t->vectors,
+                                       t->tail ? arena_printf(e->arena, ", the last of %d", t->tail) : "",
+                                       t->accumulate ? "+=" : "=",
+                                       t->segments > 1 ? "A in segments" : "one stretch of A");
+    return emit_end(e, tile_hint(e, t), comment);
+}

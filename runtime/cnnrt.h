@@ -1,0 +1,227 @@
+/* cnnrt.h - the one public header of the cnnc runtime.
+ *
+ * A compiled network (`cnnc model.cnn -o model.c`) is one constant `struct cnn_model`: its shapes, its
+ * parameters, its recipe, and the functions that compute.  The runtime feeds it batches and scalars and never
+ * touches a layer itself.  Every struct here is part of the versioned interface CNNRT_ABI.
+ */
+#ifndef CNNRT_H
+#define CNNRT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the library exports; everything else in it is compiled hidden (-fvisibility=hidden). */
+#if defined __GNUC__
+#define CNN_API __attribute__((visibility("default")))
+#else
+#define CNN_API
+#endif
+
+/* Raised whenever a struct below changes; emitted files refuse to compile against another. */
+#define CNNRT_ABI 1
+
+enum { CNN_MAX_RANK = 6 };
+
+/* ---- recipe: what the .cnn file says about data and training, every default filled in ---------------------- */
+
+/* One `key=value` of a clause.  Exactly one of the fields is meaningful, as the key's documentation says. */
+struct cnn_setting {
+    const char *key;
+    const char *text;       /* words and strings; NULL otherwise */
+    double number;          /* numbers; on = 1, off = 0 */
+    const double *list;     /* lists and extents; NULL otherwise */
+    int list_length;
+};
+
+/* One statement of `data` or `train`, e.g. `reduce_lr_on_plateau monitor=val_loss, factor=0.5`. */
+struct cnn_clause {
+    const char *name;
+    const struct cnn_setting *settings;
+    int settings_count;
+};
+
+struct cnn_data_recipe {
+    struct cnn_clause source;           /* name NULL: the model has no data section */
+    const struct cnn_clause *steps;     /* scale, normalize ... from top to bottom */
+    int steps_count;
+};
+
+enum cnn_direction { CNN_NO_DIRECTION, CNN_HIGHER_IS_BETTER, CNN_LOWER_IS_BETTER };
+
+/* A metric is computed batch by batch by cnn_model.metrics; an epoch's value is the mean of the batches'
+ * values weighted by their samples. */
+struct cnn_metric {
+    const char *name;                   /* as a monitor says it: "accuracy" */
+    const char *log_name;               /* as the log writes it: "acc" */
+    enum cnn_direction direction;
+};
+
+struct cnn_train_recipe {
+    struct cnn_clause loss, optimizer;
+    const struct cnn_clause *callbacks; /* in the order of the file */
+    int callbacks_count;
+    const struct cnn_metric *metrics;
+    int metrics_count;
+    int epochs;
+    uint64_t seed;
+    int threads;                        /* 0: as many as the machine has */
+};
+
+/* ---- parameters ---------------------------------------------------------------------------------------------- */
+
+enum cnn_param_role { CNN_WEIGHT, CNN_BIAS, CNN_STATISTIC };   /* a statistic is saved, never trained by gradient */
+
+enum cnn_init_kind {
+    CNN_INIT_ZEROS, CNN_INIT_ONES, CNN_INIT_CONSTANT, CNN_INIT_UNIFORM, CNN_INIT_NORMAL,
+    CNN_INIT_TRUNCATED_NORMAL, CNN_INIT_ORTHOGONAL
+};
+
+/* Variance-scaling initialisers (glorot, he, lecun) arrive here as uniform(a, b) or truncated_normal with the
+ * numbers worked out.  normal: mean a, deviation b.  truncated_normal: deviation b, redrawn beyond two of them
+ * (b already corrected as Keras does).  constant: a. */
+struct cnn_init {
+    enum cnn_init_kind kind;
+    double a, b;
+};
+
+/* One parameter tensor.  Files hold it as `shape` (row-major, PyTorch's layout); the trainer holds it where the
+ * kernels want it.  Element (i0, .., i5) of `dim` (a finer factoring of `shape` with the same row-major order)
+ * lies at
+ *     offset + sum of i_d * stride[d]   over d != panel_dim
+ *            + (i_p / panel) * panel_stride + (i_p % panel) * stride[p]   for p = panel_dim
+ * (panel_dim -1: no panels).  Stored elements that no index reaches are zero and stay zero. */
+struct cnn_param {
+    const char *name;                   /* "conv2d_1.weight" */
+    enum cnn_param_role role;
+    bool trainable;
+    int rank;
+    int64_t shape[CNN_MAX_RANK];
+    int dims;
+    int64_t dim[CNN_MAX_RANK], stride[CNN_MAX_RANK];
+    int panel_dim;
+    int64_t panel, panel_stride;
+    int64_t offset;                     /* in elements, in the flat vector of parameters (statistics: of statistics) */
+    int64_t stored;                     /* elements from offset on that belong to it, padding included */
+    int64_t count;                      /* elements in a file: the product of shape */
+    struct cnn_init init;
+};
+
+/* ---- the network as a table, for summaries and benchmarks ---------------------------------------------------- */
+
+struct cnn_layer_info {
+    const char *name;                   /* "conv2d_1" */
+    const char *text;                   /* as a person would write it: "conv2d 128, 2x2, relu" */
+    int channels, height, width;        /* of the result, one sample */
+    bool flat;
+    int64_t parameters;
+    int64_t multiply_adds;              /* forward, one sample */
+    const char *plan;                   /* kernels chosen, one short phrase */
+};
+
+/* One timed stretch of the schedule; cnn_context.ticks counts its nanoseconds on thread 0 while profiling. */
+struct cnn_stretch {
+    int layer;                          /* index into layers, -1: none (loss, update) */
+    bool backward;
+    const char *what;                   /* "forward", "data gradient", "weight gradient", "update" ... */
+    int64_t flops;                      /* one whole batch */
+};
+
+/* ---- a running network --------------------------------------------------------------------------------------- */
+
+/* Everything an emitted function reads or writes.  `real` is float or double as cnn_model.real_size says.  All
+ * pointers lie in one workspace, aligned to 64 bytes, at the offsets of the plan. */
+struct cnn_context {
+    void *input;                /* real (batch, ...) with cnn_model.input strides; filled by the runtime */
+    int32_t *labels;            /* (batch) class of each sample, 0 .. classes-1 */
+    void *params;               /* real (params_stored) */
+    void *grads;                /* real (params_stored); of the batch's mean loss; made by train() */
+    void *statistics;           /* real (statistics_stored): running means and variances */
+    void *optimizer_state;      /* real (optimizer_slots, params_stored) */
+    void *predictions;          /* real (batch, classes): softmax applied */
+    void *memory;               /* activations and what all threads share: cnn_model.memory_bytes */
+    void *scratch;              /* threads x cnn_model.scratch_bytes_per_thread */
+    double loss;                /* out: sum of the samples' losses of the last train() or infer() */
+    uint64_t seed;              /* of this run: dropout */
+    uint64_t step;              /* from 0, counts updates since training began: dropout, bias correction */
+    double lr;                  /* learning rate of this step, used by update() */
+    int threads;
+    uint64_t *ticks;            /* (stretches_count) or NULL: not profiling */
+    const struct cnn_model *model;
+};
+
+struct cnn_model {
+    uint32_t abi;                       /* CNNRT_ABI */
+    const char *name, *source;          /* "cifar10_relu", "cifar10_relu.cnn" */
+    const char *target;                 /* "x86-64-v4" */
+    uint64_t plan_hash;                 /* other plans round otherwise */
+    const char *recipe;                 /* the .cnn file with every default filled in (cnnc --explain) */
+    int real_size;                      /* 4 or 8 */
+    int batch, classes;
+    int in_channels, in_height, in_width;
+    /* the pixel (n, c, h, w) of a batch lies at n*image_stride + c*channel_stride + h*row_stride + w*column_stride */
+    int64_t image_stride, channel_stride, row_stride, column_stride;
+
+    int64_t params_stored, statistics_stored;       /* elements */
+    int64_t params_count, trainable_count;          /* elements in files: what summary prints */
+    int optimizer_slots;
+    int64_t memory_bytes;                           /* activations, their gradients, shared scratch */
+    int64_t scratch_bytes_per_thread;               /* a multiple of 64 */
+
+    const struct cnn_param *params;
+    int params_list_count;
+    const struct cnn_layer_info *layers;
+    int layers_count;
+    const struct cnn_stretch *stretches;
+    int stretches_count;
+    struct cnn_data_recipe data;
+    struct cnn_train_recipe train;
+    const char *blas_core;              /* OpenBLAS core the plan counts on, NULL: OpenBLAS is not used */
+
+    /* forward as in training (dropout, batch statistics), loss, backward: grads, loss, predictions */
+    void (*train_step)(struct cnn_context *c, int n);
+    /* forward as in use, loss (where labels are set): predictions, loss */
+    void (*infer)(struct cnn_context *c, int n);
+    /* one optimizer step from grads, with c->lr and c->step */
+    void (*update)(struct cnn_context *c);
+    /* values[metrics_count] of the last batch, from predictions and labels */
+    void (*metrics)(const struct cnn_context *c, int n, double *values);
+};
+
+/* ---- for the emitted main and for programs that embed a network ---------------------------------------------- */
+
+/* The trainer's command line (train, evaluate, summary, bench, gradcheck).  Returns the exit status: 0 finished,
+ * 1 the run failed, 2 wrong use. */
+CNN_API int cnn_main(const struct cnn_model *model, int argc, char **argv);
+
+/* A network with its memory.  threads 0: as the recipe or the machine says.  Parameters are initialised from
+ * seed.  Returns NULL and prints to stderr when memory cannot be had or the ABI differs. */
+CNN_API struct cnn_context *cnn_open(const struct cnn_model *model, int threads, uint64_t seed);
+CNN_API void cnn_close(struct cnn_context *c);
+
+/* Parameters and statistics from or to a safetensors file (written atomically).  0, or -1 with a message on
+ * stderr; nothing is changed then. */
+CNN_API int cnn_load_weights(struct cnn_context *c, const char *path);
+CNN_API int cnn_save_weights(const struct cnn_context *c, const char *path);
+
+/* One parameter (or its gradient) in file order and back; real is float or double as the model's. */
+CNN_API void cnn_param_get(const struct cnn_context *c, int param, void *real_out);
+CNN_API void cnn_param_set(struct cnn_context *c, int param, const void *real_in);
+CNN_API void cnn_grad_get(const struct cnn_context *c, int param, void *real_out);
+
+/* Sets sample n of the batch from channels x height x width reals, row-major, already scaled. */
+CNN_API void cnn_input_set(struct cnn_context *c, int n, const void *real_chw);
+
+/* Nanoseconds of a monotonic clock, for the emitted profile. */
+CNN_API uint64_t cnn_clock(void);
+
+CNN_API const char *cnn_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
