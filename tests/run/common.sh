@@ -1,0 +1,64 @@
+# common.sh - what the test scripts share.  A script starts with
+#   . "$(dirname "$0")/../run/common.sh"
+# and then stands in an empty folder of its own, which is removed at the end.  `make check` sets
+#   CNNC      the compiler           CNNC_MK  the makefile of the build tree
+#   TOP       the source tree        BUILD    the build tree
+#   CC        the C compiler, with CNNC_CFLAGS to add (sanitizers)
+
+set -u
+LC_ALL=C
+export LC_ALL
+
+test_name=$(basename "$0" .sh)
+: "${TOP:=$(cd "$(dirname "$0")/../.." && pwd)}"
+: "${BUILD:=$TOP/build}"
+: "${CNNC:=$BUILD/cnnc}"
+: "${CNNC_MK:=$BUILD/cnnc.mk}"
+: "${CC:=cc}"
+: "${MAKE:=make}"
+export CNNC CNNC_MK TOP BUILD CC
+
+failures=0
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/cnnc-$test_name.XXXXXX") || exit 99
+trap 'cd / && rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+cd "$scratch" || exit 99
+
+# skip REASON: the test cannot be made here.
+skip() {
+    echo "SKIPPED: $*"
+    exit 77
+}
+
+# fail TEXT: noted; the test goes on and fails at its end.
+fail() {
+    failures=$((failures + 1))
+    echo "FAILED: $*"
+}
+
+# finish: the last line of every script.
+finish() {
+    [ "$failures" -eq 0 ] || { echo "$failures failed"; exit 1; }
+    echo "all passed"
+    exit 0
+}
+
+# expect STATUS COMMAND...: runs it with output in ./out and ./err and compares its exit status.
+expect() {
+    expected_status=$1
+    shift
+    "$@" >out 2>err
+    actual_status=$?
+    [ "$actual_status" -eq "$expected_status" ] && return 0
+    fail "exit status $actual_status instead of $expected_status: $*"
+    sed 's/^/    /' out err | head -20
+    return 1
+}
+
+# build NAME: the trainer of ./NAME.cnn or of the zoo's, by the rules that users have.
+build() {
+    "$MAKE" -s -f "$CNNC_MK" "$@" CC="$CC" >make.log 2>&1 && return 0
+    fail "cannot build $*"
+    sed 's/^/    /' make.log | tail -20
+    return 1
+}
