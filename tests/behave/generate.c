@@ -1,0 +1,649 @@
+/* generate.c - random networks: each layer is written as text and added to the reference in the same breath. */
+#define _GNU_SOURCE
+#include "generate.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct maker {
+    struct network *network;
+    struct ref_net *net;
+    uint64_t random;
+    FILE *out;
+    int depth;                  /* of braces */
+    int64_t budget;             /* multiply-adds left, one sample */
+    int convs, denses, norms;   /* for the names that the compiler gives */
+};
+
+static int range(struct maker *m, int low, int high)
+{
+    return ref_range(&m->random, low, high);
+}
+
+static bool chance(struct maker *m, int percent)
+{
+    return range(m, 1, 100) <= percent;
+}
+
+__attribute__((format(printf, 2, 3))) static void line(struct maker *m, const char *format, ...)
+{
+    fprintf(m->out, "%*s", 4 * m->depth, "");
+    va_list args;
+    va_start(args, format);
+    vfprintf(m->out, format, args);
+    va_end(args);
+    fputc('\n', m->out);
+}
+
+static struct ref_node *node_of(struct maker *m, int x)
+{
+    return &m->net->nodes[x];
+}
+
+/* ---- activations --------------------------------------------------------------------------------------------- */
+
+static const char *const activation_names[REF_ACTIVATIONS] = {
+    "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "swish", "sigmoid", "tanh", "softplus"
+};
+
+struct choice {
+    bool any;
+    enum ref_activation activation;
+    double alpha;
+    char text[48];              /* as a layer's argument, with the comma before it; "" for none */
+};
+
+static struct choice choose_activation(struct maker *m, int percent)
+{
+    struct choice c = {.any = chance(m, percent)};
+    if (!c.any)
+        return c;
+    c.activation = chance(m, 35) ? REF_RELU : (enum ref_activation)range(m, 0, REF_ACTIVATIONS - 1);
+    const char *name = activation_names[c.activation];
+    bool takes_alpha = c.activation == REF_LEAKY_RELU || c.activation == REF_ELU;
+    if (takes_alpha && (c.activation == REF_LEAKY_RELU || chance(m, 50))) {
+        c.alpha = range(m, 1, 12) / 8.0;
+        if (c.activation == REF_LEAKY_RELU)
+            c.alpha = range(m, 1, 4) / 8.0;
+        snprintf(c.text, sizeof c.text, ", %s(%g)", name, c.alpha);
+    } else {
+        c.alpha = 1;
+        snprintf(c.text, sizeof c.text, ", %s", name);
+    }
+    return c;
+}
+
+static int activate(struct maker *m, int x, const struct choice *c)
+{
+    return c->any ? ref_activate(m->net, x, c->activation, c->alpha) : x;
+}
+
+static int make_activation(struct maker *m, int x)
+{
+    struct choice c = choose_activation(m, 100);
+    const char *name = activation_names[c.activation];
+    if (strchr(c.text, '('))
+        line(m, "%s %g", name, c.alpha);
+    else
+        line(m, "%s", name);
+    return activate(m, x, &c);
+}
+
+/* ---- layers with a window -------------------------------------------------------------------------------------- */
+
+static int random_channels(struct maker *m)
+{
+    switch (range(m, 0, 5)) {
+    case 0: return range(m, 1, 4);
+    case 1: return 8 * range(m, 1, 4);
+    case 2: return 16 * range(m, 1, 4);
+    case 3: return range(m, 30, 70);
+    default: return range(m, 1, 20);
+    }
+}
+
+static void extent(char *text, size_t size, int a, int b, bool brief)
+{
+    if (a == b && brief)
+        snprintf(text, size, "%d", a);
+    else
+        snprintf(text, size, "%dx%d", a, b);
+}
+
+/* Text of the options that differ from their defaults. */
+static void window_options(struct maker *m, char *text, size_t size, const struct ref_window *k, bool same,
+                           bool stride_given)
+{
+    char part[32];
+    text[0] = 0;
+    size_t used = 0;
+    if (stride_given) {
+        extent(part, sizeof part, k->sh, k->sw, chance(m, 50));
+        used += (size_t)snprintf(text + used, size - used, ", stride=%s", part);
+    }
+    if (k->dh != 1 || k->dw != 1) {
+        extent(part, sizeof part, k->dh, k->dw, true);
+        used += (size_t)snprintf(text + used, size - used, ", dilation=%s", part);
+    }
+    if (same)
+        used += (size_t)snprintf(text + used, size - used, ", padding=same");
+    else if (k->top || k->left) {
+        extent(part, sizeof part, k->top, k->left, true);
+        used += (size_t)snprintf(text + used, size - used, ", padding=%s", part);
+    } else if (chance(m, 20)) {
+        used += (size_t)snprintf(text + used, size - used, ", padding=valid");
+    }
+    assert(used < size);
+}
+
+static bool window_fits(const struct ref_node *x, const struct ref_window *k)
+{
+    return ref_window_out(x->h, k->kh, k->sh, k->dh, k->top + k->bottom) > 0
+        && ref_window_out(x->w, k->kw, k->sw, k->dw, k->left + k->right) > 0;
+}
+
+/* Writes and adds a convolution; same: the padding that window has is `same`. */
+static int put_conv(struct maker *m, int x, int filters, struct ref_window k, bool same, int activation_percent)
+{
+    struct choice c = choose_activation(m, activation_percent);
+    bool bias = chance(m, 80);
+    char name[32], kernel[32], options[96];
+    snprintf(name, sizeof name, "conv2d_%d", ++m->convs);
+    extent(kernel, sizeof kernel, k.kh, k.kw, chance(m, 20));
+    window_options(m, options, sizeof options, &k, same, k.sh != 1 || k.sw != 1);
+    line(m, "conv2d %d, %s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off");
+    int y = ref_conv2d(m->net, x, name, filters, k, bias);
+    m->budget -= ref_node_size(node_of(m, y)) * node_of(m, x)->c * k.kh * k.kw;
+    return activate(m, y, &c);
+}
+
+static int64_t conv_cost(const struct ref_node *x, int filters, const struct ref_window *k)
+{
+    int64_t h = ref_window_out(x->h, k->kh, k->sh, k->dh, k->top + k->bottom);
+    int64_t w = ref_window_out(x->w, k->kw, k->sw, k->dw, k->left + k->right);
+    return h * w * filters * x->c * k->kh * k->kw;
+}
+
+static struct ref_window random_kernel(struct maker *m)
+{
+    struct ref_window k = {.sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    k.kh = range(m, 1, chance(m, 10) ? 5 : 3);
+    k.kw = chance(m, 60) ? k.kh : range(m, 1, chance(m, 20) ? 5 : 3);
+    return k;
+}
+
+static int make_conv(struct maker *m, int x)
+{
+    for (int tries = 0; tries < 12; tries++) {
+        struct ref_window k = random_kernel(m);
+        bool same = false;
+        if (chance(m, 25)) {
+            k.sh = range(m, 1, 3);
+            k.sw = chance(m, 60) ? k.sh : range(m, 1, 3);
+        }
+        if (chance(m, 20)) {
+            k.dh = range(m, 1, 3);
+            k.dw = chance(m, 60) ? k.dh : range(m, 1, 2);
+        }
+        if (chance(m, 35)) {
+            k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
+            same = true;
+        } else if (chance(m, 35)) {
+            k.top = k.bottom = range(m, 0, 2);
+            k.left = k.right = chance(m, 60) ? k.top : range(m, 0, 3);
+        }
+        int filters = random_channels(m);
+        if (window_fits(node_of(m, x), &k) && conv_cost(node_of(m, x), filters, &k) <= m->budget / 2)
+            return put_conv(m, x, filters, k, same, 65);
+    }
+    return x;
+}
+
+static int make_pool(struct maker *m, int x)
+{
+    enum ref_kind kind = chance(m, 55) ? REF_MAXPOOL : REF_AVGPOOL;
+    for (int tries = 0; tries < 8; tries++) {
+        struct ref_window k = random_kernel(m);
+        bool same = false;
+        k.sh = k.kh;
+        k.sw = k.kw;
+        bool strided = chance(m, 50);
+        if (strided) {
+            k.sh = range(m, 1, 3);
+            k.sw = range(m, 1, 3);
+        }
+        if (chance(m, 30)) {
+            k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
+            same = true;
+        } else if (chance(m, 30)) {
+            k.top = k.bottom = range(m, 0, k.kh / 2);
+            k.left = k.right = range(m, 0, k.kw / 2);
+        }
+        if (!window_fits(node_of(m, x), &k))
+            continue;
+        char kernel[32], options[96];
+        extent(kernel, sizeof kernel, k.kh, k.kw, chance(m, 20));
+        window_options(m, options, sizeof options, &k, same, strided);
+        line(m, "%s %s%s", kind == REF_MAXPOOL ? "maxpool2d" : "avgpool2d", kernel, options);
+        return ref_pool(m->net, x, kind, k);
+    }
+    return x;
+}
+
+static int make_batchnorm(struct maker *m, int x)
+{
+    struct choice c = choose_activation(m, 40);
+    double momentum = 0.99, epsilon = 1e-3;
+    char name[32], options[64] = "";
+    if (chance(m, 50)) {
+        momentum = range(m, 5, 19) / 20.0;
+        epsilon = chance(m, 50) ? 1e-3 : 0.01;
+        snprintf(options, sizeof options, ", momentum=%g, epsilon=%g", momentum, epsilon);
+    }
+    snprintf(name, sizeof name, "batchnorm_%d", ++m->norms);
+    const char *arguments = c.any ? c.text + 1 : options[0] ? options + 1 : "";
+    line(m, "batchnorm%s%s", arguments, c.any ? options : "");
+    return activate(m, ref_batchnorm(m->net, x, name, momentum, epsilon), &c);
+}
+
+static int put_dense(struct maker *m, int x, int units, struct choice c)
+{
+    bool bias = chance(m, 80);
+    char name[32];
+    snprintf(name, sizeof name, "dense_%d", ++m->denses);
+    line(m, "dense %d%s%s", units, c.text, bias ? "" : ", bias=off");
+    m->budget -= (int64_t)units * node_of(m, x)->c;
+    return activate(m, ref_dense(m->net, x, name, units, bias), &c);
+}
+
+static int make_softmax(struct maker *m, int x)
+{
+    line(m, "softmax");
+    return ref_softmax(m->net, x);
+}
+
+static int make_no_dropout(struct maker *m, int x)
+{
+    line(m, "dropout 0");
+    return ref_dropout(m->net, x, 0);
+}
+
+/* ---- joins ----------------------------------------------------------------------------------------------------- */
+
+static int make_add(struct maker *m, int x, int nesting);
+static int make_flat_add(struct maker *m, int x);
+
+static void open_branch(struct maker *m)
+{
+    line(m, "branch {");
+    m->depth++;
+}
+
+static void close_block(struct maker *m)
+{
+    m->depth--;
+    line(m, "}");
+}
+
+/* A convolution that keeps height and width, with a filter count of its own. */
+static int put_keeping_conv(struct maker *m, int x, int filters, int activation_percent)
+{
+    struct ref_window k = random_kernel(m);
+    if (conv_cost(node_of(m, x), filters, &k) > m->budget / 4)
+        k.kh = k.kw = 1;
+    k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
+    return put_conv(m, x, filters, k, true, activation_percent);
+}
+
+/* Layers that end in x's own shape. */
+static int make_keeping_body(struct maker *m, int x, int nesting)
+{
+    int channels = node_of(m, x)->c;
+    if (chance(m, 30))
+        x = chance(m, 60) ? make_batchnorm(m, x) : make_activation(m, x);
+    if (chance(m, 40) && m->budget > 100000)
+        x = put_keeping_conv(m, x, range(m, 1, 24), 60);
+    if (nesting < 2 && chance(m, 20) && m->budget > 100000)
+        x = make_add(m, x, nesting + 1);
+    x = put_keeping_conv(m, x, channels, 30);
+    return chance(m, 40) ? make_batchnorm(m, x) : x;
+}
+
+static int spread_branch(struct maker *m, int x)
+{
+    int channels = node_of(m, x)->c;
+    open_branch(m);
+    if (chance(m, 30)) {
+        struct ref_window k = {.kh = node_of(m, x)->h, .kw = node_of(m, x)->w, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+        if (conv_cost(node_of(m, x), channels, &k) <= m->budget / 4) {
+            x = put_conv(m, x, channels, k, false, 50);
+            close_block(m);
+            return x;
+        }
+    }
+    line(m, "global_avgpool2d");
+    x = ref_global_avgpool(m->net, x);
+    if (chance(m, 70)) {
+        struct choice c = choose_activation(m, 60);
+        x = put_dense(m, x, channels, c);
+    }
+    close_block(m);
+    return x;
+}
+
+static int keeping_branch(struct maker *m, int x, int nesting)
+{
+    open_branch(m);
+    x = make_keeping_body(m, x, nesting);
+    close_block(m);
+    return x;
+}
+
+static int identity_branch(struct maker *m, int x)
+{
+    if (chance(m, 50)) {
+        line(m, "branch {}");
+    } else {
+        open_branch(m);
+        close_block(m);
+    }
+    return x;
+}
+
+/* Branches that change height, width and channels alike. */
+static int strided_branch(struct maker *m, int x, int filters, int sh, int sw, int nesting)
+{
+    struct ref_window k = random_kernel(m);
+    open_branch(m);
+    if (chance(m, 30)) {
+        k.sh = sh;
+        k.sw = sw;
+        k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
+        enum ref_kind kind = chance(m, 50) ? REF_MAXPOOL : REF_AVGPOOL;
+        line(m, "%s %dx%d, stride=%dx%d, padding=same", kind == REF_MAXPOOL ? "maxpool2d" : "avgpool2d", k.kh, k.kw,
+             sh, sw);
+        x = ref_pool(m->net, x, kind, k);
+        x = put_keeping_conv(m, x, filters, 40);
+    } else {
+        k.sh = sh;
+        k.sw = sw;
+        if (conv_cost(node_of(m, x), filters, &k) > m->budget / 4)
+            k.kh = k.kw = 1;
+        bool same = k.kh > 1 || k.kw > 1 || chance(m, 50);
+        if (same)
+            k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
+        x = put_conv(m, x, filters, k, same, 60);
+        if (chance(m, 40))
+            x = make_batchnorm(m, x);
+        if (nesting < 2 && chance(m, 15))
+            x = make_add(m, x, nesting + 1);
+    }
+    close_block(m);
+    return x;
+}
+
+/* nesting > 0: the result has x's shape. */
+static int make_add(struct maker *m, int x, int nesting)
+{
+    int parts[REF_MAX_INPUTS], count = 0, form = range(m, 0, 9);
+    line(m, "add {");
+    m->depth++;
+    if (form < 4) {                     /* residual, the identity first or last */
+        bool first = chance(m, 50);
+        if (first)
+            parts[count++] = identity_branch(m, x);
+        parts[count++] = keeping_branch(m, x, nesting);
+        if (chance(m, 25))
+            parts[count++] = keeping_branch(m, x, nesting);
+        if (!first)
+            parts[count++] = identity_branch(m, x);
+    } else if (form < 7) {              /* a change of shape */
+        int filters = range(m, 1, 32), sh = range(m, 1, 2), sw = range(m, 1, 2);
+        if (nesting > 0) {              /* the branch around it counts on its shape */
+            filters = node_of(m, x)->c;
+            sh = sw = 1;
+        }
+        int branches = chance(m, 25) ? 3 : 2;
+        while (count < branches)
+            parts[count++] = strided_branch(m, x, filters, sh, sw, nesting);
+    } else if (form < 9) {              /* a vector spread over the map */
+        bool first = chance(m, 40);
+        if (first)
+            parts[count++] = spread_branch(m, x);
+        parts[count++] = chance(m, 50) ? identity_branch(m, x) : keeping_branch(m, x, nesting);
+        if (!first)
+            parts[count++] = spread_branch(m, x);
+    } else {                            /* twice the same */
+        parts[count++] = identity_branch(m, x);
+        parts[count++] = identity_branch(m, x);
+    }
+    close_block(m);
+    return ref_add(m->net, parts, count);
+}
+
+static int make_flat_add(struct maker *m, int x)
+{
+    int width = node_of(m, x)->c, parts[2];
+    if ((int64_t)width * width > m->budget / 2)
+        return x;
+    bool first = chance(m, 50);
+    line(m, "add {");
+    m->depth++;
+    if (first)
+        parts[0] = identity_branch(m, x);
+    open_branch(m);
+    int y = x;
+    if (chance(m, 30))
+        y = make_activation(m, y);
+    y = put_dense(m, y, width, choose_activation(m, 60));
+    parts[first] = y;
+    close_block(m);
+    if (!first)
+        parts[1] = identity_branch(m, x);
+    close_block(m);
+    return ref_add(m->net, parts, 2);
+}
+
+/* ---- whole networks -------------------------------------------------------------------------------------------- */
+
+static int make_map_layer(struct maker *m, int x)
+{
+    int p = range(m, 1, 100);
+    if (p <= 45)
+        return make_conv(m, x);
+    if (p <= 60)
+        return make_pool(m, x);
+    if (p <= 72)
+        return make_batchnorm(m, x);
+    if (p <= 80)
+        return make_activation(m, x);
+    if (p <= 82)
+        return make_softmax(m, x);
+    if (p <= 84)
+        return make_no_dropout(m, x);
+    if (ref_node_size(node_of(m, x)) > 6000 || m->budget < 100000)
+        return x;
+    return make_add(m, x, 0);
+}
+
+static int make_flat_layer(struct maker *m, int x)
+{
+    int p = range(m, 1, 100), units = random_channels(m);
+    if (p <= 50 && (int64_t)units * node_of(m, x)->c <= m->budget / 2)
+        return put_dense(m, x, units, choose_activation(m, 70));
+    if (p <= 65)
+        return make_batchnorm(m, x);
+    if (p <= 75)
+        return make_activation(m, x);
+    if (p <= 79)
+        return make_softmax(m, x);
+    if (p <= 82)
+        return make_no_dropout(m, x);
+    return make_flat_add(m, x);
+}
+
+static int make_flatten(struct maker *m, int x)
+{
+    line(m, "flatten");
+    return ref_flatten(m->net, x);
+}
+
+static int make_global_avgpool(struct maker *m, int x)
+{
+    line(m, "global_avgpool2d");
+    return ref_global_avgpool(m->net, x);
+}
+
+/* The logits and their softmax, as the last layer's activation or as a layer. */
+static int end_dense(struct maker *m, int x, int classes)
+{
+    struct choice c = {.any = false};
+    if (chance(m, 60)) {
+        snprintf(c.text, sizeof c.text, ", softmax");
+        return put_dense(m, x, classes, c);
+    }
+    x = put_dense(m, x, classes, c);
+    line(m, "softmax");
+    return x;
+}
+
+/* Ends without a dense layer: classes from a convolution or from the map itself. */
+static int end_without_dense(struct maker *m, int x, int classes)
+{
+    int64_t size = ref_node_size(node_of(m, x));
+    struct ref_window whole = {.kh = node_of(m, x)->h, .kw = node_of(m, x)->w, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    if (size >= 2 && size <= 48 && chance(m, 50)) {
+        x = make_flatten(m, x);
+    } else if (chance(m, 50) && conv_cost(node_of(m, x), classes, &whole) <= m->budget) {
+        x = put_conv(m, x, classes, whole, false, 0);
+        x = make_flatten(m, x);
+    } else {
+        x = put_keeping_conv(m, x, classes, 20);
+        x = make_global_avgpool(m, x);
+    }
+    line(m, "softmax");
+    return x;
+}
+
+static int make_plain(struct maker *m, int x)
+{
+    int layers = range(m, 1, 7), classes = chance(m, 15) ? range(m, 13, 40) : range(m, 2, 12);
+    for (int i = 0; i < layers; i++)
+        x = make_map_layer(m, x);
+    if (chance(m, 20))
+        return end_without_dense(m, x, classes);
+    while (ref_node_size(node_of(m, x)) > 3000)
+        x = make_pool(m, x);
+    x = chance(m, 25) ? make_global_avgpool(m, x) : make_flatten(m, x);
+    layers = range(m, 0, 3);
+    for (int i = 0; i < layers; i++)
+        x = make_flat_layer(m, x);
+    return end_dense(m, x, classes);
+}
+
+static int make_with_dropout(struct maker *m, int x)
+{
+    int layers = m->network->kind == NETWORK_DROPOUT_FIRST ? 0 : range(m, 1, 4), classes = range(m, 2, 10);
+    for (int i = 0; i < layers; i++)
+        x = make_map_layer(m, x);
+    while (ref_node_size(node_of(m, x)) > 3000)
+        x = make_pool(m, x);
+    bool flat = chance(m, 40);
+    if (flat)
+        x = make_flatten(m, x);
+    double rate = range(m, 1, 7) / 8.0;
+    line(m, "dropout %g", rate);
+    x = ref_dropout(m->net, x, rate);
+    m->network->dropout = x;
+    if (!flat)
+        x = make_flatten(m, x);
+    return end_dense(m, x, classes);
+}
+
+/* Values that keep signals of about one in size through many layers. */
+static void draw_params(struct maker *m)
+{
+    for (int i = 0; i < m->net->params_count; i++) {
+        struct ref_param *p = &m->net->params[i];
+        bool kernel = p->rank > 1, variance = strstr(p->name, "running_var") != NULL;
+        double deviation = kernel ? sqrt(2 / (double)(p->count / p->shape[0])) : 0.3;
+        for (int64_t j = 0; j < p->count; j++) {
+            if (variance || (p->role == REF_WEIGHT && !kernel))
+                p->value[j] = ref_uniform(&m->random, 0.5, 1.5);
+            else
+                p->value[j] = deviation * ref_normal(&m->random);
+        }
+    }
+}
+
+static void write_train(struct maker *m)
+{
+    struct network *n = m->network;
+    n->lr = chance(m, 50) ? 0.001 : 0.01;
+    n->beta1 = 0.9;
+    n->beta2 = 0.999;
+    n->epsilon = 1e-7;
+    fprintf(m->out, "}\n\ntrain {\n    loss categorical_crossentropy\n    optimizer adam, lr=%g", n->lr);
+    if (chance(m, 30)) {
+        n->beta1 = 0.8;
+        n->beta2 = 0.99;
+        n->epsilon = 1e-5;
+        fprintf(m->out, ", beta1=%g, beta2=%g, epsilon=%g", n->beta1, n->beta2, n->epsilon);
+    }
+    fprintf(m->out, "\n    metrics accuracy%s\n    epochs 1\n    batch %d\n    seed 3\n}\n", n->f1 ? ", f1_score" : "",
+            n->batch);
+}
+
+static const char f1_score[] =
+    "metric f1_score(y, p) higher_is_better {\n"
+    "    hits      = sum(round(clip(y * p, 0, 1)))\n"
+    "    predicted = sum(round(clip(p, 0, 1)))\n"
+    "    actual    = sum(round(clip(y, 0, 1)))\n"
+    "    precision = if predicted == 0 then 0 else hits / predicted\n"
+    "    recall    = if actual == 0 then 0 else hits / actual\n"
+    "    return if precision + recall == 0 then 0 else 2 * precision * recall / (precision + recall)\n"
+    "}\n\n";
+
+struct network *network_generate(uint64_t seed)
+{
+    struct network *n = calloc(1, sizeof *n);
+    if (!n)
+        abort();
+    struct maker m = {.network = n, .net = &n->net, .random = seed * 0x2545f4914f6cdd1du + 7, .depth = 1};
+    size_t size;
+    m.out = open_memstream(&n->text, &size);
+    n->seed = seed;
+    n->dropout = -1;
+    n->kind = seed % 16 == 5 ? NETWORK_DROPOUT_FIRST : seed % 16 == 11 ? NETWORK_DROPOUT_LAST : NETWORK_PLAIN;
+    n->batch = chance(&m, 8) ? 16 : chance(&m, 4) ? 33 : range(&m, 1, 9);
+    n->f1 = chance(&m, 20);
+    m.budget = 4000000 / n->batch < 1200000 ? 4000000 / n->batch : 1200000;
+    int c = chance(&m, 50) ? range(&m, 1, 4) : random_channels(&m);
+    int h = range(&m, 4, 20), w = range(&m, 4, 20);
+    if (h == w && chance(&m, 80))
+        w += 3;
+    while (c * h * w > 6000)
+        c = c / 2 + 1, h = h / 2 + 2;
+    fprintf(m.out, "# seed %llu\nmodel random_%llu\n\n%snetwork {\n", (unsigned long long)seed,
+            (unsigned long long)seed, n->f1 ? f1_score : "");
+    line(&m, "input %dx%dx%d", c, h, w);
+    int x = ref_input(&n->net, c, h, w);
+    x = n->kind == NETWORK_PLAIN ? make_plain(&m, x) : make_with_dropout(&m, x);
+    n->classes = (int)ref_node_size(&n->net.nodes[x]);
+    write_train(&m);
+    fclose(m.out);
+    draw_params(&m);
+    ref_prepare(&n->net, n->batch);
+    return n;
+}
+
+void network_free(struct network *network)
+{
+    ref_free(&network->net);
+    free(network->text);
+    free(network);
+}

@@ -1,0 +1,28 @@
+/* generate.h - a random network from a seed: its .cnn text and, beside it, the same network for the reference. */
+#ifndef GENERATE_H
+#define GENERATE_H
+
+#include "reference.h"
+
+enum network_kind {
+    NETWORK_PLAIN,              /* everything but dropout (rate 0 apart) */
+    NETWORK_DROPOUT_FIRST,      /* input, dropout, flatten, dense: every sample's mask can be read off */
+    NETWORK_DROPOUT_LAST        /* ..., dropout, (flatten,) dense: a single sample's mask can */
+};
+
+struct network {
+    uint64_t seed;
+    enum network_kind kind;
+    struct ref_net net;
+    char *text;                 /* the .cnn file */
+    int batch, classes;
+    int dropout;                /* node whose mask is drawn; -1: none */
+    double lr, beta1, beta2, epsilon;
+    bool f1;                    /* has a metric f1_score after accuracy */
+};
+
+/* The same seed gives the same network, parameters included. */
+struct network *network_generate(uint64_t seed);
+void network_free(struct network *network);
+
+#endif

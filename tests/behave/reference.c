@@ -1,0 +1,971 @@
+/* reference.c - see reference.h.  Written to be checked by eye, not to be fast. */
+#include "reference.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- random numbers ------------------------------------------------------------------------------------------ */
+
+uint64_t ref_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+double ref_uniform(uint64_t *state, double low, double high)
+{
+    return low + (high - low) * ((double)(ref_random(state) >> 11) * 0x1p-53);
+}
+
+double ref_normal(uint64_t *state)
+{
+    double u = ref_uniform(state, 0x1p-53, 1), v = ref_uniform(state, 0, 1);
+    return sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v);
+}
+
+int ref_range(uint64_t *state, int low, int high)
+{
+    return low + (int)(ref_random(state) % (uint64_t)(high - low + 1));
+}
+
+/* Plus or minus one: the sign of a simulated rounding error. */
+static double coin(struct ref_net *net)
+{
+    return ref_random(&net->noise_state) & 1 ? 1 : -1;
+}
+
+/* value, disturbed as the rounding of parts of this size would. */
+static double rounded(struct ref_net *net, double value, double size)
+{
+    return net->noise == 0 ? value : value + net->noise * coin(net) * size;
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------ */
+
+static void *room(size_t count, size_t size)
+{
+    void *p = calloc(count ? count : 1, size);
+    if (!p) {
+        fputs("reference: out of memory\n", stderr);
+        exit(2);
+    }
+    return p;
+}
+
+static void *grown(void *list, int count, int *capacity, size_t size)
+{
+    if (count < *capacity)
+        return list;
+    *capacity = *capacity ? *capacity * 2 : 16;
+    list = realloc(list, (size_t)*capacity * size);
+    if (!list) {
+        fputs("reference: out of memory\n", stderr);
+        exit(2);
+    }
+    return list;
+}
+
+static int add_node(struct ref_net *net, enum ref_kind kind, int x, int c, int h, int w, bool flat)
+{
+    net->nodes = grown(net->nodes, net->nodes_count, &net->nodes_room, sizeof *net->nodes);
+    struct ref_node *node = &net->nodes[net->nodes_count];
+    memset(node, 0, sizeof *node);
+    node->kind = kind;
+    if (x >= 0)
+        node->in[node->in_count++] = x;
+    assert(c > 0 && h > 0 && w > 0);
+    node->c = c;
+    node->h = h;
+    node->w = w;
+    node->flat = flat;
+    node->weight = node->bias = node->running_mean = node->running_var = -1;
+    return net->nodes_count++;
+}
+
+static int add_param(struct ref_net *net, const char *layer, const char *suffix, enum ref_role role, int rank,
+                     const int64_t *shape)
+{
+    net->params = grown(net->params, net->params_count, &net->params_room, sizeof *net->params);
+    struct ref_param *p = &net->params[net->params_count];
+    memset(p, 0, sizeof *p);
+    snprintf(p->name, sizeof p->name, "%s.%s", layer, suffix);
+    p->role = role;
+    p->rank = rank;
+    p->count = 1;
+    for (int d = 0; d < rank; d++)
+        p->count *= p->shape[d] = shape[d];
+    p->value = room((size_t)p->count, sizeof(double));
+    p->grad = room((size_t)p->count, sizeof(double));
+    p->m = room((size_t)p->count, sizeof(double));
+    p->v = room((size_t)p->count, sizeof(double));
+    return net->params_count++;
+}
+
+static int add_vector(struct ref_net *net, const char *layer, const char *suffix, enum ref_role role, int count)
+{
+    return add_param(net, layer, suffix, role, 1, (int64_t[]){count});
+}
+
+int ref_window_out(int size, int k, int stride, int dilation, int pad)
+{
+    int extent = (k - 1) * dilation + 1, rest = size + pad - extent;
+    return rest < 0 ? 0 : rest / stride + 1;
+}
+
+static void same_padding(int size, int k, int stride, int dilation, int *first, int *last)
+{
+    int out = (size + stride - 1) / stride;
+    int total = (out - 1) * stride + (k - 1) * dilation + 1 - size;
+    if (total < 0)
+        total = 0;
+    *first = total / 2;
+    *last = total - *first;
+}
+
+struct ref_window ref_window_same(struct ref_window window, int h, int w)
+{
+    same_padding(h, window.kh, window.sh, window.dh, &window.top, &window.bottom);
+    same_padding(w, window.kw, window.sw, window.dw, &window.left, &window.right);
+    return window;
+}
+
+int ref_input(struct ref_net *net, int c, int h, int w)
+{
+    return add_node(net, REF_INPUT, -1, c, h, w, false);
+}
+
+static int add_windowed(struct ref_net *net, enum ref_kind kind, int x, int c, struct ref_window k)
+{
+    const struct ref_node *from = &net->nodes[x];
+    int h = ref_window_out(from->h, k.kh, k.sh, k.dh, k.top + k.bottom);
+    int w = ref_window_out(from->w, k.kw, k.sw, k.dw, k.left + k.right);
+    assert(!from->flat);
+    int node = add_node(net, kind, x, c, h, w, false);
+    net->nodes[node].window = k;
+    return node;
+}
+
+int ref_conv2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window, bool bias)
+{
+    int channels = net->nodes[x].c;
+    int node = add_windowed(net, REF_CONV2D, x, filters, window);
+    net->nodes[node].weight = add_param(net, name, "weight", REF_WEIGHT, 4,
+                                        (int64_t[]){filters, channels, window.kh, window.kw});
+    if (bias)
+        net->nodes[node].bias = add_vector(net, name, "bias", REF_BIAS, filters);
+    return node;
+}
+
+int ref_pool(struct ref_net *net, int x, enum ref_kind kind, struct ref_window window)
+{
+    assert(kind == REF_MAXPOOL || kind == REF_AVGPOOL);
+    return add_windowed(net, kind, x, net->nodes[x].c, window);
+}
+
+int ref_global_avgpool(struct ref_net *net, int x)
+{
+    return add_node(net, REF_GLOBAL_AVGPOOL, x, net->nodes[x].c, 1, 1, true);
+}
+
+int ref_flatten(struct ref_net *net, int x)
+{
+    return add_node(net, REF_FLATTEN, x, (int)ref_node_size(&net->nodes[x]), 1, 1, true);
+}
+
+int ref_dense(struct ref_net *net, int x, const char *name, int units, bool bias)
+{
+    int inputs = net->nodes[x].c;
+    assert(net->nodes[x].flat);
+    int node = add_node(net, REF_DENSE, x, units, 1, 1, true);
+    net->nodes[node].weight = add_param(net, name, "weight", REF_WEIGHT, 2, (int64_t[]){units, inputs});
+    if (bias)
+        net->nodes[node].bias = add_vector(net, name, "bias", REF_BIAS, units);
+    return node;
+}
+
+static int add_alike(struct ref_net *net, enum ref_kind kind, int x)
+{
+    struct ref_node from = net->nodes[x];
+    return add_node(net, kind, x, from.c, from.h, from.w, from.flat);
+}
+
+int ref_batchnorm(struct ref_net *net, int x, const char *name, double momentum, double epsilon)
+{
+    int node = add_alike(net, REF_BATCHNORM, x), c = net->nodes[x].c;
+    net->nodes[node].momentum = momentum;
+    net->nodes[node].epsilon = epsilon;
+    net->nodes[node].weight = add_vector(net, name, "weight", REF_WEIGHT, c);
+    net->nodes[node].bias = add_vector(net, name, "bias", REF_BIAS, c);
+    net->nodes[node].running_mean = add_vector(net, name, "running_mean", REF_STATISTIC, c);
+    net->nodes[node].running_var = add_vector(net, name, "running_var", REF_STATISTIC, c);
+    return node;
+}
+
+int ref_dropout(struct ref_net *net, int x, double rate)
+{
+    int node = add_alike(net, REF_DROPOUT, x);
+    net->nodes[node].rate = rate;
+    return node;
+}
+
+int ref_add(struct ref_net *net, const int *x, int count)
+{
+    assert(count >= 2 && count <= REF_MAX_INPUTS);
+    int largest = x[0];
+    for (int i = 1; i < count; i++)
+        if (ref_node_size(&net->nodes[x[i]]) > ref_node_size(&net->nodes[largest])
+            || (net->nodes[largest].flat && !net->nodes[x[i]].flat))
+            largest = x[i];
+    int node = add_alike(net, REF_ADD, largest);
+    struct ref_node *sum = &net->nodes[node];
+    sum->in_count = count;
+    for (int i = 0; i < count; i++) {
+        const struct ref_node *part = &net->nodes[sum->in[i] = x[i]];
+        assert(part->c == sum->c);
+        assert((part->h == sum->h && part->w == sum->w) || (part->h == 1 && part->w == 1));
+    }
+    return node;
+}
+
+int ref_activate(struct ref_net *net, int x, enum ref_activation activation, double alpha)
+{
+    int node = add_alike(net, REF_ACTIVATION, x);
+    net->nodes[node].activation = activation;
+    net->nodes[node].alpha = alpha;
+    return node;
+}
+
+int ref_softmax(struct ref_net *net, int x)
+{
+    return add_alike(net, REF_SOFTMAX, x);
+}
+
+int64_t ref_node_size(const struct ref_node *node)
+{
+    return (int64_t)node->c * node->h * node->w;
+}
+
+int64_t ref_multiply_adds(const struct ref_net *net)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < net->nodes_count; i++) {
+        const struct ref_node *node = &net->nodes[i];
+        if (node->kind == REF_CONV2D)
+            sum += ref_node_size(node) * net->nodes[node->in[0]].c * node->window.kh * node->window.kw;
+        else if (node->kind == REF_DENSE)
+            sum += (int64_t)node->c * net->nodes[node->in[0]].c;
+    }
+    return sum;
+}
+
+void ref_prepare(struct ref_net *net, int batch)
+{
+    net->batch = batch;
+    for (int i = 0; i < net->nodes_count; i++) {
+        struct ref_node *node = &net->nodes[i];
+        size_t size = (size_t)(batch * ref_node_size(node));
+        node->y = room(size, sizeof(double));
+        node->dy = room(size, sizeof(double));
+        if (node->kind == REF_MAXPOOL)
+            node->winner = room(size, sizeof(int));
+        if (node->kind == REF_BATCHNORM) {
+            node->mean = room((size_t)node->c, sizeof(double));
+            node->variance = room((size_t)node->c, sizeof(double));
+        }
+    }
+    net->losses = room((size_t)batch, sizeof(double));
+    net->predictions = room((size_t)(batch * ref_node_size(&net->nodes[net->nodes_count - 1])), sizeof(double));
+}
+
+void ref_free(struct ref_net *net)
+{
+    for (int i = 0; i < net->nodes_count; i++) {
+        free(net->nodes[i].y);
+        free(net->nodes[i].dy);
+        free(net->nodes[i].winner);
+        free(net->nodes[i].mean);
+        free(net->nodes[i].variance);
+    }
+    for (int i = 0; i < net->params_count; i++) {
+        free(net->params[i].value);
+        free(net->params[i].grad);
+        free(net->params[i].m);
+        free(net->params[i].v);
+    }
+    free(net->nodes);
+    free(net->params);
+    free(net->losses);
+    free(net->predictions);
+    memset(net, 0, sizeof *net);
+}
+
+/* ---- activations --------------------------------------------------------------------------------------------- */
+
+/* Klambauer et al. 2017, Self-Normalizing Neural Networks. */
+#define SELU_SCALE 1.0507009873554804934193349852946
+#define SELU_ALPHA 1.6732632423543772848170429916717
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+double ref_act(enum ref_activation a, double alpha, double x)
+{
+    switch (a) {
+    case REF_RELU: return x > 0 ? x : 0;
+    case REF_RELU6: return x > 0 ? x < 6 ? x : 6 : 0;
+    case REF_LEAKY_RELU: return x > 0 ? x : alpha * x;
+    case REF_ELU: return x > 0 ? x : alpha * expm1(x);
+    case REF_SELU: return SELU_SCALE * (x > 0 ? x : SELU_ALPHA * expm1(x));
+    case REF_GELU: return 0.5 * x * (1 + erf(x / sqrt(2)));
+    case REF_SWISH: return x * sigmoid(x);
+    case REF_SIGMOID: return sigmoid(x);
+    case REF_TANH: return tanh(x);
+    case REF_SOFTPLUS: return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+    case REF_ACTIVATIONS: break;
+    }
+    assert(!"an activation");
+    return 0;
+}
+
+double ref_act_slope(enum ref_activation a, double alpha, double x)
+{
+    double s = sigmoid(x);
+    switch (a) {
+    case REF_RELU: return x > 0;
+    case REF_RELU6: return x > 0 && x < 6;
+    case REF_LEAKY_RELU: return x > 0 ? 1 : alpha;
+    case REF_ELU: return x > 0 ? 1 : alpha * exp(x);
+    case REF_SELU: return SELU_SCALE * (x > 0 ? 1 : SELU_ALPHA * exp(x));
+    case REF_GELU: return 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x * x / 2) / sqrt(2 * 3.14159265358979323846);
+    case REF_SWISH: return s + x * s * (1 - s);
+    case REF_SIGMOID: return s * (1 - s);
+    case REF_TANH: return 1 - tanh(x) * tanh(x);
+    case REF_SOFTPLUS: return s;
+    case REF_ACTIVATIONS: break;
+    }
+    assert(!"an activation");
+    return 0;
+}
+
+/* The distance to the nearest point where the slope jumps; a large number where there is none. */
+static double kink_distance(const struct ref_node *node, double x)
+{
+    switch (node->activation) {
+    case REF_RELU: case REF_LEAKY_RELU: case REF_SELU: return fabs(x);
+    case REF_RELU6: return fmin(fabs(x), fabs(x - 6));
+    case REF_ELU: return node->alpha == 1 ? 1e300 : fabs(x);
+    default: return 1e300;
+    }
+}
+
+/* ---- forward ------------------------------------------------------------------------------------------------- */
+
+static int64_t at(const struct ref_node *node, int n, int c, int y, int x)
+{
+    return (((int64_t)n * node->c + c) * node->h + y) * node->w + x;
+}
+
+static bool is_first_of_kind(const struct ref_net *net, const struct ref_node *node)
+{
+    for (const struct ref_node *other = net->nodes; other < node; other++)
+        if (other->kind == node->kind)
+            return false;
+    return true;
+}
+
+static void conv2d_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_window k = node->window;
+    const double *weight = net->params[node->weight].value;
+    bool broken = net->fault == REF_FAULT_FORWARD_TAP && is_first_of_kind(net, node);
+    for (int n = 0; n < net->n; n++)
+        for (int o = 0; o < node->c; o++)
+            for (int oy = 0; oy < node->h; oy++)
+                for (int ox = 0; ox < node->w; ox++) {
+                    double sum = node->bias < 0 ? 0 : net->params[node->bias].value[o], size = fabs(sum);
+                    for (int i = 0; i < x->c; i++)
+                        for (int ky = 0; ky < k.kh; ky++) {
+                            int iy = oy * k.sh + ky * k.dh - k.top;
+                            if (iy < 0 || iy >= x->h)
+                                continue;
+                            for (int kx = 0; kx < k.kw; kx++) {
+                                int ix = ox * k.sw + kx * k.dw - k.left;
+                                if (ix < 0 || ix >= x->w)
+                                    continue;
+                                if (broken && o == 0 && i == x->c - 1 && ky == k.kh - 1 && kx == k.kw - 1)
+                                    continue;
+                                double term = x->y[at(x, n, i, iy, ix)]
+                                    * weight[((o * x->c + i) * k.kh + ky) * k.kw + kx];
+                                sum += term;
+                                size += fabs(term);
+                            }
+                        }
+                    node->y[at(node, n, o, oy, ox)] = rounded(net, sum, size);
+                }
+}
+
+static void dense_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    const double *weight = net->params[node->weight].value;
+    bool broken = net->fault == REF_FAULT_FORWARD_TAP && is_first_of_kind(net, node);
+    for (int n = 0; n < net->n; n++)
+        for (int o = 0; o < node->c; o++) {
+            double sum = node->bias < 0 ? 0 : net->params[node->bias].value[o], size = fabs(sum);
+            for (int i = 0; i < x->c; i++) {
+                if (broken && o == 0 && i == x->c - 1)
+                    continue;
+                double term = x->y[(int64_t)n * x->c + i] * weight[(int64_t)o * x->c + i];
+                sum += term;
+                size += fabs(term);
+            }
+            node->y[(int64_t)n * node->c + o] = rounded(net, sum, size);
+        }
+}
+
+/* One result of a pool: padding neither wins nor counts. */
+static void pool_place(struct ref_net *net, struct ref_node *node, int n, int c, int oy, int ox)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_window k = node->window;
+    double best = -INFINITY, sum = 0, size = 0;
+    int winner = -1, count = 0;
+    for (int ky = 0; ky < k.kh; ky++)
+        for (int kx = 0; kx < k.kw; kx++) {
+            int iy = oy * k.sh + ky * k.dh - k.top, ix = ox * k.sw + kx * k.dw - k.left;
+            if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
+                continue;
+            double value = x->y[at(x, n, c, iy, ix)];
+            count++;
+            sum += value;
+            size += fabs(value);
+            if (value > best) {
+                best = value;
+                winner = iy * x->w + ix;
+            }
+        }
+    assert(count > 0);
+    if (node->kind == REF_MAXPOOL) {
+        node->y[at(node, n, c, oy, ox)] = best;
+        node->winner[at(node, n, c, oy, ox)] = winner;
+    } else {
+        node->y[at(node, n, c, oy, ox)] = rounded(net, sum / count, size / count);
+    }
+}
+
+static void pool_forward(struct ref_net *net, struct ref_node *node)
+{
+    for (int n = 0; n < net->n; n++)
+        for (int c = 0; c < node->c; c++)
+            for (int oy = 0; oy < node->h; oy++)
+                for (int ox = 0; ox < node->w; ox++)
+                    pool_place(net, node, n, c, oy, ox);
+}
+
+static void global_avgpool_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    int places = x->h * x->w;
+    for (int n = 0; n < net->n; n++)
+        for (int c = 0; c < node->c; c++) {
+            double sum = 0, size = 0;
+            for (int i = 0; i < places; i++) {
+                sum += x->y[at(x, n, c, 0, 0) + i];
+                size += fabs(x->y[at(x, n, c, 0, 0) + i]);
+            }
+            node->y[at(node, n, c, 0, 0)] = rounded(net, sum / places, size / places);
+        }
+}
+
+/* Mean and biased variance of a channel over the batch and the map. */
+static void batchnorm_moments(struct ref_net *net, struct ref_node *node, int c)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    int places = x->h * x->w;
+    double count = (double)net->n * places, sum = 0, size = 0, squares = 0;
+    for (int n = 0; n < net->n; n++)
+        for (int i = 0; i < places; i++) {
+            sum += x->y[at(x, n, c, 0, 0) + i];
+            size += fabs(x->y[at(x, n, c, 0, 0) + i]);
+        }
+    node->mean[c] = rounded(net, sum / count, size / count);
+    for (int n = 0; n < net->n; n++)
+        for (int i = 0; i < places; i++) {
+            double d = x->y[at(x, n, c, 0, 0) + i] - sum / count;
+            squares += d * d;
+        }
+    node->variance[c] = rounded(net, squares / count, squares / count);
+    double m = node->momentum;
+    double *mean = &net->params[node->running_mean].value[c], *var = &net->params[node->running_var].value[c];
+    *mean = m * *mean + (1 - m) * node->mean[c];
+    *var = m * *var + (1 - m) * node->variance[c];
+}
+
+static void batchnorm_forward(struct ref_net *net, struct ref_node *node, bool training)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    int places = x->h * x->w;
+    for (int c = 0; c < node->c; c++) {
+        double mean = net->params[node->running_mean].value[c];
+        double variance = net->params[node->running_var].value[c];
+        if (training) {
+            batchnorm_moments(net, node, c);
+            mean = node->mean[c];
+            variance = node->variance[c];
+        }
+        double scale = net->params[node->weight].value[c] / sqrt(variance + node->epsilon);
+        double shift = net->params[node->bias].value[c];
+        for (int n = 0; n < net->n; n++)
+            for (int i = 0; i < places; i++) {
+                int64_t j = at(x, n, c, 0, 0) + i;
+                double size = fabs(x->y[j] * scale) + fabs(mean * scale) + fabs(shift);
+                node->y[j] = rounded(net, (x->y[j] - mean) * scale + shift, size);
+            }
+    }
+}
+
+static void add_forward(struct ref_net *net, struct ref_node *node)
+{
+    for (int n = 0; n < net->n; n++)
+        for (int c = 0; c < node->c; c++)
+            for (int y = 0; y < node->h; y++)
+                for (int x = 0; x < node->w; x++) {
+                    double sum = 0;
+                    for (int i = 0; i < node->in_count; i++) {
+                        const struct ref_node *part = &net->nodes[node->in[i]];
+                        bool spread = part->h == 1 && part->w == 1;
+                        sum += part->y[at(part, n, c, spread ? 0 : y, spread ? 0 : x)];
+                    }
+                    node->y[at(node, n, c, y, x)] = rounded(net, sum, fabs(sum));
+                }
+}
+
+static void activation_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    bool exact = node->activation == REF_RELU || node->activation == REF_RELU6;
+    for (int64_t i = 0; i < net->n * ref_node_size(node); i++) {
+        double y = ref_act(node->activation, node->alpha, x->y[i]);
+        node->y[i] = exact ? y : rounded(net, y, 2 * fabs(y) + fmin(1, fabs(x->y[i])));
+    }
+}
+
+/* softmax over the channels of every place. */
+static void softmax_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    for (int n = 0; n < net->n; n++)
+        for (int i = 0; i < node->h * node->w; i++) {
+            double largest = -INFINITY, sum = 0;
+            for (int c = 0; c < node->c; c++)
+                largest = fmax(largest, x->y[at(x, n, c, 0, 0) + i]);
+            for (int c = 0; c < node->c; c++)
+                sum += exp(x->y[at(x, n, c, 0, 0) + i] - largest);
+            for (int c = 0; c < node->c; c++) {
+                double z = x->y[at(x, n, c, 0, 0) + i] - largest, y = exp(z) / sum;
+                node->y[at(node, n, c, 0, 0) + i] = rounded(net, y, y * (4 + fabs(z)));
+            }
+        }
+}
+
+static void dropout_forward(struct ref_net *net, struct ref_node *node, bool training)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    for (int64_t i = 0; i < net->n * ref_node_size(node); i++)
+        node->y[i] = !training || !node->kept ? x->y[i] : node->kept[i] ? x->y[i] / (1 - node->rate) : 0;
+}
+
+static void copy_forward(struct ref_net *net, struct ref_node *node)
+{
+    memcpy(node->y, net->nodes[node->in[0]].y, (size_t)(net->n * ref_node_size(node)) * sizeof(double));
+}
+
+static void loss_forward(struct ref_net *net, const int32_t *labels)
+{
+    const struct ref_node *logits = &net->nodes[net->nodes_count - 1];
+    int classes = (int)ref_node_size(logits);
+    net->loss = 0;
+    for (int n = 0; n < net->n; n++) {
+        const double *z = logits->y + (int64_t)n * classes;
+        double largest = -INFINITY, sum = 0;
+        for (int k = 0; k < classes; k++)
+            largest = fmax(largest, z[k]);
+        for (int k = 0; k < classes; k++)
+            sum += exp(z[k] - largest);
+        for (int k = 0; k < classes; k++) {
+            double p = exp(z[k] - largest) / sum;
+            net->predictions[(int64_t)n * classes + k] = rounded(net, p, p * (4 + fabs(z[k] - largest)));
+        }
+        double loss = log(sum) + largest - z[labels[n]];
+        net->losses[n] = rounded(net, loss, fabs(largest) + fabs(z[labels[n]]) + fabs(log(sum)) + 1);
+        net->loss += net->losses[n];
+    }
+}
+
+static void node_forward(struct ref_net *net, struct ref_node *node, const double *input, bool training)
+{
+    switch (node->kind) {
+    case REF_INPUT:
+        memcpy(node->y, input, (size_t)(net->n * ref_node_size(node)) * sizeof(double));
+        break;
+    case REF_CONV2D: conv2d_forward(net, node); break;
+    case REF_MAXPOOL: case REF_AVGPOOL: pool_forward(net, node); break;
+    case REF_GLOBAL_AVGPOOL: global_avgpool_forward(net, node); break;
+    case REF_FLATTEN: copy_forward(net, node); break;
+    case REF_DENSE: dense_forward(net, node); break;
+    case REF_BATCHNORM: batchnorm_forward(net, node, training); break;
+    case REF_DROPOUT: dropout_forward(net, node, training); break;
+    case REF_ADD: add_forward(net, node); break;
+    case REF_ACTIVATION: activation_forward(net, node); break;
+    case REF_SOFTMAX: softmax_forward(net, node); break;
+    }
+}
+
+void ref_forward(struct ref_net *net, const double *input, const int32_t *labels, int n, bool training)
+{
+    assert(n >= 1 && n <= net->batch);
+    net->n = n;
+    for (int i = 0; i < net->nodes_count; i++)
+        node_forward(net, &net->nodes[i], input, training);
+    loss_forward(net, labels);
+    /* kept for ref_backward(): dy of the logits */
+    struct ref_node *logits = &net->nodes[net->nodes_count - 1];
+    int classes = (int)ref_node_size(logits);
+    double share = 1.0 / (net->fault == REF_FAULT_MEAN ? n + 1 : n);
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < classes; k++) {
+            double d = net->predictions[(int64_t)i * classes + k] - (k == labels[i]);
+            logits->dy[(int64_t)i * classes + k] = rounded(net, d * share, fabs(d) * share);
+        }
+}
+
+/* ---- backward: each adds to its inputs' dy ------------------------------------------------------------------- */
+
+static void conv2d_weight_backward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_window k = node->window;
+    struct ref_param *weight = &net->params[node->weight];
+    bool broken = net->fault == REF_FAULT_WEIGHT_GRAD && is_first_of_kind(net, node);
+    for (int64_t j = 0; j < weight->count; j++) {
+        int kx = (int)(j % k.kw), ky = (int)(j / k.kw % k.kh);
+        int i = (int)(j / (k.kw * k.kh) % x->c), o = (int)(j / (k.kw * k.kh) / x->c);
+        double sum = 0, size = 0;
+        for (int n = 0; n < net->n; n++)
+            for (int oy = 0; oy < node->h; oy++)
+                for (int ox = 0; ox < node->w; ox++) {
+                    int iy = oy * k.sh + ky * k.dh - k.top, ix = ox * k.sw + kx * k.dw - k.left;
+                    if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
+                        continue;
+                    if (broken && n == net->n - 1 && oy == node->h - 1 && ox == node->w - 1)
+                        continue;
+                    double term = x->y[at(x, n, i, iy, ix)] * node->dy[at(node, n, o, oy, ox)];
+                    sum += term;
+                    size += fabs(term);
+                }
+        weight->grad[j] = rounded(net, sum, size);
+    }
+}
+
+static void bias_backward(struct ref_net *net, const struct ref_node *node)
+{
+    bool broken = net->fault == REF_FAULT_BIAS_GRAD;
+    for (int c = 0; c < node->c; c++) {
+        double sum = 0, size = 0;
+        for (int n = 0; n < net->n; n++)
+            for (int i = 0; i < node->h * node->w; i++) {
+                double term = node->dy[at(node, n, c, 0, 0) + i];
+                if (broken && c == node->c - 1 && n == net->n - 1 && i == node->h * node->w - 1)
+                    continue;
+                sum += term;
+                size += fabs(term);
+            }
+        net->params[node->bias].grad[c] = rounded(net, sum, size);
+    }
+}
+
+/* Adds sums of terms, disturbed by their sizes, to a node's dy. */
+static void add_gradient(struct ref_net *net, struct ref_node *x, const double *sum, const double *size)
+{
+    for (int64_t i = 0; i < net->n * ref_node_size(x); i++)
+        x->dy[i] += rounded(net, sum[i], size[i]);
+}
+
+static void conv2d_data_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_window k = node->window;
+    const double *weight = net->params[node->weight].value;
+    size_t count = (size_t)(net->n * ref_node_size(x));
+    double *sum = room(count, sizeof(double)), *size = room(count, sizeof(double));
+    bool broken = net->fault == REF_FAULT_DATA_GRAD;
+    for (int n = 0; n < net->n; n++)
+        for (int o = 0; o < node->c - (broken && node->c > 1); o++)
+            for (int oy = 0; oy < node->h; oy++)
+                for (int ox = 0; ox < node->w; ox++) {
+                    double dy = node->dy[at(node, n, o, oy, ox)];
+                    for (int i = 0; i < x->c; i++)
+                        for (int ky = 0; ky < k.kh; ky++)
+                            for (int kx = 0; kx < k.kw; kx++) {
+                                int iy = oy * k.sh + ky * k.dh - k.top, ix = ox * k.sw + kx * k.dw - k.left;
+                                if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
+                                    continue;
+                                double term = dy * weight[((o * x->c + i) * k.kh + ky) * k.kw + kx];
+                                sum[at(x, n, i, iy, ix)] += term;
+                                size[at(x, n, i, iy, ix)] += fabs(term);
+                            }
+                }
+    add_gradient(net, x, sum, size);
+    free(sum);
+    free(size);
+}
+
+static void dense_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_param *weight = &net->params[node->weight];
+    bool broken = net->fault == REF_FAULT_WEIGHT_GRAD && is_first_of_kind(net, node);
+    for (int o = 0; o < node->c; o++)
+        for (int i = 0; i < x->c; i++) {
+            double sum = 0, size = 0;
+            for (int n = 0; n < net->n - broken; n++) {
+                double term = x->y[(int64_t)n * x->c + i] * node->dy[(int64_t)n * node->c + o];
+                sum += term;
+                size += fabs(term);
+            }
+            weight->grad[(int64_t)o * x->c + i] = rounded(net, sum, size);
+        }
+    for (int n = 0; n < net->n; n++)
+        for (int i = 0; i < x->c; i++) {
+            double sum = 0, size = 0;
+            for (int o = 0; o < node->c; o++) {
+                double term = node->dy[(int64_t)n * node->c + o] * weight->value[(int64_t)o * x->c + i];
+                sum += term;
+                size += fabs(term);
+            }
+            x->dy[(int64_t)n * x->c + i] += rounded(net, sum, size);
+        }
+}
+
+static void pool_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_window k = node->window;
+    for (int n = 0; n < net->n; n++)
+        for (int c = 0; c < node->c; c++)
+            for (int oy = 0; oy < node->h; oy++)
+                for (int ox = 0; ox < node->w; ox++) {
+                    double dy = node->dy[at(node, n, c, oy, ox)];
+                    if (node->kind == REF_MAXPOOL) {
+                        x->dy[at(x, n, c, 0, 0) + node->winner[at(node, n, c, oy, ox)]] += dy;
+                        continue;
+                    }
+                    int y0 = oy * k.sh - k.top, x0 = ox * k.sw - k.left, count = 0;
+                    for (int pass = 0; pass < 2; pass++)
+                        for (int iy = y0; iy < y0 + k.kh; iy++)
+                            for (int ix = x0; ix < x0 + k.kw; ix++) {
+                                if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
+                                    continue;
+                                if (pass == 0)
+                                    count++;
+                                else
+                                    x->dy[at(x, n, c, iy, ix)] += rounded(net, dy / count, fabs(dy) / count);
+                            }
+                }
+}
+
+static void global_avgpool_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    int places = x->h * x->w;
+    for (int64_t i = 0; i < net->n * ref_node_size(x); i++) {
+        double dy = node->dy[i / places] / places;
+        x->dy[i] += rounded(net, dy, fabs(dy));
+    }
+}
+
+/* Ioffe and Szegedy 2015: with xhat = (x - mean) / deviation and m values to a channel,
+ * dx = gamma / deviation * (dy - sum(dy) / m - xhat * sum(dy * xhat) / m). */
+static void batchnorm_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    int places = x->h * x->w;
+    double m = (double)net->n * places;
+    for (int c = 0; c < node->c; c++) {
+        double inverse = 1 / sqrt(node->variance[c] + node->epsilon), mean = node->mean[c];
+        double scale = net->params[node->weight].value[c] * inverse;
+        double dbeta = 0, dgamma = 0, beta_size = 0, gamma_size = 0;
+        for (int n = 0; n < net->n; n++)
+            for (int i = 0; i < places; i++) {
+                int64_t j = at(x, n, c, 0, 0) + i;
+                dbeta += node->dy[j];
+                dgamma += node->dy[j] * (x->y[j] - mean) * inverse;
+                beta_size += fabs(node->dy[j]);
+                gamma_size += fabs(node->dy[j]) * (fabs(x->y[j]) + fabs(mean)) * inverse;
+            }
+        net->params[node->bias].grad[c] = dbeta = rounded(net, dbeta, beta_size);
+        net->params[node->weight].grad[c] = dgamma = rounded(net, dgamma, gamma_size);
+        for (int n = 0; n < net->n; n++)
+            for (int i = 0; i < places; i++) {
+                int64_t j = at(x, n, c, 0, 0) + i;
+                double xhat = (x->y[j] - mean) * inverse;
+                double xhat_size = (fabs(x->y[j]) + fabs(mean)) * inverse;
+                double size = fabs(node->dy[j]) + fabs(dbeta) / m + xhat_size * fabs(dgamma) / m;
+                x->dy[j] += rounded(net, scale * (node->dy[j] - dbeta / m - xhat * dgamma / m),
+                                    fabs(scale) * size);
+            }
+    }
+}
+
+static void add_backward(struct ref_net *net, struct ref_node *node)
+{
+    for (int i = 0; i < node->in_count; i++) {
+        struct ref_node *part = &net->nodes[node->in[i]];
+        bool spread = part->h == 1 && part->w == 1;
+        int places = node->h * node->w;
+        for (int64_t j = 0; j < net->n * ref_node_size(node); j++)
+            part->dy[spread ? j / places : j] += rounded(net, node->dy[j], fabs(node->dy[j]));
+    }
+}
+
+static void activation_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    bool exact = node->activation == REF_RELU || node->activation == REF_RELU6;
+    for (int64_t i = 0; i < net->n * ref_node_size(node); i++) {
+        double dy = node->dy[i], slope = ref_act_slope(node->activation, node->alpha, x->y[i]);
+        x->dy[i] += exact ? dy * slope : rounded(net, dy * slope, fabs(dy) * (1 + 2 * fabs(slope)));
+    }
+}
+
+static void softmax_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    for (int n = 0; n < net->n; n++)
+        for (int i = 0; i < node->h * node->w; i++) {
+            double mean = 0, size = 0;
+            for (int c = 0; c < node->c; c++) {
+                int64_t j = at(node, n, c, 0, 0) + i;
+                mean += node->y[j] * node->dy[j];
+                size += fabs(node->y[j] * node->dy[j]);
+            }
+            for (int c = 0; c < node->c; c++) {
+                int64_t j = at(node, n, c, 0, 0) + i;
+                x->dy[j] += rounded(net, node->y[j] * (node->dy[j] - mean),
+                                    node->y[j] * (fabs(node->dy[j]) + size));
+            }
+        }
+}
+
+static void dropout_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    for (int64_t i = 0; i < net->n * ref_node_size(node); i++)
+        x->dy[i] += !node->kept ? node->dy[i] : node->kept[i] ? node->dy[i] / (1 - node->rate) : 0;
+}
+
+static void copy_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    for (int64_t i = 0; i < net->n * ref_node_size(node); i++)
+        x->dy[i] += node->dy[i];
+}
+
+static void node_backward(struct ref_net *net, struct ref_node *node)
+{
+    switch (node->kind) {
+    case REF_INPUT: break;
+    case REF_CONV2D:
+        conv2d_weight_backward(net, node);
+        if (node->bias >= 0)
+            bias_backward(net, node);
+        conv2d_data_backward(net, node);
+        break;
+    case REF_MAXPOOL: case REF_AVGPOOL: pool_backward(net, node); break;
+    case REF_GLOBAL_AVGPOOL: global_avgpool_backward(net, node); break;
+    case REF_FLATTEN: copy_backward(net, node); break;
+    case REF_DENSE:
+        if (node->bias >= 0)
+            bias_backward(net, node);
+        dense_backward(net, node);
+        break;
+    case REF_BATCHNORM: batchnorm_backward(net, node); break;
+    case REF_DROPOUT: dropout_backward(net, node); break;
+    case REF_ADD: add_backward(net, node); break;
+    case REF_ACTIVATION: activation_backward(net, node); break;
+    case REF_SOFTMAX: softmax_backward(net, node); break;
+    }
+}
+
+void ref_backward(struct ref_net *net)
+{
+    for (int i = 0; i < net->nodes_count - 1; i++)
+        memset(net->nodes[i].dy, 0, (size_t)(net->n * ref_node_size(&net->nodes[i])) * sizeof(double));
+    for (int i = net->nodes_count; i-- > 0;)
+        node_backward(net, &net->nodes[i]);
+}
+
+/* Kingma and Ba 2015 in the form of Keras: the corrections of both moments go into the rate, epsilon outside. */
+void ref_adam(struct ref_net *net, uint64_t step, double lr, double beta1, double beta2, double epsilon)
+{
+    double t = (double)step + 1, rate = lr * sqrt(1 - pow(beta2, t)) / (1 - pow(beta1, t));
+    for (int i = 0; i < net->params_count; i++) {
+        struct ref_param *p = &net->params[i];
+        if (p->role == REF_STATISTIC)
+            continue;
+        for (int64_t j = 0; j < p->count; j++) {
+            p->m[j] = beta1 * p->m[j] + (1 - beta1) * p->grad[j];
+            p->v[j] = beta2 * p->v[j] + (1 - beta2) * p->grad[j] * p->grad[j];
+            p->value[j] -= rate * p->m[j] / (sqrt(p->v[j]) + epsilon);
+        }
+    }
+}
+
+/* ---- kinks --------------------------------------------------------------------------------------------------- */
+
+/* Taps whose value lies so near the winner's that rounding may let them win; equal ones are first come, first
+ * served in any precision. */
+static int64_t near_winners(const struct ref_net *net, const struct ref_node *node, double margin)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_window k = node->window;
+    int64_t near = 0;
+    for (int64_t j = 0; j < net->n * ref_node_size(node); j++) {
+        int ox = (int)(j % node->w), oy = (int)(j / node->w % node->h);
+        int64_t map = j / (node->w * node->h) * (x->h * x->w);
+        for (int iy = oy * k.sh - k.top; iy < oy * k.sh - k.top + k.kh; iy++)
+            for (int ix = ox * k.sw - k.left; ix < ox * k.sw - k.left + k.kw; ix++) {
+                if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
+                    continue;
+                double gap = node->y[j] - x->y[map + iy * x->w + ix];
+                near += gap > 0 && gap <= 2 * margin * x->error;
+            }
+    }
+    return near;
+}
+
+int64_t ref_near_kinks(const struct ref_net *net, double margin)
+{
+    int64_t near = 0;
+    for (int i = 0; i < net->nodes_count; i++) {
+        const struct ref_node *node = &net->nodes[i];
+        if (node->kind == REF_MAXPOOL)
+            near += near_winners(net, node, margin);
+        if (node->kind != REF_ACTIVATION)
+            continue;
+        const struct ref_node *x = &net->nodes[node->in[0]];
+        for (int64_t j = 0; j < net->n * ref_node_size(node); j++) {
+            double distance = kink_distance(node, x->y[j]);
+            near += distance > 0 && distance <= margin * x->error;
+        }
+    }
+    return near;
+}

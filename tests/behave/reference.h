@@ -1,0 +1,131 @@
+/* reference.h - the slow, obvious oracle: networks in double precision, C x H x W, one loop for one sum.
+ *
+ * It shares no code with the compiler or the runtime.  A network is a list of nodes in the order in which they are
+ * computed; every node keeps its result y and the gradient dy of the batch's mean loss for the last batch run.
+ *
+ * Rounding can be simulated (ref_net.noise): each sum is disturbed by noise times the sum of its terms' sizes,
+ * each elementwise result by noise times its parts.  The differences between disturbed runs and the exact one show
+ * how far a correct implementation in lesser precision may stray, cancellation and depth included.
+ */
+#ifndef REFERENCE_H
+#define REFERENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum ref_kind {
+    REF_INPUT, REF_CONV2D, REF_MAXPOOL, REF_AVGPOOL, REF_GLOBAL_AVGPOOL, REF_FLATTEN, REF_DENSE, REF_BATCHNORM,
+    REF_DROPOUT, REF_ADD, REF_ACTIVATION, REF_SOFTMAX
+};
+
+enum ref_activation {
+    REF_RELU, REF_RELU6, REF_LEAKY_RELU, REF_ELU, REF_SELU, REF_GELU, REF_SWISH, REF_SIGMOID, REF_TANH,
+    REF_SOFTPLUS, REF_ACTIVATIONS
+};
+
+enum ref_role { REF_WEIGHT, REF_BIAS, REF_STATISTIC };
+
+/* Faults that can be planted to prove that a comparison notices them. */
+enum ref_fault {
+    REF_SOUND,
+    REF_FAULT_FORWARD_TAP,      /* one tap of the first filter of a convolution or dense layer is left out */
+    REF_FAULT_WEIGHT_GRAD,      /* the last place of the last sample is left out of one weight gradient */
+    REF_FAULT_DATA_GRAD,        /* one channel is left out of one data gradient */
+    REF_FAULT_BIAS_GRAD,        /* one place is left out of one bias gradient */
+    REF_FAULT_MEAN,             /* gradients are divided by n + 1 */
+    REF_FAULTS
+};
+
+/* Kernel, stride, dilation and padding of a convolution or pool. */
+struct ref_window {
+    int kh, kw, sh, sw, dh, dw;
+    int top, bottom, left, right;
+};
+
+struct ref_param {
+    char name[80];
+    enum ref_role role;
+    int rank;
+    int64_t shape[4];
+    int64_t count;
+    double *value, *grad;       /* (count) */
+    double *m, *v;              /* (count) Adam's moments */
+};
+
+enum { REF_MAX_INPUTS = 4 };
+
+struct ref_node {
+    enum ref_kind kind;
+    int in[REF_MAX_INPUTS], in_count;
+    int c, h, w;
+    bool flat;
+    struct ref_window window;
+    enum ref_activation activation;
+    double alpha, rate, epsilon, momentum;
+    int weight, bias, running_mean, running_var;    /* indices into ref_net.params, -1: none */
+    double *y, *dy;             /* (n, c, h, w) */
+    double error;               /* largest difference of y between disturbed and exact runs (ref_disturb) */
+    int *winner;                /* maxpool: (n, c, h, w) index of the pixel in its map that won */
+    double *mean, *variance;    /* batchnorm: (c) of the last batch */
+    const unsigned char *kept;  /* dropout in training: (n, c, h, w); NULL: everything is kept */
+};
+
+struct ref_net {
+    struct ref_node *nodes;
+    int nodes_count, nodes_room;
+    struct ref_param *params;
+    int params_count, params_room;
+    int batch;                  /* largest n; fixed by ref_prepare() */
+    int n;                      /* of the last run */
+    double *losses;             /* (n) of each sample */
+    double *predictions;        /* (n, classes) */
+    double loss;                /* sum of losses */
+    double noise;               /* relative size of the simulated rounding; 0: exact */
+    uint64_t noise_state;
+    enum ref_fault fault;
+};
+
+/* Nodes are numbers; each call returns the new one.  Shapes must fit (asserted).  The last node's result are the
+ * logits: the loss applies softmax itself. */
+int ref_input(struct ref_net *net, int c, int h, int w);
+int ref_conv2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window, bool bias);
+int ref_pool(struct ref_net *net, int x, enum ref_kind kind, struct ref_window window);
+int ref_global_avgpool(struct ref_net *net, int x);
+int ref_flatten(struct ref_net *net, int x);
+int ref_dense(struct ref_net *net, int x, const char *name, int units, bool bias);
+int ref_batchnorm(struct ref_net *net, int x, const char *name, double momentum, double epsilon);
+int ref_dropout(struct ref_net *net, int x, double rate);
+/* Operands of C x 1 x 1 or flat C are spread over the others' height and width. */
+int ref_add(struct ref_net *net, const int *x, int count);
+int ref_activate(struct ref_net *net, int x, enum ref_activation activation, double alpha);
+int ref_softmax(struct ref_net *net, int x);
+
+/* padding=same: output = ceil(input / stride), the odd row or column at the end. */
+struct ref_window ref_window_same(struct ref_window window, int h, int w);
+/* Output size along one axis; 0 or less: the window does not fit. */
+int ref_window_out(int size, int k, int stride, int dilation, int pad);
+
+void ref_prepare(struct ref_net *net, int batch);
+void ref_free(struct ref_net *net);
+
+/* input: (n, c, h, w); labels: (n).  training: batch statistics, which also move the running ones. */
+void ref_forward(struct ref_net *net, const double *input, const int32_t *labels, int n, bool training);
+/* Gradients of the mean loss of the last training run, in params[].grad and nodes[].dy. */
+void ref_backward(struct ref_net *net);
+/* Keras's Adam; step counts from 0.  grad: what params[].grad holds. */
+void ref_adam(struct ref_net *net, uint64_t step, double lr, double beta1, double beta2, double epsilon);
+
+double ref_act(enum ref_activation a, double alpha, double x);
+double ref_act_slope(enum ref_activation a, double alpha, double x);
+int64_t ref_node_size(const struct ref_node *node);      /* c * h * w */
+int64_t ref_multiply_adds(const struct ref_net *net);    /* forward, one sample */
+/* Places of the last training run where a gradient jumps and that lie within margin * error of the jump. */
+int64_t ref_near_kinks(const struct ref_net *net, double margin);
+
+/* Deterministic random numbers: splitmix64. */
+uint64_t ref_random(uint64_t *state);
+double ref_uniform(uint64_t *state, double low, double high);
+double ref_normal(uint64_t *state);
+int ref_range(uint64_t *state, int low, int high);       /* both ends included */
+
+#endif
