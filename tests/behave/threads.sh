@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# The same weights, bit for bit, whatever the number of threads: a plain and a residual network, batches that are
+# not full, dropout and batch statistics among them.
+. "$(dirname "$0")/../run/common.sh"
+
+cat >plain.cnn <<'CNN'
+model plain
+data { shapes classes=10, train=70, val=30, seed=3; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 13, 3x2, elu, padding=same
+    maxpool2d 2x2
+    conv2d 37, 3x3, stride=2
+    batchnorm relu
+    dropout 0.3
+    flatten
+    dense 33, tanh
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 2; batch 16; seed 5 }
+CNN
+cat >residual.cnn <<'CNN'
+model residual
+data { shapes classes=10, train=70, val=30, seed=3; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 16, 3x3, padding=same
+    batchnorm swish
+    add {
+        branch { conv2d 24, 1x1, stride=2, padding=same }
+        branch { conv2d 24, 3x3, stride=2, padding=same; batchnorm relu; conv2d 24, 3x3, padding=same }
+    }
+    relu
+    global_avgpool2d
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 2; batch 16; seed 5 }
+CNN
+
+for model in plain residual; do
+    build $model || continue
+    for threads in 1 2 3; do
+        expect 0 ./$model --threads $threads --run-dir $model.$threads --verbose 2 --log-steps $model.$threads.csv
+        sed -E 's/^ - [0-9]+s - / - /' out >$model.$threads.log
+        weights=$(cd $model.$threads && find . -name 'last*.safetensors' | head -n 1)
+        [ -n "$weights" ] || { fail "no last weights in $model.$threads: $(ls $model.$threads)"; continue; }
+        cp "$model.$threads/$weights" $model.$threads.weights
+        [ "$threads" -eq 1 ] && continue
+        cmp $model.1.weights $model.$threads.weights || fail "$model: the weights differ between 1 and $threads threads"
+        cmp $model.1.csv $model.$threads.csv || fail "$model: the losses differ between 1 and $threads threads"
+        diff $model.1.log $model.$threads.log || fail "$model: the logs differ between 1 and $threads threads"
+    done
+    # Another seed must give other weights, or the comparison above says nothing.
+    expect 0 ./$model --threads 2 --seed 6 --run-dir $model.seed --verbose 2
+    cmp -s $model.1.weights "$model.seed/$weights" && fail "$model: another seed gives the same weights"
+done
+finish
