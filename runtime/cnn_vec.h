@@ -1,0 +1,81 @@
+/* cnn_vec.h - the vocabulary of emitted code: vectors of reals, one short header a target.
+ *
+ * The emitted file defines one CNN_TARGET_* (and CNN_DOUBLE for double precision) and includes this.  Every
+ * header gives the same names:
+ *
+ *   real, v, vm, V_LANES         float or double; a vector of them; a truth value a lane; lanes in a vector
+ *   v_zero v_set v_broadcast     all lanes 0, a number, the number that a pointer shows
+ *   v_load v_store               V_LANES reals at any alignment
+ *   v_load_tail v_store_tail     the first n lanes (n a constant, 1 .. V_LANES-1): other lanes are read as 0, and
+ *                                memory beyond them is neither read nor written
+ *   v_load_u8 v_store_u8 (_tail) whole numbers 0 .. 255 kept as bytes
+ *   v_add v_sub v_mul v_div v_neg v_abs v_sqrt v_floor v_round      (round: halves to even)
+ *   v_max v_min                  a NaN in the second operand comes through; in the first it may or may not
+ *   v_fma(a, b, c)               a * b + c, rounded once where the target has the instruction
+ *   v_gt v_ge v_lt v_le v_eq     comparisons, false for NaN
+ *   v_select(m, a, b)            a where m holds, else b;  vm_and vm_or vm_not
+ *   v_sum v_max_lane             over the lanes, v_sum in one fixed order
+ *   v_prefetch v_prefetchw       the cache line at a pointer will soon be read, written
+ *
+ * and, for cnn_math.h and cnn_random.h only, vu: V_LANES words of 32 bits (vu_set vu_from vu_add vu_xor vu_mul
+ * vu_shr vu_shl vu_ge) with v_bits and v_of_bits between them and floats.
+ */
+#ifndef CNN_VEC_H
+#define CNN_VEC_H
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if FLT_EVAL_METHOD != 0
+#error "float arithmetic has excess precision here: add -msse2 -mfpmath=sse to the compiler's flags"
+#endif
+
+#if defined __GNUC__
+#define CNN_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define CNN_INLINE static inline
+#endif
+
+#ifdef CNN_DOUBLE
+typedef double real;
+#else
+typedef float real;
+#endif
+
+#if defined CNN_TARGET_X86_64_V4
+#if !defined __AVX512F__ || !defined __AVX512BW__ || !defined __AVX512DQ__ || !defined __AVX512VL__
+#error "this file was generated for x86-64-v4: add -march=x86-64-v4 to the compiler's flags"
+#endif
+#include "cnn_vec_x86_64_v4.h"
+
+#elif defined CNN_TARGET_X86_64_V3
+#if !defined __AVX2__ || !defined __FMA__
+#error "this file was generated for x86-64-v3: add -march=x86-64-v3 to the compiler's flags"
+#endif
+#include "cnn_vec_x86_64_v3.h"
+
+#elif defined CNN_TARGET_X86_64_V2
+#if !defined __SSE4_2__
+#error "this file was generated for x86-64-v2: add -march=x86-64-v2 to the compiler's flags"
+#endif
+#include "cnn_vec_x86_64_v2.h"
+
+#elif defined CNN_TARGET_AARCH64
+#if !defined __aarch64__ || !defined __ARM_NEON
+#error "this file was generated for aarch64: use a compiler for it, with -march=armv8-a+simd"
+#endif
+#include "cnn_vec_aarch64.h"
+
+#elif defined CNN_TARGET_GENERIC
+#include "cnn_vec_generic.h"
+
+#else
+#error "define one of CNN_TARGET_X86_64_V4, _V3, _V2, CNN_TARGET_AARCH64, CNN_TARGET_GENERIC before <cnn_vec.h>"
+#endif
+
+#include "cnn_math.h"
+#include "cnn_random.h"
+
+#endif
