@@ -37,6 +37,8 @@ struct map_order {
     int c, h, w;
 };
 
+bool order_equal(struct map_order a, struct map_order b);
+
 struct tensor {
     int id;
     const char *name;               /* unique, a C identifier: "conv2d_1_y" */
@@ -49,7 +51,7 @@ struct tensor {
     bool needs_gradient;            /* a trainable parameter lies behind it (or it is one) */
     struct tensor *gradient;        /* ACTIVATION, PARAM: set by autodiff, NULL where none flows */
     struct node *producer;          /* NULL: input, labels, parameters */
-    struct node **consumers;
+    struct node **consumers;        /* each node once, in the order of the nodes */
     int consumers_count;
     size_t consumers_capacity;
 };
@@ -102,6 +104,7 @@ struct node {
 struct graph {
     struct arena *arena;
     const struct model *model;
+    bool differentiated;            /* the backward nodes are there */
     bool training;                  /* false: the graph of use: no dropout, running statistics, no gradients */
     struct tensor **tensors;
     int tensors_count;

@@ -1,0 +1,55 @@
+/* avgpool2d.c - the mean of each window; padding is not counted, neither above nor below the line. */
+#include "pooling.h"
+
+static const struct arg_def avgpool2d_args[] = { POOLING_ARGS };
+
+static struct tensor *avgpool2d_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+{
+    struct node *n = unary_node(g, OP_avgpool2d, l, layer_node_name(g, l), x[0], l->out,
+                                (struct map_order){ 0, 0, 0 });
+
+    n->window = layer_window(l, "window");
+    return n->out[0];
+}
+
+const struct layer_def layer_avgpool2d = {
+    .clause = { "avgpool2d", ARGS(avgpool2d_args), .help = "the mean of each window" },
+    .shape = pooling_shape,
+    .lower = avgpool2d_lower,
+};
+
+/* ---- the operations --------------------------------------------------------------------------------------------- */
+
+static void avgpool2d_gradient(struct graph *g, struct node *n)
+{
+    pooling_gradient(g, n, OP_avgpool2d_grad, NULL);
+}
+
+static const char *avgpool2d_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
+    return pooling_fits(n, n->in[0], n->out[0]);
+}
+
+static const char *avgpool2d_grad_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
+    return pooling_fits(n, n->out[0], n->in[0]);
+}
+
+static int64_t avgpool2d_flops(const struct node *n)
+{
+    return shape_elements(n->out[0]->shape) * n->window.kh * n->window.kw;
+}
+
+static int64_t avgpool2d_grad_flops(const struct node *n)
+{
+    return shape_elements(n->in[0]->shape) * n->window.kh * n->window.kw;
+}
+
+const struct op_def op_def_avgpool2d = { OP_avgpool2d, avgpool2d_verify, avgpool2d_gradient, avgpool2d_flops };
+const struct op_def op_def_avgpool2d_grad = {
+    OP_avgpool2d_grad, avgpool2d_grad_verify, NULL, avgpool2d_grad_flops
+};

@@ -1,0 +1,41 @@
+/* bias.c - y = x + b, one number a channel.  No layer of its own: conv2d and dense end with it. */
+#include "op_support.h"
+
+static void bias_gradient(struct graph *g, struct node *n)
+{
+    struct tensor *x = n->in[0], *b = n->in[1], *dy = n->out[0]->gradient;
+
+    if (b->needs_gradient) {
+        struct tensor *db = param_gradient(g, b);
+        backward_node(g, n, OP_bias_grad, "grad", &dy, 1, &db, 1);
+    }
+    if (x->needs_gradient)
+        grad_add(g, x, dy);
+}
+
+static const char *bias_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
+    CHECK(is_param(n->in[1], PARAM_VECTOR), "its second input is no vector of parameters");
+    CHECK(is_per_channel(n->in[1], n->in[0]), "its bias does not fit its input");
+    CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape or order than its input");
+    return NULL;
+}
+
+static const char *bias_grad_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
+    CHECK(is_param_gradient(n->out[0], n->forward, 1), "its result is not the gradient of its bias");
+    CHECK(is_per_channel(n->out[0], n->in[0]), "its result does not fit its input");
+    return NULL;
+}
+
+static int64_t bias_grad_flops(const struct node *n)
+{
+    return shape_elements(n->in[0]->shape);
+}
+
+const struct op_def op_def_bias = { OP_bias, bias_verify, bias_gradient, out_flops };
+const struct op_def op_def_bias_grad = { OP_bias_grad, bias_grad_verify, NULL, bias_grad_flops };

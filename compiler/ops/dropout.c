@@ -1,0 +1,54 @@
+/* dropout.c - inverted dropout (Srivastava et al. 2014): in training a fraction of the elements becomes 0 and the
+ * others are scaled by 1 / (1 - rate); in use nothing happens. */
+#include "op_support.h"
+
+static const struct arg_def dropout_args[] = {
+    { .name = "rate", .type = ARG_REAL, .positional = true, .required = true, .min = 0, .max = 1, .max_open = true,
+      .help = "fraction of the elements dropped" },
+    { .name = NULL }
+};
+
+static struct tensor *dropout_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+{
+    double rate = clause_number(l->clause, "rate");
+
+    if (!g->training || rate == 0)
+        return x[0];
+    struct node *n = unary_node(g, OP_dropout, l, layer_node_name(g, l), x[0], x[0]->shape, x[0]->order);
+    n->rate = rate;
+    n->stream = l->index;
+    return n->out[0];
+}
+
+const struct layer_def layer_dropout = {
+    .clause = { "dropout", ARGS(dropout_args), .help = "drops elements at random while training" },
+    .shape = same_shape_rule,
+    .lower = dropout_lower,
+};
+
+/* ---- the operations --------------------------------------------------------------------------------------------- */
+
+static void dropout_gradient(struct graph *g, struct node *n)
+{
+    struct tensor *x = n->in[0], *dy = n->out[0]->gradient, *dx;
+
+    if (!x->needs_gradient)
+        return;
+    dx = grad_tensor(g, x);
+    backward_node(g, n, OP_dropout_grad, "grad", &dy, 1, &dx, 1);
+    grad_add(g, x, dx);
+}
+
+static const char *dropout_verify(const struct graph *g, const struct node *n)
+{
+    CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
+    CHECK(g->training, "it is in the graph of use");
+    CHECK(n->rate > 0 && n->rate < 1, "its rate is not between 0 and 1");
+    CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape or order than its input");
+    CHECK(!n->forward || (n->forward->stream == n->stream && n->forward->rate == n->rate),
+          "it would draw another mask than its forward operation");
+    return NULL;
+}
+
+const struct op_def op_def_dropout = { OP_dropout, dropout_verify, dropout_gradient, out_flops };
+const struct op_def op_def_dropout_grad = { OP_dropout_grad, dropout_verify, NULL, out_flops };

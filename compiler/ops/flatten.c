@@ -1,0 +1,64 @@
+/* flatten.c - a map as a vector: the same memory (view), whose order the tensor carries; and the explicit change
+ * of that order (reorder) where something must see (c, h, w). */
+#include "op_support.h"
+
+static const struct arg_def no_args[] = { { .name = NULL } };
+
+static bool flatten_shape(struct layer *l, struct diag *d)
+{
+    return layer_set_out(l, d, l->clause->where, shape_elements(layer_in(l)), 1, 1, true);
+}
+
+static struct tensor *flatten_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+{
+    if (x[0]->shape.flat)
+        return x[0];
+    return lower_view(g, l, layer_node_name(g, l), x[0], l->out);
+}
+
+const struct layer_def layer_flatten = {
+    .clause = { "flatten", ARGS(no_args), .help = "a map as a vector, over channels, rows, columns" },
+    .shape = flatten_shape,
+    .lower = flatten_lower,
+};
+
+/* ---- the operations --------------------------------------------------------------------------------------------- */
+
+static void like_gradient(struct graph *g, struct node *n)
+{
+    struct tensor *x = n->in[0], *dy = n->out[0]->gradient, *dx;
+
+    if (!x->needs_gradient)
+        return;
+    dx = grad_tensor(g, x);
+    backward_node(g, n, n->op, "grad", &dy, 1, &dx, 1);
+    grad_add(g, x, dx);
+}
+
+static const char *view_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
+    const struct tensor *x = n->in[0], *y = n->out[0];
+    CHECK(x->element == y->element, "its result has other elements than its input");
+    CHECK(shape_elements(x->shape) == shape_elements(y->shape), "its result has another size than its input");
+    const struct tensor *map = x->shape.flat ? y : x, *flat = x->shape.flat ? x : y;
+    CHECK(!map->shape.flat && flat->shape.flat, "one side must be a map and the other a vector");
+    bool plain = map->shape.c == 1 || (int64_t)map->shape.h * map->shape.w == 1;
+    struct map_order order = { map->shape.c, map->shape.h, map->shape.w };
+    CHECK(plain ? !flat->order.c : order_equal(flat->order, order), "its vector does not have its map's order");
+    return NULL;
+}
+
+static const char *reorder_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
+    const struct tensor *x = n->in[0], *y = n->out[0];
+    CHECK(x->shape.flat && y->shape.flat && x->shape.c == y->shape.c, "its result has another size than its input");
+    CHECK((x->order.c != 0) != (y->order.c != 0), "one side must have the user's order and the other a map's");
+    return NULL;
+}
+
+const struct op_def op_def_view = { OP_view, view_verify, like_gradient, no_flops };
+const struct op_def op_def_reorder = { OP_reorder, reorder_verify, like_gradient, no_flops };

@@ -1,0 +1,67 @@
+/* global_avgpool2d.c - the mean of each channel, as a vector. */
+#include "op_support.h"
+
+static const struct arg_def no_args[] = { { .name = NULL } };
+
+static bool global_avgpool2d_shape(struct layer *l, struct diag *d)
+{
+    return layer_needs_map(l, d) && layer_set_out(l, d, l->clause->where, l->in.c, 1, 1, true);
+}
+
+static struct tensor *global_avgpool2d_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+{
+    return unary_node(g, OP_global_avgpool2d, l, layer_node_name(g, l), x[0], l->out,
+                      (struct map_order){ 0, 0, 0 })->out[0];
+}
+
+const struct layer_def layer_global_avgpool2d = {
+    .clause = { "global_avgpool2d", ARGS(no_args), .help = "the mean of each channel, as a vector" },
+    .shape = global_avgpool2d_shape,
+    .lower = global_avgpool2d_lower,
+};
+
+/* ---- the operations --------------------------------------------------------------------------------------------- */
+
+static void global_avgpool2d_gradient(struct graph *g, struct node *n)
+{
+    struct tensor *x = n->in[0], *dy = n->out[0]->gradient, *dx;
+
+    if (!x->needs_gradient)
+        return;
+    dx = grad_tensor(g, x);
+    backward_node(g, n, OP_global_avgpool2d_grad, "grad", &dy, 1, &dx, 1);
+    grad_add(g, x, dx);
+}
+
+static const char *global_avgpool2d_fits(const struct tensor *x, const struct tensor *y)
+{
+    CHECK(!x->shape.flat && y->shape.flat && x->shape.c == y->shape.c && !y->order.c,
+          "its vector is not one of its map's channels");
+    return NULL;
+}
+
+static const char *global_avgpool2d_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
+    return global_avgpool2d_fits(n->in[0], n->out[0]);
+}
+
+static const char *global_avgpool2d_grad_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
+    return global_avgpool2d_fits(n->out[0], n->in[0]);
+}
+
+static int64_t global_avgpool2d_flops(const struct node *n)
+{
+    return shape_elements(n->in[0]->shape);
+}
+
+const struct op_def op_def_global_avgpool2d = {
+    OP_global_avgpool2d, global_avgpool2d_verify, global_avgpool2d_gradient, global_avgpool2d_flops
+};
+const struct op_def op_def_global_avgpool2d_grad = {
+    OP_global_avgpool2d_grad, global_avgpool2d_grad_verify, NULL, out_flops
+};

@@ -1,0 +1,121 @@
+/* initialiser.c - the initialisers of the language, worked out into the numbers the runtime draws with.
+ *
+ * glorot: Glorot and Bengio 2010; he: He et al. 2015; lecun: LeCun et al. 1998; with Keras's conventions: the
+ * normal ones draw from a normal distribution truncated at two deviations, whose deviation is corrected so that
+ * what remains has the wanted variance. */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+#include "op_support.h"
+
+/* Deviation of the standard normal distribution truncated to [-2, 2]. */
+static const double truncated_deviation = 0.87962566103423978;
+
+enum fan { FAN_NONE, FAN_IN, FAN_AVERAGE };
+
+/* How an initialiser becomes numbers. */
+struct initialiser {
+    struct clause_def clause;
+    enum cnn_init_kind kind;
+    double gain;                    /* variance = gain / fan, for those with a fan */
+    enum fan fan;
+};
+
+static const struct arg_def no_args[] = { { .name = NULL } };
+
+static const struct arg_def constant_args[] = {
+    { .name = "value", .type = ARG_REAL, .positional = true, .required = true, .help = "what every weight begins with" },
+    { .name = NULL }
+};
+
+static const struct arg_def normal_args[] = {
+    { .name = "std", .type = ARG_REAL, .positional = true, .default_number = 0.05, .min = 0, .max = 1e6,
+      .help = "deviation; the mean is 0" },
+    { .name = NULL }
+};
+
+static const struct arg_def uniform_args[] = {
+    { .name = "a", .type = ARG_REAL, .positional = true, .default_number = -0.05, .help = "least value" },
+    { .name = "b", .type = ARG_REAL, .positional = true, .default_number = 0.05, .help = "greatest value" },
+    { .name = NULL }
+};
+
+#define NO_ARGS .args = no_args, .args_count = 0
+
+static const struct initialiser initialisers[] = {
+    { { "glorot_uniform", NO_ARGS, .help = "uniform, variance 2 / (fan in + fan out)" },
+      CNN_INIT_UNIFORM, 1, FAN_AVERAGE },
+    { { "glorot_normal", NO_ARGS, .help = "truncated normal, variance 2 / (fan in + fan out)" },
+      CNN_INIT_TRUNCATED_NORMAL, 1, FAN_AVERAGE },
+    { { "he_uniform", NO_ARGS, .help = "uniform, variance 2 / fan in" }, CNN_INIT_UNIFORM, 2, FAN_IN },
+    { { "he_normal", NO_ARGS, .help = "truncated normal, variance 2 / fan in" },
+      CNN_INIT_TRUNCATED_NORMAL, 2, FAN_IN },
+    { { "lecun_uniform", NO_ARGS, .help = "uniform, variance 1 / fan in" }, CNN_INIT_UNIFORM, 1, FAN_IN },
+    { { "lecun_normal", NO_ARGS, .help = "truncated normal, variance 1 / fan in" },
+      CNN_INIT_TRUNCATED_NORMAL, 1, FAN_IN },
+    { { "zeros", NO_ARGS, .help = "all 0" }, CNN_INIT_ZEROS, 0, FAN_NONE },
+    { { "ones", NO_ARGS, .help = "all 1" }, CNN_INIT_ONES, 0, FAN_NONE },
+    { { "constant", ARGS(constant_args), .help = "all the same" }, CNN_INIT_CONSTANT, 0, FAN_NONE },
+    { { "normal", ARGS(normal_args), .help = "normal around 0" }, CNN_INIT_NORMAL, 0, FAN_NONE },
+    { { "uniform", ARGS(uniform_args), .help = "uniform from a to b" }, CNN_INIT_UNIFORM, 0, FAN_NONE },
+    { { "orthogonal", NO_ARGS, .help = "orthonormal rows or columns" }, CNN_INIT_ORTHOGONAL, 1, FAN_NONE },
+};
+
+enum { INITIALISERS = sizeof initialisers / sizeof *initialisers };
+
+static const struct initialiser *initialiser_find(const char *name)
+{
+    for (int i = 0; i < INITIALISERS; i++)
+        if (!strcmp(initialisers[i].clause.name, name))
+            return &initialisers[i];
+    return NULL;
+}
+
+const struct clause_def *init_def_find(const char *name)
+{
+    const struct initialiser *i = initialiser_find(name);
+
+    return i ? &i->clause : NULL;
+}
+
+const struct clause_def *const *init_defs(int *count)
+{
+    static const struct clause_def *const defs[] = {
+        &initialisers[0].clause, &initialisers[1].clause, &initialisers[2].clause, &initialisers[3].clause,
+        &initialisers[4].clause, &initialisers[5].clause, &initialisers[6].clause, &initialisers[7].clause,
+        &initialisers[8].clause, &initialisers[9].clause, &initialisers[10].clause, &initialisers[11].clause,
+    };
+
+    _Static_assert(sizeof defs / sizeof *defs == INITIALISERS, "an initialiser is missing here");
+    *count = INITIALISERS;
+    return defs;
+}
+
+struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t fan_in, int64_t fan_out)
+{
+    const struct initialiser *i = initialiser_find(call ? call->def->name : fallback);
+    struct cnn_init init = { .kind = CNN_INIT_ZEROS };
+
+    assert(i);
+    init.kind = i->kind;
+    if (i->fan != FAN_NONE) {
+        double fan = i->fan == FAN_IN ? (double)fan_in : ((double)fan_in + (double)fan_out) / 2;
+        double variance = i->gain / fan;
+        if (i->kind == CNN_INIT_UNIFORM) {
+            init.b = sqrt(3 * variance);
+            init.a = -init.b;
+        } else {
+            init.b = sqrt(variance) / truncated_deviation;
+        }
+    } else if (i->kind == CNN_INIT_CONSTANT) {
+        init.a = clause_number(call, "value");
+    } else if (i->kind == CNN_INIT_NORMAL) {
+        init.b = clause_number(call, "std");
+    } else if (i->kind == CNN_INIT_UNIFORM) {
+        init.a = clause_number(call, "a");
+        init.b = clause_number(call, "b");
+    } else if (i->kind == CNN_INIT_ORTHOGONAL) {
+        init.a = i->gain;
+    }
+    return init;
+}

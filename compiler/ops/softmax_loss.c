@@ -1,0 +1,50 @@
+/* softmax_loss.c - categorical cross-entropy of a softmax, on the logits: loss = log(sum(exp(z))) - z[label],
+ * its gradient (p - onehot) / n.  No layer: lower.c puts it where the network's last softmax and the loss meet. */
+#include "op_support.h"
+
+static void softmax_loss_gradient(struct graph *g, struct node *n)
+{
+    struct tensor *logits = n->in[0], *dlogits;
+
+    if (!logits->needs_gradient)
+        return;
+    dlogits = grad_tensor(g, logits);
+    backward_node(g, n, OP_softmax_loss_grad, "grad", (struct tensor *[]){ n->out[0], n->in[1] }, 2, &dlogits, 1);
+    grad_add(g, logits, dlogits);
+}
+
+static const char *softmax_loss_verify(const struct graph *g, const struct node *n)
+{
+    CHECK(node_has(n, 2, 2, 0), "wrong number of inputs or outputs");
+    CHECK(n->in[0] == g->logits && n->in[1] == g->labels, "it does not read the graph's logits and labels");
+    CHECK(n->out[0] == g->predictions && n->out[1] == g->loss, "its results are not the graph's");
+    CHECK(n->in[0]->shape.flat && !n->in[0]->order.c, "its logits are no vector in the user's order");
+    CHECK(shapes_equal(n->in[0], n->out[0]), "its predictions have another shape than its logits");
+    CHECK(n->out[1]->role == TENSOR_LOSS, "its loss is none");
+    return NULL;
+}
+
+static const char *softmax_loss_grad_verify(const struct graph *g, const struct node *n)
+{
+    CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
+    CHECK(n->in[0] == g->predictions && n->in[1] == g->labels, "it does not read the graph's predictions and labels");
+    CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape than the predictions");
+    return NULL;
+}
+
+static int64_t softmax_loss_flops(const struct node *n)
+{
+    return 12 * shape_elements(n->in[0]->shape) + 10;
+}
+
+static int64_t softmax_loss_grad_flops(const struct node *n)
+{
+    return 2 * shape_elements(n->out[0]->shape);
+}
+
+const struct op_def op_def_softmax_loss = {
+    OP_softmax_loss, softmax_loss_verify, softmax_loss_gradient, softmax_loss_flops
+};
+const struct op_def op_def_softmax_loss_grad = {
+    OP_softmax_loss_grad, softmax_loss_grad_verify, NULL, softmax_loss_grad_flops
+};
