@@ -70,14 +70,14 @@ static bool diag_known(const struct diag *d, enum diag_id id, struct span where)
 static void diag_add(struct diag *d, enum severity severity, enum diag_id id, struct span where,
                      const char *format, va_list args)
 {
-    if (diag_known(d, id, where)) {
-        d->newest = NULL;
+    bool full = d->count >= DIAG_KEPT;
+
+    d->newest = NULL;
+    if (!full && diag_known(d, id, where))
         return;
-    }
     if (severity == SEVERITY_ERROR)
         d->errors++;
-    d->newest = NULL;
-    if (d->count >= DIAG_KEPT)
+    if (full)
         return;
     struct message *m = message_new(d, severity, where, format, args);
     m->id = id;

@@ -1,0 +1,424 @@
+/* check.c - the whole file: sections, constants, functions, and what must fit between the sections.
+ *
+ * Requires: the tree of a file.  Ensures: a model as model.h promises, unless diag_errors() says otherwise.  A wrong
+ * statement is reported once and left out; what depends on it is not complained about again. */
+#include "check_parts.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* ---- names --------------------------------------------------------------------------------------------------- */
+
+void names_add(struct names *n, const char *name)
+{
+    LIST_ADD(n->arena, n->items, n->count, n->capacity, name);
+}
+
+bool word_in(const char *word, const char *const *list)
+{
+    for (; *list; list++)
+        if (!strcmp(word, *list))
+            return true;
+    return false;
+}
+
+/* What other tools call what we call otherwise; compared without case and underscores. */
+static const char *foreign_name(const char *word)
+{
+    static const char *const pairs[][2] = {
+        {"maxpooling2d", "maxpool2d"}, {"averagepooling2d", "avgpool2d"}, {"avgpooling2d", "avgpool2d"},
+        {"globalaveragepooling2d", "global_avgpool2d"}, {"globalavgpooling2d", "global_avgpool2d"},
+        {"linear", "dense"}, {"fullyconnected", "dense"}, {"fc", "dense"}, {"convolution2d", "conv2d"},
+        {"conv", "conv2d"}, {"pool", "maxpool2d"}, {"batchnormalization", "batchnorm"}, {"batchnorm2d", "batchnorm"},
+        {"bn", "batchnorm"}, {"learningrate", "lr"}, {"kernelsize", "kernel"}, {"strides", "stride"},
+        {"poolsize", "window"}, {"usebias", "bias"}, {"kernelinitializer", "init"}, {"rate", "fraction"},
+        {"biasinitializer", "bias_init"}, {"dilationrate", "dilation"}, {"eps", "epsilon"}, {"beta_1", "beta1"},
+        {"silu", "swish"}, {"reducelronplateau", "reduce_lr_on_plateau"}, {"crossentropy", "categorical_crossentropy"},
+        {"batchsize", "batch"}, {"epoch", "epochs"}, {"model", "network"}
+    };
+    char plain[32];
+    size_t n = 0;
+
+    for (const char *c = word; *c; c++) {
+        if (*c == '_')
+            continue;
+        if (n == sizeof plain - 1)
+            return NULL;
+        plain[n++] = (char)tolower((unsigned char)*c);
+    }
+    plain[n] = '\0';
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (!strcmp(plain, pairs[i][0]))
+            return pairs[i][1];
+    return NULL;
+}
+
+void check_suggest(struct check *c, const char *word, const struct names *names)
+{
+    const char *foreign = foreign_name(word);
+
+    for (int i = 0; foreign && i < names->count; i++) {
+        if (!strcmp(foreign, names->items[i])) {
+            diag_hint(c->diag, "did you mean '%s'?", foreign);
+            return;
+        }
+    }
+    const char *near = diag_nearest(word, names->items, names->count);
+    if (near)
+        diag_hint(c->diag, "did you mean '%s'?", near);
+}
+
+void check_not_supported(struct check *c, struct span where, const char *what)
+{
+    diag_error(c->diag, DIAG_not_supported, where, "'%s' is not supported by this version", what);
+}
+
+/* ---- where a statement belongs ------------------------------------------------------------------------------- */
+
+static bool is_train_word(const char *word)
+{
+    static const char *const words[] = {"loss", "optimizer", "metrics", NULL};
+
+    return word_in(word, words) || clause_def_find(train_numbers, word) || clause_def_find(callback_defs, word) ||
+           word_in(word, later_train);
+}
+
+static bool is_data_word(const char *word)
+{
+    for (const struct data_source *s = data_sources; s->clause.name; s++)
+        if (!strcmp(s->clause.name, word))
+            return true;
+    return clause_def_find(data_steps, word) || word_in(word, later_data);
+}
+
+static bool is_network_word(const char *word)
+{
+    return layer_def_find(word) || word_in(word, later_network);
+}
+
+bool check_elsewhere(struct check *c, const struct ast_statement *s, const char *section)
+{
+    const char *home = is_network_word(s->word) ? "network" : is_data_word(s->word) ? "data"
+                       : is_train_word(s->word) ? "train" : NULL;
+
+    if (!home || !strcmp(home, section))
+        return false;
+    diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'%s' belongs into '%s { ... }'", s->word, home);
+    return true;
+}
+
+bool check_no_body(struct check *c, const struct ast_statement *s)
+{
+    if (!s->body)
+        return true;
+    struct span brace = s->body->where;
+    brace.end = brace.begin + 1;
+    diag_error(c->diag, DIAG_unexpected_body, brace, "'%s' has no body", s->word);
+    return false;
+}
+
+bool check_no_as(struct check *c, const struct ast_statement *s)
+{
+    if (!s->as)
+        return true;
+    diag_error(c->diag, DIAG_unexpected_as, s->as_where, "'%s' cannot be given a name; layers can", s->word);
+    return false;
+}
+
+/* ---- top level ----------------------------------------------------------------------------------------------- */
+
+enum section { SECTION_MODEL, SECTION_DATA, SECTION_NETWORK, SECTION_TRAIN, SECTIONS };
+
+static const char *const section_names[SECTIONS] = {"model", "data", "network", "train"};
+
+struct outline {
+    const struct ast_statement *sections[SECTIONS];
+};
+
+static bool is_reserved_in_c(const char *name)
+{
+    static const char *const words[] = {
+        "auto", "break", "case", "char", "continue", "default", "do", "double", "enum", "extern", "float", "for",
+        "goto", "inline", "int", "long", "register", "restrict", "short", "signed", "sizeof", "static", "struct",
+        "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "asm", "typeof", "bool", "true",
+        "false", "main", "class", "delete", "export", "friend", "mutable", "namespace", "new", "operator", "private",
+        "protected", "public", "template", "this", "throw", "try", "catch", "typename", "using", "virtual", NULL
+    };
+    return word_in(name, words) || name[0] == '_' || !strncmp(name, "cnn_", 4);
+}
+
+/* cifar10_relu from models/cifar10_relu.cnn */
+static const char *name_of_file(struct arena *a, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    size_t length = dot && dot != base ? (size_t)(dot - base) : strlen(base);
+    char *name = arena_string(a, base, length);
+
+    for (char *c = name; *c; c++)
+        if (!isalnum((unsigned char)*c) || (unsigned char)*c >= 0x80)
+            *c = '_';
+    if (!*name || isdigit((unsigned char)*name) || is_reserved_in_c(name))
+        name = arena_printf(a, "model_%s", name);
+    return name;
+}
+
+static void check_model_name(struct check *c, const struct ast_statement *s)
+{
+    c->model->name = name_of_file(c->arena, c->model->source->path);
+    if (!s)
+        return;
+    const struct ast_arg *arg = s->args.first;
+    if (!check_no_body(c, s) || !check_no_as(c, s))
+        return;
+    if (!arg || arg->next || arg->key || arg->value->kind != AST_NAME) {
+        if (arg && arg->value->kind == AST_BAD)
+            return;
+        diag_error(c->diag, DIAG_bad_model_name, arg ? arg->where : s->where,
+                   "a model's name is one word of letters, digits and _");
+        diag_hint(c->diag, "such as: model %s", c->model->name);
+        return;
+    }
+    if (is_reserved_in_c(arg->value->text)) {
+        diag_error(c->diag, DIAG_bad_model_name, arg->where, "'%s' cannot name a model: it means something in C or "
+                   "to the runtime", arg->value->text);
+        return;
+    }
+    c->model->name = arg->value->text;
+}
+
+static void unknown_section(struct check *c, const struct ast_statement *s)
+{
+    struct names names = {.arena = c->arena};
+
+    if (word_in(s->word, later_top) || s->kind == AST_IF) {
+        check_not_supported(c, s->word_where, s->word);
+        return;
+    }
+    if (!s->body && check_elsewhere(c, s, ""))
+        return;
+    for (int i = 0; i < SECTIONS; i++)
+        names_add(&names, section_names[i]);
+    diag_error(c->diag, DIAG_unknown_section, s->word_where, "nothing at top level is called '%s'", s->word);
+    check_suggest(c, s->word, &names);
+    diag_hint(c->diag, "a file has model, const, data, network, train and functions");
+}
+
+static void check_section(struct check *c, const struct ast_statement *s, struct outline *outline)
+{
+    int i = 0;
+
+    while (i < SECTIONS && strcmp(section_names[i], s->word))
+        i++;
+    if (i == SECTIONS) {
+        unknown_section(c, s);
+        return;
+    }
+    if (outline->sections[i]) {
+        diag_error(c->diag, DIAG_duplicate_section, s->word_where, "a second '%s'", s->word);
+        diag_note(c->diag, outline->sections[i]->word_where, "the first one is here");
+        return;
+    }
+    outline->sections[i] = s;
+    if (i == SECTION_MODEL)
+        return;
+    check_no_as(c, s);
+    if (!s->body)
+        diag_error(c->diag, DIAG_missing_body, s->word_where, "'%s' needs a body: %s { ... }", s->word, s->word);
+    else if (s->args.first)
+        diag_error(c->diag, DIAG_too_many_arguments, s->args.first->where, "'%s' takes no arguments, its body says "
+                   "everything", s->word);
+}
+
+static void add_function(struct check *c, const struct ast_statement *s)
+{
+    struct function_entry entry = {.statement = s, .name = s->head->text};
+    const struct function_entry *same = check_function_find(c, entry.name);
+
+    if (strcmp(s->word, "metric")) {
+        struct names names = {.arena = c->arena};
+        names_add(&names, "metric");
+        names_add(&names, "loss");
+        names_add(&names, "activation");
+        if (!strcmp(s->word, "loss") || !strcmp(s->word, "activation")) {
+            diag_error(c->diag, DIAG_not_supported, s->word_where, "%s of one's own is not supported by this version",
+                       !strcmp(s->word, "loss") ? "a loss" : "an activation");
+            return;
+        }
+        diag_error(c->diag, DIAG_unknown_section, s->word_where, "'%s' declares no function; 'metric' does", s->word);
+        check_suggest(c, s->word, &names);
+        return;
+    }
+    if (same) {
+        diag_error(c->diag, DIAG_duplicate_name, s->head->word, "the function '%s' is declared twice", entry.name);
+        diag_note(c->diag, same->statement->head->word, "first declared here");
+        return;
+    }
+    LIST_ADD(c->arena, c->functions, c->functions_count, c->functions_capacity, entry);
+}
+
+struct function_entry *check_function_find(const struct check *c, const char *name)
+{
+    for (int i = 0; i < c->functions_count; i++)
+        if (!strcmp(c->functions[i].name, name))
+            return &c->functions[i];
+    return NULL;
+}
+
+static void check_top(struct check *c, const struct ast_statement *s, struct outline *outline)
+{
+    switch (s->kind) {
+    case AST_COMMAND:
+        check_section(c, s, outline);
+        break;
+    case AST_CONST:
+        check_constant_add(c, s);
+        break;
+    case AST_ASSIGN:
+        diag_error(c->diag, DIAG_bare_assignment, s->where, "a value needs the word 'const' before its name");
+        diag_hint(c->diag, "write: const %s = ...", s->word);
+        check_constant_add(c, s);
+        break;
+    case AST_FUNCTION:
+        add_function(c, s);
+        break;
+    case AST_IF:
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'if' chooses between layers; it belongs into "
+                   "'network { ... }'");
+        break;
+    case AST_RETURN:
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'return' belongs into a function");
+        break;
+    }
+}
+
+/* -D name=value takes the place of the constant's own expression. */
+static void apply_define(struct check *c, const struct ast_statement *define)
+{
+    struct names names = {.arena = c->arena};
+    struct constant *k = check_constant_find(c, define->word);
+
+    if (k) {
+        k->expr = define->value;
+        k->where = define->word_where;
+        return;
+    }
+    for (k = c->constants; k; k = k->outer)
+        names_add(&names, k->name);
+    diag_error(c->diag, DIAG_bad_define, define->word_where, "the file has no constant '%s' at its top level",
+               define->word);
+    check_suggest(c, define->word, &names);
+}
+
+/* ---- what must fit between sections -------------------------------------------------------------------------- */
+
+static bool is_softmax(const struct layer *l)
+{
+    const struct layer_def *softmax = layer_def_find("softmax");
+
+    if (!softmax)
+        return false;
+    if (l->def == softmax)
+        return true;
+    for (int i = 0; i < clause_def_count(l->clause->def); i++)
+        if (l->clause->def->args[i].type == ARG_ACTIVATION && l->clause->args[i].call &&
+            l->clause->args[i].call->def == &softmax->clause)
+            return true;
+    return false;
+}
+
+static void check_picture(struct check *c, const struct layer *input)
+{
+    struct shape have = c->data->picture, want = input->out;
+
+    if (have.c == want.c && have.h == want.h && have.w == want.w)
+        return;
+    diag_error(c->diag, DIAG_input_mismatch, input->where, "the network takes %dx%dx%d, the pictures of %s are "
+               "%dx%dx%d", want.c, want.h, want.w, c->data->clause.name, have.c, have.h, have.w);
+    diag_note(c->diag, c->data_where, "the data come from here");
+    diag_hint(c->diag, "write: input %dx%dx%d", have.c, have.h, have.w);
+}
+
+static int data_classes(const struct check *c)
+{
+    return c->data->classes ? c->data->classes : (int)clause_int(c->model->source_clause, "classes");
+}
+
+static void check_ends(struct check *c)
+{
+    struct model *m = c->model;
+    const struct layer *last = m->layers[m->layers_count - 1];
+    bool has_source = c->data && m->source_clause, vector = last->out.h == 1 && last->out.w == 1;
+
+    m->ends_in_softmax = is_softmax(last);
+    m->classes = (int)shape_elements(last->out);
+    if (has_source)
+        check_picture(c, m->layers[0]);
+    if (!m->has_data && !m->has_train)
+        return;
+    if (!vector || !last->out.flat) {
+        diag_error(c->diag, DIAG_not_classes, last->where, "the network ends in %s; one number a class is needed",
+                   shape_text(last->out).text);
+        diag_hint(c->diag, "end it with 'flatten' and 'dense %d, softmax'", has_source ? data_classes(c) : 10);
+        return;
+    }
+    if (has_source && m->classes != data_classes(c)) {
+        diag_error(c->diag, DIAG_class_mismatch, last->where, "the network ends in %d classes, %s has %d", m->classes,
+                   c->data->clause.name, data_classes(c));
+        diag_note(c->diag, c->data_where, "the data come from here");
+    }
+    if (m->loss && !m->ends_in_softmax) {
+        diag_error(c->diag, DIAG_needs_softmax, last->where, "%s needs probabilities: the network must end in softmax",
+                   m->loss->def->name);
+        diag_note(c->diag, c->loss_where, "the loss is chosen here");
+        diag_hint(c->diag, "write: dense %d, softmax", has_source ? data_classes(c) : m->classes);
+    }
+}
+
+static void check_sections_there(struct check *c, const struct outline *outline, const struct check_options *options)
+{
+    struct span start = {c->model->source, 0, 0};
+
+    if (!outline->sections[SECTION_NETWORK]) {
+        diag_error(c->diag, DIAG_missing_section, start, "the file has no 'network { ... }'");
+        return;
+    }
+    for (int i = SECTION_DATA; i < SECTIONS && options->whole; i++)
+        if (!outline->sections[i])
+            diag_error(c->diag, DIAG_missing_section, start, "the file has no '%s { ... }': a trainer needs it",
+                       section_names[i]);
+}
+
+struct model *check_model(struct arena *a, const struct source *source, const struct ast_body *file,
+                          const struct check_options *options, struct diag *d)
+{
+    struct check c = {.arena = a, .diag = d, .file = file, .model = arena_alloc(a, sizeof *c.model)};
+    struct outline outline = {0};
+    int syntax_errors = diag_errors(d);
+
+    c.model->source = source;
+    for (const struct ast_statement *s = file->first; s; s = s->next)
+        check_top(&c, s, &outline);
+    for (int i = 0; i < options->defines_count; i++)
+        if (options->defines[i]->first)
+            apply_define(&c, options->defines[i]->first);
+    for (struct constant *k = c.constants; k; k = k->outer)
+        check_constant_value(&c, k, k->where);
+    check_model_name(&c, outline.sections[SECTION_MODEL]);
+    if (!syntax_errors || outline.sections[SECTION_NETWORK])
+        check_sections_there(&c, &outline, options);
+    for (int i = 0; i < c.functions_count; i++)
+        check_function(&c, &c.functions[i]);
+    const struct ast_statement *data = outline.sections[SECTION_DATA], *train = outline.sections[SECTION_TRAIN],
+                               *network = outline.sections[SECTION_NETWORK];
+    if (data && data->body)
+        check_data(&c, data);
+    if (network && network->body)
+        check_network(&c, network);
+    if (train && train->body)
+        check_train(&c, train);
+    if (diag_errors(d) == syntax_errors && !c.broken && c.model->layers_count)
+        check_ends(&c);
+    if (!diag_errors(d))
+        c.model->explained = explain_model(a, c.model);
+    return c.model;
+}

@@ -1,0 +1,23 @@
+/* check.h - from the tree to the model: names, constants, types, shapes.  Every user's error is found here. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "ast.h"
+#include "diag.h"
+#include "model.h"
+
+/* -D name=value, as a source of its own: "const name = value". */
+struct check_options {
+    struct ast_body **defines;
+    int defines_count;
+    bool whole;             /* data and train must be there: a trainer is to be written */
+};
+
+/* The model; where diag_errors(d) is not 0 afterwards, it is not fit for use. */
+struct model *check_model(struct arena *a, const struct source *source, const struct ast_body *file,
+                          const struct check_options *options, struct diag *d);
+
+/* explain.c: the recipe as a .cnn file with every default filled in. */
+const char *explain_model(struct arena *a, const struct model *m);
+
+#endif

@@ -1,0 +1,506 @@
+/* check_args.c - arguments against their definitions: one engine for layers, data, optimizers, callbacks. */
+#include "check_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+const struct clause_def *clause_def_find(const struct clause_def *list, const char *name)
+{
+    for (; list->name; list++)
+        if (!strcmp(list->name, name))
+            return list;
+    return NULL;
+}
+
+const char *clause_usage(struct arena *a, const struct clause_def *def)
+{
+    const char *text = def->name, *comma = " ";
+
+    for (int i = 0; i < clause_def_count(def); i++) {
+        const struct arg_def *arg = &def->args[i];
+        const char *format = !arg->positional ? "%s%s%s=..." : arg->required ? "%s%s%s" : "%s%s[%s]";
+        text = arena_printf(a, format, text, comma, arg->name);
+        comma = ", ";
+    }
+    return text;
+}
+
+/* ---- what a slot accepts ------------------------------------------------------------------------------------- */
+
+static const char *join_words(struct arena *a, const char *const *words)
+{
+    const char *text = "";
+
+    for (int i = 0; words[i]; i++)
+        text = arena_printf(a, "%s%s%s", text, i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+    return text;
+}
+
+static const char *slot_text(struct check *c, const struct arg_def *def)
+{
+    switch (def->type) {
+    case ARG_INT: return "a whole number";
+    case ARG_REAL: return "a number";
+    case ARG_BOOL: return "'on' or 'off'";
+    case ARG_WORD: return join_words(c->arena, def->words);
+    case ARG_STRING: return "a string in quotes";
+    case ARG_EXTENT2: return "an extent of two parts such as 3x3, or one number";
+    case ARG_EXTENT3: return "an extent of three parts such as 3x32x32";
+    case ARG_PADDING: return "valid, same, a number or an extent such as 1x1";
+    case ARG_REAL_LIST: return "a list of numbers such as [0.5, 0.5]";
+    case ARG_ACTIVATION: return "an activation such as relu";
+    case ARG_INIT: return "an initialiser such as he_normal";
+    case ARG_MONITOR: return "a value of the log such as val_loss";
+    }
+    return "something else";
+}
+
+struct slot {
+    struct check *c;
+    const struct clause_def *owner;
+    const struct arg_def *def;
+    struct value v;
+    struct arg_value *out;
+};
+
+static bool slot_wrong(const struct slot *s)
+{
+    struct check *c = s->c;
+
+    diag_error(c->diag, DIAG_bad_type, s->v.where, "'%s' of %s is %s, found %s", s->def->name, s->owner->name,
+               slot_text(c, s->def), value_text(c, &s->v));
+    check_constant_note(c, &s->v);
+    if (s->def->type == ARG_BOOL && s->v.kind == VALUE_NUMBER)
+        diag_hint(c->diag, "write '%s'", s->v.number != 0 ? "on" : "off");
+    return false;
+}
+
+/* A word that no constant bears, in a slot that takes none. */
+static bool slot_unknown_word(const struct slot *s)
+{
+    check_unknown_name(s->c, &s->v, NULL, 0);
+    diag_hint(s->c->diag, "'%s' of %s is %s", s->def->name, s->owner->name, slot_text(s->c, s->def));
+    return false;
+}
+
+static const char *range_text(struct check *c, const struct arg_def *def)
+{
+    bool open_end = def->max >= 1e9;
+    const char *from = arena_printf(c->arena, "%s %.10g", def->min_open ? "more than" : "at least", def->min);
+
+    if (open_end)
+        return from;
+    return arena_printf(c->arena, "%s and %s %.10g", from, def->max_open ? "less than" : "at most", def->max);
+}
+
+static bool slot_in_range(const struct slot *s, double number)
+{
+    const struct arg_def *def = s->def;
+    struct check *c = s->c;
+
+    if (def->min == 0 && def->max == 0)
+        return true;
+    if ((def->min_open ? number > def->min : number >= def->min) &&
+        (def->max_open ? number < def->max : number <= def->max))
+        return true;
+    diag_error(c->diag, DIAG_out_of_range, s->v.where, "'%s' of %s must be %s, found %.10g", def->name,
+               s->owner->name, number > def->max && def->max >= 1e9
+               ? arena_printf(c->arena, "at most %.10g", def->max) : range_text(c, def), number);
+    check_constant_note(c, &s->v);
+    return false;
+}
+
+static bool slot_whole(const struct slot *s, const struct value *v)
+{
+    if (v->number == floor(v->number) && fabs(v->number) <= 9007199254740992.0)
+        return true;
+    diag_error(s->c->diag, DIAG_not_whole, v->where, "'%s' of %s must be a whole number, found %.10g", s->def->name,
+               s->owner->name, v->number);
+    check_constant_note(s->c, v);
+    return false;
+}
+
+static bool slot_number(struct slot *s)
+{
+    if (s->v.kind == VALUE_WORD)
+        return slot_unknown_word(s);
+    if (s->v.kind != VALUE_NUMBER)
+        return slot_wrong(s);
+    if ((s->def->type == ARG_INT && !slot_whole(s, &s->v)) || !slot_in_range(s, s->v.number))
+        return false;
+    s->out->number = s->v.number;
+    return true;
+}
+
+/* 3x3, [h, w], and where `square` one number for both. */
+static bool slot_extent(struct slot *s, int parts, bool square)
+{
+    struct value *v = &s->v;
+    int64_t *dims = s->out->dims;
+
+    if (v->kind == VALUE_WORD)
+        return slot_unknown_word(s);
+    if (v->kind == VALUE_NUMBER && square) {
+        if (!slot_whole(s, v) || !slot_in_range(s, v->number))
+            return false;
+        for (int i = 0; i < parts; i++)
+            dims[i] = (int64_t)v->number;
+        return true;
+    }
+    if (v->kind == VALUE_EXTENT && v->dims_count == parts) {
+        for (int i = 0; i < parts; i++) {
+            if (!slot_in_range(s, (double)v->dims[i]))
+                return false;
+            dims[i] = v->dims[i];
+        }
+        return true;
+    }
+    if (v->kind != VALUE_LIST || v->count != parts)
+        return slot_wrong(s);
+    for (int i = 0; i < parts; i++) {
+        if (v->items[i].kind != VALUE_NUMBER)
+            return slot_wrong(s);
+        if (!slot_whole(s, &v->items[i]) || !slot_in_range(s, v->items[i].number))
+            return false;
+        dims[i] = (int64_t)v->items[i].number;
+    }
+    return true;
+}
+
+static bool slot_real_list(struct slot *s)
+{
+    if (s->v.kind == VALUE_WORD)
+        return slot_unknown_word(s);
+    if (s->v.kind != VALUE_LIST || s->v.count == 0)
+        return slot_wrong(s);
+    double *list = arena_array(s->c->arena, (size_t)s->v.count, sizeof *list);
+    for (int i = 0; i < s->v.count; i++) {
+        if (s->v.items[i].kind != VALUE_NUMBER)
+            return slot_wrong(s);
+        if (!slot_in_range(s, s->v.items[i].number))
+            return false;
+        list[i] = s->v.items[i].number;
+    }
+    s->out->list = list;
+    s->out->list_length = s->v.count;
+    return true;
+}
+
+/* ---- words --------------------------------------------------------------------------------------------------- */
+
+static bool slot_unknown(struct slot *s, const char *what, const struct names *names)
+{
+    struct check *c = s->c;
+
+    diag_error(c->diag, DIAG_unknown_word, s->v.where, "%s is called '%s'", what, s->v.text);
+    check_suggest(c, s->v.text, names);
+    return false;
+}
+
+static bool slot_word(struct slot *s)
+{
+    struct names names = {.arena = s->c->arena};
+
+    if (s->v.kind != VALUE_WORD)
+        return slot_wrong(s);
+    for (int i = 0; s->def->words[i]; i++) {
+        names_add(&names, s->def->words[i]);
+        if (!strcmp(s->def->words[i], s->v.text)) {
+            s->out->text = s->def->words[i];
+            return true;
+        }
+    }
+    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'", s->def->name,
+               s->owner->name, slot_text(s->c, s->def), s->v.text);
+    check_suggest(s->c, s->v.text, &names);
+    return false;
+}
+
+static bool slot_padding(struct slot *s)
+{
+    s->out->text = NULL;
+    if (s->v.kind != VALUE_WORD)
+        return slot_extent(s, 2, true);
+    if (!strcmp(s->v.text, "same") || !strcmp(s->v.text, "valid")) {
+        s->out->text = s->v.text;
+        return true;
+    }
+    struct names names = {.arena = s->c->arena};
+    names_add(&names, "same");
+    names_add(&names, "valid");
+    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'", s->def->name,
+               s->owner->name, slot_text(s->c, s->def), s->v.text);
+    check_suggest(s->c, s->v.text, &names);
+    return false;
+}
+
+/* relu, leaky_relu(0.1): a word or a call whose definition `def` is. */
+static bool slot_call(struct slot *s, const struct clause_def *def)
+{
+    const struct ast_expr *e = s->v.expr;
+    static const struct ast_args none = {0};
+
+    s->out->call = check_clause(s->c, def, e->word, s->v.kind == VALUE_CALL ? &e->args : &none);
+    return s->out->call != NULL;
+}
+
+static bool slot_activation(struct slot *s)
+{
+    struct names names = {.arena = s->c->arena};
+    int count;
+    const struct layer_def *const *defs = layer_defs(&count);
+
+    if (s->v.kind != VALUE_WORD && s->v.kind != VALUE_CALL)
+        return slot_wrong(s);
+    for (int i = 0; i < count; i++) {
+        if (!defs[i]->is_activation)
+            continue;
+        names_add(&names, defs[i]->clause.name);
+        if (!strcmp(defs[i]->clause.name, s->v.text))
+            return slot_call(s, &defs[i]->clause);
+    }
+    if (word_in(s->v.text, later_network)) {
+        check_not_supported(s->c, s->v.expr->word, s->v.text);
+        return false;
+    }
+    s->v.where = s->v.expr->word;
+    return slot_unknown(s, "no activation", &names);
+}
+
+static bool slot_init(struct slot *s)
+{
+    struct names names = {.arena = s->c->arena};
+    int count;
+    const struct clause_def *const *defs = init_defs(&count);
+
+    if (s->v.kind != VALUE_WORD && s->v.kind != VALUE_CALL)
+        return slot_wrong(s);
+    for (int i = 0; i < count; i++) {
+        names_add(&names, defs[i]->name);
+        if (!strcmp(defs[i]->name, s->v.text))
+            return slot_call(s, defs[i]);
+    }
+    s->v.where = s->v.expr->word;
+    return slot_unknown(s, "no initialiser", &names);
+}
+
+static bool slot_monitor(struct slot *s)
+{
+    struct check *c = s->c;
+    struct names names = {.arena = c->arena};
+
+    if (s->v.kind != VALUE_WORD)
+        return slot_wrong(s);
+    for (int i = 0; i < c->monitors_count; i++) {
+        const struct monitor *m = &c->monitors[i];
+        names_add(&names, m->name);
+        if (strcmp(m->name, s->v.text))
+            continue;
+        s->out->text = m->canonical;
+        if (m->direction != CNN_NO_DIRECTION)
+            return true;
+        diag_error(c->diag, DIAG_no_direction, s->v.where, "'%s' cannot be monitored: whether more or less of it is "
+                   "better is not declared", s->v.text);
+        diag_note(c->diag, m->where, "the metric is declared here");
+        diag_hint(c->diag, "write higher_is_better or lower_is_better after its parameters");
+        return false;
+    }
+    diag_error(c->diag, DIAG_unknown_monitor, s->v.where, "there is no value '%s' to monitor", s->v.text);
+    check_suggest(c, s->v.text, &names);
+    names_add(&names, NULL);
+    diag_hint(c->diag, "this recipe logs %s", join_words(c->arena, names.items));
+    return false;
+}
+
+/* A word of the slot that a constant hides: which of the two is meant? */
+static bool slot_hidden_word(struct slot *s)
+{
+    const char *name = s->v.constant ? s->v.constant->name : NULL;
+    const struct layer_def *layer = name ? layer_def_find(name) : NULL;
+    bool hidden = false;
+
+    if (!name)
+        return false;
+    switch (s->def->type) {
+    case ARG_WORD: hidden = word_in(name, s->def->words); break;
+    case ARG_PADDING: hidden = !strcmp(name, "same") || !strcmp(name, "valid"); break;
+    case ARG_ACTIVATION: hidden = layer && layer->is_activation; break;
+    case ARG_INIT: hidden = init_def_find(name) != NULL; break;
+    default: break;
+    }
+    if (!hidden)
+        return false;
+    diag_error(s->c->diag, DIAG_const_hides_word, s->v.where, "'%s' is both a constant and a word that '%s' of %s "
+               "accepts", name, s->def->name, s->owner->name);
+    diag_note(s->c->diag, s->v.constant->where, "give this constant another name");
+    return true;
+}
+
+bool check_slot(struct check *c, const struct clause_def *owner, const struct arg_def *def,
+                const struct ast_expr *e, struct arg_value *out)
+{
+    struct slot s = {.c = c, .owner = owner, .def = def, .v = check_value(c, e), .out = out};
+
+    out->given = true;
+    out->where = e->where;
+    if (s.v.kind == VALUE_NONE || slot_hidden_word(&s))
+        return false;
+    switch (def->type) {
+    case ARG_INT:
+    case ARG_REAL:
+        return slot_number(&s);
+    case ARG_BOOL:
+        if (s.v.kind == VALUE_WORD)
+            return slot_unknown_word(&s);
+        out->number = s.v.number;
+        return s.v.kind == VALUE_SWITCH || slot_wrong(&s);
+    case ARG_WORD:
+        return slot_word(&s);
+    case ARG_STRING:
+        out->text = s.v.text;
+        return s.v.kind == VALUE_STRING || slot_wrong(&s);
+    case ARG_EXTENT2:
+        return slot_extent(&s, 2, true);
+    case ARG_EXTENT3:
+        return slot_extent(&s, 3, false);
+    case ARG_PADDING:
+        return slot_padding(&s);
+    case ARG_REAL_LIST:
+        return slot_real_list(&s);
+    case ARG_ACTIVATION:
+        return slot_activation(&s);
+    case ARG_INIT:
+        return slot_init(&s);
+    case ARG_MONITOR:
+        return slot_monitor(&s);
+    }
+    return false;
+}
+
+/* ---- a whole clause ------------------------------------------------------------------------------------------ */
+
+static void argument_default(const struct arg_def *def, struct arg_value *out)
+{
+    out->number = def->default_number;
+    if (def->type == ARG_EXTENT2 || def->type == ARG_EXTENT3)
+        for (int i = 0; i < 3; i++)
+            out->dims[i] = (int64_t)def->default_number;
+    if (def->type != ARG_INIT && def->type != ARG_ACTIVATION)
+        out->text = def->default_text;
+}
+
+static int argument_find(const struct clause_def *def, const char *key)
+{
+    for (int i = 0; i < clause_def_count(def); i++)
+        if (!strcmp(def->args[i].name, key))
+            return i;
+    return -1;
+}
+
+/* The slot of the n-th argument without a name; -1: no more of them. */
+static int argument_positional(const struct clause_def *def, int n)
+{
+    for (int i = 0; i < clause_def_count(def); i++)
+        if (def->args[i].positional && n-- == 0)
+            return i;
+    return -1;
+}
+
+static void unknown_argument(struct check *c, const struct clause_def *def, const struct ast_arg *arg)
+{
+    struct names names = {.arena = c->arena};
+
+    for (int i = 0; i < clause_def_count(def); i++)
+        names_add(&names, def->args[i].name);
+    diag_error(c->diag, DIAG_unknown_argument, arg->key_where, "%s has no argument '%s'", def->name, arg->key);
+    check_suggest(c, arg->key, &names);
+    if (names.count)
+        diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
+    else
+        diag_hint(c->diag, "%s takes no arguments", def->name);
+}
+
+static void too_many_arguments(struct check *c, const struct clause_def *def, const struct ast_arg *arg)
+{
+    int most = 0;
+
+    while (argument_positional(def, most) >= 0)
+        most++;
+    if (most == 0)
+        diag_error(c->diag, DIAG_too_many_arguments, arg->where, "%s takes no argument without a name", def->name);
+    else
+        diag_error(c->diag, DIAG_too_many_arguments, arg->where, "%s takes at most %d argument%s without a name",
+                   def->name, most, most == 1 ? "" : "s");
+    diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
+}
+
+static bool missing_arguments(struct check *c, const struct clause *clause)
+{
+    const struct clause_def *def = clause->def;
+    bool missing = false;
+
+    for (int i = 0; i < clause_def_count(def); i++) {
+        if (!def->args[i].required || clause->args[i].given)
+            continue;
+        diag_error(c->diag, DIAG_missing_argument, clause->where, "%s needs '%s': %s", def->name, def->args[i].name,
+                   def->args[i].help ? def->args[i].help : slot_text(c, &def->args[i]));
+        diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
+        missing = true;
+        break;
+    }
+    return missing;
+}
+
+struct clause *check_clause(struct check *c, const struct clause_def *def, struct span where,
+                            const struct ast_args *args)
+{
+    int count = clause_def_count(def), positional = 0;
+    struct clause *clause = arena_alloc(c->arena, sizeof *clause);
+    const struct ast_arg *named = NULL;
+    bool good = true;
+
+    clause->def = def;
+    clause->where = where;
+    clause->args = arena_array(c->arena, (size_t)count + 1, sizeof *clause->args);
+    for (int i = 0; i < count; i++)
+        argument_default(&def->args[i], &clause->args[i]);
+    for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
+        int slot = arg->key ? argument_find(def, arg->key) : argument_positional(def, positional++);
+        if (slot < 0) {
+            if (arg->key)
+                unknown_argument(c, def, arg);
+            else if (good || positional == 1)
+                too_many_arguments(c, def, arg);
+            good = false;
+            continue;
+        }
+        if (!arg->key && named) {
+            diag_error(c->diag, DIAG_argument_order, arg->where, "arguments without a name come first");
+            diag_note(c->diag, named->where, "this one has a name");
+            return NULL;
+        }
+        if (clause->args[slot].given) {
+            diag_error(c->diag, DIAG_duplicate_argument, arg->where, "'%s' is given twice", def->args[slot].name);
+            diag_note(c->diag, clause->args[slot].where, "first given here");
+            good = false;
+            continue;
+        }
+        if (arg->key)
+            named = arg;
+        good = check_slot(c, def, &def->args[slot], arg->value, &clause->args[slot]) && good;
+    }
+    if (!good || missing_arguments(c, clause))
+        return NULL;
+    return clause;
+}
+
+struct ast_args check_statement_args(struct check *c, const struct ast_statement *s)
+{
+    const struct ast_arg *arg = s->args.first;
+
+    if (s->args.count != 1 || arg->key || arg->value->kind != AST_TUPLE)
+        return s->args;
+    diag_error(c->diag, DIAG_call_statement, arg->where, "a statement takes its arguments without parentheses");
+    diag_hint(c->diag, "write '%s ...'", s->word);
+    return arg->value->args;
+}

@@ -1,0 +1,139 @@
+/* check_parts.h - what the files of the check share. */
+#ifndef CHECK_PARTS_H
+#define CHECK_PARTS_H
+
+#include "check.h"
+#include "ops.h"
+#include "recipes.h"
+
+/* ---- values: check_value.c ----------------------------------------------------------------------------------- */
+
+enum value_kind {
+    VALUE_NONE,             /* wrong, and reported */
+    VALUE_NUMBER, VALUE_SWITCH, VALUE_EXTENT, VALUE_STRING, VALUE_LIST,
+    VALUE_WORD,             /* a bare word that names no constant: what it means depends on the slot */
+    VALUE_CALL              /* word(args): likewise */
+};
+
+struct constant;
+
+struct value {
+    enum value_kind kind;
+    struct span where;
+    const struct ast_expr *expr;
+    double number;                      /* NUMBER, SWITCH */
+    int64_t dims[AST_EXTENT_PARTS];
+    int dims_count;
+    const char *text;                   /* STRING, WORD, CALL */
+    const struct value *items;          /* LIST */
+    int count;
+    const struct constant *constant;    /* where it came from, if from a bare constant's name */
+};
+
+enum constant_state { CONSTANT_NEW, CONSTANT_BUSY, CONSTANT_DONE };
+
+struct constant {
+    struct constant *outer;             /* declared before, or in an enclosing body */
+    const char *name;
+    struct span where;
+    const struct ast_expr *expr;
+    struct value value;
+    enum constant_state state;
+    int level;                          /* nesting of the body: 0 at top level */
+};
+
+/* A value that a monitor may name. */
+struct monitor {
+    const char *name, *canonical;       /* "val_accuracy", "val_acc" */
+    enum cnn_direction direction;
+    struct span where;                  /* of the metric */
+};
+
+/* A function of the user's, checked or not. */
+struct function_entry {
+    const struct ast_statement *statement;
+    const char *name;
+    struct user_function *function;     /* NULL: its declaration is wrong */
+};
+
+struct check {
+    struct arena *arena;
+    struct diag *diag;
+    struct model *model;
+    const struct ast_body *file;
+    struct constant *constants;         /* newest first */
+    int level;
+    /* the network */
+    bool in_network;
+    const struct layer *current;        /* the layer whose result arrives here; NULL: not known */
+    bool broken;                        /* a shape is not known: shapes are no longer checked */
+    size_t layers_capacity;
+    int *kind_counts;                   /* by layer_defs() order */
+    struct layer **visible;             /* layers with a name of the user's, for `add name` */
+    int visible_count;
+    size_t visible_capacity;
+    /* data and train */
+    const struct data_source *data;
+    struct span data_where, loss_where;
+    struct monitor *monitors;
+    int monitors_count;
+    size_t monitors_capacity;
+    struct function_entry *functions;
+    int functions_count;
+    size_t functions_capacity;
+    size_t steps_capacity, callbacks_capacity, metrics_capacity;
+};
+
+struct value check_value(struct check *c, const struct ast_expr *e);
+struct constant *check_constant_find(const struct check *c, const char *name);
+void check_constant_add(struct check *c, const struct ast_statement *s);
+/* The value of a constant, worked out on first use. */
+struct value check_constant_value(struct check *c, struct constant *k, struct span use);
+/* "the number 1.5", "the word 'relu'" */
+const char *value_text(struct check *c, const struct value *v);
+/* Reports a bare word that is nothing at all; extra: names that would have been right. */
+void check_unknown_name(struct check *c, const struct value *v, const char *const *extra, int extra_count);
+void check_constant_note(struct check *c, const struct value *v);
+
+/* ---- arguments: check_args.c --------------------------------------------------------------------------------- */
+
+/* `word a, b, k=v` against its definition: NULL when an argument is wrong (reported). */
+struct clause *check_clause(struct check *c, const struct clause_def *def, struct span where,
+                            const struct ast_args *args);
+/* One value for one slot. */
+bool check_slot(struct check *c, const struct clause_def *owner, const struct arg_def *def,
+                const struct ast_expr *e, struct arg_value *out);
+/* "conv2d filters, kernel, [activation], stride=.., ..." */
+const char *clause_usage(struct arena *a, const struct clause_def *def);
+/* The arguments of a statement; `conv2d(64, 3x3)` is reported and read as if written right. */
+struct ast_args check_statement_args(struct check *c, const struct ast_statement *s);
+
+/* ---- names --------------------------------------------------------------------------------------------------- */
+
+struct names {
+    struct arena *arena;
+    const char **items;
+    int count;
+    size_t capacity;
+};
+
+void names_add(struct names *n, const char *name);
+bool word_in(const char *word, const char *const *list);
+/* "hint: did you mean ...", when something is near; `word` is a word people bring along from elsewhere too. */
+void check_suggest(struct check *c, const char *word, const struct names *names);
+void check_not_supported(struct check *c, struct span where, const char *what);
+/* Statements that only sections of another kind understand: says where the word belongs.  False: nowhere. */
+bool check_elsewhere(struct check *c, const struct ast_statement *s, const char *section);
+bool check_no_body(struct check *c, const struct ast_statement *s);
+bool check_no_as(struct check *c, const struct ast_statement *s);
+const struct clause_def *clause_def_find(const struct clause_def *list, const char *name);
+
+/* ---- sections ------------------------------------------------------------------------------------------------ */
+
+void check_network(struct check *c, const struct ast_statement *section);
+void check_data(struct check *c, const struct ast_statement *section);
+void check_train(struct check *c, const struct ast_statement *section);
+void check_function(struct check *c, struct function_entry *entry);
+struct function_entry *check_function_find(const struct check *c, const char *name);
+
+#endif

@@ -1,0 +1,321 @@
+/* check_train.c - the section `train`: loss, optimizer, metrics, callbacks, and a few numbers. */
+#include "check_parts.h"
+
+#include <string.h>
+
+enum { TRAIN_BATCH_DEFAULT = 32 };
+
+struct train_state {
+    const struct ast_statement *loss, *optimizer, *metrics, *numbers[TRAIN_NUMBERS];
+};
+
+/* ---- loss, optimizer: a name, then its own arguments --------------------------------------------------------- */
+
+static bool first_time(struct check *c, const struct ast_statement **seen, const struct ast_statement *s)
+{
+    if (*seen) {
+        diag_error(c->diag, DIAG_duplicate_statement, s->word_where, "a second '%s'", s->word);
+        diag_note(c->diag, (*seen)->word_where, "the first one is here");
+        return false;
+    }
+    *seen = s;
+    return true;
+}
+
+static void list_defs(struct names *names, const struct clause_def *defs)
+{
+    for (; defs->name; defs++)
+        names_add(names, defs->name);
+}
+
+/* `optimizer adam, lr=0.01` or `optimizer adam(lr=0.01)` */
+static struct clause *check_named(struct check *c, const struct ast_statement *s, const struct clause_def *defs,
+                                  const char *const *later)
+{
+    struct ast_args args = check_statement_args(c, s);
+    const struct ast_arg *first = args.first;
+    struct names names = {.arena = c->arena};
+
+    list_defs(&names, defs);
+    if (!first || first->key || (first->value->kind != AST_NAME && first->value->kind != AST_CALL)) {
+        if (first && first->value->kind == AST_BAD)
+            return NULL;
+        diag_error(c->diag, DIAG_missing_argument, first ? first->where : s->word_where, "'%s' needs a name first",
+                   s->word);
+        diag_hint(c->diag, "such as: %s %s", s->word, defs->name);
+        return NULL;
+    }
+    const struct clause_def *def = clause_def_find(defs, first->value->text);
+    if (!def) {
+        if (word_in(first->value->text, later)) {
+            check_not_supported(c, first->value->word, first->value->text);
+            return NULL;
+        }
+        diag_error(c->diag, DIAG_unknown_word, first->value->word, "no %s is called '%s'", s->word,
+                   first->value->text);
+        check_suggest(c, first->value->text, &names);
+        return NULL;
+    }
+    struct ast_args rest = {.first = first->next, .last = args.last, .count = args.count - 1};
+    if (first->value->kind == AST_CALL) {
+        if (first->next) {
+            diag_error(c->diag, DIAG_too_many_arguments, first->next->where, "the arguments of '%s' stand in its "
+                       "parentheses", def->name);
+            return NULL;
+        }
+        rest = first->value->args;
+    }
+    return check_clause(c, def, first->value->word, &rest);
+}
+
+/* ---- metrics ------------------------------------------------------------------------------------------------- */
+
+static void add_monitor(struct check *c, const char *name, const char *canonical, enum cnn_direction direction,
+                        struct span where)
+{
+    struct monitor m = {name, canonical, direction, where};
+
+    LIST_ADD(c->arena, c->monitors, c->monitors_count, c->monitors_capacity, m);
+    m.name = arena_printf(c->arena, "val_%s", name);
+    m.canonical = arena_printf(c->arena, "val_%s", canonical);
+    LIST_ADD(c->arena, c->monitors, c->monitors_count, c->monitors_capacity, m);
+}
+
+static void add_metric(struct check *c, struct model_metric m, struct span where)
+{
+    for (int i = 0; i < c->monitors_count; i++) {
+        if (strcmp(c->monitors[i].name, m.name) && strcmp(c->monitors[i].canonical, m.log_name))
+            continue;
+        diag_error(c->diag, DIAG_duplicate_name, where, "the log already has a value '%s'", m.name);
+        if (c->monitors[i].where.file)
+            diag_note(c->diag, c->monitors[i].where, "it comes from here");
+        return;
+    }
+    add_monitor(c, m.name, m.log_name, m.direction, m.function ? m.function->where : where);
+    if (strcmp(m.name, m.log_name))
+        add_monitor(c, m.log_name, m.log_name, m.direction, where);
+    LIST_ADD(c->arena, c->model->metrics, c->model->metrics_count, c->metrics_capacity, m);
+}
+
+/* The user's function with other values for its parameters: f_beta(beta=2). */
+static struct user_function *function_with(struct check *c, const struct user_function *f, const struct ast_args *args)
+{
+    struct user_function *copy = arena_alloc(c->arena, sizeof *copy);
+    struct arg_def *defs = arena_array(c->arena, (size_t)f->params_count, sizeof *defs);
+    struct clause_def def = {.name = f->name, .args = defs};
+    int extra = f->params_count - 2;
+
+    *copy = *f;
+    for (int i = 0; i < extra; i++)
+        defs[i] = (struct arg_def){.name = f->params[i + 2], .type = ARG_REAL, .positional = true,
+                                   .default_number = f->param_defaults[i + 2]};
+    struct clause_def *kept = arena_alloc(c->arena, sizeof *kept);
+    *kept = def;
+    const struct clause *clause = check_clause(c, kept, f->where, args);
+    if (!clause)
+        return NULL;
+    copy->param_defaults = arena_array(c->arena, (size_t)f->params_count, sizeof *copy->param_defaults);
+    for (int i = 0; i < extra; i++)
+        copy->param_defaults[i + 2] = clause->args[i].number;
+    return copy;
+}
+
+static void unknown_metric(struct check *c, const struct ast_expr *e)
+{
+    struct names names = {.arena = c->arena};
+
+    if (word_in(e->text, later_metrics)) {
+        check_not_supported(c, e->word, e->text);
+        return;
+    }
+    names_add(&names, "accuracy");
+    for (int i = 0; i < c->functions_count; i++)
+        names_add(&names, c->functions[i].name);
+    diag_error(c->diag, DIAG_unknown_metric, e->word, "no metric is called '%s'", e->text);
+    if (!strcmp(e->text, "acc"))
+        diag_hint(c->diag, "did you mean 'accuracy'?");
+    else
+        check_suggest(c, e->text, &names);
+}
+
+static void check_metric(struct check *c, const struct ast_arg *arg)
+{
+    static const struct ast_args none = {0};
+    const struct ast_expr *e = arg->value;
+    struct model_metric m = {0};
+
+    if (e->kind == AST_BAD)
+        return;
+    if (arg->key || (e->kind != AST_NAME && e->kind != AST_CALL)) {
+        diag_error(c->diag, DIAG_bad_type, arg->where, "a metric is a name, perhaps with arguments in parentheses");
+        return;
+    }
+    const struct ast_args *args = e->kind == AST_CALL ? &e->args : &none;
+    const struct function_entry *entry = check_function_find(c, e->text);
+    if (entry) {
+        if (!entry->function)
+            return;
+        m.function = function_with(c, entry->function, args);
+        if (!m.function)
+            return;
+        m.name = m.log_name = m.function->name;
+        m.direction = m.function->direction;
+        add_metric(c, m, e->word);
+        return;
+    }
+    for (const struct metric_def *def = metric_defs; def->clause.name; def++) {
+        if (strcmp(def->clause.name, e->text))
+            continue;
+        m.clause = check_clause(c, &def->clause, e->word, args);
+        m.name = def->clause.name;
+        m.log_name = def->log_name;
+        m.direction = def->direction;
+        if (m.clause)
+            add_metric(c, m, e->word);
+        return;
+    }
+    unknown_metric(c, e);
+}
+
+static void check_metrics(struct check *c, const struct ast_statement *s)
+{
+    struct ast_args args = check_statement_args(c, s);
+
+    if (!args.first) {
+        diag_error(c->diag, DIAG_missing_argument, s->word_where, "'metrics' needs at least one metric");
+        diag_hint(c->diag, "such as: metrics accuracy");
+    }
+    for (const struct ast_arg *arg = args.first; arg; arg = arg->next)
+        check_metric(c, arg);
+}
+
+/* ---- numbers and callbacks ----------------------------------------------------------------------------------- */
+
+static void check_number(struct check *c, const struct ast_statement *s, enum train_number which)
+{
+    struct ast_args args = check_statement_args(c, s);
+    const struct clause *clause = check_clause(c, &train_numbers[which], s->word_where, &args);
+
+    if (!clause)
+        return;
+    double number = clause->args[0].number;
+    switch (which) {
+    case TRAIN_EPOCHS: c->model->epochs = (int)number; break;
+    case TRAIN_BATCH: c->model->batch = (int)number; break;
+    case TRAIN_SEED: c->model->seed = (uint64_t)number; break;
+    case TRAIN_THREADS: c->model->threads = (int)number; break;
+    case TRAIN_NUMBERS: break;
+    }
+}
+
+static void check_callback(struct check *c, const struct ast_statement *s, const struct clause_def *def)
+{
+    struct ast_args args = check_statement_args(c, s);
+    struct clause *clause = check_clause(c, def, s->word_where, &args);
+
+    if (clause)
+        LIST_ADD(c->arena, c->model->callbacks, c->model->callbacks_count, c->callbacks_capacity, clause);
+}
+
+static void unknown_train(struct check *c, const struct ast_statement *s)
+{
+    struct names names = {.arena = c->arena};
+
+    if (word_in(s->word, later_train)) {
+        check_not_supported(c, s->word_where, s->word);
+        return;
+    }
+    if (check_elsewhere(c, s, "train"))
+        return;
+    names_add(&names, "loss");
+    names_add(&names, "optimizer");
+    names_add(&names, "metrics");
+    list_defs(&names, train_numbers);
+    list_defs(&names, callback_defs);
+    for (const char *const *word = later_train; *word; word++)
+        names_add(&names, *word);
+    diag_error(c->diag, DIAG_unknown_statement, s->word_where, "nothing in 'train' is called '%s'", s->word);
+    check_suggest(c, s->word, &names);
+}
+
+/* ---- the section --------------------------------------------------------------------------------------------- */
+
+static bool is_plain(struct check *c, const struct ast_statement *s)
+{
+    if (s->kind == AST_COMMAND)
+        return check_no_body(c, s) && check_no_as(c, s);
+    if (s->kind == AST_ASSIGN) {
+        diag_error(c->diag, DIAG_bare_assignment, s->where, "'%s = ...' is no statement of 'train'", s->word);
+        diag_hint(c->diag, "settings are written without '=': %s 10; a constant: const %s = 10", s->word, s->word);
+    } else if (s->kind == AST_FUNCTION) {
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "functions are declared at top level, outside "
+                   "of 'train'");
+    } else {
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "this does not belong into 'train'");
+    }
+    return false;
+}
+
+static void check_train_statement(struct check *c, const struct ast_statement *s, struct train_state *state)
+{
+    const struct clause_def *number = NULL, *callback;
+
+    if (s->kind == AST_CONST) {
+        check_constant_add(c, s);
+        return;
+    }
+    if (s->kind == AST_ASSIGN && (!strcmp(s->word, "loss") || !strcmp(s->word, "optimizer")))
+        *(s->word[0] == 'l' ? &state->loss : &state->optimizer) = s;
+    if (!is_plain(c, s))
+        return;
+    number = clause_def_find(train_numbers, s->word);
+    callback = clause_def_find(callback_defs, s->word);
+    if (!strcmp(s->word, "loss")) {
+        if (first_time(c, &state->loss, s)) {
+            c->model->loss = check_named(c, s, loss_defs, later_losses);
+            c->loss_where = s->where;
+        }
+    } else if (!strcmp(s->word, "optimizer")) {
+        if (first_time(c, &state->optimizer, s))
+            c->model->optimizer = check_named(c, s, optimizer_defs, later_optimizers);
+    } else if (!strcmp(s->word, "metrics")) {
+        if (first_time(c, &state->metrics, s))
+            check_metrics(c, s);
+    } else if (number) {
+        enum train_number which = (enum train_number)(number - train_numbers);
+        if (first_time(c, &state->numbers[which], s))
+            check_number(c, s, which);
+    } else if (!callback) {
+        unknown_train(c, s);
+    }
+}
+
+void check_train(struct check *c, const struct ast_statement *section)
+{
+    struct constant *outer = c->constants;
+    struct train_state state = {0};
+
+    c->model->has_train = true;
+    c->model->batch = TRAIN_BATCH_DEFAULT;
+    c->model->epochs = 1;
+    c->level++;
+    add_monitor(c, "loss", "loss", CNN_LOWER_IS_BETTER, (struct span){0});
+    for (const struct ast_statement *s = section->body->first; s; s = s->next)
+        check_train_statement(c, s, &state);
+    /* Callbacks may name any metric, also one that is listed after them. */
+    for (const struct ast_statement *s = section->body->first; s; s = s->next) {
+        const struct clause_def *def = s->kind == AST_COMMAND ? clause_def_find(callback_defs, s->word) : NULL;
+        if (def && !s->body && !s->as)
+            check_callback(c, s, def);
+    }
+    c->level--;
+    c->constants = outer;
+    if (!state.loss)
+        diag_error(c->diag, DIAG_missing_statement, section->word_where, "'train' names no loss");
+    if (!state.loss)
+        diag_hint(c->diag, "such as: loss categorical_crossentropy");
+    if (!state.optimizer) {
+        diag_error(c->diag, DIAG_missing_statement, section->where, "'train' names no optimizer");
+        diag_hint(c->diag, "such as: optimizer adam, lr=0.001");
+    }
+}

@@ -1,0 +1,257 @@
+/* cwriter.c - see cwriter.h. */
+#include "cwriter.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CW_INDENT = 4, CW_COLUMNS = 100 };
+
+struct cwriter {
+    FILE *out;
+    int depth;
+    size_t bytes;
+    char *line;                 /* the line being made, reused */
+    size_t capacity;
+};
+
+static void cw_out_of_memory(void)
+{
+    fputs("cnnc: out of memory\n", stderr);
+    exit(1);
+}
+
+struct cwriter *cw_new(FILE *out)
+{
+    struct cwriter *w = calloc(1, sizeof *w);
+
+    if (!w)
+        cw_out_of_memory();
+    w->out = out;
+    return w;
+}
+
+void cw_free(struct cwriter *w)
+{
+    if (w)
+        free(w->line);
+    free(w);
+}
+
+size_t cw_bytes(const struct cwriter *w)
+{
+    return w->bytes;
+}
+
+static void cw_format(struct cwriter *w, const char *format, va_list args)
+{
+    va_list again;
+
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, args);
+    if (length < 0)
+        cw_out_of_memory();
+    if ((size_t)length + 1 > w->capacity) {
+        w->capacity = ((size_t)length + 1) * 2;
+        w->line = realloc(w->line, w->capacity);
+        if (!w->line)
+            cw_out_of_memory();
+    }
+    vsnprintf(w->line, (size_t)length + 1, format, again);
+    va_end(again);
+}
+
+static void cw_put(struct cwriter *w, const char *text, size_t length)
+{
+    fwrite(text, 1, length, w->out);
+    w->bytes += length;
+}
+
+static void cw_indent(struct cwriter *w)
+{
+    static const char spaces[] = "                                ";
+    size_t left = (size_t)(w->depth * CW_INDENT);
+
+    while (left > 0) {
+        size_t piece = left < sizeof spaces - 1 ? left : sizeof spaces - 1;
+        cw_put(w, spaces, piece);
+        left -= piece;
+    }
+}
+
+static void cw_text_line(struct cwriter *w, const char *text)
+{
+    assert(!strchr(text, '\n'));
+    if (*text) {
+        cw_indent(w);
+        cw_put(w, text, strlen(text));
+    }
+    cw_put(w, "\n", 1);
+}
+
+void cw_line(struct cwriter *w, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    cw_format(w, format, args);
+    va_end(args);
+    cw_text_line(w, w->line);
+}
+
+void cw_open(struct cwriter *w, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    cw_format(w, format, args);
+    va_end(args);
+    cw_text_line(w, w->line);
+    w->depth++;
+}
+
+void cw_close(struct cwriter *w, const char *line)
+{
+    assert(w->depth > 0);
+    w->depth--;
+    cw_text_line(w, line);
+}
+
+void cw_middle(struct cwriter *w, const char *line)
+{
+    cw_close(w, line);
+    w->depth++;
+}
+
+void cw_directive(struct cwriter *w, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    cw_format(w, format, args);
+    va_end(args);
+    assert(!strchr(w->line, '\n'));
+    cw_put(w, w->line, strlen(w->line));
+    cw_put(w, "\n", 1);
+}
+
+void cw_blank(struct cwriter *w)
+{
+    cw_put(w, "\n", 1);
+}
+
+/* ---- comments ------------------------------------------------------------------------------------------------ */
+
+/* No text may end the comment, begin another, or splice lines: a space goes between the two characters. */
+static char *harmless(const char *text)
+{
+    char *copy = malloc(2 * strlen(text) + 1), *to = copy;
+
+    if (!copy)
+        cw_out_of_memory();
+    for (const char *from = text; *from; from++) {
+        unsigned char c = (unsigned char)*from;
+        bool joins = to > copy && ((to[-1] == '*' && c == '/') || (to[-1] == '/' && c == '*') ||
+                                   (to[-1] == '?' && c == '?'));
+        if (joins)
+            *to++ = ' ';
+        if (c == '\\')
+            *to++ = '/';                        /* a backslash at a line's end would join it with the next */
+        else
+            *to++ = c == '\n' || (c >= 0x20 && c != 0x7F) ? (char)c : ' ';
+        if (c == '\\' && from[1] == '*')
+            *to++ = ' ';
+    }
+    *to = '\0';
+    return copy;
+}
+
+/* Bytes of text that fit on a line of `room` columns, broken at a space where there is one; the columns of UTF-8
+ * are counted as characters. */
+static size_t fitting(const char *text, size_t room)
+{
+    size_t column = 0, space = 0, i = 0;
+
+    for (; text[i] && text[i] != '\n'; i++) {
+        if (((unsigned char)text[i] & 0xC0) != 0x80 && ++column > room)
+            return space ? space : i;
+        if (text[i] == ' ')
+            space = i;
+    }
+    return i;
+}
+
+void cw_comment(struct cwriter *w, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    cw_format(w, format, args);
+    va_end(args);
+    char *text = harmless(w->line);
+    size_t used = (size_t)(w->depth * CW_INDENT) + 6, room = used + 20 < CW_COLUMNS ? CW_COLUMNS - used : 20;
+    const char *prefix = "/* ", *rest = text;
+    do {
+        size_t length = fitting(rest, room);
+        size_t end = length;
+        while (end && rest[end - 1] == ' ')
+            end--;
+        const char *next = rest + length;
+        while (*next == ' ')
+            next++;
+        if (*next == '\n')
+            next++;
+        cw_indent(w);
+        cw_put(w, prefix, end ? 3 : 2);
+        cw_put(w, rest, end);
+        cw_put(w, *next ? "\n" : " */\n", *next ? 1 : 4);
+        rest = next;
+        prefix = " * ";
+    } while (*rest);
+    free(text);
+}
+
+/* ---- strings ------------------------------------------------------------------------------------------------- */
+
+/* One character of a literal.  Octal escapes are always three digits long, so no digit that follows joins in. */
+static size_t quote_byte(char *to, unsigned char c, unsigned char before)
+{
+    switch (c) {
+    case '\n': return (size_t)sprintf(to, "\\n");
+    case '\t': return (size_t)sprintf(to, "\\t");
+    case '"': return (size_t)sprintf(to, "\\\"");
+    case '\\': return (size_t)sprintf(to, "\\\\");
+    case '?':
+        if (before == '?')                      /* ??/ and its kin are other characters in old C */
+            return (size_t)sprintf(to, "\\?");
+        break;
+    default:
+        if (c < 0x20 || c == 0x7F)
+            return (size_t)sprintf(to, "\\%03o", c);
+    }
+    *to = (char)c;
+    return 1;
+}
+
+void cw_quote(char *out, size_t size, const char *text)
+{
+    enum { LONGEST = 5 };
+    size_t n = 0;
+    unsigned char before = 0;
+
+    assert(size >= 3);
+    out[n++] = '"';
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        char escape[LONGEST];
+        size_t length = quote_byte(escape, *c, before);
+        if (n + length + 2 > size)
+            break;
+        memcpy(out + n, escape, length);
+        n += length;
+        before = *c;
+    }
+    out[n++] = '"';
+    out[n] = '\0';
+}

@@ -1,0 +1,333 @@
+/* explain.c - the recipe as a .cnn file with every default filled in: itself a valid model. */
+#include "check.h"
+#include "ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- text ---------------------------------------------------------------------------------------------------- */
+
+struct text {
+    struct arena *arena;
+    char *bytes;
+    size_t count, capacity;
+};
+
+static void put(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void put(struct text *t, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    const char *piece = arena_vprintf(t->arena, format, args);
+    va_end(args);
+    for (; *piece; piece++)
+        LIST_ADD(t->arena, t->bytes, t->count, t->capacity, *piece);
+}
+
+/* The shortest number that reads back as the same. */
+static void put_number(struct text *t, double number)
+{
+    char shortest[32];
+
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(shortest, sizeof shortest, "%.*g", digits, number);
+        if (strtod(shortest, NULL) == number)
+            break;
+    }
+    if (number == (double)(int64_t)number && number < 1e15 && number > -1e15)
+        snprintf(shortest, sizeof shortest, "%lld", (long long)number);
+    put(t, "%s", shortest);
+}
+
+static void put_string(struct text *t, const char *string)
+{
+    put(t, "\"");
+    for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
+        if (*c < 0x20 || *c == 0x7F)
+            put(t, "\\%03o", *c);
+        else
+            put(t, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+    }
+    put(t, "\"");
+}
+
+/* ---- clauses ------------------------------------------------------------------------------------------------- */
+
+static void put_call(struct text *t, const struct clause *call);
+
+static void put_value(struct text *t, const struct arg_def *def, const struct arg_value *v)
+{
+    switch (def->type) {
+    case ARG_INT:
+    case ARG_REAL:
+        put_number(t, v->number);
+        break;
+    case ARG_BOOL:
+        put(t, v->number != 0 ? "on" : "off");
+        break;
+    case ARG_WORD:
+    case ARG_MONITOR:
+        put(t, "%s", v->text);
+        break;
+    case ARG_STRING:
+        put_string(t, v->text);
+        break;
+    case ARG_PADDING:
+        if (v->text) {
+            put(t, "%s", v->text);
+            break;
+        }
+        /* fall through */
+    case ARG_EXTENT2:
+        put(t, "%lldx%lld", (long long)v->dims[0], (long long)v->dims[1]);
+        break;
+    case ARG_EXTENT3:
+        put(t, "%lldx%lldx%lld", (long long)v->dims[0], (long long)v->dims[1], (long long)v->dims[2]);
+        break;
+    case ARG_REAL_LIST:
+        for (int i = 0; i < v->list_length; i++) {
+            put(t, i ? ", " : "[");
+            put_number(t, v->list[i]);
+        }
+        put(t, "]");
+        break;
+    case ARG_ACTIVATION:
+    case ARG_INIT:
+        if (v->call)
+            put_call(t, v->call);
+        else
+            put(t, "%s", def->default_text);
+        break;
+    }
+}
+
+/* What has neither a given value nor a default of its own (a pool's stride is its window) is left out. */
+static bool has_value(const struct arg_def *def, const struct arg_value *v)
+{
+    if (v->given)
+        return true;
+    switch (def->type) {
+    case ARG_EXTENT2: return v->dims[0] > 0 && v->dims[1] > 0;
+    case ARG_EXTENT3: return v->dims[0] > 0;
+    case ARG_WORD: case ARG_STRING: case ARG_MONITOR: case ARG_PADDING: return v->text != NULL;
+    case ARG_REAL_LIST: return v->list != NULL;
+    case ARG_ACTIVATION: return v->call != NULL;
+    case ARG_INIT: return v->call || def->default_text;
+    case ARG_INT: case ARG_REAL: case ARG_BOOL: return true;
+    }
+    return false;
+}
+
+/* Arguments in the order of the definition.  Positional ones lose their names until one is left out. */
+static bool put_args(struct text *t, const struct clause *c, const char *comma)
+{
+    bool positional = true, any = false;
+
+    for (int i = 0; i < clause_def_count(c->def); i++) {
+        const struct arg_def *def = &c->def->args[i];
+        if (!has_value(def, &c->args[i])) {
+            positional = positional && !def->positional;
+            continue;
+        }
+        put(t, "%s", comma);
+        positional = positional && def->positional;
+        if (!positional)
+            put(t, "%s=", def->name);
+        put_value(t, def, &c->args[i]);
+        comma = ", ";
+        any = true;
+    }
+    return any;
+}
+
+static void put_call(struct text *t, const struct clause *call)
+{
+    struct text inside = {.arena = t->arena};
+
+    put(t, "%s", call->def->name);
+    if (!put_args(&inside, call, ""))
+        return;
+    LIST_ADD(t->arena, inside.bytes, inside.count, inside.capacity, '\0');
+    put(t, "(%s)", inside.bytes);
+}
+
+static void put_clause(struct text *t, const struct clause *c)
+{
+    put(t, "    %s", c->def->name);
+    put_args(t, c, " ");
+    put(t, "\n");
+}
+
+/* ---- the network --------------------------------------------------------------------------------------------- */
+
+/* Every layer has its name, so that a join can be written with names: `from` its first input, then the others. */
+static void put_layer(struct text *t, const struct layer *l)
+{
+    put(t, "    %s", l->def->clause.name);
+    const char *comma = " ";
+    for (int i = 1; i < l->inputs_count; i++) {
+        put(t, "%s%s", comma, l->inputs[i]->name);
+        comma = ", ";
+    }
+    if (put_args(t, l->clause, comma))
+        comma = ", ";
+    if (!l->trainable)
+        put(t, "%strainable=off", comma);
+    put(t, " as %s\n", l->name);
+}
+
+/* ---- functions ----------------------------------------------------------------------------------------------- */
+
+static const char *const expr_operators[] = {
+    [EXPR_NEGATE] = "-", [EXPR_NOT] = "not ", [EXPR_ADD] = " + ", [EXPR_SUB] = " - ", [EXPR_MUL] = " * ",
+    [EXPR_DIV] = " / ", [EXPR_MOD] = " % ", [EXPR_POW] = "^", [EXPR_EQ] = " == ", [EXPR_NE] = " != ",
+    [EXPR_LT] = " < ", [EXPR_GT] = " > ", [EXPR_LE] = " <= ", [EXPR_GE] = " >= ", [EXPR_AND] = " and ",
+    [EXPR_OR] = " or "
+};
+
+static int expr_precedence(const struct expr *x)
+{
+    switch (x->kind) {
+    case EXPR_IF: return 0;
+    case EXPR_OR: return 1;
+    case EXPR_AND: return 2;
+    case EXPR_NOT: return 3;
+    case EXPR_EQ: case EXPR_NE: case EXPR_LT: case EXPR_GT: case EXPR_LE: case EXPR_GE: return 4;
+    case EXPR_ADD: case EXPR_SUB: return 5;
+    case EXPR_MUL: case EXPR_DIV: case EXPR_MOD: return 6;
+    case EXPR_NEGATE: return 7;
+    case EXPR_POW: return 8;
+    case EXPR_NUMBER: return x->number < 0 ? 7 : 9;
+    case EXPR_PARAM: case EXPR_LOCAL: case EXPR_CALL: return 9;
+    }
+    return 9;
+}
+
+static void put_expr(struct text *t, const struct user_function *f, const struct expr *x);
+
+static void put_operand(struct text *t, const struct user_function *f, const struct expr *x, int at_least)
+{
+    bool brackets = expr_precedence(x) < at_least;
+
+    if (brackets)
+        put(t, "(");
+    put_expr(t, f, x);
+    if (brackets)
+        put(t, ")");
+}
+
+static void put_expr(struct text *t, const struct user_function *f, const struct expr *x)
+{
+    int own = expr_precedence(x);
+
+    switch (x->kind) {
+    case EXPR_NUMBER:
+        put_number(t, x->number);
+        break;
+    case EXPR_PARAM:
+        put(t, "%s", f->params[x->index]);
+        break;
+    case EXPR_LOCAL:
+        put(t, "%s", f->locals[x->index].name);
+        break;
+    case EXPR_CALL:
+        put(t, "%s(", x->function);
+        for (int i = 0; i < x->args_count; i++) {
+            put(t, i ? ", " : "");
+            put_expr(t, f, x->args[i]);
+        }
+        put(t, ")");
+        break;
+    case EXPR_IF:
+        put(t, "if ");
+        put_operand(t, f, x->args[0], 1);
+        put(t, " then ");
+        put_operand(t, f, x->args[1], 1);
+        put(t, " else ");
+        put_operand(t, f, x->args[2], 0);
+        break;
+    case EXPR_NEGATE:
+    case EXPR_NOT:
+        put(t, "%s", expr_operators[x->kind]);
+        put_operand(t, f, x->args[0], own);
+        break;
+    default:
+        /* left to right, but for powers and for comparisons, which do not chain */
+        put_operand(t, f, x->args[0], x->kind == EXPR_POW || own == 4 ? own + 1 : own);
+        put(t, "%s", expr_operators[x->kind]);
+        put_operand(t, f, x->args[1], x->kind == EXPR_POW ? own : own + 1);
+        break;
+    }
+}
+
+static void put_function(struct text *t, const struct user_function *f)
+{
+    static const char *const directions[] = {
+        [CNN_NO_DIRECTION] = "", [CNN_HIGHER_IS_BETTER] = "higher_is_better ",
+        [CNN_LOWER_IS_BETTER] = "lower_is_better "
+    };
+    put(t, "\n# The mean over batches, weighted by their sizes.\nmetric %s(%s, %s", f->name, f->params[0], f->params[1]);
+    for (int i = 2; i < f->params_count; i++) {
+        put(t, ", %s=", f->params[i]);
+        put_number(t, f->param_defaults[i]);
+    }
+    put(t, ") %s{\n", directions[f->direction]);
+    for (int i = 0; i < f->locals_count; i++) {
+        put(t, "    %s = ", f->locals[i].name);
+        put_expr(t, f, f->locals[i].value);
+        put(t, "\n");
+    }
+    put(t, "    return ");
+    put_expr(t, f, f->result);
+    put(t, "\n}\n");
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------------------- */
+
+static void put_train(struct text *t, const struct model *m)
+{
+    put(t, "\ntrain {\n    loss %s", m->loss->def->name);
+    put_args(t, m->loss, ", ");
+    put(t, "\n    optimizer %s", m->optimizer->def->name);
+    put_args(t, m->optimizer, ", ");
+    put(t, "\n");
+    for (int i = 0; i < m->metrics_count; i++)
+        put(t, "%s%s", i ? ", " : "    metrics ", m->metrics[i].name);
+    put(t, "%s    epochs %d\n    batch %d\n    seed %llu\n    threads %d", m->metrics_count ? "\n" : "", m->epochs,
+        m->batch, (unsigned long long)m->seed, m->threads);
+    put(t, "%s\n", m->threads ? "" : "             # as many as the machine has");
+    for (int i = 0; i < m->callbacks_count; i++)
+        put_clause(t, m->callbacks[i]);
+    put(t, "    # validation: the test set, after each epoch\n}\n");
+}
+
+const char *explain_model(struct arena *a, const struct model *m)
+{
+    struct text t = {.arena = a};
+
+    put(&t, "model %s\n", m->name);
+    if (m->has_data) {
+        put(&t, "\ndata {\n");
+        put_clause(&t, m->source_clause);
+        for (int i = 0; i < m->steps_count; i++)
+            put_clause(&t, m->steps[i]);
+        put(&t, "}\n");
+    }
+    put(&t, "\nnetwork {\n");
+    for (int i = 0; i < m->layers_count; i++) {
+        const struct layer *l = m->layers[i];
+        if (i > 0 && l->inputs[0] != m->layers[i - 1])
+            put(&t, "    from %s\n", l->inputs[0]->name);
+        put_layer(&t, l);
+    }
+    put(&t, "}\n");
+    for (int i = 0; i < m->metrics_count; i++)
+        if (m->metrics[i].function)
+            put_function(&t, m->metrics[i].function);
+    if (m->has_train)
+        put_train(&t, m);
+    LIST_ADD(a, t.bytes, t.count, t.capacity, '\0');
+    return t.bytes;
+}

@@ -1,0 +1,30 @@
+/* parse.c - from text to tree.
+ *
+ * Requires: a source.  Ensures: a tree of what could be read; every word, line end and bracket that was wrong has
+ * been reported; no expression deeper than AST_DEEPEST. */
+#include "parse.h"
+
+#include "cnn.tab.h"
+
+#include <string.h>
+
+struct span parse_span(const struct parse *p, size_t begin, size_t end)
+{
+    return (struct span){p->source, begin, end};
+}
+
+struct ast_body *parse_source(struct arena *a, const struct source *source, struct diag *d)
+{
+    struct parse p = {.arena = a, .source = source, .diag = d};
+    const char *nul = memchr(source->text, '\0', source->size);
+
+    if (nul) {
+        size_t at = (size_t)(nul - source->text);
+        diag_error(d, DIAG_binary_file, (struct span){0}, "%s is no text file: byte %zu is zero", source->path, at);
+        return ast_body_add(a, NULL, NULL);
+    }
+    p.tokens = layout_tokens(a, source, scan_source(a, source, d), d);
+    if (cnnparse(&p) != 0 || !p.file)
+        p.file = ast_body_add(a, NULL, NULL);
+    return p.file;
+}
