@@ -32,9 +32,26 @@ struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, 
                            const struct step *first, const struct step *last);
 void plan_scratch(struct plan *p, int64_t bytes);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
+/* Width of a panel for so many channels, in reals: whole vectors, as many as a register tile takes. */
+int plan_panel(const struct plan *p, int channels);
 const struct param_place *plan_param(const struct plan *p, const struct tensor *param);     /* PARAM or its gradient */
 
 /* ---- for kernel.emit ---------------------------------------------------------------------------------------------- */
+
+/* A function that is being written; they nest (a kernel emits the tiles that it calls). */
+struct emit_frame {
+    struct emit_frame *outer;
+    struct cwriter *w;
+    FILE *stream;
+    char *text;
+    size_t size;
+};
+
+struct emitted_function {
+    const char *name;
+    const char *pattern;        /* the text with EMIT_NAME for its name */
+    const char *text, *comment;
+};
 
 struct emitter {
     const struct plan *plan;
@@ -44,9 +61,7 @@ struct emitter {
     int functions_count;
     size_t functions_capacity;
     struct cwriter *w;          /* of the function being written, between emit_begin and emit_end */
-    char *buffer;
-    size_t buffer_size;
-    FILE *stream;
+    struct emit_frame *frame;
 };
 
 /* The name that a function calls itself while it is written. */
@@ -86,7 +101,7 @@ struct operand {
     int node;                       /* index in the chain */
 };
 
-enum { CHAIN_OPERANDS = 24 };
+enum { CHAIN_OPERANDS = 64 };      /* a node has at most 7 */
 
 struct chain {
     const struct group *group;
@@ -96,19 +111,28 @@ struct chain {
 
 /* True when the node can stand in a chain with the value being its input number *value_input. */
 bool chain_accepts(const struct node *n, int *value_input);
+/* The input of n that may be t with n in a chain applied to t (an add takes either); -1: none. */
+int chain_input(const struct node *n, const struct tensor *t);
 /* The operands of group->chain (for a group whose main is elementwise: of main and chain). */
 void chain_make(struct emitter *e, const struct group *g, struct chain *c);
 /* ", const float *bias, const float *y": parameters of the function. */
 const char *chain_parameters(struct emitter *e, const struct chain *c);
 /* ", conv2d_1_bias, y + i * 123008": arguments of the call from the schedule, for image i. */
 const char *chain_arguments(struct emitter *e, const struct chain *c);
+/* The same for a function that works on the whole batch. */
+const char *chain_arguments_batch(struct emitter *e, const struct chain *c);
 /* ", bias + (col), y + (at)": arguments for a tile whose first column is `col` and first element `at` (C text;
  * "0" for none). */
 const char *chain_pass(struct emitter *e, const struct chain *c, const char *col, const char *at);
 /* The chain applied to `value`, as one C expression.  col and at: offsets of this vector's first element from
  * where the operands point; tail: lanes in use, 0 for all. */
 const char *chain_apply(struct emitter *e, const struct chain *c, const char *value, int64_t col, int64_t at, int tail);
-/* Work of the chain in vector instructions, for costs. */
+/* The same with offsets in C text, "0" for none. */
+const char *chain_apply_at(struct emitter *e, const struct chain *c, const char *value, const char *col, const char *at,
+                           int tail);
+/* "_bias_relu": what a function with this chain adds to its name. */
+const char *chain_suffix(struct emitter *e, const struct chain *c);
+/* Work of the chain on one vector, in vector instructions, for costs. */
 double chain_cycles(const struct group *g);
 
 /* ---- the register tile ------------------------------------------------------------------------------------------------

@@ -1,0 +1,242 @@
+/* emit.c - writes the emitted file down: head, functions, schedules, tables.  It decides nothing. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "emit.h"
+#include "kernel.h"
+
+/* ---- head ------------------------------------------------------------------------------------------------------------ */
+
+static void emit_head(const struct plan *p, struct cwriter *w)
+{
+    cw_comment(w, "%s: a network compiled by cnnc %s from %s for %s. Do not edit: change the .cnn file.\n\n"
+               "Maps lie as N x H x W x C, channels innermost. Weights lie in panels of output channels, padded with "
+               "zeros to whole vectors. A batch has up to %d samples; n of them are in use.",
+               p->model->name, PACKAGE_VERSION, p->model->source ? p->model->source->path : "text", p->target->name,
+               p->batch);
+    cw_directive(w, "#define %s 1", p->target->macro);
+    if (p->real_double)
+        cw_directive(w, "#define CNN_DOUBLE 1");
+    cw_directive(w, "#include <math.h>");
+    cw_directive(w, "#include <omp.h>");
+    cw_directive(w, "#include <stdint.h>");
+    cw_directive(w, "#include <string.h>");
+    if (p->uses_blas)
+        cw_directive(w, "#include <cblas.h>");
+    cw_blank(w);
+    cw_directive(w, "#include <cnnrt.h>");
+    cw_directive(w, "#include <cnn_vec.h>");
+    cw_directive(w, "#include <cnn_optimizer.h>");
+    cw_directive(w, "#include \"%s.h\"", p->model->name);
+    cw_blank(w);
+    cw_directive(w, "#if CNNRT_ABI != %d", CNNRT_ABI);
+    cw_directive(w, "#error this file was made for another version of the cnnc runtime: compile the .cnn file again");
+    cw_directive(w, "#endif");
+    cw_blank(w);
+}
+
+/* ---- schedules ---------------------------------------------------------------------------------------------------------- */
+
+static bool is_word(char c)
+{
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* Does the C text mention the identifier? */
+static bool mentions(const char *text, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = strstr(text, name); at; at = strstr(at + 1, name))
+        if ((at == text || !is_word(at[-1])) && !is_word(at[length]))
+            return true;
+    return false;
+}
+
+static bool program_mentions(const struct program *q, const char *name)
+{
+    for (int i = 0; i < q->steps_count; i++)
+        if (mentions(q->steps[i]->call, name))
+            return true;
+    return false;
+}
+
+static const char *tensor_shape(struct emitter *e, const struct tensor *t)
+{
+    if (t->param) {
+        const struct param *m = t->param;
+        const struct param_place *place = plan_param(e->plan, t);
+        if (m->kind == PARAM_VECTOR)
+            return arena_printf(e->arena, "(%d)", m->out);
+        if (m->kind == PARAM_DENSE)
+            return arena_printf(e->arena, "(%d in panels of %d, %d)", m->out, place->panel, m->in);
+        return arena_printf(e->arena, "(%d in panels of %d, %d, %d, %d)", m->out, place->panel, m->kh, m->kw, m->in);
+    }
+    const char *n = t->per_sample ? "N, " : "";
+    if (t->shape.flat || (t->shape.h == 1 && t->shape.w == 1))
+        return arena_printf(e->arena, "(%s%d)", n, t->shape.c);
+    return arena_printf(e->arena, "(%s%d, %d, %d)", n, t->shape.h, t->shape.w, t->shape.c);
+}
+
+static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const struct tensor *t)
+{
+    const struct tensor_place *place = &e->program->places[t->id];
+    const char *type = emit_element_type(e, t);
+    const char *constant = place->region == REGION_PARAMS || place->region == REGION_INPUT ||
+                           place->region == REGION_LABELS ? "const " : "";
+    const char *base = "memory";
+    switch (place->region) {
+    case REGION_INPUT: base = "c->input"; break;
+    case REGION_LABELS: base = "c->labels"; break;
+    case REGION_PARAMS: base = "c->params"; break;
+    case REGION_GRADS: base = "c->grads"; break;
+    case REGION_STATISTICS: base = "c->statistics"; break;
+    case REGION_PREDICTIONS: base = "c->predictions"; break;
+    default: break;
+    }
+    const char *value;
+    if (place->region == REGION_MEMORY)
+        value = arena_printf(e->arena, "(%s *)(memory + %" PRId64 ")", type, place->offset);
+    else if (place->offset)
+        value = arena_printf(e->arena, "(%s%s *)%s + %" PRId64, constant, type, base, place->offset);
+    else
+        value = base;
+    cw_line(w, "%s%s *const %s = %s;  // %s", constant, type, t->name, value, tensor_shape(e, t));
+}
+
+static void emit_pointers(struct emitter *e, struct cwriter *w)
+{
+    const struct program *q = e->program;
+    const struct graph *g = q->graph;
+    bool memory = g->loss != NULL;
+    for (int i = 0; i < g->tensors_count && !memory; i++)
+        memory = q->places[i].region == REGION_MEMORY && program_mentions(q, g->tensors[i]->name);
+    for (int i = 0; i < q->buffers_count; i++)
+        memory |= program_mentions(q, q->buffers[i]->name);
+    if (memory)
+        cw_line(w, "char *const memory = c->memory;");
+    for (int i = 0; i < g->tensors_count; i++)
+        if (program_mentions(q, g->tensors[i]->name) || g->tensors[i] == g->loss)
+            emit_tensor_pointer(e, w, g->tensors[i]);
+    for (int i = 0; i < q->buffers_count; i++) {
+        const struct buffer *b = q->buffers[i];
+        if (program_mentions(q, b->name))
+            cw_line(w, "%s *const %s = (%s *)(memory + %" PRId64 ");", b->type, b->name, b->type, b->offset);
+    }
+}
+
+static void emit_call(struct cwriter *w, const struct step *s)
+{
+    cw_line(w, "%s;", s->call);
+    cw_line(w, "TICK(%d);", s->stretch);
+}
+
+static void emit_phase(struct cwriter *w, const struct phase *f)
+{
+    if (f->split == SPLIT_IMAGES) {
+        cw_directive(w, "#pragma omp for schedule(static)");
+        cw_open(w, "for (int i = 0; i < n; i++) {");
+        for (int i = 0; i < f->steps_count; i++)
+            emit_call(w, f->steps[i]);
+        cw_close(w, "}");
+        return;
+    }
+    for (int i = 0; i < f->steps_count; i++) {
+        const struct step *s = f->steps[i];
+        bool last = i == f->steps_count - 1;
+        if (s->blocks == 1) {
+            cw_directive(w, "#pragma omp single%s", last ? "" : " nowait");
+            cw_open(w, "{");
+            cw_line(w, "const int b = 0;");
+        } else {
+            cw_directive(w, "#pragma omp for schedule(static)%s", last ? "" : " nowait");
+            cw_open(w, "for (int b = 0; b < %" PRId64 "; b++) {", s->blocks);
+        }
+        if (!mentions(s->call, "b"))
+            cw_line(w, "(void)b;");
+        emit_call(w, s);
+        cw_close(w, "}");
+    }
+}
+
+/* The one loss of a batch, summed in the order of its samples. */
+static void emit_loss(struct emitter *e, struct cwriter *w)
+{
+    const struct tensor *loss = e->program->graph->loss;
+    if (!loss)
+        return;
+    cw_line(w, "double sum = 0;");
+    cw_open(w, "for (int i = 0; i < n; i++)");
+    cw_line(w, "sum += %s[i];", loss->name);
+    cw_close(w, "c->loss = sum;");
+}
+
+static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment)
+{
+    const struct program *q = e->program;
+    cw_comment(w, "%s", comment);
+    cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
+    cw_open(w, "{");
+    emit_pointers(e, w);
+    cw_blank(w);
+    cw_directive(w, "#pragma omp parallel num_threads(c->threads)");
+    cw_open(w, "{");
+    if (program_mentions(q, "scratch"))
+        cw_line(w, "%s *const scratch = (%s *)c->scratch + (size_t)omp_get_thread_num() * %" PRId64 ";",
+                e->plan->real, e->plan->real, e->plan->scratch_bytes / e->plan->real_size);
+    cw_line(w, "uint64_t *const ticks = omp_get_thread_num() == 0 ? c->ticks : NULL;");
+    cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
+    for (int i = 0; i < q->phases_count; i++)
+        emit_phase(w, &q->phases[i]);
+    cw_close(w, "}");
+    emit_loss(e, w);
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+static void emit_steps(struct emitter *e, const struct program *q)
+{
+    e->program = q;
+    for (int i = 0; i < q->steps_count; i++)
+        q->steps[i]->group->kernel->emit(e, q->steps[i]);
+}
+
+/* ---- the file ------------------------------------------------------------------------------------------------------------ */
+
+static void emit_tick(struct cwriter *w)
+{
+    cw_comment(w, "While profiling, thread 0 adds the time since the last tick to a stretch.");
+    cw_directive(w, "#define TICK(stretch) \\");
+    cw_directive(w, "    do { \\");
+    cw_directive(w, "        if (ticks) { \\");
+    cw_directive(w, "            const uint64_t now = cnn_clock(); \\");
+    cw_directive(w, "            ticks[stretch] += now - clock; \\");
+    cw_directive(w, "            clock = now; \\");
+    cw_directive(w, "        } \\");
+    cw_directive(w, "    } while (0)");
+    cw_blank(w);
+}
+
+void emit_source(const struct plan *p, FILE *out)
+{
+    struct arena arena = { 0 };
+    struct emitter e = { .plan = p, .arena = &arena };
+    struct cwriter *w = cw_new(out);
+    emit_steps(&e, &p->train);
+    emit_steps(&e, &p->use);
+    emit_head(p, w);
+    emit_functions(&e, w, out, 0);
+    emit_tick(w);
+    e.program = &p->train;
+    emit_schedule(&e, w, "train_step",
+                  "Training: forward with dropout and the batch's own moments, loss, and the gradients of its mean "
+                  "with respect to every parameter.");
+    e.program = &p->use;
+    emit_schedule(&e, w, "infer", "The network in use: predictions, and the loss where labels are set.");
+    emit_update(&e, w);
+    emit_metrics(&e, w);
+    emit_tables(&e, w);
+    cw_free(w);
+    arena_free(&arena);
+}

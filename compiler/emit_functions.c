@@ -1,0 +1,124 @@
+/* emit_functions.c - functions of the emitted file, each written once whatever number of layers need it. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emit.h"
+#include "kernel.h"
+
+void emit_begin(struct emitter *e)
+{
+    struct emit_frame *f = arena_alloc(e->arena, sizeof *f);
+    f->outer = e->frame;
+    f->stream = open_memstream(&f->text, &f->size);
+    if (!f->stream) {
+        perror("cnnc");
+        exit(1);
+    }
+    f->w = cw_new(f->stream);
+    e->frame = f;
+    e->w = f->w;
+}
+
+static bool name_taken(const struct emitter *e, const char *name)
+{
+    for (int i = 0; i < e->functions_count; i++)
+        if (!strcmp(e->functions[i].name, name))
+            return true;
+    return false;
+}
+
+/* The functions text with EMIT_NAME replaced by name. */
+static const char *named(struct emitter *e, const char *text, const char *name)
+{
+    const char *at = strstr(text, EMIT_NAME);
+    assert(at && !strstr(at + 1, EMIT_NAME));
+    return arena_printf(e->arena, "%.*s%s%s", (int)(at - text), text, name, at + strlen(EMIT_NAME));
+}
+
+const char *emit_end(struct emitter *e, const char *hint, const char *comment)
+{
+    struct emit_frame *f = e->frame;
+    e->frame = f->outer;
+    e->w = f->outer ? f->outer->w : NULL;
+    cw_free(f->w);
+    fclose(f->stream);
+    const char *text = arena_string(e->arena, f->text, f->size);
+    free(f->text);
+    for (int i = 0; i < e->functions_count; i++) {
+        struct emitted_function *old = &e->functions[i];
+        if (strcmp(old->pattern, text))
+            continue;
+        if (comment && old->comment && !strstr(old->comment, comment) && strncmp(hint, "tile", 4))
+            old->comment = arena_printf(e->arena, "%s\n%s", old->comment, comment);
+        return old->name;
+    }
+    const char *name = hint;
+    for (int i = 2; name_taken(e, name); i++)
+        name = arena_printf(e->arena, "%s_%d", hint, i);
+    struct emitted_function new = { name, text, named(e, text, name), comment };
+    LIST_ADD(e->arena, e->functions, e->functions_count, e->functions_capacity, new);
+    return name;
+}
+
+void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first)
+{
+    for (int i = first; i < e->functions_count; i++) {
+        const struct emitted_function *f = &e->functions[i];
+        if (f->comment)
+            cw_comment(w, "%s", f->comment);
+        fputs(f->text, out);
+        cw_blank(w);
+    }
+}
+
+/* ---- names of things at a call --------------------------------------------------------------------------------------- */
+
+const char *emit_element_type(const struct emitter *e, const struct tensor *t)
+{
+    return t->element == ELEMENT_U8 ? "uint8_t" : t->element == ELEMENT_I32 ? "int32_t" : e->plan->real;
+}
+
+const char *emit_pointer(struct emitter *e, const struct tensor *t)
+{
+    (void)e;
+    return t->name;
+}
+
+const char *emit_sample(struct emitter *e, const struct tensor *t)
+{
+    int64_t stride = e->program->places[t->id].sample;
+    if (!t->per_sample)
+        return t->name;
+    if (stride == 1)
+        return arena_printf(e->arena, "%s + i", t->name);
+    return arena_printf(e->arena, "%s + (size_t)i * %" PRId64, t->name, stride);
+}
+
+static const char *tensor_text(struct emitter *e, const struct tensor *t)
+{
+    if (t->shape.flat || (t->shape.h == 1 && t->shape.w == 1))
+        return arena_printf(e->arena, "%d", t->shape.c);
+    return arena_printf(e->arena, "%dx%dx%d", t->shape.c, t->shape.h, t->shape.w);
+}
+
+const char *emit_comment(struct emitter *e, const struct step *s)
+{
+    const struct group *g = s->group;
+    const struct node *n = g->main;
+    const struct layer *l = n->layer;
+    char *head = "loss";
+    if (l)
+        head = arena_printf(e->arena, "%s (line %d)", l->name,
+                            l->where.file ? source_place(l->where.file, l->where.begin).line : 0);
+    char *text = arena_printf(e->arena, "%s: %s", head, s->what);
+    const struct tensor *from = n->in_count ? n->in[0] : NULL;
+    if (from && from->per_sample && g->result && g->result->per_sample)
+        text = arena_printf(e->arena, "%s, %s -> %s", text, tensor_text(e, from), tensor_text(e, g->result));
+    for (int i = 0; i < g->chain_count && s->part == 0; i++)
+        text = arena_printf(e->arena, "%s + %s", text, op_name(g->chain[i]->op));
+    if (s->flops)
+        text = arena_printf(e->arena, "%s; %.3g MFLOP a batch", text, (double)s->flops * 1e-6);
+    return arena_printf(e->arena, "%s; kernel %s (%s).", text, g->kernel->name, g->reason);
+}

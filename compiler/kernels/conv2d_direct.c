@@ -1,0 +1,104 @@
+/* conv2d_direct.c - the forward convolution as register tiles over the pixels of a row.
+ *
+ * Where a window's row of pixels is contiguous (no dilation) it is one stretch of A: KH segments of KW x C.  Zeros
+ * around the picture come from a copy in the thread's scratch: for any but the thinnest layers it costs less than
+ * tiles that know about borders. */
+#include <inttypes.h>
+
+#include "conv_geometry.h"
+#include "product.h"
+
+static bool applicable(const struct plan *p, const struct group *g)
+{
+    (void)p;
+    (void)g;
+    return true;
+}
+
+/* 1x1 without stride and zeros: all pixels are one long line. */
+static bool is_pointwise(const struct conv_geometry *g)
+{
+    return g->taps == 1 && g->window.stride_h == 1 && g->window.stride_w == 1 && !g->padded;
+}
+
+static double cost(const struct plan *p, const struct group *g)
+{
+    struct conv_geometry s = conv_geometry_of(p, g->main);
+    int64_t pixels = (int64_t)s.oh * s.ow * p->batch;
+    double cycles = product_cycles(p, s.o, s.weight->panel, pixels, is_pointwise(&s) ? s.oh * s.ow : s.ow, s.k);
+    double copy = s.padded ? 2.0 * s.ph * s.pw * s.c * p->real_size * p->batch / 32 : 0;
+    return cycles + copy + chain_cycles(g);
+}
+
+static void plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct conv_geometry s = conv_geometry_of(p, g->main);
+    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "forward", 2 * s.k * s.o * s.oh * s.ow * p->batch);
+    if (s.padded)
+        plan_scratch(p, (int64_t)s.ph * s.pw * s.c * p->real_size);
+}
+
+/* Segments of A in the order of the weights: (kh, kw, c). */
+static void window_segments(struct emitter *e, struct tile *t, const struct conv_geometry *s, int64_t row)
+{
+    const struct window *w = &s->window;
+    t->a_k = 1;
+    if (is_pointwise(s) || (s->taps == 1)) {
+        t->segments = 1;
+        t->depth = s->c;
+    } else if (w->dilation_w == 1) {
+        t->segments = w->kh;
+        t->depth = (int64_t)w->kw * s->c;
+        t->a_segment = w->dilation_h * row;
+    } else {
+        int64_t *offsets = arena_array(e->arena, (size_t)s->taps, sizeof *offsets);
+        for (int i = 0; i < s->taps; i++)
+            offsets[i] = i / w->kw * w->dilation_h * row + (int64_t)(i % w->kw) * w->dilation_w * s->c;
+        t->segments = s->taps;
+        t->depth = s->c;
+        t->a_offsets = offsets;
+    }
+    t->b_k = s->weight->panel;
+    t->b_segment = t->depth * t->b_k;
+}
+
+static void emit(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    const struct node *n = g->main;
+    struct conv_geometry s = conv_geometry_of(e->plan, n);
+    const char *real = e->plan->real;
+    struct chain chain;
+    chain_make(e, g, &chain);
+    int64_t row = (int64_t)(s.padded ? s.pw : s.w) * s.c;
+    struct product t = { .channels = s.o, .panel = s.weight->panel, .panel_stride = s.k * s.weight->panel,
+                         .a = s.padded ? "scratch" : "x", .b = "w", .c = "y", .at = "0" };
+    window_segments(e, &t.tile, &s, row);
+    t.tile.a_row = (int64_t)s.window.stride_w * s.c;
+    t.tile.c_row = s.o;
+    t.tile.chain = g->chain_count ? &chain : NULL;
+    t.lines = is_pointwise(&s) ? 1 : s.oh;
+    t.length = is_pointwise(&s) ? (int64_t)s.oh * s.ow : s.ow;
+    t.a_line = s.window.stride_h * row;
+    t.c_line = (int64_t)s.ow * s.o;
+
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *w, %s *restrict y%s%s)", real, real, real,
+            chain_parameters(e, &chain), s.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+    cw_open(e->w, "{");
+    if (s.padded)
+        emit_padded_copy(e, "x", "scratch", s.h, s.w, s.c, s.window.pad_top, s.window.pad_left, s.ph, s.pw);
+    product_emit(e, &t);
+    cw_close(e->w, "}");
+    const char *hint = arena_printf(e->arena, "%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &s), s.c, s.h, s.w, s.o, s.oh,
+                                    s.ow);
+    const char *name = emit_end(e, hint, emit_comment(e, step));
+    step->call = arena_printf(e->arena, "%s(%s, %s, %s%s%s)", name, emit_sample(e, n->in[0]),
+                              emit_pointer(e, n->in[1]), emit_sample(e, g->result), chain_arguments(e, &chain),
+                              s.padded ? ", scratch" : "");
+}
+
+const struct kernel kernel_conv2d_direct = {
+    .name = "direct", .op = OP_conv2d, .fuses_chain = true, .applicable = applicable, .cost = cost, .plan = plan,
+    .emit = emit, .help = "register tiles over the pixels of a row",
+};

@@ -1,0 +1,506 @@
+/* conv2d_direct_weight_grad.c - the gradient of a convolution's weights: register tiles whose sum runs over pixels.
+ *
+ * dw[kh kw c][o] = sum over images and pixels of x[pixel shifted by (kh, kw)][c] dy[pixel][o].
+ *
+ * The batch is cut into a fixed number of image groups and the output channels into ranges of panels; a block is
+ * one group and range.  Each group has its own partial sums, added in order by a second step: the same bits for
+ * any number of threads.
+ *
+ * Blocks of pixels are packed so that a tile reads two contiguous streams: x as [tile of channels][pixel][rows],
+ * dy as [panel][pixel][panel].  All taps reuse them; a tap is only another first pixel.  Where there are few
+ * channels (the first layer) a window's row of pixels, KW x C, is already a stretch of rows and x is read as it is. */
+#include <inttypes.h>
+
+#include "conv_geometry.h"
+#include "../plan_parts.h"
+#include "product.h"
+
+struct weight_grad {
+    struct conv_geometry s;
+    bool merged;                /* rows are (kw, c), x is read where it lies */
+    bool pack_dy;
+    int panels;
+    int groups, ranges, range_panels;
+    int row_total;              /* rows of a product: c, or kw * c */
+    struct row_split rows;
+    int band;                   /* rows of dy in a block of pixels; oh: whole images */
+    int band_h;                 /* rows of x it touches */
+    int64_t tile_stride;        /* packed x: from tile to tile */
+    int64_t panel_stride;       /* packed dy: from panel to panel */
+    int64_t x_bytes, dy_bytes;  /* scratch */
+    int64_t db_stored;
+};
+
+static int min_int(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Groups and ranges: enough blocks for the threads, but partial sums that stay small beside the caches. */
+static void choose_blocks(const struct plan *p, struct weight_grad *g)
+{
+    int64_t bytes = g->s.weight->stored * p->real_size;
+    int groups = bytes <= 300 << 10 ? 8 : bytes <= 3 << 20 ? 4 : 2;
+    g->groups = min_int(groups, p->batch);
+    int ranges = groups == 8 ? 1 : groups == 4 ? 2 : 4;
+    g->range_panels = (g->panels + ranges - 1) / ranges;
+    g->ranges = (g->panels + g->range_panels - 1) / g->range_panels;
+}
+
+static struct weight_grad weight_grad_of(const struct plan *p, const struct node *n)
+{
+    struct weight_grad g = { .s = conv_geometry_of(p, n) };
+    const struct window *w = &g.s.window;
+    int panel = g.s.weight->panel;
+    g.panels = (g.s.o + panel - 1) / panel;
+    g.merged = w->dilation_w == 1 && g.s.c <= p->lanes && (int64_t)g.s.c * w->kw <= 4 * p->lanes;
+    choose_blocks(p, &g);
+    g.row_total = g.merged ? g.s.c * w->kw : g.s.c;
+    g.rows = split_rows(g.row_total, tile_rows_max(p, panel / p->lanes));
+    g.db_stored = plan_round(g.s.o, p->lanes);
+    g.pack_dy = !g.merged && g.s.o != panel;
+    /* a band of rows whose packed pixels take about half of the second-level cache */
+    g.band = g.s.oh;
+    while (!g.merged) {
+        g.band_h = (g.band - 1) * w->stride_h + (w->kh - 1) * w->dilation_h + 1;
+        g.tile_stride = (int64_t)g.band_h * g.s.pw;
+        g.panel_stride = (int64_t)g.band * g.s.ow * panel;
+        g.x_bytes = plan_round((g.tile_stride * g.s.c + (int64_t)(g.rows.large_count + g.rows.small_count + 1) *
+                                p->lanes + 16 * p->lanes) * p->real_size, 64);
+        g.dy_bytes = g.pack_dy ? g.panel_stride * g.range_panels * p->real_size : 0;
+        if (g.band == 1 || (double)(g.x_bytes + g.dy_bytes) < p->target->l2_bytes / 2)
+            break;
+        g.band = (g.band + 1) / 2;
+    }
+    if (g.merged && g.s.padded)
+        g.x_bytes = plan_round((int64_t)g.s.ph * g.s.pw * g.s.c * p->real_size, 64);
+    return g;
+}
+
+static bool applicable(const struct plan *p, const struct group *g)
+{
+    (void)p;
+    (void)g;
+    return true;
+}
+
+static double cost(const struct plan *p, const struct group *g)
+{
+    struct weight_grad d = weight_grad_of(p, g->main);
+    int64_t pixels = (int64_t)d.s.oh * d.s.ow * p->batch;
+    int64_t rows = (int64_t)d.row_total * (d.merged ? d.s.window.kh : d.s.taps);
+    double cycles = product_cycles(p, d.s.o, d.s.weight->panel, rows, d.row_total, pixels);
+    double pack = d.merged ? 0 : ((double)d.s.ph * d.s.pw * d.s.c * d.ranges + (double)d.s.oh * d.s.ow * d.s.o) *
+                                 p->batch * p->real_size * 2 / 32;
+    double reduce = d.groups > 1 ? 2.0 * d.groups * (double)d.s.weight->stored * p->real_size / 16 : 0;
+    return cycles + pack + reduce;
+}
+
+static const char *partial_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_partial", g->main->out[0]->name);
+}
+
+static const char *bias_partial_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_partial", g->companion->out[0]->name);
+}
+
+enum { REDUCE_CHUNK = 8192 };       /* elements of dw that one block of the second step adds up */
+
+static void plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct weight_grad d = weight_grad_of(p, g->main);
+    struct step *sum = plan_step(p, q, g, 0, SPLIT_BLOCKS, (int64_t)d.groups * d.ranges, "weight gradient",
+                                 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
+    plan_scratch(p, d.x_bytes + d.dy_bytes);
+    if (d.groups == 1)
+        return;
+    int64_t chunks = (d.s.weight->stored + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
+    struct step *reduce = plan_step(p, q, g, 1, SPLIT_BLOCKS, chunks, "weight gradient", 0);
+    plan_buffer(p, q, partial_name(p, g), p->real, d.groups * d.s.weight->stored * p->real_size, sum, reduce);
+    if (g->companion)
+        plan_buffer(p, q, bias_partial_name(p, g), p->real, d.groups * d.db_stored * p->real_size, sum, reduce);
+}
+
+/* ---- the products of one panel ---------------------------------------------------------------------------------------- */
+
+/* One call for each tap and tile of rows; count: blocks of `outer` are the rows of the band. */
+static void emit_row_tiles(struct emitter *e, const struct weight_grad *g, struct tile *t, int rows, int count,
+                           int first_tile)
+{
+    if (!count)
+        return;
+    const struct window *w = &g->s.window;
+    int panel = g->s.weight->panel;
+    t->rows = rows;
+    int first_row = first_tile * g->rows.large;
+    if (!g->merged) {
+        t->a_k = (int64_t)w->stride_w * rows;
+        t->a_outer = (int64_t)w->stride_h * g->s.pw * rows;
+    }
+    const char *name = emit_tile(e, t);
+    const char *tile = count > 1 ? "t" : "0";
+    if (count > 1)
+        cw_open(e->w, "for (int t = 0; t < %d; t++)", count);
+    const char *a, *c;
+    if (g->merged) {
+        a = arena_printf(e->arena, "x + kh * %d", w->dilation_h * (int)t->a_outer / w->stride_h);
+        c = arena_printf(e->arena, "dw + kh * %d", g->row_total * panel);
+        if (first_row) {
+            a = arena_printf(e->arena, "%s + %d", a, first_row);
+            c = arena_printf(e->arena, "%s + %d", c, first_row * panel);
+        }
+        if (count > 1) {
+            a = arena_printf(e->arena, "%s + t * %d", a, rows);
+            c = arena_printf(e->arena, "%s + t * %d", c, rows * panel);
+        }
+    } else {
+        /* tiles of `large` rows come first, each followed by room for a vector */
+        int64_t stride = g->tile_stride * rows + e->plan->lanes;
+        int64_t before = first_tile * (g->tile_stride * g->rows.large + e->plan->lanes);
+        a = arena_printf(e->arena, "x + %" PRId64 " + %s * %" PRId64 " + pixel * %d", before, tile, stride, rows);
+        c = arena_printf(e->arena, "dw + (tap * %d + %d + %s * %d) * %d", g->s.c, first_row, tile, rows, panel);
+    }
+    cw_line(e->w, "%s(%s, dy, %s, rows);", name, a, c);
+    if (count > 1)
+        cw_close(e->w, "");
+}
+
+static const char *emit_panel(struct emitter *e, const struct weight_grad *g, int vectors, int tail)
+{
+    const char *real = e->plan->real;
+    const struct window *w = &g->s.window;
+    int panel = g->s.weight->panel;
+    struct tile t = { .vectors = vectors, .segments = 1, .outer = true, .accumulate = true, .depth = g->s.ow,
+                      .c_row = panel };
+    t.b_k = g->pack_dy ? panel : g->s.o;
+    t.b_outer = g->s.ow * t.b_k;
+    if (g->merged) {
+        t.tail = t.b_k == panel && g->s.o % panel == 0 ? 0 : tail;
+        t.b_tail = t.tail != 0;
+        t.a_row = 1;
+        t.a_k = (int64_t)w->stride_w * g->s.c;
+        t.a_outer = (int64_t)w->stride_h * (g->s.padded ? g->s.pw : g->s.w) * g->s.c;
+    } else {
+        t.a_row = 1;
+    }
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int rows, const %s *x, const %s *dy, %s *restrict dw)", real, real, real);
+    cw_open(e->w, "{");
+    if (g->merged) {
+        cw_open(e->w, "for (int kh = 0; kh < %d; kh++) {", w->kh);
+    } else {
+        cw_open(e->w, "for (int tap = 0; tap < %d; tap++) {", g->s.taps);
+        cw_line(e->w, "const int pixel = tap / %d * %d + tap %% %d * %d;", w->kw, w->dilation_h * g->s.pw, w->kw,
+                w->dilation_w);
+    }
+    emit_row_tiles(e, g, &t, g->rows.large, g->rows.large_count, 0);
+    emit_row_tiles(e, g, &t, g->rows.large - 1, g->rows.small_count, g->rows.large_count);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    return emit_end(e, arena_printf(e->arena, "weight_grad_panel_%dx%dx%d_%d", g->s.c, w->kh, w->kw, vectors),
+                    "One panel of a weight gradient over `rows` rows of pixels: every tap and tile of channels.");
+}
+
+/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+
+static void emit_pack_tiles(struct emitter *e, const struct weight_grad *g, int rows, int count, int first_tile)
+{
+    if (!count)
+        return;
+    int lanes = e->plan->lanes;
+    int64_t stride = g->tile_stride * rows + lanes;
+    int64_t before = first_tile * (g->tile_stride * g->rows.large + lanes);
+    int first = first_tile * g->rows.large;
+    cw_open(e->w, "for (int t = 0; t < %d; t++) {", count);
+    for (int at = 0; at < rows; at += lanes)
+        cw_line(e->w, "v_store(to + %" PRId64 " + t * %" PRId64 " + pixel * %d, v_load(from + %d + t * %d));",
+                before + at, stride, rows, first + at, rows);
+    cw_close(e->w, "}");
+}
+
+/* x of rows [row, row + count) and columns with their zeros, as [tile][pixel][rows of the tile].  Whole vectors are
+ * stored: what a store writes too much the next pixel overwrites, and between tiles there is room. */
+static const char *emit_pack_x(struct emitter *e, const struct weight_grad *g)
+{
+    const char *real = e->plan->real;
+    int lanes = e->plan->lanes, c = g->s.c;
+    const struct window *w = &g->s.window;
+    bool checked = g->s.padded;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int row, int count, const %s *x, %s *restrict to)", real, real);
+    cw_open(e->w, "{");
+    if (checked)
+        cw_line(e->w, "static const %s zeros[%" PRId64 "];", real, plan_round(c, lanes) + lanes);
+    cw_open(e->w, "for (int pixel = 0; pixel < count * %d; pixel++) {", g->s.pw);
+    if (checked) {
+        cw_line(e->w, "const int h = row + pixel / %d - %d, w = pixel %% %d - %d;", g->s.pw, w->pad_top, g->s.pw,
+                w->pad_left);
+        cw_line(e->w, "const bool inside = h >= 0 && h < %d && w >= 0 && w < %d;", g->s.h, g->s.w);
+        cw_line(e->w, "const %s *const from = inside ? x + (h * %d + w) * %d : zeros;", real, g->s.w, c);
+    } else if (g->s.pw == g->s.w) {
+        cw_line(e->w, "const %s *const from = x + (row * %d + pixel) * %d;", real, g->s.w, c);
+    } else {
+        cw_line(e->w, "const %s *const from = x + ((row + pixel / %d) * %d + pixel %% %d) * %d;", real, g->s.pw,
+                g->s.w, g->s.pw, c);
+    }
+    emit_pack_tiles(e, g, g->rows.large, g->rows.large_count, 0);
+    emit_pack_tiles(e, g, g->rows.large - 1, g->rows.small_count, g->rows.large_count);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    return emit_end(e, arena_printf(e->arena, "pack_x_%dx%dx%d", c, g->s.h, g->s.w),
+                    "Rows of x as (tile of channels, pixel, channel) for the weight gradient.");
+}
+
+/* One panel of dy, `pixels` of them; missing channels become zeros. */
+static const char *emit_pack_dy(struct emitter *e, const struct weight_grad *g, int vectors, int tail)
+{
+    const char *real = e->plan->real;
+    int lanes = e->plan->lanes, panel = g->s.weight->panel;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int pixels, const %s *dy, %s *restrict to)", real, real);
+    cw_open(e->w, "{");
+    cw_open(e->w, "for (int i = 0; i < pixels; i++) {");
+    for (int j = 0; j < vectors; j++) {
+        const char *at = j ? arena_printf(e->arena, " + %d", j * lanes) : "";
+        if (tail && j == vectors - 1)
+            cw_line(e->w, "v_store(to + i * %d%s, v_load_tail(dy + i * %d%s, %d));", panel, at, g->s.o, at, tail);
+        else
+            cw_line(e->w, "v_store(to + i * %d%s, v_load(dy + i * %d%s));", panel, at, g->s.o, at);
+    }
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    return emit_end(e, arena_printf(e->arena, "pack_dy_%d_of_%d", vectors * lanes, g->s.o),
+                    "One panel of dy, dense.");
+}
+
+/* db += the sum of one panel of dy over pixels. */
+static const char *emit_bias(struct emitter *e, const struct weight_grad *g, int vectors, int tail)
+{
+    const char *real = e->plan->real;
+    int lanes = e->plan->lanes;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int pixels, const %s *dy, %s *restrict db)", real, real);
+    cw_open(e->w, "{");
+    for (int j = 0; j < vectors; j++)
+        cw_line(e->w, "v sum%d = v_load(db + %d);", j, j * lanes);
+    cw_open(e->w, "for (int i = 0; i < pixels; i++) {");
+    for (int j = 0; j < vectors; j++) {
+        if (tail && j == vectors - 1)
+            cw_line(e->w, "sum%d = v_add(sum%d, v_load_tail(dy + i * %d + %d, %d));", j, j, g->s.o, j * lanes, tail);
+        else
+            cw_line(e->w, "sum%d = v_add(sum%d, v_load(dy + i * %d + %d));", j, j, g->s.o, j * lanes);
+    }
+    cw_close(e->w, "}");
+    for (int j = 0; j < vectors; j++)
+        cw_line(e->w, "v_store(db + %d, sum%d);", j * lanes, j);
+    cw_close(e->w, "}");
+    return emit_end(e, arena_printf(e->arena, "bias_grad_panel_%d_of_%d", vectors * lanes, g->s.o),
+                    "One panel of a bias gradient.");
+}
+
+/* ---- one block: an image group and a range of panels ---------------------------------------------------------------------- */
+
+struct panel_functions {
+    const char *product, *pack_dy, *bias;
+};
+
+static struct panel_functions panel_functions_of(struct emitter *e, const struct weight_grad *g, bool bias, int vectors,
+                                                 int tail)
+{
+    struct panel_functions f = { .product = emit_panel(e, g, vectors, tail) };
+    if (g->pack_dy)
+        f.pack_dy = emit_pack_dy(e, g, vectors, tail);
+    if (bias)
+        f.bias = emit_bias(e, g, vectors, tail);
+    return f;
+}
+
+/* The work of panel `p` on one band of rows. */
+static void emit_panel_calls(struct emitter *e, const struct weight_grad *g, const struct panel_functions *f)
+{
+    int panel = g->s.weight->panel;
+    const char *dy = arena_printf(e->arena, "dy_band + p * %d", panel);
+    if (f->bias)
+        cw_line(e->w, "%s(rows * %d, %s, db + p * %d);", f->bias, g->s.ow, dy, panel);
+    if (f->pack_dy)
+        cw_line(e->w, "%s(rows * %d, %s, packed_dy);", f->pack_dy, g->s.ow, dy);
+    cw_line(e->w, "%s(rows, %s, %s, dw + p * %" PRId64 ");", f->product, g->merged ? "x_image" : "packed_x",
+            f->pack_dy ? "packed_dy" : dy, g->s.k * panel);
+}
+
+static void emit_panels(struct emitter *e, const struct weight_grad *g, const struct panel_functions *whole,
+                        const struct panel_functions *last, const struct panels *s)
+{
+    if (g->ranges > 1)
+        cw_open(e->w, "for (int p = range * %d; p < %d && p < (range + 1) * %d; p++) {", g->range_panels, g->panels,
+                g->range_panels);
+    else
+        cw_open(e->w, "for (int p = 0; p < %d; p++) {", g->panels);
+    if (s->whole && s->last_vectors) {
+        cw_open(e->w, "if (p < %d) {", s->whole);
+        emit_panel_calls(e, g, whole);
+        cw_middle(e->w, "} else {");
+        emit_panel_calls(e, g, last);
+        cw_close(e->w, "}");
+    } else {
+        emit_panel_calls(e, g, s->whole ? whole : last);
+    }
+    cw_close(e->w, "}");
+}
+
+static void emit_bands(struct emitter *e, const struct weight_grad *g, const char *pack_x)
+{
+    const char *real = e->plan->real;
+    const struct window *w = &g->s.window;
+    int64_t row = (int64_t)g->s.ow * g->s.o;
+    if (g->band == g->s.oh) {
+        cw_line(e->w, "const int rows = %d;", g->s.oh);
+        cw_line(e->w, "const %s *const dy_band = dy_image;", real);
+    } else {
+        cw_open(e->w, "for (int first_row = 0; first_row < %d; first_row += %d) {", g->s.oh, g->band);
+        cw_line(e->w, "const int rows = %d - first_row < %d ? %d - first_row : %d;", g->s.oh, g->band, g->s.oh,
+                g->band);
+        cw_line(e->w, "const %s *const dy_band = dy_image + first_row * %" PRId64 ";", real, row);
+    }
+    if (pack_x)
+        cw_line(e->w, "%s(%s, (rows - 1) * %d + %d, x_image, packed_x);", pack_x,
+                g->band == g->s.oh ? "0" : w->stride_h == 1 ? "first_row"
+                                     : arena_printf(e->arena, "first_row * %d", w->stride_h),
+                w->stride_h, (w->kh - 1) * w->dilation_h + 1);
+}
+
+static void emit_block_head(struct emitter *e, const struct weight_grad *g, bool bias)
+{
+    const char *real = e->plan->real;
+    int panel = g->s.weight->panel;
+    int64_t bytes = (int64_t)g->range_panels * g->s.k * panel;
+    if (g->ranges > 1)
+        cw_line(e->w, "const int group = b / %d, range = b %% %d;", g->ranges, g->ranges);
+    else
+        cw_line(e->w, "const int group = b;");
+    cw_line(e->w, "const int first = group * n / %d, end = (group + 1) * n / %d;", g->groups, g->groups);
+    if (g->groups > 1) {
+        cw_line(e->w, "dw += (size_t)group * %" PRId64 ";", g->s.weight->stored);
+        if (bias)
+            cw_line(e->w, "db += group * %" PRId64 ";", g->db_stored);
+    }
+    if (g->ranges == 1) {
+        cw_line(e->w, "memset(dw, 0, sizeof(%s) * %" PRId64 ");", real, g->s.weight->stored);
+        if (bias)
+            cw_line(e->w, "memset(db, 0, sizeof(%s) * %" PRId64 ");", real, g->db_stored);
+        return;
+    }
+    int64_t last = (int64_t)(g->panels - (g->ranges - 1) * g->range_panels) * g->s.k * panel;
+    cw_line(e->w, "memset(dw + range * %" PRId64 ", 0, sizeof(%s) * (range < %d ? %" PRId64 " : %" PRId64 "));", bytes,
+            real, g->ranges - 1, bytes, last);
+    if (bias) {
+        int64_t width = (int64_t)g->range_panels * panel;
+        cw_line(e->w, "memset(db + range * %" PRId64 ", 0, sizeof(%s) * (range < %d ? %" PRId64 " : %" PRId64 "));",
+                width, real, g->ranges - 1, width, g->db_stored - width * (g->ranges - 1));
+    }
+}
+
+static void emit_sum(struct emitter *e, struct step *step)
+{
+    const struct group *group = step->group;
+    const struct node *n = group->main;
+    struct weight_grad g = weight_grad_of(e->plan, n);
+    const char *real = e->plan->real;
+    bool bias = group->companion != NULL, scratch = g.x_bytes + g.dy_bytes > 0;
+    struct panels s = panels_of(e->plan, g.s.o, g.s.weight->panel);
+    struct panel_functions whole = { 0 }, last = { 0 };
+    if (s.whole)
+        whole = panel_functions_of(e, &g, bias, s.vectors, 0);
+    if (s.last_vectors)
+        last = panel_functions_of(e, &g, bias, s.last_vectors, s.last_tail);
+    const char *pack_x = g.merged ? NULL : emit_pack_x(e, &g);
+
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *dy, %s *restrict dw%s%s)", real, real,
+            real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
+            scratch ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+    cw_open(e->w, "{");
+    emit_block_head(e, &g, bias);
+    if (!g.merged)
+        cw_line(e->w, "%s *const packed_x = scratch;", real);
+    if (g.pack_dy)
+        cw_line(e->w, "%s *const packed_dy = scratch + %" PRId64 ";", real, g.x_bytes / e->plan->real_size);
+    cw_open(e->w, "for (int i = first; i < end; i++) {");
+    cw_line(e->w, "const %s *%sx_image = x + (size_t)i * %" PRId64 ";", real, g.merged && g.s.padded ? "" : "const ",
+            (int64_t)g.s.h * g.s.w * g.s.c);
+    cw_line(e->w, "const %s *const dy_image = dy + (size_t)i * %" PRId64 ";", real, (int64_t)g.s.oh * g.s.ow * g.s.o);
+    if (g.merged && g.s.padded) {
+        emit_padded_copy(e, "x_image", "scratch", g.s.h, g.s.w, g.s.c, g.s.window.pad_top, g.s.window.pad_left, g.s.ph,
+                         g.s.pw);
+        cw_line(e->w, "x_image = scratch;");
+    }
+    emit_bands(e, &g, pack_x);
+    emit_panels(e, &g, &whole, &last, &s);
+    if (g.band != g.s.oh)
+        cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    const char *hint = arena_printf(e->arena, "%s_weight_grad_%dx%dx%d_to_%d", conv_name(e, &g.s), g.s.c, g.s.h, g.s.w,
+                                    g.s.o);
+    const char *name = emit_end(e, hint, emit_comment(e, step));
+    const char *dw = g.groups > 1 ? partial_name(e->plan, group) : emit_pointer(e, n->out[0]);
+    const char *db = !bias ? "" : g.groups > 1 ? bias_partial_name(e->plan, group)
+                                               : emit_pointer(e, group->companion->out[0]);
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s%s%s)", name, emit_pointer(e, n->in[0]),
+                              emit_pointer(e, n->in[1]), dw, bias ? ", " : "", db, scratch ? ", scratch" : "");
+}
+
+/* ---- adding the partial sums ------------------------------------------------------------------------------------------- */
+
+static void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *to)
+{
+    char *sum = arena_printf(e->arena, "v_load(%s + i)", from);
+    for (int i = 1; i < groups; i++)
+        sum = arena_printf(e->arena, "v_add(%s, v_load(%s + i + %" PRId64 "))", sum, from, i * stored);
+    cw_line(e->w, "v_store(%s + i, %s);", to, sum);
+}
+
+static void emit_reduce(struct emitter *e, struct step *step)
+{
+    const struct group *group = step->group;
+    struct weight_grad g = weight_grad_of(e->plan, group->main);
+    const char *real = e->plan->real;
+    bool bias = group->companion != NULL;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *partial, %s *restrict dw%s)", real, real,
+            bias ? arena_printf(e->arena, ", const %s *bias_partial, %s *restrict db", real, real) : "");
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int64_t first = b * INT64_C(%d), most = first + %d;", REDUCE_CHUNK, REDUCE_CHUNK);
+    cw_line(e->w, "const int64_t end = most < %" PRId64 " ? most : %" PRId64 ";", g.s.weight->stored,
+            g.s.weight->stored);
+    cw_open(e->w, "for (int64_t i = first; i < end; i += V_LANES)");
+    emit_add_up(e, g.groups, g.s.weight->stored, "partial", "dw");
+    cw_close(e->w, "");
+    if (bias) {
+        cw_open(e->w, "for (int i = 0; b == 0 && i < %" PRId64 "; i += V_LANES)", g.db_stored);
+        emit_add_up(e, g.groups, g.db_stored, "bias_partial", "db");
+        cw_close(e->w, "");
+    }
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "add_partial_%" PRId64, g.s.weight->stored),
+                                "Adds the partial sums of the image groups in their order.");
+    step->call = arena_printf(e->arena, "%s(b, %s, %s%s)", name, partial_name(e->plan, group),
+                              emit_pointer(e, group->main->out[0]),
+                              bias ? arena_printf(e->arena, ", %s, %s", bias_partial_name(e->plan, group),
+                                                  emit_pointer(e, group->companion->out[0])) : "");
+}
+
+static void emit(struct emitter *e, struct step *step)
+{
+    if (step->part == 0)
+        emit_sum(e, step);
+    else
+        emit_reduce(e, step);
+}
+
+const struct kernel kernel_conv2d_direct_weight_grad = {
+    .name = "direct", .op = OP_conv2d_weight_grad, .applicable = applicable, .cost = cost, .plan = plan, .emit = emit,
+    .help = "register tiles over packed pixels, partial sums by image groups",
+};

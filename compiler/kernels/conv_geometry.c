@@ -1,0 +1,61 @@
+/* conv_geometry.c - the numbers of a convolution that its kernels share. */
+#include <inttypes.h>
+
+#include "conv_geometry.h"
+
+struct conv_geometry conv_geometry_of(const struct plan *p, const struct node *n)
+{
+    struct conv_geometry g = { .window = n->window };
+    const struct tensor *x, *y, *w;
+    if (n->op == OP_conv2d) {
+        x = n->in[0], y = n->out[0], w = n->in[1];
+    } else if (n->op == OP_conv2d_data_grad) {
+        x = n->out[0], y = n->in[0], w = n->in[1];
+    } else {
+        x = n->in[0], y = n->in[1], w = n->out[0];
+    }
+    g.c = x->shape.c, g.h = x->shape.h, g.w = x->shape.w;
+    g.o = y->shape.c, g.oh = y->shape.h, g.ow = y->shape.w;
+    g.taps = n->window.kh * n->window.kw;
+    g.padded = n->window.pad_top || n->window.pad_bottom || n->window.pad_left || n->window.pad_right;
+    g.ph = (g.oh - 1) * n->window.stride_h + (n->window.kh - 1) * n->window.dilation_h + 1;
+    g.pw = (g.ow - 1) * n->window.stride_w + (n->window.kw - 1) * n->window.dilation_w + 1;
+    g.weight = plan_param(p, w);
+    g.k = (int64_t)g.taps * g.c;
+    return g;
+}
+
+void emit_padded_copy(struct emitter *e, const char *from, const char *to, int h, int w, int c, int top, int left,
+                      int ph, int pw)
+{
+    const char *real = e->plan->real;
+    int columns = left + w > pw ? pw - left : w, right = pw - left - columns;
+    int first = top < 0 ? 0 : top, end = top + h > ph ? ph : top + h;
+    int64_t row = (int64_t)pw * c;
+    cw_line(e->w, "// a copy with zeros around: %d x %d x %d", ph, pw, c);
+    if (first)
+        cw_line(e->w, "memset(%s, 0, sizeof(%s) * %" PRId64 ");", to, real, first * row);
+    cw_open(e->w, "for (int r = %d; r < %d; r++) {", first, end);
+    cw_line(e->w, "%s *const line = %s + r * %" PRId64 ";", real, to, row);
+    if (left)
+        cw_line(e->w, "memset(line, 0, sizeof(%s) * %" PRId64 ");", real, (int64_t)left * c);
+    cw_line(e->w, "memcpy(line + %" PRId64 ", %s + (r - %d) * %" PRId64 ", sizeof(%s) * %" PRId64 ");",
+            (int64_t)left * c, from, top, (int64_t)w * c, real, (int64_t)columns * c);
+    if (right)
+        cw_line(e->w, "memset(line + %" PRId64 ", 0, sizeof(%s) * %" PRId64 ");", (int64_t)(left + columns) * c,
+                real, (int64_t)right * c);
+    cw_close(e->w, "}");
+    if (end < ph)
+        cw_line(e->w, "memset(%s + %" PRId64 ", 0, sizeof(%s) * %" PRId64 ");", to, end * row, real,
+                (ph - end) * row);
+}
+
+const char *conv_name(struct emitter *e, const struct conv_geometry *g)
+{
+    char *name = arena_printf(e->arena, "conv%dx%d", g->window.kh, g->window.kw);
+    if (g->window.stride_h != 1 || g->window.stride_w != 1)
+        name = arena_printf(e->arena, "%s_stride%d", name, g->window.stride_h);
+    if (g->window.dilation_h != 1 || g->window.dilation_w != 1)
+        name = arena_printf(e->arena, "%s_dilation%d", name, g->window.dilation_h);
+    return name;
+}

@@ -1,0 +1,435 @@
+/* dense_tile.c - dense layers as register tiles: forward, data gradient, weight gradient.
+ *
+ * All three stream the weights (or their gradient) through the core exactly once, in the order in which they lie:
+ * for a batch of moderate size that is what a dense layer costs. */
+#include <inttypes.h>
+
+#include "../plan_parts.h"
+#include "loops.h"
+#include "product.h"
+
+enum {
+    DEPTH_CHUNK = 512,          /* inputs that a forward tile runs over: the weights of a chunk stay in L1/L2 */
+    INPUT_BLOCK = 64            /* inputs in a block of the data gradient */
+};
+
+struct dense {
+    int in, out;
+    const struct param_place *weight;
+    int panel, panels;
+    int batch_padded;           /* samples rounded up to whole vectors */
+};
+
+static struct dense dense_of(const struct plan *p, const struct node *n)
+{
+    const struct tensor *w = n->op == OP_dense_weight_grad ? n->out[0] : n->in[1];
+    struct dense d = { .in = w->param->in, .out = w->param->out, .weight = plan_param(p, w) };
+    d.panel = d.weight->panel;
+    d.panels = (d.out + d.panel - 1) / d.panel;
+    d.batch_padded = (int)plan_round(p->batch, p->lanes);
+    return d;
+}
+
+static bool applicable(const struct plan *p, const struct group *g)
+{
+    (void)p;
+    (void)g;
+    return true;
+}
+
+static int64_t dense_flops(const struct plan *p, const struct dense *d)
+{
+    return 2 * (int64_t)d->in * d->out * p->batch;
+}
+
+static double stream_cycles(const struct plan *p, const struct dense *d)
+{
+    return (double)d->weight->stored * p->real_size / p->target->memory_bytes_per_cycle;
+}
+
+/* Rows of a tile for a whole batch: the largest divisor of the batch that fits, if it is not too small. */
+static int batch_rows(const struct plan *p, int vectors)
+{
+    int most = tile_rows_max(p, vectors);
+    for (int r = most; r > most / 2; r--)
+        if (p->batch % r == 0)
+            return r;
+    return p->batch < most ? p->batch : most;
+}
+
+/* ---- forward: a block is a panel of outputs --------------------------------------------------------------------------- */
+
+static double forward_cost(const struct plan *p, const struct group *g)
+{
+    struct dense d = dense_of(p, g->main);
+    int rows = batch_rows(p, d.panel / p->lanes);
+    double cycles = product_cycles(p, d.out, d.panel, p->batch, rows, d.in), stream = stream_cycles(p, &d);
+    return (cycles > stream ? cycles : stream) + chain_cycles(g);
+}
+
+static void forward_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct dense d = dense_of(p, g->main);
+    plan_step(p, q, g, 0, SPLIT_BLOCKS, d.panels, "forward", dense_flops(p, &d));
+}
+
+/* Tiles of `rows` samples over one chunk of inputs, then single ones for the rest of the batch. */
+static void forward_chunk(struct emitter *e, const struct dense *d, struct tile t, int rows, const char *depth_at,
+                          const char *weight_at)
+{
+    const char *at = arena_printf(e->arena, "i * %d + p * %d", d->out, d->panel);
+    const char *col = arena_printf(e->arena, "p * %d", d->panel);
+    const char *chain = t.chain ? chain_pass(e, t.chain, col, at) : "";
+    cw_line(e->w, "int i = 0;");
+    t.rows = rows;
+    cw_open(e->w, "for (; i + %d <= n; i += %d)", rows, rows);
+    cw_line(e->w, "%s(x + (size_t)i * %d%s, wp%s, y + %s%s);", emit_tile(e, &t), d->in, depth_at, weight_at, at, chain);
+    cw_close(e->w, "");
+    if (rows == 1)
+        return;
+    t.rows = 1;
+    cw_open(e->w, "for (; i < n; i++)");
+    cw_line(e->w, "%s(x + (size_t)i * %d%s, wp%s, y + %s%s);", emit_tile(e, &t), d->in, depth_at, weight_at, at, chain);
+    cw_close(e->w, "");
+}
+
+/* All chunks for panels of `vectors` vectors. */
+static void forward_panel(struct emitter *e, const struct dense *d, const struct chain *chain, int vectors, int tail)
+{
+    int chunks = (d->in + DEPTH_CHUNK - 1) / DEPTH_CHUNK;
+    int last = d->in - (chunks - 1) * DEPTH_CHUNK;
+    struct tile t = { .vectors = vectors, .tail = tail, .a_row = d->in, .a_k = 1, .b_k = d->panel, .segments = 1,
+                      .c_row = d->out };
+    int rows = batch_rows(e->plan, vectors);
+    if (chunks > 1) {
+        /* the first chunk begins with zero, the last one ends with the chain */
+        t.depth = DEPTH_CHUNK;
+        cw_open(e->w, "{");
+        forward_chunk(e, d, t, rows, "", "");
+        cw_close(e->w, "}");
+        t.accumulate = true;
+    }
+    if (chunks > 2) {
+        cw_open(e->w, "for (int k = %d; k < %d; k += %d) {", DEPTH_CHUNK, (chunks - 1) * DEPTH_CHUNK, DEPTH_CHUNK);
+        forward_chunk(e, d, t, rows, " + k", arena_printf(e->arena, " + (size_t)k * %d", d->panel));
+        cw_close(e->w, "}");
+    }
+    t.depth = last;
+    t.chain = chain;
+    int64_t at = (int64_t)(chunks - 1) * DEPTH_CHUNK;
+    forward_chunk(e, d, t, rows, at ? arena_printf(e->arena, " + %" PRId64, at) : "",
+                  at ? arena_printf(e->arena, " + %" PRId64, at * d->panel) : "");
+}
+
+static void forward_emit(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    const struct node *n = g->main;
+    struct dense d = dense_of(e->plan, n);
+    const char *real = e->plan->real;
+    struct chain chain;
+    chain_make(e, g, &chain);
+    const struct chain *c = g->chain_count ? &chain : NULL;
+    struct panels s = panels_of(e->plan, d.out, d.panel);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int p, int n, const %s *x, const %s *w, %s *restrict y%s)", real, real, real,
+            chain_parameters(e, &chain));
+    cw_open(e->w, "{");
+    cw_line(e->w, "const %s *const wp = w + (size_t)p * %" PRId64 ";", real, (int64_t)d.in * d.panel);
+    if (s.whole && s.last_vectors) {
+        cw_open(e->w, "if (p < %d) {", s.whole);
+        forward_panel(e, &d, c, s.vectors, 0);
+        cw_middle(e->w, "} else {");
+        forward_panel(e, &d, c, s.last_vectors, s.last_tail);
+        cw_close(e->w, "}");
+    } else if (s.whole) {
+        forward_panel(e, &d, c, s.vectors, 0);
+    } else {
+        forward_panel(e, &d, c, s.last_vectors, s.last_tail);
+    }
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "dense_%d_to_%d", d.in, d.out), emit_comment(e, step));
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s)", name, emit_pointer(e, n->in[0]),
+                              emit_pointer(e, n->in[1]), emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
+}
+
+const struct kernel kernel_dense_tile = {
+    .name = "tile", .op = OP_dense, .fuses_chain = true, .applicable = applicable, .cost = forward_cost,
+    .plan = forward_plan, .emit = forward_emit, .help = "register tiles, a panel of outputs at a time",
+};
+
+/* ---- data gradient: a block is 64 inputs ------------------------------------------------------------------------------- *
+ * The weights of an input are the rows of A here, B is dy turned over (outputs x samples): each weight is read once
+ * and used for all samples.  The result is turned back in scratch. */
+
+static double data_cost(const struct plan *p, const struct group *g)
+{
+    struct dense d = dense_of(p, g->main);
+    double cycles = product_cycles(p, d.batch_padded, plan_panel(p, d.batch_padded), d.in, INPUT_BLOCK,
+                                   (int64_t)d.panels * d.panel);
+    double stream = stream_cycles(p, &d), turn = 4.0 * d.in * d.batch_padded;
+    return (cycles > stream ? cycles : stream) + turn + chain_cycles(g);
+}
+
+static const char *turned_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_turned", g->main->in[0]->name);
+}
+
+static void data_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct dense d = dense_of(p, g->main);
+    int64_t rows = (int64_t)d.panels * d.panel;
+    struct step *turn = plan_step(p, q, g, 0, SPLIT_BLOCKS, (rows + 63) / 64, "data gradient", 0);
+    struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (d.in + INPUT_BLOCK - 1) / INPUT_BLOCK, "data gradient",
+                                  dense_flops(p, &d));
+    plan_buffer(p, q, turned_name(p, g), p->real, rows * d.batch_padded * p->real_size, turn, main);
+    plan_scratch(p, 2 * INPUT_BLOCK * (int64_t)d.batch_padded * p->real_size);
+}
+
+static void data_emit_turn(struct emitter *e, struct step *step)
+{
+    const struct node *n = step->group->main;
+    struct dense d = dense_of(e->plan, n);
+    const char *real = e->plan->real;
+    int rows = d.panels * d.panel;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *dy, %s *restrict turned)", real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int end = b * 64 + 64 < %d ? b * 64 + 64 : %d;", rows, rows);
+    cw_open(e->w, "for (int o = b * 64; o < end; o++)");
+    cw_open(e->w, "for (int i = 0; i < %d; i++)", d.batch_padded);
+    const char *valid = rows == d.out ? "i < n" : arena_printf(e->arena, "i < n && o < %d", d.out);
+    cw_line(e->w, "turned[o * %d + i] = %s ? dy[(size_t)i * %d + o] : 0;", d.batch_padded, valid, d.out);
+    cw_close(e->w, "");
+    cw_close(e->w, "");
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "turn_%d", d.out),
+                                "dy turned over: outputs x samples, zeros where there are none.");
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s)", name, emit_pointer(e, n->in[0]),
+                              turned_name(e->plan, step->group));
+}
+
+static void data_emit_products(struct emitter *e, const struct dense *d)
+{
+    int panel = plan_panel(e->plan, d->batch_padded);
+    struct panels s = panels_of(e->plan, d->batch_padded, panel);
+    struct tile t = { .a_row = d->panel, .a_k = 1, .b_k = d->batch_padded, .depth = d->panel, .segments = d->panels,
+                      .a_segment = (int64_t)d->in * d->panel, .b_segment = (int64_t)d->panel * d->batch_padded,
+                      .c_row = d->batch_padded };
+    for (int last = 0; last < 2; last++) {
+        t.vectors = last ? s.last_vectors : s.vectors;
+        int count = last ? t.vectors > 0 : s.whole;
+        if (!count)
+            continue;
+        int rows = split_rows(INPUT_BLOCK, tile_rows_max(e->plan, t.vectors)).large;
+        const char *column = last ? arena_printf(e->arena, " + %d", s.whole * panel) : count > 1 ? " + j" : "";
+        if (!last && count > 1)
+            cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", count * panel, panel);
+        else
+            cw_open(e->w, "{");
+        cw_line(e->w, "int r = 0;");
+        t.rows = rows;
+        cw_open(e->w, "for (; r + %d <= rows; r += %d)", rows, rows);
+        cw_line(e->w, "%s(wb + r * %d, turned%s, product + r * %d%s);", emit_tile(e, &t), d->panel, column,
+                d->batch_padded, column);
+        cw_close(e->w, "");
+        t.rows = 1;
+        cw_open(e->w, "for (; r < rows; r++)");
+        cw_line(e->w, "%s(wb + r * %d, turned%s, product + r * %d%s);", emit_tile(e, &t), d->panel, column,
+                d->batch_padded, column);
+        cw_close(e->w, "");
+        cw_close(e->w, "}");
+    }
+}
+
+static void data_emit_main(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    const struct node *n = g->main;
+    struct dense d = dense_of(e->plan, n);
+    const char *real = e->plan->real;
+    int tail = d.in % e->plan->lanes;
+    struct chain chain;
+    chain_make(e, g, &chain);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, "
+            "%s *restrict scratch)", real, real, real, chain_parameters(e, &chain), real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", INPUT_BLOCK, d.in, INPUT_BLOCK,
+            d.in, INPUT_BLOCK);
+    cw_line(e->w, "const %s *const wb = w + (size_t)first * %d;", real, d.panel);
+    cw_line(e->w, "%s *const product = scratch;  // (inputs, samples)", real);
+    cw_line(e->w, "%s *const back = scratch + %d;  // (samples, inputs)", real, INPUT_BLOCK * d.batch_padded);
+    data_emit_products(e, &d);
+    cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    cw_line(e->w, "const size_t at = (size_t)i * %d + first;", d.in);
+    cw_open(e->w, "for (int r = 0; r < rows; r++)");
+    cw_line(e->w, "back[i * %d + r] = product[r * %d + i];", INPUT_BLOCK, d.batch_padded);
+    cw_close(e->w, "");
+    const char *value = arena_printf(e->arena, "v_load(back + i * %d + r)", INPUT_BLOCK);
+    cw_line(e->w, "int r = 0;");
+    cw_open(e->w, "for (; r + V_LANES <= rows; r += V_LANES)");
+    cw_line(e->w, "v_store(dx + at + r, %s);",
+            g->chain_count ? chain_apply_at(e, &chain, value, "first + r", "at + r", 0) : value);
+    cw_close(e->w, "");
+    if (tail) {
+        cw_open(e->w, "if (r < rows)");
+        cw_line(e->w, "v_store_tail(dx + at + r, %s, %d);",
+                g->chain_count ? chain_apply_at(e, &chain, value, "first + r", "at + r", tail) : value, tail);
+        cw_close(e->w, "");
+    }
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "dense_data_grad_%d_to_%d", d.out, d.in),
+                                emit_comment(e, step));
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s, scratch)", name, emit_pointer(e, n->in[1]),
+                              turned_name(e->plan, g), emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
+}
+
+static void data_emit(struct emitter *e, struct step *step)
+{
+    if (step->part == 0)
+        data_emit_turn(e, step);
+    else
+        data_emit_main(e, step);
+}
+
+const struct kernel kernel_dense_tile_data_grad = {
+    .name = "tile", .op = OP_dense_data_grad, .fuses_chain = true, .applicable = applicable, .cost = data_cost,
+    .plan = data_plan, .emit = data_emit, .help = "register tiles with the weights as rows",
+};
+
+/* ---- weight gradient: a block is some inputs, for all outputs ------------------------------------------------------------- *
+ * The sum runs over the samples; x is packed so that the inputs of a block are contiguous, dy into panels. */
+
+struct dense_weight_block {
+    int vectors, rows, inputs;      /* of a tile; inputs in a block */
+};
+
+static struct dense_weight_block weight_block(const struct plan *p, const struct dense *d)
+{
+    struct dense_weight_block b = { .vectors = d->panel / p->lanes };
+    b.rows = tile_rows_max(p, b.vectors);
+    if (b.rows > d->in)
+        b.rows = d->in;
+    b.inputs = b.rows * (96 / b.rows);
+    return b;
+}
+
+static double weight_cost(const struct plan *p, const struct group *g)
+{
+    struct dense d = dense_of(p, g->main);
+    struct dense_weight_block b = weight_block(p, &d);
+    double cycles = product_cycles(p, d.out, d.panel, d.in, b.inputs, p->batch), stream = stream_cycles(p, &d);
+    return cycles + stream + 2.0 * d.in * p->batch / p->lanes;
+}
+
+static const char *panels_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_panels", g->main->in[1]->name);
+}
+
+static void weight_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct dense d = dense_of(p, g->main);
+    struct dense_weight_block b = weight_block(p, &d);
+    struct step *pack = plan_step(p, q, g, 0, SPLIT_BLOCKS, d.panels, "weight gradient", 0);
+    struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (d.in + b.inputs - 1) / b.inputs, "weight gradient",
+                                  dense_flops(p, &d));
+    plan_buffer(p, q, panels_name(p, g), p->real, (int64_t)d.panels * d.panel * p->batch * p->real_size, pack, main);
+    plan_scratch(p, (int64_t)p->batch * b.inputs * p->real_size);
+}
+
+/* Block p: panel p of dy, dense and padded with zeros, and the bias gradient of its outputs. */
+static void weight_emit_pack(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    struct dense d = dense_of(e->plan, g->main);
+    const char *real = e->plan->real;
+    bool bias = g->companion != NULL;
+    int rest = d.out % d.panel;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int p, int n, const %s *dy, %s *restrict panels%s)", real, real,
+            bias ? arena_printf(e->arena, ", %s *restrict db", real) : "");
+    cw_open(e->w, "{");
+    cw_line(e->w, "%s *const to = panels + p * %d;", real, d.panel * e->plan->batch);
+    if (rest)
+        cw_line(e->w, "const int outputs = p < %d ? %d : %d;", d.panels - 1, d.panel, rest);
+    const char *outputs = rest ? "outputs" : arena_printf(e->arena, "%d", d.panel);
+    cw_open(e->w, "for (int i = 0; i < n; i++)");
+    cw_open(e->w, "for (int o = 0; o < %d; o++)", d.panel);
+    cw_line(e->w, "to[i * %d + o] = %sdy[(size_t)i * %d + p * %d + o]%s;", d.panel, rest ? "o < outputs ? " : "", d.out,
+            d.panel, rest ? " : 0" : "");
+    cw_close(e->w, "");
+    cw_close(e->w, "");
+    if (bias) {
+        cw_open(e->w, "for (int o = 0; o < %s; o++)", outputs);
+        cw_line(e->w, "db[p * %d + o] = 0;", d.panel);
+        cw_close(e->w, "");
+        cw_open(e->w, "for (int i = 0; i < n; i++)");
+        cw_open(e->w, "for (int o = 0; o < %s; o++)", outputs);
+        cw_line(e->w, "db[p * %d + o] += to[i * %d + o];", d.panel, d.panel);
+        cw_close(e->w, "");
+        cw_close(e->w, "");
+    }
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "dense_pack_%d", d.out),
+                                bias ? "A panel of dy, dense, and its bias gradient." : "A panel of dy, dense.");
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s%s)", name, emit_pointer(e, g->main->in[1]),
+                              panels_name(e->plan, g),
+                              bias ? arena_printf(e->arena, ", %s", emit_pointer(e, g->companion->out[0])) : "");
+}
+
+static void weight_emit_main(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    struct dense d = dense_of(e->plan, g->main);
+    struct dense_weight_block b = weight_block(e->plan, &d);
+    const char *real = e->plan->real;
+    int panel_size = d.panel * e->plan->batch;
+    struct tile t = { .rows = b.rows, .vectors = b.vectors, .a_row = 1, .a_k = b.inputs, .b_k = d.panel, .segments = 1,
+                      .c_row = d.panel };
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *panels, %s *restrict dw, "
+            "%s *restrict scratch)", real, real, real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", b.inputs, d.in, b.inputs, d.in,
+            b.inputs);
+    cw_open(e->w, "for (int i = 0; i < n; i++)");
+    cw_line(e->w, "memcpy(scratch + i * %d, x + (size_t)i * %d + first, sizeof(%s) * (size_t)rows);", b.inputs, d.in,
+            real);
+    cw_close(e->w, "");
+    cw_open(e->w, "for (int p = 0; p < %d; p++) {", d.panels);
+    cw_line(e->w, "const %s *const dy = panels + p * %d;", real, panel_size);
+    cw_line(e->w, "%s *const to = dw + ((size_t)p * %d + first) * %d;", real, d.in, d.panel);
+    cw_line(e->w, "int r = 0;");
+    cw_open(e->w, "for (; r + %d <= rows; r += %d)", b.rows, b.rows);
+    cw_line(e->w, "%s(scratch + r, dy, to + r * %d, n);", emit_tile(e, &t), d.panel);
+    cw_close(e->w, "");
+    if (b.rows > 1 && d.in % b.inputs % b.rows) {
+        t.rows = 1;
+        cw_open(e->w, "for (; r < rows; r++)");
+        cw_line(e->w, "%s(scratch + r, dy, to + r * %d, n);", emit_tile(e, &t), d.panel);
+        cw_close(e->w, "");
+    }
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "dense_weight_grad_%d_to_%d", d.in, d.out),
+                                emit_comment(e, step));
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s, scratch)", name, emit_pointer(e, g->main->in[0]),
+                              panels_name(e->plan, g), emit_pointer(e, g->main->out[0]));
+}
+
+static void weight_emit(struct emitter *e, struct step *step)
+{
+    if (step->part == 0)
+        weight_emit_pack(e, step);
+    else
+        weight_emit_main(e, step);
+}
+
+const struct kernel kernel_dense_tile_weight_grad = {
+    .name = "tile", .op = OP_dense_weight_grad, .applicable = applicable, .cost = weight_cost, .plan = weight_plan,
+    .emit = weight_emit, .help = "register tiles over the samples",
+};

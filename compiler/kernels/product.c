@@ -1,0 +1,116 @@
+/* product.c - loops of register tiles over the rows and panels of a product. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "product.h"
+
+struct panels panels_of(const struct plan *p, int channels, int panel)
+{
+    struct panels s = { .vectors = panel / p->lanes };
+    int vectors = (channels + p->lanes - 1) / p->lanes, tail = channels % p->lanes;
+    s.whole = channels / panel;
+    if (channels % panel) {
+        s.last_vectors = vectors - s.whole * s.vectors;
+        s.last_tail = tail;
+    }
+    return s;
+}
+
+/* text + variable * factor; factor 0 adds nothing. */
+static const char *add_term(struct emitter *e, const char *text, const char *variable, int64_t factor)
+{
+    if (!factor || !variable)
+        return text;
+    const char *term = factor == 1 ? variable : arena_printf(e->arena, "%s * %" PRId64, variable, factor);
+    return !strcmp(text, "0") ? term : arena_printf(e->arena, "%s + %s", text, term);
+}
+
+/* One loop of `count` tiles of `rows` rows, from row `first` of the line on. */
+static void emit_tiles(struct emitter *e, const struct product *t, const struct tile *tile, int count, int first,
+                       const char *panel, const char *line)
+{
+    if (!count)
+        return;
+    const char *name = emit_tile(e, tile);
+    const char *step = count > 1 ? "t" : NULL;
+    int64_t a_first = first * t->tile.a_row, c_first = first * t->tile.c_row;
+    const char *a = add_term(e, t->a, line, t->a_line), *c = add_term(e, t->c, line, t->c_line);
+    const char *at = add_term(e, t->at, line, t->c_line);
+    a = add_term(e, a, step, tile->rows * t->tile.a_row);
+    c = add_term(e, c, step, tile->rows * t->tile.c_row);
+    at = add_term(e, at, step, tile->rows * t->tile.c_row);
+    if (a_first)
+        a = arena_printf(e->arena, "%s + %" PRId64, a, a_first);
+    if (c_first)
+        c = arena_printf(e->arena, "%s + %" PRId64, c, c_first);
+    if (c_first)
+        at = !strcmp(at, "0") ? arena_printf(e->arena, "%" PRId64, c_first)
+                              : arena_printf(e->arena, "%s + %" PRId64, at, c_first);
+    const char *col = add_term(e, "0", panel, t->panel);
+    c = add_term(e, c, panel, t->panel);
+    at = add_term(e, at, panel, t->panel);
+    const char *b = add_term(e, t->b, panel, t->panel_stride);
+    const char *chain = tile->chain ? chain_pass(e, tile->chain, col, at) : "";
+    if (count > 1)
+        cw_open(e->w, "for (int t = 0; t < %d; t++)", count);
+    cw_line(e->w, "%s(%s, %s, %s%s);", name, a, b, c, chain);
+    if (count > 1)
+        cw_close(e->w, "");
+}
+
+static void emit_lines(struct emitter *e, const struct product *t, int vectors, int tail, const char *panel)
+{
+    struct tile tile = t->tile;
+    tile.vectors = vectors;
+    tile.tail = tail;
+    struct row_split split = split_rows(t->length, tile_rows_max(e->plan, vectors));
+    const char *line = t->lines > 1 ? "r" : NULL;
+    if (line)
+        cw_open(e->w, "for (int r = 0; r < %" PRId64 "; r++) {", t->lines);
+    tile.rows = split.large;
+    emit_tiles(e, t, &tile, split.large_count, 0, panel, line);
+    tile.rows = split.large - 1;
+    emit_tiles(e, t, &tile, split.small_count, split.large * split.large_count, panel, line);
+    if (line)
+        cw_close(e->w, "}");
+}
+
+void product_emit(struct emitter *e, const struct product *t)
+{
+    struct panels s = panels_of(e->plan, t->channels, t->panel);
+    if (s.whole > 1) {
+        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+        emit_lines(e, t, s.vectors, 0, "p");
+        cw_close(e->w, "}");
+    } else if (s.whole == 1) {
+        emit_lines(e, t, s.vectors, 0, NULL);
+    }
+    if (s.last_vectors)
+        emit_lines(e, t, s.last_vectors, s.last_tail,
+                   s.whole ? arena_printf(e->arena, "%d", s.whole) : NULL);
+}
+
+double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
+                      int64_t depth)
+{
+    struct panels s = panels_of(p, channels, panel);
+    double cycles = 0, fma = p->target->flops_per_cycle * 4 / (2.0 * p->target->vector_bytes);
+    for (int last = 0; last < 2; last++) {
+        int vectors = last ? s.last_vectors : s.vectors, count = last ? s.last_vectors > 0 : s.whole;
+        if (!count)
+            continue;
+        struct row_split split = split_rows(length, tile_rows_max(p, vectors));
+        double lines = (double)rows_total / (double)length;
+        double tiles = (split.large_count + split.small_count) * lines;
+        double accumulators = (double)length * vectors * lines;
+        /* a dependent FMA every four cycles: few accumulators cannot fill the units */
+        double per_tile = accumulators / tiles, fill = per_tile < 4 * fma ? 4 * fma / per_tile : 1;
+        /* loads: a row's broadcast and the vectors of B, two a cycle */
+        double rows = (double)length / (split.large_count + split.small_count);
+        double load = (rows + vectors) / 2 / (rows * vectors / fma);
+        if (load > fill)
+            fill = load;
+        cycles += count * (accumulators * (double)depth / fma * fill * 1.06 + tiles * 20 + accumulators * 2);
+    }
+    return cycles;
+}

@@ -1,0 +1,33 @@
+/* product.h - a product of many rows with weights in panels, cut into register tiles.  Shared by the direct kernels
+ * of convolutions and dense layers. */
+#ifndef PRODUCT_H
+#define PRODUCT_H
+
+#include "../kernel.h"
+
+/* `lines` lines of `length` rows each; row k of line r of A begins at a + r * a_line + k * tile.a_row, of C at
+ * c + r * c_line + k * tile.c_row.  Columns are `channels`, in panels of B. */
+struct product {
+    struct tile tile;           /* all but rows, vectors, tail */
+    int channels, panel;
+    int64_t panel_stride;       /* elements of B from panel to panel */
+    int64_t lines, a_line, c_line;
+    int64_t length;
+    const char *a, *b, *c;      /* C names of the base pointers */
+    const char *at;             /* C text of c's offset from where the chain's elements point, "0" for none */
+};
+
+/* Panels as tiles see them: whole ones and perhaps a last one with fewer vectors and a tail. */
+struct panels {
+    int whole, vectors;         /* whole panels, each of `vectors` vectors */
+    int last_vectors, last_tail;        /* 0, 0: there is no other */
+};
+
+struct panels panels_of(const struct plan *p, int channels, int panel);
+/* Writes the loops over panels, lines and rows into e->w. */
+void product_emit(struct emitter *e, const struct product *t);
+/* Cycles of one core for `rows_total` rows in lines of `length`, each of `depth` multiply-adds a channel. */
+double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
+                      int64_t depth);
+
+#endif

@@ -1,0 +1,150 @@
+/* plan.c - from graphs to a plan: the stages of planning in order, and what holds of their result.
+ *
+ * Requires: verified graphs of training and of use, over the same parameters.
+ * Ensures: plan_verify(). */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emit.h"
+#include "kernel.h"
+#include "plan.h"
+#include "plan_parts.h"
+
+const struct kernel *const *kernels(int *count)
+{
+#define KERNEL(name) extern const struct kernel kernel_##name;
+#include "kernels/kernels.def"
+#undef KERNEL
+    static const struct kernel *const all[] = {
+#define KERNEL(name) &kernel_##name,
+#include "kernels/kernels.def"
+#undef KERNEL
+    };
+    *count = (int)(sizeof all / sizeof all[0]);
+    return all;
+}
+
+/* A stretch of the profile for each (layer, direction, what). */
+static int find_stretch(struct plan *p, const struct step *s)
+{
+    struct layer *layer = s->group->main->layer;
+    bool backward = s->group->main->backward;
+    for (int i = 0; i < p->stretches_count; i++) {
+        struct stretch *t = &p->stretches[i];
+        if (t->layer == layer && t->backward == backward && !strcmp(t->what, s->what))
+            return i;
+    }
+    struct stretch t = { layer, backward, s->what, 0 };
+    LIST_ADD(p->arena, p->stretches, p->stretches_count, p->stretches_capacity, t);
+    return p->stretches_count - 1;
+}
+
+/* The program of use computes the same forward stretches; only training counts their operations. */
+static void add_stretches(struct plan *p, struct program *q)
+{
+    for (int i = 0; i < q->steps_count; i++) {
+        struct step *s = q->steps[i];
+        s->stretch = find_stretch(p, s);
+        if (q->training)
+            p->stretches[s->stretch].flops += s->flops;
+    }
+}
+
+static void plan_program(struct plan *p, struct program *q, const struct graph *g, const struct plan_options *o,
+                         struct diag *d)
+{
+    q->graph = g;
+    q->training = g->training;
+    plan_places(p, q);
+    plan_groups(p, q, o, d);
+    plan_schedule(p, q);
+    plan_memory(p, q);
+    add_stretches(p, q);
+    if (q->memory_bytes > p->memory_bytes)
+        p->memory_bytes = q->memory_bytes;
+}
+
+/* FNV-1a over the dump: whatever shows there changes the hash. */
+static uint64_t hash_plan(const struct plan *p)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    if (!f)
+        return hash;
+    plan_dump(p, f);
+    fclose(f);
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    free(text);
+    return hash;
+}
+
+struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
+                        const struct plan_options *options, struct diag *d)
+{
+    struct plan *p = arena_alloc(a, sizeof *p);
+    p->arena = a;
+    p->model = train->model;
+    p->target = target_find(options->target);
+    p->real_double = options->real_double;
+    p->real = options->real_double ? "double" : "float";
+    p->real_size = options->real_double ? 8 : 4;
+    p->lanes = p->target->vector_bytes / p->real_size;
+    p->batch = train->model->batch;
+    plan_params(p, train);
+    plan_program(p, &p->train, train, options, d);
+    plan_program(p, &p->use, use, options, d);
+    plan_check_forced(p, options, d);
+    if (diag_errors(d))
+        return NULL;
+    p->hash = hash_plan(p);
+    return p;
+}
+
+/* ---- invariants --------------------------------------------------------------------------------------------------- */
+
+static const char *verify_overlap(const struct plan *p, const struct program *q)
+{
+    const struct graph *g = q->graph;
+    for (int i = 0; i < g->tensors_count; i++) {
+        const struct tensor_place *x = &q->places[i];
+        if (x->region != REGION_MEMORY || x->base || x->first < 0)
+            continue;
+        if (x->offset % 64 || x->offset + x->bytes > q->memory_bytes)
+            return arena_printf(p->arena, "%s lies outside of its memory", g->tensors[i]->name);
+        for (int j = 0; j < i; j++) {
+            const struct tensor_place *y = &q->places[j];
+            if (y->region != REGION_MEMORY || y->base || y->first < 0)
+                continue;
+            if (x->first <= y->last && y->first <= x->last && x->offset < y->offset + y->bytes &&
+                y->offset < x->offset + x->bytes)
+                return arena_printf(p->arena, "%s and %s share memory while both live", g->tensors[i]->name,
+                                    g->tensors[j]->name);
+        }
+        for (int j = 0; j < q->buffers_count; j++) {
+            const struct buffer *y = q->buffers[j];
+            if (x->first <= y->last && y->first <= x->last && x->offset < y->offset + y->bytes &&
+                y->offset < x->offset + x->bytes)
+                return arena_printf(p->arena, "%s and %s share memory while both live", g->tensors[i]->name, y->name);
+        }
+    }
+    return NULL;
+}
+
+const char *plan_verify(const struct plan *p)
+{
+    const struct program *programs[] = { &p->train, &p->use };
+    for (int i = 0; i < 2; i++) {
+        const char *fault = verify_overlap(p, programs[i]);
+        if (fault)
+            return fault;
+        for (int j = 0; j < programs[i]->phases_count; j++)
+            for (int k = 0; k < programs[i]->phases[j].steps_count; k++)
+                if (programs[i]->phases[j].steps[k]->split != programs[i]->phases[j].split)
+                    return "a phase mixes images and blocks";
+    }
+    return NULL;
+}

@@ -1,0 +1,72 @@
+/* plan_dump.c - the plan as text: --dump=plan, and what the plan's hash is taken of. */
+#include <inttypes.h>
+
+#include "kernel.h"
+#include "plan.h"
+#include "plan_parts.h"
+
+static void dump_group(const struct plan *p, const struct group *g, FILE *out)
+{
+    fprintf(out, "  %s:%s = %s", g->main->layer ? g->main->layer->name : g->main->name, plan_pass(g->main),
+            g->kernel->name);
+    fprintf(out, "    # %s", op_name(g->main->op));
+    for (int i = 0; i < g->chain_count; i++)
+        fprintf(out, " + %s", op_name(g->chain[i]->op));
+    if (g->companion)
+        fprintf(out, ", with %s", op_name(g->companion->op));
+    fprintf(out, "; %s of: %s\n", g->reason, g->candidates);
+    (void)p;
+}
+
+static void dump_phase(const struct phase *f, int index, FILE *out)
+{
+    fprintf(out, "  phase %d, %s:", index, f->split == SPLIT_IMAGES ? "image by image" : "blocks");
+    for (int i = 0; i < f->steps_count; i++) {
+        const struct step *s = f->steps[i];
+        fprintf(out, "%s %s (%s)", i ? "," : "", s->group->main->name, s->what);
+        if (f->split == SPLIT_BLOCKS)
+            fprintf(out, " x %" PRId64, s->blocks);
+    }
+    fprintf(out, "\n");
+}
+
+static void dump_memory(const struct program *q, FILE *out)
+{
+    const struct graph *g = q->graph;
+    for (int i = 0; i < g->tensors_count; i++) {
+        const struct tensor_place *x = &q->places[i];
+        if (x->region == REGION_MEMORY && !x->base && x->first >= 0)
+            fprintf(out, "  %-12" PRId64 " %-12" PRId64 " phases %d-%d  %s\n", x->offset, x->bytes, x->first, x->last,
+                    g->tensors[i]->name);
+    }
+    for (int i = 0; i < q->buffers_count; i++) {
+        const struct buffer *b = q->buffers[i];
+        fprintf(out, "  %-12" PRId64 " %-12" PRId64 " phases %d-%d  %s\n", b->offset, b->bytes, b->first, b->last,
+                b->name);
+    }
+}
+
+static void dump_program(const struct plan *p, const struct program *q, const char *name, FILE *out)
+{
+    fprintf(out, "%s: kernels (layer:pass = kernel)\n", name);
+    for (int i = 0; i < q->groups_count; i++)
+        dump_group(p, q->groups[i], out);
+    fprintf(out, "%s: schedule\n", name);
+    for (int i = 0; i < q->phases_count; i++)
+        dump_phase(&q->phases[i], i, out);
+    fprintf(out, "%s: memory, %" PRId64 " bytes (offset, bytes, live)\n", name, q->memory_bytes);
+    dump_memory(q, out);
+}
+
+void plan_dump(const struct plan *p, FILE *out)
+{
+    fprintf(out, "plan of %s for %s, %s, batch %d\n", p->model->name, p->target->name, p->real, p->batch);
+    fprintf(out, "parameters: %" PRId64 " stored, statistics: %" PRId64 ", scratch a thread: %" PRId64 " bytes\n",
+            p->params_stored, p->statistics_stored, p->scratch_bytes);
+    const struct graph *g = p->train.graph;
+    for (int i = 0; i < g->params_count; i++)
+        fprintf(out, "  %-10" PRId64 " %-10" PRId64 " panels of %-3d %s\n", p->params[i].offset, p->params[i].stored,
+                p->params[i].panel, g->params[i]->name);
+    dump_program(p, &p->train, "training", out);
+    dump_program(p, &p->use, "use", out);
+}

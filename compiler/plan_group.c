@@ -1,0 +1,293 @@
+/* plan_group.c - which operations are computed together, and by which kernel.
+ *
+ * Requires: a verified graph, places of tensors.
+ * Ensures: every node but the views belongs to exactly one group, groups are in an order that respects
+ * dependencies, every group has a kernel that is applicable.
+ *
+ * An elementwise operation joins the group that makes its operand when nobody else reads that operand: then it
+ * costs no pass over memory. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_parts.h"
+
+enum { CHAIN_MOST = 6, CANDIDATES_MOST = 16 };
+
+struct grouping {
+    struct plan *p;
+    struct program *q;
+    const struct plan_options *options;
+    int *group_of;              /* by node id: index of its group, -1 none yet */
+    struct node **companion_of; /* by node id of a weight gradient: the bias gradient it also computes */
+    bool failed;
+};
+
+const char *plan_pass(const struct node *n)
+{
+    switch (n->op) {
+    case OP_conv2d_weight_grad: case OP_dense_weight_grad: case OP_bias_grad: case OP_batchnorm_param_grad:
+        return "weight";
+    default:
+        return n->backward ? "data" : "forward";
+    }
+}
+
+int group_nodes(const struct group *g, const struct node **nodes, int most)
+{
+    int count = 0;
+    nodes[count++] = g->main;
+    for (int i = 0; i < g->chain_count && count < most; i++)
+        nodes[count++] = g->chain[i];
+    if (g->companion && count < most)
+        nodes[count++] = g->companion;
+    return count;
+}
+
+/* Bias gradients ride with the weight gradient of the same layer: both read the same dy. */
+static void find_companions(struct grouping *s)
+{
+    const struct graph *g = s->q->graph;
+    for (int i = 0; i < g->nodes_count; i++) {
+        struct node *n = g->nodes[i];
+        if (n->op != OP_conv2d_weight_grad && n->op != OP_dense_weight_grad)
+            continue;
+        struct tensor *dy = n->in[1];
+        for (int j = 0; j < dy->consumers_count; j++)
+            if (dy->consumers[j]->op == OP_bias_grad && dy->consumers[j]->layer == n->layer)
+                s->companion_of[n->id] = dy->consumers[j];
+    }
+}
+
+static bool is_companion(const struct grouping *s, const struct node *n)
+{
+    for (int i = 0; n->op == OP_bias_grad && i < s->q->graph->nodes_count; i++)
+        if (s->companion_of[i] == n)
+            return true;
+    return false;
+}
+
+/* Operands given a channel: they need the position of a value in its pixel. */
+static bool has_columns(const struct node *n)
+{
+    switch (n->op) {
+    case OP_activation: case OP_activation_grad: case OP_dropout: case OP_dropout_grad: case OP_sum:
+        return false;
+    case OP_add:
+        return n->in[0]->shape.h != n->in[1]->shape.h || n->in[0]->shape.w != n->in[1]->shape.w ||
+               n->in[0]->shape.c != n->in[1]->shape.c;
+    default:
+        return true;
+    }
+}
+
+/* True when t is made before the group under construction (or needs no making). */
+static bool available(const struct grouping *s, const struct tensor *t)
+{
+    while (t->producer && t->producer->op == OP_view)
+        t = t->producer->in[0];
+    return !t->producer || s->group_of[t->producer->id] >= 0;
+}
+
+/* The sole reader of t that may be applied while t is in registers; NULL: none.  Views on the way are free. */
+static struct node *next_in_chain(const struct grouping *s, const struct tensor *t, bool *through_view)
+{
+    const struct graph *g = s->q->graph;
+    struct node *n = NULL;
+    for (;;) {
+        if (t->consumers_count != 1 || t == g->logits || t == g->predictions)
+            return NULL;
+        n = t->consumers[0];
+        if (n->op != OP_view)
+            break;
+        *through_view = true;
+        t = n->out[0];
+    }
+    int value;
+    if (!chain_accepts(n, &value) || n->in[value] != t || (*through_view && has_columns(n)))
+        return NULL;
+    for (int i = 0; i < n->in_count; i++)
+        if (i != value && n->in[i] && !available(s, n->in[i]))
+            return NULL;
+    return n;
+}
+
+static void grow_chain(struct grouping *s, struct group *g)
+{
+    g->chain = arena_array(s->p->arena, CHAIN_MOST, sizeof *g->chain);
+    g->result = g->main->out[0];
+    if (!g->result->per_sample)
+        return;
+    bool through_view = false;
+    while (g->chain_count < CHAIN_MOST) {
+        struct node *n = next_in_chain(s, g->result, &through_view);
+        if (!n || s->group_of[n->id] >= 0)
+            break;
+        g->chain[g->chain_count++] = n;
+        g->result = n->out[0];
+    }
+}
+
+/* ---- kernels ---------------------------------------------------------------------------------------------------- */
+
+struct candidate {
+    const struct kernel *kernel;
+    double cost;
+};
+
+/* What --kernel asks for this node, or NULL.  Later options win. */
+static const char *forced_name(const struct grouping *s, const struct node *n)
+{
+    const char *name = NULL;
+    for (int i = 0; n->layer && i < s->options->forced_count; i++) {
+        const char *o = s->options->forced[i], *equal = strchr(o, '=');
+        size_t length = equal ? (size_t)(equal - o) : 0;
+        const char *colon = memchr(o, ':', length);
+        size_t layer = colon ? (size_t)(colon - o) : length;
+        if (strlen(n->layer->name) != layer || strncmp(o, n->layer->name, layer))
+            continue;
+        const char *pass = plan_pass(n);
+        if (colon && (strlen(pass) != length - layer - 1 || strncmp(colon + 1, pass, strlen(pass))))
+            continue;
+        name = equal + 1;
+    }
+    return name;
+}
+
+static int find_candidates(const struct grouping *s, struct group *g, struct candidate *list)
+{
+    int count, found = 0;
+    const struct kernel *const *all = kernels(&count);
+    for (int i = 0; i < count; i++) {
+        if (all[i]->op != g->main->op || !all[i]->applicable(s->p, g))
+            continue;
+        assert(found < CANDIDATES_MOST);
+        list[found].kernel = all[i];
+        list[found].cost = all[i]->cost(s->p, g);
+        if (g->chain_count && !all[i]->fuses_chain)     /* it then needs a pass over memory */
+            list[found].cost += chain_cycles(g) + 2.0 * (double)plan_place(s->q, g->result)->bytes /
+                                                      s->p->target->memory_bytes_per_cycle;
+        found++;
+    }
+    return found;
+}
+
+static const char *list_candidates(const struct grouping *s, const struct candidate *list, int count)
+{
+    char *text = "";
+    for (int i = 0; i < count; i++)
+        text = arena_printf(s->p->arena, "%s%s%s %.3g Mcycles", text, i ? ", " : "", list[i].kernel->name,
+                            list[i].cost * 1e-6);
+    return text;
+}
+
+static void choose_kernel(struct grouping *s, struct group *g)
+{
+    struct candidate list[CANDIDATES_MOST];
+    int count = find_candidates(s, g, list);
+    assert(count > 0);          /* every operation has a kernel for every shape */
+    int best = 0;
+    for (int i = 1; i < count; i++)
+        if (list[i].cost < list[best].cost)
+            best = i;
+    g->reason = count > 1 ? "cheapest" : "only one";
+    const char *forced = forced_name(s, g->main);
+    for (int i = 0; forced && i < count; i++)
+        if (!strcmp(list[i].kernel->name, forced)) {
+            best = i;
+            g->reason = "asked for";
+        }
+    g->candidates = list_candidates(s, list, count);
+    g->kernel = list[best].kernel;
+    if (!g->kernel->fuses_chain) {
+        g->chain_count = 0;
+        g->result = g->main->out[0];
+    }
+}
+
+static void mark(struct grouping *s, const struct group *g, int index)
+{
+    s->group_of[g->main->id] = index;
+    for (int i = 0; i < g->chain_count; i++)
+        s->group_of[g->chain[i]->id] = index;
+    if (g->companion)
+        s->group_of[g->companion->id] = index;
+}
+
+void plan_groups(struct plan *p, struct program *q, const struct plan_options *o, struct diag *d)
+{
+    (void)d;
+    const struct graph *graph = q->graph;
+    size_t nodes = (size_t)graph->nodes_count;
+    struct grouping s = { .p = p, .q = q, .options = o };
+    s.group_of = arena_array(p->arena, nodes + 1, sizeof *s.group_of);
+    s.companion_of = arena_array(p->arena, nodes + 1, sizeof *s.companion_of);
+    for (size_t i = 0; i < nodes; i++)
+        s.group_of[i] = -1;
+    find_companions(&s);
+    q->groups = arena_array(p->arena, nodes + 1, sizeof *q->groups);
+    for (int i = 0; i < graph->nodes_count; i++) {
+        struct node *n = graph->nodes[i];
+        if (n->op == OP_view || s.group_of[n->id] >= 0 || is_companion(&s, n))
+            continue;
+        struct group *g = arena_alloc(p->arena, sizeof *g);
+        g->main = n;
+        g->companion = s.companion_of[n->id];
+        grow_chain(&s, g);
+        choose_kernel(&s, g);
+        mark(&s, g, q->groups_count);
+        q->groups[q->groups_count++] = g;
+    }
+}
+
+/* ---- --kernel options --------------------------------------------------------------------------------------------- */
+
+static bool option_serves(const struct plan *p, const struct program *q, const char *option, bool *layer_known,
+                          char **names)
+{
+    const char *equal = strchr(option, '=');
+    size_t length = strcspn(option, ":=");
+    const char *pass = option[length] == ':' ? option + length + 1 : NULL;
+    bool served = false;
+    for (int i = 0; i < q->groups_count; i++) {
+        const struct node *n = q->groups[i]->main;
+        if (!n->layer || strlen(n->layer->name) != length || strncmp(option, n->layer->name, length))
+            continue;
+        *layer_known = true;
+        if (pass && ((size_t)(equal - pass) != strlen(plan_pass(n)) || strncmp(pass, plan_pass(n), strlen(plan_pass(n)))))
+            continue;
+        int count;
+        const struct kernel *const *all = kernels(&count);
+        for (int k = 0; k < count; k++) {
+            if (all[k]->op != n->op || !all[k]->applicable(p, q->groups[i]))
+                continue;
+            served |= !strcmp(all[k]->name, equal + 1);
+            if (!strstr(*names, all[k]->name))
+                *names = arena_printf(p->arena, "%s%s%s", *names, **names ? ", " : "", all[k]->name);
+        }
+    }
+    return served;
+}
+
+void plan_check_forced(const struct plan *p, const struct plan_options *o, struct diag *d)
+{
+    for (int i = 0; i < o->forced_count; i++) {
+        const char *option = o->forced[i];
+        const struct span nowhere = { 0 };
+        if (!strchr(option, '=')) {
+            diag_error(d, DIAG_bad_kernel_option, nowhere, "--kernel %s: expected LAYER=KERNEL or LAYER:PASS=KERNEL",
+                       option);
+            continue;
+        }
+        bool known = false;
+        char *names = "";
+        bool served = option_serves(p, &p->train, option, &known, &names);
+        served |= option_serves(p, &p->use, option, &known, &names);
+        if (!known)
+            diag_error(d, DIAG_bad_kernel_option, nowhere, "--kernel %s: the network has no layer '%.*s' to compute",
+                       option, (int)strcspn(option, ":="), option);
+        else if (!served)
+            diag_error(d, DIAG_bad_kernel_option, nowhere, "--kernel %s: no such kernel there%s%s", option,
+                       *names ? "; there are " : " (passes: forward, data, weight)", names);
+    }
+}

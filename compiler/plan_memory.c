@@ -1,0 +1,204 @@
+/* plan_memory.c - where tensors and buffers live.
+ *
+ * Requires: phases.
+ * Ensures: two things that live in the same phase never share memory.  A phase is the unit because its loop runs
+ * over images (or blocks) on several threads: one image may be at its end while another begins. */
+#include <stdlib.h>
+
+#include "plan_parts.h"
+
+enum { ALIGN = 64, NODES_MOST = 16 };
+
+static int element_size(const struct plan *p, const struct tensor *t)
+{
+    return t->element == ELEMENT_U8 ? 1 : t->element == ELEMENT_I32 ? 4 : p->real_size;
+}
+
+static const struct tensor *base_of(const struct tensor *t)
+{
+    while (t->producer && t->producer->op == OP_view)
+        t = t->producer->in[0];
+    return t;
+}
+
+static void place_tensor(struct plan *p, struct program *q, const struct tensor *t)
+{
+    struct tensor_place *place = &q->places[t->id];
+    const struct graph *g = q->graph;
+    place->first = -1;
+    place->last = -1;
+    place->sample = t->per_sample ? shape_elements(t->shape) : 0;
+    place->bytes = (t->per_sample ? place->sample * p->batch : shape_elements(t->shape)) * element_size(p, t);
+    const struct tensor *base = base_of(t);
+    if (base != t)
+        place->base = base;
+    if (t->role == TENSOR_PARAM || t->role == TENSOR_PARAM_GRADIENT || t->role == TENSOR_STATISTIC) {
+        place->region = t->role == TENSOR_PARAM ? REGION_PARAMS
+                        : t->role == TENSOR_STATISTIC ? REGION_STATISTICS : REGION_GRADS;
+        place->offset = p->params[t->param->id].offset;
+        place->bytes = p->params[t->param->id].stored * p->real_size;
+    } else if (t == g->input) {
+        place->region = REGION_INPUT;
+    } else if (t == g->labels) {
+        place->region = REGION_LABELS;
+    } else if (t == g->predictions) {
+        place->region = REGION_PREDICTIONS;
+    } else {
+        place->region = REGION_MEMORY;
+        if (!t->per_sample)     /* moments of a batch: read with whole vectors */
+            place->bytes = plan_round(shape_elements(t->shape), p->lanes) * p->real_size;
+    }
+}
+
+void plan_places(struct plan *p, struct program *q)
+{
+    const struct graph *g = q->graph;
+    q->places = arena_array(p->arena, (size_t)g->tensors_count + 1, sizeof *q->places);
+    for (int i = 0; i < g->tensors_count; i++)
+        place_tensor(p, q, g->tensors[i]);
+}
+
+const struct tensor_place *plan_place(const struct program *q, const struct tensor *t)
+{
+    return &q->places[t->id];
+}
+
+/* ---- liveness ---------------------------------------------------------------------------------------------------- */
+
+static void live(struct program *q, const struct tensor *t, int first, int last)
+{
+    struct tensor_place *place = &q->places[base_of(t)->id];
+    if (place->first < 0 || first < place->first)
+        place->first = first;
+    if (last > place->last)
+        place->last = last;
+}
+
+static bool is_result(const struct group *g, const struct tensor *t)
+{
+    /* results in between stay in registers; other outputs of main (pool indices, moments) are stored */
+    return t == g->result || (t->producer == g->main && t != g->main->out[0]) ||
+           (g->chain_count == 0 && t == g->main->out[0]) || (g->companion && t->producer == g->companion);
+}
+
+/* Results on the way through a chain: never stored. */
+static bool stays_in_registers(const struct group *g, const struct node *const *nodes, int count,
+                               const struct tensor *t)
+{
+    const struct tensor *base = base_of(t);
+    for (int k = 0; k < count; k++)
+        if (base->producer == nodes[k])
+            return !is_result(g, t) && !is_result(g, base);
+    return false;
+}
+
+static void live_group(struct program *q, const struct group *g, int first, int last)
+{
+    const struct node *nodes[NODES_MOST];
+    int count = group_nodes(g, nodes, NODES_MOST);
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < nodes[i]->in_count; j++)
+            if (nodes[i]->in[j] && !stays_in_registers(g, nodes, count, nodes[i]->in[j]))
+                live(q, nodes[i]->in[j], first, last);
+        for (int j = 0; j < nodes[i]->out_count; j++)
+            if (nodes[i]->out[j] && !stays_in_registers(g, nodes, count, nodes[i]->out[j]))
+                live(q, nodes[i]->out[j], first, last);
+    }
+}
+
+static void find_lifetimes(struct plan *p, struct program *q)
+{
+    for (int i = 0; i < q->groups_count; i++) {
+        int first = -1, last = -1;
+        for (int j = 0; j < q->steps_count; j++) {
+            const struct step *s = q->steps[j];
+            if (s->group != q->groups[i] || s->hoisted)
+                continue;
+            if (first < 0 || s->phase < first)
+                first = s->phase;
+            if (s->phase > last)
+                last = s->phase;
+        }
+        live_group(q, q->groups[i], first, last);
+    }
+    if (q->graph->loss)         /* summed after the last phase */
+        live(q, q->graph->loss, q->phases_count - 1, q->phases_count - 1);
+    for (int i = 0; i < q->buffers_count; i++) {
+        q->buffers[i]->first = q->steps[q->buffers[i]->first_step]->phase;
+        q->buffers[i]->last = q->steps[q->buffers[i]->last_step]->phase;
+    }
+    (void)p;
+}
+
+/* ---- offsets: greedy, the largest first, each at the lowest offset that is free while it lives ---------------------- */
+
+struct item {
+    int64_t bytes, *offset;
+    int first, last, order;
+};
+
+static int by_size(const void *a, const void *b)
+{
+    const struct item *x = a, *y = b;
+    if (x->bytes != y->bytes)
+        return x->bytes < y->bytes ? 1 : -1;
+    return x->order - y->order;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const struct item *const *x = a, *const *y = b;
+    if (*(*x)->offset != *(*y)->offset)
+        return *(*x)->offset < *(*y)->offset ? -1 : 1;
+    return (*x)->order - (*y)->order;
+}
+
+static int64_t lowest_offset(const struct item *item, struct item **placed, int count)
+{
+    int64_t at = 0;
+    for (int i = 0; i < count; i++) {
+        const struct item *o = placed[i];
+        if (o->last < item->first || o->first > item->last)
+            continue;
+        if (*o->offset - at >= item->bytes)
+            break;
+        if (*o->offset + o->bytes > at)
+            at = *o->offset + o->bytes;
+    }
+    return at;
+}
+
+void plan_memory(struct plan *p, struct program *q)
+{
+    find_lifetimes(p, q);
+    const struct graph *g = q->graph;
+    size_t most = (size_t)(g->tensors_count + q->buffers_count) + 1;
+    struct item *items = arena_array(p->arena, most, sizeof *items);
+    struct item **placed = arena_array(p->arena, most, sizeof *placed);
+    int count = 0;
+    for (int i = 0; i < g->tensors_count; i++) {
+        struct tensor_place *place = &q->places[i];
+        if (place->region != REGION_MEMORY || place->base || place->first < 0)
+            continue;
+        items[count] = (struct item){ plan_round(place->bytes, ALIGN), &place->offset, place->first, place->last, count };
+        count++;
+    }
+    for (int i = 0; i < q->buffers_count; i++) {
+        struct buffer *b = q->buffers[i];
+        items[count] = (struct item){ plan_round(b->bytes, ALIGN), &b->offset, b->first, b->last, count };
+        count++;
+    }
+    qsort(items, (size_t)count, sizeof *items, by_size);
+    for (int i = 0; i < count; i++) {
+        *items[i].offset = lowest_offset(&items[i], placed, i);
+        placed[i] = &items[i];
+        if (*items[i].offset + items[i].bytes > q->memory_bytes)
+            q->memory_bytes = *items[i].offset + items[i].bytes;
+        qsort(placed, (size_t)i + 1, sizeof *placed, by_offset);
+    }
+    for (int i = 0; i < g->tensors_count; i++)
+        if (q->places[i].base) {
+            q->places[i].region = q->places[q->places[i].base->id].region;
+            q->places[i].offset = q->places[q->places[i].base->id].offset;
+        }
+}
