@@ -1,0 +1,160 @@
+/* avgpool2d.c - the mean of each window; padding is not counted. */
+#include <inttypes.h>
+
+#include "window.h"
+
+static double avgpool_cost(const struct plan *p, const struct group *g)
+{
+    const struct tensor *out = g->main->out[0];
+    int taps = g->main->window.kh * g->main->window.kw;
+    if (g->main->backward)
+        return pass_cycles(p, out, 2 + chain_cycles(g), 2);
+    return pass_cycles(p, out, taps + chain_cycles(g), taps + 1);
+}
+
+static void avgpool_plan(struct plan *p, struct program *q, struct group *g)
+{
+    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+}
+
+/* A window's share of one tap where all of them lie inside. */
+static const char *text_share(struct emitter *e, const struct pool *p)
+{
+    return text_real(e, 1.0 / pool_taps(p));
+}
+
+/* ---- forward ---------------------------------------------------------------------------------------------------- */
+
+static void store_mean(struct emitter *e, const struct pool *p, const char *share, const char *at, int tail)
+{
+    const char *to = text_plus(e, "to", at);
+    cw_line(e->w, "const v mean = v_mul(sum, v_set(%s));", share);
+    line_store(e, "y", to, chain_apply_at(e, p->chain, "mean", at, to, tail), tail);
+}
+
+static void forward_plain(struct emitter *e, const void *data, const char *at, int tail)
+{
+    const struct pool *p = data;
+    const char *from = text_plus(e, "x + from", at);
+    cw_line(e->w, "v sum = %s;", text_load(e, from, "0", tail));
+    for (int t = 1; t < pool_taps(p); t++) {
+        const char *offset = text_printf(e, "%" PRId64, pool_tap(p, t));
+        cw_line(e->w, "sum = v_add(sum, %s);", text_load(e, from, offset, tail));
+    }
+    store_mean(e, p, text_share(e, p), at, tail);
+}
+
+static void forward_general(struct emitter *e, const void *data, const char *at, int tail)
+{
+    const struct pool *p = data;
+    const char *from = text_printf(e, "x + ((top + ky) * %d + left + kx) * %d", p->in.w, p->in.c);
+    cw_line(e->w, "v sum = v_zero();");
+    cw_open(e->w, "for (int ky = ky0; ky < ky1; ky++) {");
+    cw_open(e->w, "for (int kx = kx0; kx < kx1; kx++) {");
+    cw_line(e->w, "sum = v_add(sum, %s);", text_load(e, from, at, tail));
+    pool_close(e);
+    store_mean(e, p, "share", at, tail);
+}
+
+static void avgpool_emit(struct emitter *e, struct step *s)
+{
+    const struct node *n = s->group->main;
+    const char *real = e->plan->real;
+    struct chain c;
+    chain_make(e, s->group, &c);
+    struct pool p = pool_of(n, n->in[0], n->out[0], &c);
+    bool plain = pool_is_plain(&p);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict y%s)", real, real, chain_parameters(e, &c));
+    cw_open(e->w, "{");
+    pool_note(e, &p, "x", "y");
+    pool_open_outputs(e, &p);
+    if (!plain)
+        cw_line(e->w, "const %s share = (%s)1 / (%s)((ky1 - ky0) * (kx1 - kx0));", real, real, real);
+    each_vector(e, "j", p.in.c, plain ? forward_plain : forward_general, &p);
+    pool_close(e);
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "avgpool2d_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
+                                   chain_suffix(e, &c));
+    const char *name = emit_end(e, hint, emit_comment(e, s));
+    s->call = text_printf(e, "%s(%s, %s%s)", name, emit_sample(e, n->in[0]), emit_sample(e, s->group->result),
+                          chain_arguments(e, &c));
+}
+
+/* ---- gradient --------------------------------------------------------------------------------------------------- */
+
+static void grad_tiled(struct emitter *e, const void *data, const char *at, int tail)
+{
+    const struct pool *p = data;
+    cw_line(e->w, "const v gradient = v_mul(%s, v_set(%s));", text_load(e, "dy", text_plus(e, "to", at), tail),
+            text_share(e, p));
+    for (int t = 0; t < pool_taps(p); t++) {
+        const char *offset = text_printf(e, "%" PRId64, pool_tap(p, t));
+        const char *into = text_plus(e, text_plus(e, "from", offset), at);
+        line_store(e, "dx", into, chain_apply_at(e, p->chain, "gradient", at, into, tail), tail);
+    }
+}
+
+/* "rows": of the window at `corner`, those inside the input. */
+static void line_inside(struct emitter *e, const char *count, const char *o, int taps, int stride, int pad, int inputs)
+{
+    const char *corner = text_printf(e, "%s * %d - %d", o, stride, pad);
+    cw_line(e->w, "const int %s = (%s + %d > %d ? %d : %s + %d) - (%s < 0 ? 0 : %s);", count, corner, taps, inputs,
+            inputs, corner, taps, corner, corner);
+}
+
+static void grad_gathered(struct emitter *e, const void *data, const char *at, int tail)
+{
+    const struct pool *p = data;
+    const struct window *k = &p->window;
+    const char *real = e->plan->real, *to = text_plus(e, "to", at);
+    cw_line(e->w, "v sum = v_zero();");
+    cw_open(e->w, "for (int oy = oy0; oy < oy1; oy++) {");
+    line_inside(e, "rows", "oy", k->kh, k->stride_h, k->pad_top, p->in.h);
+    cw_open(e->w, "for (int ox = ox0; ox < ox1; ox++) {");
+    line_inside(e, "columns", "ox", k->kw, k->stride_w, k->pad_left, p->in.w);
+    const char *from = text_printf(e, "dy + (oy * %d + ox) * %d", p->out.w, p->in.c);
+    cw_line(e->w, "const v share = v_set((%s)1 / (%s)(rows * columns));", real, real);
+    cw_line(e->w, "sum = v_fma(%s, share, sum);", text_load(e, from, at, tail));
+    pool_close(e);
+    line_store(e, "dx", to, chain_apply_at(e, p->chain, "sum", at, to, tail), tail);
+}
+
+static void avgpool_grad_emit(struct emitter *e, struct step *s)
+{
+    const struct node *n = s->group->main;
+    const char *real = e->plan->real;
+    struct chain c;
+    chain_make(e, s->group, &c);
+    struct pool p = pool_of(n->forward, n->out[0], n->in[0], &c);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, %s *restrict dx%s)", real, real, chain_parameters(e, &c));
+    cw_open(e->w, "{");
+    pool_note(e, &p, "dx", "dy");
+    if (pool_tiles(&p)) {
+        pool_open_outputs(e, &p);
+        each_vector(e, "j", p.in.c, grad_tiled, &p);
+        pool_close(e);
+        pool_rest(e, &p);
+    } else {
+        pool_open_inputs(e, &p);
+        each_vector(e, "j", p.in.c, grad_gathered, &p);
+        pool_close(e);
+    }
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "avgpool2d_grad_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
+                                   chain_suffix(e, &c));
+    const char *name = emit_end(e, hint, emit_comment(e, s));
+    s->call = text_printf(e, "%s(%s, %s%s)", name, emit_sample(e, n->in[0]), emit_sample(e, s->group->result),
+                          chain_arguments(e, &c));
+}
+
+const struct kernel kernel_avgpool2d = {
+    .name = "avgpool2d", .op = OP_avgpool2d, .fuses_chain = true, .applicable = always_applicable,
+    .cost = avgpool_cost, .plan = avgpool_plan, .emit = avgpool_emit, .help = "one pass, channels in vectors",
+};
+
+const struct kernel kernel_avgpool2d_grad = {
+    .name = "avgpool2d_grad", .op = OP_avgpool2d_grad, .fuses_chain = true, .applicable = always_applicable,
+    .cost = avgpool_cost, .plan = avgpool_plan, .emit = avgpool_grad_emit, .help = "one pass, channels in vectors",
+};

@@ -1,0 +1,208 @@
+/* batchnorm.c - the sums of batch normalisation; what it does to each value is an elementwise operation.
+ *
+ * Moments: each image's mean and squared deviations from it are found while it is in the cache, then merged.  All
+ * images have the same number of pixels, so the merge is exact up to rounding and nothing cancels
+ * (Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979). */
+#include <inttypes.h>
+
+#include "sums.h"
+
+/* Part 0: each image; part 1: the batch.  A row of the buffer: two columns of the channels, padded. */
+static void plan_two_parts(struct plan *p, struct program *q, struct group *g, const char *what)
+{
+    int64_t row = 2 * padded_channels(p, g->main->in[0]) * p->real_size;
+    struct step *images = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
+    struct step *batch = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, what, 0);
+    g->detail = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", g->main->name), p->real, row * p->batch, images,
+                            batch);
+}
+
+/* ---- moments ---------------------------------------------------------------------------------------------------- */
+
+static double moments_cost(const struct plan *p, const struct group *g)
+{
+    return pass_cycles(p, g->main->in[0], 3, 2);
+}
+
+static void moments_plan(struct plan *p, struct program *q, struct group *g)
+{
+    plan_two_parts(p, q, g, "moments");
+}
+
+static void mean_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
+                     int k, int tail)
+{
+    (void)data;
+    (void)col;
+    (void)k;
+    cw_line(e->w, "%s = v_add(%s, %s);", sum[0], sum[0], text_load(e, "x", at, tail));
+}
+
+static void mean_store(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail)
+{
+    (void)tail;
+    line_store(e, "mean", col, text_printf(e, "v_mul(%s, v_set(%s))", sum[0], (const char *)data), 0);
+}
+
+static void squares_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
+                        int k, int tail)
+{
+    (void)data;
+    cw_line(e->w, "const v d%d = v_sub(%s, %s);", k, text_load(e, "x", at, tail), text_load(e, "mean", col, 0));
+    cw_line(e->w, "%s = v_fma(d%d, d%d, %s);", sum[0], k, k, sum[0]);
+}
+
+static void squares_store(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail)
+{
+    (void)data;
+    (void)tail;
+    line_store(e, "squares", col, sum[0], 0);
+}
+
+static const char *moments_of_image(struct emitter *e, const struct step *s)
+{
+    const struct tensor *x = s->group->main->in[0];
+    const char *real = e->plan->real, *share = text_real(e, 1.0 / (double)tensor_pixels(x));
+    struct pixel_sums mean = { x->shape, 1, mean_add, mean_store, share };
+    struct pixel_sums squares = { x->shape, 1, squares_add, squares_store, NULL };
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict partial)", real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "// x (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
+    cw_line(e->w, "%s *const mean = partial;", real);
+    cw_line(e->w, "%s *const squares = partial + %" PRId64 ";", real, padded_channels(e->plan, x));
+    emit_pixel_sums(e, &mean);
+    emit_pixel_sums(e, &squares);
+    cw_close(e->w, "}");
+    return emit_end(e, text_printf(e, "moments_%s", text_shape(e, x->shape)), emit_comment(e, s));
+}
+
+/* "running = momentum running + (1 - momentum) batch" */
+static void line_running(struct emitter *e, const struct node *n, const char *running, const char *batch)
+{
+    const char *keep = text_real(e, n->momentum), *take = text_real(e, 1 - n->momentum);
+    cw_line(e->w, "v_store(%s + j, v_fma(v_set(%s), v_load(%s + j), v_mul(v_set(%s), %s)));", running, keep, running,
+            take, batch);
+}
+
+static const char *moments_of_batch(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;
+    const struct tensor *x = n->in[0];
+    const char *real = e->plan->real, *pixels = text_real(e, (double)tensor_pixels(x));
+    int64_t columns = padded_channels(e->plan, x);
+    bool runs = n->in_count > 2 && n->in[1] && n->in[2];
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *partial, int n, %s *mean, %s *inverse_deviation%s)", real, real,
+            real, runs ? text_printf(e, ", %s *running_mean, %s *running_variance", real, real) : "");
+    cw_open(e->w, "{");
+    cw_line(e->w, "const v samples = v_set((%s)n);", real);
+    cw_open(e->w, "for (int j = 0; j < %" PRId64 "; j += %d) {", columns, e->plan->lanes);
+    cw_line(e->w, "v sum = v_zero(), squares = v_zero();");
+    cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    cw_line(e->w, "sum = v_add(sum, v_load(partial + (size_t)i * %" PRId64 " + j));", 2 * columns);
+    cw_close(e->w, "}");
+    cw_line(e->w, "const v center = v_div(sum, samples);");
+    cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    cw_line(e->w, "const %s *row = partial + (size_t)i * %" PRId64 " + j;", real, 2 * columns);
+    cw_line(e->w, "const v d = v_sub(v_load(row), center);");
+    cw_line(e->w, "squares = v_add(squares, v_fma(v_mul(d, d), v_set(%s), v_load(row + %" PRId64 ")));", pixels,
+            columns);
+    cw_close(e->w, "}");
+    cw_line(e->w, "const v variance = v_div(squares, v_mul(samples, v_set(%s)));", pixels);
+    cw_line(e->w, "v_store(mean + j, center);");
+    cw_line(e->w, "v_store(inverse_deviation + j, v_div(v_set(%s), v_sqrt(v_add(variance, v_set(%s)))));",
+            text_real(e, 1), text_real(e, n->epsilon));
+    if (runs) {
+        line_running(e, n, "running_mean", "center");
+        line_running(e, n, "running_variance", "variance");
+    }
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    return emit_end(e, text_printf(e, "moments_of_batch_%s", text_shape(e, x->shape)), emit_comment(e, s));
+}
+
+static void moments_emit(struct emitter *e, struct step *s)
+{
+    const struct node *n = s->group->main;
+    const struct buffer *partial = s->group->detail;
+    if (s->part == 0) {
+        s->call = text_printf(e, "%s(%s, %s + (size_t)i * %" PRId64 ")", moments_of_image(e, s),
+                              emit_sample(e, n->in[0]), partial->name, 2 * padded_channels(e->plan, n->in[0]));
+        return;
+    }
+    const char *running = "";
+    if (n->in_count > 2 && n->in[1] && n->in[2])
+        running = text_printf(e, ", %s, %s", emit_pointer(e, n->in[1]), emit_pointer(e, n->in[2]));
+    s->call = text_printf(e, "%s(%s, n, %s, %s%s)", moments_of_batch(e, s), partial->name, emit_pointer(e, n->out[0]),
+                          emit_pointer(e, n->out[1]), running);
+}
+
+/* ---- gradients of gamma and beta -------------------------------------------------------------------------------- */
+
+static double param_grad_cost(const struct plan *p, const struct group *g)
+{
+    return pass_cycles(p, g->main->in[0], 3, 2);
+}
+
+static void param_grad_plan(struct plan *p, struct program *q, struct group *g)
+{
+    plan_two_parts(p, q, g, "weight gradient");
+}
+
+static void grads_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
+                      int k, int tail)
+{
+    (void)data;
+    cw_line(e->w, "const v g%d = %s;", k, text_load(e, "dy", at, tail));
+    cw_line(e->w, "%s = v_fma(g%d, v_sub(%s, %s), %s);", sum[0], k, text_load(e, "x", at, tail),
+            text_load(e, "mean", col, 0), sum[0]);
+    cw_line(e->w, "%s = v_add(%s, g%d);", sum[1], sum[1], k);
+}
+
+static void grads_store(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail)
+{
+    (void)tail;
+    const int64_t *columns = data;
+    line_store(e, "partial", col,
+               text_printf(e, "v_mul(%s, %s)", sum[0], text_load(e, "inverse_deviation", col, 0)), 0);
+    line_store(e, "partial", text_plus(e, text_printf(e, "%" PRId64, *columns), col), sum[1], 0);
+}
+
+static void param_grad_emit(struct emitter *e, struct step *s)
+{
+    const struct node *n = s->group->main;      /* x, mean, inverse_deviation, dy -> dgamma, dbeta */
+    const struct tensor *x = n->in[0];
+    const struct buffer *partial = s->group->detail;
+    const char *real = e->plan->real;
+    int64_t columns = padded_channels(e->plan, x);
+    if (s->part == 1) {
+        const char *name = emit_batch_sums(e, columns, 2, emit_comment(e, s));
+        s->call = text_printf(e, "%s(%s, n, %s, %s)", name, partial->name, emit_pointer(e, n->out[0]),
+                              emit_pointer(e, n->out[1]));
+        return;
+    }
+    struct pixel_sums sums = { x->shape, 2, grads_add, grads_store, &columns };
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *mean, const %s *inverse_deviation, "
+            "const %s *dy, %s *restrict partial)", real, real, real, real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "// x, dy (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
+    emit_pixel_sums(e, &sums);
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "batchnorm_param_grad_%s", text_shape(e, x->shape));
+    s->call = text_printf(e, "%s(%s, %s, %s, %s, %s + (size_t)i * %" PRId64 ")",
+                          emit_end(e, hint, emit_comment(e, s)), emit_sample(e, x), emit_pointer(e, n->in[1]),
+                          emit_pointer(e, n->in[2]), emit_sample(e, n->in[3]), partial->name, 2 * columns);
+}
+
+const struct kernel kernel_batchnorm_moments = {
+    .name = "batchnorm_moments", .op = OP_batchnorm_moments, .applicable = always_applicable, .cost = moments_cost,
+    .plan = moments_plan, .emit = moments_emit, .help = "moments of each image, then of the batch",
+};
+
+const struct kernel kernel_batchnorm_param_grad = {
+    .name = "batchnorm_param_grad", .op = OP_batchnorm_param_grad, .applicable = always_applicable,
+    .cost = param_grad_cost, .plan = param_grad_plan, .emit = param_grad_emit,
+    .help = "sums of each image, then of the batch",
+};

@@ -1,0 +1,469 @@
+/* conv2d_im2col.c - convolutions as products by OpenBLAS.
+ *
+ * An image's windows are written out as rows of a matrix (`columns`, output pixels x taps and channels, in the
+ * thread's scratch) and multiplied with each panel of the weights.  A 1x1 convolution with stride 1 needs no
+ * matrix: the image is one already. */
+#include <inttypes.h>
+
+#include "blas.h"
+#include "sums.h"
+
+struct conv {
+    struct window window;
+    struct shape in, out;
+    struct panels panels;
+    int64_t pixels, depth;      /* rows and columns of the matrix */
+    bool is_image;              /* the matrix is the image itself */
+};
+
+static struct conv conv_of(const struct plan *p, const struct window *k, const struct tensor *in,
+                           const struct tensor *out, const struct tensor *weight)
+{
+    struct conv c = { .window = *k, .in = in->shape, .out = out->shape, .panels = panels_of(p, weight) };
+    c.pixels = tensor_pixels(out);
+    c.depth = (int64_t)k->kh * k->kw * in->shape.c;
+    c.is_image = k->kh == 1 && k->kw == 1 && k->stride_h == 1 && k->stride_w == 1 && k->pad_top == 0 &&
+                 k->pad_left == 0 && c.pixels == tensor_pixels(in);
+    return c;
+}
+
+static struct conv conv_of_group(const struct plan *p, const struct group *g)
+{
+    const struct node *n = g->main;
+    switch (n->op) {
+    case OP_conv2d_data_grad:
+        return conv_of(p, &n->window, n->out[0], n->in[0], n->in[1]);
+    case OP_conv2d_weight_grad:
+        return conv_of(p, &n->window, n->in[0], n->in[1], n->out[0]);
+    default:
+        return conv_of(p, &n->window, n->in[0], n->out[0], n->in[1]);
+    }
+}
+
+static double panel_width(const struct conv *c)
+{
+    return c->panels.width < c->panels.out ? c->panels.width : c->panels.out;
+}
+
+/* Writing the matrix or adding it up, and reading it. */
+static double matrix_cycles(const struct plan *p, const struct conv *c)
+{
+    if (c->is_image)
+        return 0;
+    double bytes = (double)(c->pixels * c->depth) * p->real_size;
+    double per_cycle = bytes > p->target->l2_bytes ? p->target->memory_bytes_per_cycle : 16;
+    return 3 * bytes / per_cycle + (double)(c->pixels * c->window.kh * c->window.kw) * 8;
+}
+
+static double chain_pass_cycles(const struct plan *p, const struct group *g)
+{
+    return g->chain_count ? pass_cycles(p, g->main->out[0], chain_cycles(g), 2) : 0;
+}
+
+static void ask_for_matrix(struct plan *p, const struct conv *c)
+{
+    p->uses_blas = true;
+    if (!c->is_image)
+        plan_scratch(p, c->pixels * c->depth * p->real_size);
+}
+
+/* ---- the matrix ------------------------------------------------------------------------------------------------- */
+
+static bool is_padded(const struct conv *c)
+{
+    const struct window *k = &c->window;
+    return k->pad_top || k->pad_left ||
+           (c->out.h - 1) * k->stride_h + (k->kh - 1) * k->dilation_h >= c->in.h ||
+           (c->out.w - 1) * k->stride_w + (k->kw - 1) * k->dilation_w >= c->in.w;
+}
+
+/* "oy * 2 + ky - 1" */
+static const char *text_input(struct emitter *e, const char *o, int stride, const char *k, int dilation, int pad)
+{
+    const char *text = stride == 1 ? o : text_printf(e, "%s * %d", o, stride);
+    text = dilation == 1 ? text_printf(e, "%s + %s", text, k) : text_printf(e, "%s + %s * %d", text, k, dilation);
+    return pad ? text_printf(e, "%s - %d", text, pad) : text;
+}
+
+/* Loops over the matrix in order, one run of channels a time; the caller writes what happens at `matrix` and
+ * `x + at`, and closes them with close_runs(). */
+static void open_runs(struct emitter *e, const struct conv *c)
+{
+    const struct window *k = &c->window;
+    cw_open(e->w, "for (int oy = 0; oy < %d; oy++) {", c->out.h);
+    cw_open(e->w, "for (int ox = 0; ox < %d; ox++) {", c->out.w);
+    cw_open(e->w, "for (int ky = 0; ky < %d; ky++) {", k->kh);
+    cw_line(e->w, "const int iy = %s;", text_input(e, "oy", k->stride_h, "ky", k->dilation_h, k->pad_top));
+    cw_open(e->w, "for (int kx = 0; kx < %d; kx++, matrix += %d) {", k->kw, c->in.c);
+    cw_line(e->w, "const int ix = %s;", text_input(e, "ox", k->stride_w, "kx", k->dilation_w, k->pad_left));
+}
+
+static void close_runs(struct emitter *e)
+{
+    for (int i = 0; i < 4; i++)
+        cw_close(e->w, "}");
+}
+
+static const char *text_window(struct emitter *e, const struct conv *c)
+{
+    const struct window *k = &c->window;
+    return text_printf(e, "%dx%d_%dx%dx%d", k->kh, k->kw, c->in.c, c->in.h, c->in.w);
+}
+
+static void note_shapes(struct emitter *e, const struct conv *c)
+{
+    cw_line(e->w, "// x (%d, %d, %d), matrix (%" PRId64 ", %" PRId64 ")", c->in.h, c->in.w, c->in.c, c->pixels,
+            c->depth);
+}
+
+static void copy_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    line_store(e, "matrix", at, text_load(e, "x + from", at, tail), tail);
+}
+
+static void zero_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    line_store(e, "matrix", at, "v_zero()", tail);
+}
+
+/* Windows inside the image without dilation: a row of taps is one run of memory. */
+static void emit_window_rows(struct emitter *e, const struct conv *c)
+{
+    const struct window *k = &c->window;
+    int run = k->kw * c->in.c;
+    cw_open(e->w, "for (int oy = 0; oy < %d; oy++) {", c->out.h);
+    cw_open(e->w, "for (int ox = 0; ox < %d; ox++) {", c->out.w);
+    cw_open(e->w, "for (int ky = 0; ky < %d; ky++, matrix += %d) {", k->kh, run);
+    cw_line(e->w, "const int from = ((%s) * %d + ox * %d) * %d;",
+            text_input(e, "oy", k->stride_h, "ky", k->dilation_h, 0), c->in.w, k->stride_w, c->in.c);
+    each_vector(e, "j", run, copy_body, NULL);
+    for (int i = 0; i < 3; i++)
+        cw_close(e->w, "}");
+}
+
+static const char *emit_im2col(struct emitter *e, const struct conv *c)
+{
+    const char *real = e->plan->real;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict matrix)", real, real);
+    cw_open(e->w, "{");
+    note_shapes(e, c);
+    if (!is_padded(c) && c->window.dilation_w == 1) {
+        emit_window_rows(e, c);
+    } else {
+        open_runs(e, c);
+        if (is_padded(c)) {
+            cw_open(e->w, "if (iy < 0 || iy >= %d || ix < 0 || ix >= %d) {", c->in.h, c->in.w);
+            each_vector(e, "j", c->in.c, zero_body, NULL);
+            cw_line(e->w, "continue;");
+            cw_close(e->w, "}");
+        }
+        cw_line(e->w, "const int from = (iy * %d + ix) * %d;", c->in.w, c->in.c);
+        each_vector(e, "j", c->in.c, copy_body, NULL);
+        close_runs(e);
+    }
+    cw_close(e->w, "}");
+    return emit_end(e, text_printf(e, "im2col_%s", text_window(e, c)),
+                    "The image's windows as rows of a matrix: output pixels x (taps, channels).");
+}
+
+static void add_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    const char *sum = text_printf(e, "v_add(%s, %s)", text_load(e, "x + to", at, tail),
+                                  text_load(e, "matrix", at, tail));
+    line_store(e, "x + to", at, sum, tail);
+}
+
+static const char *emit_col2im(struct emitter *e, const struct conv *c)
+{
+    const char *real = e->plan->real;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *matrix, %s *restrict x)", real, real);
+    cw_open(e->w, "{");
+    note_shapes(e, c);
+    cw_line(e->w, "memset(x, 0, %" PRId64 " * sizeof *x);", (int64_t)c->in.h * c->in.w * c->in.c);
+    open_runs(e, c);
+    if (is_padded(c)) {
+        cw_open(e->w, "if (iy < 0 || iy >= %d || ix < 0 || ix >= %d) {", c->in.h, c->in.w);
+        cw_line(e->w, "continue;");
+        cw_close(e->w, "}");
+    }
+    cw_line(e->w, "const int to = (iy * %d + ix) * %d;", c->in.w, c->in.c);
+    each_vector(e, "j", c->in.c, add_body, NULL);
+    close_runs(e);
+    cw_close(e->w, "}");
+    return emit_end(e, text_printf(e, "col2im_%s", text_window(e, c)),
+                    "The rows of a matrix of windows, added where the image has them.");
+}
+
+/* ---- forward ---------------------------------------------------------------------------------------------------- */
+
+static double forward_cost(const struct plan *p, const struct group *g)
+{
+    struct conv c = conv_of_group(p, g);
+    double product = blas_cycles(p, (double)c.pixels, panel_width(&c), (double)c.depth) * panels_count(&c.panels);
+    return p->batch * (product + matrix_cycles(p, &c)) + chain_pass_cycles(p, g);
+}
+
+static void forward_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct conv c = conv_of_group(p, g);
+    ask_for_matrix(p, &c);
+    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "forward", group_flops(p, g));
+}
+
+/* "for (int o = 0; o < 4; o++) {" over panels. */
+static void open_panels(struct emitter *e, const struct conv *c)
+{
+    cw_open(e->w, "for (int o = 0; o < %d; o++) {", panels_count(&c->panels));
+}
+
+static const char *text_matrix(const struct conv *c, const char *image)
+{
+    return c->is_image ? image : "matrix";
+}
+
+/* ", float *matrix" where there is one. */
+static const char *matrix_parameter(struct emitter *e, const struct conv *c)
+{
+    return c->is_image ? "" : text_printf(e, ", %s *matrix", e->plan->real);
+}
+
+static const char *matrix_argument(const struct conv *c)
+{
+    return c->is_image ? "" : ", scratch";
+}
+
+static void forward_emit(struct emitter *e, struct step *s)
+{
+    const struct group *g = s->group;
+    struct conv c = conv_of_group(e->plan, g);
+    const char *real = e->plan->real;
+    struct chain chain;
+    chain_make(e, g, &chain);
+    const char *im2col = c.is_image ? NULL : emit_im2col(e, &c);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *w, %s *y%s%s)", real, real, real,
+            matrix_parameter(e, &c), chain_parameters(e, &chain));
+    cw_open(e->w, "{");
+    cw_line(e->w, "// x (%d, %d, %d), y (%d, %d, %d)", c.in.h, c.in.w, c.in.c, c.out.h, c.out.w, c.out.c);
+    if (im2col)
+        cw_line(e->w, "%s(x, matrix);", im2col);
+    open_panels(e, &c);
+    line_gemm(e, &(struct gemm){ false, false, text_printf(e, "%" PRId64, c.pixels),
+                                 panel_columns(e, &c.panels, "o"), text_printf(e, "%" PRId64, c.depth),
+                                 text_matrix(&c, "x"), text_printf(e, "w + (size_t)o * %" PRId64, c.panels.stride),
+                                 text_printf(e, "y + o * %d", c.panels.width), "0", c.depth, c.panels.width,
+                                 c.out.c });
+    cw_close(e->w, "}");
+    if (g->chain_count)
+        chain_over_image(e, &chain, "y", "y", "0", c.pixels, c.out.c);
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "conv2d_im2col_%s_to_%d%s", text_window(e, &c), c.out.c,
+                                   chain_suffix(e, &chain));
+    s->call = text_printf(e, "%s(%s, %s, %s%s%s)", emit_end(e, hint, emit_comment(e, s)),
+                          emit_sample(e, g->main->in[0]), emit_pointer(e, g->main->in[1]), emit_sample(e, g->result),
+                          matrix_argument(&c), chain_arguments(e, &chain));
+}
+
+/* ---- data gradient ---------------------------------------------------------------------------------------------- */
+
+static double data_grad_cost(const struct plan *p, const struct group *g)
+{
+    struct conv c = conv_of_group(p, g);
+    double product = blas_cycles(p, (double)c.pixels, (double)c.depth, panel_width(&c)) * panels_count(&c.panels);
+    return p->batch * (product + matrix_cycles(p, &c)) + chain_pass_cycles(p, g);
+}
+
+static void data_grad_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct conv c = conv_of_group(p, g);
+    ask_for_matrix(p, &c);
+    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "data gradient", group_flops(p, g));
+}
+
+static void data_grad_emit(struct emitter *e, struct step *s)
+{
+    const struct group *g = s->group;
+    struct conv c = conv_of_group(e->plan, g);
+    const char *real = e->plan->real;
+    struct chain chain;
+    chain_make(e, g, &chain);
+    const char *col2im = c.is_image ? NULL : emit_col2im(e, &c);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, const %s *w, %s *dx%s%s)", real, real, real,
+            matrix_parameter(e, &c), chain_parameters(e, &chain));
+    cw_open(e->w, "{");
+    cw_line(e->w, "// dy (%d, %d, %d), dx (%d, %d, %d)", c.out.h, c.out.w, c.out.c, c.in.h, c.in.w, c.in.c);
+    open_panels(e, &c);
+    line_gemm(e, &(struct gemm){ false, true, text_printf(e, "%" PRId64, c.pixels), text_printf(e, "%" PRId64, c.depth),
+                                 panel_columns(e, &c.panels, "o"), text_printf(e, "dy + o * %d", c.panels.width),
+                                 text_printf(e, "w + (size_t)o * %" PRId64, c.panels.stride), text_matrix(&c, "dx"),
+                                 "o > 0", c.out.c, c.panels.width, c.depth });
+    cw_close(e->w, "}");
+    if (col2im)
+        cw_line(e->w, "%s(matrix, dx);", col2im);
+    if (g->chain_count)
+        chain_over_image(e, &chain, "dx", "dx", "0", (int64_t)c.in.h * c.in.w, c.in.c);
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "conv2d_im2col_data_grad_%s_to_%d%s", text_window(e, &c), c.out.c,
+                                   chain_suffix(e, &chain));
+    s->call = text_printf(e, "%s(%s, %s, %s%s%s)", emit_end(e, hint, emit_comment(e, s)),
+                          emit_sample(e, g->main->in[0]), emit_pointer(e, g->main->in[1]), emit_sample(e, g->result),
+                          matrix_argument(&c), chain_arguments(e, &chain));
+}
+
+/* ---- weight gradient -------------------------------------------------------------------------------------------- */
+
+struct weight_detail {
+    int groups;
+    struct buffer *partial, *bias_partial;
+};
+
+static double weight_grad_cost(const struct plan *p, const struct group *g)
+{
+    struct conv c = conv_of_group(p, g);
+    int64_t stored = plan_param(p, g->main->out[0])->stored;
+    double product = blas_cycles(p, (double)c.depth, panel_width(&c), (double)c.pixels) * panels_count(&c.panels);
+    /* every image adds to the partial sums; at the end they are added up */
+    double adds = (double)stored * p->real_size / 16 * p->batch;
+    double sums = (double)(stored * weight_groups(p, stored)) * p->real_size / p->target->memory_bytes_per_cycle;
+    return p->batch * (product + matrix_cycles(p, &c)) + adds + sums;
+}
+
+/* Part 0: partial sums over groups of images; part 1: their sum; part 2: that of the bias. */
+static void weight_grad_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct conv c = conv_of_group(p, g);
+    const char *what = "weight gradient", *name = g->main->name;
+    int64_t stored = plan_param(p, g->main->out[0])->stored;
+    struct weight_detail *d = arena_alloc(p->arena, sizeof *d);
+    d->groups = weight_groups(p, stored);
+    g->detail = d;
+    ask_for_matrix(p, &c);
+    struct step *groups = plan_step(p, q, g, 0, SPLIT_BLOCKS, d->groups, what, group_flops(p, g));
+    struct step *sum = plan_step(p, q, g, 1, SPLIT_BLOCKS, group_sums_blocks(p, stored), what, 0);
+    d->partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", name), p->real,
+                             d->groups * stored * p->real_size, groups, sum);
+    if (g->companion) {
+        int64_t row = padded_channels(p, g->main->in[1]) * p->real_size;
+        struct step *bias = plan_step(p, q, g, 2, SPLIT_BLOCKS, 1, what, 0);
+        d->bias_partial = plan_buffer(p, q, arena_printf(p->arena, "%s_bias_partial", name), p->real, d->groups * row,
+                                      groups, bias);
+    }
+}
+
+static void bias_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
+                     int k, int tail)
+{
+    (void)data;
+    (void)col;
+    (void)k;
+    cw_line(e->w, "%s = v_add(%s, %s);", sum[0], sum[0], text_load(e, "dy", at, tail));
+}
+
+static void bias_store(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail)
+{
+    (void)data;
+    (void)tail;
+    line_store(e, "db", col, text_printf(e, "v_add(%s, %s)", text_load(e, "db", col, 0), sum[0]), 0);
+}
+
+/* name(dy, db): adds the sums of an image. */
+static const char *emit_bias_of_image(struct emitter *e, const struct conv *c)
+{
+    struct pixel_sums sums = { .shape = c->out, .sums = 1, .add = bias_add, .store = bias_store };
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, %s *restrict db)", e->plan->real, e->plan->real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "// dy (%d, %d, %d)", c->out.h, c->out.w, c->out.c);
+    emit_pixel_sums(e, &sums);
+    cw_close(e->w, "}");
+    return emit_end(e, text_printf(e, "add_bias_grad_%dx%dx%d", c->out.c, c->out.h, c->out.w),
+                    "Adds the sums of an image's channels.");
+}
+
+static void weight_group_body(struct emitter *e, const struct conv *c, const char *im2col, const char *bias)
+{
+    cw_line(e->w, "const %s *const xi = x + (size_t)i * %" PRId64 ";", e->plan->real,
+            (int64_t)c->in.h * c->in.w * c->in.c);
+    cw_line(e->w, "const %s *const dyi = dy + (size_t)i * %" PRId64 ";", e->plan->real, c->pixels * c->out.c);
+    if (im2col)
+        cw_line(e->w, "%s(xi, matrix);", im2col);
+    if (bias)
+        cw_line(e->w, "%s(dyi, db);", bias);
+    open_panels(e, c);
+    line_gemm(e, &(struct gemm){ true, false, text_printf(e, "%" PRId64, c->depth), panel_columns(e, &c->panels, "o"),
+                                 text_printf(e, "%" PRId64, c->pixels), text_matrix(c, "xi"),
+                                 text_printf(e, "dyi + o * %d", c->panels.width),
+                                 text_printf(e, "dw + (size_t)o * %" PRId64, c->panels.stride), "1", c->depth,
+                                 c->out.c, c->panels.width });
+    cw_close(e->w, "}");
+}
+
+static void emit_weight_groups(struct emitter *e, struct step *s)
+{
+    const struct group *g = s->group;
+    const struct weight_detail *d = g->detail;
+    struct conv c = conv_of_group(e->plan, g);
+    const char *real = e->plan->real;
+    int64_t stored = plan_param(e->plan, g->main->out[0])->stored;
+    int64_t columns = padded_channels(e->plan, g->main->in[1]);
+    const char *im2col = c.is_image ? NULL : emit_im2col(e, &c);
+    const char *bias = g->companion ? emit_bias_of_image(e, &c) : NULL;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *dy, %s *dw%s%s, int n, int b)", real, real, real,
+            bias ? text_printf(e, ", %s *db", real) : "", matrix_parameter(e, &c));
+    cw_open(e->w, "{");
+    cw_line(e->w, "// x (n, %d, %d, %d), dy (n, %d, %d, %d): the images of group b", c.in.h, c.in.w, c.in.c, c.out.h,
+            c.out.w, c.out.c);
+    cw_line(e->w, "memset(dw, 0, %" PRId64 " * sizeof *dw);", stored);
+    if (bias)
+        cw_line(e->w, "memset(db, 0, %" PRId64 " * sizeof *db);", columns);
+    cw_open(e->w, "for (int i = b * n / %d; i < (b + 1) * n / %d; i++) {", d->groups, d->groups);
+    weight_group_body(e, &c, im2col, bias);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "conv2d_im2col_weight_grad_%s_to_%d", text_window(e, &c), c.out.c);
+    const char *db = "";
+    if (bias)
+        db = text_printf(e, ", %s + (size_t)b * %" PRId64, d->bias_partial->name, columns);
+    s->call = text_printf(e, "%s(%s, %s, %s + (size_t)b * %" PRId64 "%s%s, n, b)",
+                          emit_end(e, hint, emit_comment(e, s)), emit_pointer(e, g->main->in[0]),
+                          emit_pointer(e, g->main->in[1]), d->partial->name, stored, db, matrix_argument(&c));
+}
+
+static void weight_grad_emit(struct emitter *e, struct step *s)
+{
+    const struct group *g = s->group;
+    const struct weight_detail *d = g->detail;
+    if (s->part == 0) {
+        emit_weight_groups(e, s);
+        return;
+    }
+    bool bias = s->part == 2;
+    const struct tensor *target = bias ? g->companion->out[0] : g->main->out[0];
+    const struct buffer *partial = bias ? d->bias_partial : d->partial;
+    const char *name = emit_group_sums(e, d->groups, plan_param(e->plan, target)->stored, emit_comment(e, s));
+    s->call = text_printf(e, "%s(%s, %s, b)", name, partial->name, emit_pointer(e, target));
+}
+
+const struct kernel kernel_conv2d_im2col = {
+    .name = "im2col", .op = OP_conv2d, .fuses_chain = true, .applicable = always_applicable, .cost = forward_cost,
+    .plan = forward_plan, .emit = forward_emit, .help = "windows written out, multiplied by OpenBLAS",
+};
+
+const struct kernel kernel_conv2d_im2col_data_grad = {
+    .name = "im2col", .op = OP_conv2d_data_grad, .fuses_chain = true, .applicable = always_applicable,
+    .cost = data_grad_cost, .plan = data_grad_plan, .emit = data_grad_emit,
+    .help = "multiplied by OpenBLAS, added up window by window",
+};
+
+const struct kernel kernel_conv2d_im2col_weight_grad = {
+    .name = "im2col", .op = OP_conv2d_weight_grad, .applicable = always_applicable, .cost = weight_grad_cost,
+    .plan = weight_grad_plan, .emit = weight_grad_emit,
+    .help = "windows written out, multiplied by OpenBLAS, summed over groups of images",
+};

@@ -1,0 +1,77 @@
+/* elementwise.c - one pass over an image: bias, activations, dropout, sums, batch normalisation with known moments,
+ * and whatever the chain adds to them.  Everything it computes is written by chain.c. */
+#include <inttypes.h>
+
+#include "../ops.h"
+#include "loops.h"
+
+static const struct tensor *value_of(const struct group *g)
+{
+    int value = 0;
+    chain_accepts(g->main, &value);
+    return g->main->in[value];
+}
+
+/* Operands beside the value, an element each. */
+static int element_operands(const struct node *n)
+{
+    int count = 0, value = 0;
+    chain_accepts(n, &value);
+    for (int i = 0; i < n->in_count; i++)
+        if (i != value && n->in[i] && n->in[i]->per_sample)
+            count++;
+    return count;
+}
+
+static double elementwise_cost(const struct plan *p, const struct group *g)
+{
+    int streams = 2 + element_operands(g->main);
+    for (int i = 0; i < g->chain_count; i++)
+        streams += element_operands(g->chain[i]);
+    return pass_cycles(p, value_of(g), chain_cycles(g), streams);
+}
+
+static void elementwise_plan(struct plan *p, struct program *q, struct group *g)
+{
+    int64_t flops = group_flops(p, g);
+    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", flops);
+}
+
+static void elementwise_emit(struct emitter *e, struct step *s)
+{
+    const struct group *g = s->group;
+    const struct tensor *x = value_of(g);
+    const char *real = e->plan->real, *shape = text_shape(e, x->shape);
+    const char *from = g->main->backward ? "dy" : "x", *to = g->main->backward ? "dx" : "y";
+    struct chain c;
+    chain_make(e, g, &c);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *%s, %s *restrict %s%s)", real, from, real, to,
+            chain_parameters(e, &c));
+    cw_open(e->w, "{");
+    cw_line(e->w, "// %s, %s (%d, %d, %d)", from, to, x->shape.h, x->shape.w, x->shape.c);
+    chain_over_image(e, &c, from, to, "0", tensor_pixels(x), x->shape.c);
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "%s_%s", chain_suffix(e, &c) + 1, shape);
+    s->call = text_printf(e, "%s(%s, %s%s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, x),
+                          emit_sample(e, g->result), chain_arguments(e, &c));
+}
+
+#define ELEMENTWISE(operation)                                                                       \
+    const struct kernel kernel_##operation = {                                                       \
+        .name = "elementwise", .op = OP_##operation, .fuses_chain = true,                            \
+        .applicable = always_applicable, .cost = elementwise_cost, .plan = elementwise_plan,         \
+        .emit = elementwise_emit, .help = "one pass over the image",                                 \
+    };
+
+ELEMENTWISE(bias)
+ELEMENTWISE(activation)
+ELEMENTWISE(activation_grad)
+ELEMENTWISE(dropout)
+ELEMENTWISE(dropout_grad)
+ELEMENTWISE(add)
+ELEMENTWISE(sum)
+ELEMENTWISE(batchnorm)
+ELEMENTWISE(batchnorm_use)
+ELEMENTWISE(batchnorm_use_grad)
+ELEMENTWISE(batchnorm_data_grad)

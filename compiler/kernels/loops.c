@@ -1,0 +1,194 @@
+/* loops.c - what kernels share: the text of loads and stores, loops over vectors, passes of a chain. */
+#include "loops.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../ops.h"
+
+const char *text_printf(struct emitter *e, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const char *text = arena_vprintf(e->arena, format, args);
+    va_end(args);
+    return text;
+}
+
+const char *text_real(struct emitter *e, double x)
+{
+    bool is_double = e->plan->real_double;
+    if (isinf(x))
+        return x < 0 ? "-INFINITY" : "INFINITY";
+    /* the fewest digits that read back as the same number */
+    int most = is_double ? 17 : 9;
+    char text[40];
+    for (int digits = 1; digits <= most; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (is_double ? strtod(text, NULL) == x : strtof(text, NULL) == (float)x)
+            break;
+    }
+    const char *point = strpbrk(text, ".e") ? "" : ".0";
+    return text_printf(e, "%s%s%s", text, point, is_double ? "" : "f");
+}
+
+static bool is_zero(const char *text)
+{
+    return !strcmp(text, "0");
+}
+
+const char *text_plus(struct emitter *e, const char *a, const char *b)
+{
+    if (is_zero(b))
+        return a;
+    if (is_zero(a))
+        return b;
+    return text_printf(e, "%s + %s", a, b);
+}
+
+const char *text_load(struct emitter *e, const char *p, const char *at, int tail)
+{
+    const char *from = text_plus(e, p, at);
+    if (tail)
+        return text_printf(e, "v_load_tail(%s, %d)", from, tail);
+    return text_printf(e, "v_load(%s)", from);
+}
+
+const char *text_load_u8(struct emitter *e, const char *p, const char *at, int tail)
+{
+    const char *from = text_plus(e, p, at);
+    if (tail)
+        return text_printf(e, "v_load_u8_tail(%s, %d)", from, tail);
+    return text_printf(e, "v_load_u8(%s)", from);
+}
+
+void line_store(struct emitter *e, const char *p, const char *at, const char *value, int tail)
+{
+    if (tail)
+        cw_line(e->w, "v_store_tail(%s, %s, %d);", text_plus(e, p, at), value, tail);
+    else
+        cw_line(e->w, "v_store(%s, %s);", text_plus(e, p, at), value);
+}
+
+void line_store_u8(struct emitter *e, const char *p, const char *at, const char *value, int tail)
+{
+    if (tail)
+        cw_line(e->w, "v_store_u8_tail(%s, %s, %d);", text_plus(e, p, at), value, tail);
+    else
+        cw_line(e->w, "v_store_u8(%s, %s);", text_plus(e, p, at), value);
+}
+
+void each_vector(struct emitter *e, const char *index, int64_t count,
+                 void (*body)(struct emitter *e, const void *data, const char *at, int tail), const void *data)
+{
+    int lanes = e->plan->lanes;
+    int64_t whole = count / lanes * lanes;
+    int tail = (int)(count - whole);
+    if (whole > lanes) {
+        cw_open(e->w, "for (int %s = 0; %s < %" PRId64 "; %s += %d) {", index, index, whole, index, lanes);
+        body(e, data, index, 0);
+        cw_close(e->w, "}");
+    } else if (whole) {
+        cw_open(e->w, "{");
+        body(e, data, "0", 0);
+        cw_close(e->w, "}");
+    }
+    if (tail) {
+        cw_open(e->w, "{");
+        body(e, data, text_printf(e, "%" PRId64, whole), tail);
+        cw_close(e->w, "}");
+    }
+}
+
+/* ---- a chain over an image -------------------------------------------------------------------------------------- */
+
+struct chain_pass {
+    const struct chain *chain;
+    const char *from, *to, *offset;
+    bool flat;                      /* one loop over all elements; no operand is a column */
+    const char *pixel;              /* first element of the pixel */
+};
+
+static bool has_columns(const struct chain *c)
+{
+    for (int i = 0; i < c->operands_count; i++)
+        if (c->operands[i].kind == OPERAND_COLUMN || c->operands[i].kind == OPERAND_COLUMN_SAMPLE)
+            return true;
+    return false;
+}
+
+static void chain_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    const struct chain_pass *s = data;
+    const char *element = text_plus(e, s->offset, s->flat ? at : text_plus(e, s->pixel, at));
+    cw_line(e->w, "const v value = %s;", text_load(e, s->from, element, tail));
+    line_store(e, s->to, element, chain_apply_at(e, s->chain, "value", s->flat ? "0" : at, element, tail), tail);
+}
+
+void chain_over_image(struct emitter *e, const struct chain *c, const char *from, const char *to,
+                      const char *offset, int64_t pixels, int64_t channels)
+{
+    struct chain_pass s = { .chain = c, .from = from, .to = to, .offset = offset, .pixel = "0" };
+    s.flat = !has_columns(c);
+    if (s.flat) {
+        each_vector(e, "at", pixels * channels, chain_body, &s);
+    } else if (pixels == 1) {
+        each_vector(e, "j", channels, chain_body, &s);
+    } else {
+        cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++) {", pixels);
+        cw_line(e->w, "const int at = p * %" PRId64 ";", channels);
+        s.pixel = "at";
+        each_vector(e, "j", channels, chain_body, &s);
+        cw_close(e->w, "}");
+    }
+}
+
+/* ---- sizes and costs -------------------------------------------------------------------------------------------- */
+
+const char *text_shape(struct emitter *e, struct shape s)
+{
+    if (s.flat || (s.h == 1 && s.w == 1))
+        return text_printf(e, "%d", s.c);
+    return text_printf(e, "%dx%dx%d", s.c, s.h, s.w);
+}
+
+int64_t tensor_pixels(const struct tensor *t)
+{
+    return (int64_t)t->shape.h * t->shape.w;
+}
+
+int64_t tensor_elements(const struct tensor *t)
+{
+    return tensor_pixels(t) * t->shape.c;
+}
+
+int64_t padded_channels(const struct plan *p, const struct tensor *t)
+{
+    return (t->shape.c + p->lanes - 1) / p->lanes * (int64_t)p->lanes;
+}
+
+double pass_cycles(const struct plan *p, const struct tensor *t, double instructions, double streams)
+{
+    double elements = (double)tensor_elements(t) * p->batch;
+    /* channels that no vector divides cost whole vectors */
+    double vectors = elements / t->shape.c * (double)(padded_channels(p, t) / p->lanes);
+    double work = vectors * (instructions + streams) / 2;           /* about two a cycle */
+    double memory = elements * streams * p->real_size / p->target->memory_bytes_per_cycle;
+    return work > memory ? work : memory;
+}
+
+int64_t group_flops(const struct plan *p, const struct group *g)
+{
+    return op_def_get(g->main->op)->flops(g->main) * p->batch;
+}
+
+bool always_applicable(const struct plan *p, const struct group *g)
+{
+    (void)p;
+    (void)g;
+    return true;
+}

@@ -1,0 +1,49 @@
+/* reorder.c - a flat map from memory order (h, w, c) into the order a user counts (c, h, w), or back. */
+#include <inttypes.h>
+
+#include "loops.h"
+
+static double reorder_cost(const struct plan *p, const struct group *g)
+{
+    /* a gather, element by element */
+    return pass_cycles(p, g->main->in[0], 2 * p->lanes, 2);
+}
+
+static void reorder_plan(struct plan *p, struct program *q, struct group *g)
+{
+    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+}
+
+static void reorder_emit(struct emitter *e, struct step *s)
+{
+    const struct tensor *x = s->group->main->in[0], *y = s->group->main->out[0];
+    bool forth = x->order.c != 0;       /* out of memory order */
+    const struct map_order m = forth ? x->order : y->order;
+    const char *real = e->plan->real;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict y)", real, real);
+    cw_open(e->w, "{");
+    if (m.c == 0) {
+        cw_line(e->w, "memcpy(y, x, %" PRId64 " * sizeof *y);", tensor_elements(x));
+    } else {
+        const char *map = text_printf(e, "(%d, %d, %d)", m.h, m.w, m.c);
+        const char *counted = text_printf(e, "(%d, %d, %d)", m.c, m.h, m.w);
+        cw_line(e->w, "// x %s, y %s", forth ? map : counted, forth ? counted : map);
+        cw_open(e->w, "for (int j = 0; j < %d; j++) {", m.c);
+        cw_open(e->w, "for (int p = 0; p < %d; p++) {", m.h * m.w);
+        if (forth)
+            cw_line(e->w, "y[j * %d + p] = x[p * %d + j];", m.h * m.w, m.c);
+        else
+            cw_line(e->w, "y[p * %d + j] = x[j * %d + p];", m.c, m.h * m.w);
+        cw_close(e->w, "}");
+        cw_close(e->w, "}");
+    }
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "reorder_%s%d_%d_%d", forth ? "" : "back_", m.c, m.h, m.w);
+    s->call = text_printf(e, "%s(%s, %s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, x), emit_sample(e, y));
+}
+
+const struct kernel kernel_reorder = {
+    .name = "reorder", .op = OP_reorder, .applicable = always_applicable, .cost = reorder_cost, .plan = reorder_plan,
+    .emit = reorder_emit, .help = "a transpose of each image",
+};

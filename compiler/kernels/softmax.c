@@ -1,0 +1,192 @@
+/* softmax.c - softmax over channels, and the categorical cross-entropy on it.
+ *
+ * The largest logit is taken off first, so no exponential overflows; the loss is log-sum-exp less the label's logit and
+ * never the logarithm of a probability that may have become 0. */
+#include <inttypes.h>
+
+#include "loops.h"
+
+static double softmax_cost(const struct plan *p, const struct group *g)
+{
+    return pass_cycles(p, g->main->in[0], g->main->backward ? 4 : 30, 3);
+}
+
+static void softmax_plan(struct plan *p, struct program *q, struct group *g)
+{
+    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+}
+
+/* ---- the softmax of one pixel, x -> y --------------------------------------------------------------------------- */
+
+static void line_inside(struct emitter *e, int tail)
+{
+    const char *ones = "1";
+    for (int i = 1; i < tail; i++)
+        ones = text_printf(e, "%s, 1", ones);
+    cw_line(e->w, "static const %s ones[%d] = { %s };", e->plan->real, tail, ones);
+    cw_line(e->w, "const vm inside = v_gt(v_load_tail(ones, %d), v_zero());", tail);
+}
+
+static void largest_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    const char *x = text_load(e, "x", at, tail);
+    if (tail)
+        x = text_printf(e, "v_select(inside, %s, v_set(-INFINITY))", x);
+    cw_line(e->w, "largest = v_max(largest, %s);", x);
+}
+
+static void power_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    cw_line(e->w, "const v power = v_exp(v_sub(%s, shift));", text_load(e, "x", at, tail));
+    line_store(e, "y", at, "power", tail);
+    cw_line(e->w, "total = v_add(total, %s);", tail ? "v_select(inside, power, v_zero())" : "power");
+}
+
+static void scale_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    line_store(e, "y", at, text_printf(e, "v_mul(%s, scale)", text_load(e, "y", at, tail)), tail);
+}
+
+static void emit_softmax_of_pixel(struct emitter *e, int channels)
+{
+    int tail = channels % e->plan->lanes;
+    const char *real = e->plan->real;
+    if (tail)
+        line_inside(e, tail);
+    cw_line(e->w, "v largest = v_set(-INFINITY);");
+    each_vector(e, "j", channels, largest_body, NULL);
+    cw_line(e->w, "const %s top = v_max_lane(largest);", real);
+    cw_line(e->w, "const v shift = v_set(top);");
+    cw_line(e->w, "v total = v_zero();");
+    each_vector(e, "j", channels, power_body, NULL);
+    cw_line(e->w, "const %s sum = v_sum(total);", real);
+    cw_line(e->w, "const v scale = v_set(1 / sum);");
+    each_vector(e, "j", channels, scale_body, NULL);
+}
+
+static void softmax_emit(struct emitter *e, struct step *s)
+{
+    const struct tensor *x = s->group->main->in[0];
+    const char *real = e->plan->real;
+    int64_t pixels = tensor_pixels(x);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict y)", real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "// x, y (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
+    if (pixels > 1)
+        cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++, x += %d, y += %d) {", pixels, x->shape.c, x->shape.c);
+    emit_softmax_of_pixel(e, x->shape.c);
+    if (pixels > 1)
+        cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "softmax_%s", text_shape(e, x->shape));
+    s->call = text_printf(e, "%s(%s, %s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, x),
+                          emit_sample(e, s->group->result));
+}
+
+/* ---- its gradient: dx = y (dy - sum y dy) ----------------------------------------------------------------------- */
+
+static void product_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    cw_line(e->w, "total = v_fma(%s, %s, total);", text_load(e, "y", at, tail), text_load(e, "dy", at, tail));
+}
+
+static void softmax_grad_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    const char *value = text_printf(e, "v_mul(%s, v_sub(%s, shift))", text_load(e, "y", at, tail),
+                                    text_load(e, "dy", at, tail));
+    line_store(e, "dx", at, value, tail);
+}
+
+static void softmax_grad_emit(struct emitter *e, struct step *s)
+{
+    const struct node *n = s->group->main;      /* y, dy -> dx */
+    const struct shape shape = n->in[0]->shape;
+    const char *real = e->plan->real;
+    int64_t pixels = tensor_pixels(n->in[0]);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *y, const %s *dy, %s *restrict dx)", real, real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "// y, dy, dx (%d, %d, %d)", shape.h, shape.w, shape.c);
+    if (pixels > 1)
+        cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++, y += %d, dy += %d, dx += %d) {", pixels, shape.c, shape.c,
+                shape.c);
+    cw_line(e->w, "v total = v_zero();");
+    each_vector(e, "j", shape.c, product_body, NULL);
+    cw_line(e->w, "const v shift = v_set(v_sum(total));");
+    each_vector(e, "j", shape.c, softmax_grad_body, NULL);
+    if (pixels > 1)
+        cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "softmax_grad_%s", text_shape(e, shape));
+    s->call = text_printf(e, "%s(%s, %s, %s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, n->in[0]),
+                          emit_sample(e, n->in[1]), emit_sample(e, s->group->result));
+}
+
+/* ---- the loss --------------------------------------------------------------------------------------------------- */
+
+static void softmax_loss_emit(struct emitter *e, struct step *s)
+{
+    const struct node *n = s->group->main;      /* logits, labels -> predictions, loss */
+    const struct tensor *x = n->in[0];
+    const char *real = e->plan->real, *log = e->plan->real_double ? "log" : "logf";
+    int classes = (int)tensor_elements(x);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const int32_t *label, %s *restrict y, %s *restrict loss)",
+            real, real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "// x: logits, y: predictions (%d)", classes);
+    emit_softmax_of_pixel(e, classes);
+    cw_line(e->w, "const int right = *label;");
+    cw_line(e->w, "*loss = right >= 0 && right < %d ? %s(sum) + (top - x[right]) : 0;", classes, log);
+    cw_close(e->w, "}");
+    s->call = text_printf(e, "%s(%s, %s, %s, %s)",
+                          emit_end(e, text_printf(e, "softmax_loss_%d", classes), emit_comment(e, s)),
+                          emit_sample(e, x), emit_sample(e, n->in[1]), emit_sample(e, n->out[0]),
+                          emit_sample(e, n->out[1]));
+}
+
+static void loss_grad_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    line_store(e, "dx", at, text_printf(e, "v_mul(%s, share)", text_load(e, "y", at, tail)), tail);
+}
+
+static void softmax_loss_grad_emit(struct emitter *e, struct step *s)
+{
+    const struct node *n = s->group->main;      /* predictions, labels -> dlogits */
+    const struct tensor *y = n->in[0];
+    const char *real = e->plan->real;
+    int classes = (int)tensor_elements(y);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *y, const int32_t *label, %s *restrict dx, int n)", real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "// y: predictions, dx: gradient of the batch's mean loss (%d)", classes);
+    cw_line(e->w, "const v share = v_set((%s)1 / (%s)n);", real, real);
+    each_vector(e, "j", classes, loss_grad_body, NULL);
+    cw_line(e->w, "const int right = *label;");
+    cw_open(e->w, "if (right >= 0 && right < %d) {", classes);
+    cw_line(e->w, "dx[right] = (y[right] - 1) / (%s)n;", real);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    s->call = text_printf(e, "%s(%s, %s, %s, n)",
+                          emit_end(e, text_printf(e, "softmax_loss_grad_%d", classes), emit_comment(e, s)),
+                          emit_sample(e, y), emit_sample(e, n->in[1]), emit_sample(e, s->group->result));
+}
+
+#define SOFTMAX(operation, emitter_of)                                                               \
+    const struct kernel kernel_##operation = {                                                       \
+        .name = #operation, .op = OP_##operation, .applicable = always_applicable,                   \
+        .cost = softmax_cost, .plan = softmax_plan, .emit = emitter_of,                              \
+        .help = "an image at a time, channels in vectors",                                           \
+    };
+
+SOFTMAX(softmax, softmax_emit)
+SOFTMAX(softmax_grad, softmax_grad_emit)
+SOFTMAX(softmax_loss, softmax_loss_emit)
+SOFTMAX(softmax_loss_grad, softmax_loss_grad_emit)

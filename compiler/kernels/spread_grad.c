@@ -1,0 +1,50 @@
+/* spread_grad.c - the gradient of an operand that was spread over h and w: dy summed over them. */
+#include "sums.h"
+
+static double spread_grad_cost(const struct plan *p, const struct group *g)
+{
+    return pass_cycles(p, g->main->in[0], 1, 1);
+}
+
+static void spread_grad_plan(struct plan *p, struct program *q, struct group *g)
+{
+    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "data gradient", group_flops(p, g));
+}
+
+static void add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at, int k,
+                int tail)
+{
+    (void)data;
+    (void)col;
+    (void)k;
+    cw_line(e->w, "%s = v_add(%s, %s);", sum[0], sum[0], text_load(e, "dy", at, tail));
+}
+
+static void store(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail)
+{
+    line_store(e, "db", col, chain_apply_at(e, data, sum[0], col, col, tail), tail);
+}
+
+static void spread_grad_emit(struct emitter *e, struct step *s)
+{
+    const struct tensor *dy = s->group->main->in[0];
+    const char *real = e->plan->real;
+    struct chain c;
+    chain_make(e, s->group, &c);
+    struct pixel_sums sums = { .shape = dy->shape, .sums = 1, .add = add, .store = store, .data = &c };
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, %s *restrict db%s)", real, real, chain_parameters(e, &c));
+    cw_open(e->w, "{");
+    cw_line(e->w, "// dy (%d, %d, %d), db (%d)", dy->shape.h, dy->shape.w, dy->shape.c, dy->shape.c);
+    emit_pixel_sums(e, &sums);
+    cw_close(e->w, "}");
+    const char *hint = text_printf(e, "spread_grad_%s%s", text_shape(e, dy->shape), chain_suffix(e, &c));
+    s->call = text_printf(e, "%s(%s, %s%s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, dy),
+                          emit_sample(e, s->group->result), chain_arguments(e, &c));
+}
+
+const struct kernel kernel_spread_grad = {
+    .name = "spread_grad", .op = OP_spread_grad, .fuses_chain = true, .applicable = always_applicable,
+    .cost = spread_grad_cost, .plan = spread_grad_plan, .emit = spread_grad_emit,
+    .help = "one pass, channels in vectors",
+};

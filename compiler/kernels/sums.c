@@ -1,0 +1,123 @@
+/* sums.c - sums over the pixels of an image, channel by channel, and over the images of a batch.
+ *
+ * Every image has its own row of partial sums and the rows are added in the order of the images: the same bits for
+ * any number of threads.  Within an image a map is summed row by row, so that rounding grows with h + w, not h w. */
+#include "sums.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+enum { ACCUMULATORS = 4 };
+
+/* One block of `vectors` vectors from channel `col` on. */
+struct block {
+    const struct pixel_sums *sums;
+    const char *col;
+    int vectors, tail;
+};
+
+/* The accumulators of vector k: "sum0", "sum1" of `prefix`. */
+static void names(struct emitter *e, const struct block *b, const char *prefix, int k, const char **out)
+{
+    for (int i = 0; i < b->sums->sums; i++)
+        out[i] = text_printf(e, "%s%d", prefix, k * b->sums->sums + i);
+}
+
+static void declare(struct emitter *e, const struct block *b, const char *prefix)
+{
+    const char *line = "v";
+    for (int i = 0; i < b->vectors * b->sums->sums; i++)
+        line = text_printf(e, "%s%s %s%d = v_zero()", line, i ? "," : "", prefix, i);
+    cw_line(e->w, "%s;", line);
+}
+
+static void add_pixel(struct emitter *e, const struct block *b, const char *prefix)
+{
+    for (int k = 0; k < b->vectors; k++) {
+        const char *sum[SUMS_MOST];
+        const char *offset = text_printf(e, "%d", k * e->plan->lanes);
+        names(e, b, prefix, k, sum);
+        b->sums->add(e, b->sums->data, sum, text_plus(e, b->col, offset), text_plus(e, "at", offset), k,
+                     k == b->vectors - 1 ? b->tail : 0);
+    }
+}
+
+static void emit_block(struct emitter *e, const struct block *b)
+{
+    const struct shape s = b->sums->shape;
+    bool rows = s.h > 1 && s.w > 1;
+    declare(e, b, "sum");
+    if (rows) {
+        cw_open(e->w, "for (int r = 0; r < %d; r++) {", s.h);
+        declare(e, b, "row");
+        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.w);
+        cw_line(e->w, "const int at = %s;", text_plus(e, text_printf(e, "(r * %d + p) * %d", s.w, s.c), b->col));
+        add_pixel(e, b, "row");
+        cw_close(e->w, "}");
+        for (int i = 0; i < b->vectors * b->sums->sums; i++)
+            cw_line(e->w, "sum%d = v_add(sum%d, row%d);", i, i, i);
+        cw_close(e->w, "}");
+    } else {
+        int pixels = s.h * s.w;
+        if (pixels > 1)
+            cw_open(e->w, "for (int p = 0; p < %d; p++) {", pixels);
+        const char *pixel = pixels > 1 ? text_printf(e, "p * %d", s.c) : "0";
+        cw_line(e->w, "const int at = %s;", text_plus(e, pixel, b->col));
+        add_pixel(e, b, "sum");
+        if (pixels > 1)
+            cw_close(e->w, "}");
+    }
+    for (int k = 0; k < b->vectors; k++) {
+        const char *sum[SUMS_MOST];
+        names(e, b, "sum", k, sum);
+        b->sums->store(e, b->sums->data, sum, text_plus(e, b->col, text_printf(e, "%d", k * e->plan->lanes)),
+                       k == b->vectors - 1 ? b->tail : 0);
+    }
+}
+
+void emit_pixel_sums(struct emitter *e, const struct pixel_sums *s)
+{
+    assert(s->sums >= 1 && s->sums <= SUMS_MOST);
+    int lanes = e->plan->lanes, vectors = s->shape.c / lanes, tail = s->shape.c % lanes;
+    int most = ACCUMULATORS / s->sums, full = vectors / most;
+    if (full > 1) {
+        cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", full * most * lanes, most * lanes);
+        emit_block(e, &(struct block){ s, "j", most, 0 });
+        cw_close(e->w, "}");
+    } else if (full) {
+        cw_open(e->w, "{");
+        emit_block(e, &(struct block){ s, "0", most, 0 });
+        cw_close(e->w, "}");
+    }
+    int rest = vectors - full * most + (tail ? 1 : 0);
+    if (rest) {
+        cw_open(e->w, "{");
+        emit_block(e, &(struct block){ s, text_printf(e, "%d", full * most * lanes), rest, tail });
+        cw_close(e->w, "}");
+    }
+}
+
+const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, const char *comment)
+{
+    const char *real = e->plan->real, *to = "";
+    int lanes = e->plan->lanes;
+    assert(columns % lanes == 0);
+    for (int i = 0; i < targets; i++)
+        to = text_printf(e, "%s, %s *restrict to%d", to, real, i);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *partial, int n%s)", real, to);
+    cw_open(e->w, "{");
+    cw_open(e->w, "for (int j = 0; j < %" PRId64 "; j += %d) {", columns, lanes);
+    for (int i = 0; i < targets; i++)
+        cw_line(e->w, "v sum%d = v_zero();", i);
+    cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    cw_line(e->w, "const %s *row = partial + (size_t)i * %" PRId64 " + j;", real, columns * targets);
+    for (int i = 0; i < targets; i++)
+        cw_line(e->w, "sum%d = v_add(sum%d, %s);", i, i, text_load(e, "row", text_printf(e, "%" PRId64, i * columns), 0));
+    cw_close(e->w, "}");
+    for (int i = 0; i < targets; i++)
+        cw_line(e->w, "v_store(to%d + j, sum%d);", i, i);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    return emit_end(e, text_printf(e, "sum_samples_%dx%" PRId64, targets, columns), comment);
+}

@@ -1,0 +1,27 @@
+/* sums.h - sums over the pixels of an image, channel by channel, and over the images of a batch. */
+#ifndef SUMS_H
+#define SUMS_H
+
+#include "loops.h"
+
+enum { SUMS_MOST = 2 };
+
+/* What is summed over the pixels of one image.  Vectors of channels side by side keep the adders busy. */
+struct pixel_sums {
+    struct shape shape;
+    int sums;                       /* accumulators a vector of channels, at most SUMS_MOST */
+    /* Adds a pixel's terms to the accumulators sum[0 .. sums-1].  col: offset of the vector's first channel; at: of
+     * its element; k: a number of the vector, for names of variables. */
+    void (*add)(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at, int k,
+                int tail);
+    void (*store)(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail);
+    const void *data;
+};
+
+void emit_pixel_sums(struct emitter *e, const struct pixel_sums *s);
+
+/* A function that sums rows of `stride` reals over n samples: name(partial, n, to0[, to1]); to0 takes the first
+ * `columns` of a row, to1 those after them.  Everything is padded to whole vectors. */
+const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, const char *comment);
+
+#endif
