@@ -1,0 +1,106 @@
+/* atomic_file.c - write beside, force to the disk, rename. */
+#define _GNU_SOURCE
+#include "atomic_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "message.h"
+
+static int failed(const struct atomic_file *f, const char *doing)
+{
+    rt_error("%s: cannot %s: %s", f->path, doing, strerror(errno));
+    return -1;
+}
+
+/* The length of a path's directory with its slash: 0 for a bare name. */
+static size_t directory_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+int rt_atomic_open(struct atomic_file *f, const char *path)
+{
+    *f = (struct atomic_file){ .path = path, .descriptor = -1 };
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        rt_error("%s: exists and is not a regular file", path);     /* a rename would replace a device */
+        return -1;
+    }
+    size_t room = strlen(path) + 32, dir = directory_length(path);
+    f->temporary = malloc(room);
+    if (!f->temporary)
+        return failed(f, "write");
+    snprintf(f->temporary, room, "%.*s.%s.%ld.tmp", (int)dir, path, path + dir, (long)getpid());
+    unlink(f->temporary);       /* of a dead process that had our number */
+    f->descriptor = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (f->descriptor >= 0)
+        return 0;
+    failed(f, "write");
+    free(f->temporary);
+    f->temporary = NULL;
+    return -1;
+}
+
+int rt_atomic_write(struct atomic_file *f, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size > 0) {
+        ssize_t n = write(f->descriptor, at, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return failed(f, "write");
+        at += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* A new name is safe only when its directory is on the disk too.  Some file systems cannot do that; the file
+ * itself is whole all the same. */
+static void directory_sync(const char *path)
+{
+    size_t length = directory_length(path);
+    char *dir = length ? strndup(path, length) : strdup(".");
+    int descriptor = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (descriptor >= 0) {
+        fsync(descriptor);
+        close(descriptor);
+    }
+    free(dir);
+}
+
+int rt_atomic_commit(struct atomic_file *f)
+{
+    int status = fsync(f->descriptor) ? failed(f, "write") : 0;
+    if (close(f->descriptor) && status == 0)
+        status = failed(f, "write");
+    f->descriptor = -1;
+    if (status == 0 && rename(f->temporary, f->path))
+        status = failed(f, "rename to");
+    if (status) {
+        rt_atomic_drop(f);
+        return -1;
+    }
+    directory_sync(f->path);
+    free(f->temporary);
+    f->temporary = NULL;
+    return 0;
+}
+
+void rt_atomic_drop(struct atomic_file *f)
+{
+    if (f->descriptor >= 0)
+        close(f->descriptor);
+    if (f->temporary)
+        unlink(f->temporary);
+    free(f->temporary);
+    *f = (struct atomic_file){ .descriptor = -1 };
+}

@@ -1,0 +1,21 @@
+/* atomic_file.h - a file that appears whole or not at all. */
+#ifndef ATOMIC_FILE_H
+#define ATOMIC_FILE_H
+
+#include <stddef.h>
+
+struct atomic_file {
+    const char *path;           /* the caller's; the name it shall have */
+    char *temporary;            /* beside it, until it is whole */
+    int descriptor;
+};
+
+/* Each: 0, or -1 with a message that names the file.  After a failed write the file is to be dropped. */
+int rt_atomic_open(struct atomic_file *f, const char *path);
+int rt_atomic_write(struct atomic_file *f, const void *data, size_t size);
+/* Forces the file to the disk and gives it its name; drops it when that fails. */
+int rt_atomic_commit(struct atomic_file *f);
+/* Removes what was written; the name's older file is as it was. */
+void rt_atomic_drop(struct atomic_file *f);
+
+#endif

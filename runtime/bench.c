@@ -1,0 +1,176 @@
+/* bench.c - how long a training step takes, which layer takes it, and how far that is from what the machine can. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch_random.h"
+#include "command.h"
+#include "message.h"
+#include "peak.h"
+
+enum { STEPS = 50, WARM_UP = 3 };
+
+/* A line of the table: a layer's two directions, or a stretch that belongs to no layer. */
+struct row {
+    const char *name, *text;
+    double seconds[2];          /* a step; [1] backward */
+    double flops[2];
+};
+
+struct bench {
+    const struct cnn_model *model;
+    struct cnn_context *context;
+    int steps;
+    double *times;              /* seconds of each step */
+    double median, fastest, flops;
+    struct row *rows;
+    int rows_count;
+    struct peak peak;
+};
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void step(struct bench *b)
+{
+    b->model->train_step(b->context, b->model->batch);
+    b->model->update(b->context);
+    b->context->step++;
+}
+
+static void steps_time(struct bench *b)
+{
+    for (int i = 0; i < WARM_UP; i++)
+        step(b);
+    for (int i = 0; i < b->steps; i++) {
+        uint64_t start = cnn_clock();
+        step(b);
+        b->times[i] = (double)(cnn_clock() - start) * 1e-9;
+    }
+    qsort(b->times, (size_t)b->steps, sizeof *b->times, compare_doubles);
+    b->fastest = b->times[0];
+    b->median = b->steps % 2 ? b->times[b->steps / 2]
+                             : 0.5 * (b->times[b->steps / 2 - 1] + b->times[b->steps / 2]);
+}
+
+/* The row a stretch belongs to: its layer's, or one of its own name behind the layers. */
+static struct row *row_of(struct bench *b, const struct cnn_stretch *s)
+{
+    if (s->layer >= 0)
+        return &b->rows[s->layer];
+    for (int i = b->model->layers_count; i < b->rows_count; i++)
+        if (strcmp(b->rows[i].name, s->what) == 0)
+            return &b->rows[i];
+    struct row *r = &b->rows[b->rows_count++];
+    *r = (struct row){ .name = s->what, .text = "" };
+    return r;
+}
+
+static int layers_time(struct bench *b)
+{
+    const struct cnn_model *m = b->model;
+    uint64_t *ticks = calloc((size_t)m->stretches_count + 1, sizeof *ticks);
+    b->rows = calloc((size_t)m->layers_count + (size_t)m->stretches_count + 1, sizeof *b->rows);
+    if (!ticks || !b->rows) {
+        rt_error("no memory for %d times", m->stretches_count);
+        free(ticks);
+        return -1;
+    }
+    b->context->ticks = ticks;
+    step(b);                            /* the timed path's own warming up */
+    memset(ticks, 0, (size_t)m->stretches_count * sizeof *ticks);
+    for (int i = 0; i < b->steps; i++)
+        step(b);
+    b->context->ticks = NULL;
+    b->rows_count = m->layers_count;
+    for (int i = 0; i < m->layers_count; i++) {
+        b->rows[i].name = m->layers[i].name;
+        b->rows[i].text = m->layers[i].text;
+    }
+    for (int i = 0; i < m->stretches_count; i++) {
+        const struct cnn_stretch *s = &m->stretches[i];
+        struct row *r = row_of(b, s);
+        r->seconds[s->backward] += (double)ticks[i] * 1e-9 / b->steps;
+        r->flops[s->backward] += (double)s->flops;
+        b->flops += (double)s->flops;
+    }
+    free(ticks);
+    return 0;
+}
+
+static double rate(double flops, double seconds)
+{
+    return seconds > 0.0 ? flops / seconds * 1e-9 : 0.0;
+}
+
+static void report_text(const struct bench *b)
+{
+    const struct cnn_model *m = b->model;
+    printf("%s: batch %d, %d thread%s, %s, compiled for %s\n", m->name, m->batch, b->context->threads,
+           b->context->threads == 1 ? "" : "s", m->real_size == 8 ? "double" : "float", m->target);
+    printf("step: median %.3f ms, fastest %.3f ms of %d\n", b->median * 1e3, b->fastest * 1e3, b->steps);
+    printf("      %.3f GFLOP, %.1f GFLOP/s; this machine's fp32 peak is %.1f GFLOP/s (%s, measured): %.1f %%\n",
+           b->flops * 1e-9, rate(b->flops, b->median), b->peak.gflops, b->peak.instructions,
+           100.0 * rate(b->flops, b->median) / b->peak.gflops);
+    printf("\n%-20s %-30s %12s %9s %12s %9s\n", "layer", "", "forward ms", "GFLOP/s", "backward ms", "GFLOP/s");
+    for (int i = 0; i < b->rows_count; i++) {
+        const struct row *r = &b->rows[i];
+        printf("%-20s %-30s %12.3f %9.1f %12.3f %9.1f\n", r->name, r->text, r->seconds[0] * 1e3,
+               rate(r->flops[0], r->seconds[0]), r->seconds[1] * 1e3, rate(r->flops[1], r->seconds[1]));
+    }
+}
+
+static int report_json(const struct bench *b)
+{
+    const struct cnn_model *m = b->model;
+    json_t *layers = json_array();
+    for (int i = 0; i < b->rows_count; i++) {
+        const struct row *r = &b->rows[i];
+        json_array_append_new(layers, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "name", r->name, "text", r->text,
+                                                "forward_ms", r->seconds[0] * 1e3, "backward_ms",
+                                                r->seconds[1] * 1e3, "forward_gflop", r->flops[0] * 1e-9,
+                                                "backward_gflop", r->flops[1] * 1e-9));
+    }
+    json_t *all = json_pack("{s:s, s:s, s:i, s:i, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "model", m->name,
+                            "target", m->target, "batch", m->batch, "threads", b->context->threads, "real",
+                            m->real_size == 8 ? "double" : "float", "steps", b->steps, "step_ms", b->median * 1e3,
+                            "fastest_ms", b->fastest * 1e3, "gflop", b->flops * 1e-9, "gflops",
+                            rate(b->flops, b->median), "peak_gflops", b->peak.gflops, "peak_instructions",
+                            b->peak.instructions, "layers", layers);
+    int status = all ? json_dumpf(all, stdout, JSON_INDENT(2)) : -1;
+    json_decref(all);
+    printf("\n");
+    if (status)
+        rt_error("cannot print the times as JSON");
+    return status;
+}
+
+int rt_bench(const struct cnn_model *model, const struct command_options *o)
+{
+    struct bench b = { .model = model, .steps = o->steps > 0 ? (int)o->steps : STEPS };
+    uint64_t seed = rt_seed_choose(model, o);
+    b.context = cnn_open(model, (int)o->threads, seed);
+    b.times = calloc((size_t)b.steps, sizeof *b.times);
+    int status = EXIT_FAILED;
+    if (b.context && b.times && !(o->weights && cnn_load_weights(b.context, o->weights))
+        && rt_batch_random(b.context, model->batch, seed, RANDOM_BENCH) == 0) {
+        /* a rate of zero keeps the weights where they are, however many steps are timed */
+        b.context->lr = 0.0;
+        b.peak = rt_peak_measure(b.context->threads);
+        steps_time(&b);
+        if (layers_time(&b) == 0) {
+            status = EXIT_FINE;
+            if (!o->json)
+                report_text(&b);
+            else if (report_json(&b))
+                status = EXIT_FAILED;
+        }
+    }
+    free(b.times);
+    free(b.rows);
+    cnn_close(b.context);
+    return status;
+}

@@ -1,0 +1,165 @@
+/* checkpoint.c - a network's parameters to and from safetensors. */
+#include "checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+
+static void param_fill(const void *user, int index, void *out)
+{
+    cnn_param_get(user, index, out);
+}
+
+int rt_checkpoint_save(const struct cnn_context *c, const char *path, const struct tensor_entry *extra,
+                       int extra_count)
+{
+    const struct cnn_model *m = c->model;
+    int count = m->params_list_count + extra_count;
+    struct tensor_entry *entries = malloc(((size_t)count + 1) * sizeof *entries);
+    if (!entries) {
+        rt_error("%s: no memory to write it", path);
+        return -1;
+    }
+    for (int i = 0; i < m->params_list_count; i++)
+        entries[i] = (struct tensor_entry){ .name = m->params[i].name, .element_size = m->real_size,
+                                            .rank = m->params[i].rank, .shape = m->params[i].shape,
+                                            .fill = param_fill, .user = c, .index = i };
+    for (int i = 0; i < extra_count; i++)
+        entries[m->params_list_count + i] = extra[i];
+    char plan[24];
+    snprintf(plan, sizeof plan, "%016" PRIx64, m->plan_hash);
+    const struct text_pair metadata[] = { { "format", "pt" }, { "model", m->name }, { "plan", plan } };
+    int status = rt_safetensors_write(path, entries, count, metadata, 3);
+    free(entries);
+    return status;
+}
+
+int cnn_save_weights(const struct cnn_context *c, const char *path)
+{
+    return rt_checkpoint_save(c, path, NULL, 0);
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------- */
+
+/* "[128, 3, 2, 2]" */
+static const char *shape_text(char *text, size_t size, const int64_t *shape, int rank)
+{
+    size_t length = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < rank && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%lld", i ? ", " : "", (long long)shape[i]);
+    if (length < size)
+        snprintf(text + length, size - length, "]");
+    return text;
+}
+
+static bool same_shape(const struct cnn_param *p, const struct stored_tensor *t)
+{
+    return p->rank == t->rank && memcmp(p->shape, t->shape, (size_t)p->rank * sizeof p->shape[0]) == 0;
+}
+
+static const struct stored_tensor *tensor_find(const struct tensor_file *f, const char *name)
+{
+    for (int i = 0; i < f->count; i++)
+        if (strcmp(f->tensors[i].name, name) == 0)
+            return &f->tensors[i];
+    return NULL;
+}
+
+static bool param_exists(const struct cnn_model *m, const char *name)
+{
+    for (int i = 0; i < m->params_list_count; i++)
+        if (strcmp(m->params[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* PyTorch counts a batchnorm's batches; nothing here depends on it. */
+static bool is_counter(const char *name)
+{
+    const char suffix[] = ".num_batches_tracked";
+    size_t length = strlen(name);
+    return length >= sizeof suffix && strcmp(name + length - (sizeof suffix - 1), suffix) == 0;
+}
+
+/* Reports every parameter that the file does not serve and every tensor that no parameter takes. */
+static int match_check(const struct cnn_model *m, const struct tensor_file *f, const char *path)
+{
+    int faults = 0;
+    char wanted[128], found[128];
+    for (int i = 0; i < m->params_list_count; i++) {
+        const struct cnn_param *p = &m->params[i];
+        const struct stored_tensor *t = tensor_find(f, p->name);
+        shape_text(wanted, sizeof wanted, p->shape, p->rank);
+        if (!t) {
+            rt_error("%s: has no tensor '%s', which %s wants as %s", path, p->name, m->name, wanted);
+        } else if (!same_shape(p, t)) {
+            rt_error("%s: tensor '%s' is %s, %s wants %s", path, p->name,
+                     shape_text(found, sizeof found, t->shape, t->rank), m->name, wanted);
+        } else if (strcmp(t->dtype, "F32") && strcmp(t->dtype, "F64")) {
+            rt_error("%s: tensor '%s' has dtype %s, expected F32 or F64", path, p->name, t->dtype);
+        } else {
+            continue;
+        }
+        faults++;
+    }
+    for (int i = 0; i < f->count; i++)
+        if (!param_exists(m, f->tensors[i].name) && !is_counter(f->tensors[i].name)) {
+            rt_error("%s: tensor '%s' %s belongs to no layer of %s", path, f->tensors[i].name,
+                     shape_text(found, sizeof found, f->tensors[i].shape, f->tensors[i].rank), m->name);
+            faults++;
+        }
+    return faults ? -1 : 0;
+}
+
+static double stored_number(const struct stored_tensor *t, int64_t i)
+{
+    if (t->element_size == 8) {
+        double x;
+        memcpy(&x, t->data + i * 8, 8);
+        return x;
+    }
+    float x;
+    memcpy(&x, t->data + i * 4, 4);
+    return x;
+}
+
+/* The tensor in the network's own numbers. */
+static void tensor_convert(const struct stored_tensor *t, int real_size, void *out)
+{
+    if (t->element_size == real_size) {
+        memcpy(out, t->data, (size_t)t->count * (size_t)real_size);
+        return;
+    }
+    for (int64_t i = 0; i < t->count; i++) {
+        if (real_size == 8)
+            ((double *)out)[i] = stored_number(t, i);
+        else
+            ((float *)out)[i] = (float)stored_number(t, i);
+    }
+}
+
+int cnn_load_weights(struct cnn_context *c, const char *path)
+{
+    const struct cnn_model *m = c->model;
+    struct tensor_file f;
+    if (rt_safetensors_read(&f, path))
+        return -1;
+    int64_t largest = 1;
+    for (int i = 0; i < m->params_list_count; i++)
+        if (m->params[i].count > largest)
+            largest = m->params[i].count;
+    void *values = malloc((size_t)largest * (size_t)m->real_size);
+    if (!values)
+        rt_error("%s: no memory to read it", path);
+    int status = values ? match_check(m, &f, path) : -1;
+    for (int i = 0; i < m->params_list_count && status == 0; i++) {
+        tensor_convert(tensor_find(&f, m->params[i].name), m->real_size, values);
+        cnn_param_set(c, i, values);
+    }
+    free(values);
+    rt_safetensors_free(&f);
+    return status;
+}

@@ -1,0 +1,240 @@
+/* command.c - one table of options that parses and prints --help; one table of commands. */
+#define _GNU_SOURCE
+#include "command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "message.h"
+#include "parallel.h"
+
+static const struct command_row {
+    const char *name;
+    enum command_bit bit;
+    int (*run)(const struct cnn_model *model, const struct command_options *o);
+    const char *help;
+} commands[] = {
+    { "train", COMMAND_TRAIN, rt_train, "train as the recipe says (also when no command is given)" },
+    { "evaluate", COMMAND_EVALUATE, rt_evaluate, "loss and metrics of trained weights on the test set" },
+    { "summary", COMMAND_SUMMARY, rt_summary, "layers, shapes, parameters, memory" },
+    { "bench", COMMAND_BENCH, rt_bench, "time of a training step and of each layer" },
+    { "gradcheck", COMMAND_GRADCHECK, rt_gradcheck, "compare gradients with finite differences" },
+};
+
+enum { COMMANDS_COUNT = sizeof commands / sizeof commands[0] };
+
+enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_WHOLE, OPTION_REAL, OPTION_HELP, OPTION_VERSION, OPTION_LATER };
+
+static const int64_t whole_limit = INT64_MAX;
+
+static const struct option_row {
+    const char *name, *value;       /* value: its name in --help; NULL: takes none */
+    enum option_kind kind;
+    size_t place;                   /* in struct command_options */
+    int64_t min, max;               /* WHOLE */
+    int commands;                   /* bits of those it means something to */
+    const char *help;
+} rows[] = {
+#define PLACE(field) offsetof(struct command_options, field)
+    { "data", "DIR", OPTION_TEXT, PLACE(data), 0, 0, COMMAND_TRAIN | COMMAND_EVALUATE,
+      "the data's directory, or the one above it" },
+    { "epochs", "N", OPTION_WHOLE, PLACE(epochs), 0, 1000000, COMMAND_TRAIN, "passes over the training set" },
+    { "lr", "X", OPTION_REAL, PLACE(lr), 0, 0, COMMAND_TRAIN, "learning rate" },
+    { "seed", "N", OPTION_WHOLE, PLACE(seed), 0, whole_limit,
+      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_GRADCHECK, "seed of all that is random" },
+    { "threads", "N", OPTION_WHOLE, PLACE(threads), 1, 4096, COMMAND_ALL,
+      "processors used (as many as the machine has)" },
+    { "verbose", "0|1|2", OPTION_WHOLE, PLACE(verbose), 0, 2, COMMAND_TRAIN | COMMAND_EVALUATE,
+      "nothing, a progress bar, or a line an epoch" },
+    { "run-dir", "DIR", OPTION_TEXT, PLACE(run_dir), 0, 0, COMMAND_TRAIN | COMMAND_EVALUATE,
+      "where a run is kept (MODEL.run)" },
+    { "overwrite", NULL, OPTION_FLAG, PLACE(overwrite), 0, 0, COMMAND_TRAIN, "replace the run that DIR holds" },
+    { "weights", "FILE", OPTION_TEXT, PLACE(weights), 0, 0,
+      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_GRADCHECK, "start from these weights" },
+    { "limit-steps", "N", OPTION_WHOLE, PLACE(limit_steps), 1, whole_limit, COMMAND_TRAIN,
+      "end training after N steps in all" },
+    { "no-shuffle", NULL, OPTION_FLAG, PLACE(no_shuffle), 0, 0, COMMAND_TRAIN,
+      "take the training set in its own order" },
+    { "history", "FILE", OPTION_TEXT, PLACE(history), 0, 0, COMMAND_TRAIN, "write a row an epoch as CSV" },
+    { "log-steps", "FILE", OPTION_TEXT, PLACE(log_steps), 0, 0, COMMAND_TRAIN, "write a row a step as CSV" },
+    { "steps", "N", OPTION_WHOLE, PLACE(steps), 1, 1000000, COMMAND_BENCH, "steps timed (50)" },
+    { "json", NULL, OPTION_FLAG, PLACE(json), 0, 0, COMMAND_BENCH, "print the times as JSON" },
+    { "points", "N", OPTION_WHOLE, PLACE(points), 1, 1000000, COMMAND_GRADCHECK,
+      "elements checked of a parameter (24)" },
+    { "samples", "N", OPTION_WHOLE, PLACE(samples), 1, 1000000, COMMAND_GRADCHECK, "size of the batch used (4)" },
+    { "resume", NULL, OPTION_LATER, 0, 0, 0, 0, NULL },
+    { "help", NULL, OPTION_HELP, 0, 0, 0, COMMAND_ALL, "print this and exit" },
+    { "version", NULL, OPTION_VERSION, 0, 0, 0, COMMAND_ALL, "print the version and exit" },
+#undef PLACE
+};
+
+enum { ROWS_COUNT = sizeof rows / sizeof rows[0], ROWS_FIRST = 256 };
+
+static void help_print(const struct cnn_model *model, const char *program)
+{
+    printf("Usage: %s [COMMAND] [OPTION]...\nThe network of %s.\n\nCommands:\n", program, model->source);
+    for (int i = 0; i < COMMANDS_COUNT; i++)
+        printf("  %-18s %s\n", commands[i].name, commands[i].help);
+    printf("\nOptions:\n");
+    for (int i = 0; i < ROWS_COUNT; i++) {
+        const struct option_row *r = &rows[i];
+        if (!r->help)
+            continue;
+        char name[64];
+        snprintf(name, sizeof name, "--%s%s%s", r->name, r->value ? " " : "", r->value ? r->value : "");
+        printf("  %-18s %s", name, r->help);
+        for (int k = 0, shown = 0; r->commands != COMMAND_ALL && k < COMMANDS_COUNT; k++)
+            if (r->commands & commands[k].bit)
+                printf("%s%s", shown++ ? ", " : "  [", commands[k].name);
+        printf("%s\n", r->commands != COMMAND_ALL ? "]" : "");
+    }
+    printf("\nAn option goes before the recipe, the recipe before the environment.\n"
+           "Exit status: 0 finished, 1 the run failed, 2 wrong use.\n");
+}
+
+static int wrong_use(const char *program)
+{
+    fprintf(stderr, "Try '%s --help'.\n", program);
+    return EXIT_WRONG_USE;
+}
+
+/* Stores an option's value.  0, or -1 with a message. */
+static int value_store(const struct option_row *r, const char *text, struct command_options *o)
+{
+    char *place = (char *)o + r->place, *end;
+    errno = 0;
+    if (r->kind == OPTION_FLAG) {
+        *(bool *)place = true;
+    } else if (r->kind == OPTION_TEXT) {
+        *(const char **)place = text;
+    } else if (r->kind == OPTION_WHOLE) {
+        long long value = strtoll(text, &end, 10);
+        if (errno || end == text || *end || value < r->min || value > r->max) {
+            if (r->max == whole_limit)
+                rt_error("--%s '%s': expected a whole number from %lld", r->name, text, (long long)r->min);
+            else
+                rt_error("--%s '%s': expected a whole number from %lld to %lld", r->name, text, (long long)r->min,
+                         (long long)r->max);
+            return -1;
+        }
+        *(int64_t *)place = value;
+    } else {
+        double value = strtod(text, &end);
+        if (end == text || *end || !(value >= 0.0) || isinf(value)) {
+            rt_error("--%s '%s': expected a number, 0 or more", r->name, text);
+            return -1;
+        }
+        *(double *)place = value;
+    }
+    return 0;
+}
+
+static const struct command_row *command_find(const char *name)
+{
+    for (int i = 0; i < COMMANDS_COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* What is left after the options: at most a command. */
+static const struct command_row *command_choose(int count, char **words)
+{
+    if (count == 0)
+        return &commands[0];
+    const struct command_row *row = command_find(words[0]);
+    if (!row && strcmp(words[0], "predict") == 0)
+        rt_error("predict is not in this version");
+    else if (!row)
+        rt_error("there is no command '%s'", words[0]);
+    else if (count > 1)
+        rt_error("%s takes no further word: '%s'", row->name, words[1]);
+    return count > 1 ? NULL : row;
+}
+
+enum parsed { PARSED_RUN, PARSED_DONE, PARSED_WRONG };
+
+/* Reads the command line into `o` and the command's row. */
+static enum parsed parse(const struct cnn_model *model, int argc, char **argv, struct command_options *o,
+                         const struct command_row **command)
+{
+    struct option options[ROWS_COUNT + 1] = { 0 };
+    const struct option_row *given[ROWS_COUNT];
+    int given_count = 0, code;
+    for (int i = 0; i < ROWS_COUNT; i++)
+        options[i] = (struct option){ rows[i].name, rows[i].value ? required_argument : no_argument, NULL,
+                                      ROWS_FIRST + i };
+    optind = 0;         /* from the start, also when a program calls twice */
+    while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (code < ROWS_FIRST)
+            return PARSED_WRONG;
+        const struct option_row *r = &rows[code - ROWS_FIRST];
+        if (r->kind == OPTION_HELP) {
+            help_print(model, argv[0]);
+            return PARSED_DONE;
+        }
+        if (r->kind == OPTION_VERSION) {
+            printf("%s, compiled for %s, with the cnnc runtime %s\n", model->name, model->target, cnn_version());
+            return PARSED_DONE;
+        }
+        if (r->kind == OPTION_LATER) {
+            rt_error("--%s is not in this version", r->name);
+            return PARSED_WRONG;
+        }
+        if (value_store(r, optarg, o))
+            return PARSED_WRONG;
+        if (given_count < ROWS_COUNT)
+            given[given_count++] = r;
+    }
+    *command = command_choose(argc - optind, argv + optind);
+    if (!*command)
+        return PARSED_WRONG;
+    o->command = (*command)->bit;
+    for (int i = 0; i < given_count; i++)
+        if (!(given[i]->commands & (int)o->command)) {
+            rt_error("--%s means nothing to %s", given[i]->name, (*command)->name);
+            return PARSED_WRONG;
+        }
+    return PARSED_RUN;
+}
+
+uint64_t rt_seed_choose(const struct cnn_model *model, const struct command_options *o)
+{
+    return o->seed >= 0 ? (uint64_t)o->seed : model->train.seed;
+}
+
+int cnn_main(const struct cnn_model *model, int argc, char **argv)
+{
+    if (model->abi != CNNRT_ABI) {
+        rt_error("the network was compiled for version %u of the runtime's interface, the library has version %d",
+                 (unsigned)model->abi, CNNRT_ABI);
+        return EXIT_FAILED;
+    }
+    struct command_options o = { .epochs = -1, .threads = -1, .verbose = -1, .limit_steps = -1, .steps = -1,
+                                 .points = -1, .samples = -1, .seed = -1, .lr = NAN };
+    const struct command_row *command;
+    int status = EXIT_FINE;
+    switch (parse(model, argc, argv, &o, &command)) {
+    case PARSED_WRONG:
+        return wrong_use(argv[0]);
+    case PARSED_DONE:
+        break;
+    case PARSED_RUN:
+        if (o.command != COMMAND_SUMMARY) {
+            rt_blas_restart(model, argv);
+            rt_flush_subnormals();
+        }
+        status = command->run(model, &o);
+        break;
+    }
+    if ((fflush(stdout) || ferror(stdout)) && status == EXIT_FINE) {
+        rt_error("standard output: %s", strerror(errno));
+        status = EXIT_FAILED;
+    }
+    return status;
+}

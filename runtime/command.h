@@ -1,0 +1,34 @@
+/* command.h - the trainer's command line and the commands behind it. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "cnnrt.h"
+
+enum command_bit {
+    COMMAND_TRAIN = 1, COMMAND_EVALUATE = 2, COMMAND_SUMMARY = 4, COMMAND_BENCH = 8, COMMAND_GRADCHECK = 16,
+    COMMAND_ALL = 31
+};
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
+
+/* What the command line says; what it does not say is NULL, -1 or false. */
+struct command_options {
+    enum command_bit command;
+    const char *data, *run_dir, *weights, *history, *log_steps;
+    int64_t epochs, threads, verbose, limit_steps, steps, points, samples;
+    double lr;                  /* NaN: not given */
+    int64_t seed;               /* -1: the recipe's */
+    bool overwrite, no_shuffle, json;
+};
+
+/* Each command returns the exit status. */
+int rt_train(const struct cnn_model *model, const struct command_options *o);
+int rt_evaluate(const struct cnn_model *model, const struct command_options *o);
+int rt_summary(const struct cnn_model *model, const struct command_options *o);
+int rt_bench(const struct cnn_model *model, const struct command_options *o);
+int rt_gradcheck(const struct cnn_model *model, const struct command_options *o);
+
+/* The seed of a run: the option, else the recipe. */
+uint64_t rt_seed_choose(const struct cnn_model *model, const struct command_options *o);
+
+#endif

@@ -1,0 +1,194 @@
+/* data.c - finds a source's directory, lets the source read it, and checks that it fits the network. */
+#define _GNU_SOURCE
+#include "data.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "message.h"
+#include "recipe.h"
+
+static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_mnist, &rt_data_shapes };
+
+enum { SOURCES_COUNT = sizeof sources / sizeof sources[0], PLACES_MAX = 4 };
+
+char *rt_path_join(const char *dir, const char *name)
+{
+    size_t length = strlen(dir) + strlen(name) + 2;
+    char *path = malloc(length);
+    if (path)
+        snprintf(path, length, "%s%s%s", dir, *dir && dir[strlen(dir) - 1] == '/' ? "" : "/", name);
+    return path;
+}
+
+bool rt_file_exists(const char *dir, const char *name)
+{
+    char *path = rt_path_join(dir, name);
+    bool there = path && access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
+{
+    size_t picture = (size_t)d->channels * (size_t)d->height * (size_t)d->width;
+    s->count = count;
+    s->pixels = count > 0 && (size_t)count > SIZE_MAX / picture ? NULL : malloc((size_t)count * picture + 1);
+    s->labels = malloc((size_t)count * sizeof *s->labels + 1);
+    if (s->pixels && s->labels)
+        return 0;
+    rt_error("no memory for %lld pictures of %dx%dx%d", (long long)count, d->channels, d->height, d->width);
+    return -1;
+}
+
+static void split_free(struct split *s)
+{
+    free(s->pixels);
+    free(s->labels);
+    *s = (struct split){ 0 };
+}
+
+void rt_dataset_close(struct dataset *d)
+{
+    split_free(&d->train);
+    split_free(&d->val);
+    for (int i = 0; d->class_names && i < d->classes; i++)
+        free(d->class_names[i]);
+    free(d->class_names);
+    *d = (struct dataset){ 0 };
+}
+
+/* The folder the program itself lies in, malloc'd; NULL where the system does not say. */
+static char *own_directory(void)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length <= 0)
+        return NULL;
+    path[length] = '\0';
+    char *slash = strrchr(path, '/');
+    if (!slash)
+        return NULL;
+    *slash = '\0';
+    return strdup(*path ? path : "/");
+}
+
+/* The last part of a path: what --data's directory may hold. */
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+/* Where a source's directory may be, in the order of search.  Returns how many; the caller frees them. */
+static int places_list(char *places[PLACES_MAX], const char *name, const char *data_dir)
+{
+    int n = 0;
+    if (data_dir) {
+        places[n++] = rt_path_join(data_dir, base_name(name));
+        places[n++] = strdup(data_dir);
+    }
+    if (*name == '/') {
+        places[n++] = strdup(name);
+        return n;
+    }
+    places[n++] = strdup(name);
+    char *own = own_directory();
+    if (own)
+        places[n++] = rt_path_join(own, name);
+    free(own);
+    return n;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* The directory of a source's files, malloc'd, or NULL with a message that names every place looked at. */
+static char *directory_find(const struct data_source *source, const char *name, const char *data_dir)
+{
+    if (data_dir && !is_directory(data_dir)) {
+        rt_error("--data %s: %s", data_dir, access(data_dir, F_OK) ? strerror(errno) : "is not a directory");
+        return NULL;
+    }
+    char *places[PLACES_MAX];
+    int n = places_list(places, name, data_dir);
+    char *found = NULL;
+    for (int i = 0; i < n; i++) {
+        if (!found && places[i] && source->probe(places[i])) {
+            found = places[i];
+            if (data_dir && i >= 2)
+                rt_note("--data %s holds no %s; reading %s", data_dir, source->name, found);
+            places[i] = NULL;
+        }
+    }
+    if (!found) {
+        rt_error("the %s data (%s) are in none of these:", source->name, source->files);
+        for (int i = 0; i < n; i++)
+            if (places[i])
+                fprintf(stderr, "    %s%s\n", places[i], is_directory(places[i]) ? "" : " (no such directory)");
+        fprintf(stderr, "Name their directory, or the one above it, with --data DIR.\n");
+    }
+    for (int i = 0; i < n; i++)
+        free(places[i]);
+    return found;
+}
+
+static int fits_check(const struct dataset *d, const struct cnn_model *m)
+{
+    const char *source = m->data.source.name;
+    if (d->channels != m->in_channels || d->height != m->in_height || d->width != m->in_width) {
+        rt_error("the pictures of %s are %dx%dx%d (channels x height x width), the network's input is %dx%dx%d",
+                 source, d->channels, d->height, d->width, m->in_channels, m->in_height, m->in_width);
+        return -1;
+    }
+    if (d->classes != m->classes) {
+        rt_error("%s has %d classes, the network ends in %d", source, d->classes, m->classes);
+        return -1;
+    }
+    if (d->train.count < 1 || d->val.count < 1) {
+        rt_error("%s holds %lld training and %lld test pictures; at least one of each is needed", source,
+                 (long long)d->train.count, (long long)d->val.count);
+        return -1;
+    }
+    return 0;
+}
+
+int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir)
+{
+    *d = (struct dataset){ 0 };
+    const struct cnn_clause *clause = &m->data.source;
+    if (!clause->name) {
+        rt_error("%s has no `data` section: there is nothing to train on or to test with", m->source);
+        return -1;
+    }
+    const struct data_source *source = NULL;
+    for (int i = 0; i < SOURCES_COUNT; i++)
+        if (strcmp(sources[i]->name, clause->name) == 0)
+            source = sources[i];
+    if (!source) {
+        rt_error("this version of the runtime has no data source '%s'", clause->name);
+        return -1;
+    }
+    char *dir = NULL;
+    if (source->probe) {
+        /* the directory is the one text among a file source's settings */
+        const char *name = NULL;
+        for (int i = 0; i < clause->settings_count && !name; i++)
+            name = clause->settings[i].text;
+        dir = directory_find(source, name ? name : source->name, data_dir);
+        if (!dir)
+            return -1;
+    }
+    int failed = source->read(d, dir, m) || fits_check(d, m);
+    free(dir);
+    if (failed)
+        rt_dataset_close(d);
+    return failed ? -1 : 0;
+}

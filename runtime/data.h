@@ -1,0 +1,47 @@
+/* data.h - pictures with labels, held as bytes, and the sources they come from.
+ *
+ * A source is one file data_NAME.c and one row of the table in data.c.
+ */
+#ifndef DATA_H
+#define DATA_H
+
+#include <stdio.h>
+#include "cnnrt.h"
+
+struct split {
+    int64_t count;
+    uint8_t *pixels;            /* (count, height, width, channels) */
+    uint16_t *labels;           /* (count) 0 .. classes-1 */
+};
+
+struct dataset {
+    int channels, height, width;
+    int classes;
+    char **class_names;         /* (classes), or NULL where the source has none */
+    struct split train, val;    /* val: the test set */
+};
+
+struct data_source {
+    const char *name;
+    /* Whether a directory looks like it holds this source's files; NULL: the source needs no files. */
+    bool (*probe)(const char *dir);
+    /* Reads everything.  0, or -1 with a message; rt_dataset_close() frees what was read in either case. */
+    int (*read)(struct dataset *d, const char *dir, const struct cnn_model *model);
+    const char *files;          /* for messages: what the directory must hold */
+};
+
+extern const struct data_source rt_data_cifar10, rt_data_mnist, rt_data_shapes;
+
+/* Opens the model's data, checked against its input and classes.  `data_dir` is --data's, or NULL. */
+int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir);
+void rt_dataset_close(struct dataset *d);
+
+/* ---- for sources --------------------------------------------------------------------------------------------- */
+
+/* Memory for `count` pictures of the dataset's shape.  0, or -1 with a message. */
+int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
+/* dir/name in malloc'd memory. */
+char *rt_path_join(const char *dir, const char *name);
+bool rt_file_exists(const char *dir, const char *name);
+
+#endif

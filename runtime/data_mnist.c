@@ -1,0 +1,271 @@
+/* data_mnist.c - MNIST and sets of its form: four IDX files, gzipped or plain.
+ *
+ * An IDX file is a big-endian header - a magic number that says "unsigned bytes" and how many dimensions, then
+ * the extents - and the bytes (http://yann.lecun.com/exdb/mnist/).
+ */
+#include "data.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "message.h"
+#include "recipe.h"
+
+enum { MAGIC_LABELS = 0x801, MAGIC_PICTURES = 0x803, SIDE_MAX = 4096, COUNT_MAX = 4000000 };
+
+/* Names under both spellings one meets, packed or not. */
+enum { SPELLINGS = 4 };
+
+static const char *spelling(char *name, size_t size, int which, const char *part, bool pictures)
+{
+    const char *kind = pictures ? "images" : "labels";
+    int dimensions = pictures ? 3 : 1;
+    switch (which) {        /* format strings stay constants that the compiler can check */
+    case 0:
+        snprintf(name, size, "%s-%s-idx%d-ubyte", part, kind, dimensions);
+        break;
+    case 1:
+        snprintf(name, size, "%s-%s-idx%d-ubyte.gz", part, kind, dimensions);
+        break;
+    case 2:
+        snprintf(name, size, "%s-%s.idx%d-ubyte", part, kind, dimensions);
+        break;
+    default:
+        snprintf(name, size, "%s-%s.idx%d-ubyte.gz", part, kind, dimensions);
+        break;
+    }
+    return name;
+}
+
+/* The first spelling that is there, as a malloc'd path; NULL: none. */
+static char *file_find(const char *dir, const char *part, bool pictures)
+{
+    char name[64];
+    for (int i = 0; i < SPELLINGS; i++)
+        if (rt_file_exists(dir, spelling(name, sizeof name, i, part, pictures)))
+            return rt_path_join(dir, name);
+    return NULL;
+}
+
+static bool probe(const char *dir)
+{
+    for (int i = 0; i < 4; i++) {
+        char *path = file_find(dir, i / 2 ? "t10k" : "train", i % 2);
+        free(path);
+        if (path)
+            return true;
+    }
+    return false;
+}
+
+struct idx {
+    char *path;
+    gzFile file;
+    int64_t count, height, width;       /* labels: 1 x 1 */
+};
+
+static void idx_close(struct idx *x)
+{
+    if (x->file)
+        gzclose(x->file);
+    free(x->path);
+    *x = (struct idx){ 0 };
+}
+
+/* Reads exactly `size` bytes.  Tells why not: a system error, a broken gzip stream, or too few bytes. */
+static int bytes_read(struct idx *x, void *to, size_t size, int64_t *got)
+{
+    char *at = to;
+    *got = 0;
+    while (size > 0) {
+        unsigned chunk = size > (1u << 28) ? 1u << 28 : (unsigned)size;
+        int n = gzread(x->file, at, chunk);
+        if (n > 0) {
+            at += n;
+            *got += n;
+            size -= (size_t)n;
+            continue;
+        }
+        int code;
+        const char *text = gzerror(x->file, &code);
+        if (code == Z_ERRNO)
+            text = strerror(errno);
+        if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
+            rt_error("%s: %s", x->path, text);
+            return -1;
+        }
+        return 1;
+    }
+    return 0;
+}
+
+static uint32_t big_endian(const uint8_t *b)
+{
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+static int header_read(struct idx *x, bool pictures)
+{
+    uint8_t header[16] = { 0 };
+    size_t size = pictures ? 16 : 8;
+    int64_t got;
+    int status = bytes_read(x, header, size, &got);
+    if (status > 0)
+        rt_error("%s: the header is cut short: expected %zu bytes, found %lld", x->path, size, (long long)got);
+    if (status)
+        return -1;
+    uint32_t expected = pictures ? MAGIC_PICTURES : MAGIC_LABELS, magic = big_endian(header);
+    if (magic != expected) {
+        rt_error("%s: the magic number is 0x%08x, expected 0x%08x (%s)", x->path, (unsigned)magic,
+                 (unsigned)expected, pictures ? "pictures, unsigned bytes" : "labels, unsigned bytes");
+        return -1;
+    }
+    x->count = big_endian(header + 4);
+    x->height = pictures ? big_endian(header + 8) : 1;
+    x->width = pictures ? big_endian(header + 12) : 1;
+    if (x->count < 1 || x->count > COUNT_MAX || x->height < 1 || x->height > SIDE_MAX || x->width < 1
+        || x->width > SIDE_MAX) {
+        rt_error("%s: the header says %lld records of %lldx%lld; expected 1 to %d records, sides of 1 to %d",
+                 x->path, (long long)x->count, (long long)x->height, (long long)x->width, COUNT_MAX, SIDE_MAX);
+        return -1;
+    }
+    return 0;
+}
+
+static int idx_open(struct idx *x, const char *dir, const char *part, bool pictures)
+{
+    *x = (struct idx){ 0 };
+    char name[64];
+    x->path = file_find(dir, part, pictures);
+    if (!x->path) {
+        rt_error("%s/%s (or with .gz) is missing", dir, spelling(name, sizeof name, 0, part, pictures));
+        return -1;
+    }
+    errno = 0;
+    x->file = gzopen(x->path, "rb");
+    if (!x->file) {
+        rt_error("%s: %s", x->path, strerror(errno ? errno : ENOMEM));
+        return -1;
+    }
+    gzbuffer(x->file, 1 << 17);
+    return header_read(x, pictures);
+}
+
+/* Nothing may follow the last record; reading on also makes zlib check the stream's sum. */
+static int end_check(struct idx *x)
+{
+    uint8_t extra;
+    int64_t got;
+    int status = bytes_read(x, &extra, 1, &got);
+    if (status < 0)
+        return -1;
+    int code;
+    gzerror(x->file, &code);
+    if (status == 0) {
+        rt_error("%s: the file goes on after record %lld, the last that its header announces", x->path,
+                 (long long)x->count);
+        return -1;
+    }
+    if (code == Z_BUF_ERROR) {
+        rt_error("%s: the end of the gzip stream is missing", x->path);
+        return -1;
+    }
+    return 0;
+}
+
+static int records_short(const struct idx *x, int64_t got)
+{
+    int64_t record = x->height * x->width;
+    rt_error("%s: record %lld of %lld is cut short: expected %lld bytes after the header, found %lld", x->path,
+             (long long)(got / record + 1), (long long)x->count, (long long)(x->count * record), (long long)got);
+    return -1;
+}
+
+/* Pictures into the middle of zeros where the network's frame is larger. */
+static int pictures_read(struct idx *x, const struct dataset *d, struct split *s)
+{
+    int64_t size = x->height * x->width, frame = (int64_t)d->height * d->width;
+    int64_t top = (d->height - x->height) / 2, left = (d->width - x->width) / 2;
+    uint8_t *picture = malloc((size_t)size);
+    int status = picture ? 0 : -1;
+    memset(s->pixels, 0, (size_t)(s->count * frame));
+    for (int64_t i = 0; status == 0 && i < s->count; i++) {
+        int64_t got;
+        status = bytes_read(x, picture, (size_t)size, &got);
+        if (status > 0)
+            records_short(x, i * size + got);
+        for (int64_t h = 0; status == 0 && h < x->height; h++)
+            memcpy(s->pixels + i * frame + (top + h) * d->width + left, picture + h * x->width, (size_t)x->width);
+    }
+    free(picture);
+    return status ? -1 : end_check(x);
+}
+
+static int labels_read(struct idx *x, const struct dataset *d, struct split *s, int first_label)
+{
+    for (int64_t i = 0; i < s->count; i++) {
+        uint8_t label;
+        int64_t got;
+        int status = bytes_read(x, &label, 1, &got);
+        if (status > 0)
+            records_short(x, i);
+        if (status)
+            return -1;
+        if (label < first_label || label >= first_label + d->classes) {
+            rt_error("%s: record %lld: label %d, expected %d to %d", x->path, (long long)i + 1, label, first_label,
+                     first_label + d->classes - 1);
+            return -1;
+        }
+        s->labels[i] = (uint16_t)(label - first_label);
+    }
+    return end_check(x);
+}
+
+/* The frame the dataset presents: the pictures' own, or LeNet-5's 32x32 around pictures of 28x28. */
+static int frame_choose(struct dataset *d, const struct idx *x, const struct cnn_model *m)
+{
+    bool framed = x->height == 28 && x->width == 28 && m->in_height == 32 && m->in_width == 32;
+    int height = framed ? 32 : (int)x->height, width = framed ? 32 : (int)x->width;
+    if (d->height == 0) {
+        d->height = height;
+        d->width = width;
+        if (framed && m->in_channels == 1)
+            rt_note("the pictures are 28x28: they stand in the middle of 32x32, on zeros");
+    } else if (d->height != height || d->width != width) {
+        rt_error("%s: pictures of %dx%d, but the training set's are of another size", x->path, (int)x->height,
+                 (int)x->width);
+        return -1;
+    }
+    return 0;
+}
+
+static int part_read(struct dataset *d, struct split *s, const char *dir, const char *part,
+                     const struct cnn_model *m)
+{
+    struct idx pictures = { 0 }, labels = { 0 };
+    int failed = idx_open(&pictures, dir, part, true) || idx_open(&labels, dir, part, false);
+    if (!failed && pictures.count != labels.count) {
+        rt_error("%s holds %lld pictures, %s %lld labels", pictures.path, (long long)pictures.count, labels.path,
+                 (long long)labels.count);
+        failed = -1;
+    }
+    int first_label = (int)rt_setting_number(&m->data.source, "first_label", 0);
+    failed = failed || frame_choose(d, &pictures, m) || rt_split_allocate(d, s, pictures.count)
+             || labels_read(&labels, d, s, first_label) || pictures_read(&pictures, d, s);
+    idx_close(&pictures);
+    idx_close(&labels);
+    return failed ? -1 : 0;
+}
+
+static int read_all(struct dataset *d, const char *dir, const struct cnn_model *m)
+{
+    d->channels = 1;
+    d->classes = (int)rt_setting_number(&m->data.source, "classes", 10);
+    return part_read(d, &d->train, dir, "train", m) || part_read(d, &d->val, dir, "t10k", m) ? -1 : 0;
+}
+
+const struct data_source rt_data_mnist = {
+    "mnist", probe, read_all, "train-images-idx3-ubyte.gz and its three fellows, or unpacked"
+};

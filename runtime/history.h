@@ -1,0 +1,25 @@
+/* history.h - tables of numbers as CSV: a row an epoch, a row a step. */
+#ifndef HISTORY_H
+#define HISTORY_H
+
+#include <stdio.h>
+#include "tally.h"
+
+/* A CSV file that is written row by row.  A row that cannot be written is reported once and remembered. */
+struct history {
+    FILE *file;                 /* NULL: nothing is kept */
+    const char *path;           /* the caller's */
+    bool failed;
+};
+
+/* Starts the file anew; path NULL: keeps nothing.  0, or -1 with a message. */
+int rt_history_open(struct history *h, const char *path);
+/* 0, or -1 when some row could not be written. */
+int rt_history_close(struct history *h);
+
+void rt_history_epoch_header(struct history *h, const struct tally *t);
+void rt_history_epoch(struct history *h, int epoch, double lr, const struct tally *train, const struct tally *val);
+void rt_history_step_header(struct history *h);
+void rt_history_step(struct history *h, uint64_t step, double loss);
+
+#endif

@@ -1,0 +1,118 @@
+/* init.c - first values of parameters.  All are drawn in double, in the order of files, so that a float and a
+ * double network of one seed begin at the same point whatever their plans. */
+#include "session.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "message.h"
+#include "random.h"
+
+/* Redrawn beyond two deviations: one draw in twenty-two. */
+static double truncated_normal(uint64_t key, uint64_t i)
+{
+    uint64_t own = rt_random_subkey(key, i);
+    for (uint64_t attempt = 0;; attempt++) {
+        double z = rt_random_normal(own, attempt);
+        if (fabs(z) <= 2.0)
+            return z;
+    }
+}
+
+static double draw(const struct cnn_init *init, uint64_t key, uint64_t i)
+{
+    switch (init->kind) {
+    case CNN_INIT_ZEROS:
+        return 0.0;
+    case CNN_INIT_ONES:
+        return 1.0;
+    case CNN_INIT_CONSTANT:
+        return init->a;
+    case CNN_INIT_UNIFORM:
+        return init->a + (init->b - init->a) * rt_random_uniform(key, i);
+    case CNN_INIT_NORMAL:
+        return init->a + init->b * rt_random_normal(key, i);
+    case CNN_INIT_TRUNCATED_NORMAL:
+        return init->b * truncated_normal(key, i);
+    case CNN_INIT_ORTHOGONAL:
+        break;          /* not one element at a time */
+    }
+    return 0.0;
+}
+
+static double row_product(const double *x, const double *y, int64_t stride, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i * stride] * y[i * stride];
+    return sum;
+}
+
+/* Makes `vectors` vectors of `length` elements orthonormal, in order (modified Gram-Schmidt, twice over for the
+ * digits).  Element i of vector v lies at v * step + i * stride. */
+static void orthonormalise(double *x, int64_t vectors, int64_t length, int64_t step, int64_t stride)
+{
+    for (int64_t v = 0; v < vectors; v++) {
+        double *own = x + v * step;
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t u = 0; u < v; u++) {
+                const double *other = x + u * step;
+                double along = row_product(own, other, stride, length);
+                for (int64_t i = 0; i < length; i++)
+                    own[i * stride] -= along * other[i * stride];
+            }
+        double norm = sqrt(row_product(own, own, stride, length));
+        for (int64_t i = 0; i < length; i++)
+            own[i * stride] /= norm;
+    }
+}
+
+/* The parameter as a matrix: its first extent by all others; the shorter side's vectors are orthonormal
+ * (Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear networks", 2014). */
+static void orthogonal(const struct cnn_param *p, uint64_t key, double *x)
+{
+    int64_t rows = p->shape[0], columns = p->count / rows;
+    for (int64_t i = 0; i < p->count; i++)
+        x[i] = rt_random_normal(key, (uint64_t)i);
+    if (rows <= columns)
+        orthonormalise(x, rows, columns, columns, 1);
+    else
+        orthonormalise(x, columns, rows, 1, columns);
+    double gain = p->init.a != 0.0 ? p->init.a : 1.0;
+    for (int64_t i = 0; i < p->count; i++)
+        x[i] *= gain;
+}
+
+static void fill(const struct cnn_param *p, uint64_t key, double *x)
+{
+    if (p->init.kind == CNN_INIT_ORTHOGONAL) {
+        orthogonal(p, key, x);
+        return;
+    }
+    for (int64_t i = 0; i < p->count; i++)
+        x[i] = draw(&p->init, key, (uint64_t)i);
+}
+
+int rt_params_init(struct cnn_context *c, uint64_t seed)
+{
+    const struct cnn_model *m = c->model;
+    int64_t largest = 1;
+    for (int i = 0; i < m->params_list_count; i++)
+        if (m->params[i].count > largest)
+            largest = m->params[i].count;
+    double *values = malloc((size_t)largest * sizeof *values);
+    float *narrow = malloc((size_t)largest * sizeof *narrow);
+    bool fits = values && narrow;
+    if (!fits)
+        rt_error("no memory to initialise %lld numbers", (long long)largest);
+    for (int i = 0; fits && i < m->params_list_count; i++) {
+        const struct cnn_param *p = &m->params[i];
+        fill(p, rt_random_key(seed, RANDOM_INIT, (uint64_t)i), values);
+        for (int64_t k = 0; k < p->count; k++)
+            narrow[k] = (float)values[k];
+        cnn_param_set(c, i, m->real_size == 4 ? (const void *)narrow : (const void *)values);
+    }
+    free(values);
+    free(narrow);
+    return fits ? 0 : -1;
+}

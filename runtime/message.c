@@ -1,0 +1,37 @@
+/* message.c - one line on stderr at a time. */
+#define _GNU_SOURCE
+#include "message.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+static void say(const char *kind, const char *format, va_list args) RT_PRINTF(2, 0);
+
+static void say(const char *kind, const char *format, va_list args)
+{
+    /* what stdout still holds belongs before the message when both go to one place */
+    fflush(stdout);
+#if defined __linux__
+    fprintf(stderr, "%s: ", program_invocation_short_name);
+#endif
+    fprintf(stderr, "%s: ", kind);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+void rt_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say("error", format, args);
+    va_end(args);
+}
+
+void rt_note(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say("note", format, args);
+    va_end(args);
+}

@@ -1,0 +1,84 @@
+/* param.c - parameters between the order of files and the places where kernels want them.
+ *
+ * The mapping is cnn_param's: `dim` walked row-major is the order of a file; each index adds its stride to the
+ * element's place, except the panelled one, which counts in panels and places inside a panel.
+ */
+#include "param.h"
+
+#include <string.h>
+
+static int64_t place_along(const struct cnn_param *p, int d, int64_t i)
+{
+    if (d == p->panel_dim)
+        return i / p->panel * p->panel_stride + i % p->panel * p->stride[d];
+    return i * p->stride[d];
+}
+
+/* memcpy of a constant size is one move */
+static void element_copy(char *to, const char *from, size_t size)
+{
+    if (size == 4)
+        memcpy(to, from, 4);
+    else
+        memcpy(to, from, 8);
+}
+
+/* Copies the whole parameter one way or the other.  `stored` is its first element. */
+static void copy(const struct cnn_param *p, size_t size, char *stored, char *file, bool to_file)
+{
+    int last = p->dims - 1;
+    int64_t index[CNN_MAX_RANK] = { 0 };
+    for (int64_t done = 0; done < p->count; done += p->dim[last]) {
+        int64_t base = 0;
+        for (int d = 0; d < last; d++)
+            base += place_along(p, d, index[d]);
+        for (int64_t i = 0; i < p->dim[last]; i++, file += size) {
+            char *place = stored + (size_t)(base + place_along(p, last, i)) * size;
+            if (to_file)
+                element_copy(file, place, size);
+            else
+                element_copy(place, file, size);
+        }
+        for (int d = last - 1; d >= 0 && ++index[d] == p->dim[d]; d--)
+            index[d] = 0;
+    }
+}
+
+void *rt_param_place(const struct cnn_context *c, int param)
+{
+    const struct cnn_param *p = &c->model->params[param];
+    char *base = p->role == CNN_STATISTIC ? c->statistics : c->params;
+    return base + (size_t)p->offset * (size_t)c->model->real_size;
+}
+
+int64_t rt_param_index_place(const struct cnn_param *p, int64_t file_index)
+{
+    int64_t place = 0;
+    for (int d = p->dims - 1; d >= 0; d--) {
+        place += place_along(p, d, file_index % p->dim[d]);
+        file_index /= p->dim[d];
+    }
+    return place;
+}
+
+void cnn_param_get(const struct cnn_context *c, int param, void *real_out)
+{
+    copy(&c->model->params[param], (size_t)c->model->real_size, rt_param_place(c, param), real_out, true);
+}
+
+void cnn_param_set(struct cnn_context *c, int param, const void *real_in)
+{
+    /* copy() only reads the file's side here */
+    copy(&c->model->params[param], (size_t)c->model->real_size, rt_param_place(c, param), (char *)real_in, false);
+}
+
+void cnn_grad_get(const struct cnn_context *c, int param, void *real_out)
+{
+    const struct cnn_param *p = &c->model->params[param];
+    size_t size = (size_t)c->model->real_size;
+    if (p->role == CNN_STATISTIC) {             /* nothing flows into a running mean */
+        memset(real_out, 0, (size_t)p->count * size);
+        return;
+    }
+    copy(p, size, (char *)c->grads + (size_t)p->offset * size, real_out, true);
+}

@@ -1,0 +1,12 @@
+/* recipe.h - reading the clauses of a compiled recipe. */
+#ifndef RECIPE_H
+#define RECIPE_H
+
+#include "cnnrt.h"
+
+/* The setting of that key, NULL where there is none. */
+const struct cnn_setting *rt_setting(const struct cnn_clause *clause, const char *key);
+double rt_setting_number(const struct cnn_clause *clause, const char *key, double otherwise);
+const char *rt_setting_text(const struct cnn_clause *clause, const char *key, const char *otherwise);
+
+#endif

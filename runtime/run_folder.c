@@ -1,0 +1,118 @@
+/* run_folder.c - what is kept of a run, and that no run is lost by mistake. */
+#include "run_folder.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "atomic_file.h"
+#include "data.h"
+#include "message.h"
+
+int rt_run_folder_name(struct run_folder *f, const struct cnn_model *model, const char *dir)
+{
+    *f = (struct run_folder){ 0 };
+    size_t room = dir ? strlen(dir) + 1 : strlen(model->name) + sizeof ".run";
+    f->path = malloc(room);
+    if (f->path) {
+        snprintf(f->path, room, "%s%s", dir ? dir : model->name, dir ? "" : ".run");
+        f->recipe = rt_path_join(f->path, "recipe.cnn");
+        f->log = rt_path_join(f->path, "log");
+        f->history = rt_path_join(f->path, "history.csv");
+        f->last = rt_path_join(f->path, "last.safetensors");
+        f->best = rt_path_join(f->path, "best.safetensors");
+    }
+    if (f->path && f->recipe && f->log && f->history && f->last && f->best)
+        return 0;
+    rt_error("no memory for the names of a run's files");
+    rt_run_folder_free(f);
+    return -1;
+}
+
+void rt_run_folder_free(struct run_folder *f)
+{
+    free(f->path);
+    free(f->recipe);
+    free(f->log);
+    free(f->history);
+    free(f->last);
+    free(f->best);
+    *f = (struct run_folder){ 0 };
+}
+
+enum { RUN_FILES = 5 };
+
+static void files_list(const struct run_folder *f, const char *files[RUN_FILES])
+{
+    files[0] = f->recipe;
+    files[1] = f->log;
+    files[2] = f->history;
+    files[3] = f->last;
+    files[4] = f->best;
+}
+
+int rt_run_folder_check(const struct run_folder *f, bool overwrite)
+{
+    struct stat status;
+    if (stat(f->path, &status)) {
+        if (errno == ENOENT)
+            return 0;
+        rt_error("%s: %s", f->path, strerror(errno));
+        return -1;
+    }
+    if (!S_ISDIR(status.st_mode)) {
+        rt_error("%s: is not a directory", f->path);
+        return -1;
+    }
+    const char *files[RUN_FILES];
+    files_list(f, files);
+    for (int i = 0; i < RUN_FILES; i++)
+        if (!overwrite && access(files[i], F_OK) == 0) {
+            rt_error("%s holds a run already: --overwrite replaces it, --run-dir DIR names another place", f->path);
+            return -1;
+        }
+    return 0;
+}
+
+int rt_run_folder_make(const struct run_folder *f)
+{
+    if (mkdir(f->path, 0777) == 0 || errno == EEXIST)
+        return 0;
+    rt_error("%s: %s", f->path, strerror(errno));
+    return -1;
+}
+
+int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *model)
+{
+    /* the recipe goes first: if nothing can be written here, the run before stays */
+    struct atomic_file file;
+    const char *recipe = model->recipe ? model->recipe : "";
+    if (rt_atomic_open(&file, f->recipe))
+        return -1;
+    if (rt_atomic_write(&file, recipe, strlen(recipe))) {
+        rt_atomic_drop(&file);
+        return -1;
+    }
+    if (rt_atomic_commit(&file))
+        return -1;
+    const char *files[RUN_FILES];
+    files_list(f, files);
+    for (int i = 0; i < RUN_FILES; i++)
+        if (files[i] != f->recipe && unlink(files[i]) && errno != ENOENT) {
+            rt_error("%s: %s", files[i], strerror(errno));
+            return -1;
+        }
+    return 0;
+}
+
+const char *rt_run_folder_weights(const struct run_folder *f)
+{
+    if (access(f->best, F_OK) == 0)
+        return f->best;
+    if (access(f->last, F_OK) == 0)
+        return f->last;
+    rt_error("%s holds no weights: train first, or name a file with --weights", f->path);
+    return NULL;
+}

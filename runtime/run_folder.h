@@ -1,0 +1,28 @@
+/* run_folder.h - the directory that keeps a run: recipe, log, history, weights. */
+#ifndef RUN_FOLDER_H
+#define RUN_FOLDER_H
+
+#include <stdio.h>
+#include "cnnrt.h"
+
+struct run_folder {
+    char *path;
+    char *recipe, *log, *history, *last, *best;         /* paths inside it */
+};
+
+/* Names only; nothing is touched.  dir NULL: MODEL.run.  0, or -1 with a message. */
+int rt_run_folder_name(struct run_folder *f, const struct cnn_model *model, const char *dir);
+void rt_run_folder_free(struct run_folder *f);
+
+/* Whether it may take a new run: it is new, or holds none, or may be overwritten.  Touches nothing.  0, or -1
+ * with a message. */
+int rt_run_folder_check(const struct run_folder *f, bool overwrite);
+/* Makes the directory where it is not there yet. */
+int rt_run_folder_make(const struct run_folder *f);
+/* Removes the files of a run before and keeps the new recipe. */
+int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *model);
+
+/* The weights to use: best, else last; NULL with a message where there are none. */
+const char *rt_run_folder_weights(const struct run_folder *f);
+
+#endif

@@ -1,0 +1,54 @@
+/* safetensors.h - the file format: 8 bytes little-endian length, a JSON header of that length, the data.
+ *
+ * The header names each tensor's dtype, shape and place (https://github.com/huggingface/safetensors).  Readers
+ * here accept F32 and F64 as numbers and check that tensors cover the data without holes or overlaps.
+ */
+#ifndef SAFETENSORS_H
+#define SAFETENSORS_H
+
+#include "cnnrt.h"
+
+enum { TENSOR_RANK_MAX = 8 };
+
+struct stored_tensor {
+    char *name;
+    char dtype[8];                      /* "F32" */
+    int rank;
+    int64_t shape[TENSOR_RANK_MAX];
+    int64_t count;                      /* product of shape */
+    int element_size;                   /* bytes */
+    const unsigned char *data;          /* unaligned, little-endian */
+};
+
+struct tensor_file {
+    struct stored_tensor *tensors;
+    int count;
+    unsigned char *bytes;               /* the whole file */
+};
+
+/* Reads and checks a whole file.  0, or -1 with a message that names the file and the fault. */
+int rt_safetensors_read(struct tensor_file *f, const char *path);
+void rt_safetensors_free(struct tensor_file *f);
+
+/* What a new file shall hold. */
+struct tensor_entry {
+    const char *name;
+    int element_size;                   /* 4: F32, 8: F64 */
+    int rank;
+    const int64_t *shape;
+    /* writes the tensor's elements, row-major, to `out` */
+    void (*fill)(const void *user, int index, void *out);
+    const void *user;
+    int index;
+};
+
+struct text_pair {
+    const char *key, *value;
+};
+
+/* Writes a file under a temporary name beside it, forces it to the disk and gives it its name: what bears the
+ * name is always whole.  0, or -1 with a message; an older file of that name is untouched then. */
+int rt_safetensors_write(const char *path, const struct tensor_entry *entries, int count,
+                         const struct text_pair *metadata, int metadata_count);
+
+#endif

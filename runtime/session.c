@@ -1,0 +1,157 @@
+/* session.c - opens and closes a network: the workspace and what lies where in it. */
+#define _GNU_SOURCE
+#include "session.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "message.h"
+#include "parallel.h"
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0.1.0"
+#endif
+
+enum { LINE = 64 };
+static const size_t huge_page = (size_t)2 << 20;
+
+struct session {
+    struct cnn_context context;         /* first: the caller's pointer is the session's */
+    void *workspace;
+};
+
+const char *cnn_version(void)
+{
+    return PACKAGE_VERSION;
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Elements from the first pixel of a batch to the end of its largest dimension, padding between included. */
+static size_t input_elements(const struct cnn_model *m)
+{
+    size_t n = (size_t)m->image_stride * (size_t)m->batch;
+    n = max_size(n, (size_t)m->channel_stride * (size_t)m->in_channels);
+    n = max_size(n, (size_t)m->row_stride * (size_t)m->in_height);
+    return max_size(n, (size_t)m->column_stride * (size_t)m->in_width);
+}
+
+/* A part's bytes with its gap: the next one begins on a line of its own, and a vector read that starts inside
+ * a part and ends behind it stays within the workspace. */
+static size_t padded(size_t bytes)
+{
+    return (bytes + LINE - 1) / LINE * LINE + LINE;
+}
+
+struct workspace_sizes rt_workspace_sizes(const struct cnn_model *m, int threads)
+{
+    size_t real = (size_t)m->real_size;
+    struct workspace_sizes s = {
+        .input = input_elements(m) * real,
+        .labels = (size_t)m->batch * sizeof(int32_t),
+        .params = (size_t)m->params_stored * real,
+        .grads = (size_t)m->params_stored * real,
+        .statistics = (size_t)m->statistics_stored * real,
+        .optimizer_state = (size_t)m->optimizer_slots * (size_t)m->params_stored * real,
+        .predictions = (size_t)m->batch * (size_t)m->classes * real,
+        .memory = (size_t)m->memory_bytes,
+        .scratch = (size_t)threads * (size_t)m->scratch_bytes_per_thread,
+    };
+    s.total = padded(s.input) + padded(s.labels) + padded(s.params) + padded(s.grads) + padded(s.statistics)
+              + padded(s.optimizer_state) + padded(s.predictions) + padded(s.memory) + padded(s.scratch);
+    return s;
+}
+
+/* Gives away the next `bytes` of the workspace. */
+static void *carve(char **at, size_t bytes)
+{
+    void *part = *at;
+    *at += padded(bytes);
+    return part;
+}
+
+/* Zeroed memory, on huge pages where it is large enough to gain from them. */
+static void *workspace_allocate(size_t bytes)
+{
+    size_t alignment = bytes >= huge_page ? huge_page : LINE;
+    size_t whole = (bytes + alignment - 1) / alignment * alignment;
+    void *memory;
+    if (posix_memalign(&memory, alignment, whole) != 0)
+        return NULL;
+#if defined MADV_HUGEPAGE
+    if (alignment == huge_page)
+        madvise(memory, whole, MADV_HUGEPAGE);      /* advice: without it all works, a little slower */
+#endif
+    memset(memory, 0, whole);
+    return memory;
+}
+
+struct cnn_context *cnn_open(const struct cnn_model *model, int threads, uint64_t seed)
+{
+    if (model->abi != CNNRT_ABI) {
+        rt_error("the network was compiled for version %u of the runtime's interface, the library has version %d",
+                 (unsigned)model->abi, CNNRT_ABI);
+        return NULL;
+    }
+    threads = rt_threads_choose(threads, model);
+    struct workspace_sizes sizes = rt_workspace_sizes(model, threads);
+    struct session *s = calloc(1, sizeof *s);
+    if (s)
+        s->workspace = workspace_allocate(sizes.total);
+    if (!s || !s->workspace) {
+        rt_error("the network '%s' needs %.1f MiB of memory, which cannot be had", model->name,
+                 (double)sizes.total / 1048576.0);
+        free(s);
+        return NULL;
+    }
+    char *at = s->workspace;
+    struct cnn_context *c = &s->context;
+    c->input = carve(&at, sizes.input);
+    c->labels = carve(&at, sizes.labels);
+    c->params = carve(&at, sizes.params);
+    c->grads = carve(&at, sizes.grads);
+    c->statistics = carve(&at, sizes.statistics);
+    c->optimizer_state = carve(&at, sizes.optimizer_state);
+    c->predictions = carve(&at, sizes.predictions);
+    c->memory = carve(&at, sizes.memory);
+    c->scratch = carve(&at, sizes.scratch);
+    c->seed = seed;
+    c->threads = threads;
+    c->model = model;
+    rt_blas_single_thread();
+    if (rt_params_init(c, seed)) {
+        cnn_close(c);
+        return NULL;
+    }
+    return c;
+}
+
+void cnn_close(struct cnn_context *c)
+{
+    if (!c)
+        return;
+    struct session *s = (struct session *)c;
+    free(s->workspace);
+    free(s);
+}
+
+void cnn_input_set(struct cnn_context *c, int n, const void *real_chw)
+{
+    const struct cnn_model *m = c->model;
+    size_t size = (size_t)m->real_size;
+    const char *from = real_chw;
+    char *image = (char *)c->input + (size_t)n * (size_t)m->image_stride * size;
+    for (int ch = 0; ch < m->in_channels; ch++)
+        for (int h = 0; h < m->in_height; h++) {
+            char *row = image + ((size_t)ch * (size_t)m->channel_stride + (size_t)h * (size_t)m->row_stride) * size;
+            for (int w = 0; w < m->in_width; w++, from += size)
+                memcpy(row + (size_t)w * (size_t)m->column_stride * size, from, size);
+        }
+}

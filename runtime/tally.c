@@ -1,0 +1,61 @@
+/* tally.c - running means weighted by samples, as Keras keeps them. */
+#include "tally.h"
+
+#include <stdlib.h>
+
+#include "message.h"
+
+int rt_tally_open(struct tally *t, const struct cnn_model *model)
+{
+    size_t count = (size_t)model->train.metrics_count;
+    *t = (struct tally){ .model = model };
+    t->metrics = calloc(2 * count + 1, sizeof *t->metrics);
+    if (!t->metrics) {
+        rt_error("no memory for %zu metrics", count);
+        return -1;
+    }
+    t->batch = t->metrics + count;
+    return 0;
+}
+
+void rt_tally_close(struct tally *t)
+{
+    free(t->metrics);
+    *t = (struct tally){ 0 };
+}
+
+void rt_tally_begin(struct tally *t)
+{
+    t->loss = 0.0;
+    t->samples = 0;
+    for (int i = 0; i < t->model->train.metrics_count; i++)
+        t->metrics[i] = 0.0;
+}
+
+void rt_tally_add(struct tally *t, const struct cnn_context *c, int n)
+{
+    int count = t->model->train.metrics_count;
+    if (count > 0)
+        t->model->metrics(c, n, t->batch);
+    for (int i = 0; i < count; i++)
+        t->metrics[i] += t->batch[i] * n;
+    t->loss += c->loss;
+    t->samples += n;
+}
+
+double rt_tally_value(const struct tally *t, int i)
+{
+    if (t->samples == 0)
+        return 0.0;
+    return (i == 0 ? t->loss : t->metrics[i - 1]) / (double)t->samples;
+}
+
+const char *rt_tally_name(const struct tally *t, int i)
+{
+    return i == 0 ? "loss" : t->model->train.metrics[i - 1].log_name;
+}
+
+int rt_tally_count(const struct tally *t)
+{
+    return 1 + t->model->train.metrics_count;
+}

@@ -1,0 +1,26 @@
+/* tally.h - an epoch's loss and metrics: means over the samples seen so far. */
+#ifndef TALLY_H
+#define TALLY_H
+
+#include "cnnrt.h"
+
+struct tally {
+    const struct cnn_model *model;
+    double loss;                /* sum over samples */
+    double *metrics;            /* (metrics_count) sums of a batch's value times its samples */
+    double *batch;              /* (metrics_count) the last batch's values */
+    int64_t samples;
+};
+
+int rt_tally_open(struct tally *t, const struct cnn_model *model);
+void rt_tally_close(struct tally *t);
+void rt_tally_begin(struct tally *t);
+/* Takes up the batch that train_step() or infer() has just computed. */
+void rt_tally_add(struct tally *t, const struct cnn_context *c, int n);
+
+/* Means; 0 where no sample was seen.  Values are numbered as the log writes them: 0 the loss, then the metrics. */
+double rt_tally_value(const struct tally *t, int i);
+const char *rt_tally_name(const struct tally *t, int i);        /* "loss", "acc" */
+int rt_tally_count(const struct tally *t);
+
+#endif
