@@ -19,5 +19,7 @@ struct model *check_model(struct arena *a, const struct source *source, const st
 
 /* explain.c: the recipe as a .cnn file with every default filled in. */
 const char *explain_model(struct arena *a, const struct model *m);
+/* A clause as a person would write it, defaults left out: "conv2d 128, 2x2, relu". */
+const char *clause_text_of(struct arena *a, const struct clause *c);
 
 #endif

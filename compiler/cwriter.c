@@ -144,7 +144,8 @@ void cw_blank(struct cwriter *w)
 
 /* ---- comments ------------------------------------------------------------------------------------------------ */
 
-/* No text may end the comment, begin another, or splice lines: a space goes between the two characters. */
+/* No text may end the comment, begin another, or splice lines: a space goes between the two characters, and a
+ * backslash, which at a line's end would join it with the next, becomes a slash. */
 static char *harmless(const char *text)
 {
     char *copy = malloc(2 * strlen(text) + 1), *to = copy;
@@ -152,17 +153,13 @@ static char *harmless(const char *text)
     if (!copy)
         cw_out_of_memory();
     for (const char *from = text; *from; from++) {
-        unsigned char c = (unsigned char)*from;
+        unsigned char u = (unsigned char)*from;
+        char c = u == '\\' ? '/' : u == '\n' || (u >= 0x20 && u != 0x7F) ? *from : ' ';
         bool joins = to > copy && ((to[-1] == '*' && c == '/') || (to[-1] == '/' && c == '*') ||
                                    (to[-1] == '?' && c == '?'));
         if (joins)
             *to++ = ' ';
-        if (c == '\\')
-            *to++ = '/';                        /* a backslash at a line's end would join it with the next */
-        else
-            *to++ = c == '\n' || (c >= 0x20 && c != 0x7F) ? (char)c : ' ';
-        if (c == '\\' && from[1] == '*')
-            *to++ = ' ';
+        *to++ = c;
     }
     *to = '\0';
     return copy;

@@ -160,6 +160,31 @@ static void put_clause(struct text *t, const struct clause *c)
     put(t, "\n");
 }
 
+const char *clause_text_of(struct arena *a, const struct clause *c)
+{
+    struct clause given = *c;
+    struct text t = {.arena = a};
+    int count = clause_def_count(c->def);
+    struct arg_def *defs = arena_array(a, (size_t)count + 1, sizeof *defs);
+    struct arg_value *values = arena_array(a, (size_t)count + 1, sizeof *values);
+    struct clause_def def = *c->def;
+    int kept = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (!c->args[i].given)
+            continue;
+        defs[kept] = c->def->args[i];
+        values[kept++] = c->args[i];
+    }
+    def.args = defs;
+    given.def = &def;
+    given.args = values;
+    put(&t, "%s", def.name);
+    put_args(&t, &given, " ");
+    LIST_ADD(a, t.bytes, t.count, t.capacity, '\0');
+    return t.bytes;
+}
+
 /* ---- the network --------------------------------------------------------------------------------------------- */
 
 /* Every layer has its name, so that a join can be written with names: `from` its first input, then the others. */

@@ -1,0 +1,162 @@
+/* main.c - cnnc: parse -> check -> lower -> differentiate -> plan -> emit. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "graph.h"
+#include "options.h"
+#include "output.h"
+#include "parse.h"
+#include "plan.h"
+#include "summary.h"
+
+/* One arena for each lifetime: the tree is gone once the model stands, but its text and messages stay to the end. */
+struct compilation {
+    const struct options *options;
+    struct arena text, graphs, plans;
+    struct diag *diag;
+};
+
+#ifdef CNNC_VERIFY
+static void verify(const char *what, const char *broken)
+{
+    if (!broken)
+        return;
+    fprintf(stderr, "cnnc: internal error: %s: %s\n", what, broken);
+    abort();
+}
+#define VERIFY(what, broken) verify(what, broken)
+#else
+#define VERIFY(what, broken) ((void)0)
+#endif
+
+/* -D name=value becomes a source of one line, so that what is wrong in it is shown like everything else. */
+static struct ast_body **parse_defines(struct compilation *c)
+{
+    const struct options *o = c->options;
+    struct ast_body **bodies = arena_array(&c->text, (size_t)o->defines_count + 1, sizeof(struct ast_body *));
+
+    for (int i = 0; i < o->defines_count; i++) {
+        const char *line = arena_printf(&c->text, "const %s", o->defines[i]);
+        const char *path = arena_printf(&c->text, "-D %s", o->defines[i]);
+        bodies[i] = parse_source(&c->text, source_from_text(&c->text, path, line, strlen(line)), c->diag);
+    }
+    return bodies;
+}
+
+/* What the options ask for beyond the check: the stages are run as far as one of them needs. */
+static bool needs_graph(const struct options *o, const struct model *m)
+{
+    return o->output || o->dump == STAGE_GRAPH || o->dump == STAGE_PLAN || (o->summary && m->loss && m->has_data);
+}
+
+static bool needs_plan(const struct options *o, const struct model *m)
+{
+    return o->output || o->dump == STAGE_PLAN || (o->summary && m->loss && m->has_data);
+}
+
+static int finish(struct compilation *c, int status)
+{
+    diag_print(c->diag, stderr);
+    if (diag_errors(c->diag))
+        status = EXIT_FAILED;
+    if (fflush(stdout) || ferror(stdout)) {
+        fprintf(stderr, "cnnc: cannot write to standard output: %s\n", strerror(errno));
+        status = EXIT_FAILED;
+    }
+    return status;
+}
+
+static int compile_model(struct compilation *c, const struct model *m)
+{
+    const struct options *o = c->options;
+    struct graph *train = NULL, *use = NULL;
+    struct plan *plan = NULL;
+
+    if (needs_graph(o, m)) {
+        use = lower_model(&c->graphs, m, false);
+        VERIFY("graph of use", graph_verify(use));
+        if (m->loss) {
+            train = lower_model(&c->graphs, m, true);
+            VERIFY("forward graph", graph_verify(train));
+            differentiate(train);
+            VERIFY("graph of training", graph_verify(train));
+        }
+    }
+    if (needs_plan(o, m)) {
+        struct plan_options options = {
+            .target = o->target, .real_double = o->real_double, .exact = o->exact, .forced = o->forced,
+            .forced_count = o->forced_count
+        };
+        plan = plan_model(&c->plans, train, use, &options, c->diag);
+        if (!plan || diag_errors(c->diag))
+            return EXIT_FAILED;
+        VERIFY("plan", plan_verify(plan));
+    }
+    if (o->dump == STAGE_GRAPH) {
+        if (train)
+            graph_dump(train, stdout);
+        graph_dump(use, stdout);
+    }
+    if (o->dump == STAGE_PLAN)
+        plan_dump(plan, stdout);
+    if (o->summary)
+        summary_print(m, plan, stdout);
+    return o->output ? output_write(&c->plans, o->output, plan) : EXIT_FINE;
+}
+
+static int compile_source(struct compilation *c, const struct source *source)
+{
+    const struct options *o = c->options;
+    struct ast_body *file = parse_source(&c->text, source, c->diag);
+    struct check_options check = {
+        .defines = parse_defines(c), .defines_count = o->defines_count, .whole = o->output || o->dump == STAGE_PLAN
+    };
+
+    if (o->dump == STAGE_AST)
+        ast_dump(file, stdout);
+    const struct model *m = check_model(&c->text, source, file, &check, c->diag);
+    if (diag_errors(c->diag))
+        return EXIT_FAILED;
+    if (o->dump == STAGE_MODEL)
+        model_dump(m, stdout);
+    if (o->explain)
+        fputs(m->explained, stdout);
+    return compile_model(c, m);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    struct arena command = {0};
+    struct compilation c = {.options = &options};
+    int status = options_parse(&command, argc, argv, &options);
+
+    if (status >= 0) {
+        arena_free(&command);
+        return status;
+    }
+    c.diag = diag_new(&c.text);
+    if (options.print_makefile)
+        puts(options_makefile(&command));
+    status = EXIT_FINE;
+    if (options.input) {
+        const struct source *source = source_read(&c.text, options.input);
+        if (source)
+            status = compile_source(&c, source);
+        else
+            diag_error(c.diag, DIAG_cannot_read, (struct span){0}, "cannot read %s: %s", options.input,
+                       strerror(errno));
+    }
+    status = finish(&c, status);
+    arena_free(&c.plans);
+    arena_free(&c.graphs);
+    arena_free(&c.text);
+    arena_free(&command);
+    return status;
+}

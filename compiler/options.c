@@ -1,0 +1,296 @@
+/* options.c - see options.h. */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "options.h"
+#include "plan.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0"
+#endif
+#ifndef CNNC_MAKEFILE
+#define CNNC_MAKEFILE "cnnc.mk"
+#endif
+
+enum { OPTION_LONG_ONLY = 256 };
+
+struct context {
+    struct arena *arena;
+    struct options *options;
+};
+
+struct option_def {
+    char letter;                /* '\0': none */
+    const char *name;           /* NULL: none */
+    const char *argument;       /* NULL: takes none */
+    const char *help;
+    /* false: the argument is wrong (reported) */
+    bool (*set)(struct context *c, const char *argument);
+};
+
+static bool wrong(const char *option, const char *argument, const char *expected)
+{
+    fprintf(stderr, "cnnc: %s: expected %s, found '%s'\n", option, expected, argument);
+    return false;
+}
+
+static bool set_output(struct context *c, const char *argument)
+{
+    c->options->output = argument;
+    return *argument || wrong("-o", argument, "a file");
+}
+
+static bool set_check(struct context *c, const char *argument)
+{
+    (void)argument;
+    return c->options->check = true;
+}
+
+static bool set_summary(struct context *c, const char *argument)
+{
+    (void)argument;
+    return c->options->summary = true;
+}
+
+static bool set_explain(struct context *c, const char *argument)
+{
+    (void)argument;
+    return c->options->explain = true;
+}
+
+static bool set_print_makefile(struct context *c, const char *argument)
+{
+    (void)argument;
+    return c->options->print_makefile = true;
+}
+
+static bool set_exact(struct context *c, const char *argument)
+{
+    (void)argument;
+    return c->options->exact = true;
+}
+
+static bool set_dump(struct context *c, const char *argument)
+{
+    static const char *const names[] = {"ast", "model", "graph", "plan"};
+
+    for (int i = 0; i < 4; i++) {
+        if (!strcmp(names[i], argument)) {
+            c->options->dump = (enum stage)(STAGE_AST + i);
+            return true;
+        }
+    }
+    return wrong("--dump", argument, "ast, model, graph or plan");
+}
+
+static bool set_real(struct context *c, const char *argument)
+{
+    c->options->real_double = !strcmp(argument, "double");
+    return c->options->real_double || !strcmp(argument, "float") || wrong("--real", argument, "float or double");
+}
+
+static bool set_target(struct context *c, const char *argument)
+{
+    int count;
+    const char *const *names = target_names(&count);
+    const char *text = "";
+
+    for (int i = 0; i < count; i++) {
+        if (!strcmp(names[i], argument)) {
+            c->options->target = names[i];
+            return true;
+        }
+        text = arena_printf(c->arena, "%s%s%s", text, i == 0 ? "" : i == count - 1 ? " or " : ", ", names[i]);
+    }
+    return wrong("--target", argument, text);
+}
+
+static bool set_kernel(struct context *c, const char *argument)
+{
+    struct options *o = c->options;
+    const char *equals = strchr(argument, '=');
+
+    if (!equals || equals == argument || !equals[1])
+        return wrong("--kernel", argument, "LAYER=NAME or LAYER:PASS=NAME");
+    LIST_ADD(c->arena, o->forced, o->forced_count, o->forced_capacity, argument);
+    return true;
+}
+
+static bool set_define(struct context *c, const char *argument)
+{
+    struct options *o = c->options;
+    size_t name = strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+
+    if (!name || argument[name] != '=' || (*argument >= '0' && *argument <= '9'))
+        return wrong("-D", argument, "name=value");
+    if (strpbrk(argument, "\n;{}#"))
+        return wrong("-D", argument, "one value");
+    LIST_ADD(c->arena, o->defines, o->defines_count, o->defines_capacity, argument);
+    return true;
+}
+
+static bool set_include(struct context *c, const char *argument)
+{
+    struct options *o = c->options;
+
+    LIST_ADD(c->arena, o->include_dirs, o->include_dirs_count, o->include_dirs_capacity, argument);
+    return true;
+}
+
+static const struct option_def option_defs[] = {
+    {'o', "output", "FILE", "write the C file FILE (default: MODEL.c here), and its header beside it", set_output},
+    {0, "check", NULL, "only check the model", set_check},
+    {0, "summary", NULL, "print the layers, their shapes and parameters", set_summary},
+    {0, "explain", NULL, "print the recipe with every default filled in", set_explain},
+    {0, "dump", "STAGE", "print what a stage made: ast, model, graph or plan", set_dump},
+    {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value", set_define},
+    {'I', "include", "DIR", "look for included files in DIR too", set_include},
+    {0, "target", "NAME", "machine to write for: native (default), x86-64-v4, x86-64-v3, x86-64-v2, aarch64, generic",
+     set_target},
+    {0, "real", "TYPE", "compute in float (default) or double", set_real},
+    {0, "exact", NULL, "no kernel that rounds more than the plain one", set_exact},
+    {0, "kernel", "LAYER[:PASS]=NAME", "compute a layer (or one pass of it) with this kernel; may be repeated",
+     set_kernel},
+    {0, "print-makefile", NULL, "print where cnnc.mk lies, to be included in a Makefile", set_print_makefile},
+    {'h', "help", NULL, "print this help", NULL},
+    {'V', "version", NULL, "print the version", NULL}
+};
+
+enum { OPTIONS_COUNT = sizeof option_defs / sizeof *option_defs };
+
+static void print_help(void)
+{
+    enum { COLUMN = 32 };
+
+    puts("Usage: cnnc [OPTION]... MODEL.cnn\n"
+         "Compile a convolutional network, its data and its training recipe into one C file.\n");
+    for (int i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option_def *def = &option_defs[i];
+        char left[64];
+        int n = snprintf(left, sizeof left, "  %c%c%s --%s%s%s", def->letter ? '-' : ' ',
+                         def->letter ? def->letter : ' ', def->letter ? "," : " ", def->name,
+                         def->argument ? "=" : "", def->argument ? def->argument : "");
+        if (n >= COLUMN)
+            printf("%s\n%*s%s\n", left, COLUMN, "", def->help);
+        else
+            printf("%-*s%s\n", COLUMN, left, def->help);
+    }
+    puts("\nExit status: 0 fine, 1 errors in the model or its files, 2 wrong use.");
+}
+
+static void print_version(void)
+{
+    puts("cnnc " PACKAGE_VERSION);
+    puts("License Apache-2.0. There is no warranty, as far as the law permits.");
+}
+
+static int try_help(void)
+{
+    fputs("Try 'cnnc --help' for more information.\n", stderr);
+    return EXIT_WRONG_USE;
+}
+
+/* getopt_long's two descriptions, made from the table. */
+static void describe(char *letters, struct option *options)
+{
+    *letters = '\0';
+    for (int i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option_def *def = &option_defs[i];
+        options[i] = (struct option){def->name, def->argument ? required_argument : no_argument, NULL,
+                                     OPTION_LONG_ONLY + i};
+        if (!def->letter)
+            continue;
+        size_t n = strlen(letters);
+        letters[n] = def->letter;
+        letters[n + 1] = def->argument ? ':' : '\0';
+        letters[n + 2] = '\0';
+    }
+    options[OPTIONS_COUNT] = (struct option){0};
+}
+
+static const struct option_def *option_find(int code)
+{
+    if (code >= OPTION_LONG_ONLY)
+        return &option_defs[code - OPTION_LONG_ONLY];
+    for (int i = 0; i < OPTIONS_COUNT; i++)
+        if (option_defs[i].letter == code)
+            return &option_defs[i];
+    return NULL;
+}
+
+/* One file, unless nothing but the Makefile is asked for.  Without another wish the C file is written here. */
+static int options_finish(struct arena *a, int argc, char **argv, struct options *o)
+{
+    int files = argc - optind;
+
+    if (o->print_makefile && files == 0)
+        return -1;
+    if (files != 1) {
+        fprintf(stderr, files ? "cnnc: one model at a time: '%s' is a second one\n" : "cnnc: no model is given%s\n",
+                files ? argv[optind + 1] : "");
+        return try_help();
+    }
+    o->input = argv[optind];
+    if (o->output && o->check) {
+        fputs("cnnc: --check writes no file, so -o makes no sense with it\n", stderr);
+        return try_help();
+    }
+    if (!o->output && !o->check && !o->summary && !o->explain && !o->dump && !o->print_makefile) {
+        const char *slash = strrchr(o->input, '/'), *base = slash ? slash + 1 : o->input, *dot = strrchr(base, '.');
+        size_t length = dot && dot != base ? (size_t)(dot - base) : strlen(base);
+        o->output = arena_printf(a, "%.*s.c", (int)length, base);
+    }
+    return -1;
+}
+
+int options_parse(struct arena *a, int argc, char **argv, struct options *o)
+{
+    struct context c = {a, o};
+    struct option longs[OPTIONS_COUNT + 1];
+    char letters[2 * OPTIONS_COUNT + 2];
+    int code;
+
+    o->target = "native";
+    describe(letters, longs);
+    while ((code = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+        const struct option_def *def = option_find(code);
+        if (!def)
+            return try_help();                  /* getopt has said what is wrong */
+        if (def->set) {
+            if (!def->set(&c, optarg))
+                return try_help();
+            continue;
+        }
+        if (def->letter == 'h')
+            print_help();
+        else
+            print_version();
+        return fflush(stdout) ? EXIT_FAILED : EXIT_FINE;
+    }
+    return options_finish(a, argc, argv, o);
+}
+
+const char *options_makefile(struct arena *a)
+{
+    enum { LONGEST = 4096 };
+    const char *given = getenv("CNNC_MAKEFILE");
+    char *program = arena_alloc(a, LONGEST);
+
+    if (given && *given)
+        return given;
+    ssize_t length = readlink("/proc/self/exe", program, LONGEST - 1);
+    char *slash = length > 0 ? strrchr(program, '/') : NULL;
+    if (slash) {
+        const char *beside = arena_printf(a, "%.*s/cnnc.mk", (int)(slash - program), program);
+        if (!access(beside, R_OK))
+            return beside;
+    }
+    return CNNC_MAKEFILE;
+}

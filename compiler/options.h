@@ -1,0 +1,33 @@
+/* options.h - the command line.  One table parses it and prints --help. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include "arena.h"
+
+enum stage { STAGE_NONE, STAGE_AST, STAGE_MODEL, STAGE_GRAPH, STAGE_PLAN };
+
+struct options {
+    const char *input;          /* the .cnn file */
+    const char *output;         /* NULL: nothing is written */
+    bool check, summary, explain, print_makefile;
+    enum stage dump;
+    bool real_double, exact;
+    const char *target;
+    const char **forced;        /* LAYER[:PASS]=NAME */
+    int forced_count;
+    const char **defines;       /* name=value */
+    int defines_count;
+    const char **include_dirs;
+    int include_dirs_count;
+    size_t forced_capacity, defines_capacity, include_dirs_capacity;
+};
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
+
+/* -1: go on.  Else the exit status: --help and --version have been printed, or wrong use has been reported. */
+int options_parse(struct arena *a, int argc, char **argv, struct options *o);
+/* Where cnnc.mk lies: $CNNC_MAKEFILE, else beside the program in a build tree, else where it was installed. */
+const char *options_makefile(struct arena *a);
+
+#endif

@@ -1,0 +1,11 @@
+/* output.h - the files that cnnc writes: whole or not at all. */
+#ifndef OUTPUT_H
+#define OUTPUT_H
+
+#include "plan.h"
+
+/* The C file at path (- is standard output) and the model's header beside it.  Both are written under other names
+ * and renamed when they are whole.  The exit status. */
+int output_write(struct arena *a, const char *path, const struct plan *p);
+
+#endif
