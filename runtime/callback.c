@@ -48,6 +48,7 @@ static double monitor_value(const struct monitor *m, const struct epoch_end *end
 struct plateau {
     double factor, min_delta, min_lr;
     int patience, cooldown;
+    bool verbose;
     double best;
     int waited, cooling;                /* epochs without progress; epochs of cooldown left */
 };
@@ -66,6 +67,7 @@ static void plateau_open(struct callback *c, const struct cnn_clause *clause)
         .min_lr = rt_setting_number(clause, "min_lr", 0.0),
         .patience = (int)rt_setting_number(clause, "patience", 10),
         .cooldown = (int)rt_setting_number(clause, "cooldown", 0),
+        .verbose = rt_setting_number(clause, "verbose", 1) != 0.0,
         .best = c->monitor.direction == CNN_LOWER_IS_BETTER ? INFINITY : -INFINITY,
     };
 }
@@ -90,8 +92,9 @@ static void plateau_epoch_end(struct callback *c, struct epoch_end *end)
         return;
     if (end->schedule->rate > p->min_lr) {
         end->schedule->rate = fmax(end->schedule->rate * p->factor, p->min_lr);
-        rt_progress_say(end->progress, "\nEpoch %05d: ReduceLROnPlateau reducing learning rate to %g.\n",
-                        end->epoch + 1, end->schedule->rate);
+        if (p->verbose)
+            rt_progress_say(end->progress, "\nEpoch %05d: ReduceLROnPlateau reducing learning rate to %g.\n",
+                            end->epoch + 1, end->schedule->rate);
         p->cooling = p->cooldown;
         p->waited = 0;
     }

@@ -127,7 +127,7 @@ static double stored_number(const struct stored_tensor *t, int64_t i)
 }
 
 /* The tensor in the network's own numbers. */
-static void tensor_convert(const struct stored_tensor *t, int real_size, void *out)
+static void tensor_numbers(const struct stored_tensor *t, int real_size, void *out)
 {
     if (t->element_size == real_size) {
         memcpy(out, t->data, (size_t)t->count * (size_t)real_size);
@@ -156,7 +156,7 @@ int cnn_load_weights(struct cnn_context *c, const char *path)
         rt_error("%s: no memory to read it", path);
     int status = values ? match_check(m, &f, path) : -1;
     for (int i = 0; i < m->params_list_count && status == 0; i++) {
-        tensor_convert(tensor_find(&f, m->params[i].name), m->real_size, values);
+        tensor_numbers(tensor_find(&f, m->params[i].name), m->real_size, values);
         cnn_param_set(c, i, values);
     }
     free(values);

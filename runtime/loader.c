@@ -36,12 +36,9 @@ static int step_normalize(const struct cnn_clause *step, double *table, int chan
 
 static int step_scale(const struct cnn_clause *step, double *table, int channels)
 {
-    if (step->settings_count < 1) {
-        rt_error("scale: without its factor");
-        return -1;
-    }
+    double factor = rt_setting_number(step, "factor", 1.0);
     for (int i = 0; i < channels * 256; i++)
-        table[i] *= step->settings[0].number;
+        table[i] *= factor;
     return 0;
 }
 

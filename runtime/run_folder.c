@@ -53,27 +53,27 @@ static void files_list(const struct run_folder *f, const char *files[RUN_FILES])
     files[4] = f->best;
 }
 
-int rt_run_folder_check(const struct run_folder *f, bool overwrite)
+enum run_folder_state rt_run_folder_check(const struct run_folder *f, bool overwrite)
 {
     struct stat status;
     if (stat(f->path, &status)) {
         if (errno == ENOENT)
-            return 0;
+            return RUN_FOLDER_FREE;
         rt_error("%s: %s", f->path, strerror(errno));
-        return -1;
+        return RUN_FOLDER_UNUSABLE;
     }
     if (!S_ISDIR(status.st_mode)) {
         rt_error("%s: is not a directory", f->path);
-        return -1;
+        return RUN_FOLDER_UNUSABLE;
     }
     const char *files[RUN_FILES];
     files_list(f, files);
     for (int i = 0; i < RUN_FILES; i++)
         if (!overwrite && access(files[i], F_OK) == 0) {
             rt_error("%s holds a run already: --overwrite replaces it, --run-dir DIR names another place", f->path);
-            return -1;
+            return RUN_FOLDER_HOLDS_RUN;
         }
-    return 0;
+    return RUN_FOLDER_FREE;
 }
 
 int rt_run_folder_make(const struct run_folder *f)

@@ -9,11 +9,8 @@
 #include "message.h"
 #include "parallel.h"
 
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "0.1.0"
+#ifndef CNNRT_VERSION
+#define CNNRT_VERSION "0.1.0"           /* the build says better */
 #endif
 
 enum { LINE = 64 };
@@ -26,7 +23,7 @@ struct session {
 
 const char *cnn_version(void)
 {
-    return PACKAGE_VERSION;
+    return CNNRT_VERSION;
 }
 
 static size_t max_size(size_t a, size_t b)

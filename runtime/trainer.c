@@ -69,17 +69,11 @@ static void signals_release(const struct sigaction old[2])
 
 /* ---- opening and closing ------------------------------------------------------------------------------------- */
 
-/* What training and evaluating have in common: memory, weights, data. */
-static int common_open(struct trainer *t, const struct cnn_model *model, const struct command_options *o)
+/* What training and evaluating have in common: memory, weights (NULL: as initialised), data. */
+static int common_open(struct trainer *t, const char *weights)
 {
-    *t = (struct trainer){ .model = model, .options = o, .best_loss = INFINITY };
-    if (rt_run_folder_name(&t->folder, model, o->run_dir))
-        return -1;
-    const char *weights = o->weights;
-    if (!weights && o->command == COMMAND_EVALUATE && !(weights = rt_run_folder_weights(&t->folder)))
-        return -1;
-    if (o->command == COMMAND_TRAIN && rt_run_folder_check(&t->folder, o->overwrite))
-        return -1;
+    const struct cnn_model *model = t->model;
+    const struct command_options *o = t->options;
     t->context = cnn_open(model, (int)o->threads, rt_seed_choose(model, o));
     if (!t->context || (weights && cnn_load_weights(t->context, weights)))
         return -1;
@@ -259,9 +253,16 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
         rt_error("%s has no `train` section", model->source);
         return EXIT_FAILED;
     }
-    struct trainer t;
+    struct trainer t = { .model = model, .options = o, .best_loss = INFINITY };
+    if (rt_run_folder_name(&t.folder, model, o->run_dir))
+        return EXIT_FAILED;
+    enum run_folder_state state = rt_run_folder_check(&t.folder, o->overwrite);
+    if (state != RUN_FOLDER_FREE) {
+        rt_run_folder_free(&t.folder);
+        return state == RUN_FOLDER_HOLDS_RUN ? EXIT_WRONG_USE : EXIT_FAILED;
+    }
     struct sigaction old[2];
-    int status = common_open(&t, model, o) || training_open(&t) ? EXIT_FAILED : EXIT_FINE;
+    int status = common_open(&t, o->weights) || training_open(&t) ? EXIT_FAILED : EXIT_FINE;
     int stopped_by = 0;
     if (status == EXIT_FINE) {
         signals_catch(old);
@@ -280,8 +281,11 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
 
 int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
 {
-    struct trainer t;
-    int status = common_open(&t, model, o) ? EXIT_FAILED : EXIT_FINE;
+    struct trainer t = { .model = model, .options = o };
+    if (rt_run_folder_name(&t.folder, model, o->run_dir))
+        return EXIT_FAILED;
+    const char *weights = o->weights ? o->weights : rt_run_folder_weights(&t.folder);
+    int status = weights && common_open(&t, weights) == 0 ? EXIT_FINE : EXIT_FAILED;
     if (status == EXIT_FINE) {
         rt_progress_open(&t.progress, (int)o->verbose, NULL, t.data.val.count);
         validate(&t);
