@@ -8,9 +8,30 @@
 void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
 /* emit_update.c: static void update(struct cnn_context *c). */
 void emit_update(struct emitter *e, struct cwriter *w);
+/* Vectors as long as the parameters that the model's optimizer keeps. */
+int emit_optimizer_slots(const struct model *m);
+/* Floating-point operations of update(). */
+int64_t emit_update_flops(struct emitter *e);
 /* emit_metrics.c: static void metrics(const struct cnn_context *c, int n, double *values). */
 void emit_metrics(struct emitter *e, struct cwriter *w);
 /* emit_tables.c: the constant tables, the model, main(). */
 void emit_tables(struct emitter *e, struct cwriter *w);
+/* emit_recipe.c: the tables of what `data` and `train` say. */
+void emit_recipe_tables(struct emitter *e, struct cwriter *w);
+/* emit_recipe.c: the fields `.data` and `.train` of the model, made of them. */
+void emit_recipe_fields(struct emitter *e, struct cwriter *w);
+
+/* ---- text: emit_text.c ------------------------------------------------------------------------------------------ */
+
+/* A number as a C constant of type double that reads back as the same: "0.001", "2.0". */
+const char *emit_number(struct emitter *e, double x);
+/* A C string literal, or NULL for NULL. */
+const char *emit_quoted(struct emitter *e, const char *text);
+/* One statement, broken at spaces where it is longer than a line. */
+void emit_wrapped(struct emitter *e, struct cwriter *w, const char *text);
+/* "X" in capital letters. */
+const char *emit_capitals(struct emitter *e, const char *text);
+/* The last part of a path. */
+const char *emit_basename(const char *path);
 
 #endif
