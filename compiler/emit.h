@@ -21,14 +21,16 @@ void emit_recipe_tables(struct emitter *e, struct cwriter *w);
 /* emit_recipe.c: the fields `.data` and `.train` of the model, made of them. */
 void emit_recipe_fields(struct emitter *e, struct cwriter *w);
 
-/* ---- text: emit_text.c ------------------------------------------------------------------------------------------ */
+/* ---- text: emit_text.c ----------------------------------------------------------------------- */
 
 /* A number as a C constant of type double that reads back as the same: "0.001", "2.0". */
 const char *emit_number(struct emitter *e, double x);
 /* A C string literal, or NULL for NULL. */
 const char *emit_quoted(struct emitter *e, const char *text);
-/* One statement, broken at spaces where it is longer than a line. */
-void emit_wrapped(struct emitter *e, struct cwriter *w, const char *text);
+/* One statement at that depth, broken at spaces where it is longer than a line. */
+void emit_wrapped(struct emitter *e, struct cwriter *w, int depth, const char *text);
+/* A text as string literals, one a line of it, long ones broken. */
+void emit_literals(struct emitter *e, struct cwriter *w, const char *text);
 /* "X" in capital letters. */
 const char *emit_capitals(struct emitter *e, const char *text);
 /* The last part of a path. */

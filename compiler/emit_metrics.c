@@ -1,14 +1,15 @@
-/* emit_metrics.c - metrics of a batch: the built-in ones, and the user's own functions as C, in double.
+/* emit_metrics.c - metrics of a batch: the built-in ones, and the user's own functions as C, in
+ * double.
  *
- * Scalar locals become variables.  An array has a value for each (sample, class): it exists only inside the loops of
- * sum and mean, which stand before the expression that they belong to. */
+ * Scalar locals become variables.  An array has a value for each (sample, class): it exists only
+ * inside the loops of sum and mean, which stand before the expression that they belong to. */
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "emit.h"
 
-/* ---- names -------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* A sum or mean that has been computed before, and the variable that holds it. */
 struct reduction {
@@ -30,14 +31,15 @@ struct metric_writer {
     size_t reductions_capacity;
 };
 
-/* What a variable of the user's may not be called: words of C, macros, what the function itself calls things, and
- * functions that it may call. */
+/* What a variable of the user's may not be called: words of C, macros, what the function itself
+ * calls things, and functions that it may call. */
 static const char *const reserved[] = {
-    "asm", "auto", "break", "bool", "case", "char", "const", "continue", "default", "do", "double", "else", "enum",
-    "extern", "false", "float", "for", "goto", "if", "inline", "int", "linux", "long", "register", "restrict",
-    "return", "short", "signed", "sizeof", "static", "struct", "switch", "true", "typedef", "typeof", "union", "unix",
-    "unsigned", "void", "volatile", "while", "i", "k", "n", "labels", "predictions", "real", "v", "vm", "vu", "main",
-    "exp", "expm1", "log", "log1p", "sqrt", "fabs", "rint", "floor", "tanh", "erf", "pow", "stdin", "stdout", "stderr",
+    "asm", "auto", "break", "bool", "case", "char", "const", "continue", "default", "do", "double",
+    "else", "enum", "extern", "false", "float", "for", "goto", "if", "inline", "int", "linux",
+    "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
+    "switch", "true", "typedef", "typeof", "union", "unix", "unsigned", "void", "volatile", "while",
+    "i", "k", "n", "labels", "predictions", "real", "v", "vm", "vu", "main", "exp", "expm1", "log",
+    "log1p", "sqrt", "fabs", "rint", "floor", "tanh", "erf", "pow", "stdin", "stdout", "stderr",
     "errno", "math_errhandling"
 };
 
@@ -50,14 +52,15 @@ static bool name_is_free(const struct metric_writer *m, const char *name)
         if (!strcmp(m->names[i], name))
             return false;
     /* macros are written in capitals */
-    return strpbrk(name, "abcdefghijklmnopqrstuvwxyz") && name[0] != '_' && strncmp(name, "cnn_", 4) &&
-           strncmp(name, "v_", 2) && strncmp(name, "vm_", 3) && strncmp(name, "vu_", 3);
+    return strpbrk(name, "abcdefghijklmnopqrstuvwxyz") && name[0] != '_' &&
+           strncmp(name, "cnn_", 4) && strncmp(name, "v_", 2) && strncmp(name, "vm_", 3) &&
+           strncmp(name, "vu_", 3);
 }
 
 static const char *take_name(struct metric_writer *m, const char *wanted)
 {
     const char *name = wanted;
-    if (!strpbrk(wanted, "abcdefghijklmnopqrstuvwxyz") || !name_is_free(m, wanted))
+    if (!name_is_free(m, name))
         name = arena_printf(m->e->arena, "the_%s", wanted);
     for (int i = 2; !name_is_free(m, name); i++)
         name = arena_printf(m->e->arena, "the_%s_%d", wanted, i);
@@ -65,7 +68,7 @@ static const char *take_name(struct metric_writer *m, const char *wanted)
     return name;
 }
 
-/* ---- expressions ---------------------------------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
 /* How tightly C binds, loosest first. */
 enum level { CHOICE, OR, AND, EQUAL, SUM, PRODUCT, UNARY, PRIMARY };
@@ -89,16 +92,19 @@ static const char *value_text(struct metric_writer *m, const struct expr *x, enu
     return bracketed(m, value_piece(m, x), least);
 }
 
-static struct piece binary(struct metric_writer *m, const char *left, const char *sign, const char *right,
-                           enum level level)
+static struct piece binary(struct metric_writer *m, const char *left, const char *sign,
+                           const char *right, enum level level)
 {
     return (struct piece){ arena_printf(m->e->arena, "%s %s %s", left, sign, right), level };
 }
 
-/* Additions and products group to the left, as in the language: their right side needs brackets of its own. */
-static struct piece arithmetic(struct metric_writer *m, const struct expr *x, const char *sign, enum level level)
+/* Additions and products group to the left, as in the language: their right side needs brackets of
+ * its own. */
+static struct piece arithmetic(struct metric_writer *m, const struct expr *x, const char *sign,
+                               enum level level)
 {
-    return binary(m, value_text(m, x->args[0], level), sign, value_text(m, x->args[1], level + 1), level);
+    return binary(m, value_text(m, x->args[0], level), sign, value_text(m, x->args[1], level + 1),
+                  level);
 }
 
 static bool is_call(const struct expr *x, const char *function)
@@ -128,8 +134,9 @@ static const char *function_name(const char *name)
     static const struct {
         const char *ours, *c;
     } table[] = {
-        { "abs", "fabs" }, { "round", "rint" }, { "min", "cnn_min" }, { "max", "cnn_max" }, { "clip", "cnn_clip" },
-        { "sign", "cnn_sign" }, { "relu", "cnn_relu" }, { "sigmoid", "cnn_sigmoid" }, { "softplus", "cnn_softplus" },
+        { "abs", "fabs" },      { "round", "rint" },          { "min", "cnn_min" },
+        { "max", "cnn_max" },   { "clip", "cnn_clip" },       { "sign", "cnn_sign" },
+        { "relu", "cnn_relu" }, { "sigmoid", "cnn_sigmoid" }, { "softplus", "cnn_softplus" },
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (!strcmp(table[i].ours, name))
@@ -141,7 +148,8 @@ static struct piece call_piece(struct metric_writer *m, const struct expr *x, co
 {
     char *text = arena_printf(m->e->arena, "%s(", function);
     for (int i = 0; i < x->args_count; i++)
-        text = arena_printf(m->e->arena, "%s%s%s", text, i ? ", " : "", value_text(m, x->args[i], CHOICE));
+        text = arena_printf(m->e->arena, "%s%s%s", text, i ? ", " : "",
+                            value_text(m, x->args[i], CHOICE));
     return (struct piece){ arena_printf(m->e->arena, "%s)", text), PRIMARY };
 }
 
@@ -160,7 +168,9 @@ static struct piece function_piece(struct metric_writer *m, const struct expr *x
     }
     const struct expr *inner = softplus_argument(x);
     if (inner)
-        return (struct piece){ arena_printf(m->e->arena, "cnn_softplus(%s)", value_text(m, inner, CHOICE)), PRIMARY };
+        return (struct piece){
+            arena_printf(m->e->arena, "cnn_softplus(%s)", value_text(m, inner, CHOICE)), PRIMARY
+        };
     return call_piece(m, x, function_name(x->function));
 }
 
@@ -182,7 +192,8 @@ static struct piece value_piece(struct metric_writer *m, const struct expr *x)
     case EXPR_PARAM: return (struct piece){ m->params[x->index], PRIMARY };
     case EXPR_LOCAL: return (struct piece){ m->locals[x->index], PRIMARY };
     case EXPR_NEGATE:
-        return (struct piece){ arena_printf(m->e->arena, "-%s", value_text(m, x->args[0], PRIMARY)), UNARY };
+        return (struct piece){ arena_printf(m->e->arena, "-%s", value_text(m, x->args[0], PRIMARY)),
+                               UNARY };
     case EXPR_ADD: return arithmetic(m, x, "+", SUM);
     case EXPR_SUB: return arithmetic(m, x, "-", SUM);
     case EXPR_MUL: return arithmetic(m, x, "*", PRODUCT);
@@ -193,7 +204,8 @@ static struct piece value_piece(struct metric_writer *m, const struct expr *x)
     case EXPR_CALL: return function_piece(m, x);
     default:
         /* true is 1, and a double: no division of whole numbers may come of it */
-        return (struct piece){ arena_printf(m->e->arena, "(double)(%s)", truth_piece(m, x).text), UNARY };
+        return (struct piece){ arena_printf(m->e->arena, "(double)(%s)", truth_piece(m, x).text),
+                               UNARY };
     }
 }
 
@@ -203,11 +215,13 @@ static struct piece comparison(struct metric_writer *m, const struct expr *x, co
 }
 
 /* `and` and `or`: the other one among the operands stands in brackets. */
-static struct piece junction(struct metric_writer *m, const struct expr *x, const char *sign, enum level level)
+static struct piece junction(struct metric_writer *m, const struct expr *x, const char *sign,
+                             enum level level)
 {
     const char *sides[2];
     for (int i = 0; i < 2; i++)
-        sides[i] = bracketed(m, truth_piece(m, x->args[i]), x->args[i]->kind == x->kind ? level : EQUAL);
+        sides[i] = bracketed(m, truth_piece(m, x->args[i]),
+                             x->args[i]->kind == x->kind ? level : EQUAL);
     return binary(m, sides[0], sign, sides[1], level);
 }
 
@@ -224,18 +238,21 @@ static struct piece truth_piece(struct metric_writer *m, const struct expr *x)
     case EXPR_AND: return junction(m, x, "&&", AND);
     case EXPR_OR: return junction(m, x, "||", OR);
     case EXPR_NOT:
-        return (struct piece){
-            arena_printf(m->e->arena, "!%s", bracketed(m, truth_piece(m, x->args[0]), PRIMARY)), UNARY
-        };
+        return (struct piece){ arena_printf(m->e->arena, "!%s",
+                                            bracketed(m, truth_piece(m, x->args[0]), PRIMARY)),
+                               UNARY };
     default:
         return binary(m, value_text(m, x, SUM), "!=", "0.0", EQUAL);
     }
 }
 
-/* ---- sums and means ------------------------------------------------------------------------------------------------- */
+enum { IN_LOOPS = 3 };      /* depth of a sum's body */
+
+/* ---- sums and means -------------------------------------------------------------------------- */
 
 /* What an expression reads directly or through array locals, sums inside it aside. */
-static void mark_read(const struct user_function *f, const struct expr *x, bool *params, bool *locals)
+static void mark_read(const struct user_function *f, const struct expr *x, bool *params,
+                      bool *locals)
 {
     if (is_reduction(x))
         return;
@@ -260,11 +277,13 @@ static void emit_elements(struct metric_writer *m, const struct expr *x)
     if (params[0])
         cw_line(m->w, "const double %s = k == labels[i];", m->params[0]);
     if (params[1])
-        cw_line(m->w, "const double %s = predictions[(size_t)i * %d + k];", m->params[1], m->classes);
+        cw_line(m->w, "const double %s = predictions[(size_t)i * %d + k];", m->params[1],
+                m->classes);
     for (int i = 0; i < f->locals_count; i++)
         if (locals[i] && f->locals[i].value->is_array)
-            emit_wrapped(m->e, m->w, arena_printf(m->e->arena, "const double %s = %s;", m->locals[i],
-                                                  value_text(m, f->locals[i].value, CHOICE)));
+            emit_wrapped(m->e, m->w, IN_LOOPS,
+                         arena_printf(m->e->arena, "const double %s = %s;", m->locals[i],
+                                      value_text(m, f->locals[i].value, CHOICE)));
 }
 
 /* Computes a sum or mean into a variable of that name. */
@@ -274,7 +293,8 @@ static void emit_reduction(struct metric_writer *m, const struct expr *x, const 
     cw_open(m->w, "for (int i = 0; i < n; i++) {");
     cw_open(m->w, "for (int k = 0; k < %d; k++) {", m->classes);
     emit_elements(m, x->args[0]);
-    emit_wrapped(m->e, m->w, arena_printf(m->e->arena, "%s += %s;", name, value_text(m, x->args[0], CHOICE)));
+    emit_wrapped(m->e, m->w, IN_LOOPS,
+                 arena_printf(m->e->arena, "%s += %s;", name, value_text(m, x->args[0], CHOICE)));
     cw_close(m->w, "}");
     cw_close(m->w, "}");
     if (is_call(x, "mean"))
@@ -289,10 +309,12 @@ static void emit_reductions(struct metric_writer *m, const struct expr *x)
     for (int i = 0; i < x->args_count; i++)
         emit_reductions(m, x->args[i]);
     if (is_reduction(x))
-        emit_reduction(m, x, take_name(m, arena_printf(m->e->arena, "%s_%d", x->function, m->reductions_count + 1)));
+        emit_reduction(
+            m, x,
+            take_name(m, arena_printf(m->e->arena, "%s_%d", x->function, m->reductions_count + 1)));
 }
 
-/* ---- functions ------------------------------------------------------------------------------------------------------- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 static void emit_local(struct metric_writer *m, int index)
 {
@@ -304,8 +326,9 @@ static void emit_local(struct metric_writer *m, int index)
     }
     emit_reductions(m, x);
     if (!x->is_array)
-        emit_wrapped(m->e, m->w, arena_printf(m->e->arena, "const double %s = %s;", m->locals[index],
-                                              value_text(m, x, CHOICE)));
+        emit_wrapped(m->e, m->w, 1,
+                     arena_printf(m->e->arena, "const double %s = %s;", m->locals[index],
+                                  value_text(m, x, CHOICE)));
 }
 
 static bool reads_param(const struct expr *x, int param)
@@ -339,7 +362,8 @@ static void metric_names(struct metric_writer *m)
 
 static void emit_signature(struct emitter *e, struct cwriter *w, const char *name)
 {
-    cw_line(w, "static double metric_%s(const %s *predictions, const int32_t *labels, int n)", name, e->plan->real);
+    cw_line(w, "static double metric_%s(const %s *predictions, const int32_t *labels, int n)", name,
+            e->plan->real);
     cw_open(w, "{");
 }
 
@@ -365,7 +389,7 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
         cw_line(w, "(void)predictions;");
     if (!m.reductions_count)
         cw_line(w, "(void)n;");
-    emit_wrapped(e, w, arena_printf(e->arena, "return %s;", value_text(&m, f->result, CHOICE)));
+    emit_wrapped(e, w, 1, arena_printf(e->arena, "return %s;", value_text(&m, f->result, CHOICE)));
     cw_close(w, "}");
     cw_blank(w);
 }
@@ -373,7 +397,8 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
 static void emit_accuracy(struct emitter *e, struct cwriter *w)
 {
     int classes = e->plan->model->classes;
-    cw_comment(w, "The share of samples whose most probable class is the right one; the first of equals counts.");
+    cw_comment(w, "The share of samples whose most probable class is the right one; the first of "
+                  "equals counts.");
     emit_signature(e, w, "accuracy");
     cw_line(w, "int hits = 0;");
     cw_open(w, "for (int i = 0; i < n; i++) {");

@@ -1,14 +1,15 @@
-/* emit_recipe.c - what `data` and `train` say, as tables for the runtime: every argument of a clause becomes a
- * setting, given or not. */
+/* emit_recipe.c - what `data` and `train` say, as tables for the runtime: every argument of a
+ * clause becomes a setting, given or not. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "emit.h"
 
-/* ---- one clause -------------------------------------------------------------------------------------------------- */
+/* ---- one clause ------------------------------------------------------------------------------ */
 
 /* The numbers of a list or an extent; count 0: the argument is neither. */
-static const double *setting_list(struct emitter *e, const struct arg_def *def, const struct arg_value *v, int *count)
+static const double *setting_list(struct emitter *e, const struct arg_def *def,
+                                  const struct arg_value *v, int *count)
 {
     *count = 0;
     if (def->type == ARG_REAL_LIST) {
@@ -25,12 +26,13 @@ static const double *setting_list(struct emitter *e, const struct arg_def *def, 
     return list;
 }
 
-static void emit_list(struct emitter *e, struct cwriter *w, const char *name, const double *list, int count)
+static void emit_list(struct emitter *e, struct cwriter *w, const char *name, const double *list,
+                      int count)
 {
     char *text = arena_printf(e->arena, "static const double %s[] = {", name);
     for (int i = 0; i < count; i++)
         text = arena_printf(e->arena, "%s%s %s", text, i ? "," : "", emit_number(e, list[i]));
-    emit_wrapped(e, w, arena_printf(e->arena, "%s };", text));
+    emit_wrapped(e, w, 0, arena_printf(e->arena, "%s };", text));
 }
 
 static const char *setting_value(struct emitter *e, const char *table, const struct arg_def *def,
@@ -44,14 +46,16 @@ static const char *setting_value(struct emitter *e, const char *table, const str
     case ARG_INT: case ARG_REAL: case ARG_BOOL:
         return arena_printf(e->arena, ".number = %s", emit_number(e, v->number));
     case ARG_ACTIVATION: case ARG_INIT:
-        return arena_printf(e->arena, ".text = %s", emit_quoted(e, v->call ? v->call->def->name : NULL));
+        return arena_printf(e->arena, ".text = %s",
+                            emit_quoted(e, v->call ? v->call->def->name : NULL));
     default:
         return arena_printf(e->arena, ".text = %s", emit_quoted(e, v->text));
     }
 }
 
 /* The settings of a clause, as an array of that name; none: nothing. */
-static void emit_settings(struct emitter *e, struct cwriter *w, const char *table, const struct clause *c)
+static void emit_settings(struct emitter *e, struct cwriter *w, const char *table,
+                          const struct clause *c)
 {
     int args = clause_def_count(c->def);
     if (!args)
@@ -60,7 +64,8 @@ static void emit_settings(struct emitter *e, struct cwriter *w, const char *tabl
         int count;
         const double *list = setting_list(e, &c->def->args[i], &c->args[i], &count);
         if (count)
-            emit_list(e, w, arena_printf(e->arena, "%s_%s", table, c->def->args[i].name), list, count);
+            emit_list(e, w, arena_printf(e->arena, "%s_%s", table, c->def->args[i].name), list,
+                      count);
     }
     cw_open(w, "static const struct cnn_setting %s[] = {", table);
     for (int i = 0; i < args; i++)
@@ -77,7 +82,8 @@ static const char *clause_value(struct emitter *e, const char *table, const stru
     int args = clause_def_count(c->def);
     if (!args)
         return arena_printf(e->arena, "{ .name = %s }", name);
-    return arena_printf(e->arena, "{ .name = %s, .settings = %s, .settings_count = %d }", name, table, args);
+    return arena_printf(e->arena, "{ .name = %s, .settings = %s, .settings_count = %d }", name,
+                        table, args);
 }
 
 static const char *numbered(struct emitter *e, const char *what, int i)
@@ -86,7 +92,8 @@ static const char *numbered(struct emitter *e, const char *what, int i)
 }
 
 /* The clauses of a list and their settings: tables WHAT_1_settings ... and WHAT_table. */
-static void emit_clauses(struct emitter *e, struct cwriter *w, const char *what, struct clause *const *list, int count)
+static void emit_clauses(struct emitter *e, struct cwriter *w, const char *what,
+                         struct clause *const *list, int count)
 {
     if (!count)
         return;
@@ -99,7 +106,7 @@ static void emit_clauses(struct emitter *e, struct cwriter *w, const char *what,
     cw_blank(w);
 }
 
-/* ---- the recipe -------------------------------------------------------------------------------------------------- */
+/* ---- the recipe ------------------------------------------------------------------------------ */
 
 static const char *direction_name(enum cnn_direction d)
 {
@@ -149,7 +156,8 @@ void emit_recipe_fields(struct emitter *e, struct cwriter *w)
     const struct model *m = e->plan->model;
     cw_open(w, ".data = {");
     cw_line(w, ".source = %s,",
-            m->source_clause ? clause_value(e, "source_settings", m->source_clause) : "{ .name = NULL }");
+            m->source_clause ? clause_value(e, "source_settings", m->source_clause)
+                             : "{ .name = NULL }");
     emit_table_fields(w, "steps", "data_step", m->steps_count);
     cw_close(w, "},");
     cw_open(w, ".train = {");

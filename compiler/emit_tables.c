@@ -1,4 +1,5 @@
-/* emit_tables.c - the model as constant tables, what ties them together, main(), and the header beside the file. */
+/* emit_tables.c - the model as constant tables, what ties them together, main(), and the header
+ * beside the file. */
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 #include "ops.h"
 #include "plan_parts.h"
 
-/* ---- parameters --------------------------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 /* The numbers of a cnn_param that say where its elements lie. */
 struct param_map {
@@ -27,7 +28,8 @@ static void map_dim(struct param_map *m, int64_t size, int64_t stride)
     m->stride[m->dims++] = stride;
 }
 
-/* A vector of c x h x w that lies in the order (h, w, c), elements `unit` apart; without such an order as counted. */
+/* A vector of c x h x w that lies in the order (h, w, c), elements `unit` apart; without such an
+ * order as counted. */
 static void map_ordered(struct param_map *m, int64_t size, struct map_order order, int64_t unit)
 {
     if (!order.c) {
@@ -83,7 +85,8 @@ static const char *init_name(enum cnn_init_kind kind)
 static const char *init_text(struct emitter *e, struct cnn_init init)
 {
     const char *name = init_name(init.kind);
-    if (init.kind == CNN_INIT_ZEROS || init.kind == CNN_INIT_ONES || init.kind == CNN_INIT_ORTHOGONAL)
+    if (init.kind == CNN_INIT_ZEROS || init.kind == CNN_INIT_ONES ||
+        init.kind == CNN_INIT_ORTHOGONAL)
         return arena_printf(e->arena, "{ .kind = %s }", name);
     return arena_printf(e->arena, "{ .kind = %s, .a = %s, .b = %s }", name, emit_number(e, init.a),
                         emit_number(e, init.b));
@@ -107,15 +110,15 @@ static void emit_param(struct emitter *e, struct cwriter *w, const struct param 
     cw_open(w, "{");
     cw_line(w, ".name = %s, .role = %s, .trainable = %s,", emit_quoted(e, p->name), roles[p->role],
             p->trainable ? "true" : "false");
-    cw_line(w, ".rank = %d, .shape = %s, .count = %" PRId64 ",", m.rank, sizes_text(e, m.shape, m.rank),
-            param_elements(p));
+    cw_line(w, ".rank = %d, .shape = %s, .count = %" PRId64 ",", m.rank,
+            sizes_text(e, m.shape, m.rank), param_elements(p));
     cw_line(w, ".dims = %d, .dim = %s, .stride = %s,", m.dims, sizes_text(e, m.dim, m.dims),
             sizes_text(e, m.stride, m.dims));
     if (m.panel_dim < 0)
         cw_line(w, ".panel_dim = -1,");
     else
-        cw_line(w, ".panel_dim = %d, .panel = %" PRId64 ", .panel_stride = %" PRId64 ",", m.panel_dim, m.panel,
-                m.panel_stride);
+        cw_line(w, ".panel_dim = %d, .panel = %" PRId64 ", .panel_stride = %" PRId64 ",",
+                m.panel_dim, m.panel, m.panel_stride);
     cw_line(w, ".offset = %" PRId64 ", .stored = %" PRId64 ",", place->offset, place->stored);
     cw_line(w, ".init = %s", init_text(e, p->init));
     cw_close(w, "},");
@@ -134,7 +137,7 @@ static void emit_params(struct emitter *e, struct cwriter *w)
     cw_blank(w);
 }
 
-/* ---- layers ------------------------------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 static const char *clause_text_of(struct emitter *e, const struct clause *c, const char *between);
 
@@ -177,7 +180,8 @@ static const char *arg_text(struct emitter *e, const struct arg_def *def, const 
     return "";
 }
 
-/* The clause as its user would write it, with the arguments that were given; between: after the first word. */
+/* The clause as its user would write it, with the arguments that were given; between: after the
+ * first word. */
 static const char *clause_text_of(struct emitter *e, const struct clause *c, const char *between)
 {
     const char *text = c->def->name;
@@ -191,52 +195,68 @@ static const char *clause_text_of(struct emitter *e, const struct clause *c, con
         }
         bool named = !def->positional || !in_order;
         text = arena_printf(e->arena, "%s%s%s%s%s", text, text == c->def->name ? between : ", ",
-                            named ? def->name : "", named ? "=" : "", arg_text(e, def, &c->args[i]));
+                            named ? def->name : "", named ? "=" : "",
+                            arg_text(e, def, &c->args[i]));
     }
     return text;
 }
 
-static const char *joined(struct emitter *e, const char *text, const char *more)
+/* Whether the planner had a choice. */
+static bool has_rivals(const struct kernel *k)
 {
-    return *text ? arena_printf(e->arena, "%s, %s", text, more) : more;
+    int count, rivals = 0;
+    const struct kernel *const *all = kernels(&count);
+    for (int i = 0; i < count; i++)
+        rivals += all[i]->op == k->op;
+    return rivals > 1;
 }
 
-/* The kernels that compute a layer in training: "direct", or by pass "direct, data im2col, weight direct". */
+/* The layer that l's operations are fused into, NULL: none. */
+static const struct layer *layer_host(const struct program *q, const struct layer *l)
+{
+    const struct layer *host = NULL;
+    for (int i = 0; i < q->groups_count; i++) {
+        const struct group *g = q->groups[i];
+        for (int k = 0; k < g->chain_count; k++)
+            if (g->chain[k]->layer == l && !g->chain[k]->backward && g->main->layer != l)
+                host = g->main->layer;
+    }
+    return host;
+}
+
+/* The kernels that were chosen for a layer in training: "direct" for all passes, or "direct, data
+ * im2col". */
 static const char *layer_plan(struct emitter *e, const struct layer *l)
 {
     const struct program *q = &e->plan->train;
-    const char *text = "", *first = NULL, *host = NULL;
-    bool same = true;
+    const char *text = "", *first = NULL;
     for (int i = 0; i < q->groups_count; i++) {
         const struct group *g = q->groups[i];
-        for (int k = 0; k < g->chain_count && !host; k++)
-            if (g->chain[k]->layer == l && g->main->layer && g->main->layer != l && !g->chain[k]->backward)
-                host = g->main->layer->name;
-        if (g->main->layer != l || !g->kernel)
+        if (g->main->layer != l || !has_rivals(g->kernel))
             continue;
-        if (!first)
-            first = g->kernel->name;
-        same &= !strcmp(first, g->kernel->name);
-        const char *pass = plan_pass(g->main);
-        const char *phrase = strcmp(pass, "forward") ? arena_printf(e->arena, "%s %s", pass, g->kernel->name)
-                                                     : g->kernel->name;
-        if (!strstr(text, phrase))
-            text = joined(e, text, phrase);
+        if (!first) {
+            text = first = g->kernel->name;
+            continue;
+        }
+        const char *pass = arena_printf(e->arena, "%s %s", plan_pass(g->main), g->kernel->name);
+        if (strcmp(first, g->kernel->name) && !strstr(text, pass))
+            text = arena_printf(e->arena, "%s, %s", text, pass);
     }
-    if (host)
-        return arena_printf(e->arena, "with %s", host);
-    return first && same ? first : text;
+    const struct layer *host = first ? NULL : layer_host(q, l);
+    return host ? arena_printf(e->arena, "with %s", host->name) : text;
 }
 
 static void emit_layer(struct emitter *e, struct cwriter *w, const struct layer *l)
 {
     cw_open(w, "{");
-    cw_line(w, ".name = %s, .text = %s,", emit_quoted(e, l->name), emit_quoted(e, clause_text_of(e, l->clause, " ")));
-    cw_line(w, ".channels = %d, .height = %d, .width = %d, .flat = %s,", l->out.c, l->out.h, l->out.w,
-            l->out.flat ? "true" : "false");
-    cw_line(w, ".parameters = %" PRId64 ", .multiply_adds = %" PRId64 ", .plan = %s",
-            l->def->parameters ? l->def->parameters(l) : 0, l->def->multiply_adds ? l->def->multiply_adds(l) : 0,
-            emit_quoted(e, layer_plan(e, l)));
+    cw_line(w, ".name = %s,", emit_quoted(e, l->name));
+    cw_line(w, ".text = %s,", emit_quoted(e, clause_text_of(e, l->clause, " ")));
+    cw_line(w, ".channels = %d, .height = %d, .width = %d, .flat = %s,", l->out.c, l->out.h,
+            l->out.w, l->out.flat ? "true" : "false");
+    cw_line(w, ".parameters = %" PRId64 ", .multiply_adds = %" PRId64 ",",
+            l->def->parameters ? l->def->parameters(l) : 0,
+            l->def->multiply_adds ? l->def->multiply_adds(l) : 0);
+    cw_line(w, ".plan = %s", emit_quoted(e, layer_plan(e, l)));
     cw_close(w, "},");
 }
 
@@ -260,7 +280,8 @@ static void emit_stretches(struct emitter *e, struct cwriter *w)
     for (int i = 0; i < p->stretches_count; i++) {
         const struct stretch *s = &p->stretches[i];
         cw_line(w, "{ .layer = %d, .backward = %s, .what = %s, .flops = %" PRId64 " },",
-                s->layer ? s->layer->index : -1, s->backward ? "true" : "false", emit_quoted(e, s->what), s->flops);
+                s->layer ? s->layer->index : -1, s->backward ? "true" : "false",
+                emit_quoted(e, s->what), s->flops);
     }
     cw_line(w, "{ .layer = -1, .backward = true, .what = \"update\", .flops = %" PRId64 " },",
             emit_update_flops(e));
@@ -268,7 +289,7 @@ static void emit_stretches(struct emitter *e, struct cwriter *w)
     cw_blank(w);
 }
 
-/* ---- the model ----------------------------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 /* The recipe's text, one literal a line. */
 static void emit_recipe_text(struct emitter *e, struct cwriter *w, const char *text)
@@ -277,12 +298,7 @@ static void emit_recipe_text(struct emitter *e, struct cwriter *w, const char *t
     cw_open(w, "static const char recipe_text[] = {");
     if (!*text)
         cw_line(w, "\"\"");
-    while (*text) {
-        const char *end = strchr(text, '\n');
-        size_t length = end ? (size_t)(end - text) + 1 : strlen(text);
-        cw_line(w, "%s", emit_quoted(e, arena_string(e->arena, text, length)));
-        text += length;
-    }
+    emit_literals(e, w, text);
     cw_close(w, "};");
     cw_blank(w);
 }
@@ -371,7 +387,7 @@ void emit_tables(struct emitter *e, struct cwriter *w)
     cw_directive(w, "#endif");
 }
 
-/* ---- the header ---------------------------------------------------------------------------------------------------- */
+/* ---- the header ------------------------------------------------------------------------------ */
 
 void emit_header(const struct plan *p, FILE *out)
 {
@@ -382,8 +398,9 @@ void emit_header(const struct plan *p, FILE *out)
     const char *capitals = emit_capitals(&e, m->name);
     struct shape in = p->train.graph->input->shape;
 
-    cw_comment(w, "%s.h - the network of %s.c for programs of one's own: compile %s.c with -DCNN_NO_MAIN, then "
-               "cnn_open(&%s_model, ...) of cnnrt.h.", m->name, m->name, m->name, m->name);
+    cw_comment(w, "%s.h - the network of %s.c for programs of one's own: compile %s.c with "
+               "-DCNN_NO_MAIN, then cnn_open(&%s_model, ...) of cnnrt.h.",
+               m->name, m->name, m->name, m->name);
     cw_directive(w, "#ifndef %s_MODEL_H", capitals);
     cw_directive(w, "#define %s_MODEL_H", capitals);
     cw_blank(w);

@@ -31,22 +31,48 @@ const char *emit_quoted(struct emitter *e, const char *text)
     return out;
 }
 
-enum { WRAP_AT = 88 };      /* the line's depth, of three levels at most, comes before it */
+enum { COLUMNS = 100, INDENT = 4 };
 
-void emit_wrapped(struct emitter *e, struct cwriter *w, const char *text)
+/* Bytes of text up to the last space within `room`; all of it where it fits or has no space. */
+static size_t piece_length(const char *text, size_t room)
 {
-    const char *indent = "";
-    while (strlen(text) > WRAP_AT) {
-        const char *at = text + WRAP_AT;
-        while (at > text && *at != ' ')
-            at--;
-        if (at == text)
-            break;
-        cw_line(w, "%s%s", indent, arena_string(e->arena, text, (size_t)(at - text)));
-        text = at + 1;
-        indent = "    ";
+    size_t length = strlen(text), at = room;
+    if (length <= room)
+        return length;
+    while (at && text[at] != ' ')
+        at--;
+    return at ? at : length;
+}
+
+void emit_wrapped(struct emitter *e, struct cwriter *w, int depth, const char *text)
+{
+    size_t room = (size_t)(COLUMNS - INDENT * depth);
+    size_t length = piece_length(text, room);
+    cw_line(w, "%s", arena_string(e->arena, text, length));
+    while (text[length]) {
+        text += length + 1;
+        length = piece_length(text, room - INDENT);
+        cw_line(w, "    %s", arena_string(e->arena, text, length));
     }
-    cw_line(w, "%s%s", indent, text);
+}
+
+void emit_literals(struct emitter *e, struct cwriter *w, const char *text)
+{
+    const size_t room = COLUMNS - 3 * INDENT;   /* quotes and a few escapes fit into the rest */
+    while (*text) {
+        const char *end = strchr(text, '\n');
+        size_t line = end ? (size_t)(end - text) + 1 : strlen(text);
+        const char *indent = "";
+        while (line) {
+            size_t length = piece_length(arena_string(e->arena, text, line), room);
+            if (length < line)
+                length++;                       /* the space stays at the end */
+            cw_line(w, "%s%s", indent, emit_quoted(e, arena_string(e->arena, text, length)));
+            text += length;
+            line -= length;
+            indent = "    ";
+        }
+    }
 }
 
 const char *emit_capitals(struct emitter *e, const char *text)

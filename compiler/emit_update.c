@@ -1,13 +1,14 @@
 /* emit_update.c - the optimizer's step over the flat vector of parameters.
  *
- * Requires: parameters lie at multiples of 64 bytes, so a range of whole parameters is one of whole vectors; what
- * lies between them has no gradient (it is 0 and stays 0). */
+ * Requires: parameters lie at multiples of 64 bytes, so a range of whole parameters is one of whole
+ * vectors; what lies between them has no gradient (it is 0 and stays 0). */
 #include <inttypes.h>
 #include <string.h>
 
 #include "emit.h"
 
-enum { UPDATE_BLOCK = 8192 };       /* elements; a block of adam's four streams fits into a level-2 cache */
+/* Elements; a block of adam's four streams fits into a level-2 cache. */
+enum { UPDATE_BLOCK = 8192 };
 
 /* How an optimizer is written down; a row of the table below. */
 struct optimizer {
@@ -55,14 +56,18 @@ static const char *sgd_call(const struct clause *c)
 {
     if (!sgd_slots(c))
         return "cnn_sgd(rate, p + i, g + i)";
-    return clause_number(c, "nesterov") != 0 ? "cnn_sgd_nesterov(rate, momentum, p + i, g + i, m + i)"
-                                             : "cnn_sgd_momentum(rate, momentum, p + i, g + i, m + i)";
+    return clause_number(c, "nesterov") != 0
+               ? "cnn_sgd_nesterov(rate, momentum, p + i, g + i, m + i)"
+               : "cnn_sgd_momentum(rate, momentum, p + i, g + i, m + i)";
 }
 
 static const struct optimizer optimizers[] = {
     { "adam", adam_slots, adam_setup, adam_call,
-      "m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2, p -= rate m / (sqrt(s) + epsilon)", 12 },
-    { "sgd", sgd_slots, sgd_setup, sgd_call, "p -= rate g, by way of a velocity where there is momentum", 4 },
+      "m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2, p -= rate m / (sqrt(s) + "
+      "epsilon)",
+      12 },
+    { "sgd", sgd_slots, sgd_setup, sgd_call,
+      "p -= rate g, by way of a velocity where there is momentum", 4 },
 };
 
 /* NULL: the model is not trained. */
@@ -82,7 +87,7 @@ int emit_optimizer_slots(const struct model *m)
     return o ? o->slots(m->optimizer) : 0;
 }
 
-/* ---- ranges of trainable parameters ---------------------------------------------------------------------------- */
+/* ---- ranges of trainable parameters ---------------------------------------------------------- */
 
 struct range {
     int64_t begin, end;
@@ -133,7 +138,8 @@ static void emit_range(struct cwriter *w, struct range r, const char *call, cons
         cw_line(w, "const int64_t begin = %" PRId64 " + (int64_t)b * %d;", r.begin, UPDATE_BLOCK);
     else
         cw_line(w, "const int64_t begin = (int64_t)b * %d;", UPDATE_BLOCK);
-    cw_line(w, "const int64_t end = b < %" PRId64 " ? begin + %d : %" PRId64 ";", blocks - 1, UPDATE_BLOCK, r.end);
+    cw_line(w, "const int64_t end = b < %" PRId64 " ? begin + %d : %" PRId64 ";", blocks - 1,
+            UPDATE_BLOCK, r.end);
     cw_open(w, "for (int64_t i = begin; i < end; i += V_LANES) {");
     cw_line(w, "%s;", call);
     cw_close(w, "}");

@@ -1,25 +1,26 @@
 /* cnn_math.h - functions of vectors: exponentials, activations and their gradients.
  *
- * In float they are polynomials in terms of the primitives, within 4 units in the last place (tests/unit/
- * test_vec.c states each bound); in double they go through libm lane by lane.  Infinities give the limits, NaN
- * comes through.  v_exp is 0 below -87.33, where the result would be subnormal.
+ * In float they are polynomials in terms of the primitives, within 4 units in the last place or
+ * as tests/unit/test_vec.c states; in double they go through libm lane by lane.  Infinities give
+ * the limits, NaN comes through.  v_exp is 0 below -87.33, where results begin to be subnormal.
  *
- * The polynomials are minimax fits (Remez exchange, weighted for relative error) made for the ranges named. */
+ * The polynomials are minimax fits (Remez exchange, weighted for relative error) made for the
+ * ranges named. */
 #ifndef CNN_MATH_H
 #define CNN_MATH_H
 
 #ifdef CNN_DOUBLE
 
-#define CNN_LANEWISE(name, expression)                                                               \
-    CNN_INLINE v name(v vector)                                                                      \
-    {                                                                                                \
-        real lanes[V_LANES];                                                                         \
-        v_store(lanes, vector);                                                                      \
-        for (int l = 0; l < V_LANES; l++) {                                                          \
-            const real x = lanes[l];                                                                 \
-            lanes[l] = (expression);                                                                 \
-        }                                                                                            \
-        return v_load(lanes);                                                                        \
+#define CNN_LANEWISE(name, expression)                                                             \
+    CNN_INLINE v name(v vector)                                                                    \
+    {                                                                                              \
+        real lanes[V_LANES];                                                                       \
+        v_store(lanes, vector);                                                                    \
+        for (int l = 0; l < V_LANES; l++) {                                                        \
+            const real x = lanes[l];                                                               \
+            lanes[l] = (expression);                                                               \
+        }                                                                                          \
+        return v_load(lanes);                                                                      \
     }
 
 CNN_LANEWISE(v_exp, exp(x))
@@ -36,13 +37,14 @@ CNN_LANEWISE(cnn_normal_share, 0.5 * erfc(-0.70710678118654752 * x))
 
 #else
 
-/* ---- exponentials: x = n ln 2 + r, |r| <= ln 2 / 2 ------------------------------------------------------------ */
+/* ---- exponentials: x = n ln 2 + r, |r| <= ln 2 / 2 ------------------------------------------- */
 
-/* Added to a float below 2^22 it leaves the nearest whole number n in the low bits; with 127 on top of it, these
- * bits shifted by 23 are the float 2^n. */
+/* Added to a float below 2^22 it leaves the nearest whole number n in the low bits; with 127 on top
+ * of it, these bits shifted by 23 are the float 2^n. */
 #define CNN_WHOLE 12582912.0f
 
-/* The sum of a whole number and `whole` (CNN_WHOLE + an exponent's bias) that says n; the rest r in *r. */
+/* The sum of a whole number and `whole` (CNN_WHOLE + an exponent's bias) that says n; the rest r in
+ * *r. */
 CNN_INLINE v cnn_exp_reduce(v x, float whole, v *r)
 {
     v sum = v_fma(x, v_set(1.44269504f), v_set(whole));
@@ -97,14 +99,15 @@ CNN_INLINE v cnn_expm1_negative(v x)
     return v_fma(cnn_expm1_reduced(r), power, v_sub(power, v_set(1.0f)));
 }
 
-/* ---- logarithms: log(1 + f) = 2 atanh(s), s = f / (2 + f) ----------------------------------------------------- */
+/* ---- logarithms: log(1 + f) = 2 atanh(s), s = f / (2 + f) ------------------------------------ */
 
 CNN_INLINE v v_log(v x)
 {
     v small = v_set(FLT_MIN);
     vm subnormal = v_lt(x, small);
     v scaled = v_select(subnormal, v_mul(x, v_set(33554432.0f)), x);
-    /* scaled = m 2^e with m in [sqrt(1/2), sqrt(2)): bits counted from those of sqrt(1/2) carry over into e */
+    /* scaled = m 2^e with m in [sqrt(1/2), sqrt(2)): bits counted from those of sqrt(1/2) carry
+     * over into e */
     vu bits = vu_add(v_bits(scaled), vu_set(0x3f800000u - 0x3f3504f3u));
     vu mantissa = vu_shr(vu_shl(bits, 9), 9);
     v m = v_of_bits(vu_add(mantissa, vu_set(0x3f3504f3u)));
@@ -137,7 +140,7 @@ CNN_INLINE v cnn_log1p_unit(v x)
     return v_fma(s, v_sub(v_mul(z, p), x), x);
 }
 
-/* ---- tanh, erf ------------------------------------------------------------------------------------------------ */
+/* ---- tanh, erf ------------------------------------------------------------------------------- */
 
 CNN_INLINE v v_tanh(v x)
 {
@@ -180,7 +183,8 @@ CNN_INLINE v v_erf(v x)
 CNN_INLINE v cnn_normal_share(v x)
 {
     v z = v_mul(v_abs(x), v_set(0.707106781f));
-    v outside = v_mul(v_mul(v_exp(v_mul(v_mul(x, x), v_set(-0.5f))), v_set(0.5f)), cnn_erfc_scaled(z));
+    v outside = v_mul(v_mul(v_exp(v_mul(v_mul(x, x), v_set(-0.5f))), v_set(0.5f)),
+                      cnn_erfc_scaled(z));
     return v_select(v_gt(x, v_zero()), v_sub(v_set(1.0f), outside), outside);
 }
 
@@ -198,7 +202,7 @@ CNN_INLINE v v_softplus(v x)
     return v_add(v_max(v_zero(), x), cnn_log1p_unit(v_exp(v_neg(v_abs(x)))));
 }
 
-/* ---- activations ---------------------------------------------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------------------------------- */
 
 #define CNN_SELU_SCALE 1.0507009873554805
 #define CNN_SELU_ALPHA 1.6732632423543772
@@ -236,7 +240,7 @@ CNN_INLINE v v_gelu(v x)
 /* The largest finite number stands for an infinity, which would meet a 0. */
 CNN_INLINE v v_swish(v x) { return v_mul(v_max(v_set(-CNN_REAL_MAX), x), v_sigmoid(x)); }
 
-/* ---- gradients: dy times the derivative ------------------------------------------------------------------------ */
+/* ---- gradients: dy times the derivative ------------------------------------------------------ */
 
 CNN_INLINE v v_relu_grad(v dy, v y) { return v_select(v_gt(y, v_zero()), dy, v_zero()); }
 
@@ -272,7 +276,8 @@ CNN_INLINE v v_softplus_grad(v dy, v y) { return v_mul(dy, v_neg(cnn_expm1_negat
 CNN_INLINE v v_gelu_grad(v dy, v x)
 {
     v inside = v_min(v_set(100), v_max(v_set(-100), x));
-    v density = v_mul(v_exp(v_mul(v_mul(inside, inside), v_set((real)-0.5))), v_set((real)0.39894228040143268));
+    v density = v_mul(v_exp(v_mul(v_mul(inside, inside), v_set((real)-0.5))),
+                      v_set((real)0.39894228040143268));
     return v_mul(dy, v_fma(inside, density, cnn_normal_share(inside)));
 }
 

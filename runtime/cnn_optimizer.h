@@ -1,15 +1,18 @@
-/* cnn_optimizer.h - the optimizers' steps, one vector at a time; emitted code loops over the parameters. */
+/* cnn_optimizer.h - the optimizers' steps, one vector at a time; emitted code loops over the
+ * parameters. */
 #ifndef CNN_OPTIMIZER_H
 #define CNN_OPTIMIZER_H
 
-/* D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization" (2015), section 2's last form: the corrections
- * of the two moments are taken into the rate, and epsilon is added to the uncorrected root, as Keras does. */
+/* D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization" (2015), section 2's last form: the
+ * corrections of the two moments are taken into the rate, and epsilon is added to the uncorrected
+ * root, as Keras does. */
 struct cnn_adam {
     real rate, beta1, beta2, rest1, rest2, epsilon;
 };
 
 /* The numbers of one step; step counts from 0. */
-CNN_INLINE struct cnn_adam cnn_adam_at(double lr, uint64_t step, double beta1, double beta2, double epsilon)
+CNN_INLINE struct cnn_adam cnn_adam_at(double lr, uint64_t step, double beta1, double beta2,
+                                       double epsilon)
 {
     const double t = (double)step + 1;
     return (struct cnn_adam){
@@ -37,7 +40,8 @@ CNN_INLINE void cnn_sgd(real rate, real *p, const real *g)
     v_store(p, v_sub(v_load(p), v_mul(v_set(rate), v_load(g))));
 }
 
-/* The velocity m = momentum m - rate g is added to p; Nesterov's form looks one such step ahead, as Keras does. */
+/* The velocity m = momentum m - rate g is added to p; Nesterov's form looks one such step ahead, as
+ * Keras does. */
 CNN_INLINE void cnn_sgd_momentum(real rate, real momentum, real *p, const real *g, real *m)
 {
     v velocity = v_sub(v_mul(v_set(momentum), v_load(m)), v_mul(v_set(rate), v_load(g)));

@@ -1,24 +1,24 @@
 /* cnn_vec.h - the vocabulary of emitted code: vectors of reals, one short header a target.
  *
- * The emitted file defines one CNN_TARGET_* (and CNN_DOUBLE for double precision) and includes this.  Every
- * header gives the same names:
+ * The emitted file defines one CNN_TARGET_* (and CNN_DOUBLE for double precision) and includes
+ * this.  Every header gives the same names:
  *
- *   real, v, vm, V_LANES         float or double; a vector of them; a truth value a lane; lanes in a vector
+ *   real, v, vm, V_LANES         float or double; a vector of them; a truth value a lane; lanes
  *   v_zero v_set v_broadcast     all lanes 0, a number, the number that a pointer shows
  *   v_load v_store               V_LANES reals at any alignment
- *   v_load_tail v_store_tail     the first n lanes (n a constant, 1 .. V_LANES-1): other lanes are read as 0, and
- *                                memory beyond them is neither read nor written
+ *   v_load_tail v_store_tail     the first n lanes (n a constant, 1 .. V_LANES-1): other lanes are
+ *                                read as 0, and no memory beyond them is read or written
  *   v_load_u8 v_store_u8 (_tail) whole numbers 0 .. 255 kept as bytes
- *   v_add v_sub v_mul v_div v_neg v_abs v_sqrt v_floor v_round      (round: halves to even)
- *   v_max v_min                  a NaN in the second operand comes through; in the first it may or may not
+ *   v_add v_sub v_mul v_div v_neg v_abs v_copysign v_sqrt v_floor v_round (halves to even)
+ *   v_max v_min                  a NaN in the second operand comes through; in the first perhaps
  *   v_fma(a, b, c)               a * b + c, rounded once where the target has the instruction
  *   v_gt v_ge v_lt v_le v_eq     comparisons, false for NaN
  *   v_select(m, a, b)            a where m holds, else b;  vm_and vm_or vm_not
  *   v_sum v_max_lane             over the lanes, v_sum in one fixed order
  *   v_prefetch v_prefetchw       the cache line at a pointer will soon be read, written
  *
- * and, for cnn_math.h and cnn_random.h only, vu: V_LANES words of 32 bits (vu_set vu_from vu_add vu_xor vu_mul
- * vu_shr vu_shl vu_ge) with v_bits and v_of_bits between them and floats.
+ * and, for cnn_math.h and cnn_random.h only, vu: V_LANES words of 32 bits (vu_set vu_from vu_add
+ * vu_xor vu_mul vu_shr vu_shl vu_ge) with v_bits and v_of_bits between them and floats.
  */
 #ifndef CNN_VEC_H
 #define CNN_VEC_H
@@ -72,7 +72,7 @@ typedef float real;
 #include "cnn_vec_generic.h"
 
 #else
-#error "define one of CNN_TARGET_X86_64_V4, _V3, _V2, CNN_TARGET_AARCH64, CNN_TARGET_GENERIC before <cnn_vec.h>"
+#error "define a CNN_TARGET_... (X86_64_V4, X86_64_V3, X86_64_V2, AARCH64, GENERIC) before this"
 #endif
 
 #include "cnn_math.h"

@@ -15,12 +15,12 @@ typedef struct { int lane[V_LANES]; } vm;
 typedef struct { uint32_t lane[V_LANES]; } vu;
 
 /* A function of vectors that does the expression in every lane l of its result r. */
-#define CNN_EACH(type, name, parameters, expression)                                                 \
-    CNN_INLINE type name parameters                                                                  \
-    {                                                                                                \
-        type r;                                                                                      \
-        for (int l = 0; l < V_LANES; l++) r.lane[l] = (expression);                                  \
-        return r;                                                                                    \
+#define CNN_EACH(type, name, parameters, expression)                                               \
+    CNN_INLINE type name parameters                                                                \
+    {                                                                                              \
+        type r;                                                                                    \
+        for (int l = 0; l < V_LANES; l++) r.lane[l] = (expression);                                \
+        return r;                                                                                  \
     }
 
 CNN_EACH(v, v_set, (real x), x)

@@ -1,4 +1,5 @@
-/* cnn_vec_x86_64_v2.h - vectors of 16 bytes: SSE4.2, products and sums rounded apart.  See cnn_vec.h. */
+/* cnn_vec_x86_64_v2.h - vectors of 16 bytes: SSE4.2, products and sums rounded apart.  See
+ * cnn_vec.h. */
 #ifndef CNN_VEC_X86_64_V2_H
 #define CNN_VEC_X86_64_V2_H
 
@@ -30,10 +31,16 @@ CNN_INLINE v v_max(v a, v b) { return CNN_MM(max)(a, b); }
 CNN_INLINE v v_min(v a, v b) { return CNN_MM(min)(a, b); }
 CNN_INLINE v v_neg(v x) { return CNN_MM(xor)(x, CNN_MM(set1)((real)-0.0)); }
 CNN_INLINE v v_abs(v x) { return CNN_MM(andnot)(CNN_MM(set1)((real)-0.0), x); }
-CNN_INLINE v v_copysign(v x, v sign) { return CNN_MM(or)(v_abs(x), CNN_MM(and)(sign, CNN_MM(set1)((real)-0.0))); }
+CNN_INLINE v v_copysign(v x, v sign)
+{
+    return CNN_MM(or)(v_abs(x), CNN_MM(and)(sign, CNN_MM(set1)((real)-0.0)));
+}
 CNN_INLINE v v_sqrt(v x) { return CNN_MM(sqrt)(x); }
 CNN_INLINE v v_floor(v x) { return CNN_MM(round)(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
-CNN_INLINE v v_round(v x) { return CNN_MM(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+CNN_INLINE v v_round(v x)
+{
+    return CNN_MM(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 CNN_INLINE v v_fma(v a, v b, v c) { return CNN_MM(add)(CNN_MM(mul)(a, b), c); }
 
 CNN_INLINE vm v_gt(v a, v b) { return CNN_MM(cmpgt)(a, b); }

@@ -41,10 +41,16 @@ CNN_INLINE v v_max(v a, v b) { return CNN_MM(max)(a, b); }
 CNN_INLINE v v_min(v a, v b) { return CNN_MM(min)(a, b); }
 CNN_INLINE v v_neg(v x) { return CNN_MM(xor)(x, CNN_MM(set1)((real)-0.0)); }
 CNN_INLINE v v_abs(v x) { return CNN_MM(andnot)(CNN_MM(set1)((real)-0.0), x); }
-CNN_INLINE v v_copysign(v x, v sign) { return CNN_MM(or)(v_abs(x), CNN_MM(and)(sign, CNN_MM(set1)((real)-0.0))); }
+CNN_INLINE v v_copysign(v x, v sign)
+{
+    return CNN_MM(or)(v_abs(x), CNN_MM(and)(sign, CNN_MM(set1)((real)-0.0)));
+}
 CNN_INLINE v v_sqrt(v x) { return CNN_MM(sqrt)(x); }
 CNN_INLINE v v_floor(v x) { return CNN_MM(round)(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
-CNN_INLINE v v_round(v x) { return CNN_MM(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+CNN_INLINE v v_round(v x)
+{
+    return CNN_MM(round)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 CNN_INLINE v v_fma(v a, v b, v c) { return CNN_MM(fmadd)(a, b, c); }
 
 CNN_INLINE vm v_gt(v a, v b) { return CNN_MM(cmp)(a, b, _CMP_GT_OQ); }
@@ -133,7 +139,8 @@ CNN_INLINE v v_load_u8_tail(const uint8_t *p, int n)
 CNN_INLINE void v_store_u8_tail(uint8_t *p, v x, int n)
 {
     __m256i words = _mm256_cvttps_epi32(x);
-    __m128i pairs = _mm_packus_epi32(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    __m128i pairs = _mm_packus_epi32(_mm256_castsi256_si128(words),
+                                     _mm256_extracti128_si256(words, 1));
     int64_t bytes = _mm_cvtsi128_si64(_mm_packus_epi16(pairs, pairs));
     memcpy(p, &bytes, (size_t)n);
 }
@@ -151,7 +158,10 @@ CNN_INLINE vu vu_xor(vu a, vu b) { return _mm256_xor_si256(a, b); }
 CNN_INLINE vu vu_mul(vu a, vu b) { return _mm256_mullo_epi32(a, b); }
 CNN_INLINE vu vu_shr(vu a, int n) { return _mm256_srli_epi32(a, n); }
 CNN_INLINE vu vu_shl(vu a, int n) { return _mm256_slli_epi32(a, n); }
-CNN_INLINE vm vu_ge(vu a, vu b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, b), a)); }
+CNN_INLINE vm vu_ge(vu a, vu b)
+{
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_max_epu32(a, b), a));
+}
 CNN_INLINE vu v_bits(v x) { return _mm256_castps_si256(x); }
 CNN_INLINE v v_of_bits(vu x) { return _mm256_castsi256_ps(x); }
 

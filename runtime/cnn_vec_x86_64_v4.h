@@ -23,7 +23,10 @@ CNN_INLINE v v_set(real x) { return CNN_MM(set1)(x); }
 CNN_INLINE v v_broadcast(const real *p) { return CNN_MM(set1)(*p); }
 CNN_INLINE v v_load(const real *p) { return CNN_MM(loadu)(p); }
 CNN_INLINE void v_store(real *p, v x) { CNN_MM(storeu)(p, x); }
-CNN_INLINE v v_load_tail(const real *p, int n) { return CNN_MM(maskz_loadu)(cnn_first_lanes(n), p); }
+CNN_INLINE v v_load_tail(const real *p, int n)
+{
+    return CNN_MM(maskz_loadu)(cnn_first_lanes(n), p);
+}
 CNN_INLINE void v_store_tail(real *p, v x, int n) { CNN_MM(mask_storeu)(p, cnn_first_lanes(n), x); }
 
 CNN_INLINE v v_add(v a, v b) { return CNN_MM(add)(a, b); }
@@ -34,10 +37,19 @@ CNN_INLINE v v_max(v a, v b) { return CNN_MM(max)(a, b); }
 CNN_INLINE v v_min(v a, v b) { return CNN_MM(min)(a, b); }
 CNN_INLINE v v_neg(v x) { return CNN_MM(xor)(x, CNN_MM(set1)((real)-0.0)); }
 CNN_INLINE v v_abs(v x) { return CNN_MM(andnot)(CNN_MM(set1)((real)-0.0), x); }
-CNN_INLINE v v_copysign(v x, v sign) { return CNN_MM(or)(v_abs(x), CNN_MM(and)(sign, CNN_MM(set1)((real)-0.0))); }
+CNN_INLINE v v_copysign(v x, v sign)
+{
+    return CNN_MM(or)(v_abs(x), CNN_MM(and)(sign, CNN_MM(set1)((real)-0.0)));
+}
 CNN_INLINE v v_sqrt(v x) { return CNN_MM(sqrt)(x); }
-CNN_INLINE v v_floor(v x) { return CNN_MM(roundscale)(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
-CNN_INLINE v v_round(v x) { return CNN_MM(roundscale)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+CNN_INLINE v v_floor(v x)
+{
+    return CNN_MM(roundscale)(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+}
+CNN_INLINE v v_round(v x)
+{
+    return CNN_MM(roundscale)(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
 CNN_INLINE v v_fma(v a, v b, v c) { return CNN_MM(fmadd)(a, b, c); }
 
 #ifdef CNN_DOUBLE
@@ -123,7 +135,8 @@ CNN_INLINE vu vu_set(uint32_t x) { return _mm512_set1_epi32((int)x); }
 /* x, x + 1, x + 2 ... */
 CNN_INLINE vu vu_from(uint32_t x)
 {
-    return _mm512_add_epi32(vu_set(x), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    return _mm512_add_epi32(
+        vu_set(x), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
 }
 CNN_INLINE vu vu_add(vu a, vu b) { return _mm512_add_epi32(a, b); }
 CNN_INLINE vu vu_xor(vu a, vu b) { return _mm512_xor_si512(a, b); }
