@@ -122,8 +122,8 @@ void *arena_grow(struct arena *a, void *list, size_t item, size_t count, size_t 
         out_of_memory();
     size_t bigger = *capacity ? *capacity * 2 : 8;
     void *copy = arena_array(a, bigger, item);
-    if (count)
-        memcpy(copy, list, count * item);
+    if (*capacity)
+        memcpy(copy, list, (count < *capacity ? count : *capacity) * item);
     *capacity = bigger;
     return copy;
 }

@@ -81,12 +81,37 @@ static void cw_indent(struct cwriter *w)
     }
 }
 
+/* Where to break a line that has `room` columns left: after the last comma, semicolon or operator that fits; 0 when
+ * there is no such place, or the line has a string or a comment that a break could spoil. */
+static size_t cw_break(const char *text, size_t room)
+{
+    size_t best = 0;
+
+    if (strlen(text) <= room || strchr(text, '"') || strstr(text, "//") || *text == '#')
+        return 0;
+    for (size_t i = 1; text[i] && i <= room; i++)
+        if (text[i] == ' ' && strchr(",;=?:+", text[i - 1]))
+            best = i;
+    return best;
+}
+
 static void cw_text_line(struct cwriter *w, const char *text)
 {
+    size_t room = CW_COLUMNS - (size_t)(w->depth * CW_INDENT);
+    size_t at = cw_break(text, room);
+
     assert(!strchr(text, '\n'));
-    if (*text) {
+    for (bool more = false; *text; more = true) {
+        size_t length = at ? at : strlen(text);
         cw_indent(w);
-        cw_put(w, text, strlen(text));
+        if (more)
+            cw_put(w, "        ", 8);
+        cw_put(w, text, length);
+        if (!at)
+            break;
+        cw_put(w, "\n", 1);
+        text += at + 1;
+        at = cw_break(text, room - 8);
     }
     cw_put(w, "\n", 1);
 }
@@ -116,7 +141,8 @@ void cw_close(struct cwriter *w, const char *line)
 {
     assert(w->depth > 0);
     w->depth--;
-    cw_text_line(w, line);
+    if (*line)
+        cw_text_line(w, line);
 }
 
 void cw_middle(struct cwriter *w, const char *line)

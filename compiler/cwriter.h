@@ -1,4 +1,5 @@
-/* cwriter.h - writes C.  The writer owns indentation: one call, one whole output line. */
+/* cwriter.h - writes C.  The writer owns indentation: one call, one whole output line; one longer than 100 columns
+ * is broken after a comma, a semicolon or an operator (never in strings, comments and directives). */
 #ifndef CWRITER_H
 #define CWRITER_H
 
@@ -12,7 +13,7 @@ void cw_free(struct cwriter *w);
 void cw_line(struct cwriter *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A line, then one level deeper.  "for (...) {" */
 void cw_open(struct cwriter *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* One level up, then the line: "}" or "};" */
+/* One level up, then the line: "}" or "};"; "" after a loop without braces. */
 void cw_close(struct cwriter *w, const char *line);
 /* "} else {" and the like: up, the line, down again. */
 void cw_middle(struct cwriter *w, const char *line);

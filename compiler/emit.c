@@ -14,7 +14,7 @@ static void emit_head(const struct plan *p, struct cwriter *w)
     cw_comment(w, "%s: a network compiled by cnnc %s from %s for %s. Do not edit: change the .cnn file.\n\n"
                "Maps lie as N x H x W x C, channels innermost. Weights lie in panels of output channels, padded with "
                "zeros to whole vectors. A batch has up to %d samples; n of them are in use.",
-               p->model->name, PACKAGE_VERSION, p->model->source ? p->model->source->path : "text", p->target->name,
+               p->model->name, PACKAGE_VERSION, p->model->source ? emit_basename(p->model->source->path) : "text", p->target->name,
                p->batch);
     cw_directive(w, "#define %s 1", p->target->macro);
     if (p->real_double)
@@ -29,6 +29,7 @@ static void emit_head(const struct plan *p, struct cwriter *w)
     cw_directive(w, "#include <cnnrt.h>");
     cw_directive(w, "#include <cnn_vec.h>");
     cw_directive(w, "#include <cnn_optimizer.h>");
+    cw_directive(w, "#include <cnn_scalar.h>");
     cw_directive(w, "#include \"%s.h\"", p->model->name);
     cw_blank(w);
     cw_directive(w, "#if CNNRT_ABI != %d", CNNRT_ABI);
@@ -135,7 +136,7 @@ static void emit_call(struct cwriter *w, const struct step *s)
 static void emit_phase(struct cwriter *w, const struct phase *f)
 {
     if (f->split == SPLIT_IMAGES) {
-        cw_directive(w, "#pragma omp for schedule(static)");
+        cw_line(w, "#pragma omp for schedule(static)");
         cw_open(w, "for (int i = 0; i < n; i++) {");
         for (int i = 0; i < f->steps_count; i++)
             emit_call(w, f->steps[i]);
@@ -146,11 +147,11 @@ static void emit_phase(struct cwriter *w, const struct phase *f)
         const struct step *s = f->steps[i];
         bool last = i == f->steps_count - 1;
         if (s->blocks == 1) {
-            cw_directive(w, "#pragma omp single%s", last ? "" : " nowait");
+            cw_line(w, "#pragma omp single%s", last ? "" : " nowait");
             cw_open(w, "{");
             cw_line(w, "const int b = 0;");
         } else {
-            cw_directive(w, "#pragma omp for schedule(static)%s", last ? "" : " nowait");
+            cw_line(w, "#pragma omp for schedule(static)%s", last ? "" : " nowait");
             cw_open(w, "for (int b = 0; b < %" PRId64 "; b++) {", s->blocks);
         }
         if (!mentions(s->call, "b"))
@@ -180,7 +181,7 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     cw_open(w, "{");
     emit_pointers(e, w);
     cw_blank(w);
-    cw_directive(w, "#pragma omp parallel num_threads(c->threads)");
+    cw_line(w, "#pragma omp parallel num_threads(c->threads)");
     cw_open(w, "{");
     if (program_mentions(q, "scratch"))
         cw_line(w, "%s *const scratch = (%s *)c->scratch + (size_t)omp_get_thread_num() * %" PRId64 ";",

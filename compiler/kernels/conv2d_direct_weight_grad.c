@@ -125,6 +125,17 @@ static void plan(struct plan *p, struct program *q, struct group *g)
 
 /* ---- the products of one panel ---------------------------------------------------------------------------------------- */
 
+/* " + 12", " + t * 12", or nothing. */
+static const char *plus_text(struct emitter *e, int64_t offset)
+{
+    return offset ? arena_printf(e->arena, " + %" PRId64, offset) : "";
+}
+
+static const char *times_text(struct emitter *e, const char *variable, int64_t factor)
+{
+    return variable ? arena_printf(e->arena, " + %s * %" PRId64, variable, factor) : "";
+}
+
 /* One call for each tap and tile of rows; count: blocks of `outer` are the rows of the band. */
 static void emit_row_tiles(struct emitter *e, const struct weight_grad *g, struct tile *t, int rows, int count,
                            int first_tile)
@@ -140,7 +151,7 @@ static void emit_row_tiles(struct emitter *e, const struct weight_grad *g, struc
         t->a_outer = (int64_t)w->stride_h * g->s.pw * rows;
     }
     const char *name = emit_tile(e, t);
-    const char *tile = count > 1 ? "t" : "0";
+    const char *tile = count > 1 ? "t" : NULL;
     if (count > 1)
         cw_open(e->w, "for (int t = 0; t < %d; t++)", count);
     const char *a, *c;
@@ -159,8 +170,9 @@ static void emit_row_tiles(struct emitter *e, const struct weight_grad *g, struc
         /* tiles of `large` rows come first, each followed by room for a vector */
         int64_t stride = g->tile_stride * rows + e->plan->lanes;
         int64_t before = first_tile * (g->tile_stride * g->rows.large + e->plan->lanes);
-        a = arena_printf(e->arena, "x + %" PRId64 " + %s * %" PRId64 " + pixel * %d", before, tile, stride, rows);
-        c = arena_printf(e->arena, "dw + (tap * %d + %d + %s * %d) * %d", g->s.c, first_row, tile, rows, panel);
+        a = arena_printf(e->arena, "x + pixel * %d%s%s", rows, plus_text(e, before), times_text(e, tile, stride));
+        c = arena_printf(e->arena, "dw + (tap * %d%s%s) * %d", g->s.c, plus_text(e, first_row),
+                         times_text(e, tile, rows), panel);
     }
     cw_line(e->w, "%s(%s, dy, %s, rows);", name, a, c);
     if (count > 1)
@@ -409,7 +421,7 @@ static void emit_sum(struct emitter *e, struct step *step)
     struct weight_grad g = weight_grad_of(e->plan, n);
     const char *real = e->plan->real;
     bool bias = group->companion != NULL, scratch = g.x_bytes + g.dy_bytes > 0;
-    struct panels s = panels_of(e->plan, g.s.o, g.s.weight->panel);
+    struct panels s = product_panels(e->plan, g.s.o, g.s.weight->panel);
     struct panel_functions whole = { 0 }, last = { 0 };
     if (s.whole)
         whole = panel_functions_of(e, &g, bias, s.vectors, 0);

@@ -130,7 +130,7 @@ static void forward_emit(struct emitter *e, struct step *step)
     struct chain chain;
     chain_make(e, g, &chain);
     const struct chain *c = g->chain_count ? &chain : NULL;
-    struct panels s = panels_of(e->plan, d.out, d.panel);
+    struct panels s = product_panels(e->plan, d.out, d.panel);
     emit_begin(e);
     cw_line(e->w, "static void " EMIT_NAME "(int p, int n, const %s *x, const %s *w, %s *restrict y%s)", real, real, real,
             chain_parameters(e, &chain));
@@ -213,7 +213,7 @@ static void data_emit_turn(struct emitter *e, struct step *step)
 static void data_emit_products(struct emitter *e, const struct dense *d)
 {
     int panel = plan_panel(e->plan, d->batch_padded);
-    struct panels s = panels_of(e->plan, d->batch_padded, panel);
+    struct panels s = product_panels(e->plan, d->batch_padded, panel);
     struct tile t = { .a_row = d->panel, .a_k = 1, .b_k = d->batch_padded, .depth = d->panel, .segments = d->panels,
                       .a_segment = (int64_t)d->in * d->panel, .b_segment = (int64_t)d->panel * d->batch_padded,
                       .c_row = d->batch_padded };

@@ -4,7 +4,7 @@
 
 #include "product.h"
 
-struct panels panels_of(const struct plan *p, int channels, int panel)
+struct panels product_panels(const struct plan *p, int channels, int panel)
 {
     struct panels s = { .vectors = panel / p->lanes };
     int vectors = (channels + p->lanes - 1) / p->lanes, tail = channels % p->lanes;
@@ -77,7 +77,7 @@ static void emit_lines(struct emitter *e, const struct product *t, int vectors, 
 
 void product_emit(struct emitter *e, const struct product *t)
 {
-    struct panels s = panels_of(e->plan, t->channels, t->panel);
+    struct panels s = product_panels(e->plan, t->channels, t->panel);
     if (s.whole > 1) {
         cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
         emit_lines(e, t, s.vectors, 0, "p");
@@ -93,7 +93,7 @@ void product_emit(struct emitter *e, const struct product *t)
 double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
                       int64_t depth)
 {
-    struct panels s = panels_of(p, channels, panel);
+    struct panels s = product_panels(p, channels, panel);
     double cycles = 0, fma = p->target->flops_per_cycle * 4 / (2.0 * p->target->vector_bytes);
     for (int last = 0; last < 2; last++) {
         int vectors = last ? s.last_vectors : s.vectors, count = last ? s.last_vectors > 0 : s.whole;

@@ -23,7 +23,7 @@ struct panels {
     int last_vectors, last_tail;        /* 0, 0: there is no other */
 };
 
-struct panels panels_of(const struct plan *p, int channels, int panel);
+struct panels product_panels(const struct plan *p, int channels, int panel);
 /* Writes the loops over panels, lines and rows into e->w. */
 void product_emit(struct emitter *e, const struct product *t);
 /* Cycles of one core for `rows_total` rows in lines of `length`, each of `depth` multiply-adds a channel. */
