@@ -1,0 +1,404 @@
+/* test_autodiff.c - the backward graph: its structure on hand-built diamonds, and its numbers, computed by a
+ * plain interpreter, against finite differences on hand-built and random networks. */
+#include <criterion/criterion.h>
+#include "graph_interpreter.h"
+#include "network_fixture.h"
+
+static struct graph *differentiated(struct network *n)
+{
+    struct graph *g = lower_model(&n->arena, &n->model, true);
+    const char *wrong = graph_verify(g);
+
+    cr_assert_null(wrong, "before autodiff: %s", wrong);
+    differentiate(g);
+    wrong = graph_verify(g);
+    cr_assert_null(wrong, "after autodiff: %s", wrong);
+    return g;
+}
+
+static struct layer *put_act(struct network *n, struct layer *from, const char *name)
+{
+    return put(n, name, from);
+}
+
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
+
+static double next_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(*state >> 33) / (double)(1u << 31) * 2 - 1;
+}
+
+static int choose(uint64_t *state, int count)
+{
+    return (int)((next_random(state) + 1) / 2 * count) % count;
+}
+
+static void fill(struct machine *m, const struct tensor *t, uint64_t *state, double scale, double shift)
+{
+    for (int64_t i = 0; i < tensor_elements(m, t); i++)
+        at(m, t)[i] = next_random(state) * scale + shift;
+}
+
+static struct machine filled_machine(struct network *n, const struct graph *g, int batch, uint64_t *state)
+{
+    struct machine m = machine_new(&n->arena, g, batch);
+
+    fill(&m, g->input, state, 1, 0);
+    for (int i = 0; i < g->params_count; i++) {
+        const struct param *p = g->params[i];
+        bool positive = p->role == CNN_STATISTIC || (p->kind == PARAM_VECTOR && p->role == CNN_WEIGHT);
+        fill(&m, p->tensor, state, positive ? 0.3 : 1.5 / sqrt((double)p->in * p->kh * p->kw), positive ? 1 : 0);
+    }
+    for (int s = 0; s < batch; s++)
+        at(&m, g->labels)[s] = choose(state, g->logits->shape.c);
+    return m;
+}
+
+/* A difference at one step, or none: the loss has a kink within it. */
+static bool finite_difference(struct machine *m, double *w, double h, double *slope)
+{
+    double kept = *w, wide, narrow;
+
+    *w = kept + h;
+    wide = machine_loss(m);
+    *w = kept - h;
+    wide = (wide - machine_loss(m)) / (2 * h);
+    *w = kept + h / 8;
+    narrow = machine_loss(m);
+    *w = kept - h / 8;
+    narrow = (narrow - machine_loss(m)) / (h / 4);
+    *w = kept;
+    *slope = narrow;
+    return fabs(wide - narrow) <= 1e-6 * (1 + fabs(narrow));
+}
+
+/* Gradients of up to `samples` elements of each parameter; returns how many could be compared. */
+static int compare_gradients(struct network *n, const struct graph *g, int batch, int samples, uint64_t seed)
+{
+    struct machine m = filled_machine(n, g, batch, &seed);
+    int compared = 0;
+
+    machine_loss(&m);
+    machine_run(&m, true);
+    for (int i = 0; i < g->params_count; i++) {
+        const struct param *p = g->params[i];
+        for (int s = 0; p->gradient && s < samples; s++) {
+            int64_t e = choose(&seed, (int)param_elements(p));
+            double slope, found = at(&m, p->gradient)[e];
+            if (!finite_difference(&m, at(&m, p->tensor) + e, 1e-4, &slope))
+                continue;
+            compared++;
+            cr_assert(fabs(slope - found) <= 2e-6 * (1 + fabs(slope)), "%s[%lld]: gradient %.12g, difference %.12g",
+                      p->name, (long long)e, found, slope);
+        }
+    }
+    return compared;
+}
+
+static void expect_right_gradients(struct network *n, const struct graph *g)
+{
+    cr_assert_gt(compare_gradients(n, g, 3, 12, 1), 2 * g->params_count, "too few elements could be compared");
+}
+
+/* ---- diamonds ---------------------------------------------------------------------------------------------------- */
+
+Test(autodiff, two_consumers_are_summed_once)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *fork = put_conv(&n, put_input(&n, 2, 4, 5), 3, 2, 2);
+    struct layer *first = put_act(&n, fork, "tanh"), *second = put_act(&n, fork, "sigmoid");
+    put_loss(&n, put(&n, "flatten", put_add(&n, first, second)), 4);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(count_op(g, OP_sum), 1);
+    const struct tensor *t = tensor_named(g, "conv2d_1_bias_y");
+    cr_assert_eq(t->consumers_count, 2);
+    cr_assert_eq(t->gradient->producer->op, OP_sum);
+    /* consumers from the last to the first */
+    cr_assert_str_eq(t->gradient->producer->in[0]->producer->name, "sigmoid_1_grad");
+    cr_assert_str_eq(t->gradient->producer->in[1]->producer->name, "tanh_1_grad");
+    /* both operands of the sum get the same tensor: nothing is copied */
+    cr_assert_eq(tensor_named(g, "tanh_1_y")->gradient, tensor_named(g, "sigmoid_1_y")->gradient);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+Test(autodiff, three_consumers_take_two_sums)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *fork = put_conv(&n, put_input(&n, 2, 4, 5), 3, 2, 2);
+    struct layer *branches[] = { put_act(&n, fork, "tanh"), fork, put_act(&n, fork, "softplus") };
+    struct layer *join = layer_join(&n, "add", branches, 3);
+    cr_assert(layer_shape(&n, join));
+    put_loss(&n, put(&n, "flatten", join), 4);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(count_op(g, OP_add), 2);
+    cr_assert_eq(count_op(g, OP_sum), 2);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+Test(autodiff, a_tensor_added_to_itself)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *fork = put_conv(&n, put_input(&n, 2, 4, 5), 3, 2, 2);
+    put_loss(&n, put(&n, "flatten", put_add(&n, fork, fork)), 4);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(tensor_named(g, "conv2d_1_bias_y")->consumers_count, 1);
+    cr_assert_eq(count_op(g, OP_sum), 1);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+Test(autodiff, nested_diamonds)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *outer = put_conv(&n, put_input(&n, 2, 5, 4), 3, 1, 1);
+    struct layer *inner = put_conv(&n, put_act(&n, outer, "elu"), 3, 1, 1);
+    struct layer *left = put_act(&n, inner, "sigmoid"), *right = put_act(&n, inner, "swish");
+    struct layer *join = put_add(&n, left, put_add(&n, right, inner));
+    put_loss(&n, put(&n, "flatten", put_add(&n, join, outer)), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(count_op(g, OP_sum), 3);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+Test(autodiff, spread_operand_is_summed_over_the_map)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *map = put_conv(&n, put_input(&n, 2, 5, 4), 3, 2, 2);
+    struct layer *vector = put_dense(&n, put(&n, "global_avgpool2d", map), 3);
+    put_loss(&n, put(&n, "flatten", put_add(&n, vector, map)), 3);
+    struct graph *g = differentiated(&n);
+    const struct node *add = node_named(g, "add_1");
+    cr_assert_str_eq(add->in[0]->name, "conv2d_1_bias_y");       /* what is spread comes second */
+    cr_assert_str_eq(add->in[1]->name, "dense_1_bias_y");
+    cr_assert_eq(count_op(g, OP_spread_grad), 1);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+/* ---- nothing that nobody needs ------------------------------------------------------------------------------------ */
+
+Test(autodiff, the_first_layer_has_no_data_gradient)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = put_conv(&n, put_pool(&n, put_input(&n, 2, 9, 8), "maxpool2d", 2, 2), 3, 2, 2);
+    put_loss(&n, put(&n, "flatten", put_conv(&n, l, 2, 2, 2)), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(count_op(g, OP_conv2d_weight_grad), 2);
+    cr_assert_eq(count_op(g, OP_conv2d_data_grad), 1);
+    cr_assert_eq(count_op(g, OP_maxpool2d_grad), 0);
+    cr_assert_eq(node_named(g, "maxpool2d_1")->out_count, 1);
+    cr_assert_null(g->input->gradient);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+Test(autodiff, frozen_layers)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *first = put_conv(&n, put_input(&n, 2, 6, 6), 3, 2, 2), *second = put_conv(&n, first, 3, 2, 2);
+    struct layer *norm = put(&n, "batchnorm", second), *third = put_conv(&n, norm, 2, 2, 2);
+    first->trainable = third->trainable = norm->trainable = false;
+    put_loss(&n, put(&n, "flatten", third), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_null(param_named(g, "conv2d_1.weight")->gradient);
+    cr_assert_null(param_named(g, "conv2d_3.weight")->gradient);
+    cr_assert_not_null(param_named(g, "conv2d_2.weight")->gradient);
+    cr_assert_eq(count_op(g, OP_conv2d_weight_grad), 1);
+    cr_assert_eq(count_op(g, OP_conv2d_data_grad), 1);           /* through the third; none into the first */
+    cr_assert_eq(count_op(g, OP_batchnorm_moments), 0);
+    cr_assert_eq(count_op(g, OP_batchnorm_use_grad), 1);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+Test(autodiff, nothing_trainable_nothing_backward)
+{
+    struct network n;
+
+    network_begin(&n);
+    put_loss(&n, put(&n, "flatten", put_input(&n, 2, 6, 6)), 3);
+    n.model.layers[2]->trainable = false;
+    struct graph *g = differentiated(&n);
+    for (int i = 0; i < g->nodes_count; i++)
+        cr_assert_not(g->nodes[i]->backward);
+    network_end(&n);
+}
+
+Test(autodiff, without_a_loss_nothing_is_added)
+{
+    struct network n;
+
+    network_begin(&n);
+    put_conv(&n, put_input(&n, 2, 6, 6), 3, 2, 2);
+    struct graph *g = lower_model(&n.arena, &n.model, true);
+    int nodes = g->nodes_count;
+    differentiate(g);
+    cr_assert_eq(g->nodes_count, nodes);
+    cr_assert_null(graph_verify(g));
+    network_end(&n);
+}
+
+/* ---- each layer --------------------------------------------------------------------------------------------------- */
+
+Test(autodiff, every_activation)
+{
+    static const char *const names[] = { "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "swish", "sigmoid",
+                                         "tanh", "softplus", "softmax" };
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct network n;
+        network_begin(&n);
+        struct layer *conv = put_conv(&n, put_input(&n, 2, 5, 4), 3, 2, 2);
+        arg_activation(&n, conv, names[i]);
+        put_loss(&n, put(&n, "flatten", conv), 3);
+        struct graph *g = differentiated(&n);
+        const char *name = arena_printf(&n.arena, "conv2d_1_%s_grad", names[i]);
+        cr_assert_not_null(node_named(g, name), "%s", name);
+        expect_right_gradients(&n, g);
+        network_end(&n);
+    }
+}
+
+Test(autodiff, pooling_dropout_batchnorm)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = put_conv(&n, put_input(&n, 2, 9, 8), 3, 2, 2);
+    l = put_dropout(&n, put(&n, "batchnorm", l), 0.4);
+    struct layer *max = layer_after(&n, "maxpool2d", l), *mean = layer_after(&n, "avgpool2d", l);
+    arg_pair(max, "window", 3, 2);
+    arg_pair(mean, "window", 3, 2);
+    arg_pair(max, "stride", 2, 1);
+    arg_pair(mean, "stride", 2, 1);
+    arg_text(max, "padding", "same");
+    arg_text(mean, "padding", "same");
+    cr_assert(layer_shape(&n, max) && layer_shape(&n, mean));
+    l = put(&n, "batchnorm", put(&n, "flatten", put_add(&n, max, mean)));
+    put_loss(&n, put_dropout(&n, l, 0.2), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(node_named(g, "dropout_1_grad")->stream, node_named(g, "dropout_1")->stream);
+    cr_assert_neq(node_named(g, "dropout_2")->stream, node_named(g, "dropout_1")->stream);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+/* A vector of a flattened map, normalised, joined with a dense layer's result, and the final result itself. */
+Test(autodiff, orders_of_flattened_maps)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *map = put_conv(&n, put_input(&n, 2, 4, 3), 3, 2, 2), *flat = put(&n, "flatten", map);
+    struct layer *norm = put(&n, "batchnorm", flat), *dense = put_dense(&n, norm, flat->out.c);
+    struct layer *sum = put_add(&n, dense, norm);
+    put_loss(&n, put_add(&n, put(&n, "flatten", map), put(&n, "tanh", sum)), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(param_named(g, "batchnorm_1.weight")->order.c, 3);
+    cr_assert_eq(param_named(g, "dense_1.weight")->order.c, 3);
+    cr_assert_geq(count_op(g, OP_reorder), 2);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+/* ---- random networks ---------------------------------------------------------------------------------------------- */
+
+static struct layer *random_conv(struct network *n, struct layer *l, uint64_t *state)
+{
+    struct layer *conv = layer_after(n, "conv2d", l);
+
+    arg_number(conv, "filters", 1 + choose(state, 5));
+    int kh = 1 + choose(state, l->out.h < 3 ? l->out.h : 3), kw = 1 + choose(state, l->out.w < 3 ? l->out.w : 3);
+    arg_pair(conv, "kernel", kh, kw);
+    int stride = 1 + choose(state, 2), padding = choose(state, 2);
+    arg_pair(conv, "stride", stride, 1 + choose(state, 2));
+    if (choose(state, 2))
+        arg_text(conv, "padding", "same");
+    else
+        arg_pair(conv, "padding", padding, 1 - padding);
+    arg_number(conv, "bias", choose(state, 3) > 0);
+    if (choose(state, 2))
+        arg_activation(n, conv, choose(state, 2) ? "tanh" : "gelu");
+    cr_assert(layer_shape(n, conv));
+    return conv;
+}
+
+static struct layer *random_diamond(struct network *n, struct layer *l, uint64_t *state)
+{
+    struct layer *same = layer_after(n, "conv2d", l);
+
+    arg_number(same, "filters", l->out.c);
+    arg_pair(same, "kernel", 3, 2);
+    arg_text(same, "padding", "same");
+    cr_assert(layer_shape(n, same));
+    if (choose(state, 2))
+        return put_add(n, put_act(n, same, "swish"), l);
+    struct layer *vector = put_dense(n, put(n, "global_avgpool2d", same), l->out.c), *sum = put_add(n, l, same);
+    return put_add(n, vector, sum);
+}
+
+static struct layer *random_layer(struct network *n, struct layer *l, uint64_t *state)
+{
+    switch (choose(state, 7)) {
+    case 0:
+    case 1: return random_conv(n, l, state);
+    case 2: return random_diamond(n, l, state);
+    case 3: return put(n, "batchnorm", l);
+    case 4: return put_dropout(n, l, 0.3);
+    case 5: return put(n, choose(state, 2) ? "leaky_relu" : "softmax", l);
+    default:
+        if (l->out.h < 2 || l->out.w < 2)
+            return put(n, "selu", l);
+        return put_pool(n, l, choose(state, 2) ? "maxpool2d" : "avgpool2d", 2, 1 + choose(state, 2));
+    }
+}
+
+static struct layer *random_end(struct network *n, struct layer *l, uint64_t *state)
+{
+    l = put(n, choose(state, 3) ? "flatten" : "global_avgpool2d", l);
+    if (choose(state, 2))
+        l = put(n, "batchnorm", l);
+    if (choose(state, 2))
+        l = put_add(n, l, put_dense(n, l, l->out.c));
+    return l;
+}
+
+Test(autodiff, random_networks)
+{
+    int compared = 0;
+
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct network n;
+        uint64_t state = seed * 7919;
+        network_begin(&n);
+        int channels = 1 + choose(&state, 4), height = 4 + choose(&state, 5);
+        struct layer *l = put_input(&n, channels, height, 4 + choose(&state, 5));
+        for (int i = 2 + choose(&state, 5); i > 0; i--) {
+            l = random_layer(&n, l, &state);
+            l->trainable = choose(&state, 6) > 0;
+        }
+        l = random_end(&n, l, &state);
+        put_loss(&n, l, 2 + choose(&state, 4));
+        compared += compare_gradients(&n, differentiated(&n), 1 + choose(&state, 4), 4, seed);
+        network_end(&n);
+    }
+    cr_assert_gt(compared, 1000, "only %d elements could be compared", compared);
+}
