@@ -81,37 +81,42 @@ static void cw_indent(struct cwriter *w)
     }
 }
 
-/* Where to break a line that has `room` columns left: after the last comma, semicolon or operator that fits; 0 when
- * there is no such place, or the line has a string or a comment that a break could spoil. */
+/* Where to break a line that has `room` columns left: after the last statement that fits, or else after the last comma
+ * or operator; 0 when there is no such place, or the line has a string or a comment that a break could spoil. */
 static size_t cw_break(const char *text, size_t room)
 {
-    size_t best = 0;
+    size_t statement = 0, other = 0;
 
     if (strlen(text) <= room || strchr(text, '"') || strstr(text, "//") || *text == '#')
         return 0;
-    for (size_t i = 1; text[i] && i <= room; i++)
+    bool loop = !strncmp(text, "for (", 5);
+    for (size_t i = 1; text[i] && i <= room; i++) {
+        if (text[i] == ' ' && text[i - 1] == ';' && !loop)
+            statement = i;
         if (text[i] == ' ' && strchr(",;=?:+", text[i - 1]))
-            best = i;
-    return best;
+            other = i;
+    }
+    return statement ? statement : other;
 }
 
 static void cw_text_line(struct cwriter *w, const char *text)
 {
-    size_t room = CW_COLUMNS - (size_t)(w->depth * CW_INDENT);
-    size_t at = cw_break(text, room);
-
     assert(!strchr(text, '\n'));
-    for (bool more = false; *text; more = true) {
-        size_t length = at ? at : strlen(text);
+    size_t room = CW_COLUMNS - (size_t)(w->depth * CW_INDENT), at;
+    bool within = false;        /* a statement goes on from the line before */
+
+    while ((at = cw_break(text, within ? room - 8 : room)) != 0) {
         cw_indent(w);
-        if (more)
-            cw_put(w, "        ", 8);
-        cw_put(w, text, length);
-        if (!at)
-            break;
+        cw_put(w, "        ", within ? 8 : 0);
+        cw_put(w, text, at);
         cw_put(w, "\n", 1);
+        within = text[at - 1] != ';';
         text += at + 1;
-        at = cw_break(text, room - 8);
+    }
+    if (*text) {
+        cw_indent(w);
+        cw_put(w, "        ", within ? 8 : 0);
+        cw_put(w, text, strlen(text));
     }
     cw_put(w, "\n", 1);
 }
