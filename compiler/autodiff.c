@@ -1,9 +1,9 @@
-/* autodiff.c - adds the backward nodes: the gradient of the batch's mean loss with respect to every trainable
- * parameter.
+/* autodiff.c - adds the backward nodes: the gradient of the batch's mean loss with respect to every
+ * trainable parameter.
  *
- * Requires: a forward graph of training, as lower.c makes it (tensor.needs_gradient tells what leads back to a
- * trainable parameter).  Ensures: every trainable parameter has a gradient; nothing is computed that none of
- * them needs.  Without a loss nothing is added. */
+ * Requires: a forward graph of training, as lower.c makes it (tensor.needs_gradient tells what
+ * leads back to a trainable parameter).  Ensures: every trainable parameter has a gradient; nothing
+ * is computed that none of them needs.  Without a loss nothing is added. */
 #include <assert.h>
 #include "ops.h"
 
@@ -27,8 +27,8 @@ void grad_add(struct graph *g, struct tensor *t, struct tensor *gradient)
     assert(t->role == TENSOR_ACTIVATION && t->producer);
     struct tensor *sum = grad_tensor(g, t);
     const char *name = arena_printf(g->arena, "%s_grad_sum", t->producer->name);
-    struct node *n = graph_node(g, OP_sum, t->producer->layer, name, (struct tensor *[]){ t->gradient, gradient }, 2,
-                                &sum, 1);
+    struct node *n = graph_node(g, OP_sum, t->producer->layer, name,
+                                (struct tensor *[]){ t->gradient, gradient }, 2, &sum, 1);
     n->backward = true;
     t->gradient = sum;
 }
@@ -49,8 +49,8 @@ void differentiate(struct graph *g)
     assert(g->training && !g->differentiated);
     if (!g->loss)
         return;
-    /* The nodes are in an order that respects dependencies: when one is reached, all consumers of its results
-     * have added their gradients. */
+    /* The nodes are in an order that respects dependencies: when one is reached, all consumers of
+     * its results have added their gradients. */
     for (int i = forward_count - 1; i >= 0; i--)
         if (carries_gradient(g, g->nodes[i])) {
             assert(op_def_get(g->nodes[i]->op)->gradient);

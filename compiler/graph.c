@@ -28,7 +28,7 @@ int64_t param_elements(const struct param *p)
     return (int64_t)p->out * p->in * p->kh * p->kw;
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Nodes become functions and tensors pointers of one C file: they share one set of names. */
 static bool name_taken(const struct graph *g, const char *name)
@@ -55,14 +55,15 @@ static const char *unique_name(struct graph *g, const char *wanted)
     return name;
 }
 
-/* ---- building ---------------------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 static bool role_is_per_sample(enum tensor_role role)
 {
     return role != TENSOR_PARAM && role != TENSOR_STATISTIC && role != TENSOR_PARAM_GRADIENT;
 }
 
-struct tensor *graph_tensor(struct graph *g, enum tensor_role role, struct shape shape, const char *name)
+struct tensor *graph_tensor(struct graph *g, enum tensor_role role, struct shape shape,
+                            const char *name)
 {
     struct tensor *t = arena_alloc(g->arena, sizeof *t);
 
@@ -94,7 +95,8 @@ static void tensor_add_consumer(struct graph *g, struct tensor *t, struct node *
 }
 
 struct node *graph_node(struct graph *g, enum op op, struct layer *layer, const char *name,
-                        struct tensor *const *in, int in_count, struct tensor *const *out, int out_count)
+                        struct tensor *const *in, int in_count, struct tensor *const *out,
+                        int out_count)
 {
     struct node *n = arena_alloc(g->arena, sizeof *n);
     bool needs_gradient = false;
@@ -135,8 +137,9 @@ static const char *param_tensor_name(struct graph *g, const struct layer *layer,
     return arena_printf(g->arena, "%s_%s", layer->name, suffix);
 }
 
-struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum param_kind kind,
-                          enum cnn_param_role role, int out, int in, int kh, int kw)
+struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix,
+                          enum param_kind kind, enum cnn_param_role role, int out, int in, int kh,
+                          int kw)
 {
     struct param *p = arena_alloc(g->arena, sizeof *p);
     enum tensor_role tensor_role = role == CNN_STATISTIC ? TENSOR_STATISTIC : TENSOR_PARAM;
@@ -159,7 +162,7 @@ struct param *graph_param(struct graph *g, struct layer *layer, const char *suff
     return p;
 }
 
-/* ---- verify ------------------------------------------------------------------------------------------------ */
+/* ---- verify ---------------------------------------------------------------------------------- */
 
 static bool same_shape(struct shape a, struct shape b)
 {
@@ -242,7 +245,8 @@ static const char *verify_tensor(const struct graph *g, const struct tensor *t)
         if (i && t->consumers[i]->id <= t->consumers[i - 1]->id)
             return "its consumers are out of order";
     }
-    bool is_param = t->role == TENSOR_PARAM || t->role == TENSOR_STATISTIC || t->role == TENSOR_PARAM_GRADIENT;
+    bool is_param =
+        t->role == TENSOR_PARAM || t->role == TENSOR_STATISTIC || t->role == TENSOR_PARAM_GRADIENT;
     if (is_param != (t->param != NULL))
         return "it is wrong about being a parameter";
     return t->gradient ? verify_gradient(g, t) : NULL;
@@ -340,11 +344,11 @@ const char *graph_verify(const struct graph *g)
     return verify_ends(g);
 }
 
-/* ---- dump -------------------------------------------------------------------------------------------------- */
+/* ---- dump ------------------------------------------------------------------------------------ */
 
-static const char *const activation_names[] = {
-    "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "swish", "sigmoid", "tanh", "softplus"
-};
+static const char *const activation_names[] = { "linear",  "relu", "relu6",   "leaky_relu",
+                                                "elu",     "selu", "gelu",    "swish",
+                                                "sigmoid", "tanh", "softplus" };
 
 static void dump_count(FILE *out, int64_t n)
 {
@@ -474,7 +478,8 @@ static void dump_nodes(const struct graph *g, FILE *out, bool backward)
         }
     if (!count)
         return;
-    fprintf(out, "%s: %d operation%s, ", backward ? "backward" : "forward", count, count == 1 ? "" : "s");
+    fprintf(out, "%s: %d operation%s, ", backward ? "backward" : "forward", count,
+            count == 1 ? "" : "s");
     dump_count(out, flops);
     fputs(" flops a sample\n", out);
     for (int i = 0; i < g->nodes_count; i++)

@@ -1,8 +1,9 @@
 /* lower.c - the checked model as a forward graph: layers become operations.
  *
- * Requires: a checked model (shapes computed).  Ensures: the graph of training or of use, in the order of the
- * layers; input, predictions and, where the model has a loss, labels, logits and loss are set.  The network's
- * last softmax and categorical cross-entropy become one operation on the logits. */
+ * Requires: a checked model (shapes computed).  Ensures: the graph of training or of use, in the
+ * order of the layers; input, predictions and, where the model has a loss, labels, logits and loss
+ * are set.  The network's last softmax and categorical cross-entropy become one operation on the
+ * logits. */
 #include <assert.h>
 #include "ops.h"
 #include "ops/op_support.h"
@@ -23,13 +24,15 @@ static bool is_softmax(const struct clause *c)
     return c && c->def == &layer_softmax.clause;
 }
 
-/* Whether the layer is a softmax or has one for its activation; as the last one it is left to lower_end(). */
+/* Whether the layer is a softmax or has one for its activation; as the last one it is left to
+ * lower_end(). */
 static bool ends_in_softmax(const struct layer *l)
 {
     return is_softmax(l->clause) || is_softmax(activation_argument(l));
 }
 
-static struct tensor *lower_layer(struct graph *g, struct layer *l, struct tensor *const *results, bool is_last)
+static struct tensor *lower_layer(struct graph *g, struct layer *l, struct tensor *const *results,
+                                  bool is_last)
 {
     struct tensor **x = arena_array(g->arena, (size_t)l->inputs_count + 1, sizeof *x);
     bool leave_softmax = is_last && ends_in_softmax(l);
@@ -42,7 +45,8 @@ static struct tensor *lower_layer(struct graph *g, struct layer *l, struct tenso
     return leave_softmax ? y : lower_activation(g, l, activation_argument(l), y);
 }
 
-/* The network's last result as the outside sees it: channels in the user's order, a 10x1x1 as a vector. */
+/* The network's last result as the outside sees it: channels in the user's order, a 10x1x1 as a
+ * vector. */
 static struct tensor *lower_result(struct graph *g, struct layer *last, struct tensor *y)
 {
     struct shape flat = { y->shape.c, 1, 1, true };
@@ -58,8 +62,8 @@ static void lower_loss(struct graph *g, struct layer *last, struct tensor *logit
     g->labels = graph_tensor(g, TENSOR_LABELS, (struct shape){ 1, 1, 1, true }, "labels");
     g->predictions = graph_tensor(g, TENSOR_ACTIVATION, logits->shape, "predictions");
     g->loss = graph_tensor(g, TENSOR_LOSS, (struct shape){ 1, 1, 1, true }, "loss");
-    graph_node(g, OP_softmax_loss, last, "softmax_loss", (struct tensor *[]){ logits, g->labels }, 2,
-               (struct tensor *[]){ g->predictions, g->loss }, 2);
+    graph_node(g, OP_softmax_loss, last, "softmax_loss", (struct tensor *[]){ logits, g->labels },
+               2, (struct tensor *[]){ g->predictions, g->loss }, 2);
 }
 
 static void lower_end(struct graph *g, struct layer *last, struct tensor *y)

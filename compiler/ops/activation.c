@@ -1,18 +1,22 @@
-/* activation.c - the activations: layers of their own, and what may end a conv2d, dense or batchnorm. */
+/* activation.c - the activations: layers of their own, and what may end a conv2d, dense or
+ * batchnorm. */
 #include <assert.h>
 #include "op_support.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
 
-/* Not negative: then the sign of the result tells that of the argument, and gradients need the result alone. */
+/* Not negative: then the sign of the result tells that of the argument, and gradients need the
+ * result alone. */
 static const struct arg_def leaky_relu_args[] = {
-    { .name = "alpha", .type = ARG_REAL, .positional = true, .min = 0, .max = 1e6, .default_number = 0.3,
+    { .name = "alpha", .type = ARG_REAL, .positional = true, .min = 0, .max = 1e6,
+      .default_number = 0.3,
       .help = "slope below 0" },
     { .name = NULL }
 };
 
 static const struct arg_def elu_args[] = {
-    { .name = "alpha", .type = ARG_REAL, .positional = true, .min = 0, .max = 1e6, .default_number = 1,
+    { .name = "alpha", .type = ARG_REAL, .positional = true, .min = 0, .max = 1e6,
+      .default_number = 1,
       .help = "what the result falls to, -alpha" },
     { .name = NULL }
 };
@@ -34,7 +38,8 @@ ACTIVATION(relu, no_args, "max(x, 0)")
 ACTIVATION(relu6, no_args, "min(max(x, 0), 6)")
 ACTIVATION(leaky_relu, leaky_relu_args, "x, below 0 alpha * x")
 ACTIVATION(elu, elu_args, "x, below 0 alpha * (exp(x) - 1)")
-ACTIVATION(selu, no_args, "elu scaled so that networks normalise themselves (Klambauer et al. 2017)")
+ACTIVATION(selu, no_args,
+           "elu scaled so that networks normalise themselves (Klambauer et al. 2017)")
 ACTIVATION(gelu, no_args, "x * (1 + erf(x / sqrt(2))) / 2")
 ACTIVATION(swish, no_args, "x * sigmoid(x)")
 ACTIVATION(sigmoid, no_args, "1 / (1 + exp(-x))")
@@ -93,12 +98,14 @@ char activation_needs(enum activation a)
     return activation_row(a)->gradient_reads;
 }
 
-struct tensor *lower_activation(struct graph *g, struct layer *l, const struct clause *call, struct tensor *x)
+struct tensor *lower_activation(struct graph *g, struct layer *l, const struct clause *call,
+                                struct tensor *x)
 {
     if (!call)
         return x;
     bool own_layer = call == l->clause;
-    const char *name = own_layer ? layer_node_name(g, l) : arena_printf(g->arena, "%s_%s", l->name, call->def->name);
+    const char *name = own_layer ? layer_node_name(g, l)
+                                 : arena_printf(g->arena, "%s_%s", l->name, call->def->name);
     if (call->def == &layer_softmax.clause)
         return unary_node(g, OP_softmax, l, name, x, x->shape, x->order)->out[0];
     struct node *n = unary_node(g, OP_activation, l, name, x, x->shape, x->order);
@@ -106,7 +113,7 @@ struct tensor *lower_activation(struct graph *g, struct layer *l, const struct c
     return n->out[0];
 }
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static void activation_gradient(struct graph *g, struct node *n)
 {
@@ -116,15 +123,16 @@ static void activation_gradient(struct graph *g, struct node *n)
     if (!x->needs_gradient)
         return;
     dx = grad_tensor(g, x);
-    backward_node(g, n, OP_activation_grad, "grad",
-                  (struct tensor *[]){ reads == 'x' ? x : NULL, reads == 'y' ? y : NULL, y->gradient }, 3, &dx, 1);
+    struct tensor *in[] = { reads == 'x' ? x : NULL, reads == 'y' ? y : NULL, y->gradient };
+    backward_node(g, n, OP_activation_grad, "grad", in, 3, &dx, 1);
     grad_add(g, x, dx);
 }
 
 static const char *unary_verify(const struct node *n)
 {
     CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
-    CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape or order than its input");
+    CHECK(shapes_equal(n->in[0], n->out[0]),
+          "its result has another shape or order than its input");
     return NULL;
 }
 
@@ -141,12 +149,16 @@ static const char *activation_grad_verify(const struct graph *g, const struct no
     (void)g;
     CHECK(n->activation > ACT_LINEAR && (int)n->activation < ACTIVATIONS, "no such activation");
     char reads = activation_needs(n->activation);
-    CHECK(node_has(n, 3, 1, (reads != 'x') | (unsigned)(reads != 'y') << 1), "wrong number of inputs or outputs");
+    CHECK(node_has(n, 3, 1, (reads != 'x') | (unsigned)(reads != 'y') << 1),
+          "wrong number of inputs or outputs");
     CHECK((n->in[0] != NULL) == (reads == 'x') && (n->in[1] != NULL) == (reads == 'y'),
           "it does not read what its activation needs");
-    CHECK(!n->in[0] || shapes_equal(n->in[0], n->out[0]), "its first input does not fit its result");
-    CHECK(!n->in[1] || shapes_equal(n->in[1], n->out[0]), "its second input does not fit its result");
-    CHECK(shapes_equal(n->in[2], n->out[0]), "its result has another shape or order than its input");
+    CHECK(!n->in[0] || shapes_equal(n->in[0], n->out[0]),
+          "its first input does not fit its result");
+    CHECK(!n->in[1] || shapes_equal(n->in[1], n->out[0]),
+          "its second input does not fit its result");
+    CHECK(shapes_equal(n->in[2], n->out[0]),
+          "its result has another shape or order than its input");
     return NULL;
 }
 
@@ -158,10 +170,12 @@ static int64_t activation_flops(const struct node *n)
 static int64_t activation_grad_flops(const struct node *n)
 {
     /* Those that read the result have their exponential already. */
-    return activation_needs(n->activation) == 'x' ? activation_flops(n) : 2 * shape_elements(n->out[0]->shape);
+    return activation_needs(n->activation) == 'x' ? activation_flops(n)
+                                                  : 2 * shape_elements(n->out[0]->shape);
 }
 
-const struct op_def op_def_activation = { OP_activation, activation_verify, activation_gradient, activation_flops };
+const struct op_def op_def_activation = { OP_activation, activation_verify, activation_gradient,
+                                          activation_flops };
 const struct op_def op_def_activation_grad = {
     OP_activation_grad, activation_grad_verify, NULL, activation_grad_flops
 };
@@ -202,5 +216,7 @@ static int64_t softmax_grad_flops(const struct node *n)
     return 4 * shape_elements(n->out[0]->shape);
 }
 
-const struct op_def op_def_softmax = { OP_softmax, softmax_verify, softmax_gradient, softmax_flops };
-const struct op_def op_def_softmax_grad = { OP_softmax_grad, softmax_grad_verify, NULL, softmax_grad_flops };
+const struct op_def op_def_softmax = { OP_softmax, softmax_verify, softmax_gradient,
+                                       softmax_flops };
+const struct op_def op_def_softmax_grad = { OP_softmax_grad, softmax_grad_verify, NULL,
+                                            softmax_grad_flops };

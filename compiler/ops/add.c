@@ -1,5 +1,5 @@
-/* add.c - the sum of branches.  A branch of one number a channel (C, or C x 1 x 1) is spread over the others'
- * rows and columns.  And the sum of gradients that meet. */
+/* add.c - the sum of branches.  A branch of one number a channel (C, or C x 1 x 1) is spread over
+ * the others' rows and columns.  And the sum of gradients that meet. */
 #include "op_support.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
@@ -37,16 +37,18 @@ static bool add_shape(struct layer *l, struct diag *d)
     l->out = widest;
     if (fits)
         return true;
-    diag_error(d, DIAG_shape_mismatch, l->clause->where, "the branches of '%s' give shapes that cannot be added",
-               l->clause->def->name);
+    diag_error(d, DIAG_shape_mismatch, l->clause->where,
+               "the branches of '%s' give shapes that cannot be added", l->clause->def->name);
     for (int i = 0; i < l->inputs_count; i++)
-        diag_note(d, l->inputs[i]->where, "branch %d gives %s", i + 1, shape_text(l->inputs[i]->out).text);
+        diag_note(d, l->inputs[i]->where, "branch %d gives %s", i + 1,
+                  shape_text(l->inputs[i]->out).text);
     return false;
 }
 
-/* A branch's result as it can be added: shaped as the whole, or one number a channel in the user's order. */
-static struct tensor *add_operand(struct graph *g, struct layer *l, const char *name, struct tensor *x,
-                                  struct map_order order)
+/* A branch's result as it can be added: shaped as the whole, or one number a channel in the user's
+ * order. */
+static struct tensor *add_operand(struct graph *g, struct layer *l, const char *name,
+                                  struct tensor *x, struct map_order order)
 {
     if (!x->shape.flat)
         return x;
@@ -61,7 +63,8 @@ static bool is_spread(const struct tensor *b, struct shape onto)
     return b->shape.h != onto.h || b->shape.w != onto.w;
 }
 
-static struct tensor *add_two(struct graph *g, struct layer *l, const char *name, struct tensor *a, struct tensor *b)
+static struct tensor *add_two(struct graph *g, struct layer *l, const char *name, struct tensor *a,
+                              struct tensor *b)
 {
     struct tensor *y = result_tensor(g, name, a->shape, a->order);
 
@@ -73,7 +76,8 @@ static struct tensor *add_lower(struct graph *g, struct layer *l, struct tensor 
 {
     const char *name = layer_node_name(g, l);
     struct map_order order = l->out.flat ? x[0]->order : (struct map_order){ 0, 0, 0 };
-    struct tensor **operands = arena_array(g->arena, (size_t)l->inputs_count, sizeof *operands), *y = NULL;
+    struct tensor **operands = arena_array(g->arena, (size_t)l->inputs_count, sizeof *operands);
+    struct tensor *y = NULL;
 
     for (int i = 0; i < l->inputs_count; i++)
         operands[i] = add_operand(g, l, name, x[i], order);
@@ -94,7 +98,7 @@ const struct layer_def layer_add = {
     .lower = add_lower,
 };
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static void add_gradient(struct graph *g, struct node *n)
 {
@@ -132,7 +136,8 @@ static const char *spread_grad_verify(const struct graph *g, const struct node *
     (void)g;
     CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
     const struct tensor *dy = n->in[0], *db = n->out[0];
-    CHECK(!dy->shape.flat && db->shape.c == dy->shape.c && db->shape.h == 1 && db->shape.w == 1 && !db->order.c,
+    CHECK(!dy->shape.flat && db->shape.c == dy->shape.c && db->shape.h == 1 && db->shape.w == 1 &&
+              !db->order.c,
           "its result is not one number for each channel of its input");
     return NULL;
 }
@@ -153,5 +158,6 @@ static int64_t spread_grad_flops(const struct node *n)
 }
 
 const struct op_def op_def_add = { OP_add, add_verify, add_gradient, out_flops };
-const struct op_def op_def_spread_grad = { OP_spread_grad, spread_grad_verify, NULL, spread_grad_flops };
+const struct op_def op_def_spread_grad = { OP_spread_grad, spread_grad_verify, NULL,
+                                           spread_grad_flops };
 const struct op_def op_def_sum = { OP_sum, sum_verify, NULL, out_flops };

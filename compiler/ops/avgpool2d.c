@@ -1,4 +1,5 @@
-/* avgpool2d.c - the mean of each window; padding is not counted, neither above nor below the line. */
+/* avgpool2d.c - the mean of each window; padding is not counted, neither above nor below
+ * the line. */
 #include "pooling.h"
 
 static const struct arg_def avgpool2d_args[] = { POOLING_ARGS };
@@ -18,7 +19,7 @@ const struct layer_def layer_avgpool2d = {
     .lower = avgpool2d_lower,
 };
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static void avgpool2d_gradient(struct graph *g, struct node *n)
 {
@@ -49,7 +50,8 @@ static int64_t avgpool2d_grad_flops(const struct node *n)
     return shape_elements(n->in[0]->shape) * n->window.kh * n->window.kw;
 }
 
-const struct op_def op_def_avgpool2d = { OP_avgpool2d, avgpool2d_verify, avgpool2d_gradient, avgpool2d_flops };
+const struct op_def op_def_avgpool2d = { OP_avgpool2d, avgpool2d_verify, avgpool2d_gradient,
+                                         avgpool2d_flops };
 const struct op_def op_def_avgpool2d_grad = {
     OP_avgpool2d_grad, avgpool2d_grad_verify, NULL, avgpool2d_grad_flops
 };

@@ -1,28 +1,31 @@
-/* batchnorm.c - batch normalisation (Ioffe and Szegedy 2015) of each channel, over batch, rows and columns; of
- * each feature of a vector, over the batch.
+/* batchnorm.c - batch normalisation (Ioffe and Szegedy 2015) of each channel, over batch, rows and
+ * columns; of each feature of a vector, over the batch.
  *
- * The variance divides by the number of values (biased), both for normalising and in the running variance;
- * running = momentum * running + (1 - momentum) * batch.  Frozen layers use their running statistics in training
- * too and leave them alone. */
+ * The variance divides by the number of values (biased), both for normalising and in the running
+ * variance; running = momentum * running + (1 - momentum) * batch.  Frozen layers use their running
+ * statistics in training too and leave them alone. */
 #include "op_support.h"
 
 static const struct arg_def batchnorm_args[] = {
-    { .name = "activation", .type = ARG_ACTIVATION, .positional = true, .help = "applied to the result" },
+    { .name = "activation", .type = ARG_ACTIVATION, .positional = true,
+      .help = "applied to the result" },
     { .name = "momentum", .type = ARG_REAL, .min = 0, .max = 1, .default_number = 0.99,
       .help = "running = momentum * running + (1 - momentum) * batch" },
-    { .name = "epsilon", .type = ARG_REAL, .min = 0, .max = 1, .min_open = true, .default_number = 1e-3,
+    { .name = "epsilon", .type = ARG_REAL, .min = 0, .max = 1, .min_open = true,
+      .default_number = 1e-3,
       .help = "added to the variance" },
     { .name = NULL }
 };
 
-/* gamma, beta, and the two running statistics: Keras counts them as (not trained) parameters too. */
+/* gamma, beta, and the two running statistics, which Keras counts as (not trained) parameters. */
 static int64_t batchnorm_parameters(const struct layer *l)
 {
     return 4 * (int64_t)l->out.c;
 }
 
-static struct tensor *batchnorm_param(struct graph *g, struct layer *l, const struct tensor *x, const char *suffix,
-                                      enum cnn_param_role role, enum cnn_init_kind init)
+static struct tensor *batchnorm_param(struct graph *g, struct layer *l, const struct tensor *x,
+                                      const char *suffix, enum cnn_param_role role,
+                                      enum cnn_init_kind init)
 {
     struct param *p = graph_param(g, l, suffix, PARAM_VECTOR, role, x->shape.c, 1, 1, 1);
 
@@ -31,7 +34,8 @@ static struct tensor *batchnorm_param(struct graph *g, struct layer *l, const st
     return p->tensor;
 }
 
-static struct tensor *batchnorm_moment(struct graph *g, const struct tensor *x, const char *name, const char *suffix)
+static struct tensor *batchnorm_moment(struct graph *g, const struct tensor *x, const char *name,
+                                       const char *suffix)
 {
     struct tensor *t = graph_tensor(g, TENSOR_SAVED, (struct shape){ x->shape.c, 1, 1, true },
                                     arena_printf(g->arena, "%s_%s", name, suffix));
@@ -47,14 +51,17 @@ static void batchnorm_attributes(struct node *n, const struct layer *l)
     n->momentum = clause_number(l->clause, "momentum");
 }
 
-static struct tensor *batchnorm_lower(struct graph *g, struct layer *l, struct tensor *const *inputs)
+static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
+                                      struct tensor *const *inputs)
 {
     struct tensor *x = inputs[0];
     const char *name = layer_node_name(g, l);
     struct tensor *gamma = batchnorm_param(g, l, x, "weight", CNN_WEIGHT, CNN_INIT_ONES);
     struct tensor *beta = batchnorm_param(g, l, x, "bias", CNN_BIAS, CNN_INIT_ZEROS);
-    struct tensor *running_mean = batchnorm_param(g, l, x, "running_mean", CNN_STATISTIC, CNN_INIT_ZEROS);
-    struct tensor *running_var = batchnorm_param(g, l, x, "running_var", CNN_STATISTIC, CNN_INIT_ONES);
+    struct tensor *running_mean =
+        batchnorm_param(g, l, x, "running_mean", CNN_STATISTIC, CNN_INIT_ZEROS);
+    struct tensor *running_var =
+        batchnorm_param(g, l, x, "running_var", CNN_STATISTIC, CNN_INIT_ONES);
     struct tensor *y = result_tensor(g, name, x->shape, x->order);
 
     if (!g->training || !l->trainable) {
@@ -66,8 +73,9 @@ static struct tensor *batchnorm_lower(struct graph *g, struct layer *l, struct t
                                  batchnorm_moment(g, x, name, "inverse_deviation") };
     struct tensor *moments_in[] = { x, running_mean, running_var };
     struct tensor *in[] = { x, gamma, beta, moments[0], moments[1] };
-    batchnorm_attributes(graph_node(g, OP_batchnorm_moments, l, arena_printf(g->arena, "%s_moments", name), moments_in,
-                                    3, moments, 2), l);
+    const char *moments_name = arena_printf(g->arena, "%s_moments", name);
+    batchnorm_attributes(
+        graph_node(g, OP_batchnorm_moments, l, moments_name, moments_in, 3, moments, 2), l);
     batchnorm_attributes(graph_node(g, OP_batchnorm, l, name, in, 5, &y, 1), l);
     return y;
 }
@@ -79,7 +87,7 @@ const struct layer_def layer_batchnorm = {
     .lower = batchnorm_lower,
 };
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 /* The moments' own dependence on x is in batchnorm_data_grad. */
 static void batchnorm_gradient(struct graph *g, struct node *n)
@@ -88,7 +96,8 @@ static void batchnorm_gradient(struct graph *g, struct node *n)
     struct tensor *dy = n->out[0]->gradient;
     struct tensor *dgamma = param_gradient(g, gamma), *dbeta = param_gradient(g, n->in[2]);
 
-    backward_node(g, n, OP_batchnorm_param_grad, "param_grad", (struct tensor *[]){ x, mean, deviation, dy }, 4,
+    backward_node(g, n, OP_batchnorm_param_grad, "param_grad",
+                  (struct tensor *[]){ x, mean, deviation, dy }, 4,
                   (struct tensor *[]){ dgamma, dbeta }, 2);
     if (!x->needs_gradient)
         return;
@@ -105,7 +114,8 @@ static void batchnorm_use_gradient(struct graph *g, struct node *n)
     if (!x->needs_gradient)
         return;
     dx = grad_tensor(g, x);
-    backward_node(g, n, OP_batchnorm_use_grad, "data_grad", (struct tensor *[]){ n->in[1], n->in[4], dy }, 3, &dx, 1);
+    backward_node(g, n, OP_batchnorm_use_grad, "data_grad",
+                  (struct tensor *[]){ n->in[1], n->in[4], dy }, 3, &dx, 1);
     grad_add(g, x, dx);
 }
 
@@ -123,7 +133,8 @@ static const char *batchnorm_moments_verify(const struct graph *g, const struct 
     CHECK(node_has(n, 3, 2, 0), "wrong number of inputs or outputs");
     CHECK(g->training, "it is in the graph of use");
     CHECK(n->epsilon > 0, "its epsilon is not positive");
-    CHECK(n->in[1]->role == TENSOR_STATISTIC && n->in[2]->role == TENSOR_STATISTIC, "its statistics are none");
+    CHECK(n->in[1]->role == TENSOR_STATISTIC && n->in[2]->role == TENSOR_STATISTIC,
+          "its statistics are none");
     CHECK(per_channel(n, 1, 2, n->in[0]), "its statistics do not fit its input");
     CHECK(n->out[0]->role == TENSOR_SAVED && n->out[1]->role == TENSOR_SAVED &&
           is_per_channel(n->out[0], n->in[0]) && is_per_channel(n->out[1], n->in[0]),
@@ -135,12 +146,16 @@ static const char *batchnorm_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 5, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], PARAM_VECTOR) && is_param(n->in[2], PARAM_VECTOR), "its parameters are none");
-    CHECK(n->in[3]->role == TENSOR_SAVED && n->in[3]->producer && n->in[3]->producer == n->in[4]->producer &&
-          n->in[3]->producer->op == OP_batchnorm_moments && n->in[3]->producer->in[0] == n->in[0],
+    CHECK(is_param(n->in[1], PARAM_VECTOR) && is_param(n->in[2], PARAM_VECTOR),
+          "its parameters are none");
+    CHECK(n->in[3]->role == TENSOR_SAVED && n->in[3]->producer &&
+              n->in[3]->producer == n->in[4]->producer &&
+              n->in[3]->producer->op == OP_batchnorm_moments &&
+              n->in[3]->producer->in[0] == n->in[0],
           "its moments are not those of its input");
     CHECK(per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
-    CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape or order than its input");
+    CHECK(shapes_equal(n->in[0], n->out[0]),
+          "its result has another shape or order than its input");
     return NULL;
 }
 
@@ -148,11 +163,14 @@ static const char *batchnorm_use_verify(const struct graph *g, const struct node
 {
     CHECK(node_has(n, 5, 1, 0), "wrong number of inputs or outputs");
     CHECK(!g->training || !n->layer->trainable, "it is in training, and its layer is not frozen");
-    CHECK(is_param(n->in[1], PARAM_VECTOR) && is_param(n->in[2], PARAM_VECTOR), "its parameters are none");
-    CHECK(n->in[3]->role == TENSOR_STATISTIC && n->in[4]->role == TENSOR_STATISTIC, "its statistics are none");
+    CHECK(is_param(n->in[1], PARAM_VECTOR) && is_param(n->in[2], PARAM_VECTOR),
+          "its parameters are none");
+    CHECK(n->in[3]->role == TENSOR_STATISTIC && n->in[4]->role == TENSOR_STATISTIC,
+          "its statistics are none");
     CHECK(per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
     CHECK(n->epsilon > 0, "its epsilon is not positive");
-    CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape or order than its input");
+    CHECK(shapes_equal(n->in[0], n->out[0]),
+          "its result has another shape or order than its input");
     return NULL;
 }
 
@@ -160,9 +178,11 @@ static const char *batchnorm_use_grad_verify(const struct graph *g, const struct
 {
     (void)g;
     CHECK(node_has(n, 3, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[0], PARAM_VECTOR) && n->in[1]->role == TENSOR_STATISTIC, "its parameters are none");
+    CHECK(is_param(n->in[0], PARAM_VECTOR) && n->in[1]->role == TENSOR_STATISTIC,
+          "its parameters are none");
     CHECK(per_channel(n, 0, 1, n->in[2]), "its parameters do not fit its input");
-    CHECK(shapes_equal(n->in[2], n->out[0]), "its result has another shape or order than its input");
+    CHECK(shapes_equal(n->in[2], n->out[0]),
+          "its result has another shape or order than its input");
     return NULL;
 }
 
@@ -170,10 +190,12 @@ static const char *batchnorm_param_grad_verify(const struct graph *g, const stru
 {
     (void)g;
     CHECK(node_has(n, 4, 2, 0), "wrong number of inputs or outputs");
-    CHECK(is_param_gradient(n->out[0], n->forward, 1) && is_param_gradient(n->out[1], n->forward, 2),
+    CHECK(is_param_gradient(n->out[0], n->forward, 1) &&
+              is_param_gradient(n->out[1], n->forward, 2),
           "its results are not the gradients of its parameters");
     CHECK(per_channel(n, 1, 2, n->in[0]), "its moments do not fit its input");
-    CHECK(shapes_equal(n->in[0], n->in[3]), "its gradient has another shape or order than its input");
+    CHECK(shapes_equal(n->in[0], n->in[3]),
+          "its gradient has another shape or order than its input");
     return NULL;
 }
 
@@ -213,7 +235,8 @@ const struct op_def op_def_batchnorm_moments = {
     /* No gradient flows to its outputs: batchnorm's own counts what passes through them. */
     OP_batchnorm_moments, batchnorm_moments_verify, NULL, batchnorm_moments_flops
 };
-const struct op_def op_def_batchnorm = { OP_batchnorm, batchnorm_verify, batchnorm_gradient, batchnorm_flops };
+const struct op_def op_def_batchnorm = { OP_batchnorm, batchnorm_verify, batchnorm_gradient,
+                                         batchnorm_flops };
 const struct op_def op_def_batchnorm_use = {
     OP_batchnorm_use, batchnorm_use_verify, batchnorm_use_gradient, batchnorm_flops
 };

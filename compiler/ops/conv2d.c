@@ -1,21 +1,28 @@
-/* conv2d.c - convolution (as all frameworks mean it: cross-correlation) of a map with O x I x KH x KW filters. */
+/* conv2d.c - convolution (as all frameworks mean it: cross-correlation) of a map with filters of
+ * O x I x KH x KW. */
 #include "op_support.h"
 
 static const struct arg_def conv2d_args[] = {
-    { .name = "filters", .type = ARG_INT, .positional = true, .required = true, .min = 1, .max = MAX_CHANNELS,
+    { .name = "filters", .type = ARG_INT, .positional = true, .required = true, .min = 1,
+      .max = MAX_CHANNELS,
       .help = "channels of the result" },
-    { .name = "kernel", .type = ARG_EXTENT2, .positional = true, .required = true, .min = 1, .max = MAX_WINDOW,
+    { .name = "kernel", .type = ARG_EXTENT2, .positional = true, .required = true, .min = 1,
+      .max = MAX_WINDOW,
       .help = "height x width of a filter" },
-    { .name = "activation", .type = ARG_ACTIVATION, .positional = true, .help = "applied to the result" },
+    { .name = "activation", .type = ARG_ACTIVATION, .positional = true,
+      .help = "applied to the result" },
     { .name = "stride", .type = ARG_EXTENT2, .min = 1, .max = MAX_WINDOW, .default_number = 1,
       .help = "rows x columns from one position to the next" },
     { .name = "padding", .type = ARG_PADDING, .min = 0, .max = MAX_WINDOW, .default_text = "valid",
-      .help = "zeros around the input: valid (none), same, or how many rows x columns at each end" },
+      .help = "zeros around the input: valid (none), same, or rows x columns at each end" },
     { .name = "dilation", .type = ARG_EXTENT2, .min = 1, .max = MAX_WINDOW, .default_number = 1,
       .help = "rows x columns from one tap of the filter to the next" },
-    { .name = "bias", .type = ARG_BOOL, .default_number = 1, .help = "adds a trained number to each channel" },
-    { .name = "init", .type = ARG_INIT, .default_text = "glorot_uniform", .help = "how the filters begin" },
-    { .name = "bias_init", .type = ARG_INIT, .default_text = "zeros", .help = "how the bias begins" },
+    { .name = "bias", .type = ARG_BOOL, .default_number = 1,
+      .help = "adds a trained number to each channel" },
+    { .name = "init", .type = ARG_INIT, .default_text = "glorot_uniform",
+      .help = "how the filters begin" },
+    { .name = "bias_init", .type = ARG_INIT, .default_text = "zeros",
+      .help = "how the bias begins" },
     { .name = NULL }
 };
 
@@ -50,16 +57,20 @@ static struct tensor *conv2d_lower(struct graph *g, struct layer *l, struct tens
 {
     const char *name = layer_node_name(g, l);
     struct window window = layer_window(l, "kernel");
-    struct param *w = graph_param(g, l, "weight", PARAM_CONV, CNN_WEIGHT, l->out.c, l->in.c, window.kh, window.kw);
+    struct param *w = graph_param(g, l, "weight", PARAM_CONV, CNN_WEIGHT, l->out.c, l->in.c,
+                                  window.kh, window.kw);
     struct tensor *y = result_tensor(g, name, l->out, (struct map_order){ 0, 0, 0 });
     int64_t field = (int64_t)window.kh * window.kw;
 
-    w->init = init_of(clause_arg(l->clause, "init")->call, "glorot_uniform", field * l->in.c, field * l->out.c);
-    struct node *n = graph_node(g, OP_conv2d, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
+    w->init = init_of(clause_arg(l->clause, "init")->call, "glorot_uniform", field * l->in.c,
+                      field * l->out.c);
+    struct node *n =
+        graph_node(g, OP_conv2d, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
     n->window = window;
     if (!clause_number(l->clause, "bias"))
         return y;
-    return lower_bias(g, l, y, init_of(clause_arg(l->clause, "bias_init")->call, "zeros", l->out.c, l->out.c));
+    return lower_bias(
+        g, l, y, init_of(clause_arg(l->clause, "bias_init")->call, "zeros", l->out.c, l->out.c));
 }
 
 const struct layer_def layer_conv2d = {
@@ -70,7 +81,7 @@ const struct layer_def layer_conv2d = {
     .lower = conv2d_lower,
 };
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static void conv2d_gradient(struct graph *g, struct node *n)
 {
@@ -78,11 +89,13 @@ static void conv2d_gradient(struct graph *g, struct node *n)
 
     if (w->needs_gradient) {
         struct tensor *dw = param_gradient(g, w);
-        backward_node(g, n, OP_conv2d_weight_grad, "weight_grad", (struct tensor *[]){ x, dy }, 2, &dw, 1);
+        backward_node(g, n, OP_conv2d_weight_grad, "weight_grad", (struct tensor *[]){ x, dy }, 2,
+                      &dw, 1);
     }
     if (x->needs_gradient) {
         struct tensor *dx = grad_tensor(g, x);
-        backward_node(g, n, OP_conv2d_data_grad, "data_grad", (struct tensor *[]){ dy, w }, 2, &dx, 1);
+        backward_node(g, n, OP_conv2d_data_grad, "data_grad", (struct tensor *[]){ dy, w }, 2, &dx,
+                      1);
         grad_add(g, x, dx);
     }
 }
@@ -94,8 +107,10 @@ static const char *conv2d_fits(const struct node *n, const struct tensor *x, con
     const struct param *p = w->param;
 
     CHECK(p && p->kind == PARAM_CONV, "its weights are no filters");
-    CHECK(p->kh == n->window.kh && p->kw == n->window.kw, "its filters have another size than its window");
-    CHECK(p->in == x->shape.c && p->out == y->shape.c, "its filters have other channels than its maps");
+    CHECK(p->kh == n->window.kh && p->kw == n->window.kw,
+          "its filters have another size than its window");
+    CHECK(p->in == x->shape.c && p->out == y->shape.c,
+          "its filters have other channels than its maps");
     CHECK(window_links(&n->window, x, y), "its window does not take one map to the other");
     return NULL;
 }
@@ -120,7 +135,8 @@ static const char *conv2d_weight_grad_verify(const struct graph *g, const struct
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param_gradient(n->out[0], n->forward, 1), "its result is not the gradient of its filters");
+    CHECK(is_param_gradient(n->out[0], n->forward, 1),
+          "its result is not the gradient of its filters");
     return conv2d_fits(n, n->in[0], n->in[1], n->out[0]);
 }
 

@@ -1,14 +1,19 @@
-/* dense.c - y = w x, w of units x features.  Features of a flattened map stay in the map's memory order; the
- * parameter knows it (param.order). */
+/* dense.c - y = w x, w of units x features.  Features of a flattened map stay in the map's memory
+ * order; the parameter knows it (param.order). */
 #include "op_support.h"
 
 static const struct arg_def dense_args[] = {
-    { .name = "units", .type = ARG_INT, .positional = true, .required = true, .min = 1, .max = MAX_UNITS,
+    { .name = "units", .type = ARG_INT, .positional = true, .required = true, .min = 1,
+      .max = MAX_UNITS,
       .help = "width of the result" },
-    { .name = "activation", .type = ARG_ACTIVATION, .positional = true, .help = "applied to the result" },
-    { .name = "bias", .type = ARG_BOOL, .default_number = 1, .help = "adds a trained number to each unit" },
-    { .name = "init", .type = ARG_INIT, .default_text = "glorot_uniform", .help = "how the weights begin" },
-    { .name = "bias_init", .type = ARG_INIT, .default_text = "zeros", .help = "how the bias begins" },
+    { .name = "activation", .type = ARG_ACTIVATION, .positional = true,
+      .help = "applied to the result" },
+    { .name = "bias", .type = ARG_BOOL, .default_number = 1,
+      .help = "adds a trained number to each unit" },
+    { .name = "init", .type = ARG_INIT, .default_text = "glorot_uniform",
+      .help = "how the weights begin" },
+    { .name = "bias_init", .type = ARG_INIT, .default_text = "zeros",
+      .help = "how the bias begins" },
     { .name = NULL }
 };
 
@@ -49,7 +54,8 @@ static struct tensor *dense_lower(struct graph *g, struct layer *l, struct tenso
     graph_node(g, OP_dense, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
     if (!clause_number(l->clause, "bias"))
         return y;
-    return lower_bias(g, l, y, init_of(clause_arg(l->clause, "bias_init")->call, "zeros", l->out.c, l->out.c));
+    return lower_bias(
+        g, l, y, init_of(clause_arg(l->clause, "bias_init")->call, "zeros", l->out.c, l->out.c));
 }
 
 const struct layer_def layer_dense = {
@@ -60,7 +66,7 @@ const struct layer_def layer_dense = {
     .lower = dense_lower,
 };
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static void dense_gradient(struct graph *g, struct node *n)
 {
@@ -68,22 +74,26 @@ static void dense_gradient(struct graph *g, struct node *n)
 
     if (w->needs_gradient) {
         struct tensor *dw = param_gradient(g, w);
-        backward_node(g, n, OP_dense_weight_grad, "weight_grad", (struct tensor *[]){ x, dy }, 2, &dw, 1);
+        backward_node(g, n, OP_dense_weight_grad, "weight_grad", (struct tensor *[]){ x, dy }, 2,
+                      &dw, 1);
     }
     if (x->needs_gradient) {
         struct tensor *dx = grad_tensor(g, x);
-        backward_node(g, n, OP_dense_data_grad, "data_grad", (struct tensor *[]){ dy, w }, 2, &dx, 1);
+        backward_node(g, n, OP_dense_data_grad, "data_grad", (struct tensor *[]){ dy, w }, 2, &dx,
+                      1);
         grad_add(g, x, dx);
     }
 }
 
-static const char *dense_fits(const struct tensor *x, const struct tensor *y, const struct tensor *w)
+static const char *dense_fits(const struct tensor *x, const struct tensor *y,
+                              const struct tensor *w)
 {
     const struct param *p = w->param;
 
     CHECK(p && p->kind == PARAM_DENSE, "its weights are no matrix");
     CHECK(x->shape.flat && y->shape.flat, "one of its sides is no vector");
-    CHECK(p->in == x->shape.c && p->out == y->shape.c, "its weights have another size than its vectors");
+    CHECK(p->in == x->shape.c && p->out == y->shape.c,
+          "its weights have another size than its vectors");
     CHECK(order_equal(p->order, x->order), "its weights expect another order of its input");
     CHECK(!y->order.c, "its result has a map's order");
     return NULL;
@@ -109,7 +119,8 @@ static const char *dense_weight_grad_verify(const struct graph *g, const struct 
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param_gradient(n->out[0], n->forward, 1), "its result is not the gradient of its weights");
+    CHECK(is_param_gradient(n->out[0], n->forward, 1),
+          "its result is not the gradient of its weights");
     return dense_fits(n->in[0], n->in[1], n->out[0]);
 }
 
@@ -124,7 +135,8 @@ static int64_t dense_weight_grad_flops(const struct node *n)
 }
 
 const struct op_def op_def_dense = { OP_dense, dense_verify, dense_gradient, dense_flops };
-const struct op_def op_def_dense_data_grad = { OP_dense_data_grad, dense_data_grad_verify, NULL, dense_flops };
+const struct op_def op_def_dense_data_grad = { OP_dense_data_grad, dense_data_grad_verify, NULL,
+                                               dense_flops };
 const struct op_def op_def_dense_weight_grad = {
     OP_dense_weight_grad, dense_weight_grad_verify, NULL, dense_weight_grad_flops
 };

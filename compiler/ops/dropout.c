@@ -1,9 +1,10 @@
-/* dropout.c - inverted dropout (Srivastava et al. 2014): in training a fraction of the elements becomes 0 and the
- * others are scaled by 1 / (1 - rate); in use nothing happens. */
+/* dropout.c - inverted dropout (Srivastava et al. 2014): in training a fraction of the elements
+ * becomes 0 and the others are scaled by 1 / (1 - rate); in use nothing happens. */
 #include "op_support.h"
 
 static const struct arg_def dropout_args[] = {
-    { .name = "rate", .type = ARG_REAL, .positional = true, .required = true, .min = 0, .max = 1, .max_open = true,
+    { .name = "rate", .type = ARG_REAL, .positional = true, .required = true, .min = 0, .max = 1,
+      .max_open = true,
       .help = "fraction of the elements dropped" },
     { .name = NULL }
 };
@@ -14,7 +15,8 @@ static struct tensor *dropout_lower(struct graph *g, struct layer *l, struct ten
 
     if (!g->training || rate == 0)
         return x[0];
-    struct node *n = unary_node(g, OP_dropout, l, layer_node_name(g, l), x[0], x[0]->shape, x[0]->order);
+    struct node *n =
+        unary_node(g, OP_dropout, l, layer_node_name(g, l), x[0], x[0]->shape, x[0]->order);
     n->rate = rate;
     n->stream = l->index;
     return n->out[0];
@@ -26,7 +28,7 @@ const struct layer_def layer_dropout = {
     .lower = dropout_lower,
 };
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static void dropout_gradient(struct graph *g, struct node *n)
 {
@@ -44,7 +46,8 @@ static const char *dropout_verify(const struct graph *g, const struct node *n)
     CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
     CHECK(g->training, "it is in the graph of use");
     CHECK(n->rate > 0 && n->rate < 1, "its rate is not between 0 and 1");
-    CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape or order than its input");
+    CHECK(shapes_equal(n->in[0], n->out[0]),
+          "its result has another shape or order than its input");
     CHECK(!n->forward || (n->forward->stream == n->stream && n->forward->rate == n->rate),
           "it would draw another mask than its forward operation");
     return NULL;

@@ -1,5 +1,5 @@
-/* flatten.c - a map as a vector: the same memory (view), whose order the tensor carries; and the explicit change
- * of that order (reorder) where something must see (c, h, w). */
+/* flatten.c - a map as a vector: the same memory (view), whose order the tensor carries; and the
+ * explicit change of that order (reorder) where something must see (c, h, w). */
 #include "op_support.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
@@ -17,12 +17,13 @@ static struct tensor *flatten_lower(struct graph *g, struct layer *l, struct ten
 }
 
 const struct layer_def layer_flatten = {
-    .clause = { "flatten", ARGS(no_args), .help = "a map as a vector, over channels, rows, columns" },
+    .clause = { "flatten", ARGS(no_args),
+                .help = "a map as a vector, over channels, rows, columns" },
     .shape = flatten_shape,
     .lower = flatten_lower,
 };
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static void like_gradient(struct graph *g, struct node *n)
 {
@@ -41,12 +42,14 @@ static const char *view_verify(const struct graph *g, const struct node *n)
     CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
     const struct tensor *x = n->in[0], *y = n->out[0];
     CHECK(x->element == y->element, "its result has other elements than its input");
-    CHECK(shape_elements(x->shape) == shape_elements(y->shape), "its result has another size than its input");
+    CHECK(shape_elements(x->shape) == shape_elements(y->shape),
+          "its result has another size than its input");
     const struct tensor *map = x->shape.flat ? y : x, *flat = x->shape.flat ? x : y;
     CHECK(!map->shape.flat && flat->shape.flat, "one side must be a map and the other a vector");
     bool plain = map->shape.c == 1 || (int64_t)map->shape.h * map->shape.w == 1;
     struct map_order order = { map->shape.c, map->shape.h, map->shape.w };
-    CHECK(plain ? !flat->order.c : order_equal(flat->order, order), "its vector does not have its map's order");
+    CHECK(plain ? !flat->order.c : order_equal(flat->order, order),
+          "its vector does not have its map's order");
     return NULL;
 }
 
@@ -55,8 +58,10 @@ static const char *reorder_verify(const struct graph *g, const struct node *n)
     (void)g;
     CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
     const struct tensor *x = n->in[0], *y = n->out[0];
-    CHECK(x->shape.flat && y->shape.flat && x->shape.c == y->shape.c, "its result has another size than its input");
-    CHECK((x->order.c != 0) != (y->order.c != 0), "one side must have the user's order and the other a map's");
+    CHECK(x->shape.flat && y->shape.flat && x->shape.c == y->shape.c,
+          "its result has another size than its input");
+    CHECK((x->order.c != 0) != (y->order.c != 0),
+          "one side must have the user's order and the other a map's");
     return NULL;
 }
 

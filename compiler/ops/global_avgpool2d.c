@@ -8,19 +8,21 @@ static bool global_avgpool2d_shape(struct layer *l, struct diag *d)
     return layer_needs_map(l, d) && layer_set_out(l, d, l->clause->where, l->in.c, 1, 1, true);
 }
 
-static struct tensor *global_avgpool2d_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+static struct tensor *global_avgpool2d_lower(struct graph *g, struct layer *l,
+                                             struct tensor *const *x)
 {
     return unary_node(g, OP_global_avgpool2d, l, layer_node_name(g, l), x[0], l->out,
                       (struct map_order){ 0, 0, 0 })->out[0];
 }
 
 const struct layer_def layer_global_avgpool2d = {
-    .clause = { "global_avgpool2d", ARGS(no_args), .help = "the mean of each channel, as a vector" },
+    .clause = { "global_avgpool2d", ARGS(no_args),
+    .help = "the mean of each channel, as a vector" },
     .shape = global_avgpool2d_shape,
     .lower = global_avgpool2d_lower,
 };
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static void global_avgpool2d_gradient(struct graph *g, struct node *n)
 {

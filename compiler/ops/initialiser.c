@@ -1,8 +1,9 @@
-/* initialiser.c - the initialisers of the language, worked out into the numbers the runtime draws with.
+/* initialiser.c - the initialisers of the language, worked out into the numbers the runtime draws
+ * with.
  *
- * glorot: Glorot and Bengio 2010; he: He et al. 2015; lecun: LeCun et al. 1998; with Keras's conventions: the
- * normal ones draw from a normal distribution truncated at two deviations, whose deviation is corrected so that
- * what remains has the wanted variance. */
+ * glorot: Glorot and Bengio 2010; he: He et al. 2015; lecun: LeCun et al. 1998; with Keras's
+ * conventions: the normal ones draw from a normal distribution truncated at two deviations, whose
+ * deviation is corrected so that what remains has the wanted variance. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -24,19 +25,23 @@ struct initialiser {
 static const struct arg_def no_args[] = { { .name = NULL } };
 
 static const struct arg_def constant_args[] = {
-    { .name = "value", .type = ARG_REAL, .positional = true, .required = true, .help = "what every weight begins with" },
+    { .name = "value", .type = ARG_REAL, .positional = true, .required = true,
+      .help = "what every weight begins with" },
     { .name = NULL }
 };
 
 static const struct arg_def normal_args[] = {
-    { .name = "std", .type = ARG_REAL, .positional = true, .default_number = 0.05, .min = 0, .max = 1e6,
+    { .name = "std", .type = ARG_REAL, .positional = true, .default_number = 0.05, .min = 0,
+      .max = 1e6,
       .help = "deviation; the mean is 0" },
     { .name = NULL }
 };
 
 static const struct arg_def uniform_args[] = {
-    { .name = "a", .type = ARG_REAL, .positional = true, .default_number = -0.05, .help = "least value" },
-    { .name = "b", .type = ARG_REAL, .positional = true, .default_number = 0.05, .help = "greatest value" },
+    { .name = "a", .type = ARG_REAL, .positional = true, .default_number = -0.05,
+      .help = "least value" },
+    { .name = "b", .type = ARG_REAL, .positional = true, .default_number = 0.05,
+      .help = "greatest value" },
     { .name = NULL }
 };
 
@@ -44,21 +49,41 @@ static const struct arg_def uniform_args[] = {
 
 static const struct initialiser initialisers[] = {
     { { "glorot_uniform", NO_ARGS, .help = "uniform, variance 2 / (fan in + fan out)" },
-      CNN_INIT_UNIFORM, 1, FAN_AVERAGE },
+      CNN_INIT_UNIFORM,
+      1,
+      FAN_AVERAGE },
     { { "glorot_normal", NO_ARGS, .help = "truncated normal, variance 2 / (fan in + fan out)" },
-      CNN_INIT_TRUNCATED_NORMAL, 1, FAN_AVERAGE },
-    { { "he_uniform", NO_ARGS, .help = "uniform, variance 2 / fan in" }, CNN_INIT_UNIFORM, 2, FAN_IN },
+      CNN_INIT_TRUNCATED_NORMAL,
+      1,
+      FAN_AVERAGE },
+    { { "he_uniform", NO_ARGS, .help = "uniform, variance 2 / fan in" },
+      CNN_INIT_UNIFORM,
+      2,
+      FAN_IN },
     { { "he_normal", NO_ARGS, .help = "truncated normal, variance 2 / fan in" },
-      CNN_INIT_TRUNCATED_NORMAL, 2, FAN_IN },
-    { { "lecun_uniform", NO_ARGS, .help = "uniform, variance 1 / fan in" }, CNN_INIT_UNIFORM, 1, FAN_IN },
+      CNN_INIT_TRUNCATED_NORMAL,
+      2,
+      FAN_IN },
+    { { "lecun_uniform", NO_ARGS, .help = "uniform, variance 1 / fan in" },
+      CNN_INIT_UNIFORM,
+      1,
+      FAN_IN },
     { { "lecun_normal", NO_ARGS, .help = "truncated normal, variance 1 / fan in" },
-      CNN_INIT_TRUNCATED_NORMAL, 1, FAN_IN },
+      CNN_INIT_TRUNCATED_NORMAL,
+      1,
+      FAN_IN },
     { { "zeros", NO_ARGS, .help = "all 0" }, CNN_INIT_ZEROS, 0, FAN_NONE },
     { { "ones", NO_ARGS, .help = "all 1" }, CNN_INIT_ONES, 0, FAN_NONE },
     { { "constant", ARGS(constant_args), .help = "all the same" }, CNN_INIT_CONSTANT, 0, FAN_NONE },
     { { "normal", ARGS(normal_args), .help = "normal around 0" }, CNN_INIT_NORMAL, 0, FAN_NONE },
-    { { "uniform", ARGS(uniform_args), .help = "uniform from a to b" }, CNN_INIT_UNIFORM, 0, FAN_NONE },
-    { { "orthogonal", NO_ARGS, .help = "orthonormal rows or columns" }, CNN_INIT_ORTHOGONAL, 1, FAN_NONE },
+    { { "uniform", ARGS(uniform_args), .help = "uniform from a to b" },
+      CNN_INIT_UNIFORM,
+      0,
+      FAN_NONE },
+    { { "orthogonal", NO_ARGS, .help = "orthonormal rows or columns" },
+      CNN_INIT_ORTHOGONAL,
+      1,
+      FAN_NONE },
 };
 
 enum { INITIALISERS = sizeof initialisers / sizeof *initialisers };
@@ -81,9 +106,10 @@ const struct clause_def *init_def_find(const char *name)
 const struct clause_def *const *init_defs(int *count)
 {
     static const struct clause_def *const defs[] = {
-        &initialisers[0].clause, &initialisers[1].clause, &initialisers[2].clause, &initialisers[3].clause,
-        &initialisers[4].clause, &initialisers[5].clause, &initialisers[6].clause, &initialisers[7].clause,
-        &initialisers[8].clause, &initialisers[9].clause, &initialisers[10].clause, &initialisers[11].clause,
+        &initialisers[0].clause, &initialisers[1].clause,  &initialisers[2].clause,
+        &initialisers[3].clause, &initialisers[4].clause,  &initialisers[5].clause,
+        &initialisers[6].clause, &initialisers[7].clause,  &initialisers[8].clause,
+        &initialisers[9].clause, &initialisers[10].clause, &initialisers[11].clause,
     };
 
     _Static_assert(sizeof defs / sizeof *defs == INITIALISERS, "an initialiser is missing here");
@@ -91,7 +117,8 @@ const struct clause_def *const *init_defs(int *count)
     return defs;
 }
 
-struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t fan_in, int64_t fan_out)
+struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t fan_in,
+                        int64_t fan_out)
 {
     const struct initialiser *i = initialiser_find(call ? call->def->name : fallback);
     struct cnn_init init = { .kind = CNN_INIT_ZEROS };

@@ -2,7 +2,8 @@
 #include "op_support.h"
 
 static const struct arg_def input_args[] = {
-    { .name = "extent", .type = ARG_EXTENT3, .positional = true, .required = true, .min = 1, .max = MAX_EXTENT,
+    { .name = "extent", .type = ARG_EXTENT3, .positional = true, .required = true, .min = 1,
+      .max = MAX_EXTENT,
       .help = "channels x height x width of a picture" },
     { .name = NULL }
 };

@@ -1,5 +1,5 @@
-/* maxpool2d.c - the greatest element of each window; padding never wins.  Forward keeps which tap won (the first
- * on ties) where a gradient will be asked for. */
+/* maxpool2d.c - the greatest element of each window; padding never wins.  Forward keeps which tap
+ * won (the first on ties) where a gradient will be asked for. */
 #include "pooling.h"
 
 enum { MAX_TAPS = 256 };            /* their numbers are kept in a byte */
@@ -12,8 +12,9 @@ static bool maxpool2d_shape(struct layer *l, struct diag *d)
 
     if (window[0] * window[1] > MAX_TAPS) {
         diag_error(d, DIAG_window_too_large, arg_span(l, "window"),
-                   "a window of %lldx%lld has %lld elements; 'maxpool2d' takes at most %d", (long long)window[0],
-                   (long long)window[1], (long long)(window[0] * window[1]), MAX_TAPS);
+                   "a window of %lldx%lld has %lld elements; 'maxpool2d' takes at most %d",
+                   (long long)window[0], (long long)window[1], (long long)(window[0] * window[1]),
+                   MAX_TAPS);
         return false;
     }
     return pooling_shape(l, d);
@@ -28,7 +29,8 @@ static struct tensor *maxpool2d_lower(struct graph *g, struct layer *l, struct t
         out[1] = graph_tensor(g, TENSOR_SAVED, l->out, arena_printf(g->arena, "%s_index", name));
         out[1]->element = ELEMENT_U8;
     }
-    graph_node(g, OP_maxpool2d, l, name, x, 1, out, out[1] ? 2 : 1)->window = layer_window(l, "window");
+    graph_node(g, OP_maxpool2d, l, name, x, 1, out, out[1] ? 2 : 1)->window =
+        layer_window(l, "window");
     return out[0];
 }
 
@@ -38,7 +40,7 @@ const struct layer_def layer_maxpool2d = {
     .lower = maxpool2d_lower,
 };
 
-/* ---- the operations --------------------------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static void maxpool2d_gradient(struct graph *g, struct node *n)
 {
@@ -56,10 +58,12 @@ static const char *maxpool2d_verify(const struct graph *g, const struct node *n)
     bool keeps = n->out_count == 2;
 
     CHECK(node_has(n, 1, keeps ? 2 : 1, 0), "wrong number of inputs or outputs");
-    CHECK(keeps == n->in[0]->needs_gradient, "it keeps indices without need, or does not where needed");
+    CHECK(keeps == n->in[0]->needs_gradient,
+          "it keeps indices without need, or does not where needed");
     CHECK(!keeps || g->training, "it keeps indices in the graph of use");
     CHECK(!keeps || is_index(n->out[1], n->out[0]), "its indices do not fit its result");
-    CHECK(n->window.kh * n->window.kw <= MAX_TAPS, "its window has more elements than its indices can number");
+    CHECK(n->window.kh * n->window.kw <= MAX_TAPS,
+          "its window has more elements than its indices can number");
     return pooling_fits(n, n->in[0], n->out[0]);
 }
 
@@ -67,7 +71,8 @@ static const char *maxpool2d_grad_verify(const struct graph *g, const struct nod
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(n->forward && n->in[0] == n->forward->out[1], "its indices are not those of its forward operation");
+    CHECK(n->forward && n->in[0] == n->forward->out[1],
+          "its indices are not those of its forward operation");
     CHECK(is_index(n->in[0], n->in[1]), "its indices do not fit its input");
     return pooling_fits(n, n->out[0], n->in[1]);
 }
@@ -82,7 +87,8 @@ static int64_t maxpool2d_grad_flops(const struct node *n)
     return shape_elements(n->in[1]->shape);
 }
 
-const struct op_def op_def_maxpool2d = { OP_maxpool2d, maxpool2d_verify, maxpool2d_gradient, maxpool2d_flops };
+const struct op_def op_def_maxpool2d = { OP_maxpool2d, maxpool2d_verify, maxpool2d_gradient,
+                                         maxpool2d_flops };
 const struct op_def op_def_maxpool2d_grad = {
     OP_maxpool2d_grad, maxpool2d_grad_verify, NULL, maxpool2d_grad_flops
 };

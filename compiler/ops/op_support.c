@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <string.h>
 
-/* ---- shape rules ------------------------------------------------------------------------------------------------ */
+/* ---- shape rules ----------------------------------------------------------------------------- */
 
 struct span arg_span(const struct layer *l, const char *name)
 {
@@ -34,38 +34,45 @@ static int64_t product(int64_t a, int64_t b, int64_t c, int64_t d)
 {
     int64_t p;
 
-    if (__builtin_mul_overflow(a, b, &p) || __builtin_mul_overflow(p, c, &p) || __builtin_mul_overflow(p, d, &p))
+    if (__builtin_mul_overflow(a, b, &p) || __builtin_mul_overflow(p, c, &p) ||
+        __builtin_mul_overflow(p, d, &p))
         return INT64_MAX;
     return p;
 }
 
-bool layer_set_out(struct layer *l, struct diag *d, struct span where, int64_t c, int64_t h, int64_t w, bool flat)
+bool layer_set_out(struct layer *l, struct diag *d, struct span where, int64_t c, int64_t h,
+                   int64_t w, bool flat)
 {
     if (product(c, h, w, 1) > INT_MAX) {
         if (flat)
-            diag_error(d, DIAG_too_big, where, "the result of '%s' would have %lld elements; at most %d are possible",
+            diag_error(d, DIAG_too_big, where,
+                       "the result of '%s' would have %lld elements; at most %d are possible",
                        l->name, (long long)c, INT_MAX);
         else
-            diag_error(d, DIAG_too_big, where,
-                       "the result of '%s', %lldx%lldx%lld, is too big: at most %d elements are possible", l->name,
-                       (long long)c, (long long)h, (long long)w, INT_MAX);
+            diag_error(
+                d, DIAG_too_big, where,
+                "the result of '%s', %lldx%lldx%lld, is too big: at most %d elements are possible",
+                l->name, (long long)c, (long long)h, (long long)w, INT_MAX);
         return false;
     }
     l->out = (struct shape){ .c = (int)c, .h = (int)h, .w = (int)w, .flat = flat };
     return true;
 }
 
-bool param_fits(struct layer *l, struct diag *d, struct span where, int64_t out, int64_t in, int64_t kh, int64_t kw)
+bool param_fits(struct layer *l, struct diag *d, struct span where, int64_t out, int64_t in,
+                int64_t kh, int64_t kw)
 {
     if (product(out, in, kh, kw) <= INT_MAX)
         return true;
     if (kh == 1 && kw == 1)
-        diag_error(d, DIAG_too_big, where, "the weights of '%s', %lldx%lld, are too big: at most %d numbers are possible",
+        diag_error(d, DIAG_too_big, where,
+                   "the weights of '%s', %lldx%lld, are too big: at most %d numbers are possible",
                    l->name, (long long)out, (long long)in, INT_MAX);
     else
         diag_error(d, DIAG_too_big, where,
-                   "the weights of '%s', %lldx%lldx%lldx%lld, are too big: at most %d numbers are possible", l->name,
-                   (long long)out, (long long)in, (long long)kh, (long long)kw, INT_MAX);
+                   "the weights of '%s', %lldx%lldx%lldx%lld, are too big: at most %d numbers are "
+                   "possible",
+                   l->name, (long long)out, (long long)in, (long long)kh, (long long)kw, INT_MAX);
     return false;
 }
 
@@ -76,8 +83,8 @@ bool layer_needs_map(struct layer *l, struct diag *d)
     if (!in.flat)
         return true;
     diag_error(d, DIAG_needs_map, l->clause->where,
-               "'%s' needs a map (channels x height x width), but its input is a vector of %d", l->clause->def->name,
-               in.c);
+               "'%s' needs a map (channels x height x width), but its input is a vector of %d",
+               l->clause->def->name, in.c);
     note_input(d, l);
     return false;
 }
@@ -97,7 +104,8 @@ static bool has_arg(const struct layer *l, const char *name)
     return false;
 }
 
-/* Padding as Keras's `same`: as many results as strides begin in the input, the odd zero at the end. */
+/* Padding as Keras's `same`: as many results as strides begin in the input, the odd zero at the
+ * end. */
 static void axis_pad_same(struct axis *a)
 {
     int64_t out = (a->in + a->stride - 1) / a->stride;
@@ -149,44 +157,48 @@ bool window_fits(const struct layer *l, struct diag *d, const char *size_name)
 
     if (y.out && x.out)
         return true;
-    bool dilated = y.dilation > 1 || x.dilation > 1, padded = y.before || y.after || x.before || x.after;
+    bool dilated = y.dilation > 1 || x.dilation > 1,
+         padded = y.before || y.after || x.before || x.after;
     char reach[64] = "", with_padding[64] = "";
     if (dilated)
-        snprintf(reach, sizeof reach, ", which reaches over %lldx%lld with its dilation,", (long long)y.reach,
-                 (long long)x.reach);
+        snprintf(reach, sizeof reach, ", which reaches over %lldx%lld with its dilation,",
+                 (long long)y.reach, (long long)x.reach);
     if (padded)
         snprintf(with_padding, sizeof with_padding, " (%lldx%lld with padding)",
                  (long long)(y.in + y.before + y.after), (long long)(x.in + x.before + x.after));
     diag_error(d, DIAG_shape_too_small, arg_span(l, size_name),
-               "the %s %lldx%lld%s is larger than its input, %s%s", size_name, (long long)y.size, (long long)x.size,
-               reach, shape_text(l->in).text, with_padding);
+               "the %s %lldx%lld%s is larger than its input, %s%s", size_name, (long long)y.size,
+               (long long)x.size, reach, shape_text(l->in).text, with_padding);
     note_input(d, l);
     return false;
 }
 
-/* ---- lowering --------------------------------------------------------------------------------------------------- */
+/* ---- lowering -------------------------------------------------------------------------------- */
 
 const char *layer_node_name(struct graph *g, const struct layer *l)
 {
     const char *kind = l->clause->def->name, *rest = l->name + strlen(kind);
 
-    /* A name that the user chose could be a word of C or of its library; one with the kind in it is not. */
-    if (!strncmp(l->name, kind, strlen(kind)) && rest[0] == '_' && isdigit((unsigned char)rest[1]) &&
-        rest[1 + strspn(rest + 1, "0123456789")] == '\0')
+    /* A name that the user chose could be a word of C or of its library; one with the kind in it is
+     * not. */
+    if (!strncmp(l->name, kind, strlen(kind)) && rest[0] == '_' &&
+        isdigit((unsigned char)rest[1]) && rest[1 + strspn(rest + 1, "0123456789")] == '\0')
         return l->name;
     return arena_printf(g->arena, "%s_%s", l->name, kind);
 }
 
-struct tensor *result_tensor(struct graph *g, const char *name, struct shape shape, struct map_order order)
+struct tensor *result_tensor(struct graph *g, const char *name, struct shape shape,
+                             struct map_order order)
 {
-    struct tensor *y = graph_tensor(g, TENSOR_ACTIVATION, shape, arena_printf(g->arena, "%s_y", name));
+    struct tensor *y =
+        graph_tensor(g, TENSOR_ACTIVATION, shape, arena_printf(g->arena, "%s_y", name));
 
     y->order = order;
     return y;
 }
 
-struct node *unary_node(struct graph *g, enum op op, struct layer *l, const char *name, struct tensor *x,
-                        struct shape shape, struct map_order order)
+struct node *unary_node(struct graph *g, enum op op, struct layer *l, const char *name,
+                        struct tensor *x, struct shape shape, struct map_order order)
 {
     struct tensor *y = result_tensor(g, name, shape, order);
 
@@ -201,7 +213,8 @@ static struct map_order order_of_map(struct shape s)
     return (struct map_order){ s.c, s.h, s.w };
 }
 
-struct tensor *lower_view(struct graph *g, struct layer *l, const char *name, struct tensor *x, struct shape shape)
+struct tensor *lower_view(struct graph *g, struct layer *l, const char *name, struct tensor *x,
+                          struct shape shape)
 {
     struct map_order order = { 0, 0, 0 };
 
@@ -235,10 +248,11 @@ struct tensor *lower_bias(struct graph *g, struct layer *l, struct tensor *x, st
     return y;
 }
 
-/* ---- gradients -------------------------------------------------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------------------------------- */
 
 struct node *backward_node(struct graph *g, struct node *n, enum op op, const char *suffix,
-                           struct tensor *const *in, int in_count, struct tensor *const *out, int out_count)
+                           struct tensor *const *in, int in_count, struct tensor *const *out,
+                           int out_count)
 {
     const char *name = arena_printf(g->arena, "%s_%s", n->name, suffix);
     struct node *b = graph_node(g, op, n->layer, name, in, in_count, out, out_count);
@@ -265,7 +279,7 @@ struct tensor *param_gradient(struct graph *g, struct tensor *param)
     return d;
 }
 
-/* ---- verification ----------------------------------------------------------------------------------------------- */
+/* ---- verification ---------------------------------------------------------------------------- */
 
 bool node_has(const struct node *n, int in_count, int out_count, unsigned optional_in)
 {
@@ -293,12 +307,14 @@ bool is_param(const struct tensor *t, enum param_kind kind)
 
 bool is_param_gradient(const struct tensor *t, const struct node *of, int input)
 {
-    return t->role == TENSOR_PARAM_GRADIENT && of && input < of->in_count && t->param == of->in[input]->param;
+    return t->role == TENSOR_PARAM_GRADIENT && of && input < of->in_count &&
+           t->param == of->in[input]->param;
 }
 
 bool is_per_channel(const struct tensor *v, const struct tensor *x)
 {
-    return !v->per_sample && v->shape.flat && v->shape.c == x->shape.c && order_equal(v->order, x->order);
+    return !v->per_sample && v->shape.flat && v->shape.c == x->shape.c &&
+           order_equal(v->order, x->order);
 }
 
 static bool axis_links(int in, int out, int size, int stride, int dilation, int before, int after)
@@ -312,8 +328,10 @@ static bool axis_links(int in, int out, int size, int stride, int dilation, int 
 bool window_links(const struct window *w, const struct tensor *x, const struct tensor *y)
 {
     return !x->shape.flat && !y->shape.flat &&
-           axis_links(x->shape.h, y->shape.h, w->kh, w->stride_h, w->dilation_h, w->pad_top, w->pad_bottom) &&
-           axis_links(x->shape.w, y->shape.w, w->kw, w->stride_w, w->dilation_w, w->pad_left, w->pad_right);
+           axis_links(x->shape.h, y->shape.h, w->kh, w->stride_h, w->dilation_h, w->pad_top,
+                      w->pad_bottom) &&
+           axis_links(x->shape.w, y->shape.w, w->kw, w->stride_w, w->dilation_w, w->pad_left,
+                      w->pad_right);
 }
 
 int64_t no_flops(const struct node *n)

@@ -1,4 +1,5 @@
-/* op_support.h - what the files of ops/ share: shape rules of windows, limits, names, small verifications. */
+/* op_support.h - what the files of ops/ share: shape rules of windows, limits, names, small
+ * verifications. */
 #ifndef OP_SUPPORT_H
 #define OP_SUPPORT_H
 
@@ -9,9 +10,10 @@
 #define ARGS(table) .args = (table), .args_count = (int)(sizeof(table) / sizeof *(table)) - 1
 #define CHECK(condition, text) do { if (!(condition)) return (text); } while (0)
 
-/* ---- shape rules ------------------------------------------------------------------------------------------------ */
+/* ---- shape rules ----------------------------------------------------------------------------- */
 
-/* Bounds that the tables of arguments give: what is beyond them is a mistake, and products stay in 64 bits. */
+/* Bounds that the tables of arguments give: what is beyond them is a mistake, and products stay in
+ * 64 bits. */
 enum { MAX_CHANNELS = 1 << 20, MAX_UNITS = 1 << 24, MAX_EXTENT = 1 << 16, MAX_WINDOW = 4096 };
 
 /* The place of an argument, or of the layer's word where it was not given. */
@@ -20,9 +22,12 @@ struct span arg_span(const struct layer *l, const char *name);
 struct shape layer_in(struct layer *l);
 /* Says where a layer's input comes from, as a note of the last error. */
 void note_input(struct diag *d, const struct layer *l);
-/* Sets l->out; an error when a result or a parameter of the layer has more than 2^31 - 1 elements. */
-bool layer_set_out(struct layer *l, struct diag *d, struct span where, int64_t c, int64_t h, int64_t w, bool flat);
-bool param_fits(struct layer *l, struct diag *d, struct span where, int64_t out, int64_t in, int64_t kh, int64_t kw);
+/* Sets l->out; an error when a result or a parameter of the layer has more than 2^31 - 1 elements.
+ */
+bool layer_set_out(struct layer *l, struct diag *d, struct span where, int64_t c, int64_t h,
+                   int64_t w, bool flat);
+bool param_fits(struct layer *l, struct diag *d, struct span where, int64_t out, int64_t in,
+                int64_t kh, int64_t kw);
 /* An error when the layer's input is a vector. */
 bool layer_needs_map(struct layer *l, struct diag *d);
 /* The shape rule of layers whose result is shaped as their input. */
@@ -42,31 +47,34 @@ struct window layer_window(const struct layer *l, const char *size_name);
 /* Reports a window that is larger than its padded input. */
 bool window_fits(const struct layer *l, struct diag *d, const char *size_name);
 
-/* ---- lowering --------------------------------------------------------------------------------------------------- */
+/* ---- lowering -------------------------------------------------------------------------------- */
 
 /* The name of a layer's main operation: "conv2d_1", or "stem_conv2d" where the user named it. */
 const char *layer_node_name(struct graph *g, const struct layer *l);
 /* A node's result, "NAME_y", an activation of that shape and order. */
-struct tensor *result_tensor(struct graph *g, const char *name, struct shape shape, struct map_order order);
+struct tensor *result_tensor(struct graph *g, const char *name, struct shape shape,
+                             struct map_order order);
 /* A node with one result. */
-struct node *unary_node(struct graph *g, enum op op, struct layer *l, const char *name, struct tensor *x,
-                        struct shape shape, struct map_order order);
+struct node *unary_node(struct graph *g, enum op op, struct layer *l, const char *name,
+                        struct tensor *x, struct shape shape, struct map_order order);
 /* x in another shape of the same elements; x in another order. */
-struct tensor *lower_view(struct graph *g, struct layer *l, const char *name, struct tensor *x, struct shape shape);
+struct tensor *lower_view(struct graph *g, struct layer *l, const char *name, struct tensor *x,
+                          struct shape shape);
 struct tensor *lower_reorder(struct graph *g, struct layer *l, const char *name, struct tensor *x,
                              struct map_order order);
 /* x + b, with the parameter "LAYER.bias". */
 struct tensor *lower_bias(struct graph *g, struct layer *l, struct tensor *x, struct cnn_init init);
 
-/* ---- gradients -------------------------------------------------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------------------------------- */
 
 /* A backward node of n, with n's attributes, named "N_suffix". */
 struct node *backward_node(struct graph *g, struct node *n, enum op op, const char *suffix,
-                           struct tensor *const *in, int in_count, struct tensor *const *out, int out_count);
+                           struct tensor *const *in, int in_count, struct tensor *const *out,
+                           int out_count);
 /* The gradient tensor of a parameter, set as such. */
 struct tensor *param_gradient(struct graph *g, struct tensor *param);
 
-/* ---- verification ----------------------------------------------------------------------------------------------- */
+/* ---- verification ---------------------------------------------------------------------------- */
 
 /* The counts of inputs and outputs, and that those of the masks (bit i: number i) are there. */
 bool node_has(const struct node *n, int in_count, int out_count, unsigned optional_in);

@@ -4,7 +4,8 @@
 /* A stride that was not given is the window; from here on it says so. */
 static void pooling_fill_stride(struct layer *l)
 {
-    const struct arg_value *window = clause_arg(l->clause, "window"), *stride = clause_arg(l->clause, "stride");
+    const struct arg_value *window = clause_arg(l->clause, "window"),
+                           *stride = clause_arg(l->clause, "stride");
 
     if (stride->given)
         return;
@@ -21,7 +22,8 @@ bool pooling_shape(struct layer *l, struct diag *d)
     struct axis y = layer_axis(l, "window", 0), x = layer_axis(l, "window", 1);
     if (y.before >= y.size || x.before >= x.size) {
         diag_error(d, DIAG_bad_padding, arg_span(l, "padding"),
-                   "a padding of %lldx%lld leaves positions of the window %lldx%lld with nothing but padding",
+                   "a padding of %lldx%lld leaves positions of the window %lldx%lld with nothing "
+                   "but padding",
                    (long long)y.before, (long long)x.before, (long long)y.size, (long long)x.size);
         diag_hint(d, "the padding must be smaller than the window");
         return false;
@@ -50,7 +52,8 @@ const char *pooling_fits(const struct node *n, const struct tensor *x, const str
 
     CHECK(x->shape.c == y->shape.c, "its maps have different channels");
     CHECK(w->dilation_h == 1 && w->dilation_w == 1, "its window is dilated");
-    CHECK(w->pad_top < w->kh && w->pad_bottom < w->kh && w->pad_left < w->kw && w->pad_right < w->kw,
+    CHECK(w->pad_top < w->kh && w->pad_bottom < w->kh && w->pad_left < w->kw &&
+              w->pad_right < w->kw,
           "a position of its window has nothing but padding");
     CHECK(window_links(w, x, y), "its window does not take one map to the other");
     return NULL;

@@ -1,5 +1,6 @@
-/* softmax_loss.c - categorical cross-entropy of a softmax, on the logits: loss = log(sum(exp(z))) - z[label],
- * its gradient (p - onehot) / n.  No layer: lower.c puts it where the network's last softmax and the loss meet. */
+/* softmax_loss.c - categorical cross-entropy of a softmax, on the logits: loss = log(sum(exp(z))) -
+ * z[label], its gradient (p - onehot) / n.  No layer: lower.c puts it where the network's last
+ * softmax and the loss meet. */
 #include "op_support.h"
 
 static void softmax_loss_gradient(struct graph *g, struct node *n)
@@ -9,16 +10,19 @@ static void softmax_loss_gradient(struct graph *g, struct node *n)
     if (!logits->needs_gradient)
         return;
     dlogits = grad_tensor(g, logits);
-    backward_node(g, n, OP_softmax_loss_grad, "grad", (struct tensor *[]){ n->out[0], n->in[1] }, 2, &dlogits, 1);
+    backward_node(g, n, OP_softmax_loss_grad, "grad", (struct tensor *[]){ n->out[0], n->in[1] }, 2,
+                  &dlogits, 1);
     grad_add(g, logits, dlogits);
 }
 
 static const char *softmax_loss_verify(const struct graph *g, const struct node *n)
 {
     CHECK(node_has(n, 2, 2, 0), "wrong number of inputs or outputs");
-    CHECK(n->in[0] == g->logits && n->in[1] == g->labels, "it does not read the graph's logits and labels");
+    CHECK(n->in[0] == g->logits && n->in[1] == g->labels,
+          "it does not read the graph's logits and labels");
     CHECK(n->out[0] == g->predictions && n->out[1] == g->loss, "its results are not the graph's");
-    CHECK(n->in[0]->shape.flat && !n->in[0]->order.c, "its logits are no vector in the user's order");
+    CHECK(n->in[0]->shape.flat && !n->in[0]->order.c,
+          "its logits are no vector in the user's order");
     CHECK(shapes_equal(n->in[0], n->out[0]), "its predictions have another shape than its logits");
     CHECK(n->out[1]->role == TENSOR_LOSS, "its loss is none");
     return NULL;
@@ -27,7 +31,8 @@ static const char *softmax_loss_verify(const struct graph *g, const struct node 
 static const char *softmax_loss_grad_verify(const struct graph *g, const struct node *n)
 {
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(n->in[0] == g->predictions && n->in[1] == g->labels, "it does not read the graph's predictions and labels");
+    CHECK(n->in[0] == g->predictions && n->in[1] == g->labels,
+          "it does not read the graph's predictions and labels");
     CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape than the predictions");
     return NULL;
 }

@@ -1,6 +1,6 @@
-/* graph_interpreter.h - runs a graph in double precision with the plainest loops there are.  For tests: it gives
- * each operation the meaning that ops.def states, and so tells whether lowering and autodiff put them together
- * rightly.
+/* graph_interpreter.h - runs a graph in double precision with the plainest loops there are.  For
+ * tests: it gives each operation the meaning that ops.def states, and so tells whether lowering and
+ * autodiff put them together rightly.
  *
  * Maps lie N x H x W x C, vectors in the order their tensor says, parameters as files hold them. */
 #ifndef GRAPH_INTERPRETER_H
@@ -37,7 +37,8 @@ static inline double *at(const struct machine *m, const struct tensor *t)
     return m->value[t->id];
 }
 
-static inline double *map_at(const struct machine *m, const struct tensor *t, int n, int c, int y, int x)
+static inline double *map_at(const struct machine *m, const struct tensor *t, int n, int c, int y,
+                             int x)
 {
     const struct shape s = t->shape;
 
@@ -61,7 +62,7 @@ static inline int order_file(struct map_order o, int p)
     return p % o.c * (o.h * o.w) + p / o.c;
 }
 
-/* ---- convolution, dense ---------------------------------------------------------------------------------------- */
+/* ---- convolution, dense ---------------------------------------------------------------------- */
 
 /* Calls op for each product w[o][i][ky][kx] * x[n][i][..] that makes up y[n][o][..]. */
 static inline void conv_each(struct machine *m, const struct window *w, const struct tensor *x,
@@ -75,7 +76,8 @@ static inline void conv_each(struct machine *m, const struct window *w, const st
             for (int oy = 0; oy < y->shape.h; oy++)
                 for (int ox = 0; ox < y->shape.w; ox++)
                     for (int64_t k = 0; k < (int64_t)p->in * p->kh * p->kw; k++) {
-                        int kx = (int)(k % p->kw), ky = (int)(k / p->kw % p->kh), i = (int)(k / p->kw / p->kh);
+                        int kx = (int)(k % p->kw), ky = (int)(k / p->kw % p->kh),
+                            i = (int)(k / p->kw / p->kh);
                         int iy = oy * w->stride_h - w->pad_top + ky * w->dilation_h;
                         int ix = ox * w->stride_w - w->pad_left + kx * w->dilation_w;
                         if (iy >= 0 && iy < x->shape.h && ix >= 0 && ix < x->shape.w)
@@ -85,7 +87,8 @@ static inline void conv_each(struct machine *m, const struct window *w, const st
 }
 
 static inline void dense_each(struct machine *m, const struct tensor *x, const struct tensor *y,
-                              const struct tensor *weights, void (*op)(double *x, double *y, double *w))
+                              const struct tensor *weights,
+                              void (*op)(double *x, double *y, double *w))
 {
     const struct param *p = weights->param;
 
@@ -111,7 +114,7 @@ static inline void add_to_w(double *x, double *y, double *w)
     *w += *x * *y;
 }
 
-/* ---- activations ------------------------------------------------------------------------------------------------ */
+/* ---- activations ----------------------------------------------------------------------------- */
 
 static const double selu_scale = 1.0507009873554805, selu_alpha = 1.6732632423543772;
 
@@ -160,10 +163,11 @@ static inline void run_activation_grad(struct machine *m, const struct node *n)
     }
 }
 
-/* ---- pooling, dropout -------------------------------------------------------------------------------------------- */
+/* ---- pooling, dropout ------------------------------------------------------------------------ */
 
 /* Taps of the window at (oy, ox) that lie in the input: their numbers, rows, columns. */
-static inline int window_taps(const struct window *w, struct shape in, int oy, int ox, int (*taps)[3])
+static inline int window_taps(const struct window *w, struct shape in, int oy, int ox,
+                              int (*taps)[3])
 {
     int count = 0;
 
@@ -180,21 +184,23 @@ static inline int window_taps(const struct window *w, struct shape in, int oy, i
 }
 
 /* x, y: the maps, whatever the direction; index NULL: the mean. */
-static inline void run_pool(struct machine *m, const struct node *n, const struct tensor *x, const struct tensor *y,
-                            const struct tensor *index)
+static inline void run_pool(struct machine *m, const struct node *n, const struct tensor *x,
+                            const struct tensor *y, const struct tensor *index)
 {
     int taps[256][3];
 
     for (int s = 0; s < m->batch; s++)
         for (int i = 0; i < y->shape.c * y->shape.h * y->shape.w; i++) {
-            int c = i % y->shape.c, ox = i / y->shape.c % y->shape.w, oy = i / y->shape.c / y->shape.w;
+            int c = i % y->shape.c, ox = i / y->shape.c % y->shape.w,
+                oy = i / y->shape.c / y->shape.w;
             int count = window_taps(&n->window, x->shape, oy, ox, taps), best = 0;
             double *result = map_at(m, y, s, c, oy, ox), mean = 0;
             for (int t = 0; t < count; t++) {
                 double *here = map_at(m, x, s, c, taps[t][1], taps[t][2]);
                 if (n->op == OP_avgpool2d_grad)
                     *here += *result / count;
-                else if (n->op == OP_maxpool2d_grad && taps[t][0] == *map_at(m, index, s, c, oy, ox))
+                else if (n->op == OP_maxpool2d_grad &&
+                         taps[t][0] == *map_at(m, index, s, c, oy, ox))
                     *here += *result;
                 mean += *here / count;
                 if (*here > *map_at(m, x, s, c, taps[best][1], taps[best][2]))
@@ -212,13 +218,14 @@ static inline void run_pool(struct machine *m, const struct node *n, const struc
 
 static inline double mask(const struct node *n, int64_t i)
 {
-    uint64_t z = (uint64_t)i * 0x9E3779B97F4A7C15u + (uint64_t)(n->stream + 1) * 0xD1B54A32D192ED03u;
+    uint64_t z =
+        (uint64_t)i * 0x9E3779B97F4A7C15u + (uint64_t)(n->stream + 1) * 0xD1B54A32D192ED03u;
 
     z = (z ^ z >> 31) * 0x94D049BB133111EBu;
     return (double)(z >> 40) / (1 << 24) < n->rate ? 0 : 1 / (1 - n->rate);
 }
 
-/* ---- batchnorm ---------------------------------------------------------------------------------------------------- */
+/* ---- batchnorm ------------------------------------------------------------------------------- */
 
 static inline double column(const struct machine *m, const struct tensor *v, int64_t i)
 {
@@ -253,8 +260,9 @@ static inline void run_batchnorm(struct machine *m, const struct node *n)
         double scale = column(m, n->in[4], i);
         if (use)
             scale = 1 / sqrt(scale + n->epsilon);
-        at(m, n->out[0])[i] = (at(m, n->in[0])[i] - column(m, n->in[3], i)) * scale * column(m, n->in[1], i) +
-                              column(m, n->in[2], i);
+        at(m, n->out[0])[i] =
+            (at(m, n->in[0])[i] - column(m, n->in[3], i)) * scale * column(m, n->in[1], i) +
+            column(m, n->in[2], i);
     }
 }
 
@@ -283,7 +291,7 @@ static inline void run_batchnorm_data_grad(struct machine *m, const struct node 
     }
 }
 
-/* ---- softmax ------------------------------------------------------------------------------------------------------ */
+/* ---- softmax --------------------------------------------------------------------------------- */
 
 static inline void run_softmax(struct machine *m, const struct tensor *x, const struct tensor *y)
 {
@@ -326,10 +334,11 @@ static inline void run_softmax_loss_grad(struct machine *m, const struct node *n
     int classes = n->in[0]->shape.c;
 
     for (int i = 0; i < m->batch * classes; i++)
-        at(m, n->out[0])[i] = (at(m, n->in[0])[i] - (i % classes == at(m, n->in[1])[i / classes])) / m->batch;
+        at(m, n->out[0])[i] =
+            (at(m, n->in[0])[i] - (i % classes == at(m, n->in[1])[i / classes])) / m->batch;
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------------ */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static inline void run_add(struct machine *m, const struct node *n)
 {
@@ -343,8 +352,8 @@ static inline void run_add(struct machine *m, const struct node *n)
 }
 
 /* Sums over rows and columns, times scale; backwards: spreads. */
-static inline void run_area(struct machine *m, const struct tensor *map, const struct tensor *vector, double scale,
-                            bool backwards)
+static inline void run_area(struct machine *m, const struct tensor *map,
+                            const struct tensor *vector, double scale, bool backwards)
 {
     int64_t sample = shape_elements(map->shape);
 
@@ -364,7 +373,8 @@ static inline void run_reorder(struct machine *m, const struct node *n)
 
     for (int s = 0; s < m->batch; s++)
         for (int i = 0; i < features; i++)
-            at(m, y)[s * features + order_place(y->order, i)] = at(m, x)[s * features + order_place(x->order, i)];
+            at(m, y)[s * features + order_place(y->order, i)] =
+                at(m, x)[s * features + order_place(x->order, i)];
 }
 
 static inline void run_bias_grad(struct machine *m, const struct node *n)
@@ -393,7 +403,8 @@ static inline void run_elementwise(struct machine *m, const struct node *n)
         case OP_dropout_grad: y[i] = x[i] * mask(n, i); break;
         case OP_sum: y[i] = x[i] + at(m, n->in[1])[i]; break;
         case OP_batchnorm_use_grad:
-            y[i] = at(m, n->in[2])[i] * column(m, n->in[0], i) / sqrt(column(m, n->in[1], i) + n->epsilon);
+            y[i] = at(m, n->in[2])[i] * column(m, n->in[0], i) /
+                   sqrt(column(m, n->in[1], i) + n->epsilon);
             break;
         default: y[i] = x[i]; break;            /* view */
         }

@@ -1,5 +1,5 @@
-/* network_fixture.h - networks built by hand for unit tests, without the front-end: layers with every argument
- * at its default, changed by arg_*(), shaped by network_shape(). */
+/* network_fixture.h - networks built by hand for unit tests, without the front-end: layers with
+ * every argument at its default, changed by arg_*(), shaped by network_shape(). */
 #ifndef NETWORK_FIXTURE_H
 #define NETWORK_FIXTURE_H
 
@@ -83,11 +83,13 @@ static inline void arg_text(struct layer *l, const char *name, const char *text)
 
 static inline void arg_activation(struct network *n, struct layer *l, const char *activation)
 {
-    clause_value(l->clause, "activation")->call = clause_new(n, &layer_def_find(activation)->clause);
+    clause_value(l->clause, "activation")->call =
+        clause_new(n, &layer_def_find(activation)->clause);
 }
 
 /* A layer of the kind after the others given, named as cnnc names it. */
-static inline struct layer *layer_join(struct network *n, const char *kind, struct layer *const *inputs, int count)
+static inline struct layer *layer_join(struct network *n, const char *kind,
+                                       struct layer *const *inputs, int count)
 {
     struct layer *l = arena_alloc(&n->arena, sizeof *l);
     int number = 1;
@@ -139,7 +141,8 @@ static inline struct layer *put_input(struct network *n, int c, int h, int w)
     return l;
 }
 
-static inline struct layer *put_conv(struct network *n, struct layer *from, int filters, int kh, int kw)
+static inline struct layer *put_conv(struct network *n, struct layer *from, int filters, int kh,
+                                     int kw)
 {
     struct layer *l = layer_after(n, "conv2d", from);
 
@@ -160,7 +163,8 @@ static inline struct layer *put_dense(struct network *n, struct layer *from, int
     return l;
 }
 
-static inline struct layer *put_pool(struct network *n, struct layer *from, const char *kind, int h, int w)
+static inline struct layer *put_pool(struct network *n, struct layer *from, const char *kind, int h,
+                                     int w)
 {
     struct layer *l = layer_after(n, kind, from);
 
@@ -213,7 +217,7 @@ static inline char *network_messages(struct network *n)
     return text;
 }
 
-/* ---- finding one's way in a graph ------------------------------------------------------------------------------ */
+/* ---- finding one's way in a graph ------------------------------------------------------------ */
 
 static inline struct node *node_named(const struct graph *g, const char *name)
 {

@@ -1,5 +1,5 @@
-/* test_autodiff.c - the backward graph: its structure on hand-built diamonds, and its numbers, computed by a
- * plain interpreter, against finite differences on hand-built and random networks. */
+/* test_autodiff.c - the backward graph: its structure on hand-built diamonds, and its numbers,
+ * computed by a plain interpreter, against finite differences on hand-built and random networks. */
 #include <criterion/criterion.h>
 #include "graph_interpreter.h"
 #include "network_fixture.h"
@@ -21,7 +21,7 @@ static struct layer *put_act(struct network *n, struct layer *from, const char *
     return put(n, name, from);
 }
 
-/* ---- numbers ----------------------------------------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------------------------- */
 
 static double next_random(uint64_t *state)
 {
@@ -34,21 +34,25 @@ static int choose(uint64_t *state, int count)
     return (int)((next_random(state) + 1) / 2 * count) % count;
 }
 
-static void fill(struct machine *m, const struct tensor *t, uint64_t *state, double scale, double shift)
+static void fill(struct machine *m, const struct tensor *t, uint64_t *state, double scale,
+                 double shift)
 {
     for (int64_t i = 0; i < tensor_elements(m, t); i++)
         at(m, t)[i] = next_random(state) * scale + shift;
 }
 
-static struct machine filled_machine(struct network *n, const struct graph *g, int batch, uint64_t *state)
+static struct machine filled_machine(struct network *n, const struct graph *g, int batch,
+                                     uint64_t *state)
 {
     struct machine m = machine_new(&n->arena, g, batch);
 
     fill(&m, g->input, state, 1, 0);
     for (int i = 0; i < g->params_count; i++) {
         const struct param *p = g->params[i];
-        bool positive = p->role == CNN_STATISTIC || (p->kind == PARAM_VECTOR && p->role == CNN_WEIGHT);
-        fill(&m, p->tensor, state, positive ? 0.3 : 1.5 / sqrt((double)p->in * p->kh * p->kw), positive ? 1 : 0);
+        bool positive =
+            p->role == CNN_STATISTIC || (p->kind == PARAM_VECTOR && p->role == CNN_WEIGHT);
+        fill(&m, p->tensor, state, positive ? 0.3 : 1.5 / sqrt((double)p->in * p->kh * p->kw),
+             positive ? 1 : 0);
     }
     for (int s = 0; s < batch; s++)
         at(&m, g->labels)[s] = choose(state, g->logits->shape.c);
@@ -74,7 +78,8 @@ static bool finite_difference(struct machine *m, double *w, double h, double *sl
 }
 
 /* Gradients of up to `samples` elements of each parameter; returns how many could be compared. */
-static int compare_gradients(struct network *n, const struct graph *g, int batch, int samples, uint64_t seed)
+static int compare_gradients(struct network *n, const struct graph *g, int batch, int samples,
+                             uint64_t seed)
 {
     struct machine m = filled_machine(n, g, batch, &seed);
     int compared = 0;
@@ -89,8 +94,9 @@ static int compare_gradients(struct network *n, const struct graph *g, int batch
             if (!finite_difference(&m, at(&m, p->tensor) + e, 1e-4, &slope))
                 continue;
             compared++;
-            cr_assert(fabs(slope - found) <= 2e-6 * (1 + fabs(slope)), "%s[%lld]: gradient %.12g, difference %.12g",
-                      p->name, (long long)e, found, slope);
+            cr_assert(fabs(slope - found) <= 2e-6 * (1 + fabs(slope)),
+                      "%s[%lld]: gradient %.12g, difference %.12g", p->name, (long long)e, found,
+                      slope);
         }
     }
     return compared;
@@ -98,10 +104,11 @@ static int compare_gradients(struct network *n, const struct graph *g, int batch
 
 static void expect_right_gradients(struct network *n, const struct graph *g)
 {
-    cr_assert_gt(compare_gradients(n, g, 3, 12, 1), 2 * g->params_count, "too few elements could be compared");
+    cr_assert_gt(compare_gradients(n, g, 3, 12, 1), 2 * g->params_count,
+                 "too few elements could be compared");
 }
 
-/* ---- diamonds ---------------------------------------------------------------------------------------------------- */
+/* ---- diamonds -------------------------------------------------------------------------------- */
 
 Test(autodiff, two_consumers_are_summed_once)
 {
@@ -189,14 +196,15 @@ Test(autodiff, spread_operand_is_summed_over_the_map)
     network_end(&n);
 }
 
-/* ---- nothing that nobody needs ------------------------------------------------------------------------------------ */
+/* ---- nothing that nobody needs --------------------------------------------------------------- */
 
 Test(autodiff, the_first_layer_has_no_data_gradient)
 {
     struct network n;
 
     network_begin(&n);
-    struct layer *l = put_conv(&n, put_pool(&n, put_input(&n, 2, 9, 8), "maxpool2d", 2, 2), 3, 2, 2);
+    struct layer *l =
+        put_conv(&n, put_pool(&n, put_input(&n, 2, 9, 8), "maxpool2d", 2, 2), 3, 2, 2);
     put_loss(&n, put(&n, "flatten", put_conv(&n, l, 2, 2, 2)), 3);
     struct graph *g = differentiated(&n);
     cr_assert_eq(count_op(g, OP_conv2d_weight_grad), 2);
@@ -213,7 +221,8 @@ Test(autodiff, frozen_layers)
     struct network n;
 
     network_begin(&n);
-    struct layer *first = put_conv(&n, put_input(&n, 2, 6, 6), 3, 2, 2), *second = put_conv(&n, first, 3, 2, 2);
+    struct layer *first = put_conv(&n, put_input(&n, 2, 6, 6), 3, 2, 2),
+                 *second = put_conv(&n, first, 3, 2, 2);
     struct layer *norm = put(&n, "batchnorm", second), *third = put_conv(&n, norm, 2, 2, 2);
     first->trainable = third->trainable = norm->trainable = false;
     put_loss(&n, put(&n, "flatten", third), 3);
@@ -222,7 +231,7 @@ Test(autodiff, frozen_layers)
     cr_assert_null(param_named(g, "conv2d_3.weight")->gradient);
     cr_assert_not_null(param_named(g, "conv2d_2.weight")->gradient);
     cr_assert_eq(count_op(g, OP_conv2d_weight_grad), 1);
-    cr_assert_eq(count_op(g, OP_conv2d_data_grad), 1);           /* through the third; none into the first */
+    cr_assert_eq(count_op(g, OP_conv2d_data_grad), 1); /* through the third; none into the first */
     cr_assert_eq(count_op(g, OP_batchnorm_moments), 0);
     cr_assert_eq(count_op(g, OP_batchnorm_use_grad), 1);
     expect_right_gradients(&n, g);
@@ -256,11 +265,12 @@ Test(autodiff, without_a_loss_nothing_is_added)
     network_end(&n);
 }
 
-/* ---- each layer --------------------------------------------------------------------------------------------------- */
+/* ---- each layer ------------------------------------------------------------------------------ */
 
 Test(autodiff, every_activation)
 {
-    static const char *const names[] = { "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "swish", "sigmoid",
+    static const char *const names[] = { "relu", "relu6",    "leaky_relu", "elu",
+                                         "selu", "gelu",     "swish",      "sigmoid",
                                          "tanh", "softplus", "softmax" };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -301,13 +311,15 @@ Test(autodiff, pooling_dropout_batchnorm)
     network_end(&n);
 }
 
-/* A vector of a flattened map, normalised, joined with a dense layer's result, and the final result itself. */
+/* A vector of a flattened map, normalised, joined with a dense layer's result, and the final result
+ * itself. */
 Test(autodiff, orders_of_flattened_maps)
 {
     struct network n;
 
     network_begin(&n);
-    struct layer *map = put_conv(&n, put_input(&n, 2, 4, 3), 3, 2, 2), *flat = put(&n, "flatten", map);
+    struct layer *map = put_conv(&n, put_input(&n, 2, 4, 3), 3, 2, 2),
+                 *flat = put(&n, "flatten", map);
     struct layer *norm = put(&n, "batchnorm", flat), *dense = put_dense(&n, norm, flat->out.c);
     struct layer *sum = put_add(&n, dense, norm);
     put_loss(&n, put_add(&n, put(&n, "flatten", map), put(&n, "tanh", sum)), 3);
@@ -319,14 +331,15 @@ Test(autodiff, orders_of_flattened_maps)
     network_end(&n);
 }
 
-/* ---- random networks ---------------------------------------------------------------------------------------------- */
+/* ---- random networks ------------------------------------------------------------------------- */
 
 static struct layer *random_conv(struct network *n, struct layer *l, uint64_t *state)
 {
     struct layer *conv = layer_after(n, "conv2d", l);
 
     arg_number(conv, "filters", 1 + choose(state, 5));
-    int kh = 1 + choose(state, l->out.h < 3 ? l->out.h : 3), kw = 1 + choose(state, l->out.w < 3 ? l->out.w : 3);
+    int kh = 1 + choose(state, l->out.h < 3 ? l->out.h : 3),
+        kw = 1 + choose(state, l->out.w < 3 ? l->out.w : 3);
     arg_pair(conv, "kernel", kh, kw);
     int stride = 1 + choose(state, 2), padding = choose(state, 2);
     arg_pair(conv, "stride", stride, 1 + choose(state, 2));
@@ -351,7 +364,8 @@ static struct layer *random_diamond(struct network *n, struct layer *l, uint64_t
     cr_assert(layer_shape(n, same));
     if (choose(state, 2))
         return put_add(n, put_act(n, same, "swish"), l);
-    struct layer *vector = put_dense(n, put(n, "global_avgpool2d", same), l->out.c), *sum = put_add(n, l, same);
+    struct layer *vector = put_dense(n, put(n, "global_avgpool2d", same), l->out.c),
+                 *sum = put_add(n, l, same);
     return put_add(n, vector, sum);
 }
 
@@ -367,7 +381,8 @@ static struct layer *random_layer(struct network *n, struct layer *l, uint64_t *
     default:
         if (l->out.h < 2 || l->out.w < 2)
             return put(n, "selu", l);
-        return put_pool(n, l, choose(state, 2) ? "maxpool2d" : "avgpool2d", 2, 1 + choose(state, 2));
+        return put_pool(n, l, choose(state, 2) ? "maxpool2d" : "avgpool2d", 2,
+                        1 + choose(state, 2));
     }
 }
 

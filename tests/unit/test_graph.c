@@ -1,5 +1,5 @@
-/* test_graph.c - lowering: which operations a network becomes, in training and in use; orders of flattened maps;
- * names; and that graph_verify() finds what is broken. */
+/* test_graph.c - lowering: which operations a network becomes, in training and in use; orders of
+ * flattened maps; names; and that graph_verify() finds what is broken. */
 #include <criterion/criterion.h>
 #include <ctype.h>
 #include "network_fixture.h"
@@ -28,8 +28,9 @@ static void expect_nodes(const struct graph *g, const char *const *names)
     int i = 0;
 
     for (; names[i]; i++)
-        cr_assert(i < g->nodes_count && !strcmp(g->nodes[i]->name, names[i]), "node %d is %s, not %s", i,
-                  i < g->nodes_count ? g->nodes[i]->name : "missing", names[i]);
+        cr_assert(i < g->nodes_count && !strcmp(g->nodes[i]->name, names[i]),
+                  "node %d is %s, not %s", i, i < g->nodes_count ? g->nodes[i]->name : "missing",
+                  names[i]);
     cr_assert_eq(i, g->nodes_count, "%s comes after the last one expected", g->nodes[i]->name);
 }
 
@@ -48,7 +49,7 @@ static void put_sample(struct network *n)
     put_loss(n, l, 5);
 }
 
-/* ---- lowering ----------------------------------------------------------------------------------------------------- */
+/* ---- lowering -------------------------------------------------------------------------------- */
 
 Test(graph, operations_of_training)
 {
@@ -56,9 +57,10 @@ Test(graph, operations_of_training)
 
     put_sample(&n);
     struct graph *g = lowered(&n, true);
-    expect_nodes(g, NAMES("conv2d_1", "conv2d_1_bias", "conv2d_1_relu", "batchnorm_1_moments", "batchnorm_1",
-                          "maxpool2d_1", "dropout_1", "gelu_1", "add_1", "flatten_1", "dense_1", "dense_1_bias",
-                          "dense_1_elu", "dense_2", "dense_2_bias", "softmax_loss"));
+    expect_nodes(g, NAMES("conv2d_1", "conv2d_1_bias", "conv2d_1_relu", "batchnorm_1_moments",
+                          "batchnorm_1", "maxpool2d_1", "dropout_1", "gelu_1", "add_1", "flatten_1",
+                          "dense_1", "dense_1_bias", "dense_1_elu", "dense_2", "dense_2_bias",
+                          "softmax_loss"));
     cr_assert_str_eq(g->logits->name, "dense_2_bias_y");
     cr_assert_eq(g->predictions->producer, g->loss->producer);
     cr_assert_eq(g->labels->element, ELEMENT_I32);
@@ -72,9 +74,9 @@ Test(graph, operations_of_use)
 
     put_sample(&n);
     struct graph *g = lowered(&n, false), *training = lowered(&n, true);
-    expect_nodes(g, NAMES("conv2d_1", "conv2d_1_bias", "conv2d_1_relu", "batchnorm_1", "maxpool2d_1", "gelu_1", "add_1",
-                          "flatten_1", "dense_1", "dense_1_bias", "dense_1_elu", "dense_2", "dense_2_bias",
-                          "softmax_loss"));
+    expect_nodes(g, NAMES("conv2d_1", "conv2d_1_bias", "conv2d_1_relu", "batchnorm_1",
+                          "maxpool2d_1", "gelu_1", "add_1", "flatten_1", "dense_1", "dense_1_bias",
+                          "dense_1_elu", "dense_2", "dense_2_bias", "softmax_loss"));
     cr_assert_eq(node_named(g, "batchnorm_1")->op, OP_batchnorm_use);
     cr_assert_eq(node_named(g, "maxpool2d_1")->out_count, 1);
     cr_assert_null(node_named(g, "maxpool2d_1")->out[1]);
@@ -91,10 +93,11 @@ Test(graph, parameters_have_pytorchs_names)
 
     put_sample(&n);
     struct graph *g = lowered(&n, true);
-    static const char *const names[] = {
-        "conv2d_1.weight", "conv2d_1.bias", "batchnorm_1.weight", "batchnorm_1.bias", "batchnorm_1.running_mean",
-        "batchnorm_1.running_var", "dense_1.weight", "dense_1.bias", "dense_2.weight", "dense_2.bias"
-    };
+    static const char *const names[] = { "conv2d_1.weight",          "conv2d_1.bias",
+                                         "batchnorm_1.weight",       "batchnorm_1.bias",
+                                         "batchnorm_1.running_mean", "batchnorm_1.running_var",
+                                         "dense_1.weight",           "dense_1.bias",
+                                         "dense_2.weight",           "dense_2.bias" };
     cr_assert_eq(g->params_count, 10);
     for (int i = 0; i < 10; i++)
         cr_assert_str_eq(g->params[i]->name, names[i]);
@@ -168,14 +171,15 @@ Test(graph, dropout_of_nothing_vanishes)
     network_end(&n);
 }
 
-/* ---- orders ------------------------------------------------------------------------------------------------------- */
+/* ---- orders ---------------------------------------------------------------------------------- */
 
 Test(graph, dense_absorbs_the_order_of_a_map)
 {
     struct network n;
 
     network_begin(&n);
-    struct layer *l = put(&n, "relu", put(&n, "flatten", put_conv(&n, put_input(&n, 3, 4, 5), 6, 2, 2)));
+    struct layer *l =
+        put(&n, "relu", put(&n, "flatten", put_conv(&n, put_input(&n, 3, 4, 5), 6, 2, 2)));
     put_loss(&n, put(&n, "batchnorm", put_dropout(&n, l, 0.5)), 4);
     struct graph *g = trained(&n);
     const struct map_order order = { 6, 3, 4 };
@@ -220,11 +224,12 @@ Test(graph, joins_of_different_orders_are_reordered)
 
     network_begin(&n);
     struct layer *in = put_input(&n, 2, 6, 4);
-    struct layer *a = put(&n, "flatten", put_conv(&n, in, 3, 5, 1)), *b = put(&n, "flatten", put_conv(&n, in, 2, 3, 2));
+    struct layer *a = put(&n, "flatten", put_conv(&n, in, 3, 5, 1)),
+                 *b = put(&n, "flatten", put_conv(&n, in, 2, 3, 2));
     cr_assert_eq(a->out.c, b->out.c);
     put_loss(&n, put_add(&n, a, b), 3);
     struct graph *g = trained(&n);
-    cr_assert_eq(count_op(g, OP_reorder), 4);                   /* map to map takes two, and two back */
+    cr_assert_eq(count_op(g, OP_reorder), 4); /* map to map takes two, and two back */
     cr_assert_eq(param_named(g, "dense_1.weight")->order.c, 3);
     network_end(&n);
 }
@@ -234,16 +239,17 @@ Test(graph, a_flattened_map_is_spread_in_the_users_order)
     struct network n;
 
     network_begin(&n);
-    struct layer *in = put_input(&n, 2, 6, 4), *flat = put(&n, "flatten", put_pool(&n, in, "avgpool2d", 3, 2));
+    struct layer *in = put_input(&n, 2, 6, 4),
+                 *flat = put(&n, "flatten", put_pool(&n, in, "avgpool2d", 3, 2));
     struct layer *map = put_conv(&n, in, flat->out.c, 2, 2);
     put_loss(&n, put(&n, "global_avgpool2d", put_add(&n, flat, map)), 3);
     struct graph *g = trained(&n);
-    cr_assert_eq(count_op(g, OP_reorder), 1);                   /* none back: nothing trainable lies behind it */
+    cr_assert_eq(count_op(g, OP_reorder), 1); /* none back: nothing trainable lies behind it */
     cr_assert_eq(node_named(g, "add_1")->in[1]->order.c, 0);
     network_end(&n);
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void expect_identifier(const char *name)
 {
@@ -258,7 +264,8 @@ static void expect_identifier(const char *name)
 
 Test(graph, names_are_identifiers_and_unique)
 {
-    static const char *const user[] = { "int", "a.b", "a_b", "exp", "a.b_y", "conv2d_1_bias", "index" };
+    static const char *const user[] = { "int",   "a.b",           "a_b",  "exp",
+                                        "a.b_y", "conv2d_1_bias", "index" };
     struct network n;
 
     network_begin(&n);
@@ -277,12 +284,13 @@ Test(graph, names_are_identifiers_and_unique)
         cr_assert_null(tensor_named(g, g->nodes[i]->name), "%s", g->nodes[i]->name);
     }
     for (int i = 0; i < g->tensors_count; i++)
-        cr_assert_eq(tensor_named(g, g->tensors[i]->name), g->tensors[i], "%s", g->tensors[i]->name);
+        cr_assert_eq(tensor_named(g, g->tensors[i]->name), g->tensors[i], "%s",
+                     g->tensors[i]->name);
     cr_assert_str_eq(g->params[2]->name, "a.b.weight");
     network_end(&n);
 }
 
-/* ---- dump --------------------------------------------------------------------------------------------------------- */
+/* ---- dump ------------------------------------------------------------------------------------ */
 
 Test(graph, dump_is_stable_and_counts)
 {
@@ -298,8 +306,10 @@ Test(graph, dump_is_stable_and_counts)
     }
     cr_assert_str_eq(text[0], text[1]);
     /* 2 * (4 * 3 * 3 * 2) * (6 * 8) */
-    cr_assert(strstr(text[0], "conv2d_1: conv2d(input 3x8x9, conv2d_1_w) window=3x2 -> conv2d_1_y 4x6x8  "
-                              "[6912 flops]"), "%s", text[0]);
+    cr_assert(strstr(text[0],
+                     "conv2d_1: conv2d(input 3x8x9, conv2d_1_w) window=3x2 -> conv2d_1_y 4x6x8  "
+                     "[6912 flops]"),
+              "%s", text[0]);
     cr_assert(strstr(text[0], "dense_1.weight 6x48 as (h, w, c) of 4x3x4"), "%s", text[0]);
     cr_assert(strstr(text[0], "dropout_1_grad: dropout_grad"), "%s", text[0]);
     free(text[0]);
@@ -307,9 +317,12 @@ Test(graph, dump_is_stable_and_counts)
     network_end(&n);
 }
 
-/* ---- verify ------------------------------------------------------------------------------------------------------- */
+/* ---- verify ---------------------------------------------------------------------------------- */
 
-static void break_producer(struct graph *g) { tensor_named(g, "conv2d_1_y")->producer = g->nodes[3]; }
+static void break_producer(struct graph *g)
+{
+    tensor_named(g, "conv2d_1_y")->producer = g->nodes[3];
+}
 static void break_no_producer(struct graph *g) { tensor_named(g, "add_1_y")->producer = NULL; }
 static void break_consumer(struct graph *g) { tensor_named(g, "dropout_1_y")->consumers_count--; }
 static void break_consumer_twice(struct graph *g)
@@ -330,20 +343,32 @@ static void break_tensor_id(struct graph *g) { g->tensors[5]->id = 6; }
 static void break_shape(struct graph *g) { tensor_named(g, "gelu_1_y")->shape.w++; }
 static void break_empty_shape(struct graph *g) { tensor_named(g, "gelu_1_y")->shape.h = 0; }
 static void break_window(struct graph *g) { node_named(g, "conv2d_1")->window.stride_h = 2; }
-static void break_padding(struct graph *g) { node_named(g, "maxpool2d_1_grad")->window.pad_top = 2; }
+static void break_padding(struct graph *g)
+{
+    node_named(g, "maxpool2d_1_grad")->window.pad_top = 2;
+}
 static void break_filters(struct graph *g) { param_named(g, "conv2d_1.weight")->in = 2; }
 static void break_gradient_shape(struct graph *g) 
 {
     node_named(g, "gelu_1")->in[0]->gradient->shape.c++;
 }
-static void break_gradient_order(struct graph *g) { tensor_named(g, "flatten_1_y")->gradient->order.c = 0; }
+static void break_gradient_order(struct graph *g)
+{
+    tensor_named(g, "flatten_1_y")->gradient->order.c = 0;
+}
 static void break_dense_order(struct graph *g) { param_named(g, "dense_1.weight")->order.h = 99; }
-static void break_missing_gradient(struct graph *g) { param_named(g, "dense_1.weight")->gradient = NULL; }
+static void break_missing_gradient(struct graph *g)
+{
+    param_named(g, "dense_1.weight")->gradient = NULL;
+}
 static void break_other_gradient(struct graph *g)
 {
     param_named(g, "dense_1.bias")->gradient = param_named(g, "dense_2.bias")->gradient;
 }
-static void break_fixed_gradient(struct graph *g) { param_named(g, "conv2d_1.weight")->trainable = false; }
+static void break_fixed_gradient(struct graph *g)
+{
+    param_named(g, "conv2d_1.weight")->trainable = false;
+}
 static void break_mask(struct graph *g) { node_named(g, "dropout_1_grad")->stream++; }
 static void break_rate(struct graph *g) { node_named(g, "dropout_1")->rate = 1; }
 static void break_activation_input(struct graph *g)
@@ -351,7 +376,10 @@ static void break_activation_input(struct graph *g)
     struct node *n = node_named(g, "dense_1_elu_grad");
     n->activation = ACT_GELU;
 }
-static void break_index(struct graph *g) { node_named(g, "maxpool2d_1")->out[1]->element = ELEMENT_REAL; }
+static void break_index(struct graph *g)
+{
+    node_named(g, "maxpool2d_1")->out[1]->element = ELEMENT_REAL;
+}
 static void break_index_missing(struct graph *g) { node_named(g, "maxpool2d_1")->out_count = 1; }
 static void break_moments(struct graph *g)
 {
@@ -369,20 +397,48 @@ static void break_forward(struct graph *g)
 {
     node_named(g, "dense_1_weight_grad")->forward = node_named(g, "dense_2");
 }
-static void break_view(struct graph *g) { node_named(g, "flatten_1")->out[0]->order = (struct map_order){ 0, 0, 0 }; }
+static void break_view(struct graph *g)
+{
+    node_named(g, "flatten_1")->out[0]->order = (struct map_order){ 0, 0, 0 };
+}
 static void break_role(struct graph *g) { tensor_named(g, "gelu_1_y")->role = TENSOR_INPUT; }
 static void break_undifferentiated(struct graph *g) { g->differentiated = false; }
 
 Test(graph, verify_finds_what_is_broken)
 {
-    static void (*const breaks[])(struct graph *g) = {
-        break_producer, break_no_producer, break_consumer, break_consumer_twice, break_order, break_id,
-        break_tensor_id, break_shape, break_empty_shape, break_window, break_padding, break_filters,
-        break_gradient_shape, break_gradient_order, break_dense_order, break_missing_gradient, break_other_gradient,
-        break_fixed_gradient, break_mask, break_rate, break_activation_input, break_index, break_index_missing,
-        break_moments, break_bias, break_add, break_loss, break_logits, break_backward, break_forward, break_view,
-        break_role, break_undifferentiated
-    };
+    static void (*const breaks[])(struct graph * g) = { break_producer,
+                                                        break_no_producer,
+                                                        break_consumer,
+                                                        break_consumer_twice,
+                                                        break_order,
+                                                        break_id,
+                                                        break_tensor_id,
+                                                        break_shape,
+                                                        break_empty_shape,
+                                                        break_window,
+                                                        break_padding,
+                                                        break_filters,
+                                                        break_gradient_shape,
+                                                        break_gradient_order,
+                                                        break_dense_order,
+                                                        break_missing_gradient,
+                                                        break_other_gradient,
+                                                        break_fixed_gradient,
+                                                        break_mask,
+                                                        break_rate,
+                                                        break_activation_input,
+                                                        break_index,
+                                                        break_index_missing,
+                                                        break_moments,
+                                                        break_bias,
+                                                        break_add,
+                                                        break_loss,
+                                                        break_logits,
+                                                        break_backward,
+                                                        break_forward,
+                                                        break_view,
+                                                        break_role,
+                                                        break_undifferentiated };
 
     for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
         struct network n;

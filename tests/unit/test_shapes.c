@@ -3,7 +3,7 @@
 #include <math.h>
 #include "network_fixture.h"
 
-/* ---- windows, counted by sliding them ------------------------------------------------------------------------- */
+/* ---- windows, counted by sliding them -------------------------------------------------------- */
 
 /* Positions of a window that starts in the padding and must end within it. */
 static int slide(int in, int size, int stride, int dilation, int padding)
@@ -30,8 +30,8 @@ static int slide_same(int in, int stride)
     return count;
 }
 
-static struct layer *conv_candidate(struct network *n, struct layer *in, int kh, int kw, int sh, int sw, int dh,
-                                    int dw)
+static struct layer *conv_candidate(struct network *n, struct layer *in, int kh, int kw, int sh,
+                                    int sw, int dh, int dw)
 {
     struct layer *l = layer_after(n, "conv2d", in);
 
@@ -45,20 +45,23 @@ static struct layer *conv_candidate(struct network *n, struct layer *in, int kh,
 static void check_conv(int h, int w, int k, int s, int d, int pad)
 {
     struct network n;
-    int kh = k, kw = k % 3 + 1, sh = s, sw = s % 3 + 1, dh = d, dw = d % 2 + 1, pw = pad ? pad - 1 : 1;
+    int kh = k, kw = k % 3 + 1, sh = s, sw = s % 3 + 1, dh = d, dw = d % 2 + 1,
+        pw = pad ? pad - 1 : 1;
     int oh = slide(h, kh, sh, dh, pad), ow = slide(w, kw, sw, dw, pw);
 
     network_begin(&n);
     struct layer *l = conv_candidate(&n, put_input(&n, 3, h, w), kh, kw, sh, sw, dh, dw);
     arg_pair(l, "padding", pad, pw);
     bool fits = layer_shape(&n, l);
-    cr_assert_eq(fits, oh > 0 && ow > 0, "%dx%d, kernel %dx%d stride %dx%d dilation %dx%d padding %dx%d", h, w, kh, kw,
-                 sh, sw, dh, dw, pad, pw);
+    cr_assert_eq(fits, oh > 0 && ow > 0,
+                 "%dx%d, kernel %dx%d stride %dx%d dilation %dx%d padding %dx%d", h, w, kh, kw, sh,
+                 sw, dh, dw, pad, pw);
     cr_assert_eq(diag_errors(n.diag), fits ? 0 : 1);
     if (fits)
         cr_assert(l->out.c == 5 && l->out.h == oh && l->out.w == ow && !l->out.flat,
-                  "%dx%d, kernel %dx%d stride %dx%d dilation %dx%d padding %dx%d gives %dx%d, counted %dx%d", h, w, kh,
-                  kw, sh, sw, dh, dw, pad, pw, l->out.h, l->out.w, oh, ow);
+                  "%dx%d, kernel %dx%d stride %dx%d dilation %dx%d padding %dx%d gives %dx%d, "
+                  "counted %dx%d",
+                  h, w, kh, kw, sh, sw, dh, dw, pad, pw, l->out.h, l->out.w, oh, ow);
     network_end(&n);
 }
 
@@ -80,7 +83,8 @@ static struct window lowered_window(struct network *n, struct layer *l)
     return g->nodes[0]->window;
 }
 
-static void check_same_ends(int in, int out, int size, int stride, int dilation, int before, int after)
+static void check_same_ends(int in, int out, int size, int stride, int dilation, int before,
+                            int after)
 {
     int reach = (size - 1) * dilation + 1, last = (out - 1) * stride + reach;
 
@@ -151,14 +155,17 @@ Test(shapes, pooling_windows)
                 for (int pad = 0; pad <= 5; pad++) {
                     struct network n;
                     int w = h + 3, oh = slide(h, k, s, 1, pad), ow = slide(w, k, s, 1, pad);
-                    bool right = oh && ow && !sees_nothing(h, k, s, pad) && !sees_nothing(w, k, s, pad);
+                    bool right =
+                        oh && ow && !sees_nothing(h, k, s, pad) && !sees_nothing(w, k, s, pad);
                     network_begin(&n);
-                    struct layer *l = layer_after(&n, h % 2 ? "maxpool2d" : "avgpool2d", put_input(&n, 7, h, w));
+                    struct layer *l =
+                        layer_after(&n, h % 2 ? "maxpool2d" : "avgpool2d", put_input(&n, 7, h, w));
                     arg_pair(l, "window", k, k);
                     arg_pair(l, "stride", s, s);
                     arg_pair(l, "padding", pad, pad);
                     bool taken = layer_shape(&n, l);
-                    cr_assert_eq(taken, right, "%dx%d, window %d stride %d padding %d", h, w, k, s, pad);
+                    cr_assert_eq(taken, right, "%dx%d, window %d stride %d padding %d", h, w, k, s,
+                                 pad);
                     if (right)
                         cr_assert(l->out.c == 7 && l->out.h == oh && l->out.w == ow);
                     network_end(&n);
@@ -177,7 +184,7 @@ Test(shapes, pooling_stride_is_the_window)
     network_end(&n);
 }
 
-/* ---- other layers ---------------------------------------------------------------------------------------------- */
+/* ---- other layers ---------------------------------------------------------------------------- */
 
 static void expect_shape(const struct layer *l, const char *text)
 {
@@ -218,7 +225,7 @@ Test(shapes, add_spreads_what_has_one_number_a_channel)
     network_end(&n);
 }
 
-/* ---- messages --------------------------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static void expect_refused(struct network *n, struct layer *l, const char *const *parts)
 {
@@ -239,13 +246,16 @@ Test(shapes, kernel_larger_than_its_input)
 
     network_begin(&n);
     struct layer *l = conv_candidate(&n, put_input(&n, 3, 4, 9), 5, 2, 1, 1, 1, 1);
-    expect_refused(&n, l, PARTS("the kernel 5x2 is larger than its input, 3x4x9", "'input_1' gives 3x4x9",
-                                "shape_too_small"));
+    expect_refused(&n, l,
+                   PARTS("the kernel 5x2 is larger than its input, 3x4x9", "'input_1' gives 3x4x9",
+                         "shape_too_small"));
     network_begin(&n);
     l = conv_candidate(&n, put_input(&n, 3, 4, 9), 3, 3, 1, 1, 3, 1);
     arg_pair(l, "padding", 1, 0);
-    expect_refused(&n, l, PARTS("the kernel 3x3, which reaches over 7x3 with its dilation, is larger than its input, "
-                                "3x4x9 (6x9 with padding)"));
+    expect_refused(
+        &n, l,
+        PARTS("the kernel 3x3, which reaches over 7x3 with its dilation, is larger than its input, "
+              "3x4x9 (6x9 with padding)"));
 }
 
 Test(shapes, dense_needs_a_vector_and_windows_a_map)
@@ -276,7 +286,9 @@ Test(shapes, pooling_refuses_padding_alone_and_too_many_taps)
     struct layer *l = layer_after(&n, "avgpool2d", put_input(&n, 3, 9, 9));
     arg_pair(l, "window", 3, 3);
     arg_pair(l, "padding", 2, 3);
-    expect_refused(&n, l, PARTS("a padding of 2x3", "the window 3x3", "smaller than the window", "bad_padding"));
+    expect_refused(
+        &n, l,
+        PARTS("a padding of 2x3", "the window 3x3", "smaller than the window", "bad_padding"));
     network_begin(&n);
     l = layer_after(&n, "maxpool2d", put_input(&n, 3, 40, 40));
     arg_pair(l, "window", 16, 17);
@@ -293,7 +305,8 @@ Test(shapes, add_lists_every_branch)
     network_begin(&n);
     struct layer *in = put_input(&n, 3, 4, 9), *conv = put_conv(&n, in, 4, 1, 1);
     expect_refused(&n, layer_join(&n, "add", (struct layer *[]){ in, conv, in }, 3),
-                   PARTS("branch 1 gives 3x4x9", "branch 2 gives 4x4x9", "branch 3 gives 3x4x9", "shape_mismatch"));
+                   PARTS("branch 1 gives 3x4x9", "branch 2 gives 4x4x9", "branch 3 gives 3x4x9",
+                         "shape_mismatch"));
     network_begin(&n);
     in = put_input(&n, 3, 4, 9);
     struct layer *narrow = put_pool(&n, in, "avgpool2d", 1, 9);
@@ -327,7 +340,7 @@ Test(shapes, sizes_that_no_integer_holds)
     expect_refused(&n, l, PARTS("1000x60000x15000", "too big"));
 }
 
-/* ---- counts ------------------------------------------------------------------------------------------------------ */
+/* ---- counts ---------------------------------------------------------------------------------- */
 
 static struct layer *notebook_convolutions(struct network *n, struct layer *l, int filters)
 {
@@ -337,7 +350,8 @@ static struct layer *notebook_convolutions(struct network *n, struct layer *l, i
     return put_pool(n, l, "maxpool2d", 2, 2);
 }
 
-/* 5,329,418 parameters and 161.06 million multiply-adds, as Keras counts the notebook's networks. */
+/* 5,329,418 parameters and 161.06 million multiply-adds, as Keras counts the notebook's networks.
+ */
 Test(shapes, counts_of_the_notebooks_network)
 {
     struct network n;
@@ -378,14 +392,15 @@ Test(shapes, options_change_the_counts)
     network_end(&n);
 }
 
-/* ---- initialisers ------------------------------------------------------------------------------------------------ */
+/* ---- initialisers ---------------------------------------------------------------------------- */
 
 static void expect_init(const char *name, enum cnn_init_kind kind, double a, double b)
 {
     struct cnn_init init = init_of(NULL, name, 18, 36);
 
     cr_assert_eq(init.kind, kind, "%s", name);
-    cr_assert(fabs(init.a - a) < 1e-12 && fabs(init.b - b) < 1e-12, "%s: %.17g, %.17g", name, init.a, init.b);
+    cr_assert(fabs(init.a - a) < 1e-12 && fabs(init.b - b) < 1e-12, "%s: %.17g, %.17g", name,
+              init.a, init.b);
 }
 
 Test(shapes, initialisers)
@@ -409,7 +424,8 @@ Test(shapes, fans_of_a_convolution_are_its_receptive_field)
     network_begin(&n);
     put_conv(&n, put_input(&n, 3, 8, 8), 7, 3, 2);
     struct graph *g = lower_model(&n.arena, &n.model, true);
-    cr_assert_float_eq(param_named(g, "conv2d_1.weight")->init.b, sqrt(6.0 / (6 * 3 + 6 * 7)), 1e-12);
+    cr_assert_float_eq(param_named(g, "conv2d_1.weight")->init.b, sqrt(6.0 / (6 * 3 + 6 * 7)),
+                       1e-12);
     cr_assert_eq(param_named(g, "conv2d_1.bias")->init.kind, CNN_INIT_ZEROS);
     network_end(&n);
 }
@@ -421,7 +437,8 @@ Test(shapes, every_table_ends_and_has_help)
 
     cr_assert_geq(count, 21);
     for (int i = 0; i < count; i++) {
-        cr_assert_eq(defs[i]->clause.args_count, clause_def_count(&defs[i]->clause), "%s", defs[i]->clause.name);
+        cr_assert_eq(defs[i]->clause.args_count, clause_def_count(&defs[i]->clause), "%s",
+                     defs[i]->clause.name);
         cr_assert(defs[i]->clause.help && defs[i]->shape && defs[i]->lower);
         cr_assert_eq(layer_def_find(defs[i]->clause.name), defs[i]);
         for (const struct arg_def *a = defs[i]->clause.args; a->name; a++)
