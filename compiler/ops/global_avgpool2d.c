@@ -17,7 +17,7 @@ static struct tensor *global_avgpool2d_lower(struct graph *g, struct layer *l,
 
 const struct layer_def layer_global_avgpool2d = {
     .clause = { "global_avgpool2d", ARGS(no_args),
-    .help = "the mean of each channel, as a vector" },
+                .help = "the mean of each channel, as a vector" },
     .shape = global_avgpool2d_shape,
     .lower = global_avgpool2d_lower,
 };

@@ -1,5 +1,4 @@
-/* initialiser.c - the initialisers of the language, worked out into the numbers the runtime draws
- * with.
+/* initialiser.c - the initialisers of the language, worked out into numbers for the runtime.
  *
  * glorot: Glorot and Bengio 2010; he: He et al. 2015; lecun: LeCun et al. 1998; with Keras's
  * conventions: the normal ones draw from a normal distribution truncated at two deviations, whose
@@ -32,8 +31,7 @@ static const struct arg_def constant_args[] = {
 
 static const struct arg_def normal_args[] = {
     { .name = "std", .type = ARG_REAL, .positional = true, .default_number = 0.05, .min = 0,
-      .max = 1e6,
-      .help = "deviation; the mean is 0" },
+      .max = 1e6, .help = "deviation; the mean is 0" },
     { .name = NULL }
 };
 
@@ -49,41 +47,25 @@ static const struct arg_def uniform_args[] = {
 
 static const struct initialiser initialisers[] = {
     { { "glorot_uniform", NO_ARGS, .help = "uniform, variance 2 / (fan in + fan out)" },
-      CNN_INIT_UNIFORM,
-      1,
-      FAN_AVERAGE },
+      CNN_INIT_UNIFORM, 1, FAN_AVERAGE },
     { { "glorot_normal", NO_ARGS, .help = "truncated normal, variance 2 / (fan in + fan out)" },
-      CNN_INIT_TRUNCATED_NORMAL,
-      1,
-      FAN_AVERAGE },
+      CNN_INIT_TRUNCATED_NORMAL, 1, FAN_AVERAGE },
     { { "he_uniform", NO_ARGS, .help = "uniform, variance 2 / fan in" },
-      CNN_INIT_UNIFORM,
-      2,
-      FAN_IN },
+      CNN_INIT_UNIFORM, 2, FAN_IN },
     { { "he_normal", NO_ARGS, .help = "truncated normal, variance 2 / fan in" },
-      CNN_INIT_TRUNCATED_NORMAL,
-      2,
-      FAN_IN },
+      CNN_INIT_TRUNCATED_NORMAL, 2, FAN_IN },
     { { "lecun_uniform", NO_ARGS, .help = "uniform, variance 1 / fan in" },
-      CNN_INIT_UNIFORM,
-      1,
-      FAN_IN },
+      CNN_INIT_UNIFORM, 1, FAN_IN },
     { { "lecun_normal", NO_ARGS, .help = "truncated normal, variance 1 / fan in" },
-      CNN_INIT_TRUNCATED_NORMAL,
-      1,
-      FAN_IN },
+      CNN_INIT_TRUNCATED_NORMAL, 1, FAN_IN },
     { { "zeros", NO_ARGS, .help = "all 0" }, CNN_INIT_ZEROS, 0, FAN_NONE },
     { { "ones", NO_ARGS, .help = "all 1" }, CNN_INIT_ONES, 0, FAN_NONE },
     { { "constant", ARGS(constant_args), .help = "all the same" }, CNN_INIT_CONSTANT, 0, FAN_NONE },
     { { "normal", ARGS(normal_args), .help = "normal around 0" }, CNN_INIT_NORMAL, 0, FAN_NONE },
     { { "uniform", ARGS(uniform_args), .help = "uniform from a to b" },
-      CNN_INIT_UNIFORM,
-      0,
-      FAN_NONE },
+      CNN_INIT_UNIFORM, 0, FAN_NONE },
     { { "orthogonal", NO_ARGS, .help = "orthonormal rows or columns" },
-      CNN_INIT_ORTHOGONAL,
-      1,
-      FAN_NONE },
+      CNN_INIT_ORTHOGONAL, 1, FAN_NONE },
 };
 
 enum { INITIALISERS = sizeof initialisers / sizeof *initialisers };

@@ -22,8 +22,7 @@ struct span arg_span(const struct layer *l, const char *name);
 struct shape layer_in(struct layer *l);
 /* Says where a layer's input comes from, as a note of the last error. */
 void note_input(struct diag *d, const struct layer *l);
-/* Sets l->out; an error when a result or a parameter of the layer has more than 2^31 - 1 elements.
- */
+/* Sets l->out.  An error when the result, or a parameter, has more than 2^31 - 1 elements. */
 bool layer_set_out(struct layer *l, struct diag *d, struct span where, int64_t c, int64_t h,
                    int64_t w, bool flat);
 bool param_fits(struct layer *l, struct diag *d, struct span where, int64_t out, int64_t in,

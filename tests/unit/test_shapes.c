@@ -350,8 +350,7 @@ static struct layer *notebook_convolutions(struct network *n, struct layer *l, i
     return put_pool(n, l, "maxpool2d", 2, 2);
 }
 
-/* 5,329,418 parameters and 161.06 million multiply-adds, as Keras counts the notebook's networks.
- */
+/* 5,329,418 parameters and 161.06 million multiply-adds: the notebook's networks. */
 Test(shapes, counts_of_the_notebooks_network)
 {
     struct network n;
