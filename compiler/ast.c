@@ -1,6 +1,8 @@
 /* ast.c - building and printing the tree, see ast.h. */
 #include "ast.h"
 
+#include <stdlib.h>
+
 struct ast_expr *ast_expr_new(struct arena *a, enum ast_kind kind, struct span where)
 {
     struct ast_expr *e = arena_alloc(a, sizeof *e);
@@ -79,9 +81,34 @@ struct ast_body *ast_body_add(struct arena *a, struct ast_body *body, struct ast
     else
         body->first = s;
     body->last = s;
+    body->broken = body->broken || s->kind == AST_BROKEN;
     body->count++;
     body->where = span_join(body->where, s->where);
     return body;
+}
+
+bool ast_is_repaired(struct span where)
+{
+    char last = where.end > where.begin ? where.file->text[where.end - 1] : ' ';
+
+    return last != ')' && last != ']' && last != '}';
+}
+
+struct number_text number_text(double number)
+{
+    enum { DIGITS_ENOUGH = 17 };
+    struct number_text n;
+
+    if (number > -1e15 && number < 1e15 && number == (double)(int64_t)number) {
+        snprintf(n.text, sizeof n.text, "%lld", (long long)number);
+        return n;
+    }
+    for (int digits = 1; digits <= DIGITS_ENOUGH; digits++) {
+        snprintf(n.text, sizeof n.text, "%.*g", digits, number);
+        if (strtod(n.text, NULL) == number)
+            break;
+    }
+    return n;
 }
 
 const char *ast_operator_text(enum ast_operator op)
@@ -129,7 +156,7 @@ static void dump_expr(const struct ast_expr *e, FILE *out)
         fputs("<bad>", out);
         break;
     case AST_NUMBER:
-        fprintf(out, "%.17g", e->number);
+        fputs(number_text(e->number).text, out);
         break;
     case AST_EXTENT:
         for (int i = 0; i < e->dims_count; i++)
@@ -172,7 +199,7 @@ static void dump_statement(const struct ast_statement *s, int depth, FILE *out)
 {
     static const char *const kinds[] = {
         [AST_COMMAND] = "statement", [AST_CONST] = "const", [AST_ASSIGN] = "assign", [AST_RETURN] = "return",
-        [AST_IF] = "if", [AST_FUNCTION] = "function"
+        [AST_IF] = "if", [AST_FUNCTION] = "function", [AST_BROKEN] = "broken"
     };
     fprintf(out, "%*s%s [%zu,%zu)", depth * 2, "", kinds[s->kind], s->where.begin, s->where.end);
     if (s->word)

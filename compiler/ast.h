@@ -60,7 +60,8 @@ enum ast_statement_kind {
     AST_ASSIGN,         /* word = value */
     AST_RETURN,         /* return value */
     AST_IF,             /* if value { body } else { otherwise } */
-    AST_FUNCTION        /* word head direction = value, or with { body } */
+    AST_FUNCTION,       /* word head direction = value, or with { body } */
+    AST_BROKEN          /* one that could not be read; reported */
 };
 
 struct ast_body;
@@ -82,6 +83,7 @@ struct ast_statement {
 
 struct ast_body {
     struct span where;              /* with its braces; of a file: all of it */
+    bool broken;                    /* has an AST_BROKEN: what is not there may have been meant to be */
     struct ast_statement *first, *last;
     int count;
 };
@@ -96,8 +98,17 @@ struct ast_arg *ast_arg_new(struct arena *a, struct span where, const char *key,
 struct ast_statement *ast_statement_new(struct arena *a, enum ast_statement_kind kind, struct span where,
                                         const char *word, struct span word_where);
 struct ast_body *ast_body_add(struct arena *a, struct ast_body *body, struct ast_statement *s);
+/* Whether the parser had to make up the closing bracket or brace that ends the span. */
+bool ast_is_repaired(struct span where);
 /* 1 + the depth of the deepest argument. */
 int ast_args_depth(struct ast_args list);
+
+/* The shortest number that reads back as the same. */
+struct number_text {
+    char text[32];
+};
+
+struct number_text number_text(double number);
 
 const char *ast_operator_text(enum ast_operator op);
 void ast_dump(const struct ast_body *file, FILE *out);

@@ -31,9 +31,9 @@ static const char *foreign_name(const char *word)
         {"linear", "dense"}, {"fullyconnected", "dense"}, {"fc", "dense"}, {"convolution2d", "conv2d"},
         {"conv", "conv2d"}, {"pool", "maxpool2d"}, {"batchnormalization", "batchnorm"}, {"batchnorm2d", "batchnorm"},
         {"bn", "batchnorm"}, {"learningrate", "lr"}, {"kernelsize", "kernel"}, {"strides", "stride"},
-        {"poolsize", "window"}, {"usebias", "bias"}, {"kernelinitializer", "init"}, {"rate", "fraction"},
-        {"biasinitializer", "bias_init"}, {"dilationrate", "dilation"}, {"eps", "epsilon"}, {"beta_1", "beta1"},
-        {"silu", "swish"}, {"reducelronplateau", "reduce_lr_on_plateau"}, {"crossentropy", "categorical_crossentropy"},
+        {"poolsize", "window"}, {"usebias", "bias"}, {"kernelinitializer", "init"}, {"fraction", "rate"}, {"p", "rate"},
+        {"biasinitializer", "bias_init"}, {"dilationrate", "dilation"}, {"eps", "epsilon"}, {"slope", "alpha"},
+        {"negativeslope", "alpha"}, {"silu", "swish"}, {"reducelronplateau", "reduce_lr_on_plateau"}, {"crossentropy", "categorical_crossentropy"},
         {"batchsize", "batch"}, {"epoch", "epochs"}, {"model", "network"}
     };
     char plain[32];
@@ -103,7 +103,7 @@ bool check_elsewhere(struct check *c, const struct ast_statement *s, const char 
 
     if (!home || !strcmp(home, section))
         return false;
-    diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'%s' belongs into '%s { ... }'", s->word, home);
+    diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'%s' belongs in '%s { ... }'", s->word, home);
     return true;
 }
 
@@ -282,11 +282,13 @@ static void check_top(struct check *c, const struct ast_statement *s, struct out
         add_function(c, s);
         break;
     case AST_IF:
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'if' chooses between layers; it belongs into "
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'if' chooses between layers; it belongs in "
                    "'network { ... }'");
         break;
     case AST_RETURN:
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'return' belongs into a function");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'return' belongs in a function");
+        break;
+    case AST_BROKEN:
         break;
     }
 }
@@ -307,6 +309,19 @@ static void apply_define(struct check *c, const struct ast_statement *define)
     diag_error(c->diag, DIAG_bad_define, define->word_where, "the file has no constant '%s' at its top level",
                define->word);
     check_suggest(c, define->word, &names);
+}
+
+/* All of them, used or not, in the order of the file. */
+static void check_constants(struct check *c, struct constant *newest)
+{
+    struct constant **list = NULL;
+    int count = 0;
+    size_t capacity = 0;
+
+    for (struct constant *k = newest; k; k = k->outer)
+        LIST_ADD(c->arena, list, count, capacity, k);
+    while (count-- > 0)
+        check_constant_value(c, list[count], list[count]->where);
 }
 
 /* ---- what must fit between sections -------------------------------------------------------------------------- */
@@ -401,8 +416,7 @@ struct model *check_model(struct arena *a, const struct source *source, const st
     for (int i = 0; i < options->defines_count; i++)
         if (options->defines[i]->first)
             apply_define(&c, options->defines[i]->first);
-    for (struct constant *k = c.constants; k; k = k->outer)
-        check_constant_value(&c, k, k->where);
+    check_constants(&c, c.constants);
     check_model_name(&c, outline.sections[SECTION_MODEL]);
     if (!syntax_errors || outline.sections[SECTION_NETWORK])
         check_sections_there(&c, &outline, options);

@@ -500,7 +500,12 @@ struct ast_args check_statement_args(struct check *c, const struct ast_statement
 
     if (s->args.count != 1 || arg->key || arg->value->kind != AST_TUPLE)
         return s->args;
+    if (ast_is_repaired(arg->value->where))     /* the bracket's own message says enough */
+        return arg->value->args;
     diag_error(c->diag, DIAG_call_statement, arg->where, "a statement takes its arguments without parentheses");
-    diag_hint(c->diag, "write '%s ...'", s->word);
+    struct span inside = arg->value->where;
+    int length = (int)(inside.end - inside.begin) - 2;
+    if (length > 0 && length < 80 && !memchr(inside.file->text + inside.begin, '\n', (size_t)length))
+        diag_hint(c->diag, "write: %s %.*s", s->word, length, inside.file->text + inside.begin + 1);
     return arg->value->args;
 }

@@ -83,8 +83,10 @@ static void check_data_statement(struct check *c, const struct ast_statement *s)
         diag_hint(c->diag, "a constant is written: const %s = ...", s->word);
         return;
     }
+    if (s->kind == AST_BROKEN)
+        return;
     if (s->kind != AST_COMMAND) {
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "this does not belong into 'data'");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "this does not belong in 'data'");
         return;
     }
     const struct data_source *source = source_find(s->word);
@@ -112,7 +114,7 @@ void check_data(struct check *c, const struct ast_statement *section)
         check_data_statement(c, s);
     c->level--;
     c->constants = outer;
-    if (!c->data && !c->data_where.file) {
+    if (!c->data && !c->data_where.file && !section->body->broken) {
         diag_error(c->diag, DIAG_missing_statement, section->word_where, "'data' names no source");
         diag_hint(c->diag, "such as: cifar10 \"cifar-10-batches-bin\"");
     }

@@ -385,6 +385,8 @@ static void check_function_body(struct scope *s)
         } else if (st->kind == AST_RETURN) {
             returned = st;
             check_result(s, st->value);
+        } else if (st->kind == AST_BROKEN) {
+            s->failed = true;
         } else {
             diag_error(c->diag, DIAG_bad_function, st->word_where, "a function consists of 'name = value' lines and a "
                        "'return'");
@@ -393,7 +395,7 @@ static void check_function_body(struct scope *s)
             s->failed = true;
         }
     }
-    if (!returned) {
+    if (!returned && !s->statement->body->broken) {
         struct span end = s->statement->body->where;
         end.begin = end.end - 1;
         diag_error(c->diag, DIAG_missing_return, end, "'%s' returns nothing", s->f->name);

@@ -144,7 +144,13 @@ static int join_branches(struct check *c, const struct ast_statement *s, struct 
 {
     int count = 0;
 
+    /* A '}' that was missing may have been meant elsewhere: shapes would only confuse. */
+    c->broken = c->broken || ast_is_repaired(s->body->where);
     for (const struct ast_statement *b = s->body->first; b; b = b->next) {
+        if (b->kind == AST_BROKEN) {
+            c->broken = true;
+            continue;
+        }
         if (!is_branch(b)) {
             diag_error(c->diag, DIAG_bad_join, b->word ? b->word_where : b->where, "'%s' has branches in its body and "
                        "nothing else", s->word);
@@ -321,7 +327,9 @@ static struct layer *check_network_statement(struct check *c, const struct ast_s
         check_not_supported(c, s->word_where, "if");
         break;
     case AST_RETURN:
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'return' belongs into a function");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'return' belongs in a function");
+        break;
+    case AST_BROKEN:
         break;
     case AST_FUNCTION:
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "functions are declared at top level, outside "

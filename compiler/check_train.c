@@ -251,7 +251,7 @@ static bool is_plain(struct check *c, const struct ast_statement *s)
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "functions are declared at top level, outside "
                    "of 'train'");
     } else {
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "this does not belong into 'train'");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "this does not belong in 'train'");
     }
     return false;
 }
@@ -264,6 +264,8 @@ static void check_train_statement(struct check *c, const struct ast_statement *s
         check_constant_add(c, s);
         return;
     }
+    if (s->kind == AST_BROKEN)
+        return;
     if (s->kind == AST_ASSIGN && (!strcmp(s->word, "loss") || !strcmp(s->word, "optimizer")))
         *(s->word[0] == 'l' ? &state->loss : &state->optimizer) = s;
     if (!is_plain(c, s))
@@ -310,10 +312,12 @@ void check_train(struct check *c, const struct ast_statement *section)
     }
     c->level--;
     c->constants = outer;
-    if (!state.loss)
+    if (section->body->broken)
+        return;
+    if (!state.loss) {
         diag_error(c->diag, DIAG_missing_statement, section->word_where, "'train' names no loss");
-    if (!state.loss)
         diag_hint(c->diag, "such as: loss categorical_crossentropy");
+    }
     if (!state.optimizer) {
         diag_error(c->diag, DIAG_missing_statement, section->where, "'train' names no optimizer");
         diag_hint(c->diag, "such as: optimizer adam, lr=0.001");

@@ -330,7 +330,7 @@ const char *diag_nearest(const char *word, const char *const *candidates, int co
 {
     size_t length = strlen(word);
     const char *best = NULL;
-    int best_distance = (int)(length < 3 ? 1 : length < 6 ? 2 : 3) + 1;
+    int best_distance = (length < 3 ? 1 : length < 8 ? ((int)length + 1) / 3 : 3) + 1;
 
     if (length < 2 || length > NEAREST_LONGEST)
         return NULL;

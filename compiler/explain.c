@@ -1,9 +1,7 @@
 /* explain.c - the recipe as a .cnn file with every default filled in: itself a valid model. */
+#include "ast.h"
 #include "check.h"
 #include "ops.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 /* ---- text ---------------------------------------------------------------------------------------------------- */
 
@@ -26,19 +24,22 @@ static void put(struct text *t, const char *format, ...)
         LIST_ADD(t->arena, t->bytes, t->count, t->capacity, *piece);
 }
 
-/* The shortest number that reads back as the same. */
 static void put_number(struct text *t, double number)
 {
-    char shortest[32];
+    struct number_text shortest = number_text(number);
 
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(shortest, sizeof shortest, "%.*g", digits, number);
-        if (strtod(shortest, NULL) == number)
-            break;
-    }
-    if (number == (double)(int64_t)number && number < 1e15 && number > -1e15)
-        snprintf(shortest, sizeof shortest, "%lld", (long long)number);
-    put(t, "%s", shortest);
+    put(t, "%s", shortest.text);
+}
+
+/* [0, 1] rather than 0x1, which would be a hexadecimal number. */
+static void put_extent(struct text *t, const int64_t *dims, int parts)
+{
+    bool list = dims[0] == 0;
+
+    put(t, "%s", list ? "[" : "");
+    for (int i = 0; i < parts; i++)
+        put(t, "%s%lld", i == 0 ? "" : list ? ", " : "x", (long long)dims[i]);
+    put(t, "%s", list ? "]" : "");
 }
 
 static void put_string(struct text *t, const char *string)
@@ -81,10 +82,10 @@ static void put_value(struct text *t, const struct arg_def *def, const struct ar
         }
         /* fall through */
     case ARG_EXTENT2:
-        put(t, "%lldx%lld", (long long)v->dims[0], (long long)v->dims[1]);
+        put_extent(t, v->dims, 2);
         break;
     case ARG_EXTENT3:
-        put(t, "%lldx%lldx%lld", (long long)v->dims[0], (long long)v->dims[1], (long long)v->dims[2]);
+        put_extent(t, v->dims, 3);
         break;
     case ARG_REAL_LIST:
         for (int i = 0; i < v->list_length; i++) {

@@ -134,8 +134,9 @@ static void close_brackets(struct layout *l, size_t where, bool only_lost)
         struct open_bracket *o = innermost(l);
         if (only_lost && o->closed)
             return;
-        diag_error(l->diag, DIAG_unclosed_bracket, (struct span){l->source, o->begin, o->begin + 1},
-                   "this '%c' is never closed", l->source->text[o->begin]);
+        if (!l->stop)
+            diag_error(l->diag, DIAG_unclosed_bracket, (struct span){l->source, o->begin, o->begin + 1},
+                       "this '%c' is never closed", l->source->text[o->begin]);
         layout_insert(l, partner(o->kind), where);
         l->open_count--;
     }
@@ -316,6 +317,8 @@ struct token_list layout_tokens(struct arena *a, const struct source *source, st
     for (; l.at < raw.count && !l.stop; l.at++)
         layout_token(&l);
     size_t end = l.stop && l.at < raw.count ? raw.items[l.at].begin : source->size;
+    if (l.stop)
+        layout_insert(&l, TOK_BAD, end);        /* stands for all that is not read */
     close_brackets(&l, end, false);
     while (l.open_count) {
         struct open_bracket *o = innermost(&l);

@@ -83,8 +83,10 @@ file:
 statements:
     %empty                              { $$ = ast_body_add(p->arena, NULL, NULL); }
   | statements statement                { $$ = ast_body_add(p->arena, $1, $2); }
-  | statements error NEWLINE            { $$ = $1; yyerrok; }
-  | statements error body               { $$ = $1; yyerrok; }
+  | statements error NEWLINE            { $$ = ast_body_add(p->arena, $1, statement(p, AST_BROKEN, @2, NULL));
+                                          yyerrok; }
+  | statements error body               { $$ = ast_body_add(p->arena, $1, statement(p, AST_BROKEN, @2, NULL));
+                                          yyerrok; }
     ;
 
 statement:
@@ -329,6 +331,8 @@ static unsigned expectations(const yypcontext_t *context)
         set |= 1u << EXPECT_STATEMENT;
     else if (name)
         set |= 1u << EXPECT_NAME;
+    if ((set >> EXPECT_LINE_END) & 1)           /* few statements have a body: not worth a mention */
+        set &= ~(1u << EXPECT_OPEN_BRACE);
     return set;
 }
 
