@@ -1,8 +1,8 @@
 /* chain.c - elementwise operations applied to vectors in registers.
  *
  * A chain is what stands between a product and its store, or in one pass over memory: bias, activation, dropout,
- * batch normalisation, sums.  Every operation here is a row of `links`: which input is the value that runs through,
- * which operands it reads beside it, and how it is written. */
+ * batch normalisation, sums.  Every operation here is a row of `links`: which input is the value that runs
+ * through, which operands it reads beside it, and how it is written. */
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
@@ -100,7 +100,7 @@ static void operand_column(struct emitter *e, struct chain *c, const char *name,
     operand_pointer(e, c, OPERAND_COLUMN, name, t);
 }
 
-/* "v_set(0.5f)" and the like are not worth a local variable: the compiler lifts them out of every loop. */
+/* "v_set(0.5f)": not worth a local variable: the compiler lifts them out of every loop. */
 static const char *text_set(struct emitter *e, double x)
 {
     return text_printf(e, "v_set(%s)", text_real(e, x));

@@ -156,16 +156,15 @@ static void grads_add(struct emitter *e, const void *data, const char *const *su
     (void)data;
     cw_line(e->w, "const v g%d = %s;", k, text_load(e, "dy", at, tail));
     cw_line(e->w, "%s = v_fma(g%d, v_sub(%s, %s), %s);", sum[0], k, text_load(e, "x", at, tail),
-            text_load(e, "mean", col, 0), sum[0]);
+            text_load(e, "mean", col, tail), sum[0]);
     cw_line(e->w, "%s = v_add(%s, g%d);", sum[1], sum[1], k);
 }
 
 static void grads_store(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail)
 {
-    (void)tail;
     const int64_t *columns = data;
     line_store(e, "partial", col,
-               text_printf(e, "v_mul(%s, %s)", sum[0], text_load(e, "inverse_deviation", col, 0)), 0);
+               text_printf(e, "v_mul(%s, %s)", sum[0], text_load(e, "inverse_deviation", col, tail)), 0);
     line_store(e, "partial", text_plus(e, text_printf(e, "%" PRId64, *columns), col), sum[1], 0);
 }
 

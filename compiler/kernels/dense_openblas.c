@@ -67,7 +67,7 @@ static void emit_panel_chain(struct emitter *e, const struct chain *c, const str
     struct panel_pass pass = { c, panels };
     int rest = panels->out % panels->width;
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
-    cw_line(e->w, "const int row = i * %d;", panels->out);
+    cw_line(e->w, "const size_t row = (size_t)i * %d;", panels->out);
     if (rest && panels->out > panels->width) {
         cw_open(e->w, "if (b < %d) {", panels->out / panels->width);
         each_vector(e, "j", panels->width, panel_body, &pass);
@@ -134,7 +134,7 @@ static void emit_input_chain(struct emitter *e, const struct chain *c, int64_t i
 {
     int64_t each = inputs_of_block(inputs), blocks = input_blocks(inputs), last = inputs - (blocks - 1) * each;
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
-    cw_line(e->w, "const int row = i * %" PRId64 ";", inputs);
+    cw_line(e->w, "const size_t row = (size_t)i * %" PRId64 ";", inputs);
     if (last != each && blocks > 1) {
         cw_open(e->w, "if (b < %" PRId64 ") {", blocks - 1);
         each_vector(e, "j", each, input_body, c);
@@ -205,7 +205,7 @@ static void bias_body(struct emitter *e, const void *data, const char *at, int t
     const int *out = data;
     cw_line(e->w, "v sum = v_zero();");
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
-    cw_line(e->w, "sum = v_add(sum, %s);", text_load(e, text_printf(e, "dy + i * %d", *out), at, tail));
+    cw_line(e->w, "sum = v_add(sum, %s);", text_load(e, text_printf(e, "dy + (size_t)i * %d", *out), at, tail));
     cw_close(e->w, "}");
     line_store(e, "db", at, "sum", tail);
 }
