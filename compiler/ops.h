@@ -49,6 +49,8 @@ struct tensor *lower_activation(struct graph *g, struct layer *l, const struct c
 /* The initialisers' clause definitions: glorot_uniform .. orthogonal (ops/init.c). */
 const struct clause_def *init_def_find(const char *name);       /* NULL: no such initialiser */
 const struct clause_def *const *init_defs(int *count);
+/* Reports an initialiser (the layer's ARG_INIT of that name) whose numbers make no sense. */
+bool init_check(const struct layer *l, struct diag *d, const char *name);
 /* The initialiser of an ARG_INIT (call NULL: fallback by name) for the given fans. */
 struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t fan_in, int64_t fan_out);
 

@@ -28,7 +28,8 @@ static const struct arg_def conv2d_args[] = {
 
 static bool conv2d_shape(struct layer *l, struct diag *d)
 {
-    if (!layer_needs_map(l, d) || !window_fits(l, d, "kernel"))
+    if (!layer_needs_map(l, d) || !window_fits(l, d, "kernel") || !init_check(l, d, "init") ||
+        !init_check(l, d, "bias_init"))
         return false;
     struct axis y = layer_axis(l, "kernel", 0), x = layer_axis(l, "kernel", 1);
     int64_t filters = clause_int(l->clause, "filters");

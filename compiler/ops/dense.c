@@ -29,7 +29,8 @@ static bool dense_shape(struct layer *l, struct diag *d)
         note_input(d, l);
         return false;
     }
-    return param_fits(l, d, arg_span(l, "units"), units, in.c, 1, 1) &&
+    return init_check(l, d, "init") && init_check(l, d, "bias_init") &&
+           param_fits(l, d, arg_span(l, "units"), units, in.c, 1, 1) &&
            layer_set_out(l, d, arg_span(l, "units"), units, 1, 1, true);
 }
 

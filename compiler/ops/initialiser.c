@@ -99,6 +99,22 @@ const struct clause_def *const *init_defs(int *count)
     return defs;
 }
 
+bool init_check(const struct layer *l, struct diag *d, const char *name)
+{
+    const struct clause *call = clause_arg(l->clause, name)->call;
+
+    if (!call || initialiser_find(call->def->name)->kind != CNN_INIT_UNIFORM ||
+        !clause_def_count(call->def))
+        return true;
+    double a = clause_number(call, "a"), b = clause_number(call, "b");
+    if (a <= b)
+        return true;
+    diag_error(d, DIAG_out_of_range, call->where,
+               "'uniform' draws from a to b, but %g is more than %g",
+               a, b);
+    return false;
+}
+
 struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t fan_in,
                         int64_t fan_out)
 {

@@ -416,6 +416,19 @@ Test(shapes, initialisers)
     expect_init("ones", CNN_INIT_ONES, 0, 0);
 }
 
+Test(shapes, uniform_needs_its_ends_in_order)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "dense", put(&n, "flatten", put_input(&n, 3, 4, 9)));
+    struct clause *init = clause_new(&n, init_def_find("uniform"));
+    arg_number(l, "units", 10);
+    clause_value(init, "a")->number = 1;
+    clause_value(l->clause, "init")->call = init;
+    expect_refused(&n, l, PARTS("'uniform' draws from a to b, but 1 is more than 0.05"));
+}
+
 Test(shapes, fans_of_a_convolution_are_its_receptive_field)
 {
     struct network n;
