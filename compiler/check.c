@@ -131,6 +131,8 @@ enum section { SECTION_MODEL, SECTION_DATA, SECTION_NETWORK, SECTION_TRAIN, SECT
 
 static const char *const section_names[SECTIONS] = {"model", "data", "network", "train"};
 
+enum { FUNCTIONS_MOST = 1000 };
+
 struct outline {
     const struct ast_statement *sections[SECTIONS];
 };
@@ -229,6 +231,31 @@ static void check_section(struct check *c, const struct ast_statement *s, struct
                    "everything", s->word);
 }
 
+static bool is_function_word(const char *word)
+{
+    return !strcmp(word, "metric") || !strcmp(word, "loss") || !strcmp(word, "activation");
+}
+
+/* `metric m(y, p) { ... }` without a direction reads as a statement with a body: the same as one with it. */
+static const struct ast_statement *as_function(struct check *c, const struct ast_statement *s)
+{
+    const struct ast_arg *arg = s->args.first;
+
+    if (s->kind != AST_COMMAND || !is_function_word(s->word) || !arg || arg->next || arg->key ||
+        arg->value->kind != AST_CALL || s->as)
+        return s;
+    if (!s->body) {
+        diag_error(c->diag, DIAG_missing_body, s->where, "what '%s' computes is missing", arg->value->text);
+        diag_hint(c->diag, "write '= expression' or '{ ... return ... }' after it");
+        return NULL;
+    }
+    struct ast_statement *f = arena_alloc(c->arena, sizeof *f);
+    *f = *s;
+    f->kind = AST_FUNCTION;
+    f->head = arg->value;
+    return f;
+}
+
 static void add_function(struct check *c, const struct ast_statement *s)
 {
     struct function_entry entry = {.statement = s, .name = s->head->text};
@@ -239,13 +266,17 @@ static void add_function(struct check *c, const struct ast_statement *s)
         names_add(&names, "metric");
         names_add(&names, "loss");
         names_add(&names, "activation");
-        if (!strcmp(s->word, "loss") || !strcmp(s->word, "activation")) {
+        if (is_function_word(s->word)) {
             diag_error(c->diag, DIAG_not_supported, s->word_where, "%s of one's own is not supported by this version",
                        !strcmp(s->word, "loss") ? "a loss" : "an activation");
             return;
         }
         diag_error(c->diag, DIAG_unknown_section, s->word_where, "'%s' declares no function; 'metric' does", s->word);
         check_suggest(c, s->word, &names);
+        return;
+    }
+    if (c->functions_count >= FUNCTIONS_MOST) {
+        diag_error(c->diag, DIAG_too_big, s->head->word, "a file has at most %d functions", FUNCTIONS_MOST);
         return;
     }
     if (same) {
@@ -266,6 +297,9 @@ struct function_entry *check_function_find(const struct check *c, const char *na
 
 static void check_top(struct check *c, const struct ast_statement *s, struct outline *outline)
 {
+    s = as_function(c, s);
+    if (!s)
+        return;
     switch (s->kind) {
     case AST_COMMAND:
         check_section(c, s, outline);

@@ -6,7 +6,10 @@
 
 #include <string.h>
 
-enum { FUNCTION_ARRAYS = 2 };           /* the labels and the predictions come first */
+enum {
+    FUNCTION_ARRAYS = 2,                /* the labels and the predictions come first */
+    LOCALS_MOST = 500
+};
 
 struct scope {
     struct check *c;
@@ -18,7 +21,10 @@ struct scope {
     bool *poisoned;                     /* by local: its value is wrong and was reported */
     size_t poisoned_capacity;
     int poisoned_count;
-    bool failed;
+    bool *conditions;                   /* by local: its value is true or false */
+    size_t conditions_capacity;
+    int conditions_count;
+    bool failed, too_many;
 };
 
 static struct expr *check_expr(struct scope *s, const struct ast_expr *e);
@@ -137,7 +143,7 @@ static bool is_condition(const struct scope *s, const struct expr *x)
     case EXPR_NOT:
         return true;
     case EXPR_LOCAL:
-        return is_condition(s, s->f->locals[x->index].value);
+        return s->conditions[x->index];
     case EXPR_IF:
         return is_condition(s, x->args[1]) && is_condition(s, x->args[2]);
     default:
@@ -346,11 +352,18 @@ static void check_local(struct scope *s, const struct ast_statement *st)
         s->failed = true;
         return;
     }
+    if (s->f->locals_count >= LOCALS_MOST) {
+        if (!s->too_many)
+            diag_error(c->diag, DIAG_too_big, st->word_where, "a function has at most %d values", LOCALS_MOST);
+        s->too_many = s->failed = true;
+        return;
+    }
     struct expr *value = check_expr(s, st->value);
     struct function_local local = {.name = st->word, .value = value};
     LIST_ADD(c->arena, s->f->locals, s->f->locals_count, s->locals_capacity, local);
     LIST_ADD(c->arena, s->local_where, s->where_count, s->where_capacity, st->word_where);
     LIST_ADD(c->arena, s->poisoned, s->poisoned_count, s->poisoned_capacity, value == NULL);
+    LIST_ADD(c->arena, s->conditions, s->conditions_count, s->conditions_capacity, value && is_condition(s, value));
     s->failed = s->failed || !value;
 }
 
@@ -406,14 +419,12 @@ static void check_function_body(struct scope *s)
 
 /* ---- locals that nothing uses -------------------------------------------------------------------------------- */
 
-static void mark_used(const struct user_function *f, const struct expr *x, bool *used)
+static void mark_used(const struct expr *x, bool *used)
 {
-    if (x->kind == EXPR_LOCAL && !used[x->index]) {
+    if (x->kind == EXPR_LOCAL)
         used[x->index] = true;
-        mark_used(f, f->locals[x->index].value, used);
-    }
     for (int i = 0; i < x->args_count; i++)
-        mark_used(f, x->args[i], used);
+        mark_used(x->args[i], used);
 }
 
 static void renumber(struct expr *x, const int *place)
@@ -430,7 +441,10 @@ static void drop_unused(struct scope *s)
     bool *used = arena_array(s->c->arena, (size_t)f->locals_count + 1, sizeof *used);
     int *place = arena_array(s->c->arena, (size_t)f->locals_count + 1, sizeof *place), count = 0;
 
-    mark_used(f, f->result, used);
+    mark_used(f->result, used);
+    for (int i = f->locals_count - 1; i >= 0; i--)      /* each uses only what stands before it */
+        if (used[i])
+            mark_used(f->locals[i].value, used);
     for (int i = 0; i < f->locals_count; i++) {
         place[i] = count;
         count += used[i];

@@ -103,7 +103,9 @@ static struct layer *add_layer(struct check *c, const struct ast_statement *s, c
     struct ast_args statement_args = args;
 
     if (c->model->layers_count >= LAYERS_MOST) {
-        diag_error(c->diag, DIAG_too_big, s->word_where, "a network has at most %d layers", LAYERS_MOST);
+        if (!c->too_many)
+            diag_error(c->diag, DIAG_too_big, s->word_where, "a network has at most %d layers", LAYERS_MOST);
+        c->too_many = true;
         return NULL;
     }
     l->def = def;

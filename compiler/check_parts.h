@@ -62,11 +62,14 @@ struct check {
     struct model *model;
     const struct ast_body *file;
     struct constant *constants;         /* newest first */
+    int constants_count;                /* declared in all */
     int level;
+    int depth;                          /* of check_value(), through constants */
     /* the network */
     bool in_network;
     const struct layer *current;        /* the layer whose result arrives here; NULL: not known */
     bool broken;                        /* a shape is not known: shapes are no longer checked */
+    bool too_many;                      /* layers; reported */
     size_t layers_capacity;
     int *kind_counts;                   /* by layer_defs() order */
     struct layer **visible;             /* layers with a name of the user's, for `add name` */

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { CONSTANTS_MOST = 5000, VALUE_DEEPEST = 1000 };
+
 static struct value value_new(enum value_kind kind, const struct ast_expr *e)
 {
     return (struct value){.kind = kind, .where = e->where, .expr = e, .text = e->text};
@@ -79,6 +81,11 @@ void check_constant_add(struct check *c, const struct ast_statement *s)
     if (built_in_value(c, s->word)) {
         diag_error(c->diag, DIAG_duplicate_name, s->word_where, "'%s' is the shape that arrives at a layer; a "
                    "constant needs another name", s->word);
+        return;
+    }
+    if (c->constants_count++ >= CONSTANTS_MOST) {
+        if (c->constants_count == CONSTANTS_MOST + 1)
+            diag_error(c->diag, DIAG_too_big, s->word_where, "a file has at most %d constants", CONSTANTS_MOST);
         return;
     }
     struct constant *k = arena_alloc(c->arena, sizeof *k);
@@ -352,7 +359,7 @@ static struct value call_value(struct check *c, const struct ast_expr *e)
     return finite_value(c, number_new(e, f->one ? f->one(x[0]) : f->two(x[0], x[1])));
 }
 
-struct value check_value(struct check *c, const struct ast_expr *e)
+static struct value value_of_kind(struct check *c, const struct ast_expr *e)
 {
     struct value v;
 
@@ -391,4 +398,17 @@ struct value check_value(struct check *c, const struct ast_expr *e)
         break;
     }
     return value_new(VALUE_NONE, e);
+}
+
+/* Constants that need each other may lead much deeper than one expression does. */
+struct value check_value(struct check *c, const struct ast_expr *e)
+{
+    if (c->depth >= VALUE_DEEPEST) {
+        diag_error(c->diag, DIAG_too_deep, e->where, "this is needed through more than %d steps", VALUE_DEEPEST);
+        return value_new(VALUE_NONE, e);
+    }
+    c->depth++;
+    struct value v = value_of_kind(c, e);
+    c->depth--;
+    return v;
 }

@@ -6,12 +6,13 @@
 #include "cnn.tab.h"
 #include "parse.h"
 
+#include <math.h>
 #include <string.h>
 
 struct open_bracket {
     int kind;
     size_t begin;               /* of the opening token */
-    const struct token *word;   /* of a brace: first word of its statement; may be NULL */
+    const char *word;           /* of a brace: first word of its statement; may be NULL */
     bool closed;                /* of ( and [: its partner exists, before the next brace */
 };
 
@@ -25,7 +26,7 @@ struct layout {
     struct open_bracket *open;
     int open_count;
     size_t open_capacity;
-    const struct token *statement;  /* first word of the statement being read */
+    const char *statement;      /* first word of the statement being read; NULL: none */
     bool stop;
 };
 
@@ -94,17 +95,14 @@ static void layout_put(struct layout *l, struct token t)
 {
     if (t.kind == TOK_NEWLINE && at_start(l))
         return;
-    if (at_start(l) && t.kind != TOK_ELSE) {
-        struct token *kept = arena_alloc(l->arena, sizeof *kept);
-        *kept = t;
-        l->statement = kept;
-    }
+    if (at_start(l) && t.kind != TOK_ELSE)
+        l->statement = t.kind == TOK_NAME ? t.text : NULL;
     LIST_ADD(l->arena, l->out.items, l->out.count, l->out.capacity, t);
 }
 
 static void layout_insert(struct layout *l, int kind, size_t where)
 {
-    layout_put(l, (struct token){.kind = kind, .begin = where, .end = where});
+    layout_put(l, (struct token){.kind = kind, .begin = (uint32_t)where, .end = (uint32_t)where});
 }
 
 static struct open_bracket *innermost(struct layout *l)
@@ -223,9 +221,8 @@ static void layout_section(struct layout *l, const struct token *t)
         next++;
     if (next >= l->raw.count || l->raw.items[next].kind != TOK_LBRACE)
         return;
-    const char *inside = outer->word && outer->word->kind == TOK_NAME ? outer->word->text : "a body";
     diag_error(l->diag, DIAG_missing_brace, token_span(l, t), "'%s' begins inside '%s': a '}' is missing before it",
-               t->text, inside);
+               t->text, outer->word ? outer->word : "{");
     diag_note(l->diag, (struct span){l->source, outer->begin, outer->begin + 1}, "this '{' is still open");
     while (l->open_count)
         close_brace(l, t->begin);
@@ -235,7 +232,7 @@ static void layout_section(struct layout *l, const struct token *t)
 static bool layout_spaced_extent(struct layout *l)
 {
     struct token *t = &l->raw.items[l->at];
-    int64_t dims[AST_EXTENT_PARTS] = {0};
+    int32_t dims[AST_EXTENT_PARTS] = {0};
     int count = 0, i = l->at;
 
     if (t->kind != TOK_NUMBER || i + 2 >= l->raw.count || t[1].kind != TOK_NAME || strcmp(t[1].text, "x") ||
@@ -243,21 +240,20 @@ static bool layout_spaced_extent(struct layout *l)
         return false;
     for (;; i += 2) {
         const struct token *n = &l->raw.items[i];
-        if (count == AST_EXTENT_PARTS || n->number != (double)(int32_t)n->number)
+        if (count == AST_EXTENT_PARTS || n->number > INT32_MAX || n->number != floor(n->number))
             return false;
-        dims[count++] = (int64_t)n->number;
+        dims[count++] = (int32_t)n->number;
         if (i + 2 >= l->raw.count || n[1].kind != TOK_NAME || strcmp(n[1].text, "x") || n[2].kind != TOK_NUMBER)
             break;
     }
-    struct token whole = {.kind = TOK_EXTENT, .begin = t->begin, .end = l->raw.items[i].end, .dims_count = count,
+    struct token whole = {.kind = TOK_EXTENT, .begin = t->begin, .end = l->raw.items[i].end, .dims_count = (uint8_t)count,
                           .continued = t->continued};
     memcpy(whole.dims, dims, sizeof dims);
     diag_error(l->diag, DIAG_bad_extent, token_span(l, &whole), "an extent is one word");
     if (count == 2)
-        diag_hint(l->diag, "without spaces: %lldx%lld", (long long)dims[0], (long long)dims[1]);
+        diag_hint(l->diag, "without spaces: %dx%d", dims[0], dims[1]);
     else
-        diag_hint(l->diag, "without spaces: %lldx%lldx%lld", (long long)dims[0], (long long)dims[1],
-                  (long long)dims[2]);
+        diag_hint(l->diag, "without spaces: %dx%dx%d", dims[0], dims[1], dims[2]);
     layout_put(l, whole);
     l->at = i;
     return true;
@@ -328,7 +324,7 @@ struct token_list layout_tokens(struct arena *a, const struct source *source, st
         close_brace(&l, end);
     }
     layout_insert(&l, TOK_NEWLINE, end);
-    struct token last = {.kind = TOK_YYEOF, .begin = end, .end = end};
+    struct token last = {.kind = TOK_YYEOF, .begin = (uint32_t)end, .end = (uint32_t)end};
     LIST_ADD(a, l.out.items, l.out.count, l.out.capacity, last);
     return l.out;
 }

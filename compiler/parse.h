@@ -12,12 +12,11 @@ struct ast_body *parse_source(struct arena *a, const struct source *source, stru
 
 struct token {
     int kind;                       /* enum of cnn.tab.h */
-    size_t begin, end;
+    uint32_t begin, end, text_size; /* a source is never longer than 4 GiB, see source.c */
     const char *text;               /* NAME; STRING: decoded */
-    size_t text_size;
     double number;                  /* NUMBER, SWITCH */
-    int64_t dims[AST_EXTENT_PARTS]; /* EXTENT */
-    int dims_count;
+    int32_t dims[AST_EXTENT_PARTS]; /* EXTENT */
+    uint8_t dims_count;
     bool continued;                 /* a line end before it was ignored, after a comma */
 };
 

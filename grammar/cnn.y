@@ -224,14 +224,18 @@ static struct ast_expr *literal(struct parse *p, enum ast_kind kind, struct toke
     return e;
 }
 
-/* An expression that would be too deep to walk becomes a bad one, once reported. */
+/* An expression that would be too deep to walk becomes a bad one, and so does what is built on it. */
 static struct ast_expr *limited(struct parse *p, struct ast_expr *e)
 {
     if (e->depth <= AST_DEEPEST)
         return e;
-    diag_error(p->diag, DIAG_too_deep, e->where, "this expression has more than %d levels", AST_DEEPEST);
-    diag_hint(p->diag, "give parts of it names with 'const'");
-    return ast_expr_new(p->arena, AST_BAD, e->where);
+    if (e->depth == AST_DEEPEST + 1) {          /* the first that is too deep; later ones are deeper */
+        diag_error(p->diag, DIAG_too_deep, e->where, "this expression has more than %d levels", AST_DEEPEST);
+        diag_hint(p->diag, "give parts of it names with 'const'");
+    }
+    struct ast_expr *bad = ast_expr_new(p->arena, AST_BAD, e->where);
+    bad->depth = AST_DEEPEST + 1;
+    return bad;
 }
 
 static struct ast_expr *composite(struct parse *p, enum ast_kind kind, const struct token *word, struct span where,
