@@ -284,9 +284,11 @@ CNN_INLINE v v_gelu_grad(v dy, v x)
 CNN_INLINE v v_swish_grad(v dy, v x)
 {
     v inside = v_min(v_set(CNN_REAL_MAX), v_max(v_set(-CNN_REAL_MAX), x));
-    v s = v_sigmoid(inside);
-    v rest = v_mul(inside, v_sub(v_set(1), s));
-    return v_mul(dy, v_fma(s, rest, s));
+    /* sigmoid at |x| and at -|x|, each without loss: 1 - sigmoid would lose its digits */
+    v e = v_exp(v_neg(v_abs(inside)));
+    v near = v_div(v_set(1), v_add(v_set(1), e)), far = v_mul(e, near);
+    v s = v_select(v_gt(inside, v_zero()), near, far);
+    return v_mul(dy, v_fma(inside, v_mul(near, far), s));
 }
 
 #undef CNN_REAL_MAX

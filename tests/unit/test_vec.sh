@@ -1,0 +1,64 @@
+#!/bin/sh
+# test_vec.sh - test_vec.c once for every target and precision that can be compiled and run here.
+. "$(dirname "$0")/../run/common.sh"
+
+flags="-std=gnu11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wall -Wextra -Wshadow"
+ran=0
+
+# check_target MACRO COMPILER RUNNER FLAGS...
+check_target() {
+    macro=$1 compiler=$2 runner=$3
+    shift 3
+    for precision in float double; do
+        define=
+        [ "$precision" = double ] && define=-DCNN_DOUBLE
+        if ! $compiler $flags "$@" -DCNN_TARGET_"$macro" $define ${CNNC_CFLAGS-} -I"$TOP/runtime" \
+            "$TOP/tests/unit/test_vec.c" -o test_vec -lm >log 2>&1 || [ -s log ]; then
+            fail "$macro $precision does not compile without a warning"
+            head -20 log
+            continue
+        fi
+        $runner ./test_vec >log 2>&1
+        status=$?
+        case $status in
+        0)
+            ran=$((ran + 1))
+            echo "$macro $precision: passed"
+            ;;
+        77) echo "$macro $precision: this machine has not the instructions" ;;
+        *)
+            fail "$macro $precision: exit status $status"
+            head -20 log
+            ;;
+        esac
+    done
+}
+
+machine=$(uname -m)
+check_target GENERIC "$CC" ""
+case $machine in
+x86_64 | amd64)
+    check_target X86_64_V2 "$CC" "" -march=x86-64-v2
+    check_target X86_64_V3 "$CC" "" -march=x86-64-v3
+    check_target X86_64_V4 "$CC" "" -march=x86-64-v4
+    ;;
+esac
+if [ "$machine" = aarch64 ]; then
+    check_target AARCH64 "$CC" ""
+elif command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
+    CNNC_CFLAGS=            # an emulated program has no sanitizer
+    check_target AARCH64 aarch64-linux-gnu-gcc qemu-aarch64 -static
+else
+    echo "AARCH64: not tested, aarch64-linux-gnu-gcc or qemu-aarch64 is missing"
+fi
+# a header for another target than the flags' is an error that names the flag
+if [ "$machine" = x86_64 ]; then
+    printf '#include <cnn_vec.h>\n' >flags.c
+    if $CC -std=gnu11 -march=x86-64 -DCNN_TARGET_X86_64_V4 -I"$TOP/runtime" -fsyntax-only flags.c 2>err; then
+        fail "the wrong flags are taken"
+    elif ! grep -q -e '-march=x86-64-v4' err; then
+        fail "the flag to add is not named"
+    fi
+fi
+[ "$ran" -gt 0 ] || fail "no target could be run"
+finish
