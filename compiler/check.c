@@ -3,8 +3,10 @@
  * Requires: the tree of a file.  Ensures: a model as model.h promises, unless diag_errors() says otherwise.  A wrong
  * statement is reported once and left out; what depends on it is not complained about again. */
 #include "check_parts.h"
+#include "parse.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <string.h>
 
 /* ---- names --------------------------------------------------------------------------------------------------- */
@@ -131,7 +133,7 @@ enum section { SECTION_MODEL, SECTION_DATA, SECTION_NETWORK, SECTION_TRAIN, SECT
 
 static const char *const section_names[SECTIONS] = {"model", "data", "network", "train"};
 
-enum { FUNCTIONS_MOST = 1000 };
+enum { FUNCTIONS_MOST = 1000, INCLUDES_DEEPEST = 20, INCLUDES_MOST = 200 };
 
 struct outline {
     const struct ast_statement *sections[SECTIONS];
@@ -200,9 +202,10 @@ static void unknown_section(struct check *c, const struct ast_statement *s)
         return;
     for (int i = 0; i < SECTIONS; i++)
         names_add(&names, section_names[i]);
+    names_add(&names, "include");
     diag_error(c->diag, DIAG_unknown_section, s->word_where, "nothing at top level is called '%s'", s->word);
     check_suggest(c, s->word, &names);
-    diag_hint(c->diag, "a file has model, const, data, network, train and functions");
+    diag_hint(c->diag, "a file has model, include, const, data, network, train and functions");
 }
 
 static void check_section(struct check *c, const struct ast_statement *s, struct outline *outline)
@@ -295,14 +298,73 @@ struct function_entry *check_function_find(const struct check *c, const char *na
     return NULL;
 }
 
-static void check_top(struct check *c, const struct ast_statement *s, struct outline *outline)
+/* ---- include ------------------------------------------------------------------------------------------------- */
+
+static void check_top(struct check *c, const struct ast_statement *s, struct outline *outline,
+                      const struct inclusion *from);
+
+/* The named file beside the one that includes it, or else in one of the -I folders. */
+static const struct source *find_include(struct check *c, const char *name, const struct inclusion *from)
+{
+    const char *path = from->source->path, *slash = strrchr(path, '/');
+    const struct source *source = NULL;
+
+    if (*name == '/')
+        return source_read(c->arena, name);
+    source = source_read(c->arena, slash ? arena_printf(c->arena, "%.*s/%s", (int)(slash - path), path, name) : name);
+    for (int i = 0; !source && errno == ENOENT && i < c->options->include_dirs_count; i++)
+        source = source_read(c->arena, arena_printf(c->arena, "%s/%s", c->options->include_dirs[i], name));
+    return source;
+}
+
+static void check_include(struct check *c, const struct ast_statement *s, struct outline *outline,
+                          const struct inclusion *from)
+{
+    const struct ast_arg *arg = s->args.first;
+
+    if (!check_no_body(c, s) || !check_no_as(c, s))
+        return;
+    if (!arg || arg->next || arg->key || arg->value->kind != AST_STRING) {
+        if (arg && arg->value->kind == AST_BAD)
+            return;
+        diag_error(c->diag, DIAG_bad_include, arg ? arg->where : s->where, "'include' needs the name of one file in "
+                   "quotes");
+        return;
+    }
+    if (from->depth >= INCLUDES_DEEPEST || ++c->includes_count > INCLUDES_MOST) {
+        diag_error(c->diag, DIAG_bad_include, arg->where, "too many files are included%s",
+                   from->depth >= INCLUDES_DEEPEST ? " by one another" : "");
+        return;
+    }
+    const struct source *source = find_include(c, arg->value->text, from);
+    if (!source) {
+        diag_error(c->diag, DIAG_bad_include, arg->where, "cannot read %s: %s", arg->value->text, strerror(errno));
+        return;
+    }
+    for (const struct inclusion *i = from; i; i = i->outer) {
+        if (strcmp(i->source->path, source->path))
+            continue;
+        diag_error(c->diag, DIAG_bad_include, arg->where, "%s includes itself", source->path);
+        return;
+    }
+    const struct inclusion inside = {.outer = from, .source = source, .depth = from->depth + 1};
+    const struct ast_body *body = parse_source(c->arena, source, c->diag);
+    for (const struct ast_statement *t = body->first; t; t = t->next)
+        check_top(c, t, outline, &inside);
+}
+
+static void check_top(struct check *c, const struct ast_statement *s, struct outline *outline,
+                      const struct inclusion *from)
 {
     s = as_function(c, s);
     if (!s)
         return;
     switch (s->kind) {
     case AST_COMMAND:
-        check_section(c, s, outline);
+        if (!strcmp(s->word, "include"))
+            check_include(c, s, outline, from);
+        else
+            check_section(c, s, outline);
         break;
     case AST_CONST:
         check_constant_add(c, s);
@@ -440,15 +502,16 @@ static void check_sections_there(struct check *c, const struct outline *outline,
 struct model *check_model(struct arena *a, const struct source *source, const struct ast_body *file,
                           const struct check_options *options, struct diag *d)
 {
-    struct check c = {.arena = a, .diag = d, .file = file, .model = arena_alloc(a, sizeof *c.model)};
+    struct check c = {.arena = a, .diag = d, .options = options, .model = arena_alloc(a, sizeof *c.model)};
+    const struct inclusion top = {.source = source};
     struct outline outline = {0};
     int syntax_errors = diag_errors(d);
 
     c.model->source = source;
     for (const struct ast_statement *s = file->first; s; s = s->next)
-        check_top(&c, s, &outline);
+        check_top(&c, s, &outline, &top);
     for (int i = 0; i < options->defines_count; i++)
-        if (options->defines[i]->first)
+        if (options->defines[i]->first && options->defines[i]->first->kind == AST_CONST)
             apply_define(&c, options->defines[i]->first);
     check_constants(&c, c.constants);
     check_model_name(&c, outline.sections[SECTION_MODEL]);

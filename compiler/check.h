@@ -10,6 +10,8 @@
 struct check_options {
     struct ast_body **defines;
     int defines_count;
+    const char *const *include_dirs;    /* searched after the including file's own folder */
+    int include_dirs_count;
     bool whole;             /* data and train must be there: a trainer is to be written */
 };
 

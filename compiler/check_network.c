@@ -312,6 +312,26 @@ static struct layer *check_layer(struct check *c, const struct ast_statement *s,
     return l ? l : from;
 }
 
+/* `if` chooses at compilation; the body that is not taken is not looked at. */
+static struct layer *check_choice(struct check *c, const struct ast_statement *s, struct layer *from)
+{
+    struct value v = check_value(c, s->value);
+
+    if (v.kind == VALUE_SWITCH) {
+        const struct ast_body *taken = v.number != 0 ? s->body : s->otherwise;
+        return taken ? check_chain(c, taken, from) : from;
+    }
+    c->broken = true;
+    if (v.kind == VALUE_WORD) {
+        check_unknown_name(c, &v, NULL, 0);
+    } else if (v.kind != VALUE_NONE) {
+        diag_error(c->diag, DIAG_not_a_condition, v.where, "'if' needs a condition such as depth > 2, found %s",
+                   value_text(c, &v));
+        check_constant_note(c, &v);
+    }
+    return from;
+}
+
 static struct layer *check_network_statement(struct check *c, const struct ast_statement *s, struct layer *from)
 {
     switch (s->kind) {
@@ -326,8 +346,7 @@ static struct layer *check_network_statement(struct check *c, const struct ast_s
         check_constant_add(c, s);
         return from;
     case AST_IF:
-        check_not_supported(c, s->word_where, "if");
-        break;
+        return check_choice(c, s, from);
     case AST_RETURN:
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'return' belongs in a function");
         break;

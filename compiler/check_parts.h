@@ -17,6 +17,13 @@ enum value_kind {
 
 struct constant;
 
+/* A file being included, and where from; the file of the command line has outer NULL. */
+struct inclusion {
+    const struct inclusion *outer;
+    const struct source *source;
+    int depth;
+};
+
 struct value {
     enum value_kind kind;
     struct span where;
@@ -60,9 +67,10 @@ struct check {
     struct arena *arena;
     struct diag *diag;
     struct model *model;
-    const struct ast_body *file;
+    const struct check_options *options;
     struct constant *constants;         /* newest first */
     int constants_count;                /* declared in all */
+    int includes_count;
     int level;
     int depth;                          /* of check_value(), through constants */
     /* the network */

@@ -115,7 +115,8 @@ static int compile_source(struct compilation *c, const struct source *source)
     const struct options *o = c->options;
     struct ast_body *file = parse_source(&c->text, source, c->diag);
     struct check_options check = {
-        .defines = parse_defines(c), .defines_count = o->defines_count, .whole = o->output || o->dump == STAGE_PLAN
+        .defines = parse_defines(c), .defines_count = o->defines_count, .include_dirs = o->include_dirs,
+        .include_dirs_count = o->include_dirs_count, .whole = o->output || o->dump == STAGE_PLAN
     };
 
     if (o->dump == STAGE_AST)
@@ -145,7 +146,10 @@ int main(int argc, char **argv)
     if (options.print_makefile)
         puts(options_makefile(&command));
     status = EXIT_FINE;
-    if (options.input) {
+    if (options.input && output_is_input(options.output, options.input)) {
+        fprintf(stderr, "cnnc: -o %s would overwrite the model\n", options.output);
+        status = EXIT_WRONG_USE;
+    } else if (options.input) {
         const struct source *source = source_read(&c.text, options.input);
         if (source)
             status = compile_source(&c, source);

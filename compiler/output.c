@@ -67,7 +67,7 @@ static bool output_close(struct output *o)
 
 static bool output_rename(struct output *o)
 {
-    if (!o->temporary)
+    if (!o->temporary)          /* written in place, or not at all */
         return true;
     if (rename(o->temporary, o->path))
         return output_failed(o->path);
@@ -99,15 +99,25 @@ int output_write(struct arena *a, const char *path, const struct plan *p)
         emit_source(p, stdout);
         return EXIT_FINE;
     }
-    bool fine = output_open(a, &source, path) && output_open(a, &header, header_path(a, path, p));
+    bool fine = output_open(a, &source, path);
+    bool wants_header = source.temporary != NULL;       /* nothing lies beside a pipe or a device */
+    fine = fine && (!wants_header || output_open(a, &header, header_path(a, path, p)));
     if (fine) {
         emit_source(p, source.file);
-        emit_header(p, header.file);
+        if (wants_header)
+            emit_header(p, header.file);
         fine = output_close(&source);
-        fine = output_close(&header) && fine;
+        fine = (!wants_header || output_close(&header)) && fine;
     }
     fine = fine && output_rename(&header) && output_rename(&source);
     output_drop(&source);
     output_drop(&header);
     return fine ? EXIT_FINE : EXIT_FAILED;
+}
+
+bool output_is_input(const char *output, const char *input)
+{
+    struct stat a, b;
+
+    return output && !stat(output, &a) && !stat(input, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }

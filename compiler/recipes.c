@@ -109,7 +109,7 @@ const struct clause_def train_numbers[TRAIN_NUMBERS + 1] = {
 
 /* ---- not in this version ------------------------------------------------------------------------------------- */
 
-const char *const later_top[] = {"include", "block", NULL};
+const char *const later_top[] = {"block", NULL};
 const char *const later_network[] = {
     "repeat", "concat", "multiply", "depthwise_conv2d", "separable_conv2d", "conv2d_transpose",
     "locally_connected2d", "global_maxpool2d", "reshape", "upsample2d", "zero_pad2d", "pad_channels", "layernorm",
