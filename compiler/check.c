@@ -527,7 +527,7 @@ struct model *check_model(struct arena *a, const struct source *source, const st
         check_network(&c, network);
     if (train && train->body)
         check_train(&c, train);
-    if (diag_errors(d) == syntax_errors && !c.broken && c.model->layers_count)
+    if (!c.broken && c.model->layers_count)
         check_ends(&c);
     if (!diag_errors(d))
         c.model->explained = explain_model(a, c.model);

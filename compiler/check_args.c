@@ -305,6 +305,8 @@ static bool slot_monitor(struct slot *s)
         diag_hint(c->diag, "write higher_is_better or lower_is_better after its parameters");
         return false;
     }
+    if (c->metrics_broken)
+        return false;
     diag_error(c->diag, DIAG_unknown_monitor, s->v.where, "there is no value '%s' to monitor", s->v.text);
     check_suggest(c, s->v.text, &names);
     names_add(&names, NULL);

@@ -86,6 +86,7 @@ struct check {
     /* data and train */
     const struct data_source *data;
     struct span data_where, loss_where;
+    bool metrics_broken;                /* one is wrong: what can be monitored is not known */
     struct monitor *monitors;
     int monitors_count;
     size_t monitors_capacity;

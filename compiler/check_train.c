@@ -185,8 +185,11 @@ static void check_metrics(struct check *c, const struct ast_statement *s)
         diag_error(c->diag, DIAG_missing_argument, s->word_where, "'metrics' needs at least one metric");
         diag_hint(c->diag, "such as: metrics accuracy");
     }
-    for (const struct ast_arg *arg = args.first; arg; arg = arg->next)
+    for (const struct ast_arg *arg = args.first; arg; arg = arg->next) {
+        int count = c->model->metrics_count;
         check_metric(c, arg);
+        c->metrics_broken = c->metrics_broken || c->model->metrics_count == count;
+    }
 }
 
 /* ---- numbers and callbacks ----------------------------------------------------------------------------------- */
@@ -300,6 +303,7 @@ void check_train(struct check *c, const struct ast_statement *section)
     c->model->has_train = true;
     c->model->batch = TRAIN_BATCH_DEFAULT;
     c->model->epochs = 1;
+    c->metrics_broken = section->body->broken;
     c->level++;
     add_monitor(c, "loss", "loss", CNN_LOWER_IS_BETTER, (struct span){0});
     for (const struct ast_statement *s = section->body->first; s; s = s->next)
