@@ -133,31 +133,62 @@ static void emit_call(struct cwriter *w, const struct step *s)
     cw_line(w, "TICK(%d);", s->stretch);
 }
 
-static void emit_phase(struct cwriter *w, const struct phase *f)
+static void emit_images(struct cwriter *w, const struct phase *f)
 {
-    if (f->split == SPLIT_IMAGES) {
-        cw_line(w, "#pragma omp for schedule(static)");
+    cw_line(w, "#pragma omp for schedule(static)");
+    if (f->images == 1) {
         cw_open(w, "for (int i = 0; i < n; i++) {");
-        for (int i = 0; i < f->steps_count; i++)
-            emit_call(w, f->steps[i]);
+        for (int k = 0; k < f->steps_count; k++)
+            emit_call(w, f->steps[k]);
         cw_close(w, "}");
         return;
     }
-    for (int i = 0; i < f->steps_count; i++) {
-        const struct step *s = f->steps[i];
-        bool last = i == f->steps_count - 1;
-        if (s->blocks == 1) {
-            cw_line(w, "#pragma omp single%s", last ? "" : " nowait");
-            cw_open(w, "{");
-            cw_line(w, "const int b = 0;");
-        } else {
-            cw_line(w, "#pragma omp for schedule(static)%s", last ? "" : " nowait");
-            cw_open(w, "for (int b = 0; b < %" PRId64 "; b++) {", s->blocks);
-        }
-        if (!mentions(s->call, "b"))
-            cw_line(w, "(void)b;");
-        emit_call(w, s);
+    cw_open(w, "for (int first = 0; first < n; first += %d) {", f->images);
+    for (int k = 0; k < f->steps_count; k++) {
+        /* neighbours with the same stride share a loop over the images of a turn */
+        int images = f->steps[k]->images;
+        cw_open(w, "for (int i = first; i < first + %d && i < n; i += %d) {", f->images, images);
+        emit_call(w, f->steps[k]);
+        while (k + 1 < f->steps_count && f->steps[k + 1]->images == images)
+            emit_call(w, f->steps[++k]);
         cw_close(w, "}");
+    }
+    cw_close(w, "}");
+}
+
+static void emit_blocks(struct cwriter *w, const struct step *s, bool wait)
+{
+    if (s->blocks == 1) {
+        cw_line(w, "#pragma omp single%s", wait ? "" : " nowait");
+        cw_open(w, "{");
+        if (mentions(s->call, "b"))
+            cw_line(w, "const int b = 0;");
+    } else {
+        cw_line(w, "#pragma omp for schedule(static)%s", wait ? "" : " nowait");
+        cw_open(w, "for (int b = 0; b < %" PRId64 "; b++) {", s->blocks);
+    }
+    emit_call(w, s);
+    cw_close(w, "}");
+}
+
+/* Phases of one group that repeat stand in a loop of their own. */
+static bool same_loop(const struct phase *a, const struct phase *b)
+{
+    return a->repeat && a->repeat == b->repeat && a->steps[0]->group == b->steps[0]->group;
+}
+
+static void emit_phases(struct cwriter *w, const struct program *q, int batch)
+{
+    for (int i = 0; i < q->phases_count; i++) {
+        const struct phase *f = &q->phases[i];
+        if (f->repeat && (i == 0 || !same_loop(&q->phases[i - 1], f)))
+            cw_open(w, "for (int j = 0; j < %d && j * %d < n; j++) {", f->repeat, batch / f->repeat);
+        if (f->split == SPLIT_IMAGES)
+            emit_images(w, f);
+        for (int k = 0; f->split == SPLIT_BLOCKS && k < f->steps_count; k++)
+            emit_blocks(w, f->steps[k], k == f->steps_count - 1);
+        if (f->repeat && (i == q->phases_count - 1 || !same_loop(f, &q->phases[i + 1])))
+            cw_close(w, "}");
     }
 }
 
@@ -188,8 +219,7 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
                 e->plan->real, e->plan->real, e->plan->scratch_bytes / e->plan->real_size);
     cw_line(w, "uint64_t *const ticks = omp_get_thread_num() == 0 ? c->ticks : NULL;");
     cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
-    for (int i = 0; i < q->phases_count; i++)
-        emit_phase(w, &q->phases[i]);
+    emit_phases(w, q, e->plan->batch);
     cw_close(w, "}");
     emit_loss(e, w);
     cw_close(w, "}");

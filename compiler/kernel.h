@@ -134,6 +134,8 @@ const char *chain_apply_at(struct emitter *e, const struct chain *c, const char 
 const char *chain_suffix(struct emitter *e, const struct chain *c);
 /* Work of the chain on one vector, in vector instructions, for costs. */
 double chain_cycles(const struct group *g);
+/* The same for a whole batch. */
+double group_chain_cycles(const struct plan *p, const struct group *g);
 
 /* ---- the register tile ------------------------------------------------------------------------------------------------
  * C[r][j] = sum over segments s and k of A[s, r, k] * B[s, k, j]:  rows x vectors accumulators. */

@@ -94,6 +94,7 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
     p->real_size = options->real_double ? 8 : 4;
     p->lanes = p->target->vector_bytes / p->real_size;
     p->batch = train->model->batch;
+    p->error_growth = options->exact ? 1 : options->error_growth > 0 ? options->error_growth : 25;
     plan_params(p, train);
     plan_program(p, &p->train, train, options, d);
     plan_program(p, &p->use, use, options, d);

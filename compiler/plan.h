@@ -30,7 +30,8 @@ const char *const *target_names(int *count);
 struct plan_options {
     const char *target;
     bool real_double;
-    bool exact;
+    bool exact;                 /* no kernel that rounds more than the plain sum does */
+    double error_growth;        /* most that a kernel may let rounding errors grow against the plain sum; 0: 25 */
     const char *const *forced;  /* "conv2d_2=im2col", "conv2d_2:weight=direct" */
     int forced_count;
 };
@@ -84,13 +85,15 @@ struct step {
     int part;                   /* a kernel may need several steps: pack, multiply, reduce */
     enum split split;
     int64_t blocks;
+    int images;                 /* SPLIT_IMAGES: images of one call, a divisor of the batch */
+    int repeat;                 /* > 0: the steps of this group that say so are done in turn, so many times; `j` */
     bool hoisted;               /* reads parameters only: computed at the head of the program */
     const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
     int64_t flops;              /* one whole batch */
     int stretch;                /* index into plan.stretches */
     int phase;
-    /* set by kernel.emit: the call, an expression of `i` (image) or `b` (block), `n` (samples of the batch), `c`
-     * (the context), `scratch` (the thread's) and the pointers named by tensors, parameters and buffers */
+    /* set by kernel.emit: the call, an expression of `i` (the first image) or `b` (block) and `j`, `n` (samples of the
+     * batch), `c` (the context), `scratch` (the thread's) and the pointers named by tensors, parameters and buffers */
     const char *call;
 };
 
@@ -99,6 +102,8 @@ struct phase {
     enum split split;
     struct step **steps;
     int steps_count;
+    int images;                 /* SPLIT_IMAGES: in one turn of the loop, the largest of its steps */
+    int repeat;                 /* > 0: of a loop around this phase and its neighbours of the same group */
 };
 
 /* Memory of a kernel's own that all threads share: packed weights, partial sums. */
@@ -152,6 +157,7 @@ struct plan {
     int stretches_count;
     size_t stretches_capacity;
     bool uses_blas;
+    double error_growth;        /* 1: exact */
     uint64_t hash;
 };
 

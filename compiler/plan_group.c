@@ -104,7 +104,10 @@ static struct node *next_in_chain(const struct grouping *s, const struct tensor 
         t = n->out[0];
     }
     int value;
-    if (!chain_accepts(n, &value) || n->in[value] != t || (*through_view && has_columns(n)))
+    if (!chain_accepts(n, &value) || (*through_view && has_columns(n)))
+        return NULL;
+    value = chain_input(n, t);
+    if (value < 0)
         return NULL;
     for (int i = 0; i < n->in_count; i++)
         if (i != value && n->in[i] && !available(s, n->in[i]))
@@ -126,6 +129,13 @@ static void grow_chain(struct grouping *s, struct group *g)
         g->chain[g->chain_count++] = n;
         g->result = n->out[0];
     }
+}
+
+double group_chain_cycles(const struct plan *p, const struct group *g)
+{
+    if (!g->chain_count)
+        return 0;
+    return chain_cycles(g) * (double)shape_elements(g->result->shape) * p->batch / p->lanes;
 }
 
 /* ---- kernels ---------------------------------------------------------------------------------------------------- */
@@ -165,7 +175,7 @@ static int find_candidates(const struct grouping *s, struct group *g, struct can
         list[found].kernel = all[i];
         list[found].cost = all[i]->cost(s->p, g);
         if (g->chain_count && !all[i]->fuses_chain)     /* it then needs a pass over memory */
-            list[found].cost += chain_cycles(g) + 2.0 * (double)plan_place(s->q, g->result)->bytes /
+            list[found].cost += group_chain_cycles(s->p, g) + 2.0 * (double)plan_place(s->q, g->result)->bytes /
                                                       s->p->target->memory_bytes_per_cycle;
         found++;
     }

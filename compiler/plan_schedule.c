@@ -5,14 +5,16 @@
  * earlier in its own.
  *
  * Steps that work image by image follow each other in one loop over the images, without a barrier: what one makes
- * the next finds in the cache.  Steps that only read parameters come first, all in one phase. */
+ * the next finds in the cache.  Steps that take several images at a time set the stride of that loop.  Steps that only
+ * read parameters come first, all in one phase. */
 #include "plan_parts.h"
 
 struct step *plan_step(struct plan *p, struct program *q, struct group *g, int part, enum split split, int64_t blocks,
                        const char *what, int64_t flops)
 {
     struct step *s = arena_alloc(p->arena, sizeof *s);
-    *s = (struct step){ .group = g, .part = part, .split = split, .blocks = blocks, .what = what, .flops = flops };
+    *s = (struct step){ .group = g, .part = part, .split = split, .blocks = blocks, .images = 1, .what = what,
+                       .flops = flops };
     LIST_ADD(p->arena, q->steps, q->steps_count, q->steps_capacity, s);
     return s;
 }
@@ -45,11 +47,20 @@ static void phase_add(struct plan *p, struct program *q, struct step *s, bool jo
     if (!join) {
         struct phase *f = &q->phases[q->phases_count++];
         f->split = s->split;
+        f->repeat = s->repeat;
         f->steps = arena_array(p->arena, (size_t)q->steps_count, sizeof *f->steps);
     }
     struct phase *f = &q->phases[q->phases_count - 1];
     f->steps[f->steps_count++] = s;
+    if (s->images > f->images)
+        f->images = s->images;
     s->phase = q->phases_count - 1;
+}
+
+/* One turn of the loop must be a whole number of calls of every step. */
+static bool images_agree(const struct phase *f, const struct step *s)
+{
+    return f->images % s->images == 0 || s->images % f->images == 0;
 }
 
 void plan_schedule(struct plan *p, struct program *q)
@@ -65,7 +76,8 @@ void plan_schedule(struct plan *p, struct program *q)
         struct step *s = q->steps[i];
         if (s->hoisted)
             continue;
-        join = join && s->split == SPLIT_IMAGES && q->phases[q->phases_count - 1].split == SPLIT_IMAGES;
+        join = join && s->split == SPLIT_IMAGES && q->phases[q->phases_count - 1].split == SPLIT_IMAGES && !s->repeat &&
+               images_agree(&q->phases[q->phases_count - 1], s);
         phase_add(p, q, s, join);
         join = true;
     }

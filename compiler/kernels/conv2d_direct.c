@@ -27,7 +27,7 @@ static double cost(const struct plan *p, const struct group *g)
     int64_t pixels = (int64_t)s.oh * s.ow * p->batch;
     double cycles = product_cycles(p, s.o, s.weight->panel, pixels, is_pointwise(&s) ? s.oh * s.ow : s.ow, s.k);
     double copy = s.padded ? 2.0 * s.ph * s.pw * s.c * p->real_size * p->batch / 32 : 0;
-    return cycles + copy + chain_cycles(g);
+    return cycles + copy + group_chain_cycles(p, g);
 }
 
 static void plan(struct plan *p, struct program *q, struct group *g)

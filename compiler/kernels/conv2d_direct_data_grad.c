@@ -106,7 +106,7 @@ static double cost(const struct plan *p, const struct group *g)
                                          (int64_t)v->taps * h->taps * d.s.o);
         }
     double copy = d.padded ? 2.0 * d.ph * d.pw * d.s.o * p->real_size * p->batch / 32 : 0;
-    return cycles + copy + 2.0 * (double)d.s.k * d.s.o + chain_cycles(g);
+    return cycles + copy + 2.0 * (double)d.s.k * d.s.o + group_chain_cycles(p, g);
 }
 
 static const char *packed_name(struct plan *p, const struct program *q, const struct group *g)

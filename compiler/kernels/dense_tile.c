@@ -64,7 +64,7 @@ static double forward_cost(const struct plan *p, const struct group *g)
     struct dense d = dense_of(p, g->main);
     int rows = batch_rows(p, d.panel / p->lanes);
     double cycles = product_cycles(p, d.out, d.panel, p->batch, rows, d.in), stream = stream_cycles(p, &d);
-    return (cycles > stream ? cycles : stream) + chain_cycles(g);
+    return (cycles > stream ? cycles : stream) + group_chain_cycles(p, g);
 }
 
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
@@ -168,7 +168,7 @@ static double data_cost(const struct plan *p, const struct group *g)
     double cycles = product_cycles(p, d.batch_padded, plan_panel(p, d.batch_padded), d.in, INPUT_BLOCK,
                                    (int64_t)d.panels * d.panel);
     double stream = stream_cycles(p, &d), turn = 4.0 * d.in * d.batch_padded;
-    return (cycles > stream ? cycles : stream) + turn + chain_cycles(g);
+    return (cycles > stream ? cycles : stream) + turn + group_chain_cycles(p, g);
 }
 
 static const char *turned_name(const struct plan *p, const struct group *g)

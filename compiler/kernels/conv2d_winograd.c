@@ -1,0 +1,471 @@
+/* conv2d_winograd.c - forward convolution and data gradient by minimal filtering.
+ *
+ * Forward:        V = B^T x B a tile;  M = V U at each position;  y = A^T M A, bias, activation.
+ * Data gradient:  the transposed algorithm, V = A dy A^T;  M = V U^T;  dx += B M B^T.  It needs no zeros around dy.
+ *
+ * A call takes a few images: their V stays in the second-level cache while the transformed weights U stream by, a
+ * panel of output channels at a time; the output transform follows while M is still there.  U is made anew each step. */
+#include "conv2d_winograd.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "../plan_parts.h"
+#include "loops.h"
+
+struct winograd_conv {
+    struct conv_geometry s;
+    struct winograd_tiles tiles;
+    bool data_grad;
+    int from, to;               /* channels that are multiplied, that come out */
+    int panel;                  /* of the channels that come out */
+    struct panels panels;
+    int panels_count;
+    int images;
+    struct winograd_values v, m;
+    int64_t u_position, u_panel;        /* elements of U from position to position, from panel to panel */
+    bool padded;                /* the map on x's side is a copy with zeros */
+    int64_t v_at, m_at, pad_at; /* in scratch, elements */
+    int64_t scratch;
+};
+
+enum { U_CHUNK = 16 };          /* multiplied channels of U in one block of its transform */
+
+static int64_t values_size(const struct winograd_tiles *t, int images, int width)
+{
+    return winograd_values_of(t, images, width, 16).size;
+}
+
+/* A spread operand differs from image to image: such chains take one image at a time. */
+static bool chain_is_plain(const struct group *g)
+{
+    for (int i = 0; i < g->chain_count; i++)
+        if (g->chain[i]->op == OP_add && shape_elements(g->chain[i]->in[0]->shape) !=
+                                             shape_elements(g->chain[i]->in[1]->shape))
+            return false;
+    return true;
+}
+
+/* As many images as fit the second-level cache, up to eight. */
+static int choose_images(const struct plan *p, const struct winograd_conv *c, const struct group *g)
+{
+    int best = 1;
+    for (int images = 2; images <= 8 && chain_is_plain(g); images *= 2) {
+        int64_t bytes = (values_size(&c->tiles, images, c->from) + values_size(&c->tiles, images, c->panel)) *
+                        p->real_size;
+        if (p->batch % images || (double)bytes > p->target->l2_bytes)
+            break;
+        best = images;
+    }
+    return best;
+}
+
+static bool winograd_conv_of(const struct plan *p, const struct group *g, int points, struct winograd_conv *c)
+{
+    memset(c, 0, sizeof *c);
+    c->s = conv_geometry_of(p, g->main);
+    c->data_grad = g->main->op == OP_conv2d_data_grad;
+    if (!winograd_tiles_of(&c->s, points, &c->tiles))
+        return false;
+    c->from = c->data_grad ? c->s.o : c->s.c;
+    c->to = c->data_grad ? c->s.c : c->s.o;
+    c->panel = plan_panel(p, c->to);
+    c->panels = product_panels(p, c->to, c->panel);
+    c->panels_count = (c->to + c->panel - 1) / c->panel;
+    /* the data gradient's last rows and columns of x may be touched by no window */
+    c->padded = c->s.padded || c->s.ph != c->s.h || c->s.pw != c->s.w;
+    if (!c->data_grad)
+        c->padded = c->s.padded;
+    c->images = choose_images(p, c, g);
+    c->v = winograd_values_of(&c->tiles, c->images, (int)plan_round(c->from, p->lanes), 16);
+    c->m = winograd_values_of(&c->tiles, c->images, c->panel, 16);
+    c->u_position = (int64_t)c->from * c->panel + 16;
+    c->u_panel = c->tiles.positions * c->u_position;
+    c->m_at = plan_round(c->v.size, 64);
+    c->pad_at = c->m_at + plan_round(c->m.size, 64);
+    c->scratch = c->pad_at;
+    if (c->padded)
+        c->scratch += (int64_t)c->s.ph * c->s.pw * c->s.c;
+    int64_t turned = (int64_t)c->s.taps * U_CHUNK * c->panel;
+    if (c->data_grad && turned > c->scratch)
+        c->scratch = turned;
+    return true;
+}
+
+int winograd_points_of(const struct kernel *k)
+{
+    return k->name[strlen(k->name) - 1] - '0';
+}
+
+double winograd_transform_cycles(const struct plan *p, double tiles, double positions, int channels)
+{
+    /* read, transform, write: about eight cycles a vector, and what the caches add */
+    return tiles * positions * ((double)channels / p->lanes) * 10;
+}
+
+static bool applicable_with(const struct plan *p, const struct group *g, int points)
+{
+    struct winograd_conv c;
+    if (!winograd_conv_of(p, g, points, &c))
+        return false;
+    int used = c.tiles.v.points > c.tiles.h.points ? c.tiles.v.points : c.tiles.h.points;
+    return used > points - 2 || points == 4;        /* else it is what the next smaller kernel does */
+}
+
+static double cost_with(const struct plan *p, const struct group *g, int points)
+{
+    struct winograd_conv c;
+    winograd_conv_of(p, g, points, &c);
+    double calls = (double)p->batch / c.images, cycles = 0;
+    for (int k = 0; k < WINOGRAD_CLASSES; k++) {
+        const struct winograd_class *s = &c.tiles.class[k];
+        int64_t rows = (int64_t)c.images * s->rows_v * s->rows_h;
+        if (s->count && rows)
+            cycles += calls * s->count * product_cycles(p, c.to, c.panel, rows, rows, c.from);
+    }
+    double tiles = (double)c.tiles.v.tiles * c.tiles.h.tiles * p->batch;
+    cycles += winograd_transform_cycles(p, tiles, c.tiles.positions, c.from + c.to);
+    cycles += 8.0 * c.tiles.positions * c.from * c.to / p->lanes;       /* U, once a step */
+    if (winograd_tiles_error(&c.tiles) > p->error_growth)
+        cycles *= 1e6;          /* for --kernel only */
+    return cycles + group_chain_cycles(p, g);
+}
+
+/* ---- plan -------------------------------------------------------------------------------------------------------------------- */
+
+static const char *u_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_%s", g->main->in[1]->name,
+                        g->main->op == OP_conv2d ? "winograd" : "winograd_turned");
+}
+
+static void plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct winograd_conv c;
+    winograd_conv_of(p, g, winograd_points_of(g->kernel), &c);
+    int chunks = (c.from + U_CHUNK - 1) / U_CHUNK;
+    struct step *weights = plan_step(p, q, g, 0, SPLIT_BLOCKS, (int64_t)c.panels_count * chunks, "transform weights", 0);
+    weights->hoisted = true;
+    struct step *main = plan_step(p, q, g, 1, SPLIT_IMAGES, 0, c.data_grad ? "data gradient" : "forward",
+                                  2 * c.s.k * c.s.o * c.s.oh * c.s.ow * p->batch);
+    main->images = c.images;
+    plan_buffer(p, q, u_name(p, g), p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
+    plan_scratch(p, c.scratch * p->real_size);
+}
+
+/* ---- the weights --------------------------------------------------------------------------------------------------------------- */
+
+/* One vector of U for every position: G g G^T. */
+static void emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride)
+{
+    struct winograd v = winograd_make(c->tiles.v.m, c->tiles.r_v), h = winograd_make(c->tiles.h.m, c->tiles.r_h);
+    const char *names[WINOGRAD_POINTS];
+    for (int j = 0; j < c->tiles.r_h; j++) {
+        for (int i = 0; i < c->tiles.r_v; i++) {
+            int64_t at = (i * c->tiles.r_h + j) * tap_stride;
+            names[i] = arena_printf(e->arena, "g%d_%d", i, j);
+            cw_line(e->w, "const v %s = v_load(from + %" PRId64 ");", names[i], at);
+        }
+        winograd_emit_product(e, &v.g, names, arena_printf(e->arena, "t%d_", j));
+    }
+    for (int p = 0; p < v.n; p++) {
+        for (int j = 0; j < c->tiles.r_h; j++)
+            names[j] = arena_printf(e->arena, "t%d_%d", j, p);
+        winograd_emit_product(e, &h.g, names, arena_printf(e->arena, "u%d_", p));
+        for (int q = 0; q < h.n; q++)
+            cw_line(e->w, "v_store(to + %" PRId64 ", u%d_%d);", c->tiles.number_of[p][q] * c->u_position, p, q);
+    }
+}
+
+/* For the data gradient: the weights of the block's outputs, turned so that a vector runs over input channels. */
+static void emit_turn(struct emitter *e, const struct winograd_conv *c)
+{
+    const char *real = e->plan->real;
+    int from_panel = c->s.weight->panel;
+    cw_line(e->w, "// (tap, output, input channel)");
+    cw_open(e->w, "for (int tap = 0; tap < %d; tap++) {", c->s.taps);
+    cw_open(e->w, "for (int k = first; k < end; k++) {");
+    cw_line(e->w, "const %s *const row = w + (size_t)(k / %d) * %" PRId64 " + (tap * %d + panel * %d) * %d + k %% %d;",
+            real, from_panel, c->s.k * from_panel, c->s.c, c->panel, from_panel, from_panel);
+    cw_line(e->w, "%s *const line = scratch + (tap * %d + k - first) * %d;", real, U_CHUNK, c->panel);
+    cw_open(e->w, "for (int i = 0; i < %d; i++)", c->panel);
+    if (c->to % c->panel)
+        cw_line(e->w, "line[i] = panel * %d + i < %d ? row[i * %d] : 0;", c->panel, c->to, from_panel);
+    else
+        cw_line(e->w, "line[i] = row[i * %d];", from_panel);
+    cw_close(e->w, "");
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+}
+
+static void emit_weights(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    const struct node *n = g->main;
+    struct winograd_conv c;
+    winograd_conv_of(e->plan, g, winograd_points_of(g->kernel), &c);
+    const char *real = e->plan->real;
+    int chunks = (c.from + U_CHUNK - 1) / U_CHUNK;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *w, %s *restrict u%s)", real, real,
+            c.data_grad ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int panel = b / %d, first = b %% %d * %d;", chunks, chunks, U_CHUNK);
+    if (c.from % U_CHUNK)
+        cw_line(e->w, "const int end = first + %d < %d ? first + %d : %d;", U_CHUNK, c.from, U_CHUNK, c.from);
+    else
+        cw_line(e->w, "const int end = first + %d;", U_CHUNK);
+    int64_t tap_stride = (int64_t)c.s.c * c.panel;
+    if (c.data_grad) {
+        emit_turn(e, &c);
+        tap_stride = (int64_t)U_CHUNK * c.panel;
+    }
+    cw_open(e->w, "for (int k = first; k < end; k++) {");
+    cw_open(e->w, "for (int i = 0; i < %d; i += V_LANES) {", c.panel);
+    if (c.data_grad)
+        cw_line(e->w, "const %s *const from = scratch + (k - first) * %d + i;", real, c.panel);
+    else
+        cw_line(e->w, "const %s *const from = w + (size_t)panel * %" PRId64 " + k * %d + i;", real, c.s.k * c.panel,
+                c.panel);
+    cw_line(e->w, "%s *const to = u + panel * %" PRId64 " + k * %d + i;", real, c.u_panel, c.panel);
+    emit_weight_vector(e, &c, tap_stride);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    const char *hint = arena_printf(e->arena, "winograd_weights_%s%s_%d_to_%d", conv_name(e, &c.s),
+                                    c.data_grad ? "_turned" : "", c.from, c.to);
+    const char *comment = arena_printf(e->arena, "The weights of %s at %d points: G g G^T, (%d in panels of %d, position, "
+                                       "%d); block b is a panel and %d channels.", n->layer->name, c.tiles.positions,
+                                       c.to, c.panel, c.from, U_CHUNK);
+    const char *name = emit_end(e, hint, comment);
+    step->call = arena_printf(e->arena, "%s(b, %s, %s%s)", name, emit_pointer(e, n->in[1]), u_name(e->plan, g),
+                              c.data_grad ? ", scratch" : "");
+}
+
+/* ---- the products ---------------------------------------------------------------------------------------------------------------- */
+
+const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel, int vectors)
+{
+    const char *real = e->plan->real;
+    int channels = vectors * e->plan->lanes;
+    struct product t = { .channels = channels, .panel = channels, .lines = 1, .length = rows, .a = "a", .b = "b",
+                         .c = "c", .at = "0" };
+    t.tile.a_row = a_row;
+    t.tile.a_k = 1;
+    t.tile.b_k = panel;
+    t.tile.depth = depth;
+    t.tile.segments = 1;
+    t.tile.c_row = panel;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c)", real, real, real);
+    cw_open(e->w, "{");
+    product_emit(e, &t);
+    cw_close(e->w, "}");
+    return emit_end(e, arena_printf(e->arena, "multiply_%" PRId64 "x%" PRId64 "x%d", rows, depth, channels),
+                    "C = A B for one position.");
+}
+
+static void emit_products(struct emitter *e, const struct winograd_conv *c, int vectors)
+{
+    for (int k = 0; k < WINOGRAD_CLASSES; k++) {
+        const struct winograd_class *s = &c->tiles.class[k];
+        int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
+        if (!s->count || !rows)
+            continue;
+        const char *name = winograd_emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors);
+        cw_open(e->w, "for (int i = 0; i < %d; i++)", s->count);
+        cw_line(e->w, "%s(values%s + i * %" PRId64 ", up%s + i * %" PRId64 ", products%s + i * %" PRId64 ");", name,
+                c->v.class_offset[k] ? arena_printf(e->arena, " + %" PRId64, c->v.class_offset[k]) : "",
+                c->v.stride[k],
+                s->first ? arena_printf(e->arena, " + %" PRId64, s->first * c->u_position) : "", c->u_position,
+                c->m.class_offset[k] ? arena_printf(e->arena, " + %" PRId64, c->m.class_offset[k]) : "",
+                c->m.stride[k]);
+        cw_close(e->w, "");
+    }
+}
+
+/* ---- forward and data gradient ------------------------------------------------------------------------------------------------------ */
+
+/* The map that a transform of this side works on. */
+struct side {
+    const char *name;           /* C name of the argument */
+    int h, w, c;
+};
+
+static void emit_images_loop(struct emitter *e, const struct winograd_conv *c)
+{
+    if (c->images > 1)
+        cw_open(e->w, "for (int i = 0; i < %d; i++) {", c->images);
+}
+
+static void close_images_loop(struct emitter *e, const struct winograd_conv *c)
+{
+    if (c->images > 1)
+        cw_close(e->w, "}");
+}
+
+static const char *image_of(struct emitter *e, const struct winograd_conv *c, const struct side *s)
+{
+    if (c->images == 1)
+        return s->name;
+    return arena_printf(e->arena, "%s + i * %" PRId64, s->name, (int64_t)s->h * s->w * s->c);
+}
+
+static void emit_in(struct emitter *e, const struct winograd_conv *c, const struct side *in)
+{
+    bool copy = c->padded && !c->data_grad;
+    struct winograd_transform t = { .kind = c->data_grad ? TRANSFORM_DY : TRANSFORM_X, .tiles = &c->tiles,
+                                    .values = &c->v, .pixel = in->c, .channels = in->c,
+                                    .tail = in->c % e->plan->lanes };
+    t.row = (int64_t)(copy ? c->s.pw : in->w) * in->c;
+    emit_images_loop(e, c);
+    if (copy) {
+        const char *from = image_of(e, c, in);
+        if (c->images > 1)
+            from = arena_printf(e->arena, "(%s)", from);
+        emit_padded_copy(e, from, "padded", in->h, in->w, in->c, c->s.window.pad_top, c->s.window.pad_left, c->s.ph,
+                         c->s.pw);
+    }
+    winograd_emit_image(e, &t, copy ? "padded" : image_of(e, c, in), "values", c->images > 1 ? "i" : "0", "0", "0");
+    close_images_loop(e, c);
+}
+
+/* dx from its copy with borders: what lies under the zeros is dropped, the chain applied. */
+static void emit_crop(struct emitter *e, const struct winograd_conv *c, const struct side *out,
+                      const struct chain *chain, int vectors, int tail)
+{
+    int top = c->s.window.pad_top, left = c->s.window.pad_left, lanes = e->plan->lanes;
+    cw_open(e->w, "for (int h = 0; h < %d; h++)", out->h);
+    cw_open(e->w, "for (int w = 0; w < %d; w++) {", out->w);
+    bool inside = c->s.ph < out->h + top || c->s.pw < out->w + left;
+    if (inside)
+        cw_line(e->w, "const bool inside = h < %d && w < %d;", c->s.ph - top, c->s.pw - left);
+    cw_line(e->w, "const %s *const from = padded + ((h + %d) * %d + w + %d) * %d;", e->plan->real, top, c->s.pw, left,
+            out->c);
+    const char *image = c->images > 1 ? arena_printf(e->arena, "i * %" PRId64 " + ", (int64_t)out->h * out->w * out->c)
+                                      : "";
+    cw_line(e->w, "const size_t at = (size_t)(%s(h * %d + w) * %d + p * %d);", image, out->w, out->c, c->panel);
+    for (int j = 0; j < vectors; j++) {
+        int last = j == vectors - 1 ? tail : 0;
+        const char *value = text_load(e, "from", arena_printf(e->arena, "p * %d + %d", c->panel, j * lanes), last);
+        if (inside)
+            value = arena_printf(e->arena, "inside ? %s : v_zero()", value);
+        cw_line(e->w, "const v value%d = %s;", j, value);
+        value = arena_printf(e->arena, "value%d", j);
+        const char *at = arena_printf(e->arena, "at + %d", j * lanes);
+        if (chain)
+            value = chain_apply_at(e, chain, value, arena_printf(e->arena, "p * %d + %d", c->panel, j * lanes), at, last);
+        line_store(e, out->name, at, value, last);
+    }
+    cw_close(e->w, "}");
+    cw_close(e->w, "");
+}
+
+static void emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out,
+                     const struct chain *chain, int vectors, int tail)
+{
+    bool copy = c->padded && c->data_grad;
+    struct winograd_transform t = { .kind = c->data_grad ? TRANSFORM_DX : TRANSFORM_Y, .tiles = &c->tiles,
+                                    .values = &c->m, .pixel = out->c, .tail = tail, .chain = copy ? NULL : chain };
+    t.channels = (vectors - (tail > 0)) * e->plan->lanes + tail;
+    t.row = (int64_t)(copy ? c->s.pw : out->w) * out->c;
+    emit_images_loop(e, c);
+    const char *at = arena_printf(e->arena, "p * %d", c->panel);
+    if (c->images > 1)
+        at = arena_printf(e->arena, "i * %" PRId64 " + p * %d", (int64_t)out->h * out->w * out->c, c->panel);
+    const char *map = arena_printf(e->arena, "%s + p * %d", copy ? "padded" : image_of(e, c, out), c->panel);
+    winograd_emit_image(e, &t, map, "products", c->images > 1 ? "i" : "0", arena_printf(e->arena, "p * %d", c->panel),
+                        at);
+    if (copy)
+        emit_crop(e, c, out, chain, vectors, tail);
+    close_images_loop(e, c);
+}
+
+static void emit_panel(struct emitter *e, const struct winograd_conv *c, const struct side *out,
+                       const struct chain *chain, int vectors, int tail)
+{
+    cw_line(e->w, "const %s *const up = u + p * %" PRId64 ";", e->plan->real, c->u_panel);
+    emit_products(e, c, vectors);
+    emit_out(e, c, out, chain, vectors, tail);
+}
+
+static void emit_main(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    const struct node *n = g->main;
+    struct winograd_conv c;
+    winograd_conv_of(e->plan, g, winograd_points_of(g->kernel), &c);
+    const char *real = e->plan->real;
+    struct chain operands;
+    chain_make(e, g, &operands);
+    const struct chain *chain = g->chain_count ? &operands : NULL;
+    struct side x = { c.data_grad ? "dx" : "x", c.s.h, c.s.w, c.s.c };
+    struct side y = { c.data_grad ? "dy" : "y", c.s.oh, c.s.ow, c.s.o };
+    const struct side *in = c.data_grad ? &y : &x, *out = c.data_grad ? &x : &y;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *%s, const %s *u, %s *restrict %s%s, %s *restrict scratch)", real,
+            in->name, real, real, out->name, chain_parameters(e, &operands), real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "%s *const values = scratch, *const products = scratch + %" PRId64 ";", real, c.m_at);
+    if (c.padded)
+        cw_line(e->w, "%s *const padded = scratch + %" PRId64 ";", real, c.pad_at);
+    emit_in(e, &c, in);
+    if (c.panels.whole > 1) {
+        cw_open(e->w, "for (int p = 0; p < %d; p++) {", c.panels.whole);
+        emit_panel(e, &c, out, chain, c.panels.vectors, 0);
+        cw_close(e->w, "}");
+    } else if (c.panels.whole == 1) {
+        cw_open(e->w, "{");
+        cw_line(e->w, "const int p = 0;");
+        emit_panel(e, &c, out, chain, c.panels.vectors, 0);
+        cw_close(e->w, "}");
+    }
+    if (c.panels.last_vectors) {
+        cw_open(e->w, "{");
+        cw_line(e->w, "const int p = %d;", c.panels.whole);
+        emit_panel(e, &c, out, chain, c.panels.last_vectors, c.panels.last_tail);
+        cw_close(e->w, "}");
+    }
+    cw_close(e->w, "}");
+    const char *hint = arena_printf(e->arena, "winograd_%s%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c.s),
+                                    c.data_grad ? "_data_grad" : "", in->c, in->h, in->w, out->c, out->h, out->w);
+    double direct = (double)c.s.taps * c.s.oh * c.s.ow;
+    const char *comment = arena_printf(e->arena, "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
+                                       "errors grow %.1f times. %d image%s at a time.", emit_comment(e, step),
+                                       (double)winograd_products(&c.tiles), direct, winograd_tiles_error(&c.tiles),
+                                       c.images, c.images > 1 ? "s" : "");
+    const char *name = emit_end(e, hint, comment);
+    step->call = arena_printf(e->arena, "%s(%s, %s, %s%s, scratch)", name, emit_sample(e, n->in[0]), u_name(e->plan, g),
+                              emit_sample(e, g->result), chain_arguments(e, &operands));
+}
+
+static void emit(struct emitter *e, struct step *step)
+{
+    if (step->part == 0)
+        emit_weights(e, step);
+    else
+        emit_main(e, step);
+}
+
+#define WINOGRAD_KERNEL(points)                                                                                        \
+    static bool applicable_##points(const struct plan *p, const struct group *g)                                      \
+    {                                                                                                                  \
+        return applicable_with(p, g, points);                                                                          \
+    }                                                                                                                  \
+    static double cost_##points(const struct plan *p, const struct group *g)                                          \
+    {                                                                                                                  \
+        return cost_with(p, g, points);                                                                                \
+    }                                                                                                                  \
+    const struct kernel kernel_conv2d_winograd##points = {                                                             \
+        .name = "winograd" #points, .op = OP_conv2d, .fuses_chain = true, .applicable = applicable_##points,          \
+        .cost = cost_##points, .plan = plan, .emit = emit, .help = "minimal filtering, tiles of " #points " points", \
+    };                                                                                                                 \
+    const struct kernel kernel_conv2d_winograd##points##_data_grad = {                                                 \
+        .name = "winograd" #points, .op = OP_conv2d_data_grad, .fuses_chain = true,                                   \
+        .applicable = applicable_##points, .cost = cost_##points, .plan = plan, .emit = emit,                         \
+        .help = "transposed minimal filtering, tiles of " #points " points",                                          \
+    };
+
+WINOGRAD_KERNEL(4)
+WINOGRAD_KERNEL(6)
+WINOGRAD_KERNEL(8)

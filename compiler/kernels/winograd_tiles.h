@@ -1,0 +1,79 @@
+/* winograd_tiles.h - what the Winograd kernels share: tiles of a layer, where their transformed values lie, and the
+ * emitted transforms.
+ *
+ * A layer's outputs are cut exactly into tiles of m x m' and, where the length asks for it, tiles one smaller; large
+ * ones come first.  A smaller tile does not use the last point, so position (p, q) of the transformed values has rows
+ * only for the tiles that use points p and q.  Positions fall into four classes by whether p and q are last points;
+ * those of a class have equally many rows and lie one after the other. */
+#ifndef WINOGRAD_TILES_H
+#define WINOGRAD_TILES_H
+
+#include "../winograd.h"
+#include "conv_geometry.h"
+
+enum { WINOGRAD_CLASSES = 4, WINOGRAD_POSITIONS = WINOGRAD_POINTS * WINOGRAD_POINTS };
+
+struct winograd_class {
+    int count;                  /* positions */
+    int rows_v, rows_h;         /* tiles of an image that use them, in each direction */
+    int first;                  /* number of its first position */
+};
+
+struct winograd_tiles {
+    struct winograd_split v, h; /* of the rows and columns of y */
+    int r_v, r_h;               /* the filter */
+    int positions;
+    struct winograd_class class[WINOGRAD_CLASSES];
+    int class_of[WINOGRAD_POINTS][WINOGRAD_POINTS];
+    int number_of[WINOGRAD_POINTS][WINOGRAD_POINTS];    /* 0 .. positions - 1, class by class */
+};
+
+/* Transformed values of `images` images: class by class, position by position, rows of `width` values (image by image,
+ * tile by tile); a position is followed by `gap` values so that positions do not fall on the same cache sets.  Where
+ * channels are split into panels of `width`, (panel, image) counts as an image. */
+struct winograd_values {
+    int images, width, gap;
+    int64_t class_offset[WINOGRAD_CLASSES], stride[WINOGRAD_CLASSES];   /* of positions within a class */
+    int64_t size;
+};
+
+/* False where the filter or the map does not suit tiles of at most `points` points. */
+bool winograd_tiles_of(const struct conv_geometry *g, int points, struct winograd_tiles *t);
+struct winograd_values winograd_values_of(const struct winograd_tiles *t, int images, int width, int gap);
+int64_t winograd_position_offset(const struct winograd_tiles *t, const struct winograd_values *s, int p, int q);
+/* Multiplications for one image, channel and output channel: the sum over positions of their rows. */
+int64_t winograd_products(const struct winograd_tiles *t);
+/* Factor by which rounding errors grow against the plain sum, both directions together. */
+double winograd_tiles_error(const struct winograd_tiles *t);
+
+/* ---- emitted transforms ------------------------------------------------------------------------------------------------ */
+
+enum transform {
+    TRANSFORM_X,                /* x -> values:  B^T d B */
+    TRANSFORM_Y,                /* values -> y:  A^T M A, then the chain */
+    TRANSFORM_DY,               /* dy -> values: A dy A^T */
+    TRANSFORM_DX                /* values -> dx: B V B^T, added where tiles overlap, then the chain where complete */
+};
+
+/* A transform between a map (rows `row` apart, pixels `pixel` apart) and transformed values. */
+struct winograd_transform {
+    enum transform kind;
+    const struct winograd_tiles *tiles;
+    const struct winograd_values *values;
+    int64_t row, pixel;         /* elements of the map */
+    int channels;               /* in one call: lanes that are vectors; the rest by tail */
+    int tail;                   /* lanes of the last vector in use on the map's side, 0: all */
+    const struct chain *chain;
+};
+
+/* Writes the loops over all tiles of one image.  map, values: C text of pointers to the image (and first channel);
+ * image: C text of the image's number within the values, "0" for one; col, at: of the chain's operands. */
+void winograd_emit_image(struct emitter *e, const struct winograd_transform *t, const char *map, const char *values,
+                         const char *image, const char *col, const char *at);
+/* A linear combination of named vectors as one C expression; NULL for all zeros. */
+const char *winograd_combination(struct emitter *e, const struct rational *c, const char *const *names, int count);
+/* Writes: `prefix`0 .. `prefix`(rows-1) = matrix x names, sharing what pairs of rows have in common. */
+void winograd_emit_product(struct emitter *e, const struct winograd_matrix *m, const char *const *names,
+                           const char *prefix);
+
+#endif
