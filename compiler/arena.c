@@ -1,4 +1,5 @@
-/* arena.c - see arena.h.  Blocks grow geometrically; what is too big for a block gets one of its own. */
+/* arena.c - see arena.h.  Blocks grow geometrically; what is too big for a block gets one of its
+ * own. */
 #include "arena.h"
 
 #include <stdint.h>

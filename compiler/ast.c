@@ -13,8 +13,8 @@ struct ast_expr *ast_expr_new(struct arena *a, enum ast_kind kind, struct span w
     return e;
 }
 
-struct ast_arg *ast_arg_new(struct arena *a, struct span where, const char *key, struct span key_where,
-                            struct ast_expr *value)
+struct ast_arg *ast_arg_new(struct arena *a, struct span where, const char *key,
+                            struct span key_where, struct ast_expr *value)
 {
     struct ast_arg *arg = arena_alloc(a, sizeof *arg);
 
@@ -46,20 +46,22 @@ int ast_args_depth(struct ast_args list)
     return deepest + 1;
 }
 
-struct ast_expr *ast_operation(struct arena *a, enum ast_kind kind, enum ast_operator op, struct span where,
-                               struct ast_expr *x, struct ast_expr *y, struct ast_expr *z)
+struct ast_expr *ast_operation(struct arena *a, enum ast_kind kind, enum ast_operator op,
+                               struct span where, struct ast_expr *x, struct ast_expr *y,
+                               struct ast_expr *z)
 {
     struct ast_expr *operands[] = {x, y, z}, *e = ast_expr_new(a, kind, where);
 
     e->op = op;
     for (int i = 0; i < 3 && operands[i]; i++)
-        e->args = ast_args_add(e->args, ast_arg_new(a, operands[i]->where, NULL, (struct span){0}, operands[i]));
+        e->args = ast_args_add(
+            e->args, ast_arg_new(a, operands[i]->where, NULL, (struct span){0}, operands[i]));
     e->depth = ast_args_depth(e->args);
     return e;
 }
 
-struct ast_statement *ast_statement_new(struct arena *a, enum ast_statement_kind kind, struct span where,
-                                        const char *word, struct span word_where)
+struct ast_statement *ast_statement_new(struct arena *a, enum ast_statement_kind kind,
+                                        struct span where, const char *word, struct span word_where)
 {
     struct ast_statement *s = arena_alloc(a, sizeof *s);
 
@@ -114,14 +116,14 @@ struct number_text number_text(double number)
 const char *ast_operator_text(enum ast_operator op)
 {
     static const char *const texts[] = {
-        [AST_NEGATE] = "-", [AST_NOT] = "not", [AST_ADD] = "+", [AST_SUB] = "-", [AST_MUL] = "*", [AST_DIV] = "/",
-        [AST_MOD] = "%", [AST_POW] = "^", [AST_EQ] = "==", [AST_NE] = "!=", [AST_LT] = "<", [AST_GT] = ">",
-        [AST_LE] = "<=", [AST_GE] = ">=", [AST_AND] = "and", [AST_OR] = "or"
-    };
+        [AST_NEGATE] = "-", [AST_NOT] = "not", [AST_ADD] = "+",   [AST_SUB] = "-",
+        [AST_MUL] = "*",    [AST_DIV] = "/",   [AST_MOD] = "%",   [AST_POW] = "^",
+        [AST_EQ] = "==",    [AST_NE] = "!=",   [AST_LT] = "<",    [AST_GT] = ">",
+        [AST_LE] = "<=",    [AST_GE] = ">=",   [AST_AND] = "and", [AST_OR] = "or"};
     return texts[op];
 }
 
-/* ---- dump ---------------------------------------------------------------------------------------------------- */
+/* ---- dump ------------------------------------------------------------------------------------ */
 
 static void dump_expr(const struct ast_expr *e, FILE *out);
 
@@ -198,9 +200,9 @@ static void dump_body(const struct ast_body *body, int depth, FILE *out);
 static void dump_statement(const struct ast_statement *s, int depth, FILE *out)
 {
     static const char *const kinds[] = {
-        [AST_COMMAND] = "statement", [AST_CONST] = "const", [AST_ASSIGN] = "assign", [AST_RETURN] = "return",
-        [AST_IF] = "if", [AST_FUNCTION] = "function", [AST_BROKEN] = "broken"
-    };
+        [AST_COMMAND] = "statement", [AST_CONST] = "const", [AST_ASSIGN] = "assign",
+        [AST_RETURN] = "return",     [AST_IF] = "if",       [AST_FUNCTION] = "function",
+        [AST_BROKEN] = "broken"};
     fprintf(out, "%*s%s [%zu,%zu)", depth * 2, "", kinds[s->kind], s->where.begin, s->where.end);
     if (s->word)
         fprintf(out, " %s", s->word);

@@ -1,4 +1,5 @@
-/* ast.h - the tree that the parser builds: syntax only, nothing looked up.  All of it lives in one arena. */
+/* ast.h - the tree that the parser builds: syntax only, nothing looked up.  All of it lives in one
+ * arena. */
 #ifndef AST_H
 #define AST_H
 
@@ -27,7 +28,8 @@ enum ast_operator {
 
 struct ast_expr;
 
-/* An argument: `value` or `key=value`.  A list's elements and an operator's operands are arguments too. */
+/* An argument: `value` or `key=value`.  A list's elements and an operator's operands are arguments
+ * too. */
 struct ast_arg {
     struct ast_arg *next;
     struct span where;
@@ -83,20 +85,22 @@ struct ast_statement {
 
 struct ast_body {
     struct span where;              /* with its braces; of a file: all of it */
-    bool broken;                    /* has an AST_BROKEN: what is not there may have been meant to be */
+    bool broken; /* has an AST_BROKEN: what is not there may have been meant to be */
     struct ast_statement *first, *last;
     int count;
 };
 
 /* Constructors, for the grammar.  Lists are built in place. */
 struct ast_expr *ast_expr_new(struct arena *a, enum ast_kind kind, struct span where);
-struct ast_expr *ast_operation(struct arena *a, enum ast_kind kind, enum ast_operator op, struct span where,
-                               struct ast_expr *x, struct ast_expr *y, struct ast_expr *z);
+struct ast_expr *ast_operation(struct arena *a, enum ast_kind kind, enum ast_operator op,
+                               struct span where, struct ast_expr *x, struct ast_expr *y,
+                               struct ast_expr *z);
 struct ast_args ast_args_add(struct ast_args list, struct ast_arg *arg);
-struct ast_arg *ast_arg_new(struct arena *a, struct span where, const char *key, struct span key_where,
-                            struct ast_expr *value);
-struct ast_statement *ast_statement_new(struct arena *a, enum ast_statement_kind kind, struct span where,
-                                        const char *word, struct span word_where);
+struct ast_arg *ast_arg_new(struct arena *a, struct span where, const char *key,
+                            struct span key_where, struct ast_expr *value);
+struct ast_statement *ast_statement_new(struct arena *a, enum ast_statement_kind kind,
+                                        struct span where, const char *word,
+                                        struct span word_where);
 struct ast_body *ast_body_add(struct arena *a, struct ast_body *body, struct ast_statement *s);
 /* Whether the parser had to make up the closing bracket or brace that ends the span. */
 bool ast_is_repaired(struct span where);

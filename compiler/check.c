@@ -1,7 +1,8 @@
 /* check.c - the whole file: sections, constants, functions, and what must fit between the sections.
  *
- * Requires: the tree of a file.  Ensures: a model as model.h promises, unless diag_errors() says otherwise.  A wrong
- * statement is reported once and left out; what depends on it is not complained about again. */
+ * Requires: the tree of a file.  Ensures: a model as model.h promises, unless diag_errors() says
+ * otherwise.  A wrong statement is reported once and left out; what depends on it is not complained
+ * about again. */
 #include "check_parts.h"
 #include "parse.h"
 
@@ -9,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* ---- names --------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 void names_add(struct names *n, const char *name)
 {
@@ -28,14 +29,17 @@ bool word_in(const char *word, const char *const *list)
 static const char *foreign_name(const char *word)
 {
     static const char *const pairs[][2] = {
-        {"maxpooling2d", "maxpool2d"}, {"averagepooling2d", "avgpool2d"}, {"avgpooling2d", "avgpool2d"},
-        {"globalaveragepooling2d", "global_avgpool2d"}, {"globalavgpooling2d", "global_avgpool2d"},
-        {"linear", "dense"}, {"fullyconnected", "dense"}, {"fc", "dense"}, {"convolution2d", "conv2d"},
-        {"conv", "conv2d"}, {"pool", "maxpool2d"}, {"batchnormalization", "batchnorm"}, {"batchnorm2d", "batchnorm"},
-        {"bn", "batchnorm"}, {"learningrate", "lr"}, {"kernelsize", "kernel"}, {"strides", "stride"},
-        {"poolsize", "window"}, {"usebias", "bias"}, {"kernelinitializer", "init"}, {"fraction", "rate"}, {"p", "rate"},
-        {"biasinitializer", "bias_init"}, {"dilationrate", "dilation"}, {"eps", "epsilon"}, {"slope", "alpha"},
-        {"negativeslope", "alpha"}, {"silu", "swish"}, {"reducelronplateau", "reduce_lr_on_plateau"}, {"crossentropy", "categorical_crossentropy"},
+        {"maxpooling2d", "maxpool2d"}, {"averagepooling2d", "avgpool2d"},
+        {"avgpooling2d", "avgpool2d"}, {"globalaveragepooling2d", "global_avgpool2d"},
+        {"globalavgpooling2d", "global_avgpool2d"}, {"linear", "dense"},
+        {"fullyconnected", "dense"}, {"fc", "dense"}, {"convolution2d", "conv2d"},
+        {"conv", "conv2d"}, {"pool", "maxpool2d"}, {"batchnormalization", "batchnorm"},
+        {"batchnorm2d", "batchnorm"}, {"bn", "batchnorm"}, {"learningrate", "lr"},
+        {"kernelsize", "kernel"}, {"strides", "stride"}, {"poolsize", "window"},
+        {"usebias", "bias"}, {"kernelinitializer", "init"}, {"fraction", "rate"}, {"p", "rate"},
+        {"biasinitializer", "bias_init"}, {"dilationrate", "dilation"}, {"eps", "epsilon"},
+        {"slope", "alpha"}, {"negativeslope", "alpha"}, {"silu", "swish"},
+        {"reducelronplateau", "reduce_lr_on_plateau"}, {"crossentropy", "categorical_crossentropy"},
         {"batchsize", "batch"}, {"epoch", "epochs"}, {"model", "network"}
     };
     char plain[32];
@@ -75,14 +79,14 @@ void check_not_supported(struct check *c, struct span where, const char *what)
     diag_error(c->diag, DIAG_not_supported, where, "'%s' is not supported by this version", what);
 }
 
-/* ---- where a statement belongs ------------------------------------------------------------------------------- */
+/* ---- where a statement belongs --------------------------------------------------------------- */
 
 static bool is_train_word(const char *word)
 {
     static const char *const words[] = {"loss", "optimizer", "metrics", NULL};
 
-    return word_in(word, words) || clause_def_find(train_numbers, word) || clause_def_find(callback_defs, word) ||
-           word_in(word, later_train);
+    return word_in(word, words) || clause_def_find(train_numbers, word) ||
+           clause_def_find(callback_defs, word) || word_in(word, later_train);
 }
 
 static bool is_data_word(const char *word)
@@ -105,7 +109,8 @@ bool check_elsewhere(struct check *c, const struct ast_statement *s, const char 
 
     if (!home || !strcmp(home, section))
         return false;
-    diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'%s' belongs in '%s { ... }'", s->word, home);
+    diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'%s' belongs in '%s { ... }'",
+               s->word, home);
     return true;
 }
 
@@ -123,11 +128,12 @@ bool check_no_as(struct check *c, const struct ast_statement *s)
 {
     if (!s->as)
         return true;
-    diag_error(c->diag, DIAG_unexpected_as, s->as_where, "'%s' cannot be given a name; layers can", s->word);
+    diag_error(c->diag, DIAG_unexpected_as, s->as_where, "'%s' cannot be given a name; layers can",
+               s->word);
     return false;
 }
 
-/* ---- top level ----------------------------------------------------------------------------------------------- */
+/* ---- top level ------------------------------------------------------------------------------- */
 
 enum section { SECTION_MODEL, SECTION_DATA, SECTION_NETWORK, SECTION_TRAIN, SECTIONS };
 
@@ -142,19 +148,22 @@ struct outline {
 static bool is_reserved_in_c(const char *name)
 {
     static const char *const words[] = {
-        "auto", "break", "case", "char", "continue", "default", "do", "double", "enum", "extern", "float", "for",
-        "goto", "inline", "int", "long", "register", "restrict", "short", "signed", "sizeof", "static", "struct",
-        "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "asm", "typeof", "bool", "true",
-        "false", "main", "class", "delete", "export", "friend", "mutable", "namespace", "new", "operator", "private",
-        "protected", "public", "template", "this", "throw", "try", "catch", "typename", "using", "virtual", NULL
-    };
+        "auto",     "break",    "case",     "char",      "continue", "default",  "do",
+        "double",   "enum",     "extern",   "float",     "for",      "goto",     "inline",
+        "int",      "long",     "register", "restrict",  "short",    "signed",   "sizeof",
+        "static",   "struct",   "switch",   "typedef",   "union",    "unsigned", "void",
+        "volatile", "while",    "asm",      "typeof",    "bool",     "true",     "false",
+        "main",     "class",    "delete",   "export",    "friend",   "mutable",  "namespace",
+        "new",      "operator", "private",  "protected", "public",   "template", "this",
+        "throw",    "try",      "catch",    "typename",  "using",    "virtual",  NULL};
     return word_in(name, words) || name[0] == '_' || !strncmp(name, "cnn_", 4);
 }
 
 /* cifar10_relu from models/cifar10_relu.cnn */
 static const char *name_of_file(struct arena *a, const char *path)
 {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *dot = strrchr(base, '.');
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path,
+               *dot = strrchr(base, '.');
     size_t length = dot && dot != base ? (size_t)(dot - base) : strlen(base);
     char *name = arena_string(a, base, length);
 
@@ -183,8 +192,9 @@ static void check_model_name(struct check *c, const struct ast_statement *s)
         return;
     }
     if (is_reserved_in_c(arg->value->text)) {
-        diag_error(c->diag, DIAG_bad_model_name, arg->where, "'%s' cannot name a model: it means something in C or "
-                   "to the runtime", arg->value->text);
+        diag_error(c->diag, DIAG_bad_model_name, arg->where,
+                   "'%s' cannot name a model: it means something in C or to the runtime",
+                   arg->value->text);
         return;
     }
     c->model->name = arg->value->text;
@@ -203,7 +213,8 @@ static void unknown_section(struct check *c, const struct ast_statement *s)
     for (int i = 0; i < SECTIONS; i++)
         names_add(&names, section_names[i]);
     names_add(&names, "include");
-    diag_error(c->diag, DIAG_unknown_section, s->word_where, "nothing at top level is called '%s'", s->word);
+    diag_error(c->diag, DIAG_unknown_section, s->word_where, "nothing at top level is called '%s'",
+               s->word);
     check_suggest(c, s->word, &names);
     diag_hint(c->diag, "a file has model, include, const, data, network, train and functions");
 }
@@ -228,10 +239,12 @@ static void check_section(struct check *c, const struct ast_statement *s, struct
         return;
     check_no_as(c, s);
     if (!s->body)
-        diag_error(c->diag, DIAG_missing_body, s->word_where, "'%s' needs a body: %s { ... }", s->word, s->word);
+        diag_error(c->diag, DIAG_missing_body, s->word_where, "'%s' needs a body: %s { ... }",
+                   s->word, s->word);
     else if (s->args.first)
-        diag_error(c->diag, DIAG_too_many_arguments, s->args.first->where, "'%s' takes no arguments, its body says "
-                   "everything", s->word);
+        diag_error(c->diag, DIAG_too_many_arguments, s->args.first->where,
+                   "'%s' takes no arguments, its body says everything",
+                   s->word);
 }
 
 static bool is_function_word(const char *word)
@@ -239,7 +252,8 @@ static bool is_function_word(const char *word)
     return !strcmp(word, "metric") || !strcmp(word, "loss") || !strcmp(word, "activation");
 }
 
-/* `metric m(y, p) { ... }` without a direction reads as a statement with a body: the same as one with it. */
+/* `metric m(y, p) { ... }` without a direction reads as a statement with a body: the same as one
+ * with it. */
 static const struct ast_statement *as_function(struct check *c, const struct ast_statement *s)
 {
     const struct ast_arg *arg = s->args.first;
@@ -248,7 +262,8 @@ static const struct ast_statement *as_function(struct check *c, const struct ast
         arg->value->kind != AST_CALL || s->as)
         return s;
     if (!s->body) {
-        diag_error(c->diag, DIAG_missing_body, s->where, "what '%s' computes is missing", arg->value->text);
+        diag_error(c->diag, DIAG_missing_body, s->where, "what '%s' computes is missing",
+                   arg->value->text);
         diag_hint(c->diag, "write '= expression' or '{ ... return ... }' after it");
         return NULL;
     }
@@ -270,20 +285,24 @@ static void add_function(struct check *c, const struct ast_statement *s)
         names_add(&names, "loss");
         names_add(&names, "activation");
         if (is_function_word(s->word)) {
-            diag_error(c->diag, DIAG_not_supported, s->word_where, "%s of one's own is not supported by this version",
+            diag_error(c->diag, DIAG_not_supported, s->word_where,
+                       "%s of one's own is not supported by this version",
                        !strcmp(s->word, "loss") ? "a loss" : "an activation");
             return;
         }
-        diag_error(c->diag, DIAG_unknown_section, s->word_where, "'%s' declares no function; 'metric' does", s->word);
+        diag_error(c->diag, DIAG_unknown_section, s->word_where,
+                   "'%s' declares no function; 'metric' does", s->word);
         check_suggest(c, s->word, &names);
         return;
     }
     if (c->functions_count >= FUNCTIONS_MOST) {
-        diag_error(c->diag, DIAG_too_big, s->head->word, "a file has at most %d functions", FUNCTIONS_MOST);
+        diag_error(c->diag, DIAG_too_big, s->head->word, "a file has at most %d functions",
+                   FUNCTIONS_MOST);
         return;
     }
     if (same) {
-        diag_error(c->diag, DIAG_duplicate_name, s->head->word, "the function '%s' is declared twice", entry.name);
+        diag_error(c->diag, DIAG_duplicate_name, s->head->word,
+                   "the function '%s' is declared twice", entry.name);
         diag_note(c->diag, same->statement->head->word, "first declared here");
         return;
     }
@@ -298,22 +317,26 @@ struct function_entry *check_function_find(const struct check *c, const char *na
     return NULL;
 }
 
-/* ---- include ------------------------------------------------------------------------------------------------- */
+/* ---- include --------------------------------------------------------------------------------- */
 
 static void check_top(struct check *c, const struct ast_statement *s, struct outline *outline,
                       const struct inclusion *from);
 
 /* The named file beside the one that includes it, or else in one of the -I folders. */
-static const struct source *find_include(struct check *c, const char *name, const struct inclusion *from)
+static const struct source *find_include(struct check *c, const char *name,
+                                         const struct inclusion *from)
 {
     const char *path = from->source->path, *slash = strrchr(path, '/');
     const struct source *source = NULL;
 
     if (*name == '/')
         return source_read(c->arena, name);
-    source = source_read(c->arena, slash ? arena_printf(c->arena, "%.*s/%s", (int)(slash - path), path, name) : name);
+    source = source_read(c->arena,
+                         slash ? arena_printf(c->arena, "%.*s/%s", (int)(slash - path), path, name)
+                               : name);
     for (int i = 0; !source && errno == ENOENT && i < c->options->include_dirs_count; i++)
-        source = source_read(c->arena, arena_printf(c->arena, "%s/%s", c->options->include_dirs[i], name));
+        source = source_read(c->arena,
+                             arena_printf(c->arena, "%s/%s", c->options->include_dirs[i], name));
     return source;
 }
 
@@ -327,8 +350,8 @@ static void check_include(struct check *c, const struct ast_statement *s, struct
     if (!arg || arg->next || arg->key || arg->value->kind != AST_STRING) {
         if (arg && arg->value->kind == AST_BAD)
             return;
-        diag_error(c->diag, DIAG_bad_include, arg ? arg->where : s->where, "'include' needs the name of one file in "
-                   "quotes");
+        diag_error(c->diag, DIAG_bad_include, arg ? arg->where : s->where,
+                   "'include' needs the name of one file in quotes");
         return;
     }
     if (from->depth >= INCLUDES_DEEPEST || ++c->includes_count > INCLUDES_MOST) {
@@ -338,7 +361,8 @@ static void check_include(struct check *c, const struct ast_statement *s, struct
     }
     const struct source *source = find_include(c, arg->value->text, from);
     if (!source) {
-        diag_error(c->diag, DIAG_bad_include, arg->where, "cannot read %s: %s", arg->value->text, strerror(errno));
+        diag_error(c->diag, DIAG_bad_include, arg->where, "cannot read %s: %s", arg->value->text,
+                   strerror(errno));
         return;
     }
     for (const struct inclusion *i = from; i; i = i->outer) {
@@ -370,7 +394,8 @@ static void check_top(struct check *c, const struct ast_statement *s, struct out
         check_constant_add(c, s);
         break;
     case AST_ASSIGN:
-        diag_error(c->diag, DIAG_bare_assignment, s->where, "a value needs the word 'const' before its name");
+        diag_error(c->diag, DIAG_bare_assignment, s->where,
+                   "a value needs the word 'const' before its name");
         diag_hint(c->diag, "write: const %s = ...", s->word);
         check_constant_add(c, s);
         break;
@@ -378,11 +403,12 @@ static void check_top(struct check *c, const struct ast_statement *s, struct out
         add_function(c, s);
         break;
     case AST_IF:
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'if' chooses between layers; it belongs in "
-                   "'network { ... }'");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "'if' chooses between layers; it belongs in 'network { ... }'");
         break;
     case AST_RETURN:
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'return' belongs in a function");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "'return' belongs in a function");
         break;
     case AST_BROKEN:
         break;
@@ -402,8 +428,8 @@ static void apply_define(struct check *c, const struct ast_statement *define)
     }
     for (k = c->constants; k; k = k->outer)
         names_add(&names, k->name);
-    diag_error(c->diag, DIAG_bad_define, define->word_where, "the file has no constant '%s' at its top level",
-               define->word);
+    diag_error(c->diag, DIAG_bad_define, define->word_where,
+               "the file has no constant '%s' at its top level", define->word);
     check_suggest(c, define->word, &names);
 }
 
@@ -420,7 +446,7 @@ static void check_constants(struct check *c, struct constant *newest)
         check_constant_value(c, list[count], list[count]->where);
 }
 
-/* ---- what must fit between sections -------------------------------------------------------------------------- */
+/* ---- what must fit between sections ---------------------------------------------------------- */
 
 static bool is_softmax(const struct layer *l)
 {
@@ -443,15 +469,17 @@ static void check_picture(struct check *c, const struct layer *input)
 
     if (have.c == want.c && have.h == want.h && have.w == want.w)
         return;
-    diag_error(c->diag, DIAG_input_mismatch, input->where, "the network takes %dx%dx%d, the pictures of %s are "
-               "%dx%dx%d", want.c, want.h, want.w, c->data->clause.name, have.c, have.h, have.w);
+    diag_error(c->diag, DIAG_input_mismatch, input->where,
+               "the network takes %dx%dx%d, the pictures of %s are %dx%dx%d",
+               want.c, want.h, want.w, c->data->clause.name, have.c, have.h, have.w);
     diag_note(c->diag, c->data_where, "the data come from here");
     diag_hint(c->diag, "write: input %dx%dx%d", have.c, have.h, have.w);
 }
 
 static int data_classes(const struct check *c)
 {
-    return c->data->classes ? c->data->classes : (int)clause_int(c->model->source_clause, "classes");
+    return c->data->classes ? c->data->classes
+                            : (int)clause_int(c->model->source_clause, "classes");
 }
 
 static void check_ends(struct check *c)
@@ -467,25 +495,29 @@ static void check_ends(struct check *c)
     if (!m->has_data && !m->has_train)
         return;
     if (!vector || !last->out.flat) {
-        diag_error(c->diag, DIAG_not_classes, last->where, "the network ends in %s; one number a class is needed",
+        diag_error(c->diag, DIAG_not_classes, last->where,
+                   "the network ends in %s; one number a class is needed",
                    shape_text(last->out).text);
-        diag_hint(c->diag, "end it with 'flatten' and 'dense %d, softmax'", has_source ? data_classes(c) : 10);
+        diag_hint(c->diag, "end it with 'flatten' and 'dense %d, softmax'",
+                  has_source ? data_classes(c) : 10);
         return;
     }
     if (has_source && m->classes != data_classes(c)) {
-        diag_error(c->diag, DIAG_class_mismatch, last->where, "the network ends in %d classes, %s has %d", m->classes,
-                   c->data->clause.name, data_classes(c));
+        diag_error(c->diag, DIAG_class_mismatch, last->where,
+                   "the network ends in %d classes, %s has %d", m->classes, c->data->clause.name,
+                   data_classes(c));
         diag_note(c->diag, c->data_where, "the data come from here");
     }
     if (m->loss && !m->ends_in_softmax) {
-        diag_error(c->diag, DIAG_needs_softmax, last->where, "%s needs probabilities: the network must end in softmax",
-                   m->loss->def->name);
+        diag_error(c->diag, DIAG_needs_softmax, last->where,
+                   "%s needs probabilities: the network must end in softmax", m->loss->def->name);
         diag_note(c->diag, c->loss_where, "the loss is chosen here");
         diag_hint(c->diag, "write: dense %d, softmax", has_source ? data_classes(c) : m->classes);
     }
 }
 
-static void check_sections_there(struct check *c, const struct outline *outline, const struct check_options *options)
+static void check_sections_there(struct check *c, const struct outline *outline,
+                                 const struct check_options *options)
 {
     struct span start = {c->model->source, 0, 0};
 
@@ -495,14 +527,15 @@ static void check_sections_there(struct check *c, const struct outline *outline,
     }
     for (int i = SECTION_DATA; i < SECTIONS && options->whole; i++)
         if (!outline->sections[i])
-            diag_error(c->diag, DIAG_missing_section, start, "the file has no '%s { ... }': a trainer needs it",
-                       section_names[i]);
+            diag_error(c->diag, DIAG_missing_section, start,
+                       "the file has no '%s { ... }': a trainer needs it", section_names[i]);
 }
 
 struct model *check_model(struct arena *a, const struct source *source, const struct ast_body *file,
                           const struct check_options *options, struct diag *d)
 {
-    struct check c = {.arena = a, .diag = d, .options = options, .model = arena_alloc(a, sizeof *c.model)};
+    struct check c = {
+        .arena = a, .diag = d, .options = options, .model = arena_alloc(a, sizeof *c.model)};
     const struct inclusion top = {.source = source};
     struct outline outline = {0};
     int syntax_errors = diag_errors(d);
@@ -519,7 +552,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
         check_sections_there(&c, &outline, options);
     for (int i = 0; i < c.functions_count; i++)
         check_function(&c, &c.functions[i]);
-    const struct ast_statement *data = outline.sections[SECTION_DATA], *train = outline.sections[SECTION_TRAIN],
+    const struct ast_statement *data = outline.sections[SECTION_DATA],
+                               *train = outline.sections[SECTION_TRAIN],
                                *network = outline.sections[SECTION_NETWORK];
     if (data && data->body)
         check_data(&c, data);

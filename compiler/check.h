@@ -1,4 +1,5 @@
-/* check.h - from the tree to the model: names, constants, types, shapes.  Every user's error is found here. */
+/* check.h - from the tree to the model: names, constants, types, shapes.  Every user's error is
+ * found here. */
 #ifndef CHECK_H
 #define CHECK_H
 

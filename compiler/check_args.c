@@ -1,4 +1,5 @@
-/* check_args.c - arguments against their definitions: one engine for layers, data, optimizers, callbacks. */
+/* check_args.c - arguments against their definitions: one engine for layers, data, optimizers,
+ * callbacks. */
 #include "check_parts.h"
 
 #include <math.h>
@@ -18,21 +19,27 @@ const char *clause_usage(struct arena *a, const struct clause_def *def)
 
     for (int i = 0; i < clause_def_count(def); i++) {
         const struct arg_def *arg = &def->args[i];
-        const char *format = !arg->positional ? "%s%s%s=..." : arg->required ? "%s%s%s" : "%s%s[%s]";
+        const char *format = !arg->positional ? "%s%s%s=..."
+                             : arg->required  ? "%s%s%s"
+                                              : "%s%s[%s]";
         text = arena_printf(a, format, text, comma, arg->name);
         comma = ", ";
     }
     return text;
 }
 
-/* ---- what a slot accepts ------------------------------------------------------------------------------------- */
+/* ---- what a slot accepts --------------------------------------------------------------------- */
 
 static const char *join_words(struct arena *a, const char *const *words)
 {
     const char *text = "";
 
     for (int i = 0; words[i]; i++)
-        text = arena_printf(a, "%s%s%s", text, i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+        text = arena_printf(a, "%s%s%s", text,
+                            i == 0         ? ""
+                            : words[i + 1] ? ", "
+                                           : " or ",
+                            words[i]);
     return text;
 }
 
@@ -67,8 +74,8 @@ static bool slot_wrong(const struct slot *s)
 {
     struct check *c = s->c;
 
-    diag_error(c->diag, DIAG_bad_type, s->v.where, "'%s' of %s is %s, found %s", s->def->name, s->owner->name,
-               slot_text(c, s->def), value_text(c, &s->v));
+    diag_error(c->diag, DIAG_bad_type, s->v.where, "'%s' of %s is %s, found %s", s->def->name,
+               s->owner->name, slot_text(c, s->def), value_text(c, &s->v));
     check_constant_note(c, &s->v);
     if (s->def->type == ARG_BOOL && s->v.kind == VALUE_NUMBER)
         diag_hint(c->diag, "write '%s'", s->v.number != 0 ? "on" : "off");
@@ -79,18 +86,21 @@ static bool slot_wrong(const struct slot *s)
 static bool slot_unknown_word(const struct slot *s)
 {
     check_unknown_name(s->c, &s->v, NULL, 0);
-    diag_hint(s->c->diag, "'%s' of %s is %s", s->def->name, s->owner->name, slot_text(s->c, s->def));
+    diag_hint(s->c->diag, "'%s' of %s is %s", s->def->name, s->owner->name,
+              slot_text(s->c, s->def));
     return false;
 }
 
 static const char *range_text(struct check *c, const struct arg_def *def)
 {
     bool open_end = def->max >= 1e9;
-    const char *from = arena_printf(c->arena, "%s %.10g", def->min_open ? "more than" : "at least", def->min);
+    const char *from = arena_printf(c->arena, "%s %.10g", def->min_open ? "more than" : "at least",
+                                    def->min);
 
     if (open_end)
         return from;
-    return arena_printf(c->arena, "%s and %s %.10g", from, def->max_open ? "less than" : "at most", def->max);
+    return arena_printf(c->arena, "%s and %s %.10g", from, def->max_open ? "less than" : "at most",
+                        def->max);
 }
 
 static bool slot_in_range(const struct slot *s, double number)
@@ -103,9 +113,12 @@ static bool slot_in_range(const struct slot *s, double number)
     if ((def->min_open ? number > def->min : number >= def->min) &&
         (def->max_open ? number < def->max : number <= def->max))
         return true;
-    diag_error(c->diag, DIAG_out_of_range, s->v.where, "'%s' of %s must be %s, found %.10g", def->name,
-               s->owner->name, number > def->max && def->max >= 1e9
-               ? arena_printf(c->arena, "at most %.10g", def->max) : range_text(c, def), number);
+    diag_error(c->diag, DIAG_out_of_range, s->v.where, "'%s' of %s must be %s, found %.10g",
+               def->name, s->owner->name,
+               number > def->max && def->max >= 1e9
+                   ? arena_printf(c->arena, "at most %.10g", def->max)
+                   : range_text(c, def),
+               number);
     check_constant_note(c, &s->v);
     return false;
 }
@@ -114,8 +127,9 @@ static bool slot_whole(const struct slot *s, const struct value *v)
 {
     if (v->number == floor(v->number) && fabs(v->number) <= 9007199254740992.0)
         return true;
-    diag_error(s->c->diag, DIAG_not_whole, v->where, "'%s' of %s must be a whole number, found %.10g", s->def->name,
-               s->owner->name, v->number);
+    diag_error(s->c->diag, DIAG_not_whole, v->where,
+               "'%s' of %s must be a whole number, found %.10g", s->def->name, s->owner->name,
+               v->number);
     check_constant_note(s->c, v);
     return false;
 }
@@ -186,7 +200,7 @@ static bool slot_real_list(struct slot *s)
     return true;
 }
 
-/* ---- words --------------------------------------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------------------------------- */
 
 static bool slot_unknown(struct slot *s, const char *what, const struct names *names)
 {
@@ -210,8 +224,8 @@ static bool slot_word(struct slot *s)
             return true;
         }
     }
-    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'", s->def->name,
-               s->owner->name, slot_text(s->c, s->def), s->v.text);
+    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'",
+               s->def->name, s->owner->name, slot_text(s->c, s->def), s->v.text);
     check_suggest(s->c, s->v.text, &names);
     return false;
 }
@@ -228,8 +242,8 @@ static bool slot_padding(struct slot *s)
     struct names names = {.arena = s->c->arena};
     names_add(&names, "same");
     names_add(&names, "valid");
-    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'", s->def->name,
-               s->owner->name, slot_text(s->c, s->def), s->v.text);
+    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'",
+               s->def->name, s->owner->name, slot_text(s->c, s->def), s->v.text);
     check_suggest(s->c, s->v.text, &names);
     return false;
 }
@@ -299,15 +313,17 @@ static bool slot_monitor(struct slot *s)
         s->out->text = m->canonical;
         if (m->direction != CNN_NO_DIRECTION)
             return true;
-        diag_error(c->diag, DIAG_no_direction, s->v.where, "'%s' cannot be monitored: whether more or less of it is "
-                   "better is not declared", s->v.text);
+        diag_error(c->diag, DIAG_no_direction, s->v.where,
+                   "'%s' cannot be monitored: whether more or less of it is better is not declared",
+                   s->v.text);
         diag_note(c->diag, m->where, "the metric is declared here");
         diag_hint(c->diag, "write higher_is_better or lower_is_better after its parameters");
         return false;
     }
     if (c->metrics_broken)
         return false;
-    diag_error(c->diag, DIAG_unknown_monitor, s->v.where, "there is no value '%s' to monitor", s->v.text);
+    diag_error(c->diag, DIAG_unknown_monitor, s->v.where, "there is no value '%s' to monitor",
+               s->v.text);
     check_suggest(c, s->v.text, &names);
     names_add(&names, NULL);
     diag_hint(c->diag, "this recipe logs %s", join_words(c->arena, names.items));
@@ -332,8 +348,9 @@ static bool slot_hidden_word(struct slot *s)
     }
     if (!hidden)
         return false;
-    diag_error(s->c->diag, DIAG_const_hides_word, s->v.where, "'%s' is both a constant and a word that '%s' of %s "
-               "accepts", name, s->def->name, s->owner->name);
+    diag_error(s->c->diag, DIAG_const_hides_word, s->v.where,
+               "'%s' is both a constant and a word that '%s' of %s accepts",
+               name, s->def->name, s->owner->name);
     diag_note(s->c->diag, s->v.constant->where, "give this constant another name");
     return true;
 }
@@ -379,7 +396,7 @@ bool check_slot(struct check *c, const struct clause_def *owner, const struct ar
     return false;
 }
 
-/* ---- a whole clause ------------------------------------------------------------------------------------------ */
+/* ---- a whole clause -------------------------------------------------------------------------- */
 
 static void argument_default(const struct arg_def *def, struct arg_value *out)
 {
@@ -408,13 +425,15 @@ static int argument_positional(const struct clause_def *def, int n)
     return -1;
 }
 
-static void unknown_argument(struct check *c, const struct clause_def *def, const struct ast_arg *arg)
+static void unknown_argument(struct check *c, const struct clause_def *def,
+                             const struct ast_arg *arg)
 {
     struct names names = {.arena = c->arena};
 
     for (int i = 0; i < clause_def_count(def); i++)
         names_add(&names, def->args[i].name);
-    diag_error(c->diag, DIAG_unknown_argument, arg->key_where, "%s has no argument '%s'", def->name, arg->key);
+    diag_error(c->diag, DIAG_unknown_argument, arg->key_where, "%s has no argument '%s'", def->name,
+               arg->key);
     check_suggest(c, arg->key, &names);
     if (names.count)
         diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
@@ -422,17 +441,20 @@ static void unknown_argument(struct check *c, const struct clause_def *def, cons
         diag_hint(c->diag, "%s takes no arguments", def->name);
 }
 
-static void too_many_arguments(struct check *c, const struct clause_def *def, const struct ast_arg *arg)
+static void too_many_arguments(struct check *c, const struct clause_def *def,
+                               const struct ast_arg *arg)
 {
     int most = 0;
 
     while (argument_positional(def, most) >= 0)
         most++;
     if (most == 0)
-        diag_error(c->diag, DIAG_too_many_arguments, arg->where, "%s takes no argument without a name", def->name);
+        diag_error(c->diag, DIAG_too_many_arguments, arg->where,
+                   "%s takes no argument without a name", def->name);
     else
-        diag_error(c->diag, DIAG_too_many_arguments, arg->where, "%s takes at most %d argument%s without a name",
-                   def->name, most, most == 1 ? "" : "s");
+        diag_error(c->diag, DIAG_too_many_arguments, arg->where,
+                   "%s takes at most %d argument%s without a name", def->name, most,
+                   most == 1 ? "" : "s");
     diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
 }
 
@@ -444,7 +466,8 @@ static bool missing_arguments(struct check *c, const struct clause *clause)
     for (int i = 0; i < clause_def_count(def); i++) {
         if (!def->args[i].required || clause->args[i].given)
             continue;
-        diag_error(c->diag, DIAG_missing_argument, clause->where, "%s needs '%s': %s", def->name, def->args[i].name,
+        diag_error(c->diag, DIAG_missing_argument, clause->where, "%s needs '%s': %s", def->name,
+                   def->args[i].name,
                    def->args[i].help ? def->args[i].help : slot_text(c, &def->args[i]));
         diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
         missing = true;
@@ -477,12 +500,14 @@ struct clause *check_clause(struct check *c, const struct clause_def *def, struc
             continue;
         }
         if (!arg->key && named) {
-            diag_error(c->diag, DIAG_argument_order, arg->where, "arguments without a name come first");
+            diag_error(c->diag, DIAG_argument_order, arg->where,
+                       "arguments without a name come first");
             diag_note(c->diag, named->where, "this one has a name");
             return NULL;
         }
         if (clause->args[slot].given) {
-            diag_error(c->diag, DIAG_duplicate_argument, arg->where, "'%s' is given twice", def->args[slot].name);
+            diag_error(c->diag, DIAG_duplicate_argument, arg->where, "'%s' is given twice",
+                       def->args[slot].name);
             diag_note(c->diag, clause->args[slot].where, "first given here");
             good = false;
             continue;
@@ -504,10 +529,12 @@ struct ast_args check_statement_args(struct check *c, const struct ast_statement
         return s->args;
     if (ast_is_repaired(arg->value->where))     /* the bracket's own message says enough */
         return arg->value->args;
-    diag_error(c->diag, DIAG_call_statement, arg->where, "a statement takes its arguments without parentheses");
+    diag_error(c->diag, DIAG_call_statement, arg->where,
+               "a statement takes its arguments without parentheses");
     struct span inside = arg->value->where;
     int length = (int)(inside.end - inside.begin) - 2;
-    if (length > 0 && length < 80 && !memchr(inside.file->text + inside.begin, '\n', (size_t)length))
+    if (length > 0 && length < 80 &&
+        !memchr(inside.file->text + inside.begin, '\n', (size_t)length))
         diag_hint(c->diag, "write: %s %.*s", s->word, length, inside.file->text + inside.begin + 1);
     return arg->value->args;
 }

@@ -11,16 +11,18 @@ static const struct data_source *source_find(const char *name)
     return NULL;
 }
 
-static void check_source(struct check *c, const struct ast_statement *s, const struct data_source *source)
+static void check_source(struct check *c, const struct ast_statement *s,
+                         const struct data_source *source)
 {
     if (c->data) {
-        diag_error(c->diag, DIAG_duplicate_statement, s->word_where, "a second source of data, '%s'", s->word);
+        diag_error(c->diag, DIAG_duplicate_statement, s->word_where,
+                   "a second source of data, '%s'", s->word);
         diag_note(c->diag, c->data_where, "the first one is here");
         return;
     }
     if (c->model->steps_count)
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "the source comes first, then what happens to "
-                   "its pictures");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "the source comes first, then what happens to its pictures");
     c->data = source;
     c->data_where = s->word_where;
     struct ast_args args = check_statement_args(c, s);
@@ -34,9 +36,11 @@ static void check_channel_lists(struct check *c, const struct clause *step)
 
     for (int i = 0; i < clause_def_count(step->def); i++) {
         const struct arg_value *v = &step->args[i];
-        if (step->def->args[i].type == ARG_REAL_LIST && v->list && channels && v->list_length != channels)
-            diag_error(c->diag, DIAG_shape_mismatch, v->where, "'%s' has %d numbers, the pictures of %s have %d "
-                       "channels", step->def->args[i].name, v->list_length, c->data->clause.name, channels);
+        if (step->def->args[i].type == ARG_REAL_LIST && v->list && channels &&
+            v->list_length != channels)
+            diag_error(c->diag, DIAG_shape_mismatch, v->where,
+                       "'%s' has %d numbers, the pictures of %s have %d channels",
+                       step->def->args[i].name, v->list_length, c->data->clause.name, channels);
     }
 }
 
@@ -67,8 +71,8 @@ static void unknown_statement(struct check *c, const struct ast_statement *s)
         names_add(&names, d->name);
     for (const char *const *word = later_data; *word; word++)
         names_add(&names, *word);
-    diag_error(c->diag, DIAG_unknown_statement, s->word_where, "no source of data and no step is called '%s'",
-               s->word);
+    diag_error(c->diag, DIAG_unknown_statement, s->word_where,
+               "no source of data and no step is called '%s'", s->word);
     check_suggest(c, s->word, &names);
 }
 
@@ -79,14 +83,16 @@ static void check_data_statement(struct check *c, const struct ast_statement *s)
         return;
     }
     if (s->kind == AST_ASSIGN) {
-        diag_error(c->diag, DIAG_bare_assignment, s->where, "'%s = ...' is no statement of 'data'", s->word);
+        diag_error(c->diag, DIAG_bare_assignment, s->where, "'%s = ...' is no statement of 'data'",
+                   s->word);
         diag_hint(c->diag, "a constant is written: const %s = ...", s->word);
         return;
     }
     if (s->kind == AST_BROKEN)
         return;
     if (s->kind != AST_COMMAND) {
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "this does not belong in 'data'");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "this does not belong in 'data'");
         return;
     }
     const struct data_source *source = source_find(s->word);

@@ -1,7 +1,8 @@
-/* check_function.c - a metric of the user's own: names, arguments, and what is an array and what one number.
+/* check_function.c - a metric of the user's own: names, arguments, and what is an array and what
+ * one number.
  *
- * Ensures for each function that passes: every local is used, the result is one number, and no operation meets an
- * operand that it does not know. */
+ * Ensures for each function that passes: every local is used, the result is one number, and no
+ * operation meets an operand that it does not know. */
 #include "check_parts.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ struct scope {
 
 static struct expr *check_expr(struct scope *s, const struct ast_expr *e);
 
-/* ---- the functions one may call ------------------------------------------------------------------------------ */
+/* ---- the functions one may call -------------------------------------------------------------- */
 
 enum shape_rule { ELEMENTWISE, REDUCES };
 
@@ -38,12 +39,13 @@ static const struct callable {
     int arguments;
     enum shape_rule rule;
 } callables[] = {
-    {"exp", 1, ELEMENTWISE}, {"log", 1, ELEMENTWISE}, {"log1p", 1, ELEMENTWISE}, {"expm1", 1, ELEMENTWISE},
-    {"sqrt", 1, ELEMENTWISE}, {"abs", 1, ELEMENTWISE}, {"sign", 1, ELEMENTWISE}, {"round", 1, ELEMENTWISE},
-    {"floor", 1, ELEMENTWISE}, {"tanh", 1, ELEMENTWISE}, {"sigmoid", 1, ELEMENTWISE}, {"softplus", 1, ELEMENTWISE},
-    {"erf", 1, ELEMENTWISE}, {"relu", 1, ELEMENTWISE}, {"pow", 2, ELEMENTWISE}, {"min", 2, ELEMENTWISE},
-    {"max", 2, ELEMENTWISE}, {"clip", 3, ELEMENTWISE}, {"sum", 1, REDUCES}, {"mean", 1, REDUCES}
-};
+    {"exp", 1, ELEMENTWISE},   {"log", 1, ELEMENTWISE},     {"log1p", 1, ELEMENTWISE},
+    {"expm1", 1, ELEMENTWISE}, {"sqrt", 1, ELEMENTWISE},    {"abs", 1, ELEMENTWISE},
+    {"sign", 1, ELEMENTWISE},  {"round", 1, ELEMENTWISE},   {"floor", 1, ELEMENTWISE},
+    {"tanh", 1, ELEMENTWISE},  {"sigmoid", 1, ELEMENTWISE}, {"softplus", 1, ELEMENTWISE},
+    {"erf", 1, ELEMENTWISE},   {"relu", 1, ELEMENTWISE},    {"pow", 2, ELEMENTWISE},
+    {"min", 2, ELEMENTWISE},   {"max", 2, ELEMENTWISE},     {"clip", 3, ELEMENTWISE},
+    {"sum", 1, REDUCES},       {"mean", 1, REDUCES}};
 
 static const struct callable *callable_find(const char *name)
 {
@@ -53,7 +55,7 @@ static const struct callable *callable_find(const char *name)
     return NULL;
 }
 
-/* ---- names --------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static struct expr *expr_new(struct scope *s, enum expr_kind kind, const struct ast_expr *e)
 {
@@ -90,7 +92,8 @@ static struct expr *unknown_variable(struct scope *s, const struct ast_expr *e)
         names_add(&names, s->f->locals[i].name);
     for (const struct constant *k = s->c->constants; k; k = k->outer)
         names_add(&names, k->name);
-    diag_error(s->c->diag, DIAG_unknown_name, e->where, "nothing is called '%s' in '%s'", e->text, s->f->name);
+    diag_error(s->c->diag, DIAG_unknown_name, e->where, "nothing is called '%s' in '%s'", e->text,
+               s->f->name);
     if (callable_find(e->text))
         diag_hint(s->c->diag, "it is a function and needs its arguments: %s(...)", e->text);
     else
@@ -133,13 +136,20 @@ static struct expr *check_variable(struct scope *s, const struct ast_expr *e)
     return x;
 }
 
-/* ---- operations ---------------------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 /* Whether x is true or false rather than a number. */
 static bool is_condition(const struct scope *s, const struct expr *x)
 {
     switch (x->kind) {
-    case EXPR_EQ: case EXPR_NE: case EXPR_LT: case EXPR_GT: case EXPR_LE: case EXPR_GE: case EXPR_AND: case EXPR_OR:
+    case EXPR_EQ:
+    case EXPR_NE:
+    case EXPR_LT:
+    case EXPR_GT:
+    case EXPR_LE:
+    case EXPR_GE:
+    case EXPR_AND:
+    case EXPR_OR:
     case EXPR_NOT:
         return true;
     case EXPR_LOCAL:
@@ -155,8 +165,8 @@ static bool need_condition(struct scope *s, const struct expr *x, const char *wh
 {
     if (is_condition(s, x))
         return true;
-    diag_error(s->c->diag, DIAG_not_a_condition, x->where, "'%s' needs a condition such as a > 0, this is a number",
-               where);
+    diag_error(s->c->diag, DIAG_not_a_condition, x->where,
+               "'%s' needs a condition such as a > 0, this is a number", where);
     return false;
 }
 
@@ -168,7 +178,8 @@ static struct expr *check_operands(struct scope *s, struct expr *x, const struct
     x->args = arena_array(s->c->arena, (size_t)args->count + 1, sizeof(struct expr *));
     for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
         if (arg->key) {
-            diag_error(s->c->diag, DIAG_unknown_argument, arg->key_where, "this function's arguments have no names");
+            diag_error(s->c->diag, DIAG_unknown_argument, arg->key_where,
+                       "this function's arguments have no names");
             good = false;
             continue;
         }
@@ -185,11 +196,12 @@ static struct expr *check_operands(struct scope *s, struct expr *x, const struct
 static struct expr *check_operation(struct scope *s, const struct ast_expr *e)
 {
     static const enum expr_kind kinds[] = {
-        [AST_NEGATE] = EXPR_NEGATE, [AST_NOT] = EXPR_NOT, [AST_ADD] = EXPR_ADD, [AST_SUB] = EXPR_SUB,
-        [AST_MUL] = EXPR_MUL, [AST_DIV] = EXPR_DIV, [AST_MOD] = EXPR_MOD, [AST_POW] = EXPR_POW, [AST_EQ] = EXPR_EQ,
-        [AST_NE] = EXPR_NE, [AST_LT] = EXPR_LT, [AST_GT] = EXPR_GT, [AST_LE] = EXPR_LE, [AST_GE] = EXPR_GE,
-        [AST_AND] = EXPR_AND, [AST_OR] = EXPR_OR
-    };
+        [AST_NEGATE] = EXPR_NEGATE, [AST_NOT] = EXPR_NOT, [AST_ADD] = EXPR_ADD,
+        [AST_SUB] = EXPR_SUB,       [AST_MUL] = EXPR_MUL, [AST_DIV] = EXPR_DIV,
+        [AST_MOD] = EXPR_MOD,       [AST_POW] = EXPR_POW, [AST_EQ] = EXPR_EQ,
+        [AST_NE] = EXPR_NE,         [AST_LT] = EXPR_LT,   [AST_GT] = EXPR_GT,
+        [AST_LE] = EXPR_LE,         [AST_GE] = EXPR_GE,   [AST_AND] = EXPR_AND,
+        [AST_OR] = EXPR_OR};
     struct expr *x = expr_new(s, e->kind == AST_CHOICE ? EXPR_IF : kinds[e->op], e);
 
     if (!check_operands(s, x, &e->args))
@@ -209,8 +221,9 @@ static struct expr *unknown_function(struct scope *s, const struct ast_expr *e)
     const struct layer_def *layer = layer_def_find(e->text);
 
     if ((layer && layer->is_activation) || check_function_find(s->c, e->text)) {
-        diag_error(s->c->diag, DIAG_not_supported, e->word, "calling '%s' in a function is not supported by this "
-                   "version", e->text);
+        diag_error(s->c->diag, DIAG_not_supported, e->word,
+                   "calling '%s' in a function is not supported by this version",
+                   e->text);
         return NULL;
     }
     for (size_t i = 0; i < sizeof callables / sizeof *callables; i++)
@@ -227,8 +240,8 @@ static struct expr *check_call(struct scope *s, const struct ast_expr *e)
     if (!f)
         return unknown_function(s, e);
     if (e->args.count != f->arguments) {
-        diag_error(s->c->diag, DIAG_bad_function, e->where, "'%s' takes %d argument%s, found %d", f->name,
-                   f->arguments, f->arguments == 1 ? "" : "s", e->args.count);
+        diag_error(s->c->diag, DIAG_bad_function, e->where, "'%s' takes %d argument%s, found %d",
+                   f->name, f->arguments, f->arguments == 1 ? "" : "s", e->args.count);
         return NULL;
     }
     struct expr *x = expr_new(s, EXPR_CALL, e);
@@ -238,8 +251,9 @@ static struct expr *check_call(struct scope *s, const struct ast_expr *e)
     if (f->rule == ELEMENTWISE)
         return x;
     if (!x->args[0]->is_array) {
-        diag_error(s->c->diag, DIAG_bad_function, x->args[0]->where, "'%s' runs over the batch and the classes, this is "
-                   "one number already", f->name);
+        diag_error(s->c->diag, DIAG_bad_function, x->args[0]->where,
+                   "'%s' runs over the batch and the classes, this is one number already",
+                   f->name);
         return NULL;
     }
     x->is_array = false;
@@ -265,14 +279,18 @@ static struct expr *check_expr(struct scope *s, const struct ast_expr *e)
         return check_operation(s, e);
     case AST_BAD:
         return NULL;
-    case AST_EXTENT: case AST_STRING: case AST_SWITCH: case AST_LIST: case AST_TUPLE: case AST_INDEX:
-        break;
+    case AST_EXTENT:
+    case AST_STRING:
+    case AST_SWITCH:
+    case AST_LIST:
+    case AST_TUPLE:
+    case AST_INDEX: break;
     }
     diag_error(s->c->diag, DIAG_bad_type, e->where, "a function works with numbers only");
     return NULL;
 }
 
-/* ---- the declaration ----------------------------------------------------------------------------------------- */
+/* ---- the declaration ------------------------------------------------------------------------- */
 
 static bool check_params(struct scope *s)
 {
@@ -287,31 +305,35 @@ static bool check_params(struct scope *s)
         const char *name = arg->key ? arg->key : arg->value->text;
         int i = f->params_count;
         if (!arg->key && arg->value->kind != AST_NAME) {
-            diag_error(c->diag, DIAG_bad_function, arg->where, "a parameter is a name, or name=number");
+            diag_error(c->diag, DIAG_bad_function, arg->where,
+                       "a parameter is a name, or name=number");
             return false;
         }
         if (param_find(s, name) >= 0) {
-            diag_error(c->diag, DIAG_duplicate_name, arg->where, "two parameters are called '%s'", name);
+            diag_error(c->diag, DIAG_duplicate_name, arg->where, "two parameters are called '%s'",
+                       name);
             good = false;
         }
         if ((i < FUNCTION_ARRAYS) == (arg->key != NULL)) {
-            diag_error(c->diag, DIAG_bad_function, arg->where, i < FUNCTION_ARRAYS
-                       ? "the first two parameters are the labels and the predictions, which have no default"
-                       : "a parameter after the first two needs a default: name=number");
+            diag_error(c->diag, DIAG_bad_function, arg->where,
+                       i < FUNCTION_ARRAYS
+                           ? "the first two parameters are the labels and the predictions, which "
+                             "have no default"
+                           : "a parameter after the first two needs a default: name=number");
             good = false;
         } else if (arg->key) {
             struct value v = check_value(c, arg->value);
             if (v.kind != VALUE_NUMBER && v.kind != VALUE_NONE)
-                diag_error(c->diag, DIAG_bad_type, arg->value->where, "the default of '%s' is a number, found %s", name,
-                           value_text(c, &v));
+                diag_error(c->diag, DIAG_bad_type, arg->value->where,
+                           "the default of '%s' is a number, found %s", name, value_text(c, &v));
             good = good && v.kind == VALUE_NUMBER;
             f->param_defaults[i] = v.number;
         }
         f->params[f->params_count++] = name;
     }
     if (f->params_count < FUNCTION_ARRAYS) {
-        diag_error(c->diag, DIAG_bad_function, s->statement->head->where, "a metric has the labels and the predictions "
-                   "as parameters");
+        diag_error(c->diag, DIAG_bad_function, s->statement->head->where,
+                   "a metric has the labels and the predictions as parameters");
         diag_hint(c->diag, "write: metric %s(y, p)", f->name);
         return false;
     }
@@ -332,8 +354,9 @@ static void check_direction(struct scope *s)
     } else if (!strcmp(d->direction, names.items[1])) {
         s->f->direction = CNN_LOWER_IS_BETTER;
     } else {
-        diag_error(s->c->diag, DIAG_unknown_word, d->direction_where, "a metric is higher_is_better or "
-                   "lower_is_better, found '%s'", d->direction);
+        diag_error(s->c->diag, DIAG_unknown_word, d->direction_where,
+                   "a metric is higher_is_better or lower_is_better, found '%s'",
+                   d->direction);
         check_suggest(s->c, d->direction, &names);
         s->failed = true;
     }
@@ -345,8 +368,8 @@ static void check_local(struct scope *s, const struct ast_statement *st)
     int same = local_find(s, st->word), param = param_find(s, st->word);
 
     if (same >= 0 || param >= 0) {
-        diag_error(c->diag, DIAG_duplicate_name, st->word_where, "'%s' already has a value; it is given once",
-                   st->word);
+        diag_error(c->diag, DIAG_duplicate_name, st->word_where,
+                   "'%s' already has a value; it is given once", st->word);
         diag_note(c->diag, same >= 0 ? s->local_where[same] : s->statement->head->where, "%s",
                   same >= 0 ? "it is given here" : "it is a parameter");
         s->failed = true;
@@ -354,7 +377,8 @@ static void check_local(struct scope *s, const struct ast_statement *st)
     }
     if (s->f->locals_count >= LOCALS_MOST) {
         if (!s->too_many)
-            diag_error(c->diag, DIAG_too_big, st->word_where, "a function has at most %d values", LOCALS_MOST);
+            diag_error(c->diag, DIAG_too_big, st->word_where, "a function has at most %d values",
+                       LOCALS_MOST);
         s->too_many = s->failed = true;
         return;
     }
@@ -363,7 +387,8 @@ static void check_local(struct scope *s, const struct ast_statement *st)
     LIST_ADD(c->arena, s->f->locals, s->f->locals_count, s->locals_capacity, local);
     LIST_ADD(c->arena, s->local_where, s->where_count, s->where_capacity, st->word_where);
     LIST_ADD(c->arena, s->poisoned, s->poisoned_count, s->poisoned_capacity, value == NULL);
-    LIST_ADD(c->arena, s->conditions, s->conditions_count, s->conditions_capacity, value && is_condition(s, value));
+    LIST_ADD(c->arena, s->conditions, s->conditions_count, s->conditions_capacity,
+             value && is_condition(s, value));
     s->failed = s->failed || !value;
 }
 
@@ -375,8 +400,8 @@ static void check_result(struct scope *s, const struct ast_expr *e)
     s->failed = s->failed || !s->f->result;
     if (!s->f->result || !s->f->result->is_array)
         return;
-    diag_error(c->diag, DIAG_not_a_scalar, e->where, "a metric is one number a batch, this has one for each sample and "
-               "class");
+    diag_error(c->diag, DIAG_not_a_scalar, e->where,
+               "a metric is one number a batch, this has one for each sample and class");
     diag_hint(c->diag, "sum(...) or mean(...) makes one number of it");
     s->failed = true;
 }
@@ -401,8 +426,8 @@ static void check_function_body(struct scope *s)
         } else if (st->kind == AST_BROKEN) {
             s->failed = true;
         } else {
-            diag_error(c->diag, DIAG_bad_function, st->word_where, "a function consists of 'name = value' lines and a "
-                       "'return'");
+            diag_error(c->diag, DIAG_bad_function, st->word_where,
+                       "a function consists of 'name = value' lines and a 'return'");
             if (st->kind == AST_IF)
                 diag_hint(c->diag, "a choice is an expression: x = if a > 0 then a else 0");
             s->failed = true;
@@ -417,7 +442,7 @@ static void check_function_body(struct scope *s)
     }
 }
 
-/* ---- locals that nothing uses -------------------------------------------------------------------------------- */
+/* ---- locals that nothing uses ---------------------------------------------------------------- */
 
 static void mark_used(const struct expr *x, bool *used)
 {
@@ -449,8 +474,8 @@ static void drop_unused(struct scope *s)
         place[i] = count;
         count += used[i];
         if (!used[i])
-            diag_warning(s->c->diag, DIAG_unused_local, s->local_where[i], "'%s' is computed and never used",
-                         f->locals[i].name);
+            diag_warning(s->c->diag, DIAG_unused_local, s->local_where[i],
+                         "'%s' is computed and never used", f->locals[i].name);
     }
     renumber(f->result, place);
     count = 0;
@@ -480,7 +505,8 @@ void check_function(struct check *c, struct function_entry *entry)
     s.f->name = entry->name;
     s.f->where = st->head->word;
     if (is_logged(entry->name)) {
-        diag_error(c->diag, DIAG_duplicate_name, s.f->where, "'%s' is a built-in value of the log", entry->name);
+        diag_error(c->diag, DIAG_duplicate_name, s.f->where, "'%s' is a built-in value of the log",
+                   entry->name);
         s.failed = true;
     }
     check_direction(&s);

@@ -1,4 +1,5 @@
-/* check_network.c - the section `network`: statements become layers, branches are expanded, shapes worked out. */
+/* check_network.c - the section `network`: statements become layers, branches are expanded, shapes
+ * worked out. */
 #include "check_parts.h"
 
 #include <string.h>
@@ -7,7 +8,7 @@ enum { LAYERS_MOST = 2000, ELEMENTS_MOST = 1 << 30 };
 
 static struct layer *check_chain(struct check *c, const struct ast_body *body, struct layer *from);
 
-/* ---- names --------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static struct layer *layer_named(const struct check *c, const char *name)
 {
@@ -38,17 +39,17 @@ static void name_layer(struct check *c, struct layer *l, const struct ast_statem
     const struct layer *same = layer_named(c, l->name);
     if (!same)
         return;
-    diag_error(c->diag, DIAG_duplicate_name, s->as ? s->as_where : s->word_where, "two layers are called '%s'",
-               l->name);
+    diag_error(c->diag, DIAG_duplicate_name, s->as ? s->as_where : s->word_where,
+               "two layers are called '%s'", l->name);
     diag_note(c->diag, same->where, "the other one is here");
     l->name = arena_printf(c->arena, "%s_", l->name);
 }
 
-/* ---- a layer ------------------------------------------------------------------------------------------------- */
+/* ---- a layer --------------------------------------------------------------------------------- */
 
 /* `trainable=off` is an option of every layer; the rest are the layer's own. */
-static struct ast_args take_trainable(struct check *c, struct ast_args args, const struct layer_def *def,
-                                      bool *trainable)
+static struct ast_args take_trainable(struct check *c, struct ast_args args,
+                                      const struct layer_def *def, bool *trainable)
 {
     static const struct arg_def slot = {.name = "trainable", .type = ARG_BOOL};
     struct ast_args rest = {0};
@@ -60,7 +61,8 @@ static struct ast_args take_trainable(struct check *c, struct ast_args args, con
                 *trainable = v.number != 0;
             continue;
         }
-        rest = ast_args_add(rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
+        rest = ast_args_add(
+            rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
     }
     return rest;
 }
@@ -70,8 +72,8 @@ static void check_size(struct check *c, const struct layer *l)
     const struct shape s = l->out;
 
     if ((int64_t)s.c * s.h > ELEMENTS_MOST || shape_elements(s) > ELEMENTS_MOST) {
-        diag_error(c->diag, DIAG_too_big, l->where, "the result of this layer, %s, has more than 2^30 numbers",
-                   shape_text(s).text);
+        diag_error(c->diag, DIAG_too_big, l->where,
+                   "the result of this layer, %s, has more than 2^30 numbers", shape_text(s).text);
         c->broken = true;
         return;
     }
@@ -96,15 +98,17 @@ static void compute_shape(struct check *c, struct layer *l)
     check_size(c, l);
 }
 
-static struct layer *add_layer(struct check *c, const struct ast_statement *s, const struct layer_def *def,
-                               struct ast_args args, struct layer **inputs, int inputs_count)
+static struct layer *add_layer(struct check *c, const struct ast_statement *s,
+                               const struct layer_def *def, struct ast_args args,
+                               struct layer **inputs, int inputs_count)
 {
     struct layer *l = arena_alloc(c->arena, sizeof *l);
     struct ast_args statement_args = args;
 
     if (c->model->layers_count >= LAYERS_MOST) {
         if (!c->too_many)
-            diag_error(c->diag, DIAG_too_big, s->word_where, "a network has at most %d layers", LAYERS_MOST);
+            diag_error(c->diag, DIAG_too_big, s->word_where, "a network has at most %d layers",
+                       LAYERS_MOST);
         c->too_many = true;
         return NULL;
     }
@@ -134,7 +138,7 @@ static struct layer **one_input(struct check *c, struct layer *from)
     return inputs;
 }
 
-/* ---- joins --------------------------------------------------------------------------------------------------- */
+/* ---- joins ----------------------------------------------------------------------------------- */
 
 static bool is_branch(const struct ast_statement *s)
 {
@@ -142,7 +146,8 @@ static bool is_branch(const struct ast_statement *s)
 }
 
 /* The results of the branches of `add { branch { ... } branch { ... } }`. */
-static int join_branches(struct check *c, const struct ast_statement *s, struct layer *from, struct layer **inputs)
+static int join_branches(struct check *c, const struct ast_statement *s, struct layer *from,
+                         struct layer **inputs)
 {
     int count = 0;
 
@@ -154,18 +159,20 @@ static int join_branches(struct check *c, const struct ast_statement *s, struct 
             continue;
         }
         if (!is_branch(b)) {
-            diag_error(c->diag, DIAG_bad_join, b->word ? b->word_where : b->where, "'%s' has branches in its body and "
-                       "nothing else", s->word);
+            diag_error(c->diag, DIAG_bad_join, b->word ? b->word_where : b->where,
+                       "'%s' has branches in its body and nothing else",
+                       s->word);
             diag_hint(c->diag, "write: %s { branch { ... } branch { ... } }", s->word);
             c->broken = true;
             continue;
         }
         check_no_as(c, b);
         if (b->args.first)
-            diag_error(c->diag, DIAG_too_many_arguments, b->args.first->where, "'branch' takes no arguments");
+            diag_error(c->diag, DIAG_too_many_arguments, b->args.first->where,
+                       "'branch' takes no arguments");
         if (!b->body) {
-            diag_error(c->diag, DIAG_missing_body, b->word_where, "'branch' needs a body: branch { ... }, and an "
-                       "empty one is the identity");
+            diag_error(c->diag, DIAG_missing_body, b->word_where,
+                       "'branch' needs a body: branch { ... }, and an empty one is the identity");
             c->broken = true;
             continue;
         }
@@ -186,7 +193,8 @@ static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
             return c->visible[i];
         names_add(&names, c->visible[i]->name);
     }
-    diag_error(c->diag, DIAG_unknown_name, arg->where, "no layer before this one is called '%s'", arg->value->text);
+    diag_error(c->diag, DIAG_unknown_name, arg->where, "no layer before this one is called '%s'",
+               arg->value->text);
     check_suggest(c, arg->value->text, &names);
     if (!names.count)
         diag_hint(c->diag, "a layer gets a name with 'as': conv2d 64, 3x3 as %s", arg->value->text);
@@ -195,7 +203,8 @@ static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
 }
 
 /* `add a, b`: the arriving result and named ones; what is no name of a layer stays an argument. */
-static int join_named(struct check *c, struct layer *from, struct ast_args *args, struct layer **inputs)
+static int join_named(struct check *c, struct layer *from, struct ast_args *args,
+                      struct layer **inputs)
 {
     struct ast_args rest = {0};
     int count = 0;
@@ -205,7 +214,8 @@ static int join_named(struct check *c, struct layer *from, struct ast_args *args
         const struct ast_expr *e = arg->value;
         const struct layer_def *other = e->kind == AST_NAME ? layer_def_find(e->text) : NULL;
         if (arg->key || e->kind != AST_NAME || (other && other->is_activation)) {
-            rest = ast_args_add(rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
+            rest = ast_args_add(
+                rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
             continue;
         }
         struct layer *named = visible_layer(c, arg);
@@ -216,8 +226,8 @@ static int join_named(struct check *c, struct layer *from, struct ast_args *args
     return count;
 }
 
-static struct layer *check_join(struct check *c, const struct ast_statement *s, const struct layer_def *def,
-                                struct layer *from)
+static struct layer *check_join(struct check *c, const struct ast_statement *s,
+                                const struct layer_def *def, struct layer *from)
 {
     struct ast_args args = check_statement_args(c, s);
     size_t room = (size_t)(s->body ? s->body->count : 0) + (size_t)args.count + 1;
@@ -226,10 +236,12 @@ static struct layer *check_join(struct check *c, const struct ast_statement *s, 
     int count = s->body ? join_branches(c, s, from, inputs) : join_named(c, from, &args, inputs);
 
     if (count < 2 && c->broken == was_broken) {
-        diag_error(c->diag, DIAG_bad_join, s->word_where, "'%s' joins at least two results, found %d", def->clause.name,
-                   count);
-        diag_hint(c->diag, "write '%s { branch { ... } branch { ... } }', or '%s NAME' with the name of an earlier "
-                  "layer", def->clause.name, def->clause.name);
+        diag_error(c->diag, DIAG_bad_join, s->word_where,
+                   "'%s' joins at least two results, found %d", def->clause.name, count);
+        diag_hint(c->diag,
+                  "write '%s { branch { ... } branch { ... } }', or '%s NAME' with the name of an "
+                  "earlier layer",
+                  def->clause.name, def->clause.name);
         c->broken = true;
     }
     return add_layer(c, s, def, args, inputs, count);
@@ -243,7 +255,8 @@ static struct layer *check_from(struct check *c, const struct ast_statement *s, 
     if (!check_no_body(c, s) || !check_no_as(c, s))
         return from;
     if (!arg || arg->next || arg->key || arg->value->kind != AST_NAME) {
-        diag_error(c->diag, DIAG_missing_argument, s->where, "'from' needs the name of one earlier layer");
+        diag_error(c->diag, DIAG_missing_argument, s->where,
+                   "'from' needs the name of one earlier layer");
         c->broken = true;
         return from;
     }
@@ -252,7 +265,7 @@ static struct layer *check_from(struct check *c, const struct ast_statement *s, 
     return named ? named : from;
 }
 
-/* ---- statements ---------------------------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 static void unknown_layer(struct check *c, const struct ast_statement *s)
 {
@@ -261,7 +274,8 @@ static void unknown_layer(struct check *c, const struct ast_statement *s)
     const struct layer_def *const *defs = layer_defs(&count);
 
     if (!strcmp(s->word, "branch")) {
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'branch' stands in the body of 'add' only");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "'branch' stands in the body of 'add' only");
         return;
     }
     if (word_in(s->word, later_network)) {
@@ -291,12 +305,14 @@ static struct layer *check_layer(struct check *c, const struct ast_statement *s,
         return from;
     }
     if (def == input && from) {
-        diag_error(c->diag, DIAG_misplaced_input, s->word_where, "a network has one 'input', its first statement");
+        diag_error(c->diag, DIAG_misplaced_input, s->word_where,
+                   "a network has one 'input', its first statement");
         diag_note(c->diag, c->model->layers[0]->where, "the input is here");
         return from;
     }
     if (def != input && !from && !c->broken) {
-        diag_error(c->diag, DIAG_missing_input, s->word_where, "the network's first statement must be 'input'");
+        diag_error(c->diag, DIAG_missing_input, s->word_where,
+                   "the network's first statement must be 'input'");
         diag_hint(c->diag, "such as: input 3x32x32");
         c->broken = true;
     }
@@ -306,14 +322,16 @@ static struct layer *check_layer(struct check *c, const struct ast_statement *s,
     } else {
         if (!check_no_body(c, s))
             c->broken = true;
-        l = add_layer(c, s, def, check_statement_args(c, s), from ? one_input(c, from) : NULL, from != NULL);
+        l = add_layer(c, s, def, check_statement_args(c, s), from ? one_input(c, from) : NULL,
+                      from != NULL);
     }
     c->current = l ? l : from;
     return l ? l : from;
 }
 
 /* `if` chooses at compilation; the body that is not taken is not looked at. */
-static struct layer *check_choice(struct check *c, const struct ast_statement *s, struct layer *from)
+static struct layer *check_choice(struct check *c, const struct ast_statement *s,
+                                  struct layer *from)
 {
     struct value v = check_value(c, s->value);
 
@@ -325,14 +343,15 @@ static struct layer *check_choice(struct check *c, const struct ast_statement *s
     if (v.kind == VALUE_WORD) {
         check_unknown_name(c, &v, NULL, 0);
     } else if (v.kind != VALUE_NONE) {
-        diag_error(c->diag, DIAG_not_a_condition, v.where, "'if' needs a condition such as depth > 2, found %s",
-                   value_text(c, &v));
+        diag_error(c->diag, DIAG_not_a_condition, v.where,
+                   "'if' needs a condition such as depth > 2, found %s", value_text(c, &v));
         check_constant_note(c, &v);
     }
     return from;
 }
 
-static struct layer *check_network_statement(struct check *c, const struct ast_statement *s, struct layer *from)
+static struct layer *check_network_statement(struct check *c, const struct ast_statement *s,
+                                             struct layer *from)
 {
     switch (s->kind) {
     case AST_COMMAND:
@@ -341,20 +360,22 @@ static struct layer *check_network_statement(struct check *c, const struct ast_s
         check_constant_add(c, s);
         return from;
     case AST_ASSIGN:
-        diag_error(c->diag, DIAG_bare_assignment, s->where, "a value needs the word 'const' before its name");
+        diag_error(c->diag, DIAG_bare_assignment, s->where,
+                   "a value needs the word 'const' before its name");
         diag_hint(c->diag, "write: const %s = ...", s->word);
         check_constant_add(c, s);
         return from;
     case AST_IF:
         return check_choice(c, s, from);
     case AST_RETURN:
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'return' belongs in a function");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "'return' belongs in a function");
         break;
     case AST_BROKEN:
         break;
     case AST_FUNCTION:
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "functions are declared at top level, outside "
-                   "of 'network'");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "functions are declared at top level, outside of 'network'");
         break;
     }
     c->broken = true;
@@ -388,13 +409,15 @@ static void check_used(struct check *c, const struct layer *last)
         const struct layer *l = c->model->layers[i];
         if (used[i] || l == last)
             continue;
-        diag_error(c->diag, DIAG_unused_result, l->where, "nothing uses the result of '%s'", l->name);
+        diag_error(c->diag, DIAG_unused_result, l->where, "nothing uses the result of '%s'",
+                   l->name);
         c->broken = true;
     }
     if (!c->broken && last->index != count - 1) {
-        diag_error(c->diag, DIAG_unused_result, last->where, "the network's last result, '%s', also goes on from here",
-                   last->name);
-        diag_note(c->diag, c->model->layers[count - 1]->where, "the last layer of the file is this one");
+        diag_error(c->diag, DIAG_unused_result, last->where,
+                   "the network's last result, '%s', also goes on from here", last->name);
+        diag_note(c->diag, c->model->layers[count - 1]->where,
+                  "the last layer of the file is this one");
         c->broken = true;
     }
 }

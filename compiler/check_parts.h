@@ -6,13 +6,17 @@
 #include "ops.h"
 #include "recipes.h"
 
-/* ---- values: check_value.c ----------------------------------------------------------------------------------- */
+/* ---- values: check_value.c ------------------------------------------------------------------- */
 
 enum value_kind {
-    VALUE_NONE,             /* wrong, and reported */
-    VALUE_NUMBER, VALUE_SWITCH, VALUE_EXTENT, VALUE_STRING, VALUE_LIST,
-    VALUE_WORD,             /* a bare word that names no constant: what it means depends on the slot */
-    VALUE_CALL              /* word(args): likewise */
+    VALUE_NONE, /* wrong, and reported */
+    VALUE_NUMBER,
+    VALUE_SWITCH,
+    VALUE_EXTENT,
+    VALUE_STRING,
+    VALUE_LIST,
+    VALUE_WORD, /* a bare word that names no constant: what it means depends on the slot */
+    VALUE_CALL  /* word(args): likewise */
 };
 
 struct constant;
@@ -104,10 +108,11 @@ struct value check_constant_value(struct check *c, struct constant *k, struct sp
 /* "the number 1.5", "the word 'relu'" */
 const char *value_text(struct check *c, const struct value *v);
 /* Reports a bare word that is nothing at all; extra: names that would have been right. */
-void check_unknown_name(struct check *c, const struct value *v, const char *const *extra, int extra_count);
+void check_unknown_name(struct check *c, const struct value *v, const char *const *extra,
+                        int extra_count);
 void check_constant_note(struct check *c, const struct value *v);
 
-/* ---- arguments: check_args.c --------------------------------------------------------------------------------- */
+/* ---- arguments: check_args.c ----------------------------------------------------------------- */
 
 /* `word a, b, k=v` against its definition: NULL when an argument is wrong (reported). */
 struct clause *check_clause(struct check *c, const struct clause_def *def, struct span where,
@@ -120,7 +125,7 @@ const char *clause_usage(struct arena *a, const struct clause_def *def);
 /* The arguments of a statement; `conv2d(64, 3x3)` is reported and read as if written right. */
 struct ast_args check_statement_args(struct check *c, const struct ast_statement *s);
 
-/* ---- names --------------------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 struct names {
     struct arena *arena;
@@ -131,16 +136,18 @@ struct names {
 
 void names_add(struct names *n, const char *name);
 bool word_in(const char *word, const char *const *list);
-/* "hint: did you mean ...", when something is near; `word` is a word people bring along from elsewhere too. */
+/* "hint: did you mean ...", when something is near; `word` is a word people bring along from
+ * elsewhere too. */
 void check_suggest(struct check *c, const char *word, const struct names *names);
 void check_not_supported(struct check *c, struct span where, const char *what);
-/* Statements that only sections of another kind understand: says where the word belongs.  False: nowhere. */
+/* Statements that only sections of another kind understand: says where the word belongs.  False:
+ * nowhere. */
 bool check_elsewhere(struct check *c, const struct ast_statement *s, const char *section);
 bool check_no_body(struct check *c, const struct ast_statement *s);
 bool check_no_as(struct check *c, const struct ast_statement *s);
 const struct clause_def *clause_def_find(const struct clause_def *list, const char *name);
 
-/* ---- sections ------------------------------------------------------------------------------------------------ */
+/* ---- sections -------------------------------------------------------------------------------- */
 
 void check_network(struct check *c, const struct ast_statement *section);
 void check_data(struct check *c, const struct ast_statement *section);

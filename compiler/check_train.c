@@ -9,9 +9,10 @@ struct train_state {
     const struct ast_statement *loss, *optimizer, *metrics, *numbers[TRAIN_NUMBERS];
 };
 
-/* ---- loss, optimizer: a name, then its own arguments --------------------------------------------------------- */
+/* ---- loss, optimizer: a name, then its own arguments ----------------------------------------- */
 
-static bool first_time(struct check *c, const struct ast_statement **seen, const struct ast_statement *s)
+static bool first_time(struct check *c, const struct ast_statement **seen,
+                       const struct ast_statement *s)
 {
     if (*seen) {
         diag_error(c->diag, DIAG_duplicate_statement, s->word_where, "a second '%s'", s->word);
@@ -29,19 +30,20 @@ static void list_defs(struct names *names, const struct clause_def *defs)
 }
 
 /* `optimizer adam, lr=0.01` or `optimizer adam(lr=0.01)` */
-static struct clause *check_named(struct check *c, const struct ast_statement *s, const struct clause_def *defs,
-                                  const char *const *later)
+static struct clause *check_named(struct check *c, const struct ast_statement *s,
+                                  const struct clause_def *defs, const char *const *later)
 {
     struct ast_args args = check_statement_args(c, s);
     const struct ast_arg *first = args.first;
     struct names names = {.arena = c->arena};
 
     list_defs(&names, defs);
-    if (!first || first->key || (first->value->kind != AST_NAME && first->value->kind != AST_CALL)) {
+    if (!first || first->key ||
+        (first->value->kind != AST_NAME && first->value->kind != AST_CALL)) {
         if (first && first->value->kind == AST_BAD)
             return NULL;
-        diag_error(c->diag, DIAG_missing_argument, first ? first->where : s->word_where, "'%s' needs a name first",
-                   s->word);
+        diag_error(c->diag, DIAG_missing_argument, first ? first->where : s->word_where,
+                   "'%s' needs a name first", s->word);
         diag_hint(c->diag, "such as: %s %s", s->word, defs->name);
         return NULL;
     }
@@ -59,8 +61,9 @@ static struct clause *check_named(struct check *c, const struct ast_statement *s
     struct ast_args rest = {.first = first->next, .last = args.last, .count = args.count - 1};
     if (first->value->kind == AST_CALL) {
         if (first->next) {
-            diag_error(c->diag, DIAG_too_many_arguments, first->next->where, "the arguments of '%s' stand in its "
-                       "parentheses", def->name);
+            diag_error(c->diag, DIAG_too_many_arguments, first->next->where,
+                       "the arguments of '%s' stand in its parentheses",
+                       def->name);
             return NULL;
         }
         rest = first->value->args;
@@ -68,10 +71,10 @@ static struct clause *check_named(struct check *c, const struct ast_statement *s
     return check_clause(c, def, first->value->word, &rest);
 }
 
-/* ---- metrics ------------------------------------------------------------------------------------------------- */
+/* ---- metrics --------------------------------------------------------------------------------- */
 
-static void add_monitor(struct check *c, const char *name, const char *canonical, enum cnn_direction direction,
-                        struct span where)
+static void add_monitor(struct check *c, const char *name, const char *canonical,
+                        enum cnn_direction direction, struct span where)
 {
     struct monitor m = {name, canonical, direction, where};
 
@@ -98,7 +101,8 @@ static void add_metric(struct check *c, struct model_metric m, struct span where
 }
 
 /* The user's function with other values for its parameters: f_beta(beta=2). */
-static struct user_function *function_with(struct check *c, const struct user_function *f, const struct ast_args *args)
+static struct user_function *function_with(struct check *c, const struct user_function *f,
+                                           const struct ast_args *args)
 {
     struct user_function *copy = arena_alloc(c->arena, sizeof *copy);
     struct arg_def *defs = arena_array(c->arena, (size_t)f->params_count, sizeof *defs);
@@ -114,7 +118,8 @@ static struct user_function *function_with(struct check *c, const struct user_fu
     const struct clause *clause = check_clause(c, kept, f->where, args);
     if (!clause)
         return NULL;
-    copy->param_defaults = arena_array(c->arena, (size_t)f->params_count, sizeof *copy->param_defaults);
+    copy->param_defaults = arena_array(c->arena, (size_t)f->params_count,
+                                       sizeof *copy->param_defaults);
     for (int i = 0; i < extra; i++)
         copy->param_defaults[i + 2] = clause->args[i].number;
     return copy;
@@ -147,7 +152,8 @@ static void check_metric(struct check *c, const struct ast_arg *arg)
     if (e->kind == AST_BAD)
         return;
     if (arg->key || (e->kind != AST_NAME && e->kind != AST_CALL)) {
-        diag_error(c->diag, DIAG_bad_type, arg->where, "a metric is a name, perhaps with arguments in parentheses");
+        diag_error(c->diag, DIAG_bad_type, arg->where,
+                   "a metric is a name, perhaps with arguments in parentheses");
         return;
     }
     const struct ast_args *args = e->kind == AST_CALL ? &e->args : &none;
@@ -182,7 +188,8 @@ static void check_metrics(struct check *c, const struct ast_statement *s)
     struct ast_args args = check_statement_args(c, s);
 
     if (!args.first) {
-        diag_error(c->diag, DIAG_missing_argument, s->word_where, "'metrics' needs at least one metric");
+        diag_error(c->diag, DIAG_missing_argument, s->word_where,
+                   "'metrics' needs at least one metric");
         diag_hint(c->diag, "such as: metrics accuracy");
     }
     for (const struct ast_arg *arg = args.first; arg; arg = arg->next) {
@@ -192,7 +199,7 @@ static void check_metrics(struct check *c, const struct ast_statement *s)
     }
 }
 
-/* ---- numbers and callbacks ----------------------------------------------------------------------------------- */
+/* ---- numbers and callbacks ------------------------------------------------------------------- */
 
 static void check_number(struct check *c, const struct ast_statement *s, enum train_number which)
 {
@@ -211,13 +218,15 @@ static void check_number(struct check *c, const struct ast_statement *s, enum tr
     }
 }
 
-static void check_callback(struct check *c, const struct ast_statement *s, const struct clause_def *def)
+static void check_callback(struct check *c, const struct ast_statement *s,
+                           const struct clause_def *def)
 {
     struct ast_args args = check_statement_args(c, s);
     struct clause *clause = check_clause(c, def, s->word_where, &args);
 
     if (clause)
-        LIST_ADD(c->arena, c->model->callbacks, c->model->callbacks_count, c->callbacks_capacity, clause);
+        LIST_ADD(c->arena, c->model->callbacks, c->model->callbacks_count, c->callbacks_capacity,
+                 clause);
 }
 
 static void unknown_train(struct check *c, const struct ast_statement *s)
@@ -237,29 +246,34 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
     list_defs(&names, callback_defs);
     for (const char *const *word = later_train; *word; word++)
         names_add(&names, *word);
-    diag_error(c->diag, DIAG_unknown_statement, s->word_where, "nothing in 'train' is called '%s'", s->word);
+    diag_error(c->diag, DIAG_unknown_statement, s->word_where, "nothing in 'train' is called '%s'",
+               s->word);
     check_suggest(c, s->word, &names);
 }
 
-/* ---- the section --------------------------------------------------------------------------------------------- */
+/* ---- the section ----------------------------------------------------------------------------- */
 
 static bool is_plain(struct check *c, const struct ast_statement *s)
 {
     if (s->kind == AST_COMMAND)
         return check_no_body(c, s) && check_no_as(c, s);
     if (s->kind == AST_ASSIGN) {
-        diag_error(c->diag, DIAG_bare_assignment, s->where, "'%s = ...' is no statement of 'train'", s->word);
-        diag_hint(c->diag, "settings are written without '=': %s 10; a constant: const %s = 10", s->word, s->word);
+        diag_error(c->diag, DIAG_bare_assignment, s->where, "'%s = ...' is no statement of 'train'",
+                   s->word);
+        diag_hint(c->diag, "settings are written without '=': %s 10; a constant: const %s = 10",
+                  s->word, s->word);
     } else if (s->kind == AST_FUNCTION) {
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "functions are declared at top level, outside "
-                   "of 'train'");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "functions are declared at top level, outside of 'train'");
     } else {
-        diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "this does not belong in 'train'");
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "this does not belong in 'train'");
     }
     return false;
 }
 
-static void check_train_statement(struct check *c, const struct ast_statement *s, struct train_state *state)
+static void check_train_statement(struct check *c, const struct ast_statement *s,
+                                  struct train_state *state)
 {
     const struct clause_def *number = NULL, *callback;
 
@@ -310,7 +324,9 @@ void check_train(struct check *c, const struct ast_statement *section)
         check_train_statement(c, s, &state);
     /* Callbacks may name any metric, also one that is listed after them. */
     for (const struct ast_statement *s = section->body->first; s; s = s->next) {
-        const struct clause_def *def = s->kind == AST_COMMAND ? clause_def_find(callback_defs, s->word) : NULL;
+        const struct clause_def *def = s->kind == AST_COMMAND
+                                           ? clause_def_find(callback_defs, s->word)
+                                           : NULL;
         if (def && !s->body && !s->as)
             check_callback(c, s, def);
     }

@@ -1,4 +1,5 @@
-/* check_value.c - what an expression of the file is worth at compilation: numbers, words, constants. */
+/* check_value.c - what an expression of the file is worth at compilation: numbers, words,
+ * constants. */
 #include "check_parts.h"
 
 #include <math.h>
@@ -30,10 +31,11 @@ const char *value_text(struct check *c, const struct value *v)
     case VALUE_SWITCH:
         return v->number != 0 ? "'on'" : "'off'";
     case VALUE_EXTENT:
-        return v->dims_count == 2 ? arena_printf(c->arena, "the extent %lldx%lld", (long long)v->dims[0],
-                                                 (long long)v->dims[1])
-                                  : arena_printf(c->arena, "the extent %lldx%lldx%lld", (long long)v->dims[0],
-                                                 (long long)v->dims[1], (long long)v->dims[2]);
+        return v->dims_count == 2
+                   ? arena_printf(c->arena, "the extent %lldx%lld", (long long)v->dims[0],
+                                  (long long)v->dims[1])
+                   : arena_printf(c->arena, "the extent %lldx%lldx%lld", (long long)v->dims[0],
+                                  (long long)v->dims[1], (long long)v->dims[2]);
     case VALUE_STRING:
         return "a string";
     case VALUE_LIST:
@@ -52,7 +54,7 @@ void check_constant_note(struct check *c, const struct value *v)
         diag_note(c->diag, v->constant->where, "'%s' is declared here", v->constant->name);
 }
 
-/* ---- constants ----------------------------------------------------------------------------------------------- */
+/* ---- constants ------------------------------------------------------------------------------- */
 
 struct constant *check_constant_find(const struct check *c, const char *name)
 {
@@ -64,28 +66,32 @@ struct constant *check_constant_find(const struct check *c, const char *name)
 
 static bool built_in_value(const struct check *c, const char *name)
 {
-    return c->in_network &&
-           (!strcmp(name, "in_channels") || !strcmp(name, "in_height") || !strcmp(name, "in_width"));
+    return c->in_network && (!strcmp(name, "in_channels") || !strcmp(name, "in_height") ||
+                             !strcmp(name, "in_width"));
 }
 
-/* Declares; a constant of a body is worked out at once, one of the top level when it is first used. */
+/* Declares; a constant of a body is worked out at once, one of the top level when it is first used.
+ */
 void check_constant_add(struct check *c, const struct ast_statement *s)
 {
     struct constant *same = check_constant_find(c, s->word);
 
     if (same && same->level == c->level) {
-        diag_error(c->diag, DIAG_duplicate_name, s->word_where, "the constant '%s' is declared twice", s->word);
+        diag_error(c->diag, DIAG_duplicate_name, s->word_where,
+                   "the constant '%s' is declared twice", s->word);
         diag_note(c->diag, same->where, "first declared here");
         return;
     }
     if (built_in_value(c, s->word)) {
-        diag_error(c->diag, DIAG_duplicate_name, s->word_where, "'%s' is the shape that arrives at a layer; a "
-                   "constant needs another name", s->word);
+        diag_error(c->diag, DIAG_duplicate_name, s->word_where,
+                   "'%s' is the shape that arrives at a layer; a constant needs another name",
+                   s->word);
         return;
     }
     if (c->constants_count++ >= CONSTANTS_MOST) {
         if (c->constants_count == CONSTANTS_MOST + 1)
-            diag_error(c->diag, DIAG_too_big, s->word_where, "a file has at most %d constants", CONSTANTS_MOST);
+            diag_error(c->diag, DIAG_too_big, s->word_where, "a file has at most %d constants",
+                       CONSTANTS_MOST);
         return;
     }
     struct constant *k = arena_alloc(c->arena, sizeof *k);
@@ -102,7 +108,8 @@ void check_constant_add(struct check *c, const struct ast_statement *s)
 struct value check_constant_value(struct check *c, struct constant *k, struct span use)
 {
     if (k->state == CONSTANT_BUSY) {
-        diag_error(c->diag, DIAG_const_cycle, k->where, "the constant '%s' is defined by itself", k->name);
+        diag_error(c->diag, DIAG_const_cycle, k->where, "the constant '%s' is defined by itself",
+                   k->name);
         diag_note(c->diag, use, "needed here");
         return (struct value){.kind = VALUE_NONE, .where = use};
     }
@@ -113,8 +120,9 @@ struct value check_constant_value(struct check *c, struct constant *k, struct sp
             check_unknown_name(c, &k->value, NULL, 0);
             k->value.kind = VALUE_NONE;
         } else if (k->value.kind == VALUE_CALL) {
-            diag_error(c->diag, DIAG_bad_type, k->value.where, "a constant is a number, a switch, an extent, a string "
-                       "or a list, not %s", value_text(c, &k->value));
+            diag_error(c->diag, DIAG_bad_type, k->value.where,
+                       "a constant is a number, a switch, an extent, a string or a list, not %s",
+                       value_text(c, &k->value));
             k->value.kind = VALUE_NONE;
         }
         k->state = CONSTANT_DONE;
@@ -125,21 +133,21 @@ struct value check_constant_value(struct check *c, struct constant *k, struct sp
     return v;
 }
 
-/* ---- unknown names ------------------------------------------------------------------------------------------- */
+/* ---- unknown names --------------------------------------------------------------------------- */
 
 static const char *foreign_word(const char *word)
 {
-    static const char *const pairs[][2] = {
-        {"true", "on"}, {"false", "off"}, {"True", "on"}, {"False", "off"}, {"yes", "on"}, {"no", "off"},
-        {"None", "off"}, {"none", "off"}
-    };
+    static const char *const pairs[][2] = {{"true", "on"},   {"false", "off"}, {"True", "on"},
+                                           {"False", "off"}, {"yes", "on"},    {"no", "off"},
+                                           {"None", "off"},  {"none", "off"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (!strcmp(word, pairs[i][0]))
             return pairs[i][1];
     return NULL;
 }
 
-void check_unknown_name(struct check *c, const struct value *v, const char *const *extra, int extra_count)
+void check_unknown_name(struct check *c, const struct value *v, const char *const *extra,
+                        int extra_count)
 {
     struct names names = {.arena = c->arena};
 
@@ -159,10 +167,11 @@ void check_unknown_name(struct check *c, const struct value *v, const char *cons
         check_suggest(c, v->text, &names);
 }
 
-/* ---- operators ----------------------------------------------------------------------------------------------- */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 /* Numbers only: words are looked up in vain, everything else is of the wrong kind. */
-static bool is_operand(struct check *c, const struct value *v, bool wants_switch, const char *operator_text)
+static bool is_operand(struct check *c, const struct value *v, bool wants_switch,
+                       const char *operator_text)
 {
     if (v->kind == VALUE_NONE)
         return false;
@@ -212,7 +221,8 @@ static struct value binary_value(struct check *c, const struct ast_expr *e)
 {
     const char *text = ast_operator_text(e->op);
     bool logical = e->op == AST_AND || e->op == AST_OR;
-    struct value x = check_value(c, e->args.first->value), y = check_value(c, e->args.first->next->value);
+    struct value x = check_value(c, e->args.first->value),
+                 y = check_value(c, e->args.first->next->value);
     struct value none = value_new(VALUE_NONE, e);
     bool good = is_operand(c, &x, logical, text);
 
@@ -254,7 +264,7 @@ static struct value choice_value(struct check *c, const struct ast_expr *e)
     return check_value(c, x.number != 0 ? condition->next->value : condition->next->next->value);
 }
 
-/* ---- the rest ------------------------------------------------------------------------------------------------ */
+/* ---- the rest -------------------------------------------------------------------------------- */
 
 static struct value name_value(struct check *c, const struct ast_expr *e)
 {
@@ -267,16 +277,20 @@ static struct value name_value(struct check *c, const struct ast_expr *e)
     if (c->broken || !c->current)
         return value_new(VALUE_NONE, e);
     struct shape s = c->current->out;
-    return number_new(e, !strcmp(e->text, "in_channels") ? s.c : !strcmp(e->text, "in_height") ? s.h : s.w);
+    return number_new(e, !strcmp(e->text, "in_channels") ? s.c
+                         : !strcmp(e->text, "in_height") ? s.h
+                                                         : s.w);
 }
 
 static struct value list_value(struct check *c, const struct ast_expr *e)
 {
-    struct value v = value_new(VALUE_LIST, e), *items = arena_array(c->arena, (size_t)e->args.count + 1, sizeof *items);
+    struct value v = value_new(VALUE_LIST, e),
+                 *items = arena_array(c->arena, (size_t)e->args.count + 1, sizeof *items);
 
     for (const struct ast_arg *arg = e->args.first; arg; arg = arg->next) {
         if (arg->key) {
-            diag_error(c->diag, DIAG_bad_type, arg->where, "a list has values only, no '%s='", arg->key);
+            diag_error(c->diag, DIAG_bad_type, arg->where, "a list has values only, no '%s='",
+                       arg->key);
             v.kind = VALUE_NONE;
         }
         items[v.count] = check_value(c, arg->value);
@@ -305,13 +319,14 @@ static struct value index_value(struct check *c, const struct ast_expr *e)
     if (list.kind == VALUE_NONE || !is_operand(c, &i, false, "[ ]"))
         return none;
     if (list.kind != VALUE_LIST) {
-        diag_error(c->diag, DIAG_bad_type, e->word, "'%s' is no list but %s", e->text, value_text(c, &list));
+        diag_error(c->diag, DIAG_bad_type, e->word, "'%s' is no list but %s", e->text,
+                   value_text(c, &list));
         check_constant_note(c, &list);
         return none;
     }
     if (i.number != floor(i.number) || i.number < 0 || i.number >= list.count) {
-        diag_error(c->diag, DIAG_out_of_range, i.where, "'%s' has elements 0 to %d, found %s", e->text,
-                   list.count - 1, value_text(c, &i));
+        diag_error(c->diag, DIAG_out_of_range, i.where, "'%s' has elements 0 to %d, found %s",
+                   e->text, list.count - 1, value_text(c, &i));
         check_constant_note(c, &list);
         return none;
     }
@@ -327,11 +342,10 @@ static const struct value_function {
     int arguments;
     double (*one)(double);
     double (*two)(double, double);
-} value_functions[] = {
-    {"floor", 1, floor, NULL}, {"ceil", 1, ceil, NULL}, {"round", 1, rint, NULL}, {"abs", 1, fabs, NULL},
-    {"sqrt", 1, sqrt, NULL}, {"exp", 1, exp, NULL}, {"log", 1, log, NULL},
-    {"min", 2, NULL, fmin}, {"max", 2, NULL, fmax}, {"pow", 2, NULL, pow}
-};
+} value_functions[] = {{"floor", 1, floor, NULL}, {"ceil", 1, ceil, NULL}, {"round", 1, rint, NULL},
+                       {"abs", 1, fabs, NULL},    {"sqrt", 1, sqrt, NULL}, {"exp", 1, exp, NULL},
+                       {"log", 1, log, NULL},     {"min", 2, NULL, fmin},  {"max", 2, NULL, fmax},
+                       {"pow", 2, NULL, pow}};
 
 /* A call of a function of numbers is worked out; any other call is for the slot to understand. */
 static struct value call_value(struct check *c, const struct ast_expr *e)
@@ -346,8 +360,8 @@ static struct value call_value(struct check *c, const struct ast_expr *e)
     if (!f)
         return value_new(VALUE_CALL, e);
     if (e->args.count != f->arguments) {
-        diag_error(c->diag, DIAG_bad_function, e->where, "'%s' takes %d argument%s, found %d", f->name, f->arguments,
-                   f->arguments == 1 ? "" : "s", e->args.count);
+        diag_error(c->diag, DIAG_bad_function, e->where, "'%s' takes %d argument%s, found %d",
+                   f->name, f->arguments, f->arguments == 1 ? "" : "s", e->args.count);
         return value_new(VALUE_NONE, e);
     }
     for (const struct ast_arg *arg = e->args.first; arg; arg = arg->next) {
@@ -386,7 +400,8 @@ static struct value value_of_kind(struct check *c, const struct ast_expr *e)
     case AST_LIST:
         return list_value(c, e);
     case AST_TUPLE:
-        diag_error(c->diag, DIAG_bad_type, e->where, "parentheses hold one value; a list has brackets: [a, b]");
+        diag_error(c->diag, DIAG_bad_type, e->where,
+                   "parentheses hold one value; a list has brackets: [a, b]");
         return value_new(VALUE_NONE, e);
     case AST_UNARY:
         return unary_value(c, e);
@@ -404,7 +419,8 @@ static struct value value_of_kind(struct check *c, const struct ast_expr *e)
 struct value check_value(struct check *c, const struct ast_expr *e)
 {
     if (c->depth >= VALUE_DEEPEST) {
-        diag_error(c->diag, DIAG_too_deep, e->where, "this is needed through more than %d steps", VALUE_DEEPEST);
+        diag_error(c->diag, DIAG_too_deep, e->where, "this is needed through more than %d steps",
+                   VALUE_DEEPEST);
         return value_new(VALUE_NONE, e);
     }
     c->depth++;

@@ -81,8 +81,9 @@ static void cw_indent(struct cwriter *w)
     }
 }
 
-/* Where to break a line that has `room` columns left: after the last statement that fits, or else after the last comma
- * or operator; 0 when there is no such place, or the line has a string or a comment that a break could spoil. */
+/* Where to break a line that has `room` columns left: after the last statement that fits, or else
+ * after the last comma or operator; 0 when there is no such place, or the line has a string or a
+ * comment that a break could spoil. */
 static size_t cw_break(const char *text, size_t room)
 {
     size_t statement = 0, other = 0;
@@ -173,10 +174,11 @@ void cw_blank(struct cwriter *w)
     cw_put(w, "\n", 1);
 }
 
-/* ---- comments ------------------------------------------------------------------------------------------------ */
+/* ---- comments -------------------------------------------------------------------------------- */
 
-/* No text may end the comment, begin another, or splice lines: a space goes between the two characters, and a
- * backslash, which at a line's end would join it with the next, becomes a slash. */
+/* No text may end the comment, begin another, or splice lines: a space goes between the two
+ * characters, and a backslash, which at a line's end would join it with the next, becomes a slash.
+ */
 static char *harmless(const char *text)
 {
     char *copy = malloc(2 * strlen(text) + 1), *to = copy;
@@ -196,8 +198,8 @@ static char *harmless(const char *text)
     return copy;
 }
 
-/* Bytes of text that fit on a line of `room` columns, broken at a space where there is one; the columns of UTF-8
- * are counted as characters. */
+/* Bytes of text that fit on a line of `room` columns, broken at a space where there is one; the
+ * columns of UTF-8 are counted as characters. */
 static size_t fitting(const char *text, size_t room)
 {
     size_t column = 0, space = 0, i = 0;
@@ -219,7 +221,8 @@ void cw_comment(struct cwriter *w, const char *format, ...)
     cw_format(w, format, args);
     va_end(args);
     char *text = harmless(w->line);
-    size_t used = (size_t)(w->depth * CW_INDENT) + 6, room = used + 20 < CW_COLUMNS ? CW_COLUMNS - used : 20;
+    size_t used = (size_t)(w->depth * CW_INDENT) + 6,
+           room = used + 20 < CW_COLUMNS ? CW_COLUMNS - used : 20;
     const char *prefix = "/* ", *rest = text;
     do {
         size_t length = fitting(rest, room);
@@ -241,9 +244,10 @@ void cw_comment(struct cwriter *w, const char *format, ...)
     free(text);
 }
 
-/* ---- strings ------------------------------------------------------------------------------------------------- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
-/* One character of a literal.  Octal escapes are always three digits long, so no digit that follows joins in. */
+/* One character of a literal.  Octal escapes are always three digits long, so no digit that follows
+ * joins in. */
 static size_t quote_byte(char *to, unsigned char c, unsigned char before)
 {
     switch (c) {

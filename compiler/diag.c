@@ -1,4 +1,5 @@
-/* diag.c - see diag.h.  Messages are kept until diag_print() so that they come out in the order of the file. */
+/* diag.c - see diag.h.  Messages are kept until diag_print() so that they come out in the order of
+ * the file. */
 #include "diag.h"
 
 #include <stdlib.h>
@@ -44,8 +45,8 @@ struct diag *diag_new(struct arena *a)
     return d;
 }
 
-static struct message *message_new(struct diag *d, enum severity severity, struct span where, const char *format,
-                                   va_list args)
+static struct message *message_new(struct diag *d, enum severity severity, struct span where,
+                                   const char *format, va_list args)
 {
     struct message *m = arena_alloc(d->arena, sizeof *m);
 
@@ -55,13 +56,14 @@ static struct message *message_new(struct diag *d, enum severity severity, struc
     return m;
 }
 
-/* The same message at the same place twice is one message: a statement may be looked at more than once. */
+/* The same message at the same place twice is one message: a statement may be looked at more than
+ * once. */
 static bool diag_known(const struct diag *d, enum diag_id id, struct span where)
 {
     for (int i = 0; i < d->count; i++) {
         const struct message *m = d->messages[i];
-        if (m->id == id && m->where.file && m->where.file == where.file && m->where.begin == where.begin &&
-            m->where.end == where.end)
+        if (m->id == id && m->where.file && m->where.file == where.file &&
+            m->where.begin == where.begin && m->where.end == where.end)
             return true;
     }
     return false;
@@ -140,13 +142,13 @@ int diag_errors(const struct diag *d)
     return d->errors;
 }
 
-/* ---- printing ------------------------------------------------------------------------------------------------ */
+/* ---- printing -------------------------------------------------------------------------------- */
 
 static int message_compare(const void *pa, const void *pb)
 {
     const struct message *a = *(struct message *const *)pa, *b = *(struct message *const *)pb;
 
-    if (a->where.file != b->where.file) {       /* without a place first; then one file after the other */
+    if (a->where.file != b->where.file) { /* without a place first; then one file after the other */
         if (!a->where.file || !b->where.file)
             return a->where.file ? 1 : -1;
         int order = strcmp(a->where.file->path, b->where.file->path);
@@ -164,13 +166,17 @@ static size_t utf8_length(const unsigned char *s, size_t room)
         return 0;
     if (s[0] < 0x80)
         return 1;
-    size_t length = s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : 0;
+    size_t length = s[0] >= 0xF0 && s[0] < 0xF5   ? 4
+                    : s[0] >= 0xE0 && s[0] < 0xF0 ? 3
+                    : s[0] >= 0xC2 && s[0] < 0xE0 ? 2
+                                                  : 0;
     if (!length || length > room)
         return 0;
     for (size_t i = 1; i < length; i++)
         if ((s[i] & 0xC0) != 0x80)
             return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xC2 && s[1] < 0xA0))
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90) ||
+        (s[0] == 0xC2 && s[1] < 0xA0))
         return 0;                               /* overlong, or a control character */
     return length;
 }
@@ -188,7 +194,8 @@ static void print_text(FILE *out, const char *text, size_t begin, size_t end)
     }
 }
 
-/* Under each character of [begin, end): a tab stays a tab, so that the caret stands right at any tab width. */
+/* Under each character of [begin, end): a tab stays a tab, so that the caret stands right at any
+ * tab width. */
 static void print_below(FILE *out, const char *text, size_t begin, size_t end, char mark)
 {
     for (size_t i = begin; i < end;) {
@@ -209,7 +216,8 @@ static size_t utf8_boundary(const char *text, size_t low, size_t i)
 static void print_excerpt(FILE *out, struct span where, int line)
 {
     const char *text = where.file->text;
-    size_t size = where.file->size, begin = where.begin < size ? where.begin : size, first = begin, last = begin;
+    size_t size = where.file->size, begin = where.begin < size ? where.begin : size, first = begin,
+           last = begin;
 
     while (first > 0 && text[first - 1] != '\n')
         first--;
@@ -287,7 +295,7 @@ void diag_print(const struct diag *d, FILE *out)
         fprintf(out, "cnnc: too many errors: %d more not shown\n", d->errors - DIAG_ERRORS_PRINTED);
 }
 
-/* ---- did you mean -------------------------------------------------------------------------------------------- */
+/* ---- did you mean ---------------------------------------------------------------------------- */
 
 enum { NEAREST_LONGEST = 64 };
 
@@ -302,7 +310,8 @@ static int smallest(int a, int b, int c)
     return m < c ? m : c;
 }
 
-/* Edits from a to b: insertions, deletions, replacements and swaps of neighbours; a change of case costs nothing. */
+/* Edits from a to b: insertions, deletions, replacements and swaps of neighbours; a change of case
+ * costs nothing. */
 static int edit_distance(const char *a, int a_length, const char *b, int b_length)
 {
     int rows[3][NEAREST_LONGEST + 1];
@@ -315,7 +324,8 @@ static int edit_distance(const char *a, int a_length, const char *b, int b_lengt
         for (int j = 1; j <= b_length; j++) {
             bool same = lower_case(a[i - 1]) == lower_case(b[j - 1]);
             row[j] = smallest(above[j] + 1, row[j - 1] + 1, above[j - 1] + !same);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < row[j])
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                before[j - 2] + 1 < row[j])
                 row[j] = before[j - 2] + 1;
         }
         int *spare = before;

@@ -3,7 +3,7 @@
 #include "check.h"
 #include "ops.h"
 
-/* ---- text ---------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 struct text {
     struct arena *arena;
@@ -54,7 +54,7 @@ static void put_string(struct text *t, const char *string)
     put(t, "\"");
 }
 
-/* ---- clauses ------------------------------------------------------------------------------------------------- */
+/* ---- clauses --------------------------------------------------------------------------------- */
 
 static void put_call(struct text *t, const struct clause *call);
 
@@ -104,7 +104,8 @@ static void put_value(struct text *t, const struct arg_def *def, const struct ar
     }
 }
 
-/* What has neither a given value nor a default of its own (a pool's stride is its window) is left out. */
+/* What has neither a given value nor a default of its own (a pool's stride is its window) is left
+ * out. */
 static bool has_value(const struct arg_def *def, const struct arg_value *v)
 {
     if (v->given)
@@ -121,7 +122,8 @@ static bool has_value(const struct arg_def *def, const struct arg_value *v)
     return false;
 }
 
-/* Arguments in the order of the definition.  Positional ones lose their names until one is left out. */
+/* Arguments in the order of the definition.  Positional ones lose their names until one is left
+ * out. */
 static bool put_args(struct text *t, const struct clause *c, const char *comma)
 {
     bool positional = true, any = false;
@@ -186,9 +188,10 @@ const char *clause_text_of(struct arena *a, const struct clause *c)
     return t.bytes;
 }
 
-/* ---- the network --------------------------------------------------------------------------------------------- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
-/* Every layer has its name, so that a join can be written with names: `from` its first input, then the others. */
+/* Every layer has its name, so that a join can be written with names: `from` its first input, then
+ * the others. */
 static void put_layer(struct text *t, const struct layer *l)
 {
     put(t, "    %s", l->def->clause.name);
@@ -204,14 +207,13 @@ static void put_layer(struct text *t, const struct layer *l)
     put(t, " as %s\n", l->name);
 }
 
-/* ---- functions ----------------------------------------------------------------------------------------------- */
+/* ---- functions ------------------------------------------------------------------------------- */
 
 static const char *const expr_operators[] = {
-    [EXPR_NEGATE] = "-", [EXPR_NOT] = "not ", [EXPR_ADD] = " + ", [EXPR_SUB] = " - ", [EXPR_MUL] = " * ",
-    [EXPR_DIV] = " / ", [EXPR_MOD] = " % ", [EXPR_POW] = "^", [EXPR_EQ] = " == ", [EXPR_NE] = " != ",
-    [EXPR_LT] = " < ", [EXPR_GT] = " > ", [EXPR_LE] = " <= ", [EXPR_GE] = " >= ", [EXPR_AND] = " and ",
-    [EXPR_OR] = " or "
-};
+    [EXPR_NEGATE] = "-", [EXPR_NOT] = "not ", [EXPR_ADD] = " + ",   [EXPR_SUB] = " - ",
+    [EXPR_MUL] = " * ",  [EXPR_DIV] = " / ",  [EXPR_MOD] = " % ",   [EXPR_POW] = "^",
+    [EXPR_EQ] = " == ",  [EXPR_NE] = " != ",  [EXPR_LT] = " < ",    [EXPR_GT] = " > ",
+    [EXPR_LE] = " <= ",  [EXPR_GE] = " >= ",  [EXPR_AND] = " and ", [EXPR_OR] = " or "};
 
 static int expr_precedence(const struct expr *x)
 {
@@ -233,7 +235,8 @@ static int expr_precedence(const struct expr *x)
 
 static void put_expr(struct text *t, const struct user_function *f, const struct expr *x);
 
-static void put_operand(struct text *t, const struct user_function *f, const struct expr *x, int at_least)
+static void put_operand(struct text *t, const struct user_function *f, const struct expr *x,
+                        int at_least)
 {
     bool brackets = expr_precedence(x) < at_least;
 
@@ -294,7 +297,8 @@ static void put_function(struct text *t, const struct user_function *f)
         [CNN_NO_DIRECTION] = "", [CNN_HIGHER_IS_BETTER] = "higher_is_better ",
         [CNN_LOWER_IS_BETTER] = "lower_is_better "
     };
-    put(t, "\n# The mean over batches, weighted by their sizes.\nmetric %s(%s, %s", f->name, f->params[0], f->params[1]);
+    put(t, "\n# The mean over batches, weighted by their sizes.\nmetric %s(%s, %s", f->name,
+        f->params[0], f->params[1]);
     for (int i = 2; i < f->params_count; i++) {
         put(t, ", %s=", f->params[i]);
         put_number(t, f->param_defaults[i]);
@@ -310,7 +314,7 @@ static void put_function(struct text *t, const struct user_function *f)
     put(t, "\n}\n");
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static void put_train(struct text *t, const struct model *m)
 {
@@ -321,8 +325,8 @@ static void put_train(struct text *t, const struct model *m)
     put(t, "\n");
     for (int i = 0; i < m->metrics_count; i++)
         put(t, "%s%s", i ? ", " : "    metrics ", m->metrics[i].name);
-    put(t, "%s    epochs %d\n    batch %d\n    seed %llu\n    threads %d", m->metrics_count ? "\n" : "", m->epochs,
-        m->batch, (unsigned long long)m->seed, m->threads);
+    put(t, "%s    epochs %d\n    batch %d\n    seed %llu\n    threads %d",
+        m->metrics_count ? "\n" : "", m->epochs, m->batch, (unsigned long long)m->seed, m->threads);
     put(t, "%s\n", m->threads ? "" : "             # as many as the machine has");
     for (int i = 0; i < m->callbacks_count; i++)
         put_clause(t, m->callbacks[i]);

@@ -1,8 +1,9 @@
 /* layout.c - everything about line ends, and about brackets that do not match.
  *
- * Requires: the raw tokens of one file.  Ensures: TOK_NEWLINE stands exactly where a statement without a body ends;
- * every bracket and brace has its partner; the list ends with TOK_YYEOF.  So the grammar knows nothing of lines, and
- * a bracket that is never closed spoils its own line and no more. */
+ * Requires: the raw tokens of one file.  Ensures: TOK_NEWLINE stands exactly where a statement
+ * without a body ends; every bracket and brace has its partner; the list ends with TOK_YYEOF.  So
+ * the grammar knows nothing of lines, and a bracket that is never closed spoils its own line and no
+ * more. */
 #include "cnn.tab.h"
 #include "parse.h"
 
@@ -54,8 +55,21 @@ static int partner(int kind)
 static bool continues(int kind)
 {
     switch (kind) {
-    case TOK_COMMA: case TOK_ASSIGN: case TOK_PLUS: case TOK_MINUS: case TOK_TIMES: case TOK_OVER: case TOK_MODULO:
-    case TOK_POWER: case TOK_EQ: case TOK_NE: case TOK_LESS: case TOK_GREATER: case TOK_LE: case TOK_GE: case TOK_AND:
+    case TOK_COMMA:
+    case TOK_ASSIGN:
+    case TOK_PLUS:
+    case TOK_MINUS:
+    case TOK_TIMES:
+    case TOK_OVER:
+    case TOK_MODULO:
+    case TOK_POWER:
+    case TOK_EQ:
+    case TOK_NE:
+    case TOK_LESS:
+    case TOK_GREATER:
+    case TOK_LE:
+    case TOK_GE:
+    case TOK_AND:
     case TOK_OR: case TOK_NOT: case TOK_THEN: case TOK_ELSE: case TOK_IF:
         return true;
     }
@@ -133,7 +147,8 @@ static void close_brackets(struct layout *l, size_t where, bool only_lost)
         if (only_lost && o->closed)
             return;
         if (!l->stop)
-            diag_error(l->diag, DIAG_unclosed_bracket, (struct span){l->source, o->begin, o->begin + 1},
+            diag_error(l->diag, DIAG_unclosed_bracket,
+                       (struct span){l->source, o->begin, o->begin + 1},
                        "this '%c' is never closed", l->source->text[o->begin]);
         layout_insert(l, partner(o->kind), where);
         l->open_count--;
@@ -151,10 +166,12 @@ static void close_brace(struct layout *l, size_t where)
 
 static void layout_open(struct layout *l, struct token t)
 {
-    struct open_bracket o = {.kind = t.kind, .begin = t.begin, .word = l->statement, .closed = l->closed[l->at]};
+    struct open_bracket o = {
+        .kind = t.kind, .begin = t.begin, .word = l->statement, .closed = l->closed[l->at]};
 
     if (l->open_count >= AST_DEEPEST) {
-        diag_error(l->diag, DIAG_too_deep, token_span(l, &t), "more than %d brackets are open here", AST_DEEPEST);
+        diag_error(l->diag, DIAG_too_deep, token_span(l, &t), "more than %d brackets are open here",
+                   AST_DEEPEST);
         l->stop = true;
         return;
     }
@@ -167,8 +184,8 @@ static void layout_close(struct layout *l, struct token t)
     struct open_bracket *o = innermost(l);
 
     if (!in_brackets(l)) {
-        diag_error(l->diag, DIAG_unmatched_close, token_span(l, &t), "nothing is open that this '%c' could close",
-                   l->source->text[t.begin]);
+        diag_error(l->diag, DIAG_unmatched_close, token_span(l, &t),
+                   "nothing is open that this '%c' could close", l->source->text[t.begin]);
         return;
     }
     if (partner(o->kind) != t.kind) {
@@ -194,7 +211,8 @@ static void layout_newline(struct layout *l, struct token t)
     struct token *after = next < l->raw.count ? &l->raw.items[next] : NULL;
     if (in_brackets(l))
         return;
-    if (!semicolon && after && (after->kind == TOK_LBRACE || after->kind == TOK_ELSE || after->kind == TOK_THEN))
+    if (!semicolon && after &&
+        (after->kind == TOK_LBRACE || after->kind == TOK_ELSE || after->kind == TOK_THEN))
         return;
     if (!semicolon && continues(last_kind(l)) && after && after->kind != TOK_RBRACE) {
         after->continued = true;
@@ -209,7 +227,8 @@ static bool is_section(const struct token *t)
            (!strcmp(t->text, "network") || !strcmp(t->text, "data") || !strcmp(t->text, "train"));
 }
 
-/* `network {` inside another body: the `}` before it is missing.  Said here, where it is plain, and repaired. */
+/* `network {` inside another body: the `}` before it is missing.  Said here, where it is plain, and
+ * repaired. */
 static void layout_section(struct layout *l, const struct token *t)
 {
     int next = l->at + 1;
@@ -221,9 +240,11 @@ static void layout_section(struct layout *l, const struct token *t)
         next++;
     if (next >= l->raw.count || l->raw.items[next].kind != TOK_LBRACE)
         return;
-    diag_error(l->diag, DIAG_missing_brace, token_span(l, t), "'%s' begins inside '%s': a '}' is missing before it",
-               t->text, outer->word ? outer->word : "{");
-    diag_note(l->diag, (struct span){l->source, outer->begin, outer->begin + 1}, "this '{' is still open");
+    diag_error(l->diag, DIAG_missing_brace, token_span(l, t),
+               "'%s' begins inside '%s': a '}' is missing before it", t->text,
+               outer->word ? outer->word : "{");
+    diag_note(l->diag, (struct span){l->source, outer->begin, outer->begin + 1},
+              "this '{' is still open");
     while (l->open_count)
         close_brace(l, t->begin);
 }
@@ -235,18 +256,22 @@ static bool layout_spaced_extent(struct layout *l)
     int32_t dims[AST_EXTENT_PARTS] = {0};
     int count = 0, i = l->at;
 
-    if (t->kind != TOK_NUMBER || i + 2 >= l->raw.count || t[1].kind != TOK_NAME || strcmp(t[1].text, "x") ||
-        t[2].kind != TOK_NUMBER)
+    if (t->kind != TOK_NUMBER || i + 2 >= l->raw.count || t[1].kind != TOK_NAME ||
+        strcmp(t[1].text, "x") || t[2].kind != TOK_NUMBER)
         return false;
     for (;; i += 2) {
         const struct token *n = &l->raw.items[i];
         if (count == AST_EXTENT_PARTS || n->number > INT32_MAX || n->number != floor(n->number))
             return false;
         dims[count++] = (int32_t)n->number;
-        if (i + 2 >= l->raw.count || n[1].kind != TOK_NAME || strcmp(n[1].text, "x") || n[2].kind != TOK_NUMBER)
+        if (i + 2 >= l->raw.count || n[1].kind != TOK_NAME || strcmp(n[1].text, "x") ||
+            n[2].kind != TOK_NUMBER)
             break;
     }
-    struct token whole = {.kind = TOK_EXTENT, .begin = t->begin, .end = l->raw.items[i].end, .dims_count = (uint8_t)count,
+    struct token whole = {.kind = TOK_EXTENT,
+                          .begin = t->begin,
+                          .end = l->raw.items[i].end,
+                          .dims_count = (uint8_t)count,
                           .continued = t->continued};
     memcpy(whole.dims, dims, sizeof dims);
     diag_error(l->diag, DIAG_bad_extent, token_span(l, &whole), "an extent is one word");
@@ -264,13 +289,16 @@ static void layout_lost_comma(struct layout *l)
 {
     const struct token *t = &l->raw.items[l->at];
 
-    if ((t->kind != TOK_MINUS && t->kind != TOK_PLUS) || l->at == 0 || l->at + 1 >= l->raw.count || in_brackets(l))
+    if ((t->kind != TOK_MINUS && t->kind != TOK_PLUS) || l->at == 0 || l->at + 1 >= l->raw.count ||
+        in_brackets(l))
         return;
     const struct token *before = t - 1, *after = t + 1;
-    if (after->kind != TOK_NUMBER || before->kind != TOK_NUMBER || before->end == t->begin || after->begin != t->end)
+    if (after->kind != TOK_NUMBER || before->kind != TOK_NUMBER || before->end == t->begin ||
+        after->begin != t->end)
         return;
     struct span where = {l->source, before->begin, after->end};
-    double value = t->kind == TOK_MINUS ? before->number - after->number : before->number + after->number;
+    double value = t->kind == TOK_MINUS ? before->number - after->number
+                                        : before->number + after->number;
     diag_warning(l->diag, DIAG_missing_comma, where, "this is one number, %.10g", value);
     diag_hint(l->diag, "arguments are separated by commas");
 }
@@ -286,7 +314,8 @@ static void layout_token(struct layout *l)
         layout_open(l, t);
     } else if (t.kind == TOK_RBRACE) {
         if (!innermost_brace(l)) {
-            diag_error(l->diag, DIAG_unmatched_close, token_span(l, &t), "nothing is open that this '}' could close");
+            diag_error(l->diag, DIAG_unmatched_close, token_span(l, &t),
+                       "nothing is open that this '}' could close");
             layout_insert(l, TOK_NEWLINE, t.begin);
             return;
         }
@@ -305,7 +334,8 @@ static void layout_token(struct layout *l)
     }
 }
 
-struct token_list layout_tokens(struct arena *a, const struct source *source, struct token_list raw, struct diag *d)
+struct token_list layout_tokens(struct arena *a, const struct source *source, struct token_list raw,
+                                struct diag *d)
 {
     struct layout l = {.arena = a, .source = source, .diag = d, .raw = raw};
 

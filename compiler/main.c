@@ -15,7 +15,8 @@
 #include "plan.h"
 #include "summary.h"
 
-/* One arena for each lifetime: the tree is gone once the model stands, but its text and messages stay to the end. */
+/* One arena for each lifetime: the tree is gone once the model stands, but its text and messages
+ * stay to the end. */
 struct compilation {
     const struct options *options;
     struct arena text, graphs, plans;
@@ -35,16 +36,19 @@ static void verify(const char *what, const char *broken)
 #define VERIFY(what, broken) ((void)0)
 #endif
 
-/* -D name=value becomes a source of one line, so that what is wrong in it is shown like everything else. */
+/* -D name=value becomes a source of one line, so that what is wrong in it is shown like everything
+ * else. */
 static struct ast_body **parse_defines(struct compilation *c)
 {
     const struct options *o = c->options;
-    struct ast_body **bodies = arena_array(&c->text, (size_t)o->defines_count + 1, sizeof(struct ast_body *));
+    struct ast_body **bodies = arena_array(&c->text, (size_t)o->defines_count + 1,
+                                           sizeof(struct ast_body *));
 
     for (int i = 0; i < o->defines_count; i++) {
         const char *line = arena_printf(&c->text, "const %s", o->defines[i]);
         const char *path = arena_printf(&c->text, "-D %s", o->defines[i]);
-        bodies[i] = parse_source(&c->text, source_from_text(&c->text, path, line, strlen(line)), c->diag);
+        bodies[i] = parse_source(&c->text, source_from_text(&c->text, path, line, strlen(line)),
+                                 c->diag);
     }
     return bodies;
 }
@@ -52,7 +56,8 @@ static struct ast_body **parse_defines(struct compilation *c)
 /* What the options ask for beyond the check: the stages are run as far as one of them needs. */
 static bool needs_graph(const struct options *o, const struct model *m)
 {
-    return o->output || o->dump == STAGE_GRAPH || o->dump == STAGE_PLAN || (o->summary && m->loss && m->has_data);
+    return o->output || o->dump == STAGE_GRAPH || o->dump == STAGE_PLAN ||
+           (o->summary && m->loss && m->has_data);
 }
 
 static bool needs_plan(const struct options *o, const struct model *m)
@@ -89,10 +94,11 @@ static int compile_model(struct compilation *c, const struct model *m)
         }
     }
     if (needs_plan(o, m)) {
-        struct plan_options options = {
-            .target = o->target, .real_double = o->real_double, .exact = o->exact, .forced = o->forced,
-            .forced_count = o->forced_count
-        };
+        struct plan_options options = {.target = o->target,
+                                       .real_double = o->real_double,
+                                       .exact = o->exact,
+                                       .forced = o->forced,
+                                       .forced_count = o->forced_count};
         plan = plan_model(&c->plans, train, use, &options, c->diag);
         if (!plan || diag_errors(c->diag))
             return EXIT_FAILED;
@@ -114,10 +120,11 @@ static int compile_source(struct compilation *c, const struct source *source)
 {
     const struct options *o = c->options;
     struct ast_body *file = parse_source(&c->text, source, c->diag);
-    struct check_options check = {
-        .defines = parse_defines(c), .defines_count = o->defines_count, .include_dirs = o->include_dirs,
-        .include_dirs_count = o->include_dirs_count, .whole = o->output || o->dump == STAGE_PLAN
-    };
+    struct check_options check = {.defines = parse_defines(c),
+                                  .defines_count = o->defines_count,
+                                  .include_dirs = o->include_dirs,
+                                  .include_dirs_count = o->include_dirs_count,
+                                  .whole = o->output || o->dump == STAGE_PLAN};
 
     if (o->dump == STAGE_AST)
         ast_dump(file, stdout);
@@ -154,8 +161,8 @@ int main(int argc, char **argv)
         if (source)
             status = compile_source(&c, source);
         else
-            diag_error(c.diag, DIAG_cannot_read, (struct span){0}, "cannot read %s: %s", options.input,
-                       strerror(errno));
+            diag_error(c.diag, DIAG_cannot_read, (struct span){0}, "cannot read %s: %s",
+                       options.input, strerror(errno));
     }
     status = finish(&c, status);
     arena_free(&c.plans);

@@ -93,7 +93,8 @@ static bool set_dump(struct context *c, const char *argument)
 static bool set_real(struct context *c, const char *argument)
 {
     c->options->real_double = !strcmp(argument, "double");
-    return c->options->real_double || !strcmp(argument, "float") || wrong("--real", argument, "float or double");
+    return c->options->real_double || !strcmp(argument, "float") ||
+           wrong("--real", argument, "float or double");
 }
 
 static bool set_target(struct context *c, const char *argument)
@@ -107,7 +108,11 @@ static bool set_target(struct context *c, const char *argument)
             c->options->target = names[i];
             return true;
         }
-        text = arena_printf(c->arena, "%s%s%s", text, i == 0 ? "" : i == count - 1 ? " or " : ", ", names[i]);
+        text = arena_printf(c->arena, "%s%s%s", text,
+                            i == 0           ? ""
+                            : i == count - 1 ? " or "
+                                             : ", ",
+                            names[i]);
     }
     return wrong("--target", argument, text);
 }
@@ -126,7 +131,8 @@ static bool set_kernel(struct context *c, const char *argument)
 static bool set_define(struct context *c, const char *argument)
 {
     struct options *o = c->options;
-    size_t name = strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+    size_t name = strspn(argument,
+                         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
 
     if (!name || argument[name] != '=' || (*argument >= '0' && *argument <= '9'))
         return wrong("-D", argument, "name=value");
@@ -145,23 +151,26 @@ static bool set_include(struct context *c, const char *argument)
 }
 
 static const struct option_def option_defs[] = {
-    {'o', "output", "FILE", "write the C file FILE (default: MODEL.c here), and its header beside it", set_output},
+    {'o', "output", "FILE",
+     "write the C file FILE (default: MODEL.c here), and its header beside it", set_output},
     {0, "check", NULL, "only check the model", set_check},
     {0, "summary", NULL, "print the layers, their shapes and parameters", set_summary},
     {0, "explain", NULL, "print the recipe with every default filled in", set_explain},
     {0, "dump", "STAGE", "print what a stage made: ast, model, graph or plan", set_dump},
-    {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value", set_define},
+    {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value",
+     set_define},
     {'I', "include", "DIR", "look for included files in DIR too", set_include},
-    {0, "target", "NAME", "machine to write for: native (default), x86-64-v4, x86-64-v3, x86-64-v2, aarch64, generic",
+    {0, "target", "NAME",
+     "machine to write for: native (default), x86-64-v4, x86-64-v3, x86-64-v2, aarch64, generic",
      set_target},
     {0, "real", "TYPE", "compute in float (default) or double", set_real},
     {0, "exact", NULL, "no kernel that rounds more than the plain one", set_exact},
-    {0, "kernel", "LAYER[:PASS]=NAME", "compute a layer (or one pass of it) with this kernel; may be repeated",
-     set_kernel},
-    {0, "print-makefile", NULL, "print where cnnc.mk lies, to be included in a Makefile", set_print_makefile},
+    {0, "kernel", "LAYER[:PASS]=NAME",
+     "compute a layer (or one pass of it) with this kernel; may be repeated", set_kernel},
+    {0, "print-makefile", NULL, "print where cnnc.mk lies, to be included in a Makefile",
+     set_print_makefile},
     {'h', "help", NULL, "print this help", NULL},
-    {'V', "version", NULL, "print the version", NULL}
-};
+    {'V', "version", NULL, "print the version", NULL}};
 
 enum { OPTIONS_COUNT = sizeof option_defs / sizeof *option_defs };
 
@@ -203,8 +212,8 @@ static void describe(char *letters, struct option *options)
     *letters = '\0';
     for (int i = 0; i < OPTIONS_COUNT; i++) {
         const struct option_def *def = &option_defs[i];
-        options[i] = (struct option){def->name, def->argument ? required_argument : no_argument, NULL,
-                                     OPTION_LONG_ONLY + i};
+        options[i] = (struct option){def->name, def->argument ? required_argument : no_argument,
+                                     NULL, OPTION_LONG_ONLY + i};
         if (!def->letter)
             continue;
         size_t n = strlen(letters);
@@ -225,7 +234,8 @@ static const struct option_def *option_find(int code)
     return NULL;
 }
 
-/* One file, unless nothing but the Makefile is asked for.  Without another wish the C file is written here. */
+/* One file, unless nothing but the Makefile is asked for.  Without another wish the C file is
+ * written here. */
 static int options_finish(struct arena *a, int argc, char **argv, struct options *o)
 {
     int files = argc - optind;
@@ -233,7 +243,9 @@ static int options_finish(struct arena *a, int argc, char **argv, struct options
     if (o->print_makefile && files == 0)
         return -1;
     if (files != 1) {
-        fprintf(stderr, files ? "cnnc: one model at a time: '%s' is a second one\n" : "cnnc: no model is given%s\n",
+        fprintf(stderr,
+                files ? "cnnc: one model at a time: '%s' is a second one\n"
+                      : "cnnc: no model is given%s\n",
                 files ? argv[optind + 1] : "");
         return try_help();
     }
@@ -243,7 +255,8 @@ static int options_finish(struct arena *a, int argc, char **argv, struct options
         return try_help();
     }
     if (!o->output && !o->check && !o->summary && !o->explain && !o->dump && !o->print_makefile) {
-        const char *slash = strrchr(o->input, '/'), *base = slash ? slash + 1 : o->input, *dot = strrchr(base, '.');
+        const char *slash = strrchr(o->input, '/'), *base = slash ? slash + 1 : o->input,
+                   *dot = strrchr(base, '.');
         size_t length = dot && dot != base ? (size_t)(dot - base) : strlen(base);
         o->output = arena_printf(a, "%.*s.c", (int)length, base);
     }

@@ -25,9 +25,11 @@ struct options {
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
 
-/* -1: go on.  Else the exit status: --help and --version have been printed, or wrong use has been reported. */
+/* -1: go on.  Else the exit status: --help and --version have been printed, or wrong use has been
+ * reported. */
 int options_parse(struct arena *a, int argc, char **argv, struct options *o);
-/* Where cnnc.mk lies: $CNNC_MAKEFILE, else beside the program in a build tree, else where it was installed. */
+/* Where cnnc.mk lies: $CNNC_MAKEFILE, else beside the program in a build tree, else where it was
+ * installed. */
 const char *options_makefile(struct arena *a);
 
 #endif

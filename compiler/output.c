@@ -21,7 +21,8 @@ static bool output_failed(const char *path)
     return false;
 }
 
-/* mkstemp makes the file for its owner alone; an output has the rights that the user's umask leaves. */
+/* mkstemp makes the file for its owner alone; an output has the rights that the user's umask
+ * leaves. */
 static void usual_rights(int fd)
 {
     mode_t mask = umask(0);
@@ -119,5 +120,6 @@ bool output_is_input(const char *output, const char *input)
 {
     struct stat a, b;
 
-    return output && !stat(output, &a) && !stat(input, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return output && !stat(output, &a) && !stat(input, &b) && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
 }

@@ -4,8 +4,8 @@
 
 #include "plan.h"
 
-/* The C file at path (- is standard output) and the model's header beside it.  Both are written under other names
- * and renamed when they are whole.  The exit status. */
+/* The C file at path (- is standard output) and the model's header beside it.  Both are written
+ * under other names and renamed when they are whole.  The exit status. */
 int output_write(struct arena *a, const char *path, const struct plan *p);
 /* Whether writing to one would destroy the other. */
 bool output_is_input(const char *output, const char *input);

@@ -1,7 +1,7 @@
 /* parse.c - from text to tree.
  *
- * Requires: a source.  Ensures: a tree of what could be read; every word, line end and bracket that was wrong has
- * been reported; no expression deeper than AST_DEEPEST. */
+ * Requires: a source.  Ensures: a tree of what could be read; every word, line end and bracket that
+ * was wrong has been reported; no expression deeper than AST_DEEPEST. */
 #include "parse.h"
 
 #include "cnn.tab.h"
@@ -20,7 +20,8 @@ struct ast_body *parse_source(struct arena *a, const struct source *source, stru
 
     if (nul) {
         size_t at = (size_t)(nul - source->text);
-        diag_error(d, DIAG_binary_file, (struct span){0}, "%s is no text file: byte %zu is zero", source->path, at);
+        diag_error(d, DIAG_binary_file, (struct span){0}, "%s is no text file: byte %zu is zero",
+                   source->path, at);
         return ast_body_add(a, NULL, NULL);
     }
     p.tokens = layout_tokens(a, source, scan_source(a, source, d), d);

@@ -8,7 +8,7 @@
 /* The file as a tree; syntax errors go to d, and what could be read is there all the same. */
 struct ast_body *parse_source(struct arena *a, const struct source *source, struct diag *d);
 
-/* ---- between the parts of the parser ------------------------------------------------------------------------- */
+/* ---- between the parts of the parser --------------------------------------------------------- */
 
 struct token {
     int kind;                       /* enum of cnn.tab.h */
@@ -35,10 +35,13 @@ struct parse {
     struct ast_body *file;          /* the result */
 };
 
-/* cnn.l: every token of the source, with TOK_NEWLINE for each line end and `;`, without an end marker. */
+/* cnn.l: every token of the source, with TOK_NEWLINE for each line end and `;`, without an end
+ * marker. */
 struct token_list scan_source(struct arena *a, const struct source *source, struct diag *d);
-/* layout.c: line ends that end no statement are gone, brackets and braces match; ends with TOK_YYEOF. */
-struct token_list layout_tokens(struct arena *a, const struct source *source, struct token_list raw, struct diag *d);
+/* layout.c: line ends that end no statement are gone, brackets and braces match; ends with
+ * TOK_YYEOF. */
+struct token_list layout_tokens(struct arena *a, const struct source *source, struct token_list raw,
+                                struct diag *d);
 
 struct span parse_span(const struct parse *p, size_t begin, size_t end);
 

@@ -1,5 +1,5 @@
-/* recipes.h - what `data` and `train` may say: tables of clauses.  A data source, an optimizer, a callback is a row
- * here and a file in runtime/. */
+/* recipes.h - what `data` and `train` may say: tables of clauses.  A data source, an optimizer, a
+ * callback is a row here and a file in runtime/. */
 #ifndef RECIPES_H
 #define RECIPES_H
 
@@ -27,7 +27,10 @@ enum train_number { TRAIN_EPOCHS, TRAIN_BATCH, TRAIN_SEED, TRAIN_THREADS, TRAIN_
 extern const struct clause_def train_numbers[TRAIN_NUMBERS + 1];
 
 /* Words that the language has and this version does not: NULL-terminated. */
-extern const char *const later_top[], *const later_network[], *const later_data[], *const later_train[],
-    *const later_losses[], *const later_optimizers[], *const later_metrics[];
+extern const char *const later_top[], *const later_network[],
+                                          *const later_data[], *const later_train[],
+                                                                   *const later_losses[],
+                                                                       *const later_optimizers[],
+                                                                           *const later_metrics[];
 
 #endif

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* No model is longer; what is (data given by mistake, an endless device) is refused before it fills memory. */
+/* No model is longer; what is (data given by mistake, an endless device) is refused before it fills
+ * memory. */
 enum { SOURCE_LARGEST = 1 << 20 };
 
 struct source *source_from_text(struct arena *a, const char *path, const char *text, size_t size)

@@ -71,9 +71,12 @@ static void print_memory(const struct plan *p, FILE *out)
     char text[32];
 
     fprintf(out, "\nMemory, bytes, a batch of %d:\n", p->batch);
-    fprintf(out, "  weights                 %15s\n", grouped(text, p->params_stored * p->real_size));
-    fprintf(out, "  gradients               %15s\n", grouped(text, p->params_stored * p->real_size));
-    fprintf(out, "  running statistics      %15s\n", grouped(text, p->statistics_stored * p->real_size));
+    fprintf(out, "  weights                 %15s\n",
+            grouped(text, p->params_stored * p->real_size));
+    fprintf(out, "  gradients               %15s\n",
+            grouped(text, p->params_stored * p->real_size));
+    fprintf(out, "  running statistics      %15s\n",
+            grouped(text, p->statistics_stored * p->real_size));
     fprintf(out, "  activations and others  %15s\n", grouped(text, p->memory_bytes));
     fprintf(out, "  scratch, each thread    %15s\n", grouped(text, p->scratch_bytes));
 }
@@ -96,8 +99,8 @@ void summary_print(const struct model *m, const struct plan *p, FILE *out)
     int width = w.name + w.text + w.shape + w.parameters + 6;
     fprintf(out, "Model: %s\n", m->name);
     rule(out, '=', width);
-    fprintf(out, "%-*s  %-*s  %-*s  %*s%s\n", w.name, "Layer", w.text, "Kind", w.shape, "Result", w.parameters,
-            "Parameters", chain ? "" : "  From");
+    fprintf(out, "%-*s  %-*s  %-*s  %*s%s\n", w.name, "Layer", w.text, "Kind", w.shape, "Result",
+            w.parameters, "Parameters", chain ? "" : "  From");
     rule(out, '-', width);
     for (int i = 0; i < m->layers_count; i++) {
         const struct layer *l = m->layers[i];
@@ -105,8 +108,9 @@ void summary_print(const struct model *m, const struct plan *p, FILE *out)
         parameters += own;
         trainable += l->trainable ? own : 0;
         multiply_adds += layer_multiply_adds(l);
-        fprintf(out, "%-*s  %-*s  %-*s  %*s%s%s\n", w.name, l->name, w.text, clause_text_of(&a, l->clause), w.shape,
-                shape_text(l->out).text, w.parameters, grouped(text, own), chain || !l->inputs_count ? "" : "  ",
+        fprintf(out, "%-*s  %-*s  %-*s  %*s%s%s\n", w.name, l->name, w.text,
+                clause_text_of(&a, l->clause), w.shape, shape_text(l->out).text, w.parameters,
+                grouped(text, own), chain || !l->inputs_count ? "" : "  ",
                 chain ? "" : layer_inputs(&a, l));
     }
     rule(out, '=', width);

@@ -1,6 +1,6 @@
-/* cnn.y - the grammar of the .cnn language.  Actions build nodes and do nothing else: no word has a meaning here,
- * `network` is a statement with a body like any other.  Line ends arrive as TOK_NEWLINE only where a statement
- * ends, and brackets always match: see compiler/layout.c. */
+/* cnn.y - the grammar of the .cnn language.  Actions build nodes and do nothing else: no word has a
+ * meaning here, `network` is a statement with a body like any other.  Line ends arrive as
+ * TOK_NEWLINE only where a statement ends, and brackets always match: see compiler/layout.c. */
 %define api.pure full
 %define api.prefix {cnn}
 %define api.token.prefix {TOK_}
@@ -27,32 +27,48 @@
 
 %code {
 #define YYLLOC_DEFAULT(current, rhs, n) \
-    ((current) = (n) ? span_join(YYRHSLOC(rhs, 1), YYRHSLOC(rhs, n)) \
-                     : (struct span){YYRHSLOC(rhs, 0).file, YYRHSLOC(rhs, 0).end, YYRHSLOC(rhs, 0).end})
+    ((current) = (n) ? span_join(YYRHSLOC(rhs, 1), YYRHSLOC(rhs, n)) : span_after(YYRHSLOC(rhs, 0)))
+
+static struct span span_after(struct span where);
 
 static int cnnlex(CNNSTYPE *value, CNNLTYPE *where, struct parse *p);
 static void cnnerror(CNNLTYPE *where, struct parse *p, const char *message);
-static struct ast_expr *literal(struct parse *p, enum ast_kind kind, struct token token, struct span where);
-static struct ast_expr *composite(struct parse *p, enum ast_kind kind, const struct token *word, struct span where,
-                                  struct ast_args args);
-static struct ast_expr *operation(struct parse *p, enum ast_kind kind, enum ast_operator op, struct span where,
-                                  struct ast_expr *x, struct ast_expr *y, struct ast_expr *z);
-static struct ast_arg *argument(struct parse *p, struct span where, const struct token *key, struct ast_expr *value);
-static struct ast_statement *statement(struct parse *p, enum ast_statement_kind kind, struct span where,
-                                       const struct token *word);
-static struct ast_statement *valued(struct ast_statement *s, struct ast_expr *value);
-static struct ast_statement *function(struct ast_statement *s, struct parse *p, struct ast_expr *head,
-                                      const struct token *direction);
+static struct ast_expr *literal(struct parse *p, enum ast_kind kind, struct token token,
+                                struct span where);
+static struct ast_expr *composite(struct parse *p, enum ast_kind kind, const struct token *word,
+                                  struct span where, struct ast_args args);
+static struct ast_expr *operation(struct parse *p, enum ast_kind kind, enum ast_operator op,
+                                  struct span where, struct ast_expr *x, struct ast_expr *y,
+                                  struct ast_expr *z);
+static struct ast_arg *argument(struct parse *p, struct span where, const struct token *key,
+                                struct ast_expr *value);
+static struct ast_args one(struct parse *p, struct span where, struct ast_expr *value);
+static struct ast_statement *broken(struct parse *p, struct span where);
+static struct ast_statement *command(struct parse *p, struct span where, const struct token *word,
+                                     struct ast_args args, const struct token *as,
+                                     struct ast_body *body);
+static struct ast_statement *valued(struct parse *p, enum ast_statement_kind kind,
+                                    struct span where, const struct token *word,
+                                    struct ast_expr *value);
+static struct ast_statement *choice(struct parse *p, struct span where, const struct token *word,
+                                    struct ast_expr *condition, struct ast_body *body,
+                                    struct ast_body *otherwise);
+static struct ast_statement *function(struct parse *p, struct span where, const struct token *word,
+                                      struct ast_expr *head, const struct token *direction,
+                                      struct ast_expr *value, struct ast_body *body);
 }
 
-%token <token> NAME "a name" NUMBER "a number" EXTENT "an extent" STRING "a string" SWITCH "'on' or 'off'"
+%token <token> NAME "a name" NUMBER "a number" EXTENT "an extent" STRING "a string"
+%token <token> SWITCH "'on' or 'off'" IF "'if'" RETURN "'return'"
 %token BAD
 %token NEWLINE "end of line"
-%token IF "'if'" THEN "'then'" ELSE "'else'" AND "'and'" OR "'or'" NOT "'not'" AS "'as'"
-%token CONST "'const'" RETURN "'return'"
+%token THEN "'then'" ELSE "'else'" AND "'and'" OR "'or'" NOT "'not'" AS "'as'"
+%token CONST "'const'"
 %token EQ "'=='" NE "'!='" LE "'<='" GE "'>='"
-%token ASSIGN "'='" COMMA "','" LBRACE "'{'" RBRACE "'}'" LPAREN "'('" RPAREN "')'" LBRACKET "'['" RBRACKET "']'"
-%token PLUS "'+'" MINUS "'-'" TIMES "'*'" OVER "'/'" MODULO "'%'" POWER "'^'" LESS "'<'" GREATER "'>'"
+%token ASSIGN "'='" COMMA "','" LBRACE "'{'" RBRACE "'}'"
+%token LPAREN "'('" RPAREN "')'" LBRACKET "'['" RBRACKET "']'"
+%token PLUS "'+'" MINUS "'-'" TIMES "'*'" OVER "'/'" MODULO "'%'" POWER "'^'"
+%token LESS "'<'" GREATER "'>'"
 
 %type <expr> expr primary call
 %type <arg> arg
@@ -77,16 +93,14 @@ static struct ast_statement *function(struct ast_statement *s, struct parse *p, 
 %%
 
 file:
-    statements                          { p->file = $1; p->file->where = @1; }
+    statements                      { p->file = $1; p->file->where = @1; }
     ;
 
 statements:
-    %empty                              { $$ = ast_body_add(p->arena, NULL, NULL); }
-  | statements statement                { $$ = ast_body_add(p->arena, $1, $2); }
-  | statements error NEWLINE            { $$ = ast_body_add(p->arena, $1, statement(p, AST_BROKEN, @2, NULL));
-                                          yyerrok; }
-  | statements error body               { $$ = ast_body_add(p->arena, $1, statement(p, AST_BROKEN, @2, NULL));
-                                          yyerrok; }
+    %empty                          { $$ = ast_body_add(p->arena, NULL, NULL); }
+  | statements statement            { $$ = ast_body_add(p->arena, $1, $2); }
+  | statements error NEWLINE        { $$ = ast_body_add(p->arena, $1, broken(p, @2)); yyerrok; }
+  | statements error body           { $$ = ast_body_add(p->arena, $1, broken(p, @2)); yyerrok; }
     ;
 
 statement:
@@ -95,95 +109,88 @@ statement:
     ;
 
 simple:
-    NAME opt_args                       { $$ = statement(p, AST_COMMAND, @$, &$1); $$->args = $2; }
-  | NAME opt_args AS NAME               { $$ = statement(p, AST_COMMAND, @$, &$1); $$->args = $2;
-                                          $$->as = $4.text; $$->as_where = @4; }
-  | CONST NAME ASSIGN expr                 { $$ = valued(statement(p, AST_CONST, @$, &$2), $4); }
-  | NAME ASSIGN expr                       { $$ = valued(statement(p, AST_ASSIGN, @$, &$1), $3); }
-  | RETURN expr                         { $$ = valued(statement(p, AST_RETURN, @$, NULL), $2);
-                                          $$->word_where = @1; }
-  | NAME call ASSIGN expr                  { $$ = valued(function(statement(p, AST_FUNCTION, @$, &$1), p, $2, NULL), $4); }
-  | NAME call NAME ASSIGN expr             { $$ = valued(function(statement(p, AST_FUNCTION, @$, &$1), p, $2, &$3), $5); }
+    NAME opt_args                   { $$ = command(p, @$, &$1, $2, NULL, NULL); }
+  | NAME opt_args AS NAME           { $$ = command(p, @$, &$1, $2, &$4, NULL); }
+  | CONST NAME ASSIGN expr          { $$ = valued(p, AST_CONST, @$, &$2, $4); }
+  | NAME ASSIGN expr                { $$ = valued(p, AST_ASSIGN, @$, &$1, $3); }
+  | RETURN expr                     { $$ = valued(p, AST_RETURN, @$, &$1, $2); }
+  | NAME call ASSIGN expr           { $$ = function(p, @$, &$1, $2, NULL, $4, NULL); }
+  | NAME call NAME ASSIGN expr      { $$ = function(p, @$, &$1, $2, &$3, $5, NULL); }
     ;
 
 compound:
-    NAME opt_args body                  { $$ = statement(p, AST_COMMAND, @$, &$1); $$->args = $2; $$->body = $3; }
-  | NAME opt_args AS NAME body          { $$ = statement(p, AST_COMMAND, @$, &$1); $$->args = $2;
-                                          $$->as = $4.text; $$->as_where = @4; $$->body = $5; }
-  | NAME call NAME body                 { $$ = function(statement(p, AST_FUNCTION, @$, &$1), p, $2, &$3);
-                                          $$->body = $4; }
+    NAME opt_args body              { $$ = command(p, @$, &$1, $2, NULL, $3); }
+  | NAME opt_args AS NAME body      { $$ = command(p, @$, &$1, $2, &$4, $5); }
+  | NAME call NAME body             { $$ = function(p, @$, &$1, $2, &$3, NULL, $4); }
   | choice
     ;
 
 choice:
-    IF expr body                        { $$ = valued(statement(p, AST_IF, @$, NULL), $2); $$->body = $3;
-                                          $$->word_where = @1; }
-  | IF expr body ELSE body              { $$ = valued(statement(p, AST_IF, @$, NULL), $2); $$->body = $3;
-                                          $$->otherwise = $5; $$->word_where = @1; }
-  | IF expr body ELSE choice            { $$ = valued(statement(p, AST_IF, @$, NULL), $2); $$->body = $3;
-                                          $$->otherwise = ast_body_add(p->arena, NULL, $5); $$->word_where = @1; }
+    IF expr body                    { $$ = choice(p, @$, &$1, $2, $3, NULL); }
+  | IF expr body ELSE body          { $$ = choice(p, @$, &$1, $2, $3, $5); }
+  | IF expr body ELSE choice        { $$ = choice(p, @$, &$1, $2, $3,
+                                                  ast_body_add(p->arena, NULL, $5)); }
     ;
 
 body:
-    LBRACE statements RBRACE                  { $$ = $2; $$->where = @$; }
+    LBRACE statements RBRACE        { $$ = $2; $$->where = @$; }
     ;
 
 opt_args:
-    %empty                              { $$ = (struct ast_args){0}; }
+    %empty                          { $$ = (struct ast_args){0}; }
   | args
     ;
 
 args:
-    arg                                 { $$ = ast_args_add((struct ast_args){0}, $1); }
-  | args COMMA arg                        { $$ = ast_args_add($1, $3); }
+    arg                             { $$ = ast_args_add((struct ast_args){0}, $1); }
+  | args COMMA arg                  { $$ = ast_args_add($1, $3); }
     ;
 
 arg:
-    expr                                { $$ = argument(p, @$, NULL, $1); }
-  | NAME ASSIGN expr                       { $$ = argument(p, @$, &$1, $3); }
+    expr                            { $$ = argument(p, @$, NULL, $1); }
+  | NAME ASSIGN expr                { $$ = argument(p, @$, &$1, $3); }
     ;
 
 expr:
     primary
-  | MINUS expr %prec NEGATE               { $$ = operation(p, AST_UNARY, AST_NEGATE, @$, $2, NULL, NULL); }
-  | NOT expr                            { $$ = operation(p, AST_UNARY, AST_NOT, @$, $2, NULL, NULL); }
-  | expr PLUS expr                       { $$ = operation(p, AST_BINARY, AST_ADD, @$, $1, $3, NULL); }
-  | expr MINUS expr                       { $$ = operation(p, AST_BINARY, AST_SUB, @$, $1, $3, NULL); }
-  | expr TIMES expr                       { $$ = operation(p, AST_BINARY, AST_MUL, @$, $1, $3, NULL); }
-  | expr OVER expr                       { $$ = operation(p, AST_BINARY, AST_DIV, @$, $1, $3, NULL); }
-  | expr MODULO expr                       { $$ = operation(p, AST_BINARY, AST_MOD, @$, $1, $3, NULL); }
-  | expr POWER expr                       { $$ = operation(p, AST_BINARY, AST_POW, @$, $1, $3, NULL); }
-  | expr EQ expr                        { $$ = operation(p, AST_BINARY, AST_EQ, @$, $1, $3, NULL); }
-  | expr NE expr                        { $$ = operation(p, AST_BINARY, AST_NE, @$, $1, $3, NULL); }
-  | expr LESS expr                       { $$ = operation(p, AST_BINARY, AST_LT, @$, $1, $3, NULL); }
-  | expr GREATER expr                       { $$ = operation(p, AST_BINARY, AST_GT, @$, $1, $3, NULL); }
-  | expr LE expr                        { $$ = operation(p, AST_BINARY, AST_LE, @$, $1, $3, NULL); }
-  | expr GE expr                        { $$ = operation(p, AST_BINARY, AST_GE, @$, $1, $3, NULL); }
-  | expr AND expr                       { $$ = operation(p, AST_BINARY, AST_AND, @$, $1, $3, NULL); }
-  | expr OR expr                        { $$ = operation(p, AST_BINARY, AST_OR, @$, $1, $3, NULL); }
-  | IF expr THEN expr ELSE expr         { $$ = operation(p, AST_CHOICE, AST_NOT, @$, $2, $4, $6); }
+  | MINUS expr %prec NEGATE       { $$ = operation(p, AST_UNARY, AST_NEGATE, @$, $2, NULL, NULL); }
+  | NOT expr                      { $$ = operation(p, AST_UNARY, AST_NOT, @$, $2, NULL, NULL); }
+  | expr PLUS expr                { $$ = operation(p, AST_BINARY, AST_ADD, @$, $1, $3, NULL); }
+  | expr MINUS expr               { $$ = operation(p, AST_BINARY, AST_SUB, @$, $1, $3, NULL); }
+  | expr TIMES expr               { $$ = operation(p, AST_BINARY, AST_MUL, @$, $1, $3, NULL); }
+  | expr OVER expr                { $$ = operation(p, AST_BINARY, AST_DIV, @$, $1, $3, NULL); }
+  | expr MODULO expr              { $$ = operation(p, AST_BINARY, AST_MOD, @$, $1, $3, NULL); }
+  | expr POWER expr               { $$ = operation(p, AST_BINARY, AST_POW, @$, $1, $3, NULL); }
+  | expr EQ expr                  { $$ = operation(p, AST_BINARY, AST_EQ, @$, $1, $3, NULL); }
+  | expr NE expr                  { $$ = operation(p, AST_BINARY, AST_NE, @$, $1, $3, NULL); }
+  | expr LESS expr                { $$ = operation(p, AST_BINARY, AST_LT, @$, $1, $3, NULL); }
+  | expr GREATER expr             { $$ = operation(p, AST_BINARY, AST_GT, @$, $1, $3, NULL); }
+  | expr LE expr                  { $$ = operation(p, AST_BINARY, AST_LE, @$, $1, $3, NULL); }
+  | expr GE expr                  { $$ = operation(p, AST_BINARY, AST_GE, @$, $1, $3, NULL); }
+  | expr AND expr                 { $$ = operation(p, AST_BINARY, AST_AND, @$, $1, $3, NULL); }
+  | expr OR expr                  { $$ = operation(p, AST_BINARY, AST_OR, @$, $1, $3, NULL); }
+  | IF expr THEN expr ELSE expr   { $$ = operation(p, AST_CHOICE, AST_NOT, @$, $2, $4, $6); }
     ;
 
 primary:
-    NUMBER                              { $$ = literal(p, AST_NUMBER, $1, @$); }
-  | EXTENT                              { $$ = literal(p, AST_EXTENT, $1, @$); }
-  | STRING                              { $$ = literal(p, AST_STRING, $1, @$); }
-  | SWITCH                              { $$ = literal(p, AST_SWITCH, $1, @$); }
-  | NAME                                { $$ = literal(p, AST_NAME, $1, @$); }
-  | BAD                                 { $$ = ast_expr_new(p->arena, AST_BAD, @$); }
+    NUMBER                          { $$ = literal(p, AST_NUMBER, $1, @$); }
+  | EXTENT                          { $$ = literal(p, AST_EXTENT, $1, @$); }
+  | STRING                          { $$ = literal(p, AST_STRING, $1, @$); }
+  | SWITCH                          { $$ = literal(p, AST_SWITCH, $1, @$); }
+  | NAME                            { $$ = literal(p, AST_NAME, $1, @$); }
+  | BAD                             { $$ = ast_expr_new(p->arena, AST_BAD, @$); }
   | call
-  | NAME LBRACKET expr RBRACKET                   { $$ = composite(p, AST_INDEX, &$1, @$,
-                                              ast_args_add((struct ast_args){0}, argument(p, @3, NULL, $3))); }
-  | LBRACKET elements RBRACKET                    { $$ = composite(p, AST_LIST, NULL, @$, $2); }
-  | LPAREN elements RPAREN                    { $$ = composite(p, AST_TUPLE, NULL, @$, $2); }
+  | NAME LBRACKET expr RBRACKET     { $$ = composite(p, AST_INDEX, &$1, @$, one(p, @3, $3)); }
+  | LBRACKET elements RBRACKET      { $$ = composite(p, AST_LIST, NULL, @$, $2); }
+  | LPAREN elements RPAREN          { $$ = composite(p, AST_TUPLE, NULL, @$, $2); }
     ;
 
 call:
-    NAME LPAREN call_args RPAREN              { $$ = composite(p, AST_CALL, &$1, @$, $3); }
+    NAME LPAREN call_args RPAREN    { $$ = composite(p, AST_CALL, &$1, @$, $3); }
     ;
 
 call_args:
-    %empty                              { $$ = (struct ast_args){0}; }
+    %empty                          { $$ = (struct ast_args){0}; }
   | elements
     ;
 
@@ -196,12 +203,18 @@ elements:
 
 static int cnnlex(CNNSTYPE *value, CNNLTYPE *where, struct parse *p)
 {
-    const struct token *t = &p->tokens.items[p->next < p->tokens.count ? p->next : p->tokens.count - 1];
+    const struct token *t =
+        &p->tokens.items[p->next < p->tokens.count ? p->next : p->tokens.count - 1];
 
     p->next++;
     value->token = *t;
     *where = parse_span(p, t->begin, t->end);
     return t->kind;
+}
+
+static struct span span_after(struct span where)
+{
+    return (struct span){where.file, where.end, where.end};
 }
 
 /* The parser's own complaints that are not about a token: its stack is full. */
@@ -211,7 +224,8 @@ static void cnnerror(CNNLTYPE *where, struct parse *p, const char *message)
     diag_error(p->diag, DIAG_too_deep, *where, "the file is nested too deeply here");
 }
 
-static struct ast_expr *literal(struct parse *p, enum ast_kind kind, struct token token, struct span where)
+static struct ast_expr *literal(struct parse *p, enum ast_kind kind, struct token token,
+                                struct span where)
 {
     struct ast_expr *e = ast_expr_new(p->arena, kind, where);
 
@@ -224,13 +238,15 @@ static struct ast_expr *literal(struct parse *p, enum ast_kind kind, struct toke
     return e;
 }
 
-/* An expression that would be too deep to walk becomes a bad one, and so does what is built on it. */
+/* An expression that would be too deep to walk becomes a bad one, and so does what is built on it.
+ */
 static struct ast_expr *limited(struct parse *p, struct ast_expr *e)
 {
     if (e->depth <= AST_DEEPEST)
         return e;
-    if (e->depth == AST_DEEPEST + 1) {          /* the first that is too deep; later ones are deeper */
-        diag_error(p->diag, DIAG_too_deep, e->where, "this expression has more than %d levels", AST_DEEPEST);
+    if (e->depth == AST_DEEPEST + 1) { /* the first that is too deep; later ones are deeper */
+        diag_error(p->diag, DIAG_too_deep, e->where, "this expression has more than %d levels",
+                   AST_DEEPEST);
         diag_hint(p->diag, "give parts of it names with 'const'");
     }
     struct ast_expr *bad = ast_expr_new(p->arena, AST_BAD, e->where);
@@ -238,8 +254,8 @@ static struct ast_expr *limited(struct parse *p, struct ast_expr *e)
     return bad;
 }
 
-static struct ast_expr *composite(struct parse *p, enum ast_kind kind, const struct token *word, struct span where,
-                                  struct ast_args args)
+static struct ast_expr *composite(struct parse *p, enum ast_kind kind, const struct token *word,
+                                  struct span where, struct ast_args args)
 {
     /* Parentheses around one expression are that expression. */
     if (kind == AST_TUPLE && args.count == 1 && !args.first->key) {
@@ -257,37 +273,82 @@ static struct ast_expr *composite(struct parse *p, enum ast_kind kind, const str
     return limited(p, e);
 }
 
-static struct ast_expr *operation(struct parse *p, enum ast_kind kind, enum ast_operator op, struct span where,
-                                  struct ast_expr *x, struct ast_expr *y, struct ast_expr *z)
+static struct ast_expr *operation(struct parse *p, enum ast_kind kind, enum ast_operator op,
+                                  struct span where, struct ast_expr *x, struct ast_expr *y,
+                                  struct ast_expr *z)
 {
     return limited(p, ast_operation(p->arena, kind, op, where, x, y, z));
 }
 
-static struct ast_arg *argument(struct parse *p, struct span where, const struct token *key, struct ast_expr *value)
+static struct ast_arg *argument(struct parse *p, struct span where, const struct token *key,
+                                struct ast_expr *value)
 {
     struct span key_where = key ? parse_span(p, key->begin, key->end) : (struct span){0};
 
     return ast_arg_new(p->arena, where, key ? key->text : NULL, key_where, value);
 }
 
-static struct ast_statement *statement(struct parse *p, enum ast_statement_kind kind, struct span where,
-                                       const struct token *word)
+static struct ast_args one(struct parse *p, struct span where, struct ast_expr *value)
 {
-    struct span word_where = word ? parse_span(p, word->begin, word->end) : where;
-
-    return ast_statement_new(p->arena, kind, where, word ? word->text : NULL, word_where);
+    return ast_args_add((struct ast_args){0}, argument(p, where, NULL, value));
 }
 
-static struct ast_statement *valued(struct ast_statement *s, struct ast_expr *value)
+static struct ast_statement *statement(struct parse *p, enum ast_statement_kind kind,
+                                       struct span where, const struct token *word)
 {
+    return ast_statement_new(p->arena, kind, where, word->text,
+                             parse_span(p, word->begin, word->end));
+}
+
+static struct ast_statement *broken(struct parse *p, struct span where)
+{
+    return ast_statement_new(p->arena, AST_BROKEN, where, NULL, where);
+}
+
+static struct ast_statement *command(struct parse *p, struct span where, const struct token *word,
+                                     struct ast_args args, const struct token *as,
+                                     struct ast_body *body)
+{
+    struct ast_statement *s = statement(p, AST_COMMAND, where, word);
+
+    s->args = args;
+    s->body = body;
+    if (as) {
+        s->as = as->text;
+        s->as_where = parse_span(p, as->begin, as->end);
+    }
+    return s;
+}
+
+static struct ast_statement *valued(struct parse *p, enum ast_statement_kind kind,
+                                    struct span where, const struct token *word,
+                                    struct ast_expr *value)
+{
+    struct ast_statement *s = statement(p, kind, where, word);
+
     s->value = value;
     return s;
 }
 
-static struct ast_statement *function(struct ast_statement *s, struct parse *p, struct ast_expr *head,
-                                      const struct token *direction)
+static struct ast_statement *choice(struct parse *p, struct span where, const struct token *word,
+                                    struct ast_expr *condition, struct ast_body *body,
+                                    struct ast_body *otherwise)
 {
+    struct ast_statement *s = valued(p, AST_IF, where, word, condition);
+
+    s->body = body;
+    s->otherwise = otherwise;
+    return s;
+}
+
+static struct ast_statement *function(struct parse *p, struct span where, const struct token *word,
+                                      struct ast_expr *head, const struct token *direction,
+                                      struct ast_expr *value, struct ast_body *body)
+{
+    struct ast_statement *s = valued(p, AST_FUNCTION, where, word, value);
+
     s->head = head;
+    s->body = body;
     if (direction) {
         s->direction = direction->text;
         s->direction_where = parse_span(p, direction->begin, direction->end);
@@ -295,15 +356,26 @@ static struct ast_statement *function(struct ast_statement *s, struct parse *p, 
     return s;
 }
 
-/* ---- wording of syntax errors -------------------------------------------------------------------------------- */
+/* ---- wording of syntax errors ---------------------------------------------------------------- */
 
 enum { EXPECTED_MOST = 64 };
 
-/* What the parser could have taken, in the words of a person: twenty tokens that begin a value are "a value", and
- * operators are not worth a mention. */
+/* What the parser could have taken, in the words of a person: twenty tokens that begin a value are
+ * "a value", and operators are not worth a mention. */
 enum expectation {
-    EXPECT_VALUE, EXPECT_NAME, EXPECT_ASSIGN, EXPECT_COMMA, EXPECT_CLOSE_PAREN, EXPECT_CLOSE_BRACKET, EXPECT_THEN,
-    EXPECT_ELSE, EXPECT_OPEN_BRACE, EXPECT_OPEN_PAREN, EXPECT_LINE_END, EXPECT_STATEMENT, EXPECT_COUNT
+    EXPECT_VALUE,
+    EXPECT_NAME,
+    EXPECT_ASSIGN,
+    EXPECT_COMMA,
+    EXPECT_CLOSE_PAREN,
+    EXPECT_CLOSE_BRACKET,
+    EXPECT_THEN,
+    EXPECT_ELSE,
+    EXPECT_OPEN_BRACE,
+    EXPECT_OPEN_PAREN,
+    EXPECT_LINE_END,
+    EXPECT_STATEMENT,
+    EXPECT_COUNT
 };
 
 static unsigned expectations(const yypcontext_t *context)
@@ -335,17 +407,25 @@ static unsigned expectations(const yypcontext_t *context)
         set |= 1u << EXPECT_STATEMENT;
     else if (name)
         set |= 1u << EXPECT_NAME;
-    if ((set >> EXPECT_LINE_END) & 1)           /* few statements have a body: not worth a mention */
+    if ((set >> EXPECT_LINE_END) & 1) /* few statements have a body: not worth a mention */
         set &= ~(1u << EXPECT_OPEN_BRACE);
     return set;
 }
 
 static const char *expected_text(struct parse *p, unsigned set)
 {
-    static const char *const words[EXPECT_COUNT] = {
-        "a value", "a name", "'='", "','", "')'", "']'", "'then'", "'else'", "'{'", "'('", "the end of the line",
-        "a statement"
-    };
+    static const char *const words[EXPECT_COUNT] = {"a value",
+                                                    "a name",
+                                                    "'='",
+                                                    "','",
+                                                    "')'",
+                                                    "']'",
+                                                    "'then'",
+                                                    "'else'",
+                                                    "'{'",
+                                                    "'('",
+                                                    "the end of the line",
+                                                    "a statement"};
     const char *text = NULL;
     int left = 0;
 
@@ -355,7 +435,8 @@ static const char *expected_text(struct parse *p, unsigned set)
         if (!((set >> i) & 1))
             continue;
         left--;
-        text = text ? arena_printf(p->arena, "%s%s%s", text, left ? ", " : " or ", words[i]) : words[i];
+        text = text ? arena_printf(p->arena, "%s%s%s", text, left ? ", " : " or ", words[i])
+                    : words[i];
     }
     return text;
 }
@@ -393,13 +474,14 @@ static bool after_if(const struct parse *p, int at)
 static void syntax_hint(struct parse *p, int at, unsigned set)
 {
     const struct token *t = &p->tokens.items[at], *before = at > 0 ? t - 1 : NULL;
-    bool value = t->kind == TOK_NAME || t->kind == TOK_NUMBER || t->kind == TOK_EXTENT || t->kind == TOK_STRING ||
-                 t->kind == TOK_SWITCH || t->kind == TOK_LBRACKET;
+    bool value = t->kind == TOK_NAME || t->kind == TOK_NUMBER || t->kind == TOK_EXTENT ||
+                 t->kind == TOK_STRING || t->kind == TOK_SWITCH || t->kind == TOK_LBRACKET;
 
     if (t->kind == TOK_ASSIGN && after_if(p, at))
         diag_hint(p->diag, "'=' gives a value, '==' compares");
     else if (t->continued || (before && before->continued))
-        diag_hint(p->diag, "the line above ends in a comma or an operator, so its statement goes on here");
+        diag_hint(p->diag,
+                  "the line above ends in a comma or an operator, so its statement goes on here");
     else if (before && before->kind == TOK_COMMA && t->kind == TOK_NEWLINE)
         diag_hint(p->diag, "a statement's last argument has no comma after it");
     else if (value && (set >> EXPECT_COMMA) & 1)
@@ -418,8 +500,8 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parse *p)
     if (t->kind == TOK_BAD)                     /* the scanner has said what is wrong */
         return 0;
     if (expected)
-        diag_error(p->diag, DIAG_syntax, *yypcontext_location(context), "expected %s, found %s", expected,
-                   found_text(p, t));
+        diag_error(p->diag, DIAG_syntax, *yypcontext_location(context), "expected %s, found %s",
+                   expected, found_text(p, t));
     else
         diag_error(p->diag, DIAG_syntax, *yypcontext_location(context), "%s makes no sense here",
                    found_text(p, t));

@@ -1,11 +1,12 @@
-/* mutate.c - changes model files at random, byte by byte and word by word, and lets the compiler's front read them.
+/* mutate.c - changes model files at random, byte by byte and word by word, and lets the compiler's
+ * front read them.
  *
  *   mutate COUNT SEED FILE.cnn...
  *
- * Nothing may crash, hang or leave bounds (run it under AddressSanitizer and UndefinedBehaviorSanitizer).  A file that
- * is refused must have been given a reason; of one that is accepted the explained recipe must be accepted too and
- * explain itself in the same words, and its graphs must hold their invariants.  Exit status 1 with the text that
- * broke a rule. */
+ * Nothing may crash, hang or leave bounds (run it under AddressSanitizer and
+ * UndefinedBehaviorSanitizer).  A file that is refused must have been given a reason; of one that
+ * is accepted the explained recipe must be accepted too and explain itself in the same words, and
+ * its graphs must hold their invariants.  Exit status 1 with the text that broke a rule. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ static uint32_t draw(uint32_t below)
     return below ? (uint32_t)(z % below) : 0;
 }
 
-/* ---- changes ------------------------------------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------------------------------- */
 
 static void splice(struct text *t, size_t at, size_t gone, const char *put, size_t length)
 {
@@ -48,12 +49,14 @@ static void splice(struct text *t, size_t at, size_t gone, const char *put, size
 }
 
 static const char *const pieces[] = {
-    "{", "}", "(", ")", "[", "]", ",", "=", "==", "+", "-", "*", "/", "%", "^", "<", ">=", "!", "\"", "#", ";", "\n", "\r\n",
-    "\t", " ", "if ", " then ", " else ", " and ", " not ", " as ", "const ", "return ", "on", "off", "0", "1", "-1", "64",
-    "1e308", "1e-400", "99999999999", "2x2", "3x3x3", "0x10", "1x", ".5", "5.", "input ", "conv2d ", "dense ",
-    "add { branch { } branch { } }", "branch ", "network ", "data ", "train ", "metric ", "flatten\n", "softmax", "relu",
-    "in_channels", "in_height", "const relu = 1\n", "from ", "sum(", "mean(", "y", "p", "trainable=off",
-    "\xC3\xA4", "\xFF", "\x01", "\xEF\xBB\xBF", "padding=same", "stride=2", "padding=1", "init=normal(", "leaky_relu("
+    "{", "}", "(", ")", "[", "]", ",", "=", "==", "+", "-", "*", "/", "%", "^", "<", ">=", "!",
+    "\"", "#", ";", "\n", "\r\n", "\t", " ", "if ", " then ", " else ", " and ", " not ", " as ",
+    "const ", "return ", "on", "off", "0", "1", "-1", "64", "1e308", "1e-400", "99999999999", "2x2",
+    "3x3x3", "0x10", "1x", ".5", "5.", "input ", "conv2d ", "dense ",
+    "add { branch { } branch { } }", "branch ", "network ", "data ", "train ", "metric ",
+    "flatten\n", "softmax", "relu", "in_channels", "in_height", "const relu = 1\n", "from ", "sum(",
+    "mean(", "y", "p", "trainable=off", "\xC3\xA4", "\xFF", "\x01", "\xEF\xBB\xBF", "padding=same",
+    "stride=2", "padding=1", "init=normal(", "leaky_relu("
 };
 
 static void mutate(struct text *t)
@@ -96,7 +99,7 @@ static void mutate(struct text *t)
     }
 }
 
-/* ---- the rules ----------------------------------------------------------------------------------------------- */
+/* ---- the rules ------------------------------------------------------------------------------- */
 
 static FILE *nowhere;
 
@@ -154,7 +157,7 @@ static const char *broken_rule(const char *text, size_t size, bool *accepted)
     return rule;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------ */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 static bool read_seed(const char *path, struct text *t)
 {

@@ -30,7 +30,8 @@ Test(arena, pieces_are_aligned_zeroed_and_apart)
 Test(arena, a_big_piece_leaves_the_block_in_use)
 {
     struct arena a = {0};
-    char *first = arena_alloc(&a, 16), *big = arena_alloc(&a, 8 << 20), *second = arena_alloc(&a, 16);
+    char *first = arena_alloc(&a, 16), *big = arena_alloc(&a, 8 << 20),
+         *second = arena_alloc(&a, 16);
 
     memset(big, 1, 8 << 20);
     cr_assert_eq(second - first, 16);

@@ -14,8 +14,10 @@ static void expect_place(const char *text, size_t offset, int line, int column)
     struct source *s = source_from_text(&a, "test.cnn", text, strlen(text));
     struct place p = source_place(s, offset);
 
-    cr_assert_eq(p.line, line, "offset %zu of '%s': line %d, expected %d", offset, text, p.line, line);
-    cr_assert_eq(p.column, column, "offset %zu of '%s': column %d, expected %d", offset, text, p.column, column);
+    cr_assert_eq(p.line, line, "offset %zu of '%s': line %d, expected %d", offset, text, p.line,
+                 line);
+    cr_assert_eq(p.column, column, "offset %zu of '%s': column %d, expected %d", offset, text,
+                 p.column, column);
     arena_free(&a);
 }
 
@@ -51,7 +53,8 @@ Test(source, columns_count_characters)
 Test(source, spans_join)
 {
     struct arena a = {0};
-    struct source *s = source_from_text(&a, "a", "0123456789", 10), *t = source_from_text(&a, "b", "x", 1);
+    struct source *s = source_from_text(&a, "a", "0123456789", 10),
+                  *t = source_from_text(&a, "b", "x", 1);
     struct span left = {s, 2, 4}, right = {s, 6, 8}, other = {t, 0, 1}, none = {NULL, 0, 0};
     struct span both = span_join(left, right), back = span_join(right, left);
 
@@ -99,7 +102,7 @@ Test(source, what_cannot_be_read)
     arena_free(&a);
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static char *printed(const struct diag *d)
 {
