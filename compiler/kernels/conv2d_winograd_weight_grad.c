@@ -1,0 +1,427 @@
+/* conv2d_winograd_weight_grad.c - the gradient of a convolution's weights by minimal filtering.
+ *
+ *     dU[p, q] = sum over tiles of (B^T x B)[p, q] (A dy A^T)[p, q];   dw = G^T dU G
+ *
+ * A block of images is transformed by all threads together into shared V and M, which then stay in the caches while
+ * the threads split the list of (position, panel).  Every element of dU is summed by one thread, in the order of the
+ * images: the same bits for any number of threads. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "../plan_parts.h"
+#include "conv2d_winograd.h"
+#include "loops.h"
+
+struct winograd_weights {
+    struct conv_geometry s;
+    struct winograd_tiles tiles;
+    int x_panel, x_panels;      /* of V, over input channels */
+    int panel, panels;          /* of M, over output channels */
+    int images;                 /* in a block */
+    struct winograd_values v, m;
+    int64_t u_position, u_panel;        /* elements of dU */
+    int64_t db_stored;
+};
+
+enum { INVERSE_CHUNK = 16 };    /* input channels in a block of the last step */
+
+static bool winograd_weights_of(const struct plan *p, const struct node *n, int points, struct winograd_weights *g)
+{
+    memset(g, 0, sizeof *g);
+    g->s = conv_geometry_of(p, n);
+    if (!winograd_tiles_of(&g->s, points, &g->tiles))
+        return false;
+    g->x_panel = plan_panel(p, g->s.c);
+    g->x_panels = (g->s.c + g->x_panel - 1) / g->x_panel;
+    g->panel = g->s.weight->panel;
+    g->panels = (g->s.o + g->panel - 1) / g->panel;
+    for (int images = 1; images <= 32 && p->batch % images == 0; images *= 2) {
+        struct winograd_values v = winograd_values_of(&g->tiles, images * g->x_panels, g->x_panel, 16);
+        struct winograd_values m = winograd_values_of(&g->tiles, images * g->panels, g->panel, 16);
+        if (images > 1 && (double)(v.size + m.size) * p->real_size > 5 * p->target->l2_bytes)
+            break;
+        g->images = images;
+        g->v = v;
+        g->m = m;
+    }
+    g->u_position = (int64_t)g->s.c * g->panel + 16;
+    g->u_panel = g->tiles.positions * g->u_position;
+    g->db_stored = plan_round(g->s.o, p->lanes);
+    return true;
+}
+
+static bool applicable_with(const struct plan *p, const struct group *g, int points)
+{
+    struct winograd_weights d;
+    if (!winograd_weights_of(p, g->main, points, &d))
+        return false;
+    int used = d.tiles.v.points > d.tiles.h.points ? d.tiles.v.points : d.tiles.h.points;
+    return used > points - 2 || points == 4;
+}
+
+static double cost_with(const struct plan *p, const struct group *g, int points)
+{
+    struct winograd_weights d;
+    winograd_weights_of(p, g->main, points, &d);
+    double blocks = (double)p->batch / d.images, cycles = 0;
+    for (int k = 0; k < WINOGRAD_CLASSES; k++) {
+        const struct winograd_class *s = &d.tiles.class[k];
+        int64_t depth = (int64_t)d.images * s->rows_v * s->rows_h;
+        if (s->count && depth)
+            cycles += blocks * s->count * product_cycles(p, d.s.o, d.panel, d.s.c, d.x_panel, depth);
+    }
+    double tiles = (double)d.tiles.v.tiles * d.tiles.h.tiles * p->batch;
+    cycles += winograd_transform_cycles(p, tiles, d.tiles.positions, d.s.c + d.s.o);
+    /* dU is read and written for each block of images */
+    cycles += blocks * 2 * (double)(d.panels * d.u_panel) * p->real_size / 24;
+    if (winograd_tiles_error(&d.tiles) > p->error_growth)
+        cycles *= 1e6;          /* for --kernel only */
+    return cycles;
+}
+
+/* ---- plan ----------------------------------------------------------------------------------------------------------------- */
+
+static const char *buffer_name(const struct plan *p, const struct group *g, const char *what)
+{
+    return arena_printf(p->arena, "%s_%s", g->main->out[0]->name, what);
+}
+
+static void plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct winograd_weights d;
+    winograd_weights_of(p, g->main, winograd_points_of(g->kernel), &d);
+    const char *what = "weight gradient";
+    struct step *in = plan_step(p, q, g, 0, SPLIT_BLOCKS, 2 * d.images, what, 0);
+    struct step *multiply = plan_step(p, q, g, 1, SPLIT_BLOCKS, (int64_t)d.tiles.positions * d.panels, what,
+                                      2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
+    in->repeat = multiply->repeat = p->batch / d.images;
+    int chunks = (d.s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
+    struct step *out = plan_step(p, q, g, 2, SPLIT_BLOCKS, (int64_t)d.panels * chunks, what, 0);
+    plan_buffer(p, q, buffer_name(p, g, "x_values"), p->real, d.v.size * p->real_size, in, multiply);
+    plan_buffer(p, q, buffer_name(p, g, "dy_values"), p->real, d.m.size * p->real_size, in, multiply);
+    plan_buffer(p, q, buffer_name(p, g, "winograd"), p->real, d.panels * d.u_panel * p->real_size, in, out);
+    if (g->companion)
+        plan_buffer(p, q, buffer_name(p, g, "bias_images"), p->real, p->batch * d.db_stored * p->real_size, in, out);
+    if (d.s.padded)
+        plan_scratch(p, (int64_t)d.s.ph * d.s.pw * d.s.c * p->real_size);
+}
+
+/* ---- step 0: transforms of a block of images -------------------------------------------------------------------------------- */
+
+/* Zeros for an image that a smaller batch lacks. */
+static void emit_clear(struct emitter *e, const struct winograd_weights *d, const struct winograd_values *s, int panels,
+                       const char *values)
+{
+    for (int k = 0; k < WINOGRAD_CLASSES; k++) {
+        const struct winograd_class *c = &d->tiles.class[k];
+        int rows = c->rows_v * c->rows_h;
+        if (!c->count || !rows)
+            continue;
+        cw_open(e->w, "for (int i = 0; i < %d; i++)", c->count * panels);
+        cw_line(e->w, "memset(%s + %" PRId64 " + i / %d * %" PRId64 " + (i %% %d * %d + image) * %d, 0, sizeof(%s) * %d);",
+                values, s->class_offset[k], panels, s->stride[k], panels, d->images, rows * s->width, e->plan->real,
+                rows * s->width);
+        cw_close(e->w, "");
+    }
+}
+
+/* The transform of one image, panel by panel. */
+static void emit_panels(struct emitter *e, const struct winograd_weights *d, struct winograd_transform *t, int channels,
+                        int panel, const char *map, const char *values)
+{
+    struct panels s = product_panels(e->plan, channels, panel);
+    if (s.whole) {
+        t->channels = panel;
+        t->tail = 0;
+        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+        winograd_emit_image(e, t, arena_printf(e->arena, "%s + p * %d", map, panel), values,
+                            arena_printf(e->arena, "p * %d + image", d->images), "0", "0");
+        cw_close(e->w, "}");
+    }
+    if (s.last_vectors) {
+        t->channels = channels - s.whole * panel;
+        t->tail = s.last_tail;
+        winograd_emit_image(e, t, arena_printf(e->arena, "%s + %d", map, s.whole * panel), values,
+                            arena_printf(e->arena, "%d + image", s.whole * d->images), "0", "0");
+    }
+}
+
+/* The bias gradient of one image: dy summed over its pixels. */
+static void emit_bias(struct emitter *e, const struct winograd_weights *d)
+{
+    int lanes = e->plan->lanes, vectors = (d->s.o + lanes - 1) / lanes, tail = d->s.o % lanes;
+    int64_t pixels = (int64_t)d->s.oh * d->s.ow;
+    for (int first = 0; first < vectors; first += 4) {
+        int count = vectors - first < 4 ? vectors - first : 4;
+        cw_open(e->w, "{");
+        char *sums = "v";
+        for (int k = 0; k < count; k++)
+            sums = arena_printf(e->arena, "%s%s sum%d = v_zero()", sums, k ? "," : "", k);
+        cw_line(e->w, "%s;", sums);
+        cw_open(e->w, "for (int i = 0; i < %" PRId64 "; i++) {", pixels);
+        for (int k = 0; k < count; k++)
+            cw_line(e->w, "sum%d = v_add(sum%d, %s);", k, k,
+                    text_load(e, "dy", arena_printf(e->arena, "i * %d + %d", d->s.o, (first + k) * lanes),
+                              first + k == vectors - 1 ? tail : 0));
+        cw_close(e->w, "}");
+        for (int k = 0; k < count; k++)
+            cw_line(e->w, "v_store(db + %d, sum%d);", (first + k) * lanes, k);
+        cw_close(e->w, "}");
+    }
+}
+
+static void emit_transforms(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    struct winograd_weights d;
+    winograd_weights_of(e->plan, g->main, winograd_points_of(g->kernel), &d);
+    const char *real = e->plan->real;
+    bool bias = g->companion != NULL;
+    struct winograd_transform x = { .kind = TRANSFORM_X, .tiles = &d.tiles, .values = &d.v, .pixel = d.s.c,
+                                    .row = (int64_t)(d.s.padded ? d.s.pw : d.s.w) * d.s.c };
+    struct winograd_transform dy = { .kind = TRANSFORM_DY, .tiles = &d.tiles, .values = &d.m, .pixel = d.s.o,
+                                     .row = (int64_t)d.s.ow * d.s.o };
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int first, int n, const %s *x, const %s *dy, %s *restrict x_values, "
+            "%s *restrict dy_values%s%s)", real, real, real, real,
+            bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
+            d.s.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int image = b / 2;");
+    cw_open(e->w, "if (b %% 2 == 0 && first + image < n) {");
+    cw_line(e->w, "x += (size_t)(first + image) * %" PRId64 ";", (int64_t)d.s.h * d.s.w * d.s.c);
+    if (d.s.padded)
+        emit_padded_copy(e, "x", "scratch", d.s.h, d.s.w, d.s.c, d.s.window.pad_top, d.s.window.pad_left, d.s.ph,
+                         d.s.pw);
+    emit_panels(e, &d, &x, d.s.c, d.x_panel, d.s.padded ? "scratch" : "x", "x_values");
+    cw_middle(e->w, "} else if (first + image < n) {");
+    cw_line(e->w, "dy += (size_t)(first + image) * %" PRId64 ";", (int64_t)d.s.oh * d.s.ow * d.s.o);
+    emit_panels(e, &d, &dy, d.s.o, d.panel, "dy", "dy_values");
+    if (bias) {
+        cw_line(e->w, "db += (first + image) * %" PRId64 ";", d.db_stored);
+        emit_bias(e, &d);
+    }
+    cw_middle(e->w, "} else if (b % 2 == 0) {");
+    emit_clear(e, &d, &d.v, d.x_panels, "x_values");
+    cw_middle(e->w, "} else {");
+    emit_clear(e, &d, &d.m, d.panels, "dy_values");
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    const char *comment = arena_printf(e->arena, "%s\nBlock b transforms an image of a block of %d: x (even b) or dy "
+                                       "(odd b). %.0f multiplications where the plain sum needs %.0f; rounding errors "
+                                       "grow %.1f times.", emit_comment(e, step), d.images,
+                                       (double)winograd_products(&d.tiles), (double)d.s.taps * d.s.oh * d.s.ow,
+                                       winograd_tiles_error(&d.tiles));
+    const char *name = emit_end(e, arena_printf(e->arena, "winograd_weight_grad_in_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w,
+                                                d.s.o), comment);
+    step->call = arena_printf(e->arena, "%s(b, j * %d, n, %s, %s, %s, %s%s%s%s)", name, d.images,
+                              emit_pointer(e, g->main->in[0]), emit_pointer(e, g->main->in[1]),
+                              buffer_name(e->plan, g, "x_values"), buffer_name(e->plan, g, "dy_values"),
+                              bias ? ", " : "", bias ? buffer_name(e->plan, g, "bias_images") : "",
+                              d.s.padded ? ", scratch" : "");
+}
+
+/* ---- step 1: products --------------------------------------------------------------------------------------------------------- */
+
+/* dU of one position and panel: (c x depth) (depth x panel), begun anew or added to. */
+static const char *emit_position(struct emitter *e, const struct winograd_weights *d, int64_t depth, int vectors,
+                                 bool add)
+{
+    const char *real = e->plan->real;
+    int channels = vectors * e->plan->lanes, whole = d->s.c / d->x_panel, rest = d->s.c % d->x_panel;
+    struct product t = { .channels = channels, .panel = channels, .lines = whole, .length = d->x_panel,
+                         .a_line = depth * d->x_panel, .c_line = (int64_t)d->x_panel * d->panel, .a = "a", .b = "b",
+                         .c = "c", .at = "0" };
+    t.tile.a_row = 1;
+    t.tile.a_k = d->x_panel;
+    t.tile.b_k = d->panel;
+    t.tile.depth = depth;
+    t.tile.segments = 1;
+    t.tile.c_row = d->panel;
+    t.tile.accumulate = add;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c)", real, real, real);
+    cw_open(e->w, "{");
+    if (whole)
+        product_emit(e, &t);
+    if (rest) {
+        t.lines = 1;
+        t.length = rest;
+        t.a = whole ? arena_printf(e->arena, "a + %" PRId64, whole * t.a_line) : "a";
+        t.c = whole ? arena_printf(e->arena, "c + %" PRId64, whole * t.c_line) : "c";
+        product_emit(e, &t);
+    }
+    cw_close(e->w, "}");
+    return emit_end(e, arena_printf(e->arena, "%s_%dx%" PRId64 "x%d", add ? "add_product" : "product", d->s.c, depth,
+                                    channels), add ? "C += A^T B over the tiles of a block of images."
+                                                   : "C = A^T B over the tiles of a block of images.");
+}
+
+static void emit_class_call(struct emitter *e, const struct winograd_weights *d, int k, int vectors, const char *panel)
+{
+    const struct winograd_class *s = &d->tiles.class[k];
+    int64_t depth = (int64_t)d->images * s->rows_v * s->rows_h;
+    const char *first = emit_position(e, d, depth, vectors, false), *next = emit_position(e, d, depth, vectors, true);
+    cw_line(e->w, "const int i = position - %d;", s->first);
+    cw_line(e->w, "const %s *const a = x_values + %" PRId64 " + i * %" PRId64 ";", e->plan->real, d->v.class_offset[k],
+            d->v.stride[k]);
+    cw_line(e->w, "const %s *const b = dy_values + %" PRId64 " + i * %" PRId64 " + %s * %" PRId64 ";", e->plan->real,
+            d->m.class_offset[k], d->m.stride[k], panel, depth * d->panel);
+    cw_open(e->w, "if (begin)");
+    cw_line(e->w, "%s(a, b, du);", first);
+    cw_middle(e->w, "else");
+    cw_line(e->w, "%s(a, b, du);", next);
+    cw_close(e->w, "");
+}
+
+static void emit_classes(struct emitter *e, const struct winograd_weights *d, int vectors, const char *panel)
+{
+    bool more = false;
+    for (int k = 0; k < WINOGRAD_CLASSES; k++) {
+        const struct winograd_class *s = &d->tiles.class[k];
+        if (!s->count || !s->rows_v || !s->rows_h)
+            continue;
+        const char *test = arena_printf(e->arena, "position < %d", s->first + s->count);
+        if (more)
+            cw_middle(e->w, arena_printf(e->arena, "} else if (%s) {", test));
+        else
+            cw_open(e->w, "if (%s) {", test);
+        more = true;
+        emit_class_call(e, d, k, vectors, panel);
+    }
+    cw_close(e->w, "}");
+}
+
+static void emit_products(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    struct winograd_weights d;
+    winograd_weights_of(e->plan, g->main, winograd_points_of(g->kernel), &d);
+    const char *real = e->plan->real;
+    struct panels s = product_panels(e->plan, d.s.o, d.panel);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int block, bool begin, const %s *x_values, const %s *dy_values, "
+            "%s *restrict du)", real, real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int position = block / %d, panel = block %% %d;", d.panels, d.panels);
+    cw_line(e->w, "du += panel * %" PRId64 " + position * %" PRId64 ";", d.u_panel, d.u_position);
+    if (s.whole && s.last_vectors) {
+        cw_open(e->w, "if (panel < %d) {", s.whole);
+        emit_classes(e, &d, s.vectors, "panel");
+        cw_middle(e->w, "} else {");
+        emit_classes(e, &d, s.last_vectors, "panel");
+        cw_close(e->w, "}");
+    } else {
+        emit_classes(e, &d, s.whole ? s.vectors : s.last_vectors, "panel");
+    }
+    cw_close(e->w, "}");
+    const char *comment = arena_printf(e->arena, "%s\nBlock b is a position and panel of dU.", emit_comment(e, step));
+    const char *name = emit_end(e, arena_printf(e->arena, "winograd_weight_grad_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w,
+                                                d.s.o), comment);
+    step->call = arena_printf(e->arena, "%s(b, j == 0, %s, %s, %s)", name, buffer_name(e->plan, g, "x_values"),
+                              buffer_name(e->plan, g, "dy_values"), buffer_name(e->plan, g, "winograd"));
+}
+
+/* ---- step 2: back to taps ------------------------------------------------------------------------------------------------------ */
+
+static void emit_inverse_vector(struct emitter *e, const struct winograd_weights *d)
+{
+    struct winograd v = winograd_make(d->tiles.v.m, d->tiles.r_v), h = winograd_make(d->tiles.h.m, d->tiles.r_h);
+    struct winograd_matrix left = winograd_transpose(&v.g), right = winograd_transpose(&h.g);
+    const char *names[WINOGRAD_POINTS];
+    for (int q = 0; q < h.n; q++) {
+        for (int p = 0; p < v.n; p++) {
+            names[p] = arena_printf(e->arena, "u%d_%d", p, q);
+            cw_line(e->w, "const v %s = v_load(from + %" PRId64 ");", names[p],
+                    d->tiles.number_of[p][q] * d->u_position);
+        }
+        winograd_emit_product(e, &left, names, arena_printf(e->arena, "t%d_", q));
+    }
+    for (int i = 0; i < d->tiles.r_v; i++) {
+        for (int q = 0; q < h.n; q++)
+            names[q] = arena_printf(e->arena, "t%d_%d", q, i);
+        winograd_emit_product(e, &right, names, arena_printf(e->arena, "g%d_", i));
+        for (int j = 0; j < d->tiles.r_h; j++)
+            cw_line(e->w, "v_store(to + %" PRId64 ", g%d_%d);", (int64_t)(i * d->tiles.r_h + j) * d->s.c * d->panel, i, j);
+    }
+}
+
+static void emit_inverse(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    struct winograd_weights d;
+    winograd_weights_of(e->plan, g->main, winograd_points_of(g->kernel), &d);
+    const char *real = e->plan->real;
+    bool bias = g->companion != NULL;
+    int chunks = (d.s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
+    struct panels s = product_panels(e->plan, d.s.o, d.panel);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *du, %s *restrict dw%s)", real, real,
+            bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "");
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int panel = b / %d, first = b %% %d * %d;", chunks, chunks, INVERSE_CHUNK);
+    cw_line(e->w, "const int end = first + %d < %d ? first + %d : %d;", INVERSE_CHUNK, d.s.c, INVERSE_CHUNK, d.s.c);
+    const char *width = arena_printf(e->arena, "%d", d.panel);
+    if (s.last_vectors) {       /* vectors of the last panel that no output channel reaches stay zero */
+        cw_line(e->w, "const int width = panel < %d ? %d : %d;", s.whole, d.panel, s.last_vectors * e->plan->lanes);
+        width = "width";
+        cw_open(e->w, "for (int i = 0; i < %" PRId64 " && width < %d; i++)", (int64_t)d.s.taps, d.panel);
+        cw_line(e->w, "memset(dw + (size_t)panel * %" PRId64 " + i * %d + first * %d, 0, sizeof(%s) * (size_t)((end - "
+                "first) * %d));", d.s.k * d.panel, d.s.c * d.panel, d.panel, real, d.panel);
+        cw_close(e->w, "");
+    }
+    cw_open(e->w, "for (int c = first; c < end; c++) {");
+    cw_open(e->w, "for (int i = 0; i < %s; i += V_LANES) {", width);
+    cw_line(e->w, "const %s *const from = du + panel * %" PRId64 " + c * %d + i;", real, d.u_panel, d.panel);
+    cw_line(e->w, "%s *const to = dw + (size_t)panel * %" PRId64 " + c * %d + i;", real, d.s.k * d.panel, d.panel);
+    emit_inverse_vector(e, &d);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    if (bias) {
+        cw_open(e->w, "for (int o = 0; b == 0 && o < %" PRId64 "; o += V_LANES) {", d.db_stored);
+        cw_line(e->w, "v sum = v_zero();");
+        cw_open(e->w, "for (int i = 0; i < n; i++)");
+        cw_line(e->w, "sum = v_add(sum, v_load(bias_images + i * %" PRId64 " + o));", d.db_stored);
+        cw_close(e->w, "");
+        cw_line(e->w, "v_store(db + o, sum);");
+        cw_close(e->w, "}");
+    } else {
+        cw_line(e->w, "(void)n;");
+    }
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "winograd_weight_grad_out_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w,
+                                                d.s.o), "G^T dU G; block b is a panel and some input channels.");
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s%s)", name, buffer_name(e->plan, g, "winograd"),
+                              emit_pointer(e, g->main->out[0]),
+                              bias ? arena_printf(e->arena, ", %s, %s", buffer_name(e->plan, g, "bias_images"),
+                                                  emit_pointer(e, g->companion->out[0])) : "");
+}
+
+static void emit(struct emitter *e, struct step *step)
+{
+    if (step->part == 0)
+        emit_transforms(e, step);
+    else if (step->part == 1)
+        emit_products(e, step);
+    else
+        emit_inverse(e, step);
+}
+
+#define WINOGRAD_KERNEL(points)                                                                                        \
+    static bool applicable_##points(const struct plan *p, const struct group *g)                                      \
+    {                                                                                                                  \
+        return applicable_with(p, g, points);                                                                          \
+    }                                                                                                                  \
+    static double cost_##points(const struct plan *p, const struct group *g)                                          \
+    {                                                                                                                  \
+        return cost_with(p, g, points);                                                                                \
+    }                                                                                                                  \
+    const struct kernel kernel_conv2d_winograd##points##_weight_grad = {                                               \
+        .name = "winograd" #points, .op = OP_conv2d_weight_grad, .applicable = applicable_##points,                   \
+        .cost = cost_##points, .plan = plan, .emit = emit,                                                            \
+        .help = "minimal filtering over a block of images, tiles of " #points " points",                              \
+    };
+
+WINOGRAD_KERNEL(4)
+WINOGRAD_KERNEL(6)
+WINOGRAD_KERNEL(8)
