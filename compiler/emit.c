@@ -70,6 +70,11 @@ static const char *tensor_shape(struct emitter *e, const struct tensor *t)
         const struct param_place *place = plan_param(e->plan, t);
         if (m->kind == PARAM_VECTOR)
             return arena_printf(e->arena, "(%d)", m->out);
+        if (m->kind == PARAM_MAP)
+            return arena_printf(e->arena, "(%d, %d, %d)", m->oh, m->ow, m->out);
+        if (m->kind == PARAM_LOCAL)
+            return arena_printf(e->arena, "(%d, %d, %d in panels of %d, %d, %d, %d)", m->oh, m->ow, m->out,
+                                place->panel, m->kh, m->kw, m->in);
         if (m->kind == PARAM_DENSE)
             return arena_printf(e->arena, "(%d in panels of %d, %d)", m->out, place->panel, m->in);
         return arena_printf(e->arena, "(%d in panels of %d, %d, %d, %d)", m->out, place->panel, m->kh, m->kw, m->in);
@@ -94,11 +99,12 @@ static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const stru
     case REGION_GRADS: base = "c->grads"; break;
     case REGION_STATISTICS: base = "c->statistics"; break;
     case REGION_PREDICTIONS: base = "c->predictions"; break;
+    case REGION_LOCAL: base = "local"; break;
     default: break;
     }
     const char *value;
-    if (place->region == REGION_MEMORY)
-        value = arena_printf(e->arena, "(%s *)(memory + %" PRId64 ")", type, place->offset);
+    if (place->region == REGION_MEMORY || place->region == REGION_LOCAL)
+        value = arena_printf(e->arena, "(%s *)(%s + %" PRId64 ")", type, base, place->offset);
     else if (place->offset)
         value = arena_printf(e->arena, "(%s%s *)%s + %" PRId64, constant, type, base, place->offset);
     else
@@ -118,13 +124,33 @@ static void emit_pointers(struct emitter *e, struct cwriter *w)
     if (memory)
         cw_line(w, "char *const memory = c->memory;");
     for (int i = 0; i < g->tensors_count; i++)
-        if (program_mentions(q, g->tensors[i]->name) || g->tensors[i] == g->loss)
+        if (q->places[i].region != REGION_LOCAL &&
+            (program_mentions(q, g->tensors[i]->name) || g->tensors[i] == g->loss))
             emit_tensor_pointer(e, w, g->tensors[i]);
     for (int i = 0; i < q->buffers_count; i++) {
         const struct buffer *b = q->buffers[i];
         if (program_mentions(q, b->name))
             cw_line(w, "%s *const %s = (%s *)(memory + %" PRId64 ");", b->type, b->name, b->type, b->offset);
     }
+}
+
+/* Within the parallel region: the thread's own. */
+static void emit_local_pointers(struct emitter *e, struct cwriter *w)
+{
+    const struct program *q = e->program;
+    const struct plan *p = e->plan;
+    bool scratch = program_mentions(q, "scratch");
+    if (scratch || q->local_bytes)
+        cw_line(w, "char *const own = (char *)c->scratch + (size_t)omp_get_thread_num() * %" PRId64 ";",
+                p->scratch_bytes);
+    if (scratch)
+        cw_line(w, "%s *const scratch = (%s *)own;", p->real, p->real);
+    if (!q->local_bytes)
+        return;
+    cw_line(w, "char *const local = own + %" PRId64 ";  // for the images of one turn", p->kernel_scratch);
+    for (int i = 0; i < q->graph->tensors_count; i++)
+        if (q->places[i].region == REGION_LOCAL && program_mentions(q, q->graph->tensors[i]->name))
+            emit_tensor_pointer(e, w, q->graph->tensors[i]);
 }
 
 static void emit_call(struct cwriter *w, const struct step *s)
@@ -214,9 +240,7 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     cw_blank(w);
     cw_line(w, "#pragma omp parallel num_threads(c->threads)");
     cw_open(w, "{");
-    if (program_mentions(q, "scratch"))
-        cw_line(w, "%s *const scratch = (%s *)c->scratch + (size_t)omp_get_thread_num() * %" PRId64 ";",
-                e->plan->real, e->plan->real, e->plan->scratch_bytes / e->plan->real_size);
+    emit_local_pointers(e, w);
     cw_line(w, "uint64_t *const ticks = omp_get_thread_num() == 0 ? c->ticks : NULL;");
     cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
     emit_phases(w, q, e->plan->batch);

@@ -88,9 +88,13 @@ const char *emit_pointer(struct emitter *e, const struct tensor *t)
 
 const char *emit_sample(struct emitter *e, const struct tensor *t)
 {
-    int64_t stride = e->program->places[t->id].sample;
+    const struct tensor_place *place = &e->program->places[t->id];
+    int64_t stride = place->sample;
     if (!t->per_sample)
         return t->name;
+    if (place->region == REGION_LOCAL)
+        return e->program->phases[place->first].images == 1
+                   ? t->name : arena_printf(e->arena, "%s + (size_t)(i - first) * %" PRId64, t->name, stride);
     if (stride == 1)
         return arena_printf(e->arena, "%s + i", t->name);
     return arena_printf(e->arena, "%s + (size_t)i * %" PRId64, t->name, stride);

@@ -135,5 +135,7 @@ int64_t param_elements(const struct param *p);
 /* lower.c: the forward graph with loss.  autodiff.c: adds gradients of every trainable parameter. */
 struct graph *lower_model(struct arena *a, const struct model *m, bool training);
 void differentiate(struct graph *g);
+/* simplify.c: rewrites of the forward graph, before its gradients. */
+void simplify(struct graph *g);
 
 #endif

@@ -85,9 +85,11 @@ static int compile_model(struct compilation *c, const struct model *m)
 
     if (needs_graph(o, m)) {
         use = lower_model(&c->graphs, m, false);
+        simplify(use);
         VERIFY("graph of use", graph_verify(use));
         if (m->loss) {
             train = lower_model(&c->graphs, m, true);
+            simplify(train);
             VERIFY("forward graph", graph_verify(train));
             differentiate(train);
             VERIFY("graph of training", graph_verify(train));

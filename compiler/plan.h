@@ -40,13 +40,14 @@ struct plan_options {
 
 enum region {
     REGION_NONE, REGION_INPUT, REGION_LABELS, REGION_PARAMS, REGION_GRADS, REGION_STATISTICS, REGION_PREDICTIONS,
-    REGION_MEMORY
+    REGION_MEMORY,
+    REGION_LOCAL                /* of the thread: lives in one loop over images only */
 };
 
 /* Maps lie as N x H x W x C, C innermost, without padding; flat tensors as N x C. */
 struct tensor_place {
     enum region region;
-    int64_t offset;             /* elements; in REGION_MEMORY bytes, a multiple of 64 */
+    int64_t offset;             /* elements; in REGION_MEMORY and REGION_LOCAL bytes, a multiple of 64 */
     int64_t bytes;              /* the whole batch */
     int64_t sample;             /* elements from one sample to the next */
     int first, last;            /* phases in which it is live (REGION_MEMORY) */
@@ -55,10 +56,12 @@ struct tensor_place {
 
 /* Parameters lie in panels of the output channels, so that a product reads them as they are:
  *     [ceil(O / panel)][KH][KW][I][panel]    (conv; dense: KH = KW = 1, I in the memory order of its input)
- * padded with zeros to whole panels; vectors lie contiguous, padded to whole vectors. */
+ * padded with zeros to whole panels; vectors lie contiguous, padded to whole vectors.  Those of positions lie as
+ *     [OH][OW][O / panel][KH][KW][I][panel]
+ * without padding: the panel divides O (it is O where no multiple of the vector length does). */
 struct param_place {
     int64_t offset, stored;     /* elements */
-    int panel;                  /* a multiple of the vector length */
+    int panel;                  /* a multiple of the vector length; of positions also O itself */
 };
 
 /* ---- groups, steps, phases ------------------------------------------------------------------------------------- */
@@ -130,7 +133,7 @@ struct program {
     struct buffer **buffers;
     int buffers_count;
     size_t buffers_capacity;
-    int64_t memory_bytes;
+    int64_t memory_bytes, local_bytes;
 };
 
 struct stretch {
@@ -152,7 +155,9 @@ struct plan {
     struct program train, use;
     struct param_place *params; /* by param id; both graphs number parameters alike */
     int64_t params_stored, statistics_stored;
-    int64_t memory_bytes, scratch_bytes;
+    int64_t memory_bytes;
+    int64_t scratch_bytes;      /* of a thread: kernel_scratch, then what is local to a loop over images */
+    int64_t kernel_scratch;
     struct stretch *stretches;
     int stretches_count;
     size_t stretches_capacity;

@@ -38,6 +38,9 @@ static void dump_memory(const struct program *q, FILE *out)
         if (x->region == REGION_MEMORY && !x->base && x->first >= 0)
             fprintf(out, "  %-12" PRId64 " %-12" PRId64 " phases %d-%d  %s\n", x->offset, x->bytes, x->first, x->last,
                     g->tensors[i]->name);
+        if (x->region == REGION_LOCAL && !x->base)
+            fprintf(out, "  %-12" PRId64 " %-12s phase %d, local to a thread  %s\n", x->offset, "", x->first,
+                    g->tensors[i]->name);
     }
     for (int i = 0; i < q->buffers_count; i++) {
         const struct buffer *b = q->buffers[i];

@@ -1,5 +1,8 @@
 /* plan_memory.c - where tensors and buffers live.
  *
+ * A tensor made and read in one loop over images needs no room for the batch: each thread keeps the images of one turn
+ * in its own scratch, where they stay in its cache.
+ *
  * Requires: phases.
  * Ensures: two things that live in the same phase never share memory.  A phase is the unit because its loop runs
  * over images (or blocks) on several threads: one image may be at its end while another begins. */
@@ -168,9 +171,77 @@ static int64_t lowest_offset(const struct item *item, struct item **placed, int 
     return at;
 }
 
+/* Offsets for all items; *end becomes at least the end of the last one. */
+static void place_items(struct item *items, struct item **placed, int count, int64_t *end)
+{
+    qsort(items, (size_t)count, sizeof *items, by_size);
+    for (int i = 0; i < count; i++) {
+        *items[i].offset = lowest_offset(&items[i], placed, i);
+        placed[i] = &items[i];
+        if (*items[i].offset + items[i].bytes > *end)
+            *end = *items[i].offset + items[i].bytes;
+        qsort(placed, (size_t)i + 1, sizeof *placed, by_offset);
+    }
+}
+
+/* ---- tensors that live in one loop over images -------------------------------------------------------------------------- */
+
+/* First and last step of the phase that touch t. */
+static void steps_of(const struct program *q, const struct phase *f, const struct tensor *t, int *first, int *last)
+{
+    *first = -1;
+    for (int s = 0; s < f->steps_count; s++) {
+        const struct node *nodes[NODES_MOST];
+        int count = group_nodes(f->steps[s]->group, nodes, NODES_MOST);
+        for (int i = 0; i < count; i++) {
+            bool touched = false;
+            for (int j = 0; j < nodes[i]->in_count; j++)
+                touched |= nodes[i]->in[j] && base_of(nodes[i]->in[j]) == t;
+            for (int j = 0; j < nodes[i]->out_count; j++)
+                touched |= nodes[i]->out[j] == t;
+            if (!touched)
+                continue;
+            *first = *first < 0 ? s : *first;
+            *last = s;
+        }
+    }
+    (void)q;
+}
+
+static bool is_local(const struct program *q, const struct tensor *t)
+{
+    const struct tensor_place *x = &q->places[t->id];
+    return x->region == REGION_MEMORY && !x->base && t->per_sample && t != q->graph->loss && x->first >= 0 &&
+           x->first == x->last && q->phases[x->first].split == SPLIT_IMAGES;
+}
+
+static void place_local(struct program *q)
+{
+    const struct graph *g = q->graph;
+    size_t most = (size_t)g->tensors_count + 1;
+    struct item *items = arena_array(g->arena, most, sizeof *items), **placed = arena_array(g->arena, most, sizeof *placed);
+    for (int f = 0; f < q->phases_count; f++) {
+        int count = 0;
+        for (int i = 0; i < g->tensors_count; i++) {
+            struct tensor_place *x = &q->places[i];
+            if (!is_local(q, g->tensors[i]) || x->first != f)
+                continue;
+            x->region = REGION_LOCAL;
+            struct item *item = &items[count];
+            *item = (struct item){ .offset = &x->offset, .order = count };
+            item->bytes = plan_round(x->bytes / q->graph->model->batch * q->phases[f].images, ALIGN);
+            steps_of(q, &q->phases[f], g->tensors[i], &item->first, &item->last);
+            count++;
+        }
+        place_items(items, placed, count, &q->local_bytes);
+    }
+    q->local_bytes = plan_round(q->local_bytes, 4096);
+}
+
 void plan_memory(struct plan *p, struct program *q)
 {
     find_lifetimes(p, q);
+    place_local(q);
     const struct graph *g = q->graph;
     size_t most = (size_t)(g->tensors_count + q->buffers_count) + 1;
     struct item *items = arena_array(p->arena, most, sizeof *items);
@@ -188,17 +259,12 @@ void plan_memory(struct plan *p, struct program *q)
         items[count] = (struct item){ plan_round(b->bytes, ALIGN), &b->offset, b->first, b->last, count };
         count++;
     }
-    qsort(items, (size_t)count, sizeof *items, by_size);
-    for (int i = 0; i < count; i++) {
-        *items[i].offset = lowest_offset(&items[i], placed, i);
-        placed[i] = &items[i];
-        if (*items[i].offset + items[i].bytes > q->memory_bytes)
-            q->memory_bytes = *items[i].offset + items[i].bytes;
-        qsort(placed, (size_t)i + 1, sizeof *placed, by_offset);
-    }
+    place_items(items, placed, count, &q->memory_bytes);
     for (int i = 0; i < g->tensors_count; i++)
         if (q->places[i].base) {
             q->places[i].region = q->places[q->places[i].base->id].region;
             q->places[i].offset = q->places[q->places[i].base->id].offset;
+            q->places[i].first = q->places[q->places[i].base->id].first;
+            q->places[i].last = q->places[q->places[i].base->id].last;
         }
 }

@@ -8,7 +8,9 @@
  *
  * Blocks of pixels are packed so that a tile reads two contiguous streams: x as [tile of channels][pixel][rows],
  * dy as [panel][pixel][panel].  All taps reuse them; a tap is only another first pixel.  Where there are few
- * channels (the first layer) a window's row of pixels, KW x C, is already a stretch of rows and x is read as it is. */
+ * channels (the first layer) a window's row of pixels, KW x C, is already a stretch of rows and x is read as it is.
+ * So it is for 1x1 filters: with one tap packing does not pay, and an image is one column of pixels, taken in bands
+ * that stay in the first-level cache. */
 #include <inttypes.h>
 
 #include "conv_geometry.h"
@@ -18,6 +20,7 @@
 struct weight_grad {
     struct conv_geometry s;
     bool merged;                /* rows are (kw, c), x is read where it lies */
+    bool pointwise;             /* 1x1: the image as one column of pixels */
     bool pack_dy;
     int panels;
     int groups, ranges, range_panels;
@@ -47,13 +50,29 @@ static void choose_blocks(const struct plan *p, struct weight_grad *g)
     g->ranges = (g->panels + g->range_panels - 1) / g->range_panels;
 }
 
+/* Pixels whose channels (a line or so of each is read at a time) fill two thirds of the cache sets that they fall
+ * on: with power-of-two strides those are few. */
+static int pixels_in_cache(const struct plan *p, int channels)
+{
+    enum { LINE = 64, SETS = 64, WAYS = 8 };
+    int64_t lines = (int64_t)channels * p->real_size / LINE, power = 1;
+    while (lines && lines % (power * 2) == 0 && power < SETS)
+        power *= 2;
+    return (int)(SETS / power * WAYS);
+}
+
 static struct weight_grad weight_grad_of(const struct plan *p, const struct node *n)
 {
     struct weight_grad g = { .s = conv_geometry_of(p, n) };
     const struct window *w = &g.s.window;
     int panel = g.s.weight->panel;
     g.panels = (g.s.o + panel - 1) / panel;
-    g.merged = w->dilation_w == 1 && g.s.c <= p->lanes && (int64_t)g.s.c * w->kw <= 4 * p->lanes;
+    g.pointwise = g.s.taps == 1 && w->stride_h == 1 && w->stride_w == 1 && !g.s.padded;
+    if (g.pointwise) {
+        g.s.h = g.s.ph = g.s.oh = g.s.oh * g.s.ow;
+        g.s.w = g.s.pw = g.s.ow = 1;
+    }
+    g.merged = g.pointwise || (w->dilation_w == 1 && g.s.c <= p->lanes && (int64_t)g.s.c * w->kw <= 4 * p->lanes);
     choose_blocks(p, &g);
     g.row_total = g.merged ? g.s.c * w->kw : g.s.c;
     g.rows = split_rows(g.row_total, tile_rows_max(p, panel / p->lanes));
@@ -61,6 +80,10 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
     g.pack_dy = !g.merged && g.s.o != panel;
     /* a band of rows whose packed pixels take about half of the second-level cache */
     g.band = g.s.oh;
+    if (g.pointwise) {
+        int most = pixels_in_cache(p, g.s.c > g.s.o ? g.s.c : g.s.o);
+        g.band = split_rows(g.s.oh, most).large;
+    }
     while (!g.merged) {
         g.band_h = (g.band - 1) * w->stride_h + (w->kh - 1) * w->dilation_h + 1;
         g.tile_stride = (int64_t)g.band_h * g.s.pw;
@@ -338,7 +361,8 @@ static void emit_panel_calls(struct emitter *e, const struct weight_grad *g, con
         cw_line(e->w, "%s(rows * %d, %s, db + p * %d);", f->bias, g->s.ow, dy, panel);
     if (f->pack_dy)
         cw_line(e->w, "%s(rows * %d, %s, packed_dy);", f->pack_dy, g->s.ow, dy);
-    cw_line(e->w, "%s(rows, %s, %s, dw + p * %" PRId64 ");", f->product, g->merged ? "x_image" : "packed_x",
+    const char *x = !g->merged ? "packed_x" : g->band == g->s.oh ? "x_image" : "x_band";
+    cw_line(e->w, "%s(rows, %s, %s, dw + p * %" PRId64 ");", f->product, x,
             f->pack_dy ? "packed_dy" : dy, g->s.k * panel);
 }
 
@@ -375,6 +399,9 @@ static void emit_bands(struct emitter *e, const struct weight_grad *g, const cha
         cw_line(e->w, "const int rows = %d - first_row < %d ? %d - first_row : %d;", g->s.oh, g->band, g->s.oh,
                 g->band);
         cw_line(e->w, "const %s *const dy_band = dy_image + first_row * %" PRId64 ";", real, row);
+        if (g->merged)
+            cw_line(e->w, "const %s *const x_band = x_image + first_row * %d;", real,
+                    w->stride_h * g->s.w * g->s.c);
     }
     if (pack_x)
         cw_line(e->w, "%s(%s, (rows - 1) * %d + %d, x_image, packed_x);", pack_x,

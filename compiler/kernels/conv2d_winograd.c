@@ -97,10 +97,13 @@ int winograd_points_of(const struct kernel *k)
     return k->name[strlen(k->name) - 1] - '0';
 }
 
-double winograd_transform_cycles(const struct plan *p, double tiles, double positions, int channels)
+double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int channels)
 {
-    /* read, transform, write: about eight cycles a vector, and what the caches add */
-    return tiles * positions * ((double)channels / p->lanes) * 10;
+    /* read, transform, write: some eight cycles a vector and what the caches add; values that do not stay in
+     * registers on their way cost more */
+    int values = t->v.points * t->h.points;
+    double each = values <= 36 ? 11 : values <= 49 ? 18 : 24;
+    return (double)t->v.tiles * t->h.tiles * p->batch * t->positions * ((double)channels / p->lanes) * each;
 }
 
 static bool applicable_with(const struct plan *p, const struct group *g, int points)
@@ -123,8 +126,7 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
         if (s->count && rows)
             cycles += calls * s->count * product_cycles(p, c.to, c.panel, rows, rows, c.from);
     }
-    double tiles = (double)c.tiles.v.tiles * c.tiles.h.tiles * p->batch;
-    cycles += winograd_transform_cycles(p, tiles, c.tiles.positions, c.from + c.to);
+    cycles += winograd_transform_cycles(p, &c.tiles, c.from + c.to);
     cycles += 8.0 * c.tiles.positions * c.from * c.to / p->lanes;       /* U, once a step */
     if (winograd_tiles_error(&c.tiles) > p->error_growth)
         cycles *= 1e6;          /* for --kernel only */

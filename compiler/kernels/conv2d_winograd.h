@@ -12,7 +12,7 @@ int winograd_points_of(const struct kernel *k);
  * vectors of a panel. */
 const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel,
                                    int vectors);
-/* Cycles of a transform pass: `positions` values for each of `tiles` tiles and `channels` channels. */
-double winograd_transform_cycles(const struct plan *p, double tiles, double positions, int channels);
+/* Cycles of the transforms of so many channels, over a whole batch. */
+double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int channels);
 
 #endif

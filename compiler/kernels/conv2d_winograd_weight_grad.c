@@ -70,8 +70,7 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
         if (s->count && depth)
             cycles += blocks * s->count * product_cycles(p, d.s.o, d.panel, d.s.c, d.x_panel, depth);
     }
-    double tiles = (double)d.tiles.v.tiles * d.tiles.h.tiles * p->batch;
-    cycles += winograd_transform_cycles(p, tiles, d.tiles.positions, d.s.c + d.s.o);
+    cycles += winograd_transform_cycles(p, &d.tiles, d.s.c + d.s.o);
     /* dU is read and written for each block of images */
     cycles += blocks * 2 * (double)(d.panels * d.u_panel) * p->real_size / 24;
     if (winograd_tiles_error(&d.tiles) > p->error_growth)

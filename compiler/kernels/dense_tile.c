@@ -222,7 +222,9 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
         int count = last ? t.vectors > 0 : s.whole;
         if (!count)
             continue;
-        int rows = split_rows(INPUT_BLOCK, tile_rows_max(e->plan, t.vectors)).large;
+        int rows = tile_rows_max(e->plan, t.vectors);
+        while (INPUT_BLOCK % rows)
+            rows--;
         const char *column = last ? arena_printf(e->arena, " + %d", s.whole * panel) : count > 1 ? " + j" : "";
         if (!last && count > 1)
             cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", count * panel, panel);
