@@ -42,12 +42,41 @@ static void map_ordered(struct param_map *m, int64_t size, struct map_order orde
     map_dim(m, order.w, order.c * unit);
 }
 
+/* A product's weights at each of oh x ow positions, or a number for each element of a map. */
+static void map_positions(struct param_map *m, const struct param *p, const struct param_place *place)
+{
+    int64_t inner = (int64_t)p->kh * p->kw * p->in, position = inner * p->out;
+    map_shape(m, p->oh);
+    map_shape(m, p->ow);
+    map_shape(m, p->out);
+    map_dim(m, p->oh, p->ow * position);
+    map_dim(m, p->ow, position);
+    if (place->panel < p->out) {
+        m->panel_dim = m->dims;
+        m->panel = place->panel;
+        m->panel_stride = inner * place->panel;
+    }
+    map_dim(m, p->out, 1);
+    if (p->kind == PARAM_MAP)
+        return;
+    map_shape(m, p->in);
+    map_shape(m, p->kh);
+    map_shape(m, p->kw);
+    map_dim(m, p->in, place->panel);
+    map_dim(m, p->kh, (int64_t)p->kw * p->in * place->panel);
+    map_dim(m, p->kw, (int64_t)p->in * place->panel);
+}
+
 static struct param_map param_map_of(const struct param *p, const struct param_place *place)
 {
     struct param_map m = { .panel_dim = -1 };
     if (p->kind == PARAM_VECTOR) {
         map_shape(&m, p->out);
         map_ordered(&m, p->out, p->order, 1);
+        return m;
+    }
+    if (p->kind == PARAM_LOCAL || p->kind == PARAM_MAP) {
+        map_positions(&m, p, place);
         return m;
     }
     m.panel_dim = 0;

@@ -25,7 +25,7 @@ bool order_equal(struct map_order a, struct map_order b)
 
 int64_t param_elements(const struct param *p)
 {
-    return (int64_t)p->out * p->in * p->kh * p->kw;
+    return (int64_t)p->oh * p->ow * p->out * p->in * p->kh * p->kw;
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -137,20 +137,24 @@ static const char *param_tensor_name(struct graph *g, const struct layer *layer,
     return arena_printf(g->arena, "%s_%s", layer->name, suffix);
 }
 
-struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix,
-                          enum param_kind kind, enum cnn_param_role role, int out, int in, int kh,
-                          int kw)
+struct param *graph_param_local(struct graph *g, struct layer *layer, const char *suffix,
+                                enum param_kind kind, enum cnn_param_role role, int oh, int ow,
+                                int out, int in, int kh, int kw)
 {
     struct param *p = arena_alloc(g->arena, sizeof *p);
     enum tensor_role tensor_role = role == CNN_STATISTIC ? TENSOR_STATISTIC : TENSOR_PARAM;
-    struct shape shape = { .c = out, .h = in, .w = kh * kw, .flat = kind == PARAM_VECTOR };
+    struct shape shape = { .c = out, .h = in * kh * kw, .w = oh * ow };
 
+    if (kind == PARAM_VECTOR || kind == PARAM_DENSE || kind == PARAM_CONV)
+        shape = (struct shape){ .c = out, .h = in, .w = kh * kw, .flat = kind == PARAM_VECTOR };
     p->id = g->params_count;
     p->name = arena_printf(g->arena, "%s.%s", layer->name, suffix);
     p->layer = layer;
     p->kind = kind;
     p->role = role;
     p->trainable = layer->trainable && role != CNN_STATISTIC;
+    p->oh = oh;
+    p->ow = ow;
     p->out = out;
     p->in = in;
     p->kh = kh;
@@ -160,6 +164,13 @@ struct param *graph_param(struct graph *g, struct layer *layer, const char *suff
     p->tensor->needs_gradient = g->training && p->trainable;
     LIST_ADD(g->arena, g->params, g->params_count, g->params_capacity, p);
     return p;
+}
+
+struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix,
+                          enum param_kind kind, enum cnn_param_role role, int out, int in, int kh,
+                          int kw)
+{
+    return graph_param_local(g, layer, suffix, kind, role, 1, 1, out, in, kh, kw);
 }
 
 /* ---- verify ---------------------------------------------------------------------------------- */
@@ -283,8 +294,10 @@ static const char *verify_links(const struct graph *g, const struct node *n)
 
 static const char *verify_param(const struct graph *g, const struct param *p)
 {
-    if (p->out < 1 || p->in < 1 || p->kh < 1 || p->kw < 1)
+    if (p->out < 1 || p->in < 1 || p->kh < 1 || p->kw < 1 || p->oh < 1 || p->ow < 1)
         return "an extent is not positive";
+    if (p->kind != PARAM_LOCAL && p->kind != PARAM_MAP && (p->oh != 1 || p->ow != 1))
+        return "it has positions of its own";
     if (!p->tensor || p->tensor->param != p)
         return "its tensor belongs to another one";
     if (p->kind == PARAM_VECTOR && !order_equal(p->order, p->tensor->order))
@@ -388,6 +401,10 @@ static void dump_param(FILE *out, const struct param *p)
         fprintf(out, "%dx%dx%dx%d", p->out, p->in, p->kh, p->kw);
     else if (p->kind == PARAM_DENSE)
         fprintf(out, "%dx%d", p->out, p->in);
+    else if (p->kind == PARAM_LOCAL)
+        fprintf(out, "%dx%dx%dx%dx%dx%d", p->oh, p->ow, p->out, p->in, p->kh, p->kw);
+    else if (p->kind == PARAM_MAP)
+        fprintf(out, "%dx%dx%d", p->oh, p->ow, p->out);
     else
         fprintf(out, "%d", p->out);
     dump_order(out, p->order);

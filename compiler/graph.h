@@ -56,7 +56,11 @@ struct tensor {
     size_t consumers_capacity;
 };
 
-enum param_kind { PARAM_CONV, PARAM_DENSE, PARAM_VECTOR };
+enum param_kind {
+    PARAM_CONV, PARAM_DENSE, PARAM_VECTOR,
+    PARAM_LOCAL,                    /* filters of their own at each position of a map */
+    PARAM_MAP                       /* a number for each element of a map */
+};
 
 /* A parameter as the language knows it; the plan gives it a place in memory. */
 struct param {
@@ -67,6 +71,7 @@ struct param {
     enum cnn_param_role role;
     bool trainable;
     int out, in, kh, kw;            /* CONV: O x I x KH x KW.  DENSE: out x in.  VECTOR: out, the rest 1 */
+    int oh, ow;                     /* LOCAL: OH x OW x O x I x KH x KW.  MAP: OH x OW x O.  Else 1 */
     struct map_order order;         /* DENSE: of its input.  VECTOR on a flat map: of its elements */
     struct cnn_init init;
     struct tensor *tensor, *gradient;
@@ -93,7 +98,7 @@ struct node {
     int in_count, out_count;
     struct node *forward;           /* of a backward node: the node it differentiates; NULL for sums */
     /* attributes, by op */
-    struct window window;           /* conv2d*, maxpool2d*, avgpool2d* */
+    struct window window;           /* conv2d*, locally_connected2d*, maxpool2d*, avgpool2d* */
     enum activation activation;     /* activation, activation_grad */
     double alpha;                   /* leaky_relu slope, elu scale */
     double rate;                    /* dropout: fraction dropped */
@@ -124,12 +129,15 @@ struct node *graph_node(struct graph *g, enum op op, struct layer *layer, const 
                         struct tensor *const *in, int in_count, struct tensor *const *out, int out_count);
 struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum param_kind kind,
                           enum cnn_param_role role, int out, int in, int kh, int kw);
+/* The same with numbers for each of oh x ow positions: PARAM_LOCAL, PARAM_MAP. */
+struct param *graph_param_local(struct graph *g, struct layer *layer, const char *suffix, enum param_kind kind,
+                                enum cnn_param_role role, int oh, int ow, int out, int in, int kh, int kw);
 
 /* NULL when every invariant holds, else what is broken (in the graph's arena). */
 const char *graph_verify(const struct graph *g);
 void graph_dump(const struct graph *g, FILE *out);
 const char *op_name(enum op op);
-/* The numbers of a parameter in a file: out x in x kh x kw. */
+/* The numbers of a parameter in a file: oh x ow x out x in x kh x kw. */
 int64_t param_elements(const struct param *p);
 
 /* lower.c: the forward graph with loss.  autodiff.c: adds gradients of every trainable parameter. */

@@ -34,6 +34,8 @@ void plan_scratch(struct plan *p, int64_t bytes);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
 /* Width of a panel for so many channels, in reals: whole vectors, as many as a register tile takes. */
 int plan_panel(const struct plan *p, int channels);
+/* Columns of a register tile for so many channels that lie one after the other, in reals: 1 to 3 vectors. */
+int plan_columns(const struct plan *p, int channels);
 const struct param_place *plan_param(const struct plan *p, const struct tensor *param);     /* PARAM or its gradient */
 
 /* ---- for kernel.emit ---------------------------------------------------------------------------------------------- */

@@ -18,6 +18,20 @@ int plan_panel(const struct plan *p, int channels)
     return (vectors + panels - 1) / panels * p->lanes;
 }
 
+int plan_columns(const struct plan *p, int channels)
+{
+    int vectors = (channels + p->lanes - 1) / p->lanes;
+    return (vectors <= 3 ? vectors : vectors % 2 && vectors % 3 == 0 ? 3 : 2) * p->lanes;
+}
+
+/* Weights of a position are used once a sample: what they cost is to be read, and padding would be read too.
+ * So there is none: the channels are cut into whole panels, or stay in one piece. */
+static int local_panel(const struct plan *p, int channels)
+{
+    int columns = plan_columns(p, channels);
+    return channels % columns ? channels : columns;
+}
+
 void plan_params(struct plan *p, const struct graph *g)
 {
     p->params = arena_array(p->arena, (size_t)g->params_count, sizeof *p->params);
@@ -28,6 +42,9 @@ void plan_params(struct plan *p, const struct graph *g)
         if (param->kind == PARAM_VECTOR) {
             place->panel = p->lanes;
             place->stored = plan_round(param->out, p->lanes);
+        } else if (param->kind == PARAM_LOCAL || param->kind == PARAM_MAP) {
+            place->panel = param->kind == PARAM_MAP ? param->out : local_panel(p, param->out);
+            place->stored = param_elements(param);
         } else {
             place->panel = plan_panel(p, param->out);
             int64_t inner = (int64_t)param->kh * param->kw * param->in;

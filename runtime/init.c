@@ -67,17 +67,23 @@ static void orthonormalise(double *x, int64_t vectors, int64_t length, int64_t s
     }
 }
 
-/* The parameter as a matrix: its first extent by all others; the shorter side's vectors are orthonormal
- * (Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear networks", 2014). */
+/* The parameter as a matrix: its first extent by all others (one at each position where the two extents of positions
+ * come first); the shorter side's vectors are orthonormal (Saxe et al., "Exact solutions to the nonlinear dynamics of
+ * learning in deep linear networks", 2014). */
 static void orthogonal(const struct cnn_param *p, uint64_t key, double *x)
 {
-    int64_t rows = p->shape[0], columns = p->count / rows;
+    bool local = p->rank == 6;
+    int64_t matrices = local ? p->shape[0] * p->shape[1] : 1, rows = p->shape[local ? 2 : 0];
+    int64_t columns = p->count / matrices / rows;
     for (int64_t i = 0; i < p->count; i++)
         x[i] = rt_random_normal(key, (uint64_t)i);
-    if (rows <= columns)
-        orthonormalise(x, rows, columns, columns, 1);
-    else
-        orthonormalise(x, columns, rows, 1, columns);
+    for (int64_t m = 0; m < matrices; m++) {
+        double *own = x + m * rows * columns;
+        if (rows <= columns)
+            orthonormalise(own, rows, columns, columns, 1);
+        else
+            orthonormalise(own, columns, rows, 1, columns);
+    }
     double gain = p->init.a != 0.0 ? p->init.a : 1.0;
     for (int64_t i = 0; i < p->count; i++)
         x[i] *= gain;

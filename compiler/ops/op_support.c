@@ -119,7 +119,7 @@ static void axis_pad_same(struct axis *a)
 
 struct axis layer_axis(const struct layer *l, const char *size_name, int direction)
 {
-    const struct arg_value *padding = clause_arg(l->clause, "padding");
+    const struct arg_value *padding = has_arg(l, "padding") ? clause_arg(l->clause, "padding") : NULL;
     struct axis a = {
         .in = direction ? l->in.w : l->in.h,
         .size = clause_arg(l->clause, size_name)->dims[direction],
@@ -129,9 +129,9 @@ struct axis layer_axis(const struct layer *l, const char *size_name, int directi
 
     assert(a.size >= 1 && a.stride >= 1 && a.dilation >= 1);
     a.reach = (a.size - 1) * a.dilation + 1;
-    if (!padding->text)
+    if (padding && !padding->text)
         a.before = a.after = padding->dims[direction];
-    else if (!strcmp(padding->text, "same"))
+    else if (padding && !strcmp(padding->text, "same"))
         axis_pad_same(&a);
     int64_t room = a.in + a.before + a.after - a.reach;
     a.out = room < 0 ? 0 : room / a.stride + 1;

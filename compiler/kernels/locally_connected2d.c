@@ -1,0 +1,527 @@
+/* locally_connected2d.c - layers whose filters are not shared: forward, data gradient, weight gradient.
+ *
+ * Every weight serves a sample once, so a pass costs what it costs to bring the weights from memory, unless the batch
+ * is large.  All three passes therefore walk over positions and take all samples of the batch at each: a weight is
+ * read (its gradient written) once a batch.  The register tile does the rest:
+ *     forward          rows: samples       columns: outputs     sum over the window
+ *     data gradient    rows: inputs        columns: samples     sum over windows that hold the pixel, and outputs
+ *     weight gradient  rows: the window    columns: outputs     sum over samples
+ * A block of the data gradient is a pixel of x, not a position of y: pixels share no weights and no results, so blocks
+ * are independent without partial sums. */
+#include <inttypes.h>
+
+#include "../plan_parts.h"
+#include "loops.h"
+#include "product.h"
+
+struct local {
+    int c, h, w;                /* of x */
+    int o, oh, ow;              /* of y */
+    struct window window;
+    int run;                    /* KW C: elements that lie together in a row of the window */
+    int depth;                  /* KH KW C */
+    int stored;                 /* from one input of the window to the next in a panel of weights */
+    int panels;                 /* stored panels of a position */
+    int columns;                /* of a register tile */
+    int64_t x_sample, y_sample;
+    int batch_padded;           /* samples rounded up to whole vectors */
+    const struct param_place *weight;
+};
+
+static struct local local_of(const struct plan *p, const struct node *n)
+{
+    bool weight = n->op == OP_locally_connected2d_weight_grad, data = n->op == OP_locally_connected2d_data_grad;
+    const struct tensor *x = data ? n->out[0] : n->in[0], *y = weight ? n->in[1] : data ? n->in[0] : n->out[0];
+    const struct tensor *w = weight ? n->out[0] : n->in[1];
+    struct local l = { .c = x->shape.c, .h = x->shape.h, .w = x->shape.w, .o = y->shape.c, .oh = y->shape.h,
+                       .ow = y->shape.w, .window = n->window, .weight = plan_param(p, w) };
+    l.run = l.window.kw * l.c;
+    l.depth = l.window.kh * l.run;
+    l.stored = l.weight->panel;
+    l.panels = l.o / l.stored;
+    l.columns = plan_columns(p, l.o);
+    l.x_sample = tensor_elements(x);
+    l.y_sample = tensor_elements(y);
+    l.batch_padded = (int)plan_round(p->batch, p->lanes);
+    return l;
+}
+
+static int positions(const struct local *l)
+{
+    return l->oh * l->ow;
+}
+
+static int64_t position_weights(const struct local *l)
+{
+    return (int64_t)l->depth * l->o;
+}
+
+/* Weights from one column of tiles to the next. */
+static int64_t panel_stride(const struct local *l)
+{
+    return l->panels > 1 ? (int64_t)l->depth * l->stored : l->columns;
+}
+
+/* " + 384", nothing for 0. */
+static const char *plus(struct emitter *e, int64_t offset)
+{
+    return offset ? arena_printf(e->arena, " + %" PRId64, offset) : "";
+}
+
+/* " + p * 576" where p is a loop's variable, else " + 1152" for its number. */
+static const char *plus_panel(struct emitter *e, const char *p, int number, int64_t stride)
+{
+    return p ? arena_printf(e->arena, " + %s * %" PRId64, p, stride) : plus(e, number * stride);
+}
+
+static int64_t local_flops(const struct plan *p, const struct local *l)
+{
+    return 2 * position_weights(l) * positions(l) * p->batch;
+}
+
+/* The sum of what a core must compute, or the weights' way from memory, whichever takes longer. */
+static double longer(const struct plan *p, const struct local *l, double cycles)
+{
+    double stream = (double)l->weight->stored * p->real_size / p->target->memory_bytes_per_cycle;
+    return cycles > stream ? cycles : stream;
+}
+
+/* A chain that spreads one value a channel and sample cannot be applied to rows that are samples. */
+static bool chain_spreads(const struct group *g)
+{
+    for (int i = 0; i < g->chain_count; i++)
+        if (g->chain[i]->op == OP_add &&
+            tensor_elements(g->chain[i]->in[0]) != tensor_elements(g->chain[i]->in[1]))
+            return true;
+    return false;
+}
+
+static bool fused_applicable(const struct plan *p, const struct group *g)
+{
+    (void)p;
+    return !chain_spreads(g);
+}
+
+static bool plain_applicable(const struct plan *p, const struct group *g)
+{
+    (void)p;
+    return chain_spreads(g);
+}
+
+/* ---- forward: a block is a position ----------------------------------------------------------------------------------- */
+
+static double forward_cost(const struct plan *p, const struct group *g)
+{
+    struct local l = local_of(p, g->main);
+    double cycles = positions(&l) * product_cycles(p, l.o, l.columns, p->batch, p->batch, l.depth);
+    return longer(p, &l, cycles) + group_chain_cycles(p, g);
+}
+
+static void forward_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct local l = local_of(p, g->main);
+    plan_step(p, q, g, 0, SPLIT_BLOCKS, positions(&l), "forward", local_flops(p, &l));
+}
+
+/* Tiles of `rows` samples each, as long as they end within `limit` (C text). */
+static void forward_rows(struct emitter *e, const struct local *l, struct tile t, int rows, const char *limit,
+                         const char *p, int number)
+{
+    const char *column = plus_panel(e, p, number, l->columns);
+    const char *at = arena_printf(e->arena, "(int64_t)i * %" PRId64 " + b * %d%s", l->y_sample, l->o, column);
+    /* " + 32" -> "32" */
+    const char *col = *column ? column + 3 : "0";
+    t.rows = rows;
+    cw_open(e->w, "for (; i + %d <= %s; i += %d)", rows, limit, rows);
+    cw_line(e->w, "%s(xb + (size_t)i * %" PRId64 ", wb%s, yb + (size_t)i * %" PRId64 "%s%s);", emit_tile(e, &t),
+            l->x_sample, plus_panel(e, p, number, panel_stride(l)), l->y_sample, column,
+            t.chain ? chain_pass(e, t.chain, col, at) : "");
+    cw_close(e->w, "");
+}
+
+/* A whole batch is cut evenly; what a smaller one leaves over goes one by one. */
+static void forward_panel(struct emitter *e, const struct local *l, struct tile t, const char *p, int number)
+{
+    struct row_split s = split_rows(e->plan->batch, tile_rows_max(e->plan, t.vectors));
+    const char *limit = s.small_count
+                            ? arena_printf(e->arena, "(n < %d ? n : %d)", s.large * s.large_count, s.large * s.large_count)
+                            : "n";
+    cw_line(e->w, "int i = 0;");
+    forward_rows(e, l, t, s.large, limit, p, number);
+    if (s.small_count && s.large > 2)
+        forward_rows(e, l, t, s.large - 1, "n", p, number);
+    if (s.large > 1)
+        forward_rows(e, l, t, 1, "n", p, number);
+}
+
+static void forward_panels(struct emitter *e, const struct local *l, const struct chain *chain, bool bias)
+{
+    struct panels s = product_panels(e->plan, l->o, l->columns);
+    struct tile t = { .vectors = s.vectors, .a_row = l->x_sample, .a_k = 1, .b_k = l->stored, .depth = l->run,
+                      .segments = l->window.kh, .a_segment = (int64_t)l->w * l->c,
+                      .b_segment = (int64_t)l->run * l->stored, .c_row = l->y_sample, .accumulate = bias,
+                      .chain = chain };
+    if (s.whole > 1)
+        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+    else if (s.whole)
+        cw_open(e->w, "{");
+    if (s.whole) {
+        forward_panel(e, l, t, s.whole > 1 ? "p" : NULL, 0);
+        cw_close(e->w, "}");
+    }
+    if (s.last_vectors) {
+        t.vectors = s.last_vectors;
+        t.tail = s.last_tail;
+        t.b_tail = true;
+        cw_open(e->w, "{");
+        forward_panel(e, l, t, NULL, s.whole);
+        cw_close(e->w, "}");
+    }
+}
+
+static void forward_emit(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    const struct node *n = g->main;
+    struct local l = local_of(e->plan, n);
+    const char *real = e->plan->real;
+    const struct tensor *bias = n->in_count > 2 ? n->in[2] : NULL;
+    struct chain chain;
+    chain_make(e, g, &chain);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *w, %s%s *restrict y%s)", real, real,
+            bias ? arena_printf(e->arena, "const %s *position_bias, ", real) : "", real, chain_parameters(e, &chain));
+    cw_open(e->w, "{");
+    cw_line(e->w, "const %s *const xb = x + (b / %d * %d + b %% %d * %d);  // its window", real, l.ow,
+            l.window.stride_h * l.w * l.c, l.ow, l.window.stride_w * l.c);
+    cw_line(e->w, "const %s *const wb = w + (size_t)b * %" PRId64 ";", real, position_weights(&l));
+    cw_line(e->w, "%s *const yb = y + (size_t)b * %d;", real, l.o);
+    if (bias) {
+        cw_open(e->w, "for (int i = 0; i < n; i++)");
+        cw_line(e->w, "memcpy(yb + (size_t)i * %" PRId64 ", position_bias + (size_t)b * %d, sizeof(%s) * %d);", l.y_sample, l.o,
+                real, l.o);
+        cw_close(e->w, "");
+    }
+    forward_panels(e, &l, g->chain_count ? &chain : NULL, bias != NULL);
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "local%dx%d_%d_to_%d", l.window.kh, l.window.kw, l.c, l.o),
+                                emit_comment(e, step));
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s%s)", name, emit_pointer(e, n->in[0]),
+                              emit_pointer(e, n->in[1]), bias ? arena_printf(e->arena, "%s, ", emit_pointer(e, bias)) : "",
+                              emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
+}
+
+const struct kernel kernel_locally_connected2d = {
+    .name = "positions", .op = OP_locally_connected2d, .fuses_chain = true, .applicable = fused_applicable,
+    .cost = forward_cost, .plan = forward_plan, .emit = forward_emit,
+    .help = "register tiles, all samples at each position",
+};
+
+const struct kernel kernel_locally_connected2d_plain = {
+    .name = "plain", .op = OP_locally_connected2d, .applicable = plain_applicable, .cost = forward_cost,
+    .plan = forward_plan, .emit = forward_emit, .help = "the same without what follows it",
+};
+
+/* ---- data gradient: a block is a pixel of x ------------------------------------------------------------------------------- *
+ * The weights of an input are the rows of A, B is dy turned over (positions x outputs x samples).  The sums of a pixel
+ * (inputs x samples) stay in scratch over all windows that hold it, and are turned back at the end. */
+
+static double data_cost(const struct plan *p, const struct group *g)
+{
+    struct local l = local_of(p, g->main);
+    double cycles = product_cycles(p, l.batch_padded, plan_columns(p, l.batch_padded), l.c, l.c, l.o);
+    double turn = 2.0 * (double)(l.x_sample + l.y_sample) * l.batch_padded;
+    return longer(p, &l, cycles * positions(&l) * l.window.kh * l.window.kw) + turn + group_chain_cycles(p, g);
+}
+
+static const char *turned_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_turned", g->main->in[0]->name);
+}
+
+static void data_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct local l = local_of(p, g->main);
+    struct step *turn = plan_step(p, q, g, 0, SPLIT_BLOCKS, positions(&l), "data gradient", 0);
+    struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (int64_t)l.h * l.w, "data gradient", local_flops(p, &l));
+    plan_buffer(p, q, turned_name(p, g), p->real, l.y_sample * l.batch_padded * p->real_size, turn, main);
+    plan_scratch(p, ((int64_t)l.c * l.batch_padded + plan_round(l.c, p->lanes)) * p->real_size);
+}
+
+static void data_emit_turn(struct emitter *e, struct step *step)
+{
+    const struct node *n = step->group->main;
+    struct local l = local_of(e->plan, n);
+    const char *real = e->plan->real;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *dy, %s *restrict turned)", real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "%s *const to = turned + (size_t)b * %" PRId64 ";", real, (int64_t)l.o * l.batch_padded);
+    cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    cw_line(e->w, "const %s *const from = dy + (size_t)i * %" PRId64 " + (size_t)b * %d;", real, l.y_sample, l.o);
+    cw_open(e->w, "for (int o = 0; o < %d; o++)", l.o);
+    cw_line(e->w, "to[o * %d + i] = from[o];", l.batch_padded);
+    cw_close(e->w, "");
+    cw_close(e->w, "}");
+    cw_open(e->w, "for (int o = 0; n < %d && o < %d; o++)", l.batch_padded, l.o);
+    cw_line(e->w, "memset(to + o * %d + n, 0, sizeof(%s) * (size_t)(%d - n));", l.batch_padded, real, l.batch_padded);
+    cw_close(e->w, "");
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "turn_local_%d", l.o),
+                                "dy of a position turned over: outputs x samples, zeros where there are none.");
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s)", name, emit_pointer(e, n->in[0]),
+                              turned_name(e->plan, step->group));
+}
+
+/* product += the weights at `wb` times `dy`: all inputs of a pixel, all samples. */
+static void data_emit_products(struct emitter *e, const struct local *l)
+{
+    int columns = plan_columns(e->plan, l->batch_padded);
+    struct tile t = { .a_row = l->stored, .a_k = 1, .b_k = l->batch_padded, .depth = l->stored, .segments = l->panels,
+                      .a_segment = (int64_t)l->depth * l->stored, .b_segment = (int64_t)l->stored * l->batch_padded,
+                      .c_row = l->batch_padded, .accumulate = true };
+    struct product q = { .tile = t, .channels = l->batch_padded, .panel = columns, .panel_stride = columns, .lines = 1,
+                         .length = l->c, .a = "wb", .b = "dy", .c = "product", .at = "0" };
+    product_emit(e, &q);
+}
+
+/* Loops over the windows that hold the pixel (r, c), by the tap that lies on it. */
+static void data_emit_windows(struct emitter *e, const struct local *l)
+{
+    const struct window *k = &l->window;
+    cw_open(e->w, "for (int kr = 0; kr < %d; kr++)", k->kh);
+    cw_open(e->w, "for (int kc = 0; kc < %d; kc++) {", k->kw);
+    cw_line(e->w, "const int top = r - kr, left = c - kc;");
+    const char *whole = "";
+    if (k->stride_h > 1)
+        whole = arena_printf(e->arena, " || top %% %d", k->stride_h);
+    if (k->stride_w > 1)
+        whole = arena_printf(e->arena, "%s || left %% %d", whole, k->stride_w);
+    cw_open(e->w, "if (top < 0 || left < 0 || top > %d || left > %d%s)", (l->oh - 1) * k->stride_h,
+            (l->ow - 1) * k->stride_w, whole);
+    cw_line(e->w, "continue;");
+    cw_close(e->w, "");
+    const char *row = k->stride_h > 1 ? arena_printf(e->arena, "top / %d", k->stride_h) : "top";
+    const char *column = k->stride_w > 1 ? arena_printf(e->arena, "left / %d", k->stride_w) : "left";
+    cw_line(e->w, "const size_t position = (size_t)(%s * %d + %s);", row, l->ow, column);
+    cw_line(e->w, "const %s *const wb = w + position * %" PRId64 " + (kr * %d + kc) * %d;", e->plan->real,
+            position_weights(l), k->kw, l->c * l->stored);
+    cw_line(e->w, "const %s *const dy = turned + position * %" PRId64 ";", e->plan->real, (int64_t)l->o * l->batch_padded);
+    data_emit_products(e, l);
+    cw_close(e->w, "}");
+    cw_close(e->w, "");
+}
+
+/* The sums of a sample, turned back, through the chain into dx. */
+static void data_emit_store(struct emitter *e, const struct local *l, const struct chain *chain)
+{
+    int tail = l->c % e->plan->lanes;
+    cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    cw_line(e->w, "const int64_t at = (int64_t)i * %" PRId64 " + b * %d;", l->x_sample, l->c);
+    cw_open(e->w, "for (int j = 0; j < %d; j++)", l->c);
+    cw_line(e->w, "back[j] = product[j * %d + i];", l->batch_padded);
+    cw_close(e->w, "");
+    for (int last = 0; last < 2; last++) {
+        int whole = l->c - tail;
+        if (last ? !tail : !whole)
+            continue;
+        const char *j = last ? arena_printf(e->arena, "%d", whole) : "j";
+        const char *value = arena_printf(e->arena, "v_load(back + %s)", j);
+        const char *at = arena_printf(e->arena, "at + %s", j);
+        if (chain)
+            value = chain_apply_at(e, chain, value, j, at, last ? tail : 0);
+        if (!last)
+            cw_open(e->w, "for (int j = 0; j < %d; j += V_LANES)", whole);
+        line_store(e, "dx", at, value, last ? tail : 0);
+        if (!last)
+            cw_close(e->w, "");
+    }
+    cw_close(e->w, "}");
+}
+
+static void data_emit_main(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    const struct node *n = g->main;
+    struct local l = local_of(e->plan, n);
+    const char *real = e->plan->real;
+    struct chain chain;
+    chain_make(e, g, &chain);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, "
+            "%s *restrict scratch)", real, real, real, chain_parameters(e, &chain), real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int r = b / %d, c = b %% %d;", l.w, l.w);
+    cw_line(e->w, "%s *const product = scratch;  // (inputs, samples)", real);
+    cw_line(e->w, "%s *const back = scratch + %d;  // the inputs of a sample", real, l.c * l.batch_padded);
+    cw_line(e->w, "memset(product, 0, sizeof(%s) * %d);", real, l.c * l.batch_padded);
+    data_emit_windows(e, &l);
+    data_emit_store(e, &l, g->chain_count ? &chain : NULL);
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "local%dx%d_data_grad_%d_to_%d", l.window.kh, l.window.kw,
+                                                l.o, l.c), emit_comment(e, step));
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s, scratch)", name, emit_pointer(e, n->in[1]),
+                              turned_name(e->plan, g), emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
+}
+
+static void data_emit(struct emitter *e, struct step *step)
+{
+    if (step->part == 0)
+        data_emit_turn(e, step);
+    else
+        data_emit_main(e, step);
+}
+
+const struct kernel kernel_locally_connected2d_data_grad = {
+    .name = "positions", .op = OP_locally_connected2d_data_grad, .fuses_chain = true, .applicable = fused_applicable,
+    .cost = data_cost, .plan = data_plan, .emit = data_emit,
+    .help = "register tiles, all samples at each pixel",
+};
+
+const struct kernel kernel_locally_connected2d_data_grad_plain = {
+    .name = "plain", .op = OP_locally_connected2d_data_grad, .applicable = plain_applicable, .cost = data_cost,
+    .plan = data_plan, .emit = data_emit, .help = "the same without what follows it",
+};
+
+/* ---- weight gradient: a block is a position --------------------------------------------------------------------------------- *
+ * The windows of all samples are packed first: their rows lie in as many pages as there are samples, and often in the
+ * same set of a cache. */
+
+/* Elements from sample to sample in the packed windows: never a multiple of 512 bytes, so that the samples of a
+ * column spread over the cache's sets. */
+static int packed_stride(const struct plan *p, const struct local *l)
+{
+    int stride = (int)plan_round(l->depth, p->lanes);
+    return stride % 128 ? stride : stride + p->lanes;
+}
+
+static int outputs_padded(const struct plan *p, const struct local *l)
+{
+    return (int)plan_round(l->o, p->lanes);
+}
+
+static double weight_cost(const struct plan *p, const struct group *g)
+{
+    struct local l = local_of(p, g->main);
+    double cycles = product_cycles(p, l.o, l.columns, l.depth, l.depth, p->batch);
+    double pack = 4.0 * (l.depth + l.o) * p->batch / p->lanes;
+    return longer(p, &l, positions(&l) * (cycles + pack));
+}
+
+static void weight_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct local l = local_of(p, g->main);
+    plan_step(p, q, g, 0, SPLIT_BLOCKS, positions(&l), "weight gradient", local_flops(p, &l));
+    plan_scratch(p, ((int64_t)packed_stride(p, &l) + outputs_padded(p, &l)) * p->batch * p->real_size);
+}
+
+static void weight_emit_pack(struct emitter *e, const struct local *l)
+{
+    const char *real = e->plan->real;
+    int stride = packed_stride(e->plan, l), outputs = outputs_padded(e->plan, l);
+    cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    cw_line(e->w, "const %s *const from = xb + (size_t)i * %" PRId64 ";", real, l->x_sample);
+    if (l->window.kh > 1)
+        cw_open(e->w, "for (int k = 0; k < %d; k++)", l->window.kh);
+    const char *row = l->window.kh > 1 ? arena_printf(e->arena, " + k * %d", l->run) : "";
+    const char *from = l->window.kh > 1 ? arena_printf(e->arena, " + k * %d", l->w * l->c) : "";
+    cw_line(e->w, "memcpy(windows + i * %d%s, from%s, sizeof(%s) * %d);", stride, row, from, real, l->run);
+    if (l->window.kh > 1)
+        cw_close(e->w, "");
+    cw_line(e->w, "memcpy(dys + i * %d, dy + (size_t)i * %" PRId64 " + (size_t)b * %d, sizeof(%s) * %d);", outputs,
+            l->y_sample, l->o, real, l->o);
+    if (outputs != l->o)
+        cw_line(e->w, "memset(dys + i * %d + %d, 0, sizeof(%s) * %d);", outputs, l->o, real, outputs - l->o);
+    cw_close(e->w, "}");
+}
+
+static void weight_emit_bias(struct emitter *e, const struct local *l)
+{
+    int outputs = outputs_padded(e->plan, l);
+    cw_open(e->w, "for (int o = 0; o < %d; o += V_LANES) {", l->o);
+    cw_line(e->w, "v sum = v_zero();");
+    cw_open(e->w, "for (int i = 0; i < n; i++)");
+    cw_line(e->w, "sum = v_add(sum, v_load(dys + i * %d + o));", outputs);
+    cw_close(e->w, "");
+    if (outputs == l->o) {
+        cw_line(e->w, "v_store(db + (size_t)b * %d + o, sum);", l->o);
+    } else {
+        cw_open(e->w, "if (o < %d)", outputs - e->plan->lanes);
+        cw_line(e->w, "v_store(db + (size_t)b * %d + o, sum);", l->o);
+        cw_middle(e->w, "else");
+        cw_line(e->w, "v_store_tail(db + (size_t)b * %d + o, sum, %d);", l->o, l->o % e->plan->lanes);
+        cw_close(e->w, "");
+    }
+    cw_close(e->w, "}");
+}
+
+/* Tiles of the whole window against one panel of outputs. */
+static void weight_emit_panel(struct emitter *e, const struct local *l, struct tile t, const char *p, int number)
+{
+    struct row_split s = split_rows(l->depth, tile_rows_max(e->plan, t.vectors));
+    const char *b = plus_panel(e, p, number, l->columns), *c = plus_panel(e, p, number, panel_stride(l));
+    int first = 0;
+    for (int small = 0; small < 2; small++) {
+        int count = small ? s.small_count : s.large_count;
+        if (!count)
+            continue;
+        t.rows = small ? s.large - 1 : s.large;
+        const char *tile = emit_tile(e, &t);
+        const char *a = plus(e, first), *to = plus(e, (int64_t)first * l->stored);
+        if (count > 1) {
+            cw_open(e->w, "for (int t = 0; t < %d; t++)", count);
+            a = arena_printf(e->arena, "%s + t * %d", a, t.rows);
+            to = arena_printf(e->arena, "%s + t * %d", to, t.rows * l->stored);
+        }
+        cw_line(e->w, "%s(windows%s, dys%s, dwb%s%s, n);", tile, a, b, c, to);
+        if (count > 1)
+            cw_close(e->w, "");
+        first += count * t.rows;
+    }
+}
+
+static void weight_emit(struct emitter *e, struct step *step)
+{
+    const struct group *g = step->group;
+    const struct node *n = g->main;
+    struct local l = local_of(e->plan, n);
+    const char *real = e->plan->real;
+    bool bias = n->out_count > 1;
+    struct panels s = product_panels(e->plan, l.o, l.columns);
+    struct tile t = { .vectors = s.vectors, .a_row = 1, .a_k = packed_stride(e->plan, &l),
+                      .b_k = outputs_padded(e->plan, &l), .segments = 1, .c_row = l.stored };
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *dy, %s *restrict dw, %s"
+            "%s *restrict scratch)", real, real, real, bias ? arena_printf(e->arena, "%s *restrict db, ", real) : "", real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "const %s *const xb = x + (b / %d * %d + b %% %d * %d);  // its window", real, l.ow,
+            l.window.stride_h * l.w * l.c, l.ow, l.window.stride_w * l.c);
+    cw_line(e->w, "%s *const dwb = dw + (size_t)b * %" PRId64 ";", real, position_weights(&l));
+    cw_line(e->w, "%s *const windows = scratch;", real);
+    cw_line(e->w, "%s *const dys = scratch + %" PRId64 ";", real, (int64_t)packed_stride(e->plan, &l) * e->plan->batch);
+    weight_emit_pack(e, &l);
+    if (bias)
+        weight_emit_bias(e, &l);
+    if (s.whole > 1)
+        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+    if (s.whole)
+        weight_emit_panel(e, &l, t, s.whole > 1 ? "p" : NULL, 0);
+    if (s.whole > 1)
+        cw_close(e->w, "}");
+    if (s.last_vectors) {
+        t.vectors = s.last_vectors;
+        t.tail = s.last_tail;
+        weight_emit_panel(e, &l, t, NULL, s.whole);
+    }
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "local%dx%d_weight_grad_%d_to_%d", l.window.kh, l.window.kw,
+                                                l.c, l.o), emit_comment(e, step));
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s, scratch)", name, emit_pointer(e, n->in[0]),
+                              emit_pointer(e, n->in[1]), emit_pointer(e, n->out[0]),
+                              bias ? arena_printf(e->arena, ", %s", emit_pointer(e, n->out[1])) : "");
+}
+
+const struct kernel kernel_locally_connected2d_weight_grad = {
+    .name = "positions", .op = OP_locally_connected2d_weight_grad, .applicable = always_applicable, .cost = weight_cost,
+    .plan = weight_plan, .emit = weight_emit, .help = "register tiles over the samples, at each position",
+};
