@@ -1,0 +1,168 @@
+/* test_runtime_random.c - numbers by position: uniform, independent streams; the order of an epoch. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "loader.h"
+#include "random.h"
+#include "tiny_model.h"
+
+Test(random, uniform_numbers_fill_their_range_evenly)
+{
+    enum { CELLS = 100, DRAWS = 1000000 };
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        uint64_t key = rt_random_key(seed, RANDOM_INIT, seed);
+        int cells[CELLS] = { 0 };
+        for (int i = 0; i < DRAWS; i++) {
+            double u = rt_random_uniform(key, (uint64_t)i);
+            cr_assert(u >= 0.0 && u < 1.0);
+            cells[(int)(u * CELLS)]++;
+        }
+        /* 99 degrees of freedom: mean 99, deviation 14 */
+        double chi = 0.0, expected = (double)DRAWS / CELLS;
+        for (int i = 0; i < CELLS; i++)
+            chi += (cells[i] - expected) * (cells[i] - expected) / expected;
+        cr_assert(chi > 45.0 && chi < 170.0, "chi squared is %g", chi);
+    }
+}
+
+Test(random, every_bit_is_set_half_of_the_time)
+{
+    enum { DRAWS = 100000 };
+    uint64_t key = rt_random_key(1, RANDOM_SHUFFLE, 0);
+    for (int bit = 0; bit < 64; bit++) {
+        int set = 0;
+        for (int i = 0; i < DRAWS; i++)
+            set += (int)(rt_random_bits(key, (uint64_t)i) >> bit & 1);
+        /* deviation 158 */
+        cr_assert(abs(set - DRAWS / 2) < 900, "bit %d is set %d times of %d", bit, set, DRAWS);
+    }
+}
+
+static double correlation(uint64_t key_a, uint64_t shift_a, uint64_t key_b, uint64_t shift_b)
+{
+    enum { DRAWS = 100000 };
+    double sum = 0.0;
+    for (int i = 0; i < DRAWS; i++)
+        sum += (rt_random_uniform(key_a, (uint64_t)i + shift_a) - 0.5)
+               * (rt_random_uniform(key_b, (uint64_t)i + shift_b) - 0.5);
+    return sum * 12.0 / DRAWS;
+}
+
+Test(random, streams_do_not_know_of_each_other)
+{
+    /* deviation of a correlation of 100,000 pairs: 0.0032 */
+    uint64_t key = rt_random_key(7, RANDOM_INIT, 0);
+    cr_assert_lt(fabs(correlation(key, 0, key, 1)), 0.016, "neighbours in one stream");
+    for (int bit = 0; bit < 64; bit++)
+        cr_assert_lt(fabs(correlation(key, 0, key ^ (uint64_t)1 << bit, 0)), 0.016, "keys apart in bit %d", bit);
+    cr_assert_lt(fabs(correlation(key, 0, rt_random_key(8, RANDOM_INIT, 0), 0)), 0.016, "seeds 7 and 8");
+    cr_assert_lt(fabs(correlation(key, 0, rt_random_key(7, RANDOM_SHUFFLE, 0), 0)), 0.016, "two uses");
+    cr_assert_lt(fabs(correlation(key, 0, rt_random_key(7, RANDOM_INIT, 1), 0)), 0.016, "two indices");
+}
+
+Test(random, normal_numbers_have_their_moments)
+{
+    enum { DRAWS = 400000 };
+    uint64_t key = rt_random_key(3, RANDOM_INIT, 2);
+    double sums[4] = { 0 };
+    for (int i = 0; i < DRAWS; i++) {
+        double z = rt_random_normal(key, (uint64_t)i), power = 1.0;
+        for (int p = 0; p < 4; p++)
+            sums[p] += power *= z;
+    }
+    cr_assert_float_eq(sums[0] / DRAWS, 0.0, 0.008);
+    cr_assert_float_eq(sums[1] / DRAWS, 1.0, 0.012);
+    cr_assert_float_eq(sums[2] / DRAWS, 0.0, 0.02);
+    cr_assert_float_eq(sums[3] / DRAWS, 3.0, 0.08);
+}
+
+Test(random, below_reaches_all_and_only_what_is_below)
+{
+    uint64_t key = rt_random_key(5, RANDOM_BENCH, 0);
+    int seen[7] = { 0 };
+    for (uint64_t i = 0; i < 70000; i++) {
+        uint64_t k = rt_random_below(key, i, 7);
+        cr_assert_lt(k, 7);
+        seen[k]++;
+    }
+    for (int k = 0; k < 7; k++)
+        cr_assert(seen[k] > 9500 && seen[k] < 10500);
+    for (uint64_t i = 0; i < 100; i++)
+        cr_assert_eq(rt_random_below(key, i, 1), 0);
+}
+
+/* A loader for a network with its weights at hand. */
+static int loader_open(struct loader *l, struct cnn_context *c, const struct split *s, bool shuffles)
+{
+    return rt_loader_open(l, c->model, s, shuffles);
+}
+
+enum { PICTURES = 1000 };
+
+static void split_open(struct split *s)
+{
+    s->count = PICTURES;
+    s->pixels = calloc(PICTURES, 3 * 32 * 32);
+    s->labels = calloc(PICTURES, sizeof *s->labels);
+}
+
+static void split_close(struct split *s)
+{
+    free(s->pixels);
+    free(s->labels);
+}
+
+Test(shuffle, is_a_permutation_that_depends_on_seed_and_epoch_alone)
+{
+    struct split s;
+    struct loader a, b;
+    struct cnn_context *c = cnn_open(&tiny_float_model, 1, 1);
+    split_open(&s);
+    cr_assert_eq(loader_open(&a, c, &s, true), 0);
+    cr_assert_eq(loader_open(&b, c, &s, true), 0);
+    rt_loader_begin(&a, 7, 3);
+    int seen[PICTURES] = { 0 }, kept = 0;
+    for (int i = 0; i < PICTURES; i++) {
+        seen[a.order[i]]++;
+        kept += a.order[i] == (uint32_t)i;
+    }
+    for (int i = 0; i < PICTURES; i++)
+        cr_assert_eq(seen[i], 1);
+    cr_assert_lt(kept, 12, "%d pictures stay in their places", kept);     /* one is expected */
+    for (uint64_t epoch = 0; epoch < 4; epoch++)
+        rt_loader_begin(&b, 7, epoch);
+    cr_assert_arr_eq(a.order, b.order, sizeof(uint32_t) * PICTURES);
+    rt_loader_begin(&b, 7, 4);
+    cr_assert_arr_neq(a.order, b.order, sizeof(uint32_t) * PICTURES);
+    rt_loader_begin(&b, 8, 3);
+    cr_assert_arr_neq(a.order, b.order, sizeof(uint32_t) * PICTURES);
+    rt_loader_close(&a);
+    rt_loader_close(&b);
+    cnn_close(c);
+    split_close(&s);
+}
+
+Test(shuffle, first_place_is_everyones_equally)
+{
+    /* of 10 pictures over 20,000 epochs each is first 2000 times, deviation 42 */
+    struct split s;
+    struct loader l;
+    struct cnn_context *c = cnn_open(&tiny_float_model, 1, 1);
+    split_open(&s);
+    s.count = 10;
+    cr_assert_eq(loader_open(&l, c, &s, true), 0);
+    int first[10] = { 0 }, last[10] = { 0 };
+    for (uint64_t epoch = 0; epoch < 20000; epoch++) {
+        rt_loader_begin(&l, 1, epoch);
+        first[l.order[0]]++;
+        last[l.order[9]]++;
+    }
+    for (int i = 0; i < 10; i++) {
+        cr_assert_lt(abs(first[i] - 2000), 220);
+        cr_assert_lt(abs(last[i] - 2000), 220);
+    }
+    rt_loader_close(&l);
+    cnn_close(c);
+    split_close(&s);
+}
