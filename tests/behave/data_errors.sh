@@ -1,0 +1,156 @@
+#!/usr/bin/env bash
+# Broken data: every message names the file, the record and what was expected; the run before stays as it was.
+. "$(dirname "$0")/../run/common.sh"
+command -v gzip >/dev/null || skip "no gzip"
+
+recipe() {
+    cat <<CNN
+model $1
+data { $2; scale 1/255 }
+network { input $3; flatten; dense 10, softmax }
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 32; seed 1 }
+CNN
+}
+recipe colour 'cifar10 "pictures"' 3x32x32 >colour.cnn
+recipe digits 'mnist "idx"' 1x28x28 >digits.cnn
+build colour digits || finish
+
+# says STATUS TEXT COMMAND...: fails with that status, and TEXT is in the message
+says() {
+    expected_text=$2
+    expect "$1" "${@:3}" || return
+    grep -qF -- "$expected_text" err || {
+        fail "no '$expected_text' in the message of: ${*:3}"
+        sed 's/^/    /' err
+    }
+}
+
+# ---- CIFAR-10: 10,000 records of 3073 bytes a file
+size=30730000
+folder() {
+    rm -rf pictures
+    mkdir pictures
+    for i in 1 2 3 4 5; do truncate -s $size pictures/data_batch_$i.bin; done
+    truncate -s $size pictures/test_batch.bin
+}
+# byte FILE OFFSET OCTAL: changes one byte
+byte() {
+    printf "\\$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+says 1 'none of these' ./colour --limit-steps 1
+says 1 'no such directory' ./colour --limit-steps 1
+[ -e colour.run ] && fail "a run folder was made although there are no data"
+says 1 '--data nowhere: No such file or directory' ./colour --data nowhere --limit-steps 1
+says 1 'is not a directory' ./colour --data colour.cnn --limit-steps 1
+
+folder
+expect 0 ./colour --limit-steps 1
+grep -q '^Train on 50000 samples, validate on 10000 samples$' out || fail "the log does not count 50000 and 10000"
+for place in pictures . ./pictures/; do
+    expect 0 ./colour --limit-steps 1 --overwrite --data "$place"
+done
+mkdir -p elsewhere
+(cd elsewhere && expect 0 ../colour --limit-steps 1) || fail "data beside the program are not found"
+(cd elsewhere && expect 0 ../colour evaluate --data ..) || fail "the folder above the data is not taken"
+sum=$(cksum colour.run/*)
+
+rm pictures/test_batch.bin
+says 1 'pictures/test_batch.bin: No such file' ./colour --overwrite
+says 1 'pictures/test_batch.bin: No such file' ./colour evaluate
+folder && rm pictures/data_batch_4.bin
+says 1 'pictures/data_batch_4.bin: No such file' ./colour --overwrite
+folder && truncate -s $((size - 1)) pictures/data_batch_2.bin
+says 1 'pictures/data_batch_2.bin: record 10000 of 10000 is cut short: expected a file of 30730000 bytes' \
+    ./colour --overwrite
+folder && truncate -s $((3073 * 512)) pictures/data_batch_3.bin
+says 1 'pictures/data_batch_3.bin: record 513 of 10000 is missing' ./colour --overwrite
+folder && truncate -s 0 pictures/data_batch_1.bin
+says 1 'pictures/data_batch_1.bin: record 1 of 10000 is missing' ./colour --overwrite
+folder && truncate -s $((size + 1)) pictures/data_batch_5.bin
+says 1 'pictures/data_batch_5.bin: the file goes on after record 10000' ./colour --overwrite
+folder && byte pictures/data_batch_2.bin $((3073 * 6000)) 012
+says 1 'pictures/data_batch_2.bin: record 6001: label 10, expected 0 to 9' ./colour --overwrite
+folder && byte pictures/test_batch.bin 0 377
+says 1 'pictures/test_batch.bin: record 1: label 255, expected 0 to 9' ./colour --overwrite
+folder && rm pictures/test_batch.bin && mkdir pictures/test_batch.bin
+says 1 'pictures/test_batch.bin' ./colour --overwrite
+[ "$(cksum colour.run/*)" = "$sum" ] || fail "an older run was touched although the data could not be read"
+folder && printf 'airplane\r\n\nautomobile\n' >pictures/batches.meta.txt
+expect 0 ./colour --limit-steps 1 --overwrite
+folder && head -c 100000 /dev/zero >pictures/batches.meta.txt
+expect 0 ./colour --limit-steps 1 --overwrite
+rm -rf pictures
+
+# ---- MNIST: IDX, here with 40 training and 12 test pictures
+# header MAGIC COUNT [HEIGHT WIDTH]: numbers below 256, the magic's last two bytes as they are
+header() {
+    printf '\0\0\010'
+    # shellcheck disable=SC2059
+    printf "\\$(printf %o "$1")"
+    for number in "${@:2}"; do
+        # shellcheck disable=SC2059
+        printf "\\0\\0\\0\\$(printf %o "$number")"
+    done
+}
+# set PART COUNT [SIDE]
+set_make() {
+    side=${3:-28}
+    { header 3 "$2" "$side" "$side"; head -c $(($2 * side * side)) /dev/zero | tr '\0' '\200'; } \
+        >"idx/$1-images-idx3-ubyte"
+    { header 1 "$2"; head -c "$2" /dev/zero | tr '\0' '\003'; } >"idx/$1-labels-idx1-ubyte"
+}
+both() {
+    rm -rf idx
+    mkdir idx
+    set_make train 40 "${1:-28}"
+    set_make t10k 12 "${1:-28}"
+}
+
+says 1 'none of these' ./digits
+both
+expect 0 ./digits
+grep -q '^Train on 40 samples, validate on 12 samples$' out || fail "the log does not count 40 and 12"
+sum=$(cksum digits.run/*)
+gzip -n idx/*
+expect 0 ./digits --run-dir packed.run
+cmp digits.run/last.safetensors packed.run/last.safetensors || fail "packed files train to other weights"
+both
+for f in idx/*; do mv "$f" "${f/-idx/.idx}"; done
+expect 0 ./digits --run-dir dotted.run
+cmp digits.run/last.safetensors dotted.run/last.safetensors || fail "dotted names train to other weights"
+
+images=idx/train-images-idx3-ubyte labels=idx/train-labels-idx1-ubyte
+both && rm $labels
+says 1 "$labels (or with .gz) is missing" ./digits --overwrite
+both && truncate -s 15 $images
+says 1 "$images: the header is cut short: expected 16 bytes, found 15" ./digits --overwrite
+both && truncate -s $((16 + 784 * 17 + 5)) $images
+says 1 "$images: record 18 of 40 is cut short: expected 31360 bytes after the header, found 13333" \
+    ./digits --overwrite
+both && truncate -s 20 $labels
+says 1 "$labels: record 13 of 40 is cut short" ./digits --overwrite
+both && printf x >>$images
+says 1 "$images: the file goes on after record 40" ./digits --overwrite
+both && printf x >>$labels
+says 1 "$labels: the file goes on after record 40" ./digits --overwrite
+both && byte $images 3 1
+says 1 "$images: the magic number is 0x00000801, expected 0x00000803" ./digits --overwrite
+both && byte $images 7 51
+says 1 "holds 41 pictures" ./digits --overwrite
+both && byte $images 4 377
+says 1 "$images: the header says" ./digits --overwrite
+both && byte $labels 17 12
+says 1 "$labels: record 10: label 10, expected 0 to 9" ./digits --overwrite
+both 27
+says 1 'are 1x27x27 (channels x height x width)' ./digits --overwrite
+both && set_make t10k 12 20
+says 1 'idx/t10k-images-idx3-ubyte: pictures of 20x20, but' ./digits --overwrite
+both && gzip -n $images && truncate -s -9 $images.gz
+says 1 "$images.gz" ./digits --overwrite
+both && gzip -n $images && byte $images.gz 40 252
+says 1 "$images.gz" ./digits --overwrite
+both && gzip -n $images && printf 'not gzip' >$images.gz
+says 1 "$images.gz" ./digits --overwrite
+[ "$(cksum digits.run/*)" = "$sum" ] || fail "an older run was touched although the data could not be read"
+finish
