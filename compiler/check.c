@@ -467,7 +467,7 @@ static void check_picture(struct check *c, const struct layer *input)
 {
     struct shape have = c->data->picture, want = input->out;
 
-    if (have.c == want.c && have.h == want.h && have.w == want.w)
+    if (check_data_picture(c, input))
         return;
     diag_error(c->diag, DIAG_input_mismatch, input->where,
                "the network takes %dx%dx%d, the pictures of %s are %dx%dx%d",
@@ -476,10 +476,17 @@ static void check_picture(struct check *c, const struct layer *input)
     diag_hint(c->diag, "write: input %dx%dx%d", have.c, have.h, have.w);
 }
 
+/* 0: only the data know. */
 static int data_classes(const struct check *c)
 {
-    return c->data->classes ? c->data->classes
-                            : (int)clause_int(c->model->source_clause, "classes");
+    const struct clause *source = c->model->source_clause;
+
+    if (c->data->classes)
+        return c->data->classes;
+    for (int i = 0; i < clause_def_count(source->def); i++)
+        if (!strcmp(source->def->args[i].name, "classes"))
+            return (int)source->args[i].number;
+    return 0;
 }
 
 static void check_ends(struct check *c)
@@ -499,10 +506,10 @@ static void check_ends(struct check *c)
                    "the network ends in %s; one number a class is needed",
                    shape_text(last->out).text);
         diag_hint(c->diag, "end it with 'flatten' and 'dense %d, softmax'",
-                  has_source ? data_classes(c) : 10);
+                  has_source && data_classes(c) ? data_classes(c) : 10);
         return;
     }
-    if (has_source && m->classes != data_classes(c)) {
+    if (has_source && data_classes(c) && m->classes != data_classes(c)) {
         diag_error(c->diag, DIAG_class_mismatch, last->where,
                    "the network ends in %d classes, %s has %d", m->classes, c->data->clause.name,
                    data_classes(c));
@@ -512,7 +519,8 @@ static void check_ends(struct check *c)
         diag_error(c->diag, DIAG_needs_softmax, last->where,
                    "%s needs probabilities: the network must end in softmax", m->loss->def->name);
         diag_note(c->diag, c->loss_where, "the loss is chosen here");
-        diag_hint(c->diag, "write: dense %d, softmax", has_source ? data_classes(c) : m->classes);
+        diag_hint(c->diag, "write: dense %d, softmax",
+                  has_source && data_classes(c) ? data_classes(c) : m->classes);
     }
 }
 

@@ -151,6 +151,9 @@ const struct clause_def *clause_def_find(const struct clause_def *list, const ch
 
 void check_network(struct check *c, const struct ast_statement *section);
 void check_data(struct check *c, const struct ast_statement *section);
+/* Whether the pictures, as `resize` leaves them, are what the input takes; what can be said better
+ * than that they are not is reported, and counts as true. */
+bool check_data_picture(struct check *c, const struct layer *input);
 void check_train(struct check *c, const struct ast_statement *section);
 void check_function(struct check *c, struct function_entry *entry);
 struct function_entry *check_function_find(const struct check *c, const char *name);

@@ -3,6 +3,8 @@
 #include "check.h"
 #include "ops.h"
 
+#include <string.h>
+
 /* ---- text ------------------------------------------------------------------------------------ */
 
 struct text {
@@ -316,6 +318,14 @@ static void put_function(struct text *t, const struct user_function *f)
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+static bool splits(const struct model *m)
+{
+    for (int i = 0; i < m->steps_count; i++)
+        if (!strcmp(m->steps[i]->def->name, "split"))
+            return true;
+    return false;
+}
+
 static void put_train(struct text *t, const struct model *m)
 {
     put(t, "\ntrain {\n    loss %s", m->loss->def->name);
@@ -330,7 +340,9 @@ static void put_train(struct text *t, const struct model *m)
     put(t, "%s\n", m->threads ? "" : "             # as many as the machine has");
     for (int i = 0; i < m->callbacks_count; i++)
         put_clause(t, m->callbacks[i]);
-    put(t, "    # validation: the test set, after each epoch\n}\n");
+    put(t, "    # validation: %s\n}\n",
+        splits(m) ? "what 'split' takes from the training set, after each epoch; the test set at the end"
+                  : "the test set, after each epoch");
 }
 
 const char *explain_model(struct arena *a, const struct model *m)

@@ -37,14 +37,43 @@ static const struct arg_def shapes_args[] = {
     {.name = NULL}
 };
 
+static const struct arg_def images_args[] = {
+    {.name = "dir", .type = ARG_STRING, .positional = true, .required = true,
+     .help = "folder of train/ and test/, or of a folder for each class"},
+    {.name = NULL}
+};
+
 const struct data_source data_sources[] = {
     {.clause = {.name = "cifar10", .args = cifar10_args, .help = "CIFAR-10's binary files"},
      .picture = {3, 32, 32, false}, .classes = 10},
+    {.clause = {.name = "images", .args = images_args, .help = "PNG and JPEG, a folder a class"}},
     {.clause = {.name = "mnist", .args = mnist_args, .help = "MNIST's IDX files, gz or not"},
      .picture = {1, 28, 28, false}},
     {.clause = {.name = "shapes", .args = shapes_args, .help = "drawn from a seed, no download"},
      .picture = {3, 32, 32, false}},
     {.clause = {.name = NULL}}
+};
+
+static const struct arg_def split_args[] = {
+    {.name = "fraction", .type = ARG_REAL, .positional = true, .required = true, .min = 0, .max = 1,
+     .min_open = true, .max_open = true, .help = "share of each class that validates"},
+    {.name = "seed", .type = ARG_INT, .min = 0, .max = SEED_MAX, .help = "of the drawing"},
+    {.name = NULL}
+};
+
+static const struct arg_def limit_args[] = {
+    {.name = "train", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,
+     .help = "pictures to train with; 0: all"},
+    {.name = "val", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,
+     .help = "pictures to validate with; 0: all"},
+    {.name = "seed", .type = ARG_INT, .min = 0, .max = SEED_MAX, .help = "of the drawing"},
+    {.name = NULL}
+};
+
+static const struct arg_def resize_args[] = {
+    {.name = "side", .type = ARG_INT, .positional = true, .required = true, .min = 1, .max = 65535,
+     .help = "pixels of the shorter side; the middle is cut out then"},
+    {.name = NULL}
 };
 
 static const struct arg_def scale_args[] = {
@@ -53,14 +82,21 @@ static const struct arg_def scale_args[] = {
     {.name = NULL}
 };
 
+static const char *const auto_words[] = {"auto", NULL};
+
 static const struct arg_def normalize_args[] = {
-    {.name = "mean", .type = ARG_REAL_LIST, .required = true, .help = "one number a channel"},
-    {.name = "std", .type = ARG_REAL_LIST, .required = true, .min = 1e-12, .max = 1e12,
+    {.name = "auto", .type = ARG_WORD, .positional = true, .words = auto_words,
+     .help = "mean and std of the training set"},
+    {.name = "mean", .type = ARG_REAL_LIST, .help = "one number a channel"},
+    {.name = "std", .type = ARG_REAL_LIST, .min = 1e-12, .max = 1e12,
      .help = "one number a channel"},
     {.name = NULL}
 };
 
 const struct clause_def data_steps[] = {
+    {.name = "split", .args = split_args, .help = "takes the validation set from the training set"},
+    {.name = "limit", .args = limit_args, .help = "uses only so many, evenly over the classes"},
+    {.name = "resize", .args = resize_args, .help = "to the network's input, the middle of it"},
     {.name = "scale", .args = scale_args, .help = "multiplies every pixel"},
     {.name = "normalize", .args = normalize_args, .help = "(pixel - mean) / std, by channel"},
     {.name = NULL}
@@ -164,7 +200,7 @@ const char *const later_network[] = {
     "hard_sigmoid", "softsign", NULL
 };
 const char *const later_data[] = {
-    "cifar100", "images", "npy", "csv", "split", "limit", "resize", "augment", "target", NULL
+    "cifar100", "npy", "csv", "augment", "target", NULL
 };
 const char *const later_train[] = {
     "lr_schedule", "early_stopping", "checkpoint", "stop_on_nan", "class_weights", "freeze", NULL

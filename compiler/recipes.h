@@ -7,8 +7,8 @@
 
 struct data_source {
     struct clause_def clause;
-    struct shape picture;       /* of one sample */
-    int classes;                /* 0: the argument `classes` says it */
+    struct shape picture;       /* of one sample; all 0: as the network's input wants it */
+    int classes;                /* 0: the argument `classes` says it; where there is none, the data */
 };
 
 struct metric_def {

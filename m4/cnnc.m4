@@ -16,7 +16,8 @@ On Debian and Ubuntu: apt-get install$cnnc_packages
 
 dnl CNNC_LIBRARY_PROBE(VARIABLE, pkg-config module, header, function, flag)
 dnl Sets VARIABLE_CFLAGS and VARIABLE_LIBS, which the user may give, and cnnc_have_VARIABLE.  The compiler's own
-dnl paths are tried first, then what pkg-config says; pkg-config itself is not needed.
+dnl paths are tried first, then what pkg-config says; pkg-config itself is not needed.  (jpeglib.h wants stdio.h
+dnl before it.)
 AC_DEFUN([CNNC_LIBRARY_PROBE],
 [AC_ARG_VAR([$1_CFLAGS], [compiler flags for $2])
 AC_ARG_VAR([$1_LIBS], [linker flags for $2])
@@ -32,7 +33,8 @@ for cnnc_round in plain pkg-config; do
          $1_LIBS=`pkg-config --libs $2`])
     CPPFLAGS="$cnnc_saved_CPPFLAGS $$1_CFLAGS"
     LIBS="$$1_LIBS $cnnc_saved_LIBS"
-    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <$3>]], [[return !$4;]])],
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <stdio.h>
+#include <$3>]], [[return !$4;]])],
         [cnnc_have_$1=yes; break])
 done
 AC_MSG_RESULT([$cnnc_have_$1])

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "message.h"
+#include "notes.h"
 
 static void param_fill(const void *user, int index, void *out)
 {
@@ -31,8 +32,14 @@ int rt_checkpoint_save(const struct cnn_context *c, const char *path, const stru
         entries[m->params_list_count + i] = extra[i];
     char plan[24];
     snprintf(plan, sizeof plan, "%016" PRIx64, m->plan_hash);
-    const struct text_pair metadata[] = { { "format", "pt" }, { "model", m->name }, { "plan", plan } };
-    int status = rt_safetensors_write(path, entries, count, metadata, 3);
+    struct text_pair metadata[3 + NOTES_PAIRS] = { { "format", "pt" }, { "model", m->name }, { "plan", plan } };
+    int notes = rt_notes_write(c, metadata + 3), status = -1;
+    if (notes < 0)
+        rt_error("%s: no memory to write it", path);
+    else
+        status = rt_safetensors_write(path, entries, count, metadata, 3 + notes);
+    for (int i = 0; i < notes; i++)
+        free((char *)metadata[3 + i].value);
     free(entries);
     return status;
 }
@@ -154,7 +161,7 @@ int cnn_load_weights(struct cnn_context *c, const char *path)
     void *values = malloc((size_t)largest * (size_t)m->real_size);
     if (!values)
         rt_error("%s: no memory to read it", path);
-    int status = values ? match_check(m, &f, path) : -1;
+    int status = values ? match_check(m, &f, path) || rt_notes_read(c, &f, path) ? -1 : 0 : -1;
     for (int i = 0; i < m->params_list_count && status == 0; i++) {
         tensor_numbers(tensor_find(&f, m->params[i].name), m->real_size, values);
         cnn_param_set(c, i, values);

@@ -21,6 +21,7 @@ static const struct command_row {
 } commands[] = {
     { "train", COMMAND_TRAIN, rt_train, "train as the recipe says (also when no command is given)" },
     { "evaluate", COMMAND_EVALUATE, rt_evaluate, "loss and metrics of trained weights on the test set" },
+    { "predict", COMMAND_PREDICT, rt_predict, "classes of PNG and JPEG files, or of folders of them" },
     { "summary", COMMAND_SUMMARY, rt_summary, "layers, shapes, parameters, memory" },
     { "bench", COMMAND_BENCH, rt_bench, "time of a training step and of each layer" },
     { "gradcheck", COMMAND_GRADCHECK, rt_gradcheck, "compare gradients with finite differences" },
@@ -51,11 +52,12 @@ static const struct option_row {
       "processors used (as many as the machine has)" },
     { "verbose", "0|1|2", OPTION_WHOLE, PLACE(verbose), 0, 2, COMMAND_TRAIN | COMMAND_EVALUATE,
       "nothing, a progress bar, or a line an epoch" },
-    { "run-dir", "DIR", OPTION_TEXT, PLACE(run_dir), 0, 0, COMMAND_TRAIN | COMMAND_EVALUATE,
+    { "run-dir", "DIR", OPTION_TEXT, PLACE(run_dir), 0, 0, COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT,
       "where a run is kept (MODEL.run)" },
     { "overwrite", NULL, OPTION_FLAG, PLACE(overwrite), 0, 0, COMMAND_TRAIN, "replace the run that DIR holds" },
     { "weights", "FILE", OPTION_TEXT, PLACE(weights), 0, 0,
-      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_GRADCHECK, "start from these weights" },
+      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK,
+      "start from these weights" },
     { "limit-steps", "N", OPTION_WHOLE, PLACE(limit_steps), 1, whole_limit, COMMAND_TRAIN,
       "end training after N steps in all" },
     { "no-shuffle", NULL, OPTION_FLAG, PLACE(no_shuffle), 0, 0, COMMAND_TRAIN,
@@ -63,7 +65,9 @@ static const struct option_row {
     { "history", "FILE", OPTION_TEXT, PLACE(history), 0, 0, COMMAND_TRAIN, "write a row an epoch as CSV" },
     { "log-steps", "FILE", OPTION_TEXT, PLACE(log_steps), 0, 0, COMMAND_TRAIN, "write a row a step as CSV" },
     { "steps", "N", OPTION_WHOLE, PLACE(steps), 1, 1000000, COMMAND_BENCH, "steps timed (50)" },
-    { "json", NULL, OPTION_FLAG, PLACE(json), 0, 0, COMMAND_BENCH, "print the times as JSON" },
+    { "json", NULL, OPTION_FLAG, PLACE(json), 0, 0, COMMAND_BENCH | COMMAND_PREDICT, "print JSON" },
+    { "csv", NULL, OPTION_FLAG, PLACE(csv), 0, 0, COMMAND_PREDICT, "print CSV" },
+    { "top", "K", OPTION_WHOLE, PLACE(top), 1, 65536, COMMAND_PREDICT, "classes shown of a picture (3)" },
     { "points", "N", OPTION_WHOLE, PLACE(points), 1, 1000000, COMMAND_GRADCHECK,
       "elements checked of a parameter (24)" },
     { "samples", "N", OPTION_WHOLE, PLACE(samples), 1, 1000000, COMMAND_GRADCHECK, "size of the batch used (4)" },
@@ -142,19 +146,20 @@ static const struct command_row *command_find(const char *name)
     return NULL;
 }
 
-/* What is left after the options: at most a command. */
+/* What is left after the options: at most a command, and behind predict its pictures. */
 static const struct command_row *command_choose(int count, char **words)
 {
     if (count == 0)
         return &commands[0];
     const struct command_row *row = command_find(words[0]);
-    if (!row && strcmp(words[0], "predict") == 0)
-        rt_error("predict is not in this version");
-    else if (!row)
+    bool takes_words = row && row->bit == COMMAND_PREDICT;
+    if (!row)
         rt_error("there is no command '%s'", words[0]);
-    else if (count > 1)
+    else if (takes_words && count == 1)
+        rt_error("predict needs a picture or a folder of them");
+    else if (!takes_words && count > 1)
         rt_error("%s takes no further word: '%s'", row->name, words[1]);
-    return count > 1 ? NULL : row;
+    return takes_words == (count > 1) ? row : NULL;
 }
 
 enum parsed { PARSED_RUN, PARSED_DONE, PARSED_WRONG };
@@ -195,6 +200,8 @@ static enum parsed parse(const struct cnn_model *model, int argc, char **argv, s
     if (!*command)
         return PARSED_WRONG;
     o->command = (*command)->bit;
+    o->words = argv + optind + 1;
+    o->words_count = argc - optind > 1 ? argc - optind - 1 : 0;
     for (int i = 0; i < given_count; i++)
         if (!(given[i]->commands & (int)o->command)) {
             rt_error("--%s means nothing to %s", given[i]->name, (*command)->name);
@@ -216,7 +223,7 @@ int cnn_main(const struct cnn_model *model, int argc, char **argv)
         return EXIT_FAILED;
     }
     struct command_options o = { .epochs = -1, .threads = -1, .verbose = -1, .limit_steps = -1, .steps = -1,
-                                 .points = -1, .samples = -1, .seed = -1, .lr = NAN };
+                                 .points = -1, .samples = -1, .top = -1, .seed = -1, .lr = NAN };
     const struct command_row *command;
     int status = EXIT_FINE;
     switch (parse(model, argc, argv, &o, &command)) {

@@ -6,7 +6,7 @@
 
 enum command_bit {
     COMMAND_TRAIN = 1, COMMAND_EVALUATE = 2, COMMAND_SUMMARY = 4, COMMAND_BENCH = 8, COMMAND_GRADCHECK = 16,
-    COMMAND_ALL = 31
+    COMMAND_PREDICT = 32, COMMAND_ALL = 63
 };
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
@@ -15,15 +15,18 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
 struct command_options {
     enum command_bit command;
     const char *data, *run_dir, *weights, *history, *log_steps;
-    int64_t epochs, threads, verbose, limit_steps, steps, points, samples;
+    int64_t epochs, threads, verbose, limit_steps, steps, points, samples, top;
     double lr;                  /* NaN: not given */
     int64_t seed;               /* -1: the recipe's */
-    bool overwrite, no_shuffle, json;
+    bool overwrite, no_shuffle, json, csv;
+    char *const *words;         /* what follows the command: pictures */
+    int words_count;
 };
 
 /* Each command returns the exit status. */
 int rt_train(const struct cnn_model *model, const struct command_options *o);
 int rt_evaluate(const struct cnn_model *model, const struct command_options *o);
+int rt_predict(const struct cnn_model *model, const struct command_options *o);
 int rt_summary(const struct cnn_model *model, const struct command_options *o);
 int rt_bench(const struct cnn_model *model, const struct command_options *o);
 int rt_gradcheck(const struct cnn_model *model, const struct command_options *o);

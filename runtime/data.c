@@ -12,7 +12,7 @@
 #include "message.h"
 #include "recipe.h"
 
-static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_mnist, &rt_data_shapes };
+static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_images, &rt_data_mnist, &rt_data_shapes };
 
 enum { SOURCES_COUNT = sizeof sources / sizeof sources[0], PLACES_MAX = 4 };
 
@@ -56,6 +56,7 @@ void rt_dataset_close(struct dataset *d)
 {
     split_free(&d->train);
     split_free(&d->val);
+    split_free(&d->test);
     for (int i = 0; d->class_names && i < d->classes; i++)
         free(d->class_names[i]);
     free(d->class_names);
@@ -153,8 +154,8 @@ static int fits_check(const struct dataset *d, const struct cnn_model *m)
         return -1;
     }
     if (d->train.count < 1 || d->val.count < 1) {
-        rt_error("%s holds %lld training and %lld test pictures; at least one of each is needed", source,
-                 (long long)d->train.count, (long long)d->val.count);
+        rt_error("%s holds %lld pictures to train with and %lld to validate with; at least one of each is needed",
+                 source, (long long)d->train.count, (long long)d->val.count);
         return -1;
     }
     return 0;
@@ -186,7 +187,7 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
         if (!dir)
             return -1;
     }
-    int failed = source->read(d, dir, m) || fits_check(d, m);
+    int failed = source->read(d, dir, m) || (!source->prepares && rt_dataset_prepare(d, m)) || fits_check(d, m);
     free(dir);
     if (failed)
         rt_dataset_close(d);

@@ -18,7 +18,9 @@ struct dataset {
     int channels, height, width;
     int classes;
     char **class_names;         /* (classes), or NULL where the source has none */
-    struct split train, val;    /* val: the test set */
+    struct split train, val;
+    struct split test;          /* used once, at the end; empty: val is the test set, or there is none */
+    bool val_tests;             /* val is the test set */
 };
 
 struct data_source {
@@ -28,9 +30,10 @@ struct data_source {
     /* Reads everything.  0, or -1 with a message; rt_dataset_close() frees what was read in either case. */
     int (*read)(struct dataset *d, const char *dir, const struct cnn_model *model);
     const char *files;          /* for messages: what the directory must hold */
+    bool prepares;              /* read() does `split`, `limit` and `resize` itself */
 };
 
-extern const struct data_source rt_data_cifar10, rt_data_mnist, rt_data_shapes;
+extern const struct data_source rt_data_cifar10, rt_data_images, rt_data_mnist, rt_data_shapes;
 
 /* Opens the model's data, checked against its input and classes.  `data_dir` is --data's, or NULL. */
 int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir);
@@ -38,6 +41,8 @@ void rt_dataset_close(struct dataset *d);
 
 /* ---- for sources --------------------------------------------------------------------------------------------- */
 
+/* The steps `split`, `limit` and `resize`, done to what a source has read.  0, or -1 with a message. */
+int rt_dataset_prepare(struct dataset *d, const struct cnn_model *model);
 /* Memory for `count` pictures of the dataset's shape.  0, or -1 with a message. */
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
 /* dir/name in malloc'd memory. */

@@ -128,5 +128,6 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
 }
 
 const struct data_source rt_data_cifar10 = {
-    "cifar10", probe, read_all, "data_batch_1.bin ... data_batch_5.bin, test_batch.bin"
+    .name = "cifar10", .probe = probe, .read = read_all,
+    .files = "data_batch_1.bin ... data_batch_5.bin, test_batch.bin"
 };

@@ -226,7 +226,8 @@ static int labels_read(struct idx *x, const struct dataset *d, struct split *s, 
 /* The frame the dataset presents: the pictures' own, or LeNet-5's 32x32 around pictures of 28x28. */
 static int frame_choose(struct dataset *d, const struct idx *x, const struct cnn_model *m)
 {
-    bool framed = x->height == 28 && x->width == 28 && m->in_height == 32 && m->in_width == 32;
+    bool framed = x->height == 28 && x->width == 28 && m->in_height == 32 && m->in_width == 32
+                  && !rt_recipe_step(m, "resize");
     int height = framed ? 32 : (int)x->height, width = framed ? 32 : (int)x->width;
     if (d->height == 0) {
         d->height = height;
@@ -267,5 +268,6 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
 }
 
 const struct data_source rt_data_mnist = {
-    "mnist", probe, read_all, "train-images-idx3-ubyte.gz and its three fellows, or unpacked"
+    .name = "mnist", .probe = probe, .read = read_all,
+    .files = "train-images-idx3-ubyte.gz and its three fellows, or unpacked"
 };

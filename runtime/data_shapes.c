@@ -276,4 +276,4 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     return 0;
 }
 
-const struct data_source rt_data_shapes = { "shapes", NULL, read_all, NULL };
+const struct data_source rt_data_shapes = { .name = "shapes", .read = read_all };

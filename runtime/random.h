@@ -14,7 +14,9 @@ enum random_use {
     RANDOM_SHUFFLE,         /* index: epoch */
     RANDOM_SHAPES,          /* index: picture */
     RANDOM_BENCH,           /* index: 0 pixels, 1 labels */
-    RANDOM_GRADCHECK        /* index: what is drawn */
+    RANDOM_GRADCHECK,       /* index: what is drawn */
+    RANDOM_SPLIT,           /* index: 0; a stream a class inside it */
+    RANDOM_LIMIT            /* likewise */
 };
 
 uint64_t rt_random_key(uint64_t seed, enum random_use use, uint64_t index);

@@ -22,3 +22,11 @@ const char *rt_setting_text(const struct cnn_clause *clause, const char *key, co
     const struct cnn_setting *s = rt_setting(clause, key);
     return s && s->text ? s->text : otherwise;
 }
+
+const struct cnn_clause *rt_recipe_step(const struct cnn_model *model, const char *name)
+{
+    for (int i = 0; i < model->data.steps_count; i++)
+        if (strcmp(model->data.steps[i].name, name) == 0)
+            return &model->data.steps[i];
+    return NULL;
+}

@@ -160,6 +160,26 @@ static int cover_check(const struct tensor_file *f, const char *path, const unsi
     return status;
 }
 
+/* The format has only texts there; what else a writer put in is passed over. */
+static int metadata_read(struct tensor_file *f, json_t *metadata)
+{
+    const char *key;
+    json_t *value;
+    f->metadata = calloc(json_object_size(metadata) + 1, sizeof *f->metadata);
+    if (!f->metadata)
+        return -1;
+    json_object_foreach(metadata, key, value) {
+        if (!json_is_string(value))
+            continue;
+        struct stored_text *text = &f->metadata[f->metadata_count++];
+        text->key = strdup(key);
+        text->value = strdup(json_string_value(value));
+        if (!text->key || !text->value)
+            return -1;
+    }
+    return 0;
+}
+
 static int header_read(struct tensor_file *f, const char *path, json_t *header, const unsigned char *data,
                        uint64_t data_size)
 {
@@ -171,8 +191,13 @@ static int header_read(struct tensor_file *f, const char *path, json_t *header, 
     const char *name;
     json_t *value;
     json_object_foreach(header, name, value) {
-        if (strcmp(name, "__metadata__") == 0)
+        if (strcmp(name, "__metadata__") == 0) {
+            if (metadata_read(f, value)) {
+                rt_error("%s: no memory for its header", path);
+                return -1;
+            }
             continue;
+        }
         struct stored_tensor *t = &f->tensors[f->count];
         t->name = strdup(name);
         const char *wrong = t->name ? tensor_read(t, value, data, data_size) : "does not fit into memory";
@@ -224,6 +249,11 @@ void rt_safetensors_free(struct tensor_file *f)
     for (int i = 0; i < f->count; i++)
         free(f->tensors[i].name);
     free(f->tensors);
+    for (int i = 0; i < f->metadata_count; i++) {
+        free(f->metadata[i].key);
+        free(f->metadata[i].value);
+    }
+    free(f->metadata);
     free(f->bytes);
     *f = (struct tensor_file){ 0 };
 }

@@ -20,9 +20,15 @@ struct stored_tensor {
     const unsigned char *data;          /* unaligned, little-endian */
 };
 
+struct stored_text {
+    char *key, *value;
+};
+
 struct tensor_file {
     struct stored_tensor *tensors;
     int count;
+    struct stored_text *metadata;       /* the header's `__metadata__` */
+    int metadata_count;
     unsigned char *bytes;               /* the whole file */
 };
 

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "message.h"
+#include "notes.h"
 #include "parallel.h"
 
 #ifndef CNNRT_VERSION
@@ -19,7 +20,13 @@ static const size_t huge_page = (size_t)2 << 20;
 struct session {
     struct cnn_context context;         /* first: the caller's pointer is the session's */
     void *workspace;
+    struct weights_notes notes;
 };
+
+struct weights_notes *rt_notes(const struct cnn_context *c)
+{
+    return &((struct session *)c)->notes;
+}
 
 const char *cnn_version(void)
 {
@@ -135,6 +142,7 @@ void cnn_close(struct cnn_context *c)
     if (!c)
         return;
     struct session *s = (struct session *)c;
+    rt_notes_free(&s->notes, c->model);
     free(s->workspace);
     free(s);
 }

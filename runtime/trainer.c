@@ -14,6 +14,7 @@
 #include "history.h"
 #include "loader.h"
 #include "message.h"
+#include "notes.h"
 #include "progress.h"
 #include "run_folder.h"
 #include "schedule.h"
@@ -24,7 +25,7 @@ struct trainer {
     const struct command_options *options;
     struct cnn_context *context;
     struct dataset data;
-    struct loader train, val;
+    struct loader train, val, test;
     struct tally train_tally, val_tally;
     struct callback_list callbacks;
     struct schedule schedule;
@@ -77,7 +78,10 @@ static int common_open(struct trainer *t, const char *weights)
     t->context = cnn_open(model, (int)o->threads, rt_seed_choose(model, o));
     if (!t->context || (weights && cnn_load_weights(t->context, weights)))
         return -1;
-    return rt_dataset_open(&t->data, model, o->data) || rt_loader_open(&t->val, model, &t->data.val, false)
+    return rt_dataset_open(&t->data, model, o->data)
+           || rt_notes_learn(t->context, &t->data, o->command == COMMAND_TRAIN)
+           || rt_loader_open(&t->val, t->context, &t->data.val, false)
+           || rt_loader_open(&t->test, t->context, &t->data.test, false)
            || rt_tally_open(&t->val_tally, model) ? -1 : 0;
 }
 
@@ -88,7 +92,7 @@ static int training_open(struct trainer *t)
     t->epochs = o->epochs >= 0 ? (int)o->epochs : m->train.epochs;
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
     rt_schedule_begin(&t->schedule, &m->train, isnan(o->lr) ? NULL : &o->lr);
-    if (rt_loader_open(&t->train, m, &t->data.train, !o->no_shuffle) || rt_tally_open(&t->train_tally, m)
+    if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle) || rt_tally_open(&t->train_tally, m)
         || rt_callbacks_open(&t->callbacks, &m->train) || rt_run_folder_make(&t->folder)
         || rt_history_open(&t->history, o->history)
         || rt_history_open(&t->step_log, o->log_steps) || rt_run_folder_claim(&t->folder, m)
@@ -125,6 +129,7 @@ static int trainer_close(struct trainer *t)
     rt_tally_close(&t->val_tally);
     rt_loader_close(&t->train);
     rt_loader_close(&t->val);
+    rt_loader_close(&t->test);
     rt_dataset_close(&t->data);
     cnn_close(t->context);
     rt_run_folder_free(&t->folder);
@@ -167,16 +172,21 @@ static void epoch_train(struct trainer *t, int epoch)
     }
 }
 
-/* Loss and metrics of the validation set as the network stands. */
-static void validate(struct trainer *t)
+/* Loss and metrics of a set as the network stands. */
+static void set_measure(struct trainer *t, struct loader *set)
 {
     int n;
-    rt_loader_begin(&t->val, 0, 0);
+    rt_loader_begin(set, 0, 0);
     rt_tally_begin(&t->val_tally);
-    while ((n = rt_loader_next(&t->val, t->context)) > 0) {
+    while ((n = rt_loader_next(set, t->context)) > 0) {
         t->model->infer(t->context, n);
         rt_tally_add(&t->val_tally, t->context, n);
     }
+}
+
+static void validate(struct trainer *t)
+{
+    set_measure(t, &t->val);
 }
 
 static void weights_save(struct trainer *t, const char *path)
@@ -209,11 +219,15 @@ static bool epoch_finish(struct trainer *t, int epoch)
     return !end.stop;
 }
 
-static void test_report(struct progress *p, const struct tally *t)
+/* What the last measured set gave.  Where all pictures there are were split, none of them tests. */
+static void test_report(struct trainer *t)
 {
-    rt_progress_result(p, "Test loss: %.4f\n", rt_tally_value(t, 0));
+    const char *set = t->data.test.count || t->data.val_tests ? "Test" : "Validation";
+    const struct tally *values = &t->val_tally;
+    rt_progress_result(&t->progress, "%s loss: %.4f\n", set, rt_tally_value(values, 0));
     for (int i = 0; i < t->model->train.metrics_count; i++)
-        rt_progress_result(p, "Test %s: %.4f\n", t->model->train.metrics[i].name, rt_tally_value(t, i + 1));
+        rt_progress_result(&t->progress, "%s %s: %.4f\n", set, t->model->train.metrics[i].name,
+                           rt_tally_value(values, i + 1));
 }
 
 /* Saves where the run stands and says so. */
@@ -242,9 +256,11 @@ static void run(struct trainer *t)
         return;
     }
     /* the weights are those of the last validation, and without a split its pictures are the test set */
-    if (!validated)
+    if (t->data.test.count)
+        set_measure(t, &t->test);
+    else if (!validated)
         validate(t);
-    test_report(&t->progress, &t->val_tally);
+    test_report(t);
 }
 
 int rt_train(const struct cnn_model *model, const struct command_options *o)
@@ -287,9 +303,10 @@ int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
     const char *weights = o->weights ? o->weights : rt_run_folder_weights(&t.folder);
     int status = weights && common_open(&t, weights) == 0 ? EXIT_FINE : EXIT_FAILED;
     if (status == EXIT_FINE) {
-        rt_progress_open(&t.progress, (int)o->verbose, NULL, t.data.val.count);
-        validate(&t);
-        test_report(&t.progress, &t.val_tally);
+        bool tests = t.data.test.count > 0;
+        rt_progress_open(&t.progress, (int)o->verbose, NULL, tests ? t.data.test.count : t.data.val.count);
+        set_measure(&t, tests ? &t.test : &t.val);
+        test_report(&t);
     }
     if (trainer_close(&t))
         status = EXIT_FAILED;

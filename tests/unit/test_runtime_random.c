@@ -95,7 +95,7 @@ Test(random, below_reaches_all_and_only_what_is_below)
 /* A loader for a network with its weights at hand. */
 static int loader_open(struct loader *l, struct cnn_context *c, const struct split *s, bool shuffles)
 {
-    return rt_loader_open(l, c->model, s, shuffles);
+    return rt_loader_open(l, c, s, shuffles);
 }
 
 enum { PICTURES = 1000 };

@@ -187,7 +187,7 @@ Test(params, orthogonal_rows_or_columns)
 /* A loader for a network with its weights at hand. */
 static int loader_open(struct loader *l, struct cnn_context *c, const struct split *s, bool shuffles)
 {
-    return rt_loader_open(l, c->model, s, shuffles);
+    return rt_loader_open(l, c, s, shuffles);
 }
 
 /* What the tiny recipe makes of a byte: scale 1/255, mean 0.5, std 0.5. */

@@ -1,0 +1,121 @@
+/* data_prepare.c - `split`, `limit` and `resize` for sources that read all their pictures as they are. */
+#include "data.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "image.h"
+#include "message.h"
+#include "recipe.h"
+#include "subset.h"
+
+static size_t picture_bytes(const struct dataset *d)
+{
+    return (size_t)d->channels * (size_t)d->height * (size_t)d->width;
+}
+
+/* The marked samples as a set of their own. */
+static int split_pick(const struct dataset *d, const struct split *from, const uint8_t *part, enum subset_part which,
+                      struct split *to)
+{
+    size_t bytes = picture_bytes(d);
+    int64_t count = 0;
+    for (int64_t i = 0; i < from->count; i++)
+        count += part[i] == which;
+    if (rt_split_allocate(d, to, count))
+        return -1;
+    count = 0;
+    for (int64_t i = 0; i < from->count; i++)
+        if (part[i] == which) {
+            memcpy(to->pixels + (size_t)count * bytes, from->pixels + (size_t)i * bytes, bytes);
+            to->labels[count++] = from->labels[i];
+        }
+    return 0;
+}
+
+static void split_replace(struct split *old, struct split fresh)
+{
+    free(old->pixels);
+    free(old->labels);
+    *old = fresh;
+}
+
+static int divide(struct dataset *d, const struct subset_recipe *r)
+{
+    uint8_t *part = malloc((size_t)d->train.count + 1), *held = malloc((size_t)d->val.count + 1);
+    struct split train = { 0 }, val = { 0 };
+    int status = part && held ? 0 : -1;
+    if (status)
+        rt_error("no memory to divide %lld pictures", (long long)d->train.count);
+    status = status || rt_subset_divide(r, d->classes, d->train.labels, d->train.count, part, d->val.labels,
+                                        d->val.count, held)
+             || split_pick(d, &d->train, part, SUBSET_TRAIN, &train)
+             || (r->splits ? split_pick(d, &d->train, part, SUBSET_VAL, &val)
+                           : split_pick(d, &d->val, held, SUBSET_VAL, &val)) ? -1 : 0;
+    if (status == 0) {
+        if (r->splits) {
+            d->test = d->val;
+            d->val = (struct split){ 0 };
+        }
+        split_replace(&d->train, train);
+        split_replace(&d->val, val);
+        d->val_tests = !r->splits;
+    } else {
+        split_replace(&train, (struct split){ 0 });
+        split_replace(&val, (struct split){ 0 });
+    }
+    free(part);
+    free(held);
+    return status;
+}
+
+static int split_resize(const struct dataset *d, const struct cnn_model *m, int shorter, struct split *s)
+{
+    const struct dataset wanted = { .channels = d->channels, .height = m->in_height, .width = m->in_width };
+    struct split fresh = { 0 };
+    struct image_fault fault = { "" };
+    int failed = 0;
+    if (s->count == 0)
+        return 0;
+    if (rt_split_allocate(&wanted, &fresh, s->count)) {
+        split_replace(&fresh, (struct split){ 0 });
+        return -1;
+    }
+    memcpy(fresh.labels, s->labels, (size_t)s->count * sizeof *s->labels);
+    size_t from_bytes = picture_bytes(d), to_bytes = picture_bytes(&wanted);
+    #pragma omp parallel for schedule(static) reduction(| : failed)
+    for (int64_t i = 0; i < s->count; i++) {
+        struct image image = { d->width, d->height, d->channels, s->pixels + (size_t)i * from_bytes };
+        struct image_fault own;
+        if (rt_image_fit(&image, shorter, m->in_width, m->in_height, fresh.pixels + (size_t)i * to_bytes, &own)) {
+            failed = 1;
+            #pragma omp critical(resize_fault)
+            fault = own;
+        }
+    }
+    if (failed) {
+        rt_error("a picture of %s %s", m->data.source.name, fault.text);
+        split_replace(&fresh, (struct split){ 0 });
+        return -1;
+    }
+    split_replace(s, fresh);
+    return 0;
+}
+
+int rt_dataset_prepare(struct dataset *d, const struct cnn_model *m)
+{
+    struct subset_recipe r = rt_subset_recipe(m);
+    const struct cnn_clause *resize = rt_recipe_step(m, "resize");
+    d->val_tests = true;
+    if ((r.splits || r.train || r.val) && divide(d, &r))
+        return -1;
+    if (!resize)
+        return 0;
+    int shorter = (int)rt_setting_number(resize, "side", 0);
+    if (split_resize(d, m, shorter, &d->train) || split_resize(d, m, shorter, &d->val)
+        || split_resize(d, m, shorter, &d->test))
+        return -1;
+    d->height = m->in_height;
+    d->width = m->in_width;
+    return 0;
+}

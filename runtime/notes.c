@@ -1,0 +1,197 @@
+/* notes.c - as JSON inside the metadata's texts:  classes: ["cat", "dog"]   normalize: {"mean": [..], "std": [..]} */
+#define _GNU_SOURCE
+#include "notes.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <jansson.h>
+
+#include "message.h"
+#include "pixels.h"
+
+static void names_free(char **names, int count)
+{
+    for (int i = 0; names && i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
+void rt_notes_free(struct weights_notes *notes, const struct cnn_model *model)
+{
+    names_free(notes->class_names, model->classes);
+    free(notes->mean);
+    free(notes->std);
+    *notes = (struct weights_notes){ 0 };
+}
+
+static char **names_copy(char *const *names, int count)
+{
+    char **copy = calloc((size_t)count, sizeof *copy);
+    for (int i = 0; copy && i < count; i++)
+        if (!(copy[i] = strdup(names[i]))) {
+            names_free(copy, count);
+            return NULL;
+        }
+    return copy;
+}
+
+static int names_learn(struct cnn_context *c, const struct dataset *d, bool anew)
+{
+    struct weights_notes *notes = rt_notes(c);
+    for (int i = 0; !anew && notes->class_names && i < d->classes; i++)
+        if (strcmp(notes->class_names[i], d->class_names[i])) {
+            rt_error("class %d of the data is '%s', the weights were trained with '%s' in its place", i,
+                     d->class_names[i], notes->class_names[i]);
+            return -1;
+        }
+    char **names = names_copy(d->class_names, d->classes);
+    if (!names) {
+        rt_error("no memory for the names of %d classes", d->classes);
+        return -1;
+    }
+    names_free(notes->class_names, d->classes);
+    notes->class_names = names;
+    return 0;
+}
+
+int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew)
+{
+    const struct cnn_model *m = c->model;
+    struct weights_notes *notes = rt_notes(c);
+    if (d->class_names && names_learn(c, d, anew))
+        return -1;
+    if (!d->class_names && anew) {
+        names_free(notes->class_names, m->classes);
+        notes->class_names = NULL;
+    }
+    if (!rt_pixels_need_measure(m) || (!anew && notes->mean))
+        return 0;
+    double *mean = malloc((size_t)m->in_channels * sizeof *mean), *std = malloc((size_t)m->in_channels * sizeof *std);
+    if (!mean || !std || rt_pixels_measure(m, &d->train, mean, std)) {
+        if (!mean || !std)
+            rt_error("no memory for the mean of the pixels");
+        free(mean);
+        free(std);
+        return -1;
+    }
+    free(notes->mean);
+    free(notes->std);
+    notes->mean = mean;
+    notes->std = std;
+    return 0;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+static json_t *numbers_json(const double *numbers, int count)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(list, json_real(numbers[i]));
+    return list;
+}
+
+/* The text of a value that is used up; NULL: it could not be made. */
+static char *json_take(json_t *value, size_t want, size_t have)
+{
+    /* 17 digits give every double back */
+    char *text = want == have ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(value);
+    return text;
+}
+
+int rt_notes_write(const struct cnn_context *c, struct text_pair pairs[NOTES_PAIRS])
+{
+    const struct cnn_model *m = c->model;
+    const struct weights_notes *notes = rt_notes(c);
+    int count = 0;
+    if (notes->class_names) {
+        json_t *list = json_array();
+        for (int i = 0; i < m->classes; i++)
+            json_array_append_new(list, json_string(notes->class_names[i]));
+        pairs[count++] = (struct text_pair){ "classes", json_take(list, (size_t)m->classes, json_array_size(list)) };
+    }
+    if (notes->mean) {
+        json_t *both = json_object();
+        json_object_set_new(both, "mean", numbers_json(notes->mean, m->in_channels));
+        json_object_set_new(both, "std", numbers_json(notes->std, m->in_channels));
+        pairs[count++] = (struct text_pair){ "normalize", json_take(both, 2, json_object_size(both)) };
+    }
+    for (int i = 0; i < count; i++)
+        if (!pairs[i].value) {
+            for (int k = 0; k < count; k++)
+                free((char *)pairs[k].value);
+            return -1;
+        }
+    return count;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------- */
+
+static json_t *metadata_json(const struct tensor_file *f, const char *key)
+{
+    for (int i = 0; i < f->metadata_count; i++)
+        if (strcmp(f->metadata[i].key, key) == 0) {
+            json_t *value = json_loads(f->metadata[i].value, 0, NULL);
+            return value ? value : json_null();
+        }
+    return NULL;
+}
+
+/* NULL: it does not hold `count` names. */
+static char **names_parse(const json_t *list, int count)
+{
+    if (!json_is_array(list) || json_array_size(list) != (size_t)count)
+        return NULL;
+    char **names = calloc((size_t)count, sizeof *names);
+    for (int i = 0; names && i < count; i++) {
+        const char *name = json_string_value(json_array_get(list, (size_t)i));
+        if (!name || !(names[i] = strdup(name))) {
+            names_free(names, count);
+            return NULL;
+        }
+    }
+    return names;
+}
+
+static double *numbers_parse(const json_t *list, int count, bool positive)
+{
+    if (!json_is_array(list) || json_array_size(list) != (size_t)count)
+        return NULL;
+    double *numbers = malloc((size_t)count * sizeof *numbers);
+    for (int i = 0; numbers && i < count; i++) {
+        const json_t *value = json_array_get(list, (size_t)i);
+        numbers[i] = json_number_value(value);
+        if (!json_is_number(value) || (positive && !(numbers[i] > 0.0))) {
+            free(numbers);
+            return NULL;
+        }
+    }
+    return numbers;
+}
+
+/* A file of another network's, from which only some weights are taken, may know other classes: that is none of
+ * this network's business.  A file's normalisation that cannot be read would silently change every result. */
+int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char *path)
+{
+    const struct cnn_model *m = c->model;
+    struct weights_notes fresh = { 0 };
+    json_t *classes = metadata_json(f, "classes"), *normalize = metadata_json(f, "normalize");
+    fresh.class_names = names_parse(classes, m->classes);
+    if (normalize && rt_pixels_need_measure(m)) {
+        fresh.mean = numbers_parse(json_object_get(normalize, "mean"), m->in_channels, false);
+        fresh.std = numbers_parse(json_object_get(normalize, "std"), m->in_channels, true);
+    }
+    bool wrong = normalize && rt_pixels_need_measure(m) && (!fresh.mean || !fresh.std);
+    json_decref(classes);
+    json_decref(normalize);
+    if (wrong) {
+        rt_error("%s: its metadata 'normalize' should hold the mean and deviation of %d channels", path,
+                 m->in_channels);
+        rt_notes_free(&fresh, m);
+        return -1;
+    }
+    rt_notes_free(rt_notes(c), m);
+    *rt_notes(c) = fresh;
+    return 0;
+}
