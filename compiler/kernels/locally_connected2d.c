@@ -108,13 +108,20 @@ static bool plain_applicable(const struct plan *p, const struct group *g)
     return chain_spreads(g);
 }
 
+/* Writes the declaration of `xb`: the window of position b in sample 0. */
+static void emit_window_pointer(struct emitter *e, const struct local *l)
+{
+    cw_line(e->w, "const %s *const xb = x + (b / %d * %d + b %% %d * %d);", e->plan->real, l->ow,
+            l->window.stride_h * l->w * l->c, l->ow, l->window.stride_w * l->c);
+}
+
 /* ---- forward: a block is a position ----------------------------------------------------------------------------------- */
 
 static double forward_cost(const struct plan *p, const struct group *g)
 {
     struct local l = local_of(p, g->main);
-    double cycles = positions(&l) * product_cycles(p, l.o, l.columns, p->batch, p->batch, l.depth);
-    return longer(p, &l, cycles) + group_chain_cycles(p, g);
+    double cycles = product_cycles(p, l.o, l.columns, p->batch, p->batch, l.depth);
+    return longer(p, &l, positions(&l) * cycles) + group_chain_cycles(p, g);
 }
 
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
@@ -139,10 +146,18 @@ static void forward_rows(struct emitter *e, const struct local *l, struct tile t
     cw_close(e->w, "");
 }
 
+/* Samples whose distance is a multiple of 4 KiB fall into the same set of a level-1 cache: then no more rows than it
+ * has ways. */
+static int forward_rows_max(const struct plan *p, const struct local *l, int vectors)
+{
+    int most = tile_rows_max(p, vectors);
+    return l->x_sample * p->real_size % 4096 == 0 && most > 8 ? 8 : most;
+}
+
 /* A whole batch is cut evenly; what a smaller one leaves over goes one by one. */
 static void forward_panel(struct emitter *e, const struct local *l, struct tile t, const char *p, int number)
 {
-    struct row_split s = split_rows(e->plan->batch, tile_rows_max(e->plan, t.vectors));
+    struct row_split s = split_rows(e->plan->batch, forward_rows_max(e->plan, l, t.vectors));
     const char *limit = s.small_count
                             ? arena_printf(e->arena, "(n < %d ? n : %d)", s.large * s.large_count, s.large * s.large_count)
                             : "n";
@@ -192,14 +207,13 @@ static void forward_emit(struct emitter *e, struct step *step)
     cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *w, %s%s *restrict y%s)", real, real,
             bias ? arena_printf(e->arena, "const %s *position_bias, ", real) : "", real, chain_parameters(e, &chain));
     cw_open(e->w, "{");
-    cw_line(e->w, "const %s *const xb = x + (b / %d * %d + b %% %d * %d);  // its window", real, l.ow,
-            l.window.stride_h * l.w * l.c, l.ow, l.window.stride_w * l.c);
+    emit_window_pointer(e, &l);
     cw_line(e->w, "const %s *const wb = w + (size_t)b * %" PRId64 ";", real, position_weights(&l));
     cw_line(e->w, "%s *const yb = y + (size_t)b * %d;", real, l.o);
     if (bias) {
         cw_open(e->w, "for (int i = 0; i < n; i++)");
-        cw_line(e->w, "memcpy(yb + (size_t)i * %" PRId64 ", position_bias + (size_t)b * %d, sizeof(%s) * %d);", l.y_sample, l.o,
-                real, l.o);
+        cw_line(e->w, "memcpy(yb + (size_t)i * %" PRId64 ", position_bias + (size_t)b * %d, sizeof(%s) * %d);",
+                l.y_sample, l.o, real, l.o);
         cw_close(e->w, "");
     }
     forward_panels(e, &l, g->chain_count ? &chain : NULL, bias != NULL);
@@ -273,22 +287,67 @@ static void data_emit_turn(struct emitter *e, struct step *step)
                               turned_name(e->plan, step->group));
 }
 
+/* Asks for the weights of `rows` inputs from `ahead` on: a tile walks down as many lines of memory as it has rows, which
+ * no processor foresees. */
+static void data_emit_prefetch(struct emitter *e, const struct local *l, int rows)
+{
+    const char *at = "";
+    if (l->panels > 1) {
+        cw_open(e->w, "for (int q = 0; q < %d; q++)", l->panels);
+        at = arena_printf(e->arena, " + q * %d", l->depth * l->stored);
+    }
+    cw_open(e->w, "for (int m = 0; m < %d; m += %d)", rows * l->stored, 64 / e->plan->real_size);
+    cw_line(e->w, "v_prefetch(ahead%s + m);", at);
+    cw_close(e->w, "");
+    if (l->panels > 1)
+        cw_close(e->w, "");
+}
+
+/* Tiles of t.rows inputs from input `first` on, against one panel of samples. */
+static void data_emit_tiles(struct emitter *e, const struct local *l, struct tile t, int first, int count, const char *j)
+{
+    cw_open(e->w, "for (int k = %d; k < %d; k += %d) {", first, first + count * t.rows, t.rows);
+    cw_line(e->w, "const %s *const ahead = k < %d ? wb + (k + %d) * %d : next;", e->plan->real, l->c - t.rows, t.rows,
+            l->stored);
+    data_emit_prefetch(e, l, t.rows);
+    cw_line(e->w, "%s(wb + k * %d, dy%s, product + k * %d%s);", emit_tile(e, &t), l->stored, j, l->batch_padded, j);
+    cw_close(e->w, "}");
+}
+
 /* product += the weights at `wb` times `dy`: all inputs of a pixel, all samples. */
 static void data_emit_products(struct emitter *e, const struct local *l)
 {
     int columns = plan_columns(e->plan, l->batch_padded);
+    struct panels s = product_panels(e->plan, l->batch_padded, columns);
     struct tile t = { .a_row = l->stored, .a_k = 1, .b_k = l->batch_padded, .depth = l->stored, .segments = l->panels,
                       .a_segment = (int64_t)l->depth * l->stored, .b_segment = (int64_t)l->stored * l->batch_padded,
                       .c_row = l->batch_padded, .accumulate = true };
-    struct product q = { .tile = t, .channels = l->batch_padded, .panel = columns, .panel_stride = columns, .lines = 1,
-                         .length = l->c, .a = "wb", .b = "dy", .c = "product", .at = "0" };
-    product_emit(e, &q);
+    for (int last = 0; last < 2; last++) {
+        t.vectors = last ? s.last_vectors : s.vectors;
+        if (last ? !t.vectors : !s.whole)
+            continue;
+        struct row_split split = split_rows(l->c, tile_rows_max(e->plan, t.vectors));
+        const char *j = last ? plus(e, (int64_t)s.whole * columns) : s.whole > 1 ? " + j" : "";
+        if (!last && s.whole > 1)
+            cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", s.whole * columns, columns);
+        t.rows = split.large;
+        data_emit_tiles(e, l, t, 0, split.large_count, j);
+        t.rows = split.large - 1;
+        if (split.small_count)
+            data_emit_tiles(e, l, t, split.large * split.large_count, split.small_count, j);
+        if (!last && s.whole > 1)
+            cw_close(e->w, "}");
+    }
 }
 
-/* Loops over the windows that hold the pixel (r, c), by the tap that lies on it. */
+/* Lists the windows that hold the pixel (r, c), by the tap that lies on it. */
 static void data_emit_windows(struct emitter *e, const struct local *l)
 {
     const struct window *k = &l->window;
+    const char *real = e->plan->real;
+    cw_line(e->w, "const %s *slab[%d], *slab_dy[%d];  // the windows that hold the pixel: weights, dy", real,
+            k->kh * k->kw + 1, k->kh * k->kw);
+    cw_line(e->w, "int slabs = 0;");
     cw_open(e->w, "for (int kr = 0; kr < %d; kr++)", k->kh);
     cw_open(e->w, "for (int kc = 0; kc < %d; kc++) {", k->kw);
     cw_line(e->w, "const int top = r - kr, left = c - kc;");
@@ -304,12 +363,12 @@ static void data_emit_windows(struct emitter *e, const struct local *l)
     const char *row = k->stride_h > 1 ? arena_printf(e->arena, "top / %d", k->stride_h) : "top";
     const char *column = k->stride_w > 1 ? arena_printf(e->arena, "left / %d", k->stride_w) : "left";
     cw_line(e->w, "const size_t position = (size_t)(%s * %d + %s);", row, l->ow, column);
-    cw_line(e->w, "const %s *const wb = w + position * %" PRId64 " + (kr * %d + kc) * %d;", e->plan->real,
-            position_weights(l), k->kw, l->c * l->stored);
-    cw_line(e->w, "const %s *const dy = turned + position * %" PRId64 ";", e->plan->real, (int64_t)l->o * l->batch_padded);
-    data_emit_products(e, l);
+    cw_line(e->w, "slab[slabs] = w + position * %" PRId64 " + (kr * %d + kc) * %d;", position_weights(l), k->kw,
+            l->c * l->stored);
+    cw_line(e->w, "slab_dy[slabs++] = turned + position * %" PRId64 ";", (int64_t)l->o * l->batch_padded);
     cw_close(e->w, "}");
     cw_close(e->w, "");
+    cw_line(e->w, "slab[slabs] = w;");
 }
 
 /* The sums of a sample, turned back, through the chain into dx. */
@@ -356,6 +415,10 @@ static void data_emit_main(struct emitter *e, struct step *step)
     cw_line(e->w, "%s *const back = scratch + %d;  // the inputs of a sample", real, l.c * l.batch_padded);
     cw_line(e->w, "memset(product, 0, sizeof(%s) * %d);", real, l.c * l.batch_padded);
     data_emit_windows(e, &l);
+    cw_open(e->w, "for (int s = 0; s < slabs; s++) {");
+    cw_line(e->w, "const %s *const wb = slab[s], *const next = slab[s + 1], *const dy = slab_dy[s];", real);
+    data_emit_products(e, &l);
+    cw_close(e->w, "}");
     data_emit_store(e, &l, g->chain_count ? &chain : NULL);
     cw_close(e->w, "}");
     const char *name = emit_end(e, arena_printf(e->arena, "local%dx%d_data_grad_%d_to_%d", l.window.kh, l.window.kw,
@@ -387,12 +450,25 @@ const struct kernel kernel_locally_connected2d_data_grad_plain = {
  * The windows of all samples are packed first: their rows lie in as many pages as there are samples, and often in the
  * same set of a cache. */
 
-/* Elements from sample to sample in the packed windows: never a multiple of 512 bytes, so that the samples of a
- * column spread over the cache's sets. */
+/* Elements from sample to sample: never a multiple of 512 bytes, so that the samples spread over the cache's sets. */
 static int packed_stride(const struct plan *p, const struct local *l)
 {
     int stride = (int)plan_round(l->depth, p->lanes);
-    return stride % 128 ? stride : stride + p->lanes;
+    return stride * p->real_size % 512 ? stride : stride + p->lanes;
+}
+
+/* Within a loop over samples i: one window from `xb`, that of sample 0 in x, to `windows`. */
+static void emit_pack_window(struct emitter *e, const struct local *l)
+{
+    int rows = l->window.kh;
+    cw_line(e->w, "const %s *const from = xb + (size_t)i * %" PRId64 ";", e->plan->real, l->x_sample);
+    if (rows > 1)
+        cw_open(e->w, "for (int k = 0; k < %d; k++)", rows);
+    cw_line(e->w, "memcpy(windows + i * %d%s, from%s, sizeof(%s) * %d);", packed_stride(e->plan, l),
+            rows > 1 ? arena_printf(e->arena, " + k * %d", l->run) : "",
+            rows > 1 ? arena_printf(e->arena, " + k * %d", l->w * l->c) : "", e->plan->real, l->run);
+    if (rows > 1)
+        cw_close(e->w, "");
 }
 
 static int outputs_padded(const struct plan *p, const struct local *l)
@@ -418,16 +494,9 @@ static void weight_plan(struct plan *p, struct program *q, struct group *g)
 static void weight_emit_pack(struct emitter *e, const struct local *l)
 {
     const char *real = e->plan->real;
-    int stride = packed_stride(e->plan, l), outputs = outputs_padded(e->plan, l);
+    int outputs = outputs_padded(e->plan, l);
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
-    cw_line(e->w, "const %s *const from = xb + (size_t)i * %" PRId64 ";", real, l->x_sample);
-    if (l->window.kh > 1)
-        cw_open(e->w, "for (int k = 0; k < %d; k++)", l->window.kh);
-    const char *row = l->window.kh > 1 ? arena_printf(e->arena, " + k * %d", l->run) : "";
-    const char *from = l->window.kh > 1 ? arena_printf(e->arena, " + k * %d", l->w * l->c) : "";
-    cw_line(e->w, "memcpy(windows + i * %d%s, from%s, sizeof(%s) * %d);", stride, row, from, real, l->run);
-    if (l->window.kh > 1)
-        cw_close(e->w, "");
+    emit_pack_window(e, l);
     cw_line(e->w, "memcpy(dys + i * %d, dy + (size_t)i * %" PRId64 " + (size_t)b * %d, sizeof(%s) * %d);", outputs,
             l->y_sample, l->o, real, l->o);
     if (outputs != l->o)
@@ -494,8 +563,7 @@ static void weight_emit(struct emitter *e, struct step *step)
     cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *dy, %s *restrict dw, %s"
             "%s *restrict scratch)", real, real, real, bias ? arena_printf(e->arena, "%s *restrict db, ", real) : "", real);
     cw_open(e->w, "{");
-    cw_line(e->w, "const %s *const xb = x + (b / %d * %d + b %% %d * %d);  // its window", real, l.ow,
-            l.window.stride_h * l.w * l.c, l.ow, l.window.stride_w * l.c);
+    emit_window_pointer(e, &l);
     cw_line(e->w, "%s *const dwb = dw + (size_t)b * %" PRId64 ";", real, position_weights(&l));
     cw_line(e->w, "%s *const windows = scratch;", real);
     cw_line(e->w, "%s *const dys = scratch + %" PRId64 ";", real, (int64_t)packed_stride(e->plan, &l) * e->plan->batch);
