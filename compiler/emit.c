@@ -58,7 +58,7 @@ static bool mentions(const char *text, const char *name)
 static bool program_mentions(const struct program *q, const char *name)
 {
     for (int i = 0; i < q->steps_count; i++)
-        if (mentions(q->steps[i]->call, name))
+        if (mentions(q->steps[i]->call, name) || (q->steps[i]->begin && mentions(q->steps[i]->begin, name)))
             return true;
     return false;
 }
@@ -159,18 +159,14 @@ static void emit_call(struct cwriter *w, const struct step *s)
     cw_line(w, "TICK(%d);", s->stretch);
 }
 
-static void emit_images(struct cwriter *w, const struct phase *f)
+/* One turn: the images from `first` on, or the image `i`. */
+static void emit_turn(struct cwriter *w, const struct phase *f)
 {
-    cw_line(w, "#pragma omp for schedule(static)");
-    if (f->images == 1) {
-        cw_open(w, "for (int i = 0; i < n; i++) {");
-        for (int k = 0; k < f->steps_count; k++)
-            emit_call(w, f->steps[k]);
-        cw_close(w, "}");
-        return;
-    }
-    cw_open(w, "for (int first = 0; first < n; first += %d) {", f->images);
     for (int k = 0; k < f->steps_count; k++) {
+        if (f->images == 1) {
+            emit_call(w, f->steps[k]);
+            continue;
+        }
         /* neighbours with the same stride share a loop over the images of a turn */
         int images = f->steps[k]->images;
         cw_open(w, "for (int i = first; i < first + %d && i < n; i += %d) {", f->images, images);
@@ -179,7 +175,27 @@ static void emit_images(struct cwriter *w, const struct phase *f)
             emit_call(w, f->steps[++k]);
         cw_close(w, "}");
     }
+}
+
+static void emit_images(struct cwriter *w, const struct phase *f, int batch)
+{
+    const char *image = f->images == 1 ? "i" : "first";
+    cw_line(w, "#pragma omp for schedule(static)");
+    if (f->groups) {
+        int size = batch / f->groups;
+        cw_open(w, "for (int g = 0; g < %d; g++) {", f->groups);
+        for (int k = 0; k < f->steps_count; k++)
+            if (f->steps[k]->begin)
+                cw_line(w, "%s;", f->steps[k]->begin);
+        cw_open(w, "for (int %s = g * %d; %s < (g + 1) * %d && %s < n; %s += %d) {", image, size, image, size, image,
+                image, f->images);
+    } else {
+        cw_open(w, "for (int %s = 0; %s < n; %s += %d) {", image, image, image, f->images);
+    }
+    emit_turn(w, f);
     cw_close(w, "}");
+    if (f->groups)
+        cw_close(w, "}");
 }
 
 static void emit_blocks(struct cwriter *w, const struct step *s, bool wait)
@@ -210,7 +226,7 @@ static void emit_phases(struct cwriter *w, const struct program *q, int batch)
         if (f->repeat && (i == 0 || !same_loop(&q->phases[i - 1], f)))
             cw_open(w, "for (int j = 0; j < %d && j * %d < n; j++) {", f->repeat, batch / f->repeat);
         if (f->split == SPLIT_IMAGES)
-            emit_images(w, f);
+            emit_images(w, f, batch);
         for (int k = 0; f->split == SPLIT_BLOCKS && k < f->steps_count; k++)
             emit_blocks(w, f->steps[k], k == f->steps_count - 1);
         if (f->repeat && (i == q->phases_count - 1 || !same_loop(f, &q->phases[i + 1])))

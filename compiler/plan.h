@@ -90,6 +90,9 @@ struct step {
     int64_t blocks;
     int images;                 /* SPLIT_IMAGES: images of one call, a divisor of the batch */
     int repeat;                 /* > 0: the steps of this group that say so are done in turn, so many times; `j` */
+    int groups;                 /* > 0: an image belongs to one of so many groups of equal size, and the images of a
+                                 * group are done in order by one thread: sums by group.  `g` */
+    bool inputs_done;           /* reads only buffers that earlier steps of the group made */
     bool hoisted;               /* reads parameters only: computed at the head of the program */
     const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
     int64_t flops;              /* one whole batch */
@@ -98,6 +101,7 @@ struct step {
     /* set by kernel.emit: the call, an expression of `i` (the first image) or `b` (block) and `j`, `n` (samples of the
      * batch), `c` (the context), `scratch` (the thread's) and the pointers named by tensors, parameters and buffers */
     const char *call;
+    const char *begin;          /* with groups: what is done before the first image of a group */
 };
 
 /* Steps between two barriers.  A phase of images runs its steps one after the other for each image. */
@@ -106,6 +110,7 @@ struct phase {
     struct step **steps;
     int steps_count;
     int images;                 /* SPLIT_IMAGES: in one turn of the loop, the largest of its steps */
+    int groups;                 /* > 0: of images, see struct step */
     int repeat;                 /* > 0: of a loop around this phase and its neighbours of the same group */
 };
 

@@ -95,14 +95,15 @@ static bool stays_in_registers(const struct group *g, const struct node *const *
     return false;
 }
 
-static void live_group(struct program *q, const struct group *g, int first, int last)
+/* The group's steps run from phase first to last; its operands are read until phase read. */
+static void live_group(struct program *q, const struct group *g, int first, int read, int last)
 {
     const struct node *nodes[NODES_MOST];
     int count = group_nodes(g, nodes, NODES_MOST);
     for (int i = 0; i < count; i++) {
         for (int j = 0; j < nodes[i]->in_count; j++)
             if (nodes[i]->in[j] && !stays_in_registers(g, nodes, count, nodes[i]->in[j]))
-                live(q, nodes[i]->in[j], first, last);
+                live(q, nodes[i]->in[j], first, read);
         for (int j = 0; j < nodes[i]->out_count; j++)
             if (nodes[i]->out[j] && !stays_in_registers(g, nodes, count, nodes[i]->out[j]))
                 live(q, nodes[i]->out[j], first, last);
@@ -112,7 +113,7 @@ static void live_group(struct program *q, const struct group *g, int first, int 
 static void find_lifetimes(struct plan *p, struct program *q)
 {
     for (int i = 0; i < q->groups_count; i++) {
-        int first = -1, last = -1;
+        int first = -1, read = -1, last = -1;
         for (int j = 0; j < q->steps_count; j++) {
             const struct step *s = q->steps[j];
             if (s->group != q->groups[i] || s->hoisted)
@@ -121,8 +122,10 @@ static void find_lifetimes(struct plan *p, struct program *q)
                 first = s->phase;
             if (s->phase > last)
                 last = s->phase;
+            if (s->phase > read && !s->inputs_done)
+                read = s->phase;
         }
-        live_group(q, q->groups[i], first, last);
+        live_group(q, q->groups[i], first, read, last);
     }
     if (q->graph->loss)         /* summed after the last phase */
         live(q, q->graph->loss, q->phases_count - 1, q->phases_count - 1);

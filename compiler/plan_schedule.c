@@ -42,6 +42,11 @@ void plan_scratch(struct plan *p, int64_t bytes)
         p->scratch_bytes = bytes;
 }
 
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
 static void phase_add(struct plan *p, struct program *q, struct step *s, bool join)
 {
     if (!join) {
@@ -52,14 +57,19 @@ static void phase_add(struct plan *p, struct program *q, struct step *s, bool jo
     }
     struct phase *f = &q->phases[q->phases_count - 1];
     f->steps[f->steps_count++] = s;
-    if (s->images > f->images)
-        f->images = s->images;
+    f->images = larger(f->images, s->images);
+    f->groups = larger(f->groups, s->groups);
     s->phase = q->phases_count - 1;
 }
 
-/* One turn of the loop must be a whole number of calls of every step. */
-static bool images_agree(const struct phase *f, const struct step *s)
+/* One turn of the loop must be a whole number of calls of every step, and a group a whole number of turns. */
+static bool images_agree(const struct plan *p, const struct phase *f, const struct step *s)
 {
+    int groups = larger(f->groups, s->groups), images = larger(f->images, s->images);
+    if (f->groups && s->groups && f->groups != s->groups)
+        return false;
+    if (groups && p->batch / groups % images)
+        return false;
     return f->images % s->images == 0 || s->images % f->images == 0;
 }
 
@@ -77,7 +87,7 @@ void plan_schedule(struct plan *p, struct program *q)
         if (s->hoisted)
             continue;
         join = join && s->split == SPLIT_IMAGES && q->phases[q->phases_count - 1].split == SPLIT_IMAGES && !s->repeat &&
-               images_agree(&q->phases[q->phases_count - 1], s);
+               images_agree(p, &q->phases[q->phases_count - 1], s);
         phase_add(p, q, s, join);
         join = true;
     }

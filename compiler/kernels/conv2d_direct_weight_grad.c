@@ -2,9 +2,10 @@
  *
  * dw[kh kw c][o] = sum over images and pixels of x[pixel shifted by (kh, kw)][c] dy[pixel][o].
  *
- * The batch is cut into a fixed number of image groups and the output channels into ranges of panels; a block is
- * one group and range.  Each group has its own partial sums, added in order by a second step: the same bits for
- * any number of threads.
+ * The batch is cut into a fixed number of image groups.  Each has its own partial sums, added in order by a second
+ * step: the same bits for any number of threads.  Where the sums are small, the step takes one image after the other,
+ * group by group, and shares the loop of its neighbours: dy is still in the cache.  Where they are large, a block is a
+ * group and a range of panels of output channels.
  *
  * Blocks of pixels are packed so that a tile reads two contiguous streams: x as [tile of channels][pixel][rows],
  * dy as [panel][pixel][panel].  All taps reuse them; a tap is only another first pixel.  Where there are few
@@ -22,6 +23,7 @@ struct weight_grad {
     bool merged;                /* rows are (kw, c), x is read where it lies */
     bool pointwise;             /* 1x1: the image as one column of pixels */
     bool pack_dy;
+    bool by_image;              /* image by image, else by blocks of a group and range */
     int panels;
     int groups, ranges, range_panels;
     int row_total;              /* rows of a product: c, or kw * c */
@@ -48,6 +50,13 @@ static void choose_blocks(const struct plan *p, struct weight_grad *g)
     int ranges = groups == 8 ? 1 : groups == 4 ? 2 : 4;
     g->range_panels = (g->panels + ranges - 1) / ranges;
     g->ranges = (g->panels + g->range_panels - 1) / g->range_panels;
+    int even = groups;
+    while (even > 1 && p->batch % even)
+        even--;
+    if (g->ranges == 1 && (even >= 4 || even == p->batch)) {
+        g->by_image = true;
+        g->groups = even;
+    }
 }
 
 /* Pixels whose channels (a line or so of each is read at a time) fill two thirds of the cache sets that they fall
@@ -134,13 +143,15 @@ enum { REDUCE_CHUNK = 8192 };       /* elements of dw that one block of the seco
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct weight_grad d = weight_grad_of(p, g->main);
-    struct step *sum = plan_step(p, q, g, 0, SPLIT_BLOCKS, (int64_t)d.groups * d.ranges, "weight gradient",
-                                 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
+    struct step *sum = plan_step(p, q, g, 0, d.by_image ? SPLIT_IMAGES : SPLIT_BLOCKS, (int64_t)d.groups * d.ranges,
+                                 "weight gradient", 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
+    sum->groups = d.by_image ? d.groups : 0;
     plan_scratch(p, d.x_bytes + d.dy_bytes);
     if (d.groups == 1)
         return;
     int64_t chunks = (d.s.weight->stored + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
     struct step *reduce = plan_step(p, q, g, 1, SPLIT_BLOCKS, chunks, "weight gradient", 0);
+    reduce->inputs_done = true;
     plan_buffer(p, q, partial_name(p, g), p->real, d.groups * d.s.weight->stored * p->real_size, sum, reduce);
     if (g->companion)
         plan_buffer(p, q, bias_partial_name(p, g), p->real, d.groups * d.db_stored * p->real_size, sum, reduce);
@@ -457,19 +468,25 @@ static void emit_sum(struct emitter *e, struct step *step)
     const char *pack_x = g.merged ? NULL : emit_pack_x(e, &g);
 
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *dy, %s *restrict dw%s%s)", real, real,
-            real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
-            scratch ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+    const char *more = arena_printf(e->arena, "%s%s", bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
+                                    scratch ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+    cw_line(e->w, g.by_image ? "static void " EMIT_NAME "(const %s *x_image, const %s *dy_image, %s *restrict dw%s)"
+                             : "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *dy, %s *restrict dw%s)",
+            real, real, real, more);
     cw_open(e->w, "{");
-    emit_block_head(e, &g, bias);
+    if (!g.by_image)
+        emit_block_head(e, &g, bias);
     if (!g.merged)
         cw_line(e->w, "%s *const packed_x = scratch;", real);
     if (g.pack_dy)
         cw_line(e->w, "%s *const packed_dy = scratch + %" PRId64 ";", real, g.x_bytes / e->plan->real_size);
-    cw_open(e->w, "for (int i = first; i < end; i++) {");
-    cw_line(e->w, "const %s *%sx_image = x + (size_t)i * %" PRId64 ";", real, g.merged && g.s.padded ? "" : "const ",
-            (int64_t)g.s.h * g.s.w * g.s.c);
-    cw_line(e->w, "const %s *const dy_image = dy + (size_t)i * %" PRId64 ";", real, (int64_t)g.s.oh * g.s.ow * g.s.o);
+    if (!g.by_image) {
+        cw_open(e->w, "for (int i = first; i < end; i++) {");
+        cw_line(e->w, "const %s *%sx_image = x + (size_t)i * %" PRId64 ";", real,
+                g.merged && g.s.padded ? "" : "const ", (int64_t)g.s.h * g.s.w * g.s.c);
+        cw_line(e->w, "const %s *const dy_image = dy + (size_t)i * %" PRId64 ";", real,
+                (int64_t)g.s.oh * g.s.ow * g.s.o);
+    }
     if (g.merged && g.s.padded) {
         emit_padded_copy(e, "x_image", "scratch", g.s.h, g.s.w, g.s.c, g.s.window.pad_top, g.s.window.pad_left, g.s.ph,
                          g.s.pw);
@@ -479,7 +496,8 @@ static void emit_sum(struct emitter *e, struct step *step)
     emit_panels(e, &g, &whole, &last, &s);
     if (g.band != g.s.oh)
         cw_close(e->w, "}");
-    cw_close(e->w, "}");
+    if (!g.by_image)
+        cw_close(e->w, "}");
     cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_weight_grad_%dx%dx%d_to_%d", conv_name(e, &g.s), g.s.c, g.s.h, g.s.w,
                                     g.s.o);
@@ -487,8 +505,21 @@ static void emit_sum(struct emitter *e, struct step *step)
     const char *dw = g.groups > 1 ? partial_name(e->plan, group) : emit_pointer(e, n->out[0]);
     const char *db = !bias ? "" : g.groups > 1 ? bias_partial_name(e->plan, group)
                                                : emit_pointer(e, group->companion->out[0]);
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s%s%s)", name, emit_pointer(e, n->in[0]),
-                              emit_pointer(e, n->in[1]), dw, bias ? ", " : "", db, scratch ? ", scratch" : "");
+    if (!g.by_image) {
+        step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s%s%s)", name, emit_pointer(e, n->in[0]),
+                                  emit_pointer(e, n->in[1]), dw, bias ? ", " : "", db, scratch ? ", scratch" : "");
+        return;
+    }
+    if (g.groups > 1)
+        dw = arena_printf(e->arena, "%s + (size_t)g * %" PRId64, dw, g.s.weight->stored);
+    if (g.groups > 1 && bias)
+        db = arena_printf(e->arena, "%s + g * %" PRId64, db, g.db_stored);
+    step->begin = arena_printf(e->arena, "memset(%s, 0, sizeof(%s) * %" PRId64 ")", dw, real, g.s.weight->stored);
+    if (bias)
+        step->begin = arena_printf(e->arena, "%s, memset(%s, 0, sizeof(%s) * %" PRId64 ")", step->begin, db, real,
+                                   g.db_stored);
+    step->call = arena_printf(e->arena, "%s(%s, %s, %s%s%s%s)", name, emit_sample(e, n->in[0]),
+                              emit_sample(e, n->in[1]), dw, bias ? ", " : "", db, scratch ? ", scratch" : "");
 }
 
 /* ---- adding the partial sums ------------------------------------------------------------------------------------------- */

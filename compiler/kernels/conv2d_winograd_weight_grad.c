@@ -96,6 +96,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     in->repeat = multiply->repeat = p->batch / d.images;
     int chunks = (d.s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
     struct step *out = plan_step(p, q, g, 2, SPLIT_BLOCKS, (int64_t)d.panels * chunks, what, 0);
+    out->inputs_done = true;
     plan_buffer(p, q, buffer_name(p, g, "x_values"), p->real, d.v.size * p->real_size, in, multiply);
     plan_buffer(p, q, buffer_name(p, g, "dy_values"), p->real, d.m.size * p->real_size, in, multiply);
     plan_buffer(p, q, buffer_name(p, g, "winograd"), p->real, d.panels * d.u_panel * p->real_size, in, out);
