@@ -1,6 +1,7 @@
 /* tally.c - running means weighted by samples, as Keras keeps them. */
 #include "tally.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "message.h"
@@ -47,7 +48,8 @@ double rt_tally_value(const struct tally *t, int i)
 {
     if (t->samples == 0)
         return 0.0;
-    return (i == 0 ? t->loss : t->metrics[i - 1]) / (double)t->samples;
+    double mean = (i == 0 ? t->loss : t->metrics[i - 1]) / (double)t->samples;
+    return isnan(mean) ? NAN : mean;    /* some operations leave it a sign, which would be printed */
 }
 
 const char *rt_tally_name(const struct tally *t, int i)
