@@ -157,9 +157,12 @@ struct tile {
     int64_t c_row;
     bool accumulate;            /* begins with C instead of zero */
     const struct chain *chain;  /* applied before C is stored; NULL: none */
+    int64_t a_ahead;            /* != 0: while A is read, what lies so many elements on is fetched, a line for each k */
+    bool next;                  /* the argument `next`: fetched likewise */
+    bool far;                   /* C and the chain's operands are not in the cache yet: asked for before the sum */
 };
 
-/* Emits (once) the tile's function; name(a, b, c[, depth][, outer][chain operands]). */
+/* Emits (once) the tile's function; name(a, b, c[, depth][, outer][, next][chain operands]). */
 const char *emit_tile(struct emitter *e, const struct tile *t);
 
 /* Rows split evenly into tiles of at most `most`: `large_count` of `large` rows, then `small_count` of large - 1. */

@@ -67,6 +67,10 @@ static void multiply(struct emitter *e, const struct tile *t)
     int lanes = e->plan->lanes;
     const char *k_b = t->b_k == 1 ? " + k" : arena_printf(e->arena, " + k * %" PRId64, t->b_k);
     const char *k_a = t->a_k == 1 ? " + k" : arena_printf(e->arena, " + k * %" PRId64, t->a_k);
+    if (t->a_ahead)
+        cw_line(e->w, "v_prefetch(as + %" PRId64 " + k * %d);", t->a_ahead, 64 / e->plan->real_size);
+    if (t->next)
+        cw_line(e->w, "v_prefetch(next + k * %d);", 64 / e->plan->real_size);
     for (int j = 0; j < t->vectors; j++) {
         const char *at = plus(e, (int64_t)j * lanes);
         if (t->b_tail && has_tail(t, j))
@@ -80,6 +84,23 @@ static void multiply(struct emitter *e, const struct tile *t)
             line = arena_printf(e->arena, "%s c%d_%d = v_fma(a%d, b%d, c%d_%d);", line, i, j, i, j, i, j);
         cw_line(e->w, "%s", line);
     }
+}
+
+/* Lines of C and of the chain's operands are fetched while the sum is computed. */
+static void ask_ahead(struct emitter *e, const struct tile *t)
+{
+    int lanes = e->plan->lanes, line = 64 / e->plan->real_size;
+    for (int i = 0; i < t->rows; i++)
+        for (int j = 0; j < t->vectors; j++) {
+            if ((int64_t)j * lanes % line)
+                continue;
+            const char *at = plus(e, i * t->c_row + (int64_t)j * lanes);
+            char *text = arena_printf(e->arena, "v_prefetchw(c%s);", at);
+            for (int k = 0; t->chain && k < t->chain->operands_count; k++)
+                if (t->chain->operands[k].kind == OPERAND_ELEMENT)
+                    text = arena_printf(e->arena, "%s v_prefetch(%s%s);", text, t->chain->operands[k].name, at);
+            cw_line(e->w, "%s", text);
+        }
 }
 
 static void store(struct emitter *e, const struct tile *t)
@@ -156,8 +177,9 @@ const char *emit_tile(struct emitter *e, const struct tile *t)
     assert(t->rows <= tile_rows_max(e->plan, t->vectors));
     const char *real = e->plan->real;
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c%s%s%s)", real, real, real,
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c%s%s%s%s)", real, real, real,
             t->depth || !t->segments ? "" : ", int depth", t->outer ? ", int outer" : "",
+            t->next ? arena_printf(e->arena, ", const %s *next", real) : "",
             t->chain ? chain_parameters(e, t->chain) : "");
     cw_open(e->w, "{");
     if (t->segments > 1 && t->a_offsets) {
@@ -167,6 +189,8 @@ const char *emit_tile(struct emitter *e, const struct tile *t)
         cw_line(e->w, "static const int segment[%d] = { %s };", t->segments, list);
     }
     declare_accumulators(e, t);
+    if (t->far && t->segments * t->depth >= 32)
+        ask_ahead(e, t);
     if (t->segments > 0) {
         loops(e, t);
     } else {

@@ -77,6 +77,7 @@ static void emit(struct emitter *e, struct step *step)
     t.tile.a_row = (int64_t)s.window.stride_w * s.c;
     t.tile.c_row = s.o;
     t.tile.chain = g->chain_count ? &chain : NULL;
+    t.tile.far = true;
     t.lines = is_pointwise(&s) ? 1 : s.oh;
     t.length = is_pointwise(&s) ? (int64_t)s.oh * s.ow : s.ow;
     t.a_line = s.window.stride_h * row;

@@ -243,6 +243,7 @@ static void emit_class(struct emitter *e, const struct shape_of_grad *d, const s
     t.tile.a_row = o;
     t.tile.c_row = (int64_t)d->h.stride * d->s.c;
     t.tile.chain = chain;
+    t.tile.far = true;
     t.lines = is_pointwise(d) ? 1 : v->count;
     t.length = is_pointwise(d) ? (int64_t)v->count * h->count : h->count;
     t.a_line = row;

@@ -9,8 +9,7 @@
 #include "product.h"
 
 enum {
-    DEPTH_CHUNK = 512,          /* inputs that a forward tile runs over: the weights of a chunk stay in L1/L2 */
-    INPUT_BLOCK = 64            /* inputs in a block of the data gradient */
+    DEPTH_CHUNK = 512           /* inputs that a forward tile runs over: the weights of a chunk stay in L1/L2 */
 };
 
 struct dense {
@@ -83,10 +82,16 @@ static void forward_chunk(struct emitter *e, const struct dense *d, struct tile 
     cw_line(e->w, "int i = 0;");
     t.rows = rows;
     cw_open(e->w, "for (; i + %d <= n; i += %d)", rows, rows);
-    cw_line(e->w, "%s(x + (size_t)i * %d%s, wp%s, y + %s%s);", emit_tile(e, &t), d->in, depth_at, weight_at, at, chain);
+    const char *next = "";
+    if (t.next)                 /* the first tiles of a chunk fetch the next chunk's weights, each a part */
+        next = arena_printf(e->arena, ", wp%s + %d + (size_t)i * %d", weight_at, DEPTH_CHUNK * d->panel,
+                            DEPTH_CHUNK * (64 / e->plan->real_size) / rows);
+    cw_line(e->w, "%s(x + (size_t)i * %d%s, wp%s, y + %s%s%s);", emit_tile(e, &t), d->in, depth_at, weight_at, at, next,
+            chain);
     cw_close(e->w, "");
     if (rows == 1)
         return;
+    t.next = false;
     t.rows = 1;
     cw_open(e->w, "for (; i < n; i++)");
     cw_line(e->w, "%s(x + (size_t)i * %d%s, wp%s, y + %s%s);", emit_tile(e, &t), d->in, depth_at, weight_at, at, chain);
@@ -101,6 +106,7 @@ static void forward_panel(struct emitter *e, const struct dense *d, const struct
     struct tile t = { .vectors = vectors, .tail = tail, .a_row = d->in, .a_k = 1, .b_k = d->panel, .segments = 1,
                       .c_row = d->out };
     int rows = batch_rows(e->plan, vectors);
+    t.next = chunks > 1;
     if (chunks > 1) {
         /* the first chunk begins with zero, the last one ends with the chain */
         t.depth = DEPTH_CHUNK;
@@ -158,15 +164,34 @@ const struct kernel kernel_dense_tile = {
     .plan = forward_plan, .emit = forward_emit, .help = "register tiles, a panel of outputs at a time",
 };
 
-/* ---- data gradient: a block is 64 inputs ------------------------------------------------------------------------------- *
+/* ---- data gradient: a block is some inputs ----------------------------------------------------------------------------- *
  * The weights of an input are the rows of A here, B is dy turned over (outputs x samples): each weight is read once
  * and used for all samples.  The result is turned back in scratch. */
 
+/* Inputs in a block: about a hundred, whole tiles of rows and whole vectors.  *rows: of a tile. */
+static int input_block(const struct plan *p, const struct dense *d, int *rows)
+{
+    int most = tile_rows_max(p, plan_panel(p, d->batch_padded) / p->lanes);
+    for (int r = most; r > 1; r--) {
+        int block = r;
+        while (block % p->lanes)
+            block += r;
+        if (block <= 128) {
+            *rows = r;
+            return 128 / block * block;
+        }
+    }
+    *rows = 1;
+    return 64;
+}
+
 static double data_cost(const struct plan *p, const struct group *g)
 {
+    int tile_rows;
+
     struct dense d = dense_of(p, g->main);
-    double cycles = product_cycles(p, d.batch_padded, plan_panel(p, d.batch_padded), d.in, INPUT_BLOCK,
-                                   (int64_t)d.panels * d.panel);
+    double cycles = product_cycles(p, d.batch_padded, plan_panel(p, d.batch_padded), d.in,
+                                   input_block(p, &d, &tile_rows), (int64_t)d.panels * d.panel);
     double stream = stream_cycles(p, &d), turn = 4.0 * d.in * d.batch_padded;
     return (cycles > stream ? cycles : stream) + turn + group_chain_cycles(p, g);
 }
@@ -180,11 +205,12 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct dense d = dense_of(p, g->main);
     int64_t rows = (int64_t)d.panels * d.panel;
+    int tile_rows, block = input_block(p, &d, &tile_rows);
     struct step *turn = plan_step(p, q, g, 0, SPLIT_BLOCKS, (rows + 63) / 64, "data gradient", 0);
-    struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (d.in + INPUT_BLOCK - 1) / INPUT_BLOCK, "data gradient",
+    struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (d.in + block - 1) / block, "data gradient",
                                   dense_flops(p, &d));
     plan_buffer(p, q, turned_name(p, g), p->real, rows * d.batch_padded * p->real_size, turn, main);
-    plan_scratch(p, 2 * INPUT_BLOCK * (int64_t)d.batch_padded * p->real_size);
+    plan_scratch(p, 2 * block * (int64_t)d.batch_padded * p->real_size);
 }
 
 static void data_emit_turn(struct emitter *e, struct step *step)
@@ -222,9 +248,8 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
         int count = last ? t.vectors > 0 : s.whole;
         if (!count)
             continue;
-        int rows = tile_rows_max(e->plan, t.vectors);
-        while (INPUT_BLOCK % rows)
-            rows--;
+        int rows;
+        input_block(e->plan, d, &rows);
         const char *column = last ? arena_printf(e->arena, " + %d", s.whole * panel) : count > 1 ? " + j" : "";
         if (!last && count > 1)
             cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", count * panel, panel);
@@ -232,11 +257,13 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
             cw_open(e->w, "{");
         cw_line(e->w, "int r = 0;");
         t.rows = rows;
+        t.a_ahead = rows * t.a_row;     /* the weights of the next tile */
         cw_open(e->w, "for (; r + %d <= rows; r += %d)", rows, rows);
         cw_line(e->w, "%s(wb + r * %d, turned%s, product + r * %d%s);", emit_tile(e, &t), d->panel, column,
                 d->batch_padded, column);
         cw_close(e->w, "");
         t.rows = 1;
+        t.a_ahead = 0;
         cw_open(e->w, "for (; r < rows; r++)");
         cw_line(e->w, "%s(wb + r * %d, turned%s, product + r * %d%s);", emit_tile(e, &t), d->panel, column,
                 d->batch_padded, column);
@@ -251,25 +278,25 @@ static void data_emit_main(struct emitter *e, struct step *step)
     const struct node *n = g->main;
     struct dense d = dense_of(e->plan, n);
     const char *real = e->plan->real;
-    int tail = d.in % e->plan->lanes;
+    int tail = d.in % e->plan->lanes, tile_rows, block = input_block(e->plan, &d, &tile_rows);
     struct chain chain;
     chain_make(e, g, &chain);
     emit_begin(e);
     cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, "
             "%s *restrict scratch)", real, real, real, chain_parameters(e, &chain), real);
     cw_open(e->w, "{");
-    cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", INPUT_BLOCK, d.in, INPUT_BLOCK,
-            d.in, INPUT_BLOCK);
+    cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", block, d.in, block, d.in,
+            block);
     cw_line(e->w, "const %s *const wb = w + (size_t)first * %d;", real, d.panel);
     cw_line(e->w, "%s *const product = scratch;  // (inputs, samples)", real);
-    cw_line(e->w, "%s *const back = scratch + %d;  // (samples, inputs)", real, INPUT_BLOCK * d.batch_padded);
+    cw_line(e->w, "%s *const back = scratch + %d;  // (samples, inputs)", real, block * d.batch_padded);
     data_emit_products(e, &d);
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
     cw_line(e->w, "const size_t at = (size_t)i * %d + first;", d.in);
     cw_open(e->w, "for (int r = 0; r < rows; r++)");
-    cw_line(e->w, "back[i * %d + r] = product[r * %d + i];", INPUT_BLOCK, d.batch_padded);
+    cw_line(e->w, "back[i * %d + r] = product[r * %d + i];", block, d.batch_padded);
     cw_close(e->w, "");
-    const char *value = arena_printf(e->arena, "v_load(back + i * %d + r)", INPUT_BLOCK);
+    const char *value = arena_printf(e->arena, "v_load(back + i * %d + r)", block);
     cw_line(e->w, "int r = 0;");
     cw_open(e->w, "for (; r + V_LANES <= rows; r += V_LANES)");
     cw_line(e->w, "v_store(dx + at + r, %s);",

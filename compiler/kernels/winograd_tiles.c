@@ -256,6 +256,24 @@ static void store_row(struct emitter *e, const struct winograd_transform *t, con
     }
 }
 
+/* The lines that the next tile will write, and read for the chain, are asked for now. */
+static void ask_ahead(struct emitter *e, const struct winograd_transform *t, const struct tile_kind *k)
+{
+    bool dx = t->kind == TRANSFORM_DX;
+    int rows = dx ? k->v.n : k->m_v, columns = k->m_h;
+    int first = dx ? k->h.n : k->m_h;       /* columns before are this tile's own */
+    for (int i = 0; i < rows; i++)
+        for (int j = first; j < first + columns; j++) {
+            int64_t at = i * t->row + j * t->pixel;
+            char *text = arena_printf(e->arena, "v_prefetchw(map + c + %" PRId64 ");", at);
+            for (int o = 0; t->chain && o < t->chain->operands_count; o++)
+                if (t->chain->operands[o].kind == OPERAND_ELEMENT)
+                    text = arena_printf(e->arena, "%s v_prefetch(%s + c + %" PRId64 ");", text,
+                                        t->chain->operands[o].name, at);
+            cw_line(e->w, "%s", text);
+        }
+}
+
 /* The transform of one vector of channels: columns first, then rows. */
 static void emit_vector(struct emitter *e, const struct winograd_transform *t, const struct tile_kind *k, int tail)
 {
@@ -265,6 +283,8 @@ static void emit_vector(struct emitter *e, const struct winograd_transform *t, c
         load_column(e, t, left.columns, j, tail, names);
         winograd_emit_product(e, &left, names, arena_printf(e->arena, "t%d_", j));
     }
+    if (!to_values(t->kind) && !tail)
+        ask_ahead(e, t, k);
     for (int i = 0; i < left.rows; i++) {
         for (int j = 0; j < right.columns; j++)
             names[j] = arena_printf(e->arena, "t%d_%d", j, i);
