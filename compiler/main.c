@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "emit_inference.h"
 #include "graph.h"
 #include "options.h"
 #include "output.h"
@@ -56,13 +57,14 @@ static struct ast_body **parse_defines(struct compilation *c)
 /* What the options ask for beyond the check: the stages are run as far as one of them needs. */
 static bool needs_graph(const struct options *o, const struct model *m)
 {
-    return o->output || o->dump == STAGE_GRAPH || o->dump == STAGE_PLAN ||
+    return (o->output && !o->inference) || o->dump == STAGE_GRAPH || o->dump == STAGE_PLAN ||
            (o->summary && m->loss && m->has_data);
 }
 
 static bool needs_plan(const struct options *o, const struct model *m)
 {
-    return o->output || o->dump == STAGE_PLAN || (o->summary && m->loss && m->has_data);
+    return (o->output && !o->inference) || o->dump == STAGE_PLAN ||
+           (o->summary && m->loss && m->has_data);
 }
 
 static int finish(struct compilation *c, int status)
@@ -75,6 +77,26 @@ static int finish(struct compilation *c, int status)
         status = EXIT_FAILED;
     }
     return status;
+}
+
+/* The other way out: the graph of use with trained weights, as portable C. */
+static int compile_inference(struct compilation *c, const struct model *m)
+{
+    const struct options *o = c->options;
+    const struct graph *use = lower_model(&c->graphs, m, false);
+    VERIFY("graph of use", graph_verify(use));
+    const struct weights *weights = weights_read(&c->plans, o->weights, use, c->diag);
+    struct inference_options options = {.name = o->name,
+                                        .weights_path = o->weights,
+                                        .extern_weights = o->extern_weights,
+                                        .caller_arena = o->caller_arena};
+
+    if (!weights)
+        return EXIT_FAILED;
+    struct inference *net = inference_plan(&c->plans, use, weights, &options, c->diag);
+    if (!net)
+        return EXIT_FAILED;
+    return emit_inference(&c->plans, o->output, net);
 }
 
 static int compile_model(struct compilation *c, const struct model *m)
@@ -115,6 +137,8 @@ static int compile_model(struct compilation *c, const struct model *m)
         plan_dump(plan, stdout);
     if (o->summary)
         summary_print(m, plan, stdout);
+    if (o->output && o->inference)
+        return compile_inference(c, m);
     return o->output ? output_write(&c->plans, o->output, plan) : EXIT_FINE;
 }
 
@@ -126,7 +150,8 @@ static int compile_source(struct compilation *c, const struct source *source)
                                   .defines_count = o->defines_count,
                                   .include_dirs = o->include_dirs,
                                   .include_dirs_count = o->include_dirs_count,
-                                  .whole = o->output || o->dump == STAGE_PLAN};
+                                  .whole = (o->output && !o->inference) ||
+                                           o->dump == STAGE_PLAN};
 
     if (o->dump == STAGE_AST)
         ast_dump(file, stdout);

@@ -65,6 +65,45 @@ static bool set_explain(struct context *c, const char *argument)
     return c->options->explain = true;
 }
 
+static bool set_emit(struct context *c, const char *argument)
+{
+    c->options->inference = !strcmp(argument, "inference");
+    return c->options->inference || !strcmp(argument, "trainer") ||
+           wrong("--emit", argument, "trainer or inference");
+}
+
+static bool set_weights(struct context *c, const char *argument)
+{
+    c->options->weights = argument;
+    return *argument || wrong("--weights", argument, "a safetensors file");
+}
+
+static bool set_weights_as(struct context *c, const char *argument)
+{
+    c->options->extern_weights = !strcmp(argument, "extern");
+    return c->options->extern_weights || !strcmp(argument, "embedded") ||
+           wrong("--weights-as", argument, "embedded or extern");
+}
+
+static bool set_arena(struct context *c, const char *argument)
+{
+    c->options->caller_arena = !strcmp(argument, "caller");
+    return c->options->caller_arena || !strcmp(argument, "static") ||
+           wrong("--arena", argument, "static or caller");
+}
+
+/* It begins every public name, macros in capital letters among them. */
+static bool set_name(struct context *c, const char *argument)
+{
+    size_t letters = strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "_0123456789");
+
+    c->options->name = argument;
+    return (letters && !argument[letters] && *argument != '_' &&
+            !(*argument >= '0' && *argument <= '9')) ||
+           wrong("--name", argument, "a name as C has them, beginning with a letter");
+}
+
 static bool set_print_makefile(struct context *c, const char *argument)
 {
     (void)argument;
@@ -160,6 +199,17 @@ static const struct option_def option_defs[] = {
     {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value",
      set_define},
     {'I', "include", "DIR", "look for included files in DIR too", set_include},
+    {0, "emit", "WHAT",
+     "write a trainer (default), or inference: the trained network as portable C", set_emit},
+    {0, "weights", "FILE", "inference: the trained weights, a safetensors file", set_weights},
+    {0, "weights-as", "HOW",
+     "inference: weights embedded in the C file (default), or extern: in one beside it",
+     set_weights_as},
+    {0, "arena", "WHOSE",
+     "inference: memory is static (default), or the caller's: then calls are reentrant",
+     set_arena},
+    {0, "name", "PREFIX", "inference: what public names begin with (default: the model's name)",
+     set_name},
     {0, "target", "NAME",
      "machine to write for: native (default), x86-64-v4, x86-64-v3, x86-64-v2, aarch64, generic",
      set_target},
@@ -234,6 +284,30 @@ static const struct option_def *option_find(int code)
     return NULL;
 }
 
+static bool wrong_together(const char *text)
+{
+    fprintf(stderr, "cnnc: %s\n", text);
+    return false;
+}
+
+/* What the options of --emit=inference ask of each other. */
+static bool inference_fits(const struct options *o, bool writes)
+{
+    if (!o->inference && (o->weights || o->name || o->extern_weights || o->caller_arena))
+        return wrong_together("--weights, --weights-as, --arena and --name need --emit=inference");
+    if (!o->inference)
+        return true;
+    if (o->real_double)
+        return wrong_together("--emit=inference computes in float: --real=double makes no sense");
+    if (o->forced_count)
+        return wrong_together("--emit=inference writes plain loops: --kernel makes no sense");
+    if (writes && !o->weights)
+        return wrong_together("--emit=inference needs the trained weights: --weights FILE");
+    if (o->output && !strcmp(o->output, "-"))
+        return wrong_together("--emit=inference writes several files: -o needs a name");
+    return true;
+}
+
 /* One file, unless nothing but the Makefile is asked for.  Without another wish the C file is
  * written here. */
 static int options_finish(struct arena *a, int argc, char **argv, struct options *o)
@@ -258,8 +332,10 @@ static int options_finish(struct arena *a, int argc, char **argv, struct options
         const char *slash = strrchr(o->input, '/'), *base = slash ? slash + 1 : o->input,
                    *dot = strrchr(base, '.');
         size_t length = dot && dot != base ? (size_t)(dot - base) : strlen(base);
-        o->output = arena_printf(a, "%.*s.c", (int)length, base);
+        o->output = arena_printf(a, "%.*s%s.c", (int)length, base, o->inference ? "_net" : "");
     }
+    if (!inference_fits(o, o->output != NULL))
+        return try_help();
     return -1;
 }
 

@@ -13,6 +13,10 @@ struct options {
     bool check, summary, explain, print_makefile;
     enum stage dump;
     bool real_double, exact;
+    bool inference;             /* --emit=inference; what follows is its own */
+    const char *weights;        /* the trained parameters */
+    const char *name;           /* NULL: the model's */
+    bool extern_weights, caller_arena;
     const char *target;
     const char **forced;        /* LAYER[:PASS]=NAME */
     int forced_count;

@@ -116,6 +116,24 @@ int output_write(struct arena *a, const char *path, const struct plan *p)
     return fine ? EXIT_FINE : EXIT_FAILED;
 }
 
+int output_write_parts(struct arena *a, const struct output_part *parts, int count)
+{
+    struct output *outputs = arena_array(a, (size_t)count, sizeof *outputs);
+    bool fine = true;
+
+    for (int i = 0; i < count && fine; i++)
+        fine = output_open(a, &outputs[i], parts[i].path);
+    for (int i = 0; i < count && fine; i++) {
+        parts[i].write(parts[i].what, outputs[i].file);
+        fine = output_close(&outputs[i]);
+    }
+    for (int i = 0; i < count && fine; i++)
+        fine = output_rename(&outputs[i]);
+    for (int i = 0; i < count; i++)
+        output_drop(&outputs[i]);
+    return fine ? EXIT_FINE : EXIT_FAILED;
+}
+
 bool output_is_input(const char *output, const char *input)
 {
     struct stat a, b;

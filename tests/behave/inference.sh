@@ -1,0 +1,262 @@
+#!/usr/bin/env bash
+# cnnc --emit=inference: what it writes compiles without a word as C99, needs nothing but libm, passes its own
+# test, predicts as the trainer does, and runs on a Cortex-M; damaged weights are refused and nothing is touched.
+. "$(dirname "$0")/../run/common.sh"
+
+here=$TOP/tests/behave
+strict="-std=c99 -pedantic -Wall -Wextra -Werror -O2"
+compilers=
+for compiler in gcc clang; do
+    command -v $compiler >/dev/null && compilers="$compilers $compiler"
+done
+[ -n "$compilers" ] || compilers=$CC
+
+# Layers and options that the zoo's models do not have, a normalisation by channel among them.
+cat >odd.cnn <<'CNN'
+model odd
+data { shapes classes=7, train=40, val=20, seed=3; scale 1/255; normalize mean=[0.4, 0.5, 0.6], std=[0.2, 0.3, 0.25] }
+network {
+    input 3x32x32
+    batchnorm
+    conv2d 7, 3x2, leaky_relu(0.2), stride=[2, 1], padding=same
+    batchnorm swish
+    maxpool2d 3x2, stride=2, padding=1
+    batchnorm elu
+    conv2d 6, 3x3, gelu, dilation=2, bias=off
+    avgpool2d 2x3, stride=1, padding=[1, 0]
+    selu
+    add {
+        branch { }
+        branch { conv2d 6, 1x1, tanh }
+        branch { global_avgpool2d; dense 6, sigmoid }
+    }
+    softplus
+    locally_connected2d 5, 2x2, relu6
+    softmax
+    flatten
+    batchnorm
+    dense 12, bias=off
+    batchnorm relu
+    dropout 0.5
+    dense 7, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 4; seed 5 }
+CNN
+# Branches at the input, which lies in another order than all other maps, and an end that is a 1x1 map.
+cat >ends.cnn <<'CNN'
+model ends
+data { shapes classes=5, train=40, val=20, seed=3; scale 1/128 }
+network {
+    input 3x32x32
+    add {
+        branch { conv2d 3, 3x3, padding=same }
+        branch { }
+        branch { maxpool2d 3x3, stride=1, padding=1; conv2d 3, 1x1, relu }
+    }
+    conv2d 8, 5x5, relu, stride=3
+    conv2d 5, 10x10
+    flatten
+    softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 4; seed 5 }
+CNN
+cp "$TOP/models/mnist_lenet5.cnn" "$TOP/models/shapes_small.cnn" "$TOP/models/resnet8.cnn" .
+
+# Symbols that the object asks for, beyond libm's and what compilers put in for loops.
+foreign_symbols() { # OBJECT...
+    nm -u "$@" | awk '/ U / { print $2 }' | sort -u |
+        grep -v -x -E '(expf|expm1f|erfcf|log1pf|tanhf|fabsf|memcpy|memset|memmove|bzero|_GLOBAL_OFFSET_TABLE_)'
+}
+
+# Constants of its own file are no foreign ones.
+check_symbols() { # WHAT OBJECT...
+    local what=$1 own
+    shift
+    own=$(nm --defined-only "$@" | awk '{ print $3 }')
+    foreign_symbols "$@" | while read -r symbol; do
+        echo "$own" | grep -q -x "$symbol" || echo "$symbol"
+    done >foreign
+    [ -s foreign ] && fail "$what asks for $(tr '\n' ' ' <foreign)"
+}
+
+# network NAME SCALE [MEAN STD]...: weights and predictions of the trainer, then the emitted network in every form.
+network() {
+    local name=$1 tolerance=1e-5 form
+    shift
+    expect 0 "$CC" -O1 -I"$TOP/runtime" -DMODEL="${name}_model" -c "$here/infer_trainer.c" -o trainer_side.o || return
+    build "$name" CNNC_CFLAGS="-DCNN_NO_MAIN -O1 ${CNNC_CFLAGS:-} $PWD/trainer_side.o" || return
+    expect 0 ./"$name" "$name.safetensors" "$name.predictions" "$@" || return
+    mkdir -p "$name.net"
+    for form in "" "--arena=caller" "--weights-as=extern" "--weights-as=extern --arena=caller"; do
+        # shellcheck disable=SC2086
+        rm -f "$name".net/*
+        # shellcheck disable=SC2086
+        expect 0 "$CNNC" --emit=inference $form --name=net "$name.cnn" --weights "$name.safetensors" \
+            -o "$name.net/net.c" || return
+        [ -s err ] && fail "$name $form: a message: $(head -n 1 err)"
+        [ -e "$name.net/net_weights.c" ] && [ "${form#--weights-as=extern}" = "$form" ] &&
+            fail "$name $form: a file of weights that nobody asked for"
+        grep -nE 'malloc|stdio|[[:blank:]]$|^ *((static|const) )*double ' "$name.net/net.c" "$name.net/net.h" | head -n 3 >bad
+        [ -s bad ] && fail "$name $form: $(head -n 1 bad)"
+        awk 'length > 100 { print FILENAME ": " FNR; exit }' "$name.net"/*.[ch] >bad
+        [ -s bad ] && fail "$name $form: a line of more than 100 columns in $(cat bad)"
+        caller=
+        case $form in *caller*) caller="-DCALLER -pthread" ;; esac
+        for compiler in $compilers; do
+            local objects= source
+            for source in "$name.net"/*.c; do
+                # shellcheck disable=SC2086
+                if ! $compiler $strict -c "$source" -o "$source.o" >log 2>&1; then
+                    fail "$compiler does not take $source $form without a word"
+                    head -n 5 log
+                fi
+                objects="$objects $source.o"
+            done
+            # shellcheck disable=SC2086
+            check_symbols "$name $form ($compiler)" $objects
+            # shellcheck disable=SC2086
+            expect 0 $compiler -std=gnu99 -O2 -Wall -Wextra -Werror -DNET_SELFTEST $caller -I"$name.net" \
+                "$here/infer_check.c" "$name.net"/*.c -o check -lm || continue
+            expect 0 ./check "$name.predictions" $tolerance && echo "$name ${form:-(plain)}, $compiler: $(cat out)"
+        done
+    done
+}
+
+network mnist_lenet5 0.00392156862745098
+network shapes_small 0.00392156862745098
+network resnet8 0.00392156862745098
+network odd 0.00392156862745098 0.4 0.2 0.5 0.3 0.6 0.25
+network ends 0.0078125
+
+# Batch normalisation after a convolution is part of its weights: no function of its own is left.
+grep -q 'batchnorm_1(' resnet8.net/net.c && fail "batch normalisation was not folded into the convolution"
+grep -q 'batchnorm_1(' odd.net/net.c || fail "a batch normalisation that nothing can take is missing"
+
+# ---- networks that no trainer takes: ends that are maps, that come from the input; the self-test judges
+network_alone() { # NAME STATEMENTS
+    printf 'model %s\nnetwork { %s }\n' "$1" "$2" >"$1.cnn"
+    expect 0 "$CNNC" --emit=inference --name=net "$1.cnn" --weights "$3" -o net.c || return
+    printf '#include "net.h"\nint main(void) { return net_selftest(); }\n' >alone.c
+    for compiler in $compilers; do
+        # shellcheck disable=SC2086
+        expect 0 $compiler $strict -DNET_SELFTEST alone.c net.c -o alone -lm && expect 0 ./alone
+    done
+}
+printf '\x10\0\0\0\0\0\0\0{}              ' >none.safetensors
+network_alone copy "input 2x3x4" none.safetensors
+network_alone flat "input 2x3x4; flatten" none.safetensors
+network_alone map "input 2x5x4; relu; maxpool2d 2x2, stride=1; softmax" none.safetensors
+network_alone turned "input 3x5x4; maxpool2d 2x1; flatten; add { branch { } branch { tanh } }; softmax" none.safetensors
+network_alone twice "input 1x3x3; add { branch { } branch { } }; elu" none.safetensors
+
+# ---- what the trainer itself saves; the same file twice; the default names
+cat >tiny.cnn <<'CNN'
+model tiny
+data { shapes classes=3, train=64, val=16, seed=3; scale 1/255 }
+network { input 3x32x32; conv2d 4, 3x3, stride=4; batchnorm relu; flatten; dense 3, softmax }
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 16; seed 5 }
+CNN
+if build tiny && expect 0 ./tiny train --limit-steps 2 --verbose 2; then
+    expect 0 "$CNNC" --emit=inference tiny.cnn --weights tiny.run/last.safetensors
+    [ -s tiny_net.c ] && [ -s tiny_net.h ] || fail "without -o there are no tiny_net.c and tiny_net.h"
+    expect 0 "$CNNC" --emit=inference --weights=tiny.run/last.safetensors tiny.cnn -o again.c
+    sed 's/again\.h/tiny_net.h/' again.c | cmp - tiny_net.c || fail "two emissions differ"
+    cat >use.c <<'C'
+#include "tiny_net.h"
+int main(void) { return tiny_selftest(); }
+C
+    # shellcheck disable=SC2086
+    expect 0 $CC -DTINY_SELFTEST use.c tiny_net.c -o use -lm && expect 0 ./use
+    # A wrong weight must not pass the self-test: the first bias of the dense layer moves by a tenth.
+    awk '/dense_1_biases\[3\]/ { found = 1 } found && /^    [-0-9]/ { sub(/[-0-9.e]+f/, "0.1f"); found = 0 } { print }' \
+        tiny_net.c >wrong.c
+    cmp -s wrong.c tiny_net.c && fail "the wrong weight was not put in"
+    sed 's/tiny_net\.c/wrong.c/' use.c >use_wrong.c
+    # shellcheck disable=SC2086
+    expect 0 $CC -DTINY_SELFTEST use_wrong.c wrong.c -o use_wrong -lm
+    ./use_wrong
+    [ $? -ge 1 ] || fail "the self-test passes with a wrong weight"
+fi
+
+# ---- weights that are none: 1, a message, and neither output nor header is touched
+little_endian() { # NUMBER: 8 bytes
+    local n=$1 i
+    for i in 1 2 3 4 5 6 7 8; do
+        # shellcheck disable=SC2059
+        printf "\\x$(printf %02x $((n & 255)))"
+        n=$((n >> 8))
+    done
+}
+weights_file() { # HEADER DATA
+    little_endian ${#1}
+    # shellcheck disable=SC2059
+    printf '%s'"$2" "$1"
+}
+printf 'model pair\nnetwork { input 1x1x2; flatten; dense 1 }\n' >pair.cnn
+one='\0\0\200?' zero='\0\0\0\0' nan='\0\0\300\177'
+weight='"dense_1.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}'
+bias='"dense_1.bias":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}'
+weights_file "{$weight,$bias}" "$one$one$zero" >good.safetensors
+expect 0 "$CNNC" --emit=inference pair.cnn --weights good.safetensors -o pair.c
+grep -q '_prepare(' pair.h && fail "a network without data has a function that prepares pixels"
+bad() { # NAME PATTERN: bad.safetensors must be refused with this message
+    echo precious >kept.c
+    rm -f kept.h
+    expect 1 "$CNNC" --emit=inference pair.cnn --weights bad.safetensors -o kept.c
+    grep -q -- "$2" err || fail "$1: no '$2' in: $(head -n 1 err)"
+    [ "$(cat kept.c)" = precious ] && [ ! -e kept.h ] || fail "$1: the output was touched"
+}
+rm -f bad.safetensors && bad "no file" 'bad.safetensors: No such file'
+mkdir bad.safetensors && bad "a folder" 'not a regular file' && rmdir bad.safetensors
+: >bad.safetensors && bad "an empty file" 'has 0 bytes'
+head -c 40 good.safetensors >bad.safetensors && bad "a cut header" 'cut short'
+head -c -4 good.safetensors >bad.safetensors && bad "cut data" "'dense_1.bias' has data_offsets outside"
+{ cat good.safetensors; printf x; } >bad.safetensors && bad "a byte too many" 'last 1 bytes belong to no tensor'
+weights_file "{$weight,$bias" "$one$one$zero" >bad.safetensors && bad "no JSON" 'not JSON'
+weights_file "[]" "" >bad.safetensors && bad "a list" 'not a JSON object'
+weights_file "{$weight}" "$one$one" >bad.safetensors && bad "a missing tensor" "no tensor 'dense_1.bias', which the network wants as \[1\]"
+weights_file "{$weight,${bias/dense_1/dense_2}}" "$one$one$zero" >bad.safetensors && bad "another name" "'dense_2.bias' \[1\] belongs to no layer"
+weights_file "{${weight/\[1,2\]/[2,1]},$bias}" "$one$one$zero" >bad.safetensors && bad "another shape" 'is \[2, 1\], the network wants \[1, 2\]'
+weights_file "{${weight/F32/I32},$bias}" "$one$one$zero" >bad.safetensors && bad "whole numbers" 'dtype I32, expected F32 or F64'
+weights_file "{${weight/F32/F31},$bias}" "$one$one$zero" >bad.safetensors && bad "no dtype" 'unknown dtype'
+weights_file "{${weight/\[1,2\]/[1,3]},$bias}" "$one$one$zero" >bad.safetensors && bad "too few bytes" 'do not fit its shape'
+weights_file "{${weight/\[1,2\]/[-1,2]},$bias}" "$one$one$zero" >bad.safetensors && bad "a negative extent" 'not made of whole numbers'
+weights_file "{${weight/\[1,2\]/[4000000000,4000000000]},$bias}" "$one$one$zero" >bad.safetensors && bad "an endless shape" 'cannot be counted'
+weights_file "{$weight,${bias/\[8,12\]/[4,8]}}" "$one$one" >bad.safetensors && bad "an overlap" 'overlap'
+weights_file "{$weight,${bias/\[8,12\]/[12,16]}}" "$one$one$zero$zero" >bad.safetensors && bad "a hole" '4 bytes before'
+weights_file "{$weight,$weight,$bias}" "$one$one$zero" >bad.safetensors && bad "a name twice" 'not JSON'
+weights_file "{$weight,$bias}" "$one$nan$zero" >bad.safetensors && bad "not a number" "element 1 of tensor 'dense_1.weight' is not a number"
+
+# ---- wrong use: 2
+for options in "--weights good.safetensors pair.cnn -o kept.c" "--name=x pair.cnn -o kept.c" "--emit=inference pair.cnn -o kept.c" \
+    "--emit=nonsense pair.cnn" "--emit=inference --weights good.safetensors --name=9x pair.cnn -o kept.c" \
+    "--emit=inference --weights good.safetensors --arena=mine pair.cnn -o kept.c" \
+    "--emit=inference --weights good.safetensors pair.cnn -o -" \
+    "--emit=inference --weights good.safetensors --real=double pair.cnn -o kept.c"; do
+    # shellcheck disable=SC2086
+    expect 2 "$CNNC" $options
+    [ "$(cat kept.c)" = precious ] || fail "cnnc $options has touched its output"
+done
+if [ -w /dev/full ]; then
+    mkdir -p full && ln -sf /dev/full full/net.c
+    expect 1 "$CNNC" --emit=inference pair.cnn --weights good.safetensors -o full/net.c
+    [ -e full/net.h ] && fail "a header was left of an emission that failed"
+fi
+
+# ---- on a Cortex-M4
+missing=
+for tool in arm-none-eabi-gcc qemu-system-arm; do
+    command -v $tool >/dev/null || missing="$missing $tool"
+done
+if [ -n "$missing" ]; then
+    [ "$failures" -eq 0 ] || finish
+    skip "the rest passed, but not tried on a Cortex-M: no$missing (Debian: gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm)"
+fi
+cp -r "$TOP/examples/microcontroller" board
+chmod -R u+w board
+if expect 0 "$MAKE" -C board network.elf MODEL="$PWD/mnist_lenet5.cnn" WEIGHTS="$PWD/mnist_lenet5.safetensors"; then
+    grep -qi warning out err && fail "a warning for the Cortex-M: $(grep -hi warning out err | head -n 1)"
+    expect 0 timeout 120 "$MAKE" -s -C board run MODEL="$PWD/mnist_lenet5.cnn" WEIGHTS="$PWD/mnist_lenet5.safetensors"
+    grep -q 'self-test: passed' out err || fail "the self-test did not pass on the Cortex-M"
+fi
+finish
