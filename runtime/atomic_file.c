@@ -30,7 +30,8 @@ int rt_atomic_open(struct atomic_file *f, const char *path)
     *f = (struct atomic_file){ .path = path, .descriptor = -1 };
     struct stat status;
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
-        rt_error("%s: exists and is not a regular file", path);     /* a rename would replace a device */
+        /* a rename would replace a device */
+        rt_error("%s: exists and is not a regular file", path);
         return -1;
     }
     size_t room = strlen(path) + 32, dir = directory_length(path);
@@ -63,8 +64,8 @@ int rt_atomic_write(struct atomic_file *f, const void *data, size_t size)
     return 0;
 }
 
-/* A new name is safe only when its directory is on the disk too.  Some file systems cannot do that; the file
- * itself is whole all the same. */
+/* A new name is safe only when its directory is on the disk too.  Some file systems cannot do that;
+ * the file itself is whole all the same. */
 static void directory_sync(const char *path)
 {
     size_t length = directory_length(path);

@@ -10,7 +10,8 @@ struct atomic_file {
     int descriptor;
 };
 
-/* Each: 0, or -1 with a message that names the file.  After a failed write the file is to be dropped. */
+/* Each: 0, or -1 with a message that names the file.  After a failed write the file is to be
+ * dropped. */
 int rt_atomic_open(struct atomic_file *f, const char *path);
 int rt_atomic_write(struct atomic_file *f, const void *data, size_t size);
 /* Forces the file to the disk and gives it its name; drops it when that fails. */

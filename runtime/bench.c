@@ -1,4 +1,5 @@
-/* bench.c - how long a training step takes, which layer takes it, and how far that is from what the machine can. */
+/* bench.c - how long a training step takes, which layer takes it, and how far that is from what the
+ * machine can. */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,17 +110,22 @@ static double rate(double flops, double seconds)
 static void report_text(const struct bench *b)
 {
     const struct cnn_model *m = b->model;
-    printf("%s: batch %d, %d thread%s, %s, compiled for %s\n", m->name, m->batch, b->context->threads,
-           b->context->threads == 1 ? "" : "s", m->real_size == 8 ? "double" : "float", m->target);
-    printf("step: median %.3f ms, fastest %.3f ms of %d\n", b->median * 1e3, b->fastest * 1e3, b->steps);
-    printf("      %.3f GFLOP, %.1f GFLOP/s; this machine's fp32 peak is %.1f GFLOP/s (%s, measured): %.1f %%\n",
+    printf("%s: batch %d, %d thread%s, %s, compiled for %s\n", m->name, m->batch,
+           b->context->threads, b->context->threads == 1 ? "" : "s",
+           m->real_size == 8 ? "double" : "float", m->target);
+    printf("step: median %.3f ms, fastest %.3f ms of %d\n", b->median * 1e3, b->fastest * 1e3,
+           b->steps);
+    printf("      %.3f GFLOP, %.1f GFLOP/s; this machine's fp32 peak is %.1f GFLOP/s (%s, "
+           "measured): %.1f %%\n",
            b->flops * 1e-9, rate(b->flops, b->median), b->peak.gflops, b->peak.instructions,
            100.0 * rate(b->flops, b->median) / b->peak.gflops);
-    printf("\n%-20s %-30s %12s %9s %12s %9s\n", "layer", "", "forward ms", "GFLOP/s", "backward ms", "GFLOP/s");
+    printf("\n%-20s %-30s %12s %9s %12s %9s\n", "layer", "", "forward ms", "GFLOP/s", "backward ms",
+           "GFLOP/s");
     for (int i = 0; i < b->rows_count; i++) {
         const struct row *r = &b->rows[i];
         printf("%-20s %-30s %12.3f %9.1f %12.3f %9.1f\n", r->name, r->text, r->seconds[0] * 1e3,
-               rate(r->flops[0], r->seconds[0]), r->seconds[1] * 1e3, rate(r->flops[1], r->seconds[1]));
+               rate(r->flops[0], r->seconds[0]), r->seconds[1] * 1e3,
+               rate(r->flops[1], r->seconds[1]));
     }
 }
 
@@ -129,17 +135,19 @@ static int report_json(const struct bench *b)
     json_t *layers = json_array();
     for (int i = 0; i < b->rows_count; i++) {
         const struct row *r = &b->rows[i];
-        json_array_append_new(layers, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "name", r->name, "text", r->text,
-                                                "forward_ms", r->seconds[0] * 1e3, "backward_ms",
-                                                r->seconds[1] * 1e3, "forward_gflop", r->flops[0] * 1e-9,
-                                                "backward_gflop", r->flops[1] * 1e-9));
+        json_array_append_new(layers,
+                              json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "name", r->name, "text",
+                                        r->text, "forward_ms", r->seconds[0] * 1e3, "backward_ms",
+                                        r->seconds[1] * 1e3, "forward_gflop", r->flops[0] * 1e-9,
+                                        "backward_gflop", r->flops[1] * 1e-9));
     }
-    json_t *all = json_pack("{s:s, s:s, s:i, s:i, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "model", m->name,
-                            "target", m->target, "batch", m->batch, "threads", b->context->threads, "real",
-                            m->real_size == 8 ? "double" : "float", "steps", b->steps, "step_ms", b->median * 1e3,
-                            "fastest_ms", b->fastest * 1e3, "gflop", b->flops * 1e-9, "gflops",
-                            rate(b->flops, b->median), "peak_gflops", b->peak.gflops, "peak_instructions",
-                            b->peak.instructions, "layers", layers);
+    json_t *all =
+        json_pack("{s:s, s:s, s:i, s:i, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "model",
+                  m->name, "target", m->target, "batch", m->batch, "threads", b->context->threads,
+                  "real", m->real_size == 8 ? "double" : "float", "steps", b->steps, "step_ms",
+                  b->median * 1e3, "fastest_ms", b->fastest * 1e3, "gflop", b->flops * 1e-9,
+                  "gflops", rate(b->flops, b->median), "peak_gflops", b->peak.gflops,
+                  "peak_instructions", b->peak.instructions, "layers", layers);
     int status = all ? json_dumpf(all, stdout, JSON_INDENT(2)) : -1;
     json_decref(all);
     printf("\n");

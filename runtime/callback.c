@@ -8,7 +8,7 @@
 #include "message.h"
 #include "recipe.h"
 
-/* ---- monitors: a value of an epoch by name ------------------------------------------------------------------- */
+/* ---- monitors: a value of an epoch by name --------------------------------------------------- */
 
 struct monitor {
     bool validation;
@@ -43,7 +43,7 @@ static double monitor_value(const struct monitor *m, const struct epoch_end *end
     return rt_tally_value(m->validation ? end->val : end->train, m->value);
 }
 
-/* ---- reduce_lr_on_plateau ------------------------------------------------------------------------------------ */
+/* ---- reduce_lr_on_plateau -------------------------------------------------------------------- */
 
 struct plateau {
     double factor, min_delta, min_lr;
@@ -93,14 +93,15 @@ static void plateau_epoch_end(struct callback *c, struct epoch_end *end)
     if (end->schedule->rate > p->min_lr) {
         end->schedule->rate = fmax(end->schedule->rate * p->factor, p->min_lr);
         if (p->verbose)
-            rt_progress_say(end->progress, "\nEpoch %05d: ReduceLROnPlateau reducing learning rate to %g.\n",
+            rt_progress_say(end->progress,
+                            "\nEpoch %05d: ReduceLROnPlateau reducing learning rate to %g.\n",
                             end->epoch + 1, end->schedule->rate);
         p->cooling = p->cooldown;
         p->waited = 0;
     }
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct callback_kind {
     const char *name;

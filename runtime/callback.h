@@ -1,4 +1,5 @@
-/* callback.h - what happens between epochs.  A kind of callback is one row of the table in callback.c. */
+/* callback.h - what happens between epochs.  A kind of callback is one row of the table in
+ * callback.c. */
 #ifndef CALLBACK_H
 #define CALLBACK_H
 

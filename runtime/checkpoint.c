@@ -14,8 +14,8 @@ static void param_fill(const void *user, int index, void *out)
     cnn_param_get(user, index, out);
 }
 
-int rt_checkpoint_save(const struct cnn_context *c, const char *path, const struct tensor_entry *extra,
-                       int extra_count)
+int rt_checkpoint_save(const struct cnn_context *c, const char *path,
+                       const struct tensor_entry *extra, int extra_count)
 {
     const struct cnn_model *m = c->model;
     int count = m->params_list_count + extra_count;
@@ -32,7 +32,9 @@ int rt_checkpoint_save(const struct cnn_context *c, const char *path, const stru
         entries[m->params_list_count + i] = extra[i];
     char plan[24];
     snprintf(plan, sizeof plan, "%016" PRIx64, m->plan_hash);
-    struct text_pair metadata[3 + NOTES_PAIRS] = { { "format", "pt" }, { "model", m->name }, { "plan", plan } };
+    struct text_pair metadata[3 + NOTES_PAIRS] = { { "format", "pt" },
+                                                   { "model", m->name },
+                                                   { "plan", plan } };
     int notes = rt_notes_write(c, metadata + 3), status = -1;
     if (notes < 0)
         rt_error("%s: no memory to write it", path);
@@ -49,14 +51,15 @@ int cnn_save_weights(const struct cnn_context *c, const char *path)
     return rt_checkpoint_save(c, path, NULL, 0);
 }
 
-/* ---- loading ------------------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 /* "[128, 3, 2, 2]" */
 static const char *shape_text(char *text, size_t size, const int64_t *shape, int rank)
 {
     size_t length = (size_t)snprintf(text, size, "[");
     for (int i = 0; i < rank && length < size; i++)
-        length += (size_t)snprintf(text + length, size - length, "%s%lld", i ? ", " : "", (long long)shape[i]);
+        length += (size_t)snprintf(text + length, size - length, "%s%lld", i ? ", " : "",
+                                   (long long)shape[i]);
     if (length < size)
         snprintf(text + length, size - length, "]");
     return text;
@@ -64,7 +67,8 @@ static const char *shape_text(char *text, size_t size, const int64_t *shape, int
 
 static bool same_shape(const struct cnn_param *p, const struct stored_tensor *t)
 {
-    return p->rank == t->rank && memcmp(p->shape, t->shape, (size_t)p->rank * sizeof p->shape[0]) == 0;
+    return p->rank == t->rank
+           && memcmp(p->shape, t->shape, (size_t)p->rank * sizeof p->shape[0]) == 0;
 }
 
 static const struct stored_tensor *tensor_find(const struct tensor_file *f, const char *name)
@@ -101,7 +105,8 @@ static int match_check(const struct cnn_model *m, const struct tensor_file *f, c
         const struct stored_tensor *t = tensor_find(f, p->name);
         shape_text(wanted, sizeof wanted, p->shape, p->rank);
         if (!t) {
-            rt_error("%s: has no tensor '%s', which %s wants as %s", path, p->name, m->name, wanted);
+            rt_error("%s: has no tensor '%s', which %s wants as %s", path, p->name, m->name,
+                     wanted);
         } else if (!same_shape(p, t)) {
             rt_error("%s: tensor '%s' is %s, %s wants %s", path, p->name,
                      shape_text(found, sizeof found, t->shape, t->rank), m->name, wanted);
@@ -115,7 +120,8 @@ static int match_check(const struct cnn_model *m, const struct tensor_file *f, c
     for (int i = 0; i < f->count; i++)
         if (!param_exists(m, f->tensors[i].name) && !is_counter(f->tensors[i].name)) {
             rt_error("%s: tensor '%s' %s belongs to no layer of %s", path, f->tensors[i].name,
-                     shape_text(found, sizeof found, f->tensors[i].shape, f->tensors[i].rank), m->name);
+                     shape_text(found, sizeof found, f->tensors[i].shape, f->tensors[i].rank),
+                     m->name);
             faults++;
         }
     return faults ? -1 : 0;

@@ -1,11 +1,12 @@
-/* checkpoint.h - weights files: every parameter and statistic under PyTorch's names, in PyTorch's layouts. */
+/* checkpoint.h - weights files: every parameter and statistic under PyTorch's names, in PyTorch's
+ * layouts. */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
 
 #include "safetensors.h"
 
 /* cnn_save_weights() with more tensors behind the parameters. */
-int rt_checkpoint_save(const struct cnn_context *c, const char *path, const struct tensor_entry *extra,
-                       int extra_count);
+int rt_checkpoint_save(const struct cnn_context *c, const char *path,
+                       const struct tensor_entry *extra, int extra_count);
 
 #endif

@@ -19,9 +19,12 @@ static const struct command_row {
     int (*run)(const struct cnn_model *model, const struct command_options *o);
     const char *help;
 } commands[] = {
-    { "train", COMMAND_TRAIN, rt_train, "train as the recipe says (also when no command is given)" },
-    { "evaluate", COMMAND_EVALUATE, rt_evaluate, "loss and metrics of trained weights on the test set" },
-    { "predict", COMMAND_PREDICT, rt_predict, "classes of PNG and JPEG files, or of folders of them" },
+    { "train", COMMAND_TRAIN, rt_train,
+      "train as the recipe says (also when no command is given)" },
+    { "evaluate", COMMAND_EVALUATE, rt_evaluate,
+      "loss and metrics of trained weights on the test set" },
+    { "predict", COMMAND_PREDICT, rt_predict,
+      "classes of PNG and JPEG files, or of folders of them" },
     { "summary", COMMAND_SUMMARY, rt_summary, "layers, shapes, parameters, memory" },
     { "bench", COMMAND_BENCH, rt_bench, "time of a training step and of each layer" },
     { "gradcheck", COMMAND_GRADCHECK, rt_gradcheck, "compare gradients with finite differences" },
@@ -29,7 +32,15 @@ static const struct command_row {
 
 enum { COMMANDS_COUNT = sizeof commands / sizeof commands[0] };
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_WHOLE, OPTION_REAL, OPTION_HELP, OPTION_VERSION, OPTION_LATER };
+enum option_kind {
+    OPTION_FLAG,
+    OPTION_TEXT,
+    OPTION_WHOLE,
+    OPTION_REAL,
+    OPTION_HELP,
+    OPTION_VERSION,
+    OPTION_LATER
+};
 
 static const int64_t whole_limit = INT64_MAX;
 
@@ -44,17 +55,20 @@ static const struct option_row {
 #define PLACE(field) offsetof(struct command_options, field)
     { "data", "DIR", OPTION_TEXT, PLACE(data), 0, 0, COMMAND_TRAIN | COMMAND_EVALUATE,
       "the data's directory, or the one above it" },
-    { "epochs", "N", OPTION_WHOLE, PLACE(epochs), 0, 1000000, COMMAND_TRAIN, "passes over the training set" },
+    { "epochs", "N", OPTION_WHOLE, PLACE(epochs), 0, 1000000, COMMAND_TRAIN,
+      "passes over the training set" },
     { "lr", "X", OPTION_REAL, PLACE(lr), 0, 0, COMMAND_TRAIN, "learning rate" },
     { "seed", "N", OPTION_WHOLE, PLACE(seed), 0, whole_limit,
-      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_GRADCHECK, "seed of all that is random" },
+      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_GRADCHECK,
+      "seed of all that is random" },
     { "threads", "N", OPTION_WHOLE, PLACE(threads), 1, 4096, COMMAND_ALL,
       "processors used (as many as the machine has)" },
     { "verbose", "0|1|2", OPTION_WHOLE, PLACE(verbose), 0, 2, COMMAND_TRAIN | COMMAND_EVALUATE,
       "nothing, a progress bar, or a line an epoch" },
-    { "run-dir", "DIR", OPTION_TEXT, PLACE(run_dir), 0, 0, COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT,
-      "where a run is kept (MODEL.run)" },
-    { "overwrite", NULL, OPTION_FLAG, PLACE(overwrite), 0, 0, COMMAND_TRAIN, "replace the run that DIR holds" },
+    { "run-dir", "DIR", OPTION_TEXT, PLACE(run_dir), 0, 0,
+      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT, "where a run is kept (MODEL.run)" },
+    { "overwrite", NULL, OPTION_FLAG, PLACE(overwrite), 0, 0, COMMAND_TRAIN,
+      "replace the run that DIR holds" },
     { "weights", "FILE", OPTION_TEXT, PLACE(weights), 0, 0,
       COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK,
       "start from these weights" },
@@ -62,15 +76,19 @@ static const struct option_row {
       "end training after N steps in all" },
     { "no-shuffle", NULL, OPTION_FLAG, PLACE(no_shuffle), 0, 0, COMMAND_TRAIN,
       "take the training set in its own order" },
-    { "history", "FILE", OPTION_TEXT, PLACE(history), 0, 0, COMMAND_TRAIN, "write a row an epoch as CSV" },
-    { "log-steps", "FILE", OPTION_TEXT, PLACE(log_steps), 0, 0, COMMAND_TRAIN, "write a row a step as CSV" },
+    { "history", "FILE", OPTION_TEXT, PLACE(history), 0, 0, COMMAND_TRAIN,
+      "write a row an epoch as CSV" },
+    { "log-steps", "FILE", OPTION_TEXT, PLACE(log_steps), 0, 0, COMMAND_TRAIN,
+      "write a row a step as CSV" },
     { "steps", "N", OPTION_WHOLE, PLACE(steps), 1, 1000000, COMMAND_BENCH, "steps timed (50)" },
     { "json", NULL, OPTION_FLAG, PLACE(json), 0, 0, COMMAND_BENCH | COMMAND_PREDICT, "print JSON" },
     { "csv", NULL, OPTION_FLAG, PLACE(csv), 0, 0, COMMAND_PREDICT, "print CSV" },
-    { "top", "K", OPTION_WHOLE, PLACE(top), 1, 65536, COMMAND_PREDICT, "classes shown of a picture (3)" },
+    { "top", "K", OPTION_WHOLE, PLACE(top), 1, 65536, COMMAND_PREDICT,
+      "classes shown of a picture (3)" },
     { "points", "N", OPTION_WHOLE, PLACE(points), 1, 1000000, COMMAND_GRADCHECK,
       "elements checked of a parameter (24)" },
-    { "samples", "N", OPTION_WHOLE, PLACE(samples), 1, 1000000, COMMAND_GRADCHECK, "size of the batch used (4)" },
+    { "samples", "N", OPTION_WHOLE, PLACE(samples), 1, 1000000, COMMAND_GRADCHECK,
+      "size of the batch used (4)" },
     { "resume", NULL, OPTION_LATER, 0, 0, 0, 0, NULL },
     { "help", NULL, OPTION_HELP, 0, 0, 0, COMMAND_ALL, "print this and exit" },
     { "version", NULL, OPTION_VERSION, 0, 0, 0, COMMAND_ALL, "print the version and exit" },
@@ -81,7 +99,8 @@ enum { ROWS_COUNT = sizeof rows / sizeof rows[0], ROWS_FIRST = 256 };
 
 static void help_print(const struct cnn_model *model, const char *program)
 {
-    printf("Usage: %s [COMMAND] [OPTION]...\nThe network of %s.\n\nCommands:\n", program, model->source);
+    printf("Usage: %s [COMMAND] [OPTION]...\nThe network of %s.\n\nCommands:\n", program,
+           model->source);
     for (int i = 0; i < COMMANDS_COUNT; i++)
         printf("  %-18s %s\n", commands[i].name, commands[i].help);
     printf("\nOptions:\n");
@@ -90,7 +109,8 @@ static void help_print(const struct cnn_model *model, const char *program)
         if (!r->help)
             continue;
         char name[64];
-        snprintf(name, sizeof name, "--%s%s%s", r->name, r->value ? " " : "", r->value ? r->value : "");
+        snprintf(name, sizeof name, "--%s%s%s", r->name, r->value ? " " : "",
+                 r->value ? r->value : "");
         printf("  %-18s %s", name, r->help);
         for (int k = 0, shown = 0; r->commands != COMMAND_ALL && k < COMMANDS_COUNT; k++)
             if (r->commands & commands[k].bit)
@@ -120,10 +140,11 @@ static int value_store(const struct option_row *r, const char *text, struct comm
         long long value = strtoll(text, &end, 10);
         if (errno || end == text || *end || value < r->min || value > r->max) {
             if (r->max == whole_limit)
-                rt_error("--%s '%s': expected a whole number from %lld", r->name, text, (long long)r->min);
+                rt_error("--%s '%s': expected a whole number from %lld", r->name, text,
+                         (long long)r->min);
             else
-                rt_error("--%s '%s': expected a whole number from %lld to %lld", r->name, text, (long long)r->min,
-                         (long long)r->max);
+                rt_error("--%s '%s': expected a whole number from %lld to %lld", r->name, text,
+                         (long long)r->min, (long long)r->max);
             return -1;
         }
         *(int64_t *)place = value;
@@ -165,15 +186,15 @@ static const struct command_row *command_choose(int count, char **words)
 enum parsed { PARSED_RUN, PARSED_DONE, PARSED_WRONG };
 
 /* Reads the command line into `o` and the command's row. */
-static enum parsed parse(const struct cnn_model *model, int argc, char **argv, struct command_options *o,
-                         const struct command_row **command)
+static enum parsed parse(const struct cnn_model *model, int argc, char **argv,
+                         struct command_options *o, const struct command_row **command)
 {
     struct option options[ROWS_COUNT + 1] = { 0 };
     const struct option_row *given[ROWS_COUNT];
     int given_count = 0, code;
     for (int i = 0; i < ROWS_COUNT; i++)
-        options[i] = (struct option){ rows[i].name, rows[i].value ? required_argument : no_argument, NULL,
-                                      ROWS_FIRST + i };
+        options[i] = (struct option){ rows[i].name, rows[i].value ? required_argument : no_argument,
+                                      NULL, ROWS_FIRST + i };
     optind = 0;         /* from the start, also when a program calls twice */
     while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (code < ROWS_FIRST)
@@ -184,7 +205,8 @@ static enum parsed parse(const struct cnn_model *model, int argc, char **argv, s
             return PARSED_DONE;
         }
         if (r->kind == OPTION_VERSION) {
-            printf("%s, compiled for %s, with the cnnc runtime %s\n", model->name, model->target, cnn_version());
+            printf("%s, compiled for %s, with the cnnc runtime %s\n", model->name, model->target,
+                   cnn_version());
             return PARSED_DONE;
         }
         if (r->kind == OPTION_LATER) {
@@ -218,12 +240,21 @@ uint64_t rt_seed_choose(const struct cnn_model *model, const struct command_opti
 int cnn_main(const struct cnn_model *model, int argc, char **argv)
 {
     if (model->abi != CNNRT_ABI) {
-        rt_error("the network was compiled for version %u of the runtime's interface, the library has version %d",
+        rt_error("the network was compiled for version %u of the runtime's interface, the library "
+                 "has version %d",
                  (unsigned)model->abi, CNNRT_ABI);
         return EXIT_FAILED;
     }
-    struct command_options o = { .epochs = -1, .threads = -1, .verbose = -1, .limit_steps = -1, .steps = -1,
-                                 .points = -1, .samples = -1, .top = -1, .seed = -1, .lr = NAN };
+    struct command_options o = { .epochs = -1,
+                                 .threads = -1,
+                                 .verbose = -1,
+                                 .limit_steps = -1,
+                                 .steps = -1,
+                                 .points = -1,
+                                 .samples = -1,
+                                 .top = -1,
+                                 .seed = -1,
+                                 .lr = NAN };
     const struct command_row *command;
     int status = EXIT_FINE;
     switch (parse(model, argc, argv, &o, &command)) {

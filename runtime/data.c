@@ -1,4 +1,5 @@
-/* data.c - finds a source's directory, lets the source read it, and checks that it fits the network. */
+/* data.c - finds a source's directory, lets the source read it, and checks that it fits the
+ * network. */
 #define _GNU_SOURCE
 #include "data.h"
 
@@ -12,7 +13,8 @@
 #include "message.h"
 #include "recipe.h"
 
-static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_images, &rt_data_mnist, &rt_data_shapes };
+static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_images,
+                                                     &rt_data_mnist, &rt_data_shapes };
 
 enum { SOURCES_COUNT = sizeof sources / sizeof sources[0], PLACES_MAX = 4 };
 
@@ -37,11 +39,14 @@ int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
 {
     size_t picture = (size_t)d->channels * (size_t)d->height * (size_t)d->width;
     s->count = count;
-    s->pixels = count > 0 && (size_t)count > SIZE_MAX / picture ? NULL : malloc((size_t)count * picture + 1);
+    s->pixels = count > 0 && (size_t)count > SIZE_MAX / picture
+                    ? NULL
+                    : malloc((size_t)count * picture + 1);
     s->labels = malloc((size_t)count * sizeof *s->labels + 1);
     if (s->pixels && s->labels)
         return 0;
-    rt_error("no memory for %lld pictures of %dx%dx%d", (long long)count, d->channels, d->height, d->width);
+    rt_error("no memory for %lld pictures of %dx%dx%d", (long long)count, d->channels, d->height,
+             d->width);
     return -1;
 }
 
@@ -85,7 +90,8 @@ static const char *base_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
-/* Where a source's directory may be, in the order of search.  Returns how many; the caller frees them. */
+/* Where a source's directory may be, in the order of search.  Returns how many; the caller frees
+ * them. */
 static int places_list(char *places[PLACES_MAX], const char *name, const char *data_dir)
 {
     int n = 0;
@@ -111,11 +117,14 @@ static bool is_directory(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The directory of a source's files, malloc'd, or NULL with a message that names every place looked at. */
-static char *directory_find(const struct data_source *source, const char *name, const char *data_dir)
+/* The directory of a source's files, malloc'd, or NULL with a message that names every place looked
+ * at. */
+static char *directory_find(const struct data_source *source, const char *name,
+                            const char *data_dir)
 {
     if (data_dir && !is_directory(data_dir)) {
-        rt_error("--data %s: %s", data_dir, access(data_dir, F_OK) ? strerror(errno) : "is not a directory");
+        rt_error("--data %s: %s", data_dir,
+                 access(data_dir, F_OK) ? strerror(errno) : "is not a directory");
         return NULL;
     }
     char *places[PLACES_MAX];
@@ -133,7 +142,8 @@ static char *directory_find(const struct data_source *source, const char *name, 
         rt_error("the %s data (%s) are in none of these:", source->name, source->files);
         for (int i = 0; i < n; i++)
             if (places[i])
-                fprintf(stderr, "    %s%s\n", places[i], is_directory(places[i]) ? "" : " (no such directory)");
+                fprintf(stderr, "    %s%s\n", places[i],
+                        is_directory(places[i]) ? "" : " (no such directory)");
         fprintf(stderr, "Name their directory, or the one above it, with --data DIR.\n");
     }
     for (int i = 0; i < n; i++)
@@ -145,8 +155,10 @@ static int fits_check(const struct dataset *d, const struct cnn_model *m)
 {
     const char *source = m->data.source.name;
     if (d->channels != m->in_channels || d->height != m->in_height || d->width != m->in_width) {
-        rt_error("the pictures of %s are %dx%dx%d (channels x height x width), the network's input is %dx%dx%d",
-                 source, d->channels, d->height, d->width, m->in_channels, m->in_height, m->in_width);
+        rt_error("the pictures of %s are %dx%dx%d (channels x height x width), the network's input "
+                 "is %dx%dx%d",
+                 source, d->channels, d->height, d->width, m->in_channels, m->in_height,
+                 m->in_width);
         return -1;
     }
     if (d->classes != m->classes) {
@@ -154,7 +166,8 @@ static int fits_check(const struct dataset *d, const struct cnn_model *m)
         return -1;
     }
     if (d->train.count < 1 || d->val.count < 1) {
-        rt_error("%s holds %lld pictures to train with and %lld to validate with; at least one of each is needed",
+        rt_error("%s holds %lld pictures to train with and %lld to validate with; at least one of "
+                 "each is needed",
                  source, (long long)d->train.count, (long long)d->val.count);
         return -1;
     }
@@ -166,7 +179,8 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
     *d = (struct dataset){ 0 };
     const struct cnn_clause *clause = &m->data.source;
     if (!clause->name) {
-        rt_error("%s has no `data` section: there is nothing to train on or to test with", m->source);
+        rt_error("%s has no `data` section: there is nothing to train on or to test with",
+                 m->source);
         return -1;
     }
     const struct data_source *source = NULL;
@@ -187,7 +201,8 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
         if (!dir)
             return -1;
     }
-    int failed = source->read(d, dir, m) || (!source->prepares && rt_dataset_prepare(d, m)) || fits_check(d, m);
+    int failed = source->read(d, dir, m) || (!source->prepares && rt_dataset_prepare(d, m))
+                 || fits_check(d, m);
     free(dir);
     if (failed)
         rt_dataset_close(d);

@@ -19,15 +19,18 @@ struct dataset {
     int classes;
     char **class_names;         /* (classes), or NULL where the source has none */
     struct split train, val;
-    struct split test;          /* used once, at the end; empty: val is the test set, or there is none */
+    /* used once, at the end; empty: val is the test set, or there is none */
+    struct split test;
     bool val_tests;             /* val is the test set */
 };
 
 struct data_source {
     const char *name;
-    /* Whether a directory looks like it holds this source's files; NULL: the source needs no files. */
+    /* Whether a directory looks like it holds this source's files; NULL: the source needs no
+     * files. */
     bool (*probe)(const char *dir);
-    /* Reads everything.  0, or -1 with a message; rt_dataset_close() frees what was read in either case. */
+    /* Reads everything.  0, or -1 with a message; rt_dataset_close() frees what was read in either
+     * case. */
     int (*read)(struct dataset *d, const char *dir, const struct cnn_model *model);
     const char *files;          /* for messages: what the directory must hold */
     bool prepares;              /* read() does `split`, `limit` and `resize` itself */
@@ -35,13 +38,16 @@ struct data_source {
 
 extern const struct data_source rt_data_cifar10, rt_data_images, rt_data_mnist, rt_data_shapes;
 
-/* Opens the model's data, checked against its input and classes.  `data_dir` is --data's, or NULL. */
+/* Opens the model's data, checked against its input and classes.  `data_dir` is --data's, or
+
+ * NULL. */
 int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir);
 void rt_dataset_close(struct dataset *d);
 
-/* ---- for sources --------------------------------------------------------------------------------------------- */
+/* ---- for sources ----------------------------------------------------------------------------- */
 
-/* The steps `split`, `limit` and `resize`, done to what a source has read.  0, or -1 with a message. */
+/* The steps `split`, `limit` and `resize`, done to what a source has read.  0, or -1 with a
+ * message. */
 int rt_dataset_prepare(struct dataset *d, const struct cnn_model *model);
 /* Memory for `count` pictures of the dataset's shape.  0, or -1 with a message. */
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);

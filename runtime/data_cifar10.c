@@ -1,7 +1,7 @@
 /* data_cifar10.c - CIFAR-10's official binary files.
  *
- * Six files of 10,000 records; a record is a label byte, then 1,024 red, 1,024 green and 1,024 blue bytes, each
- * plane row by row (https://www.cs.toronto.edu/~kriz/cifar.html).
+ * Six files of 10,000 records; a record is a label byte, then 1,024 red, 1,024 green and 1,024 blue
+ * bytes, each plane row by row (https://www.cs.toronto.edu/~kriz/cifar.html).
  */
 #include "data.h"
 
@@ -11,12 +11,20 @@
 
 #include "message.h"
 
-enum { SIDE = 32, PLANE = SIDE * SIDE, CHANNELS = 3, PICTURE = CHANNELS * PLANE, RECORD = 1 + PICTURE,
-       RECORDS = 10000, CLASSES = 10, TRAINING_FILES = 5 };
-
-static const char *const training_files[TRAINING_FILES] = {
-    "data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"
+enum {
+    SIDE = 32,
+    PLANE = SIDE * SIDE,
+    CHANNELS = 3,
+    PICTURE = CHANNELS * PLANE,
+    RECORD = 1 + PICTURE,
+    RECORDS = 10000,
+    CLASSES = 10,
+    TRAINING_FILES = 5
 };
+
+static const char *const training_files[TRAINING_FILES] = { "data_batch_1.bin", "data_batch_2.bin",
+                                                            "data_batch_3.bin", "data_batch_4.bin",
+                                                            "data_batch_5.bin" };
 static const char test_file[] = "test_batch.bin";
 
 static bool probe(const char *dir)
@@ -47,20 +55,22 @@ static int records_read(FILE *f, const char *path, struct split *s, int64_t firs
             return -1;
         }
         if (got < RECORD) {
-            rt_error("%s: record %d of %d is %s: expected a file of %d bytes (%d records of %d), found %lld",
-                     path, i + 1, RECORDS, got ? "cut short" : "missing", RECORDS * RECORD, RECORDS, RECORD,
-                     (long long)i * RECORD + (long long)got);
+            rt_error("%s: record %d of %d is %s: expected a file of %d bytes (%d records of %d), "
+                     "found %lld",
+                     path, i + 1, RECORDS, got ? "cut short" : "missing", RECORDS * RECORD, RECORDS,
+                     RECORD, (long long)i * RECORD + (long long)got);
             return -1;
         }
         if (record[0] >= CLASSES) {
-            rt_error("%s: record %d: label %d, expected 0 to %d", path, i + 1, record[0], CLASSES - 1);
+            rt_error("%s: record %d: label %d, expected 0 to %d", path, i + 1, record[0],
+                     CLASSES - 1);
             return -1;
         }
         record_keep(record, s, first + i);
     }
     if (fgetc(f) != EOF) {
-        rt_error("%s: the file goes on after record %d: expected %d bytes (%d records of %d)", path, RECORDS,
-                 RECORDS * RECORD, RECORDS, RECORD);
+        rt_error("%s: the file goes on after record %d: expected %d bytes (%d records of %d)", path,
+                 RECORDS, RECORDS * RECORD, RECORDS, RECORD);
         return -1;
     }
     return 0;
@@ -76,15 +86,17 @@ static int file_read(const char *dir, const char *name, struct split *s, int64_t
     if (f)
         failed = records_read(f, path, s, first);
     else
-        rt_error("%s: %s; CIFAR-10 is data_batch_1.bin to data_batch_5.bin and test_batch.bin", path,
-                 strerror(errno));
+        rt_error("%s: %s; CIFAR-10 is data_batch_1.bin to data_batch_5.bin and test_batch.bin",
+                 path, strerror(errno));
     if (f)
         fclose(f);
     free(path);
     return failed;
 }
 
-/* Names of the classes, one a line, where the file is there and holds ten; they are only for show. */
+/* Names of the classes, one a line, where the file is there and holds ten; they are only for
+
+ * show. */
 static void names_read(struct dataset *d, const char *dir)
 {
     char *path = rt_path_join(dir, "batches.meta.txt");

@@ -1,7 +1,7 @@
 /* data_mnist.c - MNIST and sets of its form: four IDX files, gzipped or plain.
  *
- * An IDX file is a big-endian header - a magic number that says "unsigned bytes" and how many dimensions, then
- * the extents - and the bytes (http://yann.lecun.com/exdb/mnist/).
+ * An IDX file is a big-endian header - a magic number that says "unsigned bytes" and how many
+ * dimensions, then the extents - and the bytes (http://yann.lecun.com/exdb/mnist/).
  */
 #include "data.h"
 
@@ -74,7 +74,8 @@ static void idx_close(struct idx *x)
     *x = (struct idx){ 0 };
 }
 
-/* Reads exactly `size` bytes.  Tells why not: a system error, a broken gzip stream, or too few bytes. */
+/* Reads exactly `size` bytes.  Tells why not: a system error, a broken gzip stream, or too few
+ * bytes. */
 static int bytes_read(struct idx *x, void *to, size_t size, int64_t *got)
 {
     char *at = to;
@@ -113,22 +114,26 @@ static int header_read(struct idx *x, bool pictures)
     int64_t got;
     int status = bytes_read(x, header, size, &got);
     if (status > 0)
-        rt_error("%s: the header is cut short: expected %zu bytes, found %lld", x->path, size, (long long)got);
+        rt_error("%s: the header is cut short: expected %zu bytes, found %lld", x->path, size,
+                 (long long)got);
     if (status)
         return -1;
     uint32_t expected = pictures ? MAGIC_PICTURES : MAGIC_LABELS, magic = big_endian(header);
     if (magic != expected) {
         rt_error("%s: the magic number is 0x%08x, expected 0x%08x (%s)", x->path, (unsigned)magic,
-                 (unsigned)expected, pictures ? "pictures, unsigned bytes" : "labels, unsigned bytes");
+                 (unsigned)expected,
+                 pictures ? "pictures, unsigned bytes" : "labels, unsigned bytes");
         return -1;
     }
     x->count = big_endian(header + 4);
     x->height = pictures ? big_endian(header + 8) : 1;
     x->width = pictures ? big_endian(header + 12) : 1;
-    if (x->count < 1 || x->count > COUNT_MAX || x->height < 1 || x->height > SIDE_MAX || x->width < 1
-        || x->width > SIDE_MAX) {
-        rt_error("%s: the header says %lld records of %lldx%lld; expected 1 to %d records, sides of 1 to %d",
-                 x->path, (long long)x->count, (long long)x->height, (long long)x->width, COUNT_MAX, SIDE_MAX);
+    if (x->count < 1 || x->count > COUNT_MAX || x->height < 1 || x->height > SIDE_MAX
+        || x->width < 1 || x->width > SIDE_MAX) {
+        rt_error("%s: the header says %lld records of %lldx%lld; expected 1 to %d records, sides "
+                 "of 1 to %d",
+                 x->path, (long long)x->count, (long long)x->height, (long long)x->width, COUNT_MAX,
+                 SIDE_MAX);
         return -1;
     }
     return 0;
@@ -140,7 +145,8 @@ static int idx_open(struct idx *x, const char *dir, const char *part, bool pictu
     char name[64];
     x->path = file_find(dir, part, pictures);
     if (!x->path) {
-        rt_error("%s/%s (or with .gz) is missing", dir, spelling(name, sizeof name, 0, part, pictures));
+        rt_error("%s/%s (or with .gz) is missing", dir,
+                 spelling(name, sizeof name, 0, part, pictures));
         return -1;
     }
     errno = 0;
@@ -164,8 +170,8 @@ static int end_check(struct idx *x)
     int code;
     gzerror(x->file, &code);
     if (status == 0) {
-        rt_error("%s: the file goes on after record %lld, the last that its header announces", x->path,
-                 (long long)x->count);
+        rt_error("%s: the file goes on after record %lld, the last that its header announces",
+                 x->path, (long long)x->count);
         return -1;
     }
     if (code == Z_BUF_ERROR) {
@@ -178,8 +184,10 @@ static int end_check(struct idx *x)
 static int records_short(const struct idx *x, int64_t got)
 {
     int64_t record = x->height * x->width;
-    rt_error("%s: record %lld of %lld is cut short: expected %lld bytes after the header, found %lld", x->path,
-             (long long)(got / record + 1), (long long)x->count, (long long)(x->count * record), (long long)got);
+    rt_error(
+        "%s: record %lld of %lld is cut short: expected %lld bytes after the header, found %lld",
+        x->path, (long long)(got / record + 1), (long long)x->count, (long long)(x->count * record),
+        (long long)got);
     return -1;
 }
 
@@ -197,7 +205,8 @@ static int pictures_read(struct idx *x, const struct dataset *d, struct split *s
         if (status > 0)
             records_short(x, i * size + got);
         for (int64_t h = 0; status == 0 && h < x->height; h++)
-            memcpy(s->pixels + i * frame + (top + h) * d->width + left, picture + h * x->width, (size_t)x->width);
+            memcpy(s->pixels + i * frame + (top + h) * d->width + left, picture + h * x->width,
+                   (size_t)x->width);
     }
     free(picture);
     return status ? -1 : end_check(x);
@@ -214,8 +223,8 @@ static int labels_read(struct idx *x, const struct dataset *d, struct split *s, 
         if (status)
             return -1;
         if (label < first_label || label >= first_label + d->classes) {
-            rt_error("%s: record %lld: label %d, expected %d to %d", x->path, (long long)i + 1, label, first_label,
-                     first_label + d->classes - 1);
+            rt_error("%s: record %lld: label %d, expected %d to %d", x->path, (long long)i + 1,
+                     label, first_label, first_label + d->classes - 1);
             return -1;
         }
         s->labels[i] = (uint16_t)(label - first_label);
@@ -223,7 +232,9 @@ static int labels_read(struct idx *x, const struct dataset *d, struct split *s, 
     return end_check(x);
 }
 
-/* The frame the dataset presents: the pictures' own, or LeNet-5's 32x32 around pictures of 28x28. */
+/* The frame the dataset presents: the pictures' own, or LeNet-5's 32x32 around pictures of
+
+ * 28x28. */
 static int frame_choose(struct dataset *d, const struct idx *x, const struct cnn_model *m)
 {
     bool framed = x->height == 28 && x->width == 28 && m->in_height == 32 && m->in_width == 32
@@ -235,8 +246,8 @@ static int frame_choose(struct dataset *d, const struct idx *x, const struct cnn
         if (framed && m->in_channels == 1)
             rt_note("the pictures are 28x28: they stand in the middle of 32x32, on zeros");
     } else if (d->height != height || d->width != width) {
-        rt_error("%s: pictures of %dx%d, but the training set's are of another size", x->path, (int)x->height,
-                 (int)x->width);
+        rt_error("%s: pictures of %dx%d, but the training set's are of another size", x->path,
+                 (int)x->height, (int)x->width);
         return -1;
     }
     return 0;
@@ -248,8 +259,8 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
     struct idx pictures = { 0 }, labels = { 0 };
     int failed = idx_open(&pictures, dir, part, true) || idx_open(&labels, dir, part, false);
     if (!failed && pictures.count != labels.count) {
-        rt_error("%s holds %lld pictures, %s %lld labels", pictures.path, (long long)pictures.count, labels.path,
-                 (long long)labels.count);
+        rt_error("%s holds %lld pictures, %s %lld labels", pictures.path, (long long)pictures.count,
+                 labels.path, (long long)labels.count);
         failed = -1;
     }
     int first_label = (int)rt_setting_number(&m->data.source, "first_label", 0);
@@ -264,7 +275,9 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
 {
     d->channels = 1;
     d->classes = (int)rt_setting_number(&m->data.source, "classes", 10);
-    return part_read(d, &d->train, dir, "train", m) || part_read(d, &d->val, dir, "t10k", m) ? -1 : 0;
+    if (part_read(d, &d->train, dir, "train", m))
+        return -1;
+    return part_read(d, &d->val, dir, "t10k", m);
 }
 
 const struct data_source rt_data_mnist = {

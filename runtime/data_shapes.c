@@ -1,9 +1,10 @@
 /* data_shapes.c - pictures of ten figures, drawn from a seed: nothing to download.
  *
- * Each picture holds one figure of random place, size, tilt and colour, brighter than the ground it lies on, with
- * small clutter behind and over it, and noise.  Place, size and colour say nothing about the class; the outline
- * says all.  On 20,000 pictures a linear model on pixels stays near a third right; three small convolutions with
- * pooling pass 95 % within five epochs.  A picture depends on (seed, training or test, its number) alone.
+ * Each picture holds one figure of random place, size, tilt and colour, brighter than the ground it
+ * lies on, with small clutter behind and over it, and noise.  Place, size and colour say nothing
+ * about the class; the outline says all.  On 20,000 pictures a linear model on pixels stays near a
+ * third right; three small convolutions with pooling pass 95 % within five epochs.  A picture
+ * depends on (seed, training or test, its number) alone.
  */
 #include "data.h"
 
@@ -17,8 +18,10 @@
 
 enum { SIDE = 32, CHANNELS = 3, PIXELS = SIDE * SIDE, FIGURES = 10, COUNT_MAX = 10000000 };
 
-/* ---- figures: signed distances from the outline, negative inside, the figure about as large as the unit circle  */
+/* ---- figures --------------------------------------------------------------------------------- */
 
+/* The signed distance from the outline, negative inside; a figure is about as large as the unit
+ * circle. */
 typedef float figure_function(float x, float y);
 
 static float disc(float x, float y, float radius)
@@ -96,10 +99,11 @@ static float heart(float x, float y)
 
 static figure_function *const figures[FIGURES] = { circle, square, triangle, star, cross,
                                                    ring, stripes, diamond, crescent, heart };
-static const char *const figure_names[FIGURES] = { "circle", "square", "triangle", "star", "cross",
-                                                   "ring", "stripes", "diamond", "crescent", "heart" };
+static const char *const figure_names[FIGURES] = { "circle",   "square", "triangle", "star",
+                                                   "cross",    "ring",   "stripes",  "diamond",
+                                                   "crescent", "heart" };
 
-/* ---- a picture ----------------------------------------------------------------------------------------------- */
+/* ---- a picture ------------------------------------------------------------------------------- */
 
 struct dice {
     uint64_t key, thrown;
@@ -150,7 +154,8 @@ static void stamp_draw(float *canvas, const struct stamp *s)
     for (int h = top; h < bottom; h++)
         for (int w = left; w < right; w++) {
             float dx = ((float)w + 0.5f - s->x) / s->size, dy = ((float)h + 0.5f - s->y) / s->size;
-            float far = s->figure(s->cosine * dx + s->sine * dy, s->cosine * dy - s->sine * dx) * s->size;
+            float far =
+                s->figure(s->cosine * dx + s->sine * dy, s->cosine * dy - s->sine * dx) * s->size;
             /* an outline cuts through a pixel: it is covered in part */
             float covered = fminf(fmaxf(0.5f - far, 0.0f), 1.0f);
             float *pixel = canvas + (h * SIDE + w) * CHANNELS;
@@ -167,7 +172,8 @@ static void background_draw(float *canvas, struct dice *d, struct colour from, s
         for (int w = 0; w < SIDE; w++) {
             float share = 0.5f + across * ((float)w - SIDE / 2) + down * ((float)h - SIDE / 2);
             for (int c = 0; c < CHANNELS; c++)
-                canvas[(h * SIDE + w) * CHANNELS + c] = from.part[c] + share * (to.part[c] - from.part[c]);
+                canvas[(h * SIDE + w) * CHANNELS + c] =
+                    from.part[c] + share * (to.part[c] - from.part[c]);
         }
 }
 
@@ -176,7 +182,8 @@ static float dash(float x, float y)
     return box(x, y, 1.0f, 0.22f);
 }
 
-static struct stamp throw_stamp(struct dice *d, figure_function *figure, float smallest, float largest, float turn)
+static struct stamp throw_stamp(struct dice *d, figure_function *figure, float smallest,
+                                float largest, float turn)
 {
     struct stamp s = { .figure = figure, .size = throw_between(d, smallest, largest) };
     float margin = fminf(s.size * 0.9f, SIDE / 2 - 1.0f), angle = throw_between(d, -turn, turn);
@@ -204,7 +211,8 @@ static void noise_keep(const float *canvas, uint64_t key, float deviation, uint8
     for (int i = 0; i < PIXELS * CHANNELS; i += 2) {
         uint64_t bits = rt_random_bits(key, (uint64_t)i);
         for (int half = 0; half < 2; half++, bits >>= 32) {
-            int sum = (int)(bits & 255) + (int)(bits >> 8 & 255) + (int)(bits >> 16 & 255) + (int)(bits >> 24 & 255);
+            int sum = (int)(bits & 255) + (int)(bits >> 8 & 255) + (int)(bits >> 16 & 255)
+                      + (int)(bits >> 24 & 255);
             float value = canvas[i + half] + (float)(sum - 510) * deviation * (1.0f / 148.0f);
             pixels[i + half] = (uint8_t)fminf(fmaxf(value + 0.5f, 0.0f), 255.0f);
         }
@@ -233,7 +241,8 @@ static void split_draw(struct split *s, uint64_t key, int classes)
     #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < s->count; i++) {
         s->labels[i] = (uint16_t)(i % classes);
-        picture_draw(rt_random_subkey(key, (uint64_t)i), s->labels[i], s->pixels + i * PIXELS * CHANNELS);
+        picture_draw(rt_random_subkey(key, (uint64_t)i), s->labels[i],
+                     s->pixels + i * PIXELS * CHANNELS);
     }
 }
 
@@ -255,7 +264,8 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     (void)dir;
     const struct cnn_clause *clause = &m->data.source;
     double classes = rt_setting_number(clause, "classes", FIGURES);
-    double train = rt_setting_number(clause, "train", 20000), val = rt_setting_number(clause, "val", 2000);
+    double train = rt_setting_number(clause, "train", 20000),
+           val = rt_setting_number(clause, "val", 2000);
     if (!(classes >= 2 && classes <= FIGURES)) {
         rt_error("shapes: classes is %g, expected 2 to %d", classes, FIGURES);
         return -1;
@@ -267,8 +277,8 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->channels = CHANNELS;
     d->height = d->width = SIDE;
     d->classes = (int)classes;
-    if (rt_split_allocate(d, &d->train, (int64_t)train) || rt_split_allocate(d, &d->val, (int64_t)val)
-        || names_keep(d))
+    if (rt_split_allocate(d, &d->train, (int64_t)train)
+        || rt_split_allocate(d, &d->val, (int64_t)val) || names_keep(d))
         return -1;
     uint64_t seed = (uint64_t)rt_setting_number(clause, "seed", 0);
     split_draw(&d->train, rt_random_key(seed, RANDOM_SHAPES, 0), d->classes);

@@ -1,14 +1,15 @@
 /* gradcheck.c - the compiled gradients against finite differences, in double precision.
  *
- * The loss of one random batch, with its dropout masks held by (seed, step), is a function of the parameters.
- * Sampled elements are moved by h and h/2 both ways.  Where the function is smooth, the central difference
- * quotients D(h) and D(h/2) differ by O(h^2) and the second differences S(h) and 4 S(h/2) by O(h^4).  A kink (a
- * relu's or maxpool's) at a distance x h from the point, 0 <= x <= 1, that changes the slope by J, moves
+ * The loss of one random batch, with its dropout masks held by (seed, step), is a function of the
+ * parameters.  Sampled elements are moved by h and h/2 both ways.  Where the function is smooth,
+ * the central difference quotients D(h) and D(h/2) differ by O(h^2) and the second differences S(h)
+ * and 4 S(h/2) by O(h^4).  A kink (a relu's or maxpool's) at a distance x h from the point,
+ * 0 <= x <= 1, that changes the slope by J, moves
  *     D(h) - D(h/2)          by  J x / 2  (x < 1/2),  J (1 - x) / 2  (else),
  *     (S(h) - 4 S(h/2)) / h  by  J (3x - 1)  (x < 1/2),  J (1 - x)  (else),
- * and the extrapolated slope by at most 7/6 of the larger of the two.  So that larger one, with no look at the
- * gradient under test, tells whether the estimate can be trusted.  Where it cannot, a smaller h is tried; where
- * none serves, the element is skipped and counted.
+ * and the extrapolated slope by at most 7/6 of the larger of the two.  So that larger one, with no
+ * look at the gradient under test, tells whether the estimate can be trusted.  Where it cannot, a
+ * smaller h is tried; where none serves, the element is skipped and counted.
  */
 #include "gradcheck.h"
 
@@ -87,8 +88,8 @@ static double noise(const struct check *k, double h)
     return 32.0 * DBL_EPSILON * fmax(1.0, fabs(k->loss)) / h;
 }
 
-/* The measure of an error: the slope itself, the parameter's root mean square slope, or, where all are tiny,
- * what rounding lets differences see. */
+/* The measure of an error: the slope itself, the parameter's root mean square slope, or, where all
+ * are tiny, what rounding lets differences see. */
 static double error_scale(const struct check *k, const struct point *p, double root_mean_square)
 {
     return fmax(fmax(fabs(p->slope.estimate), root_mean_square), noise(k, p->h) / tolerance);
@@ -109,7 +110,8 @@ static int points_choose(struct check *k, const struct cnn_param *p, uint64_t ke
     }
     for (int i = 0; i < k->points; i++) {
         int64_t from = p->count * i / k->points, to = p->count * (i + 1) / k->points;
-        k->list[i].index = from + (int64_t)(rt_random_uniform(key, (uint64_t)i) * (double)(to - from));
+        k->list[i].index =
+            from + (int64_t)(rt_random_uniform(key, (uint64_t)i) * (double)(to - from));
     }
     return k->points;
 }
@@ -129,7 +131,8 @@ static struct result param_check(struct check *k, int param)
 {
     const struct cnn_param *p = &k->model->params[param];
     double *stored = rt_param_place(k->context, param);
-    int count = points_choose(k, p, rt_random_key(k->context->seed, RANDOM_GRADCHECK, (uint64_t)param + 2));
+    int count =
+        points_choose(k, p, rt_random_key(k->context->seed, RANDOM_GRADCHECK, (uint64_t)param + 2));
     double squares = 0.0;
     k->loss = loss_compute(k);
     cnn_grad_get(k->context, param, k->gradient);
@@ -151,7 +154,8 @@ static struct result param_check(struct check *k, int param)
             r.skipped++;
             continue;
         }
-        double error = fabs(k->gradient[at->index] - at->slope.estimate) / error_scale(k, at, root_mean_square);
+        double error = fabs(k->gradient[at->index] - at->slope.estimate)
+                       / error_scale(k, at, root_mean_square);
         r.checked++;
         r.worst = worse(error, r.worst);
     }
@@ -166,7 +170,8 @@ static void biases_move(struct cnn_context *c)
         const struct cnn_param *p = &m->params[i];
         if (p->role == CNN_STATISTIC || p->rank > 1)
             continue;
-        uint64_t key = rt_random_subkey(rt_random_key(c->seed, RANDOM_GRADCHECK, (uint64_t)i + 2), 1);
+        uint64_t key =
+            rt_random_subkey(rt_random_key(c->seed, RANDOM_GRADCHECK, (uint64_t)i + 2), 1);
         double *stored = rt_param_place(c, i);
         for (int64_t e = 0; e < p->count; e++)
             stored[rt_param_index_place(p, e)] += 0.2 * rt_random_uniform(key, (uint64_t)e) - 0.1;
@@ -180,25 +185,26 @@ static bool params_check(struct check *k)
     bool fine = true;
     double worst = 0.0;
     int shown = 0;
-    printf("%s: batch of %d, seed %llu, loss %.6f\n", m->name, k->n, (unsigned long long)k->context->seed,
-           loss_compute(k));
-    printf("%-32s %12s %8s %8s  %s\n", "parameter", "elements", "checked", "skipped", "worst error");
+    printf("%s: batch of %d, seed %llu, loss %.6f\n", m->name, k->n,
+           (unsigned long long)k->context->seed, loss_compute(k));
+    printf("%-32s %12s %8s %8s  %s\n", "parameter", "elements", "checked", "skipped",
+           "worst error");
     for (int i = 0; i < m->params_list_count; i++) {
         const struct cnn_param *p = &m->params[i];
         if (p->role == CNN_STATISTIC || !p->trainable)
             continue;
         struct result r = param_check(k, i);
         bool wrong = r.checked > 0 && !(r.worst <= tolerance), few = r.skipped > r.checked;
-        printf("%-32s %12lld %8d %8d  %.2e%s%s\n", p->name, (long long)p->count, r.checked, r.skipped, r.worst,
-               wrong ? "  WRONG" : "", few ? "  too few checked" : "");
+        printf("%-32s %12lld %8d %8d  %.2e%s%s\n", p->name, (long long)p->count, r.checked,
+               r.skipped, r.worst, wrong ? "  WRONG" : "", few ? "  too few checked" : "");
         fflush(stdout);
         fine = fine && !wrong && !few;
         worst = worse(r.worst, worst);
         shown++;
     }
-    printf("%s: %d parameters, worst error %.2e (tolerance %.0e of the slope or, if that is larger, of the "
-           "parameter's root mean square slope)\n", fine ? "Gradients agree" : "Gradients do not agree", shown,
-           worst, tolerance);
+    printf("%s: %d parameters, worst error %.2e (tolerance %.0e of the slope or, if that is "
+           "larger, of the parameter's root mean square slope)\n",
+           fine ? "Gradients agree" : "Gradients do not agree", shown, worst, tolerance);
     return fine;
 }
 
@@ -237,8 +243,9 @@ static int check_open(struct check *k, const struct command_options *o)
 int rt_gradcheck(const struct cnn_model *model, const struct command_options *o)
 {
     if (model->real_size != 8) {
-        rt_error("gradcheck needs the network in double precision, where differences can be told from rounding: "
-                 "compile it with `cnnc --real=double %s -o %s_double.c`", model->source, model->name);
+        rt_error("gradcheck needs the network in double precision, where differences can be told "
+                 "from rounding: compile it with `cnnc --real=double %s -o %s_double.c`",
+                 model->source, model->name);
         return EXIT_WRONG_USE;
     }
     struct check k = { .model = model };

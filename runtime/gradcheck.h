@@ -9,7 +9,8 @@ struct neighbours {
 
 struct slope {
     double estimate;            /* extrapolated from both central differences: error O(h^4) */
-    double unrest;              /* a bound on what a kink between -h and h can have done to the estimate */
+    /* a bound on what a kink between -h and h can have done to the estimate */
+    double unrest;
 };
 
 struct slope rt_slope(const struct neighbours *f, double h);

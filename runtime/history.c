@@ -1,4 +1,5 @@
-/* history.c - CSV tables of a run.  They hold no times, so that two equal runs leave equal files. */
+/* history.c - CSV tables of a run.  They hold no times, so that two equal runs leave equal
+ * files. */
 #include "history.h"
 
 #include <errno.h>
@@ -52,7 +53,8 @@ void rt_history_epoch_header(struct history *h, const struct tally *t)
     row_end(h);
 }
 
-void rt_history_epoch(struct history *h, int epoch, double lr, const struct tally *train, const struct tally *val)
+void rt_history_epoch(struct history *h, int epoch, double lr, const struct tally *train,
+                      const struct tally *val)
 {
     if (!h->file || h->failed)
         return;

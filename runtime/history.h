@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include "tally.h"
 
-/* A CSV file that is written row by row.  A row that cannot be written is reported once and remembered. */
+/* A CSV file that is written row by row.  A row that cannot be written is reported once and
+ * remembered. */
 struct history {
     FILE *file;                 /* NULL: nothing is kept */
     const char *path;           /* the caller's */
@@ -18,7 +19,8 @@ int rt_history_open(struct history *h, const char *path);
 int rt_history_close(struct history *h);
 
 void rt_history_epoch_header(struct history *h, const struct tally *t);
-void rt_history_epoch(struct history *h, int epoch, double lr, const struct tally *train, const struct tally *val);
+void rt_history_epoch(struct history *h, int epoch, double lr, const struct tally *train,
+                      const struct tally *val);
 void rt_history_step_header(struct history *h);
 void rt_history_step(struct history *h, uint64_t step, double loss);
 

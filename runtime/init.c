@@ -1,5 +1,5 @@
-/* init.c - first values of parameters.  All are drawn in double, in the order of files, so that a float and a
- * double network of one seed begin at the same point whatever their plans. */
+/* init.c - first values of parameters.  All are drawn in double, in the order of files, so that a
+ * float and a double network of one seed begin at the same point whatever their plans. */
 #include "session.h"
 
 #include <math.h>
@@ -48,8 +48,8 @@ static double row_product(const double *x, const double *y, int64_t stride, int6
     return sum;
 }
 
-/* Makes `vectors` vectors of `length` elements orthonormal, in order (modified Gram-Schmidt, twice over for the
- * digits).  Element i of vector v lies at v * step + i * stride. */
+/* Makes `vectors` vectors of `length` elements orthonormal, in order (modified Gram-Schmidt, twice
+ * over for the digits).  Element i of vector v lies at v * step + i * stride. */
 static void orthonormalise(double *x, int64_t vectors, int64_t length, int64_t step, int64_t stride)
 {
     for (int64_t v = 0; v < vectors; v++) {
@@ -67,9 +67,9 @@ static void orthonormalise(double *x, int64_t vectors, int64_t length, int64_t s
     }
 }
 
-/* The parameter as a matrix: its first extent by all others (one at each position where the two extents of positions
- * come first); the shorter side's vectors are orthonormal (Saxe et al., "Exact solutions to the nonlinear dynamics of
- * learning in deep linear networks", 2014). */
+/* The parameter as a matrix: its first extent by all others (one at each position where the two
+ * extents of positions come first); the shorter side's vectors are orthonormal (Saxe et al., "Exact
+ * solutions to the nonlinear dynamics of learning in deep linear networks", 2014). */
 static void orthogonal(const struct cnn_param *p, uint64_t key, double *x)
 {
     bool local = p->rank == 6;

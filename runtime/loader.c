@@ -9,7 +9,8 @@
 #include "pixels.h"
 #include "random.h"
 
-int rt_loader_open(struct loader *l, const struct cnn_context *c, const struct split *split, bool shuffles)
+int rt_loader_open(struct loader *l, const struct cnn_context *c, const struct split *split,
+                   bool shuffles)
 {
     *l = (struct loader){ .model = c->model, .split = split };
     l->table = rt_pixels_table(c->model, rt_notes(c));
@@ -38,7 +39,8 @@ void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch)
     l->next = 0;
     if (!l->order)
         return;
-    /* Fisher and Yates's, from the numbers in their own order, so that no epoch depends on the one before */
+    /* Fisher and Yates's, from the numbers in their own order, so that no epoch depends on the one
+     * before */
     uint64_t key = rt_random_key(seed, RANDOM_SHUFFLE, epoch);
     for (int64_t i = 0; i < l->split->count; i++)
         l->order[i] = (uint32_t)i;
@@ -50,30 +52,30 @@ void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch)
     }
 }
 
-/* One picture through the tables, for each kind of real.  Channels lie innermost in memory where networks have
- * them there; then a picture is one run, and one or three channels are unrolled. */
-#define PICTURE_FILL(name, real)                                                                              \
-    static void name(const struct cnn_model *m, const uint8_t *from, const real *table, real *to)             \
-    {                                                                                                         \
-        int channels = m->in_channels, width = m->in_width, height = m->in_height;                            \
-        bool packed = m->channel_stride == 1 && m->column_stride == channels                                  \
-                      && m->row_stride == (int64_t)channels * width;                                          \
-        if (packed && channels == 3) {                                                                        \
-            for (int i = 0; i < height * width * 3; i += 3) {                                                 \
-                to[i] = table[from[i]];                                                                       \
-                to[i + 1] = table[256 + from[i + 1]];                                                         \
-                to[i + 2] = table[512 + from[i + 2]];                                                         \
-            }                                                                                                 \
-        } else if (packed && channels == 1) {                                                                 \
-            for (int i = 0; i < height * width; i++)                                                          \
-                to[i] = table[from[i]];                                                                       \
-        } else {                                                                                              \
-            for (int h = 0; h < height; h++)                                                                  \
-                for (int w = 0; w < width; w++, from += channels)                                             \
-                    for (int c = 0; c < channels; c++)                                                        \
-                        to[h * m->row_stride + w * m->column_stride + c * m->channel_stride]                  \
-                            = table[c * 256 + from[c]];                                                       \
-        }                                                                                                     \
+/* One picture through the tables, for each kind of real.  Channels lie innermost in memory where
+ * networks have them there; then a picture is one run, and one or three channels are unrolled. */
+#define PICTURE_FILL(name, real)                                                                   \
+    static void name(const struct cnn_model *m, const uint8_t *from, const real *table, real *to)  \
+    {                                                                                              \
+        int channels = m->in_channels, width = m->in_width, height = m->in_height;                 \
+        bool packed = m->channel_stride == 1 && m->column_stride == channels                       \
+                      && m->row_stride == (int64_t)channels * width;                               \
+        if (packed && channels == 3) {                                                             \
+            for (int i = 0; i < height * width * 3; i += 3) {                                      \
+                to[i] = table[from[i]];                                                            \
+                to[i + 1] = table[256 + from[i + 1]];                                              \
+                to[i + 2] = table[512 + from[i + 2]];                                              \
+            }                                                                                      \
+        } else if (packed && channels == 1) {                                                      \
+            for (int i = 0; i < height * width; i++)                                               \
+                to[i] = table[from[i]];                                                            \
+        } else {                                                                                   \
+            for (int h = 0; h < height; h++)                                                       \
+                for (int w = 0; w < width; w++, from += channels)                                  \
+                    for (int c = 0; c < channels; c++)                                             \
+                        to[h * m->row_stride + w * m->column_stride + c * m->channel_stride] =     \
+                            table[c * 256 + from[c]];                                              \
+        }                                                                                          \
     }
 
 PICTURE_FILL(picture_fill_float, float)

@@ -1,4 +1,5 @@
-/* loader.h - batches: pictures of a split, in their order of the epoch, as the numbers that the network reads. */
+/* loader.h - batches: pictures of a split, in their order of the epoch, as the numbers that the
+ * network reads. */
 #ifndef LOADER_H
 #define LOADER_H
 
@@ -7,21 +8,24 @@
 struct loader {
     const struct cnn_model *model;
     const struct split *split;
-    uint32_t *order;            /* (split->count) picture numbers of this epoch, NULL: as they come */
+    /* (split->count) picture numbers of this epoch, NULL: as they come */
+    uint32_t *order;
     void *table;                /* real (channels, 256): what a byte becomes */
     int64_t next;               /* position in the order */
 };
 
-/* Works out what every byte becomes under the recipe's steps, `normalize auto` by the notes of the open network.
- * shuffles: an order is kept.  split NULL: only rt_loader_set() is used.  0, or -1 with a message. */
-int rt_loader_open(struct loader *l, const struct cnn_context *c, const struct split *split, bool shuffles);
+/* Works out what every byte becomes under the recipe's steps, `normalize auto` by the notes of the
+ * open network. shuffles: an order is kept.  split NULL: only rt_loader_set() is used.  0, or -1
+ * with a message. */
+int rt_loader_open(struct loader *l, const struct cnn_context *c, const struct split *split,
+                   bool shuffles);
 void rt_loader_close(struct loader *l);
 
 /* Goes to the start of an epoch.  Its order depends on (seed, epoch) alone. */
 void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch);
 
-/* Fills the context's input and labels with the next samples and returns how many: the batch size, fewer at the
- * end of an epoch, 0 behind it. */
+/* Fills the context's input and labels with the next samples and returns how many: the batch size,
+ * fewer at the end of an epoch, 0 behind it. */
 int rt_loader_next(struct loader *l, struct cnn_context *c);
 
 /* Sets sample i of the context's input from bytes (height, width, channels). */

@@ -1,4 +1,5 @@
-/* message.h - what the runtime says when something is wrong: one line on stderr, headed by the program's name. */
+/* message.h - what the runtime says when something is wrong: one line on stderr, headed by the
+ * program's name. */
 #ifndef MESSAGE_H
 #define MESSAGE_H
 

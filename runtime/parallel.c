@@ -50,7 +50,8 @@ int rt_threads_choose(int asked, const struct cnn_model *model)
         char *end;
         errno = 0;
         long wanted = strtol(text, &end, 10);
-        if (errno == 0 && end != text && (*end == '\0' || *end == ',') && wanted > 0 && wanted <= 4096)
+        if (errno == 0 && end != text && (*end == '\0' || *end == ',') && wanted > 0
+            && wanted <= 4096)
             return (int)wanted;
     }
     return processors();
@@ -74,8 +75,9 @@ void rt_blas_restart(const struct cnn_model *model, char **argv)
         && setenv("OPENBLAS_NUM_THREADS", "1", 1) == 0
         && setenv("CNN_BLAS_RESTART", "1", 1) == 0)
         execv("/proc/self/exe", argv);
-    rt_note("OpenBLAS runs its %s kernels where the plan counts on %s; speed and the last bits of results may "
-            "differ", core, model->blas_core);
+    rt_note("OpenBLAS runs its %s kernels where the plan counts on %s; speed and the last bits of "
+            "results may differ",
+            core, model->blas_core);
 }
 
 void rt_flush_subnormals(void)

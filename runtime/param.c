@@ -1,7 +1,8 @@
 /* param.c - parameters between the order of files and the places where kernels want them.
  *
- * The mapping is cnn_param's: `dim` walked row-major is the order of a file; each index adds its stride to the
- * element's place, except the panelled one, which counts in panels and places inside a panel.
+ * The mapping is cnn_param's: `dim` walked row-major is the order of a file; each index adds its
+ * stride to the element's place, except the panelled one, which counts in panels and places inside
+ * a panel.
  */
 #include "param.h"
 
@@ -63,13 +64,15 @@ int64_t rt_param_index_place(const struct cnn_param *p, int64_t file_index)
 
 void cnn_param_get(const struct cnn_context *c, int param, void *real_out)
 {
-    copy(&c->model->params[param], (size_t)c->model->real_size, rt_param_place(c, param), real_out, true);
+    copy(&c->model->params[param], (size_t)c->model->real_size, rt_param_place(c, param), real_out,
+         true);
 }
 
 void cnn_param_set(struct cnn_context *c, int param, const void *real_in)
 {
     /* copy() only reads the file's side here */
-    copy(&c->model->params[param], (size_t)c->model->real_size, rt_param_place(c, param), (char *)real_in, false);
+    copy(&c->model->params[param], (size_t)c->model->real_size, rt_param_place(c, param),
+         (char *)real_in, false);
 }
 
 void cnn_grad_get(const struct cnn_context *c, int param, void *real_out)

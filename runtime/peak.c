@@ -1,7 +1,8 @@
 /* peak.c - multiply-adds in registers alone, as many as the processor takes.
  *
- * Each round feeds twelve independent sums, enough to cover two units of four or five cycles' latency.  The
- * variant is chosen when the program runs, for the processor it runs on, whatever target it was compiled for.
+ * Each round feeds twelve independent sums, enough to cover two units of four or five cycles'
+ * latency.  The variant is chosen when the program runs, for the processor it runs on, whatever
+ * target it was compiled for.
  */
 #define _GNU_SOURCE
 #include "peak.h"
@@ -24,8 +25,8 @@ static const double repeat_seconds = 0.05;
 
 #define EACH_SUM(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
 
-/* Returns a number that depends on every operation, so that none can be left out.  Factors just below one keep
- * the sums in the normal range for ever. */
+/* Returns a number that depends on every operation, so that none can be left out.  Factors just
+ * below one keep the sums in the normal range for ever. */
 typedef float rounds_function(int64_t rounds);
 
 struct variant {
@@ -106,7 +107,8 @@ static struct variant variant_choose(void)
 
 #endif
 
-/* Two threads on one core would halve the figure: each takes one processor of those allowed, and gives it back. */
+/* Two threads on one core would halve the figure: each takes one processor of those allowed, and
+ * gives it back. */
 struct affinity {
 #if defined __linux__
     cpu_set_t allowed;

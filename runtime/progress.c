@@ -43,7 +43,9 @@ void rt_progress_open(struct progress *p, int verbosity, FILE *log, int64_t samp
 {
     bool terminal = isatty(STDOUT_FILENO);
     *p = (struct progress){ .log = log, .terminal = terminal, .samples = samples };
-    p->verbosity = verbosity >= 0 ? (enum verbosity)verbosity : terminal ? VERBOSE_BAR : VERBOSE_EPOCHS;
+    p->verbosity = verbosity >= 0 ? (enum verbosity)verbosity
+                   : terminal     ? VERBOSE_BAR
+                                  : VERBOSE_EPOCHS;
 }
 
 static void say(struct progress *p, bool shown, const char *format, va_list args) RT_PRINTF(3, 0);

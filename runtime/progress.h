@@ -1,4 +1,5 @@
-/* progress.h - what a run shows: the log of epochs, a bar while one goes on, and a copy of the log in a file. */
+/* progress.h - what a run shows: the log of epochs, a bar while one goes on, and a copy of the log
+ * in a file. */
 #ifndef PROGRESS_H
 #define PROGRESS_H
 

@@ -1,9 +1,10 @@
 /* random.c - a keyed avalanche hash of a counter.
  *
- * The counter is spread over the word by the golden ratio, offset by the key and mixed; the result is offset by
- * the key again, its halves exchanged, and mixed once more.  One mixing of a plain counter already passes the
- * usual tests; the second keeps streams whose keys differ in few bits from running in parallel.  The mixing
- * function's shifts and factors are David Stafford's thirteenth variant of MurmurHash3's finaliser
+ * The counter is spread over the word by the golden ratio, offset by the key and mixed; the result
+ * is offset by the key again, its halves exchanged, and mixed once more.  One mixing of a plain
+ * counter already passes the usual tests; the second keeps streams whose keys differ in few bits
+ * from running in parallel.  The mixing function's shifts and factors are David Stafford's
+ * thirteenth variant of MurmurHash3's finaliser
  * ("Better Bit Mixing", 2011).
  */
 #include "random.h"
@@ -45,8 +46,8 @@ double rt_random_uniform(uint64_t key, uint64_t i)
     return (double)(rt_random_bits(key, i) >> 11) * 0x1p-53;
 }
 
-/* Lemire's multiplication ("Fast Random Integer Generation in an Interval", 2019) without its rejection: with
- * n below 2^32 no value is favoured by more than 2^-32. */
+/* Lemire's multiplication ("Fast Random Integer Generation in an Interval", 2019) without its
+ * rejection: with n below 2^32 no value is favoured by more than 2^-32. */
 uint64_t rt_random_below(uint64_t key, uint64_t i, uint64_t n)
 {
     uint64_t bits = rt_random_bits(key, i);

@@ -1,8 +1,9 @@
-/* random.h - random numbers by position: the i-th number of a stream is a function of (key, i) alone.
+/* random.h - random numbers by position: the i-th number of a stream is a function of (key, i)
+ * alone.
  *
- * No state is kept, so the order in which numbers are asked for, and by which thread, cannot change them.  Every
- * use has a stream of its own; a key is made from the run's seed, the use and an index (which parameter, which
- * epoch, which picture).
+ * No state is kept, so the order in which numbers are asked for, and by which thread, cannot change
+ * them.  Every use has a stream of its own; a key is made from the run's seed, the use and an index
+ * (which parameter, which epoch, which picture).
  */
 #ifndef RANDOM_H
 #define RANDOM_H

@@ -7,7 +7,8 @@
 /* The setting of that key, NULL where there is none. */
 const struct cnn_setting *rt_setting(const struct cnn_clause *clause, const char *key);
 double rt_setting_number(const struct cnn_clause *clause, const char *key, double otherwise);
-const char *rt_setting_text(const struct cnn_clause *clause, const char *key, const char *otherwise);
+const char *rt_setting_text(const struct cnn_clause *clause, const char *key,
+                            const char *otherwise);
 
 /* The step of `data` of that name, NULL where there is none. */
 const struct cnn_clause *rt_recipe_step(const struct cnn_model *model, const char *name);

@@ -70,7 +70,9 @@ enum run_folder_state rt_run_folder_check(const struct run_folder *f, bool overw
     files_list(f, files);
     for (int i = 0; i < RUN_FILES; i++)
         if (!overwrite && access(files[i], F_OK) == 0) {
-            rt_error("%s holds a run already: --overwrite replaces it, --run-dir DIR names another place", f->path);
+            rt_error("%s holds a run already: --overwrite replaces it, --run-dir DIR names another "
+                     "place",
+                     f->path);
             return RUN_FOLDER_HOLDS_RUN;
         }
     return RUN_FOLDER_FREE;

@@ -16,8 +16,8 @@ void rt_run_folder_free(struct run_folder *f);
 
 enum run_folder_state { RUN_FOLDER_FREE, RUN_FOLDER_HOLDS_RUN, RUN_FOLDER_UNUSABLE };
 
-/* Whether it may take a new run: it is new, or holds none, or may be overwritten.  Touches nothing; says with a
- * message why not. */
+/* Whether it may take a new run: it is new, or holds none, or may be overwritten.  Touches nothing;
+ * says with a message why not. */
 enum run_folder_state rt_run_folder_check(const struct run_folder *f, bool overwrite);
 /* Makes the directory where it is not there yet. */
 int rt_run_folder_make(const struct run_folder *f);

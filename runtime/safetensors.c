@@ -20,16 +20,16 @@
 enum { LENGTH_BYTES = 8 };
 static const uint64_t header_limit = 100000000;         /* the format's own */
 
-/* ---- reading ------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int element_size(const char *dtype)
 {
     static const struct {
         const char *name;
         int size;
-    } dtypes[] = { { "F64", 8 }, { "F32", 4 }, { "F16", 2 }, { "BF16", 2 }, { "I64", 8 }, { "I32", 4 },
-                   { "I16", 2 }, { "I8", 1 },  { "U64", 8 }, { "U32", 4 },  { "U16", 2 }, { "U8", 1 },
-                   { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 } };
+    } dtypes[] = { { "F64", 8 }, { "F32", 4 }, { "F16", 2 },  { "BF16", 2 },    { "I64", 8 },
+                   { "I32", 4 }, { "I16", 2 }, { "I8", 1 },   { "U64", 8 },     { "U32", 4 },
+                   { "U16", 2 }, { "U8", 1 },  { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 } };
     for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
         if (strcmp(dtype, dtypes[i].name) == 0)
             return dtypes[i].size;
@@ -55,7 +55,8 @@ static unsigned char *file_read(const char *path, uint64_t *size)
             if (n < 0 && errno == EINTR)
                 continue;
             if (n <= 0) {
-                rt_error("%s: %s", path, n < 0 ? strerror(errno) : "became shorter while it was read");
+                rt_error("%s: %s", path,
+                         n < 0 ? strerror(errno) : "became shorter while it was read");
                 free(bytes);
                 bytes = NULL;
                 break;
@@ -91,8 +92,8 @@ static const char *shape_read(struct stored_tensor *t, const json_t *shape)
 }
 
 /* One tensor of the header.  NULL, or what is wrong. */
-static const char *tensor_read(struct stored_tensor *t, const json_t *value, const unsigned char *data,
-                               uint64_t data_size)
+static const char *tensor_read(struct stored_tensor *t, const json_t *value,
+                               const unsigned char *data, uint64_t data_size)
 {
     if (!json_is_object(value))
         return "is not described by an object";
@@ -129,7 +130,8 @@ static int compare_places(const void *a, const void *b)
 }
 
 /* Every byte of the data belongs to exactly one tensor. */
-static int cover_check(const struct tensor_file *f, const char *path, const unsigned char *data, uint64_t size)
+static int cover_check(const struct tensor_file *f, const char *path, const unsigned char *data,
+                       uint64_t size)
 {
     const struct stored_tensor **sorted = malloc(((size_t)f->count + 1) * sizeof *sorted);
     if (!sorted) {
@@ -143,7 +145,8 @@ static int cover_check(const struct tensor_file *f, const char *path, const unsi
     int status = 0;
     for (int i = 0; i < f->count && status == 0; i++) {
         if (sorted[i]->data < end) {
-            rt_error("%s: the data of %s and %s overlap", path, sorted[i - 1]->name, sorted[i]->name);
+            rt_error("%s: the data of %s and %s overlap", path, sorted[i - 1]->name,
+                     sorted[i]->name);
             status = -1;
         } else if (sorted[i]->data > end) {
             rt_error("%s: %lld bytes before the data of %s belong to no tensor", path,
@@ -153,7 +156,8 @@ static int cover_check(const struct tensor_file *f, const char *path, const unsi
         end = sorted[i]->data + sorted[i]->count * sorted[i]->element_size;
     }
     if (status == 0 && end != data + size) {
-        rt_error("%s: the last %lld bytes belong to no tensor", path, (long long)(data + size - end));
+        rt_error("%s: the last %lld bytes belong to no tensor", path,
+                 (long long)(data + size - end));
         status = -1;
     }
     free(sorted);
@@ -180,8 +184,8 @@ static int metadata_read(struct tensor_file *f, json_t *metadata)
     return 0;
 }
 
-static int header_read(struct tensor_file *f, const char *path, json_t *header, const unsigned char *data,
-                       uint64_t data_size)
+static int header_read(struct tensor_file *f, const char *path, json_t *header,
+                       const unsigned char *data, uint64_t data_size)
 {
     f->tensors = calloc(json_object_size(header) + 1, sizeof *f->tensors);
     if (!f->tensors) {
@@ -200,7 +204,8 @@ static int header_read(struct tensor_file *f, const char *path, json_t *header, 
         }
         struct stored_tensor *t = &f->tensors[f->count];
         t->name = strdup(name);
-        const char *wrong = t->name ? tensor_read(t, value, data, data_size) : "does not fit into memory";
+        const char *wrong =
+            t->name ? tensor_read(t, value, data, data_size) : "does not fit into memory";
         f->count++;
         if (wrong) {
             rt_error("%s: tensor '%s' %s", path, name, wrong);
@@ -222,15 +227,18 @@ int rt_safetensors_read(struct tensor_file *f, const char *path)
     json_t *header = NULL;
     json_error_t error;
     if (size < LENGTH_BYTES) {
-        rt_error("%s: has %llu bytes; a safetensors file begins with %d that give its header's length", path,
-                 (unsigned long long)size, LENGTH_BYTES);
+        rt_error(
+            "%s: has %llu bytes; a safetensors file begins with %d that give its header's length",
+            path, (unsigned long long)size, LENGTH_BYTES);
     } else if (length > header_limit || length > size - LENGTH_BYTES) {
-        rt_error("%s: the first %d bytes give a header of %llu bytes, but %llu follow: cut short, or not a "
-                 "safetensors file", path, LENGTH_BYTES, (unsigned long long)length,
+        rt_error("%s: the first %d bytes give a header of %llu bytes, but %llu follow: cut short, "
+                 "or not a safetensors file",
+                 path, LENGTH_BYTES, (unsigned long long)length,
                  (unsigned long long)(size - LENGTH_BYTES));
-    } else if (!(header = json_loadb((char *)f->bytes + LENGTH_BYTES, (size_t)length, JSON_REJECT_DUPLICATES,
-                                     &error))) {
-        rt_error("%s: the header is not JSON: line %d, column %d: %s", path, error.line, error.column, error.text);
+    } else if (!(header = json_loadb((char *)f->bytes + LENGTH_BYTES, (size_t)length,
+                                     JSON_REJECT_DUPLICATES, &error))) {
+        rt_error("%s: the header is not JSON: line %d, column %d: %s", path, error.line,
+                 error.column, error.text);
     } else if (!json_is_object(header)) {
         rt_error("%s: the header is not a JSON object", path);
         json_decref(header);
@@ -258,7 +266,7 @@ void rt_safetensors_free(struct tensor_file *f)
     *f = (struct tensor_file){ 0 };
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static int64_t entry_bytes(const struct tensor_entry *e)
 {
@@ -269,8 +277,8 @@ static int64_t entry_bytes(const struct tensor_entry *e)
 }
 
 /* The header as text, malloc'd, padded with spaces so that the data begin on a multiple of 8. */
-static char *header_write(const struct tensor_entry *entries, int count, const struct text_pair *metadata,
-                          int metadata_count)
+static char *header_write(const struct tensor_entry *entries, int count,
+                          const struct text_pair *metadata, int metadata_count)
 {
     json_t *header = json_object(), *texts = json_object();
     int failed = 0;
@@ -283,8 +291,9 @@ static char *header_write(const struct tensor_entry *entries, int count, const s
         for (int d = 0; d < entries[i].rank; d++)
             failed |= json_array_append_new(shape, json_integer(entries[i].shape[d]));
         int64_t end = at + entry_bytes(&entries[i]);
-        json_t *tensor = json_pack("{s:s, s:o, s:[I, I]}", "dtype", entries[i].element_size == 8 ? "F64" : "F32",
-                                   "shape", shape, "data_offsets", (json_int_t)at, (json_int_t)end);
+        json_t *tensor =
+            json_pack("{s:s, s:o, s:[I, I]}", "dtype", entries[i].element_size == 8 ? "F64" : "F32",
+                      "shape", shape, "data_offsets", (json_int_t)at, (json_int_t)end);
         failed |= json_object_set_new(header, entries[i].name, tensor);
         at = end;
     }
@@ -303,11 +312,12 @@ static char *header_write(const struct tensor_entry *entries, int count, const s
     return grown;
 }
 
-static int parts_write(struct atomic_file *f, const char *header, const struct tensor_entry *entries, int count,
-                       void *buffer)
+static int parts_write(struct atomic_file *f, const char *header,
+                       const struct tensor_entry *entries, int count, void *buffer)
 {
     uint64_t length = strlen(header);
-    int status = rt_atomic_write(f, &length, LENGTH_BYTES) || rt_atomic_write(f, header, (size_t)length);
+    int status =
+        rt_atomic_write(f, &length, LENGTH_BYTES) || rt_atomic_write(f, header, (size_t)length);
     for (int i = 0; i < count && status == 0; i++) {
         entries[i].fill(entries[i].user, entries[i].index, buffer);
         status = rt_atomic_write(f, buffer, (size_t)entry_bytes(&entries[i]));

@@ -1,7 +1,9 @@
-/* safetensors.h - the file format: 8 bytes little-endian length, a JSON header of that length, the data.
+/* safetensors.h - the file format: 8 bytes little-endian length, a JSON header of that length, the
+ * data.
  *
- * The header names each tensor's dtype, shape and place (https://github.com/huggingface/safetensors).  Readers
- * here accept F32 and F64 as numbers and check that tensors cover the data without holes or overlaps.
+ * The header names each tensor's dtype, shape and place
+ * (https://github.com/huggingface/safetensors).  Readers here accept F32 and F64 as numbers and
+ * check that tensors cover the data without holes or overlaps.
  */
 #ifndef SAFETENSORS_H
 #define SAFETENSORS_H
@@ -52,8 +54,9 @@ struct text_pair {
     const char *key, *value;
 };
 
-/* Writes a file under a temporary name beside it, forces it to the disk and gives it its name: what bears the
- * name is always whole.  0, or -1 with a message; an older file of that name is untouched then. */
+/* Writes a file under a temporary name beside it, forces it to the disk and gives it its name: what
+ * bears the name is always whole.  0, or -1 with a message; an older file of that name is untouched
+ * then. */
 int rt_safetensors_write(const char *path, const struct tensor_entry *entries, int count,
                          const struct text_pair *metadata, int metadata_count);
 

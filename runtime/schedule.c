@@ -1,9 +1,11 @@
-/* schedule.c - a constant rate, which reduce_lr_on_plateau may lower.  Rates that follow the step come here. */
+/* schedule.c - a constant rate, which reduce_lr_on_plateau may lower.  Rates that follow the step
+ * come here. */
 #include "schedule.h"
 
 #include "recipe.h"
 
-void rt_schedule_begin(struct schedule *s, const struct cnn_train_recipe *recipe, const double *asked)
+void rt_schedule_begin(struct schedule *s, const struct cnn_train_recipe *recipe,
+                       const double *asked)
 {
     s->rate = asked ? *asked : rt_setting_number(&recipe->optimizer, "lr", 0.001);
 }

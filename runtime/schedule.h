@@ -9,7 +9,8 @@ struct schedule {
 };
 
 /* asked: --lr's, or NULL: the optimizer's own. */
-void rt_schedule_begin(struct schedule *s, const struct cnn_train_recipe *recipe, const double *asked);
+void rt_schedule_begin(struct schedule *s, const struct cnn_train_recipe *recipe,
+                       const double *asked);
 double rt_schedule_rate(const struct schedule *s, uint64_t step);
 
 #endif

@@ -38,7 +38,8 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Elements from the first pixel of a batch to the end of its largest dimension, padding between included. */
+/* Elements from the first pixel of a batch to the end of its largest dimension, padding between
+ * included. */
 static size_t input_elements(const struct cnn_model *m)
 {
     size_t n = (size_t)m->image_stride * (size_t)m->batch;
@@ -47,8 +48,8 @@ static size_t input_elements(const struct cnn_model *m)
     return max_size(n, (size_t)m->column_stride * (size_t)m->in_width);
 }
 
-/* A part's bytes with its gap: the next one begins on a line of its own, and a vector read that starts inside
- * a part and ends behind it stays within the workspace. */
+/* A part's bytes with its gap: the next one begins on a line of its own, and a vector read that
+ * starts inside a part and ends behind it stays within the workspace. */
 static size_t padded(size_t bytes)
 {
     return (bytes + LINE - 1) / LINE * LINE + LINE;
@@ -68,8 +69,9 @@ struct workspace_sizes rt_workspace_sizes(const struct cnn_model *m, int threads
         .memory = (size_t)m->memory_bytes,
         .scratch = (size_t)threads * (size_t)m->scratch_bytes_per_thread,
     };
-    s.total = padded(s.input) + padded(s.labels) + padded(s.params) + padded(s.grads) + padded(s.statistics)
-              + padded(s.optimizer_state) + padded(s.predictions) + padded(s.memory) + padded(s.scratch);
+    s.total = padded(s.input) + padded(s.labels) + padded(s.params) + padded(s.grads)
+              + padded(s.statistics) + padded(s.optimizer_state) + padded(s.predictions)
+              + padded(s.memory) + padded(s.scratch);
     return s;
 }
 
@@ -91,7 +93,8 @@ static void *workspace_allocate(size_t bytes)
         return NULL;
 #if defined MADV_HUGEPAGE
     if (alignment == huge_page)
-        madvise(memory, whole, MADV_HUGEPAGE);      /* advice: without it all works, a little slower */
+        /* advice: without it all works, a little slower */
+        madvise(memory, whole, MADV_HUGEPAGE);
 #endif
     memset(memory, 0, whole);
     return memory;
@@ -100,7 +103,8 @@ static void *workspace_allocate(size_t bytes)
 struct cnn_context *cnn_open(const struct cnn_model *model, int threads, uint64_t seed)
 {
     if (model->abi != CNNRT_ABI) {
-        rt_error("the network was compiled for version %u of the runtime's interface, the library has version %d",
+        rt_error("the network was compiled for version %u of the runtime's interface, the library "
+                 "has version %d",
                  (unsigned)model->abi, CNNRT_ABI);
         return NULL;
     }
@@ -155,7 +159,10 @@ void cnn_input_set(struct cnn_context *c, int n, const void *real_chw)
     char *image = (char *)c->input + (size_t)n * (size_t)m->image_stride * size;
     for (int ch = 0; ch < m->in_channels; ch++)
         for (int h = 0; h < m->in_height; h++) {
-            char *row = image + ((size_t)ch * (size_t)m->channel_stride + (size_t)h * (size_t)m->row_stride) * size;
+            char *row =
+                image
+                + ((size_t)ch * (size_t)m->channel_stride + (size_t)h * (size_t)m->row_stride)
+                      * size;
             for (int w = 0; w < m->in_width; w++, from += size)
                 memcpy(row + (size_t)w * (size_t)m->column_stride * size, from, size);
         }

@@ -12,8 +12,8 @@ struct workspace_sizes {
 
 struct workspace_sizes rt_workspace_sizes(const struct cnn_model *model, int threads);
 
-/* Fills every parameter and statistic as its initialiser says, from (seed, position of the parameter) alone.
- * 0, or -1 with a message when memory is short. */
+/* Fills every parameter and statistic as its initialiser says, from (seed, position of the
+ * parameter) alone. 0, or -1 with a message when memory is short. */
 int rt_params_init(struct cnn_context *c, uint64_t seed);
 
 #endif

@@ -23,7 +23,8 @@ static const char *grouped(char *text, size_t size, int64_t number)
 static void layers_print(const struct cnn_model *m)
 {
     char shape[40], parameters[40], adds[40];
-    printf("%-20s %-32s %-14s %12s %14s  %s\n", "layer", "", "shape", "parameters", "multiply-adds", "plan");
+    printf("%-20s %-32s %-14s %12s %14s  %s\n", "layer", "", "shape", "parameters", "multiply-adds",
+           "plan");
     for (int i = 0; i < m->layers_count; i++) {
         const struct cnn_layer_info *l = &m->layers[i];
         if (l->flat)
@@ -52,7 +53,8 @@ int rt_summary(const struct cnn_model *m, const struct command_options *o)
     layers_print(m);
     printf("\nTotal params: %s\n", grouped(text, sizeof text, m->params_count));
     printf("Trainable params: %s\n", grouped(text, sizeof text, m->trainable_count));
-    printf("Non-trainable params: %s\n", grouped(text, sizeof text, m->params_count - m->trainable_count));
+    printf("Non-trainable params: %s\n",
+           grouped(text, sizeof text, m->params_count - m->trainable_count));
     printf("Multiply-adds forward, one sample: %s\n", grouped(text, sizeof text, adds));
     int threads = rt_threads_choose((int)o->threads, m);
     struct workspace_sizes s = rt_workspace_sizes(m, threads);

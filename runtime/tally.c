@@ -49,7 +49,8 @@ double rt_tally_value(const struct tally *t, int i)
     if (t->samples == 0)
         return 0.0;
     double mean = (i == 0 ? t->loss : t->metrics[i - 1]) / (double)t->samples;
-    return isnan(mean) ? NAN : mean;    /* some operations leave it a sign, which would be printed */
+    /* some operations leave it a sign, which would be printed */
+    return isnan(mean) ? NAN : mean;
 }
 
 const char *rt_tally_name(const struct tally *t, int i)

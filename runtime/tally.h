@@ -18,7 +18,8 @@ void rt_tally_begin(struct tally *t);
 /* Takes up the batch that train_step() or infer() has just computed. */
 void rt_tally_add(struct tally *t, const struct cnn_context *c, int n);
 
-/* Means; 0 where no sample was seen.  Values are numbered as the log writes them: 0 the loss, then the metrics. */
+/* Means; 0 where no sample was seen.  Values are numbered as the log writes them: 0 the loss, then
+ * the metrics. */
 double rt_tally_value(const struct tally *t, int i);
 const char *rt_tally_name(const struct tally *t, int i);        /* "loss", "acc" */
 int rt_tally_count(const struct tally *t);

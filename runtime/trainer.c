@@ -1,7 +1,7 @@
 /* trainer.c - train and evaluate.
  *
- * Everything that can be wrong with a run is found before anything of an older run is touched: the weights to
- * start from, the data and the callbacks come first, the run folder last.
+ * Everything that can be wrong with a run is found before anything of an older run is touched: the
+ * weights to start from, the data and the callbacks come first, the run folder last.
  */
 #include <errno.h>
 #include <math.h>
@@ -32,7 +32,8 @@ struct trainer {
     struct progress progress;
     struct run_folder folder;
     FILE *log;
-    struct history kept_history, history, step_log;     /* the run folder's; --history's; --log-steps' */
+    /* the run folder's; --history's; --log-steps' */
+    struct history kept_history, history, step_log;
     int epochs;
     uint64_t limit;             /* steps in all */
     double best_loss;
@@ -40,7 +41,7 @@ struct trainer {
     bool save_failed;           /* the last attempt to save weights */
 };
 
-/* ---- signals ------------------------------------------------------------------------------------------------- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t stop_signal;
 
@@ -68,7 +69,7 @@ static void signals_release(const struct sigaction old[2])
     sigaction(SIGTERM, &old[1], NULL);
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 /* What training and evaluating have in common: memory, weights (NULL: as initialised), data. */
 static int common_open(struct trainer *t, const char *weights)
@@ -92,9 +93,9 @@ static int training_open(struct trainer *t)
     t->epochs = o->epochs >= 0 ? (int)o->epochs : m->train.epochs;
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
     rt_schedule_begin(&t->schedule, &m->train, isnan(o->lr) ? NULL : &o->lr);
-    if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle) || rt_tally_open(&t->train_tally, m)
-        || rt_callbacks_open(&t->callbacks, &m->train) || rt_run_folder_make(&t->folder)
-        || rt_history_open(&t->history, o->history)
+    if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle)
+        || rt_tally_open(&t->train_tally, m) || rt_callbacks_open(&t->callbacks, &m->train)
+        || rt_run_folder_make(&t->folder) || rt_history_open(&t->history, o->history)
         || rt_history_open(&t->step_log, o->log_steps) || rt_run_folder_claim(&t->folder, m)
         || rt_history_open(&t->kept_history, t->folder.history))
         return -1;
@@ -136,7 +137,7 @@ static int trainer_close(struct trainer *t)
     return status;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static bool finished(const struct trainer *t)
 {
@@ -148,7 +149,8 @@ static void nan_tell(struct trainer *t, int epoch)
     if (t->told_nan || isfinite(t->context->loss))
         return;
     t->told_nan = true;
-    rt_progress_say(&t->progress, "%sEpoch %05d: the loss is not a number since step %llu; training goes on.\n",
+    rt_progress_say(&t->progress,
+                    "%sEpoch %05d: the loss is not a number since step %llu; training goes on.\n",
                     t->progress.verbosity == VERBOSE_BAR ? "\n" : "", epoch + 1,
                     (unsigned long long)t->context->step);
 }
@@ -196,7 +198,8 @@ static void weights_save(struct trainer *t, const char *path)
         rt_note("training goes on; the weights are saved again after the next epoch");
 }
 
-/* What follows an epoch's steps: validation, the log, the weights, the callbacks.  Returns whether to go on. */
+/* What follows an epoch's steps: validation, the log, the weights, the callbacks.  Returns whether
+ * to go on. */
 static bool epoch_finish(struct trainer *t, int epoch)
 {
     double rate = t->schedule.rate;
@@ -233,9 +236,11 @@ static void test_report(struct trainer *t)
 /* Saves where the run stands and says so. */
 static void stop_report(struct trainer *t)
 {
-    rt_progress_say(&t->progress, "\nStopped after %llu steps", (unsigned long long)t->context->step);
+    rt_progress_say(&t->progress, "\nStopped after %llu steps",
+                    (unsigned long long)t->context->step);
     t->save_failed = cnn_save_weights(t->context, t->folder.last) != 0;
-    rt_progress_say(&t->progress, t->save_failed ? ".\n" : "; weights saved in %s.\n", t->folder.last);
+    rt_progress_say(&t->progress, t->save_failed ? ".\n" : "; weights saved in %s.\n",
+                    t->folder.last);
 }
 
 static void run(struct trainer *t)
@@ -255,7 +260,8 @@ static void run(struct trainer *t)
         stop_report(t);
         return;
     }
-    /* the weights are those of the last validation, and without a split its pictures are the test set */
+    /* the weights are those of the last validation, and without a split its pictures are the test
+     * set */
     if (t->data.test.count)
         set_measure(t, &t->test);
     else if (!validated)
@@ -304,7 +310,8 @@ int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
     int status = weights && common_open(&t, weights) == 0 ? EXIT_FINE : EXIT_FAILED;
     if (status == EXIT_FINE) {
         bool tests = t.data.test.count > 0;
-        rt_progress_open(&t.progress, (int)o->verbose, NULL, tests ? t.data.test.count : t.data.val.count);
+        rt_progress_open(&t.progress, (int)o->verbose, NULL,
+                         tests ? t.data.test.count : t.data.val.count);
         set_measure(&t, tests ? &t.test : &t.val);
         test_report(&t);
     }

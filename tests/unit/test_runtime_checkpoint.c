@@ -1,4 +1,5 @@
-/* test_runtime_checkpoint.c - weights files: what is written is read back, and what is broken changes nothing. */
+/* test_runtime_checkpoint.c - weights files: what is written is read back, and what is broken
+ * changes nothing. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -69,7 +70,8 @@ static void header_write(const char *path, const char *header, size_t size)
 
 Test(checkpoint, weights_return_as_they_were)
 {
-    struct cnn_context *a = cnn_open(&tiny_float_model, 1, 1), *b = cnn_open(&tiny_float_model, 1, 2);
+    struct cnn_context *a = cnn_open(&tiny_float_model, 1, 1),
+                       *b = cnn_open(&tiny_float_model, 1, 2);
     float statistic = 0.25f;
     cnn_param_set(a, 2, &statistic);
     cr_assert_eq(cnn_save_weights(a, "a.safetensors"), 0);
@@ -88,7 +90,8 @@ Test(checkpoint, weights_return_as_they_were)
     cr_assert_eq(x.data[8], '{');
     x.data[8 + length] = '\0';
     cr_assert_not_null(strstr((char *)x.data + 8, "\"format\":\"pt\""));
-    cr_assert_not_null(strstr((char *)x.data + 8, "\"dense_1.weight\":{\"dtype\":\"F32\",\"shape\":[10,3072]"));
+    cr_assert_not_null(
+        strstr((char *)x.data + 8, "\"dense_1.weight\":{\"dtype\":\"F32\",\"shape\":[10,3072]"));
     free(x.data);
     free(y.data);
     cnn_close(a);
@@ -97,7 +100,8 @@ Test(checkpoint, weights_return_as_they_were)
 
 Test(checkpoint, precision_is_converted)
 {
-    struct cnn_context *f = cnn_open(&tiny_float_model, 1, 1), *d = cnn_open(&tiny_double_model, 1, 2);
+    struct cnn_context *f = cnn_open(&tiny_float_model, 1, 1),
+                       *d = cnn_open(&tiny_double_model, 1, 2);
     float *x = malloc(WEIGHTS * sizeof *x), *z = malloc(WEIGHTS * sizeof *z);
     double *y = malloc(WEIGHTS * sizeof *y);
     cr_assert_eq(cnn_save_weights(f, "a.safetensors"), 0);
@@ -151,7 +155,8 @@ Test(checkpoint, every_truncation_is_refused)
 
 Test(checkpoint, changed_header_bytes_never_crash)
 {
-    struct cnn_context *c = cnn_open(&tiny_float_model, 1, 1), *victim = cnn_open(&tiny_float_model, 1, 5);
+    struct cnn_context *c = cnn_open(&tiny_float_model, 1, 1),
+                       *victim = cnn_open(&tiny_float_model, 1, 5);
     cr_assert_eq(cnn_save_weights(c, "a.safetensors"), 0);
     struct bytes b = file_read("a.safetensors");
     uint64_t length;
@@ -161,7 +166,8 @@ Test(checkpoint, changed_header_bytes_never_crash)
             unsigned char kept = b.data[at];
             b.data[at] = (unsigned char)(change == 0 ? kept ^ 1 : change == 1 ? '9' : 0xff);
             file_write("broken.safetensors", b.data, b.size);
-            cnn_load_weights(victim, "broken.safetensors");     /* refused, or harmless: never a crash */
+            /* refused, or harmless: never a crash */
+            cnn_load_weights(victim, "broken.safetensors");
             b.data[at] = kept;
         }
     free(b.data);
@@ -181,31 +187,47 @@ Test(checkpoint, malformed_headers_are_refused)
         { "data of no tensor", "{}", 12 },
         { "a tensor that is a number", "{\"a\":1}", 0 },
         { "no dtype", "{\"a\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4 },
-        { "an unknown dtype", "{\"a\":{\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4 },
+        { "an unknown dtype", "{\"a\":{\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+          4 },
         { "no shape", "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4 },
-        { "a negative extent", "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4 },
-        { "a fractional extent", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1.0],\"data_offsets\":[0,4]}}", 4 },
-        { "an overflowing shape", "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4294967296],"
-          "\"data_offsets\":[0,4]}}", 4 },
+        { "a negative extent", "{\"a\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}",
+          4 },
+        { "a fractional extent",
+          "{\"a\":{\"dtype\":\"F32\",\"shape\":[1.0],\"data_offsets\":[0,4]}}", 4 },
+        { "an overflowing shape",
+          "{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,4294967296],"
+          "\"data_offsets\":[0,4]}}",
+          4 },
         { "no offsets", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4 },
         { "one offset", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4 },
-        { "offsets backwards", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4 },
-        { "offsets behind the end", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 4 },
-        { "offsets that do not fit", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8 },
-        { "overlapping tensors", "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
-          "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12 },
-        { "a hole", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-          "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}", 12 },
-        { "one name twice", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
-          "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8 },
+        { "offsets backwards", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}",
+          4 },
+        { "offsets behind the end",
+          "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 4 },
+        { "offsets that do not fit",
+          "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8 },
+        { "overlapping tensors",
+          "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+          "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}",
+          12 },
+        { "a hole",
+          "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+          "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}",
+          12 },
+        { "one name twice",
+          "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+          "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+          8 },
     };
     struct tensor_file f;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         header_write("broken.safetensors", cases[i].header, cases[i].data);
         refused(cases[i].what);
-        /* the format's own reader finds all but the empty one, which is a sound file that lacks tensors */
+        /* the format's own reader finds all but the empty one, which is a sound file that lacks
+         * tensors */
         if (strcmp(cases[i].what, "an empty header") != 0)
-            cr_assert_eq(rt_safetensors_read(&f, "broken.safetensors"), -1, "%s is sound", cases[i].what);
+            cr_assert_eq(rt_safetensors_read(&f, "broken.safetensors"), -1, "%s is sound",
+                         cases[i].what);
     }
 }
 
@@ -215,7 +237,8 @@ static void tiny_header(const char *weight, const char *bias, const char *rest, 
     char header[1024];
     snprintf(header, sizeof header,
              "{\"dense_1.weight\":%s,\"dense_1.bias\":%s,"
-             "\"norm_1.running_mean\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[122920,122924]}%s}",
+             "\"norm_1.running_mean\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[122920,"
+             "122924]}%s}",
              weight, bias, rest);
     header_write("broken.safetensors", header, data);
 }
@@ -228,19 +251,23 @@ Test(checkpoint, tensors_that_do_not_match_the_network_are_refused)
     struct cnn_context *c = cnn_open(&tiny_float_model, 1, 1);
     tiny_header(GOOD_WEIGHT, GOOD_BIAS, "", 122924);
     cr_assert_eq(cnn_load_weights(c, "broken.safetensors"), 0);
-    tiny_header(GOOD_WEIGHT, GOOD_BIAS, ",\"norm_1.num_batches_tracked\":{\"dtype\":\"I64\",\"shape\":[],"
-                "\"data_offsets\":[122924,122932]}", 122932);
+    tiny_header(GOOD_WEIGHT, GOOD_BIAS,
+                ",\"norm_1.num_batches_tracked\":{\"dtype\":\"I64\",\"shape\":[],"
+                "\"data_offsets\":[122924,122932]}",
+                122932);
     cr_assert_eq(cnn_load_weights(c, "broken.safetensors"), 0, "PyTorch's counter is in the way");
     cnn_close(c);
-    tiny_header("{\"dtype\":\"F32\",\"shape\":[3072,10],\"data_offsets\":[0,122880]}", GOOD_BIAS, "", 122924);
+    tiny_header("{\"dtype\":\"F32\",\"shape\":[3072,10],\"data_offsets\":[0,122880]}", GOOD_BIAS,
+                "", 122924);
     refused("a transposed weight");
-    tiny_header("{\"dtype\":\"I32\",\"shape\":[10,3072],\"data_offsets\":[0,122880]}", GOOD_BIAS, "", 122924);
+    tiny_header("{\"dtype\":\"I32\",\"shape\":[10,3072],\"data_offsets\":[0,122880]}", GOOD_BIAS,
+                "", 122924);
     refused("a weight of whole numbers");
     tiny_header(GOOD_WEIGHT, GOOD_BIAS, ",\"dense_2.bias\":{\"dtype\":\"F32\",\"shape\":[1],"
                 "\"data_offsets\":[122924,122928]}", 122928);
     refused("a tensor too many");
-    header_write("broken.safetensors", "{\"dense_1.weight\":" GOOD_WEIGHT ",\"dense_1.bias\":" GOOD_BIAS "}",
-                 122920);
+    header_write("broken.safetensors",
+                 "{\"dense_1.weight\":" GOOD_WEIGHT ",\"dense_1.bias\":" GOOD_BIAS "}", 122920);
     refused("a tensor too few");
 }
 

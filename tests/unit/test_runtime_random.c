@@ -1,4 +1,5 @@
-/* test_runtime_random.c - numbers by position: uniform, independent streams; the order of an epoch. */
+/* test_runtime_random.c - numbers by position: uniform, independent streams; the order of an
+ * epoch. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -55,10 +56,14 @@ Test(random, streams_do_not_know_of_each_other)
     uint64_t key = rt_random_key(7, RANDOM_INIT, 0);
     cr_assert_lt(fabs(correlation(key, 0, key, 1)), 0.016, "neighbours in one stream");
     for (int bit = 0; bit < 64; bit++)
-        cr_assert_lt(fabs(correlation(key, 0, key ^ (uint64_t)1 << bit, 0)), 0.016, "keys apart in bit %d", bit);
-    cr_assert_lt(fabs(correlation(key, 0, rt_random_key(8, RANDOM_INIT, 0), 0)), 0.016, "seeds 7 and 8");
-    cr_assert_lt(fabs(correlation(key, 0, rt_random_key(7, RANDOM_SHUFFLE, 0), 0)), 0.016, "two uses");
-    cr_assert_lt(fabs(correlation(key, 0, rt_random_key(7, RANDOM_INIT, 1), 0)), 0.016, "two indices");
+        cr_assert_lt(fabs(correlation(key, 0, key ^ (uint64_t)1 << bit, 0)), 0.016,
+                     "keys apart in bit %d", bit);
+    cr_assert_lt(fabs(correlation(key, 0, rt_random_key(8, RANDOM_INIT, 0), 0)), 0.016,
+                 "seeds 7 and 8");
+    cr_assert_lt(fabs(correlation(key, 0, rt_random_key(7, RANDOM_SHUFFLE, 0), 0)), 0.016,
+                 "two uses");
+    cr_assert_lt(fabs(correlation(key, 0, rt_random_key(7, RANDOM_INIT, 1), 0)), 0.016,
+                 "two indices");
 }
 
 Test(random, normal_numbers_have_their_moments)
@@ -93,7 +98,8 @@ Test(random, below_reaches_all_and_only_what_is_below)
 }
 
 /* A loader for a network with its weights at hand. */
-static int loader_open(struct loader *l, struct cnn_context *c, const struct split *s, bool shuffles)
+static int loader_open(struct loader *l, struct cnn_context *c, const struct split *s,
+                       bool shuffles)
 {
     return rt_loader_open(l, c, s, shuffles);
 }

@@ -1,4 +1,5 @@
-/* test_runtime_session.c - the workspace, parameters between files and kernels, batches from bytes. */
+/* test_runtime_session.c - the workspace, parameters between files and kernels, batches from
+ * bytes. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -17,10 +18,19 @@ Test(session, every_part_is_aligned_apart_and_zeroed)
     cr_assert_not_null(c);
     struct workspace_sizes s = rt_workspace_sizes(&tiny_float_model, 3);
     cr_assert_eq(s.scratch, 3 * 64);
-    struct { char *at; size_t size; } parts[] = {
-        { c->input, s.input }, { (char *)c->labels, s.labels }, { c->params, s.params }, { c->grads, s.grads },
-        { c->statistics, s.statistics }, { c->optimizer_state, s.optimizer_state },
-        { c->predictions, s.predictions }, { c->memory, s.memory }, { c->scratch, s.scratch },
+    struct {
+        char *at;
+        size_t size;
+    } parts[] = {
+        { c->input, s.input },
+        { (char *)c->labels, s.labels },
+        { c->params, s.params },
+        { c->grads, s.grads },
+        { c->statistics, s.statistics },
+        { c->optimizer_state, s.optimizer_state },
+        { c->predictions, s.predictions },
+        { c->memory, s.memory },
+        { c->scratch, s.scratch },
     };
     int count = sizeof parts / sizeof parts[0];
     for (int i = 0; i < count; i++) {
@@ -72,7 +82,8 @@ static size_t weight_place(int o, int ch, int h, int w)
 Test(params, panels_hold_what_files_say_and_padding_stays_zero)
 {
     struct cnn_context *c = cnn_open(&tiny_float_model, 1, 1);
-    float *file = malloc(CLASSES * INPUTS * sizeof *file), *back = malloc(CLASSES * INPUTS * sizeof *back);
+    float *file = malloc(CLASSES * INPUTS * sizeof *file),
+          *back = malloc(CLASSES * INPUTS * sizeof *back);
     const float *stored = c->params;
     for (int i = 0; i < CLASSES * INPUTS; i++)
         file[i] = (float)(i + 1);
@@ -104,8 +115,10 @@ Test(params, panels_hold_what_files_say_and_padding_stays_zero)
 
 Test(params, a_seed_gives_the_same_weights_in_float_and_double)
 {
-    struct cnn_context *f = cnn_open(&tiny_float_model, 1, 9), *again = cnn_open(&tiny_float_model, 2, 9);
-    struct cnn_context *d = cnn_open(&tiny_double_model, 1, 9), *other = cnn_open(&tiny_float_model, 1, 10);
+    struct cnn_context *f = cnn_open(&tiny_float_model, 1, 9),
+                       *again = cnn_open(&tiny_float_model, 2, 9);
+    struct cnn_context *d = cnn_open(&tiny_double_model, 1, 9),
+                       *other = cnn_open(&tiny_float_model, 1, 10);
     float *x = malloc(CLASSES * INPUTS * sizeof *x), *y = malloc(CLASSES * INPUTS * sizeof *y);
     double *z = malloc(CLASSES * INPUTS * sizeof *z), largest = 0.0, sum = 0.0;
     cnn_param_get(f, 0, x);
@@ -134,8 +147,8 @@ Test(params, a_seed_gives_the_same_weights_in_float_and_double)
 }
 
 /* A network of one parameter, to see initialisers. */
-static struct cnn_context *open_initialised(struct cnn_model *m, struct cnn_param *p, struct cnn_init init,
-                                            int rows, int columns)
+static struct cnn_context *open_initialised(struct cnn_model *m, struct cnn_param *p,
+                                            struct cnn_init init, int rows, int columns)
 {
     *m = tiny_double_model;
     *p = (struct cnn_param){ .name = "w", .rank = 2, .shape = { rows, columns }, .dims = 2,
@@ -150,8 +163,8 @@ Test(params, truncated_normals_stay_within_two_deviations)
 {
     struct cnn_model m;
     struct cnn_param p;
-    struct cnn_context *c
-        = open_initialised(&m, &p, (struct cnn_init){ CNN_INIT_TRUNCATED_NORMAL, 0.0, 0.5 }, 100, 300);
+    struct cnn_context *c = open_initialised(
+        &m, &p, (struct cnn_init){ CNN_INIT_TRUNCATED_NORMAL, 0.0, 0.5 }, 100, 300);
     const double *x = c->params;
     double squares = 0.0, largest = 0.0;
     for (int i = 0; i < 30000; i++) {
@@ -169,8 +182,8 @@ Test(params, orthogonal_rows_or_columns)
         int rows = wide ? 7 : 31, columns = wide ? 31 : 7;
         struct cnn_model m;
         struct cnn_param p;
-        struct cnn_context *c
-            = open_initialised(&m, &p, (struct cnn_init){ CNN_INIT_ORTHOGONAL, 0.0, 0.0 }, rows, columns);
+        struct cnn_context *c = open_initialised(
+            &m, &p, (struct cnn_init){ CNN_INIT_ORTHOGONAL, 0.0, 0.0 }, rows, columns);
         const double *x = c->params;
         int vectors = 7, length = 31, step = wide ? columns : 1, stride = wide ? 1 : columns;
         for (int a = 0; a < vectors; a++)
@@ -185,7 +198,8 @@ Test(params, orthogonal_rows_or_columns)
 }
 
 /* A loader for a network with its weights at hand. */
-static int loader_open(struct loader *l, struct cnn_context *c, const struct split *s, bool shuffles)
+static int loader_open(struct loader *l, struct cnn_context *c, const struct split *s,
+                       bool shuffles)
 {
     return rt_loader_open(l, c, s, shuffles);
 }
@@ -217,10 +231,12 @@ static void loader_check(struct cnn_model *m)
             for (int h = 0; h < 32; h++)
                 for (int w = 0; w < 32; w++)
                     for (int ch = 0; ch < 3; ch++) {
-                        int64_t at = n * m->image_stride + ch * m->channel_stride + h * m->row_stride
-                                     + w * m->column_stride;
-                        double found = m->real_size == 8 ? ((double *)c->input)[at] : ((float *)c->input)[at];
-                        double wanted = expected_pixel(s.pixels[((batch * 32 + n) * 1024 + h * 32 + w) * 3 + ch]);
+                        int64_t at = n * m->image_stride + ch * m->channel_stride
+                                     + h * m->row_stride + w * m->column_stride;
+                        double found =
+                            m->real_size == 8 ? ((double *)c->input)[at] : ((float *)c->input)[at];
+                        double wanted = expected_pixel(
+                            s.pixels[((batch * 32 + n) * 1024 + h * 32 + w) * 3 + ch]);
                         cr_assert_float_eq(found, wanted, m->real_size == 8 ? 1e-15 : 1e-7);
                     }
         }

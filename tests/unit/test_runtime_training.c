@@ -8,7 +8,7 @@
 #include "gradcheck.h"
 #include "tiny_model.h"
 
-/* ---- reduce_lr_on_plateau ------------------------------------------------------------------------------------ */
+/* ---- reduce_lr_on_plateau -------------------------------------------------------------------- */
 
 struct plateau_case {
     const char *monitor;
@@ -20,9 +20,12 @@ struct plateau_case {
 static void plateau_run(const struct plateau_case *k)
 {
     const struct cnn_setting settings[] = {
-        { .key = "monitor", .text = k->monitor }, { .key = "factor", .number = k->factor },
-        { .key = "patience", .number = k->patience }, { .key = "verbose", .number = 0 },
-        { .key = "min_delta", .number = k->min_delta }, { .key = "cooldown", .number = k->cooldown },
+        { .key = "monitor", .text = k->monitor },
+        { .key = "factor", .number = k->factor },
+        { .key = "patience", .number = k->patience },
+        { .key = "verbose", .number = 0 },
+        { .key = "min_delta", .number = k->min_delta },
+        { .key = "cooldown", .number = k->cooldown },
         { .key = "min_lr", .number = k->min_lr },
     };
     const struct cnn_clause clause = { "reduce_lr_on_plateau", settings, 7 };
@@ -39,7 +42,8 @@ static void plateau_run(const struct plateau_case *k)
     cr_assert_eq(rt_callbacks_open(&list, &m.train), 0);
     for (int epoch = 0; epoch < k->epochs; epoch++) {
         /* every value but the one monitored goes the wrong way */
-        train = (struct tally){ .model = &m, .loss = epoch, .metrics = train.metrics, .samples = 1 };
+        train =
+            (struct tally){ .model = &m, .loss = epoch, .metrics = train.metrics, .samples = 1 };
         val = (struct tally){ .model = &m, .loss = epoch, .metrics = val.metrics, .samples = 1 };
         train.metrics[0] = val.metrics[0] = -epoch;
         struct tally *monitored = strncmp(k->monitor, "val_", 4) ? &train : &val;
@@ -49,8 +53,9 @@ static void plateau_run(const struct plateau_case *k)
             monitored->metrics[0] = k->values[epoch];
         struct epoch_end end = { epoch, &train, &val, &schedule, &progress, false };
         rt_callbacks_epoch_end(&list, &end);
-        cr_assert_float_eq(schedule.rate, k->rates[epoch], 1e-12, "epoch %d of %s: rate %g, expected %g", epoch + 1,
-                           k->monitor, schedule.rate, k->rates[epoch]);
+        cr_assert_float_eq(schedule.rate, k->rates[epoch], 1e-12,
+                           "epoch %d of %s: rate %g, expected %g", epoch + 1, k->monitor,
+                           schedule.rate, k->rates[epoch]);
         cr_assert_not(end.stop);
     }
     rt_callbacks_close(&list);
@@ -75,7 +80,8 @@ Test(plateau, an_improvement_must_exceed_min_delta)
 
 Test(plateau, cooldown_stops_the_waiting)
 {
-    /* Keras: the counter falls at the end of each epoch, and the epoch in which it reaches 0 counts again */
+    /* Keras: the counter falls at the end of each epoch, and the epoch in which it reaches 0 counts
+     * again */
     const double values[] = { 1, 1, 1, 1, 1, 1, 1, 1 };
     const double rates[] = { 1, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.0625 };
     plateau_run(&(struct plateau_case){ "val_loss", 0.5, 1, 0, 2, 0, values, rates, 8 });
@@ -109,7 +115,8 @@ Test(callbacks, unknown_kinds_and_monitors_are_refused)
     struct cnn_model m = tiny_float_model;
     struct callback_list list;
     const struct cnn_setting nothing[] = { { .key = "monitor", .text = "val_f1" } };
-    const struct cnn_clause monitor = { "reduce_lr_on_plateau", nothing, 1 }, kind = { "sing", NULL, 0 };
+    const struct cnn_clause monitor = { "reduce_lr_on_plateau", nothing, 1 },
+                            kind = { "sing", NULL, 0 };
     m.train.callbacks = &monitor;
     m.train.callbacks_count = 1;
     cr_assert_eq(rt_callbacks_open(&list, &m.train), -1);
@@ -117,7 +124,7 @@ Test(callbacks, unknown_kinds_and_monitors_are_refused)
     cr_assert_eq(rt_callbacks_open(&list, &m.train), -1);
 }
 
-/* ---- running means ------------------------------------------------------------------------------------------- */
+/* ---- running means --------------------------------------------------------------------------- */
 
 static double metric_value;
 
@@ -150,7 +157,7 @@ Test(tally, batches_weigh_what_they_hold)
     rt_tally_close(&t);
 }
 
-/* ---- slopes -------------------------------------------------------------------------------------------------- */
+/* ---- slopes ---------------------------------------------------------------------------------- */
 
 static struct slope slope_of(double (*f)(double), double at, double h)
 {
@@ -185,7 +192,8 @@ Test(slope, unrest_bounds_what_any_kink_does)
         kink_jump = 1.0;
         struct slope s = slope_of(kinked, 0.0, h);
         double error = fabs(s.estimate - 1.0);
-        cr_assert_leq(error, 1.17 * s.unrest + 1e-9, "a kink at %g h: error %g, unrest %g", i / 100.0, error, s.unrest);
+        cr_assert_leq(error, 1.17 * s.unrest + 1e-9, "a kink at %g h: error %g, unrest %g",
+                      i / 100.0, error, s.unrest);
         if (i < 100)
             cr_assert_gt(s.unrest, 1e-3, "a kink at %g h is not seen", i / 100.0);
     }

@@ -1,5 +1,5 @@
-/* tiny_main.c - the hand-written network as a trainer.  The environment chooses what tests want of it:
- * TINY_SOURCE the data source (cifar10, mnist), TINY_BROKEN a wrong gradient. */
+/* tiny_main.c - the hand-written network as a trainer.  The environment chooses what tests want of
+ * it: TINY_SOURCE the data source (cifar10, mnist), TINY_BROKEN a wrong gradient. */
 #include "tiny_model.h"
 
 #include <stdlib.h>

@@ -1,8 +1,10 @@
-/* tiny_model.c - the smallest network a compiler could emit, written by hand: one dense layer with softmax and
- * cross-entropy on 3x32x32 pictures, sgd.  Compiled once for float and, with -DTINY_DOUBLE, once for double.
+/* tiny_model.c - the smallest network a compiler could emit, written by hand: one dense layer with
+ * softmax and cross-entropy on 3x32x32 pictures, sgd.  Compiled once for float and, with
+ * -DTINY_DOUBLE, once for double.
  *
- * Its layouts are as awkward as a plan's can be: pixels are channel-last, the weight is panelled by eight outputs
- * (so two panels, the second with six rows of zeros), the running statistic follows the mean of the input.
+ * Its layouts are as awkward as a plan's can be: pixels are channel-last, the weight is panelled by
+ * eight outputs (so two panels, the second with six rows of zeros), the running statistic follows
+ * the mean of the input.
  */
 #include "tiny_model.h"
 
@@ -17,8 +19,16 @@ typedef float real;
 #define TINY(name) tiny_float_##name
 #endif
 
-enum { BATCH = 32, CLASSES = 10, CHANNELS = 3, SIDE = 32, INPUTS = CHANNELS * SIDE * SIDE, PANEL = 8,
-       WEIGHT_STORED = 2 * PANEL * INPUTS, STORED = WEIGHT_STORED + 16 };
+enum {
+    BATCH = 32,
+    CLASSES = 10,
+    CHANNELS = 3,
+    SIDE = 32,
+    INPUTS = CHANNELS * SIDE * SIDE,
+    PANEL = 8,
+    WEIGHT_STORED = 2 * PANEL * INPUTS,
+    STORED = WEIGHT_STORED + 16
+};
 
 /* the weight of output o and stored input i */
 static size_t place(int o, int i)
@@ -104,22 +114,52 @@ static void metrics(const struct cnn_context *c, int n, double *values)
 int TINY(broken);
 
 static const struct cnn_param params[] = {
-    { .name = "dense_1.weight", .role = CNN_WEIGHT, .trainable = true, .rank = 2, .shape = { CLASSES, INPUTS },
-      .dims = 4, .dim = { CLASSES, CHANNELS, SIDE, SIDE }, .stride = { 1, PANEL, SIDE * CHANNELS * PANEL,
-      CHANNELS * PANEL }, .panel_dim = 0, .panel = PANEL, .panel_stride = PANEL * INPUTS, .offset = 0,
-      .stored = WEIGHT_STORED, .count = CLASSES * INPUTS,
+    { .name = "dense_1.weight",
+      .role = CNN_WEIGHT,
+      .trainable = true,
+      .rank = 2,
+      .shape = { CLASSES, INPUTS },
+      .dims = 4,
+      .dim = { CLASSES, CHANNELS, SIDE, SIDE },
+      .stride = { 1, PANEL, SIDE * CHANNELS * PANEL, CHANNELS * PANEL },
+      .panel_dim = 0,
+      .panel = PANEL,
+      .panel_stride = PANEL * INPUTS,
+      .offset = 0,
+      .stored = WEIGHT_STORED,
+      .count = CLASSES * INPUTS,
       .init = { CNN_INIT_UNIFORM, -0.0441, 0.0441 } },
-    { .name = "dense_1.bias", .role = CNN_BIAS, .trainable = true, .rank = 1, .shape = { CLASSES }, .dims = 1,
-      .dim = { CLASSES }, .stride = { 1 }, .panel_dim = -1, .offset = WEIGHT_STORED, .stored = 16,
-      .count = CLASSES, .init = { CNN_INIT_ZEROS, 0, 0 } },
-    { .name = "norm_1.running_mean", .role = CNN_STATISTIC, .rank = 1, .shape = { 1 }, .dims = 1, .dim = { 1 },
-      .stride = { 1 }, .panel_dim = -1, .offset = 0, .stored = 16, .count = 1,
+    { .name = "dense_1.bias",
+      .role = CNN_BIAS,
+      .trainable = true,
+      .rank = 1,
+      .shape = { CLASSES },
+      .dims = 1,
+      .dim = { CLASSES },
+      .stride = { 1 },
+      .panel_dim = -1,
+      .offset = WEIGHT_STORED,
+      .stored = 16,
+      .count = CLASSES,
+      .init = { CNN_INIT_ZEROS, 0, 0 } },
+    { .name = "norm_1.running_mean",
+      .role = CNN_STATISTIC,
+      .rank = 1,
+      .shape = { 1 },
+      .dims = 1,
+      .dim = { 1 },
+      .stride = { 1 },
+      .panel_dim = -1,
+      .offset = 0,
+      .stored = 16,
+      .count = 1,
       .init = { CNN_INIT_CONSTANT, 0.5, 0 } },
 };
 
 static const struct cnn_layer_info layers[] = {
     { "input_1", "input 3x32x32", CHANNELS, SIDE, SIDE, false, 0, 0, NULL },
-    { "dense_1", "dense 10, softmax", CLASSES, 1, 1, true, CLASSES * INPUTS + CLASSES, CLASSES * INPUTS, "by hand" },
+    { "dense_1", "dense 10, softmax", CLASSES, 1, 1, true, CLASSES * INPUTS + CLASSES,
+      CLASSES * INPUTS, "by hand" },
 };
 
 static const struct cnn_stretch stretches[] = {
@@ -128,19 +168,24 @@ static const struct cnn_stretch stretches[] = {
 };
 
 static const struct cnn_setting shapes_settings[] = {
-    { .key = "classes", .number = 10 }, { .key = "train", .number = 2000 }, { .key = "val", .number = 500 },
+    { .key = "classes", .number = 10 },
+    { .key = "train", .number = 2000 },
+    { .key = "val", .number = 500 },
     { .key = "seed", .number = 0 },
 };
 static const struct cnn_setting scale_settings[] = { { .key = "factor", .number = 1.0 / 255.0 } };
 static const double half[] = { 0.5 }, half3[] = { 0.5, 0.5, 0.5 };
 static const struct cnn_setting normalize_settings[] = {
-    { .key = "mean", .list = half3, .list_length = 3 }, { .key = "std", .list = half, .list_length = 1 },
+    { .key = "mean", .list = half3, .list_length = 3 },
+    { .key = "std", .list = half, .list_length = 1 },
 };
-static const struct cnn_clause steps[] = { { "scale", scale_settings, 1 }, { "normalize", normalize_settings, 2 } };
+static const struct cnn_clause steps[] = { { "scale", scale_settings, 1 },
+                                           { "normalize", normalize_settings, 2 } };
 static const struct cnn_setting optimizer_settings[] = { { .key = "lr", .number = 0.01 } };
 static const struct cnn_setting plateau_settings[] = {
-    { .key = "monitor", .text = "val_acc" }, { .key = "factor", .number = 0.5 }, { .key = "patience", .number = 1 },
-    { .key = "min_delta", .number = 0.2 }, { .key = "cooldown", .number = 0 }, { .key = "min_lr", .number = 0.001 },
+    { .key = "monitor", .text = "val_acc" }, { .key = "factor", .number = 0.5 },
+    { .key = "patience", .number = 1 },      { .key = "min_delta", .number = 0.2 },
+    { .key = "cooldown", .number = 0 },      { .key = "min_lr", .number = 0.001 },
 };
 static const struct cnn_clause callbacks[] = { { "reduce_lr_on_plateau", plateau_settings, 6 } };
 static const struct cnn_metric metric_list[] = { { "accuracy", "acc", CNN_HIGHER_IS_BETTER } };
@@ -176,9 +221,14 @@ const struct cnn_model TINY(model) = {
     .stretches = stretches,
     .stretches_count = 2,
     .data = { { "shapes", shapes_settings, 4 }, steps, 2 },
-    .train = { .loss = { "categorical_crossentropy", NULL, 0 }, .optimizer = { "sgd", optimizer_settings, 1 },
-               .callbacks = callbacks, .callbacks_count = 1, .metrics = metric_list, .metrics_count = 1,
-               .epochs = 4, .seed = 7 },
+    .train = { .loss = { "categorical_crossentropy", NULL, 0 },
+               .optimizer = { "sgd", optimizer_settings, 1 },
+               .callbacks = callbacks,
+               .callbacks_count = 1,
+               .metrics = metric_list,
+               .metrics_count = 1,
+               .epochs = 4,
+               .seed = 7 },
     .train_step = train_step,
     .infer = forward,
     .update = update,
