@@ -86,7 +86,8 @@ static bool is_train_word(const char *word)
     static const char *const words[] = {"loss", "optimizer", "metrics", NULL};
 
     return word_in(word, words) || clause_def_find(train_numbers, word) ||
-           clause_def_find(callback_defs, word) || word_in(word, later_train);
+           clause_def_find(callback_defs, word) || !strcmp(word, "freeze") ||
+           word_in(word, later_train);
 }
 
 static bool is_data_word(const char *word)

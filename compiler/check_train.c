@@ -229,6 +229,47 @@ static void check_callback(struct check *c, const struct ast_statement *s,
                  clause);
 }
 
+/* ---- freeze ---------------------------------------------------------------------------------- */
+
+static void freeze_layer(struct check *c, const struct ast_arg *arg)
+{
+    const struct ast_expr *e = arg->value;
+    struct names names = {.arena = c->arena};
+
+    if (e->kind == AST_BAD)
+        return;
+    if (arg->key || e->kind != AST_NAME) {
+        diag_error(c->diag, DIAG_bad_type, arg->where, "'freeze' takes names of layers");
+        return;
+    }
+    for (int i = 0; i < c->model->layers_count; i++) {
+        struct layer *l = c->model->layers[i];
+        if (!strcmp(l->name, e->text)) {
+            l->trainable = false;
+            return;
+        }
+        names_add(&names, l->name);
+    }
+    if (c->broken || c->too_many || !names.count)
+        return;                         /* it may be a layer that was not understood */
+    diag_error(c->diag, DIAG_unknown_name, e->word, "no layer is called '%s'", e->text);
+    check_suggest(c, e->text, &names);
+}
+
+/* `freeze stem, conv2d_2`: as if they said trainable=off. */
+static void check_freeze(struct check *c, const struct ast_statement *s)
+{
+    struct ast_args args = check_statement_args(c, s);
+
+    if (!args.first) {
+        diag_error(c->diag, DIAG_missing_argument, s->word_where,
+                   "'freeze' needs at least one name of a layer");
+        diag_hint(c->diag, "such as: freeze conv2d_1, conv2d_2");
+    }
+    for (const struct ast_arg *arg = args.first; arg; arg = arg->next)
+        freeze_layer(c, arg);
+}
+
 static void unknown_train(struct check *c, const struct ast_statement *s)
 {
     struct names names = {.arena = c->arena};
@@ -242,6 +283,7 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
     names_add(&names, "loss");
     names_add(&names, "optimizer");
     names_add(&names, "metrics");
+    names_add(&names, "freeze");
     list_defs(&names, train_numbers);
     list_defs(&names, callback_defs);
     for (const char *const *word = later_train; *word; word++)
@@ -300,6 +342,8 @@ static void check_train_statement(struct check *c, const struct ast_statement *s
     } else if (!strcmp(s->word, "metrics")) {
         if (first_time(c, &state->metrics, s))
             check_metrics(c, s);
+    } else if (!strcmp(s->word, "freeze")) {
+        check_freeze(c, s);
     } else if (number) {
         enum train_number which = (enum train_number)(number - train_numbers);
         if (first_time(c, &state->numbers[which], s))

@@ -203,7 +203,7 @@ const char *const later_data[] = {
     "cifar100", "npy", "csv", "augment", "target", NULL
 };
 const char *const later_train[] = {
-    "lr_schedule", "early_stopping", "checkpoint", "stop_on_nan", "class_weights", "freeze", NULL
+    "lr_schedule", "early_stopping", "checkpoint", "stop_on_nan", "class_weights", NULL
 };
 const char *const later_losses[] = {"binary_crossentropy", "mse", "mae", "huber", NULL};
 const char *const later_optimizers[] = {"adamw", "nadam", "sgd", "rmsprop", "adagrad", NULL};

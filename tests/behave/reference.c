@@ -161,6 +161,19 @@ int ref_conv2d(struct ref_net *net, int x, const char *name, int filters, struct
     return node;
 }
 
+int ref_locally_connected2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window,
+                            bool bias)
+{
+    int channels = net->nodes[x].c;
+    int node = add_windowed(net, REF_LOCALLY_CONNECTED2D, x, filters, window);
+    int h = net->nodes[node].h, w = net->nodes[node].w;
+    net->nodes[node].weight = add_param(net, name, "weight", REF_WEIGHT, 6,
+                                        (int64_t[]){h, w, filters, channels, window.kh, window.kw});
+    if (bias)
+        net->nodes[node].bias = add_param(net, name, "bias", REF_BIAS, 3, (int64_t[]){h, w, filters});
+    return node;
+}
+
 int ref_pool(struct ref_net *net, int x, enum ref_kind kind, struct ref_window window)
 {
     assert(kind == REF_MAXPOOL || kind == REF_AVGPOOL);
@@ -255,7 +268,7 @@ int64_t ref_multiply_adds(const struct ref_net *net)
     int64_t sum = 0;
     for (int i = 0; i < net->nodes_count; i++) {
         const struct ref_node *node = &net->nodes[i];
-        if (node->kind == REF_CONV2D)
+        if (node->kind == REF_CONV2D || node->kind == REF_LOCALLY_CONNECTED2D)
             sum += ref_node_size(node) * net->nodes[node->in[0]].c * node->window.kh * node->window.kw;
         else if (node->kind == REF_DENSE)
             sum += (int64_t)node->c * net->nodes[node->in[0]].c;
@@ -408,6 +421,43 @@ static void conv2d_forward(struct ref_net *net, struct ref_node *node)
                                 size += fabs(term);
                             }
                         }
+                    node->y[at(node, n, o, oy, ox)] = rounded(net, sum, size);
+                }
+}
+
+/* Where the first weight of an output stands; those of its window follow. */
+static int64_t local_weights(const struct ref_node *node, const struct ref_node *x, int o, int oy, int ox)
+{
+    int64_t output = ((int64_t)oy * node->w + ox) * node->c + o;
+    return output * x->c * node->window.kh * node->window.kw;
+}
+
+/* The element of x under tap k of the window (counted over i, ky, kx) at (oy, ox). */
+static int64_t local_input(const struct ref_node *node, const struct ref_node *x, int n, int oy, int ox, int k)
+{
+    int kx = k % node->window.kw, ky = k / node->window.kw % node->window.kh;
+    int i = k / (node->window.kw * node->window.kh);
+    return at(x, n, i, oy * node->window.sh + ky, ox * node->window.sw + kx);
+}
+
+static void local_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    const double *weight = net->params[node->weight].value;
+    int taps = x->c * node->window.kh * node->window.kw;
+    bool broken = net->fault == REF_FAULT_FORWARD_TAP && is_first_of_kind(net, node);
+    for (int n = 0; n < net->n; n++)
+        for (int oy = 0; oy < node->h; oy++)
+            for (int ox = 0; ox < node->w; ox++)
+                for (int o = 0; o < node->c; o++) {
+                    int64_t bias = ((int64_t)oy * node->w + ox) * node->c + o;
+                    double sum = node->bias < 0 ? 0 : net->params[node->bias].value[bias], size = fabs(sum);
+                    for (int k = 0; k < taps - (broken && o == 0); k++) {
+                        double term = weight[local_weights(node, x, o, oy, ox) + k]
+                            * x->y[local_input(node, x, n, oy, ox, k)];
+                        sum += term;
+                        size += fabs(term);
+                    }
                     node->y[at(node, n, o, oy, ox)] = rounded(net, sum, size);
                 }
 }
@@ -617,6 +667,7 @@ static void node_forward(struct ref_net *net, struct ref_node *node, const doubl
         memcpy(node->y, input, (size_t)(net->n * ref_node_size(node)) * sizeof(double));
         break;
     case REF_CONV2D: conv2d_forward(net, node); break;
+    case REF_LOCALLY_CONNECTED2D: local_forward(net, node); break;
     case REF_MAXPOOL: case REF_AVGPOOL: pool_forward(net, node); break;
     case REF_GLOBAL_AVGPOOL: global_avgpool_forward(net, node); break;
     case REF_FLATTEN: copy_forward(net, node); break;
@@ -723,6 +774,65 @@ static void conv2d_data_backward(struct ref_net *net, struct ref_node *node)
                                 size[at(x, n, i, iy, ix)] += fabs(term);
                             }
                 }
+    add_gradient(net, x, sum, size);
+    free(sum);
+    free(size);
+}
+
+static void local_weight_backward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_param *weight = &net->params[node->weight];
+    int taps = x->c * node->window.kh * node->window.kw;
+    bool broken = net->fault == REF_FAULT_WEIGHT_GRAD && is_first_of_kind(net, node);
+    for (int64_t j = 0; j < weight->count; j++) {
+        int k = (int)(j % taps), o = (int)(j / taps % node->c);
+        int ox = (int)(j / taps / node->c % node->w), oy = (int)(j / taps / node->c / node->w);
+        double sum = 0, size = 0;
+        for (int n = 0; n < net->n; n++) {
+            double term = x->y[local_input(node, x, n, oy, ox, k)] * node->dy[at(node, n, o, oy, ox)];
+            if (broken && n == net->n - 1 && oy == node->h - 1 && ox == node->w - 1)
+                continue;
+            sum += term;
+            size += fabs(term);
+        }
+        weight->grad[j] = rounded(net, sum, size);
+    }
+}
+
+static void local_bias_backward(struct ref_net *net, const struct ref_node *node)
+{
+    struct ref_param *bias = &net->params[node->bias];
+    bool broken = net->fault == REF_FAULT_BIAS_GRAD;
+    for (int64_t j = 0; j < bias->count; j++) {
+        int o = (int)(j % node->c), ox = (int)(j / node->c % node->w), oy = (int)(j / node->c / node->w);
+        double sum = 0, size = 0;
+        for (int n = 0; n < net->n - (broken && j == bias->count - 1); n++) {
+            sum += node->dy[at(node, n, o, oy, ox)];
+            size += fabs(node->dy[at(node, n, o, oy, ox)]);
+        }
+        bias->grad[j] = rounded(net, sum, size);
+    }
+}
+
+static void local_data_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    const double *weight = net->params[node->weight].value;
+    size_t count = (size_t)(net->n * ref_node_size(x));
+    double *sum = room(count, sizeof(double)), *size = room(count, sizeof(double));
+    int taps = x->c * node->window.kh * node->window.kw;
+    bool broken = net->fault == REF_FAULT_DATA_GRAD;
+    for (int n = 0; n < net->n; n++)
+        for (int oy = 0; oy < node->h; oy++)
+            for (int ox = 0; ox < node->w; ox++)
+                for (int o = 0; o < node->c - (broken && node->c > 1); o++)
+                    for (int k = 0; k < taps; k++) {
+                        double term = weight[local_weights(node, x, o, oy, ox) + k]
+                            * node->dy[at(node, n, o, oy, ox)];
+                        sum[local_input(node, x, n, oy, ox, k)] += term;
+                        size[local_input(node, x, n, oy, ox, k)] += fabs(term);
+                    }
     add_gradient(net, x, sum, size);
     free(sum);
     free(size);
@@ -888,6 +998,12 @@ static void node_backward(struct ref_net *net, struct ref_node *node)
         if (node->bias >= 0)
             bias_backward(net, node);
         conv2d_data_backward(net, node);
+        break;
+    case REF_LOCALLY_CONNECTED2D:
+        local_weight_backward(net, node);
+        if (node->bias >= 0)
+            local_bias_backward(net, node);
+        local_data_backward(net, node);
         break;
     case REF_MAXPOOL: case REF_AVGPOOL: pool_backward(net, node); break;
     case REF_GLOBAL_AVGPOOL: global_avgpool_backward(net, node); break;

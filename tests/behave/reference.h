@@ -15,7 +15,7 @@
 
 enum ref_kind {
     REF_INPUT, REF_CONV2D, REF_MAXPOOL, REF_AVGPOOL, REF_GLOBAL_AVGPOOL, REF_FLATTEN, REF_DENSE, REF_BATCHNORM,
-    REF_DROPOUT, REF_ADD, REF_ACTIVATION, REF_SOFTMAX
+    REF_DROPOUT, REF_ADD, REF_ACTIVATION, REF_SOFTMAX, REF_LOCALLY_CONNECTED2D
 };
 
 enum ref_activation {
@@ -46,7 +46,7 @@ struct ref_param {
     char name[80];
     enum ref_role role;
     int rank;
-    int64_t shape[4];
+    int64_t shape[6];
     int64_t count;
     double *value, *grad;       /* (count) */
     double *m, *v;              /* (count) Adam's moments */
@@ -89,6 +89,9 @@ struct ref_net {
  * logits: the loss applies softmax itself. */
 int ref_input(struct ref_net *net, int c, int h, int w);
 int ref_conv2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window, bool bias);
+/* Weights OH x OW x O x I x KH x KW, biases OH x OW x O. */
+int ref_locally_connected2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window,
+                            bool bias);
 int ref_pool(struct ref_net *net, int x, enum ref_kind kind, struct ref_window window);
 int ref_global_avgpool(struct ref_net *net, int x);
 int ref_flatten(struct ref_net *net, int x);

@@ -117,6 +117,20 @@ static void test_batchnorm(void)
     ref_free(&net);
 }
 
+static void test_locally_connected2d(void)
+{
+    struct ref_net net = {0};
+    int x = ref_input(&net, 1, 2, 3);
+    struct ref_window k = {.kh = 2, .kw = 1, .sh = 1, .sw = 2, .dh = 1, .dw = 1};
+    x = ref_locally_connected2d(&net, x, "l", 2, k, true);
+    /* positions 1 x 2, outputs 2, rows 2 */
+    set(&net, "l.weight", (double[]){1, 10, 2, 20, 100, 1000, 200, 2000});
+    set(&net, "l.bias", (double[]){0.5, 0.25, -1, -2});
+    run(&net, (double[]){1, 2, 3, 4, 5, 6}, 1, true);
+    expect("locally_connected2d", net.nodes[x].y, (double[]){41.5, 6299, 82.25, 12598}, 4);
+    ref_free(&net);
+}
+
 static void test_add_spread(void)
 {
     struct ref_net net = {0};
@@ -274,6 +288,7 @@ int main(int argc, char **argv)
 {
     test_conv2d_same_stride();
     test_conv2d_dilated_channels();
+    test_locally_connected2d();
     test_pools();
     test_dense_after_flatten();
     test_batchnorm();

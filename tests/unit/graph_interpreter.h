@@ -86,6 +86,38 @@ static inline void conv_each(struct machine *m, const struct window *w, const st
                     }
 }
 
+/* The same with weights of their own at each position of y. */
+static inline void local_each(struct machine *m, const struct window *w, const struct tensor *x,
+                              const struct tensor *y, const struct tensor *weights,
+                              void (*op)(double *x, double *y, double *w))
+{
+    const struct param *p = weights->param;
+    int taps = p->in * p->kh * p->kw;
+
+    for (int n = 0; n < m->batch; n++)
+        for (int64_t e = 0; e < param_elements(p); e++) {
+            int k = (int)(e % taps), o = (int)(e / taps % p->out);
+            int ox = (int)(e / taps / p->out % p->ow), oy = (int)(e / taps / p->out / p->ow);
+            op(map_at(m, x, n, k / p->kw / p->kh, oy * w->stride_h + k / p->kw % p->kh,
+                      ox * w->stride_w + k % p->kw),
+               map_at(m, y, n, o, oy, ox), at(m, weights) + e);
+        }
+}
+
+/* A bias for each element of a map, in the order (h, w, c), and its gradient. */
+static inline void run_local_bias(struct machine *m, const struct tensor *y, const struct tensor *b)
+{
+    for (int64_t i = 0; i < tensor_elements(m, y); i++)
+        at(m, y)[i] += at(m, b)[i % param_elements(b->param)];
+}
+
+static inline void run_local_bias_grad(struct machine *m, const struct tensor *dy,
+                                       const struct tensor *db)
+{
+    for (int64_t i = 0; i < tensor_elements(m, dy); i++)
+        at(m, db)[i % param_elements(db->param)] += at(m, dy)[i];
+}
+
 static inline void dense_each(struct machine *m, const struct tensor *x, const struct tensor *y,
                               const struct tensor *weights,
                               void (*op)(double *x, double *y, double *w))
@@ -420,6 +452,19 @@ static inline void run_node(struct machine *m, const struct node *n)
     case OP_conv2d: conv_each(m, &n->window, in[0], out[0], in[1], add_to_y); break;
     case OP_conv2d_data_grad: conv_each(m, &n->window, out[0], in[0], in[1], add_to_x); break;
     case OP_conv2d_weight_grad: conv_each(m, &n->window, in[0], in[1], out[0], add_to_w); break;
+    case OP_locally_connected2d:
+        local_each(m, &n->window, in[0], out[0], in[1], add_to_y);
+        if (in[2])
+            run_local_bias(m, out[0], in[2]);
+        break;
+    case OP_locally_connected2d_data_grad:
+        local_each(m, &n->window, out[0], in[0], in[1], add_to_x);
+        break;
+    case OP_locally_connected2d_weight_grad:
+        local_each(m, &n->window, in[0], in[1], out[0], add_to_w);
+        if (out[1])
+            run_local_bias_grad(m, in[1], out[1]);
+        break;
     case OP_dense: dense_each(m, in[0], out[0], in[1], add_to_y); break;
     case OP_dense_data_grad: dense_each(m, out[0], in[0], in[1], add_to_x); break;
     case OP_dense_weight_grad: dense_each(m, in[0], in[1], out[0], add_to_w); break;

@@ -238,6 +238,59 @@ Test(autodiff, frozen_layers)
     network_end(&n);
 }
 
+static struct layer *put_local(struct network *n, struct layer *from, int filters, int kh, int kw,
+                               int sh, int sw)
+{
+    struct layer *l = layer_after(n, "locally_connected2d", from);
+
+    arg_number(l, "filters", filters);
+    arg_pair(l, "kernel", kh, kw);
+    arg_pair(l, "stride", sh, sw);
+    if (!layer_shape(n, l))
+        abort();
+    return l;
+}
+
+Test(autodiff, locally_connected_layers)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *first = put_local(&n, put_input(&n, 2, 7, 6), 3, 2, 3, 1, 1),
+                 *second = put_local(&n, put(&n, "elu", first), 2, 1, 2, 2, 3);
+    arg_number(second, "bias", 0);
+    put_loss(&n, put(&n, "flatten", second), 3);
+    struct graph *g = differentiated(&n);
+    const char *broken = graph_verify(g);
+    cr_assert_null(broken, "%s", broken);
+    cr_assert_eq(node_named(g, "locally_connected2d_1")->in_count, 3);
+    cr_assert_eq(node_named(g, "locally_connected2d_1_weight_grad")->out_count, 2);
+    cr_assert_eq(node_named(g, "locally_connected2d_2")->in_count, 2);
+    cr_assert_eq(node_named(g, "locally_connected2d_2_weight_grad")->out_count, 1);
+    cr_assert_eq(count_op(g, OP_locally_connected2d_data_grad), 1); /* none for the input */
+    cr_assert_eq(param_elements(param_named(g, "locally_connected2d_1.weight")),
+                 6 * 4 * 3 * 2 * 2 * 3);
+    cr_assert_eq(param_elements(param_named(g, "locally_connected2d_1.bias")), 6 * 4 * 3);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+Test(autodiff, a_frozen_locally_connected_layer_passes_gradients_on)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = put_local(&n, put_conv(&n, put_input(&n, 2, 6, 6), 3, 2, 2), 2, 2, 2, 1, 1);
+    l->trainable = false;
+    put_loss(&n, put(&n, "flatten", l), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(count_op(g, OP_locally_connected2d_weight_grad), 0);
+    cr_assert_eq(count_op(g, OP_locally_connected2d_data_grad), 1);
+    cr_assert_null(param_named(g, "locally_connected2d_1.bias")->gradient);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
 Test(autodiff, nothing_trainable_nothing_backward)
 {
     struct network n;

@@ -147,6 +147,38 @@ static bool sees_nothing(int in, int size, int stride, int padding)
     return false;
 }
 
+static void check_local(int h, int k, int s)
+{
+    struct network n;
+    int kw = k % 3 + 1, sw = s % 2 + 1, w = 9 - h + kw, oh = slide(h, k, s, 1, 0),
+        ow = slide(w, kw, sw, 1, 0);
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "locally_connected2d", put_input(&n, 3, h, w));
+    arg_number(l, "filters", 5);
+    arg_pair(l, "kernel", k, kw);
+    arg_pair(l, "stride", s, sw);
+    bool fits = layer_shape(&n, l);
+    cr_assert_eq(fits, oh > 0 && ow > 0);
+    cr_assert_eq(diag_errors(n.diag), fits ? 0 : 1);
+    if (fits) {
+        cr_assert(l->out.c == 5 && l->out.h == oh && l->out.w == ow && !l->out.flat);
+        cr_assert_eq(l->def->multiply_adds(l), (int64_t)oh * ow * 5 * 3 * k * kw);
+        cr_assert_eq(l->def->parameters(l), (int64_t)oh * ow * 5 * (3 * k * kw + 1));
+        arg_number(l, "bias", 0);
+        cr_assert_eq(l->def->parameters(l), (int64_t)oh * ow * 5 * 3 * k * kw);
+    }
+    network_end(&n);
+}
+
+Test(shapes, locally_connected)
+{
+    for (int h = 1; h <= 8; h++)
+        for (int k = 1; k <= 4; k++)
+            for (int s = 1; s <= 3; s++)
+                check_local(h, k, s);
+}
+
 Test(shapes, pooling_windows)
 {
     for (int h = 1; h <= 8; h++)
