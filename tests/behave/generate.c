@@ -16,7 +16,7 @@ struct maker {
     FILE *out;
     int depth;                  /* of braces */
     int64_t budget;             /* multiply-adds left, one sample */
-    int convs, denses, norms;   /* for the names that the compiler gives */
+    int convs, locals, denses, norms;   /* for the names that the compiler gives */
 };
 
 static int range(struct maker *m, int low, int high)
@@ -106,10 +106,13 @@ static int random_channels(struct maker *m)
     }
 }
 
+/* brief: a square as one number.  0x2 is no extent: a list then. */
 static void extent(char *text, size_t size, int a, int b, bool brief)
 {
     if (a == b && brief)
         snprintf(text, size, "%d", a);
+    else if (a == 0 || b == 0)
+        snprintf(text, size, "[%d, %d]", a, b);
     else
         snprintf(text, size, "%dx%d", a, b);
 }
@@ -199,6 +202,38 @@ static int make_conv(struct maker *m, int x)
         int filters = random_channels(m);
         if (window_fits(node_of(m, x), &k) && conv_cost(node_of(m, x), filters, &k) <= m->budget / 2)
             return put_conv(m, x, filters, k, same, 65);
+    }
+    return x;
+}
+
+/* Writes and adds a locally connected layer; the window has no padding. */
+static int put_local(struct maker *m, int x, int filters, struct ref_window k, int activation_percent)
+{
+    struct choice c = choose_activation(m, activation_percent);
+    bool bias = chance(m, 80);
+    char name[40], kernel[32], options[96];
+    snprintf(name, sizeof name, "locally_connected2d_%d", ++m->locals);
+    extent(kernel, sizeof kernel, k.kh, k.kw, chance(m, 20));
+    options[0] = '\0';
+    if (k.sh != 1 || k.sw != 1)
+        snprintf(options, sizeof options, ", stride=%dx%d", k.sh, k.sw);
+    line(m, "locally_connected2d %d, %s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off");
+    int y = ref_locally_connected2d(m->net, x, name, filters, k, bias);
+    m->budget -= ref_node_size(node_of(m, y)) * node_of(m, x)->c * k.kh * k.kw;
+    return activate(m, y, &c);
+}
+
+static int make_local(struct maker *m, int x)
+{
+    for (int tries = 0; tries < 8; tries++) {
+        struct ref_window k = random_kernel(m);
+        if (chance(m, 30)) {
+            k.sh = range(m, 1, 3);
+            k.sw = range(m, 1, 4);      /* also past the window: pixels that nobody reads */
+        }
+        int filters = random_channels(m);
+        if (window_fits(node_of(m, x), &k) && conv_cost(node_of(m, x), filters, &k) <= m->budget / 6)
+            return put_local(m, x, filters, k, 65);
     }
     return x;
 }
@@ -309,7 +344,11 @@ static int make_keeping_body(struct maker *m, int x, int nesting)
         x = put_keeping_conv(m, x, range(m, 1, 24), 60);
     if (nesting < 2 && chance(m, 20) && m->budget > 100000)
         x = make_add(m, x, nesting + 1);
-    x = put_keeping_conv(m, x, channels, 30);
+    const struct ref_window point = {.kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    if (chance(m, 15) && conv_cost(node_of(m, x), channels, &point) <= m->budget / 6)
+        x = put_local(m, x, channels, point, 30);
+    else
+        x = put_keeping_conv(m, x, channels, 30);
     return chance(m, 40) ? make_batchnorm(m, x) : x;
 }
 
@@ -453,8 +492,10 @@ static int make_flat_add(struct maker *m, int x)
 static int make_map_layer(struct maker *m, int x)
 {
     int p = range(m, 1, 100);
-    if (p <= 45)
+    if (p <= 38)
         return make_conv(m, x);
+    if (p <= 45)
+        return make_local(m, x);
     if (p <= 60)
         return make_pool(m, x);
     if (p <= 72)
@@ -569,8 +610,9 @@ static void draw_params(struct maker *m)
 {
     for (int i = 0; i < m->net->params_count; i++) {
         struct ref_param *p = &m->net->params[i];
-        bool kernel = p->rank > 1, variance = strstr(p->name, "running_var") != NULL;
-        double deviation = kernel ? sqrt(2 / (double)(p->count / p->shape[0])) : 0.3;
+        bool kernel = p->rank > 1 && p->role == REF_WEIGHT, variance = strstr(p->name, "running_var") != NULL;
+        int64_t outputs = p->rank == 6 ? p->shape[0] * p->shape[1] * p->shape[2] : p->shape[0];
+        double deviation = kernel ? sqrt(2 / (double)(p->count / outputs)) : 0.3;
         for (int64_t j = 0; j < p->count; j++) {
             if (variance || (p->role == REF_WEIGHT && !kernel))
                 p->value[j] = ref_uniform(&m->random, 0.5, 1.5);
