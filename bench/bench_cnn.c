@@ -1,0 +1,121 @@
+/* bench_cnn.c - a generated network as a contender: compiled together with MODEL.c and -DCNN_NO_MAIN,
+ * -DBENCH_MODEL=MODEL_model, -DBENCH_HEADER="MODEL.h".
+ *
+ *     bench_MODEL THREADS IMAGES LABELS BATCHES
+ *
+ * IMAGES holds BATCHES batches of float pictures, channels first; LABELS their classes as 32-bit integers.
+ * Commands: steps N, infer N (one picture), save (weights, to ./initial.safetensors).  What is timed is the step
+ * alone: the batch lies ready, as it does for the other contenders.
+ */
+#include BENCH_HEADER
+
+#include "worker.h"
+
+enum { MOST_THREADS = 1024 };
+
+struct contender {
+    const struct cnn_model *model;
+    struct cnn_context *context;
+    const float *images;
+    const int32_t *labels;
+    long batches;
+};
+
+#if defined __SSE2__
+#include <xmmintrin.h>
+/* Subnormal numbers count as zero, as in the trainer. */
+static void subnormals_flush(void)
+{
+    _mm_setcsr(_mm_getcsr() | 0x8040);
+}
+#else
+static void subnormals_flush(void)
+{
+}
+#endif
+
+static void batch_set(struct contender *w, long number)
+{
+    const struct cnn_model *m = w->model;
+    size_t size = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
+    for (int i = 0; i < m->batch; i++) {
+        size_t at = (size_t)(number % w->batches) * (size_t)m->batch + (size_t)i;
+        cnn_input_set(w->context, i, w->images + at * size);
+        w->context->labels[i] = w->labels[at];
+    }
+}
+
+static void steps(struct contender *w, long count, double *ms)
+{
+    for (long i = 0; i < count; i++) {
+        batch_set(w, (long)w->context->step);
+        double start = worker_ms();
+        w->model->train_step(w->context, w->model->batch);
+        w->model->update(w->context);
+        ms[i] = worker_ms() - start;
+        w->context->step++;
+    }
+}
+
+static void inferences(struct contender *w, long count, double *ms)
+{
+    for (long i = 0; i < count; i++) {
+        double start = worker_ms();
+        w->model->infer(w->context, 1);
+        ms[i] = worker_ms() - start;
+    }
+}
+
+static void serve(struct contender *w)
+{
+    char word[WORKER_WORD];
+    long count;
+    while (worker_next(word, &count)) {
+        double *ms = malloc(((size_t)count + 1) * sizeof *ms);
+        if (!ms)
+            worker_die("no memory", word);
+        if (strcmp(word, "steps") == 0) {
+            steps(w, count, ms);
+            worker_answer("ms", ms, count);
+        } else if (strcmp(word, "infer") == 0) {
+            inferences(w, count, ms);
+            worker_answer("ms", ms, count);
+        } else if (strcmp(word, "save") == 0) {
+            double failed = cnn_save_weights(w->context, "initial.safetensors") != 0;
+            worker_answer("failed", &failed, 1);
+        } else {
+            worker_refuse(word);
+        }
+        free(ms);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5)
+        worker_die("expected THREADS IMAGES LABELS BATCHES", argv[0]);
+    struct contender w = { .model = &BENCH_MODEL, .batches = atol(argv[4]) };
+    const struct cnn_model *m = w.model;
+    int threads = atoi(argv[1]);
+    if (w.batches < 1 || threads < 1 || threads > MOST_THREADS || m->real_size != (int)sizeof(float))
+        worker_die("needs a float network, threads and at least one batch", argv[0]);
+    subnormals_flush();
+    w.context = cnn_open(m, threads, m->train.seed);
+    if (!w.context)
+        return 1;
+    w.context->lr = 1e-3;
+    size_t pictures = (size_t)w.batches * (size_t)m->batch;
+    size_t size = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
+    float *images = worker_read(argv[2], pictures * size, sizeof *images);
+    int32_t *labels = worker_read(argv[3], pictures, sizeof *labels);
+    w.images = images;
+    w.labels = labels;
+    batch_set(&w, 0);
+    printf("{\"ready\": \"%s, compiled for %s\"}\n", m->name, m->target);
+    fflush(stdout);
+    serve(&w);
+    cnn_close(w.context);
+    free(images);
+    free(labels);
+    return 0;
+}

@@ -1,0 +1,501 @@
+#!/usr/bin/env python3
+"""Measures the programs that bench/run has built, side by side, and writes every sample as JSON.
+
+Contenders run in turns, round after round in changing order, each on the same pinned processors, the others stopped;
+the machine's own peak is measured before each turn, and what other programs take of the processors during it.  A
+round with foreign load is marked and repeated.
+"""
+import argparse
+import array
+import datetime
+import glob
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+
+from contender import Contender, Failed, Load, environment, processors, watch
+
+BATCH, BATCHES = 32, 20
+MODELS = ("relu", "elu")
+LAYERS = [("conv2d_1", 3, 128, 2, 31), ("conv2d_2", 128, 128, 2, 30), ("conv2d_3", 128, 128, 1, 30),
+          ("conv2d_4", 128, 256, 2, 14), ("conv2d_5", 256, 256, 2, 13), ("conv2d_6", 256, 256, 1, 13),
+          ("dense_1", 9216, 512, 1, 1), ("dense_2", 512, 128, 1, 1), ("dense_3", 128, 10, 1, 1)]
+LOAD_LIMIT = 0.03           # of all processors
+CHECK_RATE = 1e-4
+
+
+def multiply_adds(inputs, outputs, size, side):
+    return inputs * outputs * size * size * side * side
+
+
+def training_gflop():
+    """Forward, data gradient, weight gradient by direct convolution; the first layer needs no data gradient."""
+    return sum((2 if i == 0 else 3) * 2 * BATCH * multiply_adds(*layer[1:]) for i, layer in enumerate(LAYERS)) * 1e-9
+
+
+def say(text):
+    print(f"bench: {text}", flush=True)
+
+
+# ---- data and weights ------------------------------------------------------------------------------------------------
+
+def data_make(folder):
+    """CIFAR-10's files with made-up records: sizes and labels as in the real ones."""
+    numbers = random.Random(10)
+    os.makedirs(folder, exist_ok=True)
+    for name in [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]:
+        path = os.path.join(folder, name)
+        if os.path.exists(path) and os.path.getsize(path) == 30730000:
+            continue
+        content = bytearray(numbers.randbytes(30730000))
+        content[::3073] = bytes(numbers.randrange(10) for _ in range(10000))
+        with open(path, "wb") as file:
+            file.write(content)
+
+
+def data_find(given, work):
+    for folder in (os.path.join(given, "cifar-10-batches-bin"), given) if given else ():
+        if os.path.exists(os.path.join(folder, "data_batch_1.bin")):
+            return folder, "CIFAR-10"
+    say("no CIFAR-10 (CNN_TEST_DATA or --data names the folder above cifar-10-batches-bin): made-up pictures instead")
+    folder = os.path.join(work, "cifar-10-batches-bin")
+    data_make(folder)
+    return folder, "made-up pictures"
+
+
+def batches_write(folder, work):
+    """The first pictures as the contenders read them."""
+    with open(os.path.join(folder, "data_batch_1.bin"), "rb") as file:
+        records = file.read(3073 * BATCH * BATCHES)
+    images, labels = array.array("f"), array.array("i")
+    value = [b / 255 for b in range(256)]
+    for at in range(0, len(records), 3073):
+        labels.append(records[at])
+        images.extend([value[b] for b in records[at + 1:at + 3073]])
+    for name, values in (("images.f32", images), ("labels.i32", labels)):
+        with open(os.path.join(work, name), "wb") as file:
+            values.tofile(file)
+
+
+def weights_flatten(work):
+    """initial.safetensors as bare numbers, layer by layer, weight before bias."""
+    with open(os.path.join(work, "initial.safetensors"), "rb") as file:
+        content = file.read()
+    size = int.from_bytes(content[:8], "little")
+    header, body = json.loads(content[8:8 + size]), content[8 + size:]
+    with open(os.path.join(work, "initial.f32"), "wb") as file:
+        for layer, *_ in LAYERS:
+            for part in ("weight", "bias"):
+                start, end = header[f"{layer}.{part}"]["data_offsets"]
+                file.write(body[start:end])
+
+
+# ---- who takes part --------------------------------------------------------------------------------------------------
+
+def library(pattern):
+    found = sorted(glob.glob(f"/usr/lib/{pattern}") + glob.glob(f"/usr/lib/*/{pattern}")
+                   + glob.glob(f"/usr/local/lib/{pattern}"))
+    return found[0] if found else None
+
+
+JEMALLOC = {"MALLOC_CONF": "oversize_threshold:1,background_thread:true,metadata_thp:auto,thp:always,"
+                           "dirty_decay_ms:-1,muzzy_decay_ms:-1"}
+GLIBC = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
+                           "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"}
+
+
+def torch_settings(skipped):
+    """(key, what it is, arguments, environment), the simplest first."""
+    last, pool = ["--channels-last"], ["--channels-last", "--pool-first"]
+    settings = [("plain", "eager", [], {}),
+                ("last", "eager, channels_last", last, {}),
+                ("pool", "eager, channels_last, pool first", pool, {}),
+                ("glibc", "eager, channels_last, pool first, glibc's malloc with huge pages and no trimming", pool,
+                 GLIBC)]
+    jemalloc, tcmalloc = library("libjemalloc.so.2"), library("libtcmalloc_minimal.so.4")
+    openmp = library("libomp.so.5") or library("llvm-*/lib/libomp.so.5")
+    best = GLIBC
+    allocator = "glibc's malloc with huge pages"
+    if jemalloc:
+        best, allocator = dict(JEMALLOC, LD_PRELOAD=jemalloc), "jemalloc"
+        settings += [("jemalloc", "eager, channels_last, pool first, jemalloc", pool + ["--freeze"], best),
+                     ("jecontiguous", "eager, contiguous, pool first, jemalloc", ["--pool-first", "--freeze"], best)]
+    else:
+        skipped.append("PyTorch with jemalloc: not installed (Debian: libjemalloc2)")
+    if tcmalloc:
+        settings.append(("tcmalloc", "eager, channels_last, pool first, tcmalloc", pool, {"LD_PRELOAD": tcmalloc}))
+    else:
+        skipped.append("PyTorch with tcmalloc: not installed (Debian: libtcmalloc-minimal4)")
+    if openmp:
+        both = dict(best, LD_PRELOAD=" ".join(filter(None, [best.get("LD_PRELOAD"), openmp])), KMP_BLOCKTIME="1")
+        settings.append(("llvm", f"eager, channels_last, pool first, {allocator}, LLVM's OpenMP", pool, both))
+    else:
+        skipped.append("PyTorch with LLVM's OpenMP: not installed (Debian: libomp5)")
+    settings += [("compiled", f"torch.compile, contiguous, pool first, {allocator}", ["--compile", "--pool-first"], best),
+                 ("compiledlast", f"torch.compile, channels_last, pool first, {allocator}", pool + ["--compile"], best)]
+    return settings
+
+
+ONEDNN_SETTINGS = [("blocked", "blocked layouts", ["layout=blocked"]),
+                   ("nhwc", "channels innermost", ["layout=nhwc"]),
+                   ("late", "blocked layouts, activation before pooling", ["layout=blocked", "pool_first=0"])]
+
+
+class Bench:
+    def __init__(self, args):
+        self.args, self.work = args, os.path.abspath(args.work)
+        self.cpus = processors(args.threads)
+        self.skipped = []
+        self.folder, self.data = data_find(args.data, self.work)
+        self.peak = Contender("peak", "peak", [self.path("bench_peak"), str(args.threads)], environment(self.cpus),
+                              self.cpus, self.work).start()
+
+    def path(self, name):
+        return os.path.join(self.work, name)
+
+    def files(self):
+        return [self.path("images.f32"), self.path("labels.i32"), str(BATCHES)]
+
+    def peak_now(self):
+        return self.peak.ask("peak 80")["gflops"][0]
+
+    # ---- making contenders
+
+    def ours(self, key, label, program):
+        return Contender(key, label, [self.path(program), str(self.args.threads)] + self.files(),
+                         environment(self.cpus), self.cpus, self.work)
+
+    def onednn_command(self, model, options):
+        return [self.path("bench_onednn"), model, f"threads={self.args.threads}"] + options
+
+    def onednn(self, model, key, label, options):
+        command = self.onednn_command(model, options) + [self.path("initial.f32")] + self.files()
+        return Contender(f"onednn-{key}", f"oneDNN, {label}", command, environment(self.cpus), self.cpus, self.work)
+
+    def torch_command(self, what, model, arguments):
+        return [self.args.python, os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench_torch.py"), what,
+                model, f"--threads={self.args.threads}"] + arguments
+
+    def torch_environment(self, extra):
+        return environment(self.cpus, dict({"TORCHINDUCTOR_CACHE_DIR": self.path("inductor"),
+                                            "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT"}, **extra))
+
+    def torch(self, model, key, label, arguments, extra):
+        images, labels, count = self.files()
+        command = self.torch_command("serve", model, arguments + [
+            "--weights", self.path("initial.safetensors"), "--images", images, "--labels", labels,
+            "--batches", count])
+        return Contender(f"torch-{key}", f"PyTorch, {label}", command, self.torch_environment(extra), self.cpus,
+                         self.work)
+
+    # ---- choosing settings
+
+    def screen(self, contender, warm, steps):
+        """A short look at one setting; None, with the reason kept, where it does not work."""
+        try:
+            contender.start()
+            contender.ask(f"steps {warm}", patience=400)
+            with Load(contender.process.pid) as load:
+                peak = self.peak_now()
+                training = contender.ask(f"steps {steps}")["ms"]
+            contender.ask("infer 10", patience=400)
+            single = contender.ask("infer 40")["ms"]
+            return {"label": contender.label, "peak": peak, "foreign": load.share, "steps_ms": training,
+                    "step_ms": statistics.median(training), "infer_ms": statistics.median(single)}
+        except Failed as reason:
+            self.skipped.append(str(reason))
+            say(f"skipped: {reason}")
+            return None
+        finally:
+            contender.stop()
+
+    def choose(self, makers, warm, steps):
+        """makers: {key: function that makes a contender}.  Returns what was seen, by key."""
+        seen = {}
+        for key, make in makers.items():
+            result = self.screen(make(), warm, steps)
+            if result:
+                seen[key] = result
+                say(f"  {result['label']}: {result['step_ms']:.1f} ms a step, {result['infer_ms']:.2f} ms a picture")
+        return seen
+
+    # ---- rounds
+
+    def rounds(self, contenders, command, wanted, warm):
+        """Each round: every contender once, in an order that moves on."""
+        done, clean = [], 0
+        while clean < wanted and len(done) < 2 * wanted:
+            slots = {}
+            first = len(done) % len(contenders)
+            for contender in contenders[first:] + contenders[:first]:
+                contender.ask(warm)
+                with Load(self.peak.process.pid) as before:
+                    peak = self.peak_now()
+                with Load(contender.process.pid) as load:
+                    times = contender.ask(command)["ms"]
+                slots[contender.key] = {"ms": times, "peak": peak, "foreign": load.share,
+                                        "foreign_at_peak": before.share}
+            quiet = all(slot["foreign"] <= LOAD_LIMIT for slot in slots.values())
+            clean += quiet
+            done.append({"clean": quiet, "slots": slots})
+        say(f"  {command}: {len(done)} rounds, {clean} without foreign load")
+        return done
+
+    # ---- from outside
+
+    def fifo(self):
+        path = self.path("steps.fifo")
+        if os.path.exists(path):
+            os.unlink(path)
+        os.mkfifo(path)
+        return path
+
+    def trainer(self, program, steps, *options, rows=None):
+        """The generated trainer as its user runs it."""
+        fifo = self.fifo()
+        command = [self.path(program), "train", "--data", self.folder, "--threads", str(self.args.threads),
+                   "--limit-steps", str(steps), "--overwrite", "--run-dir", self.path(f"{program}.run"), "--verbose",
+                   "2", "--log-steps", fifo, *options]
+        return watch(command, environment(self.cpus), self.cpus, self.work, fifo, rows, log=f"{program}.out")
+
+    def outside(self, model, repeats):
+        runs = []
+        for _ in range(repeats):
+            pair = {"peak": self.peak_now()}
+            for steps in (20, 120):
+                pair[str(steps)] = self.trainer(model, steps)
+            pair["step_ms"] = (pair["120"]["wall_s"] - pair["20"]["wall_s"]) * 10.0
+            pair["peak_after"] = self.peak_now()
+            say(f"  from outside: {pair['step_ms']:.2f} ms a step")
+            runs.append(pair)
+        return runs
+
+    def outside_others(self, model, torch_best, onednn_best, repeats):
+        """A whole program's memory and its first step, the others' ways."""
+        runs = {"torch": [], "onednn": []}
+        for _ in range(repeats):
+            if torch_best:
+                command = self.torch_command("cifar10", model, torch_best[2] + ["--data", self.folder, "--steps", "20"])
+                runs["torch"].append(watch(command, self.torch_environment(torch_best[3]), self.cpus, self.work,
+                                           log="torch.out"))
+            if onednn_best:
+                command = self.onednn_command(model, onednn_best[2]) + ["cifar10", self.folder, "20"]
+                runs["onednn"].append(watch(command, environment(self.cpus), self.cpus, self.work, log="onednn.out"))
+        return runs
+
+    # ---- correctness
+
+    def losses(self, model, torch_on, onednn_on):
+        """Dropout off, the same weights, the same batches: the same losses."""
+        say("  losses of 20 steps, side by side")
+        rate = str(CHECK_RATE)
+        found = {"ours": self.trainer(f"check_{model}", BATCHES + 1, "--weights", self.path("initial.safetensors"),
+                                      "--no-shuffle", "--lr", rate, rows=BATCHES)["losses"][:BATCHES]}
+        others = []
+        if torch_on:
+            others.append(("torch", self.torch(model, "check", "check", ["--dropout=0", f"--lr={rate}"], {})))
+        if onednn_on:
+            others.append(("onednn", self.onednn(model, "check", "check", ["dropout=0", f"lr={rate}"])))
+        for key, contender in others:
+            try:
+                found[key] = contender.start().ask(f"losses {BATCHES}")["losses"]
+            except Failed as reason:
+                self.skipped.append(f"losses: {reason}")
+            finally:
+                contender.stop()
+        differences = {}
+        names = sorted(found)
+        for i, a in enumerate(names):
+            for b in names[i + 1:]:
+                both = list(zip(found[a], found[b]))
+                differences[f"{a}/{b}"] = max(abs(x - y) / max(1.0, abs(y)) for x, y in both) \
+                    if len(both) == BATCHES else None
+        say("  largest relative difference: " + ", ".join(
+            f"{k} {'-' if d is None else format(d, '.1e')}" for k, d in differences.items()))
+        return {"rate": CHECK_RATE, "losses": found, "differences": differences}
+
+    # ---- a model
+
+    def layers(self, model, onednn_best):
+        command = [self.path(model), "bench", "--json", "--steps", "20", "--threads", str(self.args.threads)]
+        output = subprocess.run(command, env=environment(self.cpus), cwd=self.work, check=True, text=True,
+                                capture_output=True).stdout
+        plan = None
+        if onednn_best:
+            contender = self.onednn(model, "profile", "profile", onednn_best[2])
+            try:
+                contender.start().ask("steps 3")
+                plan = contender.ask("profile 20")["plan"]
+            finally:
+                contender.stop()
+        return {"ours": json.loads(output), "onednn": plan}
+
+    def measure(self, model, settings, torch_on, onednn_on):
+        """Everything about one model.  `settings`: what the first model's screening chose, or None."""
+        quick = self.args.quick
+        result = {}
+        makers = {}
+        if torch_on:
+            for s in torch_settings(self.skipped if not settings else []):
+                if not settings or s[0] in settings["torch"]:
+                    makers["torch-" + s[0]] = lambda s=s: self.torch(model, *s)
+        if onednn_on:
+            for s in ONEDNN_SETTINGS:
+                makers["onednn-" + s[0]] = lambda s=s: self.onednn(model, *s)
+        say(f"{model}: settings")
+        seen = self.choose(makers, 2 if quick else 3, 4 if quick else 8)
+        result["screening"] = seen
+        chosen = {"train": [], "infer": [], "torch": []}
+
+        def best(keys, figure):
+            keys = [k for k in keys if k in seen]
+            return min(keys, key=lambda k: seen[k][figure]) if keys else None
+        torch_keys = [k for k in makers if k.startswith("torch-")]
+        eager = [k for k in torch_keys if "compiled" not in k]
+        compiled = [k for k in torch_keys if "compiled" in k]
+        dnn_keys = [k for k in makers if k.startswith("onednn-")]
+        for figure, turn in (("step_ms", "train"), ("infer_ms", "infer")):
+            chosen[turn] = [k for k in (best(eager, figure), best(compiled, figure), best(dnn_keys, figure)) if k]
+        chosen["torch"] = [k.split("-", 1)[1] for k in dict.fromkeys(chosen["train"] + chosen["infer"])
+                           if k.startswith("torch-")]
+
+        say(f"{model}: rounds of training steps")
+        result["rounds"] = self.together(model, chosen["train"], makers, False)
+        say(f"{model}: rounds of single pictures")
+        result["infer_rounds"] = self.together(model, chosen["infer"], makers, True)
+
+        named = {"torch-" + s[0]: s for s in torch_settings([])} | {"onednn-" + s[0]: s for s in ONEDNN_SETTINGS}
+        eager_best, dnn_best = named.get(best(eager, "step_ms")), named.get(best(dnn_keys, "step_ms"))
+        say(f"{model}: layers")
+        result["layers"] = self.layers(model, dnn_best)
+        say(f"{model}: from outside, memory, first step")
+        repeats = 1 if quick else 3 if model == "relu" else 1
+        result["outside"] = self.outside(model, repeats)
+        result["others"] = self.outside_others(model, eager_best, dnn_best, repeats)
+        result["correctness"] = self.losses(model, torch_on, onednn_on)
+        result["chosen"] = chosen
+        return result
+
+    def together(self, model, keys, makers, infer):
+        """Interleaved rounds of ours and of those chosen."""
+        contenders = []
+        if infer:
+            contenders.append(self.ours("ours", "cnnc, compiled for one picture", f"single_{model}"))
+        else:
+            contenders.append(self.ours("ours", "cnnc", f"work_{model}"))
+            if os.path.exists(self.path(f"exact_{model}")):
+                contenders.append(self.ours("exact", "cnnc --exact", f"exact_{model}"))
+        contenders += [makers[k]() for k in keys]
+        running = []
+        try:
+            for contender in contenders:
+                try:
+                    contender.start().ask("infer 10" if infer else "steps 3", patience=400)
+                    running.append(contender)
+                except Failed as reason:
+                    self.skipped.append(str(reason))
+                    say(f"skipped: {reason}")
+                    contender.stop()
+            quick = self.args.quick
+            if infer:
+                done = self.rounds(running, "infer 40", 3 if quick else 12, "infer 10")
+            else:
+                done = self.rounds(running, f"steps {4 if quick else 10}", 2 if quick else 10, "steps 1")
+            return {"labels": {c.key: c.label for c in running}, "ready": {c.key: c.ready for c in running},
+                    "rounds": done}
+        finally:
+            for contender in contenders:
+                contender.stop()
+
+
+def first_line(command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return None
+
+
+def machine(args):
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as info:
+            name = next(line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    with open("/proc/meminfo") as info:
+        memory = int(info.readline().split()[1]) / 1048576
+    top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return {"processor": name, "processors": os.cpu_count(), "memory_gib": memory, "kernel": platform.release(),
+            "compiler": first_line([args.cc, "--version"]), "cnnc": first_line([args.cnnc, "--version"]),
+            "commit": first_line(["git", "-C", top, "rev-parse", "--short=12", "HEAD"]),
+            "threads": args.threads}
+
+
+def torch_present(args, skipped):
+    """PyTorch's own account of itself, or None."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    run = subprocess.run([args.python, os.path.join(here, "bench_torch.py"), "version"], capture_output=True, text=True)
+    if run.returncode == 0:
+        return json.loads(run.stdout.splitlines()[-1])
+    last = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
+    skipped.append(f"PyTorch: {last} (with {args.python}; a virtual environment with torch==2.13.0, numpy and "
+                   f"safetensors is named by --python)")
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", required=True, help="where bench/run has built the programs")
+    parser.add_argument("--out", required=True, help="JSON file with every sample")
+    parser.add_argument("--cnnc", required=True)
+    parser.add_argument("--cc", default="cc")
+    parser.add_argument("--python", default=sys.executable, help="the Python that has PyTorch")
+    parser.add_argument("--data", help="folder of CIFAR-10, or the one above it")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--quick", action="store_true", help="few rounds, to see that all of it works")
+    args = parser.parse_args()
+    bench = Bench(args)
+    started = datetime.datetime.now(datetime.timezone.utc)
+    try:
+        torch = torch_present(args, bench.skipped)
+        onednn = os.path.exists(bench.path("bench_onednn"))
+        if not onednn:
+            bench.skipped.append("oneDNN: bench_onednn was not built (Debian: libdnnl-dev, g++)")
+        for reason in bench.skipped:
+            say(f"skipped: {reason}")
+        batches_write(bench.folder, bench.work)
+        saver = bench.ours("saver", "cnnc", "work_relu" if "relu" in args.models.split(",") else "work_elu").start()
+        failed = saver.ask("save")["failed"][0]
+        saver.stop()
+        if failed:
+            raise Failed("the initial weights could not be saved")
+        weights_flatten(bench.work)
+        results = {"format": 1, "quick": args.quick, "started": started.isoformat(timespec="seconds"),
+                   "machine": machine(args), "data": bench.data, "torch": torch, "gflop": training_gflop(),
+                   "batch": BATCH, "load_limit": LOAD_LIMIT, "models": {}}
+        chosen = None
+        for model in args.models.split(","):
+            results["models"][model] = bench.measure(model, chosen, bool(torch), onednn)
+            chosen = results["models"][model]["chosen"]
+        results["reading_gbs"] = {str(mib): [bench.peak.ask(f"read {mib}")["gbs"][0] for _ in range(3)]
+                                  for mib in (20, 512)}
+        results["skipped"] = list(dict.fromkeys(bench.skipped))
+        results["seconds"] = (datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()
+        with open(args.out + ".part", "w") as file:
+            json.dump(results, file, indent=1)
+        os.replace(args.out + ".part", args.out)
+        say(f"{args.out}: done in {results['seconds']:.0f} s")
+    finally:
+        bench.peak.stop()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as reason:
+        sys.exit(f"bench: {reason}")
