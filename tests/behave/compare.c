@@ -365,11 +365,11 @@ static void read_mask(struct trial *t, struct cnn_context *c, unsigned char *kep
     free(gradient);
 }
 
-/* Every sample of a network that drops its input: alone among zeros its own mask shows. */
+/* Every sample of a network that drops its (at most pooled) input: alone among zeros its own mask shows. */
 static void reveal_first(struct trial *t, struct cnn_context *c, int n)
 {
     struct batch b = batch_new(t);
-    int64_t size = ref_node_size(&t->net->nodes[0]);
+    int64_t size = ref_node_size(&t->net->nodes[0]), dropped = ref_node_size(&t->net->nodes[t->network->dropout]);
     b.n = n;
     for (int j = 0; j < n; j++) {
         for (int64_t i = 0; i < n * size; i++)
@@ -377,7 +377,7 @@ static void reveal_first(struct trial *t, struct cnn_context *c, int n)
         context_load(t, c);
         context_feed(t, c, &b);
         t->model->train_step(c, n);
-        read_mask(t, c, t->kept + j * size);
+        read_mask(t, c, t->kept + j * dropped);
     }
     batch_free(&b);
 }

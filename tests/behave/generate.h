@@ -6,7 +6,7 @@
 
 enum network_kind {
     NETWORK_PLAIN,              /* everything but dropout (rate 0 apart) */
-    NETWORK_DROPOUT_FIRST,      /* input, dropout, flatten, dense: every sample's mask can be read off */
+    NETWORK_DROPOUT_FIRST,      /* input (pooled where large), dropout, flatten, dense: each sample's mask shows */
     NETWORK_DROPOUT_LAST        /* ..., dropout, (flatten,) dense: a single sample's mask can */
 };
 

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Random networks, compiled and compared with the reference (networks.c says how).  CNN_NETWORKS of them; with more
+# than 1000 also every candidate kernel at every place, and every target that this machine can run.
+. "$(dirname "$0")/../run/common.sh"
+: "${CNN_NETWORKS:=200}"
+: "${CNN_JOBS:=2}"
+here=$TOP/tests/behave
+folder=${CNN_NETWORKS_FOLDER:-$BUILD/networks.tmp}
+# emitted files and the comparison share the instrumentation; a killed process tells more than a report of leaks
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" OMP_WAIT_POLICY=passive
+
+sources="networks.c build_network.c compare.c generate.c reference.c"
+library=$BUILD/.libs/libcnnrt.a
+libraries="-lopenblas -ljansson -lz -lm"
+[ -f "$library" ] || library="$BUILD/.libs/libcnnrt.so -Wl,-rpath,$BUILD/.libs"
+# shellcheck disable=SC2086
+(cd "$here" && $CC -std=gnu11 -O2 -Wall -Wextra -Wshadow ${CNNC_CFLAGS:-} -fopenmp -I"$TOP/runtime" -I. $sources \
+    -rdynamic -o "$scratch/networks" $library $libraries -ldl) >cc.log 2>&1 || { sed 's/^/    /' cc.log; fail "cannot build networks"; finish; }
+
+# run OPTION...: its own output is the report
+run() {
+    ./networks --cnnc "$CNNC" --cc "$CC" --cflags "${CNNC_CFLAGS:-}" --include "$TOP/runtime" --jobs "$CNN_JOBS" \
+        --folder "$folder" "$@" || fail "networks $*"
+}
+
+run --count "$CNN_NETWORKS"
+# the proof that it can fail: faults planted in the reference, each of which must be noticed
+run --count 12 --seed 5000 --break --real both
+if [ "$CNN_NETWORKS" -gt 1000 ]; then
+    run --count "$((CNN_NETWORKS / 4))" --seed 100000 --kernels all --real both
+    run --count "$((CNN_NETWORKS / 4))" --seed 200000 --targets x86-64-v4,x86-64-v3,x86-64-v2,aarch64,generic
+fi
+finish
