@@ -3,9 +3,9 @@
  *     dir/train/CLASS/...  dir/test/CLASS/...       and perhaps dir/val/CLASS/...
  *     dir/CLASS/...                                 with `split` in the recipe
  *
- * Classes are train/'s folders in the order of bytes.  test/ is the held-out set, or val/ where there is no
- * test/; with both, val/ validates.  All pictures are read before training begins and kept as bytes of the
- * network's size, so each that cannot be read is known by then.
+ * Classes are train/'s folders in the order of bytes.  test/ is the held-out set, or val/ where
+ * there is no test/; with both, val/ validates.  All pictures are read before training begins and
+ * kept as bytes of the network's size, so each that cannot be read is known by then.
  */
 #define _GNU_SOURCE
 #include "data.h"
@@ -22,7 +22,7 @@
 
 enum { FAULTS_SHOWN = 20 };
 
-/* ---- which pictures there are -------------------------------------------------------------------------------- */
+/* ---- which pictures there are ---------------------------------------------------------------- */
 
 struct picture_set {
     struct picture_list list;
@@ -33,7 +33,7 @@ struct picture_set {
 struct folders {
     char **class_names;
     int classes;
-    struct picture_set train, val, test;        /* val and test: empty where there is no such folder */
+    struct picture_set train, val, test; /* val and test: empty where there is no such folder */
 };
 
 static void set_free(struct picture_set *s)
@@ -63,15 +63,16 @@ static bool folder_inside(const char *dir, const char *name)
 }
 
 /* The classes that a set's folder has must be known; training must have pictures of all. */
-static int class_check(const char *path, int class, int64_t found, const struct picture_list *l, bool training)
+static int class_check(const char *path, int class, int64_t found, const struct picture_list *l,
+                       bool training)
 {
     if (class < 0) {
         rt_error("%s: the training set has no class of this name", path);
         return -1;
     }
     if (found == 0 && training) {
-        rt_error("%s: holds no pictures (.png, .jpg, .jpeg)%s%s", path, l->first_other ? " but files such as " : "",
-                 l->first_other ? l->first_other : "");
+        rt_error("%s: holds no pictures (.png, .jpg, .jpeg)%s%s", path,
+                 l->first_other ? " but files such as " : "", l->first_other ? l->first_other : "");
         return -1;
     }
     return 0;
@@ -101,9 +102,11 @@ static int class_scan(struct folders *f, struct picture_set *s, const char *dir,
     char *path = rt_path_join(dir, name);
     int class = class_find(f, name);
     int64_t before = s->list.count;
-    int status = !path || rt_pictures_find(&s->list, path)
-                 || class_check(path, class, s->list.count - before, &s->list, s == &f->train) ? -1 : 0;
-    uint16_t *labels = status ? NULL : realloc(s->labels, (size_t)(s->list.count + 1) * sizeof *labels);
+    bool good = path && rt_pictures_find(&s->list, path) == 0
+                && class_check(path, class, s->list.count - before, &s->list, s == &f->train) == 0;
+    int status = good ? 0 : -1;
+    uint16_t *labels =
+        status ? NULL : realloc(s->labels, (size_t)(s->list.count + 1) * sizeof *labels);
     if (labels) {
         s->labels = labels;
         for (int64_t i = before; i < s->list.count; i++)
@@ -125,15 +128,16 @@ static int set_scan(struct folders *f, struct picture_set *s, const char *dir)
         f->class_names = names;
         f->classes = count;
         if (count < 2 || count > UINT16_MAX) {
-            rt_error("%s: holds %d folders; from 2 to %d are needed, one a class", dir, count, UINT16_MAX);
+            rt_error("%s: holds %d folders; from 2 to %d are needed, one a class", dir, count,
+                     UINT16_MAX);
             return -1;
         }
     }
     for (int i = 0; i < count && status == 0; i++)
         status = name_check(dir, names[i]) || class_scan(f, s, dir, names[i]) ? -1 : 0;
     if (s->list.others && status == 0)
-        rt_note("%s: %lld files that are not named .png, .jpg or .jpeg are left out, such as %s", dir,
-                (long long)s->list.others, s->list.first_other);
+        rt_note("%s: %lld files that are not named .png, .jpg or .jpeg are left out, such as %s",
+                dir, (long long)s->list.others, s->list.first_other);
     s->part = status ? NULL : malloc((size_t)s->list.count + 1);
     if (!s->part && status == 0) {
         rt_error("%s: no memory for its list of pictures", dir);
@@ -146,7 +150,8 @@ static int set_scan(struct folders *f, struct picture_set *s, const char *dir)
     return status;
 }
 
-static int set_scan_inside(struct folders *f, struct picture_set *s, const char *dir, const char *name)
+static int set_scan_inside(struct folders *f, struct picture_set *s, const char *dir,
+                           const char *name)
 {
     char *path = rt_path_join(dir, name);
     int status = path ? set_scan(f, s, path) : -1;
@@ -160,21 +165,27 @@ static int folders_scan(struct folders *f, const char *dir, bool splits)
     if (!folder_inside(dir, "train")) {
         if (splits)
             return set_scan(f, &f->train, dir);
-        rt_error("%s: has no folder train/: write 'split 0.1' in 'data' to take a tenth of its pictures for "
-                 "validation", dir);
+        rt_error("%s: has no folder train/: write 'split 0.1' in 'data' to take a tenth of its "
+                 "pictures for validation",
+                 dir);
         return -1;
     }
     if (splits && val && test) {
-        rt_error("%s: val/ is there to validate, and 'split' would take pictures of train/ for that", dir);
+        rt_error("%s: val/ is there to validate; 'split' would take pictures of train/ for that",
+                 dir);
         return -1;
     }
     if (!splits && !val && !test) {
-        rt_error("%s: has neither test/ nor val/ beside train/: write 'split 0.1' in 'data' to take a tenth of "
-                 "the training set for validation", dir);
+        rt_error("%s: has neither test/ nor val/ beside train/: write 'split 0.1' in 'data' to "
+                 "take a tenth of the training set for validation",
+                 dir);
         return -1;
     }
-    return set_scan_inside(f, &f->train, dir, "train") || (val && set_scan_inside(f, &f->val, dir, "val"))
-           || (test && set_scan_inside(f, &f->test, dir, "test")) ? -1 : 0;
+    if (set_scan_inside(f, &f->train, dir, "train")
+        || (val && set_scan_inside(f, &f->val, dir, "val"))
+        || (test && set_scan_inside(f, &f->test, dir, "test")))
+        return -1;
+    return 0;
 }
 
 /* A folder of folders, one of which has a picture: or the folder train/ is such a one. */
@@ -203,7 +214,7 @@ static bool probe(const char *dir)
     return has_classes(dir);
 }
 
-/* ---- reading them -------------------------------------------------------------------------------------------- */
+/* ---- reading them ---------------------------------------------------------------------------- */
 
 /* Which pictures of which sets become one split of the dataset. */
 struct chosen {
@@ -226,7 +237,8 @@ static void picture_read(struct reading *r, int64_t i)
     struct image image;
     struct image_fault fault;
     if (rt_image_read(&image, r->paths[i], m->in_channels, &fault)
-        || rt_image_fit(&image, r->shorter, m->in_width, m->in_height, r->pixels + (size_t)i * bytes, &fault)) {
+        || rt_image_fit(&image, r->shorter, m->in_width, m->in_height,
+                        r->pixels + (size_t)i * bytes, &fault)) {
         r->faults[i] = strdup(fault.text);
         if (!r->faults[i])
             r->faults[i] = r->paths[i];         /* better told without a reason than not at all */
@@ -241,7 +253,8 @@ static int faults_tell(struct reading *r, int64_t count)
         if (!r->faults[i])
             continue;
         if (faults++ < FAULTS_SHOWN)
-            rt_error("%s: %s", r->paths[i], r->faults[i] == r->paths[i] ? "cannot be read" : r->faults[i]);
+            rt_error("%s: %s", r->paths[i],
+                     r->faults[i] == r->paths[i] ? "cannot be read" : r->faults[i]);
         if (r->faults[i] != r->paths[i])
             free(r->faults[i]);
     }
@@ -250,7 +263,8 @@ static int faults_tell(struct reading *r, int64_t count)
     return faults ? -1 : 0;
 }
 
-static int split_read(struct dataset *d, struct split *s, struct chosen from, const struct cnn_model *m)
+static int split_read(struct dataset *d, struct split *s, struct chosen from,
+                      const struct cnn_model *m)
 {
     int64_t count = 0;
     for (int64_t i = 0; i < from.set->list.count; i++)
@@ -258,7 +272,8 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from, co
     if (count == 0)
         return 0;
     const struct cnn_clause *resize = rt_recipe_step(m, "resize");
-    struct reading r = { .model = m, .shorter = resize ? (int)rt_setting_number(resize, "side", 0) : 0 };
+    struct reading r = { .model = m,
+                         .shorter = resize ? (int)rt_setting_number(resize, "side", 0) : 0 };
     if (rt_split_allocate(d, s, count))
         return -1;
     r.pixels = s->pixels;
@@ -288,14 +303,16 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from, co
 static int splits_read(struct dataset *d, struct folders *f, const struct cnn_model *m)
 {
     struct subset_recipe recipe = rt_subset_recipe(m);
-    /* the set that validates where nothing is split off, and the one that is used at the very end */
+    /* the set that validates where nothing is split off; the one that is used at the very end */
     struct picture_set *held = f->val.list.count ? &f->val : &f->test;
-    struct picture_set *last = recipe.splits ? held : f->val.list.count && f->test.list.count ? &f->test : NULL;
+    bool three = f->val.list.count && f->test.list.count;
+    struct picture_set *last = recipe.splits ? held : three ? &f->test : NULL;
     if (rt_subset_divide(&recipe, f->classes, f->train.labels, f->train.list.count, f->train.part,
                          held->list.count ? held->labels : NULL, held->list.count, held->part))
         return -1;
     int status = split_read(d, &d->train, (struct chosen){ &f->train, SUBSET_TRAIN }, m);
-    status |= split_read(d, &d->val, (struct chosen){ recipe.splits ? &f->train : held, SUBSET_VAL }, m);
+    status |=
+        split_read(d, &d->val, (struct chosen){ recipe.splits ? &f->train : held, SUBSET_VAL }, m);
     if (last && last->list.count) {
         memset(last->part, SUBSET_VAL, (size_t)last->list.count);
         status |= split_read(d, &d->test, (struct chosen){ last, SUBSET_VAL }, m);
@@ -317,7 +334,8 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->width = m->in_width;
     d->classes = f.classes;
     if (status == 0 && f.classes != m->classes) {
-        rt_error("%s: has %d folders of classes, the network ends in %d", dir, f.classes, m->classes);
+        rt_error("%s: has %d folders of classes, the network ends in %d", dir, f.classes,
+                 m->classes);
         status = -1;
     }
     if (status == 0)

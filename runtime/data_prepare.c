@@ -1,4 +1,5 @@
-/* data_prepare.c - `split`, `limit` and `resize` for sources that read all their pictures as they are. */
+/* data_prepare.c - `split`, `limit` and `resize` for sources that read all their pictures as they
+ * are. */
 #include "data.h"
 
 #include <stdlib.h>
@@ -15,8 +16,8 @@ static size_t picture_bytes(const struct dataset *d)
 }
 
 /* The marked samples as a set of their own. */
-static int split_pick(const struct dataset *d, const struct split *from, const uint8_t *part, enum subset_part which,
-                      struct split *to)
+static int split_pick(const struct dataset *d, const struct split *from, const uint8_t *part,
+                      enum subset_part which, struct split *to)
 {
     size_t bytes = picture_bytes(d);
     int64_t count = 0;
@@ -47,11 +48,14 @@ static int divide(struct dataset *d, const struct subset_recipe *r)
     int status = part && held ? 0 : -1;
     if (status)
         rt_error("no memory to divide %lld pictures", (long long)d->train.count);
-    status = status || rt_subset_divide(r, d->classes, d->train.labels, d->train.count, part, d->val.labels,
-                                        d->val.count, held)
-             || split_pick(d, &d->train, part, SUBSET_TRAIN, &train)
-             || (r->splits ? split_pick(d, &d->train, part, SUBSET_VAL, &val)
-                           : split_pick(d, &d->val, held, SUBSET_VAL, &val)) ? -1 : 0;
+    status = status
+                     || rt_subset_divide(r, d->classes, d->train.labels, d->train.count, part,
+                                         d->val.labels, d->val.count, held)
+                     || split_pick(d, &d->train, part, SUBSET_TRAIN, &train)
+                     || (r->splits ? split_pick(d, &d->train, part, SUBSET_VAL, &val)
+                                   : split_pick(d, &d->val, held, SUBSET_VAL, &val))
+                 ? -1
+                 : 0;
     if (status == 0) {
         if (r->splits) {
             d->test = d->val;
@@ -69,11 +73,14 @@ static int divide(struct dataset *d, const struct subset_recipe *r)
     return status;
 }
 
-static int split_resize(const struct dataset *d, const struct cnn_model *m, int shorter, struct split *s)
+static int split_resize(const struct dataset *d, const struct cnn_model *m, int shorter,
+                        struct split *s)
 {
-    const struct dataset wanted = { .channels = d->channels, .height = m->in_height, .width = m->in_width };
+    const struct dataset wanted = { .channels = d->channels,
+                                    .height = m->in_height,
+                                    .width = m->in_width };
     struct split fresh = { 0 };
-    struct image_fault fault = { "" };
+    struct image_fault fault = { "cannot be resized: memory is short" };
     int failed = 0;
     if (s->count == 0)
         return 0;
@@ -85,15 +92,16 @@ static int split_resize(const struct dataset *d, const struct cnn_model *m, int 
     size_t from_bytes = picture_bytes(d), to_bytes = picture_bytes(&wanted);
     #pragma omp parallel for schedule(static) reduction(| : failed)
     for (int64_t i = 0; i < s->count; i++) {
-        struct image image = { d->width, d->height, d->channels, s->pixels + (size_t)i * from_bytes };
+        struct image image = { d->width, d->height, d->channels,
+                               s->pixels + (size_t)i * from_bytes };
         struct image_fault own;
-        if (rt_image_fit(&image, shorter, m->in_width, m->in_height, fresh.pixels + (size_t)i * to_bytes, &own)) {
-            failed = 1;
-            #pragma omp critical(resize_fault)
-            fault = own;
-        }
+        uint8_t *to = fresh.pixels + (size_t)i * to_bytes;
+        failed |= rt_image_fit(&image, shorter, m->in_width, m->in_height, to, &own) != 0;
     }
     if (failed) {
+        /* all are of one size: what is wrong with one is wrong with the first */
+        struct image first = { d->width, d->height, d->channels, s->pixels };
+        rt_image_fit(&first, shorter, m->in_width, m->in_height, fresh.pixels, &fault);
         rt_error("a picture of %s %s", m->data.source.name, fault.text);
         split_replace(&fresh, (struct split){ 0 });
         return -1;

@@ -1,4 +1,5 @@
-/* image.c - which decoder reads a file, EXIF's orientation, and fitting a picture to a network's input. */
+/* image.c - which decoder reads a file, EXIF's orientation, and fitting a picture to a network's
+ * input. */
 #define _GNU_SOURCE
 #include "image_parts.h"
 
@@ -12,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const off_t file_limit = (off_t)1 << 30;     /* bytes; no picture of IMAGE_PIXELS_MAX needs more */
+static const off_t file_limit = (off_t)1
+                                << 30; /* bytes; no picture of IMAGE_PIXELS_MAX needs more */
 
 int rt_image_fault(struct image_fault *fault, const char *format, ...)
 {
@@ -34,7 +36,8 @@ int rt_image_allocate(struct image *image, uint64_t width, uint64_t height, int 
 {
     if (width < 1 || height < 1 || width > IMAGE_PIXELS_MAX || height > IMAGE_PIXELS_MAX / width)
         return rt_image_fault(fault, "is %llux%llu; pictures of up to %d million pixels are read",
-                              (unsigned long long)width, (unsigned long long)height, IMAGE_PIXELS_MAX / 1000000);
+                              (unsigned long long)width, (unsigned long long)height,
+                              IMAGE_PIXELS_MAX / 1000000);
     image->width = (int)width;
     image->height = (int)height;
     image->channels = channels;
@@ -54,7 +57,7 @@ _Bool rt_image_name(const char *name)
     return 0;
 }
 
-/* ---- orientation --------------------------------------------------------------------------------------------- */
+/* ---- orientation ----------------------------------------------------------------------------- */
 
 static unsigned exif_number(const uint8_t *at, int bytes, _Bool little)
 {
@@ -64,8 +67,8 @@ static unsigned exif_number(const uint8_t *at, int bytes, _Bool little)
     return value;
 }
 
-/* TIFF 6.0: byte order, 42, the place of the first directory; it has a count, then entries of 12 bytes: tag,
- * type, count, value.  Tag 0x112, of type 3 (16 bits), is the orientation. */
+/* TIFF 6.0: byte order, 42, the place of the first directory; it has a count, then entries of 12
+ * bytes: tag, type, count, value.  Tag 0x112, of type 3 (16 bits), is the orientation. */
 int rt_exif_orientation(const uint8_t *tiff, size_t size)
 {
     if (size < 8 || (memcmp(tiff, "II*\0", 4) && memcmp(tiff, "MM\0*", 4)))
@@ -87,7 +90,8 @@ int rt_exif_orientation(const uint8_t *tiff, size_t size)
     return 1;
 }
 
-/* The pixel that belongs at (y, x) of the upright picture lies, in the file's picture of height x width, at ... */
+/* The pixel that belongs at (y, x) of the upright picture lies, in the file's picture of height x
+ * width, at ... */
 static size_t oriented_from(int orientation, size_t y, size_t x, size_t height, size_t width)
 {
     size_t last_row = height - 1, last_column = width - 1;
@@ -107,7 +111,8 @@ static int image_orient(struct image *image, int orientation, struct image_fault
 {
     if (orientation <= 1)
         return 0;
-    size_t height = (size_t)image->height, width = (size_t)image->width, channels = (size_t)image->channels;
+    size_t height = (size_t)image->height, width = (size_t)image->width,
+           channels = (size_t)image->channels;
     _Bool turned = orientation >= 5;
     size_t rows = turned ? width : height, columns = turned ? height : width;
     uint8_t *pixels = malloc(rows * columns * channels), *to = pixels;
@@ -115,7 +120,8 @@ static int image_orient(struct image *image, int orientation, struct image_fault
         return rt_image_fault(fault, "does not fit into memory");
     for (size_t y = 0; y < rows; y++)
         for (size_t x = 0; x < columns; x++, to += channels)
-            memcpy(to, image->pixels + oriented_from(orientation, y, x, height, width) * channels, channels);
+            memcpy(to, image->pixels + oriented_from(orientation, y, x, height, width) * channels,
+                   channels);
     free(image->pixels);
     image->pixels = pixels;
     image->height = (int)rows;
@@ -123,7 +129,7 @@ static int image_orient(struct image *image, int orientation, struct image_fault
     return 0;
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* What other kinds of files begin with, to name them. */
 static const char *other_kind(const uint8_t *bytes, size_t size)
@@ -142,7 +148,8 @@ static const char *other_kind(const uint8_t *bytes, size_t size)
     return NULL;
 }
 
-int rt_image_decode(struct image *image, const void *bytes, size_t size, int channels, struct image_fault *fault)
+int rt_image_decode(struct image *image, const void *bytes, size_t size, int channels,
+                    struct image_fault *fault)
 {
     const uint8_t *magic = bytes;
     int orientation = 1, status;
@@ -154,7 +161,8 @@ int rt_image_decode(struct image *image, const void *bytes, size_t size, int cha
     else if (size == 0)
         status = rt_image_fault(fault, "is empty");
     else if (other_kind(magic, size))
-        status = rt_image_fault(fault, "is %s file; PNG and JPEG are read", other_kind(magic, size));
+        status =
+            rt_image_fault(fault, "is %s file; PNG and JPEG are read", other_kind(magic, size));
     else
         status = rt_image_fault(fault, "is neither PNG nor JPEG");
     if (status || image_orient(image, orientation, fault)) {
@@ -181,7 +189,7 @@ static uint8_t *file_bytes(const char *path, size_t *size, struct image_fault *f
         rt_image_fault(fault, "does not fit into memory");
     } else {
         ssize_t got = 1;
-        for (*size = 0; got > 0 && *size < (size_t)status.st_size; *size += got > 0 ? (size_t)got : 0)
+        for (*size = 0; got > 0 && *size<(size_t)status.st_size; *size += got> 0 ? (size_t)got : 0)
             got = read(file, bytes + *size, (size_t)status.st_size - *size);
         if (got < 0) {
             rt_image_fault(fault, "%s", strerror(errno));
@@ -206,15 +214,17 @@ int rt_image_read(struct image *image, const char *path, int channels, struct im
     return status;
 }
 
-/* ---- fitting ------------------------------------------------------------------------------------------------- */
+/* ---- fitting --------------------------------------------------------------------------------- */
 
 int rt_image_fit(const struct image *image, int shorter, int width, int height, uint8_t *to,
                  struct image_fault *fault)
 {
     if (shorter == 0) {
         if (image->width != width || image->height != height)
-            return rt_image_fault(fault, "is %dx%d (width x height), the network's input %dx%d: write "
-                                  "'resize %d' in 'data'", image->width, image->height, width, height,
+            return rt_image_fault(fault,
+                                  "is %dx%d (width x height), the network's input %dx%d: write "
+                                  "'resize %d' in 'data'",
+                                  image->width, image->height, width, height,
                                   width > height ? width : height);
         memcpy(to, image->pixels, (size_t)width * (size_t)height * (size_t)image->channels);
         return 0;
@@ -224,12 +234,16 @@ int rt_image_fit(const struct image *image, int shorter, int width, int height, 
     int64_t wide = ((int64_t)2 * image->width * shorter + least) / (2 * least);
     int64_t high = ((int64_t)2 * image->height * shorter + least) / (2 * least);
     if (wide < width || high < height)
-        return rt_image_fault(fault, "is %dx%d, resized %lldx%lld (width x height): less than the network's "
-                              "input of %dx%d", image->width, image->height, (long long)wide, (long long)high,
-                              width, height);
+        return rt_image_fault(
+            fault,
+            "is %dx%d, resized %lldx%lld (width x height): less than the network's "
+            "input of %dx%d",
+            image->width, image->height, (long long)wide, (long long)high, width, height);
     if (wide > INT32_MAX || high > INT32_MAX)
-        return rt_image_fault(fault, "is %dx%d: too long to be resized", image->width, image->height);
-    struct image_window middle = { ((int)wide - width) / 2, ((int)high - height) / 2, width, height };
+        return rt_image_fault(fault, "is %dx%d: too long to be resized", image->width,
+                              image->height);
+    struct image_window middle = { ((int)wide - width) / 2, ((int)high - height) / 2, width,
+                                   height };
     if (rt_image_resize(image, (int)wide, (int)high, middle, to))
         return rt_image_fault(fault, "cannot be resized: memory is short");
     return 0;

@@ -1,7 +1,8 @@
 /* image_jpeg.c - JPEG through libjpeg-turbo.
  *
- * The library says that a file is damaged with a warning and goes on with grey: here that is a fault.  Its error
- * handler must not return; it jumps back into decode().  All that lives across the jump lies in the struct.
+ * The library says that a file is damaged with a warning and goes on with grey: here that is a
+ * fault.  Its error handler must not return; it jumps back into decode().  All that lives across
+ * the jump lies in the struct.
  */
 #include "image_parts.h"
 
@@ -13,7 +14,9 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-enum { SCANS_MAX = 500 };       /* honest progressive files have about ten; each costs a pass over the picture */
+enum {
+    SCANS_MAX = 500
+}; /* honest progressive files have about ten; each costs a pass over the picture */
 
 struct jpeg_reader {
     struct jpeg_decompress_struct jpeg;
@@ -46,7 +49,8 @@ static void message_take(j_common_ptr jpeg, int level)
     case JWRN_TOO_MUCH_DATA:
         return;
     case JWRN_JPEG_EOF:
-        rt_image_fault(((struct jpeg_reader *)jpeg->client_data)->fault, "is a JPEG that is cut short");
+        rt_image_fault(((struct jpeg_reader *)jpeg->client_data)->fault,
+                       "is a JPEG that is cut short");
         longjmp(((struct jpeg_reader *)jpeg->client_data)->out, 1);
     default:
         fault_jump(jpeg);
@@ -75,8 +79,8 @@ static int exif_find(const struct jpeg_decompress_struct *jpeg)
     return 1;
 }
 
-/* Ink over ink: what one lets through, the other takes its share of.  Adobe's files hold what is left of the
- * light instead of the ink. */
+/* Ink over ink: what one lets through, the other takes its share of.  Adobe's files hold what is
+ * left of the light instead of the ink. */
 static void cmyk_store(uint8_t *to, int channels, const uint8_t *from, _Bool inverted)
 {
     unsigned light[4];
@@ -101,7 +105,8 @@ static void row_keep(const struct jpeg_reader *r, uint8_t *to)
 }
 
 /* All that may jump. */
-static int decode(struct jpeg_reader *r, const uint8_t *bytes, size_t size, int channels, int *orientation)
+static int decode(struct jpeg_reader *r, const uint8_t *bytes, size_t size, int channels,
+                  int *orientation)
 {
     struct jpeg_decompress_struct *jpeg = &r->jpeg;
     jpeg_create_decompress(jpeg);
@@ -114,7 +119,8 @@ static int decode(struct jpeg_reader *r, const uint8_t *bytes, size_t size, int 
         return -1;
     if (jpeg->out_color_space != JCS_GRAYSCALE && jpeg->out_color_space != JCS_RGB
         && jpeg->out_color_space != JCS_CMYK)
-        return rt_image_fault(r->fault, "is a JPEG of %d components of unknown colours", jpeg->num_components);
+        return rt_image_fault(r->fault, "is a JPEG of %d components of unknown colours",
+                              jpeg->num_components);
     jpeg->dct_method = JDCT_ISLOW;      /* the exact one: the same bytes on every machine */
     jpeg_start_decompress(jpeg);
     r->row = malloc((size_t)jpeg->output_width * (size_t)jpeg->output_components);
@@ -131,8 +137,8 @@ static int decode(struct jpeg_reader *r, const uint8_t *bytes, size_t size, int 
     return 0;
 }
 
-int rt_image_decode_jpeg(struct image *image, const uint8_t *bytes, size_t size, int channels, int *orientation,
-                         struct image_fault *fault)
+int rt_image_decode_jpeg(struct image *image, const uint8_t *bytes, size_t size, int channels,
+                         int *orientation, struct image_fault *fault)
 {
     struct jpeg_reader r;
     memset(&r, 0, sizeof r);

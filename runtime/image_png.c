@@ -1,7 +1,7 @@
 /* image_png.c - PNG through libpng.
  *
- * libpng's error handler must not return; it jumps back to the call of decode().  All that lives across the jump
- * lies in the struct.
+ * libpng's error handler must not return; it jumps back to the call of decode().  All that lives
+ * across the jump lies in the struct.
  */
 #include "image_parts.h"
 
@@ -19,7 +19,7 @@ struct png_reader {
     struct image_fault *fault;
     const uint8_t *at;
     size_t left;
-    uint8_t *rows;              /* as the library gives them: one, or all of an interlaced picture */
+    uint8_t *rows; /* as the library gives them: one, or all of an interlaced picture */
 };
 
 static void fault_jump(png_structp png, png_const_charp text)
@@ -48,8 +48,8 @@ static void bytes_give(png_structp png, png_bytep to, size_t count)
     r->left -= count;
 }
 
-/* One pixel: 1 grey, 2 grey and alpha, 3 colours, 4 colours and alpha; on white where it lets light through.
- * Sixteen bits, high byte first, are rounded to eight at the very end. */
+/* One pixel: 1 grey, 2 grey and alpha, 3 colours, 4 colours and alpha; on white where it lets light
+ * through. Sixteen bits, high byte first, are rounded to eight at the very end. */
 static void pixel_store(uint8_t *to, int channels, const uint8_t *from, int parts, int depth)
 {
     unsigned value[4], whole = depth == 16 ? 65535 : 255;
@@ -118,7 +118,8 @@ static int decode(struct png_reader *r, int channels, int *orientation)
     if (rt_image_allocate(r->image, png_get_image_width(r->png, r->info),
                           png_get_image_height(r->png, r->info), channels, r->fault))
         return -1;
-    png_set_expand(r->png);             /* palettes to colours, few bits to eight, a transparent colour to alpha */
+    png_set_expand(
+        r->png); /* palettes to colours, few bits to eight, a transparent colour to alpha */
     int passes = png_set_interlace_handling(r->png);
     png_read_update_info(r->png, r->info);
     if (pixels_read(r, passes))
@@ -128,8 +129,8 @@ static int decode(struct png_reader *r, int channels, int *orientation)
     return 0;
 }
 
-int rt_image_decode_png(struct image *image, const uint8_t *bytes, size_t size, int channels, int *orientation,
-                        struct image_fault *fault)
+int rt_image_decode_png(struct image *image, const uint8_t *bytes, size_t size, int channels,
+                        int *orientation, struct image_fault *fault)
 {
     struct png_reader r;
     memset(&r, 0, sizeof r);
@@ -145,7 +146,8 @@ int rt_image_decode_png(struct image *image, const uint8_t *bytes, size_t size, 
         if (r.info && r.end)
             status = decode(&r, channels, orientation);
         else
-            rt_image_fault(fault, "cannot be read: memory is short, or libpng is of another version");
+            rt_image_fault(fault,
+                           "cannot be read: memory is short, or libpng is of another version");
     }
     png_destroy_read_struct(&r.png, &r.info, &r.end);
     free(r.rows);

@@ -1,9 +1,10 @@
 /* image_resize.c - a picture at another size, by two passes of a triangle filter.
  *
- * In one direction, output i has its centre at (2i+1)/(2*out) of the side and pixel j at (2j+1)/(2*in).  In units
- * of 1/(2*in*out) of the side both are whole numbers, their distance is |(2j+1)*out - (2i+1)*in|, and the triangle
- * reaches 2*max(in, out) to either side: a pixel weighs what is left of its reach.  Weights beyond the edge fall
- * away, and the sum of those that stay divides.
+ * In one direction, output i has its centre at (2i+1)/(2*out) of the side and pixel j at
+ * (2j+1)/(2*in).  In units of 1/(2*in*out) of the side both are whole numbers, their distance is
+ * |(2j+1)*out - (2i+1)*in|, and the triangle reaches 2*max(in, out) to either side: a pixel weighs
+ * what is left of its reach.  Weights beyond the edge fall away, and the sum of those that stay
+ * divides.
  */
 #include "image.h"
 
@@ -22,7 +23,8 @@ static int64_t tap_weight(int64_t in, int64_t out, int64_t i, int64_t j)
     return reach - (far < 0 ? -far : far);
 }
 
-/* The taps of outputs from `start` on; their weights lie behind one another in one block, taps[0].weights. */
+/* The taps of outputs from `start` on; their weights lie behind one another in one block,
+ * taps[0].weights. */
 static struct taps *taps_make(int in, int out, int start, int count)
 {
     int larger = in > out ? in : out;
@@ -59,7 +61,8 @@ static void taps_free(struct taps *taps)
 }
 
 /* One row to as many columns as there are taps, in parts of 1/256. */
-static void row_resize(const uint8_t *row, int channels, const struct taps *taps, int columns, uint16_t *to)
+static void row_resize(const uint8_t *row, int channels, const struct taps *taps, int columns,
+                       uint16_t *to)
 {
     for (int x = 0; x < columns; x++)
         for (int c = 0; c < channels; c++) {
@@ -71,7 +74,8 @@ static void row_resize(const uint8_t *row, int channels, const struct taps *taps
         }
 }
 
-int rt_image_resize(const struct image *image, int width, int height, struct image_window keep, uint8_t *to)
+int rt_image_resize(const struct image *image, int width, int height, struct image_window keep,
+                    uint8_t *to)
 {
     size_t row = (size_t)keep.width * (size_t)image->channels;
     struct taps *across = taps_make(image->width, width, keep.left, keep.width);
@@ -85,7 +89,8 @@ int rt_image_resize(const struct image *image, int width, int height, struct ima
     uint64_t *sums = malloc(row * sizeof *sums);
     int status = across && down && narrow && sums ? 0 : -1;
     for (int y = 0; status == 0 && y < rows; y++)
-        row_resize(image->pixels + (size_t)(first + y) * (size_t)image->width * (size_t)image->channels,
+        row_resize(image->pixels
+                       + (size_t)(first + y) * (size_t)image->width * (size_t)image->channels,
                    image->channels, across, keep.width, narrow + (size_t)y * row);
     for (int y = 0; status == 0 && y < keep.height; y++, to += row) {
         const uint16_t *from = narrow + (size_t)(down[y].first - first) * row;

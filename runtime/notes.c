@@ -1,4 +1,7 @@
-/* notes.c - as JSON inside the metadata's texts:  classes: ["cat", "dog"]   normalize: {"mean": [..], "std": [..]} */
+/* notes.c - as JSON inside the metadata's texts:
+ *
+ *     classes: ["cat", "dog"]        normalize: {"mean": [..], "std": [..]}
+ */
 #define _GNU_SOURCE
 #include "notes.h"
 
@@ -40,8 +43,9 @@ static int names_learn(struct cnn_context *c, const struct dataset *d, bool anew
     struct weights_notes *notes = rt_notes(c);
     for (int i = 0; !anew && notes->class_names && i < d->classes; i++)
         if (strcmp(notes->class_names[i], d->class_names[i])) {
-            rt_error("class %d of the data is '%s', the weights were trained with '%s' in its place", i,
-                     d->class_names[i], notes->class_names[i]);
+            rt_error(
+                "class %d of the data is '%s', the weights were trained with '%s' in its place", i,
+                d->class_names[i], notes->class_names[i]);
             return -1;
         }
     char **names = names_copy(d->class_names, d->classes);
@@ -66,7 +70,8 @@ int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew)
     }
     if (!rt_pixels_need_measure(m) || (!anew && notes->mean))
         return 0;
-    double *mean = malloc((size_t)m->in_channels * sizeof *mean), *std = malloc((size_t)m->in_channels * sizeof *std);
+    double *mean = malloc((size_t)m->in_channels * sizeof *mean),
+           *std = malloc((size_t)m->in_channels * sizeof *std);
     if (!mean || !std || rt_pixels_measure(m, &d->train, mean, std)) {
         if (!mean || !std)
             rt_error("no memory for the mean of the pixels");
@@ -81,7 +86,7 @@ int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew)
     return 0;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 static json_t *numbers_json(const double *numbers, int count)
 {
@@ -109,13 +114,15 @@ int rt_notes_write(const struct cnn_context *c, struct text_pair pairs[NOTES_PAI
         json_t *list = json_array();
         for (int i = 0; i < m->classes; i++)
             json_array_append_new(list, json_string(notes->class_names[i]));
-        pairs[count++] = (struct text_pair){ "classes", json_take(list, (size_t)m->classes, json_array_size(list)) };
+        pairs[count++] = (struct text_pair){ "classes", json_take(list, (size_t)m->classes,
+                                                                  json_array_size(list)) };
     }
     if (notes->mean) {
         json_t *both = json_object();
         json_object_set_new(both, "mean", numbers_json(notes->mean, m->in_channels));
         json_object_set_new(both, "std", numbers_json(notes->std, m->in_channels));
-        pairs[count++] = (struct text_pair){ "normalize", json_take(both, 2, json_object_size(both)) };
+        pairs[count++] =
+            (struct text_pair){ "normalize", json_take(both, 2, json_object_size(both)) };
     }
     for (int i = 0; i < count; i++)
         if (!pairs[i].value) {
@@ -126,7 +133,7 @@ int rt_notes_write(const struct cnn_context *c, struct text_pair pairs[NOTES_PAI
     return count;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static json_t *metadata_json(const struct tensor_file *f, const char *key)
 {
@@ -170,8 +177,9 @@ static double *numbers_parse(const json_t *list, int count, bool positive)
     return numbers;
 }
 
-/* A file of another network's, from which only some weights are taken, may know other classes: that is none of
- * this network's business.  A file's normalisation that cannot be read would silently change every result. */
+/* A file of another network's, from which only some weights are taken, may know other classes: that
+ * is none of this network's business.  A file's normalisation that cannot be read would silently
+ * change every result. */
 int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char *path)
 {
     const struct cnn_model *m = c->model;
@@ -186,8 +194,8 @@ int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char
     json_decref(classes);
     json_decref(normalize);
     if (wrong) {
-        rt_error("%s: its metadata 'normalize' should hold the mean and deviation of %d channels", path,
-                 m->in_channels);
+        rt_error("%s: its metadata 'normalize' should hold the mean and deviation of %d channels",
+                 path, m->in_channels);
         rt_notes_free(&fresh, m);
         return -1;
     }

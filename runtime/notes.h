@@ -1,5 +1,5 @@
-/* notes.h - what a weights file says beside weights, so that it can be used where the data are not: the names of
- * the classes, and what `normalize auto` found in the training set. */
+/* notes.h - what a weights file says beside weights, so that it can be used where the data are not:
+ * the names of the classes, and what `normalize auto` found in the training set. */
 #ifndef NOTES_H
 #define NOTES_H
 
@@ -8,23 +8,24 @@
 
 struct weights_notes {
     char **class_names;         /* (model's classes), NULL: not known */
-    double *mean, *std;         /* (channels) of what arrives at `normalize auto`, NULL: not known */
+    double *mean, *std; /* (channels) of what arrives at `normalize auto`, NULL: not known */
 };
 
 /* The notes of an open network. */
 struct weights_notes *rt_notes(const struct cnn_context *c);
 void rt_notes_free(struct weights_notes *notes, const struct cnn_model *model);
 
-/* Takes from the data what they tell: names, and the training set's mean and deviation.  anew: what the weights
- * said before is replaced (training); otherwise it stays, and class names that differ are an error.  0, or -1
- * with a message. */
+/* Takes from the data what they tell: names, and the training set's mean and deviation.  anew: what
+ * the weights said before is replaced (training); otherwise it stays, and class names that differ
+ * are an error.  0, or -1 with a message. */
 int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew);
 
 /* To a file's metadata and back.  The pairs' values are malloc'd; at most NOTES_PAIRS. */
 enum { NOTES_PAIRS = 2 };
-int rt_notes_write(const struct cnn_context *c, struct text_pair pairs[NOTES_PAIRS]);     /* how many; -1: failed */
-/* Replaces the notes by the file's.  What is missing there is not known afterwards; what makes no sense is an
- * error, -1 with a message, and nothing is changed. */
+int rt_notes_write(const struct cnn_context *c,
+                   struct text_pair pairs[NOTES_PAIRS]); /* how many; -1: failed */
+/* Replaces the notes by the file's.  What is missing there is not known afterwards; what makes no
+ * sense is an error, -1 with a message, and nothing is changed. */
 int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char *path);
 
 #endif

@@ -77,7 +77,8 @@ static int folder_walk(struct picture_list *l, const char *dir, int depth)
     struct dirent **entries;
     int count = depth < DEPTH_MAX ? scandir(dir, &entries, visible, by_bytes) : -1, status = 0;
     if (count < 0) {
-        rt_error("%s: %s", dir, depth < DEPTH_MAX ? strerror(errno) : "folders lie too deep in one another");
+        rt_error("%s: %s", dir,
+                 depth < DEPTH_MAX ? strerror(errno) : "folders lie too deep in one another");
         return -1;
     }
     for (int i = 0; i < count && status == 0; i++) {

@@ -1,4 +1,5 @@
-/* pixels.c - a byte has 256 values: what the steps make of each is worked out once a channel, in double. */
+/* pixels.c - a byte has 256 values: what the steps make of each is worked out once a channel, in
+ * double. */
 #include "pixels.h"
 
 #include <math.h>
@@ -20,7 +21,8 @@ static double list_at(struct channel_list l, int channel)
     return l.values[l.count == 1 ? 0 : channel];
 }
 
-static int list_take(const struct cnn_clause *step, const char *key, int channels, struct channel_list *l)
+static int list_take(const struct cnn_clause *step, const char *key, int channels,
+                     struct channel_list *l)
 {
     const struct cnn_setting *s = rt_setting(step, key);
     if (!s || !s->list || (s->list_length != channels && s->list_length != 1)) {
@@ -42,8 +44,8 @@ static int step_normalize(const struct cnn_clause *step, double *table, int chan
     struct channel_list mean, std;
     if (is_auto(step)) {
         if (!notes || !notes->mean) {
-            rt_error("'normalize auto' needs the training set's mean and deviation, which these weights do not "
-                     "come with");
+            rt_error("'normalize auto' needs the training set's mean and deviation, which these "
+                     "weights do not come with");
             return -1;
         }
         mean = (struct channel_list){ notes->mean, channels };
@@ -57,7 +59,8 @@ static int step_normalize(const struct cnn_clause *step, double *table, int chan
     return 0;
 }
 
-static int step_scale(const struct cnn_clause *step, double *table, int channels, const struct weights_notes *notes)
+static int step_scale(const struct cnn_clause *step, double *table, int channels,
+                      const struct weights_notes *notes)
 {
     (void)notes;
     double factor = rt_setting_number(step, "factor", 1.0);
@@ -79,13 +82,15 @@ static int step_before(const struct cnn_clause *step, double *table, int channel
 
 static const struct {
     const char *name;
-    int (*apply)(const struct cnn_clause *step, double *table, int channels, const struct weights_notes *notes);
+    int (*apply)(const struct cnn_clause *step, double *table, int channels,
+                 const struct weights_notes *notes);
 } pixel_steps[] = {
     { "scale", step_scale }, { "normalize", step_normalize },
     { "split", step_before }, { "limit", step_before }, { "resize", step_before },
 };
 
-static int step_apply(const struct cnn_clause *step, double *table, int channels, const struct weights_notes *notes)
+static int step_apply(const struct cnn_clause *step, double *table, int channels,
+                      const struct weights_notes *notes)
 {
     for (size_t i = 0; i < sizeof pixel_steps / sizeof pixel_steps[0]; i++)
         if (strcmp(step->name, pixel_steps[i].name) == 0)
@@ -126,8 +131,10 @@ bool rt_pixels_need_measure(const struct cnn_model *m)
     return auto_place(m) >= 0;
 }
 
-/* From how often each byte occurs: exact counts, then one short sum, the same however the set was walked. */
-static void channel_measure(const int64_t count[256], const double *table, double *mean, double *std)
+/* From how often each byte occurs: exact counts, then one short sum, the same however the set was
+ * walked. */
+static void channel_measure(const int64_t count[256], const double *table, double *mean,
+                            double *std)
 {
     double all = 0.0, sum = 0.0, squares = 0.0;
     for (int i = 0; i < 256; i++) {
@@ -142,7 +149,8 @@ static void channel_measure(const int64_t count[256], const double *table, doubl
         *std = 1.0;
 }
 
-int rt_pixels_measure(const struct cnn_model *m, const struct split *train, double *mean, double *std)
+int rt_pixels_measure(const struct cnn_model *m, const struct split *train, double *mean,
+                      double *std)
 {
     int channels = m->in_channels;
     double *table = exact_table(m, auto_place(m), NULL);

@@ -1,7 +1,7 @@
 /* predict.c - what a trained network takes pictures for.
  *
- * A picture is prepared as in training: its decoder, `resize`, and the tables of bytes are the very same.  One
- * that cannot be read is told of on stderr, the others go on, and the exit status is 1.
+ * A picture is prepared as in training: its decoder, `resize`, and the tables of bytes are the very
+ * same.  One that cannot be read is told of on stderr, the others go on, and the exit status is 1.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ struct predict {
     int64_t printed, failed;
 };
 
-/* ---- texts --------------------------------------------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------------------------------- */
 
 /* The bytes of the UTF-8 character that begins here, 0 where none does (RFC 3629). */
 static int utf8_length(const char *text)
@@ -96,7 +96,7 @@ static void text_csv(const char *text)
         putchar('"');
 }
 
-/* ---- printing ------------------------------------------------------------------------------------------------ */
+/* ---- printing -------------------------------------------------------------------------------- */
 
 static const char *class_name(const struct predict *p, int class)
 {
@@ -143,7 +143,8 @@ static int print_json(struct predict *p, const char *path, const char *fault)
     int status = json_object_set_new(picture, "file", text_json(path));
     for (int i = 0; !fault && i < p->top; i++) {
         const char *name = class_name(p, p->order[i].class);
-        status |= json_array_append_new(list, json_pack("{s:i, s:s?, s:f}", "class", p->order[i].class, "name", name,
+        status |= json_array_append_new(list, json_pack("{s:i, s:s?, s:f}", "class",
+                                                        p->order[i].class, "name", name,
                                                         "probability", p->order[i].probability));
     }
     if (fault)
@@ -181,7 +182,8 @@ static int sample_print(struct predict *p, const char *path, int at)
                                                : (double)((const float *)all)[first + (size_t)k];
         if (!(probability >= 0.0 && probability <= 1.0)) {
             struct image_fault fault;
-            snprintf(fault.text, sizeof fault.text, "the network gives %g for class %d", probability, k);
+            snprintf(fault.text, sizeof fault.text, "the network gives %g for class %d",
+                     probability, k);
             rt_error("%s: %s", path, fault.text);
             p->failed++;
             return p->options->json ? print_json(p, path, fault.text) : 0;
@@ -198,7 +200,7 @@ static int sample_print(struct predict *p, const char *path, int at)
     return 0;
 }
 
-/* ---- the work ------------------------------------------------------------------------------------------------ */
+/* ---- the work -------------------------------------------------------------------------------- */
 
 static void picture_read(struct predict *p, const char *path, int at)
 {
@@ -207,11 +209,12 @@ static void picture_read(struct predict *p, const char *path, int at)
     struct image image;
     p->faults[at].text[0] = '\0';
     if (rt_image_read(&image, path, m->in_channels, &p->faults[at]) == 0)
-        rt_image_fit(&image, p->shorter, m->in_width, m->in_height, p->pixels + (size_t)at * bytes, &p->faults[at]);
+        rt_image_fit(&image, p->shorter, m->in_width, m->in_height, p->pixels + (size_t)at * bytes,
+                     &p->faults[at]);
     rt_image_free(&image);
 }
 
-/* `count` pictures from `first` on, printed in their order.  0, or -1 when the output cannot go on. */
+/* `count` pictures from `first` on, printed in their order.  0, or -1 when printing must end. */
 static int batch_predict(struct predict *p, int64_t first, int count)
 {
     const struct cnn_model *m = p->model;
@@ -279,7 +282,8 @@ static int predict_open(struct predict *p, const char *weights)
     if (p->top > m->classes)
         p->top = m->classes;
     p->context = cnn_open(m, (int)p->options->threads, m->train.seed);
-    if (!p->context || cnn_load_weights(p->context, weights) || rt_loader_open(&p->loader, p->context, NULL, false))
+    if (!p->context || cnn_load_weights(p->context, weights)
+        || rt_loader_open(&p->loader, p->context, NULL, false))
         return -1;
     p->pixels = malloc(batch * (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width);
     p->faults = calloc(batch, sizeof *p->faults);
@@ -330,7 +334,8 @@ int rt_predict(const struct cnn_model *model, const struct command_options *o)
         return EXIT_FAILED;
     const char *weights = o->weights ? o->weights : rt_run_folder_weights(&folder);
     int status = EXIT_FAILED;
-    if (weights && predict_open(&p, weights) == 0 && words_list(&p) == 0 && predict_all(&p) == 0 && p.failed == 0)
+    if (weights && predict_open(&p, weights) == 0 && words_list(&p) == 0 && predict_all(&p) == 0
+        && p.failed == 0)
         status = EXIT_FINE;
     predict_close(&p);
     rt_run_folder_free(&folder);

@@ -9,7 +9,8 @@
 #include "random.h"
 #include "recipe.h"
 
-/* The samples of each class, behind one another in `members`; class k has members[start[k] .. start[k + 1]-1]. */
+/* The samples of each class, behind one another in `members`; class k has members[start[k] ..
+ * start[k + 1]-1]. */
 struct classes_list {
     int classes;
     int64_t *start;             /* (classes + 1) */
@@ -43,7 +44,8 @@ static int list_make(struct classes_list *l, const uint16_t *labels, int64_t cou
 }
 
 /* Marks `wanted` members of a class. */
-static void class_draw(const struct classes_list *l, int class, int64_t wanted, uint64_t key, uint8_t *drawn)
+static void class_draw(const struct classes_list *l, int class, int64_t wanted, uint64_t key,
+                       uint8_t *drawn)
 {
     uint32_t *members = l->members + l->start[class];
     int64_t count = l->start[class + 1] - l->start[class];
@@ -57,8 +59,8 @@ static void class_draw(const struct classes_list *l, int class, int64_t wanted, 
     }
 }
 
-int64_t rt_subset_share(const uint16_t *labels, int64_t count, int classes, double fraction, uint64_t seed,
-                        uint8_t *drawn)
+int64_t rt_subset_share(const uint16_t *labels, int64_t count, int classes, double fraction,
+                        uint64_t seed, uint8_t *drawn)
 {
     struct classes_list l;
     memset(drawn, 0, (size_t)count);
@@ -68,7 +70,7 @@ int64_t rt_subset_share(const uint16_t *labels, int64_t count, int classes, doub
     int64_t all = 0;
     for (int k = 0; k < classes; k++) {
         int64_t size = l.start[k + 1] - l.start[k];
-        /* a tenth of 105 is a half by its decimal digits and must not fall below by its binary ones */
+        /* a tenth of 105 ends in a half: its binary digits must not make it less */
         int64_t wanted = (int64_t)floor(fraction * (double)size + 0.5 + 1e-9);
         if (wanted > size - 1)
             wanted = size > 0 ? size - 1 : 0;
@@ -104,8 +106,8 @@ static void quotas_set(const struct classes_list *l, int64_t limit, int64_t *quo
         }
 }
 
-int64_t rt_subset_limit(const uint16_t *labels, int64_t count, int classes, int64_t limit, uint64_t seed,
-                        uint8_t *drawn)
+int64_t rt_subset_limit(const uint16_t *labels, int64_t count, int classes, int64_t limit,
+                        uint64_t seed, uint8_t *drawn)
 {
     if (limit <= 0 || limit >= count) {
         memset(drawn, 1, (size_t)count);
@@ -133,7 +135,8 @@ int64_t rt_subset_limit(const uint16_t *labels, int64_t count, int classes, int6
 struct subset_recipe rt_subset_recipe(const struct cnn_model *m)
 {
     struct subset_recipe r = { 0 };
-    const struct cnn_clause *split = rt_recipe_step(m, "split"), *limit = rt_recipe_step(m, "limit");
+    const struct cnn_clause *split = rt_recipe_step(m, "split"),
+                            *limit = rt_recipe_step(m, "limit");
     if (split) {
         r.splits = true;
         r.fraction = rt_setting_number(split, "fraction", 0.0);
@@ -148,8 +151,8 @@ struct subset_recipe rt_subset_recipe(const struct cnn_model *m)
 }
 
 /* Keeps of the samples marked `which` only as many as the limit. */
-static int part_limit(const struct subset_recipe *r, int classes, const uint16_t *labels, int64_t count,
-                      uint8_t *part, enum subset_part which)
+static int part_limit(const struct subset_recipe *r, int classes, const uint16_t *labels,
+                      int64_t count, uint8_t *part, enum subset_part which)
 {
     int64_t limit = which == SUBSET_TRAIN ? r->train : r->val, n = 0;
     if (limit <= 0)
@@ -163,7 +166,8 @@ static int part_limit(const struct subset_recipe *r, int classes, const uint16_t
         if (part[i] == which)
             own[n++] = labels[i];
     /* a stream of its own for each set */
-    if (status == 0 && rt_subset_limit(own, n, classes, limit, rt_random_subkey(r->limit_seed, which), drawn) < 0)
+    uint64_t seed = rt_random_subkey(r->limit_seed, which);
+    if (status == 0 && rt_subset_limit(own, n, classes, limit, seed, drawn) < 0)
         status = -1;
     n = 0;
     for (int64_t i = 0; status == 0 && i < count; i++)
@@ -174,8 +178,9 @@ static int part_limit(const struct subset_recipe *r, int classes, const uint16_t
     return status;
 }
 
-int rt_subset_divide(const struct subset_recipe *r, int classes, const uint16_t *labels, int64_t count,
-                     uint8_t *part, const uint16_t *held_out, int64_t held_count, uint8_t *held_part)
+int rt_subset_divide(const struct subset_recipe *r, int classes, const uint16_t *labels,
+                     int64_t count, uint8_t *part, const uint16_t *held_out, int64_t held_count,
+                     uint8_t *held_part)
 {
     memset(part, 0, (size_t)count);
     if (r->splits && rt_subset_share(labels, count, classes, r->fraction, r->split_seed, part) < 0)

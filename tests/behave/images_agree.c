@@ -1,5 +1,6 @@
-/* images_agree.c - the probabilities of the test set as an evaluation computes them, a line a picture: its classes
- * from the most probable on, each with its probability as `predict --csv` writes it. */
+/* images_agree.c - the probabilities of the test set as an evaluation computes them, a line a
+ * picture: its classes from the most probable on, each with its probability as `predict --csv`
+ * writes it. */
 #include <stdio.h>
 
 #include "loader.h"
@@ -27,8 +28,8 @@ int main(int argc, char **argv)
     struct cnn_context *c = cnn_open(m, 1, 0);
     struct dataset d;
     struct loader l;
-    if (argc != 2 || !c || cnn_load_weights(c, argv[1]) || rt_dataset_open(&d, m, NULL) || rt_notes_learn(c, &d, false)
-        || rt_loader_open(&l, c, &d.val, false))
+    if (argc != 2 || !c || cnn_load_weights(c, argv[1]) || rt_dataset_open(&d, m, NULL)
+        || rt_notes_learn(c, &d, false) || rt_loader_open(&l, c, &d.val, false))
         return 1;
     int n;
     rt_loader_begin(&l, 0, 0);

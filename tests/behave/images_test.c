@@ -1,11 +1,11 @@
-/* images_test.c - pictures of every kind, made here and read back; resizing against a plain reference; drawing of
- * subsets against counts.
+/* images_test.c - pictures of every kind, made here and read back; resizing against a plain
+ * reference; drawing of subsets against counts.
  *
- *   images_test decode             PNG and JPEG of all kinds, orientations, each against what it was made from
- *   images_test damage             every file cut at every length, and with random bytes in it: a fault or a picture
- *   images_test resize             the whole-number filter against one in double
- *   images_test subset             split and limit
- *   images_test make DIR           a small set of pictures in folders of classes
+ *   images_test decode             PNG and JPEG of all kinds, orientations, each against what it
+ * was made from images_test damage             every file cut at every length, and with random
+ * bytes in it: a fault or a picture images_test resize             the whole-number filter against
+ * one in double images_test subset             split and limit images_test make DIR           a
+ * small set of pictures in folders of classes
  */
 #include <math.h>
 #include <setjmp.h>
@@ -41,7 +41,7 @@ static uint32_t dice(uint32_t n)        /* xorshift: 0 .. n-1 */
     return (uint32_t)(dice_state >> 11) % n;
 }
 
-/* ---- writing PNG --------------------------------------------------------------------------------------------- */
+/* ---- writing PNG ----------------------------------------------------------------------------- */
 
 struct bytes {
     uint8_t *data;
@@ -126,7 +126,9 @@ static void sample_draw(struct sample *s, const struct png_kind *k, int width, i
         double colours[3], alpha = 1.0;
         for (int c = 0; c < 3; c++)
             colours[c] = k->colour == PNG_COLOR_TYPE_PALETTE
-                             ? (c == 0 ? palette[p[0]].red : c == 1 ? palette[p[0]].green : palette[p[0]].blue)
+                             ? (c == 0   ? palette[p[0]].red
+                                : c == 1 ? palette[p[0]].green
+                                         : palette[p[0]].blue)
                              : p[k->parts >= 3 ? c : 0] / whole * 255.0;
         if (k->parts == 2 || k->parts == 4)
             alpha = p[k->parts - 1] / whole;
@@ -139,15 +141,16 @@ static void sample_draw(struct sample *s, const struct png_kind *k, int width, i
     }
 }
 
-static struct bytes png_write_sample(const struct sample *s, const struct png_kind *k, const struct bytes *exif)
+static struct bytes png_write_sample(const struct sample *s, const struct png_kind *k,
+                                     const struct bytes *exif)
 {
     struct bytes out = { 0 };
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
     png_infop info = png_create_info_struct(png);
     png_set_write_fn(png, &out, png_take, png_done);
     png_set_IHDR(png, info, (png_uint_32)s->width, (png_uint_32)s->height, k->depth, k->colour,
-                 k->interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
+                 k->interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     if (k->colour == PNG_COLOR_TYPE_PALETTE)
         png_set_PLTE(png, info, palette, 1 << k->depth);
     png_color_16 clear = { .red = 1, .green = 1, .blue = 1, .gray = 1 };
@@ -177,15 +180,17 @@ static struct bytes png_write_sample(const struct sample *s, const struct png_ki
     return out;
 }
 
-/* ---- writing JPEG -------------------------------------------------------------------------------------------- */
+/* ---- writing JPEG ---------------------------------------------------------------------------- */
 
 /* A TIFF with an orientation behind an entry of another kind. */
 static struct bytes exif_make(int orientation, bool little)
 {
-    static const uint8_t intel[] = { 'I', 'I', 42, 0, 8, 0, 0, 0, 2, 0, 0x0f, 1, 2, 0, 4, 0, 0, 0, 'a', 'b', 'c', 0,
-                                     0x12, 1, 3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
-    static const uint8_t motorola[] = { 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 2, 1, 0x0f, 0, 2, 0, 0, 0, 4, 'a', 'b', 'c',
-                                        0, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0 };
+    static const uint8_t intel[] = { 'I', 'I', 42, 0, 8, 0,   0,   0,   2, 0,    0x0f, 1, 2,
+                                     0,   4,   0,  0, 0, 'a', 'b', 'c', 0, 0x12, 1,    3, 0,
+                                     1,   0,   0,  0, 0, 0,   0,   0,   0, 0,    0,    0 };
+    static const uint8_t motorola[] = { 'M', 'M', 0, 42, 0, 0,   0,   8,   0, 2, 1,    0x0f, 0,
+                                        2,   0,   0, 0,  4, 'a', 'b', 'c', 0, 1, 0x12, 0,    3,
+                                        0,   0,   0, 1,  0, 0,   0,   0,   0, 0, 0,    0 };
     struct bytes b = { 0 };
     bytes_add(&b, little ? intel : motorola, sizeof intel);
     b.data[little ? 30 : 31] = (uint8_t)orientation;
@@ -209,8 +214,8 @@ static const struct jpeg_kind jpeg_kinds[] = {
 
 enum { JPEG_KINDS = sizeof jpeg_kinds / sizeof jpeg_kinds[0] };
 
-static struct bytes jpeg_write(const uint8_t *pixels, int width, int height, const struct jpeg_kind *k,
-                               const struct bytes *exif)
+static struct bytes jpeg_write(const uint8_t *pixels, int width, int height,
+                               const struct jpeg_kind *k, const struct bytes *exif)
 {
     struct jpeg_compress_struct jpeg;
     struct jpeg_error_mgr errors;
@@ -239,7 +244,8 @@ static struct bytes jpeg_write(const uint8_t *pixels, int width, int height, con
         free(marker.data);
     }
     while (jpeg.next_scanline < jpeg.image_height) {
-        JSAMPROW row = (JSAMPROW)pixels + (size_t)jpeg.next_scanline * (size_t)width * (size_t)k->parts;
+        JSAMPROW row =
+            (JSAMPROW)pixels + (size_t)jpeg.next_scanline * (size_t)width * (size_t)k->parts;
         jpeg_write_scanlines(&jpeg, &row, 1);
     }
     jpeg_finish_compress(&jpeg);
@@ -250,10 +256,10 @@ static struct bytes jpeg_write(const uint8_t *pixels, int width, int height, con
     return out;
 }
 
-/* ---- decode -------------------------------------------------------------------------------------------------- */
+/* ---- decode ---------------------------------------------------------------------------------- */
 
-static void expect_pixels(const char *what, const struct bytes *file, const double *rgb, int width, int height,
-                          int channels, double tolerance)
+static void expect_pixels(const char *what, const struct bytes *file, const double *rgb, int width,
+                          int height, int channels, double tolerance)
 {
     struct image image;
     struct image_fault fault = { "" };
@@ -261,10 +267,11 @@ static void expect_pixels(const char *what, const struct bytes *file, const doub
     CHECK(status == 0, "%s: %s", what, fault.text);
     if (status)
         return;
-    CHECK(image.width == width && image.height == height && image.channels == channels, "%s: %dx%dx%d", what,
-          image.channels, image.height, image.width);
+    CHECK(image.width == width && image.height == height && image.channels == channels,
+          "%s: %dx%dx%d", what, image.channels, image.height, image.width);
     double worst = 0.0;
-    for (int i = 0; i < image.width * image.height && image.width == width && image.height == height; i++)
+    for (int i = 0;
+         i < image.width * image.height && image.width == width && image.height == height; i++)
         for (int c = 0; c < channels; c++) {
             const double *p = rgb + i * 3;
             double want = channels == 3 ? p[c] : 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
@@ -283,14 +290,17 @@ static void decode_png(void)
             sample_draw(&s, &png_kinds[k], sizes[i][0], sizes[i][1]);
             struct bytes file = png_write_sample(&s, &png_kinds[k], NULL);
             /* one rounding; grey from colours rounds twice, from alpha thrice */
-            expect_pixels(png_kinds[k].name, &file, s.rgb, s.width, s.height, 3, 0.51 + 0.5 * (k >= KINDS - 4));
-            expect_pixels(png_kinds[k].name, &file, s.rgb, s.width, s.height, 1, 1.02 + 0.5 * (k >= KINDS - 4));
+            expect_pixels(png_kinds[k].name, &file, s.rgb, s.width, s.height, 3,
+                          0.51 + 0.5 * (k >= KINDS - 4));
+            expect_pixels(png_kinds[k].name, &file, s.rgb, s.width, s.height, 1,
+                          1.02 + 0.5 * (k >= KINDS - 4));
             free(file.data);
         }
 }
 
 /* Smooth pictures, which quality 100 keeps within some levels. */
-static void jpeg_draw(uint8_t *pixels, double *rgb, int width, int height, const struct jpeg_kind *k)
+static void jpeg_draw(uint8_t *pixels, double *rgb, int width, int height,
+                      const struct jpeg_kind *k)
 {
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
@@ -302,8 +312,11 @@ static void jpeg_draw(uint8_t *pixels, double *rgb, int width, int height, const
                 part[c] = (uint8_t)part[c];
             }
             for (int c = 0; c < 3; c++) {
-                double light = k->adobe ? part[c] * part[3] / 255 : (255 - part[c]) * (255 - part[3]) / 255;
-                rgb[(y * width + x) * 3 + c] = k->parts == 4 ? light : k->parts == 1 ? part[0] : part[c];
+                double light =
+                    k->adobe ? part[c] * part[3] / 255 : (255 - part[c]) * (255 - part[3]) / 255;
+                rgb[(y * width + x) * 3 + c] = k->parts == 4   ? light
+                                               : k->parts == 1 ? part[0]
+                                                               : part[c];
             }
         }
 }
@@ -321,22 +334,26 @@ static void decode_jpeg(void)
     }
 }
 
-/* What a camera stores so that a viewer, told the orientation, shows `upright`: EXIF says on which side of the
- * picture the stored first row lies, and on which the first column. */
-static void orientation_store(int orientation, const unsigned *upright, int width, int height, unsigned *stored,
-                              int *stored_width, int *stored_height)
+/* What a camera stores so that a viewer, told the orientation, shows `upright`: EXIF says on which
+ * side of the picture the stored first row lies, and on which the first column. */
+static void orientation_store(int orientation, const unsigned *upright, int width, int height,
+                              unsigned *stored, int *stored_width, int *stored_height)
 {
     /* first row: top, top, bottom, bottom, left, right, right, left
      * first column: left, right, right, left, top, top, bottom, bottom */
     bool turned = orientation >= 5;
     int rows = turned ? width : height, columns = turned ? height : width;
-    bool row_from_end = orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
-    bool column_from_end = orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+    bool row_from_end =
+        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+    bool column_from_end =
+        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < columns; c++) {
-            int along_row = row_from_end ? rows - 1 - r : r, along_column = column_from_end ? columns - 1 - c : c;
+            int along_row = row_from_end ? rows - 1 - r : r,
+                along_column = column_from_end ? columns - 1 - c : c;
             int y = turned ? along_column : along_row, x = turned ? along_row : along_column;
-            memcpy(stored + (r * columns + c) * 3, upright + (y * width + x) * 3, 3 * sizeof *stored);
+            memcpy(stored + (r * columns + c) * 3, upright + (y * width + x) * 3,
+                   3 * sizeof *stored);
         }
     *stored_width = columns;
     *stored_height = rows;
@@ -347,7 +364,8 @@ static void decode_orientations(void)
     static const struct png_kind kind = { "eXIf", PNG_COLOR_TYPE_RGB, 8, 3, false, false };
     static struct sample upright, stored;
     sample_draw(&upright, &kind, 24, 16);
-    for (int i = 0; i < 24 * 16; i++)           /* blocks of one colour, which JPEG keeps; the two halves differ */
+    for (int i = 0; i < 24 * 16;
+         i++) /* blocks of one colour, which JPEG keeps; the two halves differ */
         for (int c = 0; c < 3; c++) {
             int x = i % 24 / 8, y = i / 24 / 8;
             upright.parts[i * 3 + c] = (unsigned)(30 + 60 * x + 70 * y + 10 * c);
@@ -355,8 +373,10 @@ static void decode_orientations(void)
         }
     for (int orientation = 1; orientation <= 8; orientation++)
         for (int little = 0; little < 2; little++) {
-            orientation_store(orientation, upright.parts, 24, 16, stored.parts, &stored.width, &stored.height);
-            struct bytes exif = exif_make(orientation, little), file = png_write_sample(&stored, &kind, &exif);
+            orientation_store(orientation, upright.parts, 24, 16, stored.parts, &stored.width,
+                              &stored.height);
+            struct bytes exif = exif_make(orientation, little),
+                         file = png_write_sample(&stored, &kind, &exif);
             char what[60];
             snprintf(what, sizeof what, "orientation %d, PNG", orientation);
             expect_pixels(what, &file, upright.rgb, 24, 16, 3, 0.0);
@@ -368,7 +388,8 @@ static void decode_orientations(void)
             snprintf(what, sizeof what, "orientation %d, JPEG", orientation);
             expect_pixels(what, &file, upright.rgb, 24, 16, 3, 5.0);
             free(file.data);
-            /* an EXIF block that is cut short says nothing, and the picture is there all the same */
+            /* an EXIF block that is cut short says nothing, and the picture is there all the same
+             */
             exif.size = 20;
             file = jpeg_write(pixels, stored.width, stored.height, &jpeg_kinds[1], &exif);
             struct image image;
@@ -381,7 +402,7 @@ static void decode_orientations(void)
         }
 }
 
-/* ---- damage -------------------------------------------------------------------------------------------------- */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 static int try(const uint8_t *data, size_t size, const char *what)
 {
@@ -392,10 +413,11 @@ static int try(const uint8_t *data, size_t size, const char *what)
     struct image_fault fault = { "" };
     int status = rt_image_decode(&image, own, size, 1 + 2 * (int)dice(2), &fault);
     if (status)
-        CHECK(fault.text[0] && strlen(fault.text) < sizeof fault.text && !image.pixels, "%s: a fault without a word",
-              what);
+        CHECK(fault.text[0] && strlen(fault.text) < sizeof fault.text && !image.pixels,
+              "%s: a fault without a word", what);
     else
-        CHECK(image.pixels && image.width > 0 && image.height > 0, "%s: no fault and no picture", what);
+        CHECK(image.pixels && image.width > 0 && image.height > 0, "%s: no fault and no picture",
+              what);
     rt_image_free(&image);
     free(own);
     return status;
@@ -405,7 +427,8 @@ static void damage(const struct bytes *file, const char *what)
 {
     CHECK(try(file->data, file->size, what) == 0, "%s: cannot be read whole", what);
     for (size_t size = 0; size < file->size; size++)
-        CHECK(try(file->data, size, what) != 0, "%s: cut at %zu of %zu, nobody notices", what, size, file->size);
+        CHECK(try(file->data, size, what) != 0, "%s: cut at %zu of %zu, nobody notices", what, size,
+              file->size);
     uint8_t *copy = malloc(file->size);
     for (int round = 0; round < 150; round++) {
         memcpy(copy, file->data, file->size);
@@ -430,7 +453,8 @@ static void test_damage(void)
     }
     for (int k = 0; k < JPEG_KINDS; k++) {
         jpeg_draw(pixels, rgb, 19, 21, &jpeg_kinds[k]);
-        struct bytes exif = exif_make(8, false), file = jpeg_write(pixels, 19, 21, &jpeg_kinds[k], &exif);
+        struct bytes exif = exif_make(8, false),
+                     file = jpeg_write(pixels, 19, 21, &jpeg_kinds[k], &exif);
         damage(&file, jpeg_kinds[k].name);
         free(file.data);
         free(exif.data);
@@ -440,14 +464,16 @@ static void test_damage(void)
         uint8_t noise[64];
         for (size_t i = 0; i < sizeof noise; i++)
             noise[i] = (uint8_t)dice(256);
-        memcpy(noise, round % 2 ? "\x89PNG\r\n\x1a\n\0\0\0\rIHDR" : "\xff\xd8\xff\xe1", round % 2 ? 16 : 4);
+        memcpy(noise, round % 2 ? "\x89PNG\r\n\x1a\n\0\0\0\rIHDR" : "\xff\xd8\xff\xe1",
+               round % 2 ? 16 : 4);
         CHECK(try(noise, 1 + dice(sizeof noise), "noise") != 0, "noise is taken for a picture");
     }
 }
 
-/* ---- resize -------------------------------------------------------------------------------------------------- */
+/* ---- resize ---------------------------------------------------------------------------------- */
 
-/* The definition, in double: a triangle of the wider pixel's width, normalised, in both directions at once. */
+/* The definition, in double: a triangle of the wider pixel's width, normalised, in both directions
+ * at once. */
 static double triangle(int in, int out, int i, int j)
 {
     double wide = in > out ? (double)in / out : 1.0, centre = (i + 0.5) * in / out;
@@ -467,9 +493,11 @@ static double reference(const struct image *image, int width, int height, int y,
     return sum / weights;
 }
 
-static void resize_one(int in_width, int in_height, int channels, int width, int height, bool constant)
+static void resize_one(int in_width, int in_height, int channels, int width, int height,
+                       bool constant)
 {
-    struct image image = { in_width, in_height, channels, malloc((size_t)(in_width * in_height * channels)) };
+    struct image image = { in_width, in_height, channels,
+                           malloc((size_t)(in_width * in_height * channels)) };
     uint8_t level = (uint8_t)dice(256);
     for (int i = 0; i < in_width * in_height * channels; i++)
         image.pixels[i] = constant ? level : (uint8_t)dice(256);
@@ -483,15 +511,16 @@ static void resize_one(int in_width, int in_height, int channels, int width, int
         for (int x = 0; x < keep.width; x++)
             for (int c = 0; c < channels; c++) {
                 double got = to[(y * keep.width + x) * channels + c];
-                double want = constant ? level
-                              : in_width == width && in_height == height
-                                  ? image.pixels[((y + keep.top) * width + x + keep.left) * channels + c]
-                                  : reference(&image, width, height, y + keep.top, x + keep.left, c);
+                double want =
+                    constant ? level
+                    : in_width == width && in_height == height
+                        ? image.pixels[((y + keep.top) * width + x + keep.left) * channels + c]
+                        : reference(&image, width, height, y + keep.top, x + keep.left, c);
                 worst = fmax(worst, fabs(got - want));
             }
     bool exact = constant || (in_width == width && in_height == height);
-    CHECK(worst <= (exact ? 0.0 : 0.51), "%dx%dx%d to %dx%d: off by %g", channels, in_height, in_width, height, width,
-          worst);
+    CHECK(worst <= (exact ? 0.0 : 0.51), "%dx%dx%d to %dx%d: off by %g", channels, in_height,
+          in_width, height, width, worst);
     free(to);
     free(image.pixels);
 }
@@ -509,11 +538,14 @@ static void test_resize(void)
     uint8_t wide[8] = { 0, 0, 200, 100, 100, 50, 0, 0 }, to[4];
     struct image image = { 8, 1, 1, wide };
     struct image_fault fault = { "" };
-    CHECK(rt_image_fit(&image, 1, 1, 1, to, &fault) == 0 && to[0] == 100, "the middle of 8x1 is %d", to[0]);
-    CHECK(rt_image_fit(&image, 1, 4, 1, to, &fault) == 0 && to[0] == 200 && to[3] == 50, "the middle four");
-    CHECK(rt_image_fit(&image, 1, 1, 2, to, &fault) != 0 && strstr(fault.text, "8x1"), "2 rows of one");
-    CHECK(rt_image_fit(&image, 0, 1, 1, to, &fault) != 0 && strstr(fault.text, "resize"), "another size: %s",
-          fault.text);
+    CHECK(rt_image_fit(&image, 1, 1, 1, to, &fault) == 0 && to[0] == 100, "the middle of 8x1 is %d",
+          to[0]);
+    CHECK(rt_image_fit(&image, 1, 4, 1, to, &fault) == 0 && to[0] == 200 && to[3] == 50,
+          "the middle four");
+    CHECK(rt_image_fit(&image, 1, 1, 2, to, &fault) != 0 && strstr(fault.text, "8x1"),
+          "2 rows of one");
+    CHECK(rt_image_fit(&image, 0, 1, 1, to, &fault) != 0 && strstr(fault.text, "resize"),
+          "another size: %s", fault.text);
     CHECK(rt_image_fit(&image, 0, 8, 1, wide, &fault) == 0, "its own size");
     /* anti-aliasing: a chequered floor from afar is grey, not black or white */
     enum { MANY = 64 };
@@ -527,11 +559,12 @@ static void test_resize(void)
     free(floor);
 }
 
-/* ---- subset -------------------------------------------------------------------------------------------------- */
+/* ---- subset ---------------------------------------------------------------------------------- */
 
 enum { CLASSES = 7, MANY_LABELS = 2000 };
 
-static void label_counts(const uint16_t *labels, const uint8_t *marks, int value, int count, int *counts)
+static void label_counts(const uint16_t *labels, const uint8_t *marks, int value, int count,
+                         int *counts)
 {
     memset(counts, 0, CLASSES * sizeof *counts);
     for (int i = 0; i < count; i++)
@@ -566,7 +599,8 @@ static void test_subset(void)
     label_counts(labels, drawn, 0, MANY_LABELS, counts);
     for (int k = 0; k < CLASSES; k++)
         CHECK(counts[k] >= 1, "class %d has nothing left to train with", k);
-    /* 700 evenly: the three small ones give all they have (8), 692 over four gives 105 and 587 over three */
+    /* 700 evenly: the three small ones give all they have (8), 692 over four gives 105 and 587 over
+     * three */
     static const int even[CLASSES] = { 1, 2, 5, 105, 196, 196, 195 };
     all = rt_subset_limit(labels, MANY_LABELS, CLASSES, 700, 0, drawn);
     label_counts(labels, drawn, 1, MANY_LABELS, counts);
@@ -578,34 +612,39 @@ static void test_subset(void)
         int marked = 0;
         for (int i = 0; i < MANY_LABELS; i++)
             marked += drawn[i];
-        CHECK(all == marked && marked == (limit < MANY_LABELS ? limit : MANY_LABELS), "limit %d: %d", limit, marked);
+        CHECK(all == marked && marked == (limit < MANY_LABELS ? limit : MANY_LABELS),
+              "limit %d: %d", limit, marked);
     }
     /* both: the split first, limits on what it leaves; nothing in both sets */
     struct subset_recipe both = { .splits = true, .fraction = 0.5, .train = 100, .val = 50 };
     uint8_t held[MANY_LABELS];
-    CHECK(rt_subset_divide(&both, CLASSES, labels, MANY_LABELS, drawn, labels, MANY_LABELS, held) == 0, "divide");
+    CHECK(rt_subset_divide(&both, CLASSES, labels, MANY_LABELS, drawn, labels, MANY_LABELS, held)
+              == 0,
+          "divide");
     int trains = 0, validates = 0, rest = 0;
     for (int i = 0; i < MANY_LABELS; i++) {
         trains += drawn[i] == SUBSET_TRAIN;
         validates += drawn[i] == SUBSET_VAL;
         rest += held[i] != SUBSET_VAL;
     }
-    CHECK(trains == 100 && validates == 50 && rest == 0, "%d train, %d validate, %d of the test set are gone",
-          trains, validates, rest);
+    CHECK(trains == 100 && validates == 50 && rest == 0,
+          "%d train, %d validate, %d of the test set are gone", trains, validates, rest);
 }
 
-/* ---- a set of pictures --------------------------------------------------------------------------------------- */
+/* ---- a set of pictures ----------------------------------------------------------------------- */
 
 static void file_write(const char *path, const struct bytes *file)
 {
     FILE *f = fopen(path, "wb");
-    CHECK(f && fwrite(file->data, 1, file->size, f) == file->size && fclose(f) == 0, "%s cannot be written", path);
+    CHECK(f && fwrite(file->data, 1, file->size, f) == file->size && fclose(f) == 0,
+          "%s cannot be written", path);
 }
 
 /* DIR/{train,test}/{dark,light,"odd, \"name\""}/N.png and .jpg, 10 to 20 pixels a side. */
 static void make(const char *dir)
 {
-    static const char *const sets[] = { "train", "test" }, *const classes[] = { "dark", "light", "odd, \"one\"" };
+    static const char *const sets[] = { "train", "test" }, *const classes[] = { "dark", "light",
+                                                                                "odd, \"one\"" };
     static uint8_t pixels[SIDE_MAX * SIDE_MAX * 3];
     char path[1000];
     mkdir(dir, 0777);
@@ -614,18 +653,22 @@ static void make(const char *dir)
             for (int i = 0; i < (s ? 5 : 20); i++) {
                 int width = 10 + (int)dice(11), height = 10 + (int)dice(11);
                 for (int n = 0; n < width * height * 3; n++)
-                    pixels[n] = (uint8_t)(k == 2 ? 200 * (n % 3 == 0) + dice(40) : (unsigned)(40 + 130 * k) + dice(60));
+                    pixels[n] = (uint8_t)(k == 2 ? 200 * (n % 3 == 0) + dice(40)
+                                                 : (unsigned)(40 + 130 * k) + dice(60));
                 snprintf(path, sizeof path, "%s/%s", dir, sets[s]);
                 mkdir(path, 0777);
                 snprintf(path, sizeof path, "%s/%s/%s", dir, sets[s], classes[k]);
                 mkdir(path, 0777);
-                snprintf(path, sizeof path, "%s/%s/%s/%d.%s", dir, sets[s], classes[k], i, i % 2 ? "JPeG" : "png");
+                snprintf(path, sizeof path, "%s/%s/%s/%d.%s", dir, sets[s], classes[k], i,
+                         i % 2 ? "JPeG" : "png");
                 struct bytes file;
                 if (i % 2) {
                     file = jpeg_write(pixels, width, height, &jpeg_kinds[1], NULL);
                 } else {
                     static struct sample sample;
-                    static const struct png_kind kind = { "", PNG_COLOR_TYPE_RGB, 8, 3, false, false };
+                    static const struct png_kind kind = {
+                        "", PNG_COLOR_TYPE_RGB, 8, 3, false, false
+                    };
                     sample.width = width;
                     sample.height = height;
                     for (int n = 0; n < width * height * 3; n++)
