@@ -85,12 +85,17 @@ static void emit_declarations(const struct files *f, struct cwriter *w)
     const struct inference *net = f->net;
     struct shape out = net->graph->predictions->shape;
 
+    if (net->class_names) {
+        cw_comment(w, "The names of the classes, in the order of the outputs.");
+        cw_line(w, "extern const char *const %s_class_names[%s_OUTPUTS];", net->name, f->capitals);
+        cw_blank(w);
+    }
     if (net->pixels.known) {
         cw_comment(w, "Pixels to input, as in training: bytes of height x width x channels "
                       "(interleaved, as picture files have them) become the scaled floats of "
                       "channels x height x width that %s_predict() reads.%s",
-                   net->name, net->pixels.resize ? " Larger or smaller pictures have to be brought "
-                                                   "to this size before." : "");
+                   net->name,
+                   net->pixels.before ? arena_printf(f->arena, " %s", net->pixels.before) : "");
         cw_line(w, "%s;", prepare_head(f));
         cw_blank(w);
     }
@@ -248,6 +253,23 @@ static void emit_weights_file(const void *what, FILE *out)
 }
 
 /* ---- functions ------------------------------------------------------------------------------- */
+
+static void emit_class_names(const struct files *f, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+
+    if (!net->class_names)
+        return;
+    cw_open(w, "const char *const %s_class_names[%s_OUTPUTS] = {", net->name, f->capitals);
+    for (int64_t i = 0; i < net->outputs; i++) {
+        size_t room = 4 * strlen(net->class_names[i]) + 3;      /* an escape has four characters */
+        char *quoted = arena_alloc(f->arena, room);
+        cw_quote(quoted, room, net->class_names[i]);
+        cw_line(w, "%s,", quoted);
+    }
+    cw_close(w, "};");
+    cw_blank(w);
+}
 
 static const char *value_text(const struct files *f, const struct infer_value *v)
 {
@@ -420,6 +442,7 @@ static void emit_source_file(const void *what, FILE *out)
         emit_extern(f, w);
     else
         emit_constants(f, w, "static const");
+    emit_class_names(f, w);
     emit_inference_layers(f->arena, w, f->net);
     emit_prepare(f, w);
     emit_predict(f, w);

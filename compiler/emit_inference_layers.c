@@ -116,7 +116,7 @@ static void close_loops(const struct layers *l, int count)
         cw_close(l->w, "}");
 }
 
-/* "a", "a * 3", "a * 3 + 2": a term of an index without what does nothing. */
+/* "a * 3", and "a * 3 + b" for an index b below 3 in a: without factors that do nothing. */
 static const char *times(const struct layers *l, const char *name, int64_t factor)
 {
     return factor == 1 ? name : arena_printf(l->arena, "%s * %" PRId64, name, factor);
@@ -126,7 +126,7 @@ static const char *inside(const struct layers *l, const char *name, const char *
                           int64_t extent)
 {
     if (extent == 1)
-        return inner;
+        return arena_printf(l->arena, "%s + %s", name, inner);
     return strchr(name, ' ') ? arena_printf(l->arena, "(%s) * %" PRId64 " + %s", name, extent, inner)
                              : arena_printf(l->arena, "%s * %" PRId64 " + %s", name, extent, inner);
 }

@@ -375,11 +375,11 @@ struct inference *inference_plan(struct arena *a, const struct graph *g, const s
     net->graph = g;
     net->name = options->name ? options->name : g->model->name;
     net->weights_path = options->weights_path;
-    net->extern_weights = options->extern_weights;
+    net->class_names = g->predictions->shape.flat ? w->class_names : NULL;
     net->caller_arena = options->caller_arena;
     net->inputs = shape_elements(g->input->shape);
     net->outputs = shape_elements(g->predictions->shape);
-    if (!inference_knows(g, d) || !inference_pixels(a, net, g->model, d))
+    if (!inference_knows(g, d) || !inference_pixels(a, net, w, d))
         return NULL;
     b.values = arena_array(a, (size_t)g->tensors_count, sizeof *b.values);
     b.done = arena_array(a, (size_t)g->nodes_count + 1, sizeof *b.done);
@@ -391,6 +391,8 @@ struct inference *inference_plan(struct arena *a, const struct graph *g, const s
     add_end(&b);
     if (diag_errors(d))
         return NULL;
+    for (int i = 0; i < net->steps_count; i++)      /* no weights, no file of them */
+        net->extern_weights |= options->extern_weights && net->steps[i]->weights;
     inference_place(a, net);
     inference_samples(a, net, w);
     return net;

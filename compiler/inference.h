@@ -61,7 +61,7 @@ struct infer_step {
 struct infer_pixels {
     bool known;                 /* the model has a data section */
     double *scale, *shift;
-    const char *resize;         /* NULL, or what is to be done to pictures before */
+    const char *before;         /* what is to be done to pictures before, a sentence; or NULL */
 };
 
 enum { INFER_SAMPLES = 3 };
@@ -70,6 +70,7 @@ struct inference {
     const struct graph *graph;
     const char *name;           /* prefix of all that is public */
     const char *weights_path;
+    const char *const *class_names;     /* (outputs), or NULL */
     bool extern_weights, caller_arena;
     struct infer_step **steps;
     int steps_count;
@@ -99,7 +100,7 @@ struct inference *inference_plan(struct arena *a, const struct graph *g, const s
 /* inference_memory.c: the place of every value. */
 void inference_place(struct arena *a, struct inference *net);
 /* inference_sample.c: pixels, samples, tolerance; false with errors in d. */
-bool inference_pixels(struct arena *a, struct inference *net, const struct model *m,
+bool inference_pixels(struct arena *a, struct inference *net, const struct weights *w,
                       struct diag *d);
 void inference_samples(struct arena *a, struct inference *net, const struct weights *w);
 

@@ -8,60 +8,82 @@
 
 /* ---- pixels ---------------------------------------------------------------------------------- */
 
-static const struct arg_value *step_list(const struct clause *step, const char *name)
+/* A number for each channel, or one for all. */
+struct channel_list {
+    const double *list;
+    int length;
+};
+
+static double list_at(struct channel_list l, int channel)
+{
+    return l.list[l.length == 1 ? 0 : channel];
+}
+
+static struct channel_list list_of(const struct clause *step, const char *name)
 {
     const struct arg_value *v = clause_arg(step, name);
 
-    return v->list_length ? v : NULL;
-}
-
-static double list_at(const struct arg_value *v, int channel)
-{
-    return v->list[v->list_length == 1 ? 0 : channel];
+    return (struct channel_list){v->list, v->list_length};
 }
 
 /* (pixel - mean) / std, by channel. */
-static bool apply_normalize(struct infer_pixels *p, const struct clause *step, int channels,
-                            struct diag *d)
+static bool apply_normalize(struct inference *net, const struct clause *step,
+                            const struct weights *w, struct diag *d)
 {
-    const struct arg_value *mean = step_list(step, "mean"), *std = step_list(step, "std");
-    bool fits = mean && std && (mean->list_length == 1 || mean->list_length == channels) &&
-                (std->list_length == 1 || std->list_length == channels);
+    struct infer_pixels *p = &net->pixels;
+    int channels = net->graph->input->shape.c;
+    struct channel_list mean = list_of(step, "mean"), std = list_of(step, "std");
 
-    if (!fits) {
-        diag_error(d, DIAG_shape_mismatch, step->where,
-                   "--emit=inference needs the numbers of 'normalize': mean and std, one a channel");
-        return false;
+    if (clause_text(step, "auto")) {
+        mean = (struct channel_list){w->mean, channels};
+        std = (struct channel_list){w->std, channels};
+        if (!w->mean || !w->std) {
+            diag_error(d, DIAG_bad_weights, step->where,
+                       "%s does not say what 'normalize auto' found in the training set",
+                       net->weights_path);
+            diag_hint(d, "weights that the trainer has saved say it");
+            return false;
+        }
     }
     for (int c = 0; c < channels; c++) {
         p->scale[c] /= list_at(std, c);
         p->shift[c] = (p->shift[c] - list_at(mean, c)) / list_at(std, c);
+        if (isfinite((float)p->scale[c]) && isfinite((float)p->shift[c]))
+            continue;
+        diag_error(d, DIAG_bad_weights, step->where,
+                   "'normalize' with mean %g and std %g of channel %d gives no numbers",
+                   list_at(mean, c), list_at(std, c), c);
+        return false;
     }
     return true;
 }
 
-static bool apply_step(struct arena *a, struct infer_pixels *p, const struct clause *step,
-                       int channels, struct diag *d)
+static bool apply_step(struct arena *a, struct inference *net, const struct clause *step,
+                       const struct weights *w, struct diag *d)
 {
     const char *name = step->def->name;
+    struct infer_pixels *p = &net->pixels;
 
+    if (!strcmp(name, "normalize"))
+        return apply_normalize(net, step, w, d);
     if (!strcmp(name, "scale")) {
-        for (int c = 0; c < channels; c++) {
+        for (int c = 0; c < net->graph->input->shape.c; c++) {
             p->scale[c] *= clause_number(step, "factor");
             p->shift[c] *= clause_number(step, "factor");
         }
-    } else if (!strcmp(name, "normalize")) {
-        return apply_normalize(p, step, channels, d);
     } else if (!strcmp(name, "resize")) {
-        p->resize = arena_string(a, name, strlen(name));
+        p->before = arena_printf(a, "Before, a picture's shorter side is brought to %lld pixels and "
+                                    "its middle cut out.",
+                                 (long long)clause_int(step, "side"));
     }
     /* split, limit, augment: nothing of them is left in use */
     return true;
 }
 
-bool inference_pixels(struct arena *a, struct inference *net, const struct model *m,
+bool inference_pixels(struct arena *a, struct inference *net, const struct weights *w,
                       struct diag *d)
 {
+    const struct model *m = net->graph->model;
     struct infer_pixels *p = &net->pixels;
     int channels = net->graph->input->shape.c;
 
@@ -71,7 +93,7 @@ bool inference_pixels(struct arena *a, struct inference *net, const struct model
     for (int c = 0; c < channels; c++)
         p->scale[c] = m->has_data ? 1 : 1 / 255.0;
     for (int i = 0; i < m->steps_count; i++)
-        if (!apply_step(a, p, m->steps[i], channels, d))
+        if (!apply_step(a, net, m->steps[i], w, d))
             return false;
     return true;
 }

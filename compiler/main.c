@@ -180,8 +180,10 @@ int main(int argc, char **argv)
     if (options.print_makefile)
         puts(options_makefile(&command));
     status = EXIT_FINE;
-    if (options.input && output_is_input(options.output, options.input)) {
-        fprintf(stderr, "cnnc: -o %s would overwrite the model\n", options.output);
+    bool over_weights = options.weights && output_is_input(options.output, options.weights);
+    if (options.input && (over_weights || output_is_input(options.output, options.input))) {
+        fprintf(stderr, "cnnc: -o %s would overwrite the %s\n", options.output,
+                over_weights ? "weights" : "model");
         status = EXIT_WRONG_USE;
     } else if (options.input) {
         const struct source *source = source_read(&c.text, options.input);

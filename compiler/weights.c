@@ -347,6 +347,61 @@ static bool is_wanted(const struct graph *g, const char *name)
     return is_counter(name);
 }
 
+/* ---- what is noted beside the tensors -------------------------------------------------------- */
+
+/* The JSON in a text of the metadata; NULL: there is none. */
+static json_t *parse_note(const json_t *header, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json_object_get(header, "__metadata__"),
+                                                         key));
+
+    return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+/* NULL where it is no list of so many names: then it is of another network, or there is none. */
+static const char *const *take_names(struct reading *r, const json_t *list, int count)
+{
+    const char **names = arena_array(r->arena, (size_t)count, sizeof *names);
+
+    if (!json_is_array(list) || json_array_size(list) != (size_t)count)
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        const char *name = json_string_value(json_array_get(list, (size_t)i));
+        if (!name)
+            return NULL;
+        names[i] = arena_string(r->arena, name, strlen(name));
+    }
+    return names;
+}
+
+static const double *take_numbers(struct reading *r, const json_t *list, int count)
+{
+    double *numbers = arena_array(r->arena, (size_t)count, sizeof *numbers);
+
+    if (!json_is_array(list) || json_array_size(list) != (size_t)count)
+        return NULL;
+    for (int i = 0; i < count; i++) {
+        const json_t *value = json_array_get(list, (size_t)i);
+        if (!json_is_number(value))
+            return NULL;
+        numbers[i] = json_number_value(value);
+    }
+    return numbers;
+}
+
+static void take_notes(struct reading *r, const json_t *header, const struct graph *g,
+                       struct weights *w)
+{
+    json_t *classes = parse_note(header, "classes"), *normalize = parse_note(header, "normalize");
+    int channels = g->input->shape.c;
+
+    w->class_names = take_names(r, classes, g->predictions->shape.c);
+    w->mean = take_numbers(r, json_object_get(normalize, "mean"), channels);
+    w->std = take_numbers(r, json_object_get(normalize, "std"), channels);
+    json_decref(classes);
+    json_decref(normalize);
+}
+
 const struct weights *weights_read(struct arena *a, const char *path, const struct graph *g,
                                    struct diag *d)
 {
@@ -359,6 +414,7 @@ const struct weights *weights_read(struct arena *a, const char *path, const stru
     if (!header)
         return NULL;
     const struct stored *list = parse_header(&r, header, &count);
+    take_notes(&r, header, g, w);
     json_decref(header);
     if (!list)
         return NULL;

@@ -10,6 +10,9 @@
  * columns).  All of them are finite. */
 struct weights {
     const double **values;
+    /* What the trainer noted beside them, of the network's own width each; NULL: nothing. */
+    const char *const *class_names;
+    const double *mean, *std;       /* of each channel, as `normalize auto` found them */
 };
 
 /* Reads what the graph's parameters want: exactly one tensor each, of its shape, F32 or F64.  NULL

@@ -60,6 +60,26 @@ network {
 }
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 4; seed 5 }
 CNN
+# Maps of one channel and of one column, where indices lose their factors.
+cat >narrow.cnn <<'CNN'
+model narrow
+data { shapes classes=4, train=40, val=20, seed=3; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 1, 5x5, stride=2
+    maxpool2d 2x2
+    batchnorm elu
+    conv2d 5, 2x7, stride=[2, 1], padding=[1, 0]
+    avgpool2d 2x1, stride=1
+    batchnorm relu
+    conv2d 9, 1x1, tanh, padding=1
+    locally_connected2d 1, 2x3, sigmoid
+    flatten
+    batchnorm
+    dense 4, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 4; seed 5 }
+CNN
 cp "$TOP/models/mnist_lenet5.cnn" "$TOP/models/shapes_small.cnn" "$TOP/models/resnet8.cnn" .
 
 # Symbols that the object asks for, beyond libm's and what compilers put in for loops.
@@ -127,6 +147,7 @@ network shapes_small 0.00392156862745098
 network resnet8 0.00392156862745098
 network odd 0.00392156862745098 0.4 0.2 0.5 0.3 0.6 0.25
 network ends 0.0078125
+network narrow 0.00392156862745098
 
 # Batch normalisation after a convolution is part of its weights: no function of its own is left.
 grep -q 'batchnorm_1(' resnet8.net/net.c && fail "batch normalisation was not folded into the convolution"
@@ -152,7 +173,7 @@ network_alone twice "input 1x3x3; add { branch { } branch { } }; elu" none.safet
 # ---- what the trainer itself saves; the same file twice; the default names
 cat >tiny.cnn <<'CNN'
 model tiny
-data { shapes classes=3, train=64, val=16, seed=3; scale 1/255 }
+data { shapes classes=3, train=64, val=16, seed=3; scale 1/255; normalize auto }
 network { input 3x32x32; conv2d 4, 3x3, stride=4; batchnorm relu; flatten; dense 3, softmax }
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 16; seed 5 }
 CNN
@@ -167,6 +188,27 @@ int main(void) { return tiny_selftest(); }
 C
     # shellcheck disable=SC2086
     expect 0 $CC -DTINY_SELFTEST use.c tiny_net.c -o use -lm && expect 0 ./use
+    # `normalize auto`: a white pixel, by the numbers in the file; and the names of the classes.
+    cat >white.c <<'C'
+#include <stdio.h>
+#include "tiny_net.h"
+static uint8_t pixels[TINY_INPUTS];
+static float input[TINY_INPUTS];
+int main(void)
+{
+    pixels[1] = 255;
+    tiny_prepare(pixels, input);
+    printf("%.5f %s\n", input[TINY_HEIGHT * TINY_WIDTH], tiny_class_names[2]);
+    return 0;
+}
+C
+    # shellcheck disable=SC2086
+    expect 0 $CC white.c tiny_net.c -o white -lm && expect 0 ./white
+    head -c 2000 tiny.run/last.safetensors | tr -d '\\"' |
+        sed -n 's/.*normalize:{mean:\[[^,]*,\([^,]*\),[^]]*\],std:\[[^,]*,\([^,]*\),.*/\1 \2/p' |
+        awk '{ printf "%.5f triangle\n", (1 - $1) / $2 }' >expected
+    [ -s expected ] || fail "no mean and deviation in the weights"
+    diff expected out || fail "pixels are not prepared by the training set's mean and deviation"
     # A wrong weight must not pass the self-test: the first bias of the dense layer moves by a tenth.
     awk '/dense_1_biases\[3\]/ { found = 1 } found && /^    [-0-9]/ { sub(/[-0-9.e]+f/, "0.1f"); found = 0 } { print }' \
         tiny_net.c >wrong.c
@@ -226,6 +268,17 @@ weights_file "{$weight,${bias/\[8,12\]/[4,8]}}" "$one$one" >bad.safetensors && b
 weights_file "{$weight,${bias/\[8,12\]/[12,16]}}" "$one$one$zero$zero" >bad.safetensors && bad "a hole" '4 bytes before'
 weights_file "{$weight,$weight,$bias}" "$one$one$zero" >bad.safetensors && bad "a name twice" 'not JSON'
 weights_file "{$weight,$bias}" "$one$nan$zero" >bad.safetensors && bad "not a number" "element 1 of tensor 'dense_1.weight' is not a number"
+
+cat >auto.cnn <<'CNN'
+model measured
+data { mnist "nowhere", classes=4; normalize auto }
+network { input 1x28x28; maxpool2d 14x14; flatten; softmax }
+CNN
+expect 1 "$CNNC" --emit=inference auto.cnn --weights none.safetensors -o kept.c &&
+    grep -q "does not say what 'normalize auto' found" err || fail "a missing mean goes unnoticed: $(head -n 1 err)"
+cp good.safetensors over.safetensors
+expect 2 "$CNNC" --emit=inference pair.cnn --weights over.safetensors -o over.safetensors
+cmp -s good.safetensors over.safetensors || fail "the weights were overwritten"
 
 # ---- wrong use: 2
 for options in "--weights good.safetensors pair.cnn -o kept.c" "--name=x pair.cnn -o kept.c" "--emit=inference pair.cnn -o kept.c" \
