@@ -28,8 +28,8 @@ static const char *text_share(struct emitter *e, const struct pool *p)
 static void store_mean(struct emitter *e, const struct pool *p, const char *share, const char *at, int tail)
 {
     const char *to = text_plus(e, "to", at);
-    cw_line(e->w, "const v mean = v_mul(sum, v_set(%s));", share);
-    line_store(e, "y", to, chain_apply_at(e, p->chain, "mean", at, to, tail), tail);
+    cw_line(e->w, "const v average = v_mul(sum, v_set(%s));", share);
+    line_store(e, "y", to, chain_apply_at(e, p->chain, "average", at, to, tail), tail);
 }
 
 static void forward_plain(struct emitter *e, const void *data, const char *at, int tail)
