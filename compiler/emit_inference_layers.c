@@ -127,8 +127,9 @@ static const char *inside(const struct layers *l, const char *name, const char *
 {
     if (extent == 1)
         return arena_printf(l->arena, "%s + %s", name, inner);
-    return strchr(name, ' ') ? arena_printf(l->arena, "(%s) * %" PRId64 " + %s", name, extent, inner)
-                             : arena_printf(l->arena, "%s * %" PRId64 " + %s", name, extent, inner);
+    return arena_printf(l->arena,
+                        strchr(name, ' ') ? "(%s) * %" PRId64 " + %s" : "%s * %" PRId64 " + %s",
+                        name, extent, inner);
 }
 
 /* One direction of a window: loops over its taps, and where in the input a tap lies. */

@@ -18,7 +18,7 @@ struct builder {
     struct inference *net;
     struct infer_value **values;    /* by tensor id; NULL: part of a step */
     bool *done;                     /* by node id: part of an earlier step */
-    struct infer_value *rows;       /* the input as rows x columns x channels, once a step wants it */
+    struct infer_value *rows;       /* the input turned, once a step wants it so */
 };
 
 /* ---- values and steps ------------------------------------------------------------------------ */
@@ -202,8 +202,8 @@ static double *filled(struct builder *b, int count, double value)
 
 /* ---- layers ---------------------------------------------------------------------------------- */
 
-/* The file's out x in x kh x kw (of every position) as kh x kw x in x out, a dense layer's inputs in
- * the order of what it reads. */
+/* The file's out x in x kh x kw (of every position) as kh x kw x in x out, a dense layer's inputs
+ * in the order of what it reads. */
 static void step_weights(struct builder *b, struct infer_step *s, const struct param *p,
                          const double *scale)
 {

@@ -72,8 +72,9 @@ static bool apply_step(struct arena *a, struct inference *net, const struct clau
             p->shift[c] *= clause_number(step, "factor");
         }
     } else if (!strcmp(name, "resize")) {
-        p->before = arena_printf(a, "Before, a picture's shorter side is brought to %lld pixels and "
-                                    "its middle cut out.",
+        p->before = arena_printf(a,
+                                 "Before, a picture's shorter side is brought to %lld pixels and "
+                                 "its middle cut out.",
                                  (long long)clause_int(step, "side"));
     }
     /* split, limit, augment: nothing of them is left in use */

@@ -1,7 +1,7 @@
 /* weights.c - see weights.h.
  *
- * The file: 8 bytes, little-endian, that count the bytes of a JSON header; the header, an object that
- * names dtype, shape and data_offsets of each tensor; the tensors' bytes, without holes
+ * The file: 8 bytes, little-endian, that count the bytes of a JSON header; the header, an object
+ * that names dtype, shape and data_offsets of each tensor; the tensors' bytes, without holes
  * (https://github.com/huggingface/safetensors). */
 #include "weights.h"
 

@@ -3,8 +3,8 @@
  *
  *   infer_check PREDICTIONS TOLERANCE       prints the largest difference
  *
- * With -DCALLER the arena is the caller's: every picture is then predicted again on threads of their
- * own, at the same time, and must come out the same bit for bit. */
+ * With -DCALLER the arena is the caller's: every picture is then predicted again on threads of
+ * their own, at the same time, and must come out the same bit for bit. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +43,8 @@ static int again(const float *input, const float *expected)
     for (int t = 0; t < THREADS; t++) {
         jobs[t].input = t % 2 ? other : input;
         jobs[t].arena = malloc(NET_ARENA_BYTES);
-        memset(jobs[t].arena, 0xFF, NET_ARENA_BYTES);       /* not numbers: nothing may depend on them */
+        /* not numbers: nothing may depend on them */
+        memset(jobs[t].arena, 0xFF, NET_ARENA_BYTES);
         pthread_create(&threads[t], NULL, predict, &jobs[t]);
     }
     for (int t = 0; t < THREADS; t++) {

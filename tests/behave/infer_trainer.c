@@ -4,7 +4,8 @@
  *
  *   infer_trainer WEIGHTS PREDICTIONS SCALE [MEAN STD]...       one pair a channel
  *
- * PREDICTIONS: for each picture its bytes, height x width x channels, and its predictions as floats. */
+ * PREDICTIONS: for each picture its bytes, height x width x channels, and its predictions as
+ * floats. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
