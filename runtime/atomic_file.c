@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "message.h"
 
@@ -51,6 +52,7 @@ int rt_atomic_open(struct atomic_file *f, const char *path)
 
 int rt_atomic_write(struct atomic_file *f, const void *data, size_t size)
 {
+    f->checksum = (uint32_t)crc32_z(f->checksum, data, size);
     const char *at = data;
     while (size > 0) {
         ssize_t n = write(f->descriptor, at, size);
@@ -80,10 +82,17 @@ static void directory_sync(const char *path)
 
 int rt_atomic_commit(struct atomic_file *f)
 {
+    return rt_atomic_commit_keeping(f, NULL);
+}
+
+int rt_atomic_commit_keeping(struct atomic_file *f, const char *previous)
+{
     int status = fsync(f->descriptor) ? failed(f, "write") : 0;
     if (close(f->descriptor) && status == 0)
         status = failed(f, "write");
     f->descriptor = -1;
+    if (status == 0 && previous && rename(f->path, previous) && errno != ENOENT)
+        status = failed(f, "keep the one before");
     if (status == 0 && rename(f->temporary, f->path))
         status = failed(f, "rename to");
     if (status) {

@@ -3,11 +3,13 @@
 #define ATOMIC_FILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct atomic_file {
     const char *path;           /* the caller's; the name it shall have */
     char *temporary;            /* beside it, until it is whole */
     int descriptor;
+    uint32_t checksum;          /* CRC-32 of what was written so far */
 };
 
 /* Each: 0, or -1 with a message that names the file.  After a failed write the file is to be
@@ -16,6 +18,9 @@ int rt_atomic_open(struct atomic_file *f, const char *path);
 int rt_atomic_write(struct atomic_file *f, const void *data, size_t size);
 /* Forces the file to the disk and gives it its name; drops it when that fails. */
 int rt_atomic_commit(struct atomic_file *f);
+/* The same; the older file of that name is kept under the name `previous`.  Whenever the machine
+ * stops, one of the two names bears a whole file. */
+int rt_atomic_commit_keeping(struct atomic_file *f, const char *previous);
 /* Removes what was written; the name's older file is as it was. */
 void rt_atomic_drop(struct atomic_file *f);
 

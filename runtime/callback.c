@@ -7,6 +7,7 @@
 
 #include "message.h"
 #include "recipe.h"
+#include "state.h"
 
 /* ---- monitors: a value of an epoch by name --------------------------------------------------- */
 
@@ -101,14 +102,35 @@ static void plateau_epoch_end(struct callback *c, struct epoch_end *end)
     }
 }
 
+static void plateau_save(const struct callback *c, struct state *s)
+{
+    rt_state_put_number(s, "best", c->plateau.best);
+    rt_state_put_whole(s, "waited", c->plateau.waited);
+    rt_state_put_whole(s, "cooling", c->plateau.cooling);
+}
+
+static int plateau_load(struct callback *c, const struct state *s)
+{
+    int64_t waited = 0, cooling = 0;
+    if (rt_state_get_number(s, "best", &c->plateau.best)
+        || rt_state_get_whole(s, "waited", &waited) || rt_state_get_whole(s, "cooling", &cooling))
+        return -1;
+    c->plateau.waited = (int)waited;
+    c->plateau.cooling = (int)cooling;
+    return 0;
+}
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 static const struct callback_kind {
     const char *name;
     void (*open)(struct callback *c, const struct cnn_clause *clause);
     void (*epoch_end)(struct callback *c, struct epoch_end *end);
+    /* NULL: it remembers nothing */
+    void (*save)(const struct callback *c, struct state *s);
+    int (*load)(struct callback *c, const struct state *s);
 } kinds[] = {
-    { "reduce_lr_on_plateau", plateau_open, plateau_epoch_end },
+    { "reduce_lr_on_plateau", plateau_open, plateau_epoch_end, plateau_save, plateau_load },
 };
 
 static const struct callback_kind *kind_find(const char *name)
@@ -156,4 +178,32 @@ void rt_callbacks_epoch_end(struct callback_list *l, struct epoch_end *end)
 {
     for (int i = 0; i < l->count; i++)
         l->items[i].kind->epoch_end(&l->items[i], end);
+}
+
+void rt_callbacks_save(const struct callback_list *l, struct state *s)
+{
+    for (int i = 0; i < l->count; i++) {
+        const struct callback *c = &l->items[i];
+        rt_state_section(s, "callback_%d", i + 1);
+        rt_state_put_text(s, "kind", c->kind->name);
+        if (c->kind->save)
+            c->kind->save(c, s);
+    }
+    rt_state_section(s, "%s", "");
+}
+
+int rt_callbacks_load(struct callback_list *l, struct state *s)
+{
+    int status = 0;
+    for (int i = 0; i < l->count && status == 0; i++) {
+        struct callback *c = &l->items[i];
+        rt_state_section(s, "callback_%d", i + 1);
+        const char *kind = rt_state_text(s, "kind");
+        if (!kind || strcmp(kind, c->kind->name))
+            rt_note("%s knows no %s in this place; it starts anew", s->path, c->kind->name);
+        else if (c->kind->load)
+            status = c->kind->load(c, s);
+    }
+    rt_state_section(s, "%s", "");
+    return status;
 }

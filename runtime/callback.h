@@ -26,6 +26,11 @@ struct callback_list {
 /* 0, or -1 with a message: a kind or a monitor this version does not know. */
 int rt_callbacks_open(struct callback_list *l, const struct cnn_train_recipe *recipe);
 void rt_callbacks_close(struct callback_list *l);
+/* What the callbacks remember from epoch to epoch, to a saved state and back.  0, or -1 with a
+ * message. */
+struct state;
+void rt_callbacks_save(const struct callback_list *l, struct state *s);
+int rt_callbacks_load(struct callback_list *l, struct state *s);
 void rt_callbacks_epoch_end(struct callback_list *l, struct epoch_end *end);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "message.h"
 #include "notes.h"
+#include "npz.h"
 
 static void param_fill(const void *user, int index, void *out)
 {
@@ -95,6 +96,16 @@ static bool is_counter(const char *name)
     return length >= sizeof suffix && strcmp(name + length - (sizeof suffix - 1), suffix) == 0;
 }
 
+static bool is_numbers(const struct stored_tensor *t)
+{
+    return strcmp(t->dtype, "F32") == 0 || strcmp(t->dtype, "F64") == 0;
+}
+
+static bool serves(const struct cnn_param *p, const struct stored_tensor *t)
+{
+    return t && same_shape(p, t) && is_numbers(t);
+}
+
 /* Reports every parameter that the file does not serve and every tensor that no parameter takes. */
 static int match_check(const struct cnn_model *m, const struct tensor_file *f, const char *path)
 {
@@ -110,7 +121,7 @@ static int match_check(const struct cnn_model *m, const struct tensor_file *f, c
         } else if (!same_shape(p, t)) {
             rt_error("%s: tensor '%s' is %s, %s wants %s", path, p->name,
                      shape_text(found, sizeof found, t->shape, t->rank), m->name, wanted);
-        } else if (strcmp(t->dtype, "F32") && strcmp(t->dtype, "F64")) {
+        } else if (!is_numbers(t)) {
             rt_error("%s: tensor '%s' has dtype %s, expected F32 or F64", path, p->name, t->dtype);
         } else {
             continue;
@@ -125,6 +136,42 @@ static int match_check(const struct cnn_model *m, const struct tensor_file *f, c
             faults++;
         }
     return faults ? -1 : 0;
+}
+
+/* What of the network the file serves and what of the file is left.  Nothing at all is an error. */
+static int match_list(const struct cnn_model *m, const struct tensor_file *f, const char *path)
+{
+    int taken = 0, unused = 0;
+    char wanted[128], found[128];
+    printf("Weights from %s:\n", path);
+    for (int i = 0; i < m->params_list_count; i++) {
+        const struct cnn_param *p = &m->params[i];
+        const struct stored_tensor *t = tensor_find(f, p->name);
+        shape_text(wanted, sizeof wanted, p->shape, p->rank);
+        if (t)
+            shape_text(found, sizeof found, t->shape, t->rank);
+        if (!t)
+            printf("  %s %s: not taken, the file has no such tensor\n", p->name, wanted);
+        else if (!same_shape(p, t))
+            printf("  %s %s: not taken, the file's is %s\n", p->name, wanted, found);
+        else if (!is_numbers(t))
+            printf("  %s %s: not taken, the file's has dtype %s\n", p->name, wanted, t->dtype);
+        else
+            printf("  %s %s: taken\n", p->name, wanted);
+        taken += serves(p, t);
+    }
+    for (int i = 0; i < f->count; i++)
+        if (!param_exists(m, f->tensors[i].name) && !is_counter(f->tensors[i].name)) {
+            printf("  %s %s of the file: belongs to no layer\n", f->tensors[i].name,
+                   shape_text(found, sizeof found, f->tensors[i].shape, f->tensors[i].rank));
+            unused++;
+        }
+    printf("%d of %d parameters taken; %d tensors of the file belong to no layer\n", taken,
+           m->params_list_count, unused);
+    if (taken)
+        return 0;
+    rt_error("%s: nothing in it fits %s", path, m->name);
+    return -1;
 }
 
 static double stored_number(const struct stored_tensor *t, int64_t i)
@@ -156,9 +203,14 @@ static void tensor_numbers(const struct stored_tensor *t, int real_size, void *o
 
 int cnn_load_weights(struct cnn_context *c, const char *path)
 {
+    return rt_checkpoint_load(c, path, false);
+}
+
+int rt_checkpoint_load(struct cnn_context *c, const char *path, bool partial)
+{
     const struct cnn_model *m = c->model;
     struct tensor_file f;
-    if (rt_safetensors_read(&f, path))
+    if (rt_npz_is(path) ? rt_npz_read(&f, path) : rt_safetensors_read(&f, path))
         return -1;
     int64_t largest = 1;
     for (int i = 0; i < m->params_list_count; i++)
@@ -167,9 +219,14 @@ int cnn_load_weights(struct cnn_context *c, const char *path)
     void *values = malloc((size_t)largest * (size_t)m->real_size);
     if (!values)
         rt_error("%s: no memory to read it", path);
-    int status = values ? match_check(m, &f, path) || rt_notes_read(c, &f, path) ? -1 : 0 : -1;
+    int status = -1;
+    if (values && (partial ? match_list(m, &f, path) : match_check(m, &f, path)) == 0)
+        status = rt_notes_read(c, &f, path);
     for (int i = 0; i < m->params_list_count && status == 0; i++) {
-        tensor_numbers(tensor_find(&f, m->params[i].name), m->real_size, values);
+        const struct stored_tensor *t = tensor_find(&f, m->params[i].name);
+        if (!serves(&m->params[i], t))
+            continue;
+        tensor_numbers(t, m->real_size, values);
         cnn_param_set(c, i, values);
     }
     free(values);

@@ -9,4 +9,8 @@
 int rt_checkpoint_save(const struct cnn_context *c, const char *path,
                        const struct tensor_entry *extra, int extra_count);
 
+/* cnn_load_weights(); partial: takes what fits by name and shape, lists what was taken, what not
+ * and why, and fails only where nothing fits. */
+int rt_checkpoint_load(struct cnn_context *c, const char *path, bool partial);
+
 #endif

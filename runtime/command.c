@@ -38,8 +38,7 @@ enum option_kind {
     OPTION_WHOLE,
     OPTION_REAL,
     OPTION_HELP,
-    OPTION_VERSION,
-    OPTION_LATER
+    OPTION_VERSION
 };
 
 static const int64_t whole_limit = INT64_MAX;
@@ -69,9 +68,15 @@ static const struct option_row {
       COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT, "where a run is kept (MODEL.run)" },
     { "overwrite", NULL, OPTION_FLAG, PLACE(overwrite), 0, 0, COMMAND_TRAIN,
       "replace the run that DIR holds" },
+    { "resume", NULL, OPTION_FLAG, PLACE(resume), 0, 0, COMMAND_TRAIN,
+      "go on with the run that DIR holds; --epochs counts in all" },
+    { "save-every", "MIN", OPTION_REAL, PLACE(save_every), 0, 0, COMMAND_TRAIN,
+      "minutes between saved states within an epoch (10)" },
     { "weights", "FILE", OPTION_TEXT, PLACE(weights), 0, 0,
       COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK,
-      "start from these weights" },
+      "start from these weights (safetensors or .npz)" },
+    { "partial", NULL, OPTION_FLAG, PLACE(partial), 0, 0, COMMAND_TRAIN,
+      "take of --weights what fits and list what does not" },
     { "limit-steps", "N", OPTION_WHOLE, PLACE(limit_steps), 1, whole_limit, COMMAND_TRAIN,
       "end training after N steps in all" },
     { "no-shuffle", NULL, OPTION_FLAG, PLACE(no_shuffle), 0, 0, COMMAND_TRAIN,
@@ -89,7 +94,6 @@ static const struct option_row {
       "elements checked of a parameter (24)" },
     { "samples", "N", OPTION_WHOLE, PLACE(samples), 1, 1000000, COMMAND_GRADCHECK,
       "size of the batch used (4)" },
-    { "resume", NULL, OPTION_LATER, 0, 0, 0, 0, NULL },
     { "help", NULL, OPTION_HELP, 0, 0, 0, COMMAND_ALL, "print this and exit" },
     { "version", NULL, OPTION_VERSION, 0, 0, 0, COMMAND_ALL, "print the version and exit" },
 #undef PLACE
@@ -209,10 +213,6 @@ static enum parsed parse(const struct cnn_model *model, int argc, char **argv,
                    cnn_version());
             return PARSED_DONE;
         }
-        if (r->kind == OPTION_LATER) {
-            rt_error("--%s is not in this version", r->name);
-            return PARSED_WRONG;
-        }
         if (value_store(r, optarg, o))
             return PARSED_WRONG;
         if (given_count < ROWS_COUNT)
@@ -254,7 +254,8 @@ int cnn_main(const struct cnn_model *model, int argc, char **argv)
                                  .samples = -1,
                                  .top = -1,
                                  .seed = -1,
-                                 .lr = NAN };
+                                 .lr = NAN,
+                                 .save_every = NAN };
     const struct command_row *command;
     int status = EXIT_FINE;
     switch (parse(model, argc, argv, &o, &command)) {

@@ -23,7 +23,8 @@ struct command_options {
     int64_t epochs, threads, verbose, limit_steps, steps, points, samples, top;
     double lr;                  /* NaN: not given */
     int64_t seed;               /* -1: the recipe's */
-    bool overwrite, no_shuffle, json, csv;
+    double save_every;          /* minutes; NaN: not given */
+    bool overwrite, resume, partial, no_shuffle, json, csv;
     char *const *words;         /* what follows the command: pictures */
     int words_count;
 };

@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "message.h"
 
@@ -30,6 +33,81 @@ static void row_end(struct history *h)
     h->failed = true;
 }
 
+/* Appends to the rows that a saved state keeps. */
+static void text_add(struct history *h, const char *format, ...) RT_PRINTF(2, 3);
+
+static void text_add(struct history *h, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    size_t length = h->text ? strlen(h->text) : 0;
+    char part[256];
+    int n = vsnprintf(part, sizeof part, format, args);
+    va_end(args);
+    char *more = n >= 0 ? realloc(h->text, length + strlen(part) + 1) : NULL;
+    if (!more) {
+        if (!h->failed)
+            rt_error("no memory for the history; training goes on without it");
+        h->failed = true;
+        return;
+    }
+    h->text = more;
+    strcpy(h->text + length, part);
+}
+
+/* Writes what is behind `from` in the text. */
+static void text_write(struct history *h, size_t from)
+{
+    if (h->file && !h->failed && h->text) {
+        fputs(h->text + from, h->file);
+        row_end(h);
+    }
+}
+
+static size_t text_length(const struct history *h)
+{
+    return h->text ? strlen(h->text) : 0;
+}
+
+int rt_history_resume(struct history *h, const char *path, const char *text)
+{
+    if (rt_history_open(h, path))
+        return -1;
+    h->text = strdup(text);
+    text_write(h, 0);
+    return 0;
+}
+
+int rt_history_resume_steps(struct history *h, const char *path, uint64_t step)
+{
+    *h = (struct history){ .path = path };
+    if (!path)
+        return 0;
+    h->file = fopen(path, "r+");
+    if (!h->file)
+        return rt_history_open(h, path) ? -1 : (rt_history_step_header(h), 0);
+    char line[128];
+    long end = 0;
+    while (fgets(line, sizeof line, h->file)) {
+        char *comma;
+        uint64_t number = strtoull(line, &comma, 10);
+        bool header = end == 0 && strcmp(line, "step,loss\n") == 0;
+        if (!strchr(line, '\n') || (!header && (*comma != ',' || number >= step)))
+            break;
+        end += (long)strlen(line);
+    }
+    if (end == 0) {
+        rt_error("%s: is not a table of steps", path);
+    } else if (fseek(h->file, end, SEEK_SET) || ftruncate(fileno(h->file), end)) {
+        rt_error("%s: %s", path, strerror(errno));
+    } else {
+        return 0;
+    }
+    fclose(h->file);
+    h->file = NULL;
+    return -1;
+}
+
 int rt_history_close(struct history *h)
 {
     if (h->file && fclose(h->file) != 0 && !h->failed) {
@@ -37,34 +115,34 @@ int rt_history_close(struct history *h)
         h->failed = true;
     }
     h->file = NULL;
+    free(h->text);
+    h->text = NULL;
     return h->failed ? -1 : 0;
 }
 
 void rt_history_epoch_header(struct history *h, const struct tally *t)
 {
-    if (!h->file || h->failed)
-        return;
-    fprintf(h->file, "epoch,lr");
+    size_t from = text_length(h);
+    text_add(h, "epoch,lr");
     for (int i = 0; i < rt_tally_count(t); i++)
-        fprintf(h->file, ",%s", rt_tally_name(t, i));
+        text_add(h, ",%s", rt_tally_name(t, i));
     for (int i = 0; i < rt_tally_count(t); i++)
-        fprintf(h->file, ",val_%s", rt_tally_name(t, i));
-    fputc('\n', h->file);
-    row_end(h);
+        text_add(h, ",val_%s", rt_tally_name(t, i));
+    text_add(h, "\n");
+    text_write(h, from);
 }
 
 void rt_history_epoch(struct history *h, int epoch, double lr, const struct tally *train,
                       const struct tally *val)
 {
-    if (!h->file || h->failed)
-        return;
-    fprintf(h->file, "%d,%.9g", epoch + 1, lr);
+    size_t from = text_length(h);
+    text_add(h, "%d,%.9g", epoch + 1, lr);
     for (int i = 0; i < rt_tally_count(train); i++)
-        fprintf(h->file, ",%.9g", rt_tally_value(train, i));
+        text_add(h, ",%.9g", rt_tally_value(train, i));
     for (int i = 0; i < rt_tally_count(val); i++)
-        fprintf(h->file, ",%.9g", rt_tally_value(val, i));
-    fputc('\n', h->file);
-    row_end(h);
+        text_add(h, ",%.9g", rt_tally_value(val, i));
+    text_add(h, "\n");
+    text_write(h, from);
 }
 
 void rt_history_step_header(struct history *h)

@@ -11,10 +11,15 @@ struct history {
     FILE *file;                 /* NULL: nothing is kept */
     const char *path;           /* the caller's */
     bool failed;
+    char *text;                 /* the epochs' rows so far, whatever became of the file */
 };
 
 /* Starts the file anew; path NULL: keeps nothing.  0, or -1 with a message. */
 int rt_history_open(struct history *h, const char *path);
+/* The file anew with the rows of epochs that a resumed run had; path NULL: keeps no file. */
+int rt_history_resume(struct history *h, const char *path, const char *text);
+/* Goes on behind the row of the last step before `step`; what follows it is dropped. */
+int rt_history_resume_steps(struct history *h, const char *path, uint64_t step);
 /* 0, or -1 when some row could not be written. */
 int rt_history_close(struct history *h);
 

@@ -52,6 +52,11 @@ void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch)
     }
 }
 
+void rt_loader_skip(struct loader *l, int64_t position)
+{
+    l->next = position;
+}
+
 /* One picture through the tables, for each kind of real.  Channels lie innermost in memory where
  * networks have them there; then a picture is one run, and one or three channels are unrolled. */
 #define PICTURE_FILL(name, real)                                                                   \

@@ -24,6 +24,9 @@ void rt_loader_close(struct loader *l);
 /* Goes to the start of an epoch.  Its order depends on (seed, epoch) alone. */
 void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch);
 
+/* Goes on behind the first `position` samples of the epoch that rt_loader_begin() began. */
+void rt_loader_skip(struct loader *l, int64_t position);
+
 /* Fills the context's input and labels with the next samples and returns how many: the batch size,
  * fewer at the end of an epoch, 0 behind it. */
 int rt_loader_next(struct loader *l, struct cnn_context *c);

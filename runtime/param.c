@@ -62,6 +62,21 @@ int64_t rt_param_index_place(const struct cnn_param *p, int64_t file_index)
     return place;
 }
 
+void rt_param_gather(const struct cnn_model *m, int param, const void *flat, void *file)
+{
+    const struct cnn_param *p = &m->params[param];
+    size_t size = (size_t)m->real_size;
+    /* copy() only reads the stored side here */
+    copy(p, size, (char *)flat + (size_t)p->offset * size, file, true);
+}
+
+void rt_param_scatter(const struct cnn_model *m, int param, void *flat, const void *file)
+{
+    const struct cnn_param *p = &m->params[param];
+    size_t size = (size_t)m->real_size;
+    copy(p, size, (char *)flat + (size_t)p->offset * size, (char *)file, false);
+}
+
 void cnn_param_get(const struct cnn_context *c, int param, void *real_out)
 {
     copy(&c->model->params[param], (size_t)c->model->real_size, rt_param_place(c, param), real_out,

@@ -7,6 +7,11 @@
 /* The first stored element of a parameter or statistic. */
 void *rt_param_place(const struct cnn_context *c, int param);
 
+/* One parameter's elements between a flat vector of parameters (a statistic's: of statistics) that
+ * lies in memory as the context's and the order of files. */
+void rt_param_gather(const struct cnn_model *m, int param, const void *flat, void *file);
+void rt_param_scatter(const struct cnn_model *m, int param, void *flat, const void *file);
+
 /* Where the element of that position in a file lies, in elements from the parameter's first stored
  * one. */
 int64_t rt_param_index_place(const struct cnn_param *p, int64_t file_index);

@@ -1,6 +1,7 @@
 /* run_folder.c - what is kept of a run, and that no run is lost by mistake. */
 #include "run_folder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,11 @@ int rt_run_folder_name(struct run_folder *f, const struct cnn_model *model, cons
         f->history = rt_path_join(f->path, "history.csv");
         f->last = rt_path_join(f->path, "last.safetensors");
         f->best = rt_path_join(f->path, "best.safetensors");
+        f->state = rt_path_join(f->path, "state.safetensors");
+        f->previous_state = rt_path_join(f->path, "state.previous.safetensors");
     }
-    if (f->path && f->recipe && f->log && f->history && f->last && f->best)
+    if (f->path && f->recipe && f->log && f->history && f->last && f->best && f->state
+        && f->previous_state)
         return 0;
     rt_error("no memory for the names of a run's files");
     rt_run_folder_free(f);
@@ -39,18 +43,23 @@ void rt_run_folder_free(struct run_folder *f)
     free(f->history);
     free(f->last);
     free(f->best);
+    free(f->state);
+    free(f->previous_state);
     *f = (struct run_folder){ 0 };
 }
 
-enum { RUN_FILES = 5 };
+enum { RUN_FILES = 7 };
 
 static void files_list(const struct run_folder *f, const char *files[RUN_FILES])
 {
     files[0] = f->recipe;
-    files[1] = f->log;
-    files[2] = f->history;
-    files[3] = f->last;
-    files[4] = f->best;
+    /* the states go first when a run is removed: a state without its run's files would be resumed */
+    files[1] = f->state;
+    files[2] = f->previous_state;
+    files[3] = f->log;
+    files[4] = f->history;
+    files[5] = f->last;
+    files[6] = f->best;
 }
 
 enum run_folder_state rt_run_folder_check(const struct run_folder *f, bool overwrite)
@@ -70,8 +79,8 @@ enum run_folder_state rt_run_folder_check(const struct run_folder *f, bool overw
     files_list(f, files);
     for (int i = 0; i < RUN_FILES; i++)
         if (!overwrite && access(files[i], F_OK) == 0) {
-            rt_error("%s holds a run already: --overwrite replaces it, --run-dir DIR names another "
-                     "place",
+            rt_error("%s holds a run already: --overwrite replaces it, --resume goes on with it, "
+                     "--run-dir DIR names another place",
                      f->path);
             return RUN_FOLDER_HOLDS_RUN;
         }
@@ -84,6 +93,38 @@ int rt_run_folder_make(const struct run_folder *f)
         return 0;
     rt_error("%s: %s", f->path, strerror(errno));
     return -1;
+}
+
+/* Whether it is how atomic_file.c calls one of the run's files before that is whole:
+ * ".last.safetensors.4711.tmp". */
+static bool is_temporary(const struct run_folder *f, const char *name)
+{
+    const char *files[RUN_FILES];
+    files_list(f, files);
+    for (int i = 0; name[0] == '.' && i < RUN_FILES; i++) {
+        const char *base = strrchr(files[i], '/') + 1;
+        size_t length = strlen(base);
+        if (strncmp(name + 1, base, length) || name[1 + length] != '.')
+            continue;
+        const char *number = name + length + 2;
+        if (*number && strcmp(number + strspn(number, "0123456789"), ".tmp") == 0)
+            return true;
+    }
+    return false;
+}
+
+void rt_run_folder_tidy(const struct run_folder *f)
+{
+    DIR *dir = opendir(f->path);
+    struct dirent *entry;
+    while (dir && (entry = readdir(dir))) {
+        char *path = is_temporary(f, entry->d_name) ? rt_path_join(f->path, entry->d_name) : NULL;
+        if (path)
+            unlink(path);
+        free(path);
+    }
+    if (dir)
+        closedir(dir);
 }
 
 int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *model)
@@ -107,6 +148,11 @@ int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *mode
             return -1;
         }
     return 0;
+}
+
+bool rt_run_folder_has_weights(const struct run_folder *f)
+{
+    return access(f->best, F_OK) == 0 || access(f->last, F_OK) == 0;
 }
 
 const char *rt_run_folder_weights(const struct run_folder *f)

@@ -7,7 +7,8 @@
 
 struct run_folder {
     char *path;
-    char *recipe, *log, *history, *last, *best;         /* paths inside it */
+    char *recipe, *log, *history, *last, *best, *state, *previous_state;
+                                        /* paths inside it */
 };
 
 /* Names only; nothing is touched.  dir NULL: MODEL.run.  0, or -1 with a message. */
@@ -21,9 +22,13 @@ enum run_folder_state { RUN_FOLDER_FREE, RUN_FOLDER_HOLDS_RUN, RUN_FOLDER_UNUSAB
 enum run_folder_state rt_run_folder_check(const struct run_folder *f, bool overwrite);
 /* Makes the directory where it is not there yet. */
 int rt_run_folder_make(const struct run_folder *f);
+/* Removes half-written files that a killed process left. */
+void rt_run_folder_tidy(const struct run_folder *f);
 /* Removes the files of a run before and keeps the new recipe. */
 int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *model);
 
+/* Whether best or last weights are there. */
+bool rt_run_folder_has_weights(const struct run_folder *f);
 /* The weights to use: best, else last; NULL with a message where there are none. */
 const char *rt_run_folder_weights(const struct run_folder *f);
 

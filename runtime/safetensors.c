@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "atomic_file.h"
 #include "message.h"
@@ -17,7 +18,8 @@
 #error "the format is little-endian and so must the machine be"
 #endif
 
-enum { LENGTH_BYTES = 8 };
+enum { LENGTH_BYTES = 8, CHECKSUM_BYTES = 4 };
+static const char checksum_name[] = "checksum";
 static const uint64_t header_limit = 100000000;         /* the format's own */
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -36,8 +38,7 @@ static int element_size(const char *dtype)
     return 0;
 }
 
-/* The whole file in memory; its size at *size. */
-static unsigned char *file_read(const char *path, uint64_t *size)
+unsigned char *rt_file_read(const char *path, uint64_t *size)
 {
     int d = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
@@ -215,13 +216,28 @@ static int header_read(struct tensor_file *f, const char *path, json_t *header,
     return cover_check(f, path, data, data_size);
 }
 
-int rt_safetensors_read(struct tensor_file *f, const char *path)
+/* Whether a file ends with the checksum of what stands before. */
+static bool checksum_fits(const unsigned char *bytes, uint64_t size)
+{
+    uint32_t kept;
+    if (size < CHECKSUM_BYTES)
+        return false;
+    memcpy(&kept, bytes + size - CHECKSUM_BYTES, CHECKSUM_BYTES);
+    return kept == (uint32_t)crc32_z(0, bytes, size - CHECKSUM_BYTES);
+}
+
+static int whole_read(struct tensor_file *f, const char *path, bool state)
 {
     *f = (struct tensor_file){ 0 };
     uint64_t size = 0, length = 0;
-    f->bytes = file_read(path, &size);
+    f->bytes = rt_file_read(path, &size);
     if (!f->bytes)
         return -1;
+    if (state && !checksum_fits(f->bytes, size)) {
+        rt_error("%s: is torn or was altered: its checksum does not fit", path);
+        rt_safetensors_free(f);
+        return -1;
+    }
     if (size >= LENGTH_BYTES)
         memcpy(&length, f->bytes, LENGTH_BYTES);
     json_t *header = NULL;
@@ -252,6 +268,16 @@ int rt_safetensors_read(struct tensor_file *f, const char *path)
     return status;
 }
 
+int rt_safetensors_read(struct tensor_file *f, const char *path)
+{
+    return whole_read(f, path, false);
+}
+
+int rt_safetensors_read_state(struct tensor_file *f, const char *path)
+{
+    return whole_read(f, path, true);
+}
+
 void rt_safetensors_free(struct tensor_file *f)
 {
     for (int i = 0; i < f->count; i++)
@@ -278,7 +304,7 @@ static int64_t entry_bytes(const struct tensor_entry *e)
 
 /* The header as text, malloc'd, padded with spaces so that the data begin on a multiple of 8. */
 static char *header_write(const struct tensor_entry *entries, int count,
-                          const struct text_pair *metadata, int metadata_count)
+                          const struct text_pair *metadata, int metadata_count, bool state)
 {
     json_t *header = json_object(), *texts = json_object();
     int failed = 0;
@@ -297,6 +323,11 @@ static char *header_write(const struct tensor_entry *entries, int count,
         failed |= json_object_set_new(header, entries[i].name, tensor);
         at = end;
     }
+    if (state)
+        failed |= json_object_set_new(header, checksum_name,
+                                      json_pack("{s:s, s:[i], s:[I, I]}", "dtype", "U32", "shape",
+                                                1, "data_offsets", (json_int_t)at,
+                                                (json_int_t)at + CHECKSUM_BYTES));
     char *text = failed ? NULL : json_dumps(header, JSON_COMPACT);
     json_decref(header);
     if (!text)
@@ -325,26 +356,45 @@ static int parts_write(struct atomic_file *f, const char *header,
     return status;
 }
 
-int rt_safetensors_write(const char *path, const struct tensor_entry *entries, int count,
-                         const struct text_pair *metadata, int metadata_count)
+/* previous NULL: without a checksum. */
+static int whole_write(const char *path, const char *previous, const struct tensor_entry *entries,
+                       int count, const struct text_pair *metadata, int metadata_count)
 {
     int64_t largest = 1;
     for (int i = 0; i < count; i++)
         if (entry_bytes(&entries[i]) > largest)
             largest = entry_bytes(&entries[i]);
-    char *header = header_write(entries, count, metadata, metadata_count);
+    char *header = header_write(entries, count, metadata, metadata_count, previous != NULL);
     void *buffer = malloc((size_t)largest);
     struct atomic_file f;
     int status = -1;
     if (!header || !buffer) {
         rt_error("%s: no memory to write it", path);
     } else if (rt_atomic_open(&f, path) == 0) {
-        if (parts_write(&f, header, entries, count, buffer))
+        int failed = parts_write(&f, header, entries, count, buffer);
+        if (previous && !failed) {
+            uint32_t checksum = f.checksum;
+            failed = rt_atomic_write(&f, &checksum, CHECKSUM_BYTES);
+        }
+        if (failed)
             rt_atomic_drop(&f);
         else
-            status = rt_atomic_commit(&f);
+            status = rt_atomic_commit_keeping(&f, previous);
     }
     free(header);
     free(buffer);
     return status;
+}
+
+int rt_safetensors_write(const char *path, const struct tensor_entry *entries, int count,
+                         const struct text_pair *metadata, int metadata_count)
+{
+    return whole_write(path, NULL, entries, count, metadata, metadata_count);
+}
+
+int rt_safetensors_write_state(const char *path, const char *previous,
+                               const struct tensor_entry *entries, int count,
+                               const struct text_pair *metadata, int metadata_count)
+{
+    return whole_write(path, previous, entries, count, metadata, metadata_count);
 }

@@ -31,11 +31,15 @@ struct tensor_file {
     int count;
     struct stored_text *metadata;       /* the header's `__metadata__` */
     int metadata_count;
-    unsigned char *bytes;               /* the whole file */
+    unsigned char *bytes;               /* the whole file, or what was unpacked from it */
 };
 
 /* Reads and checks a whole file.  0, or -1 with a message that names the file and the fault. */
 int rt_safetensors_read(struct tensor_file *f, const char *path);
+/* The same for a file of rt_safetensors_write_state(): its checksum has to fit. */
+int rt_safetensors_read_state(struct tensor_file *f, const char *path);
+/* A whole file in memory, malloc'd; its size at *size.  NULL with a message. */
+unsigned char *rt_file_read(const char *path, uint64_t *size);
 void rt_safetensors_free(struct tensor_file *f);
 
 /* What a new file shall hold. */
@@ -59,5 +63,10 @@ struct text_pair {
  * then. */
 int rt_safetensors_write(const char *path, const struct tensor_entry *entries, int count,
                          const struct text_pair *metadata, int metadata_count);
+/* The same, with a checksum of all bytes before it as the last tensor (U32), and with the older
+ * file of that name kept as `previous`. */
+int rt_safetensors_write_state(const char *path, const char *previous,
+                               const struct tensor_entry *entries, int count,
+                               const struct text_pair *metadata, int metadata_count);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "message.h"
+#include "state.h"
 
 int rt_tally_open(struct tally *t, const struct cnn_model *model)
 {
@@ -56,6 +57,23 @@ double rt_tally_value(const struct tally *t, int i)
 const char *rt_tally_name(const struct tally *t, int i)
 {
     return i == 0 ? "loss" : t->model->train.metrics[i - 1].log_name;
+}
+
+void rt_tally_save(const struct tally *t, struct state *s)
+{
+    rt_state_put_whole(s, "samples", t->samples);
+    rt_state_put_number(s, "loss", t->loss);
+    for (int i = 0; i < t->model->train.metrics_count; i++)
+        rt_state_put_number(s, t->model->train.metrics[i].name, t->metrics[i]);
+}
+
+int rt_tally_load(struct tally *t, const struct state *s)
+{
+    int failed =
+        rt_state_get_whole(s, "samples", &t->samples) || rt_state_get_number(s, "loss", &t->loss);
+    for (int i = 0; i < t->model->train.metrics_count && !failed; i++)
+        failed = rt_state_get_number(s, t->model->train.metrics[i].name, &t->metrics[i]);
+    return failed ? -1 : 0;
 }
 
 int rt_tally_count(const struct tally *t)

@@ -24,4 +24,9 @@ double rt_tally_value(const struct tally *t, int i);
 const char *rt_tally_name(const struct tally *t, int i);        /* "loss", "acc" */
 int rt_tally_count(const struct tally *t);
 
+/* The sums so far, to a saved state and back.  0, or -1 with a message. */
+struct state;
+void rt_tally_save(const struct tally *t, struct state *s);
+int rt_tally_load(struct tally *t, const struct state *s);
+
 #endif

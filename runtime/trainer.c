@@ -4,12 +4,15 @@
  * weights to start from, the data and the callbacks come first, the run folder last.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "callback.h"
+#include "checkpoint.h"
 #include "command.h"
 #include "history.h"
 #include "loader.h"
@@ -18,6 +21,7 @@
 #include "progress.h"
 #include "run_folder.h"
 #include "schedule.h"
+#include "state.h"
 #include "tally.h"
 
 struct trainer {
@@ -39,6 +43,13 @@ struct trainer {
     double best_loss;
     bool told_nan;
     bool save_failed;           /* the last attempt to save weights */
+    bool state_failed;          /* the last attempt to save the state */
+    /* where the run stands, and where the last state was saved */
+    int epoch;                  /* the one to train or to finish */
+    bool inside;                /* resumed within it: loader and tally go on */
+    bool ended;                 /* a callback has ended the training */
+    uint64_t save_interval, saved;      /* cnn_clock's */
+    struct state resumed;       /* what was read; of no file when the run is new */
 };
 
 /* ---- signals --------------------------------------------------------------------------------- */
@@ -77,13 +88,183 @@ static int common_open(struct trainer *t, const char *weights)
     const struct cnn_model *model = t->model;
     const struct command_options *o = t->options;
     t->context = cnn_open(model, (int)o->threads, rt_seed_choose(model, o));
-    if (!t->context || (weights && cnn_load_weights(t->context, weights)))
+    if (!t->context || (weights && rt_checkpoint_load(t->context, weights, o->partial)))
         return -1;
     return rt_dataset_open(&t->data, model, o->data)
            || rt_notes_learn(t->context, &t->data, o->command == COMMAND_TRAIN)
            || rt_loader_open(&t->val, t->context, &t->data.val, false)
            || rt_loader_open(&t->test, t->context, &t->data.test, false)
            || rt_tally_open(&t->val_tally, model) ? -1 : 0;
+}
+
+/* Tells one recipe from another. */
+static void recipe_mark(char mark[24], const struct cnn_model *m)
+{
+    const char *recipe = m->recipe ? m->recipe : "";
+    snprintf(mark, 24, "%08lx", crc32_z(0, (const unsigned char *)recipe, strlen(recipe)));
+}
+
+/* The network's numbers and where the run stands, gathered for a file.  Between two batches only. */
+static void state_save(struct trainer *t)
+{
+    struct cnn_context *c = t->context;
+    const struct cnn_model *m = t->model;
+    size_t slot_bytes = (size_t)m->params_stored * (size_t)m->real_size;
+    char plan[24], name[24];
+    struct state s;
+    snprintf(plan, sizeof plan, "%016" PRIx64, m->plan_hash);
+    rt_state_begin(&s, m);
+    rt_state_put_text(&s, "format", "pt");
+    rt_state_put_text(&s, "model", m->name);
+    rt_state_put_text(&s, "plan", plan);
+    recipe_mark(name, m);
+    rt_state_put_text(&s, "recipe", name);
+    rt_state_put_text(&s, "history", t->kept_history.text ? t->kept_history.text : "");
+    rt_state_put_whole(&s, "tensors", m->params_list_count);
+    rt_state_put_whole(&s, "slots", m->optimizer_slots);
+    rt_state_put_whole(&s, "training_samples", t->data.train.count);
+    rt_state_put_whole(&s, "shuffled", !t->options->no_shuffle);
+    rt_state_put_whole(&s, "seed", (int64_t)c->seed);
+    rt_state_put_whole(&s, "step", (int64_t)c->step);
+    rt_state_put_whole(&s, "epoch", t->epoch);
+    rt_state_put_whole(&s, "position", t->train.next);
+    rt_state_put_whole(&s, "ended", t->ended);
+    rt_state_put_whole(&s, "told_nan", t->told_nan);
+    rt_state_put_number(&s, "rate", t->schedule.rate);
+    rt_state_put_number(&s, "best_loss", t->best_loss);
+    rt_state_section(&s, "sums");
+    rt_tally_save(&t->train_tally, &s);
+    rt_callbacks_save(&t->callbacks, &s);
+    rt_state_section(&s, "%s", "");
+    rt_state_put_params(&s, "parameters", c->params);
+    rt_state_put_statistics(&s, "parameters", c->statistics);
+    for (int i = 0; i < m->optimizer_slots; i++) {
+        snprintf(name, sizeof name, "optimizer_%d", i + 1);
+        rt_state_put_params(&s, name, (char *)c->optimizer_state + (size_t)i * slot_bytes);
+    }
+    t->state_failed = rt_state_write(&s, t->folder.state, t->folder.previous_state) != 0;
+    if (t->state_failed)
+        rt_note("training goes on; what was saved before is as it was");
+    t->saved = cnn_clock();
+    rt_state_free(&s);
+}
+
+/* Whether the state is of a run that this network with these options can go on with. */
+static int state_check(const struct trainer *t)
+{
+    const struct state *s = &t->resumed;
+    const struct cnn_model *m = t->model;
+    const struct command_options *o = t->options;
+    int64_t tensors, slots, samples, shuffled, seed;
+    if (rt_state_get_whole(s, "tensors", &tensors) || rt_state_get_whole(s, "slots", &slots)
+        || rt_state_get_whole(s, "training_samples", &samples)
+        || rt_state_get_whole(s, "shuffled", &shuffled) || rt_state_get_whole(s, "seed", &seed))
+        return -1;
+    if (tensors != m->params_list_count)
+        rt_error("%s: is the state of another network: of %lld parameters, %s has %d", s->path,
+                 (long long)tensors, m->name, m->params_list_count);
+    else if (slots != m->optimizer_slots)
+        rt_error("%s: was saved by another optimizer: with %lld numbers a weight, %s has %d",
+                 s->path, (long long)slots, m->train.optimizer.name, m->optimizer_slots);
+    else if (samples != t->data.train.count)
+        rt_error("%s: the run trained on %lld samples, the data have %lld now", s->path,
+                 (long long)samples, (long long)t->data.train.count);
+    else if (shuffled != !o->no_shuffle)
+        rt_error("%s: the run was started with%s --no-shuffle and has to go on so", s->path,
+                 shuffled ? "out" : "");
+    else if (o->seed >= 0 && o->seed != seed)
+        rt_error("%s: the run was started with --seed %lld and goes on with it", s->path,
+                 (long long)seed);
+    else
+        return 0;
+    return -1;
+}
+
+/* What may differ, but is worth a word. */
+static void state_compare(const struct trainer *t)
+{
+    const struct state *s = &t->resumed;
+    const struct cnn_model *m = t->model;
+    const char *plan = rt_state_text(s, "plan"), *recipe = rt_state_text(s, "recipe"),
+               *name = rt_state_text(s, "model");
+    char ours[24];
+    snprintf(ours, sizeof ours, "%016" PRIx64, m->plan_hash);
+    if (name && strcmp(name, m->name))
+        rt_note("%s was saved by the model '%s'", s->path, name);
+    if (plan && strcmp(plan, ours))
+        rt_note("%s was saved under another plan (%s, now %s): results may differ in rounding from "
+                "those of a run without a break",
+                s->path, plan, ours);
+    recipe_mark(ours, m);
+    if (recipe && strcmp(recipe, ours))
+        rt_note("the recipe is not the one %s was saved under; the new one holds from here on",
+                s->path);
+}
+
+/* Puts everything where the state says.  Nothing of the run's folder is touched yet. */
+static int state_apply(struct trainer *t)
+{
+    struct state *s = &t->resumed;
+    struct cnn_context *c = t->context;
+    const struct cnn_model *m = t->model;
+    size_t slot_bytes = (size_t)m->params_stored * (size_t)m->real_size;
+    int64_t seed, step, epoch, position, ended, told_nan;
+    double rate;
+    if (state_check(t) || rt_state_get_whole(s, "seed", &seed)
+        || rt_state_get_whole(s, "step", &step) || rt_state_get_whole(s, "epoch", &epoch)
+        || rt_state_get_whole(s, "position", &position) || rt_state_get_whole(s, "ended", &ended)
+        || rt_state_get_whole(s, "told_nan", &told_nan) || rt_state_get_number(s, "rate", &rate)
+        || rt_state_get_number(s, "best_loss", &t->best_loss)
+        || rt_callbacks_load(&t->callbacks, s)
+        || rt_state_get_params(s, "parameters", c->params)
+        || rt_state_get_statistics(s, "parameters", c->statistics))
+        return -1;
+    if (position < 0 || position > t->data.train.count || epoch < 0 || epoch > INT32_MAX) {
+        rt_error("%s: stands at sample %lld of epoch %lld, which makes no sense", s->path,
+                 (long long)position, (long long)epoch + 1);
+        return -1;
+    }
+    for (int i = 0; i < m->optimizer_slots; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "optimizer_%d", i + 1);
+        if (rt_state_get_params(s, name, (char *)c->optimizer_state + (size_t)i * slot_bytes))
+            return -1;
+    }
+    rt_state_section(s, "sums");
+    if (position > 0 && rt_tally_load(&t->train_tally, s))
+        return -1;
+    rt_state_section(s, "%s", "");
+    state_compare(t);
+    c->seed = (uint64_t)seed;
+    c->step = (uint64_t)step;
+    t->epoch = (int)epoch;
+    t->inside = position > 0;
+    t->train.next = position;
+    t->ended = ended != 0;
+    t->told_nan = told_nan != 0;
+    if (isnan(t->options->lr))
+        t->schedule.rate = rate;
+    return 0;
+}
+
+/* The tables of a run: new, or with what a resumed run had. */
+static int tables_open(struct trainer *t)
+{
+    const struct command_options *o = t->options;
+    if (t->resumed.path) {
+        const char *rows = rt_state_text(&t->resumed, "history");
+        return rt_history_resume(&t->history, o->history, rows ? rows : "")
+               || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step)
+               || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "") ? -1 : 0;
+    }
+    if (rt_history_open(&t->history, o->history) || rt_history_open(&t->step_log, o->log_steps)
+        || rt_run_folder_claim(&t->folder, t->model)
+        || rt_history_open(&t->kept_history, t->folder.history))
+        return -1;
+    rt_history_epoch_header(&t->kept_history, &t->train_tally);
+    rt_history_epoch_header(&t->history, &t->train_tally);
+    rt_history_step_header(&t->step_log);
+    return 0;
 }
 
 static int training_open(struct trainer *t)
@@ -95,26 +276,26 @@ static int training_open(struct trainer *t)
     rt_schedule_begin(&t->schedule, &m->train, isnan(o->lr) ? NULL : &o->lr);
     if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle)
         || rt_tally_open(&t->train_tally, m) || rt_callbacks_open(&t->callbacks, &m->train)
-        || rt_run_folder_make(&t->folder) || rt_history_open(&t->history, o->history)
-        || rt_history_open(&t->step_log, o->log_steps) || rt_run_folder_claim(&t->folder, m)
-        || rt_history_open(&t->kept_history, t->folder.history))
+        || (t->resumed.path && state_apply(t)) || rt_run_folder_make(&t->folder)
+        || tables_open(t))
         return -1;
-    t->log = fopen(t->folder.log, "w");
+    rt_run_folder_tidy(&t->folder);
+    t->log = fopen(t->folder.log, t->resumed.path ? "a" : "w");
     if (!t->log) {
         rt_error("%s: %s", t->folder.log, strerror(errno));
         return -1;
     }
     rt_progress_open(&t->progress, (int)o->verbose, t->log, t->data.train.count);
-    rt_history_epoch_header(&t->kept_history, &t->train_tally);
-    rt_history_epoch_header(&t->history, &t->train_tally);
-    rt_history_step_header(&t->step_log);
+    double minutes = isnan(o->save_every) ? 10.0 : o->save_every;
+    t->save_interval = (uint64_t)fmin(minutes * 60e9, 9e18);
+    t->saved = cnn_clock();
     return 0;
 }
 
 /* 0, or -1 when a file of the run could not be written whole. */
 static int trainer_close(struct trainer *t)
 {
-    int status = t->save_failed ? -1 : 0;
+    int status = t->save_failed || t->state_failed ? -1 : 0;
     if (t->log) {
         bool bad = ferror(t->log) != 0;
         if (fclose(t->log) || bad) {
@@ -133,6 +314,7 @@ static int trainer_close(struct trainer *t)
     rt_loader_close(&t->test);
     rt_dataset_close(&t->data);
     cnn_close(t->context);
+    rt_state_free(&t->resumed);
     rt_run_folder_free(&t->folder);
     return status;
 }
@@ -160,8 +342,12 @@ static void epoch_train(struct trainer *t, int epoch)
 {
     struct cnn_context *c = t->context;
     int n;
+    int64_t position = t->inside ? t->train.next : 0;
     rt_loader_begin(&t->train, c->seed, (uint64_t)epoch);
-    rt_tally_begin(&t->train_tally);
+    rt_loader_skip(&t->train, position);
+    if (!t->inside)
+        rt_tally_begin(&t->train_tally);
+    t->inside = false;
     while (!finished(t) && (n = rt_loader_next(&t->train, c)) > 0) {
         c->lr = rt_schedule_rate(&t->schedule, c->step);
         t->model->train_step(c, n);
@@ -171,6 +357,8 @@ static void epoch_train(struct trainer *t, int epoch)
         nan_tell(t, epoch);
         c->step++;
         rt_progress_step(&t->progress, &t->train_tally);
+        if (cnn_clock() - t->saved >= t->save_interval && !stop_signal)
+            state_save(t);
     }
 }
 
@@ -239,22 +427,37 @@ static void stop_report(struct trainer *t)
     rt_progress_say(&t->progress, "\nStopped after %llu steps",
                     (unsigned long long)t->context->step);
     t->save_failed = cnn_save_weights(t->context, t->folder.last) != 0;
-    rt_progress_say(&t->progress, t->save_failed ? ".\n" : "; weights saved in %s.\n",
-                    t->folder.last);
+    state_save(t);
+    if (!t->save_failed)
+        rt_progress_say(&t->progress, "; weights saved in %s", t->folder.last);
+    rt_progress_say(&t->progress, t->state_failed ? ".\n" : "; --resume goes on from here.\n");
 }
 
 static void run(struct trainer *t)
 {
-    bool going = true, validated = false;
+    bool validated = false;
     rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
                     (long long)t->data.train.count, (long long)t->data.val.count);
-    for (int epoch = 0; epoch < t->epochs && going && !finished(t); epoch++) {
-        rt_progress_epoch_begin(&t->progress, epoch, t->epochs);
-        epoch_train(t, epoch);
+    if (!t->resumed.path)
+        state_save(t);          /* from here on the folder always holds a state */
+    else
+        rt_progress_say(&t->progress, "Resumed after %llu steps, in epoch %d\n",
+                        (unsigned long long)t->context->step, t->epoch + 1);
+    while (t->epoch < t->epochs && !t->ended && !finished(t)) {
+        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs);
+        epoch_train(t, t->epoch);
         if (stop_signal)
             break;
-        going = epoch_finish(t, epoch);
+        bool cut = t->train.next < t->data.train.count;
+        if (cut)
+            state_save(t);      /* --limit-steps ends the run here; a resumed one trains the rest */
+        t->ended = !epoch_finish(t, t->epoch);
         validated = true;
+        if (cut)
+            break;
+        t->epoch++;
+        t->train.next = 0;
+        state_save(t);
     }
     if (stop_signal) {
         stop_report(t);
@@ -269,19 +472,64 @@ static void run(struct trainer *t)
     test_report(t);
 }
 
+/* 0, or -1 with a message: options that contradict each other. */
+static int options_check(const struct command_options *o)
+{
+    if (o->resume && o->overwrite)
+        rt_error("--resume keeps the run that --overwrite replaces");
+    else if (o->resume && o->weights)
+        rt_error("--resume goes on from the run's own state, not from --weights");
+    else if (o->partial && !o->weights)
+        rt_error("--partial needs --weights");
+    else
+        return 0;
+    return -1;
+}
+
+/* Whether the run may use its folder, and the state to resume.  EXIT_FINE, or the exit status. */
+static int folder_check(struct trainer *t)
+{
+    const struct run_folder *f = &t->folder;
+    if (t->options->resume) {
+        int got = rt_state_read(&t->resumed, t->model, f->state, f->previous_state);
+        if (got < 0)
+            return EXIT_FAILED;
+        if (got == 0)
+            return EXIT_FINE;
+        if (rt_run_folder_has_weights(f)) {
+            rt_error("%s holds weights but no state to resume from: --overwrite starts anew",
+                     f->path);
+            return EXIT_FAILED;
+        }
+        rt_note("%s holds no state to resume; the run starts from the beginning", f->path);
+        return rt_run_folder_check(f, true) == RUN_FOLDER_FREE ? EXIT_FINE : EXIT_FAILED;
+    }
+    switch (rt_run_folder_check(f, t->options->overwrite)) {
+    case RUN_FOLDER_FREE:
+        return EXIT_FINE;
+    case RUN_FOLDER_HOLDS_RUN:
+        return EXIT_WRONG_USE;
+    default:
+        return EXIT_FAILED;
+    }
+}
+
 int rt_train(const struct cnn_model *model, const struct command_options *o)
 {
     if (!model->train.optimizer.name) {
         rt_error("%s has no `train` section", model->source);
         return EXIT_FAILED;
     }
+    if (options_check(o))
+        return EXIT_WRONG_USE;
     struct trainer t = { .model = model, .options = o, .best_loss = INFINITY };
     if (rt_run_folder_name(&t.folder, model, o->run_dir))
         return EXIT_FAILED;
-    enum run_folder_state state = rt_run_folder_check(&t.folder, o->overwrite);
-    if (state != RUN_FOLDER_FREE) {
+    int refused = folder_check(&t);
+    if (refused) {
+        rt_state_free(&t.resumed);
         rt_run_folder_free(&t.folder);
-        return state == RUN_FOLDER_HOLDS_RUN ? EXIT_WRONG_USE : EXIT_FAILED;
+        return refused;
     }
     struct sigaction old[2];
     int status = common_open(&t, o->weights) || training_open(&t) ? EXIT_FAILED : EXIT_FINE;
