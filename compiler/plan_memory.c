@@ -189,11 +189,15 @@ static void place_items(struct item *items, struct item **placed, int count, int
 
 /* ---- tensors that live in one loop over images -------------------------------------------------------------------------- */
 
-/* First and last step of the phase that touch t. */
-static void steps_of(const struct program *q, const struct phase *f, const struct tensor *t, int *first, int *last)
+/* First and last stretch of the phase that touch t.  A stretch is a step; where a turn has several images, neighbours
+ * with the same stride share a loop (emit_turn) and are one stretch: one image may be at its end while the next is at
+ * its beginning. */
+static void stretches_of(const struct phase *f, const struct tensor *t, int *first, int *last)
 {
     *first = -1;
-    for (int s = 0; s < f->steps_count; s++) {
+    for (int s = 0, stretch = 0; s < f->steps_count; s++) {
+        if (s > 0 && (f->images == 1 || f->steps[s]->images != f->steps[s - 1]->images))
+            stretch++;
         const struct node *nodes[NODES_MOST];
         int count = group_nodes(f->steps[s]->group, nodes, NODES_MOST);
         for (int i = 0; i < count; i++) {
@@ -204,11 +208,10 @@ static void steps_of(const struct program *q, const struct phase *f, const struc
                 touched |= nodes[i]->out[j] == t;
             if (!touched)
                 continue;
-            *first = *first < 0 ? s : *first;
-            *last = s;
+            *first = *first < 0 ? stretch : *first;
+            *last = stretch;
         }
     }
-    (void)q;
 }
 
 static bool is_local(const struct program *q, const struct tensor *t)
@@ -233,7 +236,7 @@ static void place_local(struct program *q)
             struct item *item = &items[count];
             *item = (struct item){ .offset = &x->offset, .order = count };
             item->bytes = plan_round(x->bytes / q->graph->model->batch * q->phases[f].images, ALIGN);
-            steps_of(q, &q->phases[f], g->tensors[i], &item->first, &item->last);
+            stretches_of(&q->phases[f], g->tensors[i], &item->first, &item->last);
             count++;
         }
         place_items(items, placed, count, &q->local_bytes);
