@@ -1,5 +1,5 @@
 /* bench_cnn.c - a generated network as a contender: compiled together with MODEL.c and -DCNN_NO_MAIN,
- * -DBENCH_MODEL=MODEL_model, -DBENCH_HEADER="MODEL.h".
+ * -DBENCH_MODEL=MODEL_model.
  *
  *     bench_MODEL THREADS IMAGES LABELS BATCHES
  *
@@ -7,9 +7,11 @@
  * Commands: steps N, infer N (one picture), save (weights, to ./initial.safetensors).  What is timed is the step
  * alone: the batch lies ready, as it does for the other contenders.
  */
-#include BENCH_HEADER
+#include <cnnrt.h>
 
 #include "worker.h"
+
+extern const struct cnn_model BENCH_MODEL;
 
 enum { MOST_THREADS = 1024 };
 

@@ -139,7 +139,8 @@ def serve(args):
             answer(**({"ms": times} if word == "steps" else {"losses": losses}))
         elif word == "infer":
             # as training would leave it: the weights of a traced network are its own from here on
-            single = single or single_forward(args, net, first)
+            if single is None:
+                single = single_forward(args, net, first)
             net.eval()
             times = []
             with torch.inference_mode():
