@@ -490,6 +490,21 @@ static int data_classes(const struct check *c)
     return 0;
 }
 
+/* Among more classes than there are, the right one always is. */
+static void check_top_k(struct check *c)
+{
+    const struct model *m = c->model;
+
+    for (int i = 0; i < m->metrics_count; i++) {
+        const struct clause *clause = m->metrics[i].clause;
+        if (!clause || strcmp(clause->def->name, "top_k") || clause_int(clause, "k") < m->classes)
+            continue;
+        diag_error(c->diag, DIAG_out_of_range, clause->where,
+                   "'k' of top_k must be less than the number of classes, %d, found %d", m->classes,
+                   (int)clause_int(clause, "k"));
+    }
+}
+
 static void check_ends(struct check *c)
 {
     struct model *m = c->model;
@@ -516,6 +531,7 @@ static void check_ends(struct check *c)
                    data_classes(c));
         diag_note(c->diag, c->data_where, "the data come from here");
     }
+    check_top_k(c);
     if (m->loss && !m->ends_in_softmax) {
         diag_error(c->diag, DIAG_needs_softmax, last->where,
                    "%s needs probabilities: the network must end in softmax", m->loss->def->name);

@@ -492,7 +492,7 @@ static void drop_unused(struct scope *s)
 static bool is_logged(const char *name)
 {
     for (const struct metric_def *m = metric_defs; m->clause.name; m++)
-        if (!strcmp(m->clause.name, name) || !strcmp(m->log_name, name))
+        if (m->log_name && (!strcmp(m->clause.name, name) || !strcmp(m->log_name, name)))
             return true;
     return !strcmp(name, "loss") || !strncmp(name, "val_", 4);
 }
@@ -509,6 +509,10 @@ void check_function(struct check *c, struct function_entry *entry)
                    entry->name);
         s.failed = true;
     }
+    for (const struct metric_def *m = metric_defs; m->clause.name && !s.failed; m++)
+        if (!strcmp(m->clause.name, entry->name))
+            diag_warning(c->diag, DIAG_hides_builtin, s.f->where,
+                         "this function hides the metric '%s' that the language has", entry->name);
     check_direction(&s);
     if (!check_params(&s))
         return;

@@ -86,6 +86,11 @@ static void add_monitor(struct check *c, const char *name, const char *canonical
 
 static void add_metric(struct check *c, struct model_metric m, struct span where)
 {
+    if (!strcmp(m.name, "epoch") || !strcmp(m.name, "lr") || !strncmp(m.name, "val_", 4)) {
+        diag_error(c->diag, DIAG_duplicate_name, where,
+                   "a metric cannot be called '%s': the log means something else by it", m.name);
+        return;
+    }
     for (int i = 0; i < c->monitors_count; i++) {
         if (strcmp(c->monitors[i].name, m.name) && strcmp(c->monitors[i].canonical, m.log_name))
             continue;
@@ -100,24 +105,64 @@ static void add_metric(struct check *c, struct model_metric m, struct span where
     LIST_ADD(c->arena, c->model->metrics, c->model->metrics_count, c->metrics_capacity, m);
 }
 
-/* The user's function with other values for its parameters: f_beta(beta=2). */
+/* Can it stand behind `monitor=`, and in C? */
+static bool is_metric_name(const char *name)
+{
+    const char *letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+
+    return *name && strchr(letters, *name) &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") ==
+               strlen(name);
+}
+
+/* The argument `name`, checked; NULL: not given, or wrong (reported, *good false). */
+static const char *metric_name_given(struct check *c, const struct clause *clause, bool *good)
+{
+    const struct arg_value *v = NULL;
+
+    for (int i = 0; i < clause_def_count(clause->def); i++)
+        if (!strcmp(clause->def->args[i].name, "name"))
+            v = &clause->args[i];
+    if (!v || !v->given || clause->def->args[v - clause->args].type != ARG_STRING)
+        return NULL;
+    if (is_metric_name(v->text))
+        return v->text;
+    diag_error(c->diag, DIAG_bad_type, v->where,
+               "the name of a metric is letters, digits and '_', found \"%s\"", v->text);
+    *good = false;
+    return NULL;
+}
+
+/* The user's function with other values for its parameters, perhaps under another name:
+ * f_beta(beta=2, name="f2"). */
 static struct user_function *function_with(struct check *c, const struct user_function *f,
                                            const struct ast_args *args)
 {
     struct user_function *copy = arena_alloc(c->arena, sizeof *copy);
     struct arg_def *defs = arena_array(c->arena, (size_t)f->params_count, sizeof *defs);
+    bool good = true, named = false;
     struct clause_def def = {.name = f->name, .args = defs};
     int extra = f->params_count - 2;
 
     *copy = *f;
-    for (int i = 0; i < extra; i++)
+    for (int i = 0; i < extra; i++) {
         defs[i] = (struct arg_def){.name = f->params[i + 2], .type = ARG_REAL, .positional = true,
                                    .default_number = f->param_defaults[i + 2]};
+        named = named || !strcmp(defs[i].name, "name");
+    }
+    /* a parameter of that name is the function's own affair */
+    if (!named)
+        defs[extra] = (struct arg_def){.name = "name", .type = ARG_STRING};
     struct clause_def *kept = arena_alloc(c->arena, sizeof *kept);
     *kept = def;
     const struct clause *clause = check_clause(c, kept, f->where, args);
     if (!clause)
         return NULL;
+    const char *name = metric_name_given(c, clause, &good);
+    if (!good)
+        return NULL;
+    if (name)
+        copy->name = name;
     copy->param_defaults = arena_array(c->arena, (size_t)f->params_count,
                                        sizeof *copy->param_defaults);
     for (int i = 0; i < extra; i++)
@@ -129,11 +174,8 @@ static void unknown_metric(struct check *c, const struct ast_expr *e)
 {
     struct names names = {.arena = c->arena};
 
-    if (word_in(e->text, later_metrics)) {
-        check_not_supported(c, e->word, e->text);
-        return;
-    }
-    names_add(&names, "accuracy");
+    for (const struct metric_def *def = metric_defs; def->clause.name; def++)
+        names_add(&names, def->clause.name);
     for (int i = 0; i < c->functions_count; i++)
         names_add(&names, c->functions[i].name);
     diag_error(c->diag, DIAG_unknown_metric, e->word, "no metric is called '%s'", e->text);
@@ -141,6 +183,45 @@ static void unknown_metric(struct check *c, const struct ast_expr *e)
         diag_hint(c->diag, "did you mean 'accuracy'?");
     else
         check_suggest(c, e->text, &names);
+}
+
+/* "f1_macro", "top_5": the options show in the name. */
+static const char *builtin_name(struct check *c, const struct clause *clause)
+{
+    if (!strcmp(clause->def->name, "top_k"))
+        return arena_printf(c->arena, "top_%d", (int)clause_int(clause, "k"));
+    for (int i = 0; i < clause_def_count(clause->def); i++)
+        if (!strcmp(clause->def->args[i].name, "average"))
+            return arena_printf(c->arena, "%s_%s", clause->def->name, clause->args[i].text);
+    return clause->def->name;
+}
+
+static enum cnn_average average_of(const struct clause *clause)
+{
+    const char *word = clause_text(clause, "average");
+    int i = 0;
+
+    while (average_words[i + 1] && strcmp(average_words[i], word))
+        i++;
+    return (enum cnn_average)i;
+}
+
+static void check_builtin(struct check *c, const struct metric_def *def, const struct ast_expr *e,
+                          const struct ast_args *args)
+{
+    struct model_metric m = {.clause = check_clause(c, &def->clause, e->word, args),
+                             .direction = def->direction, .kind = def->kind};
+    bool good = true;
+
+    if (!m.clause)
+        return;
+    const char *name = metric_name_given(c, m.clause, &good);
+    m.name = name ? name : builtin_name(c, m.clause);
+    m.log_name = !name && def->log_name ? def->log_name : m.name;
+    if (m.kind != CNN_METRIC_BATCH)
+        m.average = average_of(m.clause);
+    if (good)
+        add_metric(c, m, e->word);
 }
 
 static void check_metric(struct check *c, const struct ast_arg *arg)
@@ -172,12 +253,7 @@ static void check_metric(struct check *c, const struct ast_arg *arg)
     for (const struct metric_def *def = metric_defs; def->clause.name; def++) {
         if (strcmp(def->clause.name, e->text))
             continue;
-        m.clause = check_clause(c, &def->clause, e->word, args);
-        m.name = def->clause.name;
-        m.log_name = def->log_name;
-        m.direction = def->direction;
-        if (m.clause)
-            add_metric(c, m, e->word);
+        check_builtin(c, def, e, args);
         return;
     }
     unknown_metric(c, e);
@@ -218,13 +294,45 @@ static void check_number(struct check *c, const struct ast_statement *s, enum tr
     }
 }
 
+/* What the trainer itself keeps in the run folder. */
+static const char *const run_files[] = {
+    "recipe.cnn", "log", "history.csv", "history.svg", "last.safetensors", "best.safetensors", NULL
+};
+
+/* A checkpoint may not take the place of another file of the run. */
+static bool checkpoint_file_fits(struct check *c, const struct clause *clause)
+{
+    const struct arg_value *file = &clause->args[0];
+
+    if (!file->text[0] || file->text[strlen(file->text) - 1] == '/') {
+        diag_error(c->diag, DIAG_bad_file, file->where, "'%s' names no file", file->text);
+        return false;
+    }
+    if (word_in(file->text, run_files)) {
+        diag_error(c->diag, DIAG_bad_file, file->where,
+                   "'%s' is a file that every run keeps in its folder", file->text);
+        diag_hint(c->diag, "give the checkpoint another name");
+        return false;
+    }
+    for (int i = 0; i < c->model->callbacks_count; i++) {
+        const struct clause *other = c->model->callbacks[i];
+        if (other->def != clause->def || strcmp(other->args[0].text, file->text))
+            continue;
+        diag_error(c->diag, DIAG_bad_file, file->where, "two checkpoints write to '%s'",
+                   file->text);
+        diag_note(c->diag, other->args[0].where, "the other one is here");
+        return false;
+    }
+    return true;
+}
+
 static void check_callback(struct check *c, const struct ast_statement *s,
                            const struct clause_def *def)
 {
     struct ast_args args = check_statement_args(c, s);
     struct clause *clause = check_clause(c, def, s->word_where, &args);
 
-    if (clause)
+    if (clause && (strcmp(def->name, "checkpoint") || checkpoint_file_fits(c, clause)))
         LIST_ADD(c->arena, c->model->callbacks, c->model->callbacks_count, c->callbacks_capacity,
                  clause);
 }

@@ -394,12 +394,12 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
     cw_blank(w);
 }
 
-static void emit_accuracy(struct emitter *e, struct cwriter *w)
+static void emit_accuracy(struct emitter *e, struct cwriter *w, const struct model_metric *metric)
 {
     int classes = e->plan->model->classes;
     cw_comment(w, "The share of samples whose most probable class is the right one; the first of "
                   "equals counts.");
-    emit_signature(e, w, "accuracy");
+    emit_signature(e, w, metric->name);
     cw_line(w, "int hits = 0;");
     cw_open(w, "for (int i = 0; i < n; i++) {");
     cw_line(w, "const %s *const row = predictions + (size_t)i * %d;", e->plan->real, classes);
@@ -414,12 +414,34 @@ static void emit_accuracy(struct emitter *e, struct cwriter *w)
     cw_blank(w);
 }
 
-/* The metrics that the language brings along, by the clause's name. */
+static void emit_top_k(struct emitter *e, struct cwriter *w, const struct model_metric *metric)
+{
+    int classes = e->plan->model->classes, k = (int)clause_int(metric->clause, "k");
+    cw_comment(w, "The share of samples whose right class is among the %d most probable; the first "
+                  "of equals counts, and what is not a number comes before all others.", k);
+    emit_signature(e, w, metric->name);
+    cw_line(w, "int hits = 0;");
+    cw_open(w, "for (int i = 0; i < n; i++) {");
+    cw_line(w, "const %s *const row = predictions + (size_t)i * %d;", e->plan->real, classes);
+    cw_line(w, "const %s right = row[labels[i]];", e->plan->real);
+    cw_line(w, "int before = 0;");
+    cw_open(w, "for (int k = 0; k < %d; k++) {", classes);
+    cw_line(w, "before += !(row[k] < right) && (row[k] != right || k < labels[i]);");
+    cw_close(w, "}");
+    cw_line(w, "hits += before < %d;", k);
+    cw_close(w, "}");
+    cw_line(w, "return (double)hits / n;");
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* The metrics that the language brings along and that a batch has a value of, by the clause's name. */
 static const struct {
     const char *name;
-    void (*emit)(struct emitter *e, struct cwriter *w);
+    void (*emit)(struct emitter *e, struct cwriter *w, const struct model_metric *metric);
 } builtin[] = {
     { "accuracy", emit_accuracy },
+    { "top_k", emit_top_k },
 };
 
 static void emit_metric(struct emitter *e, struct cwriter *w, const struct model_metric *metric)
@@ -430,7 +452,7 @@ static void emit_metric(struct emitter *e, struct cwriter *w, const struct model
     }
     for (size_t i = 0; i < sizeof builtin / sizeof builtin[0]; i++) {
         if (!strcmp(builtin[i].name, metric->clause->def->name)) {
-            builtin[i].emit(e, w);
+            builtin[i].emit(e, w, metric);
             return;
         }
     }
@@ -440,20 +462,26 @@ static void emit_metric(struct emitter *e, struct cwriter *w, const struct model
 void emit_metrics(struct emitter *e, struct cwriter *w)
 {
     const struct model *m = e->plan->model;
-    for (int i = 0; i < m->metrics_count; i++)
+    int of_batches = 0;
+    for (int i = 0; i < m->metrics_count; i++) {
+        if (m->metrics[i].kind != CNN_METRIC_BATCH)
+            continue;
         emit_metric(e, w, &m->metrics[i]);
-    cw_comment(w, "The metrics of the last batch, of n samples.");
+        of_batches++;
+    }
+    cw_comment(w, "The metrics of the last batch, of n samples%s.",
+               of_batches < m->metrics_count ? "; those over the whole set the runtime counts" : "");
     cw_line(w, "static void metrics(const struct cnn_context *c, int n, double *values)");
     cw_open(w, "{");
-    if (!m->metrics_count) {
+    if (!of_batches) {
         cw_line(w, "(void)c;");
         cw_line(w, "(void)n;");
         cw_line(w, "(void)values;");
     }
     for (int i = 0; i < m->metrics_count; i++) {
         const struct model_metric *k = &m->metrics[i];
-        cw_line(w, "values[%d] = metric_%s(c->predictions, c->labels, n);", i,
-                k->function ? k->function->name : k->clause->def->name);
+        if (k->kind == CNN_METRIC_BATCH)
+            cw_line(w, "values[%d] = metric_%s(c->predictions, c->labels, n);", i, k->name);
     }
     cw_close(w, "}");
     cw_blank(w);

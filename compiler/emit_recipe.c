@@ -114,6 +114,15 @@ static const char *direction_name(enum cnn_direction d)
          : d == CNN_LOWER_IS_BETTER ? "CNN_LOWER_IS_BETTER" : "CNN_NO_DIRECTION";
 }
 
+static const char *const metric_kinds[] = {
+    [CNN_METRIC_BATCH] = "CNN_METRIC_BATCH", [CNN_METRIC_PRECISION] = "CNN_METRIC_PRECISION",
+    [CNN_METRIC_RECALL] = "CNN_METRIC_RECALL", [CNN_METRIC_F1] = "CNN_METRIC_F1"
+};
+static const char *const metric_averages[] = {
+    [CNN_AVERAGE_MACRO] = "CNN_AVERAGE_MACRO", [CNN_AVERAGE_MICRO] = "CNN_AVERAGE_MICRO",
+    [CNN_AVERAGE_WEIGHTED] = "CNN_AVERAGE_WEIGHTED"
+};
+
 static void emit_metric_table(struct emitter *e, struct cwriter *w, const struct model *m)
 {
     if (!m->metrics_count)
@@ -121,8 +130,12 @@ static void emit_metric_table(struct emitter *e, struct cwriter *w, const struct
     cw_open(w, "static const struct cnn_metric metric_table[] = {");
     for (int i = 0; i < m->metrics_count; i++) {
         const struct model_metric *k = &m->metrics[i];
-        cw_line(w, "{ .name = %s, .log_name = %s, .direction = %s },", emit_quoted(e, k->name),
-                emit_quoted(e, k->log_name), direction_name(k->direction));
+        const char *set = k->kind == CNN_METRIC_BATCH
+                              ? ""
+                              : arena_printf(e->arena, ", .kind = %s, .average = %s",
+                                             metric_kinds[k->kind], metric_averages[k->average]);
+        cw_line(w, "{ .name = %s, .log_name = %s, .direction = %s%s },", emit_quoted(e, k->name),
+                emit_quoted(e, k->log_name), direction_name(k->direction), set);
     }
     cw_close(w, "};");
     cw_blank(w);

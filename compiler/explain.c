@@ -326,6 +326,19 @@ static bool splits(const struct model *m)
     return false;
 }
 
+/* Which metrics are means over batches, and which are of the whole set. */
+static void put_metric_kinds(struct text *t, const struct model *m)
+{
+    bool any = false;
+
+    for (int i = 0; i < m->metrics_count; i++) {
+        if (m->metrics[i].kind == CNN_METRIC_BATCH)
+            continue;
+        put(t, "%s%s", any ? ", " : "\n    # over the whole set: ", m->metrics[i].name);
+        any = true;
+    }
+}
+
 static void put_train(struct text *t, const struct model *m)
 {
     put(t, "\ntrain {\n    loss %s", m->loss->def->name);
@@ -333,8 +346,14 @@ static void put_train(struct text *t, const struct model *m)
     put(t, "\n    optimizer %s", m->optimizer->def->name);
     put_args(t, m->optimizer, ", ");
     put(t, "\n");
-    for (int i = 0; i < m->metrics_count; i++)
-        put(t, "%s%s", i ? ", " : "    metrics ", m->metrics[i].name);
+    for (int i = 0; i < m->metrics_count; i++) {
+        put(t, i ? ", " : "    metrics ");
+        if (m->metrics[i].clause)
+            put_call(t, m->metrics[i].clause);
+        else
+            put(t, "%s", m->metrics[i].name);
+    }
+    put_metric_kinds(t, m);
     put(t, "%s    epochs %d\n    batch %d\n    seed %llu\n    threads %d",
         m->metrics_count ? "\n" : "", m->epochs, m->batch, (unsigned long long)m->seed, m->threads);
     put(t, "%s\n", m->threads ? "" : "             # as many as the machine has");

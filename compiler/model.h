@@ -155,6 +155,8 @@ struct model_metric {
     struct user_function *function;
     const char *name, *log_name;    /* "accuracy", "acc" */
     enum cnn_direction direction;
+    enum cnn_metric_kind kind;
+    enum cnn_average average;       /* of kinds over the set */
 };
 
 struct model {

@@ -127,10 +127,48 @@ const struct clause_def optimizer_defs[] = {
     {.name = NULL}
 };
 
+#define METRIC_NAME                                                                                \
+    {                                                                                              \
+        .name = "name", .type = ARG_STRING, .help = "what the log and monitors call it"            \
+    }
+
+static const struct arg_def accuracy_args[] = {METRIC_NAME, {.name = NULL}};
+
+static const struct arg_def top_k_args[] = {
+    {.name = "k", .type = ARG_INT, .positional = true, .min = 1, .max = 65536, .default_number = 5,
+     .help = "how many of the most probable classes count"},
+    METRIC_NAME,
+    {.name = NULL}
+};
+
+const char *const average_words[] = {
+    [CNN_AVERAGE_MACRO] = "macro", [CNN_AVERAGE_MICRO] = "micro",
+    [CNN_AVERAGE_WEIGHTED] = "weighted", NULL
+};
+
+static const struct arg_def average_args[] = {
+    {.name = "average", .type = ARG_WORD, .words = average_words, .default_text = "macro",
+     .help = "what becomes of the classes' values"},
+    METRIC_NAME,
+    {.name = NULL}
+};
+
 const struct metric_def metric_defs[] = {
-    {.clause = {.name = "accuracy", .args = no_args,
+    {.clause = {.name = "accuracy", .args = accuracy_args,
                 .help = "share of samples whose most probable class is right"},
      .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER},
+    {.clause = {.name = "top_k", .args = top_k_args,
+                .help = "share of samples with the right class among the k most probable"},
+     .direction = CNN_HIGHER_IS_BETTER},
+    {.clause = {.name = "precision", .args = average_args,
+                .help = "share of a class's predictions that are right"},
+     .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_PRECISION},
+    {.clause = {.name = "recall", .args = average_args,
+                .help = "share of a class's samples that are found"},
+     .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_RECALL},
+    {.clause = {.name = "f1", .args = average_args,
+                .help = "harmonic mean of precision and recall"},
+     .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_F1},
     {.clause = {.name = NULL}}
 };
 
@@ -151,9 +189,41 @@ static const struct arg_def reduce_lr_on_plateau_args[] = {
     {.name = NULL}
 };
 
+static const struct arg_def early_stopping_args[] = {
+    {.name = "monitor", .type = ARG_MONITOR, .default_text = "val_loss",
+     .help = "the value watched"},
+    {.name = "min_delta", .type = ARG_REAL, .min = 0, .max = 1e300,
+     .help = "smallest change that counts as an improvement"},
+    {.name = "patience", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,
+     .help = "epochs without improvement before training ends"},
+    {.name = "verbose", .type = ARG_INT, .min = 0, .max = 1, .default_number = 1,
+     .help = "1: says so when it acts"},
+    {.name = "restore_best", .type = ARG_BOOL,
+     .help = "on: the best epoch's weights come back when it stops"},
+    {.name = NULL}
+};
+
+static const struct arg_def checkpoint_args[] = {
+    {.name = "file", .type = ARG_STRING, .positional = true, .required = true,
+     .help = "the file of weights, in the run folder"},
+    {.name = "monitor", .type = ARG_MONITOR, .default_text = "val_loss",
+     .help = "the value watched"},
+    {.name = "verbose", .type = ARG_INT, .min = 0, .max = 1, .help = "1: says what it does"},
+    {.name = "save_best", .type = ARG_BOOL, .help = "on: only when the value has improved"},
+    {.name = "period", .type = ARG_INT, .min = 1, .max = WHOLE_MAX, .default_number = 1,
+     .help = "epochs between two files"},
+    {.name = NULL}
+};
+
 const struct clause_def callback_defs[] = {
+    {.name = "checkpoint", .args = checkpoint_args,
+     .help = "keeps the weights of an epoch in a file"},
+    {.name = "early_stopping", .args = early_stopping_args,
+     .help = "ends training when a value stops to improve"},
     {.name = "reduce_lr_on_plateau", .args = reduce_lr_on_plateau_args,
      .help = "lowers the learning rate when a value stops to improve"},
+    {.name = "stop_on_nan", .args = no_args,
+     .help = "ends the run when the loss is no finite number"},
     {.name = NULL}
 };
 
@@ -203,8 +273,7 @@ const char *const later_data[] = {
     "cifar100", "npy", "csv", "augment", "target", NULL
 };
 const char *const later_train[] = {
-    "lr_schedule", "early_stopping", "checkpoint", "stop_on_nan", "class_weights", NULL
+    "lr_schedule", "class_weights", NULL
 };
 const char *const later_losses[] = {"binary_crossentropy", "mse", "mae", "huber", NULL};
 const char *const later_optimizers[] = {"adamw", "nadam", "sgd", "rmsprop", "adagrad", NULL};
-const char *const later_metrics[] = {"top_k", "precision", "recall", "f1", NULL};

@@ -13,9 +13,13 @@ struct data_source {
 
 struct metric_def {
     struct clause_def clause;
-    const char *log_name;
+    const char *log_name;       /* NULL: the metric's own name */
     enum cnn_direction direction;
+    enum cnn_metric_kind kind;
 };
+
+/* The words of `average`, by enum cnn_average. */
+extern const char *const average_words[];
 
 /* Lists end with an element whose clause.name (or name) is NULL. */
 extern const struct data_source data_sources[];
@@ -30,7 +34,6 @@ extern const struct clause_def train_numbers[TRAIN_NUMBERS + 1];
 extern const char *const later_top[], *const later_network[],
                                           *const later_data[], *const later_train[],
                                                                    *const later_losses[],
-                                                                       *const later_optimizers[],
-                                                                           *const later_metrics[];
+                                                                       *const later_optimizers[];
 
 #endif

@@ -1,5 +1,5 @@
-/* callback.h - what happens between epochs.  A kind of callback is one row of the table in
- * callback.c. */
+/* callback.h - what happens between epochs and after steps.  A kind of callback is a file
+ * callback_NAME.c and one row of the table in callback.c. */
 #ifndef CALLBACK_H
 #define CALLBACK_H
 
@@ -14,6 +14,7 @@ struct epoch_end {
     struct schedule *schedule;
     struct progress *progress;
     bool stop;                          /* out: training shall end */
+    bool restored;                      /* out: the weights are those of an epoch before */
 };
 
 struct callback;                        /* one callback of the recipe with its state */
@@ -25,12 +26,25 @@ struct callback_list {
 
 /* 0, or -1 with a message: a kind or a monitor this version does not know. */
 int rt_callbacks_open(struct callback_list *l, const struct cnn_train_recipe *recipe);
-void rt_callbacks_close(struct callback_list *l);
+/* Before the state is read: takes the memory that callbacks need.  0, or -1 with a message. */
+int rt_callbacks_begin(struct callback_list *l, struct cnn_context *c, const char *folder);
+/* Once the run folder is this run's: makes its folders, and a new run removes what callbacks left
+ * there in a run before.  0, or -1 with a message. */
+int rt_callbacks_claim(struct callback_list *l, bool resumed);
 /* What the callbacks remember from epoch to epoch, to a saved state and back.  0, or -1 with a
  * message. */
 struct state;
 void rt_callbacks_save(const struct callback_list *l, struct state *s);
 int rt_callbacks_load(struct callback_list *l, struct state *s);
+/* After a step's loss is known and before the weights follow it; batch counts from 0 in the epoch.
+ * False: the run cannot go on. */
+bool rt_callbacks_step(struct callback_list *l, struct progress *progress, int64_t batch,
+                       double loss);
 void rt_callbacks_epoch_end(struct callback_list *l, struct epoch_end *end);
+/* After the last epoch: what is left to say. */
+void rt_callbacks_train_end(struct callback_list *l, struct progress *progress);
+/* Whether some file of a callback could not be written when it was last to be. */
+bool rt_callbacks_failed(const struct callback_list *l);
+void rt_callbacks_close(struct callback_list *l);
 
 #endif

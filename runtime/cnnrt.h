@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct below changes; emitted files refuse to compile against another. */
-#define CNNRT_ABI 1
+#define CNNRT_ABI 2
 
 enum { CNN_MAX_RANK = 6 };
 
@@ -53,12 +53,20 @@ struct cnn_data_recipe {
 
 enum cnn_direction { CNN_NO_DIRECTION, CNN_HIGHER_IS_BETTER, CNN_LOWER_IS_BETTER };
 
-/* A metric is computed batch by batch by cnn_model.metrics; an epoch's value is the mean of the batches'
- * values weighted by their samples. */
+/* How an epoch's value comes about: as the mean of the batches' values, weighted by their samples, each computed by
+ * cnn_model.metrics; or from all right and predicted classes of the epoch, which the runtime counts. */
+enum cnn_metric_kind { CNN_METRIC_BATCH, CNN_METRIC_PRECISION, CNN_METRIC_RECALL, CNN_METRIC_F1 };
+
+/* What becomes of the classes' values: their mean; the value of all decisions together; their mean weighted by the
+ * samples of each class. */
+enum cnn_average { CNN_AVERAGE_MACRO, CNN_AVERAGE_MICRO, CNN_AVERAGE_WEIGHTED };
+
 struct cnn_metric {
     const char *name;                   /* as a monitor says it: "accuracy" */
     const char *log_name;               /* as the log writes it: "acc" */
     enum cnn_direction direction;
+    enum cnn_metric_kind kind;
+    enum cnn_average average;           /* of kinds over the set */
 };
 
 struct cnn_train_recipe {
@@ -188,7 +196,7 @@ struct cnn_model {
     void (*infer)(struct cnn_context *c, int n);
     /* one optimizer step from grads, with c->lr and c->step */
     void (*update)(struct cnn_context *c);
-    /* values[metrics_count] of the last batch, from predictions and labels */
+    /* values[metrics_count] of the last batch, from predictions and labels; those over the set are not touched */
     void (*metrics)(const struct cnn_context *c, int n, double *values);
 };
 

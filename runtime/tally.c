@@ -1,4 +1,4 @@
-/* tally.c - running means weighted by samples, as Keras keeps them. */
+/* tally.c - running means weighted by samples, as Keras keeps them, and values over the whole set. */
 #include "tally.h"
 
 #include <math.h>
@@ -7,22 +7,25 @@
 #include "message.h"
 #include "state.h"
 
-int rt_tally_open(struct tally *t, const struct cnn_model *model)
+int rt_tally_open(struct tally *t, const struct cnn_model *model, bool classes)
 {
     size_t count = (size_t)model->train.metrics_count;
-    *t = (struct tally){ .model = model };
+    *t = (struct tally){ .model = model, .counts_classes = classes };
     t->metrics = calloc(2 * count + 1, sizeof *t->metrics);
     if (!t->metrics) {
         rt_error("no memory for %zu metrics", count);
         return -1;
     }
     t->batch = t->metrics + count;
-    return 0;
+    for (size_t i = 0; i < count; i++)
+        t->counts_classes |= model->train.metrics[i].kind != CNN_METRIC_BATCH;
+    return t->counts_classes ? rt_confusion_open(&t->confusion, model->classes) : 0;
 }
 
 void rt_tally_close(struct tally *t)
 {
     free(t->metrics);
+    rt_confusion_close(&t->confusion);
     *t = (struct tally){ 0 };
 }
 
@@ -32,6 +35,8 @@ void rt_tally_begin(struct tally *t)
     t->samples = 0;
     for (int i = 0; i < t->model->train.metrics_count; i++)
         t->metrics[i] = 0.0;
+    if (t->counts_classes)
+        rt_confusion_begin(&t->confusion);
 }
 
 void rt_tally_add(struct tally *t, const struct cnn_context *c, int n)
@@ -43,12 +48,24 @@ void rt_tally_add(struct tally *t, const struct cnn_context *c, int n)
         t->metrics[i] += t->batch[i] * n;
     t->loss += c->loss;
     t->samples += n;
+    if (t->counts_classes)
+        rt_confusion_add(&t->confusion, c, n);
+}
+
+static double set_value(const struct tally *t, const struct cnn_metric *metric)
+{
+    struct class_scores scores = rt_confusion_scores(&t->confusion, metric->average);
+    return metric->kind == CNN_METRIC_PRECISION ? scores.precision
+           : metric->kind == CNN_METRIC_RECALL  ? scores.recall
+                                                : scores.f1;
 }
 
 double rt_tally_value(const struct tally *t, int i)
 {
     if (t->samples == 0)
         return 0.0;
+    if (i > 0 && t->model->train.metrics[i - 1].kind != CNN_METRIC_BATCH)
+        return set_value(t, &t->model->train.metrics[i - 1]);
     double mean = (i == 0 ? t->loss : t->metrics[i - 1]) / (double)t->samples;
     /* some operations leave it a sign, which would be printed */
     return isnan(mean) ? NAN : mean;
@@ -65,6 +82,8 @@ void rt_tally_save(const struct tally *t, struct state *s)
     rt_state_put_number(s, "loss", t->loss);
     for (int i = 0; i < t->model->train.metrics_count; i++)
         rt_state_put_number(s, t->model->train.metrics[i].name, t->metrics[i]);
+    if (t->counts_classes)
+        rt_confusion_save(&t->confusion, s);
 }
 
 int rt_tally_load(struct tally *t, const struct state *s)
@@ -73,6 +92,8 @@ int rt_tally_load(struct tally *t, const struct state *s)
         rt_state_get_whole(s, "samples", &t->samples) || rt_state_get_number(s, "loss", &t->loss);
     for (int i = 0; i < t->model->train.metrics_count && !failed; i++)
         failed = rt_state_get_number(s, t->model->train.metrics[i].name, &t->metrics[i]);
+    if (!failed && t->counts_classes)
+        failed = rt_confusion_load(&t->confusion, s);
     return failed ? -1 : 0;
 }
 

@@ -42,6 +42,8 @@ struct trainer {
     uint64_t limit;             /* steps in all */
     double best_loss;
     bool told_nan;
+    bool invalid;               /* a callback found a loss that the run cannot go on from */
+    bool restored;              /* the weights are not those of the last validation */
     bool save_failed;           /* the last attempt to save weights */
     bool state_failed;          /* the last attempt to save the state */
     /* where the run stands, and where the last state was saved */
@@ -94,7 +96,7 @@ static int common_open(struct trainer *t, const char *weights)
            || rt_notes_learn(t->context, &t->data, o->command == COMMAND_TRAIN)
            || rt_loader_open(&t->val, t->context, &t->data.val, false)
            || rt_loader_open(&t->test, t->context, &t->data.test, false)
-           || rt_tally_open(&t->val_tally, model) ? -1 : 0;
+           || rt_tally_open(&t->val_tally, model, o->command == COMMAND_EVALUATE) ? -1 : 0;
 }
 
 /* Tells one recipe from another. */
@@ -275,9 +277,10 @@ static int training_open(struct trainer *t)
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
     rt_schedule_begin(&t->schedule, &m->train, isnan(o->lr) ? NULL : &o->lr);
     if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle)
-        || rt_tally_open(&t->train_tally, m) || rt_callbacks_open(&t->callbacks, &m->train)
+        || rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
+        || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
         || (t->resumed.path && state_apply(t)) || rt_run_folder_make(&t->folder)
-        || tables_open(t))
+        || tables_open(t) || rt_callbacks_claim(&t->callbacks, t->resumed.path != NULL))
         return -1;
     rt_run_folder_tidy(&t->folder);
     t->log = fopen(t->folder.log, t->resumed.path ? "a" : "w");
@@ -295,7 +298,7 @@ static int training_open(struct trainer *t)
 /* 0, or -1 when a file of the run could not be written whole. */
 static int trainer_close(struct trainer *t)
 {
-    int status = t->save_failed || t->state_failed ? -1 : 0;
+    int status = t->save_failed || t->state_failed || rt_callbacks_failed(&t->callbacks) ? -1 : 0;
     if (t->log) {
         bool bad = ferror(t->log) != 0;
         if (fclose(t->log) || bad) {
@@ -323,7 +326,7 @@ static int trainer_close(struct trainer *t)
 
 static bool finished(const struct trainer *t)
 {
-    return stop_signal || t->context->step >= t->limit;
+    return stop_signal || t->invalid || t->context->step >= t->limit;
 }
 
 static void nan_tell(struct trainer *t, int epoch)
@@ -343,6 +346,7 @@ static void epoch_train(struct trainer *t, int epoch)
     struct cnn_context *c = t->context;
     int n;
     int64_t position = t->inside ? t->train.next : 0;
+    int64_t batch = position / t->model->batch;
     rt_loader_begin(&t->train, c->seed, (uint64_t)epoch);
     rt_loader_skip(&t->train, position);
     if (!t->inside)
@@ -351,6 +355,11 @@ static void epoch_train(struct trainer *t, int epoch)
     while (!finished(t) && (n = rt_loader_next(&t->train, c)) > 0) {
         c->lr = rt_schedule_rate(&t->schedule, c->step);
         t->model->train_step(c, n);
+        /* weights that follow an invalid loss would be lost */
+        if (!rt_callbacks_step(&t->callbacks, &t->progress, batch++, c->loss / n)) {
+            t->invalid = true;
+            return;
+        }
         t->model->update(c);
         rt_tally_add(&t->train_tally, c, n);
         rt_history_step(&t->step_log, c->step, c->loss / n);
@@ -407,6 +416,11 @@ static bool epoch_finish(struct trainer *t, int epoch)
     struct epoch_end end = { .epoch = epoch, .train = &t->train_tally, .val = &t->val_tally,
                              .schedule = &t->schedule, .progress = &t->progress };
     rt_callbacks_epoch_end(&t->callbacks, &end);
+    t->restored = end.restored;
+    bool failed = t->save_failed;
+    if (end.restored)                   /* `last` is what the run ends with */
+        weights_save(t, t->folder.last);
+    t->save_failed = t->save_failed || failed;
     return !end.stop;
 }
 
@@ -433,7 +447,8 @@ static void stop_report(struct trainer *t)
     rt_progress_say(&t->progress, t->state_failed ? ".\n" : "; --resume goes on from here.\n");
 }
 
-static void run(struct trainer *t)
+/* 0, or -1 when the run ended on a loss that is no number. */
+static int run(struct trainer *t)
 {
     bool validated = false;
     rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
@@ -446,23 +461,26 @@ static void run(struct trainer *t)
     while (t->epoch < t->epochs && !t->ended && !finished(t)) {
         rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs);
         epoch_train(t, t->epoch);
-        if (stop_signal)
+        if (stop_signal || t->invalid)
             break;
         bool cut = t->train.next < t->data.train.count;
         if (cut)
             state_save(t);      /* --limit-steps ends the run here; a resumed one trains the rest */
         t->ended = !epoch_finish(t, t->epoch);
-        validated = true;
+        validated = !t->restored;
         if (cut)
             break;
         t->epoch++;
         t->train.next = 0;
         state_save(t);
     }
+    if (t->invalid)
+        return -1;
     if (stop_signal) {
         stop_report(t);
-        return;
+        return 0;
     }
+    rt_callbacks_train_end(&t->callbacks, &t->progress);
     /* the weights are those of the last validation, and without a split its pictures are the test
      * set */
     if (t->data.test.count)
@@ -470,6 +488,7 @@ static void run(struct trainer *t)
     else if (!validated)
         validate(t);
     test_report(t);
+    return 0;
 }
 
 /* 0, or -1 with a message: options that contradict each other. */
@@ -536,7 +555,8 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
     int stopped_by = 0;
     if (status == EXIT_FINE) {
         signals_catch(old);
-        run(&t);
+        if (run(&t))
+            status = EXIT_FAILED;
         stopped_by = stop_signal;
         signals_release(old);
     }

@@ -37,8 +37,8 @@ static void plateau_run(const struct plateau_case *k)
     struct schedule schedule = { 1.0 };
     struct progress progress;
     rt_progress_open(&progress, 0, NULL, 1);
-    cr_assert_eq(rt_tally_open(&train, &m), 0);
-    cr_assert_eq(rt_tally_open(&val, &m), 0);
+    cr_assert_eq(rt_tally_open(&train, &m, false), 0);
+    cr_assert_eq(rt_tally_open(&val, &m, false), 0);
     cr_assert_eq(rt_callbacks_open(&list, &m.train), 0);
     for (int epoch = 0; epoch < k->epochs; epoch++) {
         /* every value but the one monitored goes the wrong way */
@@ -51,7 +51,7 @@ static void plateau_run(const struct plateau_case *k)
             monitored->loss = k->values[epoch];
         else
             monitored->metrics[0] = k->values[epoch];
-        struct epoch_end end = { epoch, &train, &val, &schedule, &progress, false };
+        struct epoch_end end = { epoch, &train, &val, &schedule, &progress, false, false };
         rt_callbacks_epoch_end(&list, &end);
         cr_assert_float_eq(schedule.rate, k->rates[epoch], 1e-12,
                            "epoch %d of %s: rate %g, expected %g", epoch + 1, k->monitor,
@@ -141,7 +141,7 @@ Test(tally, batches_weigh_what_they_hold)
     struct cnn_context c = { .loss = 64.0 };
     struct tally t;
     m.metrics = metric_of_test;
-    cr_assert_eq(rt_tally_open(&t, &m), 0);
+    cr_assert_eq(rt_tally_open(&t, &m, false), 0);
     rt_tally_begin(&t);
     cr_assert_eq(rt_tally_value(&t, 0), 0.0);
     metric_value = 0.5;

@@ -188,7 +188,9 @@ static const struct cnn_setting plateau_settings[] = {
     { .key = "cooldown", .number = 0 },      { .key = "min_lr", .number = 0.001 },
 };
 static const struct cnn_clause callbacks[] = { { "reduce_lr_on_plateau", plateau_settings, 6 } };
-static const struct cnn_metric metric_list[] = { { "accuracy", "acc", CNN_HIGHER_IS_BETTER } };
+static const struct cnn_metric metric_list[] = {
+    { .name = "accuracy", .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER }
+};
 
 const struct cnn_model TINY(model) = {
     .abi = CNNRT_ABI,

@@ -1,0 +1,38 @@
+/* confusion.h - how often each class was taken for each other one, and what follows from it. */
+#ifndef CONFUSION_H
+#define CONFUSION_H
+
+#include "cnnrt.h"
+
+struct confusion {
+    int classes;
+    int64_t *counts;            /* (classes, classes): right class, predicted class */
+    int64_t *support;           /* (classes) samples of the class */
+    int64_t *predicted;         /* (classes) samples taken for it */
+    int64_t samples, hits;
+};
+
+/* Of one class; 0 where nothing is divided by nothing. */
+struct class_scores {
+    double precision, recall, f1;
+};
+
+/* 0, or -1 with a message. */
+int rt_confusion_open(struct confusion *m, int classes);
+void rt_confusion_close(struct confusion *m);
+void rt_confusion_begin(struct confusion *m);
+/* Takes up the batch that has just been computed: a sample's class is the most probable one, the
+ * first of equals. */
+void rt_confusion_add(struct confusion *m, const struct cnn_context *c, int n);
+
+/* The counts so far, to a saved state and back.  0, or -1 with a message. */
+struct state;
+void rt_confusion_save(const struct confusion *m, struct state *s);
+int rt_confusion_load(struct confusion *m, const struct state *s);
+
+struct class_scores rt_confusion_class(const struct confusion *m, int class_index);
+/* Over the classes that occur, among the right answers or the predictions.  Micro: all three are
+ * the accuracy, since each sample has one class. */
+struct class_scores rt_confusion_scores(const struct confusion *m, enum cnn_average average);
+
+#endif
