@@ -550,10 +550,13 @@ static void check_sections_there(struct check *c, const struct outline *outline,
         diag_error(c->diag, DIAG_missing_section, start, "the file has no 'network { ... }'");
         return;
     }
-    for (int i = SECTION_DATA; i < SECTIONS && options->whole; i++)
-        if (!outline->sections[i])
-            diag_error(c->diag, DIAG_missing_section, start,
-                       "the file has no '%s { ... }': a trainer needs it", section_names[i]);
+    if (options->whole && !outline->sections[SECTION_TRAIN])
+        diag_error(c->diag, DIAG_missing_section, start,
+                   "the file has no 'train { ... }': a trainer needs it");
+    if (options->whole && !outline->sections[SECTION_DATA])
+        diag_warning(c->diag, DIAG_missing_section, start,
+                     "the file has no 'data { ... }': only a program of your own can feed this "
+                     "network");
 }
 
 struct model *check_model(struct arena *a, const struct source *source, const struct ast_body *file,

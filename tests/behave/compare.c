@@ -38,7 +38,7 @@ struct trial {
     int *param;                                 /* the model's parameter of each of the reference's */
     double **start;                             /* (params) values before each run */
     unsigned char *kept;                        /* dropout's mask */
-    double eps;
+    double eps, allowance;      /* allowance: what the bounds are multiplied with */
     FILE *log;
     struct compare_counts *counts;
     uint64_t random;
@@ -260,8 +260,8 @@ static void reference_measure(struct trial *t, const struct batch *b, bool train
 
 static double part_bound(const struct trial *t, const struct part *want)
 {
-    return COMPARE_ERRORS * want->error * (t->eps / EPS_FLOAT)
-        + COMPARE_EPS * t->eps * largest(want->value, want->count);
+    return t->allowance * (COMPARE_ERRORS * want->error * (t->eps / EPS_FLOAT)
+                           + COMPARE_EPS * t->eps * largest(want->value, want->count));
 }
 
 /* The number of parts that differ by more than their bounds; says which when `what` is not NULL. */
@@ -279,13 +279,16 @@ static int outcome_compare(struct trial *t, const char *what, const struct outco
         if (coarse && param && !statistic)
             bound += 0.05 * largest(w->value, w->count);
         for (int64_t j = 0; j < w->count; j++) {
-            if (fabs(g->value[j] - w->value[j]) <= bound)
+            double difference = fabs(g->value[j] - w->value[j]);
+            if (what && bound > 0)
+                t->counts->worst = fmax(t->counts->worst, difference / bound);
+            if (difference <= bound)
                 continue;
             wrong++;
             if (what)
                 fail(t, "%s, n = %d: %s%s[%lld] = %.9g, reference %.9g, differs by %.3g, allowed %.3g", what, n,
                      param && !statistic ? "gradient of " : "", w->name, (long long)j, g->value[j], w->value[j],
-                     fabs(g->value[j] - w->value[j]), bound);
+                     difference, bound);
             break;
         }
         if (what)
@@ -733,12 +736,13 @@ static void run_trial(struct trial *t, bool faults)
     batch_free(&b);
 }
 
-void compare_network(struct network *network, const struct cnn_model *model, bool faults, FILE *log,
+void compare_network(struct network *network, const struct cnn_model *model, bool filtering, bool faults, FILE *log,
                      struct compare_counts *counts)
 {
     struct ref_net *net = &network->net;
     struct trial t = {
         .network = network, .net = net, .model = model, .log = log, .counts = counts,
+        .allowance = (filtering ? COMPARE_FILTERING : 1) * (model->real_size == 8 ? COMPARE_DOUBLE : 1),
         .random = network->seed ^ 0x5bd1e995, .eps = model->real_size == 4 ? EPS_FLOAT : EPS_DOUBLE,
     };
     t.param = room(net->params_count, sizeof *t.param);

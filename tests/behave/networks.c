@@ -7,6 +7,7 @@
  *   --jobs N           at a time (2)
  *   --target T         as cnnc's (native); --targets A,B,...: one after the other for each network
  *   --kernels HOW      auto: as planned or one drawn at each place, by turns; all: every candidate at every place
+ *   --kernel TEXT      exactly this one forced, as cnnc's; may be repeated
  *   --real R           float, double, both, or turns (the default)
  *   --break            plants faults in the reference as well, each of which must be noticed
  *   --cc CC --cflags F --folder DIR (of files; kept where a network fails) --verbose
@@ -20,6 +21,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -29,7 +31,7 @@
 #include "compare.h"
 #include "generate.h"
 
-enum { SITES = 600, KERNELS = 64, TARGETS = 8, SECONDS_MOST = 300 };
+enum { SITES = 600, KERNELS = 64, TARGETS = 8, SECONDS_MOST = 240, PATIENCE = 3600 };
 
 struct options {
     int count, jobs;
@@ -38,6 +40,8 @@ struct options {
     const char *targets[TARGETS];
     int targets_count;
     const char *kernels, *real, *folder;
+    const char *forced[SITES];
+    int forced_count;
     bool faults, verbose;
 };
 
@@ -49,6 +53,7 @@ struct kernel_use {
 struct totals {
     int networks, failed, jobs;
     long builds, tensors, coarse, seen, missed, invisible;
+    double worst[4];            /* float, float with minimal filtering, double, double with it */
     struct kernel_use kernels[KERNELS];
     int kernels_count;
 };
@@ -66,17 +71,42 @@ struct run {
     long builds, failures;
 };
 
+static bool is_candidate(const struct kernel_site *site, const char *kernel)
+{
+    for (int i = 0; i < site->candidates_count; i++)
+        if (strcmp(site->candidates[i], kernel) == 0)
+            return true;
+    return false;
+}
+
+/* The training and the use of a network share their places: what was asked for the first holds for both. */
+static const char *asked_before(const struct run *r, int site, const bool *asked)
+{
+    for (int i = 0; i < site; i++)
+        if (asked[i] && strcmp(r->sites[i].place, r->sites[site].place) == 0)
+            return r->sites[i].chosen;
+    return NULL;
+}
+
 /* Candidate number turn (mod the candidates of a place) at every place that has a choice; turn < 0: drawn. */
 static int force_kernels(struct run *r, int turn, uint64_t random, char (*texts)[128], const char **forced)
 {
+    bool asked[SITES] = {false};
     int count = 0;
     for (int i = 0; i < r->sites_count; i++) {
         struct kernel_site *site = &r->sites[i];
         if (site->candidates_count < 2)
             continue;
+        const char *before = asked_before(r, i, asked);
         int pick = turn >= 0 ? turn % site->candidates_count : ref_range(&random, 0, site->candidates_count - 1);
-        snprintf(texts[count], 128, "%s=%s", site->place, site->candidates[pick]);
-        snprintf(site->chosen, sizeof site->chosen, "%s", site->candidates[pick]);
+        const char *kernel = before ? before : site->candidates[pick];
+        if (!is_candidate(site, kernel))
+            continue;
+        snprintf(site->chosen, sizeof site->chosen, "%s", kernel);
+        if (before)
+            continue;
+        asked[i] = true;
+        snprintf(texts[count], 128, "%s=%s", site->place, kernel);
         forced[count] = texts[count];
         count++;
     }
@@ -84,7 +114,7 @@ static int force_kernels(struct run *r, int turn, uint64_t random, char (*texts)
 }
 
 /* Lines for the parent: what was done. */
-static void report(struct run *r, const struct compare_counts *c)
+static void report(struct run *r, const struct compare_counts *c, const char *real, bool filtering)
 {
     for (int i = 0; i < r->sites_count; i++) {
         const char *pass = strchr(r->sites[i].place, ':') + 1;
@@ -93,6 +123,18 @@ static void report(struct run *r, const struct compare_counts *c)
     }
     fprintf(r->log, "@counts %d %d %d %d %d\n", c->tensors, c->coarse, c->faults_seen, c->faults_missed,
             c->faults_invisible);
+    fprintf(r->log, "@worst %d %.9g\n", 2 * (real[0] == 'd') + filtering, c->worst);
+}
+
+/* Whether one of the kernels chosen or asked for is of minimal filtering. */
+static bool uses_filtering(const struct run *r, const char *const *forced, int forced_count)
+{
+    bool found = false;
+    for (int i = 0; i < r->sites_count; i++)
+        found |= strstr(r->sites[i].chosen, "winograd") != NULL;
+    for (int i = 0; i < forced_count; i++)
+        found |= strstr(forced[i], "winograd") != NULL;
+    return found;
 }
 
 static void try_build(struct run *r, const char *real, const char *const *forced, int forced_count)
@@ -104,8 +146,9 @@ static void try_build(struct run *r, const char *real, const char *const *forced
     const struct cnn_model *model = build_network(&r->tools, r->folder, name, real, forced, forced_count, &handle,
                                                   r->log);
     r->builds++;
+    bool filtering = uses_filtering(r, forced, forced_count);
     if (model)
-        compare_network(r->network, model, r->options->faults, r->log, &counts);
+        compare_network(r->network, model, filtering, r->options->faults, r->log, &counts);
     long failures = !model + counts.failures + counts.faults_missed;
     r->failures += failures;
     if (failures) {
@@ -114,7 +157,7 @@ static void try_build(struct run *r, const char *real, const char *const *forced
             fprintf(r->log, " --kernel %s", forced[i]);
         fprintf(r->log, " %s/model.cnn\n", r->folder);
     }
-    report(r, &counts);
+    report(r, &counts, real, filtering);
     if (handle && !failures)
         dlclose(handle);
 }
@@ -126,6 +169,10 @@ static void try_real(struct run *r, const char *real, uint64_t random)
     r->sites_count = read_plan(&r->tools, r->folder, real, r->sites, SITES, r->log);
     if (r->sites_count < 0) {
         r->failures++;
+        return;
+    }
+    if (r->options->forced_count > 0) {
+        try_build(r, real, r->options->forced, r->options->forced_count);
         return;
     }
     if (strcmp(r->options->kernels, "all") != 0) {
@@ -214,8 +261,9 @@ static void count_kernel(struct totals *t, const char *name)
 
 static void read_log(const struct job *job, struct totals *t, bool show)
 {
-    char line[1024], name[100];
+    char line[16384], name[100];
     long a, b, c, d, e;
+    double worst;
     int shown = 0;
     FILE *f = fopen(job->log, "r");
     while (f && fgets(line, sizeof line, f)) {
@@ -227,6 +275,8 @@ static void read_log(const struct job *job, struct totals *t, bool show)
             t->seen += c;
             t->missed += d;
             t->invisible += e;
+        } else if (sscanf(line, "@worst %ld %lf", &a, &worst) == 2 && a >= 0 && a < 4) {
+            t->worst[a] = worst > t->worst[a] ? worst : t->worst[a];
         } else if (sscanf(line, "@builds %ld", &a) == 1) {
             t->builds += a;
         } else if (show && line[0] != '@' && shown++ < 16) {
@@ -277,7 +327,9 @@ static void start_job(const struct options *o, struct job *jobs, uint64_t seed, 
     fflush(stdout);
     job->process = fork();
     if (job->process == 0) {
-        alarm(SECONDS_MOST);
+        /* time on a processor: a busy machine is no failure */
+        setrlimit(RLIMIT_CPU, &(struct rlimit){SECONDS_MOST, SECONDS_MOST});
+        alarm(PATIENCE);
         _exit(run_network(o, seed, job->log));
     }
     if (job->process < 0) {
@@ -296,6 +348,8 @@ static int print_totals(const struct options *o, struct totals *t)
 {
     printf("networks: %d networks in %ld builds, %ld tensors compared, %ld batches near a kink compared by norm, "
            "%d failed\n", t->networks, t->builds, t->tensors, t->coarse, t->failed);
+    printf("networks: the largest difference in parts of what is allowed: float %.3f, with minimal filtering %.3f; "
+           "double %.3f, %.3f\n", t->worst[0], t->worst[1], t->worst[2], t->worst[3]);
     if (o->faults)
         printf("networks: of the planted faults %ld were noticed, %ld not, %ld change nothing\n", t->seen, t->missed,
                t->invisible);
@@ -332,8 +386,9 @@ static void read_targets(struct options *o, char *list)
 
 static const struct option long_options[] = {
     {"count", 1, NULL, 'n'}, {"seed", 1, NULL, 's'}, {"jobs", 1, NULL, 'j'}, {"target", 1, NULL, 't'},
-    {"targets", 1, NULL, 't'}, {"kernels", 1, NULL, 'k'}, {"real", 1, NULL, 'r'}, {"break", 0, NULL, 'b'},
-    {"cnnc", 1, NULL, 'c'}, {"cc", 1, NULL, 'C'}, {"cflags", 1, NULL, 'F'}, {"include", 1, NULL, 'I'},
+    {"targets", 1, NULL, 't'}, {"kernels", 1, NULL, 'k'}, {"real", 1, NULL, 'r'}, {"break", 0, NULL, 'b'}, {"kernel", 1, NULL, 'K'},
+    {"cnnc", 1, NULL, 'c'},
+    {"cc", 1, NULL, 'C'}, {"cflags", 1, NULL, 'F'}, {"include", 1, NULL, 'I'},
     {"folder", 1, NULL, 'd'}, {"keep", 1, NULL, 'd'}, {"verbose", 0, NULL, 'v'}, {NULL, 0, NULL, 0}
 };
 
@@ -347,6 +402,10 @@ static void read_options(struct options *o, int argc, char **argv)
         case 'j': o->jobs = atoi(optarg) > 0 ? atoi(optarg) : 1; break;
         case 't': read_targets(o, optarg); break;
         case 'k': o->kernels = optarg; break;
+        case 'K':
+            if (o->forced_count < SITES)
+                o->forced[o->forced_count++] = optarg;
+            break;
         case 'r': o->real = optarg; break;
         case 'b': o->faults = true; break;
         case 'c': o->tools.cnnc = optarg; break;

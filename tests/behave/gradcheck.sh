@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# `gradcheck` of compiled networks: it agrees as they are, and fails when a line of a gradient is broken by hand.
+. "$(dirname "$0")/../run/common.sh"
+
+cat >plain.cnn <<'CNN'
+model plain
+data { shapes classes=10; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 5, 3x2, elu, stride=3, padding=same
+    batchnorm swish
+    maxpool2d 2x2
+    dropout 0.25
+    flatten
+    dense 12, tanh
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }
+CNN
+cat >branches.cnn <<'CNN'
+model branches
+data { shapes classes=10; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 7, 3x3, gelu, stride=4
+    add {
+        branch { }
+        branch { conv2d 5, 2x2, softplus, padding=same; conv2d 7, 3x1, padding=same; batchnorm }
+        branch { global_avgpool2d; dense 7, sigmoid }
+    }
+    selu
+    avgpool2d 3x2, stride=2, padding=1
+    conv2d 9, 2x3, leaky_relu(0.1), padding=2, dilation=2
+    global_avgpool2d
+    dense 10
+    softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }
+CNN
+
+# compile NAME: the trainer of ./NAME.c, with the flags and libraries that users have
+compile() {
+    "$MAKE" -s -f "$CNNC_MK" -o "$1.c" "$1" CC="$CC" CNNC_FLAGS=--real=double >make.log 2>&1 && return 0
+    fail "cannot compile $1.c"
+    sed 's/^/    /' make.log | tail -20
+    return 1
+}
+
+for model in plain branches; do
+    expect 0 "$CNNC" --real=double "$model.cnn" -o "$model.c" && compile $model || continue
+    expect 0 ./$model gradcheck
+    grep -q "Gradients agree" out || fail "$model: no word of agreement"
+    expect 0 ./$model gradcheck --seed 8 --samples 3
+done
+
+# broken NAME MODEL SCRIPT: MODEL's emitted file changed by a sed script must fail the check.
+broken() {
+    [ -f "$2.c" ] || { fail "$1: there is no $2.c to break"; return; }
+    cp "$2.cnn" "broken_$1.cnn"
+    sed -e "$3" "$2.c" >"broken_$1.c"
+    touch -d '1 minute ago' "broken_$1.cnn"
+    if cmp -s "$2.c" "broken_$1.c"; then
+        fail "$1: nothing to break was found in $2.c"
+        return
+    fi
+    compile "broken_$1" || return
+    expect 1 "./broken_$1" gradcheck
+    grep -q "WRONG" out || fail "$1: no parameter is called wrong"
+}
+
+broken loss plain '/dx\[right\] = /s/- 1)/- 1.001)/'
+broken swish plain '/#include <cnn_vec.h>/a #define v_swish_grad(...) v_mul(v_set(1.001), v_swish_grad(__VA_ARGS__))'
+broken gamma plain '/^static void batchnorm_param_grad/,/^}/s/row0 = v_fma(g0, v_sub(/row0 = v_fma(g0, v_add(/'
+broken sample branches 's/\( dense_weight_grad[a-z0-9_]*(b, \)n,/\1n - 1,/'
+broken spread branches '/#include <cnn_vec.h>/a #define v_sigmoid_grad(...) v_mul(v_set(0.999), v_sigmoid_grad(__VA_ARGS__))'
+finish
