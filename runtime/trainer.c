@@ -19,6 +19,7 @@
 #include "message.h"
 #include "notes.h"
 #include "progress.h"
+#include "report.h"
 #include "run_folder.h"
 #include "schedule.h"
 #include "state.h"
@@ -582,6 +583,9 @@ int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
                          tests ? t.data.test.count : t.data.val.count);
         set_measure(&t, tests ? &t.test : &t.val);
         test_report(&t);
+        if (t.progress.verbosity != VERBOSE_SILENT)
+            rt_report_classes(&t.progress, &t.val_tally.confusion,
+                              rt_notes(t.context)->class_names);
     }
     if (trainer_close(&t))
         status = EXIT_FAILED;

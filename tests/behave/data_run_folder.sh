@@ -43,7 +43,7 @@ cp -r small.run first
 expect 0 ./small --overwrite
 cmp first/last.safetensors small.run/last.safetensors || fail "two equal runs leave different weights"
 expect 0 ./small evaluate --weights small.run/last.safetensors
-diff <(tail -n 2 first/log) out || fail "evaluate disagrees with the end of training"
+diff <(tail -n 2 first/log) <(head -n 2 out) || fail "evaluate disagrees with the end of training"
 expect 0 ./small --overwrite --no-shuffle
 cmp -s first/last.safetensors small.run/last.safetensors && fail "--no-shuffle changes nothing"
 expect 0 ./small --overwrite --seed 2

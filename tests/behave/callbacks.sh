@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Callbacks and metrics of a whole run: what is logged, kept and restored; the tables of evaluate.
+. "$(dirname "$0")/../run/common.sh"
+
+cat >small.cnn <<'CNN'
+model small
+data { shapes classes=4, train=200, val=48, seed=0; scale 1/255 }
+network { input 3x32x32; conv2d 4, 3x3, relu, stride=2; flatten; dense 4, softmax }
+train {
+    loss categorical_crossentropy
+    optimizer adam, lr=0.02
+    metrics accuracy, f1, recall(average=micro, name="found"), top_k(k=1)
+    epochs 40
+    batch 32
+    seed 1
+    early_stopping monitor=val_found, patience=3, restore_best=on
+    checkpoint "kept/best.st", monitor=val_acc, save_best=on, verbose=1
+    stop_on_nan
+}
+CNN
+build small || finish
+
+expect 0 ./small --threads 1
+stopped=$(sed -n 's/^Epoch 0*\([0-9]*\): early stopping$/\1/p' out)
+[ -n "$stopped" ] || fail "training did not stop early"
+[ "$(($(wc -l <small.run/history.csv) - 1))" = "$stopped" ] || fail "the history has other epochs than the log"
+# the best value of val_found came three epochs before the end, and its weights were restored
+best=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "val_found") f = i; next }
+    NR == 2 || $f > most { most = $f; at = $1 } END { print at }' small.run/history.csv)
+[ "$stopped" = $((best + 3)) ] || fail "stopped after epoch $stopped, the best was $best"
+cmp small.run/kept/best.st small.run/last.safetensors || fail "the weights restored are not those of the best epoch"
+# one class a sample: micro recall, the first of one, and accuracy are the same number
+awk -F, 'NR > 1 && ($3 < 0 || $4 != $6 || $4 != $7 || $9 != $11 || $9 != $12) { exit 1 }' small.run/history.csv ||
+    fail "accuracy, micro recall and top 1 differ"
+
+# ---- cut in the middle of an epoch and resumed, the same in the end
+expect 0 ./small --threads 1 --run-dir parts --limit-steps 10
+expect 0 ./small --threads 1 --run-dir parts --resume
+cmp small.run/history.csv parts/history.csv || fail "a resumed run has another history"
+cmp small.run/last.safetensors parts/last.safetensors || fail "a resumed run ends with other weights"
+
+# ---- evaluate: the table's macro average is the metric, its matrix adds up to the samples
+expect 0 ./small evaluate --weights small.run/last.safetensors
+f1=$(sed -n 's/^Test f1_macro: //p' out)
+[ "$(awk '/^macro average/ { print $5 }' out)" = "$f1" ] || fail "the macro average is not f1_macro $f1"
+accuracy=$(sed -n 's/^Test accuracy: //p' out)
+awk -v a="$accuracy" '/^Accuracy/ { e = $5 } END { d = e - sqrt(a * (1 - a) / 48); exit d * d > 1e-7 }' FS='[ ,]+' out ||
+    fail "the standard error: $(grep '^Accuracy' out)"
+[ "$(sed '1,/^Confusion/d' out | awk '{ for (i = 2; i <= NF; i++) n += $i } END { print n }')" = 48 ] ||
+    fail "the confusion matrix has not 48 samples"
+
+# ---- an invalid loss ends the run; nothing is saved that came of it
+expect 1 ./small --threads 1 --run-dir bad --lr 1e30
+grep -q '^Batch [0-9]*: Invalid loss, terminating training$' out || fail "no word about the invalid loss"
+[ -e bad/last.safetensors ] && fail "weights were kept after an invalid loss in the first epoch"
+finish
