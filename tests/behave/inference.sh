@@ -307,6 +307,7 @@ if [ -n "$missing" ]; then
 fi
 cp -r "$TOP/examples/microcontroller" board
 chmod -R u+w board
+unset MAKEFLAGS MFLAGS MAKELEVEL     # this make is none of the one that runs the tests
 if expect 0 "$MAKE" -C board network.elf MODEL="$PWD/mnist_lenet5.cnn" WEIGHTS="$PWD/mnist_lenet5.safetensors"; then
     grep -qi warning out err && fail "a warning for the Cortex-M: $(grep -hi warning out err | head -n 1)"
     expect 0 timeout 120 "$MAKE" -s -C board run MODEL="$PWD/mnist_lenet5.cnn" WEIGHTS="$PWD/mnist_lenet5.safetensors"
