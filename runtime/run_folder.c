@@ -22,12 +22,13 @@ int rt_run_folder_name(struct run_folder *f, const struct cnn_model *model, cons
         f->recipe = rt_path_join(f->path, "recipe.cnn");
         f->log = rt_path_join(f->path, "log");
         f->history = rt_path_join(f->path, "history.csv");
+        f->chart = rt_path_join(f->path, "history.svg");
         f->last = rt_path_join(f->path, "last.safetensors");
         f->best = rt_path_join(f->path, "best.safetensors");
         f->state = rt_path_join(f->path, "state.safetensors");
         f->previous_state = rt_path_join(f->path, "state.previous.safetensors");
     }
-    if (f->path && f->recipe && f->log && f->history && f->last && f->best && f->state
+    if (f->path && f->recipe && f->log && f->history && f->chart && f->last && f->best && f->state
         && f->previous_state)
         return 0;
     rt_error("no memory for the names of a run's files");
@@ -41,6 +42,7 @@ void rt_run_folder_free(struct run_folder *f)
     free(f->recipe);
     free(f->log);
     free(f->history);
+    free(f->chart);
     free(f->last);
     free(f->best);
     free(f->state);
@@ -48,7 +50,7 @@ void rt_run_folder_free(struct run_folder *f)
     *f = (struct run_folder){ 0 };
 }
 
-enum { RUN_FILES = 7 };
+enum { RUN_FILES = 8 };
 
 static void files_list(const struct run_folder *f, const char *files[RUN_FILES])
 {
@@ -60,6 +62,7 @@ static void files_list(const struct run_folder *f, const char *files[RUN_FILES])
     files[4] = f->history;
     files[5] = f->last;
     files[6] = f->best;
+    files[7] = f->chart;
 }
 
 enum run_folder_state rt_run_folder_check(const struct run_folder *f, bool overwrite)

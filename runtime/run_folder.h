@@ -7,7 +7,7 @@
 
 struct run_folder {
     char *path;
-    char *recipe, *log, *history, *last, *best, *state, *previous_state;
+    char *recipe, *log, *history, *chart, *last, *best, *state, *previous_state;
                                         /* paths inside it */
 };
 

@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "callback.h"
+#include "chart.h"
 #include "checkpoint.h"
 #include "command.h"
 #include "history.h"
@@ -46,6 +47,7 @@ struct trainer {
     bool invalid;               /* a callback found a loss that the run cannot go on from */
     bool restored;              /* the weights are not those of the last validation */
     bool save_failed;           /* the last attempt to save weights */
+    bool chart_failed;          /* the last attempt to draw the history */
     bool state_failed;          /* the last attempt to save the state */
     /* where the run stands, and where the last state was saved */
     int epoch;                  /* the one to train or to finish */
@@ -299,7 +301,8 @@ static int training_open(struct trainer *t)
 /* 0, or -1 when a file of the run could not be written whole. */
 static int trainer_close(struct trainer *t)
 {
-    int status = t->save_failed || t->state_failed || rt_callbacks_failed(&t->callbacks) ? -1 : 0;
+    int status = t->save_failed || t->state_failed || t->chart_failed
+                         || rt_callbacks_failed(&t->callbacks) ? -1 : 0;
     if (t->log) {
         bool bad = ferror(t->log) != 0;
         if (fclose(t->log) || bad) {
@@ -405,6 +408,8 @@ static bool epoch_finish(struct trainer *t, int epoch)
     rt_progress_epoch_end(&t->progress, &t->train_tally, &t->val_tally);
     rt_history_epoch(&t->kept_history, epoch, rate, &t->train_tally, &t->val_tally);
     rt_history_epoch(&t->history, epoch, rate, &t->train_tally, &t->val_tally);
+    t->chart_failed = t->kept_history.text
+                      && rt_chart_write(t->folder.chart, t->model->name, t->kept_history.text);
     double loss = rt_tally_value(&t->val_tally, 0);
     if (loss < t->best_loss) {
         weights_save(t, t->folder.best);

@@ -21,10 +21,10 @@ says() {
     }
 }
 expect 0 ./small --history h.csv --log-steps s.csv
-for file in recipe.cnn log history.csv last.safetensors best.safetensors state.safetensors state.previous.safetensors; do
+for file in recipe.cnn log history.csv history.svg last.safetensors best.safetensors state.safetensors state.previous.safetensors; do
     [ -s "small.run/$file" ] || fail "no small.run/$file"
 done
-[ "$(ls -A small.run | wc -l)" = 7 ] || fail "not seven files in small.run: $(ls -A small.run)"
+[ "$(ls -A small.run | wc -l)" = 8 ] || fail "not eight files in small.run: $(ls -A small.run)"
 cmp h.csv small.run/history.csv || fail "--history differs from the run's own"
 [ "$(wc -l <h.csv)" = 3 ] || fail "--history has not a row an epoch"
 [ "$(head -n 1 h.csv)" = epoch,lr,loss,acc,val_loss,val_acc ] || fail "--history's first row: $(head -n 1 h.csv)"
