@@ -33,7 +33,6 @@ cmp small.run/kept/best.st small.run/last.safetensors || fail "the weights resto
 awk -F, 'NR > 1 && ($3 < 0 || $4 != $6 || $4 != $7 || $9 != $11 || $9 != $12) { exit 1 }' small.run/history.csv ||
     fail "accuracy, micro recall and top 1 differ"
 
-<<<<<<< HEAD
 # ---- the chart: one file, well-formed, a panel a value, the best epoch named
 svg=small.run/history.svg
 python=$(command -v python3) && { "$python" -c "import sys, xml.dom.minidom as m; m.parse(sys.argv[1])" $svg ||
@@ -43,8 +42,6 @@ least=$(awk -F, 'NR == 2 || NR > 2 && $8 < v { v = $8; at = $1 } END { print at 
 grep -q "best: epoch $least," $svg || fail "history.svg does not mark epoch $least"
 grep -qiE 'script|href|url|@import' $svg && fail "history.svg asks for something outside itself"
 
-=======
->>>>>>> main
 # ---- cut in the middle of an epoch and resumed, the same in the end
 expect 0 ./small --threads 1 --run-dir parts --limit-steps 10
 expect 0 ./small --threads 1 --run-dir parts --resume
