@@ -14,7 +14,7 @@ done
 [ -n "$compilers" ] || compilers=$CC
 
 # clang comes without omp.h where its OpenMP library is not installed.  For compiling alone its declarations will do.
-if ! printf '#include <omp.h>\n' | clang -fopenmp -fsyntax-only -x c - 2>/dev/null; then
+if command -v clang >/dev/null && ! printf '#include <omp.h>\n' | clang -fopenmp -fsyntax-only -x c - 2>/dev/null; then
     mkdir -p omp
     cat >omp/omp.h <<'C'
 int omp_get_thread_num(void);
