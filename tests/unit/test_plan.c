@@ -1,0 +1,232 @@
+/* test_plan.c - plans keep their promises: the schedule is walked as the emitted code runs it, every write claims its
+ * bytes, and every read must find them still claimed by the tensor and image that it wants. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "graph.h"
+#include "kernel.h"
+#include "parse.h"
+#include "plan_parts.h"
+
+enum { LINE = 16 };     /* bytes of one claim */
+
+struct world {
+    struct arena arena;
+    struct diag *diag;
+    struct plan *plan;
+};
+
+static void world_begin(struct world *w, const char *text, const char *target, const char *const *forced, int count)
+{
+    memset(w, 0, sizeof *w);
+    w->diag = diag_new(&w->arena);
+    struct source *source = source_from_text(&w->arena, "test.cnn", text, strlen(text));
+    struct ast_body *file = parse_source(&w->arena, source, w->diag);
+    struct check_options check = { .whole = false };
+    struct model *m = check_model(&w->arena, source, file, &check, w->diag);
+    diag_print(w->diag, stderr);
+    cr_assert_eq(diag_errors(w->diag), 0);
+    struct graph *train = lower_model(&w->arena, m, true), *use = lower_model(&w->arena, m, false);
+    simplify(train);
+    simplify(use);
+    differentiate(train);
+    cr_assert_null(graph_verify(train));
+    cr_assert_null(graph_verify(use));
+    struct plan_options o = { .target = target, .forced = forced, .forced_count = count };
+    w->plan = plan_model(&w->arena, train, use, &o, w->diag);
+    diag_print(w->diag, stderr);
+    cr_assert_not_null(w->plan);
+    cr_assert_null(plan_verify(w->plan));
+}
+
+/* ---- the walk --------------------------------------------------------------------------------------------------------- */
+
+struct walk {
+    const struct plan *plan;
+    const struct program *q;
+    int *memory, *local;        /* claim of each line: tensor id * 1000 + image + 1 */
+    int64_t memory_lines, local_lines;
+    int reads;
+};
+
+static const struct tensor *base_of(const struct tensor *t)
+{
+    while (t->producer && t->producer->op == OP_view)
+        t = t->producer->in[0];
+    return t;
+}
+
+static int size_of(const struct walk *w, const struct tensor *t)
+{
+    return t->element == ELEMENT_U8 ? 1 : t->element == ELEMENT_I32 ? 4 : w->plan->real_size;
+}
+
+/* The lines that image i of t touches wholly; false when t does not lie in planned memory. */
+static bool lines_of(const struct walk *w, const struct tensor *t, int i, int first, int **claims, int64_t *from,
+                     int64_t *to)
+{
+    t = base_of(t);
+    const struct tensor_place *x = &w->q->places[t->id];
+    if (x->region != REGION_MEMORY && x->region != REGION_LOCAL)
+        return false;
+    int64_t size = t->per_sample ? x->sample * size_of(w, t) : x->bytes;
+    int64_t at = x->offset + (t->per_sample ? (x->region == REGION_LOCAL ? i - first : i) * size : 0);
+    *claims = x->region == REGION_LOCAL ? w->local : w->memory;
+    *from = (at + LINE - 1) / LINE;
+    *to = (at + size) / LINE;
+    cr_assert(*to <= (x->region == REGION_LOCAL ? w->local_lines : w->memory_lines),
+              "%s, image %d, lies outside of its memory", t->name, i);
+    return true;
+}
+
+static void claim(struct walk *w, const struct tensor *t, int i, int first)
+{
+    int *claims;
+    int64_t from, to;
+    if (lines_of(w, t, i, first, &claims, &from, &to))
+        for (int64_t k = from; k < to; k++)
+            claims[k] = base_of(t)->id * 1000 + (t->per_sample ? i : 0) + 1;
+}
+
+static void want(struct walk *w, const struct tensor *t, int i, int first)
+{
+    int *claims;
+    int64_t from, to;
+    if (!lines_of(w, t, i, first, &claims, &from, &to))
+        return;
+    for (int64_t k = from; k < to; k++)
+        cr_assert_eq(claims[k], base_of(t)->id * 1000 + (t->per_sample ? i : 0) + 1, "%s, image %d, was overwritten",
+                     t->name, i);
+    w->reads++;
+}
+
+static bool made_inside(const struct node *const *nodes, int count, const struct tensor *t)
+{
+    for (int k = 0; k < count; k++)
+        if (base_of(t)->producer == nodes[k])
+            return true;
+    return false;
+}
+
+static void do_step(struct walk *w, const struct step *s, int i, int first)
+{
+    const struct group *g = s->group;
+    const struct node *nodes[16];
+    if (s->hoisted)             /* reads parameters, writes a buffer */
+        return;
+    int count = group_nodes(g, nodes, 16);
+    for (int k = 0; k < count && !s->inputs_done; k++)
+        for (int j = 0; j < nodes[k]->in_count; j++)
+            if (nodes[k]->in[j] && !made_inside(nodes, count, nodes[k]->in[j]))
+                want(w, nodes[k]->in[j], i, first);
+    claim(w, g->result, i, first);
+    for (int k = 0; k < count; k++)
+        for (int j = 0; j < nodes[k]->out_count; j++)
+            if (nodes[k]->out[j] && nodes[k] == g->main && (j > 0 || !g->chain_count))
+                claim(w, nodes[k]->out[j], i, first);
+}
+
+static void do_turn(struct walk *w, const struct phase *f, int first)
+{
+    int n = w->plan->batch;
+    for (int k = 0; k < f->steps_count;) {
+        int end = k + 1;
+        while (f->images > 1 && end < f->steps_count && f->steps[end]->images == f->steps[k]->images)
+            end++;
+        for (int i = first; i < first + f->images && i < n; i += f->steps[k]->images)
+            for (int s = k; s < end; s++)
+                for (int j = i; j < i + f->steps[s]->images; j++)
+                    do_step(w, f->steps[s], j, first);
+        k = end;
+    }
+}
+
+static void walk(const struct plan *p, const struct program *q)
+{
+    struct walk w = { .plan = p, .q = q };
+    w.memory_lines = (q->memory_bytes + LINE - 1) / LINE;
+    w.local_lines = (q->local_bytes + LINE - 1) / LINE;
+    w.memory = calloc((size_t)w.memory_lines + 1, sizeof *w.memory);
+    w.local = calloc((size_t)w.local_lines + 1, sizeof *w.local);
+    for (int k = 0; k < q->phases_count; k++) {
+        const struct phase *f = &q->phases[k];
+        for (int first = 0; f->split == SPLIT_IMAGES && first < p->batch; first += f->images)
+            do_turn(&w, f, first);
+        for (int s = 0; f->split == SPLIT_BLOCKS && s < f->steps_count; s++)
+            for (int i = 0; i < p->batch; i++)
+                do_step(&w, f->steps[s], i, 0);
+    }
+    cr_assert_gt(w.reads, 0);
+    free(w.memory);
+    free(w.local);
+}
+
+#define TAIL "train { loss categorical_crossentropy\n optimizer adam\n metrics accuracy\n epochs 1\n batch 8\n }\n"
+
+static const char sequence[] =
+    "network {\n input 3x32x32\n conv2d 32, 2x2, relu\n conv2d 48, 3x3, elu, padding=same\n conv2d 20, 1x1, relu\n"
+    " maxpool2d 2x2\n conv2d 64, 2x2, relu\n conv2d 64, 2x2, gelu\n conv2d 24, 1x1, relu\n maxpool2d 2x2\n dropout 0.5\n"
+    " flatten\n dense 40, relu\n dropout 0.5\n dense 10, softmax\n}\n" TAIL;
+
+static const char branches[] =
+    "network {\n input 3x32x32\n conv2d 16, 3x3, padding=same\n batchnorm relu\n"
+    " add {\n branch {\n conv2d 16, 3x3, padding=same\n batchnorm relu\n conv2d 16, 3x3, padding=same\n batchnorm\n }\n"
+    " branch { }\n }\n relu\n"
+    " add {\n branch {\n conv2d 32, 3x3, stride=2, padding=same\n }\n branch {\n conv2d 32, 1x1, stride=2, padding=same\n"
+    " add {\n branch { }\n branch { avgpool2d 3x3, stride=1, padding=1 }\n }\n }\n }\n relu\n"
+    " global_avgpool2d\n flatten\n dense 10, softmax\n}\n" TAIL;
+
+static void check_plans(const char *text)
+{
+    static const char *const names[] = { "x86-64-v4", "x86-64-v3", "x86-64-v2", "aarch64", "generic" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct world w;
+        world_begin(&w, text, names[i], NULL, 0);
+        walk(w.plan, &w.plan->train);
+        walk(w.plan, &w.plan->use);
+        arena_free(&w.arena);
+    }
+}
+
+Test(plan, no_read_finds_its_bytes_overwritten_in_a_sequence)
+{
+    check_plans(sequence);
+}
+
+Test(plan, no_read_finds_its_bytes_overwritten_with_branches)
+{
+    check_plans(branches);
+}
+
+Test(plan, forced_kernels_are_taken)
+{
+    static const char *const forced[] = { "conv2d_2=winograd6", "conv2d_4:forward=im2col", "dense_1:data=openblas" };
+    struct world w;
+    world_begin(&w, sequence, "x86-64-v3", forced, 3);
+    int seen = 0;
+    for (int i = 0; i < w.plan->train.groups_count; i++) {
+        const struct group *g = w.plan->train.groups[i];
+        if (!strcmp(g->main->layer->name, "conv2d_2"))
+            seen += !strcmp(g->kernel->name, "winograd6");
+        if (!strcmp(g->main->layer->name, "conv2d_4") && g->main->op == OP_conv2d)
+            seen += !strcmp(g->kernel->name, "im2col");
+        if (!strcmp(g->main->layer->name, "dense_1") && g->main->op == OP_dense_data_grad)
+            seen += !strcmp(g->kernel->name, "openblas");
+    }
+    cr_assert_eq(seen, 5);      /* three passes of conv2d_2 and one each of the others */
+    walk(w.plan, &w.plan->train);
+    walk(w.plan, &w.plan->use);
+    arena_free(&w.arena);
+}
+
+Test(plan, equal_inputs_give_equal_plans)
+{
+    struct world a, b;
+    world_begin(&a, sequence, "x86-64-v3", NULL, 0);
+    world_begin(&b, sequence, "x86-64-v3", NULL, 0);
+    cr_assert_eq(a.plan->hash, b.plan->hash);
+    world_begin(&b, branches, "x86-64-v3", NULL, 0);
+    cr_assert_neq(a.plan->hash, b.plan->hash);
+}
