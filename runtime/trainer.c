@@ -441,13 +441,15 @@ static void test_report(struct trainer *t)
                            rt_tally_value(values, i + 1));
 }
 
-/* Saves where the run stands and says so. */
-static void stop_report(struct trainer *t)
+/* Saves where the run stands and says so.  cut: --limit-steps ended it within an epoch, and its state
+ * is the one from before that epoch's end. */
+static void stop_report(struct trainer *t, bool cut)
 {
     rt_progress_say(&t->progress, "\nStopped after %llu steps",
                     (unsigned long long)t->context->step);
     t->save_failed = cnn_save_weights(t->context, t->folder.last) != 0;
-    state_save(t);
+    if (!cut)
+        state_save(t);
     if (!t->save_failed)
         rt_progress_say(&t->progress, "; weights saved in %s", t->folder.last);
     rt_progress_say(&t->progress, t->state_failed ? ".\n" : "; --resume goes on from here.\n");
@@ -456,7 +458,7 @@ static void stop_report(struct trainer *t)
 /* 0, or -1 when the run ended on a loss that is no number. */
 static int run(struct trainer *t)
 {
-    bool validated = false;
+    bool validated = false, cut = false;
     rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
                     (long long)t->data.train.count, (long long)t->data.val.count);
     if (!t->resumed.path)
@@ -469,7 +471,7 @@ static int run(struct trainer *t)
         epoch_train(t, t->epoch);
         if (stop_signal || t->invalid)
             break;
-        bool cut = t->train.next < t->data.train.count;
+        cut = t->train.next < t->data.train.count;
         if (cut)
             state_save(t);      /* --limit-steps ends the run here; a resumed one trains the rest */
         t->ended = !epoch_finish(t, t->epoch);
@@ -483,7 +485,7 @@ static int run(struct trainer *t)
     if (t->invalid)
         return -1;
     if (stop_signal) {
-        stop_report(t);
+        stop_report(t, cut);
         return 0;
     }
     rt_callbacks_train_end(&t->callbacks, &t->progress);

@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# A run that was broken off and resumed ends bit for bit where the run without a break ends; damaged states, full disks
+# and runs that do not fit are told.
+. "$(dirname "$0")/../run/common.sh"
+
+cat >small.cnn <<'CNN'
+model small
+data { shapes classes=10, train=200, val=40, seed=0; scale 1/255 }
+network { input 3x32x32; conv2d 6, 3x3, relu, stride=2; batchnorm; maxpool2d 2x2; dropout 0.2; flatten; dense 10, softmax }
+train {
+    loss categorical_crossentropy; optimizer adam; metrics accuracy, f1; epochs 5; batch 50; seed 1
+    reduce_lr_on_plateau monitor=val_loss, factor=0.5, patience=2, min_delta=10
+    early_stopping monitor=val_loss, patience=4, min_delta=0.0001, restore_best=on
+}
+CNN
+sed 's/model small/model wide/; s/conv2d 6/conv2d 8/' small.cnn >wide.cnn
+sed 's/model small/model deep/; s/flatten;/flatten; dense 16, relu;/' small.cnn >deep.cnn
+build small wide deep || finish
+
+run() {
+    ./small --threads 1 --run-dir "$@" >out 2>err
+}
+says() {
+    expected_text=$2
+    expect "$1" "${@:3}" || return
+    cat out err | grep -qF -- "$expected_text" || {
+        fail "no '$expected_text' in the output of: ${*:3}"
+        sed 's/^/    /' out err
+    }
+}
+# same WHAT FOLDER
+same() {
+    for file in last.safetensors best.safetensors history.csv state.safetensors; do
+        cmp whole/$file "$2/$file" || fail "$1: another $file"
+    done
+}
+
+run whole --log-steps whole.csv || fail "the run without a break fails: $(cat err)"
+grep -q 'reducing learning rate' whole/log || fail "the plateau is never reached: nothing to lose there"
+
+# ---- after any epoch
+for epochs in 0 1 2 3 4; do
+    run part$epochs --epochs $epochs && run part$epochs --resume || fail "not resumed after $epochs: $(cat err)"
+    same "resumed after epoch $epochs" part$epochs
+done
+rm -rf part[0-3]
+# ---- within an epoch, again and again; the table of steps goes on, --history is whole
+run within --limit-steps 2 --log-steps steps.csv
+for steps in 3 5 8 9 10 14; do
+    run within --resume --limit-steps $steps --log-steps steps.csv --history h.csv
+done
+run within --resume --log-steps steps.csv --history h.csv || fail "not resumed: $(cat err)"
+for file in last.safetensors history.csv state.safetensors; do
+    cmp whole/$file within/$file || fail "resumed within epochs: another $file"
+done
+cmp whole.csv steps.csv || fail "resumed within epochs: another --log-steps"
+cmp whole/history.csv h.csv || fail "resumed within epochs: another --history"
+# ---- states in between change nothing
+run often --save-every 0.0001 && same "--save-every" often
+# ---- stopped by a signal
+./small --threads 1 --run-dir signal --save-every 1000 >out 2>err &
+trainer=$!
+for _ in $(seq 200); do
+    [ -s signal/log ] && grep -q '^Epoch 2' signal/log && break
+    sleep 0.02
+done
+kill -TERM $trainer 2>/dev/null
+wait $trainer 2>/dev/null
+run signal --resume || fail "not resumed after SIGTERM: $(cat err)"
+same "resumed after SIGTERM" signal
+
+# ---- damage
+damage() {
+    rm -rf broken && cp -r part4 broken && rm broken/last.safetensors
+}
+run part4 --overwrite --epochs 4
+damage
+size=$(wc -c <broken/state.safetensors)
+for at in 3 200 $((size / 2)) $((size - 2)); do
+    damage
+    printf '\001\376\177' | dd of=broken/state.safetensors bs=1 seek=$at conv=notrunc 2>/dev/null
+    says 0 'its checksum does not fit' ./small --threads 1 --run-dir broken --resume
+    same "state altered at byte $at" broken
+done
+damage
+truncate -s $((size - 700)) broken/state.safetensors
+says 0 'the run goes on from the one before, broken/state.previous.safetensors' \
+    ./small --threads 1 --run-dir broken --resume
+same "torn state" broken
+damage
+rm broken/state.safetensors
+says 0 'is missing' ./small --threads 1 --run-dir broken --resume
+same "missing state" broken
+damage
+: >broken/state.safetensors
+: >broken/state.previous.safetensors
+says 1 'its checksum does not fit' ./small --run-dir broken --resume
+rm broken/state*
+says 1 'holds weights but no state' ./small --run-dir broken --resume
+says 0 'starts from the beginning' ./small --threads 1 --run-dir fresh --resume
+same "resumed from nothing" fresh
+
+# ---- what does not fit is told, and nothing is touched
+sums=$(cksum part4/*)
+says 1 'has another shape' ./wide --run-dir part4 --resume
+says 1 'is the state of another network' ./deep --run-dir part4 --resume
+says 1 'started with --seed 1' ./small --run-dir part4 --resume --seed 2
+says 1 'without --no-shuffle' ./small --run-dir part4 --resume --no-shuffle
+says 2 '--overwrite' ./small --run-dir part4 --resume --overwrite
+says 2 '--weights' ./small --run-dir part4 --resume --weights part4/best.safetensors
+says 2 '--resume goes on' ./small --run-dir part4
+[ "$sums" = "$(cksum part4/*)" ] || fail "a refused run was touched"
+mkdir generic
+sed 's/epochs 5/epochs 6/' small.cnn >generic/small.cnn
+if (cd generic && "$MAKE" -s -f "$CNNC_MK" small CC="$CC" CNNC_TARGET=generic) >make.log 2>&1; then
+    says 0 'the recipe is not the one' ./generic/small --threads 1 --run-dir part4 --resume --epochs 4
+    grep -q 'was saved under another plan' err || fail "another plan goes unnoticed: $(cat err)"
+else
+    fail "cannot build for --target=generic: $(tail -n 3 make.log)"
+fi
+
+# ---- a full disk and a vanished folder: said, and the last good state is whole
+case ${CNNC_CFLAGS-} in *sanitize*) ;; *)
+    $CC -shared -fPIC -O1 "$TOP/tests/behave/kill_at.c" -o kill_at.so -ldl || fail "cannot build kill_at.c"
+    FULL_AT=40 LD_PRELOAD=./kill_at.so run full --save-every 0 && fail "a full disk goes unnoticed"
+    grep -q 'state.safetensors: cannot write: No space left' err || fail "nothing says the disk is full: $(cat err)"
+    [ -z "$(find full -name '*.tmp')" ] || fail "half-written files stay behind"
+    rm -f full/last.safetensors full/best.safetensors
+    run full --resume || fail "not resumed after a full disk: $(cat err)"
+    grep -q '^Resumed after' out || fail "the state before the full disk is lost"
+    cmp whole/last.safetensors full/last.safetensors || fail "resumed after a full disk: other weights" ;;
+esac
+mkdir parent
+./small --threads 1 --run-dir parent/gone --epochs 2000 >out 2>err &
+trainer=$!
+for _ in $(seq 200); do
+    [ -s parent/gone/log ] && break
+    sleep 0.02
+done
+mv parent elsewhere
+sleep 0.3
+kill -TERM $trainer
+wait $trainer 2>/dev/null
+grep -q 'parent/gone/state.safetensors: cannot write: No such file' err || fail "a vanished folder goes unnoticed: $(cat err)"
+run elsewhere/gone --resume || fail "not resumed from the folder's new place: $(cat err)"
+finish
