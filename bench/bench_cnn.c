@@ -1,11 +1,11 @@
-/* bench_cnn.c - a generated network as a contender: compiled together with MODEL.c and -DCNN_NO_MAIN,
- * -DBENCH_MODEL=MODEL_model.
+/* bench_cnn.c - a generated network as a contender: compiled together with MODEL.c and
+ * -DCNN_NO_MAIN, -DBENCH_MODEL=MODEL_model.
  *
  *     bench_MODEL THREADS IMAGES LABELS BATCHES
  *
- * IMAGES holds BATCHES batches of float pictures, channels first; LABELS their classes as 32-bit integers.
- * Commands: steps N, infer N (one picture), save (weights, to ./initial.safetensors).  What is timed is the step
- * alone: the batch lies ready, as it does for the other contenders.
+ * IMAGES holds BATCHES batches of float pictures, channels first; LABELS their classes as 32-bit
+ * integers. Commands: steps N, infer N (one picture), save (weights, to ./initial.safetensors).
+ * What is timed is the step alone: the batch lies ready, as it does for the other contenders.
  */
 #include <cnnrt.h>
 
@@ -96,10 +96,11 @@ int main(int argc, char **argv)
 {
     if (argc != 5)
         worker_die("expected THREADS IMAGES LABELS BATCHES", argv[0]);
-    struct contender w = { .model = &BENCH_MODEL, .batches = atol(argv[4]) };
+    struct contender w = {.model = &BENCH_MODEL, .batches = atol(argv[4])};
     const struct cnn_model *m = w.model;
     int threads = atoi(argv[1]);
-    if (w.batches < 1 || threads < 1 || threads > MOST_THREADS || m->real_size != (int)sizeof(float))
+    if (w.batches < 1 || threads < 1 || threads > MOST_THREADS ||
+        m->real_size != (int)sizeof(float))
         worker_die("needs a float network, threads and at least one batch", argv[0]);
     subnormals_flush();
     w.context = cnn_open(m, threads, m->train.seed);
@@ -113,7 +114,8 @@ int main(int argc, char **argv)
     w.images = images;
     w.labels = labels;
     batch_set(&w, 0);
-    printf("{\"ready\": \"%s, compiled for %s\"}\n", m->name, m->target);
+    printf("{\"ready\": \"%s, compiled for %s\", \"blas_core\": \"%s\"}\n", m->name, m->target,
+           m->blas_core ? m->blas_core : "");
     fflush(stdout);
     serve(&w);
     cnn_close(w.context);

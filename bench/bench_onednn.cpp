@@ -1,20 +1,24 @@
-/* bench_onednn.cpp - the notebook's network by hand on oneDNN 2.x, as fast as we know how to make it.
+/* bench_onednn.cpp - the notebook's network by hand on oneDNN 2.x, as fast as we know how to make
+ * it.
  *
  *     bench_onednn relu|elu [option=value]... WEIGHTS IMAGES LABELS BATCHES
  *     bench_onednn relu|elu [option=value]... cifar10 DIR STEPS
  *
- * The first form is a contender (see worker.h): steps N, infer N (one picture), losses N, profile N, plan.
- * The second reads the whole of CIFAR-10, trains STEPS steps on its first pictures and prints "step,loss" lines:
- * what a program that only links oneDNN needs in memory and until its first step.
+ * The first form is a contender (see worker.h): steps N, infer N (one picture), losses N, profile
+ * N, plan. The second reads the whole of CIFAR-10, trains STEPS steps on its first pictures and
+ * prints "step,loss" lines: what a program that only links oneDNN needs in memory and until its
+ * first step.
  *
- * Options: layout=blocked|nhwc (what convolutions get: the library's own choice, or channels innermost),
- * dropout=X (0.5), pool_first=0|1 (pool before a monotone activation), lr=X (0.001), threads=N.
+ * Options: layout=blocked|nhwc (what convolutions get: the library's own choice, or channels
+ * innermost), dropout=X (0.5), pool_first=0|1 (pool before a monotone activation), lr=X (0.001),
+ * threads=N, tune=0|1 (time formats, or take the library's).
  *
- * What is done for speed: every tensor in the format its primitives ask for, reorders only where two of them ask
- * for different ones; bias and activation as post-operations; gradients of activations in place, from the results;
- * weights kept in the format of the forward pass; for the data and weight gradients the formats at hand and those
- * the library would choose (with reorders) are both timed when the network is built, and the faster stays; one
- * block of memory for parameters, in huge pages, and one loop for Adam; subnormal numbers count as zero.
+ * What is done for speed: every tensor in the format its primitives ask for, reorders only where
+ * two of them ask for different ones; bias and activation as post-operations; gradients of
+ * activations in place, from the results; weights kept in the format of the forward pass; for the
+ * data and weight gradients the formats at hand and those the library would choose (with reorders)
+ * are both timed when the network is built, and the faster stays; one block of memory for
+ * parameters, in huge pages, and one loop for Adam; subnormal numbers count as zero.
  */
 #include <omp.h>
 #include <sys/mman.h>
@@ -42,13 +46,13 @@ using dims = memory::dims;
 static const auto f32 = memory::data_type::f32;
 
 struct settings {
-    bool elu = false, nhwc = false, pool_first = true;
+    bool elu = false, nhwc = false, pool_first = true, tune = true;
     float dropout = 0.5f;
     double lr = 1e-3;
     int threads = 2;
 };
 
-/* ---- memory ---------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Zeroed, aligned to huge pages where it is large; lives as long as the program. */
 static float *zeros(size_t bytes)
@@ -79,7 +83,7 @@ static size_t floats_in(const memory &m)
     return m.get_desc().get_size() / sizeof(float);
 }
 
-/* ---- the list of what a step does ------------------------------------------------------------------------------- */
+/* ---- the list of what a step does ------------------------------------------------------------ */
 
 /* One entry: a primitive with its memories, or a loop of our own. */
 struct task {
@@ -90,15 +94,19 @@ struct task {
     struct dropout_layer *dropout;
     double ms = 0.0;
 
-    task(const std::string &name, const std::string &text, const primitive &p, const std::unordered_map<int, memory> &a,
-         void (*loop)(struct network &, struct dropout_layer &) = nullptr, struct dropout_layer *d = nullptr)
-        : layer(name), what(text), prim(p), args(a), own(loop), dropout(d) {}
+    task(const std::string &name, const std::string &text, const primitive &p,
+         const std::unordered_map<int, memory> &a,
+         void (*loop)(struct network &, struct dropout_layer &) = nullptr,
+         struct dropout_layer *d = nullptr)
+        : layer(name), what(text), prim(p), args(a), own(loop), dropout(d)
+    {
+    }
 };
 
 using task_list = std::vector<task>;
 
 struct dropout_layer {
-    memory from, to;            /* forward: from -> to; backward: in place on grad */
+    memory from, to; /* forward: from -> to; backward: in place on grad */
     memory grad;
     std::vector<uint8_t> mask;
     uint64_t number;
@@ -156,30 +164,37 @@ static double time_of(network &n, task_list &list)
 }
 
 /* `m` in the format `want`: itself, or a copy that a reorder on the list fills. */
-static memory adapt(network &n, const memory &m, const memory::desc &want, task_list &list, const std::string &layer,
-                    const char *what)
+static memory adapt(network &n, const memory &m, const memory::desc &want, task_list &list,
+                    const std::string &layer, const char *what)
 {
     if (m.get_desc() == want)
         return m;
     memory copy = make_memory(want, n.cpu);
-    list.push_back({layer, std::string("reorder ") + what, reorder(m, copy), {{DNNL_ARG_FROM, m}, {DNNL_ARG_TO, copy}}});
+    list.push_back({layer,
+                    std::string("reorder ") + what,
+                    reorder(m, copy),
+                    {{DNNL_ARG_FROM, m}, {DNNL_ARG_TO, copy}}});
     return copy;
 }
 
-/* ---- layers -------------------------------------------------------------------------------------------------------
- * Each forward builder appends its tasks and leaves what its gradient needs in a `layer`; the gradients are built
- * from the last layer to the first, each taking the gradient of its result and giving that of its argument. */
+/* ---- layers -------------------------------------------------------------------------------------
+ * Each forward builder appends its tasks and leaves what its gradient needs in a `layer`; the
+ * gradients are built from the last layer to the first, each taking the gradient of its result and
+ * giving that of its argument. */
 
 enum class kind { conv, pool, activation, dropout, dense };
 
 struct layer {
-    layer(kind k, const std::string &text, const memory &x, const memory &y) : what(k), name(text), from(x), to(y) {}
+    layer(kind k, const std::string &text, const memory &x, const memory &y)
+        : what(k), name(text), from(x), to(y)
+    {
+    }
 
     kind what;
     std::string name;
     memory from, to;
-    int weight = -1, bias = -1;         /* indices of parameters */
-    bool activated = false;             /* as a post-operation */
+    int weight = -1, bias = -1; /* indices of parameters */
+    bool activated = false;     /* as a post-operation */
     convolution_forward::primitive_desc conv;
     inner_product_forward::primitive_desc dense;
     pooling_forward::primitive_desc pool;
@@ -210,7 +225,8 @@ static primitive_attr post_activation(bool on, bool elu)
     primitive_attr attr;
     if (on) {
         post_ops ops;
-        ops.append_eltwise(1.0f, elu ? algorithm::eltwise_elu : algorithm::eltwise_relu, alpha_of(elu), 0.0f);
+        ops.append_eltwise(1.0f, elu ? algorithm::eltwise_elu : algorithm::eltwise_relu,
+                           alpha_of(elu), 0.0f);
         attr.set_post_ops(ops);
     }
     return attr;
@@ -232,8 +248,8 @@ static memory::desc any_map(const network &n, const dims &shape)
     return memory::desc(shape, f32, n.set.nhwc ? tag::nhwc : tag::any);
 }
 
-/* The forward tasks refer to parameters by memories whose place is known only when all layers are: they are made
- * without one, and get it in parameters_place. */
+/* The forward tasks refer to parameters by memories whose place is known only when all layers are:
+ * they are made without one, and get it in parameters_place. */
 static memory parameter_memory(network &n, int index)
 {
     parameter &p = n.params[(size_t)index];
@@ -242,8 +258,8 @@ static memory parameter_memory(network &n, int index)
     return p.value;
 }
 
-static layer conv_add(network &n, const std::string &name, const memory &from, int filters, int size, bool activate,
-                      bool elu)
+static layer conv_add(network &n, const std::string &name, const memory &from, int filters,
+                      int size, bool activate, bool elu)
 {
     layer l(kind::conv, name, from, memory());
     dims in = from.get_desc().dims();
@@ -255,20 +271,26 @@ static layer conv_add(network &n, const std::string &name, const memory &from, i
     /* three channels: blocked convolutions read the picture as it is */
     memory::desc from_md = in[1] < 16 && !n.set.nhwc ? from.get_desc() : any_map(n, in);
     convolution_forward::desc d(forward_kind(n), algorithm::convolution_direct, from_md,
-                                memory::desc(l.kernel, f32, tag::any), memory::desc({filters}, f32, tag::x),
-                                any_map(n, l.plain_to), l.stride, {0, 0}, {0, 0});
+                                memory::desc(l.kernel, f32, tag::any),
+                                memory::desc({filters}, f32, tag::x), any_map(n, l.plain_to),
+                                l.stride, {0, 0}, {0, 0});
     l.conv = convolution_forward::primitive_desc(d, post_activation(activate, elu), n.cpu);
     l.weight = parameter_add(n, l.kernel, tag::oihw, l.conv.weights_desc());
     l.bias = parameter_add(n, {filters}, tag::x, l.conv.bias_desc());
     l.from = adapt(n, from, l.conv.src_desc(), n.forward, name, "input");
     l.to = make_memory(l.conv.dst_desc(), n.cpu);
-    n.forward.push_back({name, std::string("forward ") + l.conv.impl_info_str(), convolution_forward(l.conv),
-                         {{DNNL_ARG_SRC, l.from}, {DNNL_ARG_WEIGHTS, parameter_memory(n, l.weight)},
-                          {DNNL_ARG_BIAS, parameter_memory(n, l.bias)}, {DNNL_ARG_DST, l.to}}});
+    n.forward.push_back({name,
+                         std::string("forward ") + l.conv.impl_info_str(),
+                         convolution_forward(l.conv),
+                         {{DNNL_ARG_SRC, l.from},
+                          {DNNL_ARG_WEIGHTS, parameter_memory(n, l.weight)},
+                          {DNNL_ARG_BIAS, parameter_memory(n, l.bias)},
+                          {DNNL_ARG_DST, l.to}}});
     return l;
 }
 
-static layer dense_add(network &n, const std::string &name, const memory &from, int units, bool activate, bool elu)
+static layer dense_add(network &n, const std::string &name, const memory &from, int units,
+                       bool activate, bool elu)
 {
     layer l(kind::dense, name, from, memory());
     dims in = from.get_desc().dims();
@@ -277,15 +299,21 @@ static layer dense_add(network &n, const std::string &name, const memory &from, 
     l.kernel = in;
     l.kernel[0] = units;
     l.activated = activate;
-    inner_product_forward::desc d(forward_kind(n), from.get_desc(), memory::desc(l.kernel, f32, tag::any),
-                                  memory::desc({units}, f32, tag::x), memory::desc(l.plain_to, f32, tag::nc));
+    inner_product_forward::desc d(
+        forward_kind(n), from.get_desc(), memory::desc(l.kernel, f32, tag::any),
+        memory::desc({units}, f32, tag::x), memory::desc(l.plain_to, f32, tag::nc));
     l.dense = inner_product_forward::primitive_desc(d, post_activation(activate, elu), n.cpu);
-    l.weight = parameter_add(n, l.kernel, in.size() == 4 ? tag::oihw : tag::oi, l.dense.weights_desc());
+    l.weight =
+        parameter_add(n, l.kernel, in.size() == 4 ? tag::oihw : tag::oi, l.dense.weights_desc());
     l.bias = parameter_add(n, {units}, tag::x, l.dense.bias_desc());
     l.to = make_memory(l.dense.dst_desc(), n.cpu);
-    n.forward.push_back({name, std::string("forward ") + l.dense.impl_info_str(), inner_product_forward(l.dense),
-                         {{DNNL_ARG_SRC, from}, {DNNL_ARG_WEIGHTS, parameter_memory(n, l.weight)},
-                          {DNNL_ARG_BIAS, parameter_memory(n, l.bias)}, {DNNL_ARG_DST, l.to}}});
+    n.forward.push_back({name,
+                         std::string("forward ") + l.dense.impl_info_str(),
+                         inner_product_forward(l.dense),
+                         {{DNNL_ARG_SRC, from},
+                          {DNNL_ARG_WEIGHTS, parameter_memory(n, l.weight)},
+                          {DNNL_ARG_BIAS, parameter_memory(n, l.bias)},
+                          {DNNL_ARG_DST, l.to}}});
     return l;
 }
 
@@ -297,7 +325,8 @@ static layer pool_add(network &n, const std::string &name, const memory &from)
     l.plain_to = {in[0], in[1], in[2] / 2, in[3] / 2};
     l.kernel = l.stride = {2, 2};
     pooling_forward::desc d(forward_kind(n), algorithm::pooling_max, from.get_desc(),
-                            memory::desc(l.plain_to, f32, tag::any), l.stride, l.kernel, {0, 0}, {0, 0});
+                            memory::desc(l.plain_to, f32, tag::any), l.stride, l.kernel, {0, 0},
+                            {0, 0});
     l.pool = pooling_forward::primitive_desc(d, n.cpu);
     l.to = make_memory(l.pool.dst_desc(), n.cpu);
     std::unordered_map<int, memory> args = {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, l.to}};
@@ -305,7 +334,8 @@ static layer pool_add(network &n, const std::string &name, const memory &from)
         l.workspace = make_memory(l.pool.workspace_desc(), n.cpu);
         args.insert({DNNL_ARG_WORKSPACE, l.workspace});
     }
-    n.forward.push_back({name, std::string("forward ") + l.pool.impl_info_str(), pooling_forward(l.pool), args});
+    n.forward.push_back(
+        {name, std::string("forward ") + l.pool.impl_info_str(), pooling_forward(l.pool), args});
     return l;
 }
 
@@ -319,7 +349,9 @@ static layer activation_add(network &n, const std::string &name, const memory &f
 {
     layer l(kind::activation, name, from, from);
     auto pd = activation_desc(n, from.get_desc(), elu);
-    n.forward.push_back({name, std::string("forward ") + pd.impl_info_str(), eltwise_forward(pd),
+    n.forward.push_back({name,
+                         std::string("forward ") + pd.impl_info_str(),
+                         eltwise_forward(pd),
                          {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, from}}});
     return l;
 }
@@ -331,7 +363,8 @@ static uint64_t scramble(uint64_t x)
     return x ^ (x >> 31);
 }
 
-/* A 64-bit number decides about eight elements, a byte each: one half is exact, other fractions to 1/256. */
+/* A 64-bit number decides about eight elements, a byte each: one half is exact, other fractions to
+ * 1/256. */
 static void dropout_forward(network &n, dropout_layer &d)
 {
     const size_t count = floats_in(d.from);
@@ -341,7 +374,7 @@ static void dropout_forward(network &n, dropout_layer &d)
     const unsigned limit = (unsigned)std::lround(n.set.dropout * 256.0f);
     const float factor = 1.0f / (1.0f - (float)limit / 256.0f);
     const uint64_t key = scramble(n.step * 2 + d.number + 1);
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (size_t i = 0; i < count / 8; i++) {
         uint64_t bits = scramble(key + i * 0x9e3779b97f4a7c15u);
         for (size_t k = 0; k < 8; k++) {
@@ -359,7 +392,7 @@ static void dropout_backward(network &n, dropout_layer &d)
     const uint8_t *mask = d.mask.data();
     const unsigned limit = (unsigned)std::lround(n.set.dropout * 256.0f);
     const float factor = 1.0f / (1.0f - (float)limit / 256.0f);
-    #pragma omp parallel for simd schedule(static)
+#pragma omp parallel for simd schedule(static)
     for (size_t i = 0; i < count; i++)
         grad[i] = mask[i] ? grad[i] * factor : 0.0f;
 }
@@ -370,13 +403,14 @@ static layer dropout_add(network &n, const std::string &name, const memory &from
     size_t count = floats_in(from);
     if (count % 8)
         worker_die("the number of elements is no multiple of eight", name.c_str());
-    l.drop = new dropout_layer{from, l.to, memory(), std::vector<uint8_t>(count), n.dropouts.size()};
+    l.drop =
+        new dropout_layer{from, l.to, memory(), std::vector<uint8_t>(count), n.dropouts.size()};
     n.dropouts.push_back(l.drop);
     n.forward.push_back({name, "forward own loop", primitive(), {}, dropout_forward, l.drop});
     return l;
 }
 
-/* ---- gradients ---------------------------------------------------------------------------------------------------- */
+/* ---- gradients ------------------------------------------------------------------------------- */
 
 /* The library's plain loops, some hundred times slower than its kernels: not worth timing. */
 static bool has_reference(const task_list &list)
@@ -386,21 +420,25 @@ static bool has_reference(const task_list &list)
 }
 
 /* Of two ways to compute the same, the faster. */
-static memory faster(network &n, task_list &way1, const memory &result1, task_list &way2, const memory &result2)
+static memory faster(network &n, task_list &way1, const memory &result1, task_list &way2,
+                     const memory &result2)
 {
-    bool second = way1.empty() || has_reference(way1)
-                  || (!has_reference(way2) && time_of(n, way2) < time_of(n, way1));
+    bool second = way1.empty() || has_reference(way1) ||
+                  (!has_reference(way2) && (!n.set.tune || time_of(n, way2) < time_of(n, way1)));
     task_list &chosen = second ? way2 : way1;
     n.backward.insert(n.backward.end(), chosen.begin(), chosen.end());
     return second ? result2 : result1;
 }
 
-/* The weight gradient; `fixed`: in the formats at hand, otherwise in those that the library chooses. */
-static memory conv_weight_gradient(network &n, layer &l, const memory &grad, bool fixed, task_list &list)
+/* The weight gradient; `fixed`: in the formats at hand, otherwise in those that the library
+ * chooses. */
+static memory conv_weight_gradient(network &n, layer &l, const memory &grad, bool fixed,
+                                   task_list &list)
 {
     parameter &w = n.params[(size_t)l.weight], &b = n.params[(size_t)l.bias];
     convolution_backward_weights::desc d(
-        algorithm::convolution_direct, fixed || l.plain_from[1] < 16 ? l.from.get_desc() : any_map(n, l.plain_from),
+        algorithm::convolution_direct,
+        fixed || l.plain_from[1] < 16 ? l.from.get_desc() : any_map(n, l.plain_from),
         fixed ? w.stored : memory::desc(l.kernel, f32, tag::any), b.stored,
         fixed ? grad.get_desc() : any_map(n, l.plain_to), l.stride, {0, 0}, {0, 0});
     convolution_backward_weights::primitive_desc pd(d, n.cpu, l.conv);
@@ -408,57 +446,81 @@ static memory conv_weight_gradient(network &n, layer &l, const memory &grad, boo
     memory to = adapt(n, grad, pd.diff_dst_desc(), list, l.name, "gradient");
     bool direct = pd.diff_weights_desc() == w.stored;
     memory made = direct ? w.grad : make_memory(pd.diff_weights_desc(), n.cpu);
-    list.push_back({l.name, std::string("weight gradient ") + pd.impl_info_str(), convolution_backward_weights(pd),
-                    {{DNNL_ARG_SRC, from}, {DNNL_ARG_DIFF_DST, to}, {DNNL_ARG_DIFF_WEIGHTS, made},
+    list.push_back({l.name,
+                    std::string("weight gradient ") + pd.impl_info_str(),
+                    convolution_backward_weights(pd),
+                    {{DNNL_ARG_SRC, from},
+                     {DNNL_ARG_DIFF_DST, to},
+                     {DNNL_ARG_DIFF_WEIGHTS, made},
                      {DNNL_ARG_DIFF_BIAS, b.grad}}});
     if (!direct)
-        list.push_back({l.name, "reorder weight gradient", reorder(made, w.grad),
+        list.push_back({l.name,
+                        "reorder weight gradient",
+                        reorder(made, w.grad),
                         {{DNNL_ARG_FROM, made}, {DNNL_ARG_TO, w.grad}}});
     return w.grad;
 }
 
-static memory conv_data_gradient(network &n, layer &l, const memory &grad, bool fixed, task_list &list)
+static memory conv_data_gradient(network &n, layer &l, const memory &grad, bool fixed,
+                                 task_list &list)
 {
     parameter &w = n.params[(size_t)l.weight];
     convolution_backward_data::desc d(algorithm::convolution_direct, any_map(n, l.plain_from),
                                       fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
-                                      fixed ? grad.get_desc() : any_map(n, l.plain_to), l.stride, {0, 0}, {0, 0});
+                                      fixed ? grad.get_desc() : any_map(n, l.plain_to), l.stride,
+                                      {0, 0}, {0, 0});
     convolution_backward_data::primitive_desc pd(d, n.cpu, l.conv);
     memory weights = adapt(n, w.value, pd.weights_desc(), list, l.name, "weights");
     memory to = adapt(n, grad, pd.diff_dst_desc(), list, l.name, "gradient");
     memory made = make_memory(pd.diff_src_desc(), n.cpu);
-    list.push_back({l.name, std::string("data gradient ") + pd.impl_info_str(), convolution_backward_data(pd),
-                    {{DNNL_ARG_DIFF_DST, to}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, made}}});
+    list.push_back(
+        {l.name,
+         std::string("data gradient ") + pd.impl_info_str(),
+         convolution_backward_data(pd),
+         {{DNNL_ARG_DIFF_DST, to}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, made}}});
     return made;
 }
 
-static memory dense_weight_gradient(network &n, layer &l, const memory &grad, bool fixed, task_list &list)
+static memory dense_weight_gradient(network &n, layer &l, const memory &grad, bool fixed,
+                                    task_list &list)
 {
     parameter &w = n.params[(size_t)l.weight], &b = n.params[(size_t)l.bias];
-    inner_product_backward_weights::desc d(l.from.get_desc(), fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
+    inner_product_backward_weights::desc d(l.from.get_desc(),
+                                           fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
                                            b.stored, grad.get_desc());
     inner_product_backward_weights::primitive_desc pd(d, n.cpu, l.dense);
     bool direct = pd.diff_weights_desc() == w.stored;
     memory made = direct ? w.grad : make_memory(pd.diff_weights_desc(), n.cpu);
-    list.push_back({l.name, std::string("weight gradient ") + pd.impl_info_str(), inner_product_backward_weights(pd),
-                    {{DNNL_ARG_SRC, l.from}, {DNNL_ARG_DIFF_DST, grad}, {DNNL_ARG_DIFF_WEIGHTS, made},
+    list.push_back({l.name,
+                    std::string("weight gradient ") + pd.impl_info_str(),
+                    inner_product_backward_weights(pd),
+                    {{DNNL_ARG_SRC, l.from},
+                     {DNNL_ARG_DIFF_DST, grad},
+                     {DNNL_ARG_DIFF_WEIGHTS, made},
                      {DNNL_ARG_DIFF_BIAS, b.grad}}});
     if (!direct)
-        list.push_back({l.name, "reorder weight gradient", reorder(made, w.grad),
+        list.push_back({l.name,
+                        "reorder weight gradient",
+                        reorder(made, w.grad),
                         {{DNNL_ARG_FROM, made}, {DNNL_ARG_TO, w.grad}}});
     return w.grad;
 }
 
-static memory dense_data_gradient(network &n, layer &l, const memory &grad, bool fixed, task_list &list)
+static memory dense_data_gradient(network &n, layer &l, const memory &grad, bool fixed,
+                                  task_list &list)
 {
     parameter &w = n.params[(size_t)l.weight];
-    inner_product_backward_data::desc d(l.from.get_desc(), fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
+    inner_product_backward_data::desc d(l.from.get_desc(),
+                                        fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
                                         grad.get_desc());
     inner_product_backward_data::primitive_desc pd(d, n.cpu, l.dense);
     memory weights = adapt(n, w.value, pd.weights_desc(), list, l.name, "weights");
     memory made = make_memory(pd.diff_src_desc(), n.cpu);
-    list.push_back({l.name, std::string("data gradient ") + pd.impl_info_str(), inner_product_backward_data(pd),
-                    {{DNNL_ARG_DIFF_DST, grad}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, made}}});
+    list.push_back(
+        {l.name,
+         std::string("data gradient ") + pd.impl_info_str(),
+         inner_product_backward_data(pd),
+         {{DNNL_ARG_DIFF_DST, grad}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, made}}});
     return made;
 }
 
@@ -479,26 +541,33 @@ static memory gradient_add(network &n, layer &l, const memory &grad, builder bui
 
 static memory pool_gradient(network &n, layer &l, const memory &grad)
 {
-    pooling_backward::desc d(algorithm::pooling_max, l.from.get_desc(), l.to.get_desc(), l.stride, l.kernel, {0, 0},
-                             {0, 0});
+    pooling_backward::desc d(algorithm::pooling_max, l.from.get_desc(), l.to.get_desc(), l.stride,
+                             l.kernel, {0, 0}, {0, 0});
     pooling_backward::primitive_desc pd(d, n.cpu, l.pool);
     memory to = adapt(n, grad, pd.diff_dst_desc(), n.backward, l.name, "gradient");
     memory made = make_memory(pd.diff_src_desc(), n.cpu);
-    n.backward.push_back({l.name, std::string("gradient ") + pd.impl_info_str(), pooling_backward(pd),
-                          {{DNNL_ARG_DIFF_DST, to}, {DNNL_ARG_WORKSPACE, l.workspace}, {DNNL_ARG_DIFF_SRC, made}}});
+    n.backward.push_back(
+        {l.name,
+         std::string("gradient ") + pd.impl_info_str(),
+         pooling_backward(pd),
+         {{DNNL_ARG_DIFF_DST, to}, {DNNL_ARG_WORKSPACE, l.workspace}, {DNNL_ARG_DIFF_SRC, made}}});
     return made;
 }
 
 /* From the activation's result, in place on its gradient. */
-static memory activation_gradient(network &n, const std::string &name, const memory &result, const memory &grad,
-                                  bool elu)
+static memory activation_gradient(network &n, const std::string &name, const memory &result,
+                                  const memory &grad, bool elu)
 {
     memory g = adapt(n, grad, result.get_desc(), n.backward, name, "gradient");
     auto forward = activation_desc(n, result.get_desc(), elu);
-    eltwise_backward::desc d(activation_of(elu, true), g.get_desc(), result.get_desc(), alpha_of(elu));
+    eltwise_backward::desc d(activation_of(elu, true), g.get_desc(), result.get_desc(),
+                             alpha_of(elu));
     eltwise_backward::primitive_desc pd(d, n.cpu, forward);
-    n.backward.push_back({name, std::string("activation gradient ") + pd.impl_info_str(), eltwise_backward(pd),
-                          {{DNNL_ARG_DST, result}, {DNNL_ARG_DIFF_DST, g}, {DNNL_ARG_DIFF_SRC, g}}});
+    n.backward.push_back(
+        {name,
+         std::string("activation gradient ") + pd.impl_info_str(),
+         eltwise_backward(pd),
+         {{DNNL_ARG_DST, result}, {DNNL_ARG_DIFF_DST, g}, {DNNL_ARG_DIFF_SRC, g}}});
     return g;
 }
 
@@ -540,7 +609,7 @@ static void gradients_build(network &n, std::vector<layer> &layers, const std::v
     }
 }
 
-/* ---- the network -------------------------------------------------------------------------------------------------- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
 static void parameters_place(network &n)
 {
@@ -576,7 +645,10 @@ struct builder {
     std::vector<bool> elu;
     int convs = 0, pools = 0, denses = 0, drops = 0;
 
-    memory last() const { return layers.empty() ? n.input : layers.back().to; }
+    memory last() const
+    {
+        return layers.empty() ? n.input : layers.back().to;
+    }
 
     void add(layer l, bool is_elu)
     {
@@ -584,7 +656,8 @@ struct builder {
         elu.push_back(is_elu);
     }
 
-    /* A convolution; with a pool after it, and the activation on the side of the pool that `pool_first` says. */
+    /* A convolution; with a pool after it, and the activation on the side of the pool that
+     * `pool_first` says. */
     void conv(int filters, int size, bool is_elu, bool pooled)
     {
         std::string name = "conv2d_" + std::to_string(++convs);
@@ -598,7 +671,8 @@ struct builder {
 
     void dense(int units, bool activate, bool is_elu)
     {
-        add(dense_add(n, "dense_" + std::to_string(++denses), last(), units, activate, is_elu), is_elu);
+        add(dense_add(n, "dense_" + std::to_string(++denses), last(), units, activate, is_elu),
+            is_elu);
     }
 
     void dropout()
@@ -637,7 +711,7 @@ static void network_build(network &n, const settings &set, int batch, bool train
     }
 }
 
-/* ---- a step ------------------------------------------------------------------------------------------------------- */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
 /* Softmax and cross-entropy: the mean loss, and its gradient with respect to the logits. */
 static double loss_make(network &n)
@@ -661,11 +735,12 @@ static double loss_make(network &n)
 static void adam(network &n)
 {
     const double t = (double)n.step + 1.0;
-    const float rate = (float)(n.set.lr * std::sqrt(1.0 - std::pow(0.999, t)) / (1.0 - std::pow(0.9, t)));
+    const float rate =
+        (float)(n.set.lr * std::sqrt(1.0 - std::pow(0.999, t)) / (1.0 - std::pow(0.9, t)));
     const size_t count = n.stored;
     float *__restrict__ p = n.values, *__restrict__ m = n.moment1, *__restrict__ v = n.moment2;
     const float *__restrict__ g = n.grads;
-    #pragma omp parallel for simd schedule(static) aligned(p, m, v, g : 64)
+#pragma omp parallel for simd schedule(static) aligned(p, m, v, g : 64)
     for (size_t i = 0; i < count; i++) {
         m[i] = 0.9f * m[i] + 0.1f * g[i];
         v[i] = 0.999f * v[i] + 0.001f * g[i] * g[i];
@@ -689,7 +764,7 @@ static void batch_set(network &n, const float *images, const int32_t *labels)
     std::copy(labels, labels + n.batch, n.labels.begin());
 }
 
-/* ---- commands ----------------------------------------------------------------------------------------------------- */
+/* ---- commands -------------------------------------------------------------------------------- */
 
 enum { BATCH = 32 };
 
@@ -789,8 +864,10 @@ static int contender_run(const settings &set, char **files)
     if (c.batches < 1)
         worker_die("at least one batch is needed", files[3]);
     c.weights = static_cast<float *>(worker_read(files[0], parameters_count, sizeof(float)));
-    c.images = static_cast<float *>(worker_read(files[1], (size_t)c.batches * BATCH * 3072, sizeof(float)));
-    c.labels = static_cast<int32_t *>(worker_read(files[2], (size_t)c.batches * BATCH, sizeof(int32_t)));
+    c.images = static_cast<float *>(
+        worker_read(files[1], (size_t)c.batches * BATCH * 3072, sizeof(float)));
+    c.labels =
+        static_cast<int32_t *>(worker_read(files[2], (size_t)c.batches * BATCH, sizeof(int32_t)));
     network_build(c.train, set, BATCH, true);
     parameters_read(c.train, c.weights);
     network_build(c.single, set, 1, false);
@@ -861,6 +938,8 @@ static settings settings_read(int argc, char **argv, int &at)
             s.lr = atof(value.c_str());
         else if (option == "pool_first")
             s.pool_first = value == "1";
+        else if (option == "tune")
+            s.tune = value == "1";
         else if (option == "threads" && atoi(value.c_str()) > 0)
             s.threads = atoi(value.c_str());
         else
@@ -875,7 +954,7 @@ try {
     settings set = settings_read(argc, argv, at);
     omp_set_num_threads(set.threads);
 #if defined __SSE2__
-    #pragma omp parallel
+#pragma omp parallel
     _mm_setcsr(_mm_getcsr() | 0x8040);
 #endif
     if (argc - at == 3 && !strcmp(argv[at], "cifar10"))

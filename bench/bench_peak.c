@@ -1,9 +1,11 @@
-/* bench_peak.c - what the machine gives at this moment: multiply-adds in registers, and reading memory.
+/* bench_peak.c - what the machine gives at this moment: multiply-adds in registers, and reading
+ * memory.
  *
  *     bench_peak THREADS
  *
- * Commands: peak MS (GFLOP/s, over that many milliseconds), read MIB (GB/s of reading so many MiB again and again,
- * all threads together).  Compile with -O3 -march=native -fopenmp -ffp-contract=fast.
+ * Commands: peak MS (GFLOP/s, over that many milliseconds), read MIB (GB/s of reading so many MiB
+ * again and again, all threads together).  Compile with -O3 -march=native -fopenmp
+ * -ffp-contract=fast.
  */
 #include <omp.h>
 
@@ -20,15 +22,16 @@
 typedef float vector __attribute__((vector_size(VECTOR_BYTES)));
 enum { LANES = VECTOR_BYTES / 4, SUMS = 12, ROUNDS = 100000 };
 
-/* Twelve sums cover two units of five cycles' latency; the factor keeps them in the normal range. */
+/* Twelve sums cover two units of five cycles' latency; the factor keeps them in the normal range.
+ */
 #define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#define DECLARE(k) vector s##k = { (float)(k) };
+#define DECLARE(k) vector s##k = {(float)(k)};
 #define STEP(k) s##k = s##k * factor + term;
-#define COLLECT(k) + s##k
+#define COLLECT(k) +s##k
 
 static float rounds_run(long rounds)
 {
-    const vector zero = { 0 }, factor = zero + 0.999f, term = zero + 0.001f;
+    const vector zero = {0}, factor = zero + 0.999f, term = zero + 0.001f;
     EACH(DECLARE)
     for (long i = 0; i < rounds; i++) {
         EACH(STEP)
@@ -42,16 +45,16 @@ static double peak(double ms)
     double done = 0.0, start = 0.0, end = 0.0;
     float kept = 0.0f;
     int more = 1;
-    #pragma omp parallel reduction(+ : kept)
+#pragma omp parallel reduction(+ : kept)
     {
-        kept += rounds_run(ROUNDS / 10);        /* awake, at full clock */
-        #pragma omp barrier
-        #pragma omp single
+        kept += rounds_run(ROUNDS / 10); /* awake, at full clock */
+#pragma omp barrier
+#pragma omp single
         start = end = worker_ms();
         while (more) {
             kept += rounds_run(ROUNDS);
-            #pragma omp barrier
-            #pragma omp single
+#pragma omp barrier
+#pragma omp single
             {
                 done += (double)ROUNDS * SUMS * LANES * 2.0 * omp_get_num_threads();
                 end = worker_ms();
@@ -73,16 +76,16 @@ static double read_rate(long mib)
         worker_die("no memory", "read");
     double best = 0.0;
     float kept = 0.0f;
-    #pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static)
     for (size_t i = 0; i < count; i++)
-        data[i] = (vector){ 1.0f };
+        data[i] = (vector){1.0f};
     for (int repeat = 0; repeat < 12; repeat++) {
         double start = worker_ms();
-        #pragma omp parallel reduction(+ : kept)
+#pragma omp parallel reduction(+ : kept)
         {
             size_t threads = (size_t)omp_get_num_threads(), me = (size_t)omp_get_thread_num();
             size_t first = count * me / threads, last = count * (me + 1) / threads;
-            vector a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
+            vector a = {0}, b = {0}, c = {0}, d = {0};
             for (size_t i = first; i + 4 <= last; i += 4) {
                 a += data[i];
                 b += data[i + 1];

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""PyTorch's side of the benchmark: the notebook's network on the CPU, as fast as we know how to make it.
+"""PyTorch's side of the benchmark: the notebook's network on the CPU, as fast as we know how to
+make it.
 
     bench_torch.py serve relu|elu [options] --weights FILE --images FILE --labels FILE --batches N
     bench_torch.py cifar10 relu|elu [options] --data DIR --steps N
     bench_torch.py version
 
-`serve` is a contender (see worker.h): steps N, infer N (one picture), losses N.  `cifar10` reads the whole of
-CIFAR-10, trains N steps on its first pictures and prints "step,loss" lines: the memory a training program needs and
-the time until its first step.  The allocator and OpenMP's settings are the environment's (measure.py sets them).
-"""
+`serve` is a contender (see worker.h): steps N, infer N (one picture), losses N. `cifar10` reads
+the whole of CIFAR-10, trains N steps on its first pictures and prints "step,loss" lines: the
+memory a training program needs and the time until its first step. The allocator and OpenMP's
+settings are the environment's (measure.py sets them)."""
+
 import argparse
 import json
 import math
@@ -26,7 +28,14 @@ class Net(torch.nn.Module):
     def __init__(self, elu, dropout, pool_first):
         super().__init__()
         self.elu, self.dropout, self.pool_first = elu, dropout, pool_first
-        sizes = [(3, 128, 2), (128, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 2), (256, 256, 1)]
+        sizes = [
+            (3, 128, 2),
+            (128, 128, 2),
+            (128, 128, 1),
+            (128, 256, 2),
+            (256, 256, 2),
+            (256, 256, 1),
+        ]
         for i, (channels, filters, size) in enumerate(sizes, 1):
             setattr(self, f"conv2d_{i}", torch.nn.Conv2d(channels, filters, size))
         for i, (inputs, units) in enumerate([(9216, 512), (512, 128), (128, 10)], 1):
@@ -36,7 +45,8 @@ class Net(torch.nn.Module):
         return F.elu(x, inplace=True) if self.elu else F.relu(x, inplace=True)
 
     def pool_act(self, x):
-        """Pooling and a monotone activation may change places: then the activation has a quarter of the work."""
+        """Pooling and a monotone activation may change places: the activation then has a quarter
+        of the work."""
         if self.pool_first:
             return self.act(F.max_pool2d(x, 2))
         return F.max_pool2d(self.act(x), 2)
@@ -61,6 +71,7 @@ def prepare(args):
     net = Net(args.model == "elu", args.dropout, args.pool_first)
     if args.weights:
         from safetensors.torch import load_file
+
         net.load_state_dict(load_file(args.weights))
     if args.channels_last:
         net = net.to(memory_format=torch.channels_last)
@@ -68,7 +79,8 @@ def prepare(args):
 
 
 class Trainer:
-    """Keras's Adam: its epsilon stands before the correction of the second moment, PyTorch's after it."""
+    """Keras's Adam: its epsilon stands before the correction of the second moment, PyTorch's
+    after it."""
 
     def __init__(self, args, net):
         self.net, self.channels_last = net, args.channels_last
@@ -78,12 +90,13 @@ class Trainer:
 
         def loss(x, y):
             return F.cross_entropy(net(x), y)
+
         self.loss = torch.compile(loss) if args.compile else loss
 
     def step(self, x, y):
         self.count += 1
         if self.exact_epsilon:
-            self.optimizer.param_groups[0]["eps"] = 1e-7 / math.sqrt(1 - 0.999 ** self.count)
+            self.optimizer.param_groups[0]["eps"] = 1e-7 / math.sqrt(1 - 0.999**self.count)
         loss = self.loss(x, y)
         loss.backward()
         self.optimizer.step()
@@ -119,8 +132,13 @@ def serve(args):
     trainer = Trainer(args, net)
     pixels = numpy.fromfile(args.images, dtype=numpy.float32, count=args.batches * BATCH * 3072)
     images = torch.from_numpy(pixels.reshape(args.batches, BATCH, 3, 32, 32))
-    labels = torch.from_numpy(numpy.fromfile(args.labels, dtype=numpy.int32, count=args.batches * BATCH))
-    batches = [(trainer.layout(images[i]), labels[i * BATCH:(i + 1) * BATCH].long()) for i in range(args.batches)]
+    labels = torch.from_numpy(
+        numpy.fromfile(args.labels, dtype=numpy.int32, count=args.batches * BATCH)
+    )
+    batches = [
+        (trainer.layout(images[i]), labels[i * BATCH : (i + 1) * BATCH].long())
+        for i in range(args.batches)
+    ]
     first = trainer.layout(images[0, :1].clone())
     single = None
     answer(ready=f"PyTorch {torch.__version__}")
@@ -155,15 +173,19 @@ def serve(args):
 
 def cifar10(args):
     """All records in memory as bytes; batches of the first pictures in order."""
-    records = numpy.concatenate([numpy.fromfile(f"{args.data}/data_batch_{i}.bin", dtype=numpy.uint8).reshape(-1, 3073)
-                                 for i in range(1, 6)])
+    records = numpy.concatenate(
+        [
+            numpy.fromfile(f"{args.data}/data_batch_{i}.bin", dtype=numpy.uint8).reshape(-1, 3073)
+            for i in range(1, 6)
+        ]
+    )
     labels = torch.from_numpy(records[:, 0].astype(numpy.int64))
     pixels = torch.from_numpy(records).narrow(1, 1, 3072).view(-1, 3, 32, 32)
     net = prepare(args)
     trainer = Trainer(args, net)
     net.train()
     for i in range(args.steps):
-        x = trainer.layout(pixels[i * BATCH:(i + 1) * BATCH].float().div_(255))
+        x = trainer.layout(pixels[i * BATCH : (i + 1) * BATCH].float().div_(255))
         print(f"{i},{trainer.step(x, labels[i * BATCH:(i + 1) * BATCH]):.9g}", flush=True)
 
 
@@ -176,7 +198,9 @@ def main():
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--freeze", action="store_true", help="inference: trace, freeze, optimize for inference")
+    parser.add_argument(
+        "--freeze", action="store_true", help="inference: trace, freeze, optimize for inference"
+    )
     parser.add_argument("--pool-first", action="store_true")
     parser.add_argument("--weights")
     parser.add_argument("--images")
@@ -186,7 +210,11 @@ def main():
     parser.add_argument("--steps", type=int, default=20)
     args = parser.parse_args()
     if args.command == "version":
-        answer(version=torch.__version__, config=torch.__config__.show(), parallel=torch.__config__.parallel_info())
+        answer(
+            version=torch.__version__,
+            config=torch.__config__.show(),
+            parallel=torch.__config__.parallel_info(),
+        )
     elif args.command == "serve":
         serve(args)
     else:

@@ -1,4 +1,6 @@
-"""Programs that are measured: started once, stopped (SIGSTOP) while another one runs, asked over pipes."""
+"""Programs that are measured: started once, stopped (SIGSTOP) while another one runs, asked over
+pipes."""
+
 import json
 import os
 import select
@@ -23,11 +25,24 @@ def processors(count):
     return (firsts + others)[:count]
 
 
+OPENMP = ("OMP_", "GOMP_", "KMP_", "OPENBLAS_")
+
+
+def environment_plain():
+    """As a user's who has set nothing: the processors allowed are all that a program is given."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OPENMP)}
+
+
 def environment(cpus, extra=None):
     """Threads pinned, one to a processor."""
-    env = dict(os.environ)
-    env.update(OMP_NUM_THREADS=str(len(cpus)), OMP_PROC_BIND="close", OMP_DYNAMIC="false",
-               OMP_PLACES=",".join("{%d}" % cpu for cpu in cpus), OPENBLAS_NUM_THREADS="1")
+    env = environment_plain()
+    env.update(
+        OMP_NUM_THREADS=str(len(cpus)),
+        OMP_PROC_BIND="close",
+        OMP_DYNAMIC="false",
+        OMP_PLACES=",".join("{%d}" % cpu for cpu in cpus),
+        OPENBLAS_NUM_THREADS="1",
+    )
     env.update(extra or {})
     return env
 
@@ -35,7 +50,9 @@ def environment(cpus, extra=None):
 def ticks_busy():
     """Processor time used by anybody, in ticks; what the hypervisor took away counts as well."""
     with open("/proc/stat") as stat:
-        user, nice, system, _idle, _wait, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+        user, nice, system, _idle, _wait, irq, softirq, steal = map(
+            int, stat.readline().split()[1:9]
+        )
     return user + nice + system + irq + softirq + steal
 
 
@@ -84,11 +101,19 @@ class Contender:
     def start(self, patience=240):
         errors = open(os.path.join(self.folder, f"{self.key}.log"), "w")
         self.process = subprocess.Popen(
-            self.command, env=self.env, cwd=self.folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-            start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, self.cpus))
+            self.command,
+            env=self.env,
+            cwd=self.folder,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, self.cpus),
+        )
         errors.close()
         self.buffer = b""
-        self.ready = self.answer(patience)["ready"]
+        self.greeting = self.answer(patience)
+        self.ready = self.greeting["ready"]
         self.pause()
         return self
 
@@ -105,7 +130,7 @@ class Contender:
                 self.buffer += piece
             line, self.buffer = self.buffer.split(b"\n", 1)
             if not line.startswith(b"{"):
-                continue                    # a library's own chatter
+                continue  # a library's own chatter
             reply = json.loads(line)
             if "error" in reply:
                 raise Failed(f"{self.label}: {reply['error']}")
@@ -145,9 +170,10 @@ class Contender:
 
 
 def watch(command, env, cpus, folder, fifo=None, rows=None, log="watched"):
-    """Runs a program that writes a "step,loss" line a step, to `fifo` or to standard output, and watches it from
-    outside.  With `rows` it is ended after so many.  Returns wall seconds, seconds until each row, the losses, the
-    most memory it held, and the share of the processors that others had."""
+    """Runs a program that writes a "step,loss" line a step, to `fifo` or to standard output, and
+    watches it from outside. With `rows` it is ended after so many. Returns wall seconds, seconds
+    until each row, the losses, the most memory it held, and the share of the processors that
+    others had."""
     result = {"rows_s": [], "losses": [], "killed": False}
     text = b""
 
@@ -164,9 +190,16 @@ def watch(command, env, cpus, folder, fifo=None, rows=None, log="watched"):
     with open(os.path.join(folder, f"{log}.log"), "w") as errors, Load() as load:
         source = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK) if fifo else None
         start = time.monotonic()
-        process = subprocess.Popen(command, env=env, cwd=folder, stderr=errors, stdin=subprocess.DEVNULL,
-                                   stdout=errors if fifo else subprocess.PIPE, start_new_session=True,
-                                   preexec_fn=lambda: os.sched_setaffinity(0, cpus))
+        process = subprocess.Popen(
+            command,
+            env=env,
+            cwd=folder,
+            stderr=errors,
+            stdin=subprocess.DEVNULL,
+            stdout=errors if fifo else subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cpus),
+        )
         source = source if fifo else process.stdout.fileno()
         usage, status = None, None
         while usage is None:
@@ -174,7 +207,7 @@ def watch(command, env, cpus, folder, fifo=None, rows=None, log="watched"):
                 piece = os.read(source, 1 << 16)
                 take(piece, time.monotonic() - start)
                 if not piece:
-                    time.sleep(0.002)       # nobody has opened it yet, or nobody does any more
+                    time.sleep(0.002)  # nobody has opened it yet, or nobody does any more
             if rows and len(result["rows_s"]) >= rows and not result["killed"]:
                 result["killed"] = True
                 os.killpg(process.pid, signal.SIGKILL)
@@ -191,7 +224,8 @@ def watch(command, env, cpus, folder, fifo=None, rows=None, log="watched"):
     if process.returncode and not result["killed"]:
         with open(os.path.join(folder, f"{log}.log"), errors="replace") as words:
             last = [line.strip() for line in words if line.strip()]
-        raise Failed(f"{os.path.basename(command[0])} ended with {process.returncode}: {last[-1] if last else ''}")
+        said = last[-1] if last else "it said nothing"
+        raise Failed(f"{os.path.basename(command[0])} ended with {process.returncode}: {said}")
     result["max_rss_mib"] = usage.ru_maxrss / 1024
     result["foreign"] = load.share
     return result

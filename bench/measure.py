@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Measures the programs that bench/run has built, side by side, and writes every sample as JSON.
 
-Contenders run in turns, round after round in changing order, each on the same pinned processors, the others stopped;
-the machine's own peak is measured before each turn, and what other programs take of the processors during it.  A
-round with foreign load is marked and repeated.
-"""
+Contenders run in turns, round after round in changing order, each on the same pinned processors,
+the others stopped; the machine's own peak is measured before each turn, and what other programs
+take of the processors during it. A round with foreign load is marked and repeated."""
+
 import argparse
 import array
 import datetime
@@ -13,18 +13,27 @@ import json
 import os
 import platform
 import random
+import signal
 import statistics
 import subprocess
 import sys
 
-from contender import Contender, Failed, Load, environment, processors, watch
+from contender import Contender, Failed, Load, environment, environment_plain, processors, watch
 
 BATCH, BATCHES = 32, 20
 MODELS = ("relu", "elu")
-LAYERS = [("conv2d_1", 3, 128, 2, 31), ("conv2d_2", 128, 128, 2, 30), ("conv2d_3", 128, 128, 1, 30),
-          ("conv2d_4", 128, 256, 2, 14), ("conv2d_5", 256, 256, 2, 13), ("conv2d_6", 256, 256, 1, 13),
-          ("dense_1", 9216, 512, 1, 1), ("dense_2", 512, 128, 1, 1), ("dense_3", 128, 10, 1, 1)]
-LOAD_LIMIT = 0.03           # of all processors
+LAYERS = [
+    ("conv2d_1", 3, 128, 2, 31),
+    ("conv2d_2", 128, 128, 2, 30),
+    ("conv2d_3", 128, 128, 1, 30),
+    ("conv2d_4", 128, 256, 2, 14),
+    ("conv2d_5", 256, 256, 2, 13),
+    ("conv2d_6", 256, 256, 1, 13),
+    ("dense_1", 9216, 512, 1, 1),
+    ("dense_2", 512, 128, 1, 1),
+    ("dense_3", 128, 10, 1, 1),
+]
+LOAD_LIMIT = 0.03  # of all processors
 CHECK_RATE = 1e-4
 
 
@@ -33,15 +42,23 @@ def multiply_adds(inputs, outputs, size, side):
 
 
 def training_gflop():
-    """Forward, data gradient, weight gradient by direct convolution; the first layer needs no data gradient."""
-    return sum((2 if i == 0 else 3) * 2 * BATCH * multiply_adds(*layer[1:]) for i, layer in enumerate(LAYERS)) * 1e-9
+    """Forward, data gradient, weight gradient by direct convolution; the first layer needs no data
+    gradient."""
+    return (
+        sum(
+            (2 if i == 0 else 3) * 2 * BATCH * multiply_adds(*layer[1:])
+            for i, layer in enumerate(LAYERS)
+        )
+        * 1e-9
+    )
 
 
 def say(text):
     print(f"bench: {text}", flush=True)
 
 
-# ---- data and weights ------------------------------------------------------------------------------------------------
+# ---- data and weights ----------------------------------------------------------------------------
+
 
 def data_make(folder):
     """CIFAR-10's files with made-up records: sizes and labels as in the real ones."""
@@ -61,7 +78,10 @@ def data_find(given, work):
     for folder in (os.path.join(given, "cifar-10-batches-bin"), given) if given else ():
         if os.path.exists(os.path.join(folder, "data_batch_1.bin")):
             return folder, "CIFAR-10"
-    say("no CIFAR-10 (CNN_TEST_DATA or --data names the folder above cifar-10-batches-bin): made-up pictures instead")
+    say(
+        "no CIFAR-10 (CNN_TEST_DATA or --data names the folder above cifar-10-batches-bin): "
+        "made-up pictures instead"
+    )
     folder = os.path.join(work, "cifar-10-batches-bin")
     data_make(folder)
     return folder, "made-up pictures"
@@ -75,7 +95,7 @@ def batches_write(folder, work):
     value = [b / 255 for b in range(256)]
     for at in range(0, len(records), 3073):
         labels.append(records[at])
-        images.extend([value[b] for b in records[at + 1:at + 3073]])
+        images.extend([value[b] for b in records[at + 1 : at + 3073]])
     for name, values in (("images.f32", images), ("labels.i32", labels)):
         with open(os.path.join(work, name), "wb") as file:
             values.tofile(file)
@@ -86,7 +106,7 @@ def weights_flatten(work):
     with open(os.path.join(work, "initial.safetensors"), "rb") as file:
         content = file.read()
     size = int.from_bytes(content[:8], "little")
-    header, body = json.loads(content[8:8 + size]), content[8 + size:]
+    header, body = json.loads(content[8 : 8 + size]), content[8 + size :]
     with open(os.path.join(work, "initial.f32"), "wb") as file:
         for layer, *_ in LAYERS:
             for part in ("weight", "bias"):
@@ -94,55 +114,103 @@ def weights_flatten(work):
                 file.write(body[start:end])
 
 
-# ---- who takes part --------------------------------------------------------------------------------------------------
+# ---- who takes part ------------------------------------------------------------------------------
+
 
 def library(pattern):
-    found = sorted(glob.glob(f"/usr/lib/{pattern}") + glob.glob(f"/usr/lib/*/{pattern}")
-                   + glob.glob(f"/usr/local/lib/{pattern}"))
+    found = sorted(
+        glob.glob(f"/usr/lib/{pattern}")
+        + glob.glob(f"/usr/lib/*/{pattern}")
+        + glob.glob(f"/usr/local/lib/{pattern}")
+    )
     return found[0] if found else None
 
 
-JEMALLOC = {"MALLOC_CONF": "oversize_threshold:1,background_thread:true,metadata_thp:auto,thp:always,"
-                           "dirty_decay_ms:-1,muzzy_decay_ms:-1"}
-GLIBC = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
-                           "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"}
+JEMALLOC = {
+    "MALLOC_CONF": "oversize_threshold:1,background_thread:true,metadata_thp:auto,thp:always,"
+    "dirty_decay_ms:-1,muzzy_decay_ms:-1"
+}
+GLIBC = {
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967296:"
+    "glibc.malloc.trim_threshold=8589934592:glibc.malloc.top_pad=268435456"
+}
 
 
 def torch_settings(skipped):
     """(key, what it is, arguments, environment), the simplest first."""
     last, pool = ["--channels-last"], ["--channels-last", "--pool-first"]
-    settings = [("plain", "eager", [], {}),
-                ("last", "eager, channels_last", last, {}),
-                ("pool", "eager, channels_last, pool first", pool, {}),
-                ("glibc", "eager, channels_last, pool first, glibc's malloc with huge pages and no trimming", pool,
-                 GLIBC)]
+    settings = [
+        ("plain", "eager", [], {}),
+        ("last", "eager, channels_last", last, {}),
+        ("pool", "eager, channels_last, pool first", pool, {}),
+        (
+            "glibc",
+            "eager, channels_last, pool first, glibc's malloc with huge pages and no trimming",
+            pool,
+            GLIBC,
+        ),
+    ]
     jemalloc, tcmalloc = library("libjemalloc.so.2"), library("libtcmalloc_minimal.so.4")
     openmp = library("libomp.so.5") or library("llvm-*/lib/libomp.so.5")
     best = GLIBC
     allocator = "glibc's malloc with huge pages"
     if jemalloc:
         best, allocator = dict(JEMALLOC, LD_PRELOAD=jemalloc), "jemalloc"
-        settings += [("jemalloc", "eager, channels_last, pool first, jemalloc", pool + ["--freeze"], best),
-                     ("jecontiguous", "eager, contiguous, pool first, jemalloc", ["--pool-first", "--freeze"], best)]
+        settings += [
+            ("jemalloc", "eager, channels_last, pool first, jemalloc", pool + ["--freeze"], best),
+            (
+                "jecontiguous",
+                "eager, contiguous, pool first, jemalloc",
+                ["--pool-first", "--freeze"],
+                best,
+            ),
+        ]
     else:
         skipped.append("PyTorch with jemalloc: not installed (Debian: libjemalloc2)")
     if tcmalloc:
-        settings.append(("tcmalloc", "eager, channels_last, pool first, tcmalloc", pool, {"LD_PRELOAD": tcmalloc}))
+        settings.append(
+            (
+                "tcmalloc",
+                "eager, channels_last, pool first, tcmalloc",
+                pool,
+                {"LD_PRELOAD": tcmalloc},
+            )
+        )
     else:
         skipped.append("PyTorch with tcmalloc: not installed (Debian: libtcmalloc-minimal4)")
     if openmp:
-        both = dict(best, LD_PRELOAD=" ".join(filter(None, [best.get("LD_PRELOAD"), openmp])), KMP_BLOCKTIME="1")
-        settings.append(("llvm", f"eager, channels_last, pool first, {allocator}, LLVM's OpenMP", pool, both))
+        both = dict(
+            best,
+            LD_PRELOAD=" ".join(filter(None, [best.get("LD_PRELOAD"), openmp])),
+            KMP_BLOCKTIME="1",
+        )
+        settings.append(
+            ("llvm", f"eager, channels_last, pool first, {allocator}, LLVM's OpenMP", pool, both)
+        )
     else:
         skipped.append("PyTorch with LLVM's OpenMP: not installed (Debian: libomp5)")
-    settings += [("compiled", f"torch.compile, contiguous, pool first, {allocator}", ["--compile", "--pool-first"], best),
-                 ("compiledlast", f"torch.compile, channels_last, pool first, {allocator}", pool + ["--compile"], best)]
+    settings += [
+        (
+            "compiled",
+            f"torch.compile, contiguous, pool first, {allocator}",
+            ["--compile", "--pool-first"],
+            best,
+        ),
+        (
+            "compiledlast",
+            f"torch.compile, channels_last, pool first, {allocator}",
+            pool + ["--compile"],
+            best,
+        ),
+    ]
     return settings
 
 
-ONEDNN_SETTINGS = [("blocked", "blocked layouts", ["layout=blocked"]),
-                   ("nhwc", "channels innermost", ["layout=nhwc"]),
-                   ("late", "blocked layouts, activation before pooling", ["layout=blocked", "pool_first=0"])]
+ONEDNN_SETTINGS = [
+    ("blocked", "blocked layouts", ["layout=blocked"]),
+    ("nhwc", "channels innermost", ["layout=nhwc"]),
+    ("late", "blocked layouts, activation before pooling", ["layout=blocked", "pool_first=0"]),
+]
 
 
 class Bench:
@@ -150,9 +218,16 @@ class Bench:
         self.args, self.work = args, os.path.abspath(args.work)
         self.cpus = processors(args.threads)
         self.skipped = []
+        self.blas = {}  # the OpenBLAS core the networks count on: trainers see to it themselves
         self.folder, self.data = data_find(args.data, self.work)
-        self.peak = Contender("peak", "peak", [self.path("bench_peak"), str(args.threads)], environment(self.cpus),
-                              self.cpus, self.work).start()
+        self.peak = Contender(
+            "peak",
+            "peak",
+            [self.path("bench_peak"), str(args.threads)],
+            environment(self.cpus),
+            self.cpus,
+            self.work,
+        ).start()
 
     def path(self, name):
         return os.path.join(self.work, name)
@@ -166,31 +241,75 @@ class Bench:
     # ---- making contenders
 
     def ours(self, key, label, program):
-        return Contender(key, label, [self.path(program), str(self.args.threads)] + self.files(),
-                         environment(self.cpus), self.cpus, self.work)
+        return Contender(
+            key,
+            label,
+            [self.path(program), str(self.args.threads)] + self.files(),
+            environment(self.cpus, self.blas),
+            self.cpus,
+            self.work,
+        )
 
     def onednn_command(self, model, options):
         return [self.path("bench_onednn"), model, f"threads={self.args.threads}"] + options
 
     def onednn(self, model, key, label, options):
         command = self.onednn_command(model, options) + [self.path("initial.f32")] + self.files()
-        return Contender(f"onednn-{key}", f"oneDNN, {label}", command, environment(self.cpus), self.cpus, self.work)
+        return Contender(
+            f"onednn-{key}",
+            f"oneDNN, {label}",
+            command,
+            environment(self.cpus),
+            self.cpus,
+            self.work,
+        )
 
     def torch_command(self, what, model, arguments):
-        return [self.args.python, os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench_torch.py"), what,
-                model, f"--threads={self.args.threads}"] + arguments
+        return [
+            self.args.python,
+            os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench_torch.py"),
+            what,
+            model,
+            f"--threads={self.args.threads}",
+        ] + arguments
 
     def torch_environment(self, extra):
-        return environment(self.cpus, dict({"TORCHINDUCTOR_CACHE_DIR": self.path("inductor"),
-                                            "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT"}, **extra))
+        return environment(
+            self.cpus,
+            dict(
+                {
+                    "TORCHINDUCTOR_CACHE_DIR": self.path("inductor"),
+                    "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",
+                },
+                **extra,
+            ),
+        )
 
     def torch(self, model, key, label, arguments, extra):
         images, labels, count = self.files()
-        command = self.torch_command("serve", model, arguments + [
-            "--weights", self.path("initial.safetensors"), "--images", images, "--labels", labels,
-            "--batches", count])
-        return Contender(f"torch-{key}", f"PyTorch, {label}", command, self.torch_environment(extra), self.cpus,
-                         self.work)
+        command = self.torch_command(
+            "serve",
+            model,
+            arguments
+            + [
+                "--weights",
+                self.path("initial.safetensors"),
+                "--images",
+                images,
+                "--labels",
+                labels,
+                "--batches",
+                count,
+            ],
+        )
+        return Contender(
+            f"torch-{key}",
+            f"PyTorch, {label}",
+            command,
+            self.torch_environment(extra),
+            self.cpus,
+            self.work,
+        )
 
     # ---- choosing settings
 
@@ -204,8 +323,14 @@ class Bench:
                 training = contender.ask(f"steps {steps}")["ms"]
             contender.ask("infer 10", patience=400)
             single = contender.ask("infer 40")["ms"]
-            return {"label": contender.label, "peak": peak, "foreign": load.share, "steps_ms": training,
-                    "step_ms": statistics.median(training), "infer_ms": statistics.median(single)}
+            return {
+                "label": contender.label,
+                "peak": peak,
+                "foreign": load.share,
+                "steps_ms": training,
+                "step_ms": statistics.median(training),
+                "infer_ms": statistics.median(single),
+            }
         except Failed as reason:
             self.skipped.append(str(reason))
             say(f"skipped: {reason}")
@@ -220,7 +345,10 @@ class Bench:
             result = self.screen(make(), warm, steps)
             if result:
                 seen[key] = result
-                say(f"  {result['label']}: {result['step_ms']:.1f} ms a step, {result['infer_ms']:.2f} ms a picture")
+                say(
+                    f"  {result['label']}: {result['step_ms']:.1f} ms a step, "
+                    f"{result['infer_ms']:.2f} ms a picture"
+                )
         return seen
 
     # ---- rounds
@@ -237,8 +365,12 @@ class Bench:
                     peak = self.peak_now()
                 with Load(contender.process.pid) as load:
                     times = contender.ask(command)["ms"]
-                slots[contender.key] = {"ms": times, "peak": peak, "foreign": load.share,
-                                        "foreign_at_peak": before.share}
+                slots[contender.key] = {
+                    "ms": times,
+                    "peak": peak,
+                    "foreign": load.share,
+                    "foreign_at_peak": before.share,
+                }
             quiet = all(slot["foreign"] <= LOAD_LIMIT for slot in slots.values())
             clean += quiet
             done.append({"clean": quiet, "slots": slots})
@@ -257,10 +389,27 @@ class Bench:
     def trainer(self, program, steps, *options, rows=None):
         """The generated trainer as its user runs it."""
         fifo = self.fifo()
-        command = [self.path(program), "train", "--data", self.folder, "--threads", str(self.args.threads),
-                   "--limit-steps", str(steps), "--overwrite", "--run-dir", self.path(f"{program}.run"), "--verbose",
-                   "2", "--log-steps", fifo, *options]
-        return watch(command, environment(self.cpus), self.cpus, self.work, fifo, rows, log=f"{program}.out")
+        command = [
+            self.path(program),
+            "train",
+            "--data",
+            self.folder,
+            "--threads",
+            str(self.args.threads),
+            "--limit-steps",
+            str(steps),
+            "--overwrite",
+            "--run-dir",
+            self.path(f"{program}.run"),
+            "--verbose",
+            "2",
+            "--log-steps",
+            fifo,
+            *options,
+        ]
+        return watch(
+            command, environment_plain(), self.cpus, self.work, fifo, rows, log=f"{program}.out"
+        )
 
     def outside(self, model, repeats):
         runs, clean = [], 0
@@ -272,7 +421,10 @@ class Bench:
             pair["peak_after"] = self.peak_now()
             pair["clean"] = max(pair["20"]["foreign"], pair["120"]["foreign"]) <= LOAD_LIMIT
             clean += pair["clean"]
-            say(f"  from outside: {pair['step_ms']:.2f} ms a step{'' if pair['clean'] else ', with foreign load'}")
+            say(
+                f"  from outside: {pair['step_ms']:.2f} ms a step"
+                f"{'' if pair['clean'] else ', with foreign load'}"
+            )
             runs.append(pair)
         return runs
 
@@ -280,14 +432,23 @@ class Bench:
         """A whole program's memory and its first step, the others' ways."""
         programs = {}
         # PyTorch at its fastest, and as it comes: an allocator that is fast holds on to memory
-        for key, setting in (("torch", torch_best), ("torch_plain", torch_best and torch_settings([])[0])):
+        for key, setting in (
+            ("torch", torch_best),
+            ("torch_plain", torch_best and torch_settings([])[0]),
+        ):
             if setting:
-                programs[key] = (self.torch_command("cifar10", model,
-                                                    setting[2] + ["--data", self.folder, "--steps", "20"]),
-                                 self.torch_environment(setting[3]))
+                programs[key] = (
+                    self.torch_command(
+                        "cifar10", model, setting[2] + ["--data", self.folder, "--steps", "20"]
+                    ),
+                    self.torch_environment(setting[3]),
+                )
         if onednn_best:
-            programs["onednn"] = (self.onednn_command(model, onednn_best[2]) + ["cifar10", self.folder, "20"],
-                                  environment(self.cpus))
+            programs["onednn"] = (
+                self.onednn_command(model, onednn_best[2])
+                + ["tune=0", "cifar10", self.folder, "20"],
+                environment(self.cpus),
+            )
         runs = {"torch": [], "torch_plain": [], "onednn": []}
         for _ in range(repeats):
             for key, (command, env) in programs.items():
@@ -303,13 +464,27 @@ class Bench:
         """Dropout off, the same weights, the same batches: the same losses."""
         say("  losses of 20 steps, side by side")
         rate = str(CHECK_RATE)
-        found = {"ours": self.trainer(f"check_{model}", BATCHES + 1, "--weights", self.path("initial.safetensors"),
-                                      "--no-shuffle", "--lr", rate, rows=BATCHES)["losses"][:BATCHES]}
+        found = {
+            "ours": self.trainer(
+                f"check_{model}",
+                BATCHES + 1,
+                "--weights",
+                self.path("initial.safetensors"),
+                "--no-shuffle",
+                "--lr",
+                rate,
+                rows=BATCHES,
+            )["losses"][:BATCHES]
+        }
         others = []
         if torch_on:
-            others.append(("torch", self.torch(model, "check", "check", ["--dropout=0", f"--lr={rate}"], {})))
+            others.append(
+                ("torch", self.torch(model, "check", "check", ["--dropout=0", f"--lr={rate}"], {}))
+            )
         if onednn_on:
-            others.append(("onednn", self.onednn(model, "check", "check", ["dropout=0", f"lr={rate}"])))
+            others.append(
+                ("onednn", self.onednn(model, "check", "check", ["dropout=0", f"lr={rate}"]))
+            )
         for key, contender in others:
             try:
                 found[key] = contender.start().ask(f"losses {BATCHES}")["losses"]
@@ -320,21 +495,43 @@ class Bench:
         differences = {}
         names = sorted(found)
         for i, a in enumerate(names):
-            for b in names[i + 1:]:
+            for b in names[i + 1 :]:
                 both = list(zip(found[a], found[b]))
-                differences[f"{a}/{b}"] = max(abs(x - y) / max(1.0, abs(y)) for x, y in both) \
-                    if len(both) == BATCHES else None
-        say("  largest relative difference: " + ", ".join(
-            f"{k} {'-' if d is None else format(d, '.1e')}" for k, d in differences.items()))
+                differences[f"{a}/{b}"] = (
+                    max(abs(x - y) / max(1.0, abs(y)) for x, y in both)
+                    if len(both) == BATCHES
+                    else None
+                )
+        say(
+            "  largest relative difference: "
+            + ", ".join(
+                f"{k} {'-' if d is None else format(d, '.1e')}" for k, d in differences.items()
+            )
+        )
         return {"rate": CHECK_RATE, "losses": found, "differences": differences}
 
     # ---- a model
 
     def layers(self, model, onednn_best):
         count = 3 if self.args.quick else 20
-        command = [self.path(model), "bench", "--json", "--steps", str(count), "--threads", str(self.args.threads)]
-        output = subprocess.run(command, env=environment(self.cpus), cwd=self.work, check=True, text=True,
-                                capture_output=True).stdout
+        command = [
+            self.path(model),
+            "bench",
+            "--json",
+            "--steps",
+            str(count),
+            "--threads",
+            str(self.args.threads),
+        ]
+        output = subprocess.run(
+            command,
+            env=environment_plain(),
+            cwd=self.work,
+            check=True,
+            text=True,
+            capture_output=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, self.cpus),
+        ).stdout
         plan = None
         if onednn_best:
             contender = self.onednn(model, "profile", "profile", onednn_best[2])
@@ -348,7 +545,7 @@ class Bench:
         return {"ours": json.loads(output), "onednn": plan}
 
     def measure(self, model, settings, torch_on, onednn_on):
-        """Everything about one model.  `settings`: what the first model's screening chose, or None."""
+        """Everything about one model.  `settings`: what the first model's screening chose."""
         quick = self.args.quick
         result = {}
         makers = {}
@@ -369,22 +566,34 @@ class Bench:
         def best(keys, figure):
             keys = [k for k in keys if k in seen]
             return min(keys, key=lambda k: seen[k][figure]) if keys else None
+
         torch_keys = [k for k in makers if k.startswith("torch-")]
         eager = [k for k in torch_keys if "compiled" not in k]
         compiled = [k for k in torch_keys if "compiled" in k]
         dnn_keys = [k for k in makers if k.startswith("onednn-")]
         for figure, turn in (("step_ms", "train"), ("infer_ms", "infer")):
-            chosen[turn] = [k for k in (best(eager, figure), best(compiled, figure), best(dnn_keys, figure)) if k]
-        chosen["torch"] = [k.split("-", 1)[1] for k in dict.fromkeys(chosen["train"] + chosen["infer"])
-                           if k.startswith("torch-")]
+            chosen[turn] = [
+                k
+                for k in (best(eager, figure), best(compiled, figure), best(dnn_keys, figure))
+                if k
+            ]
+        chosen["torch"] = [
+            k.split("-", 1)[1]
+            for k in dict.fromkeys(chosen["train"] + chosen["infer"])
+            if k.startswith("torch-")
+        ]
 
         say(f"{model}: rounds of training steps")
         result["rounds"] = self.together(model, chosen["train"], makers, False)
         say(f"{model}: rounds of single pictures")
         result["infer_rounds"] = self.together(model, chosen["infer"], makers, True)
 
-        named = {"torch-" + s[0]: s for s in torch_settings([])} | {"onednn-" + s[0]: s for s in ONEDNN_SETTINGS}
-        eager_best, dnn_best = named.get(best(eager, "step_ms")), named.get(best(dnn_keys, "step_ms"))
+        named = {"torch-" + s[0]: s for s in torch_settings([])} | {
+            "onednn-" + s[0]: s for s in ONEDNN_SETTINGS
+        }
+        eager_best, dnn_best = named.get(best(eager, "step_ms")), named.get(
+            best(dnn_keys, "step_ms")
+        )
         say(f"{model}: layers")
         result["layers"] = self.layers(model, dnn_best)
         say(f"{model}: from outside, memory, first step")
@@ -399,7 +608,9 @@ class Bench:
         """Interleaved rounds of ours and of those chosen."""
         contenders = []
         if infer:
-            contenders.append(self.ours("ours", "cnnc, compiled for one picture", f"single_{model}"))
+            contenders.append(
+                self.ours("ours", "cnnc, compiled for one picture", f"single_{model}")
+            )
         else:
             contenders.append(self.ours("ours", "cnnc", f"work_{model}"))
             if os.path.exists(self.path(f"exact_{model}")):
@@ -419,9 +630,14 @@ class Bench:
             if infer:
                 done = self.rounds(running, "infer 40", 3 if quick else 12, "infer 10")
             else:
-                done = self.rounds(running, f"steps {4 if quick else 10}", 2 if quick else 10, "steps 1")
-            return {"labels": {c.key: c.label for c in running}, "ready": {c.key: c.ready for c in running},
-                    "rounds": done}
+                done = self.rounds(
+                    running, f"steps {4 if quick else 10}", 2 if quick else 10, "steps 1"
+                )
+            return {
+                "labels": {c.key: c.label for c in running},
+                "ready": {c.key: c.ready for c in running},
+                "rounds": done,
+            }
         finally:
             for contender in contenders:
                 contender.stop()
@@ -429,7 +645,9 @@ class Bench:
 
 def first_line(command):
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True
+        ).stdout.splitlines()[0]
     except (OSError, subprocess.CalledProcessError, IndexError):
         return None
 
@@ -438,32 +656,48 @@ def machine(args):
     name = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as info:
-            name = next(line.split(":", 1)[1].strip() for line in info if line.startswith("model name"))
+            name = next(
+                line.split(":", 1)[1].strip() for line in info if line.startswith("model name")
+            )
     except (OSError, StopIteration):
         pass
     with open("/proc/meminfo") as info:
         memory = int(info.readline().split()[1]) / 1048576
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return {"processor": name, "processors": os.cpu_count(), "memory_gib": memory, "kernel": platform.release(),
-            "compiler": first_line([args.cc, "--version"]), "cnnc": first_line([args.cnnc, "--version"]),
-            "commit": first_line(["git", "-C", top, "rev-parse", "--short=12", "HEAD"]),
-            "threads": args.threads}
+    return {
+        "processor": name,
+        "processors": os.cpu_count(),
+        "memory_gib": memory,
+        "kernel": platform.release(),
+        "compiler": first_line([args.cc, "--version"]),
+        "cnnc": first_line([args.cnnc, "--version"]),
+        "commit": first_line(["git", "-C", top, "rev-parse", "--short=12", "HEAD"]),
+        "threads": args.threads,
+    }
 
 
 def torch_present(args, skipped):
     """PyTorch's own account of itself, or None."""
     here = os.path.dirname(os.path.abspath(__file__))
-    run = subprocess.run([args.python, os.path.join(here, "bench_torch.py"), "version"], capture_output=True, text=True)
+    run = subprocess.run(
+        [args.python, os.path.join(here, "bench_torch.py"), "version"],
+        capture_output=True,
+        text=True,
+    )
     if run.returncode == 0:
         return json.loads(run.stdout.splitlines()[-1])
     last = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
-    skipped.append(f"PyTorch: {last} (with {args.python}; a virtual environment with torch==2.13.0, numpy and "
-                   f"safetensors is named by --python)")
+    skipped.append(
+        f"PyTorch: {last} (with {args.python}; a virtual environment with torch==2.13.0, numpy and "
+        f"safetensors is named by --python)"
+    )
     return None
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--work", required=True, help="where bench/run has built the programs")
     parser.add_argument("--out", required=True, help="JSON file with every sample")
     parser.add_argument("--cnnc", required=True)
@@ -472,8 +706,13 @@ def main():
     parser.add_argument("--data", help="folder of CIFAR-10, or the one above it")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--models", default=",".join(MODELS))
-    parser.add_argument("--only", help="of the settings of PyTorch and oneDNN only these: torch-plain,onednn-blocked")
-    parser.add_argument("--quick", action="store_true", help="few rounds, to see that all of it works")
+    parser.add_argument(
+        "--only",
+        help="of the settings of PyTorch and oneDNN only these: torch-plain,onednn-blocked",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few rounds, to see that all of it works"
+    )
     args = parser.parse_args()
     bench = Bench(args)
     started = datetime.datetime.now(datetime.timezone.utc)
@@ -485,23 +724,40 @@ def main():
         for reason in bench.skipped:
             say(f"skipped: {reason}")
         batches_write(bench.folder, bench.work)
-        saver = bench.ours("saver", "cnnc", "work_relu" if "relu" in args.models.split(",") else "work_elu").start()
+        saver = bench.ours(
+            "saver", "cnnc", "work_relu" if "relu" in args.models.split(",") else "work_elu"
+        ).start()
         failed = saver.ask("save")["failed"][0]
+        if saver.greeting["blas_core"]:
+            bench.blas = {"OPENBLAS_CORETYPE": saver.greeting["blas_core"]}
         saver.stop()
         if failed:
             raise Failed("the initial weights could not be saved")
         weights_flatten(bench.work)
-        results = {"format": 1, "quick": args.quick, "started": started.isoformat(timespec="seconds"),
-                   "machine": machine(args), "data": bench.data, "torch": torch, "gflop": training_gflop(),
-                   "batch": BATCH, "load_limit": LOAD_LIMIT, "models": {}}
+        results = {
+            "format": 1,
+            "quick": args.quick,
+            "started": started.isoformat(timespec="seconds"),
+            "machine": machine(args),
+            "data": bench.data,
+            "torch": torch,
+            "gflop": training_gflop(),
+            "batch": BATCH,
+            "load_limit": LOAD_LIMIT,
+            "models": {},
+        }
         chosen = None
         for model in args.models.split(","):
             results["models"][model] = bench.measure(model, chosen, bool(torch), onednn)
             chosen = results["models"][model]["chosen"]
-        results["reading_gbs"] = {str(mib): [bench.peak.ask(f"read {mib}")["gbs"][0] for _ in range(3)]
-                                  for mib in (20, 512)}
+        results["reading_gbs"] = {
+            str(mib): [bench.peak.ask(f"read {mib}")["gbs"][0] for _ in range(3)]
+            for mib in (20, 512)
+        }
         results["skipped"] = list(dict.fromkeys(bench.skipped))
-        results["seconds"] = (datetime.datetime.now(datetime.timezone.utc) - started).total_seconds()
+        results["seconds"] = (
+            datetime.datetime.now(datetime.timezone.utc) - started
+        ).total_seconds()
         with open(args.out + ".part", "w") as file:
             json.dump(results, file, indent=1)
         os.replace(args.out + ".part", args.out)
@@ -511,6 +767,8 @@ def main():
 
 
 if __name__ == "__main__":
+    # ended from outside, it still ends those it has started: stopped, they would wait for ever
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
     except Failed as reason:

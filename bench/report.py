@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Tables and a chart from the samples that measure.py has written.
 
-    report.py RESULTS.json --out DIR        writes DIR/performance.md and DIR/performance.svg
+report.py RESULTS.json --out DIR        writes DIR/performance.md and DIR/performance.svg
 """
+
 import argparse
 import html
 import json
@@ -14,7 +15,8 @@ from measure import BATCH, LAYERS, multiply_adds
 PARAMETERS = 5329418
 
 
-# ---- figures ---------------------------------------------------------------------------------------------------------
+# ---- figures -------------------------------------------------------------------------------------
+
 
 class Sample:
     """Numbers with their median and quartiles."""
@@ -47,7 +49,11 @@ def rounds_used(part):
 def remark(rounds, what="rounds"):
     clean, all_ = sum(r["clean"] for r in rounds), len(rounds)
     text = f"{clean} of {all_} {what} were free of foreign load"
-    return text + (" and count." if 2 * clean >= all_ else ". **So few that all of them count: measure again.**")
+    return text + (
+        " and count."
+        if 2 * clean >= all_
+        else ". **So few that all of them count: measure again.**"
+    )
 
 
 def slot_ms(slot):
@@ -64,7 +70,9 @@ def limit_ms(gflop, slot):
 
 def best_of(part, prefix):
     keys = [k for k in part["labels"] if k.startswith(prefix)]
-    return min(keys, key=lambda k: column(part, k, lambda s, r: slot_ms(s)).median) if keys else None
+    return (
+        min(keys, key=lambda k: column(part, k, lambda s, r: slot_ms(s)).median) if keys else None
+    )
 
 
 def ratio(part, key):
@@ -73,9 +81,9 @@ def ratio(part, key):
 
 
 def single_roofline_ms(results, slot):
-    """One picture: the convolutions at the machine's peak, then the dense layers' weights as fast as 20 MiB can be
-    read; each layer takes the longer of its arithmetic and its weights."""
-    rate = statistics.median(results["reading_gbs"]["20"])
+    """One picture: the convolutions at the machine's peak, the dense layers' weights as fast as 20
+    MiB can be read; each layer takes the longer of its arithmetic and its weights."""
+    rate = max(results["reading_gbs"]["20"])
     total = 0.0
     for _, inputs, outputs, size, side in LAYERS:
         arithmetic = 2e-9 * multiply_adds(inputs, outputs, size, side) / slot["peak"] * 1e3
@@ -84,11 +92,14 @@ def single_roofline_ms(results, slot):
     return total
 
 
-# ---- tables ----------------------------------------------------------------------------------------------------------
+# ---- tables --------------------------------------------------------------------------------------
+
 
 def table(heads, rows):
     align = ["---"] + ["---:"] * (len(heads) - 1)
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [heads, align, *rows]) + "\n"
+    return (
+        "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [heads, align, *rows]) + "\n"
+    )
 
 
 def step_table(results, part):
@@ -96,8 +107,15 @@ def step_table(results, part):
     for key, label in part["labels"].items():
         ms = column(part, key, lambda s, r: slot_ms(s))
         share = column(part, key, lambda s, r: slot_ms(s) / limit_ms(results["gflop"], s))
-        rows.append([label, ms.show(), f"{BATCH / ms.median * 1e3:.0f}", share.show(),
-                     "1" if key == "ours" else ratio(part, key).show()])
+        rows.append(
+            [
+                label,
+                ms.show(),
+                f"{BATCH / ms.median * 1e3:.0f}",
+                share.show(),
+                "1" if key == "ours" else ratio(part, key).show(),
+            ]
+        )
     return table(["", "ms a step", "pictures a second", "of the direct limit", "times ours"], rows)
 
 
@@ -106,12 +124,14 @@ def single_table(results, part):
     for key, label in part["labels"].items():
         ms = column(part, key, lambda s, r: slot_ms(s))
         roof = column(part, key, lambda s, r: slot_ms(s) / single_roofline_ms(results, s))
-        rows.append([label, ms.show(".3f"), roof.show(), "1" if key == "ours" else ratio(part, key).show()])
+        rows.append(
+            [label, ms.show(".3f"), roof.show(), "1" if key == "ours" else ratio(part, key).show()]
+        )
     return table(["", "ms a picture", "of the roofline", "times ours"], rows)
 
 
 def layer_sums(plan):
-    """oneDNN's tasks by layer and direction; activations and reorders count with the layer they serve."""
+    """oneDNN's tasks by layer and direction; activations and reorders count with their layer."""
     sums = {}
     for name, what, ms in plan or []:
         direction = 0 if what.startswith("forward") or what == "reorder input" else 1
@@ -127,49 +147,89 @@ def layer_table(layers):
         theirs = other.get(layer["name"], [0.0, 0.0])
         if not any(ours) and not any(theirs):
             continue
-        gflops = [layer[f"{d}_gflop"] / ms * 1e3 if ms and layer[f"{d}_gflop"] else 0
-                  for d, ms in zip(("forward", "backward"), ours)]
+        gflops = [
+            layer[f"{d}_gflop"] / ms * 1e3 if ms and layer[f"{d}_gflop"] else 0
+            for d, ms in zip(("forward", "backward"), ours)
+        ]
         totals = [t + v for t, v in zip(totals, ours + theirs)]
-        rows.append([layer["name"], f"{ours[0]:.2f}", f"{ours[1]:.2f}", f"{gflops[0]:.0f}", f"{gflops[1]:.0f}"]
-                    + ([f"{theirs[0]:.2f}", f"{theirs[1]:.2f}"] if other else []))
-    rows.append(["sum", f"{totals[0]:.2f}", f"{totals[1]:.2f}", "", ""]
-                + ([f"{totals[2]:.2f}", f"{totals[3]:.2f}"] if other else []))
-    return table(["", "forward ms", "backward ms", "forward GFLOP/s", "backward GFLOP/s"]
-                 + (["oneDNN forward ms", "oneDNN backward ms"] if other else []), rows)
+        rows.append(
+            [
+                layer["name"],
+                f"{ours[0]:.2f}",
+                f"{ours[1]:.2f}",
+                f"{gflops[0]:.0f}",
+                f"{gflops[1]:.0f}",
+            ]
+            + ([f"{theirs[0]:.2f}", f"{theirs[1]:.2f}"] if other else [])
+        )
+    rows.append(
+        ["sum", f"{totals[0]:.2f}", f"{totals[1]:.2f}", "", ""]
+        + ([f"{totals[2]:.2f}", f"{totals[3]:.2f}"] if other else [])
+    )
+    return table(
+        ["", "forward ms", "backward ms", "forward GFLOP/s", "backward GFLOP/s"]
+        + (["oneDNN forward ms", "oneDNN backward ms"] if other else []),
+        rows,
+    )
 
 
 def screening_table(screening):
-    rows = [[s["label"], f"{s['step_ms']:.1f}", f"{s['infer_ms']:.2f}", f"{100 * s['foreign']:.0f} %"]
-            for s in screening.values()]
+    rows = [
+        [s["label"], f"{s['step_ms']:.1f}", f"{s['infer_ms']:.2f}", f"{100 * s['foreign']:.0f} %"]
+        for s in screening.values()
+    ]
     return table(["", "ms a step", "ms a picture", "foreign load"], rows)
 
 
 def outside_figures(model):
     """{who: {figure: Sample}} of whole programs."""
-    figures = {"cnnc": {"memory": Sample([r["120"]["max_rss_mib"] for r in model["outside"]]),
-                        "first": Sample([r[n]["rows_s"][0] for r in model["outside"] for n in ("20", "120")])}}
-    for key, label in (("torch", "PyTorch, fastest eager setting"), ("torch_plain", "PyTorch, plain"),
-                       ("onednn", "oneDNN")):
+    figures = {
+        "cnnc": {
+            "memory": Sample([r["120"]["max_rss_mib"] for r in model["outside"]]),
+            "first": Sample([r[n]["rows_s"][0] for r in model["outside"] for n in ("20", "120")]),
+        }
+    }
+    for key, label in (
+        ("torch", "PyTorch, fastest eager setting"),
+        ("torch_plain", "PyTorch, plain"),
+        ("onednn", "oneDNN"),
+    ):
         runs = model["others"][key]
         if runs:
-            figures[label] = {"memory": Sample([r["max_rss_mib"] for r in runs]),
-                              "first": Sample([r["rows_s"][0] for r in runs])}
+            figures[label] = {
+                "memory": Sample([r["max_rss_mib"] for r in runs]),
+                "first": Sample([r["rows_s"][0] for r in runs]),
+            }
     return figures
 
 
 def outside_table(model):
     figures = outside_figures(model)
     ours = figures["cnnc"]
-    rows = [[label, f["memory"].show(".0f"), f"{f['memory'].median / ours['memory'].median:.2f}", f["first"].show(),
-             f"{f['first'].median / ours['first'].median:.2f}"] for label, f in figures.items()]
-    return table(["", "peak memory, MiB", "times ours", "first step done after, s", "times ours"], rows)
+    rows = [
+        [
+            label,
+            f["memory"].show(".0f"),
+            f"{f['memory'].median / ours['memory'].median:.2f}",
+            f["first"].show(),
+            f"{f['first'].median / ours['first'].median:.2f}",
+        ]
+        for label, f in figures.items()
+    ]
+    return table(
+        ["", "peak memory, MiB", "times ours", "first step done after, s", "times ours"], rows
+    )
 
 
 def outside_step(results, model):
     runs = used(model["outside"])
     ms = Sample([r["step_ms"] for r in runs])
-    share = Sample([r["step_ms"] / (results["gflop"] / (0.5 * (r["peak"] + r["peak_after"])) * 1e3)
-                    for r in runs])
+    share = Sample(
+        [
+            r["step_ms"] / (results["gflop"] / (0.5 * (r["peak"] + r["peak_after"])) * 1e3)
+            for r in runs
+        ]
+    )
     return ms, share
 
 
@@ -181,13 +241,23 @@ def correctness_text(check):
     parts = []
     for pair, difference in known.items():
         a, b = pair.split("/")
-        verdict = "one of them is incomplete" if difference is None else \
-            f"{difference:.1e}" + (" (within 1e-4)" if difference <= 1e-4 else
-                                   " (within 1e-3)" if difference <= 1e-3 else " (**more than 1e-3**)")
+        verdict = (
+            "one of them is incomplete"
+            if difference is None
+            else f"{difference:.1e}"
+            + (
+                " (within 1e-4)"
+                if difference <= 1e-4
+                else " (within 1e-3)" if difference <= 1e-3 else " (**more than 1e-3**)"
+            )
+        )
         parts.append(f"{NAMES[a]} and {NAMES[b]} {verdict}")
     text = "; ".join(parts) if parts else "nobody to compare with"
-    return (f"Dropout off, the same weights, the same 20 batches, Adam at {check['rate']:g}: largest relative difference "
-            f"of the 20 losses: {text}.\n")
+    return (
+        f"Dropout off, the same weights, the same 20 batches, Adam at {check['rate']:g}: "
+        "largest relative difference "
+        f"of the 20 losses: {text}.\n"
+    )
 
 
 def goals(results):
@@ -199,19 +269,34 @@ def goals(results):
 
     def add(what, asked, sample, met, form=".2f"):
         rows.append([what, asked, sample.show(form), "yes" if met else "**no**"])
+
     _, share = outside_step(results, model)
-    add("training step from outside, of the direct limit", "at most 0.80", share, share.median <= 0.80)
+    add(
+        "training step from outside, of the direct limit",
+        "at most 0.80",
+        share,
+        share.median <= 0.80,
+    )
     part = model["rounds"]
-    for prefix, label, asked in (("onednn", "oneDNN's best setting", 1.7), ("torch", "PyTorch's best setting", 2.2)):
+    for prefix, label, asked in (
+        ("onednn", "oneDNN's best setting", 1.7),
+        ("torch", "PyTorch's best setting", 2.2),
+    ):
         key = best_of(part, prefix)
         if key:
             found = ratio(part, key)
             add(f"{label}, times our step", f"at least {asked}", found, found.median >= asked)
-    roof = column(model["infer_rounds"], "ours", lambda s, r: slot_ms(s) / single_roofline_ms(results, s))
+    roof = column(
+        model["infer_rounds"], "ours", lambda s, r: slot_ms(s) / single_roofline_ms(results, s)
+    )
     add("one picture, of the roofline", "at most 1.5", roof, roof.median <= 1.5)
     figures = outside_figures(model)
-    add("first training step after, s", "under 0.3", figures["cnnc"]["first"],
-        figures["cnnc"]["first"].median < 0.3)
+    add(
+        "first training step after, s",
+        "under 0.3",
+        figures["cnnc"]["first"],
+        figures["cnnc"]["first"].median < 0.3,
+    )
     theirs = [f["memory"].median for label, f in figures.items() if label.startswith("PyTorch")]
     if theirs:
         found = Sample([figures["cnnc"]["memory"].median / min(theirs)])
@@ -219,52 +304,74 @@ def goals(results):
     return rows
 
 
-# ---- the document ----------------------------------------------------------------------------------------------------
+# ---- the document --------------------------------------------------------------------------------
+
 
 def peaks(results):
-    return Sample([slot["peak"] for model in results["models"].values() for r in rounds_used(model["rounds"])
-                   for slot in r["slots"].values()])
+    return Sample(
+        [
+            slot["peak"]
+            for model in results["models"].values()
+            for r in rounds_used(model["rounds"])
+            for slot in r["slots"].values()
+        ]
+    )
 
 
 def head(results):
     m, peak = results["machine"], peaks(results)
-    lines = [f"Machine: {m['processor']}, {m['threads']} threads on {m['processors']} processors, "
-             f"{m['memory_gib']:.0f} GiB, Linux {m['kernel']}, {m['compiler']}.",
-             f"fp32 peak measured before each turn: {peak.show('.0f')} GFLOP/s. Reading 20 MiB again and again: "
-             f"{statistics.median(results['reading_gbs']['20']):.0f} GB/s; 512 MiB: "
-             f"{statistics.median(results['reading_gbs']['512']):.0f} GB/s.",
-             f"Measured {results['started'][:10]}, cnnc at {m['commit'] or 'an unknown commit'}, with {results['data']}, "
-             f"in {results['seconds'] / 60:.0f} minutes."]
-    versions = sorted({ready for model in results["models"].values() for key, ready in model["rounds"]["ready"].items()
-                       if key.startswith(("torch", "onednn"))})
+    lines = [
+        f"Machine: {m['processor']}, {m['threads']} threads on {m['processors']} processors, "
+        f"{m['memory_gib']:.0f} GiB, Linux {m['kernel']}, {m['compiler']}.",
+        f"fp32 peak measured before each turn: {peak.show('.0f')} GFLOP/s. "
+        "Reading 20 MiB again and again: "
+        f"{max(results['reading_gbs']['20']):.0f} GB/s; 512 MiB: "
+        f"{max(results['reading_gbs']['512']):.0f} GB/s.",
+        f"Measured {results['started'][:10]}, cnnc at {m['commit'] or 'an unknown commit'}, "
+        f"with {results['data']}, "
+        f"in {results['seconds'] / 60:.0f} minutes.",
+    ]
+    versions = sorted(
+        {
+            ready
+            for model in results["models"].values()
+            for key, ready in model["rounds"]["ready"].items()
+            if key.startswith(("torch", "onednn"))
+        }
+    )
     if versions:
         lines.append("Against: " + ", ".join(versions) + ".")
     return "\n".join(lines) + "\n"
 
 
 METHOD = """\
-All take the same network (5,329,418 parameters, batch 32, dropout 0.5, Adam with Keras's epsilon), float without
-reduced precision, two threads pinned one to a processor (or as many as stated above), subnormal numbers as zero, and
-batches that lie ready. They run in turns, round after round in changing order; whoever does not run is stopped. A
-turn is one step (or ten pictures) that does not count and then ten (forty) that do; its figure is their median.
-Before each turn a small C program measures the machine's fp32 peak; during it /proc/stat tells what other programs
-took of the processors: a round with more than {limit:.0%} is marked and repeated. Figures are medians over rounds,
-with quartiles in brackets; ratios are formed within each round. The *direct limit* is what the step's {gflop:.1f} GFLOP by
-direct convolution would take at the peak of the same moment.
+All take the same network (5,329,418 parameters, batch 32, dropout 0.5, Adam with Keras's
+epsilon), float without reduced precision, two threads pinned one to a processor (or as many as
+stated above), subnormal numbers as zero, and batches that lie ready. They run in turns, round
+after round in changing order; whoever does not run is stopped. A turn is one step (or ten
+pictures) that does not count and then ten (forty) that do; its figure is their median. Before
+each turn a small C program measures the machine's fp32 peak; during it /proc/stat tells what
+other programs took of the processors: a round with more than {limit:.0%} is marked and repeated.
+Figures are medians over rounds, with quartiles in brackets; ratios are formed within each round.
+The *direct limit* is what the step's {gflop:.1f} GFLOP by direct convolution would take at the
+peak of the same moment.
 
-From outside means the trainer as its user runs it, on files, with shuffling, dropout and metrics: the wall time of
-`--limit-steps 120` less that of `--limit-steps 20`, divided by 100. The first step is the time from the command until the
-first step's loss is out; memory is the kernel's own maximum for the process (for cnnc with validation). The others'
-programs for these two rows read the same files whole and train 20 steps on the first pictures.
+From outside means the trainer as its user runs it, on files, with shuffling, dropout and
+metrics: the wall time of `--limit-steps 120` less that of `--limit-steps 20`, divided by 100.
+The first step is the time from the command until the first step's loss is out; memory is the
+kernel's own maximum for the process (for cnnc with validation). The others' programs for these
+two rows read the same files whole and train 20 steps on the first pictures, oneDNN's without
+timing formats first.
 
-PyTorch: fused Adam, gradients set to none, and the settings listed; the best eager and the best compiled one go into
-the rounds. oneDNN: the network by hand (bench/bench_onednn.cpp) in the library's own layouts, reorders only where two
-primitives ask for different formats, activations as post-operations or in place, gradients' formats chosen by timing,
-dropout and Adam as OpenMP loops; the best of the settings listed. Its per-layer times count activations and reorders
-with their layer; ours come from `bench --json`.
+PyTorch: fused Adam, gradients set to none, and the settings listed; the best eager and the best
+compiled one go into the rounds. oneDNN: the network by hand (bench/bench_onednn.cpp) in the
+library's own layouts, reorders only where two primitives ask for different formats, activations
+as post-operations or in place, gradients' formats chosen by timing, dropout and Adam as OpenMP
+loops; the best of the settings listed. Its per-layer times count activations and reorders with
+their layer; ours come from `bench --json`.
 
-The roofline of one picture: each layer takes the longer of its arithmetic at the peak and its weights at the rate
-measured for reading 20 MiB.
+The roofline of one picture: each layer takes the longer of its arithmetic at the peak and its
+weights at the rate measured for reading 20 MiB.
 
 `bench/run --docs` measures all of this again.
 """
@@ -279,24 +386,37 @@ def document(results):
         out += ["## Goals\n", table(["notebook's ReLU model", "asked", "found", "met"], rows)]
     for name, model in results["models"].items():
         ms, share = outside_step(results, model)
-        out += [f"## The notebook's {'ReLU' if name == 'relu' else 'ELU'} model\n", "### Training step\n",
-                step_table(results, model["rounds"]), remark(model["rounds"]["rounds"]) + "\n",
-                f"From outside: {ms.show()} ms a step, {share.show()} of the direct limit. "
-                + remark(model["outside"], "pairs of runs") + "\n",
-                "### Layers\n", layer_table(model["layers"]), "### One picture\n",
-                single_table(results, model["infer_rounds"]), remark(model["infer_rounds"]["rounds"]) + "\n",
-                "### Whole programs\n", outside_table(model), "### The same results\n",
-                correctness_text(model["correctness"]), "### Settings tried\n", screening_table(model["screening"])]
+        out += [
+            f"## The notebook's {'ReLU' if name == 'relu' else 'ELU'} model\n",
+            "### Training step\n",
+            step_table(results, model["rounds"]),
+            remark(model["rounds"]["rounds"]) + "\n",
+            f"From outside: {ms.show()} ms a step, {share.show()} of the direct limit. "
+            + remark(model["outside"], "pairs of runs")
+            + "\n",
+            "### Layers\n",
+            layer_table(model["layers"]),
+            "### One picture\n",
+            single_table(results, model["infer_rounds"]),
+            remark(model["infer_rounds"]["rounds"]) + "\n",
+            "### Whole programs\n",
+            outside_table(model),
+            "### The same results\n",
+            correctness_text(model["correctness"]),
+            "### Settings tried\n",
+            screening_table(model["screening"]),
+        ]
     if results["skipped"]:
         out += ["## Left out\n", "\n".join(f"- {reason}" for reason in results["skipped"]) + "\n"]
     out += ["## How\n", METHOD.format(limit=results["load_limit"], gflop=results["gflop"])]
     return "\n".join(out)
 
 
-# ---- the chart -------------------------------------------------------------------------------------------------------
+# ---- the chart
+-----------------------------------------------------------------------------------
 
 COLOURS = {"ours": "#2a7f62", "exact": "#7fb8a4", "onednn": "#4c72b0", "torch": "#dd8452"}
-LEFT, WIDTH, RIGHT, BAR, GAP, TITLE = 330, 470, 110, 22, 8, 44
+LEFT, WIDTH, RIGHT, BAR, GAP, TITLE = 420, 470, 110, 22, 8, 44
 
 
 def bars_of(results):
@@ -304,32 +424,46 @@ def bars_of(results):
     groups = []
     for name, model in results["models"].items():
         part = model["rounds"]
-        bars = [(key, label, column(part, key, lambda s, r: slot_ms(s))) for key, label in part["labels"].items()]
-        limit = statistics.median(limit_ms(results["gflop"], s) for r in rounds_used(part) for s in r["slots"].values())
+        bars = [
+            (key, label, column(part, key, lambda s, r: slot_ms(s)))
+            for key, label in part["labels"].items()
+        ]
+        limit = statistics.median(
+            limit_ms(results["gflop"], s) for r in rounds_used(part) for s in r["slots"].values()
+        )
         groups.append((name, limit, sorted(bars, key=lambda b: b[2].median)))
     return groups
 
 
 def shorten(label):
-    return label if len(label) <= 52 else label[:50].rstrip(", ") + " ..."
+    return label if len(label) <= 60 else label[:58].rstrip(", ") + " ..."
 
 
 def chart_group(name, limit, bars, top, scale):
-    lines = [f'<text x="10" y="{top + 24}" class="head">{"ReLU" if name == "relu" else "ELU"} model, ms a training step '
-             f'of {BATCH}</text>']
+    lines = [
+        f'<text x="10" y="{top + 24}" class="head">{"ReLU" if name == "relu" else "ELU"} model, '
+        "ms a training step "
+        f"of {BATCH}</text>"
+    ]
     y = top + TITLE
     for key, label, sample in bars:
-        middle, end = y + BAR * 0.5, LEFT + sample.median * scale
-        lines += [f'<text x="{LEFT - 8}" y="{middle + 4}" text-anchor="end">{html.escape(shorten(label))}</text>',
-                  f'<rect x="{LEFT}" y="{y}" width="{end - LEFT:.1f}" height="{BAR}" '
-                  f'fill="{COLOURS[key.split("-")[0]]}"/>',
-                  f'<path d="M{LEFT + sample.low * scale:.1f} {middle}H{LEFT + sample.high * scale:.1f}" class="spread"/>',
-                  f'<text x="{max(end, LEFT + sample.high * scale) + 6:.1f}" y="{middle + 4}">{sample.median:.1f}</text>']
+        middle, end, high = y + BAR * 0.5, LEFT + sample.median * scale, LEFT + sample.high * scale
+        lines += [
+            f'<text x="{LEFT - 8}" y="{middle + 4}" text-anchor="end">'
+            f"{html.escape(shorten(label))}</text>",
+            f'<rect x="{LEFT}" y="{y}" width="{end - LEFT:.1f}" height="{BAR}" '
+            f'fill="{COLOURS[key.split("-")[0]]}"/>',
+            f'<path d="M{LEFT + sample.low * scale:.1f} {middle}H{high:.1f}" class="spread"/>',
+            f'<text x="{max(end, high) + 6:.1f}" y="{middle + 4}">{sample.median:.1f}</text>',
+        ]
         y += BAR + GAP
     x = LEFT + limit * scale
-    lines += [f'<path d="M{x:.1f} {top + TITLE - 6}V{y}" class="limit"/>',
-              f'<text x="{x + 4:.1f}" y="{top + TITLE - 8}" class="small">direct convolution at full peak: {limit:.1f}'
-              '</text>']
+    lines += [
+        f'<path d="M{x:.1f} {top + TITLE - 6}V{y}" class="limit"/>',
+        f'<text x="{x + 4:.1f}" y="{top + TITLE - 8}" class="small">'
+        f"direct convolution at full peak: {limit:.1f}"
+        "</text>",
+    ]
     return lines, y + 12
 
 
@@ -342,15 +476,30 @@ def chart(results):
         lines, top = chart_group(name, limit, bars, top, scale)
         body += lines
     size = f"{LEFT + WIDTH + RIGHT} {top}"
-    style = ("text{font:13px sans-serif;fill:#222}.head{font-weight:bold;font-size:15px}.small{font-size:11px}"
-             ".limit{stroke:#b22;stroke-width:1.5;stroke-dasharray:5 3;fill:none}.spread{stroke:#222;stroke-width:2}")
-    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" role="img" '
-                      'aria-label="Time of a training step">', f"<style>{style}</style>",
-                      '<rect width="100%" height="100%" fill="#fff"/>', *body, "</svg>"]) + "\n"
+    style = (
+        "text{font:13px sans-serif;fill:#222}.head{font-weight:bold;font-size:15px}"
+        ".small{font-size:11px}.limit{stroke:#b22;stroke-width:1.5;stroke-dasharray:5 3;fill:none}"
+        ".spread{stroke:#222;stroke-width:2}"
+    )
+    return (
+        "\n".join(
+            [
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" role="img" '
+                'aria-label="Time of a training step">',
+                f"<style>{style}</style>",
+                '<rect width="100%" height="100%" fill="#fff"/>',
+                *body,
+                "</svg>",
+            ]
+        )
+        + "\n"
+    )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("results")
     parser.add_argument("--out", required=True)
     args = parser.parse_args()

@@ -1,5 +1,6 @@
-/* worker.h - how a contender of the benchmark talks with bench/measure.py: a command a line on standard input
- * ("steps 10"), an answer a line on standard output, in JSON.  The end of the input ends the contender.
+/* worker.h - how a contender of the benchmark talks with bench/measure.py: a command a line on
+ * standard input ("steps 10"), an answer a line on standard output, in JSON.  The end of the input
+ * ends the contender.
  */
 #ifndef BENCH_WORKER_H
 #define BENCH_WORKER_H
@@ -54,7 +55,8 @@ static inline void worker_die(const char *what, const char *name)
     exit(1);
 }
 
-/* `count` values of `size` bytes from the start of a file; the program ends where they are not there. */
+/* `count` values of `size` bytes from the start of a file; the program ends where they are not
+ * there. */
 static inline void *worker_read(const char *path, size_t count, size_t size)
 {
     FILE *f = fopen(path, "rb");
