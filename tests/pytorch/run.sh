@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Compiled networks against PyTorch.  PYTHON: a python3 with torch, numpy and safetensors; without one the test is
+# skipped.  CNN_TEST_DATA: a folder with CIFAR-10's binary files; without it pictures of noise in their layout.
+. "$(dirname "$0")/../run/common.sh"
+: "${PYTHON:=python3}"
+[ -z "${CNNC_CFLAGS:-}" ] || skip "instrumented code is compared with the reference"
+command -v "$PYTHON" >/dev/null || skip "no $PYTHON"
+"$PYTHON" -c 'import torch, numpy, safetensors.torch' 2>/dev/null ||
+    skip "$PYTHON has no torch, numpy and safetensors; PYTHON=... names another (pip install torch numpy safetensors)"
+export PYTHONDONTWRITEBYTECODE=1
+"$PYTHON" "$TOP/tests/pytorch/test_models.py" || fail "test_models.py"
+finish

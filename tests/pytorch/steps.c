@@ -1,0 +1,117 @@
+/* steps.c - drives a compiled network from files: some training steps on given batches, and what came of them.
+ *
+ *     steps WEIGHTS BATCHES LR OUT
+ *
+ * BATCHES: int32 steps, int32 n, then for each step n * channels * height * width float32 and n int32 labels.
+ * OUT: records of a line "NAME COUNT" and COUNT doubles: "use.predictions" of the first batch before training,
+ * "train.loss" of every step, "grad.NAME" of every parameter in the first step, "end.NAME" of every parameter and
+ * statistic after the last, and "end.predictions" of the first batch.  Compiled with the network's file,
+ * -DCNN_NO_MAIN -DMODEL=NAME_model.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cnnrt.h>
+
+extern const struct cnn_model MODEL;
+
+static void *need(void *p, const char *what)
+{
+    if (!p) {
+        fprintf(stderr, "steps: %s\n", what);
+        exit(1);
+    }
+    return p;
+}
+
+static void record(FILE *out, const char *kind, const char *name, const void *values, int64_t count)
+{
+    fprintf(out, "%s.%s %lld\n", kind, name, (long long)count);
+    for (int64_t i = 0; i < count; i++) {
+        double value = MODEL.real_size == 4 ? (double)((const float *)values)[i] : ((const double *)values)[i];
+        fwrite(&value, sizeof value, 1, out);
+    }
+}
+
+static void read_exactly(FILE *in, void *to, size_t size, size_t count)
+{
+    if (fread(to, size, count, in) != count)
+        need(NULL, "the file of batches is short");
+}
+
+static void feed(struct cnn_context *c, FILE *in, int n)
+{
+    size_t size = (size_t)MODEL.in_channels * (size_t)MODEL.in_height * (size_t)MODEL.in_width;
+    float *picture = need(malloc(size * sizeof *picture), "no memory");
+    double *wide = need(malloc(size * sizeof *wide), "no memory");
+    for (int i = 0; i < n; i++) {
+        read_exactly(in, picture, sizeof *picture, size);
+        for (size_t k = 0; k < size; k++)
+            wide[k] = (double)picture[k];
+        cnn_input_set(c, i, MODEL.real_size == 4 ? (const void *)picture : wide);
+    }
+    read_exactly(in, c->labels, sizeof *c->labels, (size_t)n);
+    free(picture);
+    free(wide);
+}
+
+static void record_params(FILE *out, const struct cnn_context *c, bool gradients)
+{
+    for (int i = 0; i < MODEL.params_list_count; i++) {
+        const struct cnn_param *p = &MODEL.params[i];
+        void *values = need(malloc((size_t)p->count * 8), "no memory");
+        if (gradients && p->role != CNN_STATISTIC) {
+            cnn_grad_get(c, i, values);
+            record(out, "grad", p->name, values, p->count);
+        } else if (!gradients) {
+            cnn_param_get(c, i, values);
+            record(out, "end", p->name, values, p->count);
+        }
+        free(values);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5) {
+        fputs("Usage: steps WEIGHTS BATCHES LR OUT\n", stderr);
+        return 2;
+    }
+    FILE *in = need(fopen(argv[2], "rb"), "cannot read the batches");
+    FILE *out = need(fopen(argv[4], "wb"), "cannot write the results");
+    struct cnn_context *c = need(cnn_open(&MODEL, 2, 1), "cnn_open failed");
+    int32_t head[2];
+    if (cnn_load_weights(c, argv[1]) != 0)
+        return 1;
+    read_exactly(in, head, sizeof *head, 2);
+    int steps = head[0], n = head[1];
+    if (steps < 1 || n < 1 || n > MODEL.batch)
+        need(NULL, "the batches do not fit the network");
+    double *losses = need(calloc((size_t)steps, sizeof *losses), "no memory");
+    for (int step = 0; step < steps; step++) {
+        feed(c, in, n);
+        if (step == 0) {
+            MODEL.infer(c, n);
+            record(out, "use", "predictions", c->predictions, (int64_t)n * MODEL.classes);
+        }
+        c->step = (uint64_t)step;
+        c->lr = atof(argv[3]);
+        MODEL.train_step(c, n);
+        losses[step] = c->loss / n;
+        if (step == 0)
+            record_params(out, c, true);
+        MODEL.update(c);
+    }
+    fprintf(out, "train.loss %d\n", steps);
+    fwrite(losses, sizeof *losses, (size_t)steps, out);
+    record_params(out, c, false);
+    fseek(in, sizeof head, SEEK_SET);
+    feed(c, in, n);
+    MODEL.infer(c, n);
+    record(out, "end", "predictions", c->predictions, (int64_t)n * MODEL.classes);
+    cnn_close(c);
+    free(losses);
+    fclose(in);
+    return fclose(out) == 0 ? 0 : 1;
+}
