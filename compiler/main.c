@@ -69,6 +69,7 @@ static bool needs_plan(const struct options *o, const struct model *m)
 
 static int finish(struct compilation *c, int status)
 {
+    fflush(stdout);             /* so that messages come behind what was printed, also in one file */
     diag_print(c->diag, stderr);
     if (diag_errors(c->diag))
         status = EXIT_FAILED;
