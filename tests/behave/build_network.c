@@ -135,7 +135,8 @@ static bool parse_site(char *line, struct kernel_site *site)
 int read_plan(const struct tools *tools, const char *folder, const char *real, struct kernel_site *sites, int most,
               FILE *log)
 {
-    char source[600], output[600], target[64], reals[32], line[4096];
+    char source[600], output[600], target[64], reals[32], *line = NULL;
+    size_t room = 0;
     snprintf(source, sizeof source, "%s/model.cnn", folder);
     snprintf(output, sizeof output, "%s/plan.txt", folder);
     snprintf(target, sizeof target, "--target=%s", tools->target);
@@ -150,8 +151,9 @@ int read_plan(const struct tools *tools, const char *folder, const char *real, s
         return -1;
     FILE *f = fopen(output, "r");
     int count = 0;
-    while (f && count < most && fgets(line, sizeof line, f))
+    while (f && count < most && getline(&line, &room, f) > 0)
         count += parse_site(line, &sites[count]);
+    free(line);
     if (f)
         fclose(f);
     if (count == 0)

@@ -16,10 +16,10 @@
  * to spare: both are COMPARE_DOUBLE times larger there, which still asks for some twelve digits.  Minimal filtering
  * (winograd) forms sums and differences of inputs that are larger than the products they stand for: where it takes
  * part, both are COMPARE_FILTERING times larger. */
-#define COMPARE_ERRORS 32.0
-#define COMPARE_EPS 16.0
+#define COMPARE_ERRORS 16.0
+#define COMPARE_EPS 8.0
 #define COMPARE_DOUBLE 256.0
-#define COMPARE_FILTERING 16.0
+#define COMPARE_FILTERING 4.0
 
 struct compare_counts {
     int tensors;                /* compared element by element */
