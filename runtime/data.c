@@ -165,7 +165,11 @@ static int fits_check(const struct dataset *d, const struct cnn_model *m)
         rt_error("%s has %d classes, the network ends in %d", source, d->classes, m->classes);
         return -1;
     }
-    if (d->train.count < 1 || d->val.count < 1) {
+    if (d->test_only && d->val.count < 1 && d->test.count < 1) {
+        rt_error("%s holds no pictures to test with", source);
+        return -1;
+    }
+    if (!d->test_only && (d->train.count < 1 || d->val.count < 1)) {
         rt_error("%s holds %lld pictures to train with and %lld to validate with; at least one of "
                  "each is needed",
                  source, (long long)d->train.count, (long long)d->val.count);
@@ -174,9 +178,10 @@ static int fits_check(const struct dataset *d, const struct cnn_model *m)
     return 0;
 }
 
-int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir)
+int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir,
+                    bool test_only)
 {
-    *d = (struct dataset){ 0 };
+    *d = (struct dataset){ .test_only = test_only };
     const struct cnn_clause *clause = &m->data.source;
     if (!clause->name) {
         rt_error("%s has no `data` section: there is nothing to train on or to test with",

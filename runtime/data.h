@@ -22,6 +22,8 @@ struct dataset {
     /* used once, at the end; empty: val is the test set, or there is none */
     struct split test;
     bool val_tests;             /* val is the test set */
+    /* set before a source reads: what only trains is not asked for, and may be left out */
+    bool test_only;
 };
 
 struct data_source {
@@ -29,7 +31,7 @@ struct data_source {
     /* Whether a directory looks like it holds this source's files; NULL: the source needs no
      * files. */
     bool (*probe)(const char *dir);
-    /* Reads everything.  0, or -1 with a message; rt_dataset_close() frees what was read in either
+    /* Reads everything that is asked for.  0, or -1 with a message; rt_dataset_close() frees what was read in either
      * case. */
     int (*read)(struct dataset *d, const char *dir, const struct cnn_model *model);
     const char *files;          /* for messages: what the directory must hold */
@@ -38,10 +40,10 @@ struct data_source {
 
 extern const struct data_source rt_data_cifar10, rt_data_images, rt_data_mnist, rt_data_shapes;
 
-/* Opens the model's data, checked against its input and classes.  `data_dir` is --data's, or
-
- * NULL. */
-int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir);
+/* Opens the model's data, checked against its input and classes.  `data_dir` is --data's, or NULL.
+ * test_only: only the set that `evaluate` measures is wanted, and the others may be empty. */
+int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir,
+                    bool test_only);
 void rt_dataset_close(struct dataset *d);
 
 /* ---- for sources ----------------------------------------------------------------------------- */

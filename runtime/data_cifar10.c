@@ -127,10 +127,11 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->channels = CHANNELS;
     d->height = d->width = SIDE;
     d->classes = CLASSES;
-    if (rt_split_allocate(d, &d->train, (int64_t)TRAINING_FILES * RECORDS)
+    int training_files_read = d->test_only ? 0 : TRAINING_FILES;
+    if (rt_split_allocate(d, &d->train, (int64_t)training_files_read * RECORDS)
         || rt_split_allocate(d, &d->val, RECORDS))
         return -1;
-    for (int i = 0; i < TRAINING_FILES; i++)
+    for (int i = 0; i < training_files_read; i++)
         if (file_read(dir, training_files[i], &d->train, (int64_t)i * RECORDS))
             return -1;
     if (file_read(dir, test_file, &d->val, 0))

@@ -310,10 +310,14 @@ static int splits_read(struct dataset *d, struct folders *f, const struct cnn_mo
     if (rt_subset_divide(&recipe, f->classes, f->train.labels, f->train.list.count, f->train.part,
                          held->list.count ? held->labels : NULL, held->list.count, held->part))
         return -1;
-    int status = split_read(d, &d->train, (struct chosen){ &f->train, SUBSET_TRAIN }, m);
-    status |=
-        split_read(d, &d->val, (struct chosen){ recipe.splits ? &f->train : held, SUBSET_VAL }, m);
-    if (last && last->list.count) {
+    bool tests = last && last->list.count;
+    int status = 0;
+    if (!d->test_only)
+        status |= split_read(d, &d->train, (struct chosen){ &f->train, SUBSET_TRAIN }, m);
+    if (!d->test_only || !tests)
+        status |= split_read(d, &d->val,
+                             (struct chosen){ recipe.splits ? &f->train : held, SUBSET_VAL }, m);
+    if (tests) {
         memset(last->part, SUBSET_VAL, (size_t)last->list.count);
         status |= split_read(d, &d->test, (struct chosen){ last, SUBSET_VAL }, m);
     }

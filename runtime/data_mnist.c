@@ -275,7 +275,7 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
 {
     d->channels = 1;
     d->classes = (int)rt_setting_number(&m->data.source, "classes", 10);
-    if (part_read(d, &d->train, dir, "train", m))
+    if (!d->test_only && part_read(d, &d->train, dir, "train", m))
         return -1;
     return part_read(d, &d->val, dir, "t10k", m);
 }

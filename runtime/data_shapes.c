@@ -277,7 +277,7 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->channels = CHANNELS;
     d->height = d->width = SIDE;
     d->classes = (int)classes;
-    if (rt_split_allocate(d, &d->train, (int64_t)train)
+    if (rt_split_allocate(d, &d->train, d->test_only ? 0 : (int64_t)train)
         || rt_split_allocate(d, &d->val, (int64_t)val) || names_keep(d))
         return -1;
     uint64_t seed = (uint64_t)rt_setting_number(clause, "seed", 0);

@@ -58,6 +58,11 @@ static int names_learn(struct cnn_context *c, const struct dataset *d, bool anew
     return 0;
 }
 
+bool rt_notes_need_training(const struct cnn_context *c, bool anew)
+{
+    return rt_pixels_need_measure(c->model) && (anew || !rt_notes(c)->mean);
+}
+
 int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew)
 {
     const struct cnn_model *m = c->model;
@@ -68,7 +73,7 @@ int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew)
         names_free(notes->class_names, m->classes);
         notes->class_names = NULL;
     }
-    if (!rt_pixels_need_measure(m) || (!anew && notes->mean))
+    if (!rt_notes_need_training(c, anew))
         return 0;
     double *mean = malloc((size_t)m->in_channels * sizeof *mean),
            *std = malloc((size_t)m->in_channels * sizeof *std);

@@ -20,6 +20,9 @@ void rt_notes_free(struct weights_notes *notes, const struct cnn_model *model);
  * are an error.  0, or -1 with a message. */
 int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew);
 
+/* Whether the training set is needed for that. */
+bool rt_notes_need_training(const struct cnn_context *c, bool anew);
+
 /* To a file's metadata and back.  The pairs' values are malloc'd; at most NOTES_PAIRS. */
 enum { NOTES_PAIRS = 2 };
 int rt_notes_write(const struct cnn_context *c,

@@ -95,8 +95,10 @@ static int common_open(struct trainer *t, const char *weights)
     t->context = cnn_open(model, (int)o->threads, rt_seed_choose(model, o));
     if (!t->context || (weights && rt_checkpoint_load(t->context, weights, o->partial)))
         return -1;
-    return rt_dataset_open(&t->data, model, o->data)
-           || rt_notes_learn(t->context, &t->data, o->command == COMMAND_TRAIN)
+    bool trains = o->command == COMMAND_TRAIN;
+    bool test_only = !trains && !rt_notes_need_training(t->context, false);
+    return rt_dataset_open(&t->data, model, o->data, test_only)
+           || rt_notes_learn(t->context, &t->data, trains)
            || rt_loader_open(&t->val, t->context, &t->data.val, false)
            || rt_loader_open(&t->test, t->context, &t->data.test, false)
            || rt_tally_open(&t->val_tally, model, o->command == COMMAND_EVALUATE) ? -1 : 0;

@@ -58,6 +58,10 @@ sum=$(cksum colour.run/*)
 rm pictures/test_batch.bin
 says 1 'pictures/test_batch.bin: No such file' ./colour --overwrite
 says 1 'pictures/test_batch.bin: No such file' ./colour evaluate
+folder && expect 0 ./colour evaluate && cp out right
+rm pictures/data_batch_[1-5].bin
+expect 0 ./colour evaluate          # the test set is all that it needs
+cmp out right || fail "evaluate reads the training set"
 folder && rm pictures/data_batch_4.bin
 says 1 'pictures/data_batch_4.bin: No such file' ./colour --overwrite
 folder && truncate -s $((size - 1)) pictures/data_batch_2.bin

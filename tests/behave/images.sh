@@ -36,6 +36,20 @@ grep -q '^Test accuracy: ' out || fail "without a split the test set is not name
 expect 0 ./small evaluate
 grep -q '^Test accuracy: 1.0000$' out || fail "three colours are not told apart: $(grep accuracy out)"
 
+# the training set is not read for that: a picture of it may be broken by now
+cp out right
+cp pictures/train/dark/0.png kept.png && head -c 100 kept.png >pictures/train/dark/0.png
+expect 0 ./small evaluate
+cmp out right || fail "evaluate looks at the training set"
+expect 1 ./small --overwrite
+# ... unless the weights do not say what `normalize auto` found there
+sed 's/"normalize":/"normolize":/' small.run/best.safetensors >silent.safetensors
+expect 1 ./small evaluate --weights silent.safetensors
+grep -q 'pictures/train/dark/0.png: .*cut short' err || fail "the training set is not measured again"
+cp kept.png pictures/train/dark/0.png
+expect 0 ./small evaluate --weights silent.safetensors
+cmp out right || fail "measured again, the training set gives other results"
+
 # class names and statistics travel with the weights
 for key in '"classes":' '"normalize":'; do
     head -c 4096 small.run/best.safetensors | tr -d '\0' | grep -qa "$key" || fail "the weights do not hold $key"
@@ -134,7 +148,9 @@ if build turned; then
     expect 0 ./turned
     grep -q '^Train on 4 samples, validate on 4 samples$' out || fail "split 0.5 of 4 and 4: $(head -n 1 out)"
     grep -q '^Validation accuracy' out || fail "a set that was split off is called a test set"
-    cp out first && expect 0 ./turned --overwrite --seed 99
+    tail -n 2 out >said && expect 0 ./turned evaluate --weights turned.run/last.safetensors
+    head -n 2 out | cmp - said || fail "evaluate measures another part than training did"
+    expect 0 ./turned --overwrite --seed 99
     cp cut.png flat/b/9.png && cp cut.jpg flat/a/8.jpg && echo text >flat/a/readme.txt
     expect 1 ./turned --overwrite
     grep -q 'flat/b/9.png: .*cut short' err && grep -q 'flat/a/8.jpg: .*cut short' err ||
