@@ -46,6 +46,7 @@ grep -qiE 'script|href|url|@import' $svg && fail "history.svg asks for something
 expect 0 ./small --threads 1 --run-dir parts --limit-steps 10
 expect 0 ./small --threads 1 --run-dir parts --resume
 cmp small.run/history.csv parts/history.csv || fail "a resumed run has another history"
+cmp small.run/history.svg parts/history.svg || fail "a resumed run has another chart"
 cmp small.run/last.safetensors parts/last.safetensors || fail "a resumed run ends with other weights"
 
 # ---- evaluate: the table's macro average is the metric, its matrix adds up to the samples
