@@ -363,7 +363,7 @@ static void check_include(struct check *c, const struct ast_statement *s, struct
     const struct source *source = find_include(c, arg->value->text, from);
     if (!source) {
         diag_error(c->diag, DIAG_bad_include, arg->where, "cannot read %s: %s", arg->value->text,
-                   strerror(errno));
+                   source_problem(errno));
         return;
     }
     for (const struct inclusion *i = from; i; i = i->outer) {

@@ -2,6 +2,7 @@
  * worked out. */
 #include "check_parts.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { LAYERS_MOST = 2000, ELEMENTS_MOST = 1 << 30 };
@@ -184,15 +185,23 @@ static int join_branches(struct check *c, const struct ast_statement *s, struct 
     return count;
 }
 
+static struct layer *find_visible(const struct check *c, const char *name)
+{
+    for (int i = c->visible_count - 1; i >= 0; i--)
+        if (!strcmp(c->visible[i]->name, name))
+            return c->visible[i];
+    return NULL;
+}
+
 static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
 {
     struct names names = {.arena = c->arena};
+    struct layer *found = find_visible(c, arg->value->text);
 
-    for (int i = c->visible_count - 1; i >= 0; i--) {
-        if (!strcmp(c->visible[i]->name, arg->value->text))
-            return c->visible[i];
+    if (found)
+        return found;
+    for (int i = c->visible_count - 1; i >= 0; i--)
         names_add(&names, c->visible[i]->name);
-    }
     diag_error(c->diag, DIAG_unknown_name, arg->where, "no layer before this one is called '%s'",
                arg->value->text);
     check_suggest(c, arg->value->text, &names);
@@ -202,7 +211,8 @@ static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
     return NULL;
 }
 
-/* `add a, b`: the arriving result and named ones; what is no name of a layer stays an argument. */
+/* `add a, b`: the arriving result and named ones; what is no name of a layer stays an argument.  A
+ * layer may be called as an activation is (`dense 10, softmax as softmax`). */
 static int join_named(struct check *c, struct layer *from, struct ast_args *args,
                       struct layer **inputs)
 {
@@ -213,7 +223,8 @@ static int join_named(struct check *c, struct layer *from, struct ast_args *args
     for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
         const struct ast_expr *e = arg->value;
         const struct layer_def *other = e->kind == AST_NAME ? layer_def_find(e->text) : NULL;
-        if (arg->key || e->kind != AST_NAME || (other && other->is_activation)) {
+        if (arg->key || e->kind != AST_NAME ||
+            (other && other->is_activation && !find_visible(c, e->text))) {
             rest = ast_args_add(
                 rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
             continue;
@@ -413,13 +424,8 @@ static void check_used(struct check *c, const struct layer *last)
                    l->name);
         c->broken = true;
     }
-    if (!c->broken && last->index != count - 1) {
-        diag_error(c->diag, DIAG_unused_result, last->where,
-                   "the network's last result, '%s', also goes on from here", last->name);
-        diag_note(c->diag, c->model->layers[count - 1]->where,
-                  "the last layer of the file is this one");
-        c->broken = true;
-    }
+    /* nothing can use the file's last layer, so when all are used it is the network's last too */
+    assert(c->broken || last->index == count - 1);
 }
 
 void check_network(struct check *c, const struct ast_statement *section)

@@ -64,10 +64,10 @@ struct constant *check_constant_find(const struct check *c, const char *name)
     return NULL;
 }
 
-static bool built_in_value(const struct check *c, const char *name)
+/* The shape that arrives at a layer; only the network's statements have one. */
+static bool is_built_in_value(const char *name)
 {
-    return c->in_network && (!strcmp(name, "in_channels") || !strcmp(name, "in_height") ||
-                             !strcmp(name, "in_width"));
+    return !strcmp(name, "in_channels") || !strcmp(name, "in_height") || !strcmp(name, "in_width");
 }
 
 /* Declares; a constant of a body is worked out at once, one of the top level when it is first used.
@@ -82,7 +82,7 @@ void check_constant_add(struct check *c, const struct ast_statement *s)
         diag_note(c->diag, same->where, "first declared here");
         return;
     }
-    if (built_in_value(c, s->word)) {
+    if (is_built_in_value(s->word)) {
         diag_error(c->diag, DIAG_duplicate_name, s->word_where,
                    "'%s' is the shape that arrives at a layer; a constant needs another name",
                    s->word);
@@ -272,7 +272,7 @@ static struct value name_value(struct check *c, const struct ast_expr *e)
 
     if (k)
         return check_constant_value(c, k, e->where);
-    if (!built_in_value(c, e->text))
+    if (!c->in_network || !is_built_in_value(e->text))
         return value_new(VALUE_WORD, e);
     if (c->broken || !c->current)
         return value_new(VALUE_NONE, e);

@@ -58,12 +58,13 @@ static struct message *message_new(struct diag *d, enum severity severity, struc
 
 /* The same message at the same place twice is one message: a statement may be looked at more than
  * once. */
-static bool diag_known(const struct diag *d, enum diag_id id, struct span where)
+static bool diag_known(const struct diag *d, const struct message *m)
 {
     for (int i = 0; i < d->count; i++) {
-        const struct message *m = d->messages[i];
-        if (m->id == id && m->where.file && m->where.file == where.file &&
-            m->where.begin == where.begin && m->where.end == where.end)
+        const struct message *other = d->messages[i];
+        if (m->id == other->id && m->where.file && m->where.file == other->where.file &&
+            m->where.begin == other->where.begin && m->where.end == other->where.end &&
+            !strcmp(m->text, other->text))
             return true;
     }
     return false;
@@ -72,18 +73,17 @@ static bool diag_known(const struct diag *d, enum diag_id id, struct span where)
 static void diag_add(struct diag *d, enum severity severity, enum diag_id id, struct span where,
                      const char *format, va_list args)
 {
-    bool full = d->count >= DIAG_KEPT;
-
     d->newest = NULL;
-    if (!full && diag_known(d, id, where))
+    if (d->count >= DIAG_KEPT) {
+        d->errors += severity == SEVERITY_ERROR;
         return;
-    if (severity == SEVERITY_ERROR)
-        d->errors++;
-    if (full)
-        return;
+    }
     struct message *m = message_new(d, severity, where, format, args);
     m->id = id;
     m->number = d->count;
+    if (diag_known(d, m))
+        return;
+    d->errors += severity == SEVERITY_ERROR;
     d->newest = m;
     LIST_ADD(d->arena, d->messages, d->count, d->capacity, m);
 }

@@ -192,7 +192,7 @@ int main(int argc, char **argv)
             status = compile_source(&c, source);
         else
             diag_error(c.diag, DIAG_cannot_read, (struct span){0}, "cannot read %s: %s",
-                       options.input, strerror(errno));
+                       options.input, source_problem(errno));
     }
     status = finish(&c, status);
     arena_free(&c.plans);

@@ -54,6 +54,11 @@ struct source *source_read(struct arena *a, const char *path)
     return s;
 }
 
+const char *source_problem(int error)
+{
+    return error == EFBIG ? "it is longer than 1 MiB, as no model is" : strerror(error);
+}
+
 struct place source_place(const struct source *file, size_t offset)
 {
     struct place p = {1, 1};

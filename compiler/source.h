@@ -22,8 +22,9 @@ struct place {
     int line, column;           /* from 1; the column counts characters (UTF-8), not bytes */
 };
 
-/* Reads a whole file.  NULL with errno set when it cannot be read. */
+/* Reads a whole file.  NULL with errno set when it cannot be read; source_problem() says it in words. */
 struct source *source_read(struct arena *a, const char *path);
+const char *source_problem(int error);
 struct source *source_from_text(struct arena *a, const char *path, const char *text, size_t size);
 struct place source_place(const struct source *file, size_t offset);
 struct span span_join(struct span a, struct span b);

@@ -2,7 +2,7 @@
 # A trainer that is killed at any moment, also while it saves, loses at most the step since the last save, and resumed
 # it ends bit for bit where the run without a break ends.  CNN_KILLS: how many times.
 . "$(dirname "$0")/../run/common.sh"
-kills=${CNN_KILLS:-8}
+kills=${CNN_KILLS:-50}
 case ${CNNC_CFLAGS-} in
 *sanitize*) skip "a sanitizer wants to be loaded first" ;;
 esac

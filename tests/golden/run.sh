@@ -4,8 +4,8 @@
 #   tests/golden/run.sh CNNC_BINARY [--update]
 #
 # errors/NAME.cnn  begins with `# expect: LINE:COLUMN id`, one for each error and warning that must be reported and no
-#                  other, in the order of the file; NAME.err is everything that is printed.  `# options: ...` gives
-#                  cnnc more options.
+#                  other, in the order of the file; `-D LINE:COLUMN id` is one in the text of an option -D, `- id` one
+#                  without a place.  NAME.err is everything that is printed.  `# options: ...` gives cnnc more options.
 # models/NAME.cnn  has beside it what a stage prints of it: NAME.explain, NAME.summary, NAME.ast, NAME.model,
 #                  NAME.graph, NAME.plan (the last for --target=x86-64-v3).
 #
@@ -63,8 +63,9 @@ check_errors() {
     (cd errors && exec "$cnnc" --check $(options_of "$file") "$file") >"$scratch/out" 2>"$scratch/err"
     status=$?
     tr -d '\r' <"errors/$file" | sed -n 's/^# expect: //p' >"$scratch/expected"
-    sed -n 's/^[^ ]*\.cnn:\([0-9]*:[0-9]*\): \(error\|warning\): .* \[\([a-z_0-9]*\)\]$/\1 \3/p' "$scratch/err" \
-        >"$scratch/found"
+    sed -n -e 's/^[^ ]*\.cnn:\([0-9]*:[0-9]*\): \(error\|warning\): .* \[\([a-z_0-9]*\)\]$/\1 \3/p' \
+        -e 's/^-D [^:]*:\([0-9]*:[0-9]*\): \(error\|warning\): .* \[\([a-z_0-9]*\)\]$/-D \1 \3/p' \
+        -e 's/^cnnc: \(error\|warning\): .* \[\([a-z_0-9]*\)\]$/- \2/p' "$scratch/err" >"$scratch/found"
     diff -u "$scratch/expected" "$scratch/found" >>"$scratch/why"
     wanted=0
     grep -q ': error: ' "$scratch/err" && wanted=1
@@ -73,6 +74,17 @@ check_errors() {
     [ -s "$scratch/err" ] || echo "no message" >>"$scratch/why"
     same "errors/$name.err" "$scratch/err"
     result "errors/$name"
+}
+
+# Every id of compiler/diagnostics.def is expected by a file here, or by name in a test script.
+check_ids() {
+    cat errors/*.cnn | tr -d '\r' | sed -n 's/^# expect: .* //p' | sort -u >"$scratch/covered"
+    sed -n 's/.*\[\([a-z_0-9]*\)\\*\].*/\1/p' ../behave/diagnostics.sh ../behave/inference.sh >>"$scratch/covered"
+    for id in $(sed -n 's/^DIAG(\([a-z_0-9]*\))$/\1/p' ../../compiler/diagnostics.def); do
+        : >"$scratch/why"
+        grep -qx "$id" "$scratch/covered" || echo "nothing expects it" >"$scratch/why"
+        result "id $id"
+    done
 }
 
 check_stage() {
@@ -104,6 +116,7 @@ check_explained() {
 for file in errors/*.cnn; do
     check_errors "${file#errors/}"
 done
+check_ids
 for file in models/*.explain models/*.summary models/*.ast models/*.model models/*.graph models/*.plan; do
     [ -f "$file" ] && check_stage "${file#models/}"
 done
