@@ -475,6 +475,10 @@ static void check_picture(struct check *c, const struct layer *input)
                want.c, want.h, want.w, c->data->clause.name, have.c, have.h, have.w);
     diag_note(c->diag, c->data_where, "the data come from here");
     diag_hint(c->diag, "write: input %dx%dx%d", have.c, have.h, have.w);
+    int border = (want.h - have.h) / 2;         /* LeNet-5's 32x32 around 28x28 */
+    if (border > 0 && want.h == want.w && have.h == have.w && want.h == have.h + 2 * border)
+        diag_hint(c->diag, "padding=%d in the first layer makes %dx%d of them, 'resize %d' in 'data' too",
+                  border, want.h, want.w, want.h);
 }
 
 /* 0: only the data know. */

@@ -191,25 +191,18 @@ static int records_short(const struct idx *x, int64_t got)
     return -1;
 }
 
-/* Pictures into the middle of zeros where the network's frame is larger. */
-static int pictures_read(struct idx *x, const struct dataset *d, struct split *s)
+static int pictures_read(struct idx *x, const struct split *s)
 {
-    int64_t size = x->height * x->width, frame = (int64_t)d->height * d->width;
-    int64_t top = (d->height - x->height) / 2, left = (d->width - x->width) / 2;
-    uint8_t *picture = malloc((size_t)size);
-    int status = picture ? 0 : -1;
-    memset(s->pixels, 0, (size_t)(s->count * frame));
-    for (int64_t i = 0; status == 0 && i < s->count; i++) {
+    int64_t size = x->height * x->width;
+    for (int64_t i = 0; i < s->count; i++) {
         int64_t got;
-        status = bytes_read(x, picture, (size_t)size, &got);
+        int status = bytes_read(x, s->pixels + i * size, (size_t)size, &got);
         if (status > 0)
             records_short(x, i * size + got);
-        for (int64_t h = 0; status == 0 && h < x->height; h++)
-            memcpy(s->pixels + i * frame + (top + h) * d->width + left, picture + h * x->width,
-                   (size_t)x->width);
+        if (status)
+            return -1;
     }
-    free(picture);
-    return status ? -1 : end_check(x);
+    return end_check(x);
 }
 
 static int labels_read(struct idx *x, const struct dataset *d, struct split *s, int first_label)
@@ -232,20 +225,13 @@ static int labels_read(struct idx *x, const struct dataset *d, struct split *s, 
     return end_check(x);
 }
 
-/* The frame the dataset presents: the pictures' own, or LeNet-5's 32x32 around pictures of
-
- * 28x28. */
-static int frame_choose(struct dataset *d, const struct idx *x, const struct cnn_model *m)
+/* The first part read says how large pictures are. */
+static int size_check(struct dataset *d, const struct idx *x)
 {
-    bool framed = x->height == 28 && x->width == 28 && m->in_height == 32 && m->in_width == 32
-                  && !rt_recipe_step(m, "resize");
-    int height = framed ? 32 : (int)x->height, width = framed ? 32 : (int)x->width;
     if (d->height == 0) {
-        d->height = height;
-        d->width = width;
-        if (framed && m->in_channels == 1)
-            rt_note("the pictures are 28x28: they stand in the middle of 32x32, on zeros");
-    } else if (d->height != height || d->width != width) {
+        d->height = (int)x->height;
+        d->width = (int)x->width;
+    } else if (d->height != x->height || d->width != x->width) {
         rt_error("%s: pictures of %dx%d, but the training set's are of another size", x->path,
                  (int)x->height, (int)x->width);
         return -1;
@@ -264,8 +250,8 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
         failed = -1;
     }
     int first_label = (int)rt_setting_number(&m->data.source, "first_label", 0);
-    failed = failed || frame_choose(d, &pictures, m) || rt_split_allocate(d, s, pictures.count)
-             || labels_read(&labels, d, s, first_label) || pictures_read(&pictures, d, s);
+    failed = failed || size_check(d, &pictures) || rt_split_allocate(d, s, pictures.count)
+             || labels_read(&labels, d, s, first_label) || pictures_read(&pictures, s);
     idx_close(&pictures);
     idx_close(&labels);
     return failed ? -1 : 0;

@@ -12,7 +12,14 @@
 #include "image.h"
 #include "message.h"
 
-enum { DEPTH_MAX = 32 };        /* a link may lead a folder into itself */
+enum { DEPTH_MAX = 64 };
+
+/* The folders that lead to the one being walked: a link may lead back to one of them. */
+struct way {
+    const struct way *above;
+    dev_t device;
+    ino_t inode;
+};
 
 bool rt_is_folder(const char *path)
 {
@@ -72,37 +79,59 @@ static void entries_free(struct dirent **entries, int count)
     free(entries);
 }
 
-static int folder_walk(struct picture_list *l, const char *dir, int depth)
+static bool way_seen(const struct way *w, const struct stat *folder)
+{
+    for (; w; w = w->above)
+        if (w->device == folder->st_dev && w->inode == folder->st_ino)
+            return true;
+    return false;
+}
+
+static int folder_walk(struct picture_list *l, const char *dir, const struct way *above, int depth);
+
+static int entry_take(struct picture_list *l, char *path, const struct way *here, int depth)
+{
+    struct stat status;
+    int failed = 0;
+    if (path && stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        if (way_seen(here, &status))
+            rt_note("%s leads back to a folder above it: passed over", path);
+        else
+            failed = folder_walk(l, path, here, depth + 1);
+    } else if (path && !rt_image_name(path)) {
+        if (l->others++ == 0) {
+            l->first_other = path;
+            return 0;
+        }
+    } else {
+        return path_take(l, path);
+    }
+    free(path);
+    return failed;
+}
+
+static int folder_walk(struct picture_list *l, const char *dir, const struct way *above, int depth)
 {
     struct dirent **entries;
-    int count = depth < DEPTH_MAX ? scandir(dir, &entries, visible, by_bytes) : -1, status = 0;
+    struct stat folder = { 0 };
+    int count = -1, status = 0;
+    if (depth < DEPTH_MAX && stat(dir, &folder) == 0)
+        count = scandir(dir, &entries, visible, by_bytes);
     if (count < 0) {
         rt_error("%s: %s", dir,
                  depth < DEPTH_MAX ? strerror(errno) : "folders lie too deep in one another");
         return -1;
     }
-    for (int i = 0; i < count && status == 0; i++) {
-        char *path = rt_path_join(dir, entries[i]->d_name);
-        if (path && rt_is_folder(path)) {
-            status = folder_walk(l, path, depth + 1);
-        } else if (path && !rt_image_name(path)) {
-            if (l->others++ == 0) {
-                l->first_other = path;
-                path = NULL;
-            }
-        } else {
-            status = path_take(l, path);
-            path = NULL;
-        }
-        free(path);
-    }
+    const struct way here = { above, folder.st_dev, folder.st_ino };
+    for (int i = 0; i < count; i++)             /* to the end: what is wrong is told all at once */
+        status |= entry_take(l, rt_path_join(dir, entries[i]->d_name), &here, depth);
     entries_free(entries, count);
     return status;
 }
 
 int rt_pictures_find(struct picture_list *l, const char *dir)
 {
-    return folder_walk(l, dir, 0);
+    return folder_walk(l, dir, NULL, 0);
 }
 
 int rt_folders_list(const char *dir, char ***names)

@@ -65,6 +65,13 @@ expect 0 ./small predict pictures/test
 cut -d: -f1 out >order && LC_ALL=C sort -c order || fail "not in the order of bytes"
 [ "$(head -n 1 out | grep -o ' [01]\.[0-9]*' | wc -l)" = 3 ] || fail "not three classes a picture"
 
+# a link that leads back is passed over, another folder's pictures are taken
+ln -s . pictures/test/back && ln -s ../train/light pictures/test/more
+expect 0 ./small predict pictures/test
+[ "$(wc -l <out)" = 35 ] || fail "15 pictures and 20 behind a link give $(wc -l <out) lines"
+grep -q 'note: pictures/test/back.* leads back to a folder above it: passed over$' err || fail "nothing is said of a loop"
+rm pictures/test/back pictures/test/more
+
 # one bad file: a message, the rest, status 1
 head -c 100 pictures/test/dark/0.png >cut.png
 head -c 300 pictures/test/dark/1.JPeG >cut.jpg

@@ -1,6 +1,7 @@
 /* test_source.c - places in files: lines, columns of UTF-8, spans, and files that are none. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -104,7 +105,8 @@ Test(source, what_cannot_be_read)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-static char *printed(const struct diag *d)
+/* Not inlined: GCC 12 takes what open_memstream() stores for the address of `text` itself. */
+__attribute__((noinline)) static char *printed(const struct diag *d)
 {
     char *text = NULL;
     size_t size = 0;
@@ -201,9 +203,9 @@ Test(diag, a_long_line_is_shown_around_the_fault)
     char *text = printed(d);
     cr_assert_lt(strlen(text), 500);
     cr_assert_not_null(strchr(text, '$'));
-    const char *above = strchr(text, '$'), *below = strchr(text, '^');
-    const char *line_above = strstr(text, "    1 | "), *line_below = strstr(text, "      | ");
-    cr_assert_eq(above - line_above, below - line_below, "the caret stands under the fault");
+    ptrdiff_t above = strchr(text, '$') - strstr(text, "    1 | ");
+    ptrdiff_t below = strchr(text, '^') - strstr(text, "      | ");
+    cr_assert_eq(above, below, "the caret stands under the fault");
     free(text);
     free(line);
     arena_free(&a);
