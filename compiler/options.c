@@ -1,10 +1,11 @@
 /* options.c - see options.h. */
+#define _GNU_SOURCE
 #ifdef HAVE_CONFIG_H
 #include "config.h"
 #endif
 
 #include "options.h"
-#include "plan.h"
+#include "completion.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -16,6 +17,8 @@
 #define PACKAGE_VERSION "0"
 #endif
 #ifndef CNNC_MAKEFILE
+#define CNNC_PREFIX ""
+#define CNNC_BINDIR ""
 #define CNNC_MAKEFILE "cnnc.mk"
 #endif
 
@@ -24,6 +27,7 @@ enum { OPTION_LONG_ONLY = 256 };
 struct context {
     struct arena *arena;
     struct options *options;
+    int word;                   /* which of the option's words the argument is */
 };
 
 struct option_def {
@@ -33,6 +37,10 @@ struct option_def {
     const char *help;
     /* false: the argument is wrong (reported) */
     bool (*set)(struct context *c, const char *argument);
+    /* What follows is what a shell completes; of words, the argument must be one. */
+    enum completion_value value;
+    const char *words[COMPLETION_WORDS_MAX];
+    bool repeats;
 };
 
 static bool wrong(const char *option, const char *argument, const char *expected)
@@ -67,9 +75,9 @@ static bool set_explain(struct context *c, const char *argument)
 
 static bool set_emit(struct context *c, const char *argument)
 {
-    c->options->inference = !strcmp(argument, "inference");
-    return c->options->inference || !strcmp(argument, "trainer") ||
-           wrong("--emit", argument, "trainer or inference");
+    (void)argument;
+    c->options->inference = c->word == 1;
+    return true;
 }
 
 static bool set_weights(struct context *c, const char *argument)
@@ -80,16 +88,16 @@ static bool set_weights(struct context *c, const char *argument)
 
 static bool set_weights_as(struct context *c, const char *argument)
 {
-    c->options->extern_weights = !strcmp(argument, "extern");
-    return c->options->extern_weights || !strcmp(argument, "embedded") ||
-           wrong("--weights-as", argument, "embedded or extern");
+    (void)argument;
+    c->options->extern_weights = c->word == 1;
+    return true;
 }
 
 static bool set_arena(struct context *c, const char *argument)
 {
-    c->options->caller_arena = !strcmp(argument, "caller");
-    return c->options->caller_arena || !strcmp(argument, "static") ||
-           wrong("--arena", argument, "static or caller");
+    (void)argument;
+    c->options->caller_arena = c->word == 1;
+    return true;
 }
 
 /* It begins every public name, macros in capital letters among them. */
@@ -110,6 +118,12 @@ static bool set_print_makefile(struct context *c, const char *argument)
     return c->options->print_makefile = true;
 }
 
+static bool set_print_completion(struct context *c, const char *argument)
+{
+    c->options->completion = argument;
+    return true;
+}
+
 static bool set_exact(struct context *c, const char *argument)
 {
     (void)argument;
@@ -118,42 +132,22 @@ static bool set_exact(struct context *c, const char *argument)
 
 static bool set_dump(struct context *c, const char *argument)
 {
-    static const char *const names[] = {"ast", "model", "graph", "plan"};
-
-    for (int i = 0; i < 4; i++) {
-        if (!strcmp(names[i], argument)) {
-            c->options->dump = (enum stage)(STAGE_AST + i);
-            return true;
-        }
-    }
-    return wrong("--dump", argument, "ast, model, graph or plan");
+    (void)argument;
+    c->options->dump = (enum stage)(STAGE_AST + c->word);
+    return true;
 }
 
 static bool set_real(struct context *c, const char *argument)
 {
-    c->options->real_double = !strcmp(argument, "double");
-    return c->options->real_double || !strcmp(argument, "float") ||
-           wrong("--real", argument, "float or double");
+    (void)argument;
+    c->options->real_double = c->word == 1;
+    return true;
 }
 
 static bool set_target(struct context *c, const char *argument)
 {
-    int count;
-    const char *const *names = target_names(&count);
-    const char *text = "";
-
-    for (int i = 0; i < count; i++) {
-        if (!strcmp(names[i], argument)) {
-            c->options->target = names[i];
-            return true;
-        }
-        text = arena_printf(c->arena, "%s%s%s", text,
-                            i == 0           ? ""
-                            : i == count - 1 ? " or "
-                                             : ", ",
-                            names[i]);
-    }
-    return wrong("--target", argument, text);
+    c->options->target = argument;
+    return true;
 }
 
 static bool set_kernel(struct context *c, const char *argument)
@@ -191,36 +185,50 @@ static bool set_include(struct context *c, const char *argument)
 
 static const struct option_def option_defs[] = {
     {'o', "output", "FILE",
-     "write the C file FILE (default: MODEL.c here), and its header beside it", set_output},
-    {0, "check", NULL, "only check the model", set_check},
-    {0, "summary", NULL, "print the layers, their shapes and parameters", set_summary},
-    {0, "explain", NULL, "print the recipe with every default filled in", set_explain},
-    {0, "dump", "STAGE", "print what a stage made: ast, model, graph or plan", set_dump},
+     "write the C file FILE (default: MODEL.c here), and its header beside it", .set = set_output,
+     .value = COMPLETE_FILE},
+    {0, "check", NULL, "only check the model", .set = set_check},
+    {0, "summary", NULL, "print the layers, their shapes and parameters", .set = set_summary},
+    {0, "explain", NULL, "print the recipe with every default filled in", .set = set_explain},
+    {0, "dump", "STAGE", "print what a stage made: ast, model, graph or plan", .set = set_dump,
+     .value = COMPLETE_WORDS, .words = {"ast", "model", "graph", "plan"}},
     {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value",
-     set_define},
-    {'I', "include", "DIR", "look for included files in DIR too", set_include},
+     .set = set_define, .repeats = true},
+    {'I', "include", "DIR", "look for included files in DIR too", .set = set_include,
+     .value = COMPLETE_FOLDER, .repeats = true},
     {0, "emit", "WHAT",
-     "write a trainer (default), or inference: the trained network as portable C", set_emit},
-    {0, "weights", "FILE", "inference: the trained weights, a safetensors file", set_weights},
+     "write a trainer (default), or inference: the trained network as portable C", .set = set_emit,
+     .value = COMPLETE_WORDS, .words = {"trainer", "inference"}},
+    {0, "weights", "FILE", "inference: the trained weights, a safetensors file", .set = set_weights,
+     .value = COMPLETE_FILE},
     {0, "weights-as", "HOW",
      "inference: weights embedded in the C file (default), or extern: in one beside it",
-     set_weights_as},
+     .set = set_weights_as, .value = COMPLETE_WORDS, .words = {"embedded", "extern"}},
     {0, "arena", "WHOSE",
      "inference: memory is static (default), or the caller's: then calls are reentrant",
-     set_arena},
+     .set = set_arena, .value = COMPLETE_WORDS, .words = {"static", "caller"}},
     {0, "name", "PREFIX", "inference: what public names begin with (default: the model's name)",
-     set_name},
+     .set = set_name},
     {0, "target", "NAME",
      "machine to write for: native (default), x86-64-v4, x86-64-v3, x86-64-v2, aarch64, generic",
-     set_target},
-    {0, "real", "TYPE", "compute in float (default) or double", set_real},
-    {0, "exact", NULL, "no kernel that rounds more than the plain one", set_exact},
+     .set = set_target, .value = COMPLETE_WORDS,
+     .words = {"native",
+#define TARGET(name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core) name,
+#include "targets.def"
+#undef TARGET
+     }},
+    {0, "real", "TYPE", "compute in float (default) or double", .set = set_real, .value = COMPLETE_WORDS,
+     .words = {"float", "double"}},
+    {0, "exact", NULL, "no kernel that rounds more than the plain one", .set = set_exact},
     {0, "kernel", "LAYER[:PASS]=NAME",
-     "compute a layer (or one pass of it) with this kernel; may be repeated", set_kernel},
+     "compute a layer (or one pass of it) with this kernel; may be repeated", .set = set_kernel,
+     .repeats = true},
     {0, "print-makefile", NULL, "print where cnnc.mk lies, to be included in a Makefile",
-     set_print_makefile},
-    {'h', "help", NULL, "print this help", NULL},
-    {'V', "version", NULL, "print the version", NULL}};
+     .set = set_print_makefile},
+    {0, "print-completion", "SHELL", "print the completion of cnnc for bash, zsh or fish",
+     .set = set_print_completion, .value = COMPLETE_WORDS, .words = {"bash", "zsh", "fish"}},
+    {'h', "help", NULL, "print this help", .set = NULL},
+    {'V', "version", NULL, "print the version", .set = NULL}};
 
 enum { OPTIONS_COUNT = sizeof option_defs / sizeof *option_defs };
 
@@ -242,6 +250,20 @@ static void print_help(void)
             printf("%-*s%s\n", COLUMN, left, def->help);
     }
     puts("\nExit status: 0 fine, 1 errors in the model or its files, 2 wrong use.");
+}
+
+static void print_completion(const char *shell)
+{
+    struct completion_option options[OPTIONS_COUNT];
+    struct completion c = {.program = "cnnc", .options = options, .options_count = OPTIONS_COUNT,
+                           .ending = ".cnn"};
+
+    for (int i = 0; i < OPTIONS_COUNT; i++) {
+        const struct option_def *def = &option_defs[i];
+        options[i] = (struct completion_option){def->letter, def->name,  def->argument, def->help,
+                                                def->value,  def->words, def->repeats};
+    }
+    rt_completion_print(&c, shell, stdout);
 }
 
 static void print_version(void)
@@ -282,6 +304,22 @@ static const struct option_def *option_find(int code)
         if (option_defs[i].letter == code)
             return &option_defs[i];
     return NULL;
+}
+
+/* Which of the option's words the argument is; -1 is reported with all there are. */
+static int word_find(struct arena *a, const struct option_def *def, const char *argument)
+{
+    const char *expected = def->words[0];
+
+    for (int i = 0; def->words[i]; i++) {
+        if (!strcmp(def->words[i], argument))
+            return i;
+        if (i)
+            expected = arena_printf(a, "%s%s%s", expected,
+                                    def->words[i + 1] ? ", " : " or ", def->words[i]);
+    }
+    wrong(arena_printf(a, "--%s", def->name), argument, expected);
+    return -1;
 }
 
 static bool wrong_together(const char *text)
@@ -341,7 +379,7 @@ static int options_finish(struct arena *a, int argc, char **argv, struct options
 
 int options_parse(struct arena *a, int argc, char **argv, struct options *o)
 {
-    struct context c = {a, o};
+    struct context c = {a, o, 0};
     struct option longs[OPTIONS_COUNT + 1];
     char letters[2 * OPTIONS_COUNT + 2];
     int code;
@@ -353,6 +391,8 @@ int options_parse(struct arena *a, int argc, char **argv, struct options *o)
         if (!def)
             return try_help();                  /* getopt has said what is wrong */
         if (def->set) {
+            if (def->words[0] && (c.word = word_find(a, def, optarg)) < 0)
+                return try_help();
             if (!def->set(&c, optarg))
                 return try_help();
             continue;
@@ -363,7 +403,29 @@ int options_parse(struct arena *a, int argc, char **argv, struct options *o)
             print_version();
         return fflush(stdout) ? EXIT_FAILED : EXIT_FINE;
     }
+    if (o->completion) {
+        print_completion(o->completion);
+        return fflush(stdout) ? EXIT_FAILED : EXIT_FINE;
+    }
     return options_finish(a, argc, argv, o);
+}
+
+/* A tree that was moved as a whole (unpacked elsewhere, staged with DESTDIR) still fits together:
+ * where the program lies in a bin/ other than the one it was made for, the makefile lies as far
+ * from there. */
+static const char *moved_makefile(struct arena *a, const char *folder, size_t length)
+{
+    size_t prefix = strlen(CNNC_PREFIX);
+    const char *bin = CNNC_BINDIR, *makefile = CNNC_MAKEFILE;
+
+    if (strncmp(bin, CNNC_PREFIX, prefix) || strncmp(makefile, CNNC_PREFIX, prefix))
+        return NULL;
+    bin += prefix;
+    size_t tail = strlen(bin);
+    if (!tail || tail > length || strncmp(folder + length - tail, bin, tail))
+        return NULL;
+    const char *path = arena_printf(a, "%.*s%s", (int)(length - tail), folder, makefile + prefix);
+    return access(path, R_OK) ? NULL : path;
 }
 
 const char *options_makefile(struct arena *a)
@@ -375,11 +437,15 @@ const char *options_makefile(struct arena *a)
     if (given && *given)
         return given;
     ssize_t length = readlink("/proc/self/exe", program, LONGEST - 1);
-    char *slash = length > 0 ? strrchr(program, '/') : NULL;
+    char *slash = length > 0 ? memrchr(program, '/', (size_t)length) : NULL;
     if (slash) {
-        const char *beside = arena_printf(a, "%.*s/cnnc.mk", (int)(slash - program), program);
+        size_t folder = (size_t)(slash - program);
+        const char *beside = arena_printf(a, "%.*s/cnnc.mk", (int)folder, program);
         if (!access(beside, R_OK))
             return beside;
+        const char *moved = moved_makefile(a, program, folder);
+        if (moved)
+            return moved;
     }
     return CNNC_MAKEFILE;
 }

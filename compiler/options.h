@@ -11,6 +11,7 @@ struct options {
     const char *input;          /* the .cnn file */
     const char *output;         /* NULL: nothing is written */
     bool check, summary, explain, print_makefile;
+    const char *completion;     /* the shell */
     enum stage dump;
     bool real_double, exact;
     bool inference;             /* --emit=inference; what follows is its own */
@@ -32,8 +33,8 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
 /* -1: go on.  Else the exit status: --help and --version have been printed, or wrong use has been
  * reported. */
 int options_parse(struct arena *a, int argc, char **argv, struct options *o);
-/* Where cnnc.mk lies: $CNNC_MAKEFILE, else beside the program in a build tree, else where it was
- * installed. */
+/* Where cnnc.mk lies: $CNNC_MAKEFILE, else beside the program in a build tree, else where the tree
+ * that the program lies in has it, else where it was to be installed. */
 const char *options_makefile(struct arena *a);
 
 #endif

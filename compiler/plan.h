@@ -25,7 +25,6 @@ struct target {
 };
 
 const struct target *target_find(const char *name);     /* "native" is resolved to the machine cnnc runs on */
-const char *const *target_names(int *count);
 
 struct plan_options {
     const char *target;

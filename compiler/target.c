@@ -40,15 +40,3 @@ const struct target *target_find(const char *name)
             return &targets[i];
     return NULL;
 }
-
-const char *const *target_names(int *count)
-{
-    static const char *const names[] = {
-        "native",
-#define TARGET(name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core) name,
-#include "targets.def"
-#undef TARGET
-    };
-    *count = (int)(sizeof names / sizeof names[0]);
-    return names;
-}

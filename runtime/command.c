@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "completion.h"
 #include "message.h"
 #include "parallel.h"
 
@@ -37,6 +38,7 @@ enum option_kind {
     OPTION_TEXT,
     OPTION_WHOLE,
     OPTION_REAL,
+    OPTION_COMPLETION,
     OPTION_HELP,
     OPTION_VERSION
 };
@@ -94,6 +96,8 @@ static const struct option_row {
       "elements checked of a parameter (24)" },
     { "samples", "N", OPTION_WHOLE, PLACE(samples), 1, 1000000, COMMAND_GRADCHECK,
       "size of the batch used (4)" },
+    { "print-completion", "SHELL", OPTION_COMPLETION, 0, 0, 0, COMMAND_ALL,
+      "print this trainer's completion for bash, zsh or fish" },
     { "help", NULL, OPTION_HELP, 0, 0, 0, COMMAND_ALL, "print this and exit" },
     { "version", NULL, OPTION_VERSION, 0, 0, 0, COMMAND_ALL, "print the version and exit" },
 #undef PLACE
@@ -123,6 +127,39 @@ static void help_print(const struct cnn_model *model, const char *program)
     }
     printf("\nAn option goes before the recipe, the recipe before the environment.\n"
            "Exit status: 0 finished, 1 the run failed, 2 wrong use.\n");
+}
+
+/* What a row's argument is follows from its name in --help; of --verbose the words are. */
+static int completion_print(const char *program, const char *shell)
+{
+    static const char *const levels[] = { "0", "1", "2", NULL };
+    struct completion_option options[ROWS_COUNT];
+    struct completion_command words[COMMANDS_COUNT];
+    for (int i = 0; i < ROWS_COUNT; i++) {
+        const struct option_row *r = &rows[i];
+        const char *value = r->value ? r->value : "";
+        struct completion_option *o = &options[i];
+        *o = (struct completion_option){ .name = r->name, .argument = r->value, .help = r->help };
+        if (strcmp(value, "FILE") == 0)
+            o->value = COMPLETE_FILE;
+        else if (strcmp(value, "DIR") == 0)
+            o->value = COMPLETE_FOLDER;
+        else if (strcmp(value, "0|1|2") == 0)
+            o->value = COMPLETE_WORDS, o->words = levels;
+        else if (r->kind == OPTION_COMPLETION)
+            o->value = COMPLETE_WORDS, o->words = rt_completion_shells;
+    }
+    for (int i = 0; i < COMMANDS_COUNT; i++)
+        words[i] = (struct completion_command){ commands[i].name, commands[i].help };
+    struct completion c = { .program = program,
+                            .options = options,
+                            .options_count = ROWS_COUNT,
+                            .commands = words,
+                            .commands_count = COMMANDS_COUNT };
+    if (rt_completion_print(&c, shell, stdout))
+        return 0;
+    rt_error("--print-completion '%s': expected bash, zsh or fish", shell);
+    return -1;
 }
 
 static int wrong_use(const char *program)
@@ -208,6 +245,8 @@ static enum parsed parse(const struct cnn_model *model, int argc, char **argv,
             help_print(model, argv[0]);
             return PARSED_DONE;
         }
+        if (r->kind == OPTION_COMPLETION)
+            return completion_print(argv[0], optarg) ? PARSED_WRONG : PARSED_DONE;
         if (r->kind == OPTION_VERSION) {
             printf("%s, compiled for %s, with the cnnc runtime %s\n", model->name, model->target,
                    cnn_version());

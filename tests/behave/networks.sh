@@ -13,7 +13,7 @@ sources="networks.c build_network.c compare.c generate.c reference.c"
 library=$BUILD/.libs/libcnnrt.a
 [ -f "$library" ] || library="$BUILD/.libs/libcnnrt.so -Wl,-rpath,$BUILD/.libs"
 # emitted files look for OpenBLAS in this program, which does not call it itself
-libraries="-Wl,--no-as-needed $(sed -n 's/^cnnc_libs *= *//p' "$CNNC_MK" | sed 's/\$(cnnc_library)//')"
+libraries="-Wl,--no-as-needed $(sed -n 's/^cnnc_libs_static *:= *//p' "$CNNC_MK")"
 # shellcheck disable=SC2086
 (cd "$here" && $CC -std=gnu11 -O2 -Wall -Wextra -Wshadow ${CNNC_CFLAGS:-} -fopenmp -I"$TOP/runtime" -I. $sources \
     -rdynamic -o "$scratch/networks" $library $libraries -ldl) >cc.log 2>&1 || { sed 's/^/    /' cc.log; fail "cannot build networks"; finish; }

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The manual pages name the options that there are, with their arguments, in the order of --help, and no others; the
+# page of the language names every layer and every word of a recipe.
+. "$(dirname "$0")/../run/common.sh"
+pages=$TOP/docs/man
+
+# Stdin: a page.  Prints the tags of a section, one a line, without fonts and quotes; a [...] below a tag follows it.
+tags() { # SECTION
+    sed -n "/^\\.SH $1\$/,/^\\.SH /p" | awk '
+        tag != "" { print tag ($0 ~ /^\[.*\]$/ ? " " $0 : ""); tag = "" }
+        now { tag = $0; now = 0 }
+        /^\.TP/ { now = 1 }
+        END { if (tag != "") print tag }' |
+        sed -e 's/^\.[A-Z]* //' -e 's/" "/\a/g; s/", "/,\a/g' -e 's/\\f[A-Z]//g; s/\\-/-/g; s/"//g' \
+            -e ':again' -e 's/^\([^[]*[^[ ]\) \([^[]\)/\1\2/; t again' -e "s/\\a/ /g"
+}
+
+# ---- cnnc.1
+"$CNNC" --help | sed -n 's/^  \(  \)* *\(-[^ ]*\( --[^ ]*\)*\).*/\2/p' >help
+tags OPTIONS <"$pages/cnnc.1" >page
+[ "$(wc -l <help)" -gt 15 ] || fail "--help shows no options: $(cat help)"
+diff help page || fail "cnnc.1 does not list the options of cnnc --help (<: --help, >: the page)"
+
+# ---- cnnc-trainer.7
+cat >small.cnn <<'CNN'
+model small
+data { shapes classes=10, train=20, val=20, seed=0; scale 1/255 }
+network { input 3x32x32; flatten; dense 10, softmax }
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 10; seed 1 }
+CNN
+if build small CNNC_CFLAGS="-O0 ${CNNC_CFLAGS:-}"; then
+    ./small --help >all
+    sed -n '/^Options:/,/^$/p' all | sed -n -e 's/^  \(--[^ ]*\( [A-Z|0-9]*\)\{0,1\}\)  *\([^ ].*\)/\1\t\3/p' |
+        sed -e 's/ *\t.*\(\[[a-z, ]*\]\)$/ \1/' -e 's/ *\t.*//' >help
+    tags OPTIONS <"$pages/cnnc-trainer.7" >page
+    [ "$(wc -l <help)" -gt 15 ] || fail "the trainer's --help shows no options"
+    diff help page || fail "cnnc-trainer.7 does not list the options of a trainer's --help (<: --help, >: the page)"
+    sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' all >help
+    tags COMMANDS <"$pages/cnnc-trainer.7" >page
+    [ -s help ] || fail "the trainer's --help shows no commands"
+    diff help page || fail "cnnc-trainer.7 does not list the commands of a trainer (<: --help, >: the page)"
+fi
+
+# ---- cnn.5
+{
+    sed -n 's/^LAYER(\(.*\)).*/\1/p' "$TOP/compiler/ops/layers.def"
+    sed -n '/static/,$s/.*\.name = "\([a-z0-9_]*\)".*/\1/p' "$TOP/compiler/recipes.c" | grep -v -x -e dir -e name -e file -e count -e size
+} | sort -u >words
+[ "$(wc -l <words)" -gt 60 ] || fail "too few words of the language found: $(wc -l <words)"
+tr -c 'a-z0-9_' '\n' <"$pages/cnn.5" | sort -u >there
+comm -23 words there >missing
+[ -s missing ] && fail "cnn.5 does not name: $(tr '\n' ' ' <missing)"
+
+# ---- all of them are sound
+for page in "$pages"/*.[1-8]; do
+    grep -q '^\.SH NAME$' "$page" || fail "${page##*/} has no NAME"
+    if command -v groff >/dev/null; then
+        groff -man -Tutf8 -ww -z "$page" >warnings 2>&1
+        [ -s warnings ] && { fail "groff on ${page##*/}"; head -5 warnings; }
+    fi
+done
+finish
