@@ -42,12 +42,19 @@ least=$(awk -F, 'NR == 2 || NR > 2 && $8 < v { v = $8; at = $1 } END { print at 
 grep -q "best: epoch $least," $svg || fail "history.svg does not mark epoch $least"
 grep -qiE 'script|href|url|@import' $svg && fail "history.svg asks for something outside itself"
 
-# ---- cut in the middle of an epoch and resumed, the same in the end
-expect 0 ./small --threads 1 --run-dir parts --limit-steps 10
+# ---- broken off again and again, in mid-count of every callback: the same in the end
+expect 0 ./small --threads 1 --run-dir parts --limit-steps 3
+for steps in $(seq 5 5 $((stopped * 7))); do
+    expect 0 ./small --threads 1 --run-dir parts --resume --limit-steps "$steps"
+done
 expect 0 ./small --threads 1 --run-dir parts --resume
-cmp small.run/history.csv parts/history.csv || fail "a resumed run has another history"
-cmp small.run/history.svg parts/history.svg || fail "a resumed run has another chart"
-cmp small.run/last.safetensors parts/last.safetensors || fail "a resumed run ends with other weights"
+for file in history.csv last.safetensors best.safetensors kept/best.st; do
+    cmp small.run/$file parts/$file || fail "resumed every five steps: another $file"
+done
+# a finished run that is resumed stays as it is
+sums=$(cksum parts/*.safetensors parts/history.csv parts/kept/best.st)
+expect 0 ./small --threads 1 --run-dir parts --resume
+[ "$sums" = "$(cksum parts/*.safetensors parts/history.csv parts/kept/best.st)" ] || fail "a finished run was changed"
 
 # ---- evaluate: the table's macro average is the metric, its matrix adds up to the samples
 expect 0 ./small evaluate --weights small.run/last.safetensors

@@ -57,6 +57,23 @@ cmp whole.csv steps.csv || fail "resumed within epochs: another --log-steps"
 cmp whole/history.csv h.csv || fail "resumed within epochs: another --history"
 # ---- states in between change nothing
 run often --save-every 0.0001 && same "--save-every" often
+# ---- killed within a long epoch: what is lost is younger than --save-every
+sed 's/model small/model lengthy/; s/train=200/train=60000/' small.cnn >lengthy.cnn
+if build lengthy; then
+    ./lengthy --threads 1 --run-dir timed --save-every 0.002 --log-steps timed.csv >out 2>err &
+    trainer=$!
+    for _ in $(seq 600); do
+        [ -e timed/state.previous.safetensors ] && grep -q '^[1-9][0-9][0-9],' timed.csv && break
+        sleep 0.05
+    done
+    builtin kill -KILL $trainer
+    wait $trainer 2>/dev/null
+    done_steps=$(($(wc -l <timed.csv) - 1))
+    grep -q '^Epoch 2' timed/log && fail "an epoch is too short for this test"
+    ./lengthy --threads 1 --run-dir timed --resume --limit-steps 1 >out 2>err
+    resumed=$(sed -n 's/^Resumed after \([0-9]*\) steps, in epoch 1$/\1/p' out)
+    [ "${resumed:-0}" -gt 0 ] || fail "nothing within the first epoch was saved of $done_steps steps: $(cat out err)"
+fi
 # ---- stopped by a signal
 ./small --threads 1 --run-dir signal --save-every 1000 >out 2>err &
 trainer=$!
@@ -130,6 +147,31 @@ case ${CNNC_CFLAGS-} in *sanitize*) ;; *)
     grep -q '^Resumed after' out || fail "the state before the full disk is lost"
     cmp whole/last.safetensors full/last.safetensors || fail "resumed after a full disk: other weights" ;;
 esac
+# a small file system that is really full, where this user may mount one: every size, from too small for one state
+cat >in_tmpfs.sh <<'SH'
+mount -t tmpfs -o size="$1k" tmpfs disk || exit 77
+./small --threads 1 --run-dir disk/run --save-every 0 >full.out 2>full.err
+echo $? >full.status
+cp -r disk/run full_disk 2>/dev/null
+umount disk
+SH
+mkdir disk
+states=0
+for size in 12 60 180 240 300 4000; do
+    rm -rf full_disk; rm -f full.*
+    unshare --user --map-root-user --mount bash in_tmpfs.sh $size 2>/dev/null || { states=none; break; }
+    if [ "$(cat full.status)" != 0 ]; then
+        grep -q 'No space left' full.err || fail "$size KiB: nothing says that the disk is full: $(cat full.err)"
+    fi
+    [ -e full_disk/state.safetensors ] || [ -e full_disk/state.previous.safetensors ] || continue
+    ./small --threads 1 --run-dir full_disk --resume >out 2>err || fail "$size KiB: not resumed: $(cat err)"
+    for file in last.safetensors history.csv state.safetensors; do
+        cmp whole/$file full_disk/$file || fail "$size KiB: resumed to another $file"
+    done
+    states=$((states + 1))
+done
+echo "full disks with a state to go on from: $states"
+[ "$states" = none ] || [ "$states" -ge 3 ] || fail "only $states of the full disks held a state"
 mkdir parent
 ./small --threads 1 --run-dir parent/gone --epochs 2000 >out 2>err &
 trainer=$!
@@ -139,7 +181,7 @@ for _ in $(seq 200); do
 done
 mv parent elsewhere
 sleep 0.3
-kill -TERM $trainer
+kill -TERM $trainer 2>/dev/null
 wait $trainer 2>/dev/null
 grep -q 'parent/gone/state.safetensors: cannot write: No such file' err || fail "a vanished folder goes unnoticed: $(cat err)"
 run elsewhere/gone --resume || fail "not resumed from the folder's new place: $(cat err)"
