@@ -545,6 +545,18 @@ static void check_ends(struct check *c)
     }
 }
 
+/* A recipe that trains nothing runs, but can hardly be meant. */
+static void check_learns(struct check *c, const struct ast_statement *train)
+{
+    for (int i = 0; i < c->model->layers_count; i++) {
+        const struct layer *l = c->model->layers[i];
+        if (l->trainable && l->def->parameters && l->def->parameters(l) > 0)
+            return;
+    }
+    diag_warning(c->diag, DIAG_nothing_trained, train->word_where,
+                 "no layer of the network has weights that are trained");
+}
+
 static void check_sections_there(struct check *c, const struct outline *outline,
                                  const struct check_options *options)
 {
@@ -595,6 +607,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
         check_train(&c, train);
     if (!c.broken && c.model->layers_count)
         check_ends(&c);
+    if (train && c.model->loss && !diag_errors(d))
+        check_learns(&c, train);
     if (!diag_errors(d))
         c.model->explained = explain_model(a, c.model);
     return c.model;
