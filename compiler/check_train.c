@@ -296,7 +296,8 @@ static void check_number(struct check *c, const struct ast_statement *s, enum tr
 
 /* What the trainer itself keeps in the run folder. */
 static const char *const run_files[] = {
-    "recipe.cnn", "log", "history.csv", "history.svg", "last.safetensors", "best.safetensors", NULL
+    "recipe.cnn", "log", "history.csv", "history.svg", "last.safetensors", "best.safetensors",
+    "state.safetensors", "state.previous.safetensors", NULL
 };
 
 /* A checkpoint may not take the place of another file of the run. */
