@@ -38,6 +38,7 @@ enum option_kind {
     OPTION_TEXT,
     OPTION_WHOLE,
     OPTION_REAL,
+    OPTION_RATE,        /* a number above 0 */
     OPTION_COMPLETION,
     OPTION_HELP,
     OPTION_VERSION
@@ -58,7 +59,7 @@ static const struct option_row {
       "the data's directory, or the one above it" },
     { "epochs", "N", OPTION_WHOLE, PLACE(epochs), 0, 1000000, COMMAND_TRAIN,
       "passes over the training set" },
-    { "lr", "X", OPTION_REAL, PLACE(lr), 0, 0, COMMAND_TRAIN, "learning rate" },
+    { "lr", "X", OPTION_RATE, PLACE(lr), 0, 0, COMMAND_TRAIN, "learning rate" },
     { "seed", "N", OPTION_WHOLE, PLACE(seed), 0, whole_limit,
       COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_GRADCHECK,
       "seed of all that is random" },
@@ -76,7 +77,7 @@ static const struct option_row {
       "minutes between saved states within an epoch (10)" },
     { "weights", "FILE", OPTION_TEXT, PLACE(weights), 0, 0,
       COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK,
-      "start from these weights (safetensors or .npz)" },
+      "use these weights, or start from them (safetensors or .npz)" },
     { "partial", NULL, OPTION_FLAG, PLACE(partial), 0, 0, COMMAND_TRAIN,
       "take of --weights what fits and list what does not" },
     { "limit-steps", "N", OPTION_WHOLE, PLACE(limit_steps), 1, whole_limit, COMMAND_TRAIN,
@@ -98,19 +99,30 @@ static const struct option_row {
       "size of the batch used (4)" },
     { "print-completion", "SHELL", OPTION_COMPLETION, 0, 0, 0, COMMAND_ALL,
       "print this trainer's completion for bash, zsh or fish" },
-    { "help", NULL, OPTION_HELP, 0, 0, 0, COMMAND_ALL, "print this and exit" },
-    { "version", NULL, OPTION_VERSION, 0, 0, 0, COMMAND_ALL, "print the version and exit" },
+    { "help", NULL, OPTION_HELP, 0, 0, 0, COMMAND_ALL, "print this and exit; so does -h" },
+    { "version", NULL, OPTION_VERSION, 0, 0, 0, COMMAND_ALL, "print the version and exit; so does -V" },
 #undef PLACE
 };
 
 enum { ROWS_COUNT = sizeof rows / sizeof rows[0], ROWS_FIRST = 256 };
 
+/* "train, evaluate": those whose bits are set. */
+static void commands_print(FILE *out, int bits)
+{
+    const char *comma = "";
+    for (int k = 0; k < COMMANDS_COUNT; k++)
+        if (bits & (int)commands[k].bit) {
+            fprintf(out, "%s%s", comma, commands[k].name);
+            comma = ", ";
+        }
+}
+
 static void help_print(const struct cnn_model *model, const char *program)
 {
-    printf("Usage: %s [COMMAND] [OPTION]...\nThe network of %s.\n\nCommands:\n", program,
-           model->source);
+    printf("Usage: %s [COMMAND] [OPTION]...\n       %s predict [OPTION]... PICTURE|FOLDER...\nThe network of %s.\n\nCommands:\n", program,
+           program, model->source);
     for (int i = 0; i < COMMANDS_COUNT; i++)
-        printf("  %-18s %s\n", commands[i].name, commands[i].help);
+        printf("  %-24s %s\n", commands[i].name, commands[i].help);
     printf("\nOptions:\n");
     for (int i = 0; i < ROWS_COUNT; i++) {
         const struct option_row *r = &rows[i];
@@ -119,11 +131,13 @@ static void help_print(const struct cnn_model *model, const char *program)
         char name[64];
         snprintf(name, sizeof name, "--%s%s%s", r->name, r->value ? " " : "",
                  r->value ? r->value : "");
-        printf("  %-18s %s", name, r->help);
-        for (int k = 0, shown = 0; r->commands != COMMAND_ALL && k < COMMANDS_COUNT; k++)
-            if (r->commands & commands[k].bit)
-                printf("%s%s", shown++ ? ", " : "  [", commands[k].name);
-        printf("%s\n", r->commands != COMMAND_ALL ? "]" : "");
+        printf("  %-24s %s", name, r->help);
+        if (r->commands != COMMAND_ALL) {
+            fputs("  [", stdout);
+            commands_print(stdout, r->commands);
+            fputs("]", stdout);
+        }
+        putchar('\n');
     }
     printf("\nAn option goes before the recipe, the recipe before the environment.\n"
            "Exit status: 0 finished, 1 the run failed, 2 wrong use.\n");
@@ -176,6 +190,11 @@ static int value_store(const struct option_row *r, const char *text, struct comm
     if (r->kind == OPTION_FLAG) {
         *(bool *)place = true;
     } else if (r->kind == OPTION_TEXT) {
+        if (!*text) {
+            rt_error("--%s '': expected the name of a %s", r->name,
+                     strcmp(r->value, "DIR") ? "file" : "folder");
+            return -1;
+        }
         *(const char **)place = text;
     } else if (r->kind == OPTION_WHOLE) {
         long long value = strtoll(text, &end, 10);
@@ -191,8 +210,10 @@ static int value_store(const struct option_row *r, const char *text, struct comm
         *(int64_t *)place = value;
     } else {
         double value = strtod(text, &end);
-        if (end == text || *end || !(value >= 0.0) || isinf(value)) {
-            rt_error("--%s '%s': expected a number, 0 or more", r->name, text);
+        bool fits = r->kind == OPTION_RATE ? value > 0.0 : value >= 0.0;
+        if (end == text || *end || !fits || isinf(value)) {
+            rt_error("--%s '%s': expected a number%s", r->name, text,
+                     r->kind == OPTION_RATE ? " above 0" : ", 0 or more");
             return -1;
         }
         *(double *)place = value;
@@ -215,32 +236,60 @@ static const struct command_row *command_choose(int count, char **words)
         return &commands[0];
     const struct command_row *row = command_find(words[0]);
     bool takes_words = row && row->bit == COMMAND_PREDICT;
-    if (!row)
+    if (!row) {
         rt_error("there is no command '%s'", words[0]);
-    else if (takes_words && count == 1)
+        fputs("The commands are ", stderr);
+        commands_print(stderr, COMMAND_ALL);
+        fputs(".\n", stderr);
+    }
+    if (takes_words && count == 1)
         rt_error("predict needs a picture or a folder of them");
-    else if (!takes_words && count > 1)
+    if (row && !takes_words && count > 1)
         rt_error("%s takes no further word: '%s'", row->name, words[1]);
     return takes_words == (count > 1) ? row : NULL;
 }
 
 enum parsed { PARSED_RUN, PARSED_DONE, PARSED_WRONG };
 
+/* The row of what getopt_long() returns; NULL where it has complained. */
+static const struct option_row *row_of(int code)
+{
+    for (int i = 0; i < ROWS_COUNT; i++)
+        if (code == ROWS_FIRST + i || (code == 'h' && rows[i].kind == OPTION_HELP)
+            || (code == 'V' && rows[i].kind == OPTION_VERSION))
+            return &rows[i];
+    return NULL;
+}
+
+/* Whether every option that was given means something to the command; a message where one does not. */
+static bool options_fit(const bool given[ROWS_COUNT], const struct command_row *command)
+{
+    for (int i = 0; i < ROWS_COUNT; i++)
+        if (given[i] && !(rows[i].commands & (int)command->bit)) {
+            rt_error("--%s means nothing to %s", rows[i].name, command->name);
+            fputs("It is an option of ", stderr);
+            commands_print(stderr, rows[i].commands);
+            fputs(".\n", stderr);
+            return false;
+        }
+    return true;
+}
+
 /* Reads the command line into `o` and the command's row. */
 static enum parsed parse(const struct cnn_model *model, int argc, char **argv,
                          struct command_options *o, const struct command_row **command)
 {
     struct option options[ROWS_COUNT + 1] = { 0 };
-    const struct option_row *given[ROWS_COUNT];
-    int given_count = 0, code;
+    bool given[ROWS_COUNT] = { 0 };
+    int code;
     for (int i = 0; i < ROWS_COUNT; i++)
         options[i] = (struct option){ rows[i].name, rows[i].value ? required_argument : no_argument,
                                       NULL, ROWS_FIRST + i };
     optind = 0;         /* from the start, also when a program calls twice */
-    while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (code < ROWS_FIRST)
+    while ((code = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
+        const struct option_row *r = row_of(code);
+        if (!r)
             return PARSED_WRONG;
-        const struct option_row *r = &rows[code - ROWS_FIRST];
         if (r->kind == OPTION_HELP) {
             help_print(model, argv[0]);
             return PARSED_DONE;
@@ -254,8 +303,7 @@ static enum parsed parse(const struct cnn_model *model, int argc, char **argv,
         }
         if (value_store(r, optarg, o))
             return PARSED_WRONG;
-        if (given_count < ROWS_COUNT)
-            given[given_count++] = r;
+        given[r - rows] = true;
     }
     *command = command_choose(argc - optind, argv + optind);
     if (!*command)
@@ -263,12 +311,7 @@ static enum parsed parse(const struct cnn_model *model, int argc, char **argv,
     o->command = (*command)->bit;
     o->words = argv + optind + 1;
     o->words_count = argc - optind > 1 ? argc - optind - 1 : 0;
-    for (int i = 0; i < given_count; i++)
-        if (!(given[i]->commands & (int)o->command)) {
-            rt_error("--%s means nothing to %s", given[i]->name, (*command)->name);
-            return PARSED_WRONG;
-        }
-    return PARSED_RUN;
+    return options_fit(given, *command) ? PARSED_RUN : PARSED_WRONG;
 }
 
 uint64_t rt_seed_choose(const struct cnn_model *model, const struct command_options *o)

@@ -205,6 +205,8 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
         dir = directory_find(source, name ? name : source->name, data_dir);
         if (!dir)
             return -1;
+    } else if (data_dir) {
+        rt_note("--data %s: nothing is read there, %s needs no files", data_dir, source->name);
     }
     int failed = source->read(d, dir, m) || (!source->prepares && rt_dataset_prepare(d, m))
                  || fits_check(d, m);

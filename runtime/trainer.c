@@ -468,6 +468,11 @@ static int run(struct trainer *t)
     else
         rt_progress_say(&t->progress, "Resumed after %llu steps, in epoch %d\n",
                         (unsigned long long)t->context->step, t->epoch + 1);
+    if (t->resumed.path && t->ended)
+        rt_note("a callback has ended this run: there is nothing to go on with");
+    else if (t->resumed.path && t->epoch >= t->epochs)
+        rt_note("the run has had its %d epoch%s: a larger --epochs, counted in all, goes on",
+                t->epochs, t->epochs == 1 ? "" : "s");
     while (t->epoch < t->epochs && !t->ended && !finished(t)) {
         rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs);
         epoch_train(t, t->epoch);

@@ -114,8 +114,52 @@ if expect 0 "$MAKE" CC="$CC" good; then
     [ -f good.c ] || fail "make removed the C file"
     expect 0 "$MAKE" -q CC="$CC" good
     expect 0 ./good --help
-    expect 2 ./good --nonsense
-    expect 2 ./good nonsense
+    # wrong use: status 2, the option or word is named, what was expected is said, and nothing is made
+    while IFS='|' read -r words text; do
+        # shellcheck disable=SC2086
+        eval "expect 2 ./good $words" || continue
+        grep -qF -- "$text" err || fail "good $words does not say '$text': $(head -n 2 err)"
+        grep -q "Try './good --help'" err || fail "good $words does not point to --help"
+        [ -s out ] && fail "good $words prints to the standard output"
+    done <<'WRONG'
+--nonsense|'--nonsense'
+nonsense|no command 'nonsense'
+nonsense|train, evaluate, predict, summary, bench, gradcheck
+''|no command ''
+help|The commands are
+train evaluate|train takes no further word: 'evaluate'
+summary x|'x'
+predict|needs a picture
+-e 3|'e'
+--epochs|'--epochs' requires an argument
+--epochs ten|--epochs 'ten': expected a whole number from 0 to 1000000
+--epochs 1e2|'1e2'
+--epochs 2.5|'2.5'
+--epochs -1|'-1'
+--epochs 99999999999999999999|from 0 to 1000000
+--s 1|ambiguous
+--seed -1|expected a whole number from 0
+--seed 0x|'0x'
+--threads 0|from 1 to 4096
+--verbose 3|from 0 to 2
+--limit-steps 0|from 1
+--lr 0|--lr '0': expected a number above 0
+--lr nan|'nan'
+--lr inf|'inf'
+--save-every -1|expected a number, 0 or more
+--run-dir ''|--run-dir '': expected the name of a folder
+--weights ''|--weights '': expected the name of a file
+--resume=yes|doesn't allow an argument
+--top 3|It is an option of predict.
+evaluate --epochs 3|--epochs means nothing to evaluate
+evaluate --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --threads 1 --epochs 3|means nothing
+predict --steps 3 x.png|--steps means nothing to predict
+bench --steps 0|from 1 to 1000000
+WRONG
+    [ -e good.run ] && fail "wrong use leaves a run folder"
+    expect 0 ./good -h && cp out long && expect 0 ./good --help && cmp out long
+    expect 0 ./good -V
+    grep -q '^good, compiled for' out || fail "-V is not --version"
     expect 0 ./good summary
     expect 0 ./good --epochs 1 --threads 1
     grep -q '^Epoch 1/1$' out || fail "the log has no line 'Epoch 1/1'"
@@ -123,6 +167,10 @@ if expect 0 "$MAKE" CC="$CC" good; then
     expect 2 ./good --epochs 1 --threads 1
     expect 0 ./good --epochs 1 --threads 1 --overwrite
     expect 0 ./good evaluate
+    expect 0 ./good --resume --epochs 1
+    grep -q 'has had its 1 epoch:' err || fail "a run that has nothing left to do does not say so"
+    expect 0 ./good evaluate --data .
+    grep -q 'shapes needs no files' err || fail "--data is passed over in silence"
     sleep 1
     touch good.cnn
     "$MAKE" -q CC="$CC" good && fail "make does not see that the model has changed"
