@@ -9,10 +9,12 @@
 #include "message.h"
 #include "notes.h"
 #include "npz.h"
+#include "param.h"
 
-static void param_fill(const void *user, int index, void *out)
+static void param_fill(const void *user, int index, int64_t first, int64_t count, void *out)
 {
-    cnn_param_get(user, index, out);
+    const struct cnn_context *c = user;
+    rt_param_gather(c->model, index, rt_param_vector(c, index), first, count, out);
 }
 
 int rt_checkpoint_save(const struct cnn_context *c, const char *path,

@@ -50,18 +50,40 @@ int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
     return -1;
 }
 
-static void split_free(struct split *s)
+int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t count)
+{
+    s->count = count;
+    s->store = d->store;
+    s->labels = malloc((size_t)count * sizeof *s->labels + 1);
+    s->numbers = malloc((size_t)count * sizeof *s->numbers + 1);
+    if (s->labels && s->numbers)
+        return 0;
+    rt_error("no memory for the labels of %lld pictures", (long long)count);
+    return -1;
+}
+
+void rt_split_free(struct split *s)
 {
     free(s->pixels);
     free(s->labels);
+    free(s->numbers);
     *s = (struct split){ 0 };
+}
+
+const uint8_t *rt_split_picture(const struct split *s, int64_t i, size_t bytes, uint8_t *room)
+{
+    if (s->pixels)
+        return s->pixels + (size_t)i * bytes;
+    return s->store->read(s->store, s->numbers[i], room) ? NULL : room;
 }
 
 void rt_dataset_close(struct dataset *d)
 {
-    split_free(&d->train);
-    split_free(&d->val);
-    split_free(&d->test);
+    rt_split_free(&d->train);
+    rt_split_free(&d->val);
+    rt_split_free(&d->test);
+    if (d->store)
+        d->store->close(d->store);
     for (int i = 0; d->class_names && i < d->classes; i++)
         free(d->class_names[i]);
     free(d->class_names);

@@ -1,4 +1,5 @@
-/* data.h - pictures with labels, held as bytes, and the sources they come from.
+/* data.h - pictures with labels, as bytes in memory or left in their files, and the sources they
+ * come from.
  *
  * A source is one file data_NAME.c and one row of the table in data.c.
  */
@@ -8,10 +9,22 @@
 #include <stdio.h>
 #include "cnnrt.h"
 
+/* Pictures that stay in their files until a batch needs them: the system's cache of files holds
+ * them as well as the process would, and gives them up where memory is short.  A source that can
+ * find a picture in its files at once begins a struct of its own with this. */
+struct picture_store {
+    /* Picture `number` as bytes (height, width, channels); may be called by several threads.  0, or
+     * -1 with a message. */
+    int (*read)(const struct picture_store *store, int64_t number, uint8_t *to);
+    void (*close)(struct picture_store *store);
+};
+
 struct split {
     int64_t count;
-    uint8_t *pixels;            /* (count, height, width, channels) */
+    uint8_t *pixels;            /* (count, height, width, channels), NULL: they lie in the store */
     uint16_t *labels;           /* (count) 0 .. classes-1 */
+    const struct picture_store *store;  /* the dataset's; NULL where pixels is not */
+    uint32_t *numbers;          /* (count) which pictures of the store; likewise */
 };
 
 struct dataset {
@@ -24,6 +37,7 @@ struct dataset {
     bool val_tests;             /* val is the test set */
     /* set before a source reads: what only trains is not asked for, and may be left out */
     bool test_only;
+    struct picture_store *store;        /* NULL: all pictures are in memory */
 };
 
 struct data_source {
@@ -31,8 +45,8 @@ struct data_source {
     /* Whether a directory looks like it holds this source's files; NULL: the source needs no
      * files. */
     bool (*probe)(const char *dir);
-    /* Reads everything that is asked for.  0, or -1 with a message; rt_dataset_close() frees what was read in either
-     * case. */
+    /* Reads everything that is asked for, or looks at it and opens a store.  0, or -1 with a message;
+     * rt_dataset_close() frees what was read in either case. */
     int (*read)(struct dataset *d, const char *dir, const struct cnn_model *model);
     const char *files;          /* for messages: what the directory must hold */
     bool prepares;              /* read() does `split`, `limit` and `resize` itself */
@@ -46,6 +60,10 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char
                     bool test_only);
 void rt_dataset_close(struct dataset *d);
 
+/* Picture i of a split, of `bytes` bytes: where it lies in memory, or read into `room` (of as many);
+ * NULL with a message. */
+const uint8_t *rt_split_picture(const struct split *s, int64_t i, size_t bytes, uint8_t *room);
+
 /* ---- for sources ----------------------------------------------------------------------------- */
 
 /* The steps `split`, `limit` and `resize`, done to what a source has read.  0, or -1 with a
@@ -53,6 +71,9 @@ void rt_dataset_close(struct dataset *d);
 int rt_dataset_prepare(struct dataset *d, const struct cnn_model *model);
 /* Memory for `count` pictures of the dataset's shape.  0, or -1 with a message. */
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
+/* Labels and numbers for `count` pictures that stay in the dataset's store.  Likewise. */
+int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t count);
+void rt_split_free(struct split *s);
 /* dir/name in malloc'd memory. */
 char *rt_path_join(const char *dir, const char *name);
 bool rt_file_exists(const char *dir, const char *name);

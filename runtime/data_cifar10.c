@@ -6,8 +6,11 @@
 #include "data.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "message.h"
 
@@ -19,56 +22,88 @@ enum {
     RECORD = 1 + PICTURE,
     RECORDS = 10000,
     CLASSES = 10,
-    TRAINING_FILES = 5
+    TRAINING_FILES = 5,
+    FILES = TRAINING_FILES + 1,
+    BLOCK = 64                  /* records looked at at a time */
 };
 
-static const char *const training_files[TRAINING_FILES] = { "data_batch_1.bin", "data_batch_2.bin",
-                                                            "data_batch_3.bin", "data_batch_4.bin",
-                                                            "data_batch_5.bin" };
-static const char test_file[] = "test_batch.bin";
+/* The last one's records test. */
+static const char *const file_names[FILES] = { "data_batch_1.bin", "data_batch_2.bin",
+                                               "data_batch_3.bin", "data_batch_4.bin",
+                                               "data_batch_5.bin", "test_batch.bin" };
+
+/* The six files.  Every record is looked at once, when they are opened; a batch reads its pictures
+ * anew. */
+struct record_files {
+    struct picture_store store;         /* first: the dataset's pointer is the files' */
+    struct {
+        char *path;
+        int fd;                         /* -1: not open */
+    } files[FILES];
+    uint8_t labels[FILES * RECORDS];
+};
 
 static bool probe(const char *dir)
 {
-    for (int i = 0; i < TRAINING_FILES; i++)
-        if (rt_file_exists(dir, training_files[i]))
+    for (int i = 0; i < FILES; i++)
+        if (rt_file_exists(dir, file_names[i]))
             return true;
-    return rt_file_exists(dir, test_file);
+    return false;
 }
 
-/* One record into place `at` of the split: planes become interleaved channels. */
-static void record_keep(const uint8_t *record, struct split *s, int64_t at)
+/* As much as there is of the file's bytes from `at` on, up to `size`; -1 with errno. */
+static ssize_t bytes_read(int fd, uint8_t *to, size_t size, off_t at)
 {
-    uint8_t *to = s->pixels + at * PICTURE;
-    s->labels[at] = record[0];
-    for (int i = 0; i < PLANE; i++)
-        for (int c = 0; c < CHANNELS; c++)
-            to[i * CHANNELS + c] = record[1 + c * PLANE + i];
-}
-
-static int records_read(FILE *f, const char *path, struct split *s, int64_t first)
-{
-    uint8_t record[RECORD];
-    for (int i = 0; i < RECORDS; i++) {
-        size_t got = fread(record, 1, RECORD, f);
-        if (ferror(f)) {
-            rt_error("%s: record %d: %s", path, i + 1, strerror(errno));
+    size_t got = 0;
+    while (got < size) {
+        ssize_t n = pread(fd, to + got, size - got, at + (off_t)got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
             return -1;
-        }
-        if (got < RECORD) {
-            rt_error("%s: record %d of %d is %s: expected a file of %d bytes (%d records of %d), "
-                     "found %lld",
-                     path, i + 1, RECORDS, got ? "cut short" : "missing", RECORDS * RECORD, RECORDS,
-                     RECORD, (long long)i * RECORD + (long long)got);
-            return -1;
-        }
-        if (record[0] >= CLASSES) {
-            rt_error("%s: record %d: label %d, expected 0 to %d", path, i + 1, record[0],
-                     CLASSES - 1);
-            return -1;
-        }
-        record_keep(record, s, first + i);
+        if (n == 0)
+            break;
+        got += (size_t)n;
     }
-    if (fgetc(f) != EOF) {
+    return (ssize_t)got;
+}
+
+/* What a file is not that holds 10,000 whole records, seen from the record where that shows. */
+static int record_missing(const char *path, int record, size_t got)
+{
+    rt_error("%s: record %d of %d is %s: expected a file of %d bytes (%d records of %d), found %lld",
+             path, record + 1, RECORDS, got ? "cut short" : "missing", RECORDS * RECORD, RECORDS,
+             RECORD, (long long)record * RECORD + (long long)got);
+    return -1;
+}
+
+static int record_broken(const char *path, int record)
+{
+    rt_error("%s: record %d: %s", path, record + 1, strerror(errno));
+    return -1;
+}
+
+static int labels_read(int fd, const char *path, uint8_t *labels, uint8_t block[BLOCK * RECORD])
+{
+    for (int first = 0; first < RECORDS; first += BLOCK) {
+        int count = RECORDS - first < BLOCK ? RECORDS - first : BLOCK;
+        ssize_t got = bytes_read(fd, block, (size_t)count * RECORD, (off_t)first * RECORD);
+        if (got < 0)
+            return record_broken(path, first);
+        for (int i = 0; i < count; i++) {
+            int64_t left = (int64_t)got - (int64_t)i * RECORD;
+            if (left < RECORD)
+                return record_missing(path, first + i, left > 0 ? (size_t)left : 0);
+            labels[first + i] = block[i * RECORD];
+            if (labels[first + i] >= CLASSES) {
+                rt_error("%s: record %d: label %d, expected 0 to %d", path, first + i + 1,
+                         labels[first + i], CLASSES - 1);
+                return -1;
+            }
+        }
+    }
+    uint8_t more;
+    if (bytes_read(fd, &more, 1, (off_t)RECORDS * RECORD) > 0) {
         rt_error("%s: the file goes on after record %d: expected %d bytes (%d records of %d)", path,
                  RECORDS, RECORDS * RECORD, RECORDS, RECORD);
         return -1;
@@ -76,22 +111,75 @@ static int records_read(FILE *f, const char *path, struct split *s, int64_t firs
     return 0;
 }
 
-static int file_read(const char *dir, const char *name, struct split *s, int64_t first)
+static int file_open(struct record_files *r, int number, const char *dir)
 {
-    char *path = rt_path_join(dir, name);
-    if (!path)
-        return -1;
-    FILE *f = fopen(path, "rb");
+    struct stat status;
+    char *path = r->files[number].path = rt_path_join(dir, file_names[number]);
+    uint8_t *block = malloc(BLOCK * RECORD);
     int failed = -1;
-    if (f)
-        failed = records_read(f, path, s, first);
-    else
-        rt_error("%s: %s; CIFAR-10 is data_batch_1.bin to data_batch_5.bin and test_batch.bin",
-                 path, strerror(errno));
-    if (f)
-        fclose(f);
-    free(path);
+    if (!path || !block) {
+        rt_error("no memory to read %s", file_names[number]);
+    } else {
+        int fd = r->files[number].fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            rt_error("%s: %s; CIFAR-10 is data_batch_1.bin to data_batch_5.bin and test_batch.bin",
+                     path, strerror(errno));
+        else if (fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
+            rt_error("%s: is not a regular file", path);
+        else
+            failed = labels_read(fd, path, r->labels + number * RECORDS, block);
+    }
+    free(block);
     return failed;
+}
+
+static int picture_read(const struct picture_store *store, int64_t number, uint8_t *to)
+{
+    const struct record_files *r = (const struct record_files *)store;
+    int file = (int)(number / RECORDS), place = (int)(number % RECORDS);
+    const char *path = r->files[file].path;
+    uint8_t record[RECORD];
+    ssize_t got = bytes_read(r->files[file].fd, record, RECORD, (off_t)place * RECORD);
+    if (got < 0)
+        return record_broken(path, place);
+    if (got < RECORD)
+        return record_missing(path, place, (size_t)got);
+    if (record[0] != r->labels[number]) {
+        rt_error("%s: record %d: label %d was %d when the run began: the file is being changed",
+                 path, place + 1, record[0], r->labels[number]);
+        return -1;
+    }
+    /* planes become interleaved channels */
+    const uint8_t *red = record + 1, *green = red + PLANE, *blue = green + PLANE;
+    for (int i = 0; i < PLANE; i++) {
+        to[3 * i] = red[i];
+        to[3 * i + 1] = green[i];
+        to[3 * i + 2] = blue[i];
+    }
+    return 0;
+}
+
+static void files_close(struct picture_store *store)
+{
+    struct record_files *r = (struct record_files *)store;
+    for (int i = 0; i < FILES; i++) {
+        if (r->files[i].fd >= 0)
+            close(r->files[i].fd);
+        free(r->files[i].path);
+    }
+    free(r);
+}
+
+static int split_fill(const struct dataset *d, struct split *s, int64_t first, int64_t count)
+{
+    const struct record_files *r = (const struct record_files *)d->store;
+    if (rt_split_allocate_stored(d, s, count))
+        return -1;
+    for (int64_t i = 0; i < count; i++) {
+        s->numbers[i] = (uint32_t)(first + i);
+        s->labels[i] = r->labels[first + i];
+    }
+    return 0;
 }
 
 /* Names of the classes, one a line, where the file is there and holds ten; they are only for
@@ -127,14 +215,20 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->channels = CHANNELS;
     d->height = d->width = SIDE;
     d->classes = CLASSES;
-    int training_files_read = d->test_only ? 0 : TRAINING_FILES;
-    if (rt_split_allocate(d, &d->train, (int64_t)training_files_read * RECORDS)
-        || rt_split_allocate(d, &d->val, RECORDS))
+    struct record_files *r = calloc(1, sizeof *r);
+    if (!r) {
+        rt_error("no memory for the labels of %s", dir);
         return -1;
-    for (int i = 0; i < training_files_read; i++)
-        if (file_read(dir, training_files[i], &d->train, (int64_t)i * RECORDS))
+    }
+    r->store = (struct picture_store){ .read = picture_read, .close = files_close };
+    for (int i = 0; i < FILES; i++)
+        r->files[i].fd = -1;
+    d->store = &r->store;
+    for (int i = d->test_only ? TRAINING_FILES : 0; i < FILES; i++)
+        if (file_open(r, i, dir))
             return -1;
-    if (file_read(dir, test_file, &d->val, 0))
+    if (split_fill(d, &d->train, 0, d->test_only ? 0 : (int64_t)TRAINING_FILES * RECORDS)
+        || split_fill(d, &d->val, (int64_t)TRAINING_FILES * RECORDS, RECORDS))
         return -1;
     names_read(d, dir);
     return 0;

@@ -23,12 +23,15 @@ static int split_pick(const struct dataset *d, const struct split *from, const u
     int64_t count = 0;
     for (int64_t i = 0; i < from->count; i++)
         count += part[i] == which;
-    if (rt_split_allocate(d, to, count))
+    if (from->pixels ? rt_split_allocate(d, to, count) : rt_split_allocate_stored(d, to, count))
         return -1;
     count = 0;
     for (int64_t i = 0; i < from->count; i++)
         if (part[i] == which) {
-            memcpy(to->pixels + (size_t)count * bytes, from->pixels + (size_t)i * bytes, bytes);
+            if (from->pixels)
+                memcpy(to->pixels + (size_t)count * bytes, from->pixels + (size_t)i * bytes, bytes);
+            else
+                to->numbers[count] = from->numbers[i];
             to->labels[count++] = from->labels[i];
         }
     return 0;
@@ -36,8 +39,7 @@ static int split_pick(const struct dataset *d, const struct split *from, const u
 
 static void split_replace(struct split *old, struct split fresh)
 {
-    free(old->pixels);
-    free(old->labels);
+    rt_split_free(old);
     *old = fresh;
 }
 
@@ -73,6 +75,51 @@ static int divide(struct dataset *d, const struct subset_recipe *r)
     return status;
 }
 
+/* All pictures of a set in another size, from its store or from memory into `to`.  0, -1 where one
+ * cannot be had (its message is out), 1 where one cannot be resized. */
+static int pictures_fit(const struct dataset *d, const struct cnn_model *m, int shorter,
+                        const struct split *s, uint8_t *to)
+{
+    size_t from_bytes = picture_bytes(d);
+    size_t to_bytes = (size_t)d->channels * (size_t)m->in_height * (size_t)m->in_width;
+    int missing = 0, failed = 0;
+    #pragma omp parallel reduction(| : missing, failed)
+    {
+        uint8_t *room = malloc(from_bytes);
+        #pragma omp for schedule(static)
+        for (int64_t i = 0; i < s->count; i++) {
+            const uint8_t *from =
+                room && !missing ? rt_split_picture(s, i, from_bytes, room) : NULL;
+            /* it is only read */
+            struct image image = { d->width, d->height, d->channels, (uint8_t *)from };
+            struct image_fault own;
+            if (!from)
+                missing = 1;
+            else
+                failed |= rt_image_fit(&image, shorter, m->in_width, m->in_height,
+                                       to + (size_t)i * to_bytes, &own) != 0;
+        }
+        if (!room)
+            failed = 1;
+        free(room);
+    }
+    return failed ? 1 : missing ? -1 : 0;
+}
+
+/* All pictures are of one size: what is wrong with one is wrong with the first. */
+static void fit_explain(const struct dataset *d, const struct cnn_model *m, int shorter,
+                        const struct split *s, uint8_t *to)
+{
+    struct image_fault fault = { "cannot be resized: memory is short" };
+    uint8_t *room = malloc(picture_bytes(d));
+    const uint8_t *from = room ? rt_split_picture(s, 0, picture_bytes(d), room) : NULL;
+    struct image first = { d->width, d->height, d->channels, (uint8_t *)from };
+    if (from)
+        rt_image_fit(&first, shorter, m->in_width, m->in_height, to, &fault);
+    rt_error("a picture of %s %s", m->data.source.name, fault.text);
+    free(room);
+}
+
 static int split_resize(const struct dataset *d, const struct cnn_model *m, int shorter,
                         struct split *s)
 {
@@ -80,30 +127,18 @@ static int split_resize(const struct dataset *d, const struct cnn_model *m, int 
                                     .height = m->in_height,
                                     .width = m->in_width };
     struct split fresh = { 0 };
-    struct image_fault fault = { "cannot be resized: memory is short" };
-    int failed = 0;
     if (s->count == 0)
         return 0;
     if (rt_split_allocate(&wanted, &fresh, s->count)) {
-        split_replace(&fresh, (struct split){ 0 });
+        rt_split_free(&fresh);
         return -1;
     }
     memcpy(fresh.labels, s->labels, (size_t)s->count * sizeof *s->labels);
-    size_t from_bytes = picture_bytes(d), to_bytes = picture_bytes(&wanted);
-    #pragma omp parallel for schedule(static) reduction(| : failed)
-    for (int64_t i = 0; i < s->count; i++) {
-        struct image image = { d->width, d->height, d->channels,
-                               s->pixels + (size_t)i * from_bytes };
-        struct image_fault own;
-        uint8_t *to = fresh.pixels + (size_t)i * to_bytes;
-        failed |= rt_image_fit(&image, shorter, m->in_width, m->in_height, to, &own) != 0;
-    }
-    if (failed) {
-        /* all are of one size: what is wrong with one is wrong with the first */
-        struct image first = { d->width, d->height, d->channels, s->pixels };
-        rt_image_fit(&first, shorter, m->in_width, m->in_height, fresh.pixels, &fault);
-        rt_error("a picture of %s %s", m->data.source.name, fault.text);
-        split_replace(&fresh, (struct split){ 0 });
+    int status = pictures_fit(d, m, shorter, s, fresh.pixels);
+    if (status > 0)
+        fit_explain(d, m, shorter, s, fresh.pixels);
+    if (status) {
+        rt_split_free(&fresh);
         return -1;
     }
     split_replace(s, fresh);

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 
 #include "message.h"
+#include "param.h"
 #include "random.h"
+
+enum { PIECE = 1 << 14 };               /* elements drawn at a time */
 
 /* Redrawn beyond two deviations: one draw in twenty-two. */
 static double truncated_normal(uint64_t key, uint64_t i)
@@ -89,36 +92,65 @@ static void orthogonal(const struct cnn_param *p, uint64_t key, double *x)
         x[i] *= gain;
 }
 
-static void fill(const struct cnn_param *p, uint64_t key, double *x)
+/* Every number is a function of its place alone: threads share them out, piece by piece. */
+static int fill(struct cnn_context *c, int param, uint64_t key)
 {
-    if (p->init.kind == CNN_INIT_ORTHOGONAL) {
-        orthogonal(p, key, x);
-        return;
+    const struct cnn_model *m = c->model;
+    const struct cnn_param *p = &m->params[param];
+    void *flat = rt_param_vector(c, param);
+    bool failed = false;
+    #pragma omp parallel num_threads(c->threads) reduction(|| : failed) if (p->count > PIECE)
+    {
+        void *piece = malloc(PIECE * sizeof(double));
+        double *wide = piece;
+        float *narrow = piece;
+        failed = !piece;
+        #pragma omp for schedule(static)
+        for (int64_t first = 0; first < p->count; first += PIECE) {
+            int64_t count = p->count - first < PIECE ? p->count - first : PIECE;
+            if (!piece)
+                continue;
+            for (int64_t i = 0; i < count; i++) {
+                double x = draw(&p->init, key, (uint64_t)(first + i));
+                if (m->real_size == 8)
+                    wide[i] = x;
+                else
+                    narrow[i] = (float)x;
+            }
+            rt_param_scatter(m, param, flat, first, count, piece);
+        }
+        free(piece);
     }
-    for (int64_t i = 0; i < p->count; i++)
-        x[i] = draw(&p->init, key, (uint64_t)i);
+    return failed ? -1 : 0;
+}
+
+static int fill_orthogonal(struct cnn_context *c, int param, uint64_t key)
+{
+    const struct cnn_param *p = &c->model->params[param];
+    double *values = malloc((size_t)p->count * sizeof *values);
+    float *narrow = malloc((size_t)p->count * sizeof *narrow);
+    bool fits = values && narrow;
+    if (fits) {
+        orthogonal(p, key, values);
+        for (int64_t i = 0; i < p->count; i++)
+            narrow[i] = (float)values[i];
+        cnn_param_set(c, param, c->model->real_size == 4 ? (void *)narrow : (void *)values);
+    }
+    free(values);
+    free(narrow);
+    return fits ? 0 : -1;
 }
 
 int rt_params_init(struct cnn_context *c, uint64_t seed)
 {
     const struct cnn_model *m = c->model;
-    int64_t largest = 1;
-    for (int i = 0; i < m->params_list_count; i++)
-        if (m->params[i].count > largest)
-            largest = m->params[i].count;
-    double *values = malloc((size_t)largest * sizeof *values);
-    float *narrow = malloc((size_t)largest * sizeof *narrow);
-    bool fits = values && narrow;
-    if (!fits)
-        rt_error("no memory to initialise %lld numbers", (long long)largest);
-    for (int i = 0; fits && i < m->params_list_count; i++) {
-        const struct cnn_param *p = &m->params[i];
-        fill(p, rt_random_key(seed, RANDOM_INIT, (uint64_t)i), values);
-        for (int64_t k = 0; k < p->count; k++)
-            narrow[k] = (float)values[k];
-        cnn_param_set(c, i, m->real_size == 4 ? (const void *)narrow : (const void *)values);
+    for (int i = 0; i < m->params_list_count; i++) {
+        uint64_t key = rt_random_key(seed, RANDOM_INIT, (uint64_t)i);
+        if (m->params[i].init.kind == CNN_INIT_ORTHOGONAL ? fill_orthogonal(c, i, key)
+                                                          : fill(c, i, key)) {
+            rt_error("no memory to initialise %lld numbers", (long long)m->params[i].count);
+            return -1;
+        }
     }
-    free(values);
-    free(narrow);
-    return fits ? 0 : -1;
+    return 0;
 }

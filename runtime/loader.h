@@ -11,6 +11,7 @@ struct loader {
     /* (split->count) picture numbers of this epoch, NULL: as they come */
     uint32_t *order;
     void *table;                /* real (channels, 256): what a byte becomes */
+    uint8_t *room;              /* a picture on its way from the split's store */
     int64_t next;               /* position in the order */
 };
 
@@ -28,7 +29,8 @@ void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch);
 void rt_loader_skip(struct loader *l, int64_t position);
 
 /* Fills the context's input and labels with the next samples and returns how many: the batch size,
- * fewer at the end of an epoch, 0 behind it. */
+ * fewer at the end of an epoch, 0 behind it; -1 with a message where a picture cannot be read any
+ * more: the position stays before this batch. */
 int rt_loader_next(struct loader *l, struct cnn_context *c);
 
 /* Sets sample i of the context's input from bytes (height, width, channels). */

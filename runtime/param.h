@@ -7,10 +7,15 @@
 /* The first stored element of a parameter or statistic. */
 void *rt_param_place(const struct cnn_context *c, int param);
 
-/* One parameter's elements between a flat vector of parameters (a statistic's: of statistics) that
- * lies in memory as the context's and the order of files. */
-void rt_param_gather(const struct cnn_model *m, int param, const void *flat, void *file);
-void rt_param_scatter(const struct cnn_model *m, int param, void *flat, const void *file);
+/* `count` of one parameter's elements, from the file's element `first` on, between a flat vector of parameters (a statistic's: of statistics) that
+ * lies in memory as the context's and the order of files; `file` begins with element `first`. */
+void rt_param_gather(const struct cnn_model *m, int param, const void *flat, int64_t first,
+                     int64_t count, void *file);
+void rt_param_scatter(const struct cnn_model *m, int param, void *flat, int64_t first,
+                      int64_t count, const void *file);
+
+/* The flat vector of the context that holds a parameter or statistic. */
+void *rt_param_vector(const struct cnn_context *c, int param);
 
 /* Where the element of that position in a file lies, in elements from the parameter's first stored
  * one. */

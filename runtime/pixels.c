@@ -157,14 +157,22 @@ int rt_pixels_measure(const struct cnn_model *m, const struct split *train, doub
     int64_t *counts = calloc((size_t)channels * 256, sizeof *counts);
     if (table && !counts)
         rt_error("no memory to count the training set's pixels");
-    int status = table && counts ? 0 : -1;
-    const uint8_t *from = train->pixels;
-    int64_t pixels = status ? 0 : train->count * m->in_height * m->in_width;
-    for (int64_t i = 0; i < pixels; i++)
-        for (int c = 0; c < channels; c++)
-            counts[c * 256 + *from++]++;
+    size_t bytes = (size_t)channels * (size_t)m->in_height * (size_t)m->in_width;
+    uint8_t *room = malloc(bytes);
+    if (counts && !room)
+        rt_error("no memory for a picture");
+    int status = table && counts && room ? 0 : -1;
+    for (int64_t i = 0; status == 0 && i < train->count; i++) {
+        const uint8_t *from = rt_split_picture(train, i, bytes, room);
+        if (!from)
+            status = -1;
+        for (size_t k = 0; from && k < bytes; k += (size_t)channels)
+            for (int c = 0; c < channels; c++)
+                counts[c * 256 + from[k + (size_t)c]]++;
+    }
     for (int c = 0; status == 0 && c < channels; c++)
         channel_measure(counts + c * 256, table + c * 256, &mean[c], &std[c]);
+    free(room);
     free(table);
     free(counts);
     return status;

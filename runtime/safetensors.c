@@ -18,7 +18,8 @@
 #error "the format is little-endian and so must the machine be"
 #endif
 
-enum { LENGTH_BYTES = 8, CHECKSUM_BYTES = 4 };
+/* PIECE: elements that are gathered at a time */
+enum { LENGTH_BYTES = 8, CHECKSUM_BYTES = 4, PIECE = 1 << 15 };
 static const char checksum_name[] = "checksum";
 static const uint64_t header_limit = 100000000;         /* the format's own */
 
@@ -343,6 +344,7 @@ static char *header_write(const struct tensor_entry *entries, int count,
     return grown;
 }
 
+/* buffer: room for a piece of any entry. */
 static int parts_write(struct atomic_file *f, const char *header,
                        const struct tensor_entry *entries, int count, void *buffer)
 {
@@ -350,8 +352,13 @@ static int parts_write(struct atomic_file *f, const char *header,
     int status =
         rt_atomic_write(f, &length, LENGTH_BYTES) || rt_atomic_write(f, header, (size_t)length);
     for (int i = 0; i < count && status == 0; i++) {
-        entries[i].fill(entries[i].user, entries[i].index, buffer);
-        status = rt_atomic_write(f, buffer, (size_t)entry_bytes(&entries[i]));
+        const struct tensor_entry *e = &entries[i];
+        int64_t elements = entry_bytes(e) / e->element_size;
+        for (int64_t first = 0; first < elements && status == 0; first += PIECE) {
+            int64_t some = elements - first < PIECE ? elements - first : PIECE;
+            e->fill(e->user, e->index, first, some, buffer);
+            status = rt_atomic_write(f, buffer, (size_t)(some * e->element_size));
+        }
     }
     return status;
 }
@@ -360,12 +367,8 @@ static int parts_write(struct atomic_file *f, const char *header,
 static int whole_write(const char *path, const char *previous, const struct tensor_entry *entries,
                        int count, const struct text_pair *metadata, int metadata_count)
 {
-    int64_t largest = 1;
-    for (int i = 0; i < count; i++)
-        if (entry_bytes(&entries[i]) > largest)
-            largest = entry_bytes(&entries[i]);
     char *header = header_write(entries, count, metadata, metadata_count, previous != NULL);
-    void *buffer = malloc((size_t)largest);
+    void *buffer = malloc(PIECE * sizeof(double));
     struct atomic_file f;
     int status = -1;
     if (!header || !buffer) {

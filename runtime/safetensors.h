@@ -48,8 +48,8 @@ struct tensor_entry {
     int element_size;                   /* 4: F32, 8: F64 */
     int rank;
     const int64_t *shape;
-    /* writes the tensor's elements, row-major, to `out` */
-    void (*fill)(const void *user, int index, void *out);
+    /* writes `count` of the tensor's elements, row-major, from element `first` on, to `out` */
+    void (*fill)(const void *user, int index, int64_t first, int64_t count, void *out);
     const void *user;
     int index;
 };

@@ -19,7 +19,8 @@ static const size_t huge_page = (size_t)2 << 20;
 
 struct session {
     struct cnn_context context;         /* first: the caller's pointer is the session's */
-    void *workspace;
+    char *workspace;
+    size_t workspace_bytes;
     struct weights_notes notes;
 };
 
@@ -83,21 +84,32 @@ static void *carve(char **at, size_t bytes)
     return part;
 }
 
-/* Zeroed memory, on huge pages where it is large enough to gain from them. */
-static void *workspace_allocate(size_t bytes)
+/* Zeroed memory, on huge pages where it is large enough to gain from them.  It comes from the system
+ * as zeros and is first touched by whoever uses it. */
+static int workspace_allocate(struct session *s, size_t bytes)
 {
-    size_t alignment = bytes >= huge_page ? huge_page : LINE;
-    size_t whole = (bytes + alignment - 1) / alignment * alignment;
-    void *memory;
-    if (posix_memalign(&memory, alignment, whole) != 0)
-        return NULL;
+    bool huge = bytes >= huge_page;
+    /* to begin on a huge page: what is cut off at either end goes back */
+    size_t whole = huge ? (bytes + huge_page - 1) / huge_page * huge_page : bytes;
+    size_t asked = huge ? whole + huge_page : whole;
+    char *memory = mmap(NULL, asked, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return -1;
+    if (huge) {
+        size_t before = (huge_page - (uintptr_t)memory % huge_page) % huge_page;
+        if (before)
+            munmap(memory, before);
+        memory += before;
+        if (huge_page > before)
+            munmap(memory + whole, huge_page - before);
 #if defined MADV_HUGEPAGE
-    if (alignment == huge_page)
         /* advice: without it all works, a little slower */
         madvise(memory, whole, MADV_HUGEPAGE);
 #endif
-    memset(memory, 0, whole);
-    return memory;
+    }
+    s->workspace = memory;
+    s->workspace_bytes = whole;
+    return 0;
 }
 
 struct cnn_context *cnn_open(const struct cnn_model *model, int threads, uint64_t seed)
@@ -111,9 +123,7 @@ struct cnn_context *cnn_open(const struct cnn_model *model, int threads, uint64_
     threads = rt_threads_choose(threads, model);
     struct workspace_sizes sizes = rt_workspace_sizes(model, threads);
     struct session *s = calloc(1, sizeof *s);
-    if (s)
-        s->workspace = workspace_allocate(sizes.total);
-    if (!s || !s->workspace) {
+    if (!s || workspace_allocate(s, sizes.total)) {
         rt_error("the network '%s' needs %.1f MiB of memory, which cannot be had", model->name,
                  (double)sizes.total / 1048576.0);
         free(s);
@@ -147,7 +157,7 @@ void cnn_close(struct cnn_context *c)
         return;
     struct session *s = (struct session *)c;
     rt_notes_free(&s->notes, c->model);
-    free(s->workspace);
+    munmap(s->workspace, s->workspace_bytes);
     free(s);
 }
 

@@ -99,10 +99,10 @@ struct vector_user {
     const void *flat;
 };
 
-static void vector_fill(const void *user, int index, void *out)
+static void vector_fill(const void *user, int index, int64_t first, int64_t count, void *out)
 {
     const struct vector_user *v = user;
-    rt_param_gather(v->model, index, v->flat, out);
+    rt_param_gather(v->model, index, v->flat, first, count, out);
 }
 
 static void vector_put(struct state *s, const char *name, const void *flat, bool statistics)
@@ -264,7 +264,7 @@ static int vector_get(const struct state *s, const char *name, void *flat, bool 
             rt_error("%s: is the state of another network: '%s' %s", s->path, key ? key : p->name,
                      fault);
         else
-            rt_param_scatter(m, i, flat, t->data);
+            rt_param_scatter(m, i, flat, 0, p->count, t->data);
         free(key);
         if (fault)
             return -1;

@@ -49,6 +49,8 @@ struct trainer {
     bool save_failed;           /* the last attempt to save weights */
     bool chart_failed;          /* the last attempt to draw the history */
     bool state_failed;          /* the last attempt to save the state */
+    bool data_failed;           /* a picture could not be read any more */
+    bool unsaved;               /* no state of this run has been written yet */
     /* where the run stands, and where the last state was saved */
     int epoch;                  /* the one to train or to finish */
     bool inside;                /* resumed within it: loader and tally go on */
@@ -153,6 +155,7 @@ static void state_save(struct trainer *t)
     if (t->state_failed)
         rt_note("training goes on; what was saved before is as it was");
     t->saved = cnn_clock();
+    t->unsaved = false;
     rt_state_free(&s);
 }
 
@@ -332,7 +335,7 @@ static int trainer_close(struct trainer *t)
 
 static bool finished(const struct trainer *t)
 {
-    return stop_signal || t->invalid || t->context->step >= t->limit;
+    return stop_signal || t->invalid || t->data_failed || t->context->step >= t->limit;
 }
 
 static void nan_tell(struct trainer *t, int epoch)
@@ -350,7 +353,7 @@ static void nan_tell(struct trainer *t, int epoch)
 static void epoch_train(struct trainer *t, int epoch)
 {
     struct cnn_context *c = t->context;
-    int n;
+    int n = 0;
     int64_t position = t->inside ? t->train.next : 0;
     int64_t batch = position / t->model->batch;
     rt_loader_begin(&t->train, c->seed, (uint64_t)epoch);
@@ -372,9 +375,10 @@ static void epoch_train(struct trainer *t, int epoch)
         nan_tell(t, epoch);
         c->step++;
         rt_progress_step(&t->progress, &t->train_tally);
-        if (cnn_clock() - t->saved >= t->save_interval && !stop_signal)
+        if ((t->unsaved || cnn_clock() - t->saved >= t->save_interval) && !stop_signal)
             state_save(t);
     }
+    t->data_failed = n < 0;
 }
 
 /* Loss and metrics of a set as the network stands. */
@@ -387,6 +391,7 @@ static void set_measure(struct trainer *t, struct loader *set)
         t->model->infer(t->context, n);
         rt_tally_add(&t->val_tally, t->context, n);
     }
+    t->data_failed = n < 0;
 }
 
 static void validate(struct trainer *t)
@@ -407,6 +412,8 @@ static bool epoch_finish(struct trainer *t, int epoch)
 {
     double rate = t->schedule.rate;
     validate(t);
+    if (t->data_failed)
+        return false;
     rt_progress_epoch_end(&t->progress, &t->train_tally, &t->val_tally);
     rt_history_epoch(&t->kept_history, epoch, rate, &t->train_tally, &t->val_tally);
     rt_history_epoch(&t->history, epoch, rate, &t->train_tally, &t->val_tally);
@@ -457,15 +464,19 @@ static void stop_report(struct trainer *t, bool cut)
     rt_progress_say(&t->progress, t->state_failed ? ".\n" : "; --resume goes on from here.\n");
 }
 
-/* 0, or -1 when the run ended on a loss that is no number. */
+/* 0, or -1 when the run ended on a loss that is no number, or without its data. */
 static int run(struct trainer *t)
 {
     bool validated = false, cut = false;
     rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
                     (long long)t->data.train.count, (long long)t->data.val.count);
-    if (!t->resumed.path)
-        state_save(t);          /* from here on the folder always holds a state */
-    else
+    /* From its first save on the folder always holds a state.  A run that begins at the recipe's
+     * initial weights takes one step first: until then it has nothing that its command would not
+     * give again. */
+    t->unsaved = !t->resumed.path;
+    if (t->unsaved && t->options->weights)
+        state_save(t);
+    if (t->resumed.path)
         rt_progress_say(&t->progress, "Resumed after %llu steps, in epoch %d\n",
                         (unsigned long long)t->context->step, t->epoch + 1);
     if (t->resumed.path && t->ended)
@@ -476,12 +487,14 @@ static int run(struct trainer *t)
     while (t->epoch < t->epochs && !t->ended && !finished(t)) {
         rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs);
         epoch_train(t, t->epoch);
-        if (stop_signal || t->invalid)
+        if (stop_signal || t->invalid || t->data_failed)
             break;
         cut = t->train.next < t->data.train.count;
         if (cut)
             state_save(t);      /* --limit-steps ends the run here; a resumed one trains the rest */
         t->ended = !epoch_finish(t, t->epoch);
+        if (t->data_failed)
+            break;
         validated = !t->restored;
         if (cut)
             break;
@@ -489,11 +502,16 @@ static int run(struct trainer *t)
         t->train.next = 0;
         state_save(t);
     }
+    if (t->unsaved && (t->invalid || !(stop_signal || t->data_failed))) {
+        /* not one step: its loss was invalid, or none was asked for */
+        t->train.next = 0;
+        state_save(t);
+    }
     if (t->invalid)
         return -1;
-    if (stop_signal) {
+    if (stop_signal || t->data_failed) {
         stop_report(t, cut);
-        return 0;
+        return t->data_failed ? -1 : 0;
     }
     rt_callbacks_train_end(&t->callbacks, &t->progress);
     /* the weights are those of the last validation, and without a split its pictures are the test
@@ -502,6 +520,8 @@ static int run(struct trainer *t)
         set_measure(t, &t->test);
     else if (!validated)
         validate(t);
+    if (t->data_failed)
+        return -1;
     test_report(t);
     return 0;
 }
@@ -596,8 +616,11 @@ int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
         rt_progress_open(&t.progress, (int)o->verbose, NULL,
                          tests ? t.data.test.count : t.data.val.count);
         set_measure(&t, tests ? &t.test : &t.val);
-        test_report(&t);
-        if (t.progress.verbosity != VERBOSE_SILENT)
+        if (t.data_failed)
+            status = EXIT_FAILED;
+        else
+            test_report(&t);
+        if (!t.data_failed && t.progress.verbosity != VERBOSE_SILENT)
             rt_report_classes(&t.progress, &t.val_tally.confusion,
                               rt_notes(t.context)->class_names);
     }

@@ -80,6 +80,37 @@ says 1 'pictures/test_batch.bin: record 1: label 255, expected 0 to 9' ./colour 
 folder && rm pictures/test_batch.bin && mkdir pictures/test_batch.bin
 says 1 'pictures/test_batch.bin' ./colour --overwrite
 [ "$(cksum colour.run/*)" = "$sum" ] || fail "an older run was touched although the data could not be read"
+
+# ---- files that change while a run reads them: it ends, and goes on where it was once they are back
+mkfifo steps
+# altered COMMAND...: a run under which the command alters the data once its first step is done
+altered() {
+    rm -rf changing.run
+    ./colour --run-dir changing.run --seed 5 --log-steps steps >out 2>err &
+    run=$!
+    { read -r _ && read -r _ && "$@"; cat >/dev/null; } <steps
+    wait "$run"
+    status=$?
+    [ "$status" -eq 1 ] || fail "exit status $status instead of 1 although the data were changed: $*"
+}
+# goes_on TEXT: what the altered run said, and that a resumed one ends as one without a break
+goes_on() {
+    grep -qF -- "$1" err || { fail "no '$1' in the message"; sed 's/^/    /' err; }
+    grep -q -- '--resume goes on from here' out || fail "a run without its data does not say how to go on"
+    folder
+    expect 0 ./colour --run-dir changing.run --resume
+    cmp -s whole.run/last.safetensors changing.run/last.safetensors || fail "the resumed run ends elsewhere: $1"
+}
+folder
+expect 0 ./colour --run-dir whole.run --seed 5
+altered truncate -s 3073 pictures/data_batch_4.bin
+goes_on 'pictures/data_batch_4.bin: record '
+altered truncate -s $((3073 * 9999)) pictures/test_batch.bin
+goes_on 'pictures/test_batch.bin: record 10000 of 10000 is missing'
+folder
+altered byte pictures/test_batch.bin $((3073 * 41)) 7
+goes_on 'pictures/test_batch.bin: record 42: label 7 was 0 when the run began'
+
 folder && printf 'airplane\r\n\nautomobile\n' >pictures/batches.meta.txt
 expect 0 ./colour --limit-steps 1 --overwrite
 folder && head -c 100000 /dev/zero >pictures/batches.meta.txt
