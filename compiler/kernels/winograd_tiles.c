@@ -367,8 +367,8 @@ static void emit_kind(struct emitter *e, const struct winograd_transform *t, boo
     k.h = winograd_make(k.m_h, s->r_h);
     const char *name = emit_tile_transform(e, t, &k), *start_v, *start_h;
     bool opened_v, opened_h;
-    const char *a = open_tiles(e, &s->v, small_v, "a", &start_v, &opened_v);
-    const char *b = open_tiles(e, &s->h, small_h, "b", &start_h, &opened_h);
+    const char *a = open_tiles(e, &s->v, small_v, "down", &start_v, &opened_v);
+    const char *b = open_tiles(e, &s->h, small_h, "across", &start_h, &opened_h);
     const char *offset = arena_printf(e->arena, "%s * %" PRId64 " + %s * %" PRId64, start_v, t->row, start_h, t->pixel);
     const char *last = "";
     if (t->kind == TRANSFORM_DX && t->chain)

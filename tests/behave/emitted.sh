@@ -6,7 +6,7 @@
 [ -z "${CNNC_CFLAGS:-}" ] || skip "instrumented code is compiled by other tests; this one is about what users compile"
 
 flags="-std=gnu11 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fopenmp -I$TOP/runtime ${OPENBLAS_CFLAGS:-}"
-strict="-Wall -Wextra -Werror"
+strict="-Wall -Wextra -Wshadow -Werror"
 compilers=
 for compiler in gcc clang; do
     command -v $compiler >/dev/null && compilers="$compilers $compiler"
