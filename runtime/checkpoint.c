@@ -82,6 +82,13 @@ static const struct stored_tensor *tensor_find(const struct tensor_file *f, cons
     return NULL;
 }
 
+/* A run's state has weights in it, under other names and beside much else. */
+static bool is_state(const struct tensor_file *f)
+{
+    const struct stored_tensor *t = tensor_find(f, "checksum");
+    return t && strcmp(t->dtype, "U32") == 0;
+}
+
 static bool param_exists(const struct cnn_model *m, const char *name)
 {
     for (int i = 0; i < m->params_list_count; i++)
@@ -214,6 +221,12 @@ int rt_checkpoint_load(struct cnn_context *c, const char *path, bool partial)
     struct tensor_file f;
     if (rt_npz_is(path) ? rt_npz_read(&f, path) : rt_safetensors_read(&f, path))
         return -1;
+    if (is_state(&f)) {
+        rt_error("%s: is the state of a run, which --resume goes on from; its weights are in "
+                 "last.safetensors beside it", path);
+        rt_safetensors_free(&f);
+        return -1;
+    }
     int64_t largest = 1;
     for (int i = 0; i < m->params_list_count; i++)
         if (m->params[i].count > largest)

@@ -535,6 +535,8 @@ static int options_check(const struct command_options *o)
         rt_error("--resume goes on from the run's own state, not from --weights");
     else if (o->partial && !o->weights)
         rt_error("--partial needs --weights");
+    else if (o->history && o->log_steps && strcmp(o->history, o->log_steps) == 0)
+        rt_error("--history and --log-steps name the same file, %s", o->history);
     else
         return 0;
     return -1;

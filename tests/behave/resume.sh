@@ -124,6 +124,8 @@ says 1 'is the state of another network' ./deep --run-dir part4 --resume
 says 1 'started with --seed 1' ./small --run-dir part4 --resume --seed 2
 says 1 'without --no-shuffle' ./small --run-dir part4 --resume --no-shuffle
 says 2 '--overwrite' ./small --run-dir part4 --resume --overwrite
+says 1 'is the state of a run' ./small --run-dir other --weights part4/state.safetensors
+says 2 'the same file, t.csv' ./small --run-dir other --history t.csv --log-steps t.csv
 says 2 '--weights' ./small --run-dir part4 --resume --weights part4/best.safetensors
 says 2 '--resume goes on' ./small --run-dir part4
 [ "$sums" = "$(cksum part4/*)" ] || fail "a refused run was touched"
