@@ -217,8 +217,8 @@ static const struct option_def option_defs[] = {
 #include "targets.def"
 #undef TARGET
      }},
-    {0, "real", "TYPE", "compute in float (default) or double", .set = set_real, .value = COMPLETE_WORDS,
-     .words = {"float", "double"}},
+    {0, "real", "TYPE", "compute in float (default) or double", .set = set_real,
+     .value = COMPLETE_WORDS, .words = {"float", "double"}},
     {0, "exact", NULL, "no kernel that rounds more than the plain one", .set = set_exact},
     {0, "kernel", "LAYER[:PASS]=NAME",
      "compute a layer (or one pass of it) with this kernel; may be repeated", .set = set_kernel,

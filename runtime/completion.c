@@ -20,7 +20,7 @@ static void function_print(const struct completion *c, FILE *out)
         fputc(isalnum((unsigned char)*s) ? *s : '_', out);
 }
 
-/* For inside '...' of bash and zsh, where only the quote itself has to be left and entered again. */
+/* For inside '...' of bash and zsh, where only the quote itself has to be written otherwise. */
 static void quoted_print(const char *text, FILE *out)
 {
     for (; *text; text++)
@@ -35,7 +35,7 @@ static void heading_print(const struct completion *c, const char *shell, FILE *o
     fprintf(out, "# Written by %s --print-completion=%s.\n", program_name(c), shell);
 }
 
-/* ---- bash ---------------------------------------------------------------------------------------------------- */
+/* ---- bash ---------------------------------------------------------------------------------- */
 
 static void bash_value(const struct completion_option *o, FILE *out)
 {
@@ -69,7 +69,8 @@ static void bash_operands(const struct completion *c, FILE *out)
     fputs("    compopt -o filenames 2>/dev/null\n", out);
     if (c->ending)
         fprintf(out,
-                "    mapfile -t COMPREPLY < <(compgen -d -- \"$word\"; compgen -f -X '!*%s' -- \"$word\")\n",
+                "    mapfile -t COMPREPLY < <(compgen -d -- \"$word\";"
+                " compgen -f -X '!*%s' -- \"$word\")\n",
                 c->ending);
     else
         fputs("    mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n", out);
@@ -96,7 +97,8 @@ static void bash_print(const struct completion *c, FILE *out)
           "    if [[ $word == -* ]]; then\n"
           "        COMPREPLY=($(compgen -W '", out);
     for (int i = 0; i < c->options_count; i++)
-        fprintf(out, "%s--%s%s", i ? " " : "", c->options[i].name, c->options[i].argument ? "=" : "");
+        fprintf(out, "%s--%s%s", i ? " " : "", c->options[i].name,
+                c->options[i].argument ? "=" : "");
     fputs("' -- \"$word\"))\n"
           "        [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null\n"
           "        return\n"
@@ -109,9 +111,10 @@ static void bash_print(const struct completion *c, FILE *out)
     fputs("'\n", out);
 }
 
-/* ---- zsh ----------------------------------------------------------------------------------------------------- */
+/* ---- zsh ----------------------------------------------------------------------------------- */
 
-/* Text inside the '...' of an _arguments specification; some characters have a meaning where it stands. */
+/* Text inside the '...' of an _arguments specification; some characters have a meaning where it
+ * stands. */
 static void zsh_text(const char *text, const char *special, FILE *out)
 {
     for (; *text; text++) {
@@ -149,7 +152,9 @@ static void zsh_option(const struct completion_option *o, FILE *out)
                 fprintf(out, "%s%s", i ? " " : "", o->words[i]);
             fputc(')', out);
         } else {
-            fputs(o->value == COMPLETE_FILE ? "_files" : o->value == COMPLETE_FOLDER ? "_files -/" : " ",
+            fputs(o->value == COMPLETE_FILE     ? "_files"
+                  : o->value == COMPLETE_FOLDER ? "_files -/"
+                                                : " ",
                   out);
         }
     }
@@ -189,7 +194,7 @@ static void zsh_print(const struct completion *c, FILE *out)
     fputs("'\nfi\n", out);
 }
 
-/* ---- fish ---------------------------------------------------------------------------------------------------- */
+/* ---- fish ---------------------------------------------------------------------------------- */
 
 static void fish_quoted(const char *text, FILE *out)
 {

@@ -1,5 +1,5 @@
-/* completion.h - what a shell has to know to complete a command line, written from the tables that parse it.  The
- * compiler and the trainers share this. */
+/* completion.h - what a shell has to know to complete a command line, written from the tables that
+ * parse it.  The compiler and the trainers share this. */
 #ifndef COMPLETION_H
 #define COMPLETION_H
 

@@ -11,7 +11,13 @@ flags="-O1 -Wall -Wextra -Werror ${CNNC_CFLAGS:-}"
 shared=
 [ -e "$outer_build/.libs/libcnnrt.so" ] && shared=yes
 
-# install FOLDER VARIABLE...: into an empty folder.
+# folders PREFIX: what configure may have been told otherwise, into $folders.
+folders() {
+    folders=(prefix="$1" exec_prefix="$1" bindir="$1/bin" libdir="$1/lib" includedir="$1/include" datarootdir="$1/share"
+        datadir="$1/share" mandir="$1/share/man" docdir="$1/share/doc/cnnc")
+}
+
+# install_into FOLDER VARIABLE...: FOLDER is where it must come to be.
 install_into() {
     folder=$1
     shift
@@ -28,12 +34,13 @@ ours() {
 
 # ---- with a prefix of its own
 here=$scratch/opt
-install_into "$here" prefix="$here"
+folders "$here"
+install_into "$here" "${folders[@]}"
 for file in bin/cnnc share/cnnc/cnnc.mk share/cnnc/models/shapes_small.cnn include/cnnc/cnnrt.h \
     share/man/man1/cnnc.1 share/man/man5/cnn.5 share/man/man7/cnnc-trainer.7 share/doc/cnnc/LICENSE; do
     [ -s "$here/$file" ] || fail "not installed: $file"
 done
-library=$(dirname "$(find "$here" -name 'libcnnrt.*' ! -type d | head -n 1)")
+library=$here/lib
 [ -s "$library/pkgconfig/cnnrt.pc" ] || fail "no cnnrt.pc in $library/pkgconfig"
 grep -rIl -e "$outer_top" -e "$outer_build" "$here" >traces && fail "installed files name the source tree: $(cat traces)"
 for model in "$outer_top"/models/*.cnn; do
@@ -136,16 +143,17 @@ fi
 
 # ---- uninstall leaves nothing
 cd "$scratch" || exit 99
-expect 0 "$MAKE" -s -C "$outer_build" uninstall prefix="$here"
+expect 0 "$MAKE" -s -C "$outer_build" uninstall "${folders[@]}"
 ours "$here" >left
 [ -s left ] && fail "uninstall leaves behind: $(cat left)"
 
 # ---- staged with DESTDIR, and the tree moved as a whole
 stage=$scratch/stage
-install_into "$stage" DESTDIR="$stage" prefix=/nowhere/at/all
+folders /nowhere/at/all
+install_into "$stage" DESTDIR="$stage" "${folders[@]}"
 [ -e /nowhere/at/all ] && fail "DESTDIR is not heeded"
 cp -R "$stage/nowhere/at/all" "$scratch/moved"
-expect 0 "$MAKE" -s -C "$outer_build" uninstall DESTDIR="$stage" prefix=/nowhere/at/all
+expect 0 "$MAKE" -s -C "$outer_build" uninstall DESTDIR="$stage" "${folders[@]}"
 ours "$stage" >left
 [ -s left ] && fail "uninstall with DESTDIR leaves behind: $(cat left)"
 PATH=$scratch/moved/bin:$old_path
