@@ -363,6 +363,11 @@ static const char *const activation_names[] = { "linear",  "relu", "relu6",   "l
                                                 "elu",     "selu", "gelu",    "swish",
                                                 "sigmoid", "tanh", "softplus" };
 
+const char *activation_word(enum activation a)
+{
+    return activation_names[a];
+}
+
 static void dump_count(FILE *out, int64_t n)
 {
     if (n >= 1000000)

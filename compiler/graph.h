@@ -137,6 +137,7 @@ struct param *graph_param_local(struct graph *g, struct layer *layer, const char
 const char *graph_verify(const struct graph *g);
 void graph_dump(const struct graph *g, FILE *out);
 const char *op_name(enum op op);
+const char *activation_word(enum activation a);
 /* The numbers of a parameter in a file: oh x ow x out x in x kh x kw. */
 int64_t param_elements(const struct param *p);
 

@@ -14,6 +14,8 @@ struct kernel {
     bool (*applicable)(const struct plan *p, const struct group *g);
     /* Estimated cycles of one core for a whole batch. */
     double (*cost)(const struct plan *p, const struct group *g);
+    /* How much larger its rounding errors are than those of the plain sum; NULL: no larger. */
+    double (*error)(const struct plan *p, const struct group *g);
     /* Adds its steps with plan_step(), its buffers with plan_buffer(), asks for scratch with plan_scratch(). */
     void (*plan)(struct plan *p, struct program *q, struct group *g);
     /* Writes the function of a step (emit_begin ... emit_end) and sets step->call. */

@@ -15,6 +15,8 @@
 #include "parse.h"
 #include "plan.h"
 #include "summary.h"
+#include "tune.h"
+#include "wisdom.h"
 
 /* One arena for each lifetime: the tree is gone once the model stands, but its text and messages
  * stay to the end. */
@@ -57,13 +59,13 @@ static struct ast_body **parse_defines(struct compilation *c)
 /* What the options ask for beyond the check: the stages are run as far as one of them needs. */
 static bool needs_graph(const struct options *o, const struct model *m)
 {
-    return (o->output && !o->inference) || o->dump == STAGE_GRAPH || o->dump == STAGE_PLAN ||
+    return (o->output && !o->inference) || o->dump == STAGE_GRAPH || o->dump == STAGE_PLAN || o->tune ||
            (o->summary && m->loss && m->has_data);
 }
 
 static bool needs_plan(const struct options *o, const struct model *m)
 {
-    return (o->output && !o->inference) || o->dump == STAGE_PLAN ||
+    return (o->output && !o->inference) || o->dump == STAGE_PLAN || o->tune ||
            (o->summary && m->loss && m->has_data);
 }
 
@@ -100,6 +102,34 @@ static int compile_inference(struct compilation *c, const struct model *m)
     return emit_inference(&c->plans, o->output, net);
 }
 
+/* Measures first where that is asked for.  False: reported. */
+static bool consult_wisdom(struct compilation *c, const struct graph *train, const struct graph *use,
+                           struct plan_options *options)
+{
+    const struct options *o = c->options;
+    const struct model *m = use->model;
+    const char *path = o->wisdom ? o->wisdom : wisdom_cache_path(&c->plans);
+    int threads = o->threads ? o->threads : m->threads;
+
+    if (!path)
+        return false;
+    if (o->tune) {
+        struct tune_options tuning = {.path = path, .in_cache = !o->wisdom, .threads = threads,
+                                      .makefile = options_makefile(&c->plans)};
+        threads = tune_kernels(&c->plans, train, use, options, &tuning, c->diag);
+        if (!threads)
+            return false;
+    }
+    struct wisdom *w = wisdom_read(&c->plans, path, false);
+    if (!w)
+        return false;
+    if (!wisdom_use(w, target_find(o->target)->name, o->real_double, threads))
+        fprintf(stderr, "cnnc: warning: %s holds nothing for this version, target and type%s; kernels are chosen by "
+                        "their estimates\n", path, threads ? " and so many threads" : "");
+    options->wisdom = w;
+    return true;
+}
+
 static int compile_model(struct compilation *c, const struct model *m)
 {
     const struct options *o = c->options;
@@ -122,8 +152,11 @@ static int compile_model(struct compilation *c, const struct model *m)
         struct plan_options options = {.target = o->target,
                                        .real_double = o->real_double,
                                        .exact = o->exact,
+                                       .error_growth = o->error_growth,
                                        .forced = o->forced,
                                        .forced_count = o->forced_count};
+        if (o->uses_wisdom && !consult_wisdom(c, train, use, &options))
+            return EXIT_FAILED;
         plan = plan_model(&c->plans, train, use, &options, c->diag);
         if (!plan || diag_errors(c->diag))
             return EXIT_FAILED;
@@ -152,7 +185,7 @@ static int compile_source(struct compilation *c, const struct source *source)
                                   .include_dirs = o->include_dirs,
                                   .include_dirs_count = o->include_dirs_count,
                                   .whole = (o->output && !o->inference) ||
-                                           o->dump == STAGE_PLAN};
+                                           o->dump == STAGE_PLAN || o->tune};
 
     if (o->dump == STAGE_AST)
         ast_dump(file, stdout);

@@ -22,7 +22,7 @@
 #define CNNC_MAKEFILE "cnnc.mk"
 #endif
 
-enum { OPTION_LONG_ONLY = 256 };
+enum { OPTION_LONG_ONLY = 256, THREADS_MOST = 4096, ERROR_GROWTH_MOST = 1000000 };
 
 struct context {
     struct arena *arena;
@@ -33,7 +33,7 @@ struct context {
 struct option_def {
     char letter;                /* '\0': none */
     const char *name;           /* NULL: none */
-    const char *argument;       /* NULL: takes none */
+    const char *argument;       /* NULL: takes none; "[FILE]": it may be left out */
     const char *help;
     /* false: the argument is wrong (reported) */
     bool (*set)(struct context *c, const char *argument);
@@ -130,6 +130,40 @@ static bool set_exact(struct context *c, const char *argument)
     return c->options->exact = true;
 }
 
+/* A factor; 1 is --exact. */
+static bool set_error_growth(struct context *c, const char *argument)
+{
+    char *end;
+    double value = strtod(argument, &end);
+
+    c->options->error_growth = value;
+    return (end != argument && !*end && value >= 1 && value <= ERROR_GROWTH_MOST) ||
+           wrong("--error-growth", argument, "a number from 1 to 1000000");
+}
+
+static bool set_tune(struct context *c, const char *argument)
+{
+    (void)argument;
+    return c->options->tune = true;
+}
+
+static bool set_wisdom(struct context *c, const char *argument)
+{
+    c->options->uses_wisdom = true;
+    c->options->wisdom = argument;
+    return !argument || *argument || wrong("--wisdom", argument, "a file");
+}
+
+static bool set_threads(struct context *c, const char *argument)
+{
+    char *end;
+    long value = strtol(argument, &end, 10);
+
+    c->options->threads = (int)value;
+    return (end != argument && !*end && value >= 1 && value <= THREADS_MOST) ||
+           wrong("--threads", argument, "a whole number from 1 to 4096");
+}
+
 static bool set_dump(struct context *c, const char *argument)
 {
     (void)argument;
@@ -220,9 +254,19 @@ static const struct option_def option_defs[] = {
     {0, "real", "TYPE", "compute in float (default) or double", .set = set_real,
      .value = COMPLETE_WORDS, .words = {"float", "double"}},
     {0, "exact", NULL, "no kernel that rounds more than the plain one", .set = set_exact},
+    {0, "error-growth", "N",
+     "no kernel whose rounding errors are over N times those of the plain one (25)",
+     .set = set_error_growth},
     {0, "kernel", "LAYER[:PASS]=NAME",
      "compute a layer (or one pass of it) with this kernel; may be repeated", .set = set_kernel,
      .repeats = true},
+    {0, "tune", NULL, "time the kernels on this machine first, and note that as wisdom",
+     .set = set_tune},
+    {0, "wisdom", "[FILE]",
+     "choose kernels by the times in FILE (default: $CNNC_WISDOM, or the one in the cache)",
+     .set = set_wisdom, .value = COMPLETE_FILE},
+    {0, "threads", "N", "threads that --tune and --wisdom are about (default: the model's, or all)",
+     .set = set_threads},
     {0, "print-makefile", NULL, "print where cnnc.mk lies, to be included in a Makefile",
      .set = set_print_makefile},
     {0, "print-completion", "SHELL", "print the completion of cnnc for bash, zsh or fish",
@@ -241,9 +285,11 @@ static void print_help(void)
     for (int i = 0; i < OPTIONS_COUNT; i++) {
         const struct option_def *def = &option_defs[i];
         char left[64];
-        int n = snprintf(left, sizeof left, "  %c%c%s --%s%s%s", def->letter ? '-' : ' ',
-                         def->letter ? def->letter : ' ', def->letter ? "," : " ", def->name,
-                         def->argument ? "=" : "", def->argument ? def->argument : "");
+        int n = snprintf(left, sizeof left, "  %c%c%s --%s", def->letter ? '-' : ' ',
+                         def->letter ? def->letter : ' ', def->letter ? "," : " ", def->name);
+        const char *before = !def->argument ? "" : *def->argument == '[' ? "[=" : "=";
+        n += snprintf(left + n, sizeof left - (size_t)n, "%s%s", before,
+                      def->argument ? def->argument + (*def->argument == '[') : "");
         if (n >= COLUMN)
             printf("%s\n%*s%s\n", left, COLUMN, "", def->help);
         else
@@ -284,8 +330,10 @@ static void describe(char *letters, struct option *options)
     *letters = '\0';
     for (int i = 0; i < OPTIONS_COUNT; i++) {
         const struct option_def *def = &option_defs[i];
-        options[i] = (struct option){def->name, def->argument ? required_argument : no_argument,
-                                     NULL, OPTION_LONG_ONLY + i};
+        int takes = !def->argument         ? no_argument
+                    : *def->argument == '[' ? optional_argument
+                                            : required_argument;
+        options[i] = (struct option){def->name, takes, NULL, OPTION_LONG_ONLY + i};
         if (!def->letter)
             continue;
         size_t n = strlen(letters);
@@ -339,11 +387,31 @@ static bool inference_fits(const struct options *o, bool writes)
         return wrong_together("--emit=inference computes in float: --real=double makes no sense");
     if (o->forced_count)
         return wrong_together("--emit=inference writes plain loops: --kernel makes no sense");
+    if (o->tune || o->uses_wisdom)
+        return wrong_together("--emit=inference writes plain loops: --tune and --wisdom make no sense");
     if (writes && !o->weights)
         return wrong_together("--emit=inference needs the trained weights: --weights FILE");
     if (o->output && !strcmp(o->output, "-"))
         return wrong_together("--emit=inference writes several files: -o needs a name");
     return true;
+}
+
+/* What --tune and its like ask of each other.  $CNNC_WISDOM stands for --wisdom where kernels are chosen. */
+static bool wisdom_fits(struct options *o)
+{
+    const char *variable = getenv("CNNC_WISDOM");
+
+    if (o->exact && o->error_growth > 1)
+        return wrong_together("--exact is --error-growth=1: say one of them");
+    if (o->tune && o->check)
+        return wrong_together("--check computes nothing, so --tune makes no sense with it");
+    if (variable && *variable && !o->wisdom && !o->inference) {
+        o->wisdom = variable;
+        o->uses_wisdom = true;
+    }
+    o->uses_wisdom |= o->tune;
+    return !o->threads || o->uses_wisdom ||
+           wrong_together("--threads is about --tune and --wisdom: a trainer has a --threads of its own");
 }
 
 /* One file, unless nothing but the Makefile is asked for.  Without another wish the C file is
@@ -372,7 +440,7 @@ static int options_finish(struct arena *a, int argc, char **argv, struct options
         size_t length = dot && dot != base ? (size_t)(dot - base) : strlen(base);
         o->output = arena_printf(a, "%.*s%s.c", (int)length, base, o->inference ? "_net" : "");
     }
-    if (!inference_fits(o, o->output != NULL))
+    if (!inference_fits(o, o->output != NULL) || !wisdom_fits(o))
         return try_help();
     return -1;
 }

@@ -14,6 +14,10 @@ struct options {
     const char *completion;     /* the shell */
     enum stage dump;
     bool real_double, exact;
+    double error_growth;        /* 0: as the planner likes it */
+    bool tune, uses_wisdom;
+    const char *wisdom;         /* NULL: the one in the cache */
+    int threads;                /* of tuning and wisdom; 0: not said */
     bool inference;             /* --emit=inference; what follows is its own */
     const char *weights;        /* the trained parameters */
     const char *name;           /* NULL: the model's */

@@ -25,17 +25,18 @@ const struct kernel *const *kernels(int *count)
     return all;
 }
 
-/* A stretch of the profile for each (layer, direction, what). */
+/* A stretch of the profile for each (layer, operation, direction, what). */
 static int find_stretch(struct plan *p, const struct step *s)
 {
     struct layer *layer = s->group->main->layer;
+    enum op op = s->group->main->op;
     bool backward = s->group->main->backward;
     for (int i = 0; i < p->stretches_count; i++) {
         struct stretch *t = &p->stretches[i];
-        if (t->layer == layer && t->backward == backward && !strcmp(t->what, s->what))
+        if (t->layer == layer && t->op == op && t->backward == backward && !strcmp(t->what, s->what))
             return i;
     }
-    struct stretch t = { layer, backward, s->what, 0 };
+    struct stretch t = { layer, op, backward, s->what, 0 };
     LIST_ADD(p->arena, p->stretches, p->stretches_count, p->stretches_capacity, t);
     return p->stretches_count - 1;
 }
@@ -65,7 +66,8 @@ static void plan_program(struct plan *p, struct program *q, const struct graph *
         p->memory_bytes = q->memory_bytes;
 }
 
-/* FNV-1a over the dump: whatever shows there changes the hash. */
+/* FNV-1a over the dump: whatever shows there changes the hash.  Reasons do not: wisdom that confirms the estimates gives
+ * the same plan. */
 static uint64_t hash_plan(const struct plan *p)
 {
     char *text = NULL;
@@ -74,7 +76,7 @@ static uint64_t hash_plan(const struct plan *p)
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     if (!f)
         return hash;
-    plan_dump(p, f);
+    plan_dump_decisions(p, f);
     fclose(f);
     for (size_t i = 0; i < size; i++)
         hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
@@ -94,7 +96,7 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
     p->real_size = options->real_double ? 8 : 4;
     p->lanes = p->target->vector_bytes / p->real_size;
     p->batch = train->model->batch;
-    p->error_growth = options->exact ? 1 : options->error_growth > 0 ? options->error_growth : 25;
+    p->error_growth = options->exact ? 1 : options->error_growth > 0 ? options->error_growth : ERROR_GROWTH;
     plan_params(p, train);
     plan_program(p, &p->train, train, options, d);
     plan_program(p, &p->use, use, options, d);

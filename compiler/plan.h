@@ -25,14 +25,22 @@ struct target {
 };
 
 const struct target *target_find(const char *name);     /* "native" is resolved to the machine cnnc runs on */
+bool target_runs_here(const struct target *target);     /* on the machine cnnc runs on */
+
+enum { ERROR_GROWTH = 25 };
+
+struct wisdom;
 
 struct plan_options {
     const char *target;
     bool real_double;
     bool exact;                 /* no kernel that rounds more than the plain sum does */
-    double error_growth;        /* most that a kernel may let rounding errors grow against the plain sum; 0: 25 */
+    double error_growth;        /* most that a kernel may let rounding errors grow against the plain sum;
+                                   0: ERROR_GROWTH */
     const char *const *forced;  /* "conv2d_2=im2col", "conv2d_2:weight=direct" */
     int forced_count;
+    const struct wisdom *wisdom;        /* measured times; NULL: none */
+    int rank;                   /* for measuring: of candidates whose time is not known, the one with so many before it */
 };
 
 /* ---- where tensors live --------------------------------------------------------------------------------------- */
@@ -71,11 +79,14 @@ struct group {
     struct node *main;          /* for a chain of elementwise operations alone: the first */
     struct node **chain;        /* applied in order; chain[i] reads the result so far and its other inputs */
     int chain_count;
+    int followers_count;        /* chain_count, or what it was before the kernel declined to apply them */
     struct node *companion;     /* conv2d_weight_grad, dense_weight_grad: the bias_grad of the same dy, or NULL */
     struct tensor *result;      /* what is stored in the end */
     const struct kernel *kernel;
     const char *reason;         /* why this kernel */
     const char *candidates;     /* "direct 7.9 ms, im2col 10.1 ms" */
+    const char *key;            /* the name of its task in wisdom; NULL: there is nothing to choose */
+    bool untimed;               /* there is a choice, and wisdom does not know every candidate */
     void *detail;               /* the kernel's own numbers, made by its plan() */
 };
 
@@ -142,6 +153,7 @@ struct program {
 
 struct stretch {
     struct layer *layer;
+    enum op op;                 /* of the groups whose steps it holds */
     bool backward;
     const char *what;
     int64_t flops;
@@ -167,6 +179,7 @@ struct plan {
     size_t stretches_capacity;
     bool uses_blas;
     double error_growth;        /* 1: exact */
+    int untimed;                /* candidates of the group that has most among those whose times are not all known */
     uint64_t hash;
 };
 
@@ -175,6 +188,8 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
                         const struct plan_options *options, struct diag *d);
 const char *plan_verify(const struct plan *p);
 void plan_dump(const struct plan *p, FILE *out);
+/* Without the reasons: two plans that compute the same look the same. */
+void plan_dump_decisions(const struct plan *p, FILE *out);
 
 /* emit.c */
 void emit_source(const struct plan *p, FILE *out);

@@ -5,7 +5,7 @@
 #include "plan.h"
 #include "plan_parts.h"
 
-static void dump_group(const struct plan *p, const struct group *g, FILE *out)
+static void dump_group(const struct group *g, bool reasons, FILE *out)
 {
     fprintf(out, "  %s:%s = %s", g->main->layer ? g->main->layer->name : g->main->name, plan_pass(g->main),
             g->kernel->name);
@@ -14,8 +14,9 @@ static void dump_group(const struct plan *p, const struct group *g, FILE *out)
         fprintf(out, " + %s", op_name(g->chain[i]->op));
     if (g->companion)
         fprintf(out, ", with %s", op_name(g->companion->op));
-    fprintf(out, "; %s of: %s\n", g->reason, g->candidates);
-    (void)p;
+    if (reasons)
+        fprintf(out, "; %s of: %s", g->reason, g->candidates);
+    fprintf(out, "\n");
 }
 
 static void dump_phase(const struct phase *f, int index, FILE *out)
@@ -49,11 +50,11 @@ static void dump_memory(const struct program *q, FILE *out)
     }
 }
 
-static void dump_program(const struct plan *p, const struct program *q, const char *name, FILE *out)
+static void dump_program(const struct program *q, const char *name, bool reasons, FILE *out)
 {
     fprintf(out, "%s: kernels (layer:pass = kernel)\n", name);
     for (int i = 0; i < q->groups_count; i++)
-        dump_group(p, q->groups[i], out);
+        dump_group(q->groups[i], reasons, out);
     fprintf(out, "%s: schedule\n", name);
     for (int i = 0; i < q->phases_count; i++)
         dump_phase(&q->phases[i], i, out);
@@ -61,7 +62,7 @@ static void dump_program(const struct plan *p, const struct program *q, const ch
     dump_memory(q, out);
 }
 
-void plan_dump(const struct plan *p, FILE *out)
+static void dump(const struct plan *p, bool reasons, FILE *out)
 {
     fprintf(out, "plan of %s for %s, %s, batch %d\n", p->model->name, p->target->name, p->real, p->batch);
     fprintf(out, "parameters: %" PRId64 " stored, statistics: %" PRId64 ", scratch a thread: %" PRId64 " bytes\n",
@@ -70,6 +71,16 @@ void plan_dump(const struct plan *p, FILE *out)
     for (int i = 0; i < g->params_count; i++)
         fprintf(out, "  %-10" PRId64 " %-10" PRId64 " panels of %-3d %s\n", p->params[i].offset, p->params[i].stored,
                 p->params[i].panel, g->params[i]->name);
-    dump_program(p, &p->train, "training", out);
-    dump_program(p, &p->use, "use", out);
+    dump_program(&p->train, "training", reasons, out);
+    dump_program(&p->use, "use", reasons, out);
+}
+
+void plan_dump(const struct plan *p, FILE *out)
+{
+    dump(p, true, out);
+}
+
+void plan_dump_decisions(const struct plan *p, FILE *out)
+{
+    dump(p, false, out);
 }

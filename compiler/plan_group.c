@@ -1,4 +1,4 @@
-/* plan_group.c - which operations are computed together, and by which kernel.
+/* plan_group.c - which operations are computed together; plan_choose.c picks the kernel of each group.
  *
  * Requires: a verified graph, places of tensors.
  * Ensures: every node but the views belongs to exactly one group, groups are in an order that respects
@@ -12,7 +12,7 @@
 
 #include "plan_parts.h"
 
-enum { CHAIN_MOST = 6, CANDIDATES_MOST = 16 };
+enum { CHAIN_MOST = 6 };
 
 struct grouping {
     struct plan *p;
@@ -20,7 +20,6 @@ struct grouping {
     const struct plan_options *options;
     int *group_of;              /* by node id: index of its group, -1 none yet */
     struct node **companion_of; /* by node id of a weight gradient: the bias gradient it also computes */
-    bool failed;
 };
 
 const char *plan_pass(const struct node *n)
@@ -130,6 +129,7 @@ static void grow_chain(struct grouping *s, struct group *g)
         g->chain[g->chain_count++] = n;
         g->result = n->out[0];
     }
+    g->followers_count = g->chain_count;
 }
 
 double group_chain_cycles(const struct plan *p, const struct group *g)
@@ -137,83 +137,6 @@ double group_chain_cycles(const struct plan *p, const struct group *g)
     if (!g->chain_count)
         return 0;
     return chain_cycles(g) * (double)shape_elements(g->result->shape) * p->batch / p->lanes;
-}
-
-/* ---- kernels ---------------------------------------------------------------------------------------------------- */
-
-struct candidate {
-    const struct kernel *kernel;
-    double cost;
-};
-
-/* What --kernel asks for this node, or NULL.  Later options win. */
-static const char *forced_name(const struct grouping *s, const struct node *n)
-{
-    const char *name = NULL;
-    for (int i = 0; n->layer && i < s->options->forced_count; i++) {
-        const char *o = s->options->forced[i], *equal = strchr(o, '=');
-        size_t length = equal ? (size_t)(equal - o) : 0;
-        const char *colon = memchr(o, ':', length);
-        size_t layer = colon ? (size_t)(colon - o) : length;
-        if (strlen(n->layer->name) != layer || strncmp(o, n->layer->name, layer))
-            continue;
-        const char *pass = plan_pass(n);
-        if (colon && (strlen(pass) != length - layer - 1 || strncmp(colon + 1, pass, strlen(pass))))
-            continue;
-        name = equal + 1;
-    }
-    return name;
-}
-
-static int find_candidates(const struct grouping *s, struct group *g, struct candidate *list)
-{
-    int count, found = 0;
-    const struct kernel *const *all = kernels(&count);
-    for (int i = 0; i < count; i++) {
-        if (all[i]->op != g->main->op || !all[i]->applicable(s->p, g))
-            continue;
-        assert(found < CANDIDATES_MOST);
-        list[found].kernel = all[i];
-        list[found].cost = all[i]->cost(s->p, g);
-        if (g->chain_count && !all[i]->fuses_chain)     /* it then needs a pass over memory */
-            list[found].cost += group_chain_cycles(s->p, g) + 2.0 * (double)plan_place(s->q, g->result)->bytes /
-                                                      s->p->target->memory_bytes_per_cycle;
-        found++;
-    }
-    return found;
-}
-
-static const char *list_candidates(const struct grouping *s, const struct candidate *list, int count)
-{
-    char *text = "";
-    for (int i = 0; i < count; i++)
-        text = arena_printf(s->p->arena, "%s%s%s %.3g Mcycles", text, i ? ", " : "", list[i].kernel->name,
-                            list[i].cost * 1e-6);
-    return text;
-}
-
-static void choose_kernel(struct grouping *s, struct group *g)
-{
-    struct candidate list[CANDIDATES_MOST];
-    int count = find_candidates(s, g, list);
-    assert(count > 0);          /* every operation has a kernel for every shape */
-    int best = 0;
-    for (int i = 1; i < count; i++)
-        if (list[i].cost < list[best].cost)
-            best = i;
-    g->reason = count > 1 ? "cheapest" : "only one";
-    const char *forced = forced_name(s, g->main);
-    for (int i = 0; forced && i < count; i++)
-        if (!strcmp(list[i].kernel->name, forced)) {
-            best = i;
-            g->reason = "asked for";
-        }
-    g->candidates = list_candidates(s, list, count);
-    g->kernel = list[best].kernel;
-    if (!g->kernel->fuses_chain) {
-        g->chain_count = 0;
-        g->result = g->main->out[0];
-    }
 }
 
 static void mark(struct grouping *s, const struct group *g, int index)
@@ -245,60 +168,8 @@ void plan_groups(struct plan *p, struct program *q, const struct plan_options *o
         g->main = n;
         g->companion = s.companion_of[n->id];
         grow_chain(&s, g);
-        choose_kernel(&s, g);
+        plan_choose(p, q, o, g);
         mark(&s, g, q->groups_count);
         q->groups[q->groups_count++] = g;
-    }
-}
-
-/* ---- --kernel options --------------------------------------------------------------------------------------------- */
-
-static bool option_serves(const struct plan *p, const struct program *q, const char *option, bool *layer_known,
-                          char **names)
-{
-    const char *equal = strchr(option, '=');
-    size_t length = strcspn(option, ":=");
-    const char *pass = option[length] == ':' ? option + length + 1 : NULL;
-    bool served = false;
-    for (int i = 0; i < q->groups_count; i++) {
-        const struct node *n = q->groups[i]->main;
-        if (!n->layer || strlen(n->layer->name) != length || strncmp(option, n->layer->name, length))
-            continue;
-        *layer_known = true;
-        if (pass && ((size_t)(equal - pass) != strlen(plan_pass(n)) || strncmp(pass, plan_pass(n), strlen(plan_pass(n)))))
-            continue;
-        int count;
-        const struct kernel *const *all = kernels(&count);
-        for (int k = 0; k < count; k++) {
-            if (all[k]->op != n->op || !all[k]->applicable(p, q->groups[i]))
-                continue;
-            served |= !strcmp(all[k]->name, equal + 1);
-            if (!strstr(*names, all[k]->name))
-                *names = arena_printf(p->arena, "%s%s%s", *names, **names ? ", " : "", all[k]->name);
-        }
-    }
-    return served;
-}
-
-void plan_check_forced(const struct plan *p, const struct plan_options *o, struct diag *d)
-{
-    for (int i = 0; i < o->forced_count; i++) {
-        const char *option = o->forced[i];
-        const struct span nowhere = { 0 };
-        if (!strchr(option, '=')) {
-            diag_error(d, DIAG_bad_kernel_option, nowhere, "--kernel %s: expected LAYER=KERNEL or LAYER:PASS=KERNEL",
-                       option);
-            continue;
-        }
-        bool known = false;
-        char *names = "";
-        bool served = option_serves(p, &p->train, option, &known, &names);
-        served |= option_serves(p, &p->use, option, &known, &names);
-        if (!known)
-            diag_error(d, DIAG_bad_kernel_option, nowhere, "--kernel %s: the network has no layer '%.*s' to compute",
-                       option, (int)strcspn(option, ":="), option);
-        else if (!served)
-            diag_error(d, DIAG_bad_kernel_option, nowhere, "--kernel %s: no such kernel there%s%s", option,
-                       *names ? "; there are " : " (passes: forward, data, weight)", names);
     }
 }

@@ -8,8 +8,10 @@
 /* plan_params.c: a panel width and a place for every parameter. */
 void plan_params(struct plan *p, const struct graph *g);
 
-/* plan_group.c: which operations are computed together, and by which kernel.  Reports wrong --kernel options. */
+/* plan_group.c: which operations are computed together, and by which kernel. */
 void plan_groups(struct plan *p, struct program *q, const struct plan_options *o, struct diag *d);
+/* plan_choose.c: the kernel of a group whose chain has grown. */
+void plan_choose(struct plan *p, struct program *q, const struct plan_options *o, struct group *g);
 /* Every --kernel option must name a layer that some group computes; options are checked over both programs. */
 void plan_check_forced(const struct plan *p, const struct plan_options *o, struct diag *d);
 /* "forward", "data", "weight": the pass a node belongs to, as --kernel names it. */

@@ -40,3 +40,17 @@ const struct target *target_find(const char *name)
             return &targets[i];
     return NULL;
 }
+
+bool target_runs_here(const struct target *target)
+{
+#if defined(__x86_64__)
+    /* plain C runs everywhere; of the others this machine's own and those behind it in the table */
+    const struct target *here = target_find("native");
+    if (!strncmp(target->name, "x86-64-", 7))
+        return !strncmp(here->name, "x86-64-", 7) && target >= here;
+#elif defined(__aarch64__)
+    if (!strcmp(target->name, "aarch64"))
+        return true;
+#endif
+    return !strcmp(target->name, "generic");
+}

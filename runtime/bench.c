@@ -156,6 +156,63 @@ static int report_json(const struct bench *b)
     return status;
 }
 
+/* ---- every stretch ------------------------------------------------------------------------------------------- */
+
+/* The fastest that each stretch was in so many runs of the network in use, or of training steps; 0: never run. */
+static void stretches_time(struct bench *b, bool training, uint64_t *fastest)
+{
+    const struct cnn_model *m = b->model;
+    uint64_t *ticks = b->context->ticks;
+    for (int i = -WARM_UP; i < b->steps; i++) {
+        memset(ticks, 0, (size_t)m->stretches_count * sizeof *ticks);
+        if (training)
+            step(b);
+        else
+            m->infer(b->context, m->batch);
+        for (int k = 0; k < m->stretches_count && i >= 0; k++)
+            if (i == 0 || ticks[k] < fastest[k])
+                fastest[k] = ticks[k];
+    }
+}
+
+static int report_csv(struct bench *b)
+{
+    const struct cnn_model *m = b->model;
+    size_t count = (size_t)m->stretches_count;
+    uint64_t *ticks = calloc(3 * count + 1, sizeof *ticks);
+    if (!ticks) {
+        rt_error("no memory for %d times", m->stretches_count);
+        return -1;
+    }
+    uint64_t *training = ticks + count, *use = training + count;
+    b->context->ticks = ticks;
+    stretches_time(b, true, training);
+    stretches_time(b, false, use);
+    b->context->ticks = NULL;
+    printf("stretch,training_ns,use_ns,layer,direction,what\n");
+    for (size_t i = 0; i < count; i++) {
+        const struct cnn_stretch *s = &m->stretches[i];
+        printf("%zu,%llu,%llu,%s,%s,%s\n", i, (unsigned long long)training[i], (unsigned long long)use[i],
+               s->layer >= 0 ? m->layers[s->layer].name : "", s->backward ? "backward" : "forward", s->what);
+    }
+    free(ticks);
+    return 0;
+}
+
+static int report(struct bench *b, const struct command_options *o)
+{
+    if (o->csv)
+        return report_csv(b);
+    b->peak = rt_peak_measure(b->context->threads);
+    steps_time(b);
+    if (layers_time(b))
+        return -1;
+    if (o->json)
+        return report_json(b);
+    report_text(b);
+    return 0;
+}
+
 int rt_bench(const struct cnn_model *model, const struct command_options *o)
 {
     struct bench b = { .model = model, .steps = o->steps > 0 ? (int)o->steps : STEPS };
@@ -167,15 +224,7 @@ int rt_bench(const struct cnn_model *model, const struct command_options *o)
         && rt_batch_random(b.context, model->batch, seed, RANDOM_BENCH) == 0) {
         /* a rate of zero keeps the weights where they are, however many steps are timed */
         b.context->lr = 0.0;
-        b.peak = rt_peak_measure(b.context->threads);
-        steps_time(&b);
-        if (layers_time(&b) == 0) {
-            status = EXIT_FINE;
-            if (!o->json)
-                report_text(&b);
-            else if (report_json(&b))
-                status = EXIT_FAILED;
-        }
+        status = report(&b, o) ? EXIT_FAILED : EXIT_FINE;
     }
     free(b.times);
     free(b.rows);

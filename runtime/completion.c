@@ -129,7 +129,8 @@ static void zsh_text(const char *text, const char *special, FILE *out)
 
 static void zsh_option(const struct completion_option *o, FILE *out)
 {
-    const char *equals = o->argument ? "=" : "";
+    bool optional = o->argument && *o->argument == '[';
+    const char *equals = optional ? "=-" : o->argument ? "=" : "";
 
     fputs(" \\\n        ", out);
     if (o->letter && o->repeats)
@@ -143,7 +144,7 @@ static void zsh_option(const struct completion_option *o, FILE *out)
     zsh_text(o->help, "[]:\\", out);
     fputc(']', out);
     if (o->argument) {
-        fputc(':', out);
+        fputs(optional ? "::" : ":", out);
         zsh_text(o->argument, ":\\", out);
         fputc(':', out);
         if (o->value == COMPLETE_WORDS) {
@@ -225,7 +226,7 @@ static void fish_option(const struct completion *c, const struct completion_opti
             fprintf(out, "%s%s", i ? " " : "", o->words[i]);
         fputc('\'', out);
     } else if (o->value == COMPLETE_FILE) {
-        fputs(" -r -F", out);
+        fputs(*o->argument == '[' ? " -F" : " -r -F", out);
     } else if (o->value == COMPLETE_FOLDER) {
         fputs(" -x -a '(__fish_complete_directories)'", out);
     } else if (o->argument) {

@@ -14,7 +14,7 @@ enum completion_value { COMPLETE_NOTHING, COMPLETE_WORDS, COMPLETE_FILE, COMPLET
 struct completion_option {
     char letter;                /* '\0': none */
     const char *name;
-    const char *argument;       /* as --help calls it; NULL: takes none */
+    const char *argument;       /* as --help calls it; NULL: takes none; "[FILE]": it may be left out */
     const char *help;
     enum completion_value value;
     const char *const *words;   /* COMPLETE_WORDS: what there is, NULL at the end */

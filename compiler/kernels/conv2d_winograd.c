@@ -128,9 +128,14 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
     }
     cycles += winograd_transform_cycles(p, &c.tiles, c.from + c.to);
     cycles += 8.0 * c.tiles.positions * c.from * c.to / p->lanes;       /* U, once a step */
-    if (winograd_tiles_error(&c.tiles) > p->error_growth)
-        cycles *= 1e6;          /* for --kernel only */
     return cycles + group_chain_cycles(p, g);
+}
+
+static double error_with(const struct plan *p, const struct group *g, int points)
+{
+    struct winograd_conv c;
+    winograd_conv_of(p, g, points, &c);
+    return winograd_tiles_error(&c.tiles);
 }
 
 /* ---- plan -------------------------------------------------------------------------------------------------------------------- */
@@ -458,14 +463,19 @@ static void emit(struct emitter *e, struct step *step)
     {                                                                                                                  \
         return cost_with(p, g, points);                                                                                \
     }                                                                                                                  \
+    static double error_##points(const struct plan *p, const struct group *g)                                         \
+    {                                                                                                                  \
+        return error_with(p, g, points);                                                                               \
+    }                                                                                                                  \
     const struct kernel kernel_conv2d_winograd##points = {                                                             \
         .name = "winograd" #points, .op = OP_conv2d, .fuses_chain = true, .applicable = applicable_##points,          \
-        .cost = cost_##points, .plan = plan, .emit = emit, .help = "minimal filtering, tiles of " #points " points", \
+        .cost = cost_##points, .error = error_##points, .plan = plan, .emit = emit,                                   \
+        .help = "minimal filtering, tiles of " #points " points",                                                     \
     };                                                                                                                 \
     const struct kernel kernel_conv2d_winograd##points##_data_grad = {                                                 \
         .name = "winograd" #points, .op = OP_conv2d_data_grad, .fuses_chain = true,                                   \
-        .applicable = applicable_##points, .cost = cost_##points, .plan = plan, .emit = emit,                         \
-        .help = "transposed minimal filtering, tiles of " #points " points",                                          \
+        .applicable = applicable_##points, .cost = cost_##points, .error = error_##points, .plan = plan,              \
+        .emit = emit, .help = "transposed minimal filtering, tiles of " #points " points",                            \
     };
 
 WINOGRAD_KERNEL(4)

@@ -73,9 +73,14 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
     cycles += winograd_transform_cycles(p, &d.tiles, d.s.c + d.s.o);
     /* dU is read and written for each block of images */
     cycles += blocks * 2 * (double)(d.panels * d.u_panel) * p->real_size / 24;
-    if (winograd_tiles_error(&d.tiles) > p->error_growth)
-        cycles *= 1e6;          /* for --kernel only */
     return cycles;
+}
+
+static double error_with(const struct plan *p, const struct group *g, int points)
+{
+    struct winograd_weights d;
+    winograd_weights_of(p, g->main, points, &d);
+    return winograd_tiles_error(&d.tiles);
 }
 
 /* ---- plan ----------------------------------------------------------------------------------------------------------------- */
@@ -416,9 +421,13 @@ static void emit(struct emitter *e, struct step *step)
     {                                                                                                                  \
         return cost_with(p, g, points);                                                                                \
     }                                                                                                                  \
+    static double error_##points(const struct plan *p, const struct group *g)                                         \
+    {                                                                                                                  \
+        return error_with(p, g, points);                                                                               \
+    }                                                                                                                  \
     const struct kernel kernel_conv2d_winograd##points##_weight_grad = {                                               \
         .name = "winograd" #points, .op = OP_conv2d_weight_grad, .applicable = applicable_##points,                   \
-        .cost = cost_##points, .plan = plan, .emit = emit,                                                            \
+        .cost = cost_##points, .error = error_##points, .plan = plan, .emit = emit,                                   \
         .help = "minimal filtering over a block of images, tiles of " #points " points",                              \
     };
 

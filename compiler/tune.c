@@ -1,0 +1,517 @@
+/* tune.c - see tune.h.
+ *
+ * Every layer has its candidates in order of their estimates.  Program 0 is the network with the first of each, program 1
+ * that with the second of each, and so on: a few whole trainers instead of many small ones, so that a kernel is timed
+ * with the memory, the threads and the neighbours that it has in earnest.  They are built as users' are, by cnnc.mk,
+ * and run in turns; a kernel's time is the fastest that any of its runs had. */
+#define _GNU_SOURCE
+#include "tune.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "output.h"
+#include "wisdom.h"
+
+enum {
+    ROUNDS = 4,
+    ROUNDS_LEAST = 2,           /* where a round takes long */
+    STEPS_MOST = 40,
+    STEPS_LEAST = 2,
+    JOBS_MOST = 4,              /* compilers at a time */
+    LOG_LINES = 12
+};
+
+static const double run_seconds = 1.0;          /* that the steps of one run may take, training and use each */
+static const double rounds_seconds = 60;        /* after which no further round begins */
+
+struct program_times {
+    double *nanoseconds[2];     /* by stretch: training, use; the fastest of all runs */
+    struct plan *plan;
+};
+
+struct tuning {
+    struct arena *arena;
+    const struct graph *train, *use;
+    const struct plan_options *options;
+    const struct tune_options *how;
+    int threads;
+    const char *folder;         /* of the programs, removed at the end */
+    struct program_times *programs;
+    int programs_count;
+    struct wisdom_entry *found;
+    int found_count;
+    size_t found_capacity;
+    double began;
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int processors(void)
+{
+    cpu_set_t set;
+    if (!sched_getaffinity(0, sizeof set, &set) && CPU_COUNT(&set) > 0)
+        return CPU_COUNT(&set);
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (int)online : 1;
+}
+
+static const char *path_of(struct tuning *t, int program, const char *name)
+{
+    return arena_printf(t->arena, "%s/%d/%s", t->folder, program, name);
+}
+
+/* ---- other programs ----------------------------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t caught;
+
+static void note_signal(int signal)
+{
+    caught = signal;
+}
+
+static const int caught_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
+enum { CAUGHT_SIGNALS = sizeof caught_signals / sizeof *caught_signals };
+
+static void ignore_child(int signal)
+{
+    (void)signal;               /* it only ends sigsuspend() */
+}
+
+struct signals {
+    sigset_t mask;              /* as it was */
+    struct sigaction before[CAUGHT_SIGNALS];
+};
+
+/* Signals are blocked except while waiting, so that none is missed. */
+static void signals_take(struct signals *s)
+{
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    caught = 0;
+    for (int i = 0; i < CAUGHT_SIGNALS; i++) {
+        struct sigaction action = { .sa_handler = caught_signals[i] == SIGCHLD ? ignore_child : note_signal };
+        sigaction(caught_signals[i], NULL, &s->before[i]);
+        if (s->before[i].sa_handler == SIG_IGN && caught_signals[i] != SIGCHLD)
+            continue;           /* nohup */
+        sigaction(caught_signals[i], &action, NULL);
+        sigaddset(&blocked, caught_signals[i]);
+    }
+    sigprocmask(SIG_BLOCK, &blocked, &s->mask);
+}
+
+static void signals_give_back(const struct signals *s)
+{
+    for (int i = 0; i < CAUGHT_SIGNALS; i++)
+        sigaction(caught_signals[i], &s->before[i], NULL);
+    sigprocmask(SIG_SETMASK, &s->mask, NULL);
+    if (caught)
+        raise(caught);
+}
+
+/* Starts a program in a process group of its own with its output in files; -1: it could not be. */
+static pid_t start(const struct signals *s, const char *const *words, const char *out, const char *log)
+{
+    pid_t child = fork();
+    if (child)
+        return child;
+    setpgid(0, 0);
+    for (int i = 0; i < CAUGHT_SIGNALS; i++)
+        sigaction(caught_signals[i], &s->before[i], NULL);
+    sigprocmask(SIG_SETMASK, &s->mask, NULL);
+    /* what a make above us wants of its own children */
+    unsetenv("MAKEFLAGS");
+    unsetenv("MFLAGS");
+    unsetenv("MAKELEVEL");
+    int in = open("/dev/null", O_RDONLY), to = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int err = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    if (dup2(in, 0) < 0 || dup2(to, 1) < 0 || dup2(err, 2) < 0)
+        _exit(126);
+    execvp(words[0], (char *const *)words);
+    dprintf(2, "cannot run %s: %s\n", words[0], strerror(errno));
+    _exit(127);
+}
+
+/* Waits for one of the children.  Its index, its wait status in *status; -1: a signal came, and all are ended. */
+static int wait_for_any(const struct signals *s, pid_t *children, int count, int *status)
+{
+    sigset_t open_mask = s->mask;
+    for (int i = 0; i < CAUGHT_SIGNALS; i++)
+        sigdelset(&open_mask, caught_signals[i]);
+    for (;;) {
+        int running = 0;
+        for (int i = 0; i < count; i++) {
+            if (children[i] <= 0)
+                continue;
+            running++;
+            if (waitpid(children[i], status, WNOHANG) == children[i]) {
+                children[i] = 0;
+                return i;
+            }
+        }
+        if (caught || !running)
+            break;
+        sigsuspend(&open_mask);
+    }
+    for (int i = 0; i < count; i++)
+        if (children[i] > 0) {
+            kill(-children[i], SIGTERM);
+            kill(children[i], SIGTERM);
+            waitpid(children[i], NULL, 0);
+            children[i] = 0;
+        }
+    return -1;
+}
+
+/* The last lines of a log, for a person to see what went wrong. */
+static void show_log(const char *path)
+{
+    char *lines[LOG_LINES] = { 0 };
+    size_t sizes[LOG_LINES] = { 0 };
+    FILE *in = fopen(path, "r");
+    int count = 0;
+
+    while (in && getline(&lines[count % LOG_LINES], &sizes[count % LOG_LINES], in) > 0)
+        count++;
+    for (int i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
+        fprintf(stderr, "    %s", lines[i % LOG_LINES]);
+    for (int i = 0; i < LOG_LINES; i++)
+        free(lines[i]);
+    if (in)
+        fclose(in);
+}
+
+/* ---- progress ----------------------------------------------------------------------------------------------------------- */
+
+/* On a terminal one line that is written over. */
+static void progress(const struct tuning *t, const char *what, int done, int all)
+{
+    bool terminal = isatty(2);
+    fprintf(stderr, "%s%4.0f s  %s %d of %d%s", terminal ? "\r" : "", now() - t->began, what, done, all,
+            terminal ? "   " : "\n");
+}
+
+static void progress_end(void)
+{
+    if (isatty(2))
+        fputs("\r\033[K", stderr);
+}
+
+/* ---- the programs ------------------------------------------------------------------------------------------------------- */
+
+static void remove_folder(const char *path)
+{
+    DIR *d = opendir(path);
+    for (struct dirent *entry; d && (entry = readdir(d));) {
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
+        char inner[4096];
+        if (snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name) >= (int)sizeof inner)
+            continue;
+        if (unlink(inner) && (errno == EISDIR || errno == EPERM))
+            remove_folder(inner);
+    }
+    if (d)
+        closedir(d);
+    rmdir(path);
+}
+
+static bool make_folder(struct tuning *t)
+{
+    const char *above = getenv("TMPDIR");
+    char *folder = arena_printf(t->arena, "%s/cnnc-tune.XXXXXX", above && *above ? above : "/tmp");
+    if (!mkdtemp(folder)) {
+        fprintf(stderr, "cnnc: --tune: cannot make the folder %s: %s\n", folder, strerror(errno));
+        return false;
+    }
+    t->folder = folder;
+    return true;
+}
+
+/* The C file of one program, and an empty model beside it: make's rule asks for one. */
+static bool write_program(struct tuning *t, int k)
+{
+    const struct plan *p = t->programs[k].plan;
+    const char *folder = arena_printf(t->arena, "%s/%d", t->folder, k);
+    const char *model = path_of(t, k, "network.cnn");
+    int fd = -1;
+    if (mkdir(folder, 0700) || (fd = open(model, O_WRONLY | O_CREAT, 0600)) < 0) {
+        fprintf(stderr, "cnnc: --tune: cannot write %s: %s\n", model, strerror(errno));
+        return false;
+    }
+    close(fd);
+    return output_write(t->arena, path_of(t, k, "network.c"), p) == 0;
+}
+
+static bool plan_programs(struct tuning *t, struct diag *d)
+{
+    size_t most = (size_t)t->programs_count;
+    t->programs = arena_array(t->arena, most, sizeof *t->programs);
+    for (int k = 0; k < t->programs_count; k++) {
+        struct plan_options options = *t->options;
+        options.rank = k;
+        struct program_times *program = &t->programs[k];
+        program->plan = plan_model(t->arena, t->train, t->use, &options, d);
+        if (!program->plan)
+            return false;
+        for (int i = 0; i < 2; i++)
+            program->nanoseconds[i] = arena_array(t->arena, (size_t)program->plan->stretches_count,
+                                                  sizeof *program->nanoseconds[i]);
+    }
+    return true;
+}
+
+static pid_t start_build(struct tuning *t, const struct signals *s, int k)
+{
+    const char *make = getenv("MAKE");
+    const char *const words[] = {
+        make && *make ? make : "make", "-s", "-C", arena_printf(t->arena, "%s/%d", t->folder, k), "-f",
+        t->how->makefile, "network", arena_printf(t->arena, "CNNC_TARGET=%s", t->options->target),
+        "CNNC=false",           /* the C file is there; nothing else may make it */
+        NULL
+    };
+    return start(s, words, path_of(t, k, "log"), path_of(t, k, "log"));
+}
+
+/* Builds all programs, a few at a time.  Whoever fails has said why. */
+static bool build_programs(struct tuning *t, const struct signals *s)
+{
+    int jobs = processors() < JOBS_MOST ? processors() : JOBS_MOST, begun = 0, done = 0, status = 0;
+    pid_t *children = arena_array(t->arena, (size_t)t->programs_count, sizeof *children);
+    bool fine = true;
+
+    while (done < begun || (fine && begun < t->programs_count)) {
+        if (fine && begun < t->programs_count && begun - done < jobs) {
+            fine = write_program(t, begun);
+            children[begun] = fine ? start_build(t, s, begun) : 0;
+            fine = fine && children[begun] > 0;
+            begun += fine;
+            continue;
+        }
+        int k = wait_for_any(s, children, begun, &status);
+        if (k < 0)
+            return false;
+        done++;
+        if (status && fine) {
+            progress_end();
+            fputs("cnnc: --tune: a program to be timed cannot be built; this is what make says:\n", stderr);
+            show_log(path_of(t, k, "log"));
+            fine = false;
+        }
+        if (fine)
+            progress(t, "built", done, t->programs_count);
+    }
+    return fine;
+}
+
+/* ---- times -------------------------------------------------------------------------------------------------------------- */
+
+/* What `bench --csv` has printed.  *seconds: of a step and a pass in use. */
+static bool read_times(struct tuning *t, int k, double *seconds)
+{
+    struct program_times *program = &t->programs[k];
+    FILE *in = fopen(path_of(t, k, "times"), "r");
+    char *line = NULL;
+    size_t size = 0;
+    int found = 0;
+
+    *seconds = 0;
+    while (in && getline(&line, &size, in) > 0) {
+        unsigned long long times[2];
+        int index;
+        if (sscanf(line, "%d,%llu,%llu,", &index, &times[0], &times[1]) != 3 || index < 0 ||
+            index >= program->plan->stretches_count)
+            continue;           /* the headline, and the optimizer's stretch behind ours */
+        for (int i = 0; i < 2; i++) {
+            double *best = &program->nanoseconds[i][index];
+            *seconds += (double)times[i] * 1e-9;
+            if (times[i] && (*best == 0 || (double)times[i] < *best))
+                *best = (double)times[i];
+        }
+        found++;
+    }
+    free(line);
+    if (in)
+        fclose(in);
+    return found == program->plan->stretches_count;
+}
+
+static bool run_program(struct tuning *t, const struct signals *s, int k, int steps, double *seconds)
+{
+    const char *const words[] = { path_of(t, k, "network"), "bench", "--csv", "--threads",
+                                  arena_printf(t->arena, "%d", t->threads), "--steps",
+                                  arena_printf(t->arena, "%d", steps), NULL };
+    const char *log = path_of(t, k, "log");
+    pid_t child = start(s, words, path_of(t, k, "times"), log);
+    int status = -1;
+    if (child > 0 && wait_for_any(s, &child, 1, &status) < 0)
+        return false;
+    if (!status && read_times(t, k, seconds))
+        return true;
+    progress_end();
+    fputs("cnnc: --tune: a program to be timed has failed:\n", stderr);
+    show_log(log);
+    return false;
+}
+
+static bool run_programs(struct tuning *t, const struct signals *s)
+{
+    int *steps = arena_array(t->arena, (size_t)t->programs_count, sizeof *steps), done = 0;
+    int runs = ROUNDS * t->programs_count;
+    double began = now();
+
+    for (int round = 0; round < ROUNDS; round++) {
+        if (round >= ROUNDS_LEAST && now() - began > rounds_seconds)
+            break;
+        for (int k = 0; k < t->programs_count; k++) {
+            double seconds = 0;
+            if (!run_program(t, s, k, round ? steps[k] : STEPS_LEAST, &seconds))
+                return false;
+            double wanted = seconds > 0 ? 2 * run_seconds / seconds : STEPS_MOST;
+            if (!round)
+                steps[k] = wanted > STEPS_MOST ? STEPS_MOST : wanted < STEPS_LEAST ? STEPS_LEAST : (int)wanted;
+            if (++done % t->programs_count == 0 || isatty(2))
+                progress(t, "timed", done, runs);
+        }
+    }
+    return true;
+}
+
+/* The group's stretches; 0 when others have a part in one of them. */
+static double steps_time(const struct program_times *program, const struct program *q, const struct group *g)
+{
+    const double *times = program->nanoseconds[q->training ? 0 : 1];
+    double sum = 0;
+    for (int i = 0; i < q->steps_count; i++) {
+        const struct step *s = q->steps[i];
+        bool counted = s->group != g;
+        for (int k = 0; k < i && !counted; k++)
+            counted = q->steps[k]->group == g && q->steps[k]->stretch == s->stretch;
+        if (!counted)
+            sum += times[s->stretch];
+        for (int k = 0; k < q->steps_count && s->group == g; k++)
+            if (q->steps[k]->stretch == s->stretch && q->steps[k]->group != g)
+                return 0;
+    }
+    return sum;
+}
+
+/* The group with what it left to others: the elementwise operations that another kernel would have applied. */
+static double group_time(const struct program_times *program, const struct program *q, const struct group *g)
+{
+    double sum = steps_time(program, q, g);
+    if (g->chain_count == g->followers_count || sum == 0)
+        return sum;
+    for (int i = 0; i < q->groups_count; i++) {
+        const struct group *other = q->groups[i];
+        bool follows = false;
+        for (int k = 0; k < g->followers_count; k++)
+            follows = follows || other->main == g->chain[k];
+        double time = follows ? steps_time(program, q, other) : 0;
+        if (follows && time == 0)
+            return 0;
+        sum += time;
+    }
+    return sum;
+}
+
+static void note(struct tuning *t, const struct plan *p, const struct group *g, double nanoseconds)
+{
+    const char *name = wisdom_entry_name(t->arena, p, t->threads, g->key, g->kernel->name);
+    for (int i = 0; i < t->found_count; i++)
+        if (!strcmp(t->found[i].name, name)) {
+            if ((int64_t)nanoseconds < t->found[i].nanoseconds)
+                t->found[i].nanoseconds = (int64_t)nanoseconds;
+            return;
+        }
+    struct wisdom_entry entry = { .name = name, .nanoseconds = (int64_t)nanoseconds };
+    LIST_ADD(t->arena, t->found, t->found_count, t->found_capacity, entry);
+}
+
+static void collect(struct tuning *t)
+{
+    for (int k = 0; k < t->programs_count; k++) {
+        const struct plan *p = t->programs[k].plan;
+        const struct program *programs[] = { &p->train, &p->use };
+        for (int i = 0; i < 2; i++)
+            for (int j = 0; j < programs[i]->groups_count; j++) {
+                const struct group *g = programs[i]->groups[j];
+                double time = g->untimed ? group_time(&t->programs[k], programs[i], g) : 0;
+                if (time >= 1)
+                    note(t, p, g, time);
+            }
+    }
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------------------------------- */
+
+static bool measure(struct tuning *t, struct diag *d)
+{
+    struct signals signals;
+    if (!plan_programs(t, d) || !make_folder(t))
+        return false;
+    signals_take(&signals);
+    bool fine = build_programs(t, &signals) && run_programs(t, &signals);
+    progress_end();
+    if (fine) {
+        collect(t);
+        fine = wisdom_add(t->arena, t->how->path, t->found, t->found_count);
+    }
+    remove_folder(t->folder);
+    if (caught)
+        fputs("cnnc: --tune: broken off; the wisdom is as it was\n", stderr);
+    signals_give_back(&signals);
+    if (fine)
+        fprintf(stderr, "%4.0f s  %d times noted in %s\n", now() - t->began, t->found_count, t->how->path);
+    return fine;
+}
+
+static bool runs_here(const struct target *target)
+{
+    if (target_runs_here(target))
+        return true;
+    fprintf(stderr, "cnnc: --tune: programs for %s do not run on this machine (%s): tune on one where they do\n",
+            target->name, target_find("native")->name);
+    return false;
+}
+
+int tune_kernels(struct arena *a, const struct graph *train, const struct graph *use,
+                 const struct plan_options *options, const struct tune_options *how, struct diag *d)
+{
+    struct plan_options with_wisdom = *options;
+    struct tuning t = { .arena = a, .train = train, .use = use, .options = &with_wisdom, .how = how,
+                        .threads = how->threads ? how->threads : processors(), .began = now() };
+    if (!runs_here(target_find(options->target)) || !wisdom_writable(a, how->path, how->in_cache))
+        return 0;
+    struct wisdom *w = wisdom_read(a, how->path, true);
+    if (!w)
+        return 0;
+    wisdom_use(w, target_find(options->target)->name, options->real_double, t.threads);
+    with_wisdom.wisdom = w;
+    const struct plan *p = plan_model(a, train, use, &with_wisdom, d);
+    if (!p)
+        return 0;
+    t.programs_count = p->untimed;
+    if (!t.programs_count) {
+        fprintf(stderr, "cnnc: --tune: %s knows all kernels of %s already\n", how->path, p->model->name);
+        return t.threads;
+    }
+    fprintf(stderr, "tuning %s for %s, %s, %d thread%s, batch %d: %d programs\n", p->model->name, p->target->name,
+            p->real, t.threads, t.threads == 1 ? "" : "s", p->batch, t.programs_count);
+    return measure(&t, d) ? t.threads : 0;
+}
