@@ -40,7 +40,7 @@ offers() {
     found=$(printf '%s\n' "${COMPREPLY[@]}" | sort | tr '\n' '|')
     [ "$found" = "$wanted" ] || fail "bash, $command $*: '$found' instead of '$wanted'"
 }
-offers cnnc '--emit=|--exact|--explain|' --e
+offers cnnc '--emit=|--error-growth=|--exact|--explain|' --e
 offers cnnc 'ast|graph|model|plan|' --dump = ''
 offers cnnc 'x86-64-v2|x86-64-v3|x86-64-v4|' --target = x
 offers cnnc 'x86-64-v2|x86-64-v3|x86-64-v4|' --target x

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# --tune times a small model's kernels, notes them, and what it notes is used; it goes on with what is known, leaves the
+# wisdom whole when it is broken off or fails, and cleans up.
+. "$(dirname "$0")/../run/common.sh"
+unset CNNC_WISDOM
+mkdir tmp
+TMPDIR=$PWD/tmp
+CNNC_CFLAGS="-O0 ${CNNC_CFLAGS:-}"       # what is timed does not matter here, only that it is
+export TMPDIR CNNC_CFLAGS
+
+model() { # NAME CLASSES
+    cat >"$1.cnn" <<CNN
+model $1
+data { shapes classes=$2, train=64, val=32; scale 1/255 }
+network { input 3x32x32; maxpool2d 2x2; conv2d 4, 2x2, relu; flatten; dense $2, softmax }
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 4 }
+CNN
+}
+model small 10
+nothing_left() { [ -z "$(ls -A tmp)" ] || fail "$1 leaves $(ls -A tmp)"; }
+
+# ---- measured, noted, used
+expect 0 "$CNNC" --tune --threads=1 --wisdom=w --dump=plan small.cnn
+cp out plan
+nothing_left --tune
+grep -q '^tuning small for .*, float, 1 thread, batch 4: [0-9]* programs$' err || fail "no progress: $(cat err)"
+head -n 1 w | grep -q '^cnnc-wisdom 1$' || fail "not wisdom: $(head -n 3 w)"
+[ "$(stat -c %a w)" = "$(touch plain && stat -c %a plain)" ] || fail "the wisdom has the rights $(stat -c %a w)"
+grep -q 'conv2d_1:forward = .*; measured fastest of: direct [0-9.e-]* ms' plan || fail "nothing was measured: $(cat plan)"
+grep -q 'cheapest' plan && fail "not everything was measured: $(grep cheapest plan)"
+# The fastest of the file is the one in the plan.
+version=$("$CNNC" --version | sed -n 's/^cnnc //p')
+for pass in conv2d conv2d_weight_grad dense dense_weight_grad; do
+    best=$(grep "^$version [a-z0-9_-]* float 1 4 $pass(" w | sort -k 8n | head -n 1 | cut -d ' ' -f 7)
+    chosen=$(sed -n "s/^  [a-z0-9_]*:[a-z]* = \([a-z0-9]*\) *# $pass\>[^_].*; measured.*/\1/p" plan | head -n 1)
+    [ -n "$best" ] && [ "$best" = "$chosen" ] || fail "$pass: '$best' is fastest in the file, '$chosen' was chosen"
+done
+awk 'NR > 3 && ($8 + 0 < 10 || $8 + 0 > 1e10) { print; bad = 1 } END { exit bad }' w || fail "these times cannot be"
+
+# ---- what is known is not measured again, and gives the same bytes
+cp w known
+expect 0 "$CNNC" --tune --threads=1 --wisdom=w small.cnn -o tuned.c && cmp w known || fail "what was known has changed"
+grep -q 'knows all kernels of small already' err || fail "it does not say that all is known: $(cat err)"
+expect 0 "$CNNC" --wisdom=w small.cnn -o plain.c && cmp tuned.c plain.c || fail "a plain compilation does otherwise"
+build small CNNC_FLAGS="--wisdom=w" && grep -q 'measured fastest' small.c || fail "no trainer with wisdom"
+
+# ---- two at once: both are noted, with what was there
+model other 9
+model third 8
+"$CNNC" --tune --threads=1 --wisdom=w other.cnn -o other.c 2>other.err &
+"$CNNC" --tune --threads=1 --wisdom=w third.cnn -o third.c 2>third.err
+wait $! || fail "two at once: $(cat other.err)"
+for classes in 10 9 8; do
+    [ "$(grep -c " dense(.*>$classes)+bias " w)" -eq 2 ] || fail "dense $classes is not noted: $(grep ' dense(' w)"
+done
+grep -v '^#' known | while read -r line; do grep -q -x -F -e "$line" w || echo "$line"; done >lost
+[ ! -s lost ] || fail "lost: $(cat lost)"
+nothing_left "two at once"
+
+# ---- broken off: the wisdom is as it was
+cp w known
+model fourth 7
+for signal in INT TERM; do
+    # a shell's background jobs ignore SIGINT; exec from one that does not
+    timeout -s $signal 1 "$CNNC" --tune --threads=1 --wisdom=w fourth.cnn -o fourth.c 2>err
+    [ $? -eq 124 ] || fail "$signal: exit status $?: $(cat err)"
+    grep -q 'broken off; the wisdom is as it was' err || fail "$signal: $(cat err)"
+    cmp -s w known || fail "$signal changes the wisdom"
+    nothing_left $signal
+    [ ! -e fourth.c ] || fail "$signal: a C file was written"
+done
+
+# ---- no compiler, no make, no place
+expect 1 env CC=there-is-none "$CNNC" --tune --threads=1 --wisdom=w fourth.cnn -o fourth.c
+grep -q 'cannot be built.*make says' err && grep -q 'there-is-none' err || fail "no compiler: $(cat err)"
+expect 1 env MAKE=there-is-none "$CNNC" --tune --threads=1 --wisdom=w fourth.cnn -o fourth.c
+grep -q 'cannot run there-is-none: ' err || fail "no make: $(cat err)"
+nothing_left "a failure"
+expect 1 env TMPDIR=/there/is/none "$CNNC" --tune --threads=1 --wisdom=w fourth.cnn -o fourth.c
+grep -q 'cannot make the folder /there/is/none/' err || fail "no folder: $(cat err)"
+cmp -s w known || fail "a failure changes the wisdom"
+[ ! -e fourth.c ] || fail "a C file was written without its wisdom"
+
+# ---- the cache is made where it is missing
+expect 1 env XDG_CACHE_HOME="$PWD/new/cache" CC=there-is-none "$CNNC" --tune --threads=1 fourth.cnn
+[ -f new/cache/cnnc/wisdom ] || fail "no wisdom in the cache"
+expect 1 env -u XDG_CACHE_HOME -u HOME "$CNNC" --tune --threads=1 fourth.cnn
+grep -q 'neither XDG_CACHE_HOME nor HOME is set' err || fail "no home: $(cat err)"
+finish
