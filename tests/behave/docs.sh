@@ -144,6 +144,14 @@ for page in "$TOP/README.md" "$TOP/CONTRIBUTING.md" "$TOP"/docs/*.md; do
     done
     cd "$here" || exit 99
 done
+
+# ---- links lead somewhere
+for page in "$TOP/README.md" "$TOP/CONTRIBUTING.md" "$TOP"/docs/*.md "$TOP"/examples/*/README.md; do
+    grep -o '](\([^):#]*\))' "$page" | tr -d ']()' | sort -u >links
+    while read -r link; do
+        [ -e "$(dirname "$page")/$link" ] || fail "${page#"$TOP/"} links to '$link', which is not there"
+    done <links
+done
 echo "$pages pages, $compiled blocks of cnn compiled, $ran blocks and lines of commands run"
 [ "$compiled" -ge 20 ] && [ "$ran" -ge 18 ] || fail "the pages' blocks were not found"
 
