@@ -1,10 +1,13 @@
 /* run_folder.c - what is kept of a run, and that no run is lost by mistake. */
+#define _GNU_SOURCE
 #include "run_folder.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,7 +17,7 @@
 
 int rt_run_folder_name(struct run_folder *f, const struct cnn_model *model, const char *dir)
 {
-    *f = (struct run_folder){ 0 };
+    *f = (struct run_folder){ .lock = -1 };
     size_t room = dir ? strlen(dir) + 1 : strlen(model->name) + sizeof ".run";
     f->path = malloc(room);
     if (f->path) {
@@ -47,7 +50,9 @@ void rt_run_folder_free(struct run_folder *f)
     free(f->best);
     free(f->state);
     free(f->previous_state);
-    *f = (struct run_folder){ 0 };
+    if (f->lock >= 0)
+        close(f->lock);
+    *f = (struct run_folder){ .lock = -1 };
 }
 
 enum { RUN_FILES = 8 };
@@ -95,6 +100,18 @@ int rt_run_folder_make(const struct run_folder *f)
     if (mkdir(f->path, 0777) == 0 || errno == EEXIST)
         return 0;
     rt_error("%s: %s", f->path, strerror(errno));
+    return -1;
+}
+
+int rt_run_folder_lock(struct run_folder *f)
+{
+    if (f->lock >= 0)
+        return 0;
+    f->lock = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* file systems without locks are taken as they are */
+    if (f->lock < 0 || flock(f->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return 0;
+    rt_error("%s: another trainer is at work there", f->path);
     return -1;
 }
 

@@ -9,6 +9,7 @@ struct run_folder {
     char *path;
     char *recipe, *log, *history, *chart, *last, *best, *state, *previous_state;
                                         /* paths inside it */
+    int lock;                           /* a descriptor; -1: not locked */
 };
 
 /* Names only; nothing is touched.  dir NULL: MODEL.run.  0, or -1 with a message. */
@@ -22,6 +23,9 @@ enum run_folder_state { RUN_FOLDER_FREE, RUN_FOLDER_HOLDS_RUN, RUN_FOLDER_UNUSAB
 enum run_folder_state rt_run_folder_check(const struct run_folder *f, bool overwrite);
 /* Makes the directory where it is not there yet. */
 int rt_run_folder_make(const struct run_folder *f);
+/* Keeps other trainers out of the directory, where there is one, until it is freed or the process ends in whatever way.
+ * 0, or -1 with a message when another has it. */
+int rt_run_folder_lock(struct run_folder *f);
 /* Removes half-written files that a killed process left. */
 void rt_run_folder_tidy(const struct run_folder *f);
 /* Removes the files of a run before and keeps the new recipe. */

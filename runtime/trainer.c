@@ -288,7 +288,8 @@ static int training_open(struct trainer *t)
         || rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
         || (t->resumed.path && state_apply(t)) || rt_run_folder_make(&t->folder)
-        || tables_open(t) || rt_callbacks_claim(&t->callbacks, t->resumed.path != NULL))
+        || rt_run_folder_lock(&t->folder) || tables_open(t)
+        || rt_callbacks_claim(&t->callbacks, t->resumed.path != NULL))
         return -1;
     rt_run_folder_tidy(&t->folder);
     t->log = fopen(t->folder.log, t->resumed.path ? "a" : "w");
@@ -581,7 +582,7 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
     struct trainer t = { .model = model, .options = o, .best_loss = INFINITY };
     if (rt_run_folder_name(&t.folder, model, o->run_dir))
         return EXIT_FAILED;
-    int refused = folder_check(&t);
+    int refused = rt_run_folder_lock(&t.folder) ? EXIT_FAILED : folder_check(&t);
     if (refused) {
         rt_state_free(&t.resumed);
         rt_run_folder_free(&t.folder);

@@ -60,11 +60,14 @@ run often --save-every 0.0001 && same "--save-every" often
 # ---- killed within a long epoch: what is lost is younger than --save-every
 sed 's/model small/model lengthy/; s/train=200/train=60000/' small.cnn >lengthy.cnn
 if build lengthy; then
-    ./lengthy --threads 1 --run-dir timed --save-every 0.002 --log-steps timed.csv >out 2>err &
+    ./lengthy --threads 1 --run-dir timed --save-every 0.002 --log-steps timed.csv >timed.out 2>timed.err &
     trainer=$!
     for _ in $(seq 600); do
         [ -e timed/state.previous.safetensors ] && grep -q '^[1-9][0-9][0-9],' timed.csv && break
         sleep 0.05
+    done
+    for option in --resume --overwrite; do
+        says 1 'timed: another trainer is at work there' ./lengthy --run-dir timed $option
     done
     builtin kill -KILL $trainer
     wait $trainer 2>/dev/null
