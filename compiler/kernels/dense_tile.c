@@ -285,8 +285,11 @@ static void data_emit_main(struct emitter *e, struct step *step)
     cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, "
             "%s *restrict scratch)", real, real, real, chain_parameters(e, &chain), real);
     cw_open(e->w, "{");
-    cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", block, d.in, block, d.in,
-            block);
+    if (d.in <= block)
+        cw_line(e->w, "const int first = b * %d, rows = %d;", block, d.in);
+    else
+        cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", block, d.in, block,
+                d.in, block);
     cw_line(e->w, "const %s *const wb = w + (size_t)first * %d;", real, d.panel);
     cw_line(e->w, "%s *const product = scratch;  // (inputs, samples)", real);
     cw_line(e->w, "%s *const back = scratch + %d;  // (samples, inputs)", real, block * d.batch_padded);

@@ -295,7 +295,7 @@ static void emit_vector(struct emitter *e, const struct winograd_transform *t, c
 
 static const char *const kind_names[] = { "x", "y", "dy", "dx" };
 
-/* Rows of the values that the tile (a, b) of image `image` has in each class. */
+/* Rows of the values that the tile (down, across) of image `image` has in each class. */
 static void emit_rows(struct emitter *e, const struct winograd_transform *t, const struct tile_kind *k)
 {
     bool used[WINOGRAD_CLASSES] = { false };
@@ -304,7 +304,7 @@ static void emit_rows(struct emitter *e, const struct winograd_transform *t, con
             used[t->tiles->class_of[p][q]] = true;
     for (int i = 0; i < WINOGRAD_CLASSES; i++)
         if (used[i])
-            cw_line(e->w, "const int row%d = ((image * %d + a) * %d + b) * %d;", i, t->tiles->class[i].rows_v,
+            cw_line(e->w, "const int row%d = ((image * %d + down) * %d + across) * %d;", i, t->tiles->class[i].rows_v,
                     t->tiles->class[i].rows_h, t->values->width);
 }
 
@@ -314,13 +314,13 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
     bool in = to_values(t->kind), dx = t->kind == TRANSFORM_DX;
     int whole = t->tail ? (t->channels - 1) / e->plan->lanes : t->channels / e->plan->lanes;
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%s%s *map, %s%s *values, int image, int a, int b%s%s)", in ? "const " : "",
+    cw_line(e->w, "static void " EMIT_NAME "(%s%s *map, %s%s *values, int image, int down, int across%s%s)", in ? "const " : "",
             real, in ? "" : "const ", real, dx && t->chain ? ", bool last_v, bool last_h" : "",
             t->chain ? chain_parameters(e, t->chain) : "");
     cw_open(e->w, "{");
     emit_rows(e, t, k);
     if (dx)
-        cw_line(e->w, "const bool above = a > 0, before = b > 0;");
+        cw_line(e->w, "const bool above = down > 0, before = across > 0;");
     if (whole) {
         cw_open(e->w, "for (int c = 0; c < %d; c += V_LANES) {", whole * e->plan->lanes);
         emit_vector(e, t, k, 0);
@@ -369,14 +369,18 @@ static void emit_kind(struct emitter *e, const struct winograd_transform *t, boo
     bool opened_v, opened_h;
     const char *a = open_tiles(e, &s->v, small_v, "down", &start_v, &opened_v);
     const char *b = open_tiles(e, &s->h, small_h, "across", &start_h, &opened_h);
-    const char *offset = arena_printf(e->arena, "%s * %" PRId64 " + %s * %" PRId64, start_v, t->row, start_h, t->pixel);
+    const char *offset_v = strcmp(start_v, "0") ? arena_printf(e->arena, "%s * %" PRId64, start_v, t->row) : NULL;
+    const char *offset_h = strcmp(start_h, "0") ? arena_printf(e->arena, "%s * %" PRId64, start_h, t->pixel) : NULL;
+    const char *offset = offset_v && offset_h ? arena_printf(e->arena, "%s + %s", offset_v, offset_h)
+                                              : offset_v ? offset_v : offset_h ? offset_h : "0";
     const char *last = "";
     if (t->kind == TRANSFORM_DX && t->chain)
         last = arena_printf(e->arena, ", %s == %d, %s == %d", a, s->v.tiles - 1, b, s->h.tiles - 1);
     const char *chain = "";
     if (t->chain)
         chain = chain_pass(e, t->chain, col, !strcmp(at, "0") ? offset : arena_printf(e->arena, "%s + %s", at, offset));
-    cw_line(e->w, "%s(%s + %s, %s, %s, %s, %s%s%s);", name, map, offset, values, image, a, b, last, chain);
+    const char *from = strcmp(offset, "0") ? arena_printf(e->arena, "%s + %s", map, offset) : map;
+    cw_line(e->w, "%s(%s, %s, %s, %s, %s%s%s);", name, from, values, image, a, b, last, chain);
     if (opened_h)
         cw_close(e->w, "}");
     if (opened_v)

@@ -25,6 +25,7 @@ run() {
 }
 
 run --count "$CNN_NETWORKS"
+run --count 8 --seed 100000 --kernels all --real both
 # the proof that it can fail: faults planted in the reference, each of which must be noticed
 run --count 12 --seed 5000 --break --real both
 if [ "$CNN_NETWORKS" -gt 1000 ]; then

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cnnrt.h>
 
@@ -77,6 +78,13 @@ int main(int argc, char **argv)
     if (argc != 5) {
         fputs("Usage: steps WEIGHTS BATCHES LR OUT\n", stderr);
         return 2;
+    }
+    /* as the trainer does: the kernels of OpenBLAS that the plan counts on, read when it is loaded */
+    const char *core = getenv("OPENBLAS_CORETYPE");
+    if (MODEL.blas_core && !(core && !strcmp(core, MODEL.blas_core)) &&
+        setenv("OPENBLAS_CORETYPE", MODEL.blas_core, 1) == 0) {
+        execv("/proc/self/exe", argv);
+        need(NULL, "cannot start again");
     }
     FILE *in = need(fopen(argv[2], "rb"), "cannot read the batches");
     FILE *out = need(fopen(argv[4], "wb"), "cannot write the results");
