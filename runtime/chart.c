@@ -34,6 +34,16 @@ struct table {
     bool gaps;                  /* some value is not a number */
 };
 
+/* What is not a number is infinite here; a NaN is a value that the run did not have then, whose cell
+ * is empty. */
+static double cell_read(const char *csv)
+{
+    double value = strtod(csv, NULL);
+    if (*csv == ',' || *csv == '\n' || !*csv)
+        return NAN;
+    return isfinite(value) ? value : INFINITY;
+}
+
 static int table_read(struct table *t, const char *csv)
 {
     size_t end = strcspn(csv, "\n");
@@ -53,7 +63,7 @@ static int table_read(struct table *t, const char *csv)
         csv += length + (csv[length] != '\0');
     }
     for (int i = 0; i < t->rows * t->columns; i++) {
-        t->cells[i] = strtod(csv, NULL);
+        t->cells[i] = cell_read(csv);
         csv += strcspn(csv, ",\n");
         csv += *csv != '\0';
     }
@@ -71,12 +81,17 @@ static bool is_drawable(double v)
     return fabs(v) < 1e300;
 }
 
+static bool is_gap(double v)
+{
+    return !is_drawable(v) && !isnan(v);
+}
+
 static void table_survey(struct table *t)
 {
     int column = 2 + t->values;         /* val_loss */
     for (int i = 0; i < t->rows; i++) {
         for (int k = 2; k < 2 + 2 * t->values; k++)
-            t->gaps = t->gaps || !is_drawable(cell(t, i, k));
+            t->gaps = t->gaps || is_gap(cell(t, i, k));
         if (is_drawable(cell(t, i, column))
             && (t->best < 0 || cell(t, i, column) < cell(t, t->best, column)))
             t->best = i;
@@ -259,12 +274,12 @@ static void points_draw(FILE *out, const struct table *t, const struct panel *p,
 {
     for (int i = 0; i < t->rows; i++) {
         double v = cell(t, i, column), x = place_x(t, i);
-        if (!is_drawable(v))
+        if (is_gap(v))
             fprintf(out,
                     "<path class=\"gap\" d=\"M%.1f %d l6 6 m0 -6 l-6 6\" stroke=\"%s\" "
                     "stroke-width=\"1.5\"/>\n",
                     x - 3, p->top + PANEL - 10, colour);
-        else if (t->rows <= DOTS_MAX)
+        else if (is_drawable(v) && t->rows <= DOTS_MAX)
             fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.2\" fill=\"%s\"/>\n", x,
                     place_y(p, v), colour);
     }

@@ -41,18 +41,21 @@ static void text_add(struct history *h, const char *format, ...)
     va_list args;
     va_start(args, format);
     size_t length = h->text ? strlen(h->text) : 0;
-    char part[256];
-    int n = vsnprintf(part, sizeof part, format, args);
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    char *more = n >= 0 ? realloc(h->text, length + strlen(part) + 1) : NULL;
+    char *more = n >= 0 ? realloc(h->text, length + (size_t)n + 1) : NULL;
     if (!more) {
+        va_end(again);
         if (!h->failed)
             rt_error("no memory for the history; training goes on without it");
         h->failed = true;
         return;
     }
     h->text = more;
-    strcpy(h->text + length, part);
+    vsnprintf(h->text + length, (size_t)n + 1, format, again);
+    va_end(again);
 }
 
 /* Writes what is behind `from` in the text. */
@@ -69,11 +72,59 @@ static size_t text_length(const struct history *h)
     return h->text ? strlen(h->text) : 0;
 }
 
-int rt_history_resume(struct history *h, const char *path, const char *text)
+/* Cell `column` of a row, 0 the first; its length goes to *length.  NULL: the row ends before. */
+static const char *cell_find(const char *row, int column, size_t *length)
+{
+    for (; column > 0; column--) {
+        row += strcspn(row, ",\n");
+        if (*row++ != ',')
+            return NULL;
+    }
+    *length = strcspn(row, ",\n");
+    return row;
+}
+
+/* The column of a name in a header, -1: none. */
+static int column_find(const char *header, const char *name, size_t length)
+{
+    const char *cell;
+    size_t found;
+    for (int i = 0; (cell = cell_find(header, i, &found)); i++)
+        if (found == length && strncmp(cell, name, length) == 0)
+            return i;
+    return -1;
+}
+
+/* A row of a table with the header `from` as one of a table with the header `to`: what it does not
+ * have stays empty. */
+static void row_carry(struct history *h, const char *row, const char *from, const char *to)
+{
+    const char *name, *cell;
+    size_t length;
+    for (int i = 0; (name = cell_find(to, i, &length)); i++) {
+        int column = column_find(from, name, length);
+        size_t cell_length = 0;
+        cell = column >= 0 ? cell_find(row, column, &cell_length) : NULL;
+        text_add(h, "%s%.*s", i ? "," : "", cell ? (int)cell_length : 0, cell ? cell : "");
+    }
+    text_add(h, "\n");
+}
+
+int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t)
 {
     if (rt_history_open(h, path))
         return -1;
-    h->text = strdup(text);
+    struct history header = { 0 };
+    rt_history_epoch_header(&header, t);
+    if (header.text && strncmp(text, header.text, strlen(header.text)) == 0) {
+        h->text = strdup(text);
+    } else if (header.text) {           /* the recipe's metrics are others now */
+        text_add(h, "%s", header.text);
+        for (const char *row = strchr(text, '\n'); row && row[1]; row = strchr(row + 1, '\n'))
+            row_carry(h, row + 1, text, header.text);
+    }
+    h->failed = h->failed || !h->text;
+    free(header.text);
     text_write(h, 0);
     return 0;
 }

@@ -16,8 +16,9 @@ struct history {
 
 /* Starts the file anew; path NULL: keeps nothing.  0, or -1 with a message. */
 int rt_history_open(struct history *h, const char *path);
-/* The file anew with the rows of epochs that a resumed run had; path NULL: keeps no file. */
-int rt_history_resume(struct history *h, const char *path, const char *text);
+/* The file anew with the rows of epochs that a resumed run had, under the columns of t: values that it
+ * did not have are left empty; path NULL: keeps no file. */
+int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t);
 /* Goes on behind the row of the last step before `step`; what follows it is dropped. */
 int rt_history_resume_steps(struct history *h, const char *path, uint64_t step);
 /* 0, or -1 when some row could not be written. */

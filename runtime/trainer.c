@@ -263,9 +263,12 @@ static int tables_open(struct trainer *t)
     const struct command_options *o = t->options;
     if (t->resumed.path) {
         const char *rows = rt_state_text(&t->resumed, "history");
-        return rt_history_resume(&t->history, o->history, rows ? rows : "")
+        return rt_history_resume(&t->history, o->history, rows ? rows : "", &t->train_tally)
                || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step)
-               || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "") ? -1 : 0;
+               || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "",
+                                    &t->train_tally)
+               ? -1
+               : 0;
     }
     if (rt_history_open(&t->history, o->history) || rt_history_open(&t->step_log, o->log_steps)
         || rt_run_folder_claim(&t->folder, t->model)

@@ -56,6 +56,22 @@ sums=$(cksum parts/*.safetensors parts/history.csv parts/kept/best.st)
 expect 0 ./small --threads 1 --run-dir parts --resume
 [ "$sums" = "$(cksum parts/*.safetensors parts/history.csv parts/kept/best.st)" ] || fail "a finished run was changed"
 
+# ---- resumed with other metrics: the table has their columns, and no values for what was before
+mkdir more && sed 's/metrics accuracy, f1,.*/metrics f1, top_k(k=2), accuracy/; /found/d; /early_stopping/d' small.cnn >more/small.cnn
+cp -r parts more/ && cd more || exit 99
+if build small; then
+    expect 0 ./small --threads 1 --run-dir parts --resume --epochs $((stopped + 1)) --history all.csv
+    cmp all.csv parts/history.csv || fail "--history differs from the run's own after other metrics"
+    head -n 1 all.csv | grep -qx 'epoch,lr,loss,f1_macro,top_2,acc,val_loss,val_f1_macro,val_top_2,val_acc' ||
+        fail "the columns of other metrics: $(head -n 1 all.csv)"
+    awk -F, 'NF != 10 { exit 1 }' all.csv || fail "not all rows have ten columns"
+    cut -d, -f1-4,6-8,10 all.csv | tail -n +2 | head -n "$stopped" >now
+    awk -F, -v OFS=, 'NR > 1 { print $1, $2, $3, $5, $4, $8, $10, $9 }' ../parts/history.csv | cmp - now ||
+        fail "rows of before are not under their columns"
+    [ "$(awk -F, 'NR > 1 && $5 == "" && $9 == ""' all.csv | wc -l)" = "$stopped" ] || fail "top_2 has values from before"
+fi
+cd .. || exit 99
+
 # ---- evaluate: the table's macro average is the metric, its matrix adds up to the samples
 expect 0 ./small evaluate --weights small.run/last.safetensors
 f1=$(sed -n 's/^Test f1_macro: //p' out)

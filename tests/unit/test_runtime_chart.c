@@ -211,6 +211,16 @@ Test(chart, what_is_not_a_number_leaves_a_gap)
     cr_assert(strstr(svg, ">not a number</text>"));
     cr_assert(strstr(svg, ">best: epoch 5, val_loss 2</text>"));
     free(svg);
+    /* what the run did not have then is no invalid number, and no curve either */
+    svg = chart_of("small", "epoch,lr,loss,f1,val_loss,val_f1\n1,0.1,4,,4,\n2,0.1,3,,3,\n"
+                            "3,0.1,2,0.5,2,0.6\n4,0.1,1,0.7,1,0.8\n");
+    assert_well_formed(svg);
+    cr_assert_eq(line_points(svg, TRAINING, 0, x, y), 4);
+    cr_assert_eq(line_points(svg, TRAINING, 1, x, y), 2);
+    cr_assert_eq(dots(svg, VALIDATION), 6);
+    cr_assert_eq(count(svg, "not a number"), 0);
+    cr_assert_eq(count(svg, "<path class=\"gap\""), 0);
+    free(svg);
     svg = chart_of("small", "epoch,lr,loss,val_loss\n1,0.1,nan,nan\n2,0.1,nan,nan\n");
     assert_well_formed(svg);
     cr_assert_eq(count(svg, "<polyline"), 0);
