@@ -7,12 +7,15 @@
 #                  other, in the order of the file; `-D LINE:COLUMN id` is one in the text of an option -D, `- id` one
 #                  without a place.  NAME.err is everything that is printed.  `# options: ...` gives cnnc more options.
 # models/NAME.cnn  has beside it what a stage prints of it: NAME.explain, NAME.summary, NAME.ast, NAME.model,
-#                  NAME.graph, NAME.plan (the last for --target=x86-64-v3).
+#                  NAME.graph, NAME.plan (the last for --target=x86-64-v3, without what every change of the cost
+#                  model moves: offsets, estimates, the candidates that were dearer).  A model that is not here is
+#                  the one of that name in the zoo.
 #
 # --update writes .err and the printed stages anew; the expectations in the .cnn files are written by hand.
 set -u
 LC_ALL=C
 export LC_ALL
+unset CNNC_WISDOM
 
 cnnc=${1:-${CNNC:-}}
 update=${2:-}
@@ -87,6 +90,12 @@ check_ids() {
     done
 }
 
+# What a plan decides: which kernel for which pass, what is fused, the schedule, what lives how long.
+plan_decisions() {
+    sed -e 's/; \(cheapest\|only one\) of: .*//' -e 's/^\(parameters: .*\), scratch a thread: [0-9]* bytes$/\1/' \
+        -e 's/^\(.*: memory\), [0-9]* bytes (offset, bytes, live)$/\1 (bytes, live)/' -e 's/^  [0-9][0-9]*  */  /'
+}
+
 check_stage() {
     pinned=$1
     stage=${pinned##*.}
@@ -96,10 +105,15 @@ check_stage() {
     *) option=--dump=$stage ;;
     esac
     : >"$scratch/why"
+    model=$name.cnn
+    [ -f "models/$model" ] || model=../../../models/$model
     # shellcheck disable=SC2046
-    (cd models && exec "$cnnc" "$option" --target=x86-64-v3 $(options_of "$name.cnn") "$name.cnn") \
+    (cd models && exec "$cnnc" "$option" --target=x86-64-v3 $(options_of "$model") "$model") \
         >"$scratch/out" 2>"$scratch/err"
     status=$?
+    if [ "$stage" = plan ]; then
+        plan_decisions <"$scratch/out" >"$scratch/decisions" && mv "$scratch/decisions" "$scratch/out"
+    fi
     [ "$status" -eq 0 ] || { echo "exit status $status"; cat "$scratch/err"; } >>"$scratch/why"
     same "models/$pinned" "$scratch/out"
     result "models/$pinned"
