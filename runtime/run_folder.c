@@ -147,18 +147,26 @@ void rt_run_folder_tidy(const struct run_folder *f)
         closedir(dir);
 }
 
-int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *model)
+int rt_run_folder_recipe(const struct run_folder *f, const struct cnn_model *model,
+                         const char *remarks)
 {
-    /* the recipe goes first: if nothing can be written here, the run before stays */
     struct atomic_file file;
     const char *recipe = model->recipe ? model->recipe : "";
     if (rt_atomic_open(&file, f->recipe))
         return -1;
-    if (rt_atomic_write(&file, recipe, strlen(recipe))) {
+    if (rt_atomic_write(&file, recipe, strlen(recipe))
+        || rt_atomic_write(&file, remarks, strlen(remarks))) {
         rt_atomic_drop(&file);
         return -1;
     }
-    if (rt_atomic_commit(&file))
+    return rt_atomic_commit(&file);
+}
+
+int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *model,
+                        const char *remarks)
+{
+    /* the recipe goes first: if nothing can be written here, the run before stays */
+    if (rt_run_folder_recipe(f, model, remarks))
         return -1;
     const char *files[RUN_FILES];
     files_list(f, files);

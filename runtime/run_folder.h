@@ -28,8 +28,12 @@ int rt_run_folder_make(const struct run_folder *f);
 int rt_run_folder_lock(struct run_folder *f);
 /* Removes half-written files that a killed process left. */
 void rt_run_folder_tidy(const struct run_folder *f);
-/* Removes the files of a run before and keeps the new recipe. */
-int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *model);
+/* Keeps the recipe, with a line of remarks below it ("": none).  0, or -1 with a message. */
+int rt_run_folder_recipe(const struct run_folder *f, const struct cnn_model *model,
+                         const char *remarks);
+/* The same, and removes the files of a run before. */
+int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *model,
+                        const char *remarks);
 
 /* Whether best or last weights are there. */
 bool rt_run_folder_has_weights(const struct run_folder *f);

@@ -55,6 +55,7 @@ struct trainer {
     int epoch;                  /* the one to train or to finish */
     bool inside;                /* resumed within it: loader and tally go on */
     bool ended;                 /* a callback has ended the training */
+    bool recipe_changed;        /* since the state that is resumed was saved */
     uint64_t save_interval, saved;      /* cnn_clock's */
     struct state resumed;       /* what was read; of no file when the run is new */
 };
@@ -191,7 +192,7 @@ static int state_check(const struct trainer *t)
 }
 
 /* What may differ, but is worth a word. */
-static void state_compare(const struct trainer *t)
+static void state_compare(struct trainer *t)
 {
     const struct state *s = &t->resumed;
     const struct cnn_model *m = t->model;
@@ -206,7 +207,8 @@ static void state_compare(const struct trainer *t)
                 "those of a run without a break",
                 s->path, plan, ours);
     recipe_mark(ours, m);
-    if (recipe && strcmp(recipe, ours))
+    t->recipe_changed = recipe && strcmp(recipe, ours);
+    if (t->recipe_changed)
         rt_note("the recipe is not the one %s was saved under; the new one holds from here on",
                 s->path);
 }
@@ -257,6 +259,61 @@ static int state_apply(struct trainer *t)
     return 0;
 }
 
+/* What the kept recipe does not say of this run, as a comment below it, malloc'd; "": nothing.  NULL:
+ * no memory. */
+static char *remarks_make(const struct trainer *t)
+{
+    const struct command_options *o = t->options;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return NULL;
+    fputs("# trained with", out);
+    long nothing = ftell(out);
+    if (t->resumed.path)
+        fprintf(out, " this recipe from step %" PRIu64 " on, with another before", t->context->step);
+    if (o->epochs >= 0)
+        fprintf(out, " --epochs %" PRId64, o->epochs);
+    if (!isnan(o->lr))
+        fprintf(out, " --lr %.9g", o->lr);
+    if (o->seed >= 0)
+        fprintf(out, " --seed %" PRId64, o->seed);
+    if (o->limit_steps >= 0)
+        fprintf(out, " --limit-steps %" PRId64, o->limit_steps);
+    if (o->no_shuffle)
+        fprintf(out, " --no-shuffle");
+    if (o->weights) {
+        fprintf(out, "%s --weights ", o->partial ? " --partial" : "");
+        for (const char *c = o->weights; *c; c++)       /* a line must stay a line */
+            fputc((unsigned char)*c < 0x20 ? '?' : *c, out);
+    }
+    bool any = ftell(out) > nothing;
+    fputc('\n', out);
+    if (fclose(out)) {
+        free(text);
+        return NULL;
+    }
+    if (!any)
+        *text = '\0';
+    return text;
+}
+
+/* A new run's recipe, or the one that goes on with another's. */
+static int recipe_keep(struct trainer *t)
+{
+    char *remarks = remarks_make(t);
+    int status = -1;
+    if (!remarks)
+        rt_error("no memory for what is said of the recipe");
+    else if (!t->resumed.path)
+        status = rt_run_folder_claim(&t->folder, t->model, remarks);
+    else
+        status = t->recipe_changed ? rt_run_folder_recipe(&t->folder, t->model, remarks) : 0;
+    free(remarks);
+    return status;
+}
+
 /* The tables of a run: new, or with what a resumed run had. */
 static int tables_open(struct trainer *t)
 {
@@ -267,11 +324,12 @@ static int tables_open(struct trainer *t)
                || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step)
                || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "",
                                     &t->train_tally)
+               || recipe_keep(t)
                ? -1
                : 0;
     }
     if (rt_history_open(&t->history, o->history) || rt_history_open(&t->step_log, o->log_steps)
-        || rt_run_folder_claim(&t->folder, t->model)
+        || recipe_keep(t)
         || rt_history_open(&t->kept_history, t->folder.history))
         return -1;
     rt_history_epoch_header(&t->kept_history, &t->train_tally);

@@ -37,6 +37,14 @@ tail -n 2 out | tr '\n' '|' | grep -qE '^Test loss: [0-9]\.[0-9]{4}\|Test accura
     fail "the last lines: $(tail -n 2 out)"
 diff out small.run/log >/dev/null || fail "the kept log differs from what was printed"
 "$CNNC" --explain small.cnn | diff - small.run/recipe.cnn || fail "the kept recipe is not the explained one"
+"$CNNC" --explain small.run/recipe.cnn | diff - small.run/recipe.cnn || fail "the kept recipe is not a model of its own"
+# what the command line replaces is said below it, and it stays a model
+expect 0 ./small --run-dir other.run --epochs 1 --lr 0.01 --seed 3 --no-shuffle --limit-steps 2
+tail -n 1 other.run/recipe.cnn | grep -qxF '# trained with --epochs 1 --lr 0.01 --seed 3 --limit-steps 2 --no-shuffle' ||
+    fail "the recipe does not say how it was run: $(tail -n 1 other.run/recipe.cnn)"
+expect 0 "$CNNC" --check other.run/recipe.cnn
+"$CNNC" --explain other.run/recipe.cnn | diff - small.run/recipe.cnn || fail "the recipe of a run with options is another"
+rm -r other.run
 
 # ---- the same run again, the same bits; evaluating gives what training said
 cp -r small.run first
