@@ -269,10 +269,11 @@ static char *remarks_make(const struct trainer *t)
     FILE *out = open_memstream(&text, &length);
     if (!out)
         return NULL;
+    if (t->resumed.path)
+        fprintf(out, "# up to step %" PRIu64 " the run had another recipe\n", t->context->step);
+    long kept = ftell(out);
     fputs("# trained with", out);
     long nothing = ftell(out);
-    if (t->resumed.path)
-        fprintf(out, " this recipe from step %" PRIu64 " on, with another before", t->context->step);
     if (o->epochs >= 0)
         fprintf(out, " --epochs %" PRId64, o->epochs);
     if (!isnan(o->lr))
@@ -295,7 +296,7 @@ static char *remarks_make(const struct trainer *t)
         return NULL;
     }
     if (!any)
-        *text = '\0';
+        text[kept] = '\0';
     return text;
 }
 

@@ -62,7 +62,8 @@ cp -r parts more/ && cd more || exit 99
 if build small; then
     expect 0 ./small --threads 1 --run-dir parts --resume --epochs $((stopped + 1)) --history all.csv
     "$CNNC" --explain small.cnn >recipe && head -n "$(wc -l <recipe)" parts/recipe.cnn | cmp recipe - &&
-        tail -n 1 parts/recipe.cnn | grep -q '^# trained with this recipe from step [0-9]* on, with another before --epochs' ||
+        tail -n 2 parts/recipe.cnn | tr '\n' ' ' |
+        grep -qx "# up to step [0-9]* the run had another recipe # trained with --epochs $((stopped + 1)) " ||
         fail "the kept recipe is not the one that the run goes on with"
     cmp all.csv parts/history.csv || fail "--history differs from the run's own after other metrics"
     head -n 1 all.csv | grep -qx 'epoch,lr,loss,f1_macro,top_2,acc,val_loss,val_f1_macro,val_top_2,val_acc' ||
