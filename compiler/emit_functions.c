@@ -93,7 +93,7 @@ const char *emit_sample(struct emitter *e, const struct tensor *t)
     if (!t->per_sample)
         return t->name;
     if (place->region == REGION_LOCAL)
-        return e->program->phases[place->first].images == 1
+        return !place->of_turn
                    ? t->name : arena_printf(e->arena, "%s + (size_t)(i - first) * %" PRId64, t->name, stride);
     if (stride == 1)
         return arena_printf(e->arena, "%s + i", t->name);

@@ -58,6 +58,7 @@ struct tensor_place {
     int64_t bytes;              /* the whole batch */
     int64_t sample;             /* elements from one sample to the next */
     int first, last;            /* phases in which it is live (REGION_MEMORY) */
+    bool of_turn;               /* REGION_LOCAL: holds the images of a whole turn, not those of one call */
     const struct tensor *base;  /* a view: where its memory really is; NULL: its own */
 };
 

@@ -189,29 +189,53 @@ static void place_items(struct item *items, struct item **placed, int count, int
 
 /* ---- tensors that live in one loop over images -------------------------------------------------------------------------- */
 
-/* First and last stretch of the phase that touch t.  A stretch is a step; where a turn has several images, neighbours
- * with the same stride share a loop (emit_turn) and are one stretch: one image may be at its end while the next is at
- * its beginning. */
-static void stretches_of(const struct phase *f, const struct tensor *t, int *first, int *last)
+static bool touches(const struct step *s, const struct tensor *t)
 {
-    *first = -1;
-    for (int s = 0, stretch = 0; s < f->steps_count; s++) {
-        if (s > 0 && (f->images == 1 || f->steps[s]->images != f->steps[s - 1]->images))
-            stretch++;
-        const struct node *nodes[NODES_MOST];
-        int count = group_nodes(f->steps[s]->group, nodes, NODES_MOST);
-        for (int i = 0; i < count; i++) {
-            bool touched = false;
-            for (int j = 0; j < nodes[i]->in_count; j++)
-                touched |= nodes[i]->in[j] && base_of(nodes[i]->in[j]) == t;
-            for (int j = 0; j < nodes[i]->out_count; j++)
-                touched |= nodes[i]->out[j] == t;
-            if (!touched)
-                continue;
-            *first = *first < 0 ? stretch : *first;
-            *last = stretch;
-        }
+    const struct node *nodes[NODES_MOST];
+    int count = group_nodes(s->group, nodes, NODES_MOST);
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < nodes[i]->in_count; j++)
+            if (nodes[i]->in[j] && base_of(nodes[i]->in[j]) == t)
+                return true;
+        for (int j = 0; j < nodes[i]->out_count; j++)
+            if (nodes[i]->out[j] == t)
+                return true;
     }
+    return false;
+}
+
+/* Steps of a phase that run one after the other for each image.  Where a turn has several images, neighbours with the
+ * same stride share a loop within it (emit_turn): outside of this loop one image may be at its end while the next is at
+ * its beginning. */
+static bool same_loop(const struct phase *f, int a, int b)
+{
+    for (int k = a; k < b; k++)
+        if (f->images > 1 && f->steps[k]->images != f->steps[k + 1]->images)
+            return false;
+    return true;
+}
+
+/* What t needs in the phase that it lives in, and between which steps.  Within one loop: the images of one call, from
+ * the first step that touches it to the last.  Else those of a turn, from the beginning of the first loop to the end of
+ * the last. */
+static void need_of(const struct phase *f, const struct tensor *t, struct tensor_place *x, struct item *item)
+{
+    item->first = item->last = -1;
+    for (int s = 0; s < f->steps_count; s++)
+        if (touches(f->steps[s], t)) {
+            item->first = item->first < 0 ? s : item->first;
+            item->last = s;
+        }
+    if (same_loop(f, item->first, item->last)) {
+        item->bytes = f->images > 1 ? f->steps[item->first]->images : 1;
+        return;
+    }
+    x->of_turn = true;
+    item->bytes = f->images;
+    while (item->first > 0 && same_loop(f, item->first - 1, item->first))
+        item->first--;
+    while (item->last < f->steps_count - 1 && same_loop(f, item->last, item->last + 1))
+        item->last++;
 }
 
 static bool is_local(const struct program *q, const struct tensor *t)
@@ -235,8 +259,8 @@ static void place_local(struct program *q)
             x->region = REGION_LOCAL;
             struct item *item = &items[count];
             *item = (struct item){ .offset = &x->offset, .order = count };
-            item->bytes = plan_round(x->bytes / q->graph->model->batch * q->phases[f].images, ALIGN);
-            stretches_of(&q->phases[f], g->tensors[i], &item->first, &item->last);
+            need_of(&q->phases[f], g->tensors[i], x, item);
+            item->bytes = plan_round(x->bytes / q->graph->model->batch * item->bytes, ALIGN);
             count++;
         }
         place_items(items, placed, count, &q->local_bytes);
@@ -269,6 +293,7 @@ void plan_memory(struct plan *p, struct program *q)
     for (int i = 0; i < g->tensors_count; i++)
         if (q->places[i].base) {
             q->places[i].region = q->places[q->places[i].base->id].region;
+            q->places[i].of_turn = q->places[q->places[i].base->id].of_turn;
             q->places[i].offset = q->places[q->places[i].base->id].offset;
             q->places[i].first = q->places[q->places[i].base->id].first;
             q->places[i].last = q->places[q->places[i].base->id].last;

@@ -51,6 +51,11 @@ struct walk {
     int reads;
 };
 
+/* The first image of the turn, and of the call. */
+struct images {
+    int turn, call;
+};
+
 static const struct tensor *base_of(const struct tensor *t)
 {
     while (t->producer && t->producer->op == OP_view)
@@ -64,7 +69,7 @@ static int size_of(const struct walk *w, const struct tensor *t)
 }
 
 /* The lines that image i of t touches wholly; false when t does not lie in planned memory. */
-static bool lines_of(const struct walk *w, const struct tensor *t, int i, int first, int **claims, int64_t *from,
+static bool lines_of(const struct walk *w, const struct tensor *t, int i, struct images now, int **claims, int64_t *from,
                      int64_t *to)
 {
     t = base_of(t);
@@ -72,7 +77,8 @@ static bool lines_of(const struct walk *w, const struct tensor *t, int i, int fi
     if (x->region != REGION_MEMORY && x->region != REGION_LOCAL)
         return false;
     int64_t size = t->per_sample ? x->sample * size_of(w, t) : x->bytes;
-    int64_t at = x->offset + (t->per_sample ? (x->region == REGION_LOCAL ? i - first : i) * size : 0);
+    int image = x->region == REGION_LOCAL ? i - (x->of_turn ? now.turn : now.call) : i;
+    int64_t at = x->offset + (t->per_sample ? image * size : 0);
     *claims = x->region == REGION_LOCAL ? w->local : w->memory;
     *from = (at + LINE - 1) / LINE;
     *to = (at + size) / LINE;
@@ -81,20 +87,20 @@ static bool lines_of(const struct walk *w, const struct tensor *t, int i, int fi
     return true;
 }
 
-static void claim(struct walk *w, const struct tensor *t, int i, int first)
+static void claim(struct walk *w, const struct tensor *t, int i, struct images at)
 {
     int *claims;
     int64_t from, to;
-    if (lines_of(w, t, i, first, &claims, &from, &to))
+    if (lines_of(w, t, i, at, &claims, &from, &to))
         for (int64_t k = from; k < to; k++)
             claims[k] = base_of(t)->id * 1000 + (t->per_sample ? i : 0) + 1;
 }
 
-static void want(struct walk *w, const struct tensor *t, int i, int first)
+static void want(struct walk *w, const struct tensor *t, int i, struct images at)
 {
     int *claims;
     int64_t from, to;
-    if (!lines_of(w, t, i, first, &claims, &from, &to))
+    if (!lines_of(w, t, i, at, &claims, &from, &to))
         return;
     for (int64_t k = from; k < to; k++)
         cr_assert_eq(claims[k], base_of(t)->id * 1000 + (t->per_sample ? i : 0) + 1, "%s, image %d, was overwritten",
@@ -110,7 +116,7 @@ static bool made_inside(const struct node *const *nodes, int count, const struct
     return false;
 }
 
-static void do_step(struct walk *w, const struct step *s, int i, int first)
+static void do_step(struct walk *w, const struct step *s, int i, struct images at)
 {
     const struct group *g = s->group;
     const struct node *nodes[16];
@@ -120,12 +126,12 @@ static void do_step(struct walk *w, const struct step *s, int i, int first)
     for (int k = 0; k < count && !s->inputs_done; k++)
         for (int j = 0; j < nodes[k]->in_count; j++)
             if (nodes[k]->in[j] && !made_inside(nodes, count, nodes[k]->in[j]))
-                want(w, nodes[k]->in[j], i, first);
-    claim(w, g->result, i, first);
+                want(w, nodes[k]->in[j], i, at);
+    claim(w, g->result, i, at);
     for (int k = 0; k < count; k++)
         for (int j = 0; j < nodes[k]->out_count; j++)
             if (nodes[k]->out[j] && nodes[k] == g->main && (j > 0 || !g->chain_count))
-                claim(w, nodes[k]->out[j], i, first);
+                claim(w, nodes[k]->out[j], i, at);
 }
 
 static void do_turn(struct walk *w, const struct phase *f, int first)
@@ -138,7 +144,7 @@ static void do_turn(struct walk *w, const struct phase *f, int first)
         for (int i = first; i < first + f->images && i < n; i += f->steps[k]->images)
             for (int s = k; s < end; s++)
                 for (int j = i; j < i + f->steps[s]->images; j++)
-                    do_step(w, f->steps[s], j, first);
+                    do_step(w, f->steps[s], j, (struct images){ first, i });
         k = end;
     }
 }
@@ -156,7 +162,7 @@ static void walk(const struct plan *p, const struct program *q)
             do_turn(&w, f, first);
         for (int s = 0; f->split == SPLIT_BLOCKS && s < f->steps_count; s++)
             for (int i = 0; i < p->batch; i++)
-                do_step(&w, f->steps[s], i, 0);
+                do_step(&w, f->steps[s], i, (struct images){ 0, 0 });
     }
     cr_assert_gt(w.reads, 0);
     free(w.memory);
