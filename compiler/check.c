@@ -259,8 +259,11 @@ static const struct ast_statement *as_function(struct check *c, const struct ast
 {
     const struct ast_arg *arg = s->args.first;
 
-    if (s->kind != AST_COMMAND || !is_function_word(s->word) || !arg || arg->next || arg->key ||
-        arg->value->kind != AST_CALL || s->as)
+    if (s->kind != AST_COMMAND || !is_function_word(s->word) || !arg || arg->next || arg->key || s->as)
+        return s;
+    if (arg->value->kind == AST_BAD)
+        return NULL;
+    if (arg->value->kind != AST_CALL)
         return s;
     if (!s->body) {
         diag_error(c->diag, DIAG_missing_body, s->where, "what '%s' computes is missing",

@@ -345,8 +345,9 @@ static struct ast_statement *function(struct parse *p, struct span where, const 
                                       struct ast_expr *head, const struct token *direction,
                                       struct ast_expr *value, struct ast_body *body)
 {
+    if (head->kind == AST_BAD)                  /* too deep: it has no name any more */
+        return broken(p, where);
     struct ast_statement *s = valued(p, AST_FUNCTION, where, word, value);
-
     s->head = head;
     s->body = body;
     if (direction) {
