@@ -8,7 +8,7 @@
 #                  without a place.  NAME.err is everything that is printed.  `# options: ...` gives cnnc more options.
 # models/NAME.cnn  has beside it what a stage prints of it: NAME.explain, NAME.summary, NAME.ast, NAME.model,
 #                  NAME.graph, NAME.plan (the last for --target=x86-64-v3, without what every change of the cost
-#                  model moves: offsets, estimates, the candidates that were dearer).  A model that is not here is
+#                  model moves: numbers of phases, offsets, estimates, the candidates that were dearer).  A model that is not here is
 #                  the one of that name in the zoo.
 #
 # --update writes .err and the printed stages anew; the expectations in the .cnn files are written by hand.
@@ -90,10 +90,11 @@ check_ids() {
     done
 }
 
-# What a plan decides: which kernel for which pass, what is fused, the schedule, what lives how long.
+# What a plan decides: which kernel for which pass, what is fused, what runs in one loop, what has memory of its own.
 plan_decisions() {
     sed -e 's/; \(cheapest\|only one\) of: .*//' -e 's/^\(parameters: .*\), scratch a thread: [0-9]* bytes$/\1/' \
-        -e 's/^\(.*: memory\), [0-9]* bytes (offset, bytes, live)$/\1 (bytes, live)/' -e 's/^  [0-9][0-9]*  */  /'
+        -e 's/^\(.*: memory\), [0-9]* bytes (offset, bytes, live)$/\1 (bytes)/' -e 's/^  [0-9][0-9]*  */  /' \
+        -e 's/^\(  [0-9 ]*\)phases\{0,1\} [0-9-]*,\{0,1\} */\1/'
 }
 
 check_stage() {
