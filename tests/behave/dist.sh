@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make dist` packs is what git knows, neither less nor more, but for the few files below.
+# What `make dist` packs is what git knows, neither less nor more, but for the few files below; no two sources share a name.
 . "$(dirname "$0")/../run/common.sh"
 command -v git >/dev/null && [ -e "$TOP/.git" ] || skip "not in a git clone"
 git -C "$TOP" ls-files >tracked 2>err || skip "git does not want to: $(head -n 1 err)"
@@ -19,4 +19,7 @@ done >missing
 git -C "$TOP" ls-files --others --exclude-standard >new
 comm -13 wanted packed | grep -v -x -F -f new >strangers
 [ -s strangers ] && fail "packed, but not known to git: $(tr '\n' ' ' <strangers)"
+# a file is called by its name alone in messages, comments and debuggers
+twice=$(grep -E '^(compiler|runtime|grammar|tests)/.*\.[chly]$' tracked | sed 's|.*/||' | sort | uniq -d | tr '\n' ' ')
+[ -z "$twice" ] || fail "names that two files have: $twice"
 finish

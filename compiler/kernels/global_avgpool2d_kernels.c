@@ -1,4 +1,4 @@
-/* global_avgpool2d.c - the mean of each channel over an image, and its gradient. */
+/* global_avgpool2d_kernels.c - the mean of each channel over an image, and its gradient. */
 #include <inttypes.h>
 
 #include "sums.h"

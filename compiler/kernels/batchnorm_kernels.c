@@ -1,4 +1,4 @@
-/* batchnorm.c - the sums of batch normalisation; what it does to each value is an elementwise operation.
+/* batchnorm_kernels.c - the sums of batch normalisation; what it does to each value is an elementwise operation.
  *
  * Moments: each image's mean and squared deviations from it are found while it is in the cache, then merged.  All
  * images have the same number of pixels, so the merge is exact up to rounding and nothing cancels

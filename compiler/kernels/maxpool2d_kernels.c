@@ -1,4 +1,4 @@
-/* maxpool2d.c - the largest of each window.  Padding never wins; the first of equals does.  The tap that won is kept
+/* maxpool2d_kernels.c - the largest of each window.  Padding never wins; the first of equals does.  The tap that won is kept
  * as a byte for the gradient. */
 #include <inttypes.h>
 

@@ -1,4 +1,4 @@
-/* locally_connected2d.c - layers whose filters are not shared: forward, data gradient, weight gradient.
+/* locally_connected2d_kernels.c - layers whose filters are not shared: forward, data gradient, weight gradient.
  *
  * Every weight serves a sample once, so a pass costs what it costs to bring the weights from memory, unless the batch
  * is large.  All three passes therefore walk over positions and take all samples of the batch at each: a weight is

@@ -1,4 +1,4 @@
-/* summary.c - the network as a table. */
+/* command_summary.c - the network as a table. */
 #include <stdio.h>
 
 #include "command.h"

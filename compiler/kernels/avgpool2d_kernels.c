@@ -1,4 +1,4 @@
-/* avgpool2d.c - the mean of each window; padding is not counted. */
+/* avgpool2d_kernels.c - the mean of each window; padding is not counted. */
 #include <inttypes.h>
 
 #include "window.h"
