@@ -81,14 +81,18 @@ char *arena_string(struct arena *a, const char *text, size_t length)
 
 char *arena_vprintf(struct arena *a, const char *format, va_list args)
 {
+    char first[256];            /* most texts are short: these are formatted once */
     va_list again;
 
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = vsnprintf(first, sizeof first, format, args);
     if (length < 0)
         out_of_memory();
     char *s = arena_alloc(a, (size_t)length + 1);
-    vsnprintf(s, (size_t)length + 1, format, again);
+    if ((size_t)length < sizeof first)
+        memcpy(s, first, (size_t)length + 1);
+    else
+        vsnprintf(s, (size_t)length + 1, format, again);
     va_end(again);
     return s;
 }
