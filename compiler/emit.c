@@ -219,6 +219,12 @@ static bool same_loop(const struct phase *a, const struct phase *b)
     return a->repeat && a->repeat == b->repeat && a->steps[0]->group == b->steps[0]->group;
 }
 
+/* All threads have arrived: what this one waited for the others, or for who did all, is part of the last step. */
+static void emit_arrival(struct cwriter *w, const struct phase *f)
+{
+    cw_line(w, "TICK(%d);", f->steps[f->steps_count - 1]->stretch);
+}
+
 static void emit_phases(struct cwriter *w, const struct program *q, int batch)
 {
     for (int i = 0; i < q->phases_count; i++) {
@@ -229,6 +235,7 @@ static void emit_phases(struct cwriter *w, const struct program *q, int batch)
             emit_images(w, f, batch);
         for (int k = 0; f->split == SPLIT_BLOCKS && k < f->steps_count; k++)
             emit_blocks(w, f->steps[k], k == f->steps_count - 1);
+        emit_arrival(w, f);
         if (f->repeat && (i == q->phases_count - 1 || !same_loop(f, &q->phases[i + 1])))
             cw_close(w, "}");
     }

@@ -46,6 +46,7 @@ struct tuning {
     const struct plan_options *options;
     const struct tune_options *how;
     int threads;
+    const char *makefile;       /* its whole path: make is run elsewhere */
     const char *folder;         /* of the programs, removed at the end */
     struct program_times *programs;
     int programs_count;
@@ -281,7 +282,7 @@ static pid_t start_build(struct tuning *t, const struct signals *s, int k)
     const char *make = getenv("MAKE");
     const char *const words[] = {
         make && *make ? make : "make", "-s", "-C", arena_printf(t->arena, "%s/%d", t->folder, k), "-f",
-        t->how->makefile, "network", arena_printf(t->arena, "CNNC_TARGET=%s", t->options->target),
+        t->makefile, "network", arena_printf(t->arena, "CNNC_TARGET=%s", t->options->target),
         "CNNC=false",           /* the C file is there; nothing else may make it */
         NULL
     };
@@ -490,13 +491,26 @@ static bool runs_here(const struct target *target)
     return false;
 }
 
+static bool find_makefile(struct tuning *t)
+{
+    char *path = realpath(t->how->makefile, NULL);
+    if (!path) {
+        fprintf(stderr, "cnnc: --tune: cannot find %s, the rules that build trainers: %s\n", t->how->makefile,
+                strerror(errno));
+        return false;
+    }
+    t->makefile = arena_string(t->arena, path, strlen(path));
+    free(path);
+    return true;
+}
+
 int tune_kernels(struct arena *a, const struct graph *train, const struct graph *use,
                  const struct plan_options *options, const struct tune_options *how, struct diag *d)
 {
     struct plan_options with_wisdom = *options;
     struct tuning t = { .arena = a, .train = train, .use = use, .options = &with_wisdom, .how = how,
                         .threads = how->threads ? how->threads : processors(), .began = now() };
-    if (!runs_here(target_find(options->target)) || !wisdom_writable(a, how->path, how->in_cache))
+    if (!runs_here(target_find(options->target)) || !find_makefile(&t) || !wisdom_writable(a, how->path, how->in_cache))
         return 0;
     struct wisdom *w = wisdom_read(a, how->path, true);
     if (!w)

@@ -158,7 +158,8 @@ static int report_json(const struct bench *b)
 
 /* ---- every stretch ------------------------------------------------------------------------------------------- */
 
-/* The fastest that each stretch was in so many runs of the network in use, or of training steps; 0: never run. */
+/* The fastest that each stretch was in so many runs of the network in use, or of training steps; 0: never run.  A stretch
+ * that another thread has done alone has no time in that run. */
 static void stretches_time(struct bench *b, bool training, uint64_t *fastest)
 {
     const struct cnn_model *m = b->model;
@@ -170,7 +171,7 @@ static void stretches_time(struct bench *b, bool training, uint64_t *fastest)
         else
             m->infer(b->context, m->batch);
         for (int k = 0; k < m->stretches_count && i >= 0; k++)
-            if (i == 0 || ticks[k] < fastest[k])
+            if (ticks[k] && (!fastest[k] || ticks[k] < fastest[k]))
                 fastest[k] = ticks[k];
     }
 }
