@@ -3,7 +3,7 @@
  * Every layer has its candidates in order of their estimates.  Program 0 is the network with the first of each, program 1
  * that with the second of each, and so on: a few whole trainers instead of many small ones, so that a kernel is timed
  * with the memory, the threads and the neighbours that it has in earnest.  They are built as users' are, by cnnc.mk,
- * and run in turns; a kernel's time is the fastest that any of its runs had. */
+ * and run in turns; a kernel's time is the best that any of its runs had. */
 #define _GNU_SOURCE
 #include "tune.h"
 
@@ -36,7 +36,7 @@ static const double run_seconds = 1.0;          /* that the steps of one run may
 static const double rounds_seconds = 60;        /* after which no further round begins */
 
 struct program_times {
-    double *nanoseconds[2];     /* by stretch: training, use; the fastest of all runs */
+    double *nanoseconds[2];     /* by stretch: training, use; the best of all runs */
     struct plan *plan;
 };
 

@@ -91,7 +91,7 @@ static const struct option_row {
     { "steps", "N", OPTION_WHOLE, PLACE(steps), 1, 1000000, COMMAND_BENCH, "steps timed (50)" },
     { "json", NULL, OPTION_FLAG, PLACE(json), 0, 0, COMMAND_BENCH | COMMAND_PREDICT, "print JSON" },
     { "csv", NULL, OPTION_FLAG, PLACE(csv), 0, 0, COMMAND_BENCH | COMMAND_PREDICT,
-      "print CSV; bench: each stretch's fastest time" },
+      "print CSV; bench: the time of each stretch" },
     { "top", "K", OPTION_WHOLE, PLACE(top), 1, 65536, COMMAND_PREDICT,
       "classes shown of a picture (3)" },
     { "points", "N", OPTION_WHOLE, PLACE(points), 1, 1000000, COMMAND_GRADCHECK,

@@ -112,7 +112,6 @@ for target in x86-64-v4 x86-64-v3 x86-64-v2 generic; do
         expect 0 "$CNNC" --target=$target --real=$real target.cnn -o target.c || continue
         march=
         level=-O1
-        [ $target = generic ] && level=-O0     # its vectors are plain arrays, which take long to optimise
         [ $target = generic ] || march=-march=$target
         for compiler in $compilers; do
             compile "$compiler" "$level $march" target.c target.o
