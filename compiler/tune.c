@@ -34,9 +34,11 @@ enum {
 
 static const double run_seconds = 1.0;          /* that the steps of one run may take, training and use each */
 static const double rounds_seconds = 60;        /* after which no further round begins */
+static const double busy_spread = 1.3;          /* between runs of one program, from which on the machine was busy */
 
 struct program_times {
     double *nanoseconds[2];     /* by stretch: training, use; the best of all runs */
+    double fastest, slowest;    /* run, in seconds a step */
     struct plan *plan;
 };
 
@@ -383,6 +385,11 @@ static bool run_programs(struct tuning *t, const struct signals *s)
             double seconds = 0;
             if (!run_program(t, s, k, round ? steps[k] : STEPS_LEAST, &seconds))
                 return false;
+            struct program_times *program = &t->programs[k];
+            if (round && (!program->fastest || seconds < program->fastest))
+                program->fastest = seconds;
+            if (round && seconds > program->slowest)
+                program->slowest = seconds;
             double wanted = seconds > 0 ? 2 * run_seconds / seconds : STEPS_MOST;
             if (!round)
                 steps[k] = wanted > STEPS_MOST ? STEPS_MOST : wanted < STEPS_LEAST ? STEPS_LEAST : (int)wanted;
@@ -391,6 +398,18 @@ static bool run_programs(struct tuning *t, const struct signals *s)
         }
     }
     return true;
+}
+
+/* Other work on the machine shows in runs of the same program that differ. */
+static void warn_if_busy(const struct tuning *t)
+{
+    double spread = 0;
+    for (int k = 0; k < t->programs_count; k++)
+        if (t->programs[k].slowest > spread * t->programs[k].fastest)
+            spread = t->programs[k].slowest / t->programs[k].fastest;
+    if (spread > busy_spread)
+        fprintf(stderr, "cnnc: warning: the machine had other work: a program took %.2g times as long in one run as in "
+                        "another. Tune again when it is idle, without these lines of %s\n", spread, t->how->path);
 }
 
 /* The group's stretches; 0 when others have a part in one of them. */
@@ -477,6 +496,8 @@ static bool measure(struct tuning *t, struct diag *d)
     if (caught)
         fputs("cnnc: --tune: broken off; the wisdom is as it was\n", stderr);
     signals_give_back(&signals);
+    if (fine)
+        warn_if_busy(t);
     if (fine)
         fprintf(stderr, "%4.0f s  %d times noted in %s\n", now() - t->began, t->found_count, t->how->path);
     return fine;
