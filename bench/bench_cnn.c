@@ -4,7 +4,8 @@
  *     bench_MODEL THREADS IMAGES LABELS BATCHES
  *
  * IMAGES holds BATCHES batches of float pictures, channels first; LABELS their classes as 32-bit
- * integers. Commands: steps N, infer N (one picture), save (weights, to ./initial.safetensors).
+ * integers. Commands: steps N, infer N (one picture), outputs (the first picture's probabilities),
+ * save (weights, to ./initial.safetensors).
  * What is timed is the step alone: the batch lies ready, as it does for the other contenders.
  */
 #include <cnnrt.h>
@@ -13,7 +14,7 @@
 
 extern const struct cnn_model BENCH_MODEL;
 
-enum { MOST_THREADS = 1024 };
+enum { MOST_THREADS = 1024, MOST_CLASSES = 1000 };
 
 struct contender {
     const struct cnn_model *model;
@@ -68,6 +69,17 @@ static void inferences(struct contender *w, long count, double *ms)
     }
 }
 
+/* The first picture's probabilities. */
+static void outputs(struct contender *w)
+{
+    w->model->infer(w->context, 1);
+    const float *predictions = w->context->predictions;
+    double values[MOST_CLASSES];
+    for (int i = 0; i < w->model->classes; i++)
+        values[i] = predictions[i];
+    worker_answer("outputs", values, w->model->classes);
+}
+
 static void serve(struct contender *w)
 {
     char word[WORKER_WORD];
@@ -82,6 +94,8 @@ static void serve(struct contender *w)
         } else if (strcmp(word, "infer") == 0) {
             inferences(w, count, ms);
             worker_answer("ms", ms, count);
+        } else if (strcmp(word, "outputs") == 0) {
+            outputs(w);
         } else if (strcmp(word, "save") == 0) {
             double failed = cnn_save_weights(w->context, "initial.safetensors") != 0;
             worker_answer("failed", &failed, 1);
@@ -100,7 +114,7 @@ int main(int argc, char **argv)
     const struct cnn_model *m = w.model;
     int threads = atoi(argv[1]);
     if (w.batches < 1 || threads < 1 || threads > MOST_THREADS ||
-        m->real_size != (int)sizeof(float))
+        m->classes > MOST_CLASSES || m->real_size != (int)sizeof(float))
         worker_die("needs a float network, threads and at least one batch", argv[0]);
     subnormals_flush();
     w.context = cnn_open(m, threads, m->train.seed);

@@ -4,8 +4,8 @@
  *     bench_onednn relu|elu [option=value]... WEIGHTS IMAGES LABELS BATCHES
  *     bench_onednn relu|elu [option=value]... cifar10 DIR STEPS
  *
- * The first form is a contender (see worker.h): steps N, infer N (one picture), losses N, profile
- * N, plan. The second reads the whole of CIFAR-10, trains STEPS steps on its first pictures and
+ * The first form is a contender (see worker.h): steps N, infer N (one picture), outputs (the first
+ * picture's probabilities), losses N, profile N, plan. The second reads the whole of CIFAR-10, trains STEPS steps on its first pictures and
  * prints "step,loss" lines: what a program that only links oneDNN needs in memory and until its
  * first step.
  *
@@ -44,6 +44,7 @@ using namespace dnnl;
 using tag = memory::format_tag;
 using dims = memory::dims;
 static const auto f32 = memory::data_type::f32;
+enum { BATCH = 32, CLASSES = 10 };
 
 struct settings {
     bool elu = false, nhwc = false, pool_first = true, tune = true;
@@ -716,7 +717,6 @@ static void network_build(network &n, const settings &set, int batch, bool train
 /* Softmax and cross-entropy: the mean loss, and its gradient with respect to the logits. */
 static double loss_make(network &n)
 {
-    enum { CLASSES = 10 };
     double loss = 0.0;
     for (int i = 0; i < n.batch; i++) {
         const float *x = data_of(n.logits) + i * CLASSES;
@@ -765,8 +765,6 @@ static void batch_set(network &n, const float *images, const int32_t *labels)
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
-
-enum { BATCH = 32 };
 
 struct contender {
     settings set;
@@ -824,6 +822,19 @@ static void profile(contender &c, long count)
             t.ms = 0.0;
 }
 
+/* The first picture's probabilities. */
+static void outputs(network &n)
+{
+    run_all(n, n.forward);
+    const float *x = data_of(n.logits);
+    double values[CLASSES], top = *std::max_element(x, x + CLASSES), sum = 0.0;
+    for (int k = 0; k < CLASSES; k++)
+        sum += values[k] = std::exp(x[k] - top);
+    for (double &v : values)
+        v /= sum;
+    worker_answer("outputs", values, CLASSES);
+}
+
 static void serve(contender &c)
 {
     char word[WORKER_WORD];
@@ -846,6 +857,8 @@ static void serve(contender &c)
                 v = worker_ms() - start;
             }
             worker_answer("ms", values.data(), count);
+        } else if (!strcmp(word, "outputs")) {
+            outputs(c.single);
         } else if (!strcmp(word, "profile")) {
             profile(c, count);
         } else if (!strcmp(word, "plan")) {

@@ -1,14 +1,15 @@
-/* bench_peak.c - what the machine gives at this moment: multiply-adds in registers, and reading
- * memory.
+/* bench_peak.c - what the machine gives at this moment: multiply-adds in registers (the runtime's
+ * own peak.c, which the trainers' `bench` uses), and reading memory.
  *
  *     bench_peak THREADS
  *
- * Commands: peak MS (GFLOP/s, over that many milliseconds), read MIB (GB/s of reading so many MiB
- * again and again, all threads together).  Compile with -O3 -march=native -fopenmp
- * -ffp-contract=fast.
+ * Commands: peak (GFLOP/s), read MIB (GB/s of reading so many MiB again and again, all threads
+ * together).  Compile together with runtime/peak.c, -O3 -march=native -fopenmp.
  */
 #include <omp.h>
 
+#include "cnnrt.h"
+#include "peak.h"
 #include "worker.h"
 
 #if defined __AVX512F__
@@ -20,51 +21,11 @@
 #endif
 
 typedef float vector __attribute__((vector_size(VECTOR_BYTES)));
-enum { LANES = VECTOR_BYTES / 4, SUMS = 12, ROUNDS = 100000 };
 
-/* Twelve sums cover two units of five cycles' latency; the factor keeps them in the normal range.
- */
-#define EACH(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#define DECLARE(k) vector s##k = {(float)(k)};
-#define STEP(k) s##k = s##k * factor + term;
-#define COLLECT(k) +s##k
-
-static float rounds_run(long rounds)
+/* The runtime's clock, which peak.c reads. */
+uint64_t cnn_clock(void)
 {
-    const vector zero = {0}, factor = zero + 0.999f, term = zero + 0.001f;
-    EACH(DECLARE)
-    for (long i = 0; i < rounds; i++) {
-        EACH(STEP)
-    }
-    vector total = zero EACH(COLLECT);
-    return total[0];
-}
-
-static double peak(double ms)
-{
-    double done = 0.0, start = 0.0, end = 0.0;
-    float kept = 0.0f;
-    int more = 1;
-#pragma omp parallel reduction(+ : kept)
-    {
-        kept += rounds_run(ROUNDS / 10); /* awake, at full clock */
-#pragma omp barrier
-#pragma omp single
-        start = end = worker_ms();
-        while (more) {
-            kept += rounds_run(ROUNDS);
-#pragma omp barrier
-#pragma omp single
-            {
-                done += (double)ROUNDS * SUMS * LANES * 2.0 * omp_get_num_threads();
-                end = worker_ms();
-                more = end - start < ms;
-            }
-        }
-    }
-    volatile float sink = kept;
-    (void)sink;
-    return done / (end - start) * 1e-6;
+    return (uint64_t)(worker_ms() * 1e6);
 }
 
 /* Each thread reads its part; four sums hide the additions. */
@@ -111,14 +72,14 @@ int main(int argc, char **argv)
     if (threads < 1 || threads > 1024)
         worker_die("expected THREADS", argv[0]);
     omp_set_num_threads(threads);
-    printf("{\"ready\": \"vectors of %d bytes\"}\n", VECTOR_BYTES);
+    printf("{\"ready\": \"%s\"}\n", rt_peak_measure(threads).instructions);
     fflush(stdout);
     char word[WORKER_WORD];
     long number;
     while (worker_next(word, &number)) {
         double value;
         if (strcmp(word, "peak") == 0) {
-            value = peak((double)(number > 0 ? number : 100));
+            value = rt_peak_measure(threads).gflops;
             worker_answer("gflops", &value, 1);
         } else if (strcmp(word, "read") == 0) {
             value = read_rate(number > 0 ? number : 21);

@@ -6,7 +6,8 @@ make it.
     bench_torch.py cifar10 relu|elu [options] --data DIR --steps N
     bench_torch.py version
 
-`serve` is a contender (see worker.h): steps N, infer N (one picture), losses N. `cifar10` reads
+`serve` is a contender (see worker.h): steps N, infer N (one picture), outputs (the first picture's
+probabilities), losses N, profile N (ms of each layer, eager). `cifar10` reads
 the whole of CIFAR-10, trains N steps on its first pictures and prints "step,loss" lines: the
 memory a training program needs and the time until its first step. The allocator and OpenMP's
 settings are the environment's (measure.py sets them)."""
@@ -123,6 +124,49 @@ def single_forward(args, net, x):
     return form
 
 
+class Profile:
+    """Times of convolutions and dense layers, without what stands between them. Backward: from when
+    a layer's gradient arrives until it has made its argument's (the first layer: its weight's)."""
+
+    def __init__(self, net):
+        self.forward, self.backward, self.start, self.handles = {}, {}, {}, []
+        for name, layer in net.named_children():
+            self.forward[name] = self.backward[name] = 0.0
+            self.handles += [
+                layer.register_forward_pre_hook(lambda _, x, n=name: self.before(n, x[0])),
+                layer.register_forward_hook(lambda _, x, y, n=name: self.after(n, y)),
+            ]
+        first, layer = next(net.named_children())
+        self.handles.append(
+            layer.weight.register_post_accumulate_grad_hook(lambda _: self.end(first))
+        )
+
+    def before(self, name, x):
+        if x.requires_grad:
+            x.register_hook(lambda _: self.end(name))
+        self.start[name] = time.perf_counter()
+
+    def after(self, name, y):
+        self.forward[name] += time.perf_counter() - self.start[name]
+        y.register_hook(lambda _: self.begin(name))
+
+    def begin(self, name):
+        self.start[name] = time.perf_counter()
+
+    def end(self, name):
+        self.backward[name] += time.perf_counter() - self.start[name]
+
+    def close(self, count):
+        """[layer, direction, ms]"""
+        for handle in self.handles:
+            handle.remove()
+        return [
+            [name, direction, times[name] * 1e3 / count]
+            for direction, times in (("forward", self.forward), ("backward", self.backward))
+            for name in times
+        ]
+
+
 def answer(**what):
     print(json.dumps(what), flush=True)
 
@@ -145,23 +189,30 @@ def serve(args):
     for line in sys.stdin:
         word, number = (line.split() + ["0"])[:2]
         number = int(number)
-        if word in ("steps", "losses"):
+        if word in ("steps", "losses", "profile"):
             net.train()
             trainer.exact_epsilon = word == "losses"
             times, losses = [], []
+            profile = Profile(net) if word == "profile" else None
             for _ in range(number):
                 x, y = batches[trainer.count % args.batches]
                 start = time.perf_counter()
                 losses.append(trainer.step(x, y))
                 times.append((time.perf_counter() - start) * 1e3)
-            answer(**({"ms": times} if word == "steps" else {"losses": losses}))
-        elif word == "infer":
+            if profile:
+                answer(plan=profile.close(number))
+            else:
+                answer(**({"ms": times} if word == "steps" else {"losses": losses}))
+        elif word in ("infer", "outputs"):
             # as training would leave it: the weights of a traced network are its own from here on
             if single is None:
                 single = single_forward(args, net, first)
             net.eval()
             times = []
             with torch.inference_mode():
+                if word == "outputs":
+                    answer(outputs=F.softmax(single(first), 1)[0].tolist())
+                    continue
                 for _ in range(number):
                     start = time.perf_counter()
                     single(first)

@@ -2,8 +2,9 @@
 """Measures the programs that bench/run has built, side by side, and writes every sample as JSON.
 
 Contenders run in turns, round after round in changing order, each on the same pinned processors,
-the others stopped; the machine's own peak is measured before each turn, and what other programs
-take of the processors during it. A round with foreign load is marked and repeated."""
+the others stopped; the machine's own peak is measured before and after each round, and what other
+programs take of the processors during every turn. A round with foreign load is marked and repeated
+while there is time. Ends with status 1 where the contenders do not compute the same."""
 
 import argparse
 import array
@@ -13,10 +14,12 @@ import json
 import os
 import platform
 import random
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import time
 
 from contender import Contender, Failed, Load, environment, environment_plain, processors, watch
 
@@ -35,6 +38,12 @@ LAYERS = [
 ]
 LOAD_LIMIT = 0.03  # of all processors
 CHECK_RATE = 1e-4
+# Of so many losses, relative to the larger of the loss and one. Adam's first updates follow the
+# sign of each gradient, however small, so that roundings grow from step to step: PyTorch and
+# oneDNN, too, are 1e-7 apart at first and 2e-4 after twenty.
+LOSS_TOLERANCES = ((5, 1e-5), (BATCHES, 1e-3))
+OUTPUT_TOLERANCE = 1e-6  # of one picture's probabilities
+QUICK_SETTINGS = ("last", "jemalloc", "pool", "blocked")
 
 
 def multiply_adds(inputs, outputs, size, side):
@@ -218,6 +227,8 @@ class Bench:
         self.args, self.work = args, os.path.abspath(args.work)
         self.cpus = processors(args.threads)
         self.skipped = []
+        self.wrong = []  # where contenders do not compute the same
+        self.end = time.monotonic() + 60 * args.minutes
         self.blas = {}  # the OpenBLAS core the networks count on: trainers see to it themselves
         self.folder, self.data = data_find(args.data, self.work)
         self.peak = Contender(
@@ -236,7 +247,11 @@ class Bench:
         return [self.path("images.f32"), self.path("labels.i32"), str(BATCHES)]
 
     def peak_now(self):
-        return self.peak.ask("peak 80")["gflops"][0]
+        return self.peak.ask("peak")["gflops"][0]
+
+    def late(self):
+        """Whether what is optional (repeated rounds) is left out from here on."""
+        return time.monotonic() > self.end
 
     # ---- making contenders
 
@@ -356,24 +371,32 @@ class Bench:
     def rounds(self, contenders, command, wanted, warm):
         """Each round: every contender once, in an order that moves on."""
         done, clean = [], 0
-        while clean < wanted and len(done) < 2 * wanted:
+        with Load(self.peak.process.pid) as before:
+            peak = self.peak_now()
+        while len(done) < wanted or (clean < wanted and len(done) < 2 * wanted and not self.late()):
             slots = {}
             first = len(done) % len(contenders)
             for contender in contenders[first:] + contenders[:first]:
                 contender.ask(warm)
-                with Load(self.peak.process.pid) as before:
-                    peak = self.peak_now()
                 with Load(contender.process.pid) as load:
                     times = contender.ask(command)["ms"]
-                slots[contender.key] = {
-                    "ms": times,
-                    "peak": peak,
-                    "foreign": load.share,
-                    "foreign_at_peak": before.share,
-                }
-            quiet = all(slot["foreign"] <= LOAD_LIMIT for slot in slots.values())
+                slots[contender.key] = {"ms": times, "foreign": load.share}
+            with Load(self.peak.process.pid) as after:
+                peak_after = self.peak_now()
+            quiet = (
+                all(slot["foreign"] <= LOAD_LIMIT for slot in slots.values())
+                and max(before.share, after.share) <= LOAD_LIMIT
+            )
             clean += quiet
-            done.append({"clean": quiet, "slots": slots})
+            done.append(
+                {
+                    "clean": quiet,
+                    "peak": max(peak, peak_after),
+                    "foreign_at_peak": max(before.share, after.share),
+                    "slots": slots,
+                }
+            )
+            peak, before = peak_after, after
         say(f"  {command}: {len(done)} rounds, {clean} without foreign load")
         return done
 
@@ -387,8 +410,9 @@ class Bench:
         return path
 
     def trainer(self, program, steps, *options, rows=None):
-        """The generated trainer as its user runs it."""
+        """The generated trainer as its user runs it, its run folder new."""
         fifo = self.fifo()
+        shutil.rmtree(self.path(f"{program}.run"), ignore_errors=True)
         command = [
             self.path(program),
             "train",
@@ -398,7 +422,6 @@ class Bench:
             str(self.args.threads),
             "--limit-steps",
             str(steps),
-            "--overwrite",
             "--run-dir",
             self.path(f"{program}.run"),
             "--verbose",
@@ -413,7 +436,9 @@ class Bench:
 
     def outside(self, model, repeats):
         runs, clean = [], 0
-        while clean < repeats and len(runs) < 2 * repeats:
+        while len(runs) < repeats or (
+            clean < repeats and len(runs) < 2 * repeats and not self.late()
+        ):
             pair = {"peak": self.peak_now()}
             for steps in (20, 120):
                 pair[str(steps)] = self.trainer(model, steps)
@@ -460,6 +485,41 @@ class Bench:
 
     # ---- correctness
 
+    def compare(self, what, found, tolerance):
+        """The largest difference of each contender's numbers from ours, relative where they exceed
+        one; what is too large, or not there, makes the whole run fail."""
+        differences = {}
+        ours = found["ours"]
+        for key, theirs in found.items():
+            if key == "ours":
+                continue
+            whole = len(ours) == len(theirs) > 0
+            apart = [abs(x - y) / max(1.0, abs(y)) for x, y in zip(ours, theirs)]
+            # a number that is none is further apart than any other, and within no tolerance
+            worst = max(apart, key=lambda d: (d != d, d)) if whole else None
+            differences[key] = worst
+            if worst is None or not worst <= tolerance:
+                seen = f"{worst:.1e} apart" if whole else "incomplete"
+                self.wrong.append(f"{what}: {key} and ours: {seen}, allowed are {tolerance:.0e}")
+        say(
+            f"  {what}, largest difference from ours: "
+            + ", ".join(
+                f"{k} {'-' if d is None else format(d, '.1e')}" for k, d in differences.items()
+            )
+        )
+        return differences
+
+    def outputs(self, model, contenders):
+        """What each makes of the first picture, with the same weights."""
+        found = {}
+        for contender in contenders:
+            found[contender.key] = contender.ask("outputs")["outputs"]
+        return {
+            "differences": self.compare(f"{model}: one picture", found, OUTPUT_TOLERANCE),
+            "outputs": found,
+            "tolerance": OUTPUT_TOLERANCE,
+        }
+
     def losses(self, model, torch_on, onednn_on):
         """Dropout off, the same weights, the same batches: the same losses."""
         say("  losses of 20 steps, side by side")
@@ -489,31 +549,31 @@ class Bench:
             try:
                 found[key] = contender.start().ask(f"losses {BATCHES}")["losses"]
             except Failed as reason:
-                self.skipped.append(f"losses: {reason}")
+                found[key] = []
+                say(f"losses: {reason}")
             finally:
                 contender.stop()
-        differences = {}
-        names = sorted(found)
-        for i, a in enumerate(names):
-            for b in names[i + 1 :]:
-                both = list(zip(found[a], found[b]))
-                differences[f"{a}/{b}"] = (
-                    max(abs(x - y) / max(1.0, abs(y)) for x, y in both)
-                    if len(both) == BATCHES
-                    else None
-                )
-        say(
-            "  largest relative difference: "
-            + ", ".join(
-                f"{k} {'-' if d is None else format(d, '.1e')}" for k, d in differences.items()
-            )
-        )
-        return {"rate": CHECK_RATE, "losses": found, "differences": differences}
+        return {
+            "rate": CHECK_RATE,
+            "losses": found,
+            "parts": [
+                {
+                    "count": count,
+                    "tolerance": tolerance,
+                    "differences": self.compare(
+                        f"{model}: {count} losses",
+                        {key: values[:count] for key, values in found.items()},
+                        tolerance,
+                    ),
+                }
+                for count, tolerance in LOSS_TOLERANCES
+            ],
+        }
 
     # ---- a model
 
-    def layers(self, model, onednn_best):
-        count = 3 if self.args.quick else 20
+    def layers(self, model, torch_best, onednn_best):
+        count = 5 if self.args.quick else 20
         command = [
             self.path(model),
             "bench",
@@ -532,17 +592,21 @@ class Bench:
             capture_output=True,
             preexec_fn=lambda: os.sched_setaffinity(0, self.cpus),
         ).stdout
-        plan = None
+        result = {"ours": json.loads(output), "onednn": None, "torch": None}
+        others = {}
         if onednn_best:
-            contender = self.onednn(model, "profile", "profile", onednn_best[2])
+            others["onednn"] = self.onednn(model, "profile", "profile", onednn_best[2])
+        if torch_best:
+            others["torch"] = self.torch(model, "profile", "profile", *torch_best[2:])
+        for key, contender in others.items():
             try:
                 contender.start().ask("steps 3")
-                plan = contender.ask(f"profile {count}")["plan"]
+                result[key] = contender.ask(f"profile {count}")["plan"]
             except Failed as reason:
-                self.skipped.append(f"oneDNN's layers: {reason}")
+                self.skipped.append(f"layers: {reason}")
             finally:
                 contender.stop()
-        return {"ours": json.loads(output), "onednn": plan}
+        return result
 
     def measure(self, model, settings, torch_on, onednn_on):
         """Everything about one model.  `settings`: what the first model's screening chose."""
@@ -556,10 +620,12 @@ class Bench:
         if onednn_on:
             for s in ONEDNN_SETTINGS:
                 makers["onednn-" + s[0]] = lambda s=s: self.onednn(model, *s)
+        if quick and not self.args.only:
+            makers = {k: make for k, make in makers.items() if k.split("-")[1] in QUICK_SETTINGS}
         if self.args.only:
             makers = {key: make for key, make in makers.items() if key in self.args.only.split(",")}
         say(f"{model}: settings")
-        seen = self.choose(makers, 2 if quick else 3, 4 if quick else 8)
+        seen = self.choose(makers, 2 if quick else 3, 3 if quick else 6)
         result["screening"] = seen
         chosen = {"train": [], "infer": [], "torch": []}
 
@@ -595,11 +661,13 @@ class Bench:
             best(dnn_keys, "step_ms")
         )
         say(f"{model}: layers")
-        result["layers"] = self.layers(model, dnn_best)
+        result["layers"] = self.layers(model, eager_best, dnn_best)
         say(f"{model}: from outside, memory, first step")
-        repeats = 1 if quick else 3 if model == "relu" else 1
-        result["outside"] = self.outside(model, repeats)
-        result["others"] = self.outside_others(model, eager_best, dnn_best, repeats)
+        first = model == "relu"
+        result["outside"] = self.outside(model, 1 if quick else 3 if first else 1)
+        result["others"] = self.outside_others(
+            model, eager_best, dnn_best, 2 if first and not quick else 1
+        )
         result["correctness"] = self.losses(model, torch_on, onednn_on)
         result["chosen"] = chosen
         return result
@@ -627,13 +695,16 @@ class Bench:
                     say(f"skipped: {reason}")
                     contender.stop()
             quick = self.args.quick
+            same = None
             if infer:
-                done = self.rounds(running, "infer 40", 3 if quick else 12, "infer 10")
+                same = self.outputs(model, running)
+                done = self.rounds(running, "infer 100", 4 if quick else 10, "infer 10")
             else:
                 done = self.rounds(
-                    running, f"steps {4 if quick else 10}", 2 if quick else 10, "steps 1"
+                    running, f"steps {4 if quick else 8}", 4 if quick else 10, "steps 1"
                 )
             return {
+                "same": same,
                 "labels": {c.key: c.label for c in running},
                 "ready": {c.key: c.ready for c in running},
                 "rounds": done,
@@ -688,7 +759,7 @@ def torch_present(args, skipped):
         return json.loads(run.stdout.splitlines()[-1])
     last = (run.stderr.strip().splitlines() or ["no reason given"])[-1]
     skipped.append(
-        f"PyTorch: {last} (with {args.python}; a virtual environment with torch==2.13.0, numpy and "
+        f"PyTorch: {last} (a virtual environment with torch==2.13.0, numpy and "
         f"safetensors is named by --python)"
     )
     return None
@@ -712,6 +783,9 @@ def main():
     )
     parser.add_argument(
         "--quick", action="store_true", help="few rounds, to see that all of it works"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=7.0, help="after so long no round is repeated"
     )
     args = parser.parse_args()
     bench = Bench(args)
@@ -744,6 +818,7 @@ def main():
             "gflop": training_gflop(),
             "batch": BATCH,
             "load_limit": LOAD_LIMIT,
+            "wrong": bench.wrong,
             "models": {},
         }
         chosen = None
@@ -762,6 +837,9 @@ def main():
             json.dump(results, file, indent=1)
         os.replace(args.out + ".part", args.out)
         say(f"{args.out}: done in {results['seconds']:.0f} s")
+        for line in bench.wrong:
+            print(f"bench: not the same results: {line}", file=sys.stderr)
+        return 1 if bench.wrong else 0
     finally:
         bench.peak.stop()
 
@@ -770,6 +848,6 @@ if __name__ == "__main__":
     # ended from outside, it still ends those it has started: stopped, they would wait for ever
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        main()
+        sys.exit(main())
     except Failed as reason:
         sys.exit(f"bench: {reason}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tables and a chart from the samples that measure.py has written.
 
-report.py RESULTS.json --out DIR        writes DIR/performance.md and DIR/performance.svg
+report.py RESULTS.json --out DIR        writes DIR/performance.md, .svg and .csv
 """
 
 import argparse
@@ -12,7 +12,7 @@ import statistics
 
 from measure import BATCH, LAYERS, multiply_adds
 
-PARAMETERS = 5329418
+NAMES = {"ours": "cnnc", "torch": "PyTorch", "onednn": "oneDNN"}
 
 
 # ---- figures -------------------------------------------------------------------------------------
@@ -64,8 +64,8 @@ def column(part, key, figure):
     return Sample([figure(r["slots"][key], r) for r in rounds_used(part)])
 
 
-def limit_ms(gflop, slot):
-    return gflop / slot["peak"] * 1e3
+def limit_ms(gflop, round_):
+    return gflop / round_["peak"] * 1e3
 
 
 def best_of(part, prefix):
@@ -80,13 +80,13 @@ def ratio(part, key):
     return column(part, key, lambda s, r: slot_ms(s) / slot_ms(r["slots"]["ours"]))
 
 
-def single_roofline_ms(results, slot):
+def single_roofline_ms(results, round_):
     """One picture: the convolutions at the machine's peak, the dense layers' weights as fast as 20
     MiB can be read; each layer takes the longer of its arithmetic and its weights."""
     rate = max(results["reading_gbs"]["20"])
     total = 0.0
     for _, inputs, outputs, size, side in LAYERS:
-        arithmetic = 2e-9 * multiply_adds(inputs, outputs, size, side) / slot["peak"] * 1e3
+        arithmetic = 2e-9 * multiply_adds(inputs, outputs, size, side) / round_["peak"] * 1e3
         reading = 4e-9 * (inputs * size * size + 1) * outputs / rate * 1e3
         total += max(arithmetic, reading)
     return total
@@ -106,7 +106,7 @@ def step_table(results, part):
     rows = []
     for key, label in part["labels"].items():
         ms = column(part, key, lambda s, r: slot_ms(s))
-        share = column(part, key, lambda s, r: slot_ms(s) / limit_ms(results["gflop"], s))
+        share = column(part, key, lambda s, r: slot_ms(s) / limit_ms(results["gflop"], r))
         rows.append(
             [
                 label,
@@ -123,7 +123,7 @@ def single_table(results, part):
     rows = []
     for key, label in part["labels"].items():
         ms = column(part, key, lambda s, r: slot_ms(s))
-        roof = column(part, key, lambda s, r: slot_ms(s) / single_roofline_ms(results, s))
+        roof = column(part, key, lambda s, r: slot_ms(s) / single_roofline_ms(results, r))
         rows.append(
             [label, ms.show(".3f"), roof.show(), "1" if key == "ours" else ratio(part, key).show()]
         )
@@ -140,11 +140,11 @@ def layer_sums(plan):
 
 
 def layer_table(layers):
-    other = layer_sums(layers["onednn"])
-    rows, totals = [], [0.0] * 4
+    others = {k: layer_sums(layers[k]) for k in ("onednn", "torch") if layers[k]}
+    rows, totals = [], [0.0] * (2 + 2 * len(others))
     for layer in layers["ours"]["layers"]:
         ours = [layer["forward_ms"], layer["backward_ms"]]
-        theirs = other.get(layer["name"], [0.0, 0.0])
+        theirs = [t for sums in others.values() for t in sums.get(layer["name"], [0.0, 0.0])]
         if not any(ours) and not any(theirs):
             continue
         gflops = [
@@ -160,15 +160,15 @@ def layer_table(layers):
                 f"{gflops[0]:.0f}",
                 f"{gflops[1]:.0f}",
             ]
-            + ([f"{theirs[0]:.2f}", f"{theirs[1]:.2f}"] if other else [])
+            + [f"{t:.2f}" if t else "" for t in theirs]
         )
     rows.append(
         ["sum", f"{totals[0]:.2f}", f"{totals[1]:.2f}", "", ""]
-        + ([f"{totals[2]:.2f}", f"{totals[3]:.2f}"] if other else [])
+        + [f"{t:.2f}" for t in totals[2:]]
     )
     return table(
         ["", "forward ms", "backward ms", "forward GFLOP/s", "backward GFLOP/s"]
-        + (["oneDNN forward ms", "oneDNN backward ms"] if other else []),
+        + [f"{NAMES[k]} {d} ms" for k in others for d in ("forward", "backward")],
         rows,
     )
 
@@ -233,30 +233,34 @@ def outside_step(results, model):
     return ms, share
 
 
-NAMES = {"ours": "cnnc", "torch": "PyTorch", "onednn": "oneDNN"}
-
-
-def correctness_text(check):
-    known = {k: d for k, d in check["differences"].items()}
+def differences_text(check, labels):
     parts = []
-    for pair, difference in known.items():
-        a, b = pair.split("/")
+    for key, difference in check["differences"].items():
         verdict = (
-            "one of them is incomplete"
+            "**incomplete**"
             if difference is None
-            else f"{difference:.1e}"
-            + (
-                " (within 1e-4)"
-                if difference <= 1e-4
-                else " (within 1e-3)" if difference <= 1e-3 else " (**more than 1e-3**)"
+            else (
+                f"{difference:.1e}"
+                if difference <= check["tolerance"]
+                else f"**{difference:.1e}, too much**"
             )
         )
-        parts.append(f"{NAMES[a]} and {NAMES[b]} {verdict}")
-    text = "; ".join(parts) if parts else "nobody to compare with"
+        parts.append(f"{labels[key]} {verdict}")
+    return ", ".join(parts) if parts else "nobody to compare with"
+
+
+def correctness_text(check, part):
     return (
         f"Dropout off, the same weights, the same 20 batches, Adam at {check['rate']:g}: "
-        "largest relative difference "
-        f"of the 20 losses: {text}.\n"
+        "largest relative difference of the losses from ours: "
+        + "; ".join(
+            f"of the first {p['count']}: {differences_text(p, NAMES)} "
+            f"({p['tolerance']:.0e} is allowed)"
+            for p in check["parts"]
+        )
+        + ".\n\nOne picture, the same weights: largest difference of its probabilities from ours: "
+        f"{differences_text(part['same'], part['labels'])} "
+        f"({part['same']['tolerance']:.0e} is allowed).\n"
     )
 
 
@@ -287,7 +291,7 @@ def goals(results):
             found = ratio(part, key)
             add(f"{label}, times our step", f"at least {asked}", found, found.median >= asked)
     roof = column(
-        model["infer_rounds"], "ours", lambda s, r: slot_ms(s) / single_roofline_ms(results, s)
+        model["infer_rounds"], "ours", lambda s, r: slot_ms(s) / single_roofline_ms(results, r)
     )
     add("one picture, of the roofline", "at most 1.5", roof, roof.median <= 1.5)
     figures = outside_figures(model)
@@ -310,10 +314,9 @@ def goals(results):
 def peaks(results):
     return Sample(
         [
-            slot["peak"]
+            r["peak"]
             for model in results["models"].values()
             for r in rounds_used(model["rounds"])
-            for slot in r["slots"].values()
         ]
     )
 
@@ -323,7 +326,7 @@ def head(results):
     lines = [
         f"Machine: {m['processor']}, {m['threads']} threads on {m['processors']} processors, "
         f"{m['memory_gib']:.0f} GiB, Linux {m['kernel']}, {m['compiler']}.",
-        f"fp32 peak measured before each turn: {peak.show('.0f')} GFLOP/s. "
+        f"fp32 peak, measured around every round: {peak.show('.0f')} GFLOP/s. "
         "Reading 20 MiB again and again: "
         f"{max(results['reading_gbs']['20']):.0f} GB/s; 512 MiB: "
         f"{max(results['reading_gbs']['512']):.0f} GB/s.",
@@ -349,16 +352,21 @@ All take the same network (5,329,418 parameters, batch 32, dropout 0.5, Adam wit
 epsilon), float without reduced precision, two threads pinned one to a processor (or as many as
 stated above), subnormal numbers as zero, and batches that lie ready. They run in turns, round
 after round in changing order; whoever does not run is stopped. A turn is one step (or ten
-pictures) that does not count and then ten (forty) that do; its figure is their median. Before
-each turn a small C program measures the machine's fp32 peak; during it /proc/stat tells what
-other programs took of the processors: a round with more than {limit:.0%} is marked and repeated.
-Figures are medians over rounds, with quartiles in brackets; ratios are formed within each round.
-The *direct limit* is what the step's {gflop:.1f} GFLOP by direct convolution would take at the
-peak of the same moment.
+pictures) that does not count and then eight (a hundred) that do; its figure is their median.
+Before and after each round the runtime's own measure gives the machine's fp32 peak, of which the
+larger counts; /proc/stat tells what other programs took of the processors: a round with more than
+{limit:.0%} is marked and repeated while there is time, and does not count where half of the
+rounds or more are without. Figures are medians over rounds, with quartiles in brackets; ratios
+are formed within each round. The *direct limit* is what the step's {gflop:.1f} GFLOP by direct
+convolution would take at the peak of the same round.
+
+The run fails where losses of 20 steps or the probabilities of a picture differ by more than is
+stated.
 
 From outside means the trainer as its user runs it, on files, with shuffling, dropout and
 metrics: the wall time of `--limit-steps 120` less that of `--limit-steps 20`, divided by 100.
-The first step is the time from the command until the first step's loss is out; memory is the
+The first step is the time from the command (its run folder new, the files in the system's cache)
+until the first step's loss is out; memory is the
 kernel's own maximum for the process (for cnnc with validation). The others' programs for these
 two rows read the same files whole and train 20 steps on the first pictures, oneDNN's without
 timing formats first.
@@ -368,7 +376,8 @@ compiled one go into the rounds. oneDNN: the network by hand (bench/bench_onednn
 library's own layouts, reorders only where two primitives ask for different formats, activations
 as post-operations or in place, gradients' formats chosen by timing, dropout and Adam as OpenMP
 loops; the best of the settings listed. Its per-layer times count activations and reorders with
-their layer; ours come from `bench --json`.
+their layer; ours come from `bench --json`, those of PyTorch (its best eager setting) from hooks
+around convolutions and dense layers, without what stands between them.
 
 The roofline of one picture: each layer takes the longer of its arithmetic at the peak and its
 weights at the rate measured for reading 20 MiB.
@@ -381,6 +390,9 @@ def document(results):
     out = ["# Performance\n", head(results), "![Training step](performance.svg)\n"]
     if results["quick"]:
         out.append("**A quick run, to see that all of it works: its figures mean little.**\n")
+    if results["wrong"]:
+        out.append("**The contenders do not compute the same:**\n")
+        out.append("\n".join(f"- {line}" for line in results["wrong"]) + "\n")
     rows = goals(results)
     if rows:
         out += ["## Goals\n", table(["notebook's ReLU model", "asked", "found", "met"], rows)]
@@ -402,7 +414,7 @@ def document(results):
             "### Whole programs\n",
             outside_table(model),
             "### The same results\n",
-            correctness_text(model["correctness"]),
+            correctness_text(model["correctness"], model["infer_rounds"]),
             "### Settings tried\n",
             screening_table(model["screening"]),
         ]
@@ -428,7 +440,7 @@ def bars_of(results):
             for key, label in part["labels"].items()
         ]
         limit = statistics.median(
-            limit_ms(results["gflop"], s) for r in rounds_used(part) for s in r["slots"].values()
+            limit_ms(results["gflop"], r) for r in rounds_used(part)
         )
         groups.append((name, limit, sorted(bars, key=lambda b: b[2].median)))
     return groups
@@ -495,6 +507,20 @@ def chart(results):
     )
 
 
+def samples(results):
+    """A row a turn."""
+    lines = ["model,what,round,clean,peak_gflops,contender,foreign,median_ms"]
+    for name, model in results["models"].items():
+        for what, part in (("step", model["rounds"]), ("picture", model["infer_rounds"])):
+            for i, r in enumerate(part["rounds"]):
+                for key, slot in r["slots"].items():
+                    lines.append(
+                        f"{name},{what},{i + 1},{int(r['clean'])},{r['peak']:.1f},{key},"
+                        f"{slot['foreign']:.4f},{slot_ms(slot):.4f}"
+                    )
+    return "\n".join(lines) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -504,7 +530,11 @@ def main():
     args = parser.parse_args()
     with open(args.results) as file:
         results = json.load(file)
-    for name, text in (("performance.md", document(results)), ("performance.svg", chart(results))):
+    for name, text in (
+        ("performance.md", document(results)),
+        ("performance.svg", chart(results)),
+        ("performance.csv", samples(results)),
+    ):
         path = os.path.join(args.out, name)
         with open(path + ".part", "w") as file:
             file.write(text)
