@@ -60,14 +60,25 @@ nothing_left "two at once"
 # ---- broken off: the wisdom is as it was
 cp w known
 model fourth 7
+cat >slow <<SH
+#!/bin/sh
+echo \$\$ >>'$PWD/compilers'
+exec sleep 60
+SH
+chmod +x slow
 for signal in INT TERM; do
-    # a shell's background jobs ignore SIGINT; exec from one that does not
-    timeout -s $signal 1 "$CNNC" --tune --threads=1 --wisdom=w fourth.cnn -o fourth.c 2>err
+    : >compilers
+    CC=$PWD/slow timeout -s $signal 3 "$CNNC" --tune --threads=1 --wisdom=w fourth.cnn -o fourth.c 2>err
     [ $? -eq 124 ] || fail "$signal: exit status $?: $(cat err)"
     grep -q 'broken off; the wisdom is as it was' err || fail "$signal: $(cat err)"
     cmp -s w known || fail "$signal changes the wisdom"
     nothing_left $signal
     [ ! -e fourth.c ] || fail "$signal: a C file was written"
+    [ -s compilers ] || fail "$signal: the compiler was not begun"
+    sleep 0.2
+    while read -r compiler; do
+        kill -0 "$compiler" 2>/dev/null && fail "$signal: a compiler goes on"
+    done <compilers
 done
 
 # ---- no compiler, no make, no place
