@@ -13,6 +13,7 @@ struct check_options {
     int defines_count;
     const char *const *include_dirs;    /* searched after the including file's own folder */
     int include_dirs_count;
+    int batch;              /* instead of the recipe's; 0: the recipe's */
     bool whole;             /* data and train must be there: a trainer is to be written */
 };
 

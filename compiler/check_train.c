@@ -287,7 +287,7 @@ static void check_number(struct check *c, const struct ast_statement *s, enum tr
     double number = clause->args[0].number;
     switch (which) {
     case TRAIN_EPOCHS: c->model->epochs = (int)number; break;
-    case TRAIN_BATCH: c->model->batch = (int)number; break;
+    case TRAIN_BATCH: c->model->batch = c->options->batch ? c->options->batch : (int)number; break;
     case TRAIN_SEED: c->model->seed = (uint64_t)number; break;
     case TRAIN_THREADS: c->model->threads = (int)number; break;
     case TRAIN_NUMBERS: break;
@@ -468,7 +468,7 @@ void check_train(struct check *c, const struct ast_statement *section)
     struct train_state state = {0};
 
     c->model->has_train = true;
-    c->model->batch = TRAIN_BATCH_DEFAULT;
+    c->model->batch = c->options->batch ? c->options->batch : TRAIN_BATCH_DEFAULT;
     c->model->epochs = 1;
     c->metrics_broken = section->body->broken;
     c->level++;

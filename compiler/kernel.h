@@ -33,6 +33,9 @@ struct step *plan_step(struct plan *p, struct program *q, struct group *g, int p
 struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes,
                            const struct step *first, const struct step *last);
 void plan_scratch(struct plan *p, int64_t bytes);
+/* Whether a step of so many cycles is better cut within the image: where a batch is one image, images give no work to
+ * other threads.  Such a step has SPLIT_BLOCKS and takes its tensors whole (emit_pointer, chain_arguments_batch). */
+bool plan_splits_image(const struct plan *p, double cycles);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
 /* Width of a panel for so many channels, in reals: whole vectors, as many as a register tile takes. */
 int plan_panel(const struct plan *p, int channels);

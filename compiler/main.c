@@ -184,6 +184,7 @@ static int compile_source(struct compilation *c, const struct source *source)
                                   .defines_count = o->defines_count,
                                   .include_dirs = o->include_dirs,
                                   .include_dirs_count = o->include_dirs_count,
+                                  .batch = o->batch,
                                   .whole = (o->output && !o->inference) ||
                                            o->dump == STAGE_PLAN || o->tune};
 

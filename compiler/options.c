@@ -22,7 +22,7 @@
 #define CNNC_MAKEFILE "cnnc.mk"
 #endif
 
-enum { OPTION_LONG_ONLY = 256, THREADS_MOST = 4096, ERROR_GROWTH_MOST = 1000000 };
+enum { OPTION_LONG_ONLY = 256, THREADS_MOST = 4096, BATCH_MOST = 65536, ERROR_GROWTH_MOST = 1000000 };
 
 struct context {
     struct arena *arena;
@@ -164,6 +164,16 @@ static bool set_threads(struct context *c, const char *argument)
            wrong("--threads", argument, "a whole number from 1 to 4096");
 }
 
+static bool set_batch(struct context *c, const char *argument)
+{
+    char *end;
+    long value = strtol(argument, &end, 10);
+
+    c->options->batch = (int)value;
+    return (end != argument && !*end && value >= 1 && value <= BATCH_MOST) ||
+           wrong("--batch", argument, "a whole number from 1 to 65536");
+}
+
 static bool set_dump(struct context *c, const char *argument)
 {
     (void)argument;
@@ -228,6 +238,7 @@ static const struct option_def option_defs[] = {
      .value = COMPLETE_WORDS, .words = {"ast", "model", "graph", "plan"}},
     {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value",
      .set = set_define, .repeats = true},
+    {0, "batch", "N", "take N samples at a time, whatever the recipe says", .set = set_batch},
     {'I', "include", "DIR", "look for included files in DIR too", .set = set_include,
      .value = COMPLETE_FOLDER, .repeats = true},
     {0, "emit", "WHAT",
@@ -389,6 +400,8 @@ static bool inference_fits(const struct options *o, bool writes)
         return wrong_together("--emit=inference writes plain loops: --kernel makes no sense");
     if (o->tune || o->uses_wisdom)
         return wrong_together("--emit=inference writes plain loops: --tune and --wisdom make no sense");
+    if (o->batch)
+        return wrong_together("--emit=inference computes one sample at a time: --batch makes no sense");
     if (writes && !o->weights)
         return wrong_together("--emit=inference needs the trained weights: --weights FILE");
     if (o->output && !strcmp(o->output, "-"))

@@ -18,6 +18,7 @@ struct options {
     bool tune, uses_wisdom;
     const char *wisdom;         /* NULL: the one in the cache */
     int threads;                /* of tuning and wisdom; 0: not said */
+    int batch;                  /* instead of the recipe's; 0: not said */
     bool inference;             /* --emit=inference; what follows is its own */
     const char *weights;        /* the trained parameters */
     const char *name;           /* NULL: the model's */

@@ -6,7 +6,10 @@
  *
  * Steps that work image by image follow each other in one loop over the images, without a barrier: what one makes
  * the next finds in the cache.  For that they overtake sums of partial results that they do not need.  Steps that take several images at a time set the stride of that loop.
- * Steps that only read parameters come first, all in one phase. */
+ * Steps that only read parameters come first, all in one phase.
+ *
+ * A batch of one image leaves nothing to share between threads: there kernels cut what is large enough into blocks
+ * within the image. */
 #include "plan_parts.h"
 
 struct step *plan_step(struct plan *p, struct program *q, struct group *g, int part, enum split split, int64_t blocks,
@@ -40,6 +43,12 @@ void plan_scratch(struct plan *p, int64_t bytes)
     bytes = plan_round(bytes, 4096);
     if (bytes > p->scratch_bytes)
         p->scratch_bytes = bytes;
+}
+
+bool plan_splits_image(const struct plan *p, double cycles)
+{
+    enum { WORTH_A_BARRIER = 8000 };    /* a few microseconds: some times what it costs two threads to meet */
+    return p->batch == 1 && cycles >= WORTH_A_BARRIER;
 }
 
 static int larger(int a, int b)

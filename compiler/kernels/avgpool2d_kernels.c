@@ -14,7 +14,10 @@ static double avgpool_cost(const struct plan *p, const struct group *g)
 
 static void avgpool_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+    if (!g->main->backward && plan_splits_image(p, avgpool_cost(p, g)))
+        plan_step(p, q, g, 0, SPLIT_BLOCKS, g->main->out[0]->shape.h, "forward", group_flops(p, g));
+    else
+        plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
 }
 
 /* A window's share of one tap where all of them lie inside. */
@@ -63,9 +66,11 @@ static void avgpool_emit(struct emitter *e, struct step *s)
     struct chain c;
     chain_make(e, s->group, &c);
     struct pool p = pool_of(n, n->in[0], n->out[0], &c);
+    p.block = s->split == SPLIT_BLOCKS;
     bool plain = pool_is_plain(&p);
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict y%s)", real, real, chain_parameters(e, &c));
+    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, %s *restrict y%s)", p.block ? "int b, " : "", real, real,
+            chain_parameters(e, &c));
     cw_open(e->w, "{");
     pool_note(e, &p, "x", "y");
     pool_open_outputs(e, &p);
@@ -77,8 +82,12 @@ static void avgpool_emit(struct emitter *e, struct step *s)
     const char *hint = text_printf(e, "avgpool2d_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
                                    chain_suffix(e, &c));
     const char *name = emit_end(e, hint, emit_comment(e, s));
-    s->call = text_printf(e, "%s(%s, %s%s)", name, emit_sample(e, n->in[0]), emit_sample(e, s->group->result),
-                          chain_arguments(e, &c));
+    if (p.block)
+        s->call = text_printf(e, "%s(b, %s, %s%s)", name, emit_pointer(e, n->in[0]), emit_pointer(e, s->group->result),
+                              chain_arguments_batch(e, &c));
+    else
+        s->call = text_printf(e, "%s(%s, %s%s)", name, emit_sample(e, n->in[0]), emit_sample(e, s->group->result),
+                              chain_arguments(e, &c));
 }
 
 /* ---- gradient --------------------------------------------------------------------------------------------------- */

@@ -2,7 +2,9 @@
  *
  * Where a window's row of pixels is contiguous (no dilation) it is one stretch of A: KH segments of KW x C.  Zeros
  * around the picture come from a copy in the thread's scratch: for any but the thinnest layers it costs less than
- * tiles that know about borders. */
+ * tiles that know about borders.
+ *
+ * A batch of one image is cut into blocks of the product instead; the copy is then a step of its own. */
 #include <inttypes.h>
 
 #include "conv_geometry.h"
@@ -27,15 +29,42 @@ static double cost(const struct plan *p, const struct group *g)
     int64_t pixels = (int64_t)s.oh * s.ow * p->batch;
     double cycles = product_cycles(p, s.o, s.weight->panel, pixels, is_pointwise(&s) ? s.oh * s.ow : s.ow, s.k);
     double copy = s.padded ? 2.0 * s.ph * s.pw * s.c * p->real_size * p->batch / 32 : 0;
-    return cycles + copy + group_chain_cycles(p, g);
+    /* one image must wait for the weights to come from memory */
+    double stream = p->batch == 1 ? (double)s.weight->stored * p->real_size / p->target->memory_bytes_per_cycle : 0;
+    return (cycles > stream ? cycles : stream) + copy + group_chain_cycles(p, g);
 }
+
+/* The rows and panels of the product. */
+static struct product product_of(const struct conv_geometry *s)
+{
+    int64_t row = (int64_t)(s->padded ? s->pw : s->w) * s->c;
+    struct product t = { .channels = s->o, .panel = s->weight->panel, .panel_stride = s->k * s->weight->panel };
+    t.tile.a_row = (int64_t)s->window.stride_w * s->c;
+    t.tile.c_row = s->o;
+    t.lines = is_pointwise(s) ? 1 : s->oh;
+    t.length = is_pointwise(s) ? (int64_t)s->oh * s->ow : s->ow;
+    t.a_line = s->window.stride_h * row;
+    t.c_line = (int64_t)s->ow * s->o;
+    return t;
+}
+
+enum { PART_MAIN, PART_PADDING };
 
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct conv_geometry s = conv_geometry_of(p, g->main);
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "forward", 2 * s.k * s.o * s.oh * s.ow * p->batch);
-    if (s.padded)
-        plan_scratch(p, (int64_t)s.ph * s.pw * s.c * p->real_size);
+    struct product t = product_of(&s);
+    int64_t flops = 2 * s.k * s.o * s.oh * s.ow * p->batch;
+    if (!plan_splits_image(p, cost(p, g))) {
+        plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, "forward", flops);
+        if (s.padded)
+            plan_scratch(p, (int64_t)s.ph * s.pw * s.c * p->real_size);
+        return;
+    }
+    struct step *padding = s.padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
+    struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_BLOCKS, product_blocks(p, &t), "forward", flops);
+    if (padding)
+        conv_padding_buffer(p, q, g, padding, main);
 }
 
 /* Segments of A in the order of the weights: (kh, kw, c). */
@@ -62,41 +91,55 @@ static void window_segments(struct emitter *e, struct tile *t, const struct conv
     t->b_segment = t->depth * t->b_k;
 }
 
-static void emit(struct emitter *e, struct step *step)
+static void emit_main(struct emitter *e, struct step *step)
 {
     const struct group *g = step->group;
     const struct node *n = g->main;
     struct conv_geometry s = conv_geometry_of(e->plan, n);
     const char *real = e->plan->real;
+    bool blocks = step->split == SPLIT_BLOCKS, copies = s.padded && !blocks;
     struct chain chain;
     chain_make(e, g, &chain);
-    int64_t row = (int64_t)(s.padded ? s.pw : s.w) * s.c;
-    struct product t = { .channels = s.o, .panel = s.weight->panel, .panel_stride = s.k * s.weight->panel,
-                         .a = s.padded ? "scratch" : "x", .b = "w", .c = "y", .at = "0" };
-    window_segments(e, &t.tile, &s, row);
-    t.tile.a_row = (int64_t)s.window.stride_w * s.c;
-    t.tile.c_row = s.o;
+    struct product t = product_of(&s);
+    t.a = copies ? "scratch" : "x";
+    t.b = "w";
+    t.c = "y";
+    t.at = "0";
+    window_segments(e, &t.tile, &s, (int64_t)(s.padded ? s.pw : s.w) * s.c);
     t.tile.chain = g->chain_count ? &chain : NULL;
     t.tile.far = true;
-    t.lines = is_pointwise(&s) ? 1 : s.oh;
-    t.length = is_pointwise(&s) ? (int64_t)s.oh * s.ow : s.ow;
-    t.a_line = s.window.stride_h * row;
-    t.c_line = (int64_t)s.ow * s.o;
 
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *w, %s *restrict y%s%s)", real, real, real,
-            chain_parameters(e, &chain), s.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, const %s *w, %s *restrict y%s%s)", blocks ? "int b, " : "", real,
+            real, real, chain_parameters(e, &chain), copies ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     cw_open(e->w, "{");
-    if (s.padded)
+    if (copies)
         emit_padded_copy(e, "x", "scratch", s.h, s.w, s.c, s.window.pad_top, s.window.pad_left, s.ph, s.pw);
-    product_emit(e, &t);
+    if (blocks)
+        product_emit_block(e, &t);
+    else
+        product_emit(e, &t);
     cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &s), s.c, s.h, s.w, s.o, s.oh,
                                     s.ow);
     const char *name = emit_end(e, hint, emit_comment(e, step));
+    if (blocks) {
+        const char *from = s.padded ? conv_padding_name(e->plan, g) : emit_pointer(e, n->in[0]);
+        step->call = arena_printf(e->arena, "%s(b, %s, %s, %s%s)", name, from, emit_pointer(e, n->in[1]),
+                                  emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
+        return;
+    }
     step->call = arena_printf(e->arena, "%s(%s, %s, %s%s%s)", name, emit_sample(e, n->in[0]),
                               emit_pointer(e, n->in[1]), emit_sample(e, g->result), chain_arguments(e, &chain),
                               s.padded ? ", scratch" : "");
+}
+
+static void emit(struct emitter *e, struct step *step)
+{
+    if (step->part == PART_PADDING)
+        conv_padding_emit(e, step);
+    else
+        emit_main(e, step);
 }
 
 const struct kernel kernel_conv2d_direct = {

@@ -4,7 +4,10 @@
  * Data gradient:  the transposed algorithm, V = A dy A^T;  M = V U^T;  dx += B M B^T.  It needs no zeros around dy.
  *
  * A call takes a few images: their V stays in the second-level cache while the transformed weights U stream by, a
- * panel of output channels at a time; the output transform follows while M is still there.  U is made anew each step. */
+ * panel of output channels at a time; the output transform follows while M is still there.  U is made anew each step.
+ *
+ * The forward pass of a batch of one image is cut into blocks instead, in steps of their own: V by rows of tiles, M by
+ * panels and positions, y by panels and rows of tiles; V and M lie in buffers that all threads share. */
 #include "conv2d_winograd.h"
 
 #include <inttypes.h>
@@ -128,6 +131,12 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
     }
     cycles += winograd_transform_cycles(p, &c.tiles, c.from + c.to);
     cycles += 8.0 * c.tiles.positions * c.from * c.to / p->lanes;       /* U, once a step */
+    if (p->batch == 1) {
+        /* U serves one image only: it is written and read again, through the last cache at best, which gives about twice
+         * what memory does */
+        double bytes = (double)c.panels_count * (double)c.u_panel * p->real_size;
+        cycles += 2 * bytes / (2 * p->target->memory_bytes_per_cycle);
+    }
     return cycles + group_chain_cycles(p, g);
 }
 
@@ -146,18 +155,53 @@ static const char *u_name(const struct plan *p, const struct group *g)
                         g->main->op == OP_conv2d ? "winograd" : "winograd_turned");
 }
 
+enum { PART_WEIGHTS, PART_MAIN, PART_PADDING, PART_IN, PART_PRODUCTS, PART_OUT };
+
+static const char *values_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_values", g->main->out[0]->name);
+}
+
+static const char *products_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_products", g->main->out[0]->name);
+}
+
+/* One image, cut into blocks.  Returns the last step that reads U. */
+static struct step *plan_split(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c,
+                               int64_t flops)
+{
+    struct step *padding = c->padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
+    struct step *in = plan_step(p, q, g, PART_IN, SPLIT_BLOCKS, c->tiles.v.tiles, "forward", 0);
+    struct step *products = plan_step(p, q, g, PART_PRODUCTS, SPLIT_BLOCKS,
+                                      (int64_t)c->panels_count * c->tiles.positions, "forward", flops);
+    struct step *out = plan_step(p, q, g, PART_OUT, SPLIT_BLOCKS, (int64_t)c->panels_count * c->tiles.v.tiles, "forward",
+                                 0);
+    if (padding)
+        conv_padding_buffer(p, q, g, padding, in);
+    plan_buffer(p, q, values_name(p, g), p->real, c->v.size * p->real_size, in, products);
+    plan_buffer(p, q, products_name(p, g), p->real, c->panels_count * c->m.size * p->real_size, products, out);
+    return products;
+}
+
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct winograd_conv c;
     winograd_conv_of(p, g, winograd_points_of(g->kernel), &c);
     int chunks = (c.from + U_CHUNK - 1) / U_CHUNK;
-    struct step *weights = plan_step(p, q, g, 0, SPLIT_BLOCKS, (int64_t)c.panels_count * chunks, "transform weights", 0);
+    int64_t flops = 2 * c.s.k * c.s.o * c.s.oh * c.s.ow * p->batch;
+    struct step *weights = plan_step(p, q, g, PART_WEIGHTS, SPLIT_BLOCKS, (int64_t)c.panels_count * chunks,
+                                     "transform weights", 0);
     weights->hoisted = true;
-    struct step *main = plan_step(p, q, g, 1, SPLIT_IMAGES, 0, c.data_grad ? "data gradient" : "forward",
-                                  2 * c.s.k * c.s.o * c.s.oh * c.s.ow * p->batch);
-    main->images = c.images;
+    struct step *main;
+    if (!c.data_grad && plan_splits_image(p, cost_with(p, g, winograd_points_of(g->kernel)))) {
+        main = plan_split(p, q, g, &c, flops);
+    } else {
+        main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, c.data_grad ? "data gradient" : "forward", flops);
+        main->images = c.images;
+        plan_scratch(p, c.scratch * p->real_size);
+    }
     plan_buffer(p, q, u_name(p, g), p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
-    plan_scratch(p, c.scratch * p->real_size);
 }
 
 /* ---- the weights --------------------------------------------------------------------------------------------------------------- */
@@ -446,12 +490,153 @@ static void emit_main(struct emitter *e, struct step *step)
                               emit_sample(e, g->result), chain_arguments(e, &operands));
 }
 
+/* ---- one image in blocks -------------------------------------------------------------------------------------------------------------- */
+
+static const char *split_name(struct emitter *e, const struct winograd_conv *c, const char *part)
+{
+    return arena_printf(e->arena, "winograd_%s_%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c->s), part, c->s.c, c->s.h, c->s.w,
+                        c->s.o, c->s.oh, c->s.ow);
+}
+
+static void emit_split_in(struct emitter *e, struct step *step, const struct winograd_conv *c)
+{
+    const struct node *n = step->group->main;
+    const char *real = e->plan->real;
+    struct winograd_transform t = { .kind = TRANSFORM_X, .tiles = &c->tiles, .values = &c->v, .pixel = c->s.c,
+                                    .channels = c->s.c, .tail = c->s.c % e->plan->lanes, .down = "b" };
+    t.row = (int64_t)(c->padded ? c->s.pw : c->s.w) * c->s.c;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *x, %s *restrict values)", real, real);
+    cw_open(e->w, "{");
+    if (c->tiles.v.tiles == 1)
+        cw_line(e->w, "(void)b;");
+    winograd_emit_image(e, &t, "x", "values", "0", "0", "0");
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, split_name(e, c, "in"), arena_printf(e->arena, "%s: V = B^T x B for a row of tiles.",
+                                                                        n->layer->name));
+    step->call = arena_printf(e->arena, "%s(b, %s, %s)", name,
+                              c->padded ? conv_padding_name(e->plan, step->group) : emit_pointer(e, n->in[0]),
+                              values_name(e->plan, step->group));
+}
+
+/* Position k of a panel whose columns are so many vectors. */
+static void emit_position(struct emitter *e, const struct winograd_conv *c, int vectors)
+{
+    bool first = true;
+    for (int i = 0; i < WINOGRAD_CLASSES; i++) {
+        const struct winograd_class *s = &c->tiles.class[i];
+        int64_t rows = (int64_t)s->rows_v * s->rows_h;
+        if (!s->count || !rows)
+            continue;
+        const char *name = winograd_emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors);
+        if (s->count < c->tiles.positions) {
+            const char *test = arena_printf(e->arena, "if (k < %d) {", s->first + s->count);
+            bool last = s->first + s->count == c->tiles.positions;
+            if (first)
+                cw_open(e->w, "%s", test);
+            else
+                cw_middle(e->w, last ? "} else {" : arena_printf(e->arena, "} else %s", test));
+        }
+        const char *at = s->first ? arena_printf(e->arena, "(k - %d)", s->first) : "k";
+        cw_line(e->w, "%s(values + %" PRId64 " + %s * %" PRId64 ", up, mp + %" PRId64 " + %s * %" PRId64 ");", name,
+                c->v.class_offset[i], at, c->v.stride[i], c->m.class_offset[i], at, c->m.stride[i]);
+        first = false;
+    }
+    if (c->tiles.class[0].count < c->tiles.positions)
+        cw_close(e->w, "}");
+}
+
+/* The parts of a block for whole panels and for the last one. */
+static void emit_panels(struct emitter *e, const struct winograd_conv *c, void *data,
+                        void (*part)(struct emitter *e, const struct winograd_conv *c, void *data, int vectors, int tail))
+{
+    if (c->panels.whole && c->panels.last_vectors) {
+        cw_open(e->w, "if (p < %d) {", c->panels.whole);
+        part(e, c, data, c->panels.vectors, 0);
+        cw_middle(e->w, "} else {");
+        part(e, c, data, c->panels.last_vectors, c->panels.last_tail);
+        cw_close(e->w, "}");
+    } else if (c->panels.whole) {
+        part(e, c, data, c->panels.vectors, 0);
+    } else {
+        part(e, c, data, c->panels.last_vectors, c->panels.last_tail);
+    }
+}
+
+static void products_part(struct emitter *e, const struct winograd_conv *c, void *data, int vectors, int tail)
+{
+    (void)data;
+    (void)tail;
+    emit_position(e, c, vectors);
+}
+
+static void emit_split_products(struct emitter *e, struct step *step, const struct winograd_conv *c)
+{
+    const struct group *g = step->group;
+    const char *real = e->plan->real;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *values, const %s *u, %s *restrict products)", real, real,
+            real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int p = b / %d, k = b %% %d;", c->tiles.positions, c->tiles.positions);
+    cw_line(e->w, "const %s *const up = u + p * %" PRId64 " + k * %" PRId64 ";", real, c->u_panel, c->u_position);
+    cw_line(e->w, "%s *const mp = products + p * %" PRId64 ";", real, c->m.size);
+    emit_panels(e, c, NULL, products_part);
+    cw_close(e->w, "}");
+    double direct = (double)c->s.taps * c->s.oh * c->s.ow;
+    const char *comment = arena_printf(e->arena, "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
+                                       "errors grow %.1f times. A block is a panel and a position.", emit_comment(e, step),
+                                       (double)winograd_products(&c->tiles), direct, winograd_tiles_error(&c->tiles));
+    const char *name = emit_end(e, split_name(e, c, "products"), comment);
+    step->call = arena_printf(e->arena, "%s(b, %s, %s, %s)", name, values_name(e->plan, g), u_name(e->plan, g),
+                              products_name(e->plan, g));
+}
+
+static void out_part(struct emitter *e, const struct winograd_conv *c, void *data, int vectors, int tail)
+{
+    struct winograd_transform t = { .kind = TRANSFORM_Y, .tiles = &c->tiles, .values = &c->m, .pixel = c->s.o,
+                                    .row = (int64_t)c->s.ow * c->s.o, .tail = tail, .chain = data, .down = "down" };
+    const char *first = arena_printf(e->arena, "p * %d", c->panel);
+    t.channels = (vectors - (tail > 0)) * e->plan->lanes + tail;
+    winograd_emit_image(e, &t, arena_printf(e->arena, "y + p * %d", c->panel), "mp", "0", first, first);
+}
+
+static void emit_split_out(struct emitter *e, struct step *step, const struct winograd_conv *c)
+{
+    const struct group *g = step->group;
+    const char *real = e->plan->real;
+    struct chain chain;
+    chain_make(e, g, &chain);
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *products, %s *restrict y%s)", real, real,
+            chain_parameters(e, &chain));
+    cw_open(e->w, "{");
+    if (c->tiles.v.tiles > 1)
+        cw_line(e->w, "const int p = b / %d, down = b %% %d;", c->tiles.v.tiles, c->tiles.v.tiles);
+    else
+        cw_line(e->w, "const int p = b;");
+    cw_line(e->w, "const %s *const mp = products + p * %" PRId64 ";", real, c->m.size);
+    emit_panels(e, c, g->chain_count ? &chain : NULL, out_part);
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, split_name(e, c, "out"),
+                                arena_printf(e->arena, "%s: y = A^T M A for a panel and a row of tiles.",
+                                             g->main->layer->name));
+    step->call = arena_printf(e->arena, "%s(b, %s, %s%s)", name, products_name(e->plan, g), emit_pointer(e, g->result),
+                              chain_arguments_batch(e, &chain));
+}
+
 static void emit(struct emitter *e, struct step *step)
 {
-    if (step->part == 0)
-        emit_weights(e, step);
-    else
-        emit_main(e, step);
+    struct winograd_conv c;
+    winograd_conv_of(e->plan, step->group, winograd_points_of(step->group->kernel), &c);
+    switch (step->part) {
+    case PART_WEIGHTS: emit_weights(e, step); break;
+    case PART_MAIN: emit_main(e, step); break;
+    case PART_PADDING: conv_padding_emit(e, step); break;
+    case PART_IN: emit_split_in(e, step, &c); break;
+    case PART_PRODUCTS: emit_split_products(e, step, &c); break;
+    case PART_OUT: emit_split_out(e, step, &c); break;
+    }
 }
 
 #define WINOGRAD_KERNEL(points)                                                                                        \

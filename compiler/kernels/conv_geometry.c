@@ -50,6 +50,62 @@ void emit_padded_copy(struct emitter *e, const char *from, const char *to, int h
                 (ph - end) * row);
 }
 
+const char *conv_padding_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_padded", g->main->out[0]->name);
+}
+
+struct step *conv_padding_plan(struct plan *p, struct program *q, struct group *g, int part)
+{
+    return plan_step(p, q, g, part, SPLIT_BLOCKS, conv_geometry_of(p, g->main).ph, "forward", 0);
+}
+
+void conv_padding_buffer(struct plan *p, struct program *q, const struct group *g, const struct step *copy,
+                         const struct step *last)
+{
+    struct conv_geometry s = conv_geometry_of(p, g->main);
+    plan_buffer(p, q, conv_padding_name(p, g), p->real, (int64_t)s.ph * s.pw * s.c * p->real_size, copy, last);
+}
+
+void conv_padding_emit(struct emitter *e, struct step *step)
+{
+    const struct node *n = step->group->main;
+    struct conv_geometry s = conv_geometry_of(e->plan, n);
+    const char *real = e->plan->real;
+    int top = s.window.pad_top, left = s.window.pad_left;
+    int columns = left + s.w > s.pw ? s.pw - left : s.w, right = s.pw - left - columns;
+    int end = top + s.h > s.ph ? s.ph : top + s.h;
+    int64_t row = (int64_t)s.pw * s.c;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(int r, const %s *x, %s *restrict padded)", real, real);
+    cw_open(e->w, "{");
+    cw_line(e->w, "%s *const line = padded + r * %" PRId64 ";", real, row);
+    if (top || end < s.ph) {
+        if (top && end < s.ph)
+            cw_open(e->w, "if (r < %d || r >= %d) {", top, end);
+        else if (top)
+            cw_open(e->w, "if (r < %d) {", top);
+        else
+            cw_open(e->w, "if (r >= %d) {", end);
+        cw_line(e->w, "memset(line, 0, sizeof(%s) * %" PRId64 ");", real, row);
+        cw_line(e->w, "return;");
+        cw_close(e->w, "}");
+    }
+    if (left)
+        cw_line(e->w, "memset(line, 0, sizeof(%s) * %" PRId64 ");", real, (int64_t)left * s.c);
+    cw_line(e->w, "memcpy(line + %" PRId64 ", x + (r - %d) * %" PRId64 ", sizeof(%s) * %" PRId64 ");", (int64_t)left * s.c,
+            top, (int64_t)s.w * s.c, real, (int64_t)columns * s.c);
+    if (right)
+        cw_line(e->w, "memset(line + %" PRId64 ", 0, sizeof(%s) * %" PRId64 ");", (int64_t)(left + columns) * s.c, real,
+                (int64_t)right * s.c);
+    cw_close(e->w, "}");
+    const char *name = emit_end(e, arena_printf(e->arena, "pad_%dx%dx%d_to_%dx%d", s.c, s.h, s.w, s.ph, s.pw),
+                                arena_printf(e->arena, "A row of the copy of %s's input that has zeros around it.",
+                                             n->layer->name));
+    step->call = arena_printf(e->arena, "%s(b, %s, %s)", name, emit_pointer(e, n->in[0]),
+                              conv_padding_name(e->plan, step->group));
+}
+
 const char *conv_name(struct emitter *e, const struct conv_geometry *g)
 {
     char *name = arena_printf(e->arena, "conv%dx%d", g->window.kh, g->window.kw);

@@ -34,7 +34,11 @@ static double elementwise_cost(const struct plan *p, const struct group *g)
 static void elementwise_plan(struct plan *p, struct program *q, struct group *g)
 {
     int64_t flops = group_flops(p, g);
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", flops);
+    int rows = value_of(g)->shape.h;
+    if (!g->main->backward && rows > 1 && plan_splits_image(p, elementwise_cost(p, g)))
+        plan_step(p, q, g, 0, SPLIT_BLOCKS, rows, "forward", flops);
+    else
+        plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", flops);
 }
 
 static void elementwise_emit(struct emitter *e, struct step *s)
@@ -43,18 +47,27 @@ static void elementwise_emit(struct emitter *e, struct step *s)
     const struct tensor *x = value_of(g);
     const char *real = e->plan->real, *shape = text_shape(e, x->shape);
     const char *from = g->main->backward ? "dy" : "x", *to = g->main->backward ? "dx" : "y";
+    bool blocks = s->split == SPLIT_BLOCKS;
     struct chain c;
     chain_make(e, g, &c);
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *%s, %s *restrict %s%s)", real, from, real, to,
-            chain_parameters(e, &c));
+    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *%s, %s *restrict %s%s)", blocks ? "int b, " : "", real, from, real,
+            to, chain_parameters(e, &c));
     cw_open(e->w, "{");
     cw_line(e->w, "// %s, %s (%d, %d, %d)", from, to, x->shape.h, x->shape.w, x->shape.c);
-    chain_over_image(e, &c, from, to, "0", tensor_pixels(x), x->shape.c);
+    if (blocks)                 /* a row of the map */
+        chain_over_image(e, &c, from, to, text_printf(e, "b * %d", x->shape.w * x->shape.c), x->shape.w, x->shape.c);
+    else
+        chain_over_image(e, &c, from, to, "0", tensor_pixels(x), x->shape.c);
     cw_close(e->w, "}");
     const char *hint = text_printf(e, "%s_%s", chain_suffix(e, &c) + 1, shape);
-    s->call = text_printf(e, "%s(%s, %s%s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, x),
-                          emit_sample(e, g->result), chain_arguments(e, &c));
+    const char *name = emit_end(e, hint, emit_comment(e, s));
+    if (blocks)
+        s->call = text_printf(e, "%s(b, %s, %s%s)", name, emit_pointer(e, x), emit_pointer(e, g->result),
+                              chain_arguments_batch(e, &c));
+    else
+        s->call = text_printf(e, "%s(%s, %s%s)", name, emit_sample(e, x), emit_sample(e, g->result),
+                              chain_arguments(e, &c));
 }
 
 #define ELEMENTWISE(operation)                                                                       \

@@ -29,7 +29,10 @@ static double maxpool_cost(const struct plan *p, const struct group *g)
 
 static void maxpool_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+    if (!g->main->backward && plan_splits_image(p, maxpool_cost(p, g)))
+        plan_step(p, q, g, 0, SPLIT_BLOCKS, g->main->out[0]->shape.h, "forward", group_flops(p, g));
+    else
+        plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
 }
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
@@ -87,10 +90,11 @@ static void maxpool_emit(struct emitter *e, struct step *s)
     struct chain c;
     chain_make(e, s->group, &c);
     struct pool p = pool_of(n, n->in[0], n->out[0], &c);
+    p.block = s->split == SPLIT_BLOCKS;
     struct body b = { &p, n->out_count > 1 && n->out[1] };
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict y%s%s)", e->plan->real, e->plan->real,
-            b.keeps_index ? ", uint8_t *restrict index" : "", chain_parameters(e, &c));
+    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, %s *restrict y%s%s)", p.block ? "int b, " : "", e->plan->real,
+            e->plan->real, b.keeps_index ? ", uint8_t *restrict index" : "", chain_parameters(e, &c));
     cw_open(e->w, "{");
     pool_note(e, &p, "x", "y");
     pool_open_outputs(e, &p);
@@ -100,6 +104,12 @@ static void maxpool_emit(struct emitter *e, struct step *s)
     const char *hint = text_printf(e, "maxpool2d_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
                                    chain_suffix(e, &c));
     const char *name = emit_end(e, hint, emit_comment(e, s));
+    if (p.block) {
+        s->call = text_printf(e, "%s(b, %s, %s%s%s)", name, emit_pointer(e, n->in[0]), emit_pointer(e, s->group->result),
+                              b.keeps_index ? text_printf(e, ", %s", emit_pointer(e, n->out[1])) : "",
+                              chain_arguments_batch(e, &c));
+        return;
+    }
     const char *index = b.keeps_index ? text_printf(e, ", %s", emit_sample(e, n->out[1])) : "";
     s->call = text_printf(e, "%s(%s, %s%s%s)", name, emit_sample(e, n->in[0]), emit_sample(e, s->group->result), index,
                           chain_arguments(e, &c));

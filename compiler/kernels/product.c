@@ -90,6 +90,101 @@ void product_emit(struct emitter *e, const struct product *t)
                    s.whole ? arena_printf(e->arena, "%d", s.whole) : NULL);
 }
 
+/* ---- in blocks --------------------------------------------------------------------------------------------------------- */
+
+/* Tiles of the only line; the widest panel says how many rows they have, so that all panels are cut alike. */
+static struct row_split cut_line(const struct plan *p, const struct product *t)
+{
+    struct panels s = product_panels(p, t->channels, t->panel);
+    return split_rows(t->length, tile_rows_max(p, s.whole ? s.vectors : s.last_vectors));
+}
+
+static int64_t blocks_of_panel(const struct plan *p, const struct product *t)
+{
+    struct row_split cut = cut_line(p, t);
+    return t->lines > 1 ? t->lines : cut.large_count + cut.small_count;
+}
+
+/* Panels one after the other, each a range of blocks of its own. */
+static bool panels_apart(const struct plan *p, const struct product *t)
+{
+    enum { ENOUGH = 16 };       /* blocks for a few threads to share */
+    struct panels s = product_panels(p, t->channels, t->panel);
+    int count = s.whole + (s.last_vectors > 0);
+    double bytes = (double)count * (double)t->panel_stride * p->real_size;
+    return count > 1 && (bytes > p->target->l2_bytes / 2 || blocks_of_panel(p, t) < ENOUGH);
+}
+
+int64_t product_blocks(const struct plan *p, const struct product *t)
+{
+    struct panels s = product_panels(p, t->channels, t->panel);
+    return blocks_of_panel(p, t) * (panels_apart(p, t) ? s.whole + (s.last_vectors > 0) : 1);
+}
+
+/* A tile of the only line: number `r` of those that have so many rows and begin with row `first`. */
+static void emit_cut(struct emitter *e, const struct product *t, struct tile tile, int rows, int first, const char *panel)
+{
+    struct product cut = *t;
+    cut.a_line = rows * t->tile.a_row;
+    cut.c_line = rows * t->tile.c_row;
+    tile.rows = rows;
+    emit_tiles(e, &cut, &tile, 1, first, panel, "r");
+}
+
+/* Line `r`, or tile `r` of the only line, of a panel. */
+static void emit_block_rows(struct emitter *e, const struct product *t, int vectors, int tail, const char *panel)
+{
+    struct tile tile = t->tile;
+    tile.vectors = vectors;
+    tile.tail = tail;
+    if (t->lines > 1) {
+        struct row_split split = split_rows(t->length, tile_rows_max(e->plan, vectors));
+        tile.rows = split.large;
+        emit_tiles(e, t, &tile, split.large_count, 0, panel, "r");
+        tile.rows = split.large - 1;
+        emit_tiles(e, t, &tile, split.small_count, split.large * split.large_count, panel, "r");
+        return;
+    }
+    struct row_split cut = cut_line(e->plan, t);
+    if (cut.small_count) {
+        cw_open(e->w, "if (r < %d) {", cut.large_count);
+        emit_cut(e, t, tile, cut.large, 0, panel);
+        cw_middle(e->w, "} else {");
+        emit_cut(e, t, tile, cut.large - 1, cut.large_count, panel);
+        cw_close(e->w, "}");
+    } else {
+        emit_cut(e, t, tile, cut.large, 0, panel);
+    }
+}
+
+void product_emit_block(struct emitter *e, const struct product *t)
+{
+    struct panels s = product_panels(e->plan, t->channels, t->panel);
+    int64_t rows = blocks_of_panel(e->plan, t);
+    if (!panels_apart(e->plan, t)) {
+        cw_line(e->w, "const int r = b;");
+        if (s.whole > 1)
+            cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+        if (s.whole)
+            emit_block_rows(e, t, s.vectors, 0, s.whole > 1 ? "p" : NULL);
+        if (s.whole > 1)
+            cw_close(e->w, "}");
+        if (s.last_vectors)
+            emit_block_rows(e, t, s.last_vectors, s.last_tail, s.whole ? arena_printf(e->arena, "%d", s.whole) : NULL);
+        return;
+    }
+    cw_line(e->w, "const int p = b / %" PRId64 ", r = b %% %" PRId64 ";", rows, rows);
+    if (s.last_vectors) {
+        cw_open(e->w, "if (p < %d) {", s.whole);
+        emit_block_rows(e, t, s.vectors, 0, "p");
+        cw_middle(e->w, "} else {");
+        emit_block_rows(e, t, s.last_vectors, s.last_tail, "p");
+        cw_close(e->w, "}");
+    } else {
+        emit_block_rows(e, t, s.vectors, 0, "p");
+    }
+}
+
 double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
                       int64_t depth)
 {

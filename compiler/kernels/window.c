@@ -57,7 +57,12 @@ void pool_open_outputs(struct emitter *e, const struct pool *p)
 {
     const struct window *k = &p->window;
     bool plain = pool_is_plain(p);
-    cw_open(e->w, "for (int oy = 0; oy < %d; oy++) {", p->out.h);
+    if (p->block) {
+        cw_open(e->w, "{");
+        cw_line(e->w, "const int oy = b;");
+    } else {
+        cw_open(e->w, "for (int oy = 0; oy < %d; oy++) {", p->out.h);
+    }
     if (!plain) {
         cw_line(e->w, "const int top = %s;", text_corner(e, "oy", k->stride_h, k->pad_top));
         line_taps(e, "ky", "top", k->kh, p->in.h);

@@ -9,6 +9,7 @@ struct pool {
     struct window window;
     struct shape in, out;
     const struct chain *chain;
+    bool block;                 /* only the row `b` of the outputs */
 };
 
 struct pool pool_of(const struct node *n, const struct tensor *in, const struct tensor *out, const struct chain *c);

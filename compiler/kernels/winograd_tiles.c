@@ -340,19 +340,21 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
 
 /* ---- all tiles of an image ------------------------------------------------------------------------------------------------------- */
 
-/* Opens a loop over the large or the small tiles of a direction, or none for a single one.  Returns the text of the
+/* Opens a loop over the large or the small tiles of a direction, or none for a single one or where the variable is given.
+ * Returns the text of the
  * tile's number; *start: of its first output. */
 static const char *open_tiles(struct emitter *e, const struct winograd_split *s, bool small, const char *variable,
-                              const char **start, bool *opened)
+                              bool given, const char **start, bool *opened)
 {
     int first = small ? s->large_count : 0, count = small ? s->tiles - s->large_count : s->large_count;
     int m = small ? s->m - 1 : s->m, shift = small ? s->large_count : 0;
-    *opened = count > 1;
+    *opened = count > 1 && !given;
     if (count == 1) {
         *start = arena_printf(e->arena, "%d", first * m + shift);
         return arena_printf(e->arena, "%d", first);
     }
-    cw_open(e->w, "for (int %s = %d; %s < %d; %s++) {", variable, first, variable, first + count, variable);
+    if (!given)
+        cw_open(e->w, "for (int %s = %d; %s < %d; %s++) {", variable, first, variable, first + count, variable);
     *start = shift ? arena_printf(e->arena, "(%s * %d + %d)", variable, m, shift)
                    : arena_printf(e->arena, "%s * %d", variable, m);
     return variable;
@@ -367,8 +369,8 @@ static void emit_kind(struct emitter *e, const struct winograd_transform *t, boo
     k.h = winograd_make(k.m_h, s->r_h);
     const char *name = emit_tile_transform(e, t, &k), *start_v, *start_h;
     bool opened_v, opened_h;
-    const char *a = open_tiles(e, &s->v, small_v, "down", &start_v, &opened_v);
-    const char *b = open_tiles(e, &s->h, small_h, "across", &start_h, &opened_h);
+    const char *a = open_tiles(e, &s->v, small_v, t->down ? t->down : "down", t->down, &start_v, &opened_v);
+    const char *b = open_tiles(e, &s->h, small_h, "across", false, &start_h, &opened_h);
     const char *offset_v = strcmp(start_v, "0") ? arena_printf(e->arena, "%s * %" PRId64, start_v, t->row) : NULL;
     const char *offset_h = strcmp(start_h, "0") ? arena_printf(e->arena, "%s * %" PRId64, start_h, t->pixel) : NULL;
     const char *offset = offset_v && offset_h ? arena_printf(e->arena, "%s + %s", offset_v, offset_h)
@@ -390,11 +392,18 @@ static void emit_kind(struct emitter *e, const struct winograd_transform *t, boo
 void winograd_emit_image(struct emitter *e, const struct winograd_transform *t, const char *map, const char *values,
                          const char *image, const char *col, const char *at)
 {
+    const struct winograd_split *v = &t->tiles->v, *h = &t->tiles->h;
+    bool both = t->down && v->large_count < v->tiles;
+    if (both)
+        cw_open(e->w, "if (%s < %d) {", t->down, v->large_count);
     for (int i = 0; i < 4; i++) {
         bool small_v = i & 2, small_h = i & 1;
-        if ((small_v && t->tiles->v.large_count == t->tiles->v.tiles) ||
-            (small_h && t->tiles->h.large_count == t->tiles->h.tiles))
+        if ((small_v && v->large_count == v->tiles) || (small_h && h->large_count == h->tiles))
             continue;
+        if (both && i == 2)
+            cw_middle(e->w, "} else {");
         emit_kind(e, t, small_v, small_h, map, values, image, col, at);
     }
+    if (both)
+        cw_close(e->w, "}");
 }

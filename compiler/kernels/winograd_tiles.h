@@ -64,9 +64,10 @@ struct winograd_transform {
     int channels;               /* in one call: lanes that are vectors; the rest by tail */
     int tail;                   /* lanes of the last vector in use on the map's side, 0: all */
     const struct chain *chain;
+    const char *down;           /* C text: only the tiles of this row; NULL: all */
 };
 
-/* Writes the loops over all tiles of one image.  map, values: C text of pointers to the image (and first channel);
+/* Writes the loops over all tiles (or a row of them) of one image.  map, values: C text of pointers to the image (and first channel);
  * image: C text of the image's number within the values, "0" for one; col, at: of the chain's operands. */
 void winograd_emit_image(struct emitter *e, const struct winograd_transform *t, const char *map, const char *values,
                          const char *image, const char *col, const char *at);

@@ -33,7 +33,9 @@ done
 
 # ---- wrong use: 2, and a word about --help
 for options in "" "--nonsense" "--dump=nonsense good.cnn" "--target=nonsense good.cnn -o x.c" "good.cnn -o" \
-    "good.cnn bare.cnn -o x.c" "--real=half good.cnn -o x.c" "-D 9=3 good.cnn -o x.c"; do
+    "good.cnn bare.cnn -o x.c" "--real=half good.cnn -o x.c" "-D 9=3 good.cnn -o x.c" \
+    "--batch=0 good.cnn -o x.c" "--batch=65537 good.cnn -o x.c" "--batch=1x good.cnn -o x.c" "--batch good.cnn -o x.c" \
+    "--batch=-1 good.cnn -o x.c" "--batch=1 --emit=inference --weights=w good.cnn -o x.c"; do
     # shellcheck disable=SC2086
     expect 2 "$CNNC" $options
     [ -s err ] || fail "cnnc $options says nothing on stderr"
@@ -86,6 +88,15 @@ diff explained/good.cnn explained/again.cnn || fail "explaining the explained re
 # ---- -D
 "$CNNC" --summary good.cnn >small && "$CNNC" --summary -D width=16 good.cnn >large
 cmp -s small large && fail "-D width=16 changes nothing"
+
+# ---- --batch goes before the recipe, in what is explained too
+"$CNNC" --explain --batch=3 good.cnn >explained/batch.cnn
+grep -qx '    batch 3' explained/batch.cnn || fail "--batch=3 does not show in --explain: $(grep batch explained/batch.cnn)"
+expect 0 "$CNNC" --batch=3 good.cnn -o three.c
+expect 0 "$CNNC" explained/batch.cnn -o explained/three.c
+for file in three.c explained/three.c; do
+    tr '\n' ' ' <$file | grep -q 'A batch has up to 3 *\(\* \)*samples' || fail "$file is not for batches of 3"
+done
 
 # ---- every model of the zoo is sound, with the parameters it is known for
 while read -r model count; do

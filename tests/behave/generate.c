@@ -650,7 +650,7 @@ static const char f1_score[] =
     "    return if precision + recall == 0 then 0 else 2 * precision * recall / (precision + recall)\n"
     "}\n\n";
 
-struct network *network_generate(uint64_t seed)
+struct network *network_generate(uint64_t seed, int batch)
 {
     struct network *n = calloc(1, sizeof *n);
     if (!n)
@@ -664,6 +664,10 @@ struct network *network_generate(uint64_t seed)
     n->batch = chance(&m, 8) ? 16 : chance(&m, 4) ? 33 : range(&m, 1, 9);
     n->f1 = chance(&m, 20);
     m.budget = 4000000 / n->batch < 1200000 ? 4000000 / n->batch : 1200000;
+    if (batch) {                /* with layers as large as the time allows */
+        n->batch = batch;
+        m.budget = 4000000 / batch;
+    }
     int c = chance(&m, 50) ? range(&m, 1, 4) : random_channels(&m);
     int h = range(&m, 4, 20), w = range(&m, 4, 20);
     if (h == w && chance(&m, 80))

@@ -21,8 +21,8 @@ struct network {
     bool f1;                    /* has a metric f1_score after accuracy */
 };
 
-/* The same seed gives the same network, parameters included. */
-struct network *network_generate(uint64_t seed);
+/* The same seed and batch give the same network, parameters included.  batch 0: drawn too. */
+struct network *network_generate(uint64_t seed, int batch);
 void network_free(struct network *network);
 
 #endif

@@ -5,6 +5,7 @@
  *   --count N          networks (200)
  *   --seed S           the first one's seed (1); network i has seed S + i
  *   --jobs N           at a time (2)
+ *   --batch N          samples at a time (drawn), in networks as large as that allows
  *   --target T         as cnnc's (native); --targets A,B,...: one after the other for each network
  *   --kernels HOW      auto: as planned or one drawn at each place, by turns; all: every candidate at every place
  *   --kernel TEXT      exactly this one forced, as cnnc's; may be repeated
@@ -34,7 +35,7 @@
 enum { SITES = 600, KERNELS = 64, TARGETS = 8, SECONDS_MOST = 240, PATIENCE = 3600 };
 
 struct options {
-    int count, jobs;
+    int count, jobs, batch;
     uint64_t seed;
     struct tools tools;
     const char *targets[TARGETS];
@@ -205,7 +206,7 @@ static int run_network(const struct options *o, uint64_t seed, const char *log_p
     if (!run)
         abort();
     run->options = o;
-    run->network = network_generate(seed);
+    run->network = network_generate(seed, o->batch);
     run->tools = o->tools;
     run->log = fopen(log_path, "w");
     snprintf(run->folder, sizeof run->folder, "%s/%llu", o->folder, (unsigned long long)seed);
@@ -385,7 +386,7 @@ static void read_targets(struct options *o, char *list)
 }
 
 static const struct option long_options[] = {
-    {"count", 1, NULL, 'n'}, {"seed", 1, NULL, 's'}, {"jobs", 1, NULL, 'j'}, {"target", 1, NULL, 't'},
+    {"count", 1, NULL, 'n'}, {"seed", 1, NULL, 's'}, {"jobs", 1, NULL, 'j'}, {"batch", 1, NULL, 'B'}, {"target", 1, NULL, 't'},
     {"targets", 1, NULL, 't'}, {"kernels", 1, NULL, 'k'}, {"real", 1, NULL, 'r'}, {"break", 0, NULL, 'b'}, {"kernel", 1, NULL, 'K'},
     {"cnnc", 1, NULL, 'c'},
     {"cc", 1, NULL, 'C'}, {"cflags", 1, NULL, 'F'}, {"include", 1, NULL, 'I'},
@@ -400,6 +401,7 @@ static void read_options(struct options *o, int argc, char **argv)
         case 'n': o->count = atoi(optarg); break;
         case 's': o->seed = strtoull(optarg, NULL, 10); break;
         case 'j': o->jobs = atoi(optarg) > 0 ? atoi(optarg) : 1; break;
+        case 'B': o->batch = atoi(optarg) > 0 ? atoi(optarg) : 1; break;
         case 't': read_targets(o, optarg); break;
         case 'k': o->kernels = optarg; break;
         case 'K':

@@ -26,10 +26,15 @@ run() {
 
 run --count "$CNN_NETWORKS"
 run --count 8 --seed 100000 --kernels all --real both
+# one image a batch: steps are cut within the image (where vectors are short, nearly all of them)
+run --count "$((CNN_NETWORKS / 16))" --seed 300000 --batch 1 --targets native,generic
+run --count 3 --seed 400000 --batch 1 --targets generic --kernels all
 # the proof that it can fail: faults planted in the reference, each of which must be noticed
 run --count 12 --seed 5000 --break --real both
 if [ "$CNN_NETWORKS" -gt 1000 ]; then
     run --count "$((CNN_NETWORKS / 4))" --seed 100000 --kernels all --real both
     run --count "$((CNN_NETWORKS / 4))" --seed 200000 --targets x86-64-v4,x86-64-v3,x86-64-v2,aarch64,generic
+    run --count "$((CNN_NETWORKS / 8))" --seed 500000 --batch 1 --kernels all --real both \
+        --targets x86-64-v4,x86-64-v3,x86-64-v2,aarch64,generic
 fi
 finish

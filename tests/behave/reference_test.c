@@ -235,7 +235,7 @@ static void check_value(struct network *n, const struct batch *b, const char *wh
 
 static void check_network(uint64_t seed, struct differences *d)
 {
-    struct network *n = network_generate(seed);
+    struct network *n = network_generate(seed, 0);
     struct ref_net *net = &n->net;
     uint64_t random = seed;
     int64_t size = net->batch * ref_node_size(&net->nodes[0]);
@@ -266,7 +266,7 @@ static void check_fault_is_seen(void)
 {
     struct differences d = {0};
     for (uint64_t seed = 1; seed <= 10; seed++) {
-        struct network *n = network_generate(seed);
+        struct network *n = network_generate(seed, 0);
         struct batch b = {.input = calloc((size_t)(n->batch * ref_node_size(&n->net.nodes[0])), sizeof(double))};
         n->net.fault = REF_FAULT_MEAN;
         mean_loss(&n->net, &b);

@@ -37,8 +37,13 @@ network {
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 2; batch 16; seed 5 }
 CNN
 
-for model in plain residual; do
-    build $model || continue
+# The same with one picture a batch: then most steps are cut within the picture.
+sed -e 's/model plain/model single/' -e 's/conv2d 37, 3x3, stride=2/conv2d 37, 3x3/' plain.cnn >single.cnn
+
+for model in plain residual single; do
+    flags=
+    [ $model = single ] && flags=--batch=1
+    build $model CNNC_FLAGS=$flags || continue
     for threads in 1 2 3; do
         expect 0 ./$model --threads $threads --run-dir $model.$threads --verbose 2 --log-steps $model.$threads.csv
         sed -E 's/^ - [0-9]+s - / - /' out >$model.$threads.log

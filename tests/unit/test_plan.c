@@ -18,13 +18,15 @@ struct world {
     struct plan *plan;
 };
 
-static void world_begin(struct world *w, const char *text, const char *target, const char *const *forced, int count)
+/* batch 0: as the text says. */
+static void world_begin_batch(struct world *w, const char *text, const char *target, const char *const *forced,
+                              int count, int batch)
 {
     memset(w, 0, sizeof *w);
     w->diag = diag_new(&w->arena);
     struct source *source = source_from_text(&w->arena, "test.cnn", text, strlen(text));
     struct ast_body *file = parse_source(&w->arena, source, w->diag);
-    struct check_options check = { .whole = false };
+    struct check_options check = { .batch = batch };
     struct model *m = check_model(&w->arena, source, file, &check, w->diag);
     diag_print(w->diag, stderr);
     cr_assert_eq(diag_errors(w->diag), 0);
@@ -39,6 +41,11 @@ static void world_begin(struct world *w, const char *text, const char *target, c
     diag_print(w->diag, stderr);
     cr_assert_not_null(w->plan);
     cr_assert_null(plan_verify(w->plan));
+}
+
+static void world_begin(struct world *w, const char *text, const char *target, const char *const *forced, int count)
+{
+    world_begin_batch(w, text, target, forced, count, 0);
 }
 
 /* ---- the walk --------------------------------------------------------------------------------------------------------- */
@@ -184,12 +191,12 @@ static const char branches[] =
     " add {\n branch { }\n branch { avgpool2d 3x3, stride=1, padding=1 }\n }\n }\n }\n relu\n"
     " global_avgpool2d\n flatten\n dense 10, softmax\n}\n" TAIL;
 
-static void check_plans(const char *text)
+static void check_plans(const char *text, int batch)
 {
     static const char *const names[] = { "x86-64-v4", "x86-64-v3", "x86-64-v2", "aarch64", "generic" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct world w;
-        world_begin(&w, text, names[i], NULL, 0);
+        world_begin_batch(&w, text, names[i], NULL, 0, batch);
         walk(w.plan, &w.plan->train);
         walk(w.plan, &w.plan->use);
         arena_free(&w.arena);
@@ -198,12 +205,58 @@ static void check_plans(const char *text)
 
 Test(plan, no_read_finds_its_bytes_overwritten_in_a_sequence)
 {
-    check_plans(sequence);
+    check_plans(sequence, 0);
 }
 
 Test(plan, no_read_finds_its_bytes_overwritten_with_branches)
 {
-    check_plans(branches);
+    check_plans(branches, 0);
+}
+
+Test(plan, no_read_finds_its_bytes_overwritten_with_one_image_a_batch)
+{
+    check_plans(sequence, 1);
+    check_plans(branches, 1);
+}
+
+static const char wide[] =
+    "network {\n input 3x32x32\n conv2d 32, 3x3, relu\n conv2d 48, 3x3, elu, padding=same\n maxpool2d 3x3, stride=2\n"
+    " conv2d 64, 2x2, relu\n flatten\n dense 10, softmax\n}\n" TAIL;
+
+/* Forward steps of convolutions and pools of a program, by how they are split. */
+static void count_splits(const struct program *q, int *images, int *blocks)
+{
+    *images = *blocks = 0;
+    for (int i = 0; i < q->steps_count; i++) {
+        const struct step *s = q->steps[i];
+        enum op op = s->group->main->op;
+        if (s->hoisted || (op != OP_conv2d && op != OP_maxpool2d))
+            continue;
+        if (s->split == SPLIT_IMAGES)
+            ++*images;
+        else
+            ++*blocks;
+        cr_assert(s->split == SPLIT_IMAGES || s->blocks > 1, "%s has one block only", s->group->main->layer->name);
+    }
+}
+
+Test(plan, one_image_is_cut_into_blocks_and_many_are_not)
+{
+    static const char *const forced[] = { "conv2d_2=winograd6" };
+    int images, blocks;
+    struct world w;
+    world_begin_batch(&w, wide, "x86-64-v3", forced, 1, 1);
+    count_splits(&w.plan->use, &images, &blocks);
+    cr_assert_eq(images, 0);
+    cr_assert_eq(blocks, 4 + 3);    /* one each; minimal filtering takes four, padding among them */
+    walk(w.plan, &w.plan->train);
+    walk(w.plan, &w.plan->use);
+    arena_free(&w.arena);
+    world_begin_batch(&w, wide, "x86-64-v3", forced, 1, 2);
+    count_splits(&w.plan->use, &images, &blocks);
+    cr_assert_eq(images, 4);
+    cr_assert_eq(blocks, 0);
+    arena_free(&w.arena);
 }
 
 Test(plan, forced_kernels_are_taken)
