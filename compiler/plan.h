@@ -104,7 +104,7 @@ struct step {
     int groups;                 /* > 0: an image belongs to one of so many groups of equal size, and the images of a
                                  * group are done in order by one thread: sums by group.  `g` */
     bool inputs_done;           /* reads only buffers that earlier steps of the group made */
-    bool hoisted;               /* reads parameters only: computed at the head of the program */
+    bool hoisted;               /* reads parameters only: computed before its group's other steps, not in its turn */
     const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
     int64_t flops;              /* one whole batch */
     int stretch;                /* index into plan.stretches */

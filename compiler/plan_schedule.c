@@ -5,8 +5,9 @@
  * earlier in its own.
  *
  * Steps that work image by image follow each other in one loop over the images, without a barrier: what one makes
- * the next finds in the cache.  For that they overtake sums of partial results that they do not need.  Steps that take several images at a time set the stride of that loop.
- * Steps that only read parameters come first, all in one phase.
+ * the next finds in the cache.  For that they overtake sums of partial results that they do not need.  Steps that take
+ * several images at a time set the stride of that loop.  Steps that only read parameters come with the blocks before
+ * their use.
  *
  * A batch of one image leaves nothing to share between threads: there kernels cut what is large enough into blocks
  * within the image. */
@@ -63,7 +64,7 @@ static void phase_add(struct plan *p, struct program *q, struct step *s, int at)
         at = q->phases_count++;
         q->phases[at].split = s->split;
         q->phases[at].repeat = s->repeat;
-        q->phases[at].steps = arena_array(p->arena, (size_t)q->steps_count, sizeof *q->phases[at].steps);
+        q->phases[at].steps = arena_array(p->arena, (size_t)q->steps_count + 1, sizeof *q->phases[at].steps);
     }
     struct phase *f = &q->phases[at];
     f->steps[f->steps_count++] = s;
@@ -117,11 +118,11 @@ static bool may_overtake(const struct step *s, const struct phase *f)
 }
 
 /* The loop over images that s may join, or -1: the last one, where nothing that came after is needed. */
-static int loop_to_join(const struct plan *p, const struct program *q, const struct step *s, int hoisted)
+static int loop_to_join(const struct plan *p, const struct program *q, const struct step *s)
 {
     if (s->split != SPLIT_IMAGES || s->repeat)
         return -1;
-    for (int i = q->phases_count - 1; i >= hoisted; i--) {
+    for (int i = q->phases_count - 1; i > 0; i--) {
         if (q->phases[i].split == SPLIT_IMAGES && !q->phases[i].repeat)
             return images_agree(p, &q->phases[i], s) ? i : -1;
         if (!may_overtake(s, &q->phases[i]))
@@ -130,16 +131,44 @@ static int loop_to_join(const struct plan *p, const struct program *q, const str
     return -1;
 }
 
+/* The phase in which s, a step that reads parameters only, is done: the last one of blocks before its group's work, so
+ * that what it makes is used soon and takes room no longer than it must; or the first of the program, 0. */
+static int phase_of_hoisted(const struct program *q, const struct step *s)
+{
+    int before = q->phases_count;
+    for (int i = 0; i < q->steps_count; i++)
+        if (q->steps[i]->group == s->group && !q->steps[i]->hoisted && q->steps[i]->phase < before)
+            before = q->steps[i]->phase;
+    for (int i = before - 1; i > 0; i--)
+        if (q->phases[i].split == SPLIT_BLOCKS && !q->phases[i].repeat)
+            return i;
+    return 0;
+}
+
+/* Phase 0 was kept free and nothing came. */
+static void drop_first_phase(struct program *q)
+{
+    for (int i = 1; i < q->phases_count; i++)
+        q->phases[i - 1] = q->phases[i];
+    q->phases_count--;
+    for (int i = 0; i < q->steps_count; i++)
+        q->steps[i]->phase--;
+}
+
 void plan_schedule(struct plan *p, struct program *q)
 {
     for (int i = 0; i < q->groups_count; i++)
         q->groups[i]->kernel->plan(p, q, q->groups[i]);
     q->phases = arena_array(p->arena, (size_t)q->steps_count + 1, sizeof *q->phases);
-    for (int i = 0; i < q->steps_count; i++)
-        if (q->steps[i]->hoisted)
-            phase_add(p, q, q->steps[i], q->phases_count > 0 ? 0 : -1);
-    int hoisted = q->phases_count;
+    q->phases[0] = (struct phase){ .split = SPLIT_BLOCKS };
+    q->phases[0].steps = arena_array(p->arena, (size_t)q->steps_count + 1, sizeof *q->phases[0].steps);
+    q->phases_count = 1;
     for (int i = 0; i < q->steps_count; i++)
         if (!q->steps[i]->hoisted)
-            phase_add(p, q, q->steps[i], loop_to_join(p, q, q->steps[i], hoisted));
+            phase_add(p, q, q->steps[i], loop_to_join(p, q, q->steps[i]));
+    for (int i = 0; i < q->steps_count; i++)
+        if (q->steps[i]->hoisted)
+            phase_add(p, q, q->steps[i], phase_of_hoisted(q, q->steps[i]));
+    if (q->phases[0].steps_count == 0)
+        drop_first_phase(q);
 }
