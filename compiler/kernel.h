@@ -36,6 +36,8 @@ void plan_scratch(struct plan *p, int64_t bytes);
 /* Whether a step of so many cycles is better cut within the image: where a batch is one image, images give no work to
  * other threads.  Such a step has SPLIT_BLOCKS and takes its tensors whole (emit_pointer, chain_arguments_batch). */
 bool plan_splits_image(const struct plan *p, double cycles);
+/* What it costs a split step that its group's other steps are behind a barrier: so many more barriers. */
+double plan_barrier_cycles(const struct plan *p, int barriers);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
 /* Width of a panel for so many channels, in reals: whole vectors, as many as a register tile takes. */
 int plan_panel(const struct plan *p, int channels);

@@ -100,6 +100,8 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
     plan_params(p, train);
     plan_program(p, &p->train, train, options, d);
     plan_program(p, &p->use, use, options, d);
+    plan_lasting_memory(p, &p->train);
+    plan_lasting_memory(p, &p->use);
     p->kernel_scratch = p->scratch_bytes;
     p->scratch_bytes += p->train.local_bytes > p->use.local_bytes ? p->train.local_bytes : p->use.local_bytes;
     plan_check_forced(p, options, d);

@@ -83,6 +83,7 @@ struct group {
     int followers_count;        /* chain_count, or what it was before the kernel declined to apply them */
     struct node *companion;     /* conv2d_weight_grad, dense_weight_grad: the bias_grad of the same dy, or NULL */
     struct tensor *result;      /* what is stored in the end */
+    bool training;              /* of the training step: parameters are others at every call */
     const struct kernel *kernel;
     const char *reason;         /* why this kernel */
     const char *candidates;     /* "direct 7.9 ms, im2col 10.1 ms" */
@@ -132,6 +133,7 @@ struct buffer {
     int64_t bytes, offset;
     int first_step, last_step;  /* indices in program.steps between which it is live */
     int first, last;            /* phases */
+    bool lasting;               /* keeps what it holds from call to call: its bytes serve nothing else, in no program */
 };
 
 /* The training step, or the network in use. */

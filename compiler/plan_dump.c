@@ -45,8 +45,11 @@ static void dump_memory(const struct program *q, FILE *out)
     }
     for (int i = 0; i < q->buffers_count; i++) {
         const struct buffer *b = q->buffers[i];
-        fprintf(out, "  %-12" PRId64 " %-12" PRId64 " phases %d-%d  %s\n", b->offset, b->bytes, b->first, b->last,
-                b->name);
+        if (b->lasting)
+            fprintf(out, "  %-12" PRId64 " %-12" PRId64 " from call to call  %s\n", b->offset, b->bytes, b->name);
+        else
+            fprintf(out, "  %-12" PRId64 " %-12" PRId64 " phases %d-%d  %s\n", b->offset, b->bytes, b->first, b->last,
+                    b->name);
     }
 }
 

@@ -166,6 +166,7 @@ void plan_groups(struct plan *p, struct program *q, const struct plan_options *o
             continue;
         struct group *g = arena_alloc(p->arena, sizeof *g);
         g->main = n;
+        g->training = q->training;
         g->companion = s.companion_of[n->id];
         grow_chain(&s, g);
         plan_choose(p, q, o, g);

@@ -268,6 +268,15 @@ static void place_local(struct program *q)
     q->local_bytes = plan_round(q->local_bytes, 4096);
 }
 
+void plan_lasting_memory(struct plan *p, struct program *q)
+{
+    for (int i = 0; i < q->buffers_count; i++)
+        if (q->buffers[i]->lasting) {
+            q->buffers[i]->offset = plan_round(p->memory_bytes, ALIGN);
+            p->memory_bytes = q->buffers[i]->offset + plan_round(q->buffers[i]->bytes, ALIGN);
+        }
+}
+
 void plan_memory(struct plan *p, struct program *q)
 {
     find_lifetimes(p, q);
@@ -286,6 +295,8 @@ void plan_memory(struct plan *p, struct program *q)
     }
     for (int i = 0; i < q->buffers_count; i++) {
         struct buffer *b = q->buffers[i];
+        if (b->lasting)
+            continue;
         items[count] = (struct item){ plan_round(b->bytes, ALIGN), &b->offset, b->first, b->last, count };
         count++;
     }

@@ -23,6 +23,7 @@ void plan_schedule(struct plan *p, struct program *q);
 /* plan_memory.c: liveness by phase, and offsets. */
 void plan_places(struct plan *p, struct program *q);    /* regions and sizes; before steps are made */
 void plan_memory(struct plan *p, struct program *q);    /* offsets; after plan_schedule */
+void plan_lasting_memory(struct plan *p, struct program *q);    /* behind what both programs use in turn */
 
 /* The nodes that read a group's operands: main, chain and companion, in that order. */
 int group_nodes(const struct group *g, const struct node **nodes, int most);

@@ -52,6 +52,12 @@ bool plan_splits_image(const struct plan *p, double cycles)
     return p->batch == 1 && cycles >= WORTH_A_BARRIER;
 }
 
+double plan_barrier_cycles(const struct plan *p, int barriers)
+{
+    enum { BARRIER = 2000, THREADS = 2 };       /* half a microsecond for each thread, two at least */
+    return p->batch == 1 ? (double)barriers * BARRIER * THREADS : 0;
+}
+
 static int larger(int a, int b)
 {
     return a > b ? a : b;

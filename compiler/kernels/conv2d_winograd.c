@@ -118,6 +118,13 @@ static bool applicable_with(const struct plan *p, const struct group *g, int poi
     return used > points - 2 || points == 4;        /* else it is what the next smaller kernel does */
 }
 
+/* A network that is shown one image after the other has the same weights each time: U is kept, and made anew where the
+ * weights are not those that it was made from, of which a copy is kept too.  So it does not matter who changes them. */
+static bool keeps_weights(const struct plan *p, const struct group *g)
+{
+    return p->batch == 1 && !g->training && g->main->op == OP_conv2d;
+}
+
 static double cost_with(const struct plan *p, const struct group *g, int points)
 {
     struct winograd_conv c;
@@ -130,12 +137,16 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
             cycles += calls * s->count * product_cycles(p, c.to, c.panel, rows, rows, c.from);
     }
     cycles += winograd_transform_cycles(p, &c.tiles, c.from + c.to);
-    cycles += 8.0 * c.tiles.positions * c.from * c.to / p->lanes;       /* U, once a step */
+    if (keeps_weights(p, g))    /* compared, at eight bytes a cycle of two */
+        cycles += (double)c.s.weight->stored * p->real_size / 8;
+    else
+        cycles += 8.0 * c.tiles.positions * c.from * c.to / p->lanes;       /* U, once a step */
     if (p->batch == 1) {
-        /* U serves one image only: it is written and read again, through the last cache at best, which gives about twice
-         * what memory does */
+        /* U serves one image only and is read, unless it is kept also written, through the last cache at best, which gives
+         * about twice what memory does */
         double bytes = (double)c.panels_count * (double)c.u_panel * p->real_size;
-        cycles += 2 * bytes / (2 * p->target->memory_bytes_per_cycle);
+        cycles += (keeps_weights(p, g) ? 1 : 2) * bytes / (2 * p->target->memory_bytes_per_cycle);
+        cycles += plan_barrier_cycles(p, c.data_grad ? 0 : c.padded ? 3 : 2);
     }
     return cycles + group_chain_cycles(p, g);
 }
@@ -165,6 +176,11 @@ static const char *values_name(const struct plan *p, const struct group *g)
 static const char *products_name(const struct plan *p, const struct group *g)
 {
     return arena_printf(p->arena, "%s_products", g->main->out[0]->name);
+}
+
+static const char *kept_name(const struct plan *p, const struct group *g)
+{
+    return arena_printf(p->arena, "%s_kept", u_name(p, g));
 }
 
 /* One image, cut into blocks.  Returns the last step that reads U. */
@@ -201,7 +217,12 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         main->images = c.images;
         plan_scratch(p, c.scratch * p->real_size);
     }
-    plan_buffer(p, q, u_name(p, g), p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
+    struct buffer *u = plan_buffer(p, q, u_name(p, g), p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
+    if (keeps_weights(p, g)) {
+        int64_t bytes = c.s.weight->stored * p->real_size;
+        u->lasting = true;
+        plan_buffer(p, q, kept_name(p, g), p->real, bytes, weights, weights)->lasting = true;
+    }
 }
 
 /* ---- the weights --------------------------------------------------------------------------------------------------------------- */
@@ -249,6 +270,29 @@ static void emit_turn(struct emitter *e, const struct winograd_conv *c)
     cw_close(e->w, "}");
 }
 
+/* Nothing is to be done where the block's weights are the kept ones. */
+static void emit_compare(struct emitter *e, const struct winograd_conv *c)
+{
+    int64_t tap = (int64_t)c->s.c * c->panel;
+    cw_line(e->w, "const size_t at = (size_t)panel * %" PRId64 " + (size_t)first * %d;", c->s.k * c->panel, c->panel);
+    cw_line(e->w, "const size_t bytes = sizeof(%s) * %d * (size_t)(end - first);", e->plan->real, c->panel);
+    cw_line(e->w, "int other = 0;");
+    cw_open(e->w, "for (int tap = 0; tap < %d; tap++)", c->s.taps);
+    cw_line(e->w, "other |= memcmp(kept + at + tap * %" PRId64 ", w + at + tap * %" PRId64 ", bytes);", tap, tap);
+    cw_close(e->w, "");
+    cw_open(e->w, "if (!other)");
+    cw_line(e->w, "return;");
+    cw_close(e->w, "");
+}
+
+static void emit_keep(struct emitter *e, const struct winograd_conv *c)
+{
+    int64_t tap = (int64_t)c->s.c * c->panel;
+    cw_open(e->w, "for (int tap = 0; tap < %d; tap++)", c->s.taps);
+    cw_line(e->w, "memcpy(kept + at + tap * %" PRId64 ", w + at + tap * %" PRId64 ", bytes);", tap, tap);
+    cw_close(e->w, "");
+}
+
 static void emit_weights(struct emitter *e, struct step *step)
 {
     const struct group *g = step->group;
@@ -257,8 +301,10 @@ static void emit_weights(struct emitter *e, struct step *step)
     winograd_conv_of(e->plan, g, winograd_points_of(g->kernel), &c);
     const char *real = e->plan->real;
     int chunks = (c.from + U_CHUNK - 1) / U_CHUNK;
+    bool keeps = keeps_weights(e->plan, g);
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *w, %s *restrict u%s)", real, real,
+    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *w, %s *restrict u%s%s)", real, real,
+            keeps ? arena_printf(e->arena, ", %s *restrict kept", real) : "",
             c.data_grad ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     cw_open(e->w, "{");
     cw_line(e->w, "const int panel = b / %d, first = b %% %d * %d;", chunks, chunks, U_CHUNK);
@@ -266,6 +312,8 @@ static void emit_weights(struct emitter *e, struct step *step)
         cw_line(e->w, "const int end = first + %d < %d ? first + %d : %d;", U_CHUNK, c.from, U_CHUNK, c.from);
     else
         cw_line(e->w, "const int end = first + %d;", U_CHUNK);
+    if (keeps)
+        emit_compare(e, &c);
     int64_t tap_stride = (int64_t)c.s.c * c.panel;
     if (c.data_grad) {
         emit_turn(e, &c);
@@ -282,14 +330,18 @@ static void emit_weights(struct emitter *e, struct step *step)
     emit_weight_vector(e, &c, tap_stride);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
+    if (keeps)
+        emit_keep(e, &c);
     cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "winograd_weights_%s%s_%d_to_%d", conv_name(e, &c.s),
                                     c.data_grad ? "_turned" : "", c.from, c.to);
     const char *comment = arena_printf(e->arena, "The weights of %s at %d points: G g G^T, (%d in panels of %d, position, "
-                                       "%d); block b is a panel and %d channels.", n->layer->name, c.tiles.positions,
-                                       c.to, c.panel, c.from, U_CHUNK);
+                                       "%d); block b is a panel and %d channels.%s", n->layer->name, c.tiles.positions,
+                                       c.to, c.panel, c.from, U_CHUNK,
+                                       keeps ? " Only where weights have changed." : "");
     const char *name = emit_end(e, hint, comment);
-    step->call = arena_printf(e->arena, "%s(b, %s, %s%s)", name, emit_pointer(e, n->in[1]), u_name(e->plan, g),
+    step->call = arena_printf(e->arena, "%s(b, %s, %s%s%s)", name, emit_pointer(e, n->in[1]), u_name(e->plan, g),
+                              keeps ? arena_printf(e->arena, ", %s", kept_name(e->plan, g)) : "",
                               c.data_grad ? ", scratch" : "");
 }
 
