@@ -205,7 +205,9 @@ static double forward_cost(const struct plan *p, const struct group *g)
 {
     struct conv c = conv_of_group(p, g);
     double product = blas_cycles(p, (double)c.pixels, panel_width(&c), (double)c.depth) * panels_count(&c.panels);
-    return p->batch * (product + matrix_cycles(p, &c)) + chain_pass_cycles(p, g);
+    double cycles = p->batch * (product + matrix_cycles(p, &c)) + chain_pass_cycles(p, g);
+    /* one image stays with one thread here, while others (two at least) have nothing to do */
+    return plan_splits_image(p, cycles) ? 2 * cycles : cycles;
 }
 
 static void forward_plan(struct plan *p, struct program *q, struct group *g)

@@ -571,6 +571,14 @@ static void emit_split_in(struct emitter *e, struct step *step, const struct win
                               values_name(e->plan, step->group));
 }
 
+/* "k * 2320 + 512" */
+static const char *position_offset(struct emitter *e, int64_t first, int64_t stride)
+{
+    if (!first)
+        return arena_printf(e->arena, "k * %" PRId64, stride);
+    return arena_printf(e->arena, "k * %" PRId64 " %c %" PRId64, stride, first < 0 ? '-' : '+', first < 0 ? -first : first);
+}
+
 /* Position k of a panel whose columns are so many vectors. */
 static void emit_position(struct emitter *e, const struct winograd_conv *c, int vectors)
 {
@@ -589,9 +597,10 @@ static void emit_position(struct emitter *e, const struct winograd_conv *c, int 
             else
                 cw_middle(e->w, last ? "} else {" : arena_printf(e->arena, "} else %s", test));
         }
-        const char *at = s->first ? arena_printf(e->arena, "(k - %d)", s->first) : "k";
-        cw_line(e->w, "%s(values + %" PRId64 " + %s * %" PRId64 ", up, mp + %" PRId64 " + %s * %" PRId64 ");", name,
-                c->v.class_offset[i], at, c->v.stride[i], c->m.class_offset[i], at, c->m.stride[i]);
+        /* offsets of a class and of its first position in one */
+        cw_line(e->w, "%s(values + %s, up, mp + %s);", name,
+                position_offset(e, c->v.class_offset[i] - s->first * c->v.stride[i], c->v.stride[i]),
+                position_offset(e, c->m.class_offset[i] - s->first * c->m.stride[i], c->m.stride[i]));
         first = false;
     }
     if (c->tiles.class[0].count < c->tiles.positions)
