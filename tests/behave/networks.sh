@@ -25,7 +25,7 @@ run() {
 }
 
 run --count "$CNN_NETWORKS"
-run --count 8 --seed 100000 --kernels all --real both
+run --count "$((CNN_NETWORKS / 25 + 1))" --seed 100000 --kernels all --real both
 # one image a batch: steps are cut within the image (where vectors are short, nearly all of them)
 run --count "$((CNN_NETWORKS / 16))" --seed 300000 --batch 1 --targets native,generic
 run --count 3 --seed 400000 --batch 1 --targets generic --kernels all
