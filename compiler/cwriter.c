@@ -81,23 +81,46 @@ static void cw_indent(struct cwriter *w)
     }
 }
 
-/* Where to break a line that has `room` columns left: after the last statement that fits, or else
- * after the last comma or operator; 0 when there is no such place, or the line has a string or a
- * comment that a break could spoil. */
-static size_t cw_break(const char *text, size_t room)
+/* How bad it is to break at the space text[i], within `depth` parentheses: the fewer of them the better, after a comma
+ * rather than after an operator, best of all after a whole statement, and right after the = of a definition only where
+ * nothing else will do. */
+enum { CW_BEST = -1000, CW_WORST = 1000, CW_NEVER };
+
+static int cw_badness(const char *text, size_t i, int depth, bool loop)
 {
-    size_t statement = 0, other = 0;
+    char last = text[i - 1], before = text[i - 2];
+
+    if (last == ';' && !loop)
+        return CW_BEST;
+    if (last == ',' || last == ';')
+        return 2 * depth;
+    if (last == '=')
+        return before == ' ' ? CW_WORST : CW_NEVER;
+    if (strchr("+?:", last) || ((last == '&' || last == '|') && before == last))
+        return 2 * depth + 1;
+    return CW_NEVER;
+}
+
+/* Where to break a line that has `room` columns left: at the last of the best places that fit; 0 when there is no such
+ * place, or the line has a string or a comment that a break could spoil.  What goes on after a break begins at depth 0
+ * again; its depth may become negative, which is farther out and so better. */
+static size_t cw_break(const char *text, size_t room, bool loop)
+{
+    size_t at = 0;
+    int depth = 0, least = CW_WORST;
 
     if (strlen(text) <= room || strchr(text, '"') || strstr(text, "//") || *text == '#')
         return 0;
-    bool loop = !strncmp(text, "for (", 5);
-    for (size_t i = 1; text[i] && i <= room; i++) {
-        if (text[i] == ' ' && text[i - 1] == ';' && !loop)
-            statement = i;
-        if (text[i] == ' ' && strchr(",;=?:+", text[i - 1]))
-            other = i;
+    for (size_t i = 0; text[i] && i <= room; i++) {
+        depth += text[i] == '(' || text[i] == '[';
+        depth -= text[i] == ')' || text[i] == ']';
+        int bad = text[i] == ' ' && i >= 2 ? cw_badness(text, i, depth, loop) : CW_NEVER;
+        if (bad <= least) {
+            least = bad;
+            at = i;
+        }
     }
-    return statement ? statement : other;
+    return at;
 }
 
 static void cw_text_line(struct cwriter *w, const char *text)
@@ -105,8 +128,9 @@ static void cw_text_line(struct cwriter *w, const char *text)
     assert(!strchr(text, '\n'));
     size_t room = CW_COLUMNS - (size_t)(w->depth * CW_INDENT), at;
     bool within = false;        /* a statement goes on from the line before */
+    const bool loop = !strncmp(text, "for (", 5);
 
-    while ((at = cw_break(text, within ? room - 8 : room)) != 0) {
+    while ((at = cw_break(text, within ? room - 8 : room, loop)) != 0) {
         cw_indent(w);
         cw_put(w, "        ", within ? 8 : 0);
         cw_put(w, text, at);

@@ -1,5 +1,6 @@
 /* cwriter.h - writes C.  The writer owns indentation: one call, one whole output line; one longer than 100 columns
- * is broken after a comma, a semicolon or an operator (never in strings, comments and directives). */
+ * is broken between statements, else after the outermost comma or operator (never in strings, comments and
+ * directives). */
 #ifndef CWRITER_H
 #define CWRITER_H
 

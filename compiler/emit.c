@@ -85,6 +85,13 @@ static const char *tensor_shape(struct emitter *e, const struct tensor *t)
     return arena_printf(e->arena, "(%s%d, %d, %d)", n, t->shape.h, t->shape.w, t->shape.c);
 }
 
+/* A pointer to what lies so many bytes behind base, a char *. */
+static const char *bytes_from(struct emitter *e, const char *type, const char *base, int64_t offset)
+{
+    return offset ? arena_printf(e->arena, "(%s *)(%s + %" PRId64 ")", type, base, offset)
+                  : arena_printf(e->arena, "(%s *)%s", type, base);
+}
+
 static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const struct tensor *t)
 {
     const struct tensor_place *place = &e->program->places[t->id];
@@ -104,7 +111,7 @@ static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const stru
     }
     const char *value;
     if (place->region == REGION_MEMORY || place->region == REGION_LOCAL)
-        value = arena_printf(e->arena, "(%s *)(%s + %" PRId64 ")", type, base, place->offset);
+        value = bytes_from(e, type, base, place->offset);
     else if (place->offset)
         value = arena_printf(e->arena, "(%s%s *)%s + %" PRId64, constant, type, base, place->offset);
     else
@@ -130,7 +137,7 @@ static void emit_pointers(struct emitter *e, struct cwriter *w)
     for (int i = 0; i < q->buffers_count; i++) {
         const struct buffer *b = q->buffers[i];
         if (program_mentions(q, b->name))
-            cw_line(w, "%s *const %s = (%s *)(memory + %" PRId64 ");", b->type, b->name, b->type, b->offset);
+            cw_line(w, "%s *const %s = %s;", b->type, b->name, bytes_from(e, b->type, "memory", b->offset));
     }
 }
 
@@ -159,8 +166,14 @@ static void emit_call(struct cwriter *w, const struct step *s)
     cw_line(w, "TICK(%d);", s->stretch);
 }
 
+/* "i++", "i += 4" */
+static const char *advance(struct emitter *e, const char *variable, int by)
+{
+    return by == 1 ? arena_printf(e->arena, "%s++", variable) : arena_printf(e->arena, "%s += %d", variable, by);
+}
+
 /* One turn: the images from `first` on, or the image `i`. */
-static void emit_turn(struct cwriter *w, const struct phase *f)
+static void emit_turn(struct emitter *e, struct cwriter *w, const struct phase *f)
 {
     for (int k = 0; k < f->steps_count; k++) {
         if (f->images == 1) {
@@ -169,7 +182,7 @@ static void emit_turn(struct cwriter *w, const struct phase *f)
         }
         /* neighbours with the same stride share a loop over the images of a turn */
         int images = f->steps[k]->images;
-        cw_open(w, "for (int i = first; i < first + %d && i < n; i += %d) {", f->images, images);
+        cw_open(w, "for (int i = first; i < first + %d && i < n; %s) {", f->images, advance(e, "i", images));
         emit_call(w, f->steps[k]);
         while (k + 1 < f->steps_count && f->steps[k + 1]->images == images)
             emit_call(w, f->steps[++k]);
@@ -177,9 +190,9 @@ static void emit_turn(struct cwriter *w, const struct phase *f)
     }
 }
 
-static void emit_images(struct cwriter *w, const struct phase *f, int batch)
+static void emit_images(struct emitter *e, struct cwriter *w, const struct phase *f, int batch)
 {
-    const char *image = f->images == 1 ? "i" : "first";
+    const char *image = f->images == 1 ? "i" : "first", *next = advance(e, image, f->images);
     cw_line(w, "#pragma omp for schedule(static)");
     if (f->groups) {
         int size = batch / f->groups;
@@ -187,12 +200,12 @@ static void emit_images(struct cwriter *w, const struct phase *f, int batch)
         for (int k = 0; k < f->steps_count; k++)
             if (f->steps[k]->begin)
                 cw_line(w, "%s;", f->steps[k]->begin);
-        cw_open(w, "for (int %s = g * %d; %s < (g + 1) * %d && %s < n; %s += %d) {", image, size, image, size, image,
-                image, f->images);
+        cw_open(w, "for (int %s = g * %d; %s < (g + 1) * %d && %s < n; %s) {", image, size, image, size, image,
+                next);
     } else {
-        cw_open(w, "for (int %s = 0; %s < n; %s += %d) {", image, image, image, f->images);
+        cw_open(w, "for (int %s = 0; %s < n; %s) {", image, image, next);
     }
-    emit_turn(w, f);
+    emit_turn(e, w, f);
     cw_close(w, "}");
     if (f->groups)
         cw_close(w, "}");
@@ -225,14 +238,16 @@ static void emit_arrival(struct cwriter *w, const struct phase *f)
     cw_line(w, "TICK(%d);", f->steps[f->steps_count - 1]->stretch);
 }
 
-static void emit_phases(struct cwriter *w, const struct program *q, int batch)
+static void emit_phases(struct emitter *e, struct cwriter *w)
 {
+    const struct program *q = e->program;
+    int batch = e->plan->batch;
     for (int i = 0; i < q->phases_count; i++) {
         const struct phase *f = &q->phases[i];
         if (f->repeat && (i == 0 || !same_loop(&q->phases[i - 1], f)))
             cw_open(w, "for (int j = 0; j < %d && j * %d < n; j++) {", f->repeat, batch / f->repeat);
         if (f->split == SPLIT_IMAGES)
-            emit_images(w, f, batch);
+            emit_images(e, w, f, batch);
         for (int k = 0; f->split == SPLIT_BLOCKS && k < f->steps_count; k++)
             emit_blocks(w, f->steps[k], k == f->steps_count - 1);
         emit_arrival(w, f);
@@ -255,7 +270,6 @@ static void emit_loss(struct emitter *e, struct cwriter *w)
 
 static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment)
 {
-    const struct program *q = e->program;
     cw_comment(w, "%s", comment);
     cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
     cw_open(w, "{");
@@ -266,7 +280,7 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     emit_local_pointers(e, w);
     cw_line(w, "uint64_t *const ticks = omp_get_thread_num() == 0 ? c->ticks : NULL;");
     cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
-    emit_phases(w, q, e->plan->batch);
+    emit_phases(e, w);
     cw_close(w, "}");
     emit_loss(e, w);
     cw_close(w, "}");

@@ -21,23 +21,7 @@ void emit_begin(struct emitter *e)
     e->w = f->w;
 }
 
-static bool name_taken(const struct emitter *e, const char *name)
-{
-    for (int i = 0; i < e->functions_count; i++)
-        if (!strcmp(e->functions[i].name, name))
-            return true;
-    return false;
-}
-
-/* The functions text with EMIT_NAME replaced by name. */
-static const char *named(struct emitter *e, const char *text, const char *name)
-{
-    const char *at = strstr(text, EMIT_NAME);
-    assert(at && !strstr(at + 1, EMIT_NAME));
-    return arena_printf(e->arena, "%.*s%s%s", (int)(at - text), text, name, at + strlen(EMIT_NAME));
-}
-
-const char *emit_end(struct emitter *e, const char *hint, const char *comment)
+const char *emit_text_end(struct emitter *e)
 {
     struct emit_frame *f = e->frame;
     e->frame = f->outer;
@@ -46,6 +30,39 @@ const char *emit_end(struct emitter *e, const char *hint, const char *comment)
     fclose(f->stream);
     const char *text = arena_string(e->arena, f->text, f->size);
     free(f->text);
+    return text;
+}
+
+static bool name_taken(const struct emitter *e, const char *name)
+{
+    for (int i = 0; i < e->functions_count; i++)
+        if (!strcmp(e->functions[i].name, name))
+            return true;
+    return false;
+}
+
+/* The function's text with EMIT_NAME replaced by name; its head is broken into lines anew. */
+static const char *named(struct emitter *e, const char *text, const char *name)
+{
+    const char *at = strstr(text, EMIT_NAME), *body = strstr(text, "\n{");
+    assert(at && body && at < body && !strstr(at + 1, EMIT_NAME));
+    const char *rest = at + strlen(EMIT_NAME);
+    char *parameters = arena_string(e->arena, rest, (size_t)(body - rest)), *to = parameters;
+    for (const char *from = parameters; *from; from++) {
+        bool broken = *from == '\n';
+        *to++ = broken ? ' ' : *from;
+        if (broken)
+            from += strspn(from + 1, " ");
+    }
+    *to = '\0';
+    emit_begin(e);
+    cw_line(e->w, "%.*s%s%s", (int)(at - text), text, name, parameters);
+    return arena_printf(e->arena, "%s%s", emit_text_end(e), body + 1);
+}
+
+const char *emit_end(struct emitter *e, const char *hint, const char *comment)
+{
+    const char *text = emit_text_end(e);
     for (int i = 0; i < e->functions_count; i++) {
         struct emitted_function *old = &e->functions[i];
         if (strcmp(old->pattern, text))
@@ -122,7 +139,10 @@ const char *emit_comment(struct emitter *e, const struct step *s)
         text = arena_printf(e->arena, "%s, %s -> %s", text, tensor_text(e, from), tensor_text(e, g->result));
     for (int i = 0; i < g->chain_count && s->part == 0; i++)
         text = arena_printf(e->arena, "%s + %s", text, op_name(g->chain[i]->op));
-    if (s->flops)
-        text = arena_printf(e->arena, "%s; %.3g MFLOP a batch", text, (double)s->flops * 1e-6);
+    if (s->flops) {
+        bool giga = s->flops >= 1000000000;
+        text = arena_printf(e->arena, "%s; %.3g %s a batch", text, (double)s->flops * (giga ? 1e-9 : 1e-6),
+                            giga ? "GFLOP" : "MFLOP");
+    }
     return arena_printf(e->arena, "%s; kernel %s (%s).", text, g->kernel->name, g->reason);
 }

@@ -404,9 +404,9 @@ static void emit_accuracy(struct emitter *e, struct cwriter *w, const struct mod
     cw_open(w, "for (int i = 0; i < n; i++) {");
     cw_line(w, "const %s *const row = predictions + (size_t)i * %d;", e->plan->real, classes);
     cw_line(w, "int best = 0;");
-    cw_open(w, "for (int k = 1; k < %d; k++) {", classes);
+    cw_open(w, "for (int k = 1; k < %d; k++)", classes);
     cw_line(w, "best = row[k] > row[best] ? k : best;");
-    cw_close(w, "}");
+    cw_close(w, "");
     cw_line(w, "hits += best == labels[i];");
     cw_close(w, "}");
     cw_line(w, "return (double)hits / n;");
@@ -425,9 +425,9 @@ static void emit_top_k(struct emitter *e, struct cwriter *w, const struct model_
     cw_line(w, "const %s *const row = predictions + (size_t)i * %d;", e->plan->real, classes);
     cw_line(w, "const %s right = row[labels[i]];", e->plan->real);
     cw_line(w, "int before = 0;");
-    cw_open(w, "for (int k = 0; k < %d; k++) {", classes);
+    cw_open(w, "for (int k = 0; k < %d; k++)", classes);
     cw_line(w, "before += !(row[k] < right) && (row[k] != right || k < labels[i]);");
-    cw_close(w, "}");
+    cw_close(w, "");
     cw_line(w, "hits += before < %d;", k);
     cw_close(w, "}");
     cw_line(w, "return (double)hits / n;");

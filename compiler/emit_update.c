@@ -140,9 +140,9 @@ static void emit_range(struct cwriter *w, struct range r, const char *call, cons
         cw_line(w, "const int64_t begin = (int64_t)b * %d;", UPDATE_BLOCK);
     cw_line(w, "const int64_t end = b < %" PRId64 " ? begin + %d : %" PRId64 ";", blocks - 1,
             UPDATE_BLOCK, r.end);
-    cw_open(w, "for (int64_t i = begin; i < end; i += V_LANES) {");
+    cw_open(w, "for (int64_t i = begin; i < end; i += V_LANES)");
     cw_line(w, "%s;", call);
-    cw_close(w, "}");
+    cw_close(w, "");
     cw_close(w, "}");
 }
 

@@ -81,6 +81,8 @@ void emit_begin(struct emitter *e);
 /* Ends it.  The same text written before is reused; else it gets the name hint (made unique).  The comment (may
  * be NULL) stands above it: source line, shapes, operation count, kernel and why.  Returns the name. */
 const char *emit_end(struct emitter *e, const char *hint, const char *comment);
+/* Ends a piece of text that is no function: what was written since emit_begin(). */
+const char *emit_text_end(struct emitter *e);
 
 /* "const float *" + name for parameters of functions; the C type of a tensor's elements. */
 const char *emit_element_type(const struct emitter *e, const struct tensor *t);

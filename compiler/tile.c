@@ -62,27 +62,39 @@ static void declare_accumulators(struct emitter *e, const struct tile *t)
     }
 }
 
-static void multiply(struct emitter *e, const struct tile *t)
+/* " + k * stride"; nothing where k is only ever 0. */
+static const char *plus_k(struct emitter *e, const struct tile *t, int64_t stride)
 {
-    int lanes = e->plan->lanes;
-    const char *k_b = t->b_k == 1 ? " + k" : arena_printf(e->arena, " + k * %" PRId64, t->b_k);
-    const char *k_a = t->a_k == 1 ? " + k" : arena_printf(e->arena, " + k * %" PRId64, t->a_k);
+    if (t->depth == 1)
+        return "";
+    return stride == 1 ? " + k" : arena_printf(e->arena, " + k * %" PRId64, stride);
+}
+
+/* The products of one k, of the rows at a and the panel at b. */
+static void multiply(struct emitter *e, const struct tile *t, const char *a, const char *b)
+{
+    int lanes = e->plan->lanes, line = 64 / e->plan->real_size, per_line = t->vectors == 3 ? 3 : 2;
+    const char *k_a = plus_k(e, t, t->a_k), *k_b = plus_k(e, t, t->b_k);
     if (t->a_ahead)
-        cw_line(e->w, "v_prefetch(as + %" PRId64 " + k * %d);", t->a_ahead, 64 / e->plan->real_size);
+        cw_line(e->w, "v_prefetch(%s%s%s);", a, plus(e, t->a_ahead), plus_k(e, t, line));
     if (t->next)
-        cw_line(e->w, "v_prefetch(next + k * %d);", 64 / e->plan->real_size);
+        cw_line(e->w, "v_prefetch(next%s);", plus_k(e, t, line));
     for (int j = 0; j < t->vectors; j++) {
         const char *at = plus(e, (int64_t)j * lanes);
         if (t->b_tail && has_tail(t, j))
-            cw_line(e->w, "const v b%d = v_load_tail(bs%s%s, %d);", j, k_b, at, t->tail);
+            cw_line(e->w, "const v b%d = v_load_tail(%s%s%s, %d);", j, b, k_b, at, t->tail);
         else
-            cw_line(e->w, "const v b%d = v_load(bs%s%s);", j, k_b, at);
+            cw_line(e->w, "const v b%d = v_load(%s%s%s);", j, b, k_b, at);
     }
     for (int i = 0; i < t->rows; i++) {
-        char *line = arena_printf(e->arena, "const v a%d = v_broadcast(as%s%s);", i, k_a, plus(e, i * t->a_row));
-        for (int j = 0; j < t->vectors; j++)
-            line = arena_printf(e->arena, "%s c%d_%d = v_fma(a%d, b%d, c%d_%d);", line, i, j, i, j, i, j);
-        cw_line(e->w, "%s", line);
+        cw_line(e->w, "const v a%d = v_broadcast(%s%s%s);", i, a, k_a, plus(e, i * t->a_row));
+        for (int first = 0; first < t->vectors; first += per_line) {
+            char *sums = "";
+            for (int j = first; j < t->vectors && j < first + per_line; j++)
+                sums = arena_printf(e->arena, "%s%sc%d_%d = v_fma(a%d, b%d, c%d_%d);", sums, j > first ? " " : "", i, j,
+                                    i, j, i, j);
+            cw_line(e->w, "%s", sums);
+        }
     }
 }
 
@@ -140,22 +152,19 @@ static void loops(struct emitter *e, const struct tile *t)
         else
             cw_line(e->w, "const %s *const as = %s + s * %" PRId64 ";", real, a, t->a_segment);
         cw_line(e->w, "const %s *const bs = %s + s * %" PRId64 ";", real, b, t->b_segment);
+        a = "as";
+        b = "bs";
         open++;
-    } else {
-        cw_line(e->w, "const %s *const as = %s%s;", real, a, t->a_offsets ? plus(e, t->a_offsets[0]) : "");
-        cw_line(e->w, "const %s *const bs = %s;", real, b);
+    } else if (t->a_offsets && t->a_offsets[0]) {
+        cw_line(e->w, "const %s *const as = %s%s;", real, a, plus(e, t->a_offsets[0]));
+        a = "as";
     }
-    if (t->depth == 1) {
-        cw_line(e->w, "const int k = 0;");
-        multiply(e, t);
-    } else {
-        if (t->depth)
-            cw_open(e->w, "for (int k = 0; k < %" PRId64 "; k++) {", t->depth);
-        else
-            cw_open(e->w, "for (int k = 0; k < depth; k++) {");
-        multiply(e, t);
-        cw_close(e->w, "}");
+    if (t->depth != 1) {
+        cw_open(e->w, "for (int k = 0; k < %s; k++) {",
+                t->depth ? arena_printf(e->arena, "%" PRId64, t->depth) : "depth");
+        open++;
     }
+    multiply(e, t, a, b);
     while (open--)
         cw_close(e->w, "}");
 }

@@ -160,11 +160,16 @@ static void emit_pack(struct emitter *e, struct step *step)
     emit_begin(e);
     cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *w, %s *restrict packed)", real, real);
     cw_open(e->w, "{");
-    cw_line(e->w, "static const int tap[%d] = { %s };", count, list);
-    cw_line(e->w, "const int panel = b / %d, first = panel * %d;", d.s.taps, d.panel);
+    if (d.s.taps > 1) {
+        cw_line(e->w, "static const int tap[%d] = { %s };", count, list);
+        cw_line(e->w, "const int panel = b / %d, first = panel * %d;", d.s.taps, d.panel);
+    } else {
+        cw_line(e->w, "const int first = b * %d;", d.panel);
+    }
     if (d.s.c % d.panel)
         cw_line(e->w, "const int channels = first + %d < %d ? %d : %d - first;", d.panel, d.s.c, d.panel, d.s.c);
-    cw_line(e->w, "const %s *const from = w + (tap[b %% %d] * %d + first) * %d;", real, d.s.taps, d.s.c, from_panel);
+    const char *row = d.s.taps > 1 ? arena_printf(e->arena, "(tap[b %% %d] * %d + first)", d.s.taps, d.s.c) : "first";
+    cw_line(e->w, "const %s *const from = w + %s * %d;", real, row, from_panel);
     cw_line(e->w, "%s *const to = packed + (size_t)b * %" PRId64 ";", real, (int64_t)d.s.o * d.panel);
     cw_open(e->w, "for (int o = 0; o < %d; o++) {", d.s.o);
     cw_line(e->w, "const %s *const row = from + (size_t)(o / %d) * %" PRId64 " + o %% %d;", real, from_panel,

@@ -15,6 +15,7 @@
 #include <inttypes.h>
 
 #include "conv_geometry.h"
+#include "loops.h"
 #include "../plan_parts.h"
 #include "product.h"
 
@@ -343,17 +344,18 @@ static const char *emit_bias(struct emitter *e, const struct weight_grad *g, int
     cw_line(e->w, "static void " EMIT_NAME "(int pixels, const %s *dy, %s *restrict db)", real, real);
     cw_open(e->w, "{");
     for (int j = 0; j < vectors; j++)
-        cw_line(e->w, "v sum%d = v_load(db + %d);", j, j * lanes);
+        cw_line(e->w, "v sum%d = v_load(db%s);", j, text_offset(e, j * lanes));
     cw_open(e->w, "for (int i = 0; i < pixels; i++) {");
     for (int j = 0; j < vectors; j++) {
         if (tail && j == vectors - 1)
-            cw_line(e->w, "sum%d = v_add(sum%d, v_load_tail(dy + i * %d + %d, %d));", j, j, g->s.o, j * lanes, tail);
+            cw_line(e->w, "sum%d = v_add(sum%d, v_load_tail(dy + i * %d%s, %d));", j, j, g->s.o,
+                    text_offset(e, j * lanes), tail);
         else
-            cw_line(e->w, "sum%d = v_add(sum%d, v_load(dy + i * %d + %d));", j, j, g->s.o, j * lanes);
+            cw_line(e->w, "sum%d = v_add(sum%d, v_load(dy + i * %d%s));", j, j, g->s.o, text_offset(e, j * lanes));
     }
     cw_close(e->w, "}");
     for (int j = 0; j < vectors; j++)
-        cw_line(e->w, "v_store(db + %d, sum%d);", j * lanes, j);
+        cw_line(e->w, "v_store(db%s, sum%d);", text_offset(e, j * lanes), j);
     cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "bias_grad_panel_%d_of_%d", vectors * lanes, g->s.o),
                     "One panel of a bias gradient.");
@@ -529,7 +531,7 @@ static void emit_sum(struct emitter *e, struct step *step)
         db = arena_printf(e->arena, "%s + g * %" PRId64, db, g.db_stored);
     step->begin = arena_printf(e->arena, "memset(%s, 0, sizeof(%s) * %" PRId64 ")", dw, real, g.s.weight->stored);
     if (bias)
-        step->begin = arena_printf(e->arena, "%s, memset(%s, 0, sizeof(%s) * %" PRId64 ")", step->begin, db, real,
+        step->begin = arena_printf(e->arena, "%s; memset(%s, 0, sizeof(%s) * %" PRId64 ")", step->begin, db, real,
                                    g.db_stored);
     step->call = arena_printf(e->arena, "%s(%s, %s, %s%s%s%s)", name, emit_sample(e, n->in[0]),
                               emit_sample(e, n->in[1]), dw, bias ? ", " : "", db, scratch ? ", scratch" : "");
@@ -539,10 +541,11 @@ static void emit_sum(struct emitter *e, struct step *step)
 
 static void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *to)
 {
-    char *sum = arena_printf(e->arena, "v_load(%s + i)", from);
-    for (int i = 1; i < groups; i++)
-        sum = arena_printf(e->arena, "v_add(%s, v_load(%s + i + %" PRId64 "))", sum, from, i * stored);
-    cw_line(e->w, "v_store(%s + i, %s);", to, sum);
+    cw_line(e->w, "v sum = v_load(%s + i);", from);
+    cw_open(e->w, "for (int g = 1; g < %d; g++)", groups);
+    cw_line(e->w, "sum = v_add(sum, v_load(%s + (size_t)g * %" PRId64 " + i));", from, stored);
+    cw_close(e->w, "");
+    cw_line(e->w, "v_store(%s + i, sum);", to);
 }
 
 static void emit_reduce(struct emitter *e, struct step *step)
@@ -558,13 +561,13 @@ static void emit_reduce(struct emitter *e, struct step *step)
     cw_line(e->w, "const int64_t first = b * INT64_C(%d), most = first + %d;", REDUCE_CHUNK, REDUCE_CHUNK);
     cw_line(e->w, "const int64_t end = most < %" PRId64 " ? most : %" PRId64 ";", g.s.weight->stored,
             g.s.weight->stored);
-    cw_open(e->w, "for (int64_t i = first; i < end; i += V_LANES)");
+    cw_open(e->w, "for (int64_t i = first; i < end; i += V_LANES) {");
     emit_add_up(e, g.groups, g.s.weight->stored, "partial", "dw");
-    cw_close(e->w, "");
+    cw_close(e->w, "}");
     if (bias) {
-        cw_open(e->w, "for (int i = 0; b == 0 && i < %" PRId64 "; i += V_LANES)", g.db_stored);
+        cw_open(e->w, "for (int i = 0; b == 0 && i < %" PRId64 "; i += V_LANES) {", g.db_stored);
         emit_add_up(e, g.groups, g.db_stored, "bias_partial", "db");
-        cw_close(e->w, "");
+        cw_close(e->w, "}");
     }
     cw_close(e->w, "}");
     const char *name = emit_end(e, arena_printf(e->arena, "add_partial_%" PRId64, g.s.weight->stored),

@@ -236,7 +236,7 @@ static void emit_weight_vector(struct emitter *e, const struct winograd_conv *c,
         for (int i = 0; i < c->tiles.r_v; i++) {
             int64_t at = (i * c->tiles.r_h + j) * tap_stride;
             names[i] = arena_printf(e->arena, "g%d_%d", i, j);
-            cw_line(e->w, "const v %s = v_load(from + %" PRId64 ");", names[i], at);
+            cw_line(e->w, "const v %s = v_load(from%s);", names[i], text_offset(e, at));
         }
         winograd_emit_product(e, &v.g, names, arena_printf(e->arena, "t%d_", j));
     }
@@ -245,7 +245,7 @@ static void emit_weight_vector(struct emitter *e, const struct winograd_conv *c,
             names[j] = arena_printf(e->arena, "t%d_%d", j, p);
         winograd_emit_product(e, &h.g, names, arena_printf(e->arena, "u%d_", p));
         for (int q = 0; q < h.n; q++)
-            cw_line(e->w, "v_store(to + %" PRId64 ", u%d_%d);", c->tiles.number_of[p][q] * c->u_position, p, q);
+            cw_line(e->w, "v_store(to%s, u%d_%d);", text_offset(e, c->tiles.number_of[p][q] * c->u_position), p, q);
     }
 }
 
@@ -376,13 +376,15 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
         if (!s->count || !rows)
             continue;
         const char *name = winograd_emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors);
+        const char *values = text_offset(e, c->v.class_offset[k]), *up = text_offset(e, s->first * c->u_position),
+                   *products = text_offset(e, c->m.class_offset[k]);
+        if (s->count == 1) {
+            cw_line(e->w, "%s(values%s, up%s, products%s);", name, values, up, products);
+            continue;
+        }
         cw_open(e->w, "for (int i = 0; i < %d; i++)", s->count);
         cw_line(e->w, "%s(values%s + i * %" PRId64 ", up%s + i * %" PRId64 ", products%s + i * %" PRId64 ");", name,
-                c->v.class_offset[k] ? arena_printf(e->arena, " + %" PRId64, c->v.class_offset[k]) : "",
-                c->v.stride[k],
-                s->first ? arena_printf(e->arena, " + %" PRId64, s->first * c->u_position) : "", c->u_position,
-                c->m.class_offset[k] ? arena_printf(e->arena, " + %" PRId64, c->m.class_offset[k]) : "",
-                c->m.stride[k]);
+                values, c->v.stride[k], up, c->u_position, products, c->m.stride[k]);
         cw_close(e->w, "");
     }
 }
@@ -443,21 +445,22 @@ static void emit_crop(struct emitter *e, const struct winograd_conv *c, const st
     bool inside = c->s.ph < out->h + top || c->s.pw < out->w + left;
     if (inside)
         cw_line(e->w, "const bool inside = h < %d && w < %d;", c->s.ph - top, c->s.pw - left);
-    cw_line(e->w, "const %s *const from = padded + ((h + %d) * %d + w + %d) * %d;", e->plan->real, top, c->s.pw, left,
-            out->c);
+    cw_line(e->w, "const %s *const from = padded + ((h%s) * %d + w%s) * %d;", e->plan->real, text_offset(e, top),
+            c->s.pw, text_offset(e, left), out->c);
     const char *image = c->images > 1 ? arena_printf(e->arena, "i * %" PRId64 " + ", (int64_t)out->h * out->w * out->c)
                                       : "";
     cw_line(e->w, "const size_t at = (size_t)(%s(h * %d + w) * %d + p * %d);", image, out->w, out->c, c->panel);
     for (int j = 0; j < vectors; j++) {
         int last = j == vectors - 1 ? tail : 0;
-        const char *value = text_load(e, "from", arena_printf(e->arena, "p * %d + %d", c->panel, j * lanes), last);
+        const char *col = arena_printf(e->arena, "p * %d%s", c->panel, text_offset(e, j * lanes));
+        const char *value = text_load(e, "from", col, last);
         if (inside)
             value = arena_printf(e->arena, "inside ? %s : v_zero()", value);
         cw_line(e->w, "const v value%d = %s;", j, value);
         value = arena_printf(e->arena, "value%d", j);
-        const char *at = arena_printf(e->arena, "at + %d", j * lanes);
+        const char *at = arena_printf(e->arena, "at%s", text_offset(e, j * lanes));
         if (chain)
-            value = chain_apply_at(e, chain, value, arena_printf(e->arena, "p * %d + %d", c->panel, j * lanes), at, last);
+            value = chain_apply_at(e, chain, value, col, at, last);
         line_store(e, out->name, at, value, last);
     }
     cw_close(e->w, "}");

@@ -123,9 +123,9 @@ static void emit_clear(struct emitter *e, const struct winograd_weights *d, cons
         if (!c->count || !rows)
             continue;
         cw_open(e->w, "for (int i = 0; i < %d; i++)", c->count * panels);
-        cw_line(e->w, "memset(%s + %" PRId64 " + i / %d * %" PRId64 " + (i %% %d * %d + image) * %d, 0, sizeof(%s) * %d);",
-                values, s->class_offset[k], panels, s->stride[k], panels, d->images, rows * s->width, e->plan->real,
-                rows * s->width);
+        cw_line(e->w, "memset(%s%s + i / %d * %" PRId64 " + (i %% %d * %d + image) * %d, 0, sizeof(%s) * %d);",
+                values, text_offset(e, s->class_offset[k]), panels, s->stride[k], panels, d->images, rows * s->width,
+                e->plan->real, rows * s->width);
         cw_close(e->w, "");
     }
 }
@@ -151,28 +151,42 @@ static void emit_panels(struct emitter *e, const struct winograd_weights *d, str
     }
 }
 
-/* The bias gradient of one image: dy summed over its pixels. */
+/* db = the sum of dy over the pixels of an image, for `count` vectors from the channel `first` (C text) on. */
+static void emit_bias_vectors(struct emitter *e, const struct winograd_weights *d, const char *first, int count,
+                              int tail)
+{
+    int lanes = e->plan->lanes;
+    char *sums = "v";
+    for (int k = 0; k < count; k++)
+        sums = arena_printf(e->arena, "%s%s sum%d = v_zero()", sums, k ? "," : "", k);
+    cw_line(e->w, "%s;", sums);
+    cw_open(e->w, "for (int i = 0; i < %" PRId64 "; i++) {", (int64_t)d->s.oh * d->s.ow);
+    const char *at = text_plus(e, arena_printf(e->arena, "i * %d", d->s.o), first);
+    for (int k = 0; k < count; k++)
+        cw_line(e->w, "sum%d = v_add(sum%d, %s);", k, k,
+                text_load(e, "dy", arena_printf(e->arena, "%s%s", at, text_offset(e, k * lanes)),
+                          k == count - 1 ? tail : 0));
+    cw_close(e->w, "}");
+    for (int k = 0; k < count; k++)
+        cw_line(e->w, "v_store(%s%s, sum%d);", text_plus(e, "db", first), text_offset(e, k * lanes), k);
+}
+
+/* The bias gradient of one image, four vectors at a time. */
 static void emit_bias(struct emitter *e, const struct winograd_weights *d)
 {
     int lanes = e->plan->lanes, vectors = (d->s.o + lanes - 1) / lanes, tail = d->s.o % lanes;
-    int64_t pixels = (int64_t)d->s.oh * d->s.ow;
-    for (int first = 0; first < vectors; first += 4) {
-        int count = vectors - first < 4 ? vectors - first : 4;
-        cw_open(e->w, "{");
-        char *sums = "v";
-        for (int k = 0; k < count; k++)
-            sums = arena_printf(e->arena, "%s%s sum%d = v_zero()", sums, k ? "," : "", k);
-        cw_line(e->w, "%s;", sums);
-        cw_open(e->w, "for (int i = 0; i < %" PRId64 "; i++) {", pixels);
-        for (int k = 0; k < count; k++)
-            cw_line(e->w, "sum%d = v_add(sum%d, %s);", k, k,
-                    text_load(e, "dy", arena_printf(e->arena, "i * %d + %d", d->s.o, (first + k) * lanes),
-                              first + k == vectors - 1 ? tail : 0));
+    int fours = (tail ? vectors - 1 : vectors) / 4, rest = vectors - fours * 4;
+    if (fours > 1) {
+        cw_open(e->w, "for (int o = 0; o < %d; o += %d) {", fours * 4 * lanes, 4 * lanes);
+        emit_bias_vectors(e, d, "o", 4, 0);
         cw_close(e->w, "}");
-        for (int k = 0; k < count; k++)
-            cw_line(e->w, "v_store(db + %d, sum%d);", (first + k) * lanes, k);
+    } else if (fours) {
+        cw_open(e->w, "{");
+        emit_bias_vectors(e, d, "0", 4, 0);
         cw_close(e->w, "}");
     }
+    if (rest)
+        emit_bias_vectors(e, d, arena_printf(e->arena, "%d", fours * 4 * lanes), rest, tail);
 }
 
 static void emit_transforms(struct emitter *e, struct step *step)
@@ -267,11 +281,13 @@ static void emit_class_call(struct emitter *e, const struct winograd_weights *d,
     const struct winograd_class *s = &d->tiles.class[k];
     int64_t depth = (int64_t)d->images * s->rows_v * s->rows_h;
     const char *first = emit_position(e, d, depth, vectors, false), *next = emit_position(e, d, depth, vectors, true);
-    cw_line(e->w, "const int i = position - %d;", s->first);
-    cw_line(e->w, "const %s *const a = x_values + %" PRId64 " + i * %" PRId64 ";", e->plan->real, d->v.class_offset[k],
-            d->v.stride[k]);
-    cw_line(e->w, "const %s *const b = dy_values + %" PRId64 " + i * %" PRId64 " + %s * %" PRId64 ";", e->plan->real,
-            d->m.class_offset[k], d->m.stride[k], panel, depth * d->panel);
+    if (s->first)
+        cw_line(e->w, "const int i = position - %d;", s->first);
+    const char *i = s->first ? "i" : "position";
+    cw_line(e->w, "const %s *const a = x_values%s + %s * %" PRId64 ";", e->plan->real,
+            text_offset(e, d->v.class_offset[k]), i, d->v.stride[k]);
+    cw_line(e->w, "const %s *const b = dy_values%s + %s * %" PRId64 " + %s * %" PRId64 ";", e->plan->real,
+            text_offset(e, d->m.class_offset[k]), i, d->m.stride[k], panel, depth * d->panel);
     cw_open(e->w, "if (begin)");
     cw_line(e->w, "%s(a, b, du);", first);
     cw_middle(e->w, "else");
@@ -320,7 +336,7 @@ static void emit_products(struct emitter *e, struct step *step)
         emit_classes(e, &d, s.whole ? s.vectors : s.last_vectors, "panel");
     }
     cw_close(e->w, "}");
-    const char *comment = arena_printf(e->arena, "%s\nBlock b is a position and panel of dU.", emit_comment(e, step));
+    const char *comment = arena_printf(e->arena, "%s\nA block is a position and panel of dU.", emit_comment(e, step));
     const char *name = emit_end(e, arena_printf(e->arena, "winograd_weight_grad_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w,
                                                 d.s.o), comment);
     step->call = arena_printf(e->arena, "%s(b, j == 0, %s, %s, %s)", name, buffer_name(e->plan, g, "x_values"),
@@ -337,8 +353,8 @@ static void emit_inverse_vector(struct emitter *e, const struct winograd_weights
     for (int q = 0; q < h.n; q++) {
         for (int p = 0; p < v.n; p++) {
             names[p] = arena_printf(e->arena, "u%d_%d", p, q);
-            cw_line(e->w, "const v %s = v_load(from + %" PRId64 ");", names[p],
-                    d->tiles.number_of[p][q] * d->u_position);
+            cw_line(e->w, "const v %s = v_load(from%s);", names[p],
+                    text_offset(e, d->tiles.number_of[p][q] * d->u_position));
         }
         winograd_emit_product(e, &left, names, arena_printf(e->arena, "t%d_", q));
     }
@@ -347,7 +363,8 @@ static void emit_inverse_vector(struct emitter *e, const struct winograd_weights
             names[q] = arena_printf(e->arena, "t%d_%d", q, i);
         winograd_emit_product(e, &right, names, arena_printf(e->arena, "g%d_", i));
         for (int j = 0; j < d->tiles.r_h; j++)
-            cw_line(e->w, "v_store(to + %" PRId64 ", g%d_%d);", (int64_t)(i * d->tiles.r_h + j) * d->s.c * d->panel, i, j);
+            cw_line(e->w, "v_store(to%s, g%d_%d);", text_offset(e, (int64_t)(i * d->tiles.r_h + j) * d->s.c * d->panel),
+                    i, j);
     }
 }
 

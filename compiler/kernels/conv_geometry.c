@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "conv_geometry.h"
+#include "loops.h"
 
 struct conv_geometry conv_geometry_of(const struct plan *p, const struct node *n)
 {
@@ -39,8 +40,9 @@ void emit_padded_copy(struct emitter *e, const char *from, const char *to, int h
     cw_line(e->w, "%s *const line = %s + r * %" PRId64 ";", real, to, row);
     if (left)
         cw_line(e->w, "memset(line, 0, sizeof(%s) * %" PRId64 ");", real, (int64_t)left * c);
-    cw_line(e->w, "memcpy(line + %" PRId64 ", %s + (r - %d) * %" PRId64 ", sizeof(%s) * %" PRId64 ");",
-            (int64_t)left * c, from, top, (int64_t)w * c, real, (int64_t)columns * c);
+    const char *inner = top ? arena_printf(e->arena, "(r - %d)", top) : "r";
+    cw_line(e->w, "memcpy(line%s, %s + %s * %" PRId64 ", sizeof(%s) * %" PRId64 ");", text_offset(e, (int64_t)left * c),
+            from, inner, (int64_t)w * c, real, (int64_t)columns * c);
     if (right)
         cw_line(e->w, "memset(line + %" PRId64 ", 0, sizeof(%s) * %" PRId64 ");", (int64_t)(left + columns) * c,
                 real, (int64_t)right * c);

@@ -243,6 +243,7 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
     struct tile t = { .a_row = d->panel, .a_k = 1, .b_k = d->batch_padded, .depth = d->panel, .segments = d->panels,
                       .a_segment = (int64_t)d->in * d->panel, .b_segment = (int64_t)d->panel * d->batch_padded,
                       .c_row = d->batch_padded };
+    bool alone = !s.whole || (s.whole == 1 && !s.last_vectors);     /* one loop over the rows is all there is */
     for (int last = 0; last < 2; last++) {
         t.vectors = last ? s.last_vectors : s.vectors;
         int count = last ? t.vectors > 0 : s.whole;
@@ -253,22 +254,23 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
         const char *column = last ? arena_printf(e->arena, " + %d", s.whole * panel) : count > 1 ? " + j" : "";
         if (!last && count > 1)
             cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", count * panel, panel);
-        else
+        else if (!alone)
             cw_open(e->w, "{");
-        cw_line(e->w, "int r = 0;");
+        cw_line(e->w, "int row = 0;");
         t.rows = rows;
         t.a_ahead = rows * t.a_row;     /* the weights of the next tile */
-        cw_open(e->w, "for (; r + %d <= rows; r += %d)", rows, rows);
-        cw_line(e->w, "%s(wb + r * %d, turned%s, product + r * %d%s);", emit_tile(e, &t), d->panel, column,
+        cw_open(e->w, "for (; row + %d <= rows; row += %d)", rows, rows);
+        cw_line(e->w, "%s(wb + row * %d, turned%s, product + row * %d%s);", emit_tile(e, &t), d->panel, column,
                 d->batch_padded, column);
         cw_close(e->w, "");
         t.rows = 1;
         t.a_ahead = 0;
-        cw_open(e->w, "for (; r < rows; r++)");
-        cw_line(e->w, "%s(wb + r * %d, turned%s, product + r * %d%s);", emit_tile(e, &t), d->panel, column,
+        cw_open(e->w, "for (; row < rows; row++)");
+        cw_line(e->w, "%s(wb + row * %d, turned%s, product + row * %d%s);", emit_tile(e, &t), d->panel, column,
                 d->batch_padded, column);
         cw_close(e->w, "");
-        cw_close(e->w, "}");
+        if (!alone)
+            cw_close(e->w, "}");
     }
 }
 
@@ -386,13 +388,13 @@ static void weight_emit_pack(struct emitter *e, struct step *step)
             bias ? arena_printf(e->arena, ", %s *restrict db", real) : "");
     cw_open(e->w, "{");
     cw_line(e->w, "%s *const to = panels + p * %d;", real, d.panel * e->plan->batch);
-    if (rest)
+    if (rest && d.panels > 1)
         cw_line(e->w, "const int outputs = p < %d ? %d : %d;", d.panels - 1, d.panel, rest);
-    const char *outputs = rest ? "outputs" : arena_printf(e->arena, "%d", d.panel);
+    const char *outputs = rest && d.panels > 1 ? "outputs" : arena_printf(e->arena, "%d", rest ? rest : d.panel);
     cw_open(e->w, "for (int i = 0; i < n; i++)");
     cw_open(e->w, "for (int o = 0; o < %d; o++)", d.panel);
-    cw_line(e->w, "to[i * %d + o] = %sdy[(size_t)i * %d + p * %d + o]%s;", d.panel, rest ? "o < outputs ? " : "", d.out,
-            d.panel, rest ? " : 0" : "");
+    cw_line(e->w, "to[i * %d + o] = %sdy[(size_t)i * %d + p * %d + o]%s;", d.panel,
+            rest ? arena_printf(e->arena, "o < %s ? ", outputs) : "", d.out, d.panel, rest ? " : 0" : "");
     cw_close(e->w, "");
     cw_close(e->w, "");
     if (bias) {

@@ -50,6 +50,11 @@ const char *text_plus(struct emitter *e, const char *a, const char *b)
     return text_printf(e, "%s + %s", a, b);
 }
 
+const char *text_offset(struct emitter *e, int64_t offset)
+{
+    return offset ? text_printf(e, " + %" PRId64, offset) : "";
+}
+
 const char *text_load(struct emitter *e, const char *p, const char *at, int tail)
 {
     const char *from = text_plus(e, p, at);
@@ -82,6 +87,25 @@ void line_store_u8(struct emitter *e, const char *p, const char *at, const char 
         cw_line(e->w, "v_store_u8(%s, %s);", text_plus(e, p, at), value);
 }
 
+/* The body of one vector, in braces unless it is a single statement on one line. */
+static void one_vector(struct emitter *e, void (*body)(struct emitter *e, const void *data, const char *at, int tail),
+                       const void *data, const char *at, int tail)
+{
+    emit_begin(e);
+    body(e, data, at, tail);
+    const char *text = emit_text_end(e);
+    size_t length = strlen(text);
+    bool single = length && strchr(text, '\n') == text + length - 1 && strncmp(text, "const ", 6) &&
+                  strncmp(text, "v ", 2);
+    if (single) {
+        cw_line(e->w, "%.*s", (int)length - 1, text);
+        return;
+    }
+    cw_open(e->w, "{");
+    body(e, data, at, tail);
+    cw_close(e->w, "}");
+}
+
 void each_vector(struct emitter *e, const char *index, int64_t count,
                  void (*body)(struct emitter *e, const void *data, const char *at, int tail), const void *data)
 {
@@ -93,15 +117,10 @@ void each_vector(struct emitter *e, const char *index, int64_t count,
         body(e, data, index, 0);
         cw_close(e->w, "}");
     } else if (whole) {
-        cw_open(e->w, "{");
-        body(e, data, "0", 0);
-        cw_close(e->w, "}");
+        one_vector(e, body, data, "0", 0);
     }
-    if (tail) {
-        cw_open(e->w, "{");
-        body(e, data, text_printf(e, "%" PRId64, whole), tail);
-        cw_close(e->w, "}");
-    }
+    if (tail)
+        one_vector(e, body, data, text_printf(e, "%" PRId64, whole), tail);
 }
 
 /* ---- a chain over an image -------------------------------------------------------------------------------------- */

@@ -10,6 +10,8 @@ const char *text_printf(struct emitter *e, const char *format, ...) __attribute_
 const char *text_real(struct emitter *e, double x);
 /* "a + b"; a or b "0" is left out. */
 const char *text_plus(struct emitter *e, const char *a, const char *b);
+/* " + offset"; nothing for 0. */
+const char *text_offset(struct emitter *e, int64_t offset);
 /* "v_load(p + at)", "v_load_tail(p + at, tail)" for tail != 0. */
 const char *text_load(struct emitter *e, const char *p, const char *at, int tail);
 const char *text_load_u8(struct emitter *e, const char *p, const char *at, int tail);
@@ -20,7 +22,6 @@ void line_store_u8(struct emitter *e, const char *p, const char *at, const char 
 
 /* Writes body once in a loop over the whole vectors of count elements and once for the rest.  at: C text of the
  * vector's first element; tail: lanes in use, 0 for all.  index: the loop's variable. */
-
 void each_vector(struct emitter *e, const char *index, int64_t count,
                  void (*body)(struct emitter *e, const void *data, const char *at, int tail), const void *data);
 

@@ -170,9 +170,9 @@ static void softmax_loss_grad_emit(struct emitter *e, struct step *s)
     cw_line(e->w, "const v share = v_set((%s)1 / (%s)n);", real, real);
     each_vector(e, "j", classes, loss_grad_body, NULL);
     cw_line(e->w, "const int right = *label;");
-    cw_open(e->w, "if (right >= 0 && right < %d) {", classes);
+    cw_open(e->w, "if (right >= 0 && right < %d)", classes);
     cw_line(e->w, "dx[right] = (y[right] - 1) / (%s)n;", real);
-    cw_close(e->w, "}");
+    cw_close(e->w, "");
     cw_close(e->w, "}");
     s->call = text_printf(e, "%s(%s, %s, %s, n)",
                           emit_end(e, text_printf(e, "softmax_loss_grad_%d", classes), emit_comment(e, s)),

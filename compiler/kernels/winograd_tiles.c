@@ -2,6 +2,7 @@
 #include "winograd_tiles.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "loops.h"
@@ -194,8 +195,8 @@ static struct winograd_matrix matrix_of(enum transform kind, const struct winogr
 
 static const char *values_at(struct emitter *e, const struct winograd_transform *t, int p, int q)
 {
-    return arena_printf(e->arena, "values + %" PRId64 " + row%d",
-                        winograd_position_offset(t->tiles, t->values, p, q), t->tiles->class_of[p][q]);
+    return arena_printf(e->arena, "values%s + row%d",
+                        text_offset(e, winograd_position_offset(t->tiles, t->values, p, q)), t->tiles->class_of[p][q]);
 }
 
 static const char *map_at(struct emitter *e, const struct winograd_transform *t, int i, int j)
@@ -340,9 +341,16 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
 
 /* ---- all tiles of an image ------------------------------------------------------------------------------------------------------- */
 
-/* Opens a loop over the large or the small tiles of a direction, or none for a single one or where the variable is given.
- * Returns the text of the
- * tile's number; *start: of its first output. */
+/* Is the tile whose number open_tiles() gave, as a variable or as a figure, the last of its direction? */
+static const char *is_last(struct emitter *e, const struct winograd_split *s, const char *number)
+{
+    if (strspn(number, "0123456789") < strlen(number))
+        return arena_printf(e->arena, "%s == %d", number, s->tiles - 1);
+    return atoi(number) == s->tiles - 1 ? "true" : "false";
+}
+
+/* Opens a loop over the large or the small tiles of a direction, or none for a single one or where the variable is
+ * given.  Returns the text of the tile's number; *start: of its first output. */
 static const char *open_tiles(struct emitter *e, const struct winograd_split *s, bool small, const char *variable,
                               bool given, const char **start, bool *opened)
 {
@@ -377,11 +385,11 @@ static void emit_kind(struct emitter *e, const struct winograd_transform *t, boo
                                               : offset_v ? offset_v : offset_h ? offset_h : "0";
     const char *last = "";
     if (t->kind == TRANSFORM_DX && t->chain)
-        last = arena_printf(e->arena, ", %s == %d, %s == %d", a, s->v.tiles - 1, b, s->h.tiles - 1);
+        last = arena_printf(e->arena, ", %s, %s", is_last(e, &s->v, a), is_last(e, &s->h, b));
     const char *chain = "";
     if (t->chain)
-        chain = chain_pass(e, t->chain, col, !strcmp(at, "0") ? offset : arena_printf(e->arena, "%s + %s", at, offset));
-    const char *from = strcmp(offset, "0") ? arena_printf(e->arena, "%s + %s", map, offset) : map;
+        chain = chain_pass(e, t->chain, col, text_plus(e, at, offset));
+    const char *from = text_plus(e, map, offset);
     cw_line(e->w, "%s(%s, %s, %s, %s, %s%s%s);", name, from, values, image, a, b, last, chain);
     if (opened_h)
         cw_close(e->w, "}");
