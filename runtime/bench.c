@@ -119,12 +119,17 @@ static void report_text(const struct bench *b)
            "measured): %.1f %%\n",
            b->flops * 1e-9, rate(b->flops, b->median), b->peak.gflops, b->peak.instructions,
            100.0 * rate(b->flops, b->median) / b->peak.gflops);
-    printf("\n%-20s %-30s %12s %9s %12s %9s\n", "layer", "", "forward ms", "GFLOP/s", "backward ms",
-           "GFLOP/s");
+    int name = 20, text = 30;
+    for (int i = 0; i < b->rows_count; i++) {
+        name = column_width(b->rows[i].name, name);
+        text = column_width(b->rows[i].text, text);
+    }
+    printf("\n%-*s %-*s %12s %9s %12s %9s\n", name, "layer", text, "", "forward ms", "GFLOP/s",
+           "backward ms", "GFLOP/s");
     for (int i = 0; i < b->rows_count; i++) {
         const struct row *r = &b->rows[i];
-        printf("%-20s %-30s %12.3f %9.1f %12.3f %9.1f\n", r->name, r->text, r->seconds[0] * 1e3,
-               rate(r->flops[0], r->seconds[0]), r->seconds[1] * 1e3,
+        printf("%-*s %-*s %12.3f %9.1f %12.3f %9.1f\n", name, r->name, text, r->text,
+               r->seconds[0] * 1e3, rate(r->flops[0], r->seconds[0]), r->seconds[1] * 1e3,
                rate(r->flops[1], r->seconds[1]));
     }
 }

@@ -2,6 +2,8 @@
 #ifndef COMMAND_H
 #define COMMAND_H
 
+#include <string.h>
+
 #include "cnnrt.h"
 
 enum command_bit {
@@ -39,5 +41,11 @@ int rt_gradcheck(const struct cnn_model *model, const struct command_options *o)
 
 /* The seed of a run: the option, else the recipe. */
 uint64_t rt_seed_choose(const struct cnn_model *model, const struct command_options *o);
+
+/* The width of a column that was wide enough for what came before, and has to hold text too. */
+static inline int column_width(const char *text, int width)
+{
+    return text && strlen(text) > (size_t)width ? (int)strlen(text) : width;
+}
 
 #endif

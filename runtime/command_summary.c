@@ -23,15 +23,20 @@ static const char *grouped(char *text, size_t size, int64_t number)
 static void layers_print(const struct cnn_model *m)
 {
     char shape[40], parameters[40], adds[40];
-    printf("%-20s %-32s %-14s %12s %14s  %s\n", "layer", "", "shape", "parameters", "multiply-adds",
-           "plan");
+    int name = 20, text = 32;
+    for (int i = 0; i < m->layers_count; i++) {
+        name = column_width(m->layers[i].name, name);
+        text = column_width(m->layers[i].text, text);
+    }
+    printf("%-*s %-*s %-14s %12s %14s  %s\n", name, "layer", text, "", "shape", "parameters",
+           "multiply-adds", "plan");
     for (int i = 0; i < m->layers_count; i++) {
         const struct cnn_layer_info *l = &m->layers[i];
         if (l->flat)
             snprintf(shape, sizeof shape, "%d", l->channels);
         else
             snprintf(shape, sizeof shape, "%dx%dx%d", l->channels, l->height, l->width);
-        printf("%-20s %-32s %-14s %12s %14s  %s\n", l->name, l->text, shape,
+        printf("%-*s %-*s %-14s %12s %14s  %s\n", name, l->name, text, l->text, shape,
                grouped(parameters, sizeof parameters, l->parameters),
                grouped(adds, sizeof adds, l->multiply_adds), l->plan ? l->plan : "");
     }

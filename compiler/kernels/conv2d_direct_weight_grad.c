@@ -295,8 +295,9 @@ static const char *emit_pack_x(struct emitter *e, const struct weight_grad *g)
         cw_line(e->w, "static const %s zeros[%" PRId64 "];", real, plan_round(c, lanes) + lanes);
     cw_open(e->w, "for (int pixel = 0; pixel < count * %d; pixel++) {", g->s.pw);
     if (checked) {
-        cw_line(e->w, "const int h = row + pixel / %d - %d, w = pixel %% %d - %d;", g->s.pw, w->pad_top, g->s.pw,
-                w->pad_left);
+        const char *top = w->pad_top ? arena_printf(e->arena, " - %d", w->pad_top) : "",
+                   *left = w->pad_left ? arena_printf(e->arena, " - %d", w->pad_left) : "";
+        cw_line(e->w, "const int h = row + pixel / %d%s, w = pixel %% %d%s;", g->s.pw, top, g->s.pw, left);
         cw_line(e->w, "const bool inside = h >= 0 && h < %d && w >= 0 && w < %d;", g->s.h, g->s.w);
         cw_line(e->w, "const %s *const from = inside ? x + (h * %d + w) * %d : zeros;", real, g->s.w, c);
     } else if (g->s.pw == g->s.w) {

@@ -385,8 +385,8 @@ static void data_emit_store(struct emitter *e, const struct local *l, const stru
         if (last ? !tail : !whole)
             continue;
         const char *j = last ? arena_printf(e->arena, "%d", whole) : "j";
-        const char *value = arena_printf(e->arena, "v_load(back + %s)", j);
-        const char *at = arena_printf(e->arena, "at + %s", j);
+        const char *value = text_load(e, "back", j, 0);
+        const char *at = text_plus(e, "at", j);
         if (chain)
             value = chain_apply_at(e, chain, value, j, at, last ? tail : 0);
         if (!last)

@@ -7,7 +7,7 @@ cat >good.cnn <<'CNN'
 model good
 const width = 8
 data { shapes classes=10, train=100, val=20, seed=0; scale 1/255 }
-network { input 3x32x32; conv2d width, 3x3, relu; maxpool2d 2x2; flatten; dense 10, softmax }
+network { input 3x32x32; conv2d width, 3x3, relu, padding=1x1, dilation=1x2; maxpool2d 2x2; flatten; dense 10, softmax }
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 10; seed 1 }
 CNN
 sed 's/relu/rellu/; s/dense 10/dense 0/' good.cnn >bad.cnn
@@ -172,6 +172,12 @@ WRONG
     expect 0 ./good -V
     grep -q '^good, compiled for' out || fail "-V is not --version"
     expect 0 ./good summary
+    awk '/^layer / { column = index($0, "shape"); next } /^$/ { column = 0 }
+         column && substr($0, column - 1, 2) !~ /^ [0-9]/ { print; exit 1 }' out ||
+        fail "the columns of the summary are not below each other"
+    expect 0 ./good bench --steps 2 --threads 1
+    awk '/^layer / { width = length($0) } width && length($0) != width { print; exit 1 }' out ||
+        fail "the columns of bench are not below each other"
     expect 0 ./good --epochs 1 --threads 1
     grep -q '^Epoch 1/1$' out || fail "the log has no line 'Epoch 1/1'"
     [ -d good.run ] || fail "no folder good.run"
