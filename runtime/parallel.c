@@ -3,7 +3,7 @@
 #include "parallel.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <omp.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +16,8 @@
 
 #include "message.h"
 
+enum { PROCESSORS_MOST = 4096 };
+
 /* Only there when the emitted file uses OpenBLAS. */
 extern char *openblas_get_corename(void) __attribute__((weak));
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
@@ -27,15 +29,11 @@ uint64_t cnn_clock(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* Those that this process may use; with OMP_PROC_BIND set the calling thread alone may use fewer. */
 static int processors(void)
 {
-#if defined __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-#endif
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 && online < INT_MAX ? (int)online : 1;
+    int count = omp_get_num_procs();
+    return count > 0 ? count : 1;
 }
 
 int rt_threads_choose(int asked, const struct cnn_model *model)
@@ -63,6 +61,36 @@ void rt_blas_single_thread(void)
         openblas_set_num_threads(1);
 }
 
+/* With OMP_PROC_BIND set, the OpenMP runtime has tied this thread to its place before main began, and a program that
+ * it is replaced by would find that one place and nothing else.  All places together are where it may run. */
+static void affinity_release(void)
+{
+#if defined __linux__
+    cpu_set_t *set = CPU_ALLOC(PROCESSORS_MOST);
+    size_t size = CPU_ALLOC_SIZE(PROCESSORS_MOST);
+    int places = omp_get_num_places();
+    if (!set || places <= 0) {
+        CPU_FREE(set);
+        return;
+    }
+    CPU_ZERO_S(size, set);
+    for (int i = 0; i < places; i++) {
+        int count = omp_get_place_num_procs(i);
+        int *ids = count > 0 ? calloc((size_t)count, sizeof *ids) : NULL;
+        if (!ids)
+            continue;
+        omp_get_place_proc_ids(i, ids);
+        for (int k = 0; k < count; k++)
+            if (ids[k] >= 0 && ids[k] < PROCESSORS_MOST)
+                CPU_SET_S(ids[k], size, set);
+        free(ids);
+    }
+    if (CPU_COUNT_S(size, set) > 0)
+        sched_setaffinity(0, size, set);
+    CPU_FREE(set);
+#endif
+}
+
 void rt_blas_restart(const struct cnn_model *model, char **argv)
 {
     if (!model->blas_core || !openblas_get_corename)
@@ -73,8 +101,10 @@ void rt_blas_restart(const struct cnn_model *model, char **argv)
     if (!getenv("CNN_BLAS_RESTART")
         && setenv("OPENBLAS_CORETYPE", model->blas_core, 1) == 0
         && setenv("OPENBLAS_NUM_THREADS", "1", 1) == 0
-        && setenv("CNN_BLAS_RESTART", "1", 1) == 0)
+        && setenv("CNN_BLAS_RESTART", "1", 1) == 0) {
+        affinity_release();
         execv("/proc/self/exe", argv);
+    }
     rt_note("OpenBLAS runs its %s kernels where the plan counts on %s; speed and the last bits of "
             "results may differ",
             core, model->blas_core);

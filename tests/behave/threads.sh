@@ -59,4 +59,16 @@ for model in plain residual single; do
     expect 0 ./$model --threads 2 --seed 6 --run-dir $model.seed --verbose 2
     cmp -s $model.1.weights "$model.seed/$weights" && fail "$model: another seed gives the same weights"
 done
+
+# Bound threads: as many as without, also where the trainer starts itself again for OpenBLAS's sake.
+unset OMP_NUM_THREADS
+threads_of() {
+    env "$@" ./plain bench --steps 1 2>err | sed -n 's/.* \([0-9]*\) threads\{0,1\}, .*/\1/p;q'
+}
+free=$(threads_of OMP_PROC_BIND=false)
+[ -n "$free" ] || fail "bench does not say how many threads it has: $(cat err)"
+for core in Prescott Haswell; do
+    bound=$(threads_of OMP_PROC_BIND=close OPENBLAS_CORETYPE=$core)
+    [ "$bound" = "$free" ] || fail "$bound threads instead of $free with OMP_PROC_BIND=close, OPENBLAS_CORETYPE=$core"
+done
 finish
