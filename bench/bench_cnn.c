@@ -121,6 +121,7 @@ int main(int argc, char **argv)
     if (!w.context)
         return 1;
     w.context->lr = 1e-3;
+    w.context->early_update = true;     /* as the trainer does it */
     size_t pictures = (size_t)w.batches * (size_t)m->batch;
     size_t size = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
     float *images = worker_read(argv[2], pictures * size, sizeof *images);

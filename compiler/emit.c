@@ -211,19 +211,34 @@ static void emit_images(struct emitter *e, struct cwriter *w, const struct phase
         cw_close(w, "}");
 }
 
-static void emit_blocks(struct cwriter *w, const struct step *s, bool wait)
+/* A loop over the blocks of `count` steps that share them. */
+static void emit_blocks(struct cwriter *w, struct step *const *steps, int count, bool wait)
 {
+    const struct step *s = steps[0];
     if (s->blocks == 1) {
+        bool b = false;
+        for (int i = 0; i < count; i++)
+            b |= mentions(steps[i]->call, "b");
         cw_line(w, "#pragma omp single%s", wait ? "" : " nowait");
         cw_open(w, "{");
-        if (mentions(s->call, "b"))
+        if (b)
             cw_line(w, "const int b = 0;");
     } else {
         cw_line(w, "#pragma omp for schedule(static)%s", wait ? "" : " nowait");
         cw_open(w, "for (int b = 0; b < %" PRId64 "; b++) {", s->blocks);
     }
-    emit_call(w, s);
+    for (int i = 0; i < count; i++)
+        emit_call(w, steps[i]);
     cw_close(w, "}");
+}
+
+static void emit_loops_of_blocks(struct cwriter *w, const struct phase *f)
+{
+    for (int first = 0, end; first < f->steps_count; first = end) {
+        for (end = first + 1; end < f->steps_count && plan_same_rows(f->steps[first], f->steps[end]); end++)
+            ;
+        emit_blocks(w, f->steps + first, end - first, end == f->steps_count);
+    }
 }
 
 /* Phases of one group that repeat stand in a loop of their own. */
@@ -238,19 +253,31 @@ static void emit_arrival(struct cwriter *w, const struct phase *f)
     cw_line(w, "TICK(%d);", f->steps[f->steps_count - 1]->stretch);
 }
 
+/* The last phase that makes losses of samples; -1: none. */
+static int loss_phase(const struct program *q)
+{
+    int last = -1;
+    for (int i = 0; i < q->steps_count; i++)
+        if (q->graph->loss && q->steps[i]->group->main == q->graph->loss->producer && q->steps[i]->phase > last)
+            last = q->steps[i]->phase;
+    return last;
+}
+
 static void emit_phases(struct emitter *e, struct cwriter *w)
 {
     const struct program *q = e->program;
-    int batch = e->plan->batch;
+    int batch = e->plan->batch, early_from = q->training && emit_updates_early(e->plan) ? loss_phase(q) : -1;
     for (int i = 0; i < q->phases_count; i++) {
         const struct phase *f = &q->phases[i];
         if (f->repeat && (i == 0 || !same_loop(&q->phases[i - 1], f)))
             cw_open(w, "for (int j = 0; j < %d && j * %d < n; j++) {", f->repeat, batch / f->repeat);
         if (f->split == SPLIT_IMAGES)
             emit_images(e, w, f, batch);
-        for (int k = 0; f->split == SPLIT_BLOCKS && k < f->steps_count; k++)
-            emit_blocks(w, f->steps[k], k == f->steps_count - 1);
+        else
+            emit_loops_of_blocks(w, f);
         emit_arrival(w, f);
+        if (i == early_from)
+            emit_early_rule(e, w);
         if (f->repeat && (i == q->phases_count - 1 || !same_loop(f, &q->phases[i + 1])))
             cw_close(w, "}");
     }
@@ -262,10 +289,20 @@ static void emit_loss(struct emitter *e, struct cwriter *w)
     const struct tensor *loss = e->program->graph->loss;
     if (!loss)
         return;
+    cw_line(w, "c->loss = loss_sum(%s, n);", loss->name);
+}
+
+static void emit_loss_sum(const struct plan *p, struct cwriter *w)
+{
+    cw_comment(w, "The loss of a batch, in the order of its samples.");
+    cw_line(w, "static double loss_sum(const %s *losses, int n)", p->real);
+    cw_open(w, "{");
     cw_line(w, "double sum = 0;");
     cw_open(w, "for (int i = 0; i < n; i++)");
-    cw_line(w, "sum += %s[i];", loss->name);
-    cw_close(w, "c->loss = sum;");
+    cw_line(w, "sum += losses[i];");
+    cw_close(w, "return sum;");
+    cw_close(w, "}");
+    cw_blank(w);
 }
 
 static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment)
@@ -274,6 +311,8 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
     cw_open(w, "{");
     emit_pointers(e, w);
+    if (e->program->training && emit_updates_early(e->plan))
+        emit_rule(e, w);
     cw_blank(w);
     cw_line(w, "#pragma omp parallel num_threads(c->threads)");
     cw_open(w, "{");
@@ -318,7 +357,10 @@ void emit_source(const struct plan *p, FILE *out)
     emit_steps(&e, &p->train);
     emit_steps(&e, &p->use);
     emit_head(p, w);
+    emit_update_range(&e, w);
     emit_functions(&e, w, out, 0);
+    if (p->train.graph->loss || p->use.graph->loss)
+        emit_loss_sum(p, w);
     emit_tick(w);
     e.program = &p->train;
     emit_schedule(&e, w, "train_step",

@@ -8,9 +8,14 @@
 void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
 /* emit_update.c: static void update(struct cnn_context *c). */
 void emit_update(struct emitter *e, struct cwriter *w);
-/* Vectors as long as the parameters that the model's optimizer keeps. */
-int emit_optimizer_slots(const struct model *m);
-/* Floating-point operations of update(). */
+/* The function it is made of, which steps that update early call too. */
+void emit_update_range(struct emitter *e, struct cwriter *w);
+/* Whether a step of training updates its weights early (struct cnn_context). */
+bool emit_updates_early(const struct plan *p);
+/* `rule`: this step's numbers; `early`, when the losses are known: NULL or a pointer to it. */
+void emit_rule(struct emitter *e, struct cwriter *w);
+void emit_early_rule(struct emitter *e, struct cwriter *w);
+/* Floating-point operations of update(), less what is done early. */
 int64_t emit_update_flops(struct emitter *e);
 /* emit_metrics.c: static void metrics(const struct cnn_context *c, int n, double *values). */
 void emit_metrics(struct emitter *e, struct cwriter *w);

@@ -81,6 +81,10 @@ void emit_begin(struct emitter *e);
 /* Ends it.  The same text written before is reused; else it gets the name hint (made unique).  The comment (may
  * be NULL) stands above it: source line, shapes, operation count, kernel and why.  Returns the name. */
 const char *emit_end(struct emitter *e, const char *hint, const char *comment);
+/* The struct of the optimizer's numbers of one step: of `rule` in update_range(c, rule, at, count, g). */
+const char *emit_rule_type(const struct plan *p);
+/* Vectors as long as the parameters that the model's optimizer keeps: there is fetch_state(c, at, count) if any. */
+int emit_optimizer_slots(const struct model *m);
 /* Ends a piece of text that is no function: what was written since emit_begin(). */
 const char *emit_text_end(struct emitter *e);
 
@@ -169,6 +173,7 @@ struct tile {
     int64_t a_ahead;            /* != 0: while A is read, what lies so many elements on is fetched, a line for each k */
     bool next;                  /* the argument `next`: fetched likewise */
     bool far;                   /* C and the chain's operands are not in the cache yet: asked for before the sum */
+    bool onward;                /* the tile that follows goes on below C: its C is asked for before the sum */
 };
 
 /* Emits (once) the tile's function; name(a, b, c[, depth][, outer][, next][chain operands]). */

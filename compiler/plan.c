@@ -141,11 +141,40 @@ static const char *verify_overlap(const struct plan *p, const struct program *q)
     return NULL;
 }
 
+static bool reads(const struct step *s, const struct param *param)
+{
+    enum { MOST = 16 };
+    const struct node *nodes[MOST];
+    int count = group_nodes(s->group, nodes, MOST);
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < nodes[i]->in_count; j++)
+            if (nodes[i]->in[j] == param->tensor)
+                return true;
+    return false;
+}
+
+/* Weights are updated when nobody reads them any more. */
+static const char *verify_updates(const struct plan *p, const struct program *q)
+{
+    for (int i = 0; i < q->steps_count; i++) {
+        const struct step *s = q->steps[i];
+        for (int j = 0; s->updates && j < q->steps_count; j++) {
+            const struct step *t = q->steps[j];
+            bool before = t->phase < s->phase || (t->phase == s->phase && j < i && plan_same_rows(t, s));
+            if (t != s && !before && reads(t, s->updates))
+                return arena_printf(p->arena, "%s is read after its update", s->updates->name);
+        }
+    }
+    return NULL;
+}
+
 const char *plan_verify(const struct plan *p)
 {
     const struct program *programs[] = { &p->train, &p->use };
     for (int i = 0; i < 2; i++) {
         const char *fault = verify_overlap(p, programs[i]);
+        if (!fault)
+            fault = verify_updates(p, programs[i]);
         if (fault)
             return fault;
         for (int j = 0; j < programs[i]->phases_count; j++)

@@ -106,6 +106,10 @@ struct step {
                                  * group are done in order by one thread: sums by group.  `g` */
     bool inputs_done;           /* reads only buffers that earlier steps of the group made */
     bool hoisted;               /* reads parameters only: computed before its group's other steps, not in its turn */
+    bool beside;                /* of blocks, too small for a phase of its own: joins an earlier one of blocks if it may */
+    const struct tensor *rows_of;       /* of blocks: block b is the inputs [b * rows, (b + 1) * rows) of these weights */
+    int rows;
+    const struct param *updates;        /* its update, once the gradient is there, where the context asks for that */
     const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
     int64_t flops;              /* one whole batch */
     int stretch;                /* index into plan.stretches */
@@ -116,7 +120,8 @@ struct step {
     const char *begin;          /* with groups: what is done before the first image of a group */
 };
 
-/* Steps between two barriers.  A phase of images runs its steps one after the other for each image. */
+/* Steps between two barriers.  A phase of images runs its steps one after the other for each image; one of blocks has a
+ * loop for each, but neighbours that work on the same rows share one. */
 struct phase {
     enum split split;
     struct step **steps;
@@ -190,6 +195,8 @@ struct plan {
 struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
                         const struct plan_options *options, struct diag *d);
 const char *plan_verify(const struct plan *p);
+/* The steps, neighbours in a phase, whose blocks are the same rows: one loop does both, block by block. */
+bool plan_same_rows(const struct step *a, const struct step *b);
 void plan_dump(const struct plan *p, FILE *out);
 /* Without the reasons: two plans that compute the same look the same. */
 void plan_dump_decisions(const struct plan *p, FILE *out);

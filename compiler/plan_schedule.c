@@ -7,7 +7,8 @@
  * Steps that work image by image follow each other in one loop over the images, without a barrier: what one makes
  * the next finds in the cache.  For that they overtake sums of partial results that they do not need.  Steps that take
  * several images at a time set the stride of that loop.  Steps that only read parameters come with the blocks before
- * their use.
+ * their use.  Steps of blocks wait for each other, but two that take the same rows of the same weights take them in
+ * turn, while they are in the cache.
  *
  * A batch of one image leaves nothing to share between threads: there kernels cut what is large enough into blocks
  * within the image. */
@@ -126,7 +127,7 @@ static bool may_overtake(const struct step *s, const struct phase *f)
 /* The loop over images that s may join, or -1: the last one, where nothing that came after is needed. */
 static int loop_to_join(const struct plan *p, const struct program *q, const struct step *s)
 {
-    if (s->split != SPLIT_IMAGES || s->repeat)
+    if (s->repeat)
         return -1;
     for (int i = q->phases_count - 1; i > 0; i--) {
         if (q->phases[i].split == SPLIT_IMAGES && !q->phases[i].repeat)
@@ -135,6 +136,34 @@ static int loop_to_join(const struct plan *p, const struct program *q, const str
             return -1;
     }
     return -1;
+}
+
+bool plan_same_rows(const struct step *a, const struct step *b)
+{
+    return a->rows_of && a->rows_of == b->rows_of && a->rows == b->rows && a->blocks == b->blocks;
+}
+
+static bool phase_is_needed(const struct step *s, const struct phase *f)
+{
+    for (int i = 0; i < f->steps_count; i++)
+        if (needs(s, f->steps[i]))
+            return true;
+    return false;
+}
+
+/* The phase of blocks that s, a step of blocks, may join, or -1. */
+static int blocks_to_join(const struct program *q, const struct step *s)
+{
+    int last = q->phases_count - 1, best = -1;
+    if (s->repeat || last < 1 || phase_is_needed(s, &q->phases[last]))
+        return -1;
+    const struct phase *f = &q->phases[last];
+    if (f->split == SPLIT_BLOCKS && plan_same_rows(f->steps[f->steps_count - 1], s))
+        return last;
+    for (int i = last; i > 0 && s->beside && !phase_is_needed(s, &q->phases[i]); i--)
+        if (q->phases[i].split == SPLIT_BLOCKS && !q->phases[i].repeat)
+            best = i;
+    return best;
 }
 
 /* The phase in which s, a step that reads parameters only, is done: the last one of blocks before its group's work, so
@@ -171,7 +200,8 @@ void plan_schedule(struct plan *p, struct program *q)
     q->phases_count = 1;
     for (int i = 0; i < q->steps_count; i++)
         if (!q->steps[i]->hoisted)
-            phase_add(p, q, q->steps[i], loop_to_join(p, q, q->steps[i]));
+            phase_add(p, q, q->steps[i], q->steps[i]->split == SPLIT_IMAGES ? loop_to_join(p, q, q->steps[i])
+                                                                           : blocks_to_join(q, q->steps[i]));
     for (int i = 0; i < q->steps_count; i++)
         if (q->steps[i]->hoisted)
             phase_add(p, q, q->steps[i], phase_of_hoisted(q, q->steps[i]));

@@ -115,6 +115,15 @@ static void ask_ahead(struct emitter *e, const struct tile *t)
         }
 }
 
+/* The rows of C that the next tile adds to come while this one's sum is computed. */
+static void ask_onward(struct emitter *e, const struct tile *t)
+{
+    int64_t below = t->rows * t->c_row;
+    cw_open(e->w, "for (int i = 0; i < %" PRId64 "; i += %d)", below, 64 / e->plan->real_size);
+    cw_line(e->w, "v_prefetchw(c + %" PRId64 " + i);", below);
+    cw_close(e->w, "");
+}
+
 static void store(struct emitter *e, const struct tile *t)
 {
     int lanes = e->plan->lanes;
@@ -200,6 +209,8 @@ const char *emit_tile(struct emitter *e, const struct tile *t)
     declare_accumulators(e, t);
     if (t->far && t->segments * t->depth >= 32)
         ask_ahead(e, t);
+    if (t->onward)
+        ask_onward(e, t);
     if (t->segments > 0) {
         loops(e, t);
     } else {

@@ -218,8 +218,9 @@ static int report_csv(struct bench *b)
 
 static int report(struct bench *b, const struct command_options *o)
 {
-    if (o->csv)
+    if (o->csv)             /* times of stretches to compare kernels by: the optimizer apart */
         return report_csv(b);
+    b->context->early_update = true;
     b->peak = rt_peak_measure(b->context->threads);
     steps_time(b);
     if (layers_time(b))

@@ -35,26 +35,35 @@ CNN_INLINE void cnn_adam(const struct cnn_adam *a, real *p, const real *g, real 
     v_store(p, v_sub(v_load(p), step));
 }
 
-CNN_INLINE void cnn_sgd(real rate, real *p, const real *g)
+struct cnn_sgd {
+    real rate, momentum;
+};
+
+CNN_INLINE struct cnn_sgd cnn_sgd_at(double lr, double momentum)
 {
-    v_store(p, v_sub(v_load(p), v_mul(v_set(rate), v_load(g))));
+    return (struct cnn_sgd){ .rate = (real)lr, .momentum = (real)momentum };
+}
+
+CNN_INLINE void cnn_sgd(const struct cnn_sgd *a, real *p, const real *g)
+{
+    v_store(p, v_sub(v_load(p), v_mul(v_set(a->rate), v_load(g))));
 }
 
 /* The velocity m = momentum m - rate g is added to p; Nesterov's form looks one such step ahead, as
  * Keras does. */
-CNN_INLINE void cnn_sgd_momentum(real rate, real momentum, real *p, const real *g, real *m)
+CNN_INLINE void cnn_sgd_momentum(const struct cnn_sgd *a, real *p, const real *g, real *m)
 {
-    v velocity = v_sub(v_mul(v_set(momentum), v_load(m)), v_mul(v_set(rate), v_load(g)));
+    v velocity = v_sub(v_mul(v_set(a->momentum), v_load(m)), v_mul(v_set(a->rate), v_load(g)));
     v_store(m, velocity);
     v_store(p, v_add(v_load(p), velocity));
 }
 
-CNN_INLINE void cnn_sgd_nesterov(real rate, real momentum, real *p, const real *g, real *m)
+CNN_INLINE void cnn_sgd_nesterov(const struct cnn_sgd *a, real *p, const real *g, real *m)
 {
-    v change = v_mul(v_set(rate), v_load(g));
-    v velocity = v_sub(v_mul(v_set(momentum), v_load(m)), change);
+    v change = v_mul(v_set(a->rate), v_load(g));
+    v velocity = v_sub(v_mul(v_set(a->momentum), v_load(m)), change);
     v_store(m, velocity);
-    v_store(p, v_add(v_load(p), v_sub(v_mul(v_set(momentum), velocity), change)));
+    v_store(p, v_add(v_load(p), v_sub(v_mul(v_set(a->momentum), velocity), change)));
 }
 
 #endif

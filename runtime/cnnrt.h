@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct below changes; emitted files refuse to compile against another. */
-#define CNNRT_ABI 2
+#define CNNRT_ABI 3
 
 enum { CNN_MAX_RANK = 6 };
 
@@ -158,6 +158,10 @@ struct cnn_context {
     uint64_t step;              /* from 0, counts updates since training began: dropout, bias correction */
     double lr;                  /* learning rate of this step, used by update() */
     int threads;
+    /* Set by who calls update() right after every train_step(): weights that leave the caches before update() could read
+     * their gradients again are then updated within train_step(), with c->lr and c->step, and their gradients are not
+     * kept.  The results are the same.  Where the recipe stops on an invalid loss, nothing is updated early then. */
+    bool early_update;
     uint64_t *ticks;            /* (stretches_count) or NULL: not profiling */
     const struct cnn_model *model;
 };
@@ -194,7 +198,7 @@ struct cnn_model {
     void (*train_step)(struct cnn_context *c, int n);
     /* forward as in use, loss (where labels are set): predictions, loss */
     void (*infer)(struct cnn_context *c, int n);
-    /* one optimizer step from grads, with c->lr and c->step */
+    /* one optimizer step from grads, with c->lr and c->step, for what was not updated early */
     void (*update)(struct cnn_context *c);
     /* values[metrics_count] of the last batch, from predictions and labels; those over the set are not touched */
     void (*metrics)(const struct cnn_context *c, int n, double *values);

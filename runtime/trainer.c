@@ -345,6 +345,7 @@ static int training_open(struct trainer *t)
     const struct command_options *o = t->options;
     t->epochs = o->epochs >= 0 ? (int)o->epochs : m->train.epochs;
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
+    t->context->early_update = true;
     rt_schedule_begin(&t->schedule, &m->train, isnan(o->lr) ? NULL : &o->lr);
     if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle)
         || rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)

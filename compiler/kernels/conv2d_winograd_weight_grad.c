@@ -257,7 +257,7 @@ static const char *emit_position(struct emitter *e, const struct winograd_weight
     t.tile.depth = depth;
     t.tile.segments = 1;
     t.tile.c_row = d->panel;
-    t.tile.accumulate = add;
+    t.tile.accumulate = t.tile.onward = add;
     emit_begin(e);
     cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c)", real, real, real);
     cw_open(e->w, "{");

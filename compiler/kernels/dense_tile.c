@@ -168,21 +168,39 @@ const struct kernel kernel_dense_tile = {
  * The weights of an input are the rows of A here, B is dy turned over (outputs x samples): each weight is read once
  * and used for all samples.  The result is turned back in scratch. */
 
-/* Inputs in a block: about a hundred, whole tiles of rows and whole vectors.  *rows: of a tile. */
+enum { MOST_INPUTS = 128 };     /* in a block */
+
+/* The least multiple of a that is one of b too. */
+static int common_multiple(int a, int b)
+{
+    int multiple = a;
+    while (multiple % b)
+        multiple += a;
+    return multiple;
+}
+
+/* Rows of a tile of the weight gradient. */
+static int weight_rows(const struct plan *p, const struct dense *d)
+{
+    int most = tile_rows_max(p, d->panel / p->lanes);
+    return most < d->in ? most : d->in;
+}
+
+/* Inputs in a block: about a hundred, whole tiles of rows and whole vectors; and whole tiles of the weight gradient too,
+ * if that makes these tiles little smaller: then both share a loop.  *rows: of a tile. */
 static int input_block(const struct plan *p, const struct dense *d, int *rows)
 {
-    int most = tile_rows_max(p, plan_panel(p, d->batch_padded) / p->lanes);
-    for (int r = most; r > 1; r--) {
-        int block = r;
-        while (block % p->lanes)
-            block += r;
-        if (block <= 128) {
-            *rows = r;
-            return 128 / block * block;
+    int most = tile_rows_max(p, plan_panel(p, d->batch_padded) / p->lanes), with = weight_rows(p, d);
+    for (int shared = 1; shared >= 0; shared--)
+        for (int r = most; r > (shared ? most * 3 / 4 : 1); r--) {
+            int block = common_multiple(common_multiple(r, p->lanes), shared ? with : 1);
+            if (block <= MOST_INPUTS) {
+                *rows = r;
+                return MOST_INPUTS / block * block;
+            }
         }
-    }
     *rows = 1;
-    return 64;
+    return MOST_INPUTS / 2;
 }
 
 static double data_cost(const struct plan *p, const struct group *g)
@@ -209,6 +227,9 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     struct step *turn = plan_step(p, q, g, 0, SPLIT_BLOCKS, (rows + 63) / 64, "data gradient", 0);
     struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (d.in + block - 1) / block, "data gradient",
                                   dense_flops(p, &d));
+    turn->beside = true;
+    main->rows_of = g->main->in[1];
+    main->rows = block;
     plan_buffer(p, q, turned_name(p, g), p->real, rows * d.batch_padded * p->real_size, turn, main);
     plan_scratch(p, 2 * block * (int64_t)d.batch_padded * p->real_size);
 }
@@ -335,7 +356,10 @@ const struct kernel kernel_dense_tile_data_grad = {
 };
 
 /* ---- weight gradient: a block is some inputs, for all outputs ------------------------------------------------------------- *
- * The sum runs over the samples; x is packed so that the inputs of a block are contiguous, dy into panels. */
+ * The sum runs over the samples; x is packed so that the inputs of a block are contiguous, dy into panels.
+ *
+ * The data gradient takes the same rows of the weights in the same loop.  So they are still in the cache when they may
+ * be updated: the gradient of large weights need not be written down, nor they be read again. */
 
 struct dense_weight_block {
     int vectors, rows, inputs;      /* of a tile; inputs in a block */
@@ -344,11 +368,20 @@ struct dense_weight_block {
 static struct dense_weight_block weight_block(const struct plan *p, const struct dense *d)
 {
     struct dense_weight_block b = { .vectors = d->panel / p->lanes };
-    b.rows = tile_rows_max(p, b.vectors);
-    if (b.rows > d->in)
-        b.rows = d->in;
+    b.rows = weight_rows(p, d);
     b.inputs = b.rows * (96 / b.rows);
+    int tile_rows, shared = input_block(p, d, &tile_rows);
+    if (shared % b.rows == 0)
+        b.inputs = shared;
     return b;
+}
+
+/* Weights whose gradient leaves the second-level cache before update() comes. */
+static const struct param *updated_early(const struct plan *p, const struct group *g, const struct dense *d)
+{
+    const struct param *param = g->main->out[0]->param;
+    bool large = (double)d->weight->stored * p->real_size > p->target->l2_bytes;
+    return large && p->model->optimizer && param->trainable ? param : NULL;
 }
 
 static double weight_cost(const struct plan *p, const struct group *g)
@@ -371,8 +404,12 @@ static void weight_plan(struct plan *p, struct program *q, struct group *g)
     struct step *pack = plan_step(p, q, g, 0, SPLIT_BLOCKS, d.panels, "weight gradient", 0);
     struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (d.in + b.inputs - 1) / b.inputs, "weight gradient",
                                   dense_flops(p, &d));
+    pack->beside = true;
+    main->rows_of = g->main->out[0]->param->tensor;
+    main->rows = b.inputs;
+    main->updates = updated_early(p, g, &d);
     plan_buffer(p, q, panels_name(p, g), p->real, (int64_t)d.panels * d.panel * p->batch * p->real_size, pack, main);
-    plan_scratch(p, (int64_t)p->batch * b.inputs * p->real_size);
+    plan_scratch(p, (int64_t)(p->batch + (main->updates ? d.panel : 0)) * b.inputs * p->real_size);
 }
 
 /* Block p: panel p of dy, dense and padded with zeros, and the bias gradient of its outputs. */
@@ -424,35 +461,62 @@ static void weight_emit_main(struct emitter *e, struct step *step)
     int panel_size = d.panel * e->plan->batch;
     struct tile t = { .rows = b.rows, .vectors = b.vectors, .a_row = 1, .a_k = b.inputs, .b_k = d.panel, .segments = 1,
                       .c_row = d.panel };
+    bool updates = step->updates != NULL;
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *panels, %s *restrict dw, "
-            "%s *restrict scratch)", real, real, real, real);
+    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, "
+            "%s *restrict scratch)", real, real, real,
+            updates ? arena_printf(e->arena, ", const struct cnn_context *c, const struct %s *early, int64_t number",
+                                   emit_rule_type(e->plan)) : "", real);
     cw_open(e->w, "{");
     cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", b.inputs, d.in, b.inputs, d.in,
             b.inputs);
+    if (updates)
+        cw_line(e->w, "%s *const gradient = scratch + %d;", real, e->plan->batch * b.inputs);
     cw_open(e->w, "for (int i = 0; i < n; i++)");
     cw_line(e->w, "memcpy(scratch + i * %d, x + (size_t)i * %d + first, sizeof(%s) * (size_t)rows);", b.inputs, d.in,
             real);
     cw_close(e->w, "");
     cw_open(e->w, "for (int p = 0; p < %d; p++) {", d.panels);
     cw_line(e->w, "const %s *const dy = panels + p * %d;", real, panel_size);
-    cw_line(e->w, "%s *const to = dw + ((size_t)p * %d + first) * %d;", real, d.in, d.panel);
+    const char *from = arena_printf(e->arena, "((size_t)p * %d + first) * %d", d.in, d.panel);
+    if (updates) {
+        cw_line(e->w, "const size_t at = %s;", from);
+        cw_line(e->w, "%s *const to = early ? gradient : dw + at;", real);
+    } else {
+        cw_line(e->w, "%s *const to = dw + %s;", real, from);
+    }
     cw_line(e->w, "int r = 0;");
-    cw_open(e->w, "for (; r + %d <= rows; r += %d)", b.rows, b.rows);
+    bool fetch = updates && emit_optimizer_slots(e->plan->model) > 0;
+    cw_open(e->w, "for (; r + %d <= rows; r += %d)%s", b.rows, b.rows, fetch ? " {" : "");
+    if (fetch) {
+        cw_open(e->w, "if (early)");
+        cw_line(e->w, "fetch_state(c, number + (int64_t)at + r * %d, %d);", d.panel, b.rows * d.panel);
+        cw_close(e->w, "");
+    }
     cw_line(e->w, "%s(scratch + r, dy, to + r * %d, n);", emit_tile(e, &t), d.panel);
-    cw_close(e->w, "");
+    cw_close(e->w, fetch ? "}" : "");
     if (b.rows > 1 && d.in % b.inputs % b.rows) {
         t.rows = 1;
         cw_open(e->w, "for (; r < rows; r++)");
         cw_line(e->w, "%s(scratch + r, dy, to + r * %d, n);", emit_tile(e, &t), d.panel);
         cw_close(e->w, "");
     }
+    if (updates) {
+        cw_open(e->w, "if (early)");
+        cw_line(e->w, "update_range(c, early, number + (int64_t)at, (int64_t)rows * %d, to);", d.panel);
+        cw_close(e->w, "");
+    }
     cw_close(e->w, "}");
     cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "dense_weight_grad_%d_to_%d", d.in, d.out),
-                                emit_comment(e, step));
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s, scratch)", name, emit_pointer(e, g->main->in[0]),
-                              panels_name(e->plan, g), emit_pointer(e, g->main->out[0]));
+    const char *comment = emit_comment(e, step), *more = "";
+    if (updates) {
+        comment = arena_printf(e->arena, "%s\nThe weights, parameter `number` and those that follow, are updated where "
+                               "`early` says how, and the gradient is not kept.", comment);
+        more = arena_printf(e->arena, ", c, early, %" PRId64, d.weight->offset);
+    }
+    const char *name = emit_end(e, arena_printf(e->arena, "dense_weight_grad_%d_to_%d", d.in, d.out), comment);
+    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s, scratch)", name, emit_pointer(e, g->main->in[0]),
+                              panels_name(e->plan, g), emit_pointer(e, g->main->out[0]), more);
 }
 
 static void weight_emit(struct emitter *e, struct step *step)

@@ -73,16 +73,17 @@ static void dense_gradient(struct graph *g, struct node *n)
 {
     struct tensor *x = n->in[0], *w = n->in[1], *dy = n->out[0]->gradient;
 
-    if (w->needs_gradient) {
-        struct tensor *dw = param_gradient(g, w);
-        backward_node(g, n, OP_dense_weight_grad, "weight_grad", (struct tensor *[]){ x, dy }, 2,
-                      &dw, 1);
-    }
+    /* the weights are read for the last time before their gradient: then they may be updated */
     if (x->needs_gradient) {
         struct tensor *dx = grad_tensor(g, x);
         backward_node(g, n, OP_dense_data_grad, "data_grad", (struct tensor *[]){ dy, w }, 2, &dx,
                       1);
         grad_add(g, x, dx);
+    }
+    if (w->needs_gradient) {
+        struct tensor *dw = param_gradient(g, w);
+        backward_node(g, n, OP_dense_weight_grad, "weight_grad", (struct tensor *[]){ x, dy }, 2,
+                      &dw, 1);
     }
 }
 

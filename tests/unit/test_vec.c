@@ -623,6 +623,7 @@ static void test_optimizers(void)
                                                   vw[V_LANES] = { 0 }, aw[V_LANES] = { 0 };
     for (int l = 0; l < V_LANES; l++)
         pw[l] = qw[l] = uw[l] = p[l] = q[l] = u[l] = (real)(random_unit() - 0.5);
+    const struct cnn_sgd slow = cnn_sgd_at(0.01, 0.9), half = cnn_sgd_at(0.5, 0);
     for (int step = 0; step < 50; step++) {
         double rate = 1e-3 * sqrt(1 - pow(0.999, step + 1)) / (1 - pow(0.9, step + 1));
         struct cnn_adam rule = cnn_adam_at(1e-3, (uint64_t)step, 0.9, 0.999, 1e-7);
@@ -638,8 +639,8 @@ static void test_optimizers(void)
         }
         real first = p[0];
         cnn_adam(&rule, p, g, m, s);
-        cnn_sgd_momentum((real)0.01, (real)0.9, q, g, velocity);
-        cnn_sgd_nesterov((real)0.01, (real)0.9, u, g, ahead);
+        cnn_sgd_momentum(&slow, q, g, velocity);
+        cnn_sgd_nesterov(&slow, u, g, ahead);
         CHECK(same(p[0], first) && m[0] == 0 && s[0] == 0, "a parameter without gradient moves");
         for (int l = 0; l < V_LANES; l++) {
             CHECK(fabs(p[l] - pw[l]) <= 100 * EPSILON, "adam, step %d: %.9g, not %.9g", step,
@@ -651,7 +652,7 @@ static void test_optimizers(void)
         }
     }
     real plain = p[1] - rounded((real)0.5 * g[1]);
-    cnn_sgd((real)0.5, p, g);
+    cnn_sgd(&half, p, g);
     CHECK(fabs((double)(p[1] - plain)) <= EPSILON, "sgd is %.9g, not %.9g", (double)p[1],
           (double)plain);
 }

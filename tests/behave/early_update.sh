@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Large weights of dense layers are updated as soon as their gradient is there, where the context asks for it: the same
+# bits as train_step() and update() one after the other, for any number of threads and short batches; and nothing of it
+# after an invalid loss where the recipe stops on one.
+. "$(dirname "$0")/../run/common.sh"
+export OMP_WAIT_POLICY=passive         # more threads than processors wait without spinning
+
+write_model() { # name callback
+    cat >"$1.cnn" <<CNN
+model $1
+data { shapes classes=10, train=20, val=10, seed=3; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 3, 2x2, elu
+    flatten
+    dense 150, relu
+    dropout 0.25
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 7; seed 5; $2 }
+CNN
+}
+
+write_model adam ''
+write_model stopping stop_on_nan
+
+check() { # model options...
+    local name=$1
+    shift
+    "$CNNC" "$@" --dump=plan "$name.cnn" >plan || fail "$name $*: no plan"
+    [ "$(grep -c 'dense_1_weight_grad.*and update' plan)" -eq 1 ] || fail "$name $*: dense_1 is not updated early"
+    grep -q 'dense_2_weight_grad.*and update' plan && fail "$name $*: small weights are updated early too"
+    expect 0 "$CC" -O1 -I"$TOP/runtime" -DMODEL="${name}_model" -DSTOPS="$([ "$name" = stopping ] && echo 1 || echo 0)" \
+        -c "$TOP/tests/behave/early_update.c" -o early_main.o || return
+    rm -f "$name" "$name.c"
+    build "$name" CNNC_TARGET=native CNNC_FLAGS="$*" \
+        CNNC_CFLAGS="-DCNN_NO_MAIN -O1 ${CNNC_CFLAGS:-} $PWD/early_main.o" || return
+    expect 0 "./$name" || cat err
+}
+
+check stopping
+check adam --real=double
+check adam
+
+# The proof that it can fail: an update of one range that is left out.
+sed 's/if (early)$/if (early \&\& b)/' adam.c >changed.c
+cmp -s adam.c changed.c && fail "nothing is updated early in the emitted code"
+cp changed.c adam.c
+if build adam CNNC=true CNNC_CFLAGS="-DCNN_NO_MAIN -O1 ${CNNC_CFLAGS:-} $PWD/early_main.o"; then
+    ./adam >out 2>err && fail "an update that is left out is not noticed"
+fi
+
+# Weights that are frozen, and a network that is not trained, have no update.
+sed 's/dense 150, relu/dense 150, relu, trainable=off/' adam.cnn >frozen.cnn
+"$CNNC" --dump=plan frozen.cnn | grep -q 'and update' && fail "frozen weights are updated"
+finish
