@@ -224,7 +224,10 @@ static void emit_blocks(struct cwriter *w, struct step *const *steps, int count,
         if (b)
             cw_line(w, "const int b = 0;");
     } else {
-        cw_line(w, "#pragma omp for schedule(static)%s", wait ? "" : " nowait");
+        if (s->run)
+            cw_line(w, "#pragma omp for schedule(static, %d)%s", s->run, wait ? "" : " nowait");
+        else
+            cw_line(w, "#pragma omp for schedule(static)%s", wait ? "" : " nowait");
         cw_open(w, "for (int b = 0; b < %" PRId64 "; b++) {", s->blocks);
     }
     for (int i = 0; i < count; i++)

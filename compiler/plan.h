@@ -106,6 +106,7 @@ struct step {
                                  * group are done in order by one thread: sums by group.  `g` */
     bool inputs_done;           /* reads only buffers that earlier steps of the group made */
     bool hoisted;               /* reads parameters only: computed before its group's other steps, not in its turn */
+    int run;                    /* of blocks: threads take so many in turn; 0: each takes an equal part in one piece */
     bool beside;                /* of blocks, too small for a phase of its own: joins an earlier one of blocks if it may */
     const struct tensor *rows_of;       /* of blocks: block b is the inputs [b * rows, (b + 1) * rows) of these weights */
     int rows;

@@ -27,6 +27,8 @@ static void dump_phase(const struct phase *f, int index, FILE *out)
         fprintf(out, "%s %s (%s)", i ? "," : "", s->group->main->name, s->what);
         if (f->split == SPLIT_BLOCKS)
             fprintf(out, " x %" PRId64, s->blocks);
+        if (s->run)
+            fprintf(out, " in runs of %d", s->run);
         if (i && f->split == SPLIT_BLOCKS && plan_same_rows(f->steps[i - 1], s))
             fprintf(out, " in the same loop");
         if (s->updates)

@@ -347,7 +347,46 @@ static void emit_weights(struct emitter *e, struct step *step)
 
 /* ---- the products ---------------------------------------------------------------------------------------------------------------- */
 
-const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel, int vectors)
+/* A map that the transforms after the products of a panel go through. */
+struct asked {
+    const char *name;
+    bool written;
+};
+
+/* What is asked for while products are computed, so that it is in the cache when the transforms come: memory has little
+ * else to do meanwhile.  (Measured on the data gradient of 128x30x30 with its relu: 4.29 -> 4.02 ms.) */
+struct ahead {
+    struct asked maps[ASKED_MOST];
+    int count;
+    int pixels;                 /* of each map, before each tile of a product */
+    int channels;               /* of a pixel that the panel has */
+    int64_t pixel;              /* elements from pixel to pixel */
+};
+
+static const char *emit_ask(struct emitter *e, const struct ahead *h)
+{
+    const char *real = e->plan->real;
+    emit_begin(e);
+    char *parameters = "";
+    for (int i = 0; i < h->count; i++)
+        parameters = arena_printf(e->arena, "%s%s%s%s *%s", parameters, i ? ", " : "", h->maps[i].written ? "" : "const ",
+                                  real, h->maps[i].name);
+    cw_line(e->w, "static void " EMIT_NAME "(%s)", parameters);
+    cw_open(e->w, "{");
+    cw_open(e->w, "for (int i = 0; i < %d; i++)", h->pixels);
+    cw_open(e->w, "for (int c = 0; c < %d; c += %d)%s", h->channels, 64 / e->plan->real_size, h->count > 1 ? " {" : "");
+    for (int i = 0; i < h->count; i++)
+        cw_line(e->w, "%s(%s + i * %" PRId64 " + c);", h->maps[i].written ? "v_prefetchw" : "v_prefetch",
+                h->maps[i].name, h->pixel);
+    cw_close(e->w, h->count > 1 ? "}" : "");
+    cw_close(e->w, "");
+    cw_close(e->w, "}");
+    return emit_end(e, arena_printf(e->arena, "ask_for_%dx%d", h->pixels, h->channels),
+                    "Pixels of maps that will soon be needed are on their way to the cache.");
+}
+
+static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel, int vectors,
+                                 const struct ahead *h)
 {
     const char *real = e->plan->real;
     int channels = vectors * e->plan->lanes;
@@ -360,7 +399,15 @@ const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t dept
     t.tile.segments = 1;
     t.tile.c_row = panel;
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c)", real, real, real);
+    char *more = "";
+    for (int i = 0; i < h->count; i++) {
+        more = arena_printf(e->arena, "%s, %s%s *%s", more, h->maps[i].written ? "" : "const ", real, h->maps[i].name);
+        t.asked[i] = h->maps[i].name;
+    }
+    t.ask = h->count ? emit_ask(e, h) : NULL;
+    t.asked_count = h->count;
+    t.ask_step = h->pixels * h->pixel;
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c%s)", real, real, real, more);
     cw_open(e->w, "{");
     product_emit(e, &t);
     cw_close(e->w, "}");
@@ -368,23 +415,74 @@ const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t dept
                     "C = A B for one position.");
 }
 
-static void emit_products(struct emitter *e, const struct winograd_conv *c, int vectors)
+const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel, int vectors)
 {
+    return emit_multiply(e, rows, depth, a_row, panel, vectors, &(struct ahead){ .count = 0 });
+}
+
+/* Tiles of a product of a class. */
+static int64_t class_tiles(struct emitter *e, const struct winograd_conv *c, const struct winograd_class *s, int vectors)
+{
+    int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
+    if (!s->count || !rows)
+        return 0;
+    struct row_split split = split_rows(rows, tile_rows_max(e->plan, vectors));
+    return split.large_count + split.small_count;
+}
+
+/* A map that is longer in use than the caches last. */
+static bool comes_from_memory(struct emitter *e, const struct tensor *t)
+{
+    const struct tensor_place *place = plan_place(e->program, t);
+    return place->region == REGION_MEMORY && t->element == ELEMENT_REAL &&
+           (double)place->bytes > 4 * e->plan->target->l2_bytes;
+}
+
+static struct ahead ahead_of(struct emitter *e, const struct winograd_conv *c, const struct group *g,
+                             const struct chain *chain, int vectors)
+{
+    struct ahead h = { .channels = vectors * e->plan->lanes, .pixel = c->to };
+    int64_t tiles = 0, pixels = c->images * (c->data_grad ? (int64_t)c->s.h * c->s.w : (int64_t)c->s.oh * c->s.ow);
+    for (int k = 0; k < WINOGRAD_CLASSES; k++)
+        tiles += c->tiles.class[k].count * class_tiles(e, c, &c->tiles.class[k], vectors);
+    h.pixels = (int)((pixels + tiles - 1) / tiles);
+    if ((c->padded && c->data_grad) || h.pixels * vectors > c->from / 4)        /* more than goes along unnoticed */
+        return h;
+    if (comes_from_memory(e, g->result))
+        h.maps[h.count++] = (struct asked){ c->data_grad ? "dx" : "y", true };
+    for (int i = 0; chain && i < chain->operands_count && h.count < ASKED_MOST; i++)
+        if (chain->operands[i].kind == OPERAND_ELEMENT && comes_from_memory(e, chain->operands[i].tensor))
+            h.maps[h.count++] = (struct asked){ chain->operands[i].name, false };
+    return h;
+}
+
+static void emit_products(struct emitter *e, const struct winograd_conv *c, int vectors, const struct ahead *h)
+{
+    int64_t before = 0;         /* pixels asked for */
     for (int k = 0; k < WINOGRAD_CLASSES; k++) {
         const struct winograd_class *s = &c->tiles.class[k];
         int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
         if (!s->count || !rows)
             continue;
-        const char *name = winograd_emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors);
+        const char *name = emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors, h);
         const char *values = text_offset(e, c->v.class_offset[k]), *up = text_offset(e, s->first * c->u_position),
                    *products = text_offset(e, c->m.class_offset[k]);
+        int64_t each = class_tiles(e, c, s, vectors) * h->pixels;
+        char *more = "";
+        for (int i = 0; i < h->count; i++) {
+            more = arena_printf(e->arena, "%s, %s + p * %d%s", more, h->maps[i].name, c->panel,
+                                text_offset(e, before * h->pixel));
+            if (s->count > 1)
+                more = arena_printf(e->arena, "%s + i * %" PRId64, more, each * h->pixel);
+        }
+        before += s->count * each;
         if (s->count == 1) {
-            cw_line(e->w, "%s(values%s, up%s, products%s);", name, values, up, products);
+            cw_line(e->w, "%s(values%s, up%s, products%s%s);", name, values, up, products, more);
             continue;
         }
         cw_open(e->w, "for (int i = 0; i < %d; i++)", s->count);
-        cw_line(e->w, "%s(values%s + i * %" PRId64 ", up%s + i * %" PRId64 ", products%s + i * %" PRId64 ");", name,
-                values, c->v.stride[k], up, c->u_position, products, c->m.stride[k]);
+        cw_line(e->w, "%s(values%s + i * %" PRId64 ", up%s + i * %" PRId64 ", products%s + i * %" PRId64 "%s);", name,
+                values, c->v.stride[k], up, c->u_position, products, c->m.stride[k], more);
         cw_close(e->w, "");
     }
 }
@@ -468,11 +566,12 @@ static void emit_crop(struct emitter *e, const struct winograd_conv *c, const st
 }
 
 static void emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out,
-                     const struct chain *chain, int vectors, int tail)
+                     const struct chain *chain, int vectors, int tail, bool asked)
 {
     bool copy = c->padded && c->data_grad;
     struct winograd_transform t = { .kind = c->data_grad ? TRANSFORM_DX : TRANSFORM_Y, .tiles = &c->tiles,
-                                    .values = &c->m, .pixel = out->c, .tail = tail, .chain = copy ? NULL : chain };
+                                    .values = &c->m, .pixel = out->c, .tail = tail, .chain = copy ? NULL : chain,
+                                    .asked = asked };
     t.channels = (vectors - (tail > 0)) * e->plan->lanes + tail;
     t.row = (int64_t)(copy ? c->s.pw : out->w) * out->c;
     emit_images_loop(e, c);
@@ -487,12 +586,13 @@ static void emit_out(struct emitter *e, const struct winograd_conv *c, const str
     close_images_loop(e, c);
 }
 
-static void emit_panel(struct emitter *e, const struct winograd_conv *c, const struct side *out,
+static void emit_panel(struct emitter *e, const struct winograd_conv *c, const struct group *g, const struct side *out,
                        const struct chain *chain, int vectors, int tail)
 {
+    struct ahead h = ahead_of(e, c, g, chain, vectors);
     cw_line(e->w, "const %s *const up = u + p * %" PRId64 ";", e->plan->real, c->u_panel);
-    emit_products(e, c, vectors);
-    emit_out(e, c, out, chain, vectors, tail);
+    emit_products(e, c, vectors, &h);
+    emit_out(e, c, out, chain, vectors, tail, h.count > 0);
 }
 
 static void emit_main(struct emitter *e, struct step *step)
@@ -518,18 +618,18 @@ static void emit_main(struct emitter *e, struct step *step)
     emit_in(e, &c, in);
     if (c.panels.whole > 1) {
         cw_open(e->w, "for (int p = 0; p < %d; p++) {", c.panels.whole);
-        emit_panel(e, &c, out, chain, c.panels.vectors, 0);
+        emit_panel(e, &c, g, out, chain, c.panels.vectors, 0);
         cw_close(e->w, "}");
     } else if (c.panels.whole == 1) {
         cw_open(e->w, "{");
         cw_line(e->w, "const int p = 0;");
-        emit_panel(e, &c, out, chain, c.panels.vectors, 0);
+        emit_panel(e, &c, g, out, chain, c.panels.vectors, 0);
         cw_close(e->w, "}");
     }
     if (c.panels.last_vectors) {
         cw_open(e->w, "{");
         cw_line(e->w, "const int p = %d;", c.panels.whole);
-        emit_panel(e, &c, out, chain, c.panels.last_vectors, c.panels.last_tail);
+        emit_panel(e, &c, g, out, chain, c.panels.last_vectors, c.panels.last_tail);
         cw_close(e->w, "}");
     }
     cw_close(e->w, "}");

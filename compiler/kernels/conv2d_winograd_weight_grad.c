@@ -99,6 +99,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     struct step *multiply = plan_step(p, q, g, 1, SPLIT_BLOCKS, (int64_t)d.tiles.positions * d.panels, what,
                                       2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     in->repeat = multiply->repeat = p->batch / d.images;
+    multiply->run = d.panels;           /* positions that few tiles need come last: dealt out, they fall to all threads */
     int chunks = (d.s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
     struct step *out = plan_step(p, q, g, 2, SPLIT_BLOCKS, (int64_t)d.panels * chunks, what, 0);
     out->inputs_done = true;

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "loops.h"
 #include "product.h"
 
 struct panels product_panels(const struct plan *p, int channels, int panel)
@@ -52,10 +53,19 @@ static void emit_tiles(struct emitter *e, const struct product *t, const struct 
     const char *b = add_term(e, t->b, panel, t->panel_stride);
     const char *chain = tile->chain ? chain_pass(e, tile->chain, col, at) : "";
     if (count > 1)
-        cw_open(e->w, "for (int t = 0; t < %d; t++)", count);
+        cw_open(e->w, "for (int t = 0; t < %d; t++)%s", count, t->ask ? " {" : "");
+    if (t->ask) {
+        int64_t before = first / (tile->rows + 1);      /* the tiles before these have a row more */
+        const char *at_tile = add_term(e, before ? arena_printf(e->arena, "%" PRId64, before * t->ask_step) : "0", step,
+                                       t->ask_step);
+        char *maps = "";
+        for (int i = 0; i < t->asked_count; i++)
+            maps = arena_printf(e->arena, "%s%s%s", maps, i ? ", " : "", text_plus(e, t->asked[i], at_tile));
+        cw_line(e->w, "%s(%s);", t->ask, maps);
+    }
     cw_line(e->w, "%s(%s, %s, %s%s);", name, a, b, c, chain);
     if (count > 1)
-        cw_close(e->w, "");
+        cw_close(e->w, t->ask ? "}" : "");
 }
 
 static void emit_lines(struct emitter *e, const struct product *t, int vectors, int tail, const char *panel)

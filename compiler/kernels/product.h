@@ -5,6 +5,8 @@
 
 #include "../kernel.h"
 
+enum { ASKED_MOST = 4 };
+
 /* `lines` lines of `length` rows each; row k of line r of A begins at a + r * a_line + k * tile.a_row, of C at
  * c + r * c_line + k * tile.c_row.  Columns are `channels`, in panels of B. */
 struct product {
@@ -15,6 +17,11 @@ struct product {
     int64_t length;
     const char *a, *b, *c;      /* C names of the base pointers */
     const char *at;             /* C text of c's offset from where the chain's elements point, "0" for none */
+    /* ask(asked[0] + offset, ...) before each tile of the only line, what is needed after the product: the offset is the
+     * number of the tile * ask_step.  NULL: nothing is */
+    const char *ask, *asked[ASKED_MOST];
+    int asked_count;
+    int64_t ask_step;
 };
 
 /* Panels as tiles see them: whole ones and perhaps a last one with fewer vectors and a tail. */

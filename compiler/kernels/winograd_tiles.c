@@ -284,7 +284,7 @@ static void emit_vector(struct emitter *e, const struct winograd_transform *t, c
         load_column(e, t, left.columns, j, tail, names);
         winograd_emit_product(e, &left, names, arena_printf(e->arena, "t%d_", j));
     }
-    if (!to_values(t->kind) && !tail)
+    if (!to_values(t->kind) && !tail && !t->asked)
         ask_ahead(e, t, k);
     for (int i = 0; i < left.rows; i++) {
         for (int j = 0; j < right.columns; j++)

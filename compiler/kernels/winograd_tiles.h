@@ -65,6 +65,7 @@ struct winograd_transform {
     int tail;                   /* lanes of the last vector in use on the map's side, 0: all */
     const struct chain *chain;
     const char *down;           /* C text: only the tiles of this row; NULL: all */
+    bool asked;                 /* what is written, and the operands of the chain, have been asked for already */
 };
 
 /* Writes the loops over all tiles (or a row of them) of one image.  map, values: C text of pointers to the image (and first channel);
