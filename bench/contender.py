@@ -67,7 +67,11 @@ def ticks_of(pid):
 
 
 class Load:
-    """Share of the processors that went to others than `pid` (and us) while this was open."""
+    """Share of the processors that went to others than `pid` (and us) while this was open.
+
+    Time is counted in whole ticks, of a processor and of a process apart: one tick a processor may
+    be missing on either side, and counts as ours.
+    """
 
     def __init__(self, pid=None):
         self.pid, self.share = pid, 0.0
@@ -81,8 +85,9 @@ class Load:
 
     def __exit__(self, *_):
         hertz = os.sysconf("SC_CLK_TCK")
-        foreign = (ticks_busy() - self.busy) - (self.own() - self.mine)
-        available = (time.monotonic() - self.start) * hertz * (os.cpu_count() or 1)
+        processors = os.cpu_count() or 1
+        foreign = (ticks_busy() - self.busy) - (self.own() - self.mine) - processors
+        available = (time.monotonic() - self.start) * hertz * processors
         self.share = max(0.0, foreign / available) if available > 0 else 0.0
 
 
