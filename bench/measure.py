@@ -333,8 +333,8 @@ class Bench:
         try:
             contender.start()
             contender.ask(f"steps {warm}", patience=400)
+            peak = self.peak_now()
             with Load(contender.process.pid) as load:
-                peak = self.peak_now()
                 training = contender.ask(f"steps {steps}")["ms"]
             contender.ask("infer 10", patience=400)
             single = contender.ask("infer 40")["ms"]
