@@ -69,23 +69,28 @@ static void stop_note(int number)
     stop_signal = number;
 }
 
+static const int stopping_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+enum { STOPPING_SIGNALS = sizeof stopping_signals / sizeof stopping_signals[0] };
+
 /* Once: a second signal of the kind ends the program at once. */
-static void signals_catch(struct sigaction old[2])
+static void signals_catch(struct sigaction old[STOPPING_SIGNALS])
 {
     struct sigaction action = { .sa_handler = stop_note, .sa_flags = SA_RESETHAND | SA_RESTART };
     sigemptyset(&action.sa_mask);
     stop_signal = 0;
-    sigaction(SIGINT, &action, &old[0]);
-    sigaction(SIGTERM, &action, &old[1]);
-    /* a shell's background job ignores Ctrl-C: so do we */
-    if (old[0].sa_handler == SIG_IGN)
-        sigaction(SIGINT, &old[0], NULL);
+    for (int i = 0; i < STOPPING_SIGNALS; i++) {
+        sigaction(stopping_signals[i], &action, &old[i]);
+        /* a shell's background job ignores Ctrl-C, what nohup starts the end of the terminal: so do we */
+        if (old[i].sa_handler == SIG_IGN)
+            sigaction(stopping_signals[i], &old[i], NULL);
+    }
 }
 
-static void signals_release(const struct sigaction old[2])
+static void signals_release(const struct sigaction old[STOPPING_SIGNALS])
 {
-    sigaction(SIGINT, &old[0], NULL);
-    sigaction(SIGTERM, &old[1], NULL);
+    for (int i = 0; i < STOPPING_SIGNALS; i++)
+        sigaction(stopping_signals[i], &old[i], NULL);
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -651,7 +656,7 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
         rt_run_folder_free(&t.folder);
         return refused;
     }
-    struct sigaction old[2];
+    struct sigaction old[STOPPING_SIGNALS];
     int status = common_open(&t, o->weights) || training_open(&t) ? EXIT_FAILED : EXIT_FINE;
     int stopped_by = 0;
     if (status == EXIT_FINE) {

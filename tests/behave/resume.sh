@@ -78,16 +78,18 @@ if build lengthy; then
     [ "${resumed:-0}" -gt 0 ] || fail "nothing within the first epoch was saved of $done_steps steps: $(cat out err)"
 fi
 # ---- stopped by a signal
-./small --threads 1 --run-dir signal --save-every 1000 >out 2>err &
-trainer=$!
-for _ in $(seq 200); do
-    [ -s signal/log ] && grep -q '^Epoch 2' signal/log && break
-    sleep 0.02
+for signal in TERM HUP; do
+    ./small --threads 1 --run-dir signal-$signal --save-every 1000 >out 2>err &
+    trainer=$!
+    for _ in $(seq 200); do
+        [ -s signal-$signal/log ] && grep -q '^Epoch 2' signal-$signal/log && break
+        sleep 0.02
+    done
+    kill -$signal $trainer 2>/dev/null
+    wait $trainer 2>/dev/null
+    run signal-$signal --resume || fail "not resumed after SIG$signal: $(cat err)"
+    same "resumed after SIG$signal" signal-$signal
 done
-kill -TERM $trainer 2>/dev/null
-wait $trainer 2>/dev/null
-run signal --resume || fail "not resumed after SIGTERM: $(cat err)"
-same "resumed after SIGTERM" signal
 
 # ---- damage
 damage() {
