@@ -17,6 +17,8 @@ void emit_rule(struct emitter *e, struct cwriter *w);
 void emit_early_rule(struct emitter *e, struct cwriter *w);
 /* Floating-point operations of update(), less what is done early. */
 int64_t emit_update_flops(struct emitter *e);
+/* Of the updates that a stretch does early. */
+int64_t emit_early_flops(struct emitter *e, int stretch);
 /* emit_metrics.c: static void metrics(const struct cnn_context *c, int n, double *values). */
 void emit_metrics(struct emitter *e, struct cwriter *w);
 /* emit_tables.c: the constant tables, the model, main(). */

@@ -310,7 +310,7 @@ static void emit_stretches(struct emitter *e, struct cwriter *w)
         const struct stretch *s = &p->stretches[i];
         cw_line(w, "{ .layer = %d, .backward = %s, .what = %s, .flops = %" PRId64 " },",
                 s->layer ? s->layer->index : -1, s->backward ? "true" : "false",
-                emit_quoted(e, s->what), s->flops);
+                emit_quoted(e, s->what), s->flops + emit_early_flops(e, i));
     }
     cw_line(w, "{ .layer = -1, .backward = true, .what = \"update\", .flops = %" PRId64 " },",
             emit_update_flops(e));

@@ -136,6 +136,19 @@ static int trained_ranges(struct emitter *e, struct range **out)
     return count;
 }
 
+int64_t emit_early_flops(struct emitter *e, int stretch)
+{
+    const struct plan *p = e->plan;
+    const struct optimizer *o = optimizer_of(p->model);
+    int64_t elements = 0;
+    for (int i = 0; i < p->train.steps_count; i++) {
+        const struct step *s = p->train.steps[i];
+        if (s->updates && s->stretch == stretch)
+            elements += p->params[s->updates->id].stored;
+    }
+    return o ? elements * o->flops : 0;
+}
+
 int64_t emit_update_flops(struct emitter *e)
 {
     const struct optimizer *o = optimizer_of(e->plan->model);
@@ -148,13 +161,24 @@ int64_t emit_update_flops(struct emitter *e)
     return o ? elements * o->flops : 0;
 }
 
+/* Weights would be lost that follow from an invalid loss where a callback ends the run before
+ * their update: then nothing is updated early. */
+static bool stops_before_update(const struct model *m)
+{
+    for (int i = 0; i < m->callbacks_count; i++)
+        if (!strcmp(m->callbacks[i]->def->name, "stop_on_nan"))
+            return true;
+    return false;
+}
+
 /* The loop over the blocks of a range; directive: of OpenMP, that shares it out. */
 static void emit_range(struct emitter *e, struct cwriter *w, struct range r, const char *directive)
 {
     int64_t blocks = (r.end - r.begin + UPDATE_BLOCK - 1) / UPDATE_BLOCK;
     const char *count = arena_printf(e->arena, "%" PRId64, blocks);
     if (r.early) {
-        cw_line(w, "const int late = c->early_update ? 0 : %" PRId64 ";", blocks);
+        cw_line(w, "const int late = c->early_update%s ? 0 : %" PRId64 ";",
+                stops_before_update(e->plan->model) ? " && isfinite(c->loss)" : "", blocks);
         count = "late";
     }
     cw_line(w, "#pragma omp %s", directive);
@@ -238,15 +262,6 @@ void emit_rule(struct emitter *e, struct cwriter *w)
     const struct model *m = e->plan->model;
     const struct optimizer *o = optimizer_of(m);
     cw_line(w, "const struct %s rule = %s;", o->rule, o->value(e, m->optimizer));
-}
-
-/* Weights that follow from an invalid loss would be lost where a callback ends the run before their update. */
-static bool stops_before_update(const struct model *m)
-{
-    for (int i = 0; i < m->callbacks_count; i++)
-        if (!strcmp(m->callbacks[i]->def->name, "stop_on_nan"))
-            return true;
-    return false;
 }
 
 const char *emit_rule_type(const struct plan *p)

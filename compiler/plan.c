@@ -113,6 +113,20 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
 
 /* ---- invariants --------------------------------------------------------------------------------------------------- */
 
+static const char *verify_buffers(const struct plan *p, const struct program *q)
+{
+    for (int i = 0; i < q->buffers_count; i++)
+        for (int j = 0; j < i; j++) {
+            const struct buffer *x = q->buffers[i], *y = q->buffers[j];
+            bool together = x->lasting || y->lasting || (x->first <= y->last && y->first <= x->last);
+            if (!strcmp(x->name, y->name))
+                return arena_printf(p->arena, "two buffers have the name %s", x->name);
+            if (together && x->offset < y->offset + y->bytes && y->offset < x->offset + x->bytes)
+                return arena_printf(p->arena, "%s and %s share memory while both live", x->name, y->name);
+        }
+    return NULL;
+}
+
 static const char *verify_overlap(const struct plan *p, const struct program *q)
 {
     const struct graph *g = q->graph;
@@ -138,7 +152,7 @@ static const char *verify_overlap(const struct plan *p, const struct program *q)
                 return arena_printf(p->arena, "%s and %s share memory while both live", g->tensors[i]->name, y->name);
         }
     }
-    return NULL;
+    return verify_buffers(p, q);
 }
 
 static bool reads(const struct step *s, const struct param *param)

@@ -147,20 +147,22 @@ struct cnn_context {
     void *input;                /* real (batch, ...) with cnn_model.input strides; filled by the runtime */
     int32_t *labels;            /* (batch) class of each sample, 0 .. classes-1 */
     void *params;               /* real (params_stored) */
-    void *grads;                /* real (params_stored); of the batch's mean loss; made by train() */
+    void *grads;                /* real (params_stored); of the batch's mean loss; made by train_step(), but for what it
+                                 * updates early */
     void *statistics;           /* real (statistics_stored): running means and variances */
     void *optimizer_state;      /* real (optimizer_slots, params_stored) */
     void *predictions;          /* real (batch, classes): softmax applied */
     void *memory;               /* activations and what all threads share: cnn_model.memory_bytes */
     void *scratch;              /* threads x cnn_model.scratch_bytes_per_thread */
-    double loss;                /* out: sum of the samples' losses of the last train() or infer() */
+    double loss;                /* out: sum of the samples' losses of the last train_step() or infer() */
     uint64_t seed;              /* of this run: dropout */
     uint64_t step;              /* from 0, counts updates since training began: dropout, bias correction */
-    double lr;                  /* learning rate of this step, used by update() */
+    double lr;                  /* learning rate of this step, used by update() and by early updates */
     int threads;
-    /* Set by who calls update() right after every train_step(): weights that leave the caches before update() could read
-     * their gradients again are then updated within train_step(), with c->lr and c->step, and their gradients are not
-     * kept.  The results are the same.  Where the recipe stops on an invalid loss, nothing is updated early then. */
+    /* Set by who calls update() after every train_step(), with nothing between that reads gradients or changes weights:
+     * weights that would leave the caches before update() are then updated within train_step(), with c->lr and c->step,
+     * and their gradients are not kept.  The results are the same.  Where the recipe stops on an invalid loss and there
+     * is one, train_step() updates nothing, so update() need not follow. */
     bool early_update;
     uint64_t *ticks;            /* (stretches_count) or NULL: not profiling */
     const struct cnn_model *model;
@@ -194,7 +196,7 @@ struct cnn_model {
     struct cnn_train_recipe train;
     const char *blas_core;              /* OpenBLAS core the plan counts on, NULL: OpenBLAS is not used */
 
-    /* forward as in training (dropout, batch statistics), loss, backward: grads, loss, predictions */
+    /* forward as in training (dropout, batch statistics), loss, backward: grads, loss, predictions; early updates */
     void (*train_step)(struct cnn_context *c, int n);
     /* forward as in use, loss (where labels are set): predictions, loss */
     void (*infer)(struct cnn_context *c, int n);

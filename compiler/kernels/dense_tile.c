@@ -216,7 +216,8 @@ static double data_cost(const struct plan *p, const struct group *g)
 
 static const char *turned_name(const struct plan *p, const struct group *g)
 {
-    return arena_printf(p->arena, "%s_turned", g->main->in[0]->name);
+    /* after the weights: two layers may get the same dy */
+    return arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name);
 }
 
 static void data_plan(struct plan *p, struct program *q, struct group *g)
@@ -394,7 +395,7 @@ static double weight_cost(const struct plan *p, const struct group *g)
 
 static const char *panels_name(const struct plan *p, const struct group *g)
 {
-    return arena_printf(p->arena, "%s_panels", g->main->in[1]->name);
+    return arena_printf(p->arena, "%s_dy_panels", g->main->out[0]->name);
 }
 
 static void weight_plan(struct plan *p, struct program *q, struct group *g)

@@ -250,7 +250,8 @@ static double data_cost(const struct plan *p, const struct group *g)
 
 static const char *turned_name(const struct plan *p, const struct group *g)
 {
-    return arena_printf(p->arena, "%s_turned", g->main->in[0]->name);
+    /* after the weights: two layers may get the same dy */
+    return arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name);
 }
 
 static void data_plan(struct plan *p, struct program *q, struct group *g)
