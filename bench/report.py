@@ -10,7 +10,7 @@ import json
 import os
 import statistics
 
-from measure import BATCH, LAYERS, multiply_adds
+from measure import BATCH, LAYERS, LONG_RUN, SHORT_RUN, multiply_adds
 
 NAMES = {"ours": "cnnc", "torch": "PyTorch", "onednn": "oneDNN"}
 
@@ -185,8 +185,8 @@ def outside_figures(model):
     """{who: {figure: Sample}} of whole programs."""
     figures = {
         "cnnc": {
-            "memory": Sample([r["120"]["max_rss_mib"] for r in model["outside"]]),
-            "first": Sample([r[n]["rows_s"][0] for r in model["outside"] for n in ("20", "120")]),
+            "memory": Sample([r["long"]["max_rss_mib"] for r in model["outside"]]),
+            "first": Sample([r[n]["rows_s"][0] for r in model["outside"] for n in ("short", "long")]),
         }
     }
     for key, label in (
@@ -226,7 +226,8 @@ def outside_step(results, model):
     ms = Sample([r["step_ms"] for r in runs])
     share = Sample(
         [
-            r["step_ms"] / (results["gflop"] / (0.5 * (r["peak"] + r["peak_after"])) * 1e3)
+            r["step_ms"]
+            / (results["gflop"] / max(r["peak"], r["peak_between"], r["peak_after"]) * 1e3)
             for r in runs
         ]
     )
@@ -364,7 +365,8 @@ The run fails where losses of 20 steps or the probabilities of a picture differ 
 stated.
 
 From outside means the trainer as its user runs it, on files, with shuffling, dropout and
-metrics: the wall time of `--limit-steps 120` less that of `--limit-steps 20`, divided by 100.
+metrics: the wall time of `--limit-steps {long}` less that of `--limit-steps {short}`, divided by
+the difference of the steps; of the peaks before, between and after the two runs the largest counts.
 The first step is the time from the command (its run folder new, the files in the system's cache)
 until the first step's loss is out; memory is the
 kernel's own maximum for the process (for cnnc with validation). The others' programs for these
@@ -420,7 +422,12 @@ def document(results):
         ]
     if results["skipped"]:
         out += ["## Left out\n", "\n".join(f"- {reason}" for reason in results["skipped"]) + "\n"]
-    out += ["## How\n", METHOD.format(limit=results["load_limit"], gflop=results["gflop"])]
+    out += ["## How\n", METHOD.format(
+            limit=results["load_limit"],
+            gflop=results["gflop"],
+            short=SHORT_RUN,
+            long=LONG_RUN,
+        )]
     return "\n".join(out)
 
 
