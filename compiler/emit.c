@@ -7,15 +7,16 @@
 #include "emit.h"
 #include "kernel.h"
 
-/* ---- head ------------------------------------------------------------------------------------------------------------ */
+/* ---- head -------------------------------------------------------------------------------------------------------- */
 
 static void emit_head(const struct plan *p, struct cwriter *w)
 {
-    cw_comment(w, "%s: a network compiled by cnnc %s from %s for %s. Do not edit: change the .cnn file.\n\n"
+    cw_comment(w,
+               "%s: a network compiled by cnnc %s from %s for %s. Do not edit: change the .cnn file.\n\n"
                "Maps lie as N x H x W x C, channels innermost. Weights lie in panels of output channels, padded with "
                "zeros to whole vectors. A batch has up to %d samples; n of them are in use.",
-               p->model->name, PACKAGE_VERSION, p->model->source ? emit_basename(p->model->source->path) : "text", p->target->name,
-               p->batch);
+               p->model->name, PACKAGE_VERSION, p->model->source ? emit_basename(p->model->source->path) : "text",
+               p->target->name, p->batch);
     cw_directive(w, "#define %s 1", p->target->macro);
     if (p->real_double)
         cw_directive(w, "#define CNN_DOUBLE 1");
@@ -38,7 +39,7 @@ static void emit_head(const struct plan *p, struct cwriter *w)
     cw_blank(w);
 }
 
-/* ---- schedules ---------------------------------------------------------------------------------------------------------- */
+/* ---- schedules --------------------------------------------------------------------------------------------------- */
 
 static bool is_word(char c)
 {
@@ -336,7 +337,7 @@ static void emit_steps(struct emitter *e, const struct program *q)
         q->steps[i]->group->kernel->emit(e, q->steps[i]);
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------------ */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 static void emit_tick(struct cwriter *w)
 {

@@ -90,7 +90,7 @@ void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first)
     }
 }
 
-/* ---- names of things at a call --------------------------------------------------------------------------------------- */
+/* ---- names of things at a call ----------------------------------------------------------------------------------- */
 
 const char *emit_element_type(const struct emitter *e, const struct tensor *t)
 {

@@ -45,7 +45,7 @@ int plan_panel(const struct plan *p, int channels);
 int plan_columns(const struct plan *p, int channels);
 const struct param_place *plan_param(const struct plan *p, const struct tensor *param);     /* PARAM or its gradient */
 
-/* ---- for kernel.emit ---------------------------------------------------------------------------------------------- */
+/* ---- for kernel.emit --------------------------------------------------------------------------------------------- */
 
 /* A function that is being written; they nest (a kernel emits the tiles that it calls). */
 struct emit_frame {
@@ -152,7 +152,7 @@ double chain_cycles(const struct group *g);
 /* The same for a whole batch. */
 double group_chain_cycles(const struct plan *p, const struct group *g);
 
-/* ---- the register tile ------------------------------------------------------------------------------------------------
+/* ---- the register tile ----------------------------------------------------------------------------------------------
  * C[r][j] = sum over segments s and k of A[s, r, k] * B[s, k, j]:  rows x vectors accumulators. */
 
 struct tile {

@@ -66,8 +66,8 @@ static void plan_program(struct plan *p, struct program *q, const struct graph *
         p->memory_bytes = q->memory_bytes;
 }
 
-/* FNV-1a over the dump: whatever shows there changes the hash.  Reasons do not: wisdom that confirms the estimates gives
- * the same plan. */
+/* FNV-1a over the dump: whatever shows there changes the hash.  Reasons do not: wisdom that confirms the estimates
+ * gives the same plan. */
 static uint64_t hash_plan(const struct plan *p)
 {
     char *text = NULL;
@@ -111,7 +111,7 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
     return p;
 }
 
-/* ---- invariants --------------------------------------------------------------------------------------------------- */
+/* ---- invariants -------------------------------------------------------------------------------------------------- */
 
 static const char *verify_buffers(const struct plan *p, const struct program *q)
 {

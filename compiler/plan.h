@@ -40,7 +40,7 @@ struct plan_options {
     const char *const *forced;  /* "conv2d_2=im2col", "conv2d_2:weight=direct" */
     int forced_count;
     const struct wisdom *wisdom;        /* measured times; NULL: none */
-    int rank;                   /* for measuring: of candidates whose time is not known, the one with so many before it */
+    int rank;                   /* for measuring: of candidates of unknown time, the one with so many before it */
 };
 
 /* ---- where tensors live --------------------------------------------------------------------------------------- */
@@ -107,8 +107,8 @@ struct step {
     bool inputs_done;           /* reads only buffers that earlier steps of the group made */
     bool hoisted;               /* reads parameters only: computed before its group's other steps, not in its turn */
     int run;                    /* of blocks: threads take so many in turn; 0: each takes an equal part in one piece */
-    bool beside;                /* of blocks, too small for a phase of its own: joins an earlier one of blocks if it may */
-    const struct tensor *rows_of;       /* of blocks: block b is the inputs [b * rows, (b + 1) * rows) of these weights */
+    bool beside;                /* of blocks, too small for a phase: joins an earlier one of blocks if it may */
+    const struct tensor *rows_of;       /* of blocks: b is the inputs [b * rows, (b + 1) * rows) of these weights */
     int rows;
     const struct param *updates;        /* its update, once the gradient is there, where the context asks for that */
     const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */

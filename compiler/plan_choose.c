@@ -1,11 +1,11 @@
 /* plan_choose.c - the kernel of a group.
  *
  * Requires: a group whose chain has grown as far as it may.
- * Ensures: the group has a kernel that is applicable, and says why; a kernel that does not fuse leaves the chain to groups
- * of their own.
+ * Ensures: the group has a kernel that is applicable, and says why; a kernel that does not fuse leaves the chain to
+ * groups of their own.
  *
- * The cheapest by the kernels' own estimates, among those whose rounding errors stay within the bound.  Wisdom takes the
- * place of the estimates where it knows the time of every one of them: an estimate and a time cannot be compared.
+ * The cheapest by the kernels' own estimates, among those whose rounding errors stay within the bound.  Wisdom takes
+ * the place of the estimates where it knows the time of every one of them: an estimate and a time cannot be compared.
  * --kernel goes before everything. */
 #include <assert.h>
 #include <string.h>
@@ -22,7 +22,7 @@ struct candidate {
     double nanoseconds;         /* measured; negative: not known */
 };
 
-/* ---- candidates --------------------------------------------------------------------------------------------------- */
+/* ---- candidates -------------------------------------------------------------------------------------------------- */
 
 /* What --kernel asks for this node, or NULL.  Later options win. */
 static const char *forced_name(const struct plan_options *options, const struct node *n)
@@ -161,7 +161,7 @@ void plan_choose(struct plan *p, struct program *q, const struct plan_options *o
     }
 }
 
-/* ---- --kernel options --------------------------------------------------------------------------------------------- */
+/* ---- --kernel options -------------------------------------------------------------------------------------------- */
 
 static bool option_serves(const struct plan *p, const struct program *q, const char *option, bool *layer_known,
                           char **names)
@@ -175,7 +175,8 @@ static bool option_serves(const struct plan *p, const struct program *q, const c
         if (!n->layer || strlen(n->layer->name) != length || strncmp(option, n->layer->name, length))
             continue;
         *layer_known = true;
-        if (pass && ((size_t)(equal - pass) != strlen(plan_pass(n)) || strncmp(pass, plan_pass(n), strlen(plan_pass(n)))))
+        if (pass &&
+            ((size_t)(equal - pass) != strlen(plan_pass(n)) || strncmp(pass, plan_pass(n), strlen(plan_pass(n)))))
             continue;
         int count;
         const struct kernel *const *all = kernels(&count);

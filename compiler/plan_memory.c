@@ -136,7 +136,7 @@ static void find_lifetimes(struct plan *p, struct program *q)
     (void)p;
 }
 
-/* ---- offsets: greedy, the largest first, each at the lowest offset that is free while it lives ---------------------- */
+/* ---- offsets: greedy, the largest first, each at the lowest offset that is free while it lives ------------------- */
 
 struct item {
     int64_t bytes, *offset;
@@ -187,7 +187,7 @@ static void place_items(struct item *items, struct item **placed, int count, int
     }
 }
 
-/* ---- tensors that live in one loop over images -------------------------------------------------------------------------- */
+/* ---- tensors that live in one loop over images ------------------------------------------------------------------- */
 
 static bool touches(const struct step *s, const struct tensor *t)
 {
@@ -249,7 +249,8 @@ static void place_local(struct program *q)
 {
     const struct graph *g = q->graph;
     size_t most = (size_t)g->tensors_count + 1;
-    struct item *items = arena_array(g->arena, most, sizeof *items), **placed = arena_array(g->arena, most, sizeof *placed);
+    struct item *items = arena_array(g->arena, most, sizeof *items),
+                **placed = arena_array(g->arena, most, sizeof *placed);
     for (int f = 0; f < q->phases_count; f++) {
         int count = 0;
         for (int i = 0; i < g->tensors_count; i++) {
@@ -290,7 +291,8 @@ void plan_memory(struct plan *p, struct program *q)
         struct tensor_place *place = &q->places[i];
         if (place->region != REGION_MEMORY || place->base || place->first < 0)
             continue;
-        items[count] = (struct item){ plan_round(place->bytes, ALIGN), &place->offset, place->first, place->last, count };
+        items[count] =
+            (struct item){ plan_round(place->bytes, ALIGN), &place->offset, place->first, place->last, count };
         count++;
     }
     for (int i = 0; i < q->buffers_count; i++) {

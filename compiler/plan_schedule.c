@@ -7,8 +7,8 @@
  * Steps that work image by image follow each other in one loop over the images, without a barrier: what one makes
  * the next finds in the cache.  For that they overtake sums of partial results that they do not need.  Steps that take
  * several images at a time set the stride of that loop.  Steps that only read parameters come with the blocks before
- * their use.  Steps of blocks wait for each other, but small ones join an earlier phase of blocks that makes nothing they
- * need, and two that take the same rows of the same weights take them in turn, while they are in the cache.
+ * their use.  Steps of blocks wait for each other, but small ones join an earlier phase of blocks that makes nothing
+ * they need, and two that take the same rows of the same weights take them in turn, while they are in the cache.
  *
  * A batch of one image leaves nothing to share between threads: there kernels cut what is large enough into blocks
  * within the image. */

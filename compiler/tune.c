@@ -1,7 +1,7 @@
 /* tune.c - see tune.h.
  *
- * Every layer has its candidates in order of their estimates.  Program 0 is the network with the first of each, program 1
- * that with the second of each, and so on: a few whole trainers instead of many small ones, so that a kernel is timed
+ * Every layer has its candidates in order of their estimates.  Program 0 is the network with the first of each, program
+ * 1 that with the second of each, and so on: a few whole trainers instead of many small ones, so that a kernel is timed
  * with the memory, the threads and the neighbours that it has in earnest.  They are built as users' are, by cnnc.mk,
  * and run in turns; a kernel's time is the best that any of its runs had. */
 #define _GNU_SOURCE
@@ -79,7 +79,7 @@ static const char *path_of(struct tuning *t, int program, const char *name)
     return arena_printf(t->arena, "%s/%d/%s", t->folder, program, name);
 }
 
-/* ---- other programs ----------------------------------------------------------------------------------------------------- */
+/* ---- other programs ---------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t caught;
 
@@ -199,7 +199,7 @@ static void show_log(const char *path)
         fclose(in);
 }
 
-/* ---- progress ----------------------------------------------------------------------------------------------------------- */
+/* ---- progress ---------------------------------------------------------------------------------------------------- */
 
 /* On a terminal one line that is written over. */
 static void progress(const struct tuning *t, const char *what, int done, int all)
@@ -215,7 +215,7 @@ static void progress_end(void)
         fputs("\r\033[K", stderr);
 }
 
-/* ---- the programs ------------------------------------------------------------------------------------------------------- */
+/* ---- the programs ------------------------------------------------------------------------------------------------ */
 
 static void remove_folder(const char *path)
 {
@@ -322,7 +322,7 @@ static bool build_programs(struct tuning *t, const struct signals *s)
     return fine;
 }
 
-/* ---- times -------------------------------------------------------------------------------------------------------------- */
+/* ---- times ------------------------------------------------------------------------------------------------------- */
 
 /* What `bench --csv` has printed.  *seconds: of a step and a pass in use. */
 static bool read_times(struct tuning *t, int k, double *seconds)
@@ -478,7 +478,7 @@ static void collect(struct tuning *t)
     }
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static bool measure(struct tuning *t, struct diag *d)
 {

@@ -30,7 +30,7 @@ enum {
 
 static const int64_t time_most = INT64_C(1000000000000000);
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static bool cannot(const char *what, const char *path)
 {
@@ -167,11 +167,12 @@ struct wisdom *wisdom_read(struct arena *a, const char *path, bool may_miss)
     return fine ? w : NULL;
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 const char *wisdom_entry_name(struct arena *a, const struct plan *p, int threads, const char *key, const char *kernel)
 {
-    return arena_printf(a, PACKAGE_VERSION " %s %s %d %d %s %s", p->target->name, p->real, threads, p->batch, key, kernel);
+    return arena_printf(a, PACKAGE_VERSION " %s %s %d %d %s %s", p->target->name, p->real, threads, p->batch, key,
+                        kernel);
 }
 
 bool wisdom_use(struct wisdom *w, const char *target, bool real_double, int threads)
@@ -266,7 +267,7 @@ const char *wisdom_key(const struct plan *p, const struct group *g)
     return g->companion ? arena_printf(a, "%s&%s", text, op_name(g->companion->op)) : text;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 const char *wisdom_cache_path(struct arena *a)
 {

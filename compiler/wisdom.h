@@ -1,4 +1,5 @@
-/* wisdom.h - what kernels took on a machine: measured by `cnnc --tune`, kept in a text file, used in place of estimates.
+/* wisdom.h - what kernels took on a machine: measured by `cnnc --tune`, kept in a text file, used
+ * in place of estimates.
  *
  * The first line says what the file is; then there is one line an entry, without blanks inside of its words:
  *     VERSION TARGET REAL THREADS BATCH TASK KERNEL NANOSECONDS

@@ -120,8 +120,9 @@ static void commands_print(FILE *out, int bits)
 
 static void help_print(const struct cnn_model *model, const char *program)
 {
-    printf("Usage: %s [COMMAND] [OPTION]...\n       %s predict [OPTION]... PICTURE|FOLDER...\nThe network of %s.\n\nCommands:\n", program,
-           program, model->source);
+    printf("Usage: %s [COMMAND] [OPTION]...\n       %s predict [OPTION]... PICTURE|FOLDER...\nThe network of "
+           "%s.\n\nCommands:\n",
+           program, program, model->source);
     for (int i = 0; i < COMMANDS_COUNT; i++)
         printf("  %-24s %s\n", commands[i].name, commands[i].help);
     printf("\nOptions:\n");

@@ -7,8 +7,9 @@
 /* The first stored element of a parameter or statistic. */
 void *rt_param_place(const struct cnn_context *c, int param);
 
-/* `count` of one parameter's elements, from the file's element `first` on, between a flat vector of parameters (a statistic's: of statistics) that
- * lies in memory as the context's and the order of files; `file` begins with element `first`. */
+/* `count` of one parameter's elements, from the file's element `first` on, between a flat vector of parameters (a
+ * statistic's: of statistics) that lies in memory as the context's and the order of files; `file` begins with element
+ * `first`. */
 void rt_param_gather(const struct cnn_model *m, int param, const void *flat, int64_t first,
                      int64_t count, void *file);
 void rt_param_scatter(const struct cnn_model *m, int param, void *flat, int64_t first,

@@ -110,8 +110,9 @@ static void emit_main(struct emitter *e, struct step *step)
     t.tile.far = true;
 
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, const %s *w, %s *restrict y%s%s)", blocks ? "int b, " : "", real,
-            real, real, chain_parameters(e, &chain), copies ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, const %s *w, %s *restrict y%s%s)", blocks ? "int b, " : "",
+            real, real, real, chain_parameters(e, &chain),
+            copies ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     cw_open(e->w, "{");
     if (copies)
         emit_padded_copy(e, "x", "scratch", s.h, s.w, s.c, s.window.pad_top, s.window.pad_left, s.ph, s.pw);

@@ -129,7 +129,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         plan_scratch(p, (int64_t)d.ph * d.pw * d.s.o * p->real_size);
 }
 
-/* ---- packing -------------------------------------------------------------------------------------------------------- */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 /* The taps (kh KW + kw) in the order of the classes; returns how many any class reads. */
 static int tap_order(const struct shape_of_grad *d, int *order)
@@ -192,7 +192,7 @@ static void emit_pack(struct emitter *e, struct step *step)
                               packed_name((struct plan *)e->plan, e->program, step->group));
 }
 
-/* ---- the gradient --------------------------------------------------------------------------------------------------- */
+/* ---- the gradient ------------------------------------------------------------------------------------------------ */
 
 static bool consecutive(const struct class *c)
 {

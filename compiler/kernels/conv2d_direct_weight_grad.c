@@ -61,9 +61,10 @@ static void choose_blocks(const struct plan *p, struct weight_grad *g)
 }
 
 /* Pixels in a band of a 1x1 filter.  Where a panel of the sums stays in the first-level cache, as many as do so too: as
- * fill two thirds of the sets that a line or so of each falls on, which are few with power-of-two strides.  Where it does
- * not, the sums come from the second level at each band, and longer bands pay (measured on 13x13 pixels of 256 channels:
- * 29 in a band 375 GFLOP/s, 57 420, all 169 455), until a panel of dy leaves the second level too little room. */
+ * fill two thirds of the sets that a line or so of each falls on, which are few with power-of-two strides.  Where it
+ * does not, the sums come from the second level at each band, and longer bands pay (measured on 13x13 pixels of 256
+ * channels: 29 in a band 375 GFLOP/s, 57 420, all 169 455), until a panel of dy leaves the second level too little
+ * room. */
 static int pixels_in_band(const struct plan *p, const struct weight_grad *g)
 {
     enum { LINE = 64, SETS = 64, WAYS = 8 };
@@ -161,7 +162,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         plan_buffer(p, q, bias_partial_name(p, g), p->real, d.groups * d.db_stored * p->real_size, sum, reduce);
 }
 
-/* ---- the products of one panel ---------------------------------------------------------------------------------------- */
+/* ---- the products of one panel ----------------------------------------------------------------------------------- */
 
 /* " + 12", " + t * 12", or nothing. */
 static const char *plus_text(struct emitter *e, int64_t offset)
@@ -266,7 +267,7 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
                     "One panel of a weight gradient over `rows` rows of pixels: every tap and tile of channels.");
 }
 
-/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 static void emit_pack_tiles(struct emitter *e, const struct weight_grad *g, int rows, int count, int first_tile)
 {
@@ -365,7 +366,7 @@ static const char *emit_bias(struct emitter *e, const struct weight_grad *g, int
                     "One panel of a bias gradient.");
 }
 
-/* ---- one block: an image group and a range of panels ---------------------------------------------------------------------- */
+/* ---- one block: an image group and a range of panels ------------------------------------------------------------- */
 
 struct panel_functions {
     const char *product, *pack_dy, *bias;
@@ -541,7 +542,7 @@ static void emit_sum(struct emitter *e, struct step *step)
                               emit_sample(e, n->in[1]), dw, bias ? ", " : "", db, scratch ? ", scratch" : "");
 }
 
-/* ---- adding the partial sums ------------------------------------------------------------------------------------------- */
+/* ---- adding the partial sums ------------------------------------------------------------------------------------- */
 
 static void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *to)
 {

@@ -142,8 +142,8 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
     else
         cycles += 8.0 * c.tiles.positions * c.from * c.to / p->lanes;       /* U, once a step */
     if (p->batch == 1) {
-        /* U serves one image only and is read, unless it is kept also written, through the last cache at best, which gives
-         * about twice what memory does */
+        /* U serves one image only and is read, unless it is kept also written, through the last cache at best, which
+         * gives about twice what memory does */
         double bytes = (double)c.panels_count * (double)c.u_panel * p->real_size;
         cycles += (keeps_weights(p, g) ? 1 : 2) * bytes / (2 * p->target->memory_bytes_per_cycle);
         cycles += plan_barrier_cycles(p, c.data_grad ? 0 : c.padded ? 3 : 2);
@@ -158,7 +158,7 @@ static double error_with(const struct plan *p, const struct group *g, int points
     return winograd_tiles_error(&c.tiles);
 }
 
-/* ---- plan -------------------------------------------------------------------------------------------------------------------- */
+/* ---- plan -------------------------------------------------------------------------------------------------------- */
 
 static const char *u_name(const struct plan *p, const struct group *g)
 {
@@ -191,8 +191,8 @@ static struct step *plan_split(struct plan *p, struct program *q, struct group *
     struct step *in = plan_step(p, q, g, PART_IN, SPLIT_BLOCKS, c->tiles.v.tiles, "forward", 0);
     struct step *products = plan_step(p, q, g, PART_PRODUCTS, SPLIT_BLOCKS,
                                       (int64_t)c->panels_count * c->tiles.positions, "forward", flops);
-    struct step *out = plan_step(p, q, g, PART_OUT, SPLIT_BLOCKS, (int64_t)c->panels_count * c->tiles.v.tiles, "forward",
-                                 0);
+    struct step *out =
+        plan_step(p, q, g, PART_OUT, SPLIT_BLOCKS, (int64_t)c->panels_count * c->tiles.v.tiles, "forward", 0);
     if (padding)
         conv_padding_buffer(p, q, g, padding, in);
     plan_buffer(p, q, values_name(p, g), p->real, c->v.size * p->real_size, in, products);
@@ -217,7 +217,8 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         main->images = c.images;
         plan_scratch(p, c.scratch * p->real_size);
     }
-    struct buffer *u = plan_buffer(p, q, u_name(p, g), p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
+    struct buffer *u =
+        plan_buffer(p, q, u_name(p, g), p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
     if (keeps_weights(p, g)) {
         int64_t bytes = c.s.weight->stored * p->real_size;
         u->lasting = true;
@@ -225,7 +226,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     }
 }
 
-/* ---- the weights --------------------------------------------------------------------------------------------------------------- */
+/* ---- the weights ------------------------------------------------------------------------------------------------- */
 
 /* One vector of U for every position: G g G^T. */
 static void emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride)
@@ -335,9 +336,10 @@ static void emit_weights(struct emitter *e, struct step *step)
     cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "winograd_weights_%s%s_%d_to_%d", conv_name(e, &c.s),
                                     c.data_grad ? "_turned" : "", c.from, c.to);
-    const char *comment = arena_printf(e->arena, "The weights of %s at %d points: G g G^T, (%d in panels of %d, position, "
-                                       "%d); block b is a panel and %d channels.%s", n->layer->name, c.tiles.positions,
-                                       c.to, c.panel, c.from, U_CHUNK,
+    const char *comment = arena_printf(e->arena,
+                                       "The weights of %s at %d points: G g G^T, (%d in panels of %d, position, "
+                                       "%d); block b is a panel and %d channels.%s",
+                                       n->layer->name, c.tiles.positions, c.to, c.panel, c.from, U_CHUNK,
                                        keeps ? " Only where weights have changed." : "");
     const char *name = emit_end(e, hint, comment);
     step->call = arena_printf(e->arena, "%s(b, %s, %s%s%s)", name, emit_pointer(e, n->in[1]), u_name(e->plan, g),
@@ -345,7 +347,7 @@ static void emit_weights(struct emitter *e, struct step *step)
                               c.data_grad ? ", scratch" : "");
 }
 
-/* ---- the products ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the products ------------------------------------------------------------------------------------------------ */
 
 /* A map that the transforms after the products of a panel go through. */
 struct asked {
@@ -369,8 +371,8 @@ static const char *emit_ask(struct emitter *e, const struct ahead *h)
     emit_begin(e);
     char *parameters = "";
     for (int i = 0; i < h->count; i++)
-        parameters = arena_printf(e->arena, "%s%s%s%s *%s", parameters, i ? ", " : "", h->maps[i].written ? "" : "const ",
-                                  real, h->maps[i].name);
+        parameters = arena_printf(e->arena, "%s%s%s%s *%s", parameters, i ? ", " : "",
+                                  h->maps[i].written ? "" : "const ", real, h->maps[i].name);
     cw_line(e->w, "static void " EMIT_NAME "(%s)", parameters);
     cw_open(e->w, "{");
     cw_open(e->w, "for (int i = 0; i < %d; i++)", h->pixels);
@@ -415,13 +417,15 @@ static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth,
                     "C = A B for one position.");
 }
 
-const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel, int vectors)
+const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel,
+                                   int vectors)
 {
     return emit_multiply(e, rows, depth, a_row, panel, vectors, &(struct ahead){ .count = 0 });
 }
 
 /* Tiles of a product of a class. */
-static int64_t class_tiles(struct emitter *e, const struct winograd_conv *c, const struct winograd_class *s, int vectors)
+static int64_t class_tiles(struct emitter *e, const struct winograd_conv *c, const struct winograd_class *s,
+                           int vectors)
 {
     int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
     if (!s->count || !rows)
@@ -487,7 +491,7 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
     }
 }
 
-/* ---- forward and data gradient ------------------------------------------------------------------------------------------------------ */
+/* ---- forward and data gradient ----------------------------------------------------------------------------------- */
 
 /* The map that a transform of this side works on. */
 struct side {
@@ -636,21 +640,22 @@ static void emit_main(struct emitter *e, struct step *step)
     const char *hint = arena_printf(e->arena, "winograd_%s%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c.s),
                                     c.data_grad ? "_data_grad" : "", in->c, in->h, in->w, out->c, out->h, out->w);
     double direct = (double)c.s.taps * c.s.oh * c.s.ow;
-    const char *comment = arena_printf(e->arena, "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
-                                       "errors grow %.1f times. %d image%s at a time.", emit_comment(e, step),
-                                       (double)winograd_products(&c.tiles), direct, winograd_tiles_error(&c.tiles),
-                                       c.images, c.images > 1 ? "s" : "");
+    const char *comment = arena_printf(e->arena,
+                                       "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
+                                       "errors grow %.1f times. %d image%s at a time.",
+                                       emit_comment(e, step), (double)winograd_products(&c.tiles), direct,
+                                       winograd_tiles_error(&c.tiles), c.images, c.images > 1 ? "s" : "");
     const char *name = emit_end(e, hint, comment);
     step->call = arena_printf(e->arena, "%s(%s, %s, %s%s, scratch)", name, emit_sample(e, n->in[0]), u_name(e->plan, g),
                               emit_sample(e, g->result), chain_arguments(e, &operands));
 }
 
-/* ---- one image in blocks -------------------------------------------------------------------------------------------------------------- */
+/* ---- one image in blocks ----------------------------------------------------------------------------------------- */
 
 static const char *split_name(struct emitter *e, const struct winograd_conv *c, const char *part)
 {
-    return arena_printf(e->arena, "winograd_%s_%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c->s), part, c->s.c, c->s.h, c->s.w,
-                        c->s.o, c->s.oh, c->s.ow);
+    return arena_printf(e->arena, "winograd_%s_%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c->s), part, c->s.c, c->s.h,
+                        c->s.w, c->s.o, c->s.oh, c->s.ow);
 }
 
 static void emit_split_in(struct emitter *e, struct step *step, const struct winograd_conv *c)
@@ -679,7 +684,8 @@ static const char *position_offset(struct emitter *e, int64_t first, int64_t str
 {
     if (!first)
         return arena_printf(e->arena, "k * %" PRId64, stride);
-    return arena_printf(e->arena, "k * %" PRId64 " %c %" PRId64, stride, first < 0 ? '-' : '+', first < 0 ? -first : first);
+    return arena_printf(e->arena, "k * %" PRId64 " %c %" PRId64, stride, first < 0 ? '-' : '+',
+                        first < 0 ? -first : first);
 }
 
 /* Position k of a panel whose columns are so many vectors. */
@@ -712,7 +718,8 @@ static void emit_position(struct emitter *e, const struct winograd_conv *c, int 
 
 /* The parts of a block for whole panels and for the last one. */
 static void emit_panels(struct emitter *e, const struct winograd_conv *c, void *data,
-                        void (*part)(struct emitter *e, const struct winograd_conv *c, void *data, int vectors, int tail))
+                        void (*part)(struct emitter *e, const struct winograd_conv *c, void *data, int vectors,
+                                     int tail))
 {
     if (c->panels.whole && c->panels.last_vectors) {
         cw_open(e->w, "if (p < %d) {", c->panels.whole);
@@ -748,9 +755,11 @@ static void emit_split_products(struct emitter *e, struct step *step, const stru
     emit_panels(e, c, NULL, products_part);
     cw_close(e->w, "}");
     double direct = (double)c->s.taps * c->s.oh * c->s.ow;
-    const char *comment = arena_printf(e->arena, "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
-                                       "errors grow %.1f times. A block is a panel and a position.", emit_comment(e, step),
-                                       (double)winograd_products(&c->tiles), direct, winograd_tiles_error(&c->tiles));
+    const char *comment = arena_printf(e->arena,
+                                       "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
+                                       "errors grow %.1f times. A block is a panel and a position.",
+                                       emit_comment(e, step), (double)winograd_products(&c->tiles), direct,
+                                       winograd_tiles_error(&c->tiles));
     const char *name = emit_end(e, split_name(e, c, "products"), comment);
     step->call = arena_printf(e->arena, "%s(b, %s, %s, %s)", name, values_name(e->plan, g), u_name(e->plan, g),
                               products_name(e->plan, g));

@@ -83,7 +83,7 @@ static double error_with(const struct plan *p, const struct group *g, int points
     return winograd_tiles_error(&d.tiles);
 }
 
-/* ---- plan ----------------------------------------------------------------------------------------------------------------- */
+/* ---- plan -------------------------------------------------------------------------------------------------------- */
 
 static const char *buffer_name(const struct plan *p, const struct group *g, const char *what)
 {
@@ -99,7 +99,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     struct step *multiply = plan_step(p, q, g, 1, SPLIT_BLOCKS, (int64_t)d.tiles.positions * d.panels, what,
                                       2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     in->repeat = multiply->repeat = p->batch / d.images;
-    multiply->run = d.panels;           /* positions that few tiles need come last: dealt out, they fall to all threads */
+    multiply->run = d.panels; /* positions that few tiles need come last: dealt out, they fall to all threads */
     int chunks = (d.s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
     struct step *out = plan_step(p, q, g, 2, SPLIT_BLOCKS, (int64_t)d.panels * chunks, what, 0);
     out->inputs_done = true;
@@ -112,7 +112,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         plan_scratch(p, (int64_t)d.s.ph * d.s.pw * d.s.c * p->real_size);
 }
 
-/* ---- step 0: transforms of a block of images -------------------------------------------------------------------------------- */
+/* ---- step 0: transforms of a block of images --------------------------------------------------------------------- */
 
 /* Zeros for an image that a smaller batch lacks. */
 static void emit_clear(struct emitter *e, const struct winograd_weights *d, const struct winograd_values *s, int panels,
@@ -202,9 +202,10 @@ static void emit_transforms(struct emitter *e, struct step *step)
     struct winograd_transform dy = { .kind = TRANSFORM_DY, .tiles = &d.tiles, .values = &d.m, .pixel = d.s.o,
                                      .row = (int64_t)d.s.ow * d.s.o };
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int first, int n, const %s *x, const %s *dy, %s *restrict x_values, "
-            "%s *restrict dy_values%s%s)", real, real, real, real,
-            bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
+    cw_line(e->w,
+            "static void " EMIT_NAME "(int b, int first, int n, const %s *x, const %s *dy, %s *restrict x_values, "
+            "%s *restrict dy_values%s%s)",
+            real, real, real, real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
             d.s.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     cw_open(e->w, "{");
     cw_line(e->w, "const int image = b / 2;");
@@ -241,7 +242,7 @@ static void emit_transforms(struct emitter *e, struct step *step)
                               d.s.padded ? ", scratch" : "");
 }
 
-/* ---- step 1: products --------------------------------------------------------------------------------------------------------- */
+/* ---- step 1: products -------------------------------------------------------------------------------------------- */
 
 /* dU of one position and panel: (c x depth) (depth x panel), begun anew or added to. */
 static const char *emit_position(struct emitter *e, const struct winograd_weights *d, int64_t depth, int vectors,
@@ -344,7 +345,7 @@ static void emit_products(struct emitter *e, struct step *step)
                               buffer_name(e->plan, g, "dy_values"), buffer_name(e->plan, g, "winograd"));
 }
 
-/* ---- step 2: back to taps ------------------------------------------------------------------------------------------------------ */
+/* ---- step 2: back to taps ---------------------------------------------------------------------------------------- */
 
 static void emit_inverse_vector(struct emitter *e, const struct winograd_weights *d)
 {

@@ -95,8 +95,8 @@ void conv_padding_emit(struct emitter *e, struct step *step)
     }
     if (left)
         cw_line(e->w, "memset(line, 0, sizeof(%s) * %" PRId64 ");", real, (int64_t)left * s.c);
-    cw_line(e->w, "memcpy(line + %" PRId64 ", x + (r - %d) * %" PRId64 ", sizeof(%s) * %" PRId64 ");", (int64_t)left * s.c,
-            top, (int64_t)s.w * s.c, real, (int64_t)columns * s.c);
+    cw_line(e->w, "memcpy(line + %" PRId64 ", x + (r - %d) * %" PRId64 ", sizeof(%s) * %" PRId64 ");",
+            (int64_t)left * s.c, top, (int64_t)s.w * s.c, real, (int64_t)columns * s.c);
     if (right)
         cw_line(e->w, "memset(line + %" PRId64 ", 0, sizeof(%s) * %" PRId64 ");", (int64_t)(left + columns) * s.c, real,
                 (int64_t)right * s.c);

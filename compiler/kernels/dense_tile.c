@@ -56,7 +56,7 @@ static int batch_rows(const struct plan *p, int vectors)
     return p->batch < most ? p->batch : most;
 }
 
-/* ---- forward: a block is a panel of outputs --------------------------------------------------------------------------- */
+/* ---- forward: a block is a panel of outputs ---------------------------------------------------------------------- */
 
 static double forward_cost(const struct plan *p, const struct group *g)
 {
@@ -138,8 +138,8 @@ static void forward_emit(struct emitter *e, struct step *step)
     const struct chain *c = g->chain_count ? &chain : NULL;
     struct panels s = product_panels(e->plan, d.out, d.panel);
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int p, int n, const %s *x, const %s *w, %s *restrict y%s)", real, real, real,
-            chain_parameters(e, &chain));
+    cw_line(e->w, "static void " EMIT_NAME "(int p, int n, const %s *x, const %s *w, %s *restrict y%s)", real, real,
+            real, chain_parameters(e, &chain));
     cw_open(e->w, "{");
     cw_line(e->w, "const %s *const wp = w + (size_t)p * %" PRId64 ";", real, (int64_t)d.in * d.panel);
     if (s.whole && s.last_vectors) {
@@ -164,7 +164,7 @@ const struct kernel kernel_dense_tile = {
     .plan = forward_plan, .emit = forward_emit, .help = "register tiles, a panel of outputs at a time",
 };
 
-/* ---- data gradient: a block is some inputs ----------------------------------------------------------------------------- *
+/* ---- data gradient: a block is some inputs ------------------------------------------------------------------------ *
  * The weights of an input are the rows of A here, B is dy turned over (outputs x samples): each weight is read once
  * and used for all samples.  The result is turned back in scratch. */
 
@@ -186,8 +186,8 @@ static int weight_rows(const struct plan *p, const struct dense *d)
     return most < d->in ? most : d->in;
 }
 
-/* Inputs in a block: about a hundred, whole tiles of rows and whole vectors; and whole tiles of the weight gradient too,
- * if that makes these tiles little smaller: then both share a loop.  *rows: of a tile. */
+/* Inputs in a block: about a hundred, whole tiles of rows and whole vectors; and whole tiles of the weight gradient
+ * too, if that makes these tiles little smaller: then both share a loop.  *rows: of a tile. */
 static int input_block(const struct plan *p, const struct dense *d, int *rows)
 {
     int most = tile_rows_max(p, plan_panel(p, d->batch_padded) / p->lanes), with = weight_rows(p, d);
@@ -356,7 +356,7 @@ const struct kernel kernel_dense_tile_data_grad = {
     .plan = data_plan, .emit = data_emit, .help = "register tiles with the weights as rows",
 };
 
-/* ---- weight gradient: a block is some inputs, for all outputs ------------------------------------------------------------- *
+/* ---- weight gradient: a block is some inputs, for all outputs ----------------------------------------------------- *
  * The sum runs over the samples; x is packed so that the inputs of a block are contiguous, dy into panels.
  *
  * The data gradient takes the same rows of the weights in the same loop.  So they are still in the cache when they may

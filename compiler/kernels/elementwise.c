@@ -51,8 +51,8 @@ static void elementwise_emit(struct emitter *e, struct step *s)
     struct chain c;
     chain_make(e, g, &c);
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *%s, %s *restrict %s%s)", blocks ? "int b, " : "", real, from, real,
-            to, chain_parameters(e, &c));
+    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *%s, %s *restrict %s%s)", blocks ? "int b, " : "", real, from,
+            real, to, chain_parameters(e, &c));
     cw_open(e->w, "{");
     cw_line(e->w, "// %s, %s (%d, %d, %d)", from, to, x->shape.h, x->shape.w, x->shape.c);
     if (blocks)                 /* a row of the map */

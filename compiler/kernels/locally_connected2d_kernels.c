@@ -115,7 +115,7 @@ static void emit_window_pointer(struct emitter *e, const struct local *l)
             l->window.stride_h * l->w * l->c, l->ow, l->window.stride_w * l->c);
 }
 
-/* ---- forward: a block is a position ----------------------------------------------------------------------------------- */
+/* ---- forward: a block is a position ------------------------------------------------------------------------------ */
 
 static double forward_cost(const struct plan *p, const struct group *g)
 {
@@ -158,9 +158,9 @@ static int forward_rows_max(const struct plan *p, const struct local *l, int vec
 static void forward_panel(struct emitter *e, const struct local *l, struct tile t, const char *p, int number)
 {
     struct row_split s = split_rows(e->plan->batch, forward_rows_max(e->plan, l, t.vectors));
-    const char *limit = s.small_count
-                            ? arena_printf(e->arena, "(n < %d ? n : %d)", s.large * s.large_count, s.large * s.large_count)
-                            : "n";
+    const char *limit =
+        s.small_count ? arena_printf(e->arena, "(n < %d ? n : %d)", s.large * s.large_count, s.large * s.large_count)
+                      : "n";
     cw_line(e->w, "int i = 0;");
     forward_rows(e, l, t, s.large, limit, p, number);
     if (s.small_count && s.large > 2)
@@ -220,9 +220,10 @@ static void forward_emit(struct emitter *e, struct step *step)
     cw_close(e->w, "}");
     const char *name = emit_end(e, arena_printf(e->arena, "local%dx%d_%d_to_%d", l.window.kh, l.window.kw, l.c, l.o),
                                 emit_comment(e, step));
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s%s)", name, emit_pointer(e, n->in[0]),
-                              emit_pointer(e, n->in[1]), bias ? arena_printf(e->arena, "%s, ", emit_pointer(e, bias)) : "",
-                              emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
+    step->call =
+        arena_printf(e->arena, "%s(b, n, %s, %s, %s%s%s)", name, emit_pointer(e, n->in[0]), emit_pointer(e, n->in[1]),
+                     bias ? arena_printf(e->arena, "%s, ", emit_pointer(e, bias)) : "", emit_pointer(e, g->result),
+                     chain_arguments_batch(e, &chain));
 }
 
 const struct kernel kernel_locally_connected2d = {
@@ -236,7 +237,7 @@ const struct kernel kernel_locally_connected2d_plain = {
     .plan = forward_plan, .emit = forward_emit, .help = "the same without what follows it",
 };
 
-/* ---- data gradient: a block is a pixel of x ------------------------------------------------------------------------------- *
+/* ---- data gradient: a block is a pixel of x ----------------------------------------------------------------------- *
  * The weights of an input are the rows of A, B is dy turned over (positions x outputs x samples).  The sums of a pixel
  * (inputs x samples) stay in scratch over all windows that hold it, and are turned back at the end. */
 
@@ -288,8 +289,8 @@ static void data_emit_turn(struct emitter *e, struct step *step)
                               turned_name(e->plan, step->group));
 }
 
-/* Asks for the weights of `rows` inputs from `ahead` on: a tile walks down as many lines of memory as it has rows, which
- * no processor foresees. */
+/* Asks for the weights of `rows` inputs from `ahead` on: a tile walks down as many lines of memory as it has rows,
+ * which no processor foresees. */
 static void data_emit_prefetch(struct emitter *e, const struct local *l, int rows)
 {
     const char *at = "";
@@ -305,7 +306,8 @@ static void data_emit_prefetch(struct emitter *e, const struct local *l, int row
 }
 
 /* Tiles of t.rows inputs from input `first` on, against one panel of samples. */
-static void data_emit_tiles(struct emitter *e, const struct local *l, struct tile t, int first, int count, const char *j)
+static void data_emit_tiles(struct emitter *e, const struct local *l, struct tile t, int first, int count,
+                            const char *j)
 {
     cw_open(e->w, "for (int k = %d; k < %d; k += %d) {", first, first + count * t.rows, t.rows);
     cw_line(e->w, "const %s *const ahead = k < %d ? wb + (k + %d) * %d : next;", e->plan->real, l->c - t.rows, t.rows,
@@ -447,7 +449,7 @@ const struct kernel kernel_locally_connected2d_data_grad_plain = {
     .plan = data_plan, .emit = data_emit, .help = "the same without what follows it",
 };
 
-/* ---- weight gradient: a block is a position --------------------------------------------------------------------------------- *
+/* ---- weight gradient: a block is a position ----------------------------------------------------------------------- *
  * The windows of all samples are packed first: their rows lie in as many pages as there are samples, and often in the
  * same set of a cache. */
 
@@ -561,8 +563,10 @@ static void weight_emit(struct emitter *e, struct step *step)
     struct tile t = { .vectors = s.vectors, .a_row = 1, .a_k = packed_stride(e->plan, &l),
                       .b_k = outputs_padded(e->plan, &l), .segments = 1, .c_row = l.stored };
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *dy, %s *restrict dw, %s"
-            "%s *restrict scratch)", real, real, real, bias ? arena_printf(e->arena, "%s *restrict db, ", real) : "", real);
+    cw_line(e->w,
+            "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *dy, %s *restrict dw, %s"
+            "%s *restrict scratch)",
+            real, real, real, bias ? arena_printf(e->arena, "%s *restrict db, ", real) : "", real);
     cw_open(e->w, "{");
     emit_window_pointer(e, &l);
     cw_line(e->w, "%s *const dwb = dw + (size_t)b * %" PRId64 ";", real, position_weights(&l));

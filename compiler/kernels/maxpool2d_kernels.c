@@ -1,5 +1,5 @@
-/* maxpool2d_kernels.c - the largest of each window.  Padding never wins; the first of equals does.  The tap that won is kept
- * as a byte for the gradient. */
+/* maxpool2d_kernels.c - the largest of each window.  Padding never wins; the first of equals does.  The tap that won is
+ * kept as a byte for the gradient. */
 #include <inttypes.h>
 
 #include "window.h"
@@ -93,8 +93,8 @@ static void maxpool_emit(struct emitter *e, struct step *s)
     p.block = s->split == SPLIT_BLOCKS;
     struct body b = { &p, n->out_count > 1 && n->out[1] };
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, %s *restrict y%s%s)", p.block ? "int b, " : "", e->plan->real,
-            e->plan->real, b.keeps_index ? ", uint8_t *restrict index" : "", chain_parameters(e, &c));
+    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, %s *restrict y%s%s)", p.block ? "int b, " : "",
+            e->plan->real, e->plan->real, b.keeps_index ? ", uint8_t *restrict index" : "", chain_parameters(e, &c));
     cw_open(e->w, "{");
     pool_note(e, &p, "x", "y");
     pool_open_outputs(e, &p);
@@ -105,9 +105,9 @@ static void maxpool_emit(struct emitter *e, struct step *s)
                                    chain_suffix(e, &c));
     const char *name = emit_end(e, hint, emit_comment(e, s));
     if (p.block) {
-        s->call = text_printf(e, "%s(b, %s, %s%s%s)", name, emit_pointer(e, n->in[0]), emit_pointer(e, s->group->result),
-                              b.keeps_index ? text_printf(e, ", %s", emit_pointer(e, n->out[1])) : "",
-                              chain_arguments_batch(e, &c));
+        s->call = text_printf(
+            e, "%s(b, %s, %s%s%s)", name, emit_pointer(e, n->in[0]), emit_pointer(e, s->group->result),
+            b.keeps_index ? text_printf(e, ", %s", emit_pointer(e, n->out[1])) : "", chain_arguments_batch(e, &c));
         return;
     }
     const char *index = b.keeps_index ? text_printf(e, ", %s", emit_sample(e, n->out[1])) : "";

@@ -100,7 +100,7 @@ void product_emit(struct emitter *e, const struct product *t)
                    s.whole ? arena_printf(e->arena, "%d", s.whole) : NULL);
 }
 
-/* ---- in blocks --------------------------------------------------------------------------------------------------------- */
+/* ---- in blocks --------------------------------------------------------------------------------------------------- */
 
 /* Tiles of the only line; the widest panel says how many rows they have, so that all panels are cut alike. */
 static struct row_split cut_line(const struct plan *p, const struct product *t)
@@ -132,7 +132,8 @@ int64_t product_blocks(const struct plan *p, const struct product *t)
 }
 
 /* A tile of the only line: number `r` of those that have so many rows and begin with row `first`. */
-static void emit_cut(struct emitter *e, const struct product *t, struct tile tile, int rows, int first, const char *panel)
+static void emit_cut(struct emitter *e, const struct product *t, struct tile tile, int rows, int first,
+                     const char *panel)
 {
     struct product cut = *t;
     cut.a_line = rows * t->tile.a_row;

@@ -17,8 +17,8 @@ struct product {
     int64_t length;
     const char *a, *b, *c;      /* C names of the base pointers */
     const char *at;             /* C text of c's offset from where the chain's elements point, "0" for none */
-    /* ask(asked[0] + offset, ...) before each tile of the only line, what is needed after the product: the offset is the
-     * number of the tile * ask_step.  NULL: nothing is */
+    /* ask(asked[0] + offset, ...) before each tile of the only line, what is needed after the product: the offset is
+     * the number of the tile * ask_step.  NULL: nothing is */
     const char *ask, *asked[ASKED_MOST];
     int asked_count;
     int64_t ask_step;
@@ -33,9 +33,9 @@ struct panels {
 struct panels product_panels(const struct plan *p, int channels, int panel);
 /* Writes the loops over panels, lines and rows into e->w. */
 void product_emit(struct emitter *e, const struct product *t);
-/* The same product in blocks [0, product_blocks()): product_emit_block() writes the function's part for block `b`.  A block
- * is a line, or where there is but one line a tile of its rows; for all panels, or for one of them where the weights of
- * all do not stay in the cache from block to block. */
+/* The same product in blocks [0, product_blocks()): product_emit_block() writes the function's part for block `b`.  A
+ * block is a line, or where there is but one line a tile of its rows; for all panels, or for one of them where the
+ * weights of all do not stay in the cache from block to block. */
 int64_t product_blocks(const struct plan *p, const struct product *t);
 void product_emit_block(struct emitter *e, const struct product *t);
 /* Cycles of one core for `rows_total` rows in lines of `length`, each of `depth` multiply-adds a channel. */

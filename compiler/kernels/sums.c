@@ -113,7 +113,8 @@ const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, con
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
     cw_line(e->w, "const %s *row = partial + (size_t)i * %" PRId64 " + j;", real, columns * targets);
     for (int i = 0; i < targets; i++)
-        cw_line(e->w, "sum%d = v_add(sum%d, %s);", i, i, text_load(e, "row", text_printf(e, "%" PRId64, i * columns), 0));
+        cw_line(e->w, "sum%d = v_add(sum%d, %s);", i, i,
+                text_load(e, "row", text_printf(e, "%" PRId64, i * columns), 0));
     cw_close(e->w, "}");
     for (int i = 0; i < targets; i++)
         cw_line(e->w, "v_store(to%d + j, sum%d);", i, i);

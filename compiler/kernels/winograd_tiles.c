@@ -7,7 +7,7 @@
 
 #include "loops.h"
 
-/* ---- tiles ----------------------------------------------------------------------------------------------------------------- */
+/* ---- tiles ------------------------------------------------------------------------------------------------------- */
 
 /* Points that every tile of a direction uses. */
 static int common_points(const struct winograd_split *s)
@@ -76,7 +76,7 @@ double winograd_tiles_error(const struct winograd_tiles *t)
     return winograd_error_growth(&v) * winograd_error_growth(&h);
 }
 
-/* ---- linear combinations ---------------------------------------------------------------------------------------------------- */
+/* ---- linear combinations ----------------------------------------------------------------------------------------- */
 
 static bool is_value(struct rational a, int64_t value)
 {
@@ -169,7 +169,7 @@ void winograd_emit_product(struct emitter *e, const struct winograd_matrix *m, c
     }
 }
 
-/* ---- one tile ----------------------------------------------------------------------------------------------------------------- */
+/* ---- one tile ---------------------------------------------------------------------------------------------------- */
 
 struct tile_kind {
     int m_v, m_h;               /* outputs */
@@ -217,8 +217,8 @@ static void load_column(struct emitter *e, const struct winograd_transform *t, i
 }
 
 /* An element of dx: added to what earlier tiles left, and finished by the chain when no later tile will add. */
-static void store_dx(struct emitter *e, const struct winograd_transform *t, const struct tile_kind *k, const char *value,
-                     int i, int j, int tail)
+static void store_dx(struct emitter *e, const struct winograd_transform *t, const struct tile_kind *k,
+                     const char *value, int i, int j, int tail)
 {
     const char *at = map_at(e, t, i, j), *sum = value;
     bool above = i < k->v.r - 1, before = j < k->h.r - 1, below = i >= k->m_v, after = j >= k->m_h;
@@ -315,8 +315,8 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
     bool in = to_values(t->kind), dx = t->kind == TRANSFORM_DX;
     int whole = t->tail ? (t->channels - 1) / e->plan->lanes : t->channels / e->plan->lanes;
     emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%s%s *map, %s%s *values, int image, int down, int across%s%s)", in ? "const " : "",
-            real, in ? "" : "const ", real, dx && t->chain ? ", bool last_v, bool last_h" : "",
+    cw_line(e->w, "static void " EMIT_NAME "(%s%s *map, %s%s *values, int image, int down, int across%s%s)",
+            in ? "const " : "", real, in ? "" : "const ", real, dx && t->chain ? ", bool last_v, bool last_h" : "",
             t->chain ? chain_parameters(e, t->chain) : "");
     cw_open(e->w, "{");
     emit_rows(e, t, k);
@@ -339,7 +339,7 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
                                     k->h.r, t->channels), comment);
 }
 
-/* ---- all tiles of an image ------------------------------------------------------------------------------------------------------- */
+/* ---- all tiles of an image --------------------------------------------------------------------------------------- */
 
 /* Is the tile whose number open_tiles() gave, as a variable or as a figure, the last of its direction? */
 static const char *is_last(struct emitter *e, const struct winograd_split *s, const char *number)
@@ -368,8 +368,8 @@ static const char *open_tiles(struct emitter *e, const struct winograd_split *s,
     return variable;
 }
 
-static void emit_kind(struct emitter *e, const struct winograd_transform *t, bool small_v, bool small_h, const char *map,
-                      const char *values, const char *image, const char *col, const char *at)
+static void emit_kind(struct emitter *e, const struct winograd_transform *t, bool small_v, bool small_h,
+                      const char *map, const char *values, const char *image, const char *col, const char *at)
 {
     const struct winograd_tiles *s = t->tiles;
     struct tile_kind k = { .m_v = s->v.m - small_v, .m_h = s->h.m - small_h };

@@ -46,7 +46,7 @@ int64_t winograd_products(const struct winograd_tiles *t);
 /* Factor by which rounding errors grow against the plain sum, both directions together. */
 double winograd_tiles_error(const struct winograd_tiles *t);
 
-/* ---- emitted transforms ------------------------------------------------------------------------------------------------ */
+/* ---- emitted transforms ------------------------------------------------------------------------------------------ */
 
 enum transform {
     TRANSFORM_X,                /* x -> values:  B^T d B */
@@ -68,8 +68,9 @@ struct winograd_transform {
     bool asked;                 /* what is written, and the operands of the chain, have been asked for already */
 };
 
-/* Writes the loops over all tiles (or a row of them) of one image.  map, values: C text of pointers to the image (and first channel);
- * image: C text of the image's number within the values, "0" for one; col, at: of the chain's operands. */
+/* Writes the loops over all tiles (or a row of them) of one image.  map, values: C text of pointers to the image (and
+ * first channel); image: C text of the image's number within the values, "0" for one; col, at: of the chain's operands.
+ */
 void winograd_emit_image(struct emitter *e, const struct winograd_transform *t, const char *map, const char *values,
                          const char *image, const char *col, const char *at);
 /* A linear combination of named vectors as one C expression; NULL for all zeros. */

@@ -190,7 +190,9 @@ static void try_real(struct run *r, const char *real, uint64_t random)
 
 static void remove_files(const char *folder)
 {
-    static const char *const files[] = {"model.cnn", "model.c", "model.h", "model.so", "plan.txt", "cc.log", "cnnc.log"};
+    static const char *const files[] = {
+        "model.cnn", "model.c", "model.h", "model.so", "plan.txt", "cc.log", "cnnc.log"
+    };
     char path[600];
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, files[i]);
@@ -240,7 +242,7 @@ static int run_network(const struct options *o, uint64_t seed, const char *log_p
     return status;
 }
 
-/* ---- all of them --------------------------------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 struct job {
     pid_t process;
@@ -386,11 +388,11 @@ static void read_targets(struct options *o, char *list)
 }
 
 static const struct option long_options[] = {
-    {"count", 1, NULL, 'n'}, {"seed", 1, NULL, 's'}, {"jobs", 1, NULL, 'j'}, {"batch", 1, NULL, 'B'}, {"target", 1, NULL, 't'},
-    {"targets", 1, NULL, 't'}, {"kernels", 1, NULL, 'k'}, {"real", 1, NULL, 'r'}, {"break", 0, NULL, 'b'}, {"kernel", 1, NULL, 'K'},
-    {"cnnc", 1, NULL, 'c'},
-    {"cc", 1, NULL, 'C'}, {"cflags", 1, NULL, 'F'}, {"include", 1, NULL, 'I'},
-    {"folder", 1, NULL, 'd'}, {"keep", 1, NULL, 'd'}, {"verbose", 0, NULL, 'v'}, {NULL, 0, NULL, 0}
+    { "count", 1, NULL, 'n' },   { "seed", 1, NULL, 's' },    { "jobs", 1, NULL, 'j' },    { "batch", 1, NULL, 'B' },
+    { "target", 1, NULL, 't' },  { "targets", 1, NULL, 't' }, { "kernels", 1, NULL, 'k' }, { "real", 1, NULL, 'r' },
+    { "break", 0, NULL, 'b' },   { "kernel", 1, NULL, 'K' },  { "cnnc", 1, NULL, 'c' },    { "cc", 1, NULL, 'C' },
+    { "cflags", 1, NULL, 'F' },  { "include", 1, NULL, 'I' }, { "folder", 1, NULL, 'd' },  { "keep", 1, NULL, 'd' },
+    { "verbose", 0, NULL, 'v' }, { NULL, 0, NULL, 0 }
 };
 
 static void read_options(struct options *o, int argc, char **argv)

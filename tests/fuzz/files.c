@@ -2,11 +2,11 @@
  *
  *   files COUNT SEED RUN_FOLDER WEIGHTS...
  *
- * Weights, safetensors or .npz, are loaded whole and in part; what is refused must have been given a reason on stderr and
- * must leave the network as it was.  The run in RUN_FOLDER is resumed again and again from a state that was changed; of
- * three in four the checksum was made to fit again, as if the damage had been done on purpose.  Nothing may crash, hang
- * or leave bounds (run it under AddressSanitizer and UndefinedBehaviorSanitizer).  stdout is thrown away, stderr goes to
- * ./messages. */
+ * Weights, safetensors or .npz, are loaded whole and in part; what is refused must have been given a reason on stderr
+ * and must leave the network as it was.  The run in RUN_FOLDER is resumed again and again from a state that was
+ * changed; of three in four the checksum was made to fit again, as if the damage had been done on purpose.  Nothing may
+ * crash, hang or leave bounds (run it under AddressSanitizer and UndefinedBehaviorSanitizer).  stdout is thrown away,
+ * stderr goes to ./messages. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,8 +93,9 @@ static size_t interesting(const struct bytes *b)
 static void damage(struct bytes *b)
 {
     static const char *const pieces[] = {
-        "-1", "0", "9", "99999999999999999999", "4294967296", "1e999", "nan", "inf", "-0x1p+1", "null", "[]", "{}", "\"\"",
-        "\"", ",", ":", "[", "]", "{", "}", "\\u0000", "\xff", "F32", "I32", "shape", "data_offsets", "__metadata__"
+        "-1", "0", "9", "99999999999999999999", "4294967296", "1e999", "nan", "inf", "-0x1p+1", "null", "[]", "{}",
+        "\"\"", "\"", ",", ":", "[", "]", "{", "}", "\\u0000", "\xff", "F32", "I32", "shape", "data_offsets",
+        "__metadata__"
     };
     static const unsigned char numbers[][4] = {
         { 0, 0, 0, 0 }, { 1, 0, 0, 0 }, { 255, 255, 255, 255 }, { 255, 255, 255, 127 }, { 0, 0, 0, 128 }, { 8, 0, 0, 0 }
@@ -241,6 +242,7 @@ int main(int argc, char **argv)
         dice_state = strtoull(argv[2], NULL, 10) * 1000003u + (uint64_t)i;
         resumed += state_resume(&whole, argv[3], state, previous);
     }
-    fprintf(report, "of %ld weights %d were taken, of %ld states %d resumed\n", count * (argc - 4), taken, count, resumed);
+    fprintf(report, "of %ld weights %d were taken, of %ld states %d resumed\n", count * (argc - 4), taken,
+            count, resumed);
     return fclose(report) != 0;
 }

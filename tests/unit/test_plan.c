@@ -48,7 +48,7 @@ static void world_begin(struct world *w, const char *text, const char *target, c
     world_begin_batch(w, text, target, forced, count, 0);
 }
 
-/* ---- the walk --------------------------------------------------------------------------------------------------------- */
+/* ---- the walk ---------------------------------------------------------------------------------------------------- */
 
 struct walk {
     const struct plan *plan;
@@ -76,8 +76,8 @@ static int size_of(const struct walk *w, const struct tensor *t)
 }
 
 /* The lines that image i of t touches wholly; false when t does not lie in planned memory. */
-static bool lines_of(const struct walk *w, const struct tensor *t, int i, struct images now, int **claims, int64_t *from,
-                     int64_t *to)
+static bool lines_of(const struct walk *w, const struct tensor *t, int i, struct images now, int **claims,
+                     int64_t *from, int64_t *to)
 {
     t = base_of(t);
     const struct tensor_place *x = &w->q->places[t->id];
@@ -180,14 +180,16 @@ static void walk(const struct plan *p, const struct program *q)
 
 static const char sequence[] =
     "network {\n input 3x32x32\n conv2d 32, 2x2, relu\n conv2d 48, 3x3, elu, padding=same\n conv2d 20, 1x1, relu\n"
-    " maxpool2d 2x2\n conv2d 64, 2x2, relu\n conv2d 64, 2x2, gelu\n conv2d 24, 1x1, relu\n maxpool2d 2x2\n dropout 0.5\n"
+    " maxpool2d 2x2\n conv2d 64, 2x2, relu\n conv2d 64, 2x2, gelu\n conv2d 24, 1x1, relu\n maxpool2d 2x2\n"
+    " dropout 0.5\n"
     " flatten\n dense 40, relu\n dropout 0.5\n dense 10, softmax\n}\n" TAIL;
 
 static const char branches[] =
     "network {\n input 3x32x32\n conv2d 16, 3x3, padding=same\n batchnorm relu\n"
     " add {\n branch {\n conv2d 16, 3x3, padding=same\n batchnorm relu\n conv2d 16, 3x3, padding=same\n batchnorm\n }\n"
     " branch { }\n }\n relu\n"
-    " add {\n branch {\n conv2d 32, 3x3, stride=2, padding=same\n }\n branch {\n conv2d 32, 1x1, stride=2, padding=same\n"
+    " add {\n branch {\n conv2d 32, 3x3, stride=2, padding=same\n }\n"
+    " branch {\n conv2d 32, 1x1, stride=2, padding=same\n"
     " add {\n branch { }\n branch { avgpool2d 3x3, stride=1, padding=1 }\n }\n }\n }\n relu\n"
     " global_avgpool2d\n flatten\n dense 10, softmax\n}\n" TAIL;
 
