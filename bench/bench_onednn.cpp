@@ -5,9 +5,9 @@
  *     bench_onednn relu|elu [option=value]... cifar10 DIR STEPS
  *
  * The first form is a contender (see worker.h): steps N, infer N (one picture), outputs (the first
- * picture's probabilities), losses N, profile N, plan. The second reads the whole of CIFAR-10, trains STEPS steps on its first pictures and
- * prints "step,loss" lines: what a program that only links oneDNN needs in memory and until its
- * first step.
+ * picture's probabilities), losses N, profile N, plan. The second reads the whole of CIFAR-10,
+ * trains STEPS steps on its first pictures and prints "step,loss" lines: what a program that only
+ * links oneDNN needs in memory and until its first step.
  *
  * Options: layout=blocked|nhwc (what convolutions get: the library's own choice, or channels
  * innermost), dropout=X (0.5), pool_first=0|1 (pool before a monotone activation), lr=X (0.001),

@@ -40,7 +40,7 @@ LOAD_LIMIT = 0.03  # of all processors
 # Steps of the two runs whose wall times are subtracted. Both end with a validation of 10,000
 # pictures, 4 s that differ by some tenths of a second from run to run: over 100 steps that was
 # 4 ms a step, over 400 it is 1.
-SHORT_RUN, LONG_RUN = 20, 420
+SHORT_RUN, LONG_RUN, QUICK_LONG_RUN = 20, 420, 120
 CHECK_RATE = 1e-4
 # Of so many losses, relative to the larger of the loss and one. Adam's first updates follow the
 # sign of each gradient, however small, so that roundings grow from step to step: PyTorch and
@@ -48,6 +48,24 @@ CHECK_RATE = 1e-4
 LOSS_TOLERANCES = ((5, 1e-5), (BATCHES, 1e-3))
 OUTPUT_TOLERANCE = 1e-6  # of one picture's probabilities
 QUICK_SETTINGS = ("last", "jemalloc", "pool", "blocked")
+
+
+def median_layers(outputs):
+    """Of several outputs of the trainer's `bench --json` one with the medians of its layers."""
+    result = dict(outputs[0], layers=[])
+    for same in zip(*(o["layers"] for o in outputs)):
+        layer = dict(same[0])
+        for key in ("forward_ms", "backward_ms"):
+            layer[key] = statistics.median(one[key] for one in same)
+        result["layers"].append(layer)
+    return result
+
+
+def median_plan(plans):
+    """Of several lists of [layer, task, milliseconds] one with their medians; None of none."""
+    return [
+        [*same[0][:2], statistics.median(ms for _, _, ms in same)] for same in zip(*plans)
+    ] or None
 
 
 def multiply_adds(inputs, outputs, size, side):
@@ -440,16 +458,17 @@ class Bench:
 
     def outside(self, model, repeats):
         runs, clean = [], 0
+        long_run = QUICK_LONG_RUN if self.args.quick else LONG_RUN
         while len(runs) < repeats or (
             clean < repeats and len(runs) < 2 * repeats and not self.late()
         ):
             pair = {"peak": self.peak_now()}
             pair["short"] = self.trainer(model, SHORT_RUN)
             pair["peak_between"] = self.peak_now()
-            pair["long"] = self.trainer(model, LONG_RUN)
+            pair["long"] = self.trainer(model, long_run)
             pair["peak_after"] = self.peak_now()
             seconds = pair["long"]["wall_s"] - pair["short"]["wall_s"]
-            pair["step_ms"] = seconds / (LONG_RUN - SHORT_RUN) * 1e3
+            pair["step_ms"] = seconds / (long_run - SHORT_RUN) * 1e3
             pair["clean"] = max(pair["short"]["foreign"], pair["long"]["foreign"]) <= LOAD_LIMIT
             clean += pair["clean"]
             say(
@@ -579,7 +598,9 @@ class Bench:
     # ---- a model
 
     def layers(self, model, torch_best, onednn_best):
-        count = 5 if self.args.quick else 20
+        """What each layer takes: rounds of steps in turns, of which the medians count, since one
+        short row of steps meets what else the host does in some layers and not in others."""
+        rounds, count = (1, 5) if self.args.quick else (5, 10)
         command = [
             self.path(model),
             "bench",
@@ -589,30 +610,46 @@ class Bench:
             "--threads",
             str(self.args.threads),
         ]
-        output = subprocess.run(
-            command,
-            env=environment_plain(),
-            cwd=self.work,
-            check=True,
-            text=True,
-            capture_output=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, self.cpus),
-        ).stdout
-        result = {"ours": json.loads(output), "onednn": None, "torch": None}
         others = {}
         if onednn_best:
             others["onednn"] = self.onednn(model, "profile", "profile", onednn_best[2])
         if torch_best:
             others["torch"] = self.torch(model, "profile", "profile", *torch_best[2:])
-        for key, contender in others.items():
-            try:
-                contender.start().ask("steps 3")
-                result[key] = contender.ask(f"profile {count}")["plan"]
-            except Failed as reason:
-                self.skipped.append(f"layers: {reason}")
-            finally:
+        seen = {"ours": [], "onednn": [], "torch": []}
+        try:
+            for key, contender in list(others.items()):
+                try:
+                    contender.start().ask("steps 3")
+                except Failed as reason:
+                    self.skipped.append(f"layers: {reason}")
+                    others.pop(key).stop()
+            for _ in range(rounds):
+                output = subprocess.run(
+                    command,
+                    env=environment_plain(),
+                    cwd=self.work,
+                    check=True,
+                    text=True,
+                    capture_output=True,
+                    preexec_fn=lambda: os.sched_setaffinity(0, self.cpus),
+                ).stdout
+                seen["ours"].append(json.loads(output))
+                for key, contender in list(others.items()):
+                    try:
+                        seen[key].append(contender.ask(f"profile {count}")["plan"])
+                    except Failed as reason:
+                        self.skipped.append(f"layers: {reason}")
+                        seen[key] = []
+                        others.pop(key).stop()
+        finally:
+            for contender in others.values():
                 contender.stop()
-        return result
+        return {
+            "ours": median_layers(seen["ours"]),
+            "onednn": median_plan(seen["onednn"]),
+            "torch": median_plan(seen["torch"]),
+            "samples": seen,
+        }
 
     def measure(self, model, settings, torch_on, onednn_on):
         """Everything about one model.  `settings`: what the first model's screening chose."""

@@ -10,7 +10,7 @@ import json
 import os
 import statistics
 
-from measure import BATCH, LAYERS, LONG_RUN, SHORT_RUN, multiply_adds
+from measure import BATCH, LAYERS, LONG_RUN, QUICK_LONG_RUN, SHORT_RUN, multiply_adds
 
 NAMES = {"ours": "cnnc", "torch": "PyTorch", "onednn": "oneDNN"}
 
@@ -379,7 +379,8 @@ library's own layouts, reorders only where two primitives ask for different form
 as post-operations or in place, gradients' formats chosen by timing, dropout and Adam as OpenMP
 loops; the best of the settings listed. Its per-layer times count activations and reorders with
 their layer; ours come from `bench --json`, those of PyTorch (its best eager setting) from hooks
-around convolutions and dense layers, without what stands between them.
+around convolutions and dense layers, without what stands between them; all are medians of five
+rounds of ten steps, in turns.
 
 The roofline of one picture: each layer takes the longer of its arithmetic at the peak and its
 weights at the rate measured for reading 20 MiB.
@@ -426,7 +427,7 @@ def document(results):
             limit=results["load_limit"],
             gflop=results["gflop"],
             short=SHORT_RUN,
-            long=LONG_RUN,
+            long=QUICK_LONG_RUN if results["quick"] else LONG_RUN,
         )]
     return "\n".join(out)
 
