@@ -82,7 +82,7 @@ CNN_INLINE __m128i cnn_to_words(v x) { return _mm_cvttpd_epi32(x); }
 CNN_INLINE v v_load_tail(const real *p, int n)
 {
     if (n == 1) return _mm_load_ss(p);
-    __m128 two = _mm_castpd_ps(_mm_load_sd((const void *)p));
+    __m128 two = _mm_loadl_pi(_mm_setzero_ps(), (const void *)p);
     return n == 2 ? two : _mm_movelh_ps(two, _mm_load_ss(p + 2));
 }
 CNN_INLINE void v_store_tail(real *p, v x, int n)

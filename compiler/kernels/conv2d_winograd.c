@@ -100,19 +100,37 @@ int winograd_points_of(const struct kernel *k)
     return k->name[strlen(k->name) - 1] - '0';
 }
 
-double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int channels)
+double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int from, int to)
 {
     /* read, transform, write: some eight cycles a vector and what the caches add; values that do not stay in
      * registers on their way cost more */
     int values = t->v.points * t->h.points;
     double each = values <= 36 ? 11 : values <= 49 ? 18 : 24;
-    return (double)t->v.tiles * t->h.tiles * p->batch * t->positions * ((double)channels / p->lanes) * each;
+    int vectors = (from + p->lanes - 1) / p->lanes + (to + p->lanes - 1) / p->lanes;
+    return (double)t->v.tiles * t->h.tiles * p->batch * t->positions * vectors * each;
+}
+
+double winograd_memory_cycles(const struct plan *p, double live, double moved)
+{
+    /* measured with 3x3 filters on 8 to 64 channels of 128x128 and 512x512 pixels: what the last cache may hold costs
+     * nothing beyond what the transforms are counted with; memory is read and written in order, in large pieces */
+    double far = (live / p->target->l2_bytes - 8) / 16;
+    far = far < 0 ? 0 : far > 1 ? 1 : far;
+    return far * moved / (2.5 * p->target->memory_bytes_per_cycle);
+}
+
+bool winograd_reaches(int64_t elements)
+{
+    return elements <= INT32_MAX;
 }
 
 static bool applicable_with(const struct plan *p, const struct group *g, int points)
 {
     struct winograd_conv c;
     if (!winograd_conv_of(p, g, points, &c))
+        return false;
+    if (!winograd_reaches(c.panels_count * c.u_panel) || !winograd_reaches(c.panels_count * c.m.size) ||
+        !winograd_reaches(c.scratch))
         return false;
     int used = c.tiles.v.points > c.tiles.h.points ? c.tiles.v.points : c.tiles.h.points;
     return used > points - 2 || points == 4;        /* else it is what the next smaller kernel does */
@@ -136,7 +154,11 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
         if (s->count && rows)
             cycles += calls * s->count * product_cycles(p, c.to, c.panel, rows, rows, c.from);
     }
-    cycles += winograd_transform_cycles(p, &c.tiles, c.from + c.to);
+    cycles += winograd_transform_cycles(p, &c.tiles, c.from, c.to);
+    /* V is written, fetched for it, and read for each panel; M of a panel is written, fetched for it, and read */
+    cycles += calls * winograd_memory_cycles(p, (double)(c.v.size + c.m.size) * p->real_size,
+                                             ((2.0 + c.panels_count) * (double)c.v.size +
+                                              3.0 * c.panels_count * (double)c.m.size) * p->real_size);
     if (keeps_weights(p, g))    /* compared, at eight bytes a cycle of two */
         cycles += (double)c.s.weight->stored * p->real_size / 8;
     else

@@ -12,7 +12,12 @@ int winograd_points_of(const struct kernel *k);
  * vectors of a panel. */
 const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel,
                                    int vectors);
-/* Cycles of the transforms of so many channels, over a whole batch. */
-double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int channels);
+/* Cycles of the transforms of maps of `from` and `to` channels, over a whole batch. */
+double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int from, int to);
+/* Cycles for `moved` bytes of transformed values, of which `live` are in use at a time: none that the transforms and
+ * products have not counted while the caches hold them. */
+double winograd_memory_cycles(const struct plan *p, double live, double moved);
+/* Emitted code reaches within a buffer by int. */
+bool winograd_reaches(int64_t elements);
 
 #endif

@@ -55,6 +55,8 @@ static bool applicable_with(const struct plan *p, const struct group *g, int poi
     struct winograd_weights d;
     if (!winograd_weights_of(p, g->main, points, &d))
         return false;
+    if (!winograd_reaches(d.v.size) || !winograd_reaches(d.m.size) || !winograd_reaches(d.panels * d.u_panel))
+        return false;
     int used = d.tiles.v.points > d.tiles.h.points ? d.tiles.v.points : d.tiles.h.points;
     return used > points - 2 || points == 4;
 }
@@ -70,7 +72,11 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
         if (s->count && depth)
             cycles += blocks * s->count * product_cycles(p, d.s.o, d.panel, d.s.c, d.x_panel, depth);
     }
-    cycles += winograd_transform_cycles(p, &d.tiles, d.s.c + d.s.o);
+    cycles += winograd_transform_cycles(p, &d.tiles, d.s.c, d.s.o);
+    /* V and M are written, fetched for it, and read for each panel of the other */
+    cycles += blocks * winograd_memory_cycles(p, (double)(d.v.size + d.m.size) * p->real_size,
+                                              ((2.0 + d.panels) * (double)d.v.size +
+                                               (2.0 + d.x_panels) * (double)d.m.size) * p->real_size);
     /* dU is read and written for each block of images */
     cycles += blocks * 2 * (double)(d.panels * d.u_panel) * p->real_size / 24;
     return cycles;
