@@ -160,6 +160,9 @@ static int compile_model(struct compilation *c, const struct model *m)
         plan = plan_model(&c->plans, train, use, &options, c->diag);
         if (!plan || diag_errors(c->diag))
             return EXIT_FAILED;
+        if (options.wisdom && options.wisdom->threads && plan->choices && !plan->informed)
+            fprintf(stderr, "cnnc: warning: %s holds nothing for the layers of %s, batch %d; kernels are chosen by their "
+                            "estimates\n", options.wisdom->path, m->name, plan->batch);
         VERIFY("plan", plan_verify(plan));
     }
     if (o->dump == STAGE_GRAPH) {

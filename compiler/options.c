@@ -418,6 +418,8 @@ static bool wisdom_fits(struct options *o)
         return wrong_together("--exact is --error-growth=1: say one of them");
     if (o->tune && o->check)
         return wrong_together("--check computes nothing, so --tune makes no sense with it");
+    if (o->tune && !o->output && !o->summary && o->dump != STAGE_PLAN)
+        return wrong_together("no kernel is chosen for what is asked, so --tune makes no sense with it");
     if (variable && *variable && !o->wisdom && !o->inference) {
         o->wisdom = variable;
         o->uses_wisdom = true;

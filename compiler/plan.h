@@ -188,6 +188,7 @@ struct plan {
     size_t stretches_capacity;
     bool uses_blas;
     double error_growth;        /* 1: exact */
+    int choices, informed;      /* groups with rival kernels; those of which wisdom knows any time */
     int untimed;                /* candidates of the group that has most among those whose times are not all known */
     uint64_t hash;
 };

@@ -140,6 +140,11 @@ void plan_choose(struct plan *p, struct program *q, const struct plan_options *o
     assert(rivals > 0);         /* every operation has an exact kernel for every shape */
     g->key = rivals > 1 ? wisdom_key(p, g) : NULL;
     bool measured = rivals > 1 && find_times(p, o->wisdom, g, list, count);
+    bool informed = false;
+    for (int i = 0; i < count; i++)
+        informed = informed || list[i].nanoseconds >= 0;
+    p->choices += rivals > 1;
+    p->informed += informed;
     int best = forced_index(o, g->main, list, count);
     if (best >= 0) {
         g->reason = "asked for";
@@ -184,7 +189,7 @@ static bool option_serves(const struct plan *p, const struct program *q, const c
             if (all[k]->op != n->op || !all[k]->applicable(p, q->groups[i]))
                 continue;
             served |= !strcmp(all[k]->name, equal + 1);
-            if (!strstr(*names, all[k]->name))
+            if (n->op != OP_bias_grad && !strstr(*names, all[k]->name))
                 *names = arena_printf(p->arena, "%s%s%s", *names, **names ? ", " : "", all[k]->name);
         }
     }

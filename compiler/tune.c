@@ -35,6 +35,10 @@ enum {
 static const double run_seconds = 1.0;          /* that the steps of one run may take, training and use each */
 static const double rounds_seconds = 60;        /* after which no further round begins */
 static const double busy_spread = 1.3;          /* between runs of one program, from which on the machine was busy */
+/* A time is not believed below what so many estimated cycles in a nanosecond and thread would take: four times as many
+ * as the fastest processors have.  On a busy machine the thread that reads the clock may come late to a stretch that
+ * the others have computed meanwhile. */
+static const double cycles_most = 24;
 
 struct program_times {
     double *nanoseconds[2];     /* by stretch: training, use; the best of all runs */
@@ -56,6 +60,7 @@ struct tuning {
     int found_count;
     size_t found_capacity;
     double began;
+    bool new_file;              /* there was no wisdom before */
 };
 
 static double now(void)
@@ -88,7 +93,7 @@ static void note_signal(int signal)
     caught = signal;
 }
 
-static const int caught_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGCHLD };
+static const int caught_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD };
 enum { CAUGHT_SIGNALS = sizeof caught_signals / sizeof *caught_signals };
 
 static void ignore_child(int signal)
@@ -463,8 +468,15 @@ static void note(struct tuning *t, const struct plan *p, const struct group *g, 
     LIST_ADD(t->arena, t->found, t->found_count, t->found_capacity, entry);
 }
 
-static void collect(struct tuning *t)
+static bool believable(const struct tuning *t, const struct plan *p, const struct group *g, double nanoseconds)
 {
+    return nanoseconds >= g->kernel->cost(p, g) / (cycles_most * t->threads);
+}
+
+/* Returns how many times were left out. */
+static int collect(struct tuning *t)
+{
+    int left_out = 0;
     for (int k = 0; k < t->programs_count; k++) {
         const struct plan *p = t->programs[k].plan;
         const struct program *programs[] = { &p->train, &p->use };
@@ -472,10 +484,13 @@ static void collect(struct tuning *t)
             for (int j = 0; j < programs[i]->groups_count; j++) {
                 const struct group *g = programs[i]->groups[j];
                 double time = g->untimed ? group_time(&t->programs[k], programs[i], g) : 0;
-                if (time >= 1)
+                if (time >= 1 && believable(t, p, g, time))
                     note(t, p, g, time);
+                else if (time >= 1)
+                    left_out++;
             }
     }
+    return left_out;
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
@@ -487,9 +502,10 @@ static bool measure(struct tuning *t, struct diag *d)
         return false;
     signals_take(&signals);
     bool fine = build_programs(t, &signals) && run_programs(t, &signals);
+    int left_out = 0;
     progress_end();
     if (fine) {
-        collect(t);
+        left_out = collect(t);
         fine = wisdom_add(t->arena, t->how->path, t->found, t->found_count);
     }
     remove_folder(t->folder);
@@ -498,8 +514,13 @@ static bool measure(struct tuning *t, struct diag *d)
     signals_give_back(&signals);
     if (fine)
         warn_if_busy(t);
+    if (fine && left_out)
+        fprintf(stderr, "cnnc: warning: %d times were shorter than any processor could take, and are left out: threads "
+                        "that had to wait for the processor. Tune again when the machine is idle\n", left_out);
     if (fine)
         fprintf(stderr, "%4.0f s  %d times noted in %s\n", now() - t->began, t->found_count, t->how->path);
+    else if (t->new_file)
+        wisdom_forget_empty(t->how->path);
     return fine;
 }
 
@@ -531,6 +552,7 @@ int tune_kernels(struct arena *a, const struct graph *train, const struct graph 
     struct plan_options with_wisdom = *options;
     struct tuning t = { .arena = a, .train = train, .use = use, .options = &with_wisdom, .how = how,
                         .threads = how->threads ? how->threads : processors(), .began = now() };
+    t.new_file = access(how->path, F_OK) != 0;
     if (!runs_here(target_find(options->target)) || !find_makefile(&t) || !wisdom_writable(a, how->path, how->in_cache))
         return 0;
     struct wisdom *w = wisdom_read(a, how->path, true);

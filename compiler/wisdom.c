@@ -115,7 +115,10 @@ static bool is_wisdom(const char *line, const char *path)
 {
     if (!strcmp(line, FIRST_LINE))
         return true;
-    if (strncmp(line, MAGIC, strlen(MAGIC)))
+    size_t length = strlen(FIRST_LINE) - 1;
+    if (!strncmp(line, FIRST_LINE, length) && !strcmp(line + length, "\r\n"))
+        fprintf(stderr, "%s:1: error: lines of this wisdom end in CR LF; expected LF alone\n", path);
+    else if (strncmp(line, MAGIC, strlen(MAGIC)))
         fprintf(stderr, "%s:1: error: this is no wisdom: the first line would be '%.*s'\n", path,
                 (int)strlen(FIRST_LINE) - 1, FIRST_LINE);
     else
@@ -326,6 +329,17 @@ bool wisdom_writable(struct arena *a, const char *path, bool with_folders)
     if (slash)
         slash[slash == folder] = '\0';
     return !access(slash ? folder : ".", W_OK | X_OK) || cannot("write", path);
+}
+
+void wisdom_forget_empty(const char *path)
+{
+    struct stat there;
+    int fd = open_locked(path);
+    if (fd < 0)
+        return;
+    if (!fstat(fd, &there) && there.st_size == 0)
+        unlink(path);
+    close(fd);
 }
 
 static bool write_entries(const struct wisdom *w, FILE *out)

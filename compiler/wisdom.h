@@ -41,6 +41,8 @@ double wisdom_find(const struct wisdom *w, const struct plan *p, const char *key
 
 /* Whether wisdom_add() will be able to write there; with_folders: makes those above it.  False: reported. */
 bool wisdom_writable(struct arena *a, const char *path, bool with_folders);
+/* Removes a file that wisdom_writable() has made, if nobody has written to it since. */
+void wisdom_forget_empty(const char *path);
 /* Adds entries to what the file holds by then, also while others do the same.  The file is replaced whole.  False: it
  * is as it was (reported). */
 bool wisdom_add(struct arena *a, const char *path, const struct wisdom_entry *added, int count);

@@ -94,7 +94,14 @@ cmp -s w known || fail "a failure changes the wisdom"
 
 # ---- the cache is made where it is missing
 expect 1 env XDG_CACHE_HOME="$PWD/new/cache" CC=there-is-none "$CNNC" --tune --threads=1 fourth.cnn
-[ -f new/cache/cnnc/wisdom ] || fail "no wisdom in the cache"
+[ -d new/cache/cnnc ] || fail "no folder for wisdom in the cache"
+[ ! -e new/cache/cnnc/wisdom ] || fail "a failure leaves wisdom that holds nothing"
 expect 1 env -u XDG_CACHE_HOME -u HOME "$CNNC" --tune --threads=1 fourth.cnn
 grep -q 'neither XDG_CACHE_HOME nor HOME is set' err || fail "no home: $(cat err)"
+
+# ---- where no kernel is chosen there is nothing to time
+for wish in --explain --dump=ast --dump=model --dump=graph --check; do
+    expect 2 "$CNNC" --tune $wish fourth.cnn
+    grep -q -- '--tune makes no sense with it' err || fail "$wish: $(cat err)"
+done
 finish

@@ -114,6 +114,10 @@ done
 sed 's/ 2 8 conv/ 2 16 conv/' im2col.wisdom >foreign.wisdom
 plan --wisdom=foreign.wisdom
 says 'winograd6 .*cheapest'
+grep -q '^cnnc: warning: foreign.wisdom holds nothing for the layers of [a-z_0-9]*, batch 8' err || fail "another batch: $(cat err)"
+sed 's/$/\r/' im2col.wisdom >foreign.wisdom
+"$CNNC" --wisdom=foreign.wisdom --dump=plan net.cnn >plan 2>err && fail "lines that end in CR LF are taken"
+grep -q '^foreign.wisdom:1: error: lines of this wisdom end in CR LF' err || fail "CR LF: $(cat err)"
 
 # ---- damaged lines are named and left out, the others count
 {
