@@ -71,6 +71,7 @@ struct emitter {
     size_t functions_capacity;
     struct cwriter *w;          /* of the function being written, between emit_begin and emit_end */
     struct emit_frame *frame;
+    int operations;             /* on vectors, in the linear combinations that were written: a caller sets it to 0 */
 };
 
 /* The name that a function calls itself while it is written. */

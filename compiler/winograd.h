@@ -41,8 +41,8 @@ double rational_value(struct rational a);
 /* n = m + r - 1 from WINOGRAD_POINTS_LEAST to WINOGRAD_POINTS. */
 struct winograd winograd_make(int m, int r);
 struct winograd_matrix winograd_transpose(const struct winograd_matrix *a);
-/* How much larger the rounding errors of F(m, r) are than those of the plain sum, root mean square, for inputs and
- * weights without structure.  In two dimensions the factors multiply. */
+/* How much larger the rounding errors of F(m, r) may be than those of the plain sum, root mean square, for inputs and
+ * weights without structure: an estimate to the safe side, see winograd.c.  In two dimensions the factors multiply. */
 double winograd_error_growth(const struct winograd *w);
 
 /* A dimension of outputs cut exactly into `large_count` tiles of m and then tiles of m - 1. */

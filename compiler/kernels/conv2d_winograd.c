@@ -664,7 +664,7 @@ static void emit_main(struct emitter *e, struct step *step)
     double direct = (double)c.s.taps * c.s.oh * c.s.ow;
     const char *comment = arena_printf(e->arena,
                                        "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
-                                       "errors grow %.1f times. %d image%s at a time.",
+                                       "errors grow up to %.1f times. %d image%s at a time.",
                                        emit_comment(e, step), (double)winograd_products(&c.tiles), direct,
                                        winograd_tiles_error(&c.tiles), c.images, c.images > 1 ? "s" : "");
     const char *name = emit_end(e, hint, comment);
@@ -779,7 +779,7 @@ static void emit_split_products(struct emitter *e, struct step *step, const stru
     double direct = (double)c->s.taps * c->s.oh * c->s.ow;
     const char *comment = arena_printf(e->arena,
                                        "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
-                                       "errors grow %.1f times. A block is a panel and a position.",
+                                       "errors grow up to %.1f times. A block is a panel and a position.",
                                        emit_comment(e, step), (double)winograd_products(&c->tiles), direct,
                                        winograd_tiles_error(&c->tiles));
     const char *name = emit_end(e, split_name(e, c, "products"), comment);

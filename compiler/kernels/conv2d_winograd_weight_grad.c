@@ -236,7 +236,7 @@ static void emit_transforms(struct emitter *e, struct step *step)
     cw_close(e->w, "}");
     const char *comment = arena_printf(e->arena, "%s\nBlock b transforms an image of a block of %d: x (even b) or dy "
                                        "(odd b). %.0f multiplications where the plain sum needs %.0f; rounding errors "
-                                       "grow %.1f times.", emit_comment(e, step), d.images,
+                                       "grow up to %.1f times.", emit_comment(e, step), d.images,
                                        (double)winograd_products(&d.tiles), (double)d.s.taps * d.s.oh * d.s.ow,
                                        winograd_tiles_error(&d.tiles));
     const char *name = emit_end(e, arena_printf(e->arena, "winograd_weight_grad_in_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w,

@@ -287,8 +287,9 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
         cw_close(e->w, "");
         t.rows = 1;
         t.a_ahead = 0;
+        /* gcc, which knows nothing of `rows`, would warn of the int that passes its end */
         cw_open(e->w, "for (; row < rows; row++)");
-        cw_line(e->w, "%s(wb + row * %d, turned%s, product + row * %d%s);", emit_tile(e, &t), d->panel, column,
+        cw_line(e->w, "%s(wb + (size_t)row * %d, turned%s, product + (size_t)row * %d%s);", emit_tile(e, &t), d->panel, column,
                 d->batch_padded, column);
         cw_close(e->w, "");
         if (!alone)

@@ -102,6 +102,7 @@ const char *winograd_combination(struct emitter *e, const struct rational *c, co
     if (first < 0)
         return NULL;
     const char *sum = names[first];
+    e->operations += !is_value(c[first], 1);
     if (is_value(c[first], -1))
         sum = arena_printf(e->arena, "v_neg(%s)", names[first]);
     else if (!is_value(c[first], 1))
@@ -109,6 +110,7 @@ const char *winograd_combination(struct emitter *e, const struct rational *c, co
     for (int i = 0; i < count; i++) {
         if (i == first || !c[i].num)
             continue;
+        e->operations++;
         if (is_value(c[i], 1))
             sum = arena_printf(e->arena, "v_add(%s, %s)", sum, names[i]);
         else if (is_value(c[i], -1))
@@ -150,6 +152,7 @@ static void emit_pair(struct emitter *e, const struct winograd_matrix *m, int a,
     cw_line(e->w, "const v %s%d_even = %s, %s%d_odd = %s;", prefix, a, first, prefix, a, second);
     cw_line(e->w, "const v %s%d = v_add(%s%d_even, %s%d_odd), %s%d = v_sub(%s%d_even, %s%d_odd);", prefix, a, prefix, a,
             prefix, a, prefix, b, prefix, a, prefix, a);
+    e->operations += 2;
 }
 
 void winograd_emit_product(struct emitter *e, const struct winograd_matrix *m, const char *const *names,
@@ -324,17 +327,20 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
         cw_line(e->w, "const bool above = down > 0, before = across > 0;");
     if (whole) {
         cw_open(e->w, "for (int c = 0; c < %d; c += V_LANES) {", whole * e->plan->lanes);
+        e->operations = 0;
         emit_vector(e, t, k, 0);
         cw_close(e->w, "}");
     }
     if (t->tail) {
         cw_line(e->w, "const int c = %d;", whole * e->plan->lanes);
+        e->operations = 0;
         emit_vector(e, t, k, t->tail);
     }
     cw_close(e->w, "}");
     static const char *const formulas[] = { "B^T d B", "A^T M A", "A dy A^T", "B V B^T" };
-    const char *comment = arena_printf(e->arena, "Winograd F(%dx%d, %dx%d), one tile: %s for %d channels.", k->m_v,
-                                       k->m_h, k->v.r, k->h.r, formulas[t->kind], t->channels);
+    const char *comment = arena_printf(e->arena, "Winograd F(%dx%d, %dx%d), one tile: %s for %d channels; %d additions and "
+                                       "multiplications a vector of them.", k->m_v, k->m_h, k->v.r, k->h.r,
+                                       formulas[t->kind], t->channels, e->operations);
     return emit_end(e, arena_printf(e->arena, "winograd_%s_%dx%d_%dx%d_%d", kind_names[t->kind], k->m_v, k->m_h, k->v.r,
                                     k->h.r, t->channels), comment);
 }

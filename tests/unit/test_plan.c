@@ -291,3 +291,59 @@ Test(plan, equal_inputs_give_equal_plans)
     world_begin(&b, branches, "x86-64-v3", NULL, 0);
     cr_assert_neq(a.plan->hash, b.plan->hash);
 }
+
+/* Passes of a layer in training that a Winograd kernel computes. */
+static int winograd_passes(const struct plan *p, const char *layer)
+{
+    int found = 0;
+    for (int i = 0; i < p->train.groups_count; i++) {
+        const struct group *g = p->train.groups[i];
+        found += !strcmp(g->main->layer->name, layer) && !strncmp(g->kernel->name, "winograd", 8);
+    }
+    return found;
+}
+
+static int winograd_passes_of(int channels, int pixels)
+{
+    char text[500];
+    struct world w;
+    snprintf(text, sizeof text,
+             "data { images \"x\"; scale 1/255 }\n network {\n input 3x%dx%d\n conv2d %d, 3x3, padding=same\n"
+             " conv2d %d, 3x3, padding=same\n maxpool2d 2x2\n global_avgpool2d\n dense 10, softmax\n}\n"
+             "train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 8 }\n",
+             pixels, pixels, channels, channels);
+    world_begin(&w, text, "x86-64-v4", NULL, 0);
+    int found = winograd_passes(w.plan, "conv2d_2");
+    arena_free(&w.arena);
+    return found;
+}
+
+/* As measured on one thread: a vector for few channels costs as much as a full one, and maps of large pictures leave
+ * the caches; then direct convolution is up to four times as fast. */
+Test(plan, few_channels_and_large_pictures_are_convolved_directly)
+{
+    cr_assert_eq(winograd_passes_of(1, 32), 0);
+    cr_assert_eq(winograd_passes_of(3, 32), 0);
+    cr_assert_eq(winograd_passes_of(8, 128), 0);
+    cr_assert_eq(winograd_passes_of(16, 512), 0);
+    cr_assert_eq(winograd_passes_of(17, 512), 0);
+    cr_assert_eq(winograd_passes_of(16, 128), 3);
+    cr_assert_eq(winograd_passes_of(32, 32), 3);
+    cr_assert_eq(winograd_passes_of(64, 128), 3);
+    cr_assert_eq(winograd_passes_of(64, 512), 3);
+}
+
+/* Transformed weights of 8192 x 8192 channels have 2.4e9 elements, more than the emitted code's int reaches. */
+Test(plan, minimal_filtering_stays_within_an_int)
+{
+    static const char text[] =
+        "data { shapes classes=10, train=64, val=10; scale 1/255 }\n network {\n input 3x32x32\n"
+        " conv2d 8192, 2x2, relu, stride=6\n conv2d 8192, 2x2, relu\n global_avgpool2d\n dense 10, softmax\n}\n"
+        "train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 32 }\n";
+    struct world w;
+    world_begin(&w, text, "x86-64-v4", NULL, 0);
+    cr_assert_eq(winograd_passes(w.plan, "conv2d_2"), 0);
+    for (int i = 0; i < w.plan->train.buffers_count; i++)
+        cr_assert_leq(w.plan->train.buffers[i]->bytes, (int64_t)INT32_MAX * 4);
+    arena_free(&w.arena);
+}
