@@ -383,7 +383,8 @@ around convolutions and dense layers, without what stands between them; all are 
 rounds of ten steps, in turns.
 
 The roofline of one picture: each layer takes the longer of its arithmetic at the peak and its
-weights at the rate measured for reading 20 MiB.
+weights at the rate measured for reading 20 MiB. The arithmetic is that of direct convolution; minimal
+filtering needs less, and may come below it.
 
 `bench/run --docs` measures all of this again.
 """
