@@ -270,7 +270,7 @@ static int loss_phase(const struct program *q)
 static void emit_phases(struct emitter *e, struct cwriter *w)
 {
     const struct program *q = e->program;
-    int batch = e->plan->batch, early_from = q->training && emit_updates_early(e->plan) ? loss_phase(q) : -1;
+    int batch = e->plan->batch, early_from = q->training && plan_updates_early(e->plan, NULL) ? loss_phase(q) : -1;
     for (int i = 0; i < q->phases_count; i++) {
         const struct phase *f = &q->phases[i];
         if (f->repeat && (i == 0 || !same_loop(&q->phases[i - 1], f)))
@@ -315,7 +315,7 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
     cw_open(w, "{");
     emit_pointers(e, w);
-    if (e->program->training && emit_updates_early(e->plan))
+    if (e->program->training && plan_updates_early(e->plan, NULL))
         emit_rule(e, w);
     cw_blank(w);
     cw_line(w, "#pragma omp parallel num_threads(c->threads)");

@@ -10,8 +10,6 @@ void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
 void emit_update(struct emitter *e, struct cwriter *w);
 /* The function it is made of, which steps that update early call too. */
 void emit_update_range(struct emitter *e, struct cwriter *w);
-/* Whether a step of training updates its weights early (struct cnn_context). */
-bool emit_updates_early(const struct plan *p);
 /* `rule`: this step's numbers; `early`, when the losses are known: NULL or a pointer to it. */
 void emit_rule(struct emitter *e, struct cwriter *w);
 void emit_early_rule(struct emitter *e, struct cwriter *w);

@@ -95,22 +95,6 @@ struct range {
     bool early;                 /* the step of the plan that makes the gradient may update it */
 };
 
-static bool updated_early(const struct plan *p, const struct param *param)
-{
-    for (int i = 0; i < p->train.steps_count; i++)
-        if (p->train.steps[i]->updates == param)
-            return true;
-    return false;
-}
-
-bool emit_updates_early(const struct plan *p)
-{
-    for (int i = 0; i < p->train.steps_count; i++)
-        if (p->train.steps[i]->updates)
-            return true;
-    return false;
-}
-
 /* The ranges of the flat vector that are trained, in order, neighbours joined. */
 static int trained_ranges(struct emitter *e, struct range **out)
 {
@@ -125,7 +109,7 @@ static int trained_ranges(struct emitter *e, struct range **out)
         if (!param->trainable || param->role == CNN_STATISTIC)
             continue;
         struct range r = { p->params[i].offset, p->params[i].offset + p->params[i].stored,
-                           updated_early(p, param) };
+                           plan_updates_early(p, param) };
         r.end = (r.end + align - 1) / align * align;
         if (count && list[count - 1].end == r.begin && list[count - 1].early == r.early)
             list[count - 1].end = r.end;
@@ -166,7 +150,7 @@ int64_t emit_update_flops(struct emitter *e)
 static bool stops_before_update(const struct model *m)
 {
     for (int i = 0; i < m->callbacks_count; i++)
-        if (!strcmp(m->callbacks[i]->def->name, "stop_on_nan"))
+        if (m->callbacks[i]->def->before_update)
             return true;
     return false;
 }
@@ -253,7 +237,7 @@ void emit_update_range(struct emitter *e, struct cwriter *w)
     cw_close(w, "");
     cw_close(w, "}");
     cw_blank(w);
-    if (emit_updates_early(p) && o->slots(clause) > 0)
+    if (plan_updates_early(p, NULL) && o->slots(clause) > 0)
         emit_fetch_state(e, w, o->slots(clause));
 }
 
@@ -295,7 +279,7 @@ void emit_update(struct emitter *e, struct cwriter *w)
         return;
     }
     cw_comment(w, "One step of %s for all parameters%s.", o->name,
-               emit_updates_early(p) ? " that train_step() has not updated early" : "");
+               plan_updates_early(p, NULL) ? " that train_step() has not updated early" : "");
     cw_line(w, "static void update(struct cnn_context *c)");
     cw_open(w, "{");
     emit_rule(e, w);

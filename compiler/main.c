@@ -123,10 +123,11 @@ static bool consult_wisdom(struct compilation *c, const struct graph *train, con
     struct wisdom *w = wisdom_read(&c->plans, path, false);
     if (!w)
         return false;
-    if (!wisdom_use(w, target_find(o->target)->name, o->real_double, threads))
+    if (wisdom_use(w, target_find(o->target)->name, o->real_double, threads))
+        options->wisdom = w;
+    else
         fprintf(stderr, "cnnc: warning: %s holds nothing for this version, target and type%s; kernels are chosen by "
                         "their estimates\n", path, threads ? " and so many threads" : "");
-    options->wisdom = w;
     return true;
 }
 
@@ -160,9 +161,9 @@ static int compile_model(struct compilation *c, const struct model *m)
         plan = plan_model(&c->plans, train, use, &options, c->diag);
         if (!plan || diag_errors(c->diag))
             return EXIT_FAILED;
-        if (options.wisdom && options.wisdom->threads && plan->choices && !plan->informed)
-            fprintf(stderr, "cnnc: warning: %s holds nothing for the layers of %s, batch %d; kernels are chosen by their "
-                            "estimates\n", options.wisdom->path, m->name, plan->batch);
+        if (options.wisdom && plan->choices && !plan->informed)
+            fprintf(stderr, "cnnc: warning: %s holds nothing for the layers of %s, batch %d; kernels are chosen by "
+                            "their estimates\n", options.wisdom->path, m->name, plan->batch);
         VERIFY("plan", plan_verify(plan));
     }
     if (o->dump == STAGE_GRAPH) {

@@ -74,6 +74,7 @@ struct clause_def {
     const struct arg_def *args; /* ends with name NULL */
     int args_count;             /* filled by clause_def_count() when 0 */
     const char *help;
+    bool before_update;         /* a callback that may end the run between a loss and its update */
 };
 
 struct clause {

@@ -111,6 +111,16 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
     return p;
 }
 
+bool plan_updates_early(const struct plan *p, const struct param *param)
+{
+    for (int i = 0; i < p->train.steps_count; i++) {
+        const struct param *updates = p->train.steps[i]->updates;
+        if (updates && (!param || updates == param))
+            return true;
+    }
+    return false;
+}
+
 /* ---- invariants -------------------------------------------------------------------------------------------------- */
 
 static const char *verify_buffers(const struct plan *p, const struct program *q)

@@ -199,6 +199,8 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
 const char *plan_verify(const struct plan *p);
 /* The steps, neighbours in a phase, whose blocks are the same rows: one loop does both, block by block. */
 bool plan_same_rows(const struct step *a, const struct step *b);
+/* Whether a step of training updates this parameter, or with NULL any (early_update of struct cnn_context). */
+bool plan_updates_early(const struct plan *p, const struct param *param);
 void plan_dump(const struct plan *p, FILE *out);
 /* Without the reasons: two plans that compute the same look the same. */
 void plan_dump_decisions(const struct plan *p, FILE *out);

@@ -189,7 +189,7 @@ static bool option_serves(const struct plan *p, const struct program *q, const c
             if (all[k]->op != n->op || !all[k]->applicable(p, q->groups[i]))
                 continue;
             served |= !strcmp(all[k]->name, equal + 1);
-            if (n->op != OP_bias_grad && !strstr(*names, all[k]->name))
+            if (!strstr(*names, all[k]->name))
                 *names = arena_printf(p->arena, "%s%s%s", *names, **names ? ", " : "", all[k]->name);
         }
     }

@@ -223,7 +223,7 @@ const struct clause_def callback_defs[] = {
     {.name = "reduce_lr_on_plateau", .args = reduce_lr_on_plateau_args,
      .help = "lowers the learning rate when a value stops to improve"},
     {.name = "stop_on_nan", .args = no_args,
-     .help = "ends the run when the loss is no finite number"},
+     .help = "ends the run when the loss is no finite number", .before_update = true},
     {.name = NULL}
 };
 

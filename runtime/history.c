@@ -210,6 +210,6 @@ void rt_history_step(struct history *h, uint64_t step, double loss)
     if (!h->file || h->failed)
         return;
     /* all digits: a run's losses can be compared to the bit */
-    fprintf(h->file, "%" PRIu64 ",%.17g\n", step, isnan(loss) ? fabs(loss) : loss);       /* nan has no sign */
+    fprintf(h->file, "%" PRIu64 ",%.17g\n", step, isnan(loss) ? NAN : loss);      /* without its sign */
     row_end(h);
 }

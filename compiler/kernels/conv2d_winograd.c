@@ -6,8 +6,7 @@
  * A call takes a few images: their V stays in the second-level cache while the transformed weights U stream by, a
  * panel of output channels at a time; the output transform follows while M is still there.  U is made anew each step.
  *
- * The forward pass of a batch of one image is cut into blocks instead, in steps of their own: V by rows of tiles, M by
- * panels and positions, y by panels and rows of tiles; V and M lie in buffers that all threads share. */
+ * The forward pass of a batch of one image is cut into blocks instead: conv2d_winograd_split.c. */
 #include "conv2d_winograd.h"
 
 #include <inttypes.h>
@@ -15,22 +14,6 @@
 
 #include "../plan_parts.h"
 #include "loops.h"
-
-struct winograd_conv {
-    struct conv_geometry s;
-    struct winograd_tiles tiles;
-    bool data_grad;
-    int from, to;               /* channels that are multiplied, that come out */
-    int panel;                  /* of the channels that come out */
-    struct panels panels;
-    int panels_count;
-    int images;
-    struct winograd_values v, m;
-    int64_t u_position, u_panel;        /* elements of U from position to position, from panel to panel */
-    bool padded;                /* the map on x's side is a copy with zeros */
-    int64_t v_at, m_at, pad_at; /* in scratch, elements */
-    int64_t scratch;
-};
 
 enum { U_CHUNK = 16 };          /* multiplied channels of U in one block of its transform */
 
@@ -63,7 +46,7 @@ static int choose_images(const struct plan *p, const struct winograd_conv *c, co
     return best;
 }
 
-static bool winograd_conv_of(const struct plan *p, const struct group *g, int points, struct winograd_conv *c)
+bool winograd_conv_of(const struct plan *p, const struct group *g, int points, struct winograd_conv *c)
 {
     memset(c, 0, sizeof *c);
     c->s = conv_geometry_of(p, g->main);
@@ -182,44 +165,15 @@ static double error_with(const struct plan *p, const struct group *g, int points
 
 /* ---- plan -------------------------------------------------------------------------------------------------------- */
 
-static const char *u_name(const struct plan *p, const struct group *g)
+const char *winograd_u_name(const struct plan *p, const struct group *g)
 {
     return arena_printf(p->arena, "%s_%s", g->main->in[1]->name,
                         g->main->op == OP_conv2d ? "winograd" : "winograd_turned");
 }
 
-enum { PART_WEIGHTS, PART_MAIN, PART_PADDING, PART_IN, PART_PRODUCTS, PART_OUT };
-
-static const char *values_name(const struct plan *p, const struct group *g)
-{
-    return arena_printf(p->arena, "%s_values", g->main->out[0]->name);
-}
-
-static const char *products_name(const struct plan *p, const struct group *g)
-{
-    return arena_printf(p->arena, "%s_products", g->main->out[0]->name);
-}
-
 static const char *kept_name(const struct plan *p, const struct group *g)
 {
-    return arena_printf(p->arena, "%s_kept", u_name(p, g));
-}
-
-/* One image, cut into blocks.  Returns the last step that reads U. */
-static struct step *plan_split(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c,
-                               int64_t flops)
-{
-    struct step *padding = c->padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
-    struct step *in = plan_step(p, q, g, PART_IN, SPLIT_BLOCKS, c->tiles.v.tiles, "forward", 0);
-    struct step *products = plan_step(p, q, g, PART_PRODUCTS, SPLIT_BLOCKS,
-                                      (int64_t)c->panels_count * c->tiles.positions, "forward", flops);
-    struct step *out =
-        plan_step(p, q, g, PART_OUT, SPLIT_BLOCKS, (int64_t)c->panels_count * c->tiles.v.tiles, "forward", 0);
-    if (padding)
-        conv_padding_buffer(p, q, g, padding, in);
-    plan_buffer(p, q, values_name(p, g), p->real, c->v.size * p->real_size, in, products);
-    plan_buffer(p, q, products_name(p, g), p->real, c->panels_count * c->m.size * p->real_size, products, out);
-    return products;
+    return arena_printf(p->arena, "%s_kept", winograd_u_name(p, g));
 }
 
 static void plan(struct plan *p, struct program *q, struct group *g)
@@ -233,14 +187,14 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     weights->hoisted = true;
     struct step *main;
     if (!c.data_grad && plan_splits_image(p, cost_with(p, g, winograd_points_of(g->kernel)))) {
-        main = plan_split(p, q, g, &c, flops);
+        main = winograd_split_plan(p, q, g, &c, flops);
     } else {
         main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, c.data_grad ? "data gradient" : "forward", flops);
         main->images = c.images;
         plan_scratch(p, c.scratch * p->real_size);
     }
     struct buffer *u =
-        plan_buffer(p, q, u_name(p, g), p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
+        plan_buffer(p, q, winograd_u_name(p, g), p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
     if (keeps_weights(p, g)) {
         int64_t bytes = c.s.weight->stored * p->real_size;
         u->lasting = true;
@@ -364,7 +318,8 @@ static void emit_weights(struct emitter *e, struct step *step)
                                        n->layer->name, c.tiles.positions, c.to, c.panel, c.from, U_CHUNK,
                                        keeps ? " Only where weights have changed." : "");
     const char *name = emit_end(e, hint, comment);
-    step->call = arena_printf(e->arena, "%s(b, %s, %s%s%s)", name, emit_pointer(e, n->in[1]), u_name(e->plan, g),
+    step->call = arena_printf(e->arena, "%s(b, %s, %s%s%s)", name, emit_pointer(e, n->in[1]),
+                              winograd_u_name(e->plan, g),
                               keeps ? arena_printf(e->arena, ", %s", kept_name(e->plan, g)) : "",
                               c.data_grad ? ", scratch" : "");
 }
@@ -661,176 +616,19 @@ static void emit_main(struct emitter *e, struct step *step)
     cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "winograd_%s%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c.s),
                                     c.data_grad ? "_data_grad" : "", in->c, in->h, in->w, out->c, out->h, out->w);
-    double direct = (double)c.s.taps * c.s.oh * c.s.ow;
-    const char *comment = arena_printf(e->arena,
-                                       "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
-                                       "errors grow up to %.1f times. %d image%s at a time.",
-                                       emit_comment(e, step), (double)winograd_products(&c.tiles), direct,
-                                       winograd_tiles_error(&c.tiles), c.images, c.images > 1 ? "s" : "");
+    const char *comment = arena_printf(e->arena, "%s\n%s %d image%s at a time.", emit_comment(e, step),
+                                       winograd_tiles_text(e, &c.tiles, &c.s), c.images, c.images > 1 ? "s" : "");
     const char *name = emit_end(e, hint, comment);
-    step->call = arena_printf(e->arena, "%s(%s, %s, %s%s, scratch)", name, emit_sample(e, n->in[0]), u_name(e->plan, g),
-                              emit_sample(e, g->result), chain_arguments(e, &operands));
-}
-
-/* ---- one image in blocks ----------------------------------------------------------------------------------------- */
-
-static const char *split_name(struct emitter *e, const struct winograd_conv *c, const char *part)
-{
-    return arena_printf(e->arena, "winograd_%s_%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c->s), part, c->s.c, c->s.h,
-                        c->s.w, c->s.o, c->s.oh, c->s.ow);
-}
-
-static void emit_split_in(struct emitter *e, struct step *step, const struct winograd_conv *c)
-{
-    const struct node *n = step->group->main;
-    const char *real = e->plan->real;
-    struct winograd_transform t = { .kind = TRANSFORM_X, .tiles = &c->tiles, .values = &c->v, .pixel = c->s.c,
-                                    .channels = c->s.c, .tail = c->s.c % e->plan->lanes, .down = "b" };
-    t.row = (int64_t)(c->padded ? c->s.pw : c->s.w) * c->s.c;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *x, %s *restrict values)", real, real);
-    cw_open(e->w, "{");
-    if (c->tiles.v.tiles == 1)
-        cw_line(e->w, "(void)b;");
-    winograd_emit_image(e, &t, "x", "values", "0", "0", "0");
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, split_name(e, c, "in"), arena_printf(e->arena, "%s: V = B^T x B for a row of tiles.",
-                                                                        n->layer->name));
-    step->call = arena_printf(e->arena, "%s(b, %s, %s)", name,
-                              c->padded ? conv_padding_name(e->plan, step->group) : emit_pointer(e, n->in[0]),
-                              values_name(e->plan, step->group));
-}
-
-/* "k * 2320 + 512" */
-static const char *position_offset(struct emitter *e, int64_t first, int64_t stride)
-{
-    if (!first)
-        return arena_printf(e->arena, "k * %" PRId64, stride);
-    return arena_printf(e->arena, "k * %" PRId64 " %c %" PRId64, stride, first < 0 ? '-' : '+',
-                        first < 0 ? -first : first);
-}
-
-/* Position k of a panel whose columns are so many vectors. */
-static void emit_position(struct emitter *e, const struct winograd_conv *c, int vectors)
-{
-    bool first = true;
-    for (int i = 0; i < WINOGRAD_CLASSES; i++) {
-        const struct winograd_class *s = &c->tiles.class[i];
-        int64_t rows = (int64_t)s->rows_v * s->rows_h;
-        if (!s->count || !rows)
-            continue;
-        const char *name = winograd_emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors);
-        if (s->count < c->tiles.positions) {
-            const char *test = arena_printf(e->arena, "if (k < %d) {", s->first + s->count);
-            bool last = s->first + s->count == c->tiles.positions;
-            if (first)
-                cw_open(e->w, "%s", test);
-            else
-                cw_middle(e->w, last ? "} else {" : arena_printf(e->arena, "} else %s", test));
-        }
-        /* offsets of a class and of its first position in one */
-        cw_line(e->w, "%s(values + %s, up, mp + %s);", name,
-                position_offset(e, c->v.class_offset[i] - s->first * c->v.stride[i], c->v.stride[i]),
-                position_offset(e, c->m.class_offset[i] - s->first * c->m.stride[i], c->m.stride[i]));
-        first = false;
-    }
-    if (c->tiles.class[0].count < c->tiles.positions)
-        cw_close(e->w, "}");
-}
-
-/* The parts of a block for whole panels and for the last one. */
-static void emit_panels(struct emitter *e, const struct winograd_conv *c, void *data,
-                        void (*part)(struct emitter *e, const struct winograd_conv *c, void *data, int vectors,
-                                     int tail))
-{
-    if (c->panels.whole && c->panels.last_vectors) {
-        cw_open(e->w, "if (p < %d) {", c->panels.whole);
-        part(e, c, data, c->panels.vectors, 0);
-        cw_middle(e->w, "} else {");
-        part(e, c, data, c->panels.last_vectors, c->panels.last_tail);
-        cw_close(e->w, "}");
-    } else if (c->panels.whole) {
-        part(e, c, data, c->panels.vectors, 0);
-    } else {
-        part(e, c, data, c->panels.last_vectors, c->panels.last_tail);
-    }
-}
-
-static void products_part(struct emitter *e, const struct winograd_conv *c, void *data, int vectors, int tail)
-{
-    (void)data;
-    (void)tail;
-    emit_position(e, c, vectors);
-}
-
-static void emit_split_products(struct emitter *e, struct step *step, const struct winograd_conv *c)
-{
-    const struct group *g = step->group;
-    const char *real = e->plan->real;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *values, const %s *u, %s *restrict products)", real, real,
-            real);
-    cw_open(e->w, "{");
-    cw_line(e->w, "const int p = b / %d, k = b %% %d;", c->tiles.positions, c->tiles.positions);
-    cw_line(e->w, "const %s *const up = u + p * %" PRId64 " + k * %" PRId64 ";", real, c->u_panel, c->u_position);
-    cw_line(e->w, "%s *const mp = products + p * %" PRId64 ";", real, c->m.size);
-    emit_panels(e, c, NULL, products_part);
-    cw_close(e->w, "}");
-    double direct = (double)c->s.taps * c->s.oh * c->s.ow;
-    const char *comment = arena_printf(e->arena,
-                                       "%s\n%.0f multiplications where direct convolution needs %.0f; rounding "
-                                       "errors grow up to %.1f times. A block is a panel and a position.",
-                                       emit_comment(e, step), (double)winograd_products(&c->tiles), direct,
-                                       winograd_tiles_error(&c->tiles));
-    const char *name = emit_end(e, split_name(e, c, "products"), comment);
-    step->call = arena_printf(e->arena, "%s(b, %s, %s, %s)", name, values_name(e->plan, g), u_name(e->plan, g),
-                              products_name(e->plan, g));
-}
-
-static void out_part(struct emitter *e, const struct winograd_conv *c, void *data, int vectors, int tail)
-{
-    struct winograd_transform t = { .kind = TRANSFORM_Y, .tiles = &c->tiles, .values = &c->m, .pixel = c->s.o,
-                                    .row = (int64_t)c->s.ow * c->s.o, .tail = tail, .chain = data, .down = "down" };
-    const char *first = arena_printf(e->arena, "p * %d", c->panel);
-    t.channels = (vectors - (tail > 0)) * e->plan->lanes + tail;
-    winograd_emit_image(e, &t, arena_printf(e->arena, "y + p * %d", c->panel), "mp", "0", first, first);
-}
-
-static void emit_split_out(struct emitter *e, struct step *step, const struct winograd_conv *c)
-{
-    const struct group *g = step->group;
-    const char *real = e->plan->real;
-    struct chain chain;
-    chain_make(e, g, &chain);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *products, %s *restrict y%s)", real, real,
-            chain_parameters(e, &chain));
-    cw_open(e->w, "{");
-    if (c->tiles.v.tiles > 1)
-        cw_line(e->w, "const int p = b / %d, down = b %% %d;", c->tiles.v.tiles, c->tiles.v.tiles);
-    else
-        cw_line(e->w, "const int p = b;");
-    cw_line(e->w, "const %s *const mp = products + p * %" PRId64 ";", real, c->m.size);
-    emit_panels(e, c, g->chain_count ? &chain : NULL, out_part);
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, split_name(e, c, "out"),
-                                arena_printf(e->arena, "%s: y = A^T M A for a panel and a row of tiles.",
-                                             g->main->layer->name));
-    step->call = arena_printf(e->arena, "%s(b, %s, %s%s)", name, products_name(e->plan, g), emit_pointer(e, g->result),
-                              chain_arguments_batch(e, &chain));
+    step->call = arena_printf(e->arena, "%s(%s, %s, %s%s, scratch)", name, emit_sample(e, n->in[0]),
+                              winograd_u_name(e->plan, g), emit_sample(e, g->result), chain_arguments(e, &operands));
 }
 
 static void emit(struct emitter *e, struct step *step)
 {
-    struct winograd_conv c;
-    winograd_conv_of(e->plan, step->group, winograd_points_of(step->group->kernel), &c);
     switch (step->part) {
     case PART_WEIGHTS: emit_weights(e, step); break;
     case PART_MAIN: emit_main(e, step); break;
-    case PART_PADDING: conv_padding_emit(e, step); break;
-    case PART_IN: emit_split_in(e, step, &c); break;
-    case PART_PRODUCTS: emit_split_products(e, step, &c); break;
-    case PART_OUT: emit_split_out(e, step, &c); break;
+    default: winograd_split_emit(e, step); break;
     }
 }
 

@@ -6,6 +6,35 @@
 #include "product.h"
 #include "winograd_tiles.h"
 
+/* Forward convolution or data gradient. */
+struct winograd_conv {
+    struct conv_geometry s;
+    struct winograd_tiles tiles;
+    bool data_grad;
+    int from, to;               /* channels that are multiplied, that come out */
+    int panel;                  /* of the channels that come out */
+    struct panels panels;
+    int panels_count;
+    int images;
+    struct winograd_values v, m;
+    int64_t u_position, u_panel;        /* elements of U from position to position, from panel to panel */
+    bool padded;                /* the map on x's side is a copy with zeros */
+    int64_t m_at, pad_at;       /* in scratch, elements; V is its beginning */
+    int64_t scratch;
+};
+
+/* Steps: U, then all in one; or for one image in blocks its padding, V, M and y. */
+enum winograd_part { PART_WEIGHTS, PART_MAIN, PART_PADDING, PART_IN, PART_PRODUCTS, PART_OUT };
+
+/* False where tiles of so many points do not suit. */
+bool winograd_conv_of(const struct plan *p, const struct group *g, int points, struct winograd_conv *c);
+/* The buffer of the transformed weights. */
+const char *winograd_u_name(const struct plan *p, const struct group *g);
+/* One image, cut into blocks (conv2d_winograd_split.c).  Returns the last step that reads U. */
+struct step *winograd_split_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c,
+                                 int64_t flops);
+void winograd_split_emit(struct emitter *e, struct step *step);
+
 /* 4, 6 or 8: the last character of the kernel's name. */
 int winograd_points_of(const struct kernel *k);
 /* One position's product: emits a function (a, b, c) for `rows` rows of `depth` columns, a_row apart, and `vectors`

@@ -235,10 +235,8 @@ static void emit_transforms(struct emitter *e, struct step *step)
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     const char *comment = arena_printf(e->arena, "%s\nBlock b transforms an image of a block of %d: x (even b) or dy "
-                                       "(odd b). %.0f multiplications where the plain sum needs %.0f; rounding errors "
-                                       "grow up to %.1f times.", emit_comment(e, step), d.images,
-                                       (double)winograd_products(&d.tiles), (double)d.s.taps * d.s.oh * d.s.ow,
-                                       winograd_tiles_error(&d.tiles));
+                                       "(odd b). %s", emit_comment(e, step), d.images,
+                                       winograd_tiles_text(e, &d.tiles, &d.s));
     const char *name = emit_end(e, arena_printf(e->arena, "winograd_weight_grad_in_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w,
                                                 d.s.o), comment);
     step->call = arena_printf(e->arena, "%s(b, j * %d, n, %s, %s, %s, %s%s%s%s)", name, d.images,

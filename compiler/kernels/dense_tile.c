@@ -289,8 +289,8 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
         t.a_ahead = 0;
         /* gcc, which knows nothing of `rows`, would warn of the int that passes its end */
         cw_open(e->w, "for (; row < rows; row++)");
-        cw_line(e->w, "%s(wb + (size_t)row * %d, turned%s, product + (size_t)row * %d%s);", emit_tile(e, &t), d->panel, column,
-                d->batch_padded, column);
+        cw_line(e->w, "%s(wb + (size_t)row * %d, turned%s, product + (size_t)row * %d%s);", emit_tile(e, &t), d->panel,
+                column, d->batch_padded, column);
         cw_close(e->w, "");
         if (!alone)
             cw_close(e->w, "}");

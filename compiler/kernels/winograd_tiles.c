@@ -76,6 +76,13 @@ double winograd_tiles_error(const struct winograd_tiles *t)
     return winograd_error_growth(&v) * winograd_error_growth(&h);
 }
 
+const char *winograd_tiles_text(struct emitter *e, const struct winograd_tiles *t, const struct conv_geometry *g)
+{
+    return arena_printf(e->arena, "%.0f multiplications where the plain sum needs %.0f; rounding errors grow up to "
+                                  "%.1f times.", (double)winograd_products(t), (double)g->taps * g->oh * g->ow,
+                        winograd_tiles_error(t));
+}
+
 /* ---- linear combinations ----------------------------------------------------------------------------------------- */
 
 static bool is_value(struct rational a, int64_t value)
@@ -338,8 +345,8 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
     }
     cw_close(e->w, "}");
     static const char *const formulas[] = { "B^T d B", "A^T M A", "A dy A^T", "B V B^T" };
-    const char *comment = arena_printf(e->arena, "Winograd F(%dx%d, %dx%d), one tile: %s for %d channels; %d additions and "
-                                       "multiplications a vector of them.", k->m_v, k->m_h, k->v.r, k->h.r,
+    const char *comment = arena_printf(e->arena, "Winograd F(%dx%d, %dx%d), one tile: %s for %d channels; %d additions "
+                                       "and multiplications a vector of them.", k->m_v, k->m_h, k->v.r, k->h.r,
                                        formulas[t->kind], t->channels, e->operations);
     return emit_end(e, arena_printf(e->arena, "winograd_%s_%dx%d_%dx%d_%d", kind_names[t->kind], k->m_v, k->m_h, k->v.r,
                                     k->h.r, t->channels), comment);

@@ -46,6 +46,9 @@ int64_t winograd_products(const struct winograd_tiles *t);
 /* Factor by which rounding errors grow against the plain sum, both directions together. */
 double winograd_tiles_error(const struct winograd_tiles *t);
 
+/* What they save and what that costs, in a sentence for comments. */
+const char *winograd_tiles_text(struct emitter *e, const struct winograd_tiles *t, const struct conv_geometry *g);
+
 /* ---- emitted transforms ------------------------------------------------------------------------------------------ */
 
 enum transform {

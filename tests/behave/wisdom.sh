@@ -111,6 +111,8 @@ for change in "s/^$version /0.0.0 /" 's/ x86-64-v3 / x86-64-v4 /' 's/ float / do
     says 'winograd6 .*cheapest'
     grep -q '^cnnc: warning: foreign.wisdom holds nothing for this version, target and type' err || fail "$change: $(cat err)"
 done
+plan --threads=3 --wisdom=foreign.wisdom
+[ "$(grep -c '^cnnc: warning: ' err)" -eq 1 ] || fail "other threads: $(cat err)"
 sed 's/ 2 8 conv/ 2 16 conv/' im2col.wisdom >foreign.wisdom
 plan --wisdom=foreign.wisdom
 says 'winograd6 .*cheapest'
