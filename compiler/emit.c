@@ -183,7 +183,12 @@ static void emit_turn(struct emitter *e, struct cwriter *w, const struct phase *
         }
         /* neighbours with the same stride share a loop over the images of a turn */
         int images = f->steps[k]->images;
-        cw_open(w, "for (int i = first; i < first + %d && i < n; %s) {", f->images, advance(e, "i", images));
+        if (images == f->images) {
+            cw_open(w, "{");
+            cw_line(w, "const int i = first;");
+        } else {
+            cw_open(w, "for (int i = first; i < first + %d && i < n; %s) {", f->images, advance(e, "i", images));
+        }
         emit_call(w, f->steps[k]);
         while (k + 1 < f->steps_count && f->steps[k + 1]->images == images)
             emit_call(w, f->steps[++k]);

@@ -277,18 +277,13 @@ static void emit_weights(struct emitter *e, struct step *step)
     struct winograd_conv c;
     winograd_conv_of(e->plan, g, winograd_points_of(g->kernel), &c);
     const char *real = e->plan->real;
-    int chunks = (c.from + U_CHUNK - 1) / U_CHUNK;
     bool keeps = keeps_weights(e->plan, g);
     emit_begin(e);
     cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *w, %s *restrict u%s%s)", real, real,
             keeps ? arena_printf(e->arena, ", %s *restrict kept", real) : "",
             c.data_grad ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     cw_open(e->w, "{");
-    cw_line(e->w, "const int panel = b / %d, first = b %% %d * %d;", chunks, chunks, U_CHUNK);
-    if (c.from % U_CHUNK)
-        cw_line(e->w, "const int end = first + %d < %d ? first + %d : %d;", U_CHUNK, c.from, U_CHUNK, c.from);
-    else
-        cw_line(e->w, "const int end = first + %d;", U_CHUNK);
+    winograd_emit_block(e, c.from, U_CHUNK);
     if (keeps)
         emit_compare(e, &c);
     int64_t tap_stride = (int64_t)c.s.c * c.panel;

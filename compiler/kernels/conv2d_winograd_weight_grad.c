@@ -381,14 +381,12 @@ static void emit_inverse(struct emitter *e, struct step *step)
     winograd_weights_of(e->plan, g->main, winograd_points_of(g->kernel), &d);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL;
-    int chunks = (d.s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
     struct panels s = product_panels(e->plan, d.s.o, d.panel);
     emit_begin(e);
     cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *du, %s *restrict dw%s)", real, real,
             bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "");
     cw_open(e->w, "{");
-    cw_line(e->w, "const int panel = b / %d, first = b %% %d * %d;", chunks, chunks, INVERSE_CHUNK);
-    cw_line(e->w, "const int end = first + %d < %d ? first + %d : %d;", INVERSE_CHUNK, d.s.c, INVERSE_CHUNK, d.s.c);
+    winograd_emit_block(e, d.s.c, INVERSE_CHUNK);
     const char *width = arena_printf(e->arena, "%d", d.panel);
     if (s.last_vectors) {       /* vectors of the last panel that no output channel reaches stay zero */
         cw_line(e->w, "const int width = panel < %d ? %d : %d;", s.whole, d.panel, s.last_vectors * e->plan->lanes);

@@ -83,6 +83,20 @@ const char *winograd_tiles_text(struct emitter *e, const struct winograd_tiles *
                         winograd_tiles_error(t));
 }
 
+void winograd_emit_block(struct emitter *e, int channels, int chunk)
+{
+    int chunks = (channels + chunk - 1) / chunk;
+    if (chunks == 1) {
+        cw_line(e->w, "const int panel = b, first = 0, end = %d;", channels);
+        return;
+    }
+    cw_line(e->w, "const int panel = b / %d, first = b %% %d * %d;", chunks, chunks, chunk);
+    if (channels % chunk)
+        cw_line(e->w, "const int end = first + %d < %d ? first + %d : %d;", chunk, channels, chunk, channels);
+    else
+        cw_line(e->w, "const int end = first + %d;", chunk);
+}
+
 /* ---- linear combinations ----------------------------------------------------------------------------------------- */
 
 static bool is_value(struct rational a, int64_t value)

@@ -76,6 +76,9 @@ struct winograd_transform {
  */
 void winograd_emit_image(struct emitter *e, const struct winograd_transform *t, const char *map, const char *values,
                          const char *image, const char *col, const char *at);
+/* Writes what block `b` of the weights is: `panel`, and the channels from `first` to `end`, of `channels`, `chunk` at a
+ * time. */
+void winograd_emit_block(struct emitter *e, int channels, int chunk);
 /* A linear combination of named vectors as one C expression; NULL for all zeros. */
 const char *winograd_combination(struct emitter *e, const struct rational *c, const char *const *names, int count);
 /* Writes: `prefix`0 .. `prefix`(rows-1) = matrix x names, sharing what pairs of rows have in common. */
