@@ -256,8 +256,11 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
         cw_open(e->w, "for (int kh = 0; kh < %d; kh++) {", w->kh);
     } else {
         cw_open(e->w, "for (int tap = 0; tap < %d; tap++) {", g->s.taps);
-        cw_line(e->w, "const int pixel = tap / %d * %d + tap %% %d * %d;", w->kw, w->dilation_h * g->s.pw, w->kw,
-                w->dilation_w);
+        if (w->kw == 1)
+            cw_line(e->w, "const int pixel = tap * %d;", w->dilation_h * g->s.pw);
+        else
+            cw_line(e->w, "const int pixel = tap / %d * %d + tap %% %d * %d;", w->kw, w->dilation_h * g->s.pw, w->kw,
+                    w->dilation_w);
     }
     emit_row_tiles(e, g, &t, g->rows.large, g->rows.large_count, 0);
     emit_row_tiles(e, g, &t, g->rows.large - 1, g->rows.small_count, g->rows.large_count);
@@ -450,7 +453,8 @@ static void emit_block_head(struct emitter *e, const struct weight_grad *g, bool
         cw_line(e->w, "const int group = b / %d, range = b %% %d;", g->ranges, g->ranges);
     else
         cw_line(e->w, "const int group = b;");
-    cw_line(e->w, "const int first = group * n / %d, end = (group + 1) * n / %d;", g->groups, g->groups);
+    cw_line(e->w, "const int first = %s, end = %s;", text_over(e, "group * n", g->groups),
+            text_over(e, "(group + 1) * n", g->groups));
     if (g->groups > 1) {
         cw_line(e->w, "dw += (size_t)group * %" PRId64 ";", g->s.weight->stored);
         if (bias)

@@ -425,7 +425,8 @@ static void emit_weight_groups(struct emitter *e, struct step *s)
     cw_line(e->w, "memset(dw, 0, %" PRId64 " * sizeof *dw);", stored);
     if (bias)
         cw_line(e->w, "memset(db, 0, %" PRId64 " * sizeof *db);", columns);
-    cw_open(e->w, "for (int i = b * n / %d; i < (b + 1) * n / %d; i++) {", d->groups, d->groups);
+    cw_open(e->w, "for (int i = %s; i < %s; i++) {", text_over(e, "b * n", d->groups),
+            text_over(e, "(b + 1) * n", d->groups));
     weight_group_body(e, &c, im2col, bias);
     cw_close(e->w, "}");
     cw_close(e->w, "}");

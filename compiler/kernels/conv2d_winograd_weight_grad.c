@@ -130,8 +130,11 @@ static void emit_clear(struct emitter *e, const struct winograd_weights *d, cons
         if (!c->count || !rows)
             continue;
         cw_open(e->w, "for (int i = 0; i < %d; i++)", c->count * panels);
-        cw_line(e->w, "memset(%s%s + i / %d * %" PRId64 " + (i %% %d * %d + image) * %d, 0, sizeof(%s) * %d);",
-                values, text_offset(e, s->class_offset[k]), panels, s->stride[k], panels, d->images, rows * s->width,
+        const char *image = "image";
+        if (panels > 1)
+            image = arena_printf(e->arena, "(i %% %d * %d + image)", panels, d->images);
+        cw_line(e->w, "memset(%s%s + %s * %" PRId64 " + %s * %d, 0, sizeof(%s) * %d);", values,
+                text_offset(e, s->class_offset[k]), text_over(e, "i", panels), s->stride[k], image, rows * s->width,
                 e->plan->real, rows * s->width);
         cw_close(e->w, "");
     }
@@ -330,7 +333,10 @@ static void emit_products(struct emitter *e, struct step *step)
     cw_line(e->w, "static void " EMIT_NAME "(int block, bool begin, const %s *x_values, const %s *dy_values, "
             "%s *restrict du)", real, real, real);
     cw_open(e->w, "{");
-    cw_line(e->w, "const int position = block / %d, panel = block %% %d;", d.panels, d.panels);
+    if (d.panels > 1)
+        cw_line(e->w, "const int position = block / %d, panel = block %% %d;", d.panels, d.panels);
+    else
+        cw_line(e->w, "const int position = block, panel = 0;");
     cw_line(e->w, "du += panel * %" PRId64 " + position * %" PRId64 ";", d.u_panel, d.u_position);
     if (s.whole && s.last_vectors) {
         cw_open(e->w, "if (panel < %d) {", s.whole);

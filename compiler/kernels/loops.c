@@ -50,6 +50,11 @@ const char *text_plus(struct emitter *e, const char *a, const char *b)
     return text_printf(e, "%s + %s", a, b);
 }
 
+const char *text_over(struct emitter *e, const char *a, int by)
+{
+    return by == 1 ? a : text_printf(e, "%s / %d", a, by);
+}
+
 const char *text_offset(struct emitter *e, int64_t offset)
 {
     return offset ? text_printf(e, " + %" PRId64, offset) : "";

@@ -59,8 +59,9 @@ for model in "$TOP"/models/*.cnn; do
     [ "$(head -n 1 "$name.c" | cut -c1-2)" = "/*" ] || fail "$name.c does not begin with a comment"
     grep -nE '[[:blank:]]$' "$name.c" | head -n 3 >blanks
     [ -s blanks ] && fail "$name.c has blanks at line ends: $(head -n 1 blanks)"
-    # as a person writes: no line too long (but for a comment at its end), no sum with 0, no name left to be filled in
-    sed 's|  // .*||' "$name.c" | grep -nE '^.{101}|[a-z0-9_)] [+-] 0[;,)]|this_function|[^ ]  +[a-z]+ \*?[a-z]' |
+    # as a person writes: no line too long (but for a comment at its end), no sum with 0, no division by 1,
+    # no name left to be filled in
+    sed 's|  // .*||' "$name.c" | grep -nE '^.{101}|[a-z0-9_)] [+-] 0[;,)]|[a-z0-9_)] [/%] 1[ ,;)]|this_function|[^ ]  +[a-z]+ \*?[a-z]' |
         grep -vE '^[0-9]+:(#error| *")' | head -n 3 >odd
     [ -s odd ] && fail "$name.c reads oddly: $(head -n 1 odd)"
     level=-O1
