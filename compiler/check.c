@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
@@ -157,7 +158,9 @@ static bool is_reserved_in_c(const char *name)
         "main",     "class",    "delete",   "export",    "friend",   "mutable",  "namespace",
         "new",      "operator", "private",  "protected", "public",   "template", "this",
         "throw",    "try",      "catch",    "typename",  "using",    "virtual",  NULL};
-    return word_in(name, words) || name[0] == '_' || !strncmp(name, "cnn_", 4);
+    return word_in(name, words) || name[0] == '_' ||
+           !strncasecmp(name, "cnn_", 4) ||     /* macros are made of it, in capitals */
+           !strcasecmp(name, "cnnrt");
 }
 
 /* cifar10_relu from models/cifar10_relu.cnn */

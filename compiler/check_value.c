@@ -274,7 +274,12 @@ static struct value name_value(struct check *c, const struct ast_expr *e)
         return check_constant_value(c, k, e->where);
     if (!c->in_network || !is_built_in_value(e->text))
         return value_new(VALUE_WORD, e);
-    if (c->broken || !c->current)
+    if (!c->current && !c->broken) {
+        diag_error(c->diag, DIAG_missing_input, e->where,
+                   "'%s' is the shape that arrives at a layer; before 'input' there is none", e->text);
+        c->broken = true;
+    }
+    if (c->broken)
         return value_new(VALUE_NONE, e);
     struct shape s = c->current->out;
     return number_new(e, !strcmp(e->text, "in_channels") ? s.c

@@ -23,50 +23,14 @@ struct metric_writer {
     const struct user_function *f;
     int classes;
     const char **params, **locals;      /* as C calls them, by index */
-    const char **names;                 /* all that are taken */
-    int names_count;
-    size_t names_capacity;
     struct reduction *reductions;
     int reductions_count;
     size_t reductions_capacity;
 };
 
-/* What a variable of the user's may not be called: words of C, macros, what the function itself
- * calls things, and functions that it may call. */
-static const char *const reserved[] = {
-    "asm", "auto", "break", "bool", "case", "char", "const", "continue", "default", "do", "double",
-    "else", "enum", "extern", "false", "float", "for", "goto", "if", "inline", "int", "linux",
-    "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct",
-    "switch", "true", "typedef", "typeof", "union", "unix", "unsigned", "void", "volatile", "while",
-    "i", "k", "n", "labels", "predictions", "real", "v", "vm", "vu", "main", "exp", "expm1", "log",
-    "log1p", "sqrt", "fabs", "rint", "floor", "tanh", "erf", "pow", "stdin", "stdout", "stderr",
-    "errno", "math_errhandling"
-};
-
-static bool name_is_free(const struct metric_writer *m, const char *name)
-{
-    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-        if (!strcmp(reserved[i], name))
-            return false;
-    for (int i = 0; i < m->names_count; i++)
-        if (!strcmp(m->names[i], name))
-            return false;
-    /* macros are written in capitals */
-    return strpbrk(name, "abcdefghijklmnopqrstuvwxyz") && name[0] != '_' &&
-           strncmp(name, "cnn_", 4) && strncmp(name, "v_", 2) && strncmp(name, "vm_", 3) &&
-           strncmp(name, "vu_", 3);
-}
-
-static const char *take_name(struct metric_writer *m, const char *wanted)
-{
-    const char *name = wanted;
-    if (!name_is_free(m, name))
-        name = arena_printf(m->e->arena, "the_%s", wanted);
-    for (int i = 2; !name_is_free(m, name); i++)
-        name = arena_printf(m->e->arena, "the_%s_%d", wanted, i);
-    LIST_ADD(m->e->arena, m->names, m->names_count, m->names_capacity, name);
-    return name;
-}
+/* What C calls a parameter or value of the user's.  No word of C, no macro or function of a header and nothing that
+ * the emitted file itself declares begins with this, so the user's names need no list of what is taken. */
+#define USERS_NAME "m_%s"
 
 /* ---- expressions ----------------------------------------------------------------------------- */
 
@@ -309,9 +273,7 @@ static void emit_reductions(struct metric_writer *m, const struct expr *x)
     for (int i = 0; i < x->args_count; i++)
         emit_reductions(m, x->args[i]);
     if (is_reduction(x))
-        emit_reduction(
-            m, x,
-            take_name(m, arena_printf(m->e->arena, "%s_%d", x->function, m->reductions_count + 1)));
+        emit_reduction(m, x, arena_printf(m->e->arena, "%s_%d", x->function, m->reductions_count + 1));
 }
 
 /* ---- functions ------------------------------------------------------------------------------- */
@@ -355,9 +317,9 @@ static void metric_names(struct metric_writer *m)
     m->params = arena_array(m->e->arena, (size_t)f->params_count, sizeof *m->params);
     m->locals = arena_array(m->e->arena, (size_t)f->locals_count + 1, sizeof *m->locals);
     for (int i = 0; i < f->params_count; i++)
-        m->params[i] = take_name(m, f->params[i]);
+        m->params[i] = arena_printf(m->e->arena, USERS_NAME, f->params[i]);
     for (int i = 0; i < f->locals_count; i++)
-        m->locals[i] = take_name(m, f->locals[i].name);
+        m->locals[i] = arena_printf(m->e->arena, USERS_NAME, f->locals[i].name);
 }
 
 static void emit_signature(struct emitter *e, struct cwriter *w, const char *name)
