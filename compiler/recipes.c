@@ -199,7 +199,7 @@ static const struct arg_def early_stopping_args[] = {
     {.name = "verbose", .type = ARG_INT, .min = 0, .max = 1, .default_number = 1,
      .help = "1: says so when it acts"},
     {.name = "restore_best", .type = ARG_BOOL,
-     .help = "on: the best epoch's weights come back when it stops"},
+     .help = "on: the best epoch's weights come back at the end of training"},
     {.name = NULL}
 };
 

@@ -146,16 +146,22 @@ void rt_callbacks_epoch_end(struct callback_list *l, struct epoch_end *end)
     for (int i = 0; i < l->count; i++)
         if (l->items[i].kind->epoch_end)
             l->items[i].kind->epoch_end(&l->items[i], end);
-    for (int i = 0; i < l->count && end->stop; i++)
-        if (l->items[i].kind->stopped)
-            l->items[i].kind->stopped(&l->items[i], end);
 }
 
-void rt_callbacks_train_end(struct callback_list *l, struct progress *progress)
+void rt_callbacks_catch_up(struct callback_list *l)
 {
     for (int i = 0; i < l->count; i++)
+        if (l->items[i].kind->catch_up)
+            l->items[i].kind->catch_up(&l->items[i]);
+}
+
+bool rt_callbacks_train_end(struct callback_list *l, struct progress *progress)
+{
+    bool changed = false;
+    for (int i = 0; i < l->count; i++)
         if (l->items[i].kind->train_end)
-            l->items[i].kind->train_end(&l->items[i], progress);
+            changed = l->items[i].kind->train_end(&l->items[i], progress) || changed;
+    return changed;
 }
 
 bool rt_callbacks_failed(const struct callback_list *l)

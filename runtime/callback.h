@@ -14,7 +14,6 @@ struct epoch_end {
     struct schedule *schedule;
     struct progress *progress;
     bool stop;                          /* out: training shall end */
-    bool restored;                      /* out: the weights are those of an epoch before */
 };
 
 struct callback;                        /* one callback of the recipe with its state */
@@ -41,8 +40,11 @@ int rt_callbacks_load(struct callback_list *l, struct state *s);
 bool rt_callbacks_step(struct callback_list *l, struct progress *progress, int64_t batch,
                        double loss);
 void rt_callbacks_epoch_end(struct callback_list *l, struct epoch_end *end);
-/* After the last epoch: what is left to say. */
-void rt_callbacks_train_end(struct callback_list *l, struct progress *progress);
+/* While the weights are still those of the last epoch's end: files that could not be written then. */
+void rt_callbacks_catch_up(struct callback_list *l);
+/* When training ends by itself: what is left to say and to do.  True: the weights are those of an
+ * epoch before now. */
+bool rt_callbacks_train_end(struct callback_list *l, struct progress *progress);
 /* Whether some file of a callback could not be written when it was last to be. */
 bool rt_callbacks_failed(const struct callback_list *l);
 void rt_callbacks_close(struct callback_list *l);

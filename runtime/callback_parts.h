@@ -3,6 +3,7 @@
 #define CALLBACK_PARTS_H
 
 #include "callback.h"
+#include "weights_copy.h"
 
 /* A value of an epoch, by name. */
 struct monitor {
@@ -29,15 +30,17 @@ struct early_stopping {
     double min_delta;
     int patience;
     bool restore_best;
-    bool kept;                          /* best_* hold an epoch's */
-    void *best_params, *best_statistics;
+    struct weights_copy best;           /* of the best epoch so far */
+    int best_epoch;                     /* -1: not known */
 };
 
 struct checkpoint {
     const char *file;                   /* the recipe's */
     bool save_best;
     int period;
-    bool failed;
+    bool failed;                        /* the last file that was to be written */
+    char *due_file;                     /* it was to be written after the last epoch, and was not */
+    double due_value;                   /* the monitor's of that epoch */
 };
 
 struct callback {
@@ -67,9 +70,9 @@ struct callback_kind {
     int (*load)(struct callback *c, const struct state *s);
     bool (*step)(struct callback *c, struct progress *progress, int64_t batch, double loss);
     void (*epoch_end)(struct callback *c, struct epoch_end *end);
-    /* after every callback's epoch_end when training shall stop: weights may change now */
-    void (*stopped)(struct callback *c, struct epoch_end *end);
-    void (*train_end)(struct callback *c, struct progress *progress);
+    void (*catch_up)(struct callback *c);
+    /* weights may change now; whether they did */
+    bool (*train_end)(struct callback *c, struct progress *progress);
     void (*close)(struct callback *c);
 };
 

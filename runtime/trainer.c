@@ -45,10 +45,12 @@ struct trainer {
     double best_loss;
     bool told_nan;
     bool invalid;               /* a callback found a loss that the run cannot go on from */
-    bool restored;              /* the weights are not those of the last validation */
-    bool save_failed;           /* the last attempt to save weights */
-    bool chart_failed;          /* the last attempt to draw the history */
-    bool state_failed;          /* the last attempt to save the state */
+    /* what could not be written when it was last to be */
+    bool last_failed, state_failed;
+    bool chart_due;             /* the picture is not that of the history */
+    bool last_is_ours;          /* last.safetensors holds the weights as they are */
+    bool best_due;              /* best.safetensors should hold the weights of the last epoch's end */
+    double missed_loss;         /* the lowest one whose weights could not be written */
     bool data_failed;           /* a picture could not be read any more */
     bool unsaved;               /* no state of this run has been written yet */
     /* where the run stands, and where the last state was saved */
@@ -119,6 +121,12 @@ static void recipe_mark(char mark[24], const struct cnn_model *m)
     snprintf(mark, 24, "%08lx", crc32_z(0, (const unsigned char *)recipe, strlen(recipe)));
 }
 
+/* Whether the weights are those of an epoch's end. */
+static bool between_epochs(const struct trainer *t)
+{
+    return t->train.next == 0 && t->epoch > 0;
+}
+
 /* The network's numbers and where the run stands, gathered for a file.  Between two batches only. */
 static void state_save(struct trainer *t)
 {
@@ -147,6 +155,8 @@ static void state_save(struct trainer *t)
     rt_state_put_whole(&s, "told_nan", t->told_nan);
     rt_state_put_number(&s, "rate", t->schedule.rate);
     rt_state_put_number(&s, "best_loss", t->best_loss);
+    if (t->best_due && between_epochs(t))
+        rt_state_put_number(&s, "due_loss", t->missed_loss);
     rt_state_section(&s, "sums");
     rt_tally_save(&t->train_tally, &s);
     rt_callbacks_save(&t->callbacks, &s);
@@ -232,6 +242,7 @@ static int state_apply(struct trainer *t)
         || rt_state_get_whole(s, "position", &position) || rt_state_get_whole(s, "ended", &ended)
         || rt_state_get_whole(s, "told_nan", &told_nan) || rt_state_get_number(s, "rate", &rate)
         || rt_state_get_number(s, "best_loss", &t->best_loss)
+        || (rt_state_text(s, "due_loss") && rt_state_get_number(s, "due_loss", &t->missed_loss))
         || rt_callbacks_load(&t->callbacks, s)
         || rt_state_get_params(s, "parameters", c->params)
         || rt_state_get_statistics(s, "parameters", c->statistics))
@@ -259,6 +270,8 @@ static int state_apply(struct trainer *t)
     t->train.next = position;
     t->ended = ended != 0;
     t->told_nan = told_nan != 0;
+    t->chart_due = true;
+    t->best_due = t->missed_loss < INFINITY;
     if (isnan(t->options->lr))
         t->schedule.rate = rate;
     return 0;
@@ -375,8 +388,8 @@ static int training_open(struct trainer *t)
 /* 0, or -1 when a file of the run could not be written whole. */
 static int trainer_close(struct trainer *t)
 {
-    int status = t->save_failed || t->state_failed || t->chart_failed
-                         || rt_callbacks_failed(&t->callbacks) ? -1 : 0;
+    int status = t->last_failed || t->state_failed || t->chart_due
+                         || t->missed_loss < t->best_loss || rt_callbacks_failed(&t->callbacks) ? -1 : 0;
     if (t->log) {
         bool bad = ferror(t->log) != 0;
         if (fclose(t->log) || bad) {
@@ -407,29 +420,30 @@ static bool finished(const struct trainer *t)
     return stop_signal || t->invalid || t->data_failed || t->context->step >= t->limit;
 }
 
-static void nan_tell(struct trainer *t, int epoch)
+static void nan_tell(struct trainer *t)
 {
     if (t->told_nan || isfinite(t->context->loss))
         return;
     t->told_nan = true;
     rt_progress_say(&t->progress,
                     "%sEpoch %05d: the loss is not a number since step %llu; training goes on.\n",
-                    t->progress.verbosity == VERBOSE_BAR ? "\n" : "", epoch + 1,
+                    t->progress.verbosity == VERBOSE_BAR ? "\n" : "", t->epoch + 1,
                     (unsigned long long)t->context->step);
 }
 
 /* One pass over the training set, or what the limit leaves of it. */
-static void epoch_train(struct trainer *t, int epoch)
+static void epoch_train(struct trainer *t)
 {
     struct cnn_context *c = t->context;
     int n = 0;
     int64_t position = t->inside ? t->train.next : 0;
     int64_t batch = position / t->model->batch;
-    rt_loader_begin(&t->train, c->seed, (uint64_t)epoch);
+    rt_loader_begin(&t->train, c->seed, (uint64_t)t->epoch);
     rt_loader_skip(&t->train, position);
     if (!t->inside)
         rt_tally_begin(&t->train_tally);
     t->inside = false;
+    t->last_is_ours = false;
     while (!finished(t) && (n = rt_loader_next(&t->train, c)) > 0) {
         c->lr = rt_schedule_rate(&t->schedule, c->step);
         t->model->train_step(c, n);
@@ -441,7 +455,7 @@ static void epoch_train(struct trainer *t, int epoch)
         t->model->update(c);
         rt_tally_add(&t->train_tally, c, n);
         rt_history_step(&t->step_log, c->step, c->loss / n);
-        nan_tell(t, epoch);
+        nan_tell(t);
         c->step++;
         rt_progress_step(&t->progress, &t->train_tally);
         if ((t->unsaved || cnn_clock() - t->saved >= t->save_interval) && !stop_signal)
@@ -468,44 +482,83 @@ static void validate(struct trainer *t)
     set_measure(t, &t->val);
 }
 
-static void weights_save(struct trainer *t, const char *path)
+/* The weights as they are, for `last`. */
+static void last_save(struct trainer *t)
 {
-    t->save_failed = cnn_save_weights(t->context, path) != 0;
-    if (t->save_failed)
-        rt_note("training goes on; the weights are saved again after the next epoch");
+    t->last_failed = cnn_save_weights(t->context, t->folder.last) != 0;
+    t->last_is_ours = !t->last_failed;
+}
+
+/* The weights of an epoch's end with a loss lower than those before, for `best`. */
+static void best_save(struct trainer *t, double loss)
+{
+    t->best_due = cnn_save_weights(t->context, t->folder.best) != 0;
+    if (t->best_due)
+        t->missed_loss = fmin(loss, t->missed_loss);
+    else
+        t->best_loss = loss;
+}
+
+static void chart_draw(struct trainer *t)
+{
+    const char *text = t->kept_history.text, *rows = text ? strchr(text, '\n') : NULL;
+    t->chart_due = rows && rows[1] && rt_chart_write(t->folder.chart, t->model->name, text);
+}
+
+/* A row of an epoch: to the log, the tables and the chart. */
+static void epoch_note(struct trainer *t, double rate)
+{
+    rt_progress_epoch_end(&t->progress, &t->train_tally, &t->val_tally);
+    rt_history_epoch(&t->kept_history, t->epoch, rate, &t->train_tally, &t->val_tally);
+    rt_history_epoch(&t->history, t->epoch, rate, &t->train_tally, &t->val_tally);
+    chart_draw(t);
 }
 
 /* What follows an epoch's steps: validation, the log, the weights, the callbacks.  Returns whether
  * to go on. */
-static bool epoch_finish(struct trainer *t, int epoch)
+static bool epoch_finish(struct trainer *t)
 {
-    double rate = t->schedule.rate;
     validate(t);
     if (t->data_failed)
         return false;
-    rt_progress_epoch_end(&t->progress, &t->train_tally, &t->val_tally);
-    rt_history_epoch(&t->kept_history, epoch, rate, &t->train_tally, &t->val_tally);
-    rt_history_epoch(&t->history, epoch, rate, &t->train_tally, &t->val_tally);
-    t->chart_failed = t->kept_history.text
-                      && rt_chart_write(t->folder.chart, t->model->name, t->kept_history.text);
+    epoch_note(t, t->schedule.rate);
     double loss = rt_tally_value(&t->val_tally, 0);
-    if (loss < t->best_loss) {
-        weights_save(t, t->folder.best);
-        if (!t->save_failed)
-            t->best_loss = loss;
-    }
-    bool best_failed = t->save_failed;
-    weights_save(t, t->folder.last);
-    t->save_failed = t->save_failed || best_failed;
-    struct epoch_end end = { .epoch = epoch, .train = &t->train_tally, .val = &t->val_tally,
+    t->best_due = false;        /* what was due is lost with the weights that it was due for */
+    if (loss < t->best_loss)
+        best_save(t, loss);
+    last_save(t);
+    if (t->best_due || t->last_failed)
+        rt_note("training goes on; the weights are saved again after the next epoch");
+    struct epoch_end end = { .epoch = t->epoch, .train = &t->train_tally, .val = &t->val_tally,
                              .schedule = &t->schedule, .progress = &t->progress };
     rt_callbacks_epoch_end(&t->callbacks, &end);
-    t->restored = end.restored;
-    bool failed = t->save_failed;
-    if (end.restored)                   /* `last` is what the run ends with */
-        weights_save(t, t->folder.last);
-    t->save_failed = t->save_failed || failed;
     return !end.stop;
+}
+
+/* Where --limit-steps ends the run within an epoch, which a resumed run trains to its end: the epoch
+ * has its row for now, and `last` its weights, but it is no candidate for `best`, and no callback
+ * takes its part for a whole. */
+static void epoch_cut(struct trainer *t)
+{
+    if (t->progress.steps == 0)         /* resumed within it, and nothing was left to train */
+        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs);
+    validate(t);
+    if (t->data_failed)
+        return;
+    epoch_note(t, t->schedule.rate);
+    last_save(t);
+}
+
+/* Files that could not be written after the last epoch, now that they perhaps can. */
+static void files_catch_up(struct trainer *t)
+{
+    if (t->chart_due)
+        chart_draw(t);
+    if (!between_epochs(t))
+        return;
+    if (t->best_due)
+        best_save(t, t->missed_loss);
+    rt_callbacks_catch_up(&t->callbacks);
 }
 
 /* What the last measured set gave.  Where all pictures there are were split, none of them tests. */
@@ -519,24 +572,93 @@ static void test_report(struct trainer *t)
                            rt_tally_value(values, i + 1));
 }
 
-/* Saves where the run stands and says so.  cut: --limit-steps ended it within an epoch, and its state
- * is the one from before that epoch's end. */
-static void stop_report(struct trainer *t, bool cut)
+/* Saves where the run stands and says so. */
+static void stop_report(struct trainer *t)
 {
     rt_progress_say(&t->progress, "\nStopped after %llu steps",
                     (unsigned long long)t->context->step);
-    t->save_failed = cnn_save_weights(t->context, t->folder.last) != 0;
-    if (!cut)
-        state_save(t);
-    if (!t->save_failed)
+    last_save(t);
+    state_save(t);
+    if (!t->last_failed)
         rt_progress_say(&t->progress, "; weights saved in %s", t->folder.last);
     rt_progress_say(&t->progress, t->state_failed ? ".\n" : "; --resume goes on from here.\n");
+}
+
+static void resumption_say(struct trainer *t)
+{
+    rt_progress_say(&t->progress, "Resumed after %llu steps, in epoch %d\n",
+                    (unsigned long long)t->context->step, t->epoch + 1);
+    if (t->ended)
+        rt_note("a callback has ended this run: there is nothing to go on with");
+    else if (t->epoch >= t->epochs)
+        rt_note("the run has had its %d epoch%s: a larger --epochs, counted in all, goes on",
+                t->epochs, t->epochs == 1 ? "" : "s");
+}
+
+/* Whether an epoch is to be trained, or one that had all its steps is to be finished. */
+static bool epoch_left(const struct trainer *t)
+{
+    bool complete = t->inside && t->train.next == t->data.train.count;
+    return t->epoch < t->epochs && !t->ended && (complete || !finished(t));
+}
+
+/* From epoch to epoch until the run ends or is broken off.  Returns whether the last measured set is
+ * the validation set with the weights as they are. */
+static bool epochs_train(struct trainer *t)
+{
+    bool validated = false;
+    while (epoch_left(t)) {
+        validated = false;
+        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs);
+        epoch_train(t);
+        if (stop_signal || t->invalid || t->data_failed)
+            break;
+        if (t->train.next < t->data.train.count) {      /* --limit-steps */
+            state_save(t);
+            t->inside = true;
+            break;
+        }
+        t->ended = !epoch_finish(t);
+        if (t->data_failed)
+            break;
+        validated = true;
+        t->epoch++;
+        t->train.next = 0;
+        state_save(t);
+    }
+    return validated;
+}
+
+/* The end of a run that was not broken off: `last` is what it ends with, and is measured.  The state
+ * stays as the last epoch, or --limit-steps within one, has left it: a resumed run goes on from
+ * there. */
+static int run_end(struct trainer *t, bool validated)
+{
+    if (t->inside) {
+        epoch_cut(t);
+        validated = true;
+    } else {
+        files_catch_up(t);
+    }
+    if (t->data_failed)
+        return -1;
+    bool restored = rt_callbacks_train_end(&t->callbacks, &t->progress);
+    if (restored || !t->last_is_ours)
+        last_save(t);
+    /* without a split the validation set is the test set */
+    if (t->data.test.count)
+        set_measure(t, &t->test);
+    else if (!validated || restored)
+        validate(t);
+    if (t->data_failed)
+        return -1;
+    test_report(t);
+    return 0;
 }
 
 /* 0, or -1 when the run ended on a loss that is no number, or without its data. */
 static int run(struct trainer *t)
 {
-    bool validated = false, cut = false;
     rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
                     (long long)t->data.train.count, (long long)t->data.val.count);
     /* From its first save on the folder always holds a state.  A run that begins at the recipe's
@@ -545,32 +667,11 @@ static int run(struct trainer *t)
     t->unsaved = !t->resumed.path;
     if (t->unsaved && t->options->weights)
         state_save(t);
-    if (t->resumed.path)
-        rt_progress_say(&t->progress, "Resumed after %llu steps, in epoch %d\n",
-                        (unsigned long long)t->context->step, t->epoch + 1);
-    if (t->resumed.path && t->ended)
-        rt_note("a callback has ended this run: there is nothing to go on with");
-    else if (t->resumed.path && t->epoch >= t->epochs)
-        rt_note("the run has had its %d epoch%s: a larger --epochs, counted in all, goes on",
-                t->epochs, t->epochs == 1 ? "" : "s");
-    while (t->epoch < t->epochs && !t->ended && !finished(t)) {
-        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs);
-        epoch_train(t, t->epoch);
-        if (stop_signal || t->invalid || t->data_failed)
-            break;
-        cut = t->train.next < t->data.train.count;
-        if (cut)
-            state_save(t);      /* --limit-steps ends the run here; a resumed one trains the rest */
-        t->ended = !epoch_finish(t, t->epoch);
-        if (t->data_failed)
-            break;
-        validated = !t->restored;
-        if (cut)
-            break;
-        t->epoch++;
-        t->train.next = 0;
-        state_save(t);
+    if (t->resumed.path) {
+        resumption_say(t);
+        files_catch_up(t);
     }
+    bool validated = epochs_train(t);
     if (t->unsaved && (t->invalid || !(stop_signal || t->data_failed))) {
         /* not one step: its loss was invalid, or none was asked for */
         t->train.next = 0;
@@ -579,20 +680,10 @@ static int run(struct trainer *t)
     if (t->invalid)
         return -1;
     if (stop_signal || t->data_failed) {
-        stop_report(t, cut);
+        stop_report(t);
         return t->data_failed ? -1 : 0;
     }
-    rt_callbacks_train_end(&t->callbacks, &t->progress);
-    /* the weights are those of the last validation, and without a split its pictures are the test
-     * set */
-    if (t->data.test.count)
-        set_measure(t, &t->test);
-    else if (!validated)
-        validate(t);
-    if (t->data_failed)
-        return -1;
-    test_report(t);
-    return 0;
+    return run_end(t, validated);
 }
 
 /* 0, or -1 with a message: options that contradict each other. */
@@ -647,7 +738,8 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
     }
     if (options_check(o))
         return EXIT_WRONG_USE;
-    struct trainer t = { .model = model, .options = o, .best_loss = INFINITY };
+    struct trainer t = { .model = model, .options = o, .best_loss = INFINITY,
+                         .missed_loss = INFINITY };
     if (rt_run_folder_name(&t.folder, model, o->run_dir))
         return EXIT_FAILED;
     int refused = rt_run_folder_lock(&t.folder) ? EXIT_FAILED : folder_check(&t);

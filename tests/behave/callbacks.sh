@@ -51,6 +51,15 @@ expect 0 ./small --threads 1 --run-dir parts --resume
 for file in history.csv last.safetensors best.safetensors kept/best.st; do
     cmp small.run/$file parts/$file || fail "resumed every five steps: another $file"
 done
+# where the epochs end before it stops the best weights come back too; the run goes on from the last ones
+expect 0 ./small --threads 1 --run-dir ended --epochs $((best + 1))
+grep -qx "Restoring model weights from the end of the best epoch: $best." out || fail "nothing is restored after all epochs"
+grep -q 'early stopping' out && fail "all epochs were trained, and the log says that it stopped early"
+cmp ended/kept/best.st ended/last.safetensors || fail "after all epochs: last is not of the best one"
+expect 0 ./small --threads 1 --run-dir ended --resume
+for file in history.csv last.safetensors best.safetensors kept/best.st; do
+    cmp small.run/$file ended/$file || fail "resumed after restored weights: another $file"
+done
 # a finished run that is resumed stays as it is
 sums=$(cksum parts/*.safetensors parts/history.csv parts/kept/best.st)
 expect 0 ./small --threads 1 --run-dir parts --resume

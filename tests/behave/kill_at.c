@@ -1,5 +1,6 @@
 /* kill_at.c - preloaded into a trainer: the call number KILL_AT among those that write, sync, rename or remove files
- * ends the process as SIGKILL does (a write is half done then), and writes from number FULL_AT on find the disk full.
+ * ends the process as SIGKILL does (a write is half done then), and writes from number FULL_AT on find the disk full,
+ * as do those to files whose path contains FULL_NAME.
  * CALLS_TO names a file that gets the number of calls at the end. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -7,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static long calls;
@@ -23,10 +25,15 @@ static int counted(void)
     return ++calls == setting("KILL_AT");
 }
 
-static int disk_full(void)
+static int disk_full(int file)
 {
     long from = setting("FULL_AT");
-    return from >= 0 && calls >= from;
+    const char *name = getenv("FULL_NAME");
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = name ? readlink(link, path, sizeof path - 1) : -1;
+    path[length > 0 ? length : 0] = '\0';
+    return (from >= 0 && calls >= from) || (length > 0 && strstr(path, name));
 }
 
 ssize_t write(int file, const void *data, size_t size)
@@ -38,7 +45,7 @@ ssize_t write(int file, const void *data, size_t size)
         real(file, data, size / 2);
         raise(SIGKILL);
     }
-    if (disk_full()) {
+    if (disk_full(file)) {
         errno = ENOSPC;
         return -1;
     }

@@ -55,6 +55,31 @@ for file in last.safetensors history.csv state.safetensors; do
 done
 cmp whole.csv steps.csv || fail "resumed within epochs: another --log-steps"
 cmp whole/history.csv h.csv || fail "resumed within epochs: another --history"
+# ---- an epoch that --limit-steps ends within gives no best weights, and no callback sees it
+sed 's/model small/model swinging/; s/optimizer adam/optimizer adam, lr=0.02/; s/early_stopping.*/checkpoint "kept.st", save_best=on/' \
+    small.cnn >swinging.cnn
+build swinging || finish
+swing() {
+    expect 0 ./swinging --threads 1 --run-dir "$@"
+}
+swing swung --log-steps swung.csv
+candidates=0
+for steps in 1 5 6 7 9 10 11 13 14 15 17 18 19; do
+    rm -rf cut && swing cut --limit-steps $steps
+    [ $steps -gt 4 ] || [ ! -e cut/best.safetensors ] || fail "weights of a part of the first epoch are the best"
+    # would the part have been better than all that follows?
+    part=$(tail -n 1 cut/history.csv | cut -d, -f6)
+    [ "$(cut -d, -f6 swung/history.csv | awk -v p="$part" 'NR > 1 && $1 <= p { n++ } END { print n + 0 }')" != 0 ] ||
+        candidates=$((candidates + 1))
+    cp cut/history.csv cut/last.safetensors . && swing cut --resume --limit-steps $steps
+    cmp history.csv cut/history.csv && cmp last.safetensors cut/last.safetensors ||
+        fail "cut after $steps steps, resumed with nothing left: the epoch's part is another"
+    swing cut --resume
+    for file in best.safetensors last.safetensors history.csv kept.st; do
+        cmp swung/$file cut/$file || fail "cut after $steps steps and resumed: another $file"
+    done
+done
+[ $candidates -gt 0 ] || fail "no part of an epoch is better than every epoch: nothing to go wrong there"
 # ---- states in between change nothing
 run often --save-every 0.0001 && same "--save-every" often
 # ---- killed within a long epoch: what is lost is younger than --save-every
@@ -153,6 +178,26 @@ case ${CNNC_CFLAGS-} in *sanitize*) ;; *)
     run full --resume || fail "not resumed after a full disk: $(cat err)"
     grep -q '^Resumed after' out || fail "the state before the full disk is lost"
     cmp whole/last.safetensors full/last.safetensors || fail "resumed after a full disk: other weights" ;;
+esac
+# ---- what could not be written after the last epoch is written by a resume that has nothing left to train
+case ${CNNC_CFLAGS-} in *sanitize*) ;; *)
+    # the loss falls from epoch to epoch, so that every file is due in the last one
+    sed 's/model small/model falling/; s/dropout 0.2; //; /reduce_lr/d; s/early_stopping.*/checkpoint "kept\/best.st", save_best=on/' \
+        small.cnn >falling.cnn
+    build falling || finish
+    expect 0 ./falling --threads 1 --run-dir fallen
+    cmp -s fallen/best.safetensors fallen/last.safetensors || fail "the last epoch is not the best: nothing is due there"
+    for name in last.safetensors best.safetensors history.svg kept/.best.st; do
+        rm -rf late
+        expect 0 ./falling --threads 1 --run-dir late --epochs 4
+        FULL_NAME=$name LD_PRELOAD=./kill_at.so ./falling --threads 1 --run-dir late --resume >out 2>err &&
+            fail "$name: a full disk goes unnoticed"
+        grep -q 'No space left' err || fail "$name: nothing says that the disk is full: $(cat err)"
+        expect 0 ./falling --threads 1 --run-dir late --resume
+        for file in last.safetensors best.safetensors history.csv history.svg kept/best.st; do
+            cmp fallen/$file late/$file || fail "$name could not be written, then nothing was left to train: another $file"
+        done
+    done ;;
 esac
 # a small file system that is really full, where this user may mount one: every size, from too small for one state
 cat >in_tmpfs.sh <<'SH'

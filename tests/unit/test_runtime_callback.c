@@ -85,11 +85,10 @@ static int stops_after(const char *monitor, double patience, double min_delta, c
     stage_open(&s, &clause);
     for (int epoch = 0; epoch < epochs && !stopped; epoch++) {
         struct epoch_end end = stage_epoch(&s, epoch, values[epoch], values[epoch]);
-        cr_assert_not(end.restored);
         if (end.stop)
             stopped = epoch + 1;
     }
-    rt_callbacks_train_end(&s.list, &s.progress);
+    cr_assert_not(rt_callbacks_train_end(&s.list, &s.progress));
     fflush(s.log);
     char expected[64] = "";
     if (stopped)
@@ -161,15 +160,38 @@ Test(early_stopping, restores_the_best_epochs_weights_and_statistics)
         statistics[0] = 30.0f + (float)epoch;
         struct epoch_end end = stage_epoch(&s, epoch, values[epoch], 0);
         cr_assert_eq(end.stop, epoch == 3);
-        cr_assert_eq(end.restored, epoch == 3);
+        /* until training has ended they are those that are trained */
+        cr_assert_eq(weights[3], 10.0f + (float)epoch);
     }
+    cr_assert(rt_callbacks_train_end(&s.list, &s.progress));
     cr_assert_eq(weights[3], 11.0f);
     cr_assert_eq(weights[s.model.params_stored - 1], 21.0f);
     cr_assert_eq(statistics[0], 31.0f);
-    rt_callbacks_train_end(&s.list, &s.progress);
     fflush(s.log);
-    cr_assert_str_eq(s.said, "Restoring model weights from the end of the best epoch\n"
-                             "Epoch 00004: early stopping\n");
+    cr_assert_str_eq(s.said, "Epoch 00004: early stopping\n"
+                             "Restoring model weights from the end of the best epoch: 2.\n");
+    stage_close(&s);
+}
+
+Test(early_stopping, restores_the_best_epoch_also_where_it_does_not_stop)
+{
+    const struct cnn_setting settings[] = {
+        { .key = "patience", .number = 5 },
+        { .key = "restore_best", .number = 1 },
+    };
+    const struct cnn_clause clause = { "early_stopping", settings, 2 };
+    const double values[] = { 0.5, 0.7, 0.6 };
+    struct stage s;
+    stage_open(&s, &clause);
+    float *weights = s.context->params;
+    for (int epoch = 0; epoch < 3; epoch++) {
+        weights[3] = 10.0f + (float)epoch;
+        cr_assert_not(stage_epoch(&s, epoch, values[epoch], 0).stop);
+    }
+    cr_assert(rt_callbacks_train_end(&s.list, &s.progress));
+    cr_assert_eq(weights[3], 10.0f);
+    fflush(s.log);
+    cr_assert_str_eq(s.said, "Restoring model weights from the end of the best epoch: 1.\n");
     stage_close(&s);
 }
 
@@ -181,7 +203,7 @@ Test(early_stopping, restores_nothing_where_no_epoch_gave_a_number)
     stage_open(&s, &clause);
     struct epoch_end end = stage_epoch(&s, 0, NAN, 0);
     cr_assert(end.stop);
-    cr_assert_not(end.restored);
+    cr_assert_not(rt_callbacks_train_end(&s.list, &s.progress));
     stage_close(&s);
 }
 
@@ -270,6 +292,35 @@ Test(checkpoint_callback, what_could_not_be_saved_is_not_the_best)
     stage_epoch(&s, 1, 0.75, 0);                /* better than anything there is a file of */
     cr_assert_not(rt_callbacks_failed(&s.list));
     cr_assert(stage_has(&s, "sub/good.safetensors"));
+    stage_close(&s);
+}
+
+Test(checkpoint_callback, what_could_not_be_saved_is_saved_while_the_weights_are_there)
+{
+    const struct cnn_setting settings[] = {
+        { .key = "file", .text = "sub/good.safetensors" },
+        { .key = "period", .number = 2 },
+    };
+    const struct cnn_clause clause = { "checkpoint", settings, 2 };
+    struct stage s;
+    char sub[96];
+    stage_open(&s, &clause);
+    snprintf(sub, sizeof sub, "%s/sub", s.folder);
+    for (int late = 0; late < 2; late++) {
+        cr_assert_eq(rmdir(sub), 0);
+        stage_epoch(&s, 0, 0.5, 0);
+        stage_epoch(&s, 1, 0.5, 0);
+        rt_callbacks_catch_up(&s.list);
+        cr_assert(rt_callbacks_failed(&s.list));
+        if (late)                               /* the weights are those of another epoch now */
+            stage_epoch(&s, 2, 0.5, 0);
+        cr_assert_eq(mkdir(sub, 0777), 0);
+        rt_callbacks_catch_up(&s.list);
+        cr_assert_eq(rt_callbacks_failed(&s.list), late);
+        cr_assert_eq(stage_has(&s, "sub/good.safetensors"), !late);
+        if (!late)
+            stage_remove(&s, "sub/good.safetensors");
+    }
     stage_close(&s);
 }
 
