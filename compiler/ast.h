@@ -6,9 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include "bounds.h"
 #include "source.h"
 
-enum { AST_EXTENT_PARTS = 3, AST_DEEPEST = 200 };
+enum { AST_EXTENT_PARTS = 3 };
 
 enum ast_kind {
     AST_BAD,            /* something was wrong here and has been reported */
@@ -46,7 +47,7 @@ struct ast_args {
 struct ast_expr {
     enum ast_kind kind;
     enum ast_operator op;           /* UNARY, BINARY */
-    int depth;                      /* of the tree below, at most AST_DEEPEST */
+    int depth;                      /* of the tree below, at most EXPRESSION_DEEPEST */
     struct span where, word;        /* word: the name of CALL and INDEX */
     double number;                  /* NUMBER, SWITCH */
     int64_t dims[AST_EXTENT_PARTS]; /* EXTENT */

@@ -60,10 +60,18 @@ static const char *foreign_name(const char *word)
     return NULL;
 }
 
+bool check_suggests(const struct check *c)
+{
+    return c->suggestions_count < SUGGESTIONS_MOST;
+}
+
 void check_suggest(struct check *c, const char *word, const struct names *names)
 {
     const char *foreign = foreign_name(word);
 
+    if (!check_suggests(c))
+        return;
+    c->suggestions_count++;
     for (int i = 0; foreign && i < names->count; i++) {
         if (!strcmp(foreign, names->items[i])) {
             diag_hint(c->diag, "did you mean '%s'?", foreign);
@@ -78,6 +86,16 @@ void check_suggest(struct check *c, const char *word, const struct names *names)
 void check_not_supported(struct check *c, struct span where, const char *what)
 {
     diag_error(c->diag, DIAG_not_supported, where, "'%s' is not supported by this version", what);
+}
+
+bool check_too_many(struct check *c, bool *reported, int count, int most, struct span where, const char *what)
+{
+    if (count < most)
+        return false;
+    if (!*reported)
+        diag_error(c->diag, DIAG_too_big, where, "at most %d %s are supported", most, what);
+    *reported = true;
+    return true;
 }
 
 /* ---- where a statement belongs --------------------------------------------------------------- */
@@ -140,8 +158,6 @@ bool check_no_as(struct check *c, const struct ast_statement *s)
 enum section { SECTION_MODEL, SECTION_DATA, SECTION_NETWORK, SECTION_TRAIN, SECTIONS };
 
 static const char *const section_names[SECTIONS] = {"model", "data", "network", "train"};
-
-enum { FUNCTIONS_MOST = 1000, INCLUDES_DEEPEST = 20, INCLUDES_MOST = 200 };
 
 struct outline {
     const struct ast_statement *sections[SECTIONS];
@@ -366,6 +382,8 @@ static void check_include(struct check *c, const struct ast_statement *s, struct
                    from->depth >= INCLUDES_DEEPEST ? " by one another" : "");
         return;
     }
+    if (c->bytes > SOURCE_LARGEST)
+        return;
     const struct source *source = find_include(c, arg->value->text, from);
     if (!source) {
         diag_error(c->diag, DIAG_bad_include, arg->where, "cannot read %s: %s", arg->value->text,
@@ -376,6 +394,12 @@ static void check_include(struct check *c, const struct ast_statement *s, struct
         if (strcmp(i->source->path, source->path))
             continue;
         diag_error(c->diag, DIAG_bad_include, arg->where, "%s includes itself", source->path);
+        return;
+    }
+    c->bytes += source->size;
+    if (c->bytes > SOURCE_LARGEST) {
+        diag_error(c->diag, DIAG_too_big, arg->where, "with %s, the files of this model are longer than 1 MiB together",
+                   source->path);
         return;
     }
     const struct inclusion inside = {.outer = from, .source = source, .depth = from->depth + 1};
@@ -433,7 +457,7 @@ static void apply_define(struct check *c, const struct ast_statement *define)
         k->where = define->word_where;
         return;
     }
-    for (k = c->constants; k; k = k->outer)
+    for (k = c->constants; k && check_suggests(c); k = k->outer)
         names_add(&names, k->name);
     diag_error(c->diag, DIAG_bad_define, define->word_where,
                "the file has no constant '%s' at its top level", define->word);
@@ -585,7 +609,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
                           const struct check_options *options, struct diag *d)
 {
     struct check c = {
-        .arena = a, .diag = d, .options = options, .model = arena_alloc(a, sizeof *c.model)};
+        .arena = a, .diag = d, .options = options, .model = arena_alloc(a, sizeof *c.model), .bytes = source->size,
+        .constants_by_name = {.arena = a}, .layers_by_name = {.arena = a}, .visible_by_name = {.arena = a}};
     const struct inclusion top = {.source = source};
     struct outline outline = {0};
     int syntax_errors = diag_errors(d);

@@ -121,7 +121,8 @@ static void check_step(struct check *c, const struct ast_statement *s, const str
     struct ast_args args = check_statement_args(c, s);
     struct clause *step = check_clause(c, def, s->word_where, &args);
 
-    if (!step || !check_step_args(c, step) || !check_step_order(c, step))
+    if (!step || check_too_many(c, &c->too_many_steps, c->model->steps_count, STEPS_MOST, s->word_where, "steps") ||
+        !check_step_args(c, step) || !check_step_order(c, step))
         return;
     check_channel_lists(c, step);
     LIST_ADD(c->arena, c->model->steps, c->model->steps_count, c->steps_capacity, step);
@@ -249,7 +250,7 @@ void check_data(struct check *c, const struct ast_statement *section)
     for (const struct ast_statement *s = section->body->first; s; s = s->next)
         check_data_statement(c, s);
     c->level--;
-    c->constants = outer;
+    check_constants_leave(c, outer);
     if (!c->data && !c->data_where.file && !section->body->broken) {
         diag_error(c->diag, DIAG_missing_statement, section->word_where, "'data' names no source");
         diag_hint(c->diag, "such as: cifar10 \"cifar-10-batches-bin\"");

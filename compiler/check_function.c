@@ -7,15 +7,13 @@
 
 #include <string.h>
 
-enum {
-    FUNCTION_ARRAYS = 2,                /* the labels and the predictions come first */
-    LOCALS_MOST = 500
-};
+enum { FUNCTION_ARRAYS = 2 };           /* the labels and the predictions come first */
 
 struct scope {
     struct check *c;
     const struct ast_statement *statement;
     struct user_function *f;
+    struct table variables;             /* locals and parameters: their number from 1 on, of parameters negative */
     struct span *local_where;
     size_t locals_capacity, where_capacity;
     int where_count;
@@ -25,6 +23,7 @@ struct scope {
     bool *conditions;                   /* by local: its value is true or false */
     size_t conditions_capacity;
     int conditions_count;
+    int nodes_count, sums_count;        /* of its expressions */
     bool failed, too_many;
 };
 
@@ -61,25 +60,30 @@ static struct expr *expr_new(struct scope *s, enum expr_kind kind, const struct 
 {
     struct expr *x = arena_alloc(s->c->arena, sizeof *x);
 
+    s->nodes_count++;
     x->kind = kind;
     x->where = e->where;
     return x;
 }
 
-static int param_find(const struct scope *s, const char *name)
-{
-    for (int i = 0; i < s->f->params_count; i++)
-        if (!strcmp(s->f->params[i], name))
-            return i;
-    return -1;
-}
-
+/* The place of a local or parameter in the function's list, -1: there is none. */
 static int local_find(const struct scope *s, const char *name)
 {
-    for (int i = 0; i < s->f->locals_count; i++)
-        if (!strcmp(s->f->locals[i].name, name))
-            return i;
-    return -1;
+    const int *number = table_get(&s->variables, name);
+    return number && *number > 0 ? *number - 1 : -1;
+}
+
+static int param_find(const struct scope *s, const char *name)
+{
+    const int *number = table_get(&s->variables, name);
+    return number && *number < 0 ? -*number - 1 : -1;
+}
+
+static void name_variable(struct scope *s, const char *name, int number)
+{
+    int *kept = arena_alloc(s->c->arena, sizeof *kept);
+    *kept = number;
+    table_put(&s->variables, name, kept);
 }
 
 static struct expr *unknown_variable(struct scope *s, const struct ast_expr *e)
@@ -90,7 +94,7 @@ static struct expr *unknown_variable(struct scope *s, const struct ast_expr *e)
         names_add(&names, s->f->params[i]);
     for (int i = 0; i < s->f->locals_count; i++)
         names_add(&names, s->f->locals[i].name);
-    for (const struct constant *k = s->c->constants; k; k = k->outer)
+    for (const struct constant *k = s->c->constants; k && check_suggests(s->c); k = k->outer)
         names_add(&names, k->name);
     diag_error(s->c->diag, DIAG_unknown_name, e->where, "nothing is called '%s' in '%s'", e->text,
                s->f->name);
@@ -257,6 +261,7 @@ static struct expr *check_call(struct scope *s, const struct ast_expr *e)
         return NULL;
     }
     x->is_array = false;
+    s->sums_count++;
     return x;
 }
 
@@ -329,7 +334,12 @@ static bool check_params(struct scope *s)
             good = good && v.kind == VALUE_NUMBER;
             f->param_defaults[i] = v.number;
         }
+        if (check_too_many(c, &s->too_many, i, FUNCTION_ARRAYS + FUNCTION_PARAMETERS_MOST, arg->where,
+                           "parameters with a default"))
+            return false;
         f->params[f->params_count++] = name;
+        if (param_find(s, name) < 0)
+            name_variable(s, name, -f->params_count);
     }
     if (f->params_count < FUNCTION_ARRAYS) {
         diag_error(c->diag, DIAG_bad_function, s->statement->head->where,
@@ -375,16 +385,17 @@ static void check_local(struct scope *s, const struct ast_statement *st)
         s->failed = true;
         return;
     }
-    if (s->f->locals_count >= LOCALS_MOST) {
+    if (s->f->locals_count >= FUNCTION_LOCALS_MOST) {
         if (!s->too_many)
             diag_error(c->diag, DIAG_too_big, st->word_where, "a function has at most %d values",
-                       LOCALS_MOST);
+                       FUNCTION_LOCALS_MOST);
         s->too_many = s->failed = true;
         return;
     }
     struct expr *value = check_expr(s, st->value);
     struct function_local local = {.name = st->word, .value = value};
     LIST_ADD(c->arena, s->f->locals, s->f->locals_count, s->locals_capacity, local);
+    name_variable(s, local.name, s->f->locals_count);
     LIST_ADD(c->arena, s->local_where, s->where_count, s->where_capacity, st->word_where);
     LIST_ADD(c->arena, s->poisoned, s->poisoned_count, s->poisoned_capacity, value == NULL);
     LIST_ADD(c->arena, s->conditions, s->conditions_count, s->conditions_capacity,
@@ -500,7 +511,8 @@ static bool is_logged(const char *name)
 void check_function(struct check *c, struct function_entry *entry)
 {
     const struct ast_statement *st = entry->statement;
-    struct scope s = {.c = c, .statement = st, .f = arena_alloc(c->arena, sizeof *s.f)};
+    struct scope s = {.c = c, .statement = st, .f = arena_alloc(c->arena, sizeof *s.f),
+                      .variables = {.arena = c->arena}};
 
     s.f->name = entry->name;
     s.f->where = st->head->word;
@@ -524,4 +536,5 @@ void check_function(struct check *c, struct function_entry *entry)
         return;
     drop_unused(&s);
     entry->function = s.f;
+    entry->work = (int64_t)s.nodes_count * (s.sums_count + 1);
 }

@@ -5,19 +5,9 @@
 #include <assert.h>
 #include <string.h>
 
-enum { LAYERS_MOST = 2000, ELEMENTS_MOST = 1 << 30 };
-
 static struct layer *check_chain(struct check *c, const struct ast_body *body, struct layer *from);
 
 /* ---- names ----------------------------------------------------------------------------------- */
-
-static struct layer *layer_named(const struct check *c, const char *name)
-{
-    for (int i = 0; i < c->model->layers_count; i++)
-        if (!strcmp(c->model->layers[i]->name, name))
-            return c->model->layers[i];
-    return NULL;
-}
 
 static int kind_number(struct check *c, const struct layer_def *def)
 {
@@ -37,9 +27,11 @@ static void name_layer(struct check *c, struct layer *l, const struct ast_statem
     int number = kind_number(c, l->def);
 
     l->name = s->as ? s->as : arena_printf(c->arena, "%s_%d", l->def->clause.name, number);
-    const struct layer *same = layer_named(c, l->name);
-    if (!same)
+    const struct layer *same = table_get(&c->layers_by_name, l->name);
+    if (!same) {
+        table_put(&c->layers_by_name, l->name, l);
         return;
+    }
     diag_error(c->diag, DIAG_duplicate_name, s->as ? s->as_where : s->word_where,
                "two layers are called '%s'", l->name);
     diag_note(c->diag, same->where, "the other one is here");
@@ -123,8 +115,10 @@ static struct layer *add_layer(struct check *c, const struct ast_statement *s,
     name_layer(c, l, s);
     l->index = c->model->layers_count;
     LIST_ADD(c->arena, c->model->layers, c->model->layers_count, c->layers_capacity, l);
-    if (s->as)
+    if (s->as) {
         LIST_ADD(c->arena, c->visible, c->visible_count, c->visible_capacity, l);
+        table_put(&c->visible_by_name, l->name, l);
+    }
     if (!l->clause)
         c->broken = true;
     compute_shape(c, l);
@@ -179,33 +173,26 @@ static int join_branches(struct check *c, const struct ast_statement *s, struct 
         }
         int visible = c->visible_count;
         inputs[count++] = check_chain(c, b->body, from);
-        c->visible_count = visible;             /* a name is not seen outside its branch */
+        while (c->visible_count > visible)      /* a name is not seen outside its branch */
+            table_put(&c->visible_by_name, c->visible[--c->visible_count]->name, NULL);
         c->current = from;
     }
     return count;
 }
 
-static struct layer *find_visible(const struct check *c, const char *name)
-{
-    for (int i = c->visible_count - 1; i >= 0; i--)
-        if (!strcmp(c->visible[i]->name, name))
-            return c->visible[i];
-    return NULL;
-}
-
 static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
 {
     struct names names = {.arena = c->arena};
-    struct layer *found = find_visible(c, arg->value->text);
+    struct layer *found = table_get(&c->visible_by_name, arg->value->text);
 
     if (found)
         return found;
-    for (int i = c->visible_count - 1; i >= 0; i--)
+    for (int i = c->visible_count - 1; i >= 0 && check_suggests(c); i--)
         names_add(&names, c->visible[i]->name);
     diag_error(c->diag, DIAG_unknown_name, arg->where, "no layer before this one is called '%s'",
                arg->value->text);
     check_suggest(c, arg->value->text, &names);
-    if (!names.count)
+    if (!c->visible_count)
         diag_hint(c->diag, "a layer gets a name with 'as': conv2d 64, 3x3 as %s", arg->value->text);
     c->broken = true;
     return NULL;
@@ -224,7 +211,7 @@ static int join_named(struct check *c, struct layer *from, struct ast_args *args
         const struct ast_expr *e = arg->value;
         const struct layer_def *other = e->kind == AST_NAME ? layer_def_find(e->text) : NULL;
         if (arg->key || e->kind != AST_NAME ||
-            (other && other->is_activation && !find_visible(c, e->text))) {
+            (other && other->is_activation && !table_get(&c->visible_by_name, e->text))) {
             rest = ast_args_add(
                 rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
             continue;
@@ -255,6 +242,9 @@ static struct layer *check_join(struct check *c, const struct ast_statement *s,
                   def->clause.name, def->clause.name);
         c->broken = true;
     }
+    c->joined_count += count;
+    c->broken |= check_too_many(c, &c->too_many_joined, c->joined_count - 1, JOINED_MOST, s->word_where,
+                                "results joined in all");
     return add_layer(c, s, def, args, inputs, count);
 }
 
@@ -403,7 +393,7 @@ static struct layer *check_chain(struct check *c, const struct ast_body *body, s
     for (const struct ast_statement *s = body->first; s; s = s->next)
         from = check_network_statement(c, s, from);
     c->level--;
-    c->constants = outer;
+    check_constants_leave(c, outer);
     return from;
 }
 

@@ -2,9 +2,11 @@
 #ifndef CHECK_PARTS_H
 #define CHECK_PARTS_H
 
+#include "bounds.h"
 #include "check.h"
 #include "ops.h"
 #include "recipes.h"
+#include "table.h"
 
 /* ---- values: check_value.c ------------------------------------------------------------------- */
 
@@ -45,6 +47,7 @@ enum constant_state { CONSTANT_NEW, CONSTANT_BUSY, CONSTANT_DONE };
 
 struct constant {
     struct constant *outer;             /* declared before, or in an enclosing body */
+    struct constant *hidden;            /* of the same name, in an enclosing body */
     const char *name;
     struct span where;
     const struct ast_expr *expr;
@@ -65,6 +68,7 @@ struct function_entry {
     const struct ast_statement *statement;
     const char *name;
     struct user_function *function;     /* NULL: its declaration is wrong */
+    int64_t work;                       /* what it counts towards METRICS_LARGEST */
 };
 
 struct check {
@@ -73,8 +77,11 @@ struct check {
     struct model *model;
     const struct check_options *options;
     struct constant *constants;         /* newest first */
+    struct table constants_by_name;
     int constants_count;                /* declared in all */
     int includes_count;
+    size_t bytes;                       /* of all files */
+    int suggestions_count;
     int level;
     int depth;                          /* of check_value(), through constants */
     /* the network */
@@ -83,10 +90,13 @@ struct check {
     bool broken;                        /* a shape is not known: shapes are no longer checked */
     bool too_many;                      /* layers; reported */
     size_t layers_capacity;
+    struct table layers_by_name;
     int *kind_counts;                   /* by layer_defs() order */
     struct layer **visible;             /* layers with a name of the user's, for `add name` */
     int visible_count;
     size_t visible_capacity;
+    struct table visible_by_name;
+    int joined_count;                   /* results that joins take */
     /* data and train */
     const struct data_source *data;
     struct span data_where, loss_where;
@@ -98,11 +108,16 @@ struct check {
     int functions_count;
     size_t functions_capacity;
     size_t steps_capacity, callbacks_capacity, metrics_capacity;
+    int64_t metrics_work;               /* against METRICS_LARGEST */
+    bool too_many_steps, too_many_callbacks, too_many_metrics, too_many_joined;
+                                        /* reported */
 };
 
 struct value check_value(struct check *c, const struct ast_expr *e);
 struct constant *check_constant_find(const struct check *c, const char *name);
 void check_constant_add(struct check *c, const struct ast_statement *s);
+/* The constants of a body are not seen after it: outer: the newest one before it. */
+void check_constants_leave(struct check *c, struct constant *outer);
 /* The value of a constant, worked out on first use. */
 struct value check_constant_value(struct check *c, struct constant *k, struct span use);
 /* "the number 1.5", "the word 'relu'" */
@@ -139,6 +154,10 @@ bool word_in(const char *word, const char *const *list);
 /* "hint: did you mean ...", when something is near; `word` is a word people bring along from
  * elsewhere too. */
 void check_suggest(struct check *c, const char *word, const struct names *names);
+/* Whether it still does: to look through all names for each of thousands of mistakes takes too long. */
+bool check_suggests(const struct check *c);
+/* True, and reported the first time, when there are `most` of something already. */
+bool check_too_many(struct check *c, bool *reported, int count, int most, struct span where, const char *what);
 void check_not_supported(struct check *c, struct span where, const char *what);
 /* Statements that only sections of another kind understand: says where the word belongs.  False:
  * nowhere. */

@@ -91,6 +91,8 @@ static void add_metric(struct check *c, struct model_metric m, struct span where
                    "a metric cannot be called '%s': the log means something else by it", m.name);
         return;
     }
+    if (check_too_many(c, &c->too_many_metrics, c->model->metrics_count, METRICS_MOST, where, "metrics"))
+        return;
     for (int i = 0; i < c->monitors_count; i++) {
         if (strcmp(c->monitors[i].name, m.name) && strcmp(c->monitors[i].canonical, m.log_name))
             continue;
@@ -176,7 +178,7 @@ static void unknown_metric(struct check *c, const struct ast_expr *e)
 
     for (const struct metric_def *def = metric_defs; def->clause.name; def++)
         names_add(&names, def->clause.name);
-    for (int i = 0; i < c->functions_count; i++)
+    for (int i = 0; i < c->functions_count && check_suggests(c); i++)
         names_add(&names, c->functions[i].name);
     diag_error(c->diag, DIAG_unknown_metric, e->word, "no metric is called '%s'", e->text);
     if (!strcmp(e->text, "acc"))
@@ -224,6 +226,20 @@ static void check_builtin(struct check *c, const struct metric_def *def, const s
         add_metric(c, m, e->word);
 }
 
+/* With it, all metrics of the user's together; else reported, once. */
+static bool metric_is_small(struct check *c, const struct function_entry *entry, const struct ast_expr *e)
+{
+    bool before = c->metrics_work > METRICS_LARGEST;
+
+    c->metrics_work += entry->work;
+    if (c->metrics_work <= METRICS_LARGEST)
+        return true;
+    if (!before)
+        diag_error(c->diag, DIAG_too_big, e->where, "with this one the metrics are too large: names, numbers and "
+                   "operations times sums are at most %d of all together", METRICS_LARGEST);
+    return false;
+}
+
 static void check_metric(struct check *c, const struct ast_arg *arg)
 {
     static const struct ast_args none = {0};
@@ -243,7 +259,7 @@ static void check_metric(struct check *c, const struct ast_arg *arg)
         if (!entry->function)
             return;
         m.function = function_with(c, entry->function, args);
-        if (!m.function)
+        if (!m.function || !metric_is_small(c, entry, e))
             return;
         m.name = m.log_name = m.function->name;
         m.direction = m.function->direction;
@@ -333,7 +349,9 @@ static void check_callback(struct check *c, const struct ast_statement *s,
     struct ast_args args = check_statement_args(c, s);
     struct clause *clause = check_clause(c, def, s->word_where, &args);
 
-    if (clause && (strcmp(def->name, "checkpoint") || checkpoint_file_fits(c, clause)))
+    if (clause && !check_too_many(c, &c->too_many_callbacks, c->model->callbacks_count, CALLBACKS_MOST, s->word_where,
+                                  "callbacks") &&
+        (strcmp(def->name, "checkpoint") || checkpoint_file_fits(c, clause)))
         LIST_ADD(c->arena, c->model->callbacks, c->model->callbacks_count, c->callbacks_capacity,
                  clause);
 }
@@ -351,15 +369,14 @@ static void freeze_layer(struct check *c, const struct ast_arg *arg)
         diag_error(c->diag, DIAG_bad_type, arg->where, "'freeze' takes names of layers");
         return;
     }
-    for (int i = 0; i < c->model->layers_count; i++) {
-        struct layer *l = c->model->layers[i];
-        if (!strcmp(l->name, e->text)) {
-            l->trainable = false;
-            return;
-        }
-        names_add(&names, l->name);
+    struct layer *l = table_get(&c->layers_by_name, e->text);
+    if (l) {
+        l->trainable = false;
+        return;
     }
-    if (c->broken || c->too_many || !names.count)
+    for (int i = 0; i < c->model->layers_count && check_suggests(c); i++)
+        names_add(&names, c->model->layers[i]->name);
+    if (c->broken || c->too_many || !c->model->layers_count)
         return;                         /* it may be a layer that was not understood */
     diag_error(c->diag, DIAG_unknown_name, e->word, "no layer is called '%s'", e->text);
     check_suggest(c, e->text, &names);
@@ -484,7 +501,7 @@ void check_train(struct check *c, const struct ast_statement *section)
             check_callback(c, s, def);
     }
     c->level--;
-    c->constants = outer;
+    check_constants_leave(c, outer);
     if (section->body->broken)
         return;
     if (!state.loss) {

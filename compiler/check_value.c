@@ -5,8 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-enum { CONSTANTS_MOST = 5000, VALUE_DEEPEST = 1000 };
-
 static struct value value_new(enum value_kind kind, const struct ast_expr *e)
 {
     return (struct value){.kind = kind, .where = e->where, .expr = e, .text = e->text};
@@ -58,10 +56,14 @@ void check_constant_note(struct check *c, const struct value *v)
 
 struct constant *check_constant_find(const struct check *c, const char *name)
 {
-    for (struct constant *k = c->constants; k; k = k->outer)
-        if (!strcmp(k->name, name))
-            return k;
-    return NULL;
+    return table_get(&c->constants_by_name, name);
+}
+
+void check_constants_leave(struct check *c, struct constant *outer)
+{
+    for (struct constant *k = c->constants; k != outer; k = k->outer)
+        table_put(&c->constants_by_name, k->name, k->hidden);
+    c->constants = outer;
 }
 
 /* The shape that arrives at a layer; only the network's statements have one. */
@@ -96,6 +98,7 @@ void check_constant_add(struct check *c, const struct ast_statement *s)
     }
     struct constant *k = arena_alloc(c->arena, sizeof *k);
     k->outer = c->constants;
+    k->hidden = same;
     k->name = s->word;
     k->where = s->word_where;
     k->expr = s->value;
@@ -103,6 +106,7 @@ void check_constant_add(struct check *c, const struct ast_statement *s)
     if (c->level > 0)
         check_constant_value(c, k, s->word_where);
     c->constants = k;
+    table_put(&c->constants_by_name, k->name, k);
 }
 
 struct value check_constant_value(struct check *c, struct constant *k, struct span use)
@@ -151,7 +155,7 @@ void check_unknown_name(struct check *c, const struct value *v, const char *cons
 {
     struct names names = {.arena = c->arena};
 
-    for (const struct constant *k = c->constants; k; k = k->outer)
+    for (const struct constant *k = c->constants; k && check_suggests(c); k = k->outer)
         names_add(&names, k->name);
     for (int i = 0; i < extra_count; i++)
         names_add(&names, extra[i]);

@@ -1,15 +1,12 @@
 /* diag.c - see diag.h.  Messages are kept until diag_print() so that they come out in the order of
  * the file. */
 #include "diag.h"
+#include "bounds.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    DIAG_KEPT = 2000,           /* messages remembered; more are only counted */
-    DIAG_ERRORS_PRINTED = 20, DIAG_WARNINGS_PRINTED = 20,
-    DIAG_LINE_SHOWN = 120       /* characters of a source line */
-};
+enum { DIAG_LINE_SHOWN = 120 };      /* characters of a source line */
 
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_NOTE, SEVERITY_HINT };
 
@@ -74,7 +71,7 @@ static void diag_add(struct diag *d, enum severity severity, enum diag_id id, st
                      const char *format, va_list args)
 {
     d->newest = NULL;
-    if (d->count >= DIAG_KEPT) {
+    if (d->count >= MESSAGES_KEPT) {
         d->errors += severity == SEVERITY_ERROR;
         return;
     }
@@ -285,14 +282,14 @@ void diag_print(const struct diag *d, FILE *out)
     qsort(sorted, (size_t)d->count, sizeof *sorted, message_compare);
     for (int i = 0; i < d->count; i++) {
         int *printed = sorted[i]->severity == SEVERITY_ERROR ? &errors : &warnings;
-        if ((*printed)++ >= (printed == &errors ? DIAG_ERRORS_PRINTED : DIAG_WARNINGS_PRINTED))
+        if ((*printed)++ >= MESSAGES_PRINTED)
             continue;
         message_print(sorted[i], out);
         for (const struct message *m = sorted[i]->more; m; m = m->more)
             message_print(m, out);
     }
-    if (d->errors > DIAG_ERRORS_PRINTED)
-        fprintf(out, "cnnc: too many errors: %d more not shown\n", d->errors - DIAG_ERRORS_PRINTED);
+    if (d->errors > MESSAGES_PRINTED)
+        fprintf(out, "cnnc: too many errors: %d more not shown\n", d->errors - MESSAGES_PRINTED);
 }
 
 /* ---- did you mean ---------------------------------------------------------------------------- */
@@ -311,17 +308,21 @@ static int smallest(int a, int b, int c)
 }
 
 /* Edits from a to b: insertions, deletions, replacements and swaps of neighbours; a change of case
- * costs nothing. */
-static int edit_distance(const char *a, int a_length, const char *b, int b_length)
+ * costs nothing.  What is more than `most` is only known to be more: places that far apart are left out. */
+static int edit_distance(const char *a, int a_length, const char *b, int b_length, int most)
 {
-    int rows[3][NEAREST_LONGEST + 1];
+    int rows[3][NEAREST_LONGEST + 2];
     int *before = rows[0], *above = rows[1], *row = rows[2];
 
-    for (int j = 0; j <= b_length; j++)
+    if (abs(a_length - b_length) > most)
+        return most + 1;
+    for (int j = 0; j <= b_length + 1; j++)
         above[j] = j;
     for (int i = 1; i <= a_length; i++) {
-        row[0] = i;
-        for (int j = 1; j <= b_length; j++) {
+        int first = i > most ? i - most : 1, last = i + most < b_length ? i + most : b_length;
+        row[first - 1] = first == 1 ? i : most + 1;
+        row[last + 1] = most + 1;
+        for (int j = first; j <= last; j++) {
             bool same = lower_case(a[i - 1]) == lower_case(b[j - 1]);
             row[j] = smallest(above[j] + 1, row[j - 1] + 1, above[j - 1] + !same);
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
@@ -348,7 +349,7 @@ const char *diag_nearest(const char *word, const char *const *candidates, int co
         size_t other = strlen(candidates[i]);
         if (other > NEAREST_LONGEST)
             continue;
-        int distance = edit_distance(word, (int)length, candidates[i], (int)other);
+        int distance = edit_distance(word, (int)length, candidates[i], (int)other, best_distance);
         if (distance < best_distance && distance < (int)other) {
             best_distance = distance;
             best = candidates[i];

@@ -56,12 +56,29 @@ static bool mentions(const char *text, const char *name)
     return false;
 }
 
-static bool program_mentions(const struct program *q, const char *name)
+static void collect_words(struct emitter *e, const char *text, struct table *words)
 {
-    for (int i = 0; i < q->steps_count; i++)
-        if (mentions(q->steps[i]->call, name) || (q->steps[i]->begin && mentions(q->steps[i]->begin, name)))
-            return true;
-    return false;
+    for (const char *at = text; *at;) {
+        const char *end = at;
+        while (is_word(*end))
+            end++;
+        if (end > at)
+            table_put(words, arena_string(e->arena, at, (size_t)(end - at)), e);
+        at = end > at ? end : at + 1;
+    }
+}
+
+/* All words that the steps of the program mention. */
+static struct table program_words(struct emitter *e)
+{
+    const struct program *q = e->program;
+    struct table words = { .arena = e->arena };
+    for (int i = 0; i < q->steps_count; i++) {
+        collect_words(e, q->steps[i]->call, &words);
+        if (q->steps[i]->begin)
+            collect_words(e, q->steps[i]->begin, &words);
+    }
+    return words;
 }
 
 static const char *tensor_shape(struct emitter *e, const struct tensor *t)
@@ -120,34 +137,34 @@ static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const stru
     cw_line(w, "%s%s *const %s = %s;  // %s", constant, type, t->name, value, tensor_shape(e, t));
 }
 
-static void emit_pointers(struct emitter *e, struct cwriter *w)
+static void emit_pointers(struct emitter *e, struct cwriter *w, const struct table *words)
 {
     const struct program *q = e->program;
     const struct graph *g = q->graph;
     bool memory = g->loss != NULL;
     for (int i = 0; i < g->tensors_count && !memory; i++)
-        memory = q->places[i].region == REGION_MEMORY && program_mentions(q, g->tensors[i]->name);
+        memory = q->places[i].region == REGION_MEMORY && table_get(words, g->tensors[i]->name);
     for (int i = 0; i < q->buffers_count; i++)
-        memory |= program_mentions(q, q->buffers[i]->name);
+        memory |= table_get(words, q->buffers[i]->name) != NULL;
     if (memory)
         cw_line(w, "char *const memory = c->memory;");
     for (int i = 0; i < g->tensors_count; i++)
         if (q->places[i].region != REGION_LOCAL &&
-            (program_mentions(q, g->tensors[i]->name) || g->tensors[i] == g->loss))
+            (table_get(words, g->tensors[i]->name) || g->tensors[i] == g->loss))
             emit_tensor_pointer(e, w, g->tensors[i]);
     for (int i = 0; i < q->buffers_count; i++) {
         const struct buffer *b = q->buffers[i];
-        if (program_mentions(q, b->name))
+        if (table_get(words, b->name))
             cw_line(w, "%s *const %s = %s;", b->type, b->name, bytes_from(e, b->type, "memory", b->offset));
     }
 }
 
 /* Within the parallel region: the thread's own. */
-static void emit_local_pointers(struct emitter *e, struct cwriter *w)
+static void emit_local_pointers(struct emitter *e, struct cwriter *w, const struct table *words)
 {
     const struct program *q = e->program;
     const struct plan *p = e->plan;
-    bool scratch = program_mentions(q, "scratch");
+    bool scratch = table_get(words, "scratch") != NULL;
     if (scratch || q->local_bytes)
         cw_line(w, "char *const own = (char *)c->scratch + (size_t)omp_get_thread_num() * %" PRId64 ";",
                 p->scratch_bytes);
@@ -157,7 +174,7 @@ static void emit_local_pointers(struct emitter *e, struct cwriter *w)
         return;
     cw_line(w, "char *const local = own + %" PRId64 ";  // for the images of one turn", p->kernel_scratch);
     for (int i = 0; i < q->graph->tensors_count; i++)
-        if (q->places[i].region == REGION_LOCAL && program_mentions(q, q->graph->tensors[i]->name))
+        if (q->places[i].region == REGION_LOCAL && table_get(words, q->graph->tensors[i]->name))
             emit_tensor_pointer(e, w, q->graph->tensors[i]);
 }
 
@@ -275,7 +292,7 @@ static int loss_phase(const struct program *q)
 static void emit_phases(struct emitter *e, struct cwriter *w)
 {
     const struct program *q = e->program;
-    int batch = e->plan->batch, early_from = q->training && plan_updates_early(e->plan, NULL) ? loss_phase(q) : -1;
+    int batch = e->plan->batch, early_from = q->training && plan_updates_early(e->plan) ? loss_phase(q) : -1;
     for (int i = 0; i < q->phases_count; i++) {
         const struct phase *f = &q->phases[i];
         if (f->repeat && (i == 0 || !same_loop(&q->phases[i - 1], f)))
@@ -319,13 +336,14 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     cw_comment(w, "%s", comment);
     cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
     cw_open(w, "{");
-    emit_pointers(e, w);
-    if (e->program->training && plan_updates_early(e->plan, NULL))
+    const struct table words = program_words(e);
+    emit_pointers(e, w, &words);
+    if (e->program->training && plan_updates_early(e->plan))
         emit_rule(e, w);
     cw_blank(w);
     cw_line(w, "#pragma omp parallel num_threads(c->threads)");
     cw_open(w, "{");
-    emit_local_pointers(e, w);
+    emit_local_pointers(e, w, &words);
     cw_line(w, "uint64_t *const ticks = omp_get_thread_num() == 0 ? c->ticks : NULL;");
     cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
     emit_phases(e, w);
@@ -361,7 +379,7 @@ static void emit_tick(struct cwriter *w)
 void emit_source(const struct plan *p, FILE *out)
 {
     struct arena arena = { 0 };
-    struct emitter e = { .plan = p, .arena = &arena };
+    struct emitter e = emitter_of(p, &arena);
     struct cwriter *w = cw_new(out);
     emit_steps(&e, &p->train);
     emit_steps(&e, &p->use);

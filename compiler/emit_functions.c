@@ -33,12 +33,32 @@ const char *emit_text_end(struct emitter *e)
     return text;
 }
 
-static bool name_taken(const struct emitter *e, const char *name)
+struct emitter emitter_of(const struct plan *p, struct arena *a)
 {
-    for (int i = 0; i < e->functions_count; i++)
-        if (!strcmp(e->functions[i].name, name))
-            return true;
-    return false;
+    return (struct emitter){ .plan = p, .arena = a, .patterns = { .arena = a }, .names = { .arena = a },
+                             .comments = { .arena = a } };
+}
+
+/* The hint, or with the first number behind it that is free. */
+static const char *unique_name(struct emitter *e, const char *hint)
+{
+    int *number = table_get(&e->names, hint), *next = arena_alloc(e->arena, sizeof *next);
+    const char *name = hint;
+    while (number && table_get(&e->names, name))
+        name = arena_printf(e->arena, "%s_%d", hint, (*number)++);
+    *next = 2;
+    table_put(&e->names, name, next);
+    return name;
+}
+
+/* The same comment is said once. */
+static void add_comment(struct emitter *e, struct emitted_function *f, const char *comment)
+{
+    const char *key = arena_printf(e->arena, "%s: %s", f->name, comment);
+    if (table_get(&e->comments, key))
+        return;
+    table_put(&e->comments, key, f);
+    text_add(&f->comments, "%s%s", f->comments.count ? "\n" : "", comment);
 }
 
 /* The function's text with EMIT_NAME replaced by name; its head is broken into lines anew. */
@@ -62,29 +82,30 @@ static const char *named(struct emitter *e, const char *text, const char *name)
 
 const char *emit_end(struct emitter *e, const char *hint, const char *comment)
 {
-    const char *text = emit_text_end(e);
-    for (int i = 0; i < e->functions_count; i++) {
-        struct emitted_function *old = &e->functions[i];
-        if (strcmp(old->pattern, text))
-            continue;
-        if (comment && old->comment && !strstr(old->comment, comment) && strncmp(hint, "tile", 4))
-            old->comment = arena_printf(e->arena, "%s\n%s", old->comment, comment);
-        return old->name;
+    const char *pattern = emit_text_end(e);
+    struct emitted_function *f = table_get(&e->patterns, pattern);
+    if (f) {
+        if (comment && f->comments.count && strncmp(hint, "tile", 4))
+            add_comment(e, f, comment);
+        return f->name;
     }
-    const char *name = hint;
-    for (int i = 2; name_taken(e, name); i++)
-        name = arena_printf(e->arena, "%s_%d", hint, i);
-    struct emitted_function new = { name, text, named(e, text, name), comment };
-    LIST_ADD(e->arena, e->functions, e->functions_count, e->functions_capacity, new);
-    return name;
+    f = arena_alloc(e->arena, sizeof *f);
+    f->name = unique_name(e, hint);
+    f->text = named(e, pattern, f->name);
+    f->comments.arena = e->arena;
+    if (comment)
+        add_comment(e, f, comment);
+    table_put(&e->patterns, pattern, f);
+    LIST_ADD(e->arena, e->functions, e->functions_count, e->functions_capacity, f);
+    return f->name;
 }
 
 void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first)
 {
     for (int i = first; i < e->functions_count; i++) {
-        const struct emitted_function *f = &e->functions[i];
-        if (f->comment)
-            cw_comment(w, "%s", f->comment);
+        struct emitted_function *f = e->functions[i];
+        if (f->comments.count)
+            cw_comment(w, "%s", text_of(&f->comments));
         fputs(f->text, out);
         cw_blank(w);
     }

@@ -421,7 +421,7 @@ void emit_tables(struct emitter *e, struct cwriter *w)
 void emit_header(const struct plan *p, FILE *out)
 {
     struct arena arena = { 0 };
-    struct emitter e = { .plan = p, .arena = &arena };
+    struct emitter e = emitter_of(p, &arena);
     struct cwriter *w = cw_new(out);
     const struct model *m = p->model;
     const char *capitals = emit_capitals(&e, m->name);

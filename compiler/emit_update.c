@@ -109,7 +109,7 @@ static int trained_ranges(struct emitter *e, struct range **out)
         if (!param->trainable || param->role == CNN_STATISTIC)
             continue;
         struct range r = { p->params[i].offset, p->params[i].offset + p->params[i].stored,
-                           plan_updates_early(p, param) };
+                           p->params[i].early };
         r.end = (r.end + align - 1) / align * align;
         if (count && list[count - 1].end == r.begin && list[count - 1].early == r.early)
             list[count - 1].end = r.end;
@@ -124,13 +124,7 @@ int64_t emit_early_flops(struct emitter *e, int stretch)
 {
     const struct plan *p = e->plan;
     const struct optimizer *o = optimizer_of(p->model);
-    int64_t elements = 0;
-    for (int i = 0; i < p->train.steps_count; i++) {
-        const struct step *s = p->train.steps[i];
-        if (s->updates && s->stretch == stretch)
-            elements += p->params[s->updates->id].stored;
-    }
-    return o ? elements * o->flops : 0;
+    return o ? p->stretches[stretch].updated * o->flops : 0;
 }
 
 int64_t emit_update_flops(struct emitter *e)
@@ -237,7 +231,7 @@ void emit_update_range(struct emitter *e, struct cwriter *w)
     cw_close(w, "");
     cw_close(w, "}");
     cw_blank(w);
-    if (plan_updates_early(p, NULL) && o->slots(clause) > 0)
+    if (plan_updates_early(p) && o->slots(clause) > 0)
         emit_fetch_state(e, w, o->slots(clause));
 }
 
@@ -279,7 +273,7 @@ void emit_update(struct emitter *e, struct cwriter *w)
         return;
     }
     cw_comment(w, "One step of %s for all parameters%s.", o->name,
-               plan_updates_early(p, NULL) ? " that train_step() has not updated early" : "");
+               plan_updates_early(p) ? " that train_step() has not updated early" : "");
     cw_line(w, "static void update(struct cnn_context *c)");
     cw_open(w, "{");
     emit_rule(e, w);

@@ -31,28 +31,34 @@ int64_t param_elements(const struct param *p)
 /* ---- names ----------------------------------------------------------------------------------- */
 
 /* Nodes become functions and tensors pointers of one C file: they share one set of names. */
-static bool name_taken(const struct graph *g, const char *name)
+static const char *take_name(struct graph *g, const char *name)
 {
-    for (int i = 0; i < g->tensors_count; i++)
-        if (!strcmp(g->tensors[i]->name, name))
-            return true;
-    for (int i = 0; i < g->nodes_count; i++)
-        if (!strcmp(g->nodes[i]->name, name))
-            return true;
-    return false;
+    int *next = arena_alloc(g->arena, sizeof *next);
+
+    *next = 2;
+    table_put(&g->names, name, next);
+    return name;
 }
 
 static const char *unique_name(struct graph *g, const char *wanted)
 {
     char *base = arena_string(g->arena, wanted, strlen(wanted));
-    const char *name = base;
 
     for (char *c = base; *c; c++)
         if (!isalnum((unsigned char)*c))
             *c = '_';
-    for (int i = 2; name_taken(g, name); i++)
-        name = arena_printf(g->arena, "%s_%d", base, i);
-    return name;
+    g->names.arena = g->arena;
+    int *next = table_get(&g->names, base);
+    const char *name = base;
+    while (next && table_get(&g->names, name))
+        name = arena_printf(g->arena, "%s_%d", base, (*next)++);
+    return take_name(g, name);
+}
+
+void graph_rename_tensor(struct graph *g, struct tensor *t, const char *name)
+{
+    table_put(&g->names, t->name, NULL);
+    t->name = unique_name(g, name);
 }
 
 /* ---- building -------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include "arena.h"
 #include "model.h"
+#include "table.h"
 
 enum op {
 #define OP(name, text) OP_##name,
@@ -121,9 +122,12 @@ struct graph {
     int params_count;
     size_t params_capacity;
     struct tensor *input, *labels, *logits, *predictions, *loss;
+    struct table names;             /* of tensors and nodes: the next number for another of that name */
 };
 
 struct tensor *graph_tensor(struct graph *g, enum tensor_role role, struct shape shape, const char *name);
+/* Another name for a tensor; made unique as the first one was. */
+void graph_rename_tensor(struct graph *g, struct tensor *t, const char *name);
 /* A node with room for its inputs and outputs; consumers and producer are linked. */
 struct node *graph_node(struct graph *g, enum op op, struct layer *layer, const char *name,
                         struct tensor *const *in, int in_count, struct tensor *const *out, int out_count);

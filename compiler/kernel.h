@@ -4,6 +4,8 @@
 
 #include "cwriter.h"
 #include "plan.h"
+#include "table.h"
+#include "text.h"
 
 struct emitter;
 
@@ -57,18 +59,21 @@ struct emit_frame {
 };
 
 struct emitted_function {
-    const char *name;
-    const char *pattern;        /* the text with EMIT_NAME for its name */
-    const char *text, *comment;
+    const char *name, *text;
+    struct text comments;       /* of all who use it, a paragraph each */
 };
 
+/* Begins as emitter_of(). */
 struct emitter {
     const struct plan *plan;
     const struct program *program;
     struct arena *arena;
-    struct emitted_function *functions;
+    struct emitted_function **functions;
     int functions_count;
     size_t functions_capacity;
+    struct table patterns;      /* the functions, by their text with EMIT_NAME for the name */
+    struct table names;         /* of functions: the next number for another of that name */
+    struct table comments;      /* that the functions have */
     struct cwriter *w;          /* of the function being written, between emit_begin and emit_end */
     struct emit_frame *frame;
     int operations;             /* on vectors, in the linear combinations that were written: a caller sets it to 0 */
@@ -77,6 +82,7 @@ struct emitter {
 /* The name that a function calls itself while it is written. */
 #define EMIT_NAME "this_function"
 
+struct emitter emitter_of(const struct plan *p, struct arena *a);
 /* Starts a function; e->w takes its text: "static void " EMIT_NAME "(const float *x, ...)" and so on. */
 void emit_begin(struct emitter *e);
 /* Ends it.  The same text written before is reused; else it gets the name hint (made unique).  The comment (may

@@ -169,9 +169,9 @@ static void layout_open(struct layout *l, struct token t)
     struct open_bracket o = {
         .kind = t.kind, .begin = t.begin, .word = l->statement, .closed = l->closed[l->at]};
 
-    if (l->open_count >= AST_DEEPEST) {
+    if (l->open_count >= EXPRESSION_DEEPEST) {
         diag_error(l->diag, DIAG_too_deep, token_span(l, &t), "more than %d brackets are open here",
-                   AST_DEEPEST);
+                   EXPRESSION_DEEPEST);
         l->stop = true;
         return;
     }
@@ -208,6 +208,7 @@ static void layout_newline(struct layout *l, struct token t)
     while (!semicolon && next < l->raw.count && l->raw.items[next].kind == TOK_NEWLINE &&
            l->source->text[l->raw.items[next].begin] != ';')
         next++;
+    l->at = next - 1;           /* empty lines say no more than the first line end has */
     struct token *after = next < l->raw.count ? &l->raw.items[next] : NULL;
     if (in_brackets(l))
         return;

@@ -5,6 +5,7 @@
 #endif
 
 #include "options.h"
+#include "bounds.h"
 #include "completion.h"
 
 #include <getopt.h>
@@ -22,7 +23,7 @@
 #define CNNC_MAKEFILE "cnnc.mk"
 #endif
 
-enum { OPTION_LONG_ONLY = 256, THREADS_MOST = 4096, BATCH_MOST = 65536, ERROR_GROWTH_MOST = 1000000 };
+enum { OPTION_LONG_ONLY = 256, THREADS_MOST = 4096, ERROR_GROWTH_MOST = 1000000 };
 
 struct context {
     struct arena *arena;

@@ -1,7 +1,7 @@
 /* parse.c - from text to tree.
  *
  * Requires: a source.  Ensures: a tree of what could be read; every word, line end and bracket that
- * was wrong has been reported; no expression deeper than AST_DEEPEST. */
+ * was wrong has been reported; no expression deeper than EXPRESSION_DEEPEST. */
 #include "parse.h"
 
 #include "cnn.tab.h"
@@ -15,6 +15,7 @@ struct span parse_span(const struct parse *p, size_t begin, size_t end)
 
 struct ast_body *parse_source(struct arena *a, const struct source *source, struct diag *d)
 {
+    struct arena lists = {0};   /* tokens are needed no longer than the parser */
     struct parse p = {.arena = a, .source = source, .diag = d};
     const char *nul = memchr(source->text, '\0', source->size);
 
@@ -24,8 +25,9 @@ struct ast_body *parse_source(struct arena *a, const struct source *source, stru
                    source->path, at);
         return ast_body_add(a, NULL, NULL);
     }
-    p.tokens = layout_tokens(a, source, scan_source(a, source, d), d);
+    p.tokens = layout_tokens(&lists, source, scan_source(a, &lists, source, d), d);
     if (cnnparse(&p) != 0 || !p.file)
         p.file = ast_body_add(a, NULL, NULL);
+    arena_free(&lists);
     return p.file;
 }

@@ -36,8 +36,8 @@ struct parse {
 };
 
 /* cnn.l: every token of the source, with TOK_NEWLINE for each line end and `;`, without an end
- * marker. */
-struct token_list scan_source(struct arena *a, const struct source *source, struct diag *d);
+ * marker.  The texts of tokens are in a, the list itself in lists. */
+struct token_list scan_source(struct arena *a, struct arena *lists, const struct source *source, struct diag *d);
 /* layout.c: line ends that end no statement are gone, brackets and braces match; ends with
  * TOK_YYEOF. */
 struct token_list layout_tokens(struct arena *a, const struct source *source, struct token_list raw,

@@ -31,14 +31,16 @@ static int find_stretch(struct plan *p, const struct step *s)
     struct layer *layer = s->group->main->layer;
     enum op op = s->group->main->op;
     bool backward = s->group->main->backward;
-    for (int i = 0; i < p->stretches_count; i++) {
-        struct stretch *t = &p->stretches[i];
-        if (t->layer == layer && t->op == op && t->backward == backward && !strcmp(t->what, s->what))
-            return i;
-    }
-    struct stretch t = { layer, op, backward, s->what, 0 };
+    const char *key = arena_printf(p->arena, "%d %d %d %s", layer ? layer->index : -1, (int)op, backward, s->what);
+    int *index = table_get(&p->stretches_by_name, key);
+    if (index)
+        return *index;
+    index = arena_alloc(p->arena, sizeof *index);
+    *index = p->stretches_count;
+    table_put(&p->stretches_by_name, key, index);
+    struct stretch t = { .layer = layer, .op = op, .backward = backward, .what = s->what };
     LIST_ADD(p->arena, p->stretches, p->stretches_count, p->stretches_capacity, t);
-    return p->stretches_count - 1;
+    return *index;
 }
 
 /* The program of use computes the same forward stretches; only training counts their operations. */
@@ -49,6 +51,10 @@ static void add_stretches(struct plan *p, struct program *q)
         s->stretch = find_stretch(p, s);
         if (q->training)
             p->stretches[s->stretch].flops += s->flops;
+        if (q->training && s->updates) {
+            p->params[s->updates->id].early = true;
+            p->stretches[s->stretch].updated += p->params[s->updates->id].stored;
+        }
     }
 }
 
@@ -89,6 +95,7 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
 {
     struct plan *p = arena_alloc(a, sizeof *p);
     p->arena = a;
+    p->stretches_by_name.arena = a;
     p->model = train->model;
     p->target = target_find(options->target);
     p->real_double = options->real_double;
@@ -111,13 +118,11 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
     return p;
 }
 
-bool plan_updates_early(const struct plan *p, const struct param *param)
+bool plan_updates_early(const struct plan *p)
 {
-    for (int i = 0; i < p->train.steps_count; i++) {
-        const struct param *updates = p->train.steps[i]->updates;
-        if (updates && (!param || updates == param))
+    for (int i = 0; i < p->train.steps_count; i++)
+        if (p->train.steps[i]->updates)
             return true;
-    }
     return false;
 }
 

@@ -69,6 +69,7 @@ struct tensor_place {
  * without padding: the panel divides O (it is O where no multiple of the vector length does). */
 struct param_place {
     int64_t offset, stored;     /* elements */
+    bool early;                 /* a step of training updates it (step.updates) */
     int panel;                  /* a multiple of the vector length; of positions also O itself */
 };
 
@@ -90,6 +91,7 @@ struct group {
     const char *key;            /* the name of its task in wisdom; NULL: there is nothing to choose */
     bool untimed;               /* there is a choice, and wisdom does not know every candidate */
     void *detail;               /* the kernel's own numbers, made by its plan() */
+    int first_step, steps_count;        /* of program.steps: its own, one after the other */
 };
 
 enum split { SPLIT_IMAGES, SPLIT_BLOCKS };
@@ -97,6 +99,7 @@ enum split { SPLIT_IMAGES, SPLIT_BLOCKS };
 /* One emitted function, called for each image or each block [0, blocks). */
 struct step {
     struct group *group;
+    int index;                  /* in program.steps */
     int part;                   /* a kernel may need several steps: pack, multiply, reduce */
     enum split split;
     int64_t blocks;
@@ -127,6 +130,7 @@ struct phase {
     enum split split;
     struct step **steps;
     int steps_count;
+    size_t steps_capacity;
     int images;                 /* SPLIT_IMAGES: in one turn of the loop, the largest of its steps */
     int groups;                 /* > 0: of images, see struct step */
     int repeat;                 /* > 0: of a loop around this phase and its neighbours of the same group */
@@ -166,6 +170,7 @@ struct stretch {
     bool backward;
     const char *what;
     int64_t flops;
+    int64_t updated;            /* parameters that its steps update */
 };
 
 struct plan {
@@ -186,6 +191,7 @@ struct plan {
     struct stretch *stretches;
     int stretches_count;
     size_t stretches_capacity;
+    struct table stretches_by_name;
     bool uses_blas;
     double error_growth;        /* 1: exact */
     int choices, informed;      /* groups with rival kernels; those of which wisdom knows any time */
@@ -199,8 +205,8 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
 const char *plan_verify(const struct plan *p);
 /* The steps, neighbours in a phase, whose blocks are the same rows: one loop does both, block by block. */
 bool plan_same_rows(const struct step *a, const struct step *b);
-/* Whether a step of training updates this parameter, or with NULL any (early_update of struct cnn_context). */
-bool plan_updates_early(const struct plan *p, const struct param *param);
+/* Whether a step of training updates parameters (early_update of struct cnn_context). */
+bool plan_updates_early(const struct plan *p);
 void plan_dump(const struct plan *p, FILE *out);
 /* Without the reasons: two plans that compute the same look the same. */
 void plan_dump_decisions(const struct plan *p, FILE *out);

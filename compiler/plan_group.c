@@ -20,6 +20,7 @@ struct grouping {
     const struct plan_options *options;
     int *group_of;              /* by node id: index of its group, -1 none yet */
     struct node **companion_of; /* by node id of a weight gradient: the bias gradient it also computes */
+    bool *is_companion;         /* by node id */
 };
 
 const char *plan_pass(const struct node *n)
@@ -56,15 +57,9 @@ static void find_companions(struct grouping *s)
         for (int j = 0; j < dy->consumers_count; j++)
             if (dy->consumers[j]->op == OP_bias_grad && dy->consumers[j]->layer == n->layer)
                 s->companion_of[n->id] = dy->consumers[j];
+        if (s->companion_of[n->id])
+            s->is_companion[s->companion_of[n->id]->id] = true;
     }
-}
-
-static bool is_companion(const struct grouping *s, const struct node *n)
-{
-    for (int i = 0; n->op == OP_bias_grad && i < s->q->graph->nodes_count; i++)
-        if (s->companion_of[i] == n)
-            return true;
-    return false;
 }
 
 /* Operands given a channel: they need the position of a value in its pixel. */
@@ -156,13 +151,14 @@ void plan_groups(struct plan *p, struct program *q, const struct plan_options *o
     struct grouping s = { .p = p, .q = q, .options = o };
     s.group_of = arena_array(p->arena, nodes + 1, sizeof *s.group_of);
     s.companion_of = arena_array(p->arena, nodes + 1, sizeof *s.companion_of);
+    s.is_companion = arena_array(p->arena, nodes + 1, sizeof *s.is_companion);
     for (size_t i = 0; i < nodes; i++)
         s.group_of[i] = -1;
     find_companions(&s);
     q->groups = arena_array(p->arena, nodes + 1, sizeof *q->groups);
     for (int i = 0; i < graph->nodes_count; i++) {
         struct node *n = graph->nodes[i];
-        if (n->op == OP_view || s.group_of[n->id] >= 0 || is_companion(&s, n))
+        if (n->op == OP_view || s.group_of[n->id] >= 0 || s.is_companion[n->id])
             continue;
         struct group *g = arena_alloc(p->arena, sizeof *g);
         g->main = n;

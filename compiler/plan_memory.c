@@ -113,10 +113,11 @@ static void live_group(struct program *q, const struct group *g, int first, int 
 static void find_lifetimes(struct plan *p, struct program *q)
 {
     for (int i = 0; i < q->groups_count; i++) {
+        const struct group *g = q->groups[i];
         int first = -1, read = -1, last = -1;
-        for (int j = 0; j < q->steps_count; j++) {
+        for (int j = g->first_step; j < g->first_step + g->steps_count; j++) {
             const struct step *s = q->steps[j];
-            if (s->group != q->groups[i] || s->hoisted)
+            if (s->hoisted)
                 continue;
             if (first < 0 || s->phase < first)
                 first = s->phase;
@@ -125,7 +126,7 @@ static void find_lifetimes(struct plan *p, struct program *q)
             if (s->phase > read && !s->inputs_done)
                 read = s->phase;
         }
-        live_group(q, q->groups[i], first, read, last);
+        live_group(q, g, first, read, last);
     }
     if (q->graph->loss)         /* summed after the last phase */
         live(q, q->graph->loss, q->phases_count - 1, q->phases_count - 1);
@@ -151,12 +152,9 @@ static int by_size(const void *a, const void *b)
     return x->order - y->order;
 }
 
-static int by_offset(const void *a, const void *b)
+static bool comes_before(const struct item *x, const struct item *y)
 {
-    const struct item *const *x = a, *const *y = b;
-    if (*(*x)->offset != *(*y)->offset)
-        return *(*x)->offset < *(*y)->offset ? -1 : 1;
-    return (*x)->order - (*y)->order;
+    return *x->offset != *y->offset ? *x->offset < *y->offset : x->order < y->order;
 }
 
 static int64_t lowest_offset(const struct item *item, struct item **placed, int count)
@@ -180,62 +178,70 @@ static void place_items(struct item *items, struct item **placed, int count, int
     qsort(items, (size_t)count, sizeof *items, by_size);
     for (int i = 0; i < count; i++) {
         *items[i].offset = lowest_offset(&items[i], placed, i);
-        placed[i] = &items[i];
         if (*items[i].offset + items[i].bytes > *end)
             *end = *items[i].offset + items[i].bytes;
-        qsort(placed, (size_t)i + 1, sizeof *placed, by_offset);
+        int at = i;
+        for (; at > 0 && comes_before(&items[i], placed[at - 1]); at--)
+            placed[at] = placed[at - 1];
+        placed[at] = &items[i];
     }
 }
 
 /* ---- tensors that live in one loop over images ------------------------------------------------------------------- */
 
-static bool touches(const struct step *s, const struct tensor *t)
+/* The first and the last of something among the steps of a phase. */
+struct stretch_of_steps {
+    int phase;                  /* that it was found in last */
+    int first, last;
+};
+
+/* Step number s of phase f touches what its group's nodes read and write; touched: by tensor id. */
+static void touch(struct stretch_of_steps *touched, const struct group *g, int f, int s)
 {
     const struct node *nodes[NODES_MOST];
-    int count = group_nodes(s->group, nodes, NODES_MOST);
-    for (int i = 0; i < count; i++) {
-        for (int j = 0; j < nodes[i]->in_count; j++)
-            if (nodes[i]->in[j] && base_of(nodes[i]->in[j]) == t)
-                return true;
-        for (int j = 0; j < nodes[i]->out_count; j++)
-            if (nodes[i]->out[j] == t)
-                return true;
-    }
-    return false;
-}
-
-/* Steps of a phase that run one after the other for each image.  Where a turn has several images, neighbours with the
- * same stride share a loop within it (emit_turn): outside of this loop one image may be at its end while the next is at
- * its beginning. */
-static bool same_loop(const struct phase *f, int a, int b)
-{
-    for (int k = a; k < b; k++)
-        if (f->images > 1 && f->steps[k]->images != f->steps[k + 1]->images)
-            return false;
-    return true;
-}
-
-/* What t needs in the phase that it lives in, and between which steps.  Within one loop: the images of one call, from
- * the first step that touches it to the last.  Else those of a turn, from the beginning of the first loop to the end of
- * the last. */
-static void need_of(const struct phase *f, const struct tensor *t, struct tensor_place *x, struct item *item)
-{
-    item->first = item->last = -1;
-    for (int s = 0; s < f->steps_count; s++)
-        if (touches(f->steps[s], t)) {
-            item->first = item->first < 0 ? s : item->first;
-            item->last = s;
+    int count = group_nodes(g, nodes, NODES_MOST);
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < nodes[i]->in_count + nodes[i]->out_count; j++) {
+            const struct tensor *t = j < nodes[i]->in_count ? nodes[i]->in[j] : nodes[i]->out[j - nodes[i]->in_count];
+            if (!t)
+                continue;
+            struct stretch_of_steps *x = &touched[j < nodes[i]->in_count ? base_of(t)->id : t->id];
+            if (x->phase != f)
+                *x = (struct stretch_of_steps){ f, s, s };
+            x->last = s;
         }
-    if (same_loop(f, item->first, item->last)) {
+}
+
+/* Steps of a phase run one after the other for each image.  Where a turn has several images, neighbours with the same
+ * stride share a loop within it (emit_turn): outside of this loop one image may be at its end while the next is at its
+ * beginning.  The loop of each step. */
+static void find_loops(const struct phase *f, struct stretch_of_steps *loops)
+{
+    for (int first = 0, end; first < f->steps_count; first = end) {
+        for (end = first + 1; end < f->steps_count; end++)
+            if (f->images > 1 && f->steps[end - 1]->images != f->steps[end]->images)
+                break;
+        for (int s = first; s < end; s++)
+            loops[s] = (struct stretch_of_steps){ .first = first, .last = end - 1 };
+    }
+}
+
+/* What a tensor needs in the phase that it lives in, and between which steps.  Within one loop: the images of one call,
+ * from the first step that touches it to the last.  Else those of a turn, from the beginning of the first loop to the
+ * end of the last. */
+static void need_of(const struct phase *f, const struct stretch_of_steps *touched,
+                    const struct stretch_of_steps *loops, struct tensor_place *x, struct item *item)
+{
+    item->first = touched->first;
+    item->last = touched->last;
+    if (loops[item->first].first == loops[item->last].first) {
         item->bytes = f->images > 1 ? f->steps[item->first]->images : 1;
         return;
     }
     x->of_turn = true;
     item->bytes = f->images;
-    while (item->first > 0 && same_loop(f, item->first - 1, item->first))
-        item->first--;
-    while (item->last < f->steps_count - 1 && same_loop(f, item->last, item->last + 1))
-        item->last++;
+    item->first = loops[item->first].first;
+    item->last = loops[item->last].last;
 }
 
 static bool is_local(const struct program *q, const struct tensor *t)
@@ -245,22 +251,43 @@ static bool is_local(const struct program *q, const struct tensor *t)
            x->first == x->last && q->phases[x->first].split == SPLIT_IMAGES;
 }
 
+/* The local tensors of each phase, in the order of the graph: the first of each phase, and the next of each; -1: none. */
+static void list_local(const struct program *q, int *first, int *next)
+{
+    for (int f = 0; f < q->phases_count; f++)
+        first[f] = -1;
+    for (int i = q->graph->tensors_count - 1; i >= 0; i--)
+        if (is_local(q, q->graph->tensors[i])) {
+            next[i] = first[q->places[i].first];
+            first[q->places[i].first] = i;
+        }
+}
+
 static void place_local(struct program *q)
 {
     const struct graph *g = q->graph;
-    size_t most = (size_t)g->tensors_count + 1;
+    size_t most = (size_t)g->tensors_count + 1, steps = (size_t)q->steps_count + 1;
     struct item *items = arena_array(g->arena, most, sizeof *items),
                 **placed = arena_array(g->arena, most, sizeof *placed);
+    struct stretch_of_steps *touched = arena_array(g->arena, most, sizeof *touched),
+                            *loops = arena_array(g->arena, steps, sizeof *loops);
+    int *first = arena_array(g->arena, (size_t)q->phases_count + 1, sizeof *first),
+        *next = arena_array(g->arena, most, sizeof *next);
+    list_local(q, first, next);
+    for (size_t i = 0; i < most; i++)
+        touched[i].phase = -1;
     for (int f = 0; f < q->phases_count; f++) {
+        const struct phase *phase = &q->phases[f];
         int count = 0;
-        for (int i = 0; i < g->tensors_count; i++) {
+        for (int s = 0; s < phase->steps_count; s++)
+            touch(touched, phase->steps[s]->group, f, s);
+        find_loops(phase, loops);
+        for (int i = first[f]; i >= 0; i = next[i]) {
             struct tensor_place *x = &q->places[i];
-            if (!is_local(q, g->tensors[i]) || x->first != f)
-                continue;
             x->region = REGION_LOCAL;
             struct item *item = &items[count];
             *item = (struct item){ .offset = &x->offset, .order = count };
-            need_of(&q->phases[f], g->tensors[i], x, item);
+            need_of(phase, &touched[i], loops, x, item);
             item->bytes = plan_round(x->bytes / q->graph->model->batch * item->bytes, ALIGN);
             count++;
         }

@@ -18,8 +18,8 @@ struct step *plan_step(struct plan *p, struct program *q, struct group *g, int p
                        const char *what, int64_t flops)
 {
     struct step *s = arena_alloc(p->arena, sizeof *s);
-    *s = (struct step){ .group = g, .part = part, .split = split, .blocks = blocks, .images = 1, .what = what,
-                       .flops = flops };
+    *s = (struct step){ .group = g, .index = q->steps_count, .part = part, .split = split, .blocks = blocks,
+                       .images = 1, .what = what, .flops = flops };
     LIST_ADD(p->arena, q->steps, q->steps_count, q->steps_capacity, s);
     return s;
 }
@@ -28,13 +28,8 @@ struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, 
                            const struct step *first, const struct step *last)
 {
     struct buffer *b = arena_alloc(p->arena, sizeof *b);
-    *b = (struct buffer){ .name = name, .type = type, .bytes = bytes };
-    for (int i = 0; i < q->steps_count; i++) {
-        if (q->steps[i] == first)
-            b->first_step = i;
-        if (q->steps[i] == last)
-            b->last_step = i;
-    }
+    *b = (struct buffer){ .name = name, .type = type, .bytes = bytes, .first_step = first->index,
+                         .last_step = last->index };
     LIST_ADD(p->arena, q->buffers, q->buffers_count, q->buffers_capacity, b);
     return b;
 }
@@ -71,10 +66,9 @@ static void phase_add(struct plan *p, struct program *q, struct step *s, int at)
         at = q->phases_count++;
         q->phases[at].split = s->split;
         q->phases[at].repeat = s->repeat;
-        q->phases[at].steps = arena_array(p->arena, (size_t)q->steps_count + 1, sizeof *q->phases[at].steps);
     }
     struct phase *f = &q->phases[at];
-    f->steps[f->steps_count++] = s;
+    LIST_ADD(p->arena, f->steps, f->steps_count, f->steps_capacity, s);
     f->images = larger(f->images, s->images);
     f->groups = larger(f->groups, s->groups);
     s->phase = at;
@@ -171,8 +165,8 @@ static int blocks_to_join(const struct program *q, const struct step *s)
 static int phase_of_hoisted(const struct program *q, const struct step *s)
 {
     int before = q->phases_count;
-    for (int i = 0; i < q->steps_count; i++)
-        if (q->steps[i]->group == s->group && !q->steps[i]->hoisted && q->steps[i]->phase < before)
+    for (int i = s->group->first_step; i < s->group->first_step + s->group->steps_count; i++)
+        if (!q->steps[i]->hoisted && q->steps[i]->phase < before)
             before = q->steps[i]->phase;
     for (int i = before - 1; i > 0; i--)
         if (q->phases[i].split == SPLIT_BLOCKS && !q->phases[i].repeat)
@@ -192,11 +186,14 @@ static void drop_first_phase(struct program *q)
 
 void plan_schedule(struct plan *p, struct program *q)
 {
-    for (int i = 0; i < q->groups_count; i++)
-        q->groups[i]->kernel->plan(p, q, q->groups[i]);
+    for (int i = 0; i < q->groups_count; i++) {
+        struct group *g = q->groups[i];
+        g->first_step = q->steps_count;
+        g->kernel->plan(p, q, g);
+        g->steps_count = q->steps_count - g->first_step;
+    }
     q->phases = arena_array(p->arena, (size_t)q->steps_count + 1, sizeof *q->phases);
     q->phases[0] = (struct phase){ .split = SPLIT_BLOCKS };
-    q->phases[0].steps = arena_array(p->arena, (size_t)q->steps_count + 1, sizeof *q->phases[0].steps);
     q->phases_count = 1;
     for (int i = 0; i < q->steps_count; i++)
         if (!q->steps[i]->hoisted)

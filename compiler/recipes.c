@@ -1,5 +1,6 @@
 /* recipes.c - see recipes.h. */
 #include "recipes.h"
+#include "bounds.h"
 
 #include <stddef.h>
 
@@ -235,7 +236,7 @@ static const struct arg_def epochs_args[] = {
 
 static const struct arg_def batch_args[] = {
     {.name = "size", .type = ARG_INT, .positional = true, .required = true, .min = 1,
-     .max = 65536, .help = "how many"},
+     .max = BATCH_MOST, .help = "how many"},
     {.name = NULL}
 };
 

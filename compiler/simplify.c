@@ -56,7 +56,7 @@ static void swap_with_pool(struct graph *g, struct node *n, struct node *pool)
     pool->out[0] = a;
     a->producer = pool;
     a->shape = b->shape;
-    a->name = arena_printf(g->arena, "%s_pooled", a->name);
+    graph_rename_tensor(g, a, arena_printf(g->arena, "%s_pooled", a->name));
     a->consumers[0] = n;
     n->in[0] = a;
     n->out[0] = b;

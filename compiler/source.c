@@ -1,23 +1,33 @@
 /* source.c - see source.h. */
 #include "source.h"
+#include "bounds.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* No model is longer; what is (data given by mistake, an endless device) is refused before it fills
- * memory. */
-enum { SOURCE_LARGEST = 1 << 20 };
+/* text: the arena's. */
+static struct source *source_new(struct arena *a, const char *path, const char *text, size_t size)
+{
+    struct source *s = arena_alloc(a, sizeof *s);
+    int count = 0;
+
+    s->path = arena_string(a, path, strlen(path));
+    s->text = text;
+    s->size = size;
+    for (const char *c = text; (c = memchr(c, '\n', size - (size_t)(c - text))) != NULL; c++)
+        count++;
+    uint32_t *lines = arena_array(a, (size_t)count + 1, sizeof *lines);
+    for (const char *c = text; (c = memchr(c, '\n', size - (size_t)(c - text))) != NULL; c++)
+        lines[s->lines_count++] = (uint32_t)(c - text) + 1;
+    s->lines = lines;
+    return s;
+}
 
 struct source *source_from_text(struct arena *a, const char *path, const char *text, size_t size)
 {
-    struct source *s = arena_alloc(a, sizeof *s);
-
-    s->path = arena_string(a, path, strlen(path));
-    s->text = arena_string(a, text, size);
-    s->size = size;
-    return s;
+    return source_new(a, path, arena_string(a, text, size), size);
 }
 
 struct source *source_read(struct arena *a, const char *path)
@@ -47,11 +57,7 @@ struct source *source_read(struct arena *a, const char *path)
         return NULL;
     }
     text[size] = '\0';
-    struct source *s = arena_alloc(a, sizeof *s);
-    s->path = arena_string(a, path, strlen(path));
-    s->text = text;
-    s->size = size;
-    return s;
+    return source_new(a, path, text, size);
 }
 
 const char *source_problem(int error)
@@ -65,11 +71,16 @@ struct place source_place(const struct source *file, size_t offset)
 
     if (offset > file->size)
         offset = file->size;
-    size_t start = 0;
-    for (const char *nl; (nl = memchr(file->text + start, '\n', offset - start)) != NULL;) {
-        start = (size_t)(nl - file->text) + 1;
-        p.line++;
+    int before = 0, after = file->lines_count;  /* of lines[]: those that begin at or before offset */
+    while (before < after) {
+        int middle = before + (after - before) / 2;
+        if (file->lines[middle] <= offset)
+            before = middle + 1;
+        else
+            after = middle;
     }
+    p.line += before;
+    size_t start = before ? file->lines[before - 1] : 0;
     if (start == 0 && offset >= 3 && !memcmp(file->text, "\xEF\xBB\xBF", 3))
         start = 3;                              /* a byte order mark is no character of the line */
     for (size_t i = start; i < offset; i++)

@@ -4,12 +4,15 @@
 #define SOURCE_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include "arena.h"
 
 struct source {
     const char *path;           /* as the user wrote it */
     const char *text;           /* NUL-terminated copy; text[size] == 0 */
     size_t size;
+    const uint32_t *lines;      /* where each line after the first begins */
+    int lines_count;
 };
 
 /* Half open: bytes [begin, end) of a file.  file NULL: no place (a default, a command line option). */

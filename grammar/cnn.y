@@ -242,15 +242,15 @@ static struct ast_expr *literal(struct parse *p, enum ast_kind kind, struct toke
  */
 static struct ast_expr *limited(struct parse *p, struct ast_expr *e)
 {
-    if (e->depth <= AST_DEEPEST)
+    if (e->depth <= EXPRESSION_DEEPEST)
         return e;
-    if (e->depth == AST_DEEPEST + 1) { /* the first that is too deep; later ones are deeper */
+    if (e->depth == EXPRESSION_DEEPEST + 1) { /* the first that is too deep; later ones are deeper */
         diag_error(p->diag, DIAG_too_deep, e->where, "this expression has more than %d levels",
-                   AST_DEEPEST);
+                   EXPRESSION_DEEPEST);
         diag_hint(p->diag, "give parts of it names with 'const'");
     }
     struct ast_expr *bad = ast_expr_new(p->arena, AST_BAD, e->where);
-    bad->depth = AST_DEEPEST + 1;
+    bad->depth = EXPRESSION_DEEPEST + 1;
     return bad;
 }
 

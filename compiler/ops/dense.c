@@ -4,7 +4,7 @@
 
 static const struct arg_def dense_args[] = {
     { .name = "units", .type = ARG_INT, .positional = true, .required = true, .min = 1,
-      .max = MAX_UNITS,
+      .max = UNITS_MOST,
       .help = "width of the result" },
     { .name = "activation", .type = ARG_ACTIVATION, .positional = true,
       .help = "applied to the result" },

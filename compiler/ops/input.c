@@ -3,7 +3,7 @@
 
 static const struct arg_def input_args[] = {
     { .name = "extent", .type = ARG_EXTENT3, .positional = true, .required = true, .min = 1,
-      .max = MAX_EXTENT,
+      .max = EXTENT_MOST,
       .help = "channels x height x width of a picture" },
     { .name = NULL }
 };

@@ -4,14 +4,14 @@
 
 static const struct arg_def locally_connected2d_args[] = {
     { .name = "filters", .type = ARG_INT, .positional = true, .required = true, .min = 1,
-      .max = MAX_CHANNELS,
+      .max = CHANNELS_MOST,
       .help = "channels of the result" },
     { .name = "kernel", .type = ARG_EXTENT2, .positional = true, .required = true, .min = 1,
-      .max = MAX_WINDOW,
+      .max = WINDOW_MOST,
       .help = "height x width of a filter" },
     { .name = "activation", .type = ARG_ACTIVATION, .positional = true,
       .help = "applied to the result" },
-    { .name = "stride", .type = ARG_EXTENT2, .min = 1, .max = MAX_WINDOW, .default_number = 1,
+    { .name = "stride", .type = ARG_EXTENT2, .min = 1, .max = WINDOW_MOST, .default_number = 1,
       .help = "rows x columns from one position to the next" },
     { .name = "bias", .type = ARG_BOOL, .default_number = 1,
       .help = "adds a trained number to each element of the result" },

@@ -4,6 +4,7 @@
 #define OP_SUPPORT_H
 
 #include <limits.h>
+#include "../bounds.h"
 #include "ops.h"
 
 /* In tables of arguments and operations. */
@@ -11,10 +12,6 @@
 #define CHECK(condition, text) do { if (!(condition)) return (text); } while (0)
 
 /* ---- shape rules ----------------------------------------------------------------------------- */
-
-/* Bounds that the tables of arguments give: what is beyond them is a mistake, and products stay in
- * 64 bits. */
-enum { MAX_CHANNELS = 1 << 20, MAX_UNITS = 1 << 24, MAX_EXTENT = 1 << 16, MAX_WINDOW = 4096 };
 
 /* The place of an argument, or of the layer's word where it was not given. */
 struct span arg_span(const struct layer *l, const char *name);

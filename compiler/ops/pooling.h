@@ -6,10 +6,10 @@
 
 #define POOLING_ARGS                                                                              \
     { .name = "window", .type = ARG_EXTENT2, .positional = true, .required = true, .min = 1,      \
-      .max = MAX_WINDOW, .help = "height x width of what becomes one element" },                  \
-    { .name = "stride", .type = ARG_EXTENT2, .min = 1, .max = MAX_WINDOW,                         \
+      .max = WINDOW_MOST, .help = "height x width of what becomes one element" },                  \
+    { .name = "stride", .type = ARG_EXTENT2, .min = 1, .max = WINDOW_MOST,                         \
       .help = "rows x columns from one position to the next (the window's)" },                    \
-    { .name = "padding", .type = ARG_PADDING, .min = 0, .max = MAX_WINDOW,                        \
+    { .name = "padding", .type = ARG_PADDING, .min = 0, .max = WINDOW_MOST,                        \
       .default_text = "valid",                                                                    \
       .help = "rows x columns around the input that do not count: valid (none), same, or a number" },\
     { .name = NULL }

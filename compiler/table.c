@@ -1,0 +1,48 @@
+/* table.c - see table.h: open addressing, at most half full, FNV-1a. */
+#include "table.h"
+
+#include <stdint.h>
+#include <string.h>
+
+enum { TABLE_FIRST = 64 };
+
+/* The entry of that key, or the free one where it would stand. */
+static struct table_entry *table_find(const struct table *t, const char *key)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (const char *c = key; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+    for (size_t i = (size_t)(hash ^ hash >> 32);; i++) {
+        struct table_entry *e = &t->entries[i & (t->capacity - 1)];
+        if (!e->key || !strcmp(e->key, key))
+            return e;
+    }
+}
+
+static void table_grow(struct table *t)
+{
+    struct table bigger = {.arena = t->arena, .capacity = t->capacity ? 2 * t->capacity : TABLE_FIRST,
+                           .count = t->count};
+
+    bigger.entries = arena_array(t->arena, bigger.capacity, sizeof *bigger.entries);
+    for (size_t i = 0; i < t->capacity; i++)
+        if (t->entries[i].key)
+            *table_find(&bigger, t->entries[i].key) = t->entries[i];
+    *t = bigger;
+}
+
+void *table_get(const struct table *t, const char *key)
+{
+    return t->capacity ? table_find(t, key)->value : NULL;
+}
+
+void table_put(struct table *t, const char *key, void *value)
+{
+    if (2 * (t->count + 1) > t->capacity)
+        table_grow(t);
+    struct table_entry *e = table_find(t, key);
+    t->count += !e->key;
+    e->key = key;
+    e->value = value;
+}
