@@ -41,6 +41,8 @@ static const struct arg_def shapes_args[] = {
 static const struct arg_def images_args[] = {
     {.name = "dir", .type = ARG_STRING, .positional = true, .required = true,
      .help = "folder of train/ and test/, or of a folder for each class"},
+    {.name = "skip_damaged", .type = ARG_BOOL,
+     .help = "goes on without files that cannot be read"},
     {.name = NULL}
 };
 

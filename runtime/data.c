@@ -16,7 +16,7 @@
 static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_images,
                                                      &rt_data_mnist, &rt_data_shapes };
 
-enum { SOURCES_COUNT = sizeof sources / sizeof sources[0], PLACES_MAX = 4 };
+enum { SOURCES_COUNT = sizeof sources / sizeof sources[0], PLACES_MAX = 4, CLASSES_SHOWN = 5 };
 
 char *rt_path_join(const char *dir, const char *name)
 {
@@ -33,6 +33,26 @@ bool rt_file_exists(const char *dir, const char *name)
     bool there = path && access(path, F_OK) == 0;
     free(path);
     return there;
+}
+
+char *rt_names_text(const char *const *names, int count, int shown)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return NULL;
+    /* one more takes no more room than to say that there is one */
+    int listed = count > shown + 1 ? shown : count;
+    for (int i = 0; i < listed; i++)
+        fprintf(out, "%s'%s'", i ? ", " : "", names[i]);
+    if (listed < count)
+        fprintf(out, " and %d more", count - listed);
+    if (fclose(out)) {
+        free(text);
+        return NULL;
+    }
+    return text;
 }
 
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
@@ -200,10 +220,35 @@ static int fits_check(const struct dataset *d, const struct cnn_model *m)
     return 0;
 }
 
-int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir,
-                    bool test_only)
+/* Names the classes of which a set has no picture: nothing is learned or measured of them. */
+static void classes_tell(const struct dataset *d, const struct split *s, const char *set, const char *source)
 {
-    *d = (struct dataset){ .test_only = test_only };
+    bool *there = calloc((size_t)d->classes, sizeof *there);
+    const char **missing = calloc((size_t)d->classes, sizeof *missing);
+    char (*numbers)[24] = calloc((size_t)d->classes, sizeof *numbers);
+    int count = 0;
+    for (int64_t i = 0; there && i < s->count; i++)
+        there[s->labels[i]] = true;
+    for (int k = 0; there && missing && numbers && s->count && k < d->classes; k++) {
+        if (there[k])
+            continue;
+        snprintf(numbers[k], sizeof numbers[k], "class %d", k);
+        missing[count++] = d->class_names ? d->class_names[k] : numbers[k];
+    }
+    char *text = count ? rt_names_text(missing, count, CLASSES_SHOWN) : NULL;
+    if (text)
+        rt_note("%s: %d of %d classes %s no picture in the %s set: %s", source, count, d->classes,
+                count == 1 ? "has" : "have", set, text);
+    free(text);
+    free(numbers);
+    free(missing);
+    free(there);
+}
+
+int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir,
+                    bool test_only, int threads)
+{
+    *d = (struct dataset){ .test_only = test_only, .threads = threads };
     const struct cnn_clause *clause = &m->data.source;
     if (!clause->name) {
         rt_error("%s has no `data` section: there is nothing to train on or to test with",
@@ -233,7 +278,12 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
     int failed = source->read(d, dir, m) || (!source->prepares && rt_dataset_prepare(d, m))
                  || fits_check(d, m);
     free(dir);
-    if (failed)
+    if (failed) {
         rt_dataset_close(d);
-    return failed ? -1 : 0;
+        return -1;
+    }
+    classes_tell(d, &d->train, "training", clause->name);
+    classes_tell(d, &d->val, d->val_tests ? "test" : "validation", clause->name);
+    classes_tell(d, &d->test, "test", clause->name);
+    return 0;
 }

@@ -37,6 +37,7 @@ struct dataset {
     bool val_tests;             /* val is the test set */
     /* set before a source reads: what only trains is not asked for, and may be left out */
     bool test_only;
+    int threads;                /* likewise: how many may read */
     struct picture_store *store;        /* NULL: all pictures are in memory */
 };
 
@@ -55,9 +56,10 @@ struct data_source {
 extern const struct data_source rt_data_cifar10, rt_data_images, rt_data_mnist, rt_data_shapes;
 
 /* Opens the model's data, checked against its input and classes.  `data_dir` is --data's, or NULL.
- * test_only: only the set that `evaluate` measures is wanted, and the others may be empty. */
+ * test_only: only the set that `evaluate` measures is wanted, and the others may be empty.  Classes
+ * without a picture in a set are named. */
 int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir,
-                    bool test_only);
+                    bool test_only, int threads);
 void rt_dataset_close(struct dataset *d);
 
 /* Picture i of a split, of `bytes` bytes: where it lies in memory, or read into `room` (of as many);
@@ -77,5 +79,7 @@ void rt_split_free(struct split *s);
 /* dir/name in malloc'd memory. */
 char *rt_path_join(const char *dir, const char *name);
 bool rt_file_exists(const char *dir, const char *name);
+/* "'a', 'b' and 3 more", malloc'd: at most `shown` of the names.  NULL: no memory. */
+char *rt_names_text(const char *const *names, int count, int shown);
 
 #endif

@@ -83,7 +83,7 @@ static int pictures_fit(const struct dataset *d, const struct cnn_model *m, int 
     size_t from_bytes = picture_bytes(d);
     size_t to_bytes = (size_t)d->channels * (size_t)m->in_height * (size_t)m->in_width;
     int missing = 0, failed = 0;
-    #pragma omp parallel reduction(| : missing, failed)
+    #pragma omp parallel reduction(| : missing, failed) num_threads(d->threads)
     {
         uint8_t *room = malloc(from_bytes);
         #pragma omp for schedule(static)
@@ -110,7 +110,7 @@ static int pictures_fit(const struct dataset *d, const struct cnn_model *m, int 
 static void fit_explain(const struct dataset *d, const struct cnn_model *m, int shorter,
                         const struct split *s, uint8_t *to)
 {
-    struct image_fault fault = { "cannot be resized: memory is short" };
+    struct image_fault fault = { .text = "cannot be resized: memory is short" };
     uint8_t *room = malloc(picture_bytes(d));
     const uint8_t *from = room ? rt_split_picture(s, 0, picture_bytes(d), room) : NULL;
     struct image first = { d->width, d->height, d->channels, (uint8_t *)from };

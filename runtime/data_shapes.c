@@ -236,9 +236,9 @@ static void picture_draw(uint64_t key, int class, uint8_t *pixels)
     noise_keep(canvas, rt_random_subkey(key, 1), throw_between(&d, 2.0f, 16.0f), pixels);
 }
 
-static void split_draw(struct split *s, uint64_t key, int classes)
+static void split_draw(struct split *s, uint64_t key, int classes, int threads)
 {
-    #pragma omp parallel for schedule(static)
+    #pragma omp parallel for schedule(static) num_threads(threads)
     for (int64_t i = 0; i < s->count; i++) {
         s->labels[i] = (uint16_t)(i % classes);
         picture_draw(rt_random_subkey(key, (uint64_t)i), s->labels[i],
@@ -281,8 +281,8 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
         || rt_split_allocate(d, &d->val, (int64_t)val) || names_keep(d))
         return -1;
     uint64_t seed = (uint64_t)rt_setting_number(clause, "seed", 0);
-    split_draw(&d->train, rt_random_key(seed, RANDOM_SHAPES, 0), d->classes);
-    split_draw(&d->val, rt_random_key(seed, RANDOM_SHAPES, 1), d->classes);
+    split_draw(&d->train, rt_random_key(seed, RANDOM_SHAPES, 0), d->classes, d->threads);
+    split_draw(&d->val, rt_random_key(seed, RANDOM_SHAPES, 1), d->classes, d->threads);
     return 0;
 }
 

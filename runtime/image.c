@@ -22,6 +22,17 @@ int rt_image_fault(struct image_fault *fault, const char *format, ...)
     va_start(args, format);
     vsnprintf(fault->text, sizeof fault->text, format, args);
     va_end(args);
+    fault->sound = 0;
+    return -1;
+}
+
+int rt_image_unfit(struct image_fault *fault, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(fault->text, sizeof fault->text, format, args);
+    va_end(args);
+    fault->sound = 1;
     return -1;
 }
 
@@ -42,19 +53,33 @@ int rt_image_allocate(struct image *image, uint64_t width, uint64_t height, int 
     image->height = (int)height;
     image->channels = channels;
     image->pixels = malloc((size_t)width * (size_t)height * (size_t)channels);
-    return image->pixels ? 0 : rt_image_fault(fault, "does not fit into memory");
+    return image->pixels ? 0 : rt_image_unfit(fault, "does not fit into memory");
 }
 
-_Bool rt_image_name(const char *name)
+static _Bool ends_as(const char *name, const char *const *ends, size_t count)
 {
-    static const char *const ends[] = { ".png", ".jpg", ".jpeg" };
     size_t length = strlen(name);
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+    for (size_t i = 0; i < count; i++) {
         size_t end = strlen(ends[i]);
         if (length > end && strcasecmp(name + length - end, ends[i]) == 0)
             return 1;
     }
     return 0;
+}
+
+_Bool rt_image_name(const char *name)
+{
+    static const char *const ends[] = { ".png", ".jpg", ".jpeg" };
+    return ends_as(name, ends, sizeof ends / sizeof ends[0]);
+}
+
+_Bool rt_image_name_unread(const char *name)
+{
+    static const char *const ends[] = {
+        ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".jfif", ".jpe",
+        ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".svg", ".psd", ".dng",
+    };
+    return ends_as(name, ends, sizeof ends / sizeof ends[0]);
 }
 
 /* ---- orientation ----------------------------------------------------------------------------- */
@@ -117,7 +142,7 @@ static int image_orient(struct image *image, int orientation, struct image_fault
     size_t rows = turned ? width : height, columns = turned ? height : width;
     uint8_t *pixels = malloc(rows * columns * channels), *to = pixels;
     if (!pixels)
-        return rt_image_fault(fault, "does not fit into memory");
+        return rt_image_unfit(fault, "does not fit into memory");
     for (size_t y = 0; y < rows; y++)
         for (size_t x = 0; x < columns; x++, to += channels)
             memcpy(to, image->pixels + oriented_from(orientation, y, x, height, width) * channels,
@@ -186,7 +211,7 @@ static uint8_t *file_bytes(const char *path, size_t *size, struct image_fault *f
     } else if (status.st_size > file_limit) {
         rt_image_fault(fault, "has %lld bytes: too many for a picture", (long long)status.st_size);
     } else if (!(bytes = malloc((size_t)status.st_size + 1))) {
-        rt_image_fault(fault, "does not fit into memory");
+        rt_image_unfit(fault, "does not fit into memory");
     } else {
         ssize_t got = 1;
         for (*size = 0; got > 0 && *size<(size_t)status.st_size; *size += got> 0 ? (size_t)got : 0)
@@ -221,7 +246,7 @@ int rt_image_fit(const struct image *image, int shorter, int width, int height, 
 {
     if (shorter == 0) {
         if (image->width != width || image->height != height)
-            return rt_image_fault(fault,
+            return rt_image_unfit(fault,
                                   "is %dx%d (width x height), the network's input %dx%d: write "
                                   "'resize %d' in 'data'",
                                   image->width, image->height, width, height,
@@ -234,17 +259,17 @@ int rt_image_fit(const struct image *image, int shorter, int width, int height, 
     int64_t wide = ((int64_t)2 * image->width * shorter + least) / (2 * least);
     int64_t high = ((int64_t)2 * image->height * shorter + least) / (2 * least);
     if (wide < width || high < height)
-        return rt_image_fault(
+        return rt_image_unfit(
             fault,
             "is %dx%d, resized %lldx%lld (width x height): less than the network's "
             "input of %dx%d",
             image->width, image->height, (long long)wide, (long long)high, width, height);
     if (wide > INT32_MAX || high > INT32_MAX)
-        return rt_image_fault(fault, "is %dx%d: too long to be resized", image->width,
+        return rt_image_unfit(fault, "is %dx%d: too long to be resized", image->width,
                               image->height);
     struct image_window middle = { ((int)wide - width) / 2, ((int)high - height) / 2, width,
                                    height };
     if (rt_image_resize(image, (int)wide, (int)high, middle, to))
-        return rt_image_fault(fault, "cannot be resized: memory is short");
+        return rt_image_unfit(fault, "cannot be resized: memory is short");
     return 0;
 }

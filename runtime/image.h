@@ -19,6 +19,8 @@ struct image {
 /* Why a picture could not be had: half a sentence that follows the file's name. */
 struct image_fault {
     char text[240];
+    /* it is neither the file nor its name: memory was short, or the picture's size is not the network's */
+    _Bool sound;
 };
 
 enum { IMAGE_PIXELS_MAX = 100000000 }; /* width x height: what claims to be larger is refused */
@@ -32,6 +34,8 @@ void rt_image_free(struct image *image);
 
 /* Whether a file's name ends as those of pictures do: .png, .jpg, .jpeg, in any case. */
 _Bool rt_image_name(const char *name);
+/* Likewise of formats that are not read. */
+_Bool rt_image_name_unread(const char *name);
 
 /* Resizes to width x height and keeps the part at (left, top) of keep_width x keep_height in `to`
  * (keep_height, keep_width, channels).  A triangle filter as wide as the pixels of the smaller side

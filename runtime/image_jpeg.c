@@ -33,7 +33,10 @@ static void fault_jump(j_common_ptr jpeg)
     struct jpeg_reader *r = jpeg->client_data;
     char text[JMSG_LENGTH_MAX];
     jpeg->err->format_message(jpeg, text);
-    rt_image_fault(r->fault, "is a damaged JPEG: %s", text);
+    if (jpeg->err->msg_code == JERR_OUT_OF_MEMORY)
+        rt_image_unfit(r->fault, "does not fit into memory");
+    else
+        rt_image_fault(r->fault, "is a damaged JPEG: %s", text);
     longjmp(r->out, 1);
 }
 
@@ -125,7 +128,7 @@ static int decode(struct jpeg_reader *r, const uint8_t *bytes, size_t size, int 
     jpeg_start_decompress(jpeg);
     r->row = malloc((size_t)jpeg->output_width * (size_t)jpeg->output_components);
     if (!r->row)
-        return rt_image_fault(r->fault, "does not fit into memory");
+        return rt_image_unfit(r->fault, "does not fit into memory");
     size_t row = (size_t)r->image->width * (size_t)channels;
     while (jpeg->output_scanline < jpeg->output_height) {
         size_t y = jpeg->output_scanline;

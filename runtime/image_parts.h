@@ -5,8 +5,9 @@
 #include "image.h"
 #include "message.h"
 
-int rt_image_fault(struct image_fault *fault, const char *format, ...)
-    RT_PRINTF(2, 3); /* always -1 */
+/* The file is to blame; something else is.  Always -1. */
+int rt_image_fault(struct image_fault *fault, const char *format, ...) RT_PRINTF(2, 3);
+int rt_image_unfit(struct image_fault *fault, const char *format, ...) RT_PRINTF(2, 3);
 
 /* Memory for the pixels, unless they are too many.  0, or -1 with the fault. */
 int rt_image_allocate(struct image *image, uint64_t width, uint64_t height, int channels,

@@ -25,7 +25,10 @@ struct png_reader {
 static void fault_jump(png_structp png, png_const_charp text)
 {
     struct png_reader *r = png_get_error_ptr(png);
-    rt_image_fault(r->fault, "is a damaged PNG: %s", text);
+    if (strstr(text, "memory"))         /* libpng says so with words alone */
+        rt_image_unfit(r->fault, "does not fit into memory");
+    else
+        rt_image_fault(r->fault, "is a damaged PNG: %s", text);
     longjmp(r->out, 1);
 }
 
@@ -83,7 +86,7 @@ static int pixels_read(struct png_reader *r, int passes)
     int parts = png_get_channels(r->png, r->info), depth = png_get_bit_depth(r->png, r->info);
     r->rows = malloc(row * (passes > 1 ? height : 1));
     if (!r->rows)
-        return rt_image_fault(r->fault, "does not fit into memory");
+        return rt_image_unfit(r->fault, "does not fit into memory");
     for (int pass = 0; pass < passes; pass++)
         for (size_t y = 0; y < height; y++) {
             uint8_t *one = r->rows + (passes > 1 ? y * row : 0);
@@ -146,7 +149,7 @@ int rt_image_decode_png(struct image *image, const uint8_t *bytes, size_t size, 
         if (r.info && r.end)
             status = decode(&r, channels, orientation);
         else
-            rt_image_fault(fault,
+            rt_image_unfit(fault,
                            "cannot be read: memory is short, or libpng is of another version");
     }
     png_destroy_read_struct(&r.png, &r.info, &r.end);

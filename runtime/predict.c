@@ -220,9 +220,9 @@ static int batch_predict(struct predict *p, int64_t first, int count)
     const struct cnn_model *m = p->model;
     size_t bytes = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
     int n = 0;
-    #pragma omp parallel for schedule(dynamic)
+    #pragma omp parallel for schedule(dynamic) num_threads(p->context->threads)
     for (int i = 0; i < count; i++)
-        picture_read(p, p->list.paths[first + i], i);
+        picture_read(p, p->list.pictures.paths[first + i], i);
     for (int i = 0; i < count; i++) {
         p->places[i] = n;
         if (p->faults[i].text[0])
@@ -233,7 +233,7 @@ static int batch_predict(struct predict *p, int64_t first, int count)
     if (n > 0)
         m->infer(p->context, n);
     for (int i = 0; i < count; i++) {
-        const char *path = p->list.paths[first + i], *fault = p->faults[i].text;
+        const char *path = p->list.pictures.paths[first + i], *fault = p->faults[i].text;
         if (*fault) {
             rt_error("%s: %s", path, fault);
             p->failed++;
@@ -252,15 +252,20 @@ static int words_list(struct predict *p)
     const struct command_options *o = p->options;
     for (int i = 0; i < o->words_count; i++) {
         const char *word = o->words[i];
-        int64_t before = p->list.count;
+        int64_t before = p->list.pictures.count;
         if (!rt_is_folder(word)) {
             if (rt_pictures_add(&p->list, word))
                 return -1;
             continue;
         }
-        if (rt_pictures_find(&p->list, word)) {
+        struct left_out left = { 0 };
+        rt_pictures_forget(&p->list);   /* a folder may be named twice */
+        int failed = rt_pictures_find(&p->list, word, &left);
+        rt_left_out_tell(&left, word);
+        rt_left_out_free(&left);
+        if (failed) {
             p->failed++;
-        } else if (p->list.count == before) {
+        } else if (p->list.pictures.count == before) {
             rt_error("%s: holds no pictures (.png, .jpg, .jpeg)", word);
             p->failed++;
         }
@@ -313,8 +318,8 @@ static int predict_all(struct predict *p)
         putchar('[');
     if (p->options->csv)
         printf("file,rank,class,name,probability\n");
-    for (int64_t i = 0; i < p->list.count && status == 0; i += batch) {
-        int64_t left = p->list.count - i;
+    for (int64_t i = 0; i < p->list.pictures.count && status == 0; i += batch) {
+        int64_t left = p->list.pictures.count - i;
         status = batch_predict(p, i, left < batch ? (int)left : batch);
     }
     if (p->options->json)

@@ -107,7 +107,7 @@ static int common_open(struct trainer *t, const char *weights)
         return -1;
     bool trains = o->command == COMMAND_TRAIN;
     bool test_only = !trains && !rt_notes_need_training(t->context, false);
-    return rt_dataset_open(&t->data, model, o->data, test_only)
+    return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads)
            || rt_notes_learn(t->context, &t->data, trains)
            || rt_loader_open(&t->val, t->context, &t->data.val, false)
            || rt_loader_open(&t->test, t->context, &t->data.test, false)

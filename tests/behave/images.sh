@@ -165,6 +165,25 @@ if build turned; then
     grep -q 'readme.txt' err || fail "nothing is said of a file that is left out"
 fi
 
+# ---- skip_damaged: those files are named and counted, and nothing else changes
+sed -i 's/"flat"/"flat", skip_damaged=on/; s/model turned/model skipping/' turned.cnn && mv turned.cnn skipping.cnn
+if build skipping; then
+    expect 0 ./skipping
+    # both were drawn for training, where four of ten are left to it
+    grep -q '^Train on 2 samples, validate on 6 samples$' out || fail "two of ten are damaged: $(head -n 1 out)"
+    grep -q 'note: flat/b/9.png: .*cut short: left out$' err && grep -q 'note: flat/a/8.jpg: .*cut short: left out$' err ||
+        fail "files that are skipped are not named: $(cat err)"
+    grep -q 'note: flat: 2 damaged pictures of 4 left out$' err || fail "they are not counted: $(cat err)"
+    # what is no fault of the file's is an error all the same
+    sed 's/; resize 16//; s/model skipping/model strict/' skipping.cnn >strict.cnn
+    build strict && expect 1 ./strict
+    grep -q 'error: flat/a/1.png: .*resize 16' err || fail "a picture of another size is skipped as if it were damaged"
+    for i in 1 2 3 4; do : >flat/b/$i.png; done
+    expect 1 ./skipping --overwrite
+    grep -q 'error: flat/b: all pictures of this class' err || fail "a class of damaged pictures is trained: $(cat err)"
+    for i in 1 2 3 4; do cp pictures/train/light/0.png flat/b/$i.png; done
+fi
+
 # ---- layouts that do not fit
 sed -i 's/; split 0.5//; s/scale 0.5/resize 16/' grey.cnn
 if build grey; then
