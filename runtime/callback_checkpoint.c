@@ -9,6 +9,7 @@
 #include "callback_parts.h"
 #include "data.h"
 #include "message.h"
+#include "notes.h"
 #include "recipe.h"
 #include "state.h"
 
@@ -76,7 +77,10 @@ static void checkpoint_write(struct callback *c, const char *file, double value)
 {
     struct checkpoint *k = &c->checkpoint;
     char *path = checkpoint_path(c, file), *due = NULL;
+    struct weights_origin *origin = &rt_notes(c->context)->origin;
+    rt_origin_choose(origin, k->save_best ? c->monitor.name : NULL, value);
     k->failed = !path || cnn_save_weights(c->context, path) != 0;
+    rt_origin_choose(origin, NULL, 0.0);
     if (k->failed)
         due = strdup(file);
     else

@@ -25,6 +25,12 @@ static int stopping_begin(struct callback *c)
     return -1;
 }
 
+static void best_keep(struct callback *c, double value)
+{
+    rt_weights_copy_keep(&c->stopping.best, c->context);
+    rt_origin_choose(&c->stopping.best.origin, c->monitor.name, value);
+}
+
 static void stopping_epoch_end(struct callback *c, struct epoch_end *end)
 {
     struct early_stopping *e = &c->stopping;
@@ -34,7 +40,7 @@ static void stopping_epoch_end(struct callback *c, struct epoch_end *end)
         c->state.waited = 0;
         e->best_epoch = end->epoch;
         if (e->restore_best)
-            rt_weights_copy_keep(&e->best, c->context);
+            best_keep(c, now);
         return;
     }
     if (++c->state.waited < e->patience)

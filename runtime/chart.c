@@ -25,7 +25,8 @@ enum {
 #define BEST "#b3202a"
 #define GREY "#666"
 
-/* A history as numbers: columns are epoch, lr, values of training, the same of validation. */
+/* A history as numbers: columns are epoch, lr, values of training, the same of validation, and perhaps the steps, which
+ * are not drawn. */
 struct table {
     char (*names)[NAME_MAX_LENGTH];
     double *cells;              /* (rows, columns) */
@@ -52,7 +53,7 @@ static int table_read(struct table *t, const char *csv)
         t->columns += csv[i] == ',';
     for (const char *at = csv + end; *at; at++)
         t->rows += *at == '\n' && at[1];
-    t->values = (t->columns - 2) / 2;
+    t->values = (t->columns - 2) / 2;   /* rounded down: without the steps */
     t->names = calloc((size_t)t->columns, sizeof *t->names);
     t->cells = calloc((size_t)t->rows * (size_t)t->columns + 1, sizeof *t->cells);
     if (!t->names || !t->cells)

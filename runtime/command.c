@@ -339,7 +339,9 @@ int cnn_main(const struct cnn_model *model, int argc, char **argv)
                                  .top = -1,
                                  .seed = -1,
                                  .lr = NAN,
-                                 .save_every = NAN };
+                                 .save_every = NAN,
+                                 .argv = argv,
+                                 .argc = argc };
     const struct command_row *command;
     int status = EXIT_FINE;
     switch (parse(model, argc, argv, &o, &command)) {

@@ -29,6 +29,8 @@ struct command_options {
     bool overwrite, resume, partial, no_shuffle, json, csv;
     char *const *words;         /* what follows the command: pictures */
     int words_count;
+    char *const *argv;          /* all of the command line */
+    int argc;
 };
 
 /* Each command returns the exit status. */

@@ -1,5 +1,8 @@
-/* history.c - CSV tables of a run.  They hold no times, so that two equal runs leave equal
- * files. */
+/* history.c - CSV tables of a run.
+ *
+ * What an epoch took differs from run to run.  It stands in the last columns of a file and nowhere else: the rows that
+ * a state keeps do not have it, so that two equal runs leave equal states, and files that are equal but for these
+ * columns.  A run that goes on takes it from the file that it finds. */
 #include "history.h"
 
 #include <errno.h>
@@ -11,6 +14,7 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "safetensors.h"
 
 int rt_history_open(struct history *h, const char *path)
 {
@@ -22,6 +26,20 @@ int rt_history_open(struct history *h, const char *path)
         return 0;
     rt_error("%s: %s", path, strerror(errno));
     return -1;
+}
+
+char *rt_history_read(const char *path)
+{
+    uint64_t size = 0;
+    if (access(path, R_OK))
+        return NULL;
+    unsigned char *bytes = rt_file_read(path, &size);
+    char *text = bytes ? realloc(bytes, (size_t)size + 1) : NULL;
+    if (text)
+        text[size] = '\0';
+    else
+        free(bytes);
+    return text;
 }
 
 /* After each row: what is written is on its way to the file, and a full disk is noticed. */
@@ -59,13 +77,21 @@ static void text_add(struct history *h, const char *format, ...)
     va_end(again);
 }
 
-/* Writes what is behind `from` in the text. */
-static void text_write(struct history *h, size_t from)
+/* The columns of a file that its text does not have. */
+static const char *const times[] = { "seconds", "images_per_second" };
+
+enum { TIMES = sizeof times / sizeof times[0], TIME_LENGTH = 40 };
+
+/* Writes the row at `from` of the text, with its times behind it. */
+static void row_write(struct history *h, size_t from, const char *const values[TIMES])
 {
-    if (h->file && !h->failed && h->text) {
-        fputs(h->text + from, h->file);
-        row_end(h);
-    }
+    if (!h->file || h->failed || !h->text)
+        return;
+    fprintf(h->file, "%.*s", (int)strcspn(h->text + from, "\n"), h->text + from);
+    for (int i = 0; i < TIMES; i++)
+        fprintf(h->file, ",%s", values[i]);
+    fputc('\n', h->file);
+    row_end(h);
 }
 
 static size_t text_length(const struct history *h)
@@ -111,7 +137,32 @@ static void row_carry(struct history *h, const char *row, const char *from, cons
     text_add(h, "\n");
 }
 
-int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t)
+/* The row of the same epoch in a file as it was; NULL: it has none. */
+static const char *row_find(const char *csv, const char *row)
+{
+    size_t length = strcspn(row, ",\n");
+    for (const char *at = strchr(csv, '\n'); at && at[1]; at = strchr(at + 1, '\n'))
+        if (strcspn(at + 1, ",\n") == length && strncmp(at + 1, row, length) == 0)
+            return at + 1;
+    return NULL;
+}
+
+/* The text's row at `from` to the file, with the times that `csv` has of its epoch. */
+static void row_write_again(struct history *h, size_t from, const char *csv)
+{
+    char values[TIMES][TIME_LENGTH] = { 0 };
+    const char *pointers[TIMES], *row = csv ? row_find(csv, h->text + from) : NULL, *cell;
+    size_t length;
+    for (int i = 0; i < TIMES; i++) {
+        int column = row ? column_find(csv, times[i], strlen(times[i])) : -1;
+        if (column >= 0 && (cell = cell_find(row, column, &length)) && length < TIME_LENGTH)
+            memcpy(values[i], cell, length);
+        pointers[i] = values[i];
+    }
+    row_write(h, from, pointers);
+}
+
+int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t, const char *csv)
 {
     if (rt_history_open(h, path))
         return -1;
@@ -126,7 +177,10 @@ int rt_history_resume(struct history *h, const char *path, const char *text, con
     }
     h->failed = h->failed || !h->text;
     free(header.text);
-    text_write(h, 0);
+    if (h->text)
+        row_write(h, 0, times);
+    for (const char *row = h->text ? strchr(h->text, '\n') : NULL; row && row[1]; row = strchr(row + 1, '\n'))
+        row_write_again(h, (size_t)(row + 1 - h->text), csv);
     return 0;
 }
 
@@ -180,21 +234,25 @@ void rt_history_epoch_header(struct history *h, const struct tally *t)
         text_add(h, ",%s", rt_tally_name(t, i));
     for (int i = 0; i < rt_tally_count(t); i++)
         text_add(h, ",val_%s", rt_tally_name(t, i));
-    text_add(h, "\n");
-    text_write(h, from);
+    text_add(h, ",steps\n");
+    row_write(h, from, times);
 }
 
-void rt_history_epoch(struct history *h, int epoch, double lr, const struct tally *train,
-                      const struct tally *val)
+void rt_history_epoch(struct history *h, const struct history_row *r)
 {
     size_t from = text_length(h);
-    text_add(h, "%d,%.9g", epoch + 1, lr);
-    for (int i = 0; i < rt_tally_count(train); i++)
-        text_add(h, ",%.9g", rt_tally_value(train, i));
-    for (int i = 0; i < rt_tally_count(val); i++)
-        text_add(h, ",%.9g", rt_tally_value(val, i));
-    text_add(h, "\n");
-    text_write(h, from);
+    text_add(h, "%d,%.9g", r->epoch + 1, r->lr);
+    for (int i = 0; i < rt_tally_count(r->train); i++)
+        text_add(h, ",%.9g", rt_tally_value(r->train, i));
+    for (int i = 0; i < rt_tally_count(r->val); i++)
+        text_add(h, ",%.9g", rt_tally_value(r->val, i));
+    text_add(h, ",%" PRIu64 "\n", r->steps);
+    char seconds[TIME_LENGTH], images[TIME_LENGTH];
+    snprintf(seconds, sizeof seconds, "%.3f", r->seconds);
+    images[0] = '\0';            /* where no step of the epoch was done in this part of the run */
+    if (r->images_per_second > 0.0)
+        snprintf(images, sizeof images, "%.1f", r->images_per_second);
+    row_write(h, from, (const char *const[TIMES]){ seconds, images });
 }
 
 void rt_history_step_header(struct history *h)

@@ -1,6 +1,8 @@
 /* notes.c - as JSON inside the metadata's texts:
  *
  *     classes: ["cat", "dog"]        normalize: {"mean": [..], "std": [..]}
+ *
+ * and what origin.c writes.
  */
 #define _GNU_SOURCE
 #include "notes.h"
@@ -24,6 +26,7 @@ void rt_notes_free(struct weights_notes *notes, const struct cnn_model *model)
     names_free(notes->class_names, model->classes);
     free(notes->mean);
     free(notes->std);
+    rt_origin_free(&notes->origin);
     *notes = (struct weights_notes){ 0 };
 }
 
@@ -73,6 +76,8 @@ int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew)
         names_free(notes->class_names, m->classes);
         notes->class_names = NULL;
     }
+    if (anew)
+        rt_origin_free(&notes->origin);
     if (!rt_notes_need_training(c, anew))
         return 0;
     double *mean = malloc((size_t)m->in_channels * sizeof *mean),
@@ -129,13 +134,14 @@ int rt_notes_write(const struct cnn_context *c, struct text_pair pairs[NOTES_PAI
         pairs[count++] =
             (struct text_pair){ "normalize", json_take(both, 2, json_object_size(both)) };
     }
+    int more = rt_origin_write(&notes->origin, pairs + count);
+    bool whole = more >= 0;
     for (int i = 0; i < count; i++)
-        if (!pairs[i].value) {
-            for (int k = 0; k < count; k++)
-                free((char *)pairs[k].value);
-            return -1;
-        }
-    return count;
+        whole = whole && pairs[i].value;
+    count += more > 0 ? more : 0;
+    for (int i = 0; i < count && !whole; i++)
+        free((char *)pairs[i].value);
+    return whole ? count : -1;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -204,6 +210,7 @@ int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char
         rt_notes_free(&fresh, m);
         return -1;
     }
+    rt_origin_read(&fresh.origin, f);
     rt_notes_free(rt_notes(c), m);
     *rt_notes(c) = fresh;
     return 0;

@@ -65,6 +65,14 @@ static void say(struct progress *p, bool shown, const char *format, va_list args
     }
 }
 
+void rt_progress_note(struct progress *p, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    say(p, false, format, args);
+    va_end(args);
+}
+
 void rt_progress_say(struct progress *p, const char *format, ...)
 {
     va_list args;
@@ -81,11 +89,13 @@ void rt_progress_result(struct progress *p, const char *format, ...)
     va_end(args);
 }
 
-void rt_progress_epoch_begin(struct progress *p, int epoch, int epochs)
+void rt_progress_epoch_begin(struct progress *p, int epoch, int epochs, int64_t before)
 {
-    p->epoch_start = cnn_clock();
+    p->epoch_start = p->trained = cnn_clock();
     p->drawn = 0;
     p->steps = 0;
+    p->before = p->seen = before;
+    p->inside = true;
     rt_progress_say(p, "Epoch %d/%d\n", epoch + 1, epochs);
 }
 
@@ -117,45 +127,79 @@ static void line_add_eta(struct line *l, double seconds)
         line_add(l, " - ETA: %ds", whole);
 }
 
+/* Whether the bar's line may be drawn again: it is there, and what it shows is not too young. */
+static bool bar_due(struct progress *p, uint64_t now)
+{
+    if (p->verbosity != VERBOSE_BAR || !p->terminal || now - p->drawn < REDRAW_NANOSECONDS)
+        return false;
+    p->drawn = now;
+    return true;
+}
+
+/* Over what stands there; a line that wraps could not be drawn over. */
+static void bar_draw(struct line *l)
+{
+    int columns = terminal_columns();
+    if (l->length >= (size_t)columns)
+        l->text[columns - 1] = '\0';
+    printf("\r%s\033[K", l->text);
+    fflush(stdout);
+}
+
+static double ratio(double a, double b)
+{
+    return b > 0.0 ? a / b : 0.0;
+}
+
 void rt_progress_step(struct progress *p, const struct tally *train)
 {
-    p->steps++;
-    if (p->verbosity != VERBOSE_BAR || !p->terminal)
-        return;
     uint64_t now = cnn_clock();
-    if (now - p->drawn < REDRAW_NANOSECONDS || train->samples == 0)
+    p->steps++;
+    p->seen = train->samples;
+    p->trained = now;
+    if (!bar_due(p, now))
         return;
-    p->drawn = now;
     struct line l = { .length = 0 };
     line_add_bar(&l, p, train->samples);
     double seconds = (double)(now - p->epoch_start) * 1e-9;
-    line_add_eta(&l, seconds * (double)(p->samples - train->samples) / (double)train->samples);
+    line_add_eta(&l, ratio(seconds * (double)(p->samples - p->seen), (double)(p->seen - p->before)));
     line_add_tally(&l, train, "");
-    /* a line that wraps could not be drawn over */
-    int columns = terminal_columns();
-    if (l.length >= (size_t)columns)
-        l.text[columns - 1] = '\0';
-    printf("\r%s\033[K", l.text);
-    fflush(stdout);
+    bar_draw(&l);
+}
+
+void rt_progress_measure(struct progress *p, const char *what, int64_t done, int64_t count)
+{
+    struct line l = { .length = 0 };
+    bool over = done >= count && !p->inside && p->drawn && p->verbosity == VERBOSE_BAR && p->terminal;
+    if (!over && !bar_due(p, cnn_clock()))
+        return;
+    if (p->inside)
+        line_add_bar(&l, p, p->seen);
+    if (!over)
+        line_add(&l, "%s%s %" PRId64 "/%" PRId64, p->inside ? " - " : "", what, done, count);
+    bar_draw(&l);
 }
 
 void rt_progress_epoch_end(struct progress *p, const struct tally *train, const struct tally *val)
 {
-    double seconds = (double)(cnn_clock() - p->epoch_start) * 1e-9;
+    double trained = (double)(p->trained - p->epoch_start) * 1e-9;
     struct line l = { .length = 0 };
+    p->seconds = (double)(cnn_clock() - p->epoch_start) * 1e-9;
+    p->images_per_second = ratio((double)(p->seen - p->before), trained);
+    p->inside = false;
     line_add_tally(&l, train, "");
     line_add_tally(&l, val, "val_");
     if (p->log) {
-        fprintf(p->log, " - %.0fs%s\n", seconds, l.text);
+        fprintf(p->log, " - %.0fs%s\n", p->seconds, l.text);
         fflush(p->log);
     }
     if (p->verbosity == VERBOSE_EPOCHS)
-        printf(" - %.0fs%s\n", seconds, l.text);
+        printf(" - %.0fs%s\n", p->seconds, l.text);
     if (p->verbosity == VERBOSE_BAR) {
         struct line bar = { .length = 0 };
         line_add_bar(&bar, p, train->samples);
-        printf("%s%s - %.0fs %.0fms/step%s%s\n", p->terminal ? "\r" : "", bar.text, seconds,
-               p->steps ? seconds * 1e3 / p->steps : 0.0, l.text, p->terminal ? "\033[K" : "");
+        printf("%s%s - %.0fs %.0fms/step%s%s\n", p->terminal ? "\r" : "", bar.text, p->seconds,
+               ratio(trained * 1e3, p->steps), l.text, p->terminal ? "\033[K" : "");
     }
     fflush(stdout);
 }

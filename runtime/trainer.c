@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <zlib.h>
 
 #include "callback.h"
@@ -16,6 +17,7 @@
 #include "checkpoint.h"
 #include "command.h"
 #include "history.h"
+#include "host.h"
 #include "loader.h"
 #include "message.h"
 #include "notes.h"
@@ -43,6 +45,7 @@ struct trainer {
     int epochs;
     uint64_t limit;             /* steps in all */
     double best_loss;
+    struct weights_origin best; /* of the weights in the folder's best */
     bool told_nan;
     bool invalid;               /* a callback found a loss that the run cannot go on from */
     /* what could not be written when it was last to be */
@@ -114,6 +117,13 @@ static int common_open(struct trainer *t, const char *weights)
            || rt_tally_open(&t->val_tally, model, o->command == COMMAND_EVALUATE) ? -1 : 0;
 }
 
+/* The weights are what the steps so far have made of them. */
+static void origin_note(struct trainer *t)
+{
+    bool whole = t->train.next >= t->data.train.count;
+    rt_origin_set(&rt_notes(t->context)->origin, t->epoch + whole, whole ? 0 : t->train.next, (int64_t)t->context->step);
+}
+
 /* Tells one recipe from another. */
 static void recipe_mark(char mark[24], const struct cnn_model *m)
 {
@@ -157,6 +167,8 @@ static void state_save(struct trainer *t)
     rt_state_put_number(&s, "best_loss", t->best_loss);
     if (t->best_due && between_epochs(t))
         rt_state_put_number(&s, "due_loss", t->missed_loss);
+    rt_state_section(&s, "best");
+    rt_origin_save(&t->best, &s);
     rt_state_section(&s, "sums");
     rt_tally_save(&t->train_tally, &s);
     rt_callbacks_save(&t->callbacks, &s);
@@ -274,6 +286,10 @@ static int state_apply(struct trainer *t)
     t->best_due = t->missed_loss < INFINITY;
     if (isnan(t->options->lr))
         t->schedule.rate = rate;
+    origin_note(t);
+    rt_state_section(s, "best");
+    rt_origin_load(&t->best, s);
+    rt_state_section(s, "%s", "");
     return 0;
 }
 
@@ -339,13 +355,13 @@ static int tables_open(struct trainer *t)
     const struct command_options *o = t->options;
     if (t->resumed.path) {
         const char *rows = rt_state_text(&t->resumed, "history");
-        return rt_history_resume(&t->history, o->history, rows ? rows : "", &t->train_tally)
-               || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step)
-               || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "",
-                                    &t->train_tally)
-               || recipe_keep(t)
-               ? -1
-               : 0;
+        char *was = rt_history_read(t->folder.history);
+        bool failed = rt_history_resume(&t->history, o->history, rows ? rows : "", &t->train_tally, was)
+                      || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step)
+                      || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "", &t->train_tally, was)
+                      || recipe_keep(t);
+        free(was);
+        return failed ? -1 : 0;
     }
     if (rt_history_open(&t->history, o->history) || rt_history_open(&t->step_log, o->log_steps)
         || recipe_keep(t)
@@ -355,6 +371,23 @@ static int tables_open(struct trainer *t)
     rt_history_epoch_header(&t->history, &t->train_tally);
     rt_history_step_header(&t->step_log);
     return 0;
+}
+
+/* What the log begins with: nothing that a run depends on, all that is asked for when two runs differ. */
+static void log_head(struct trainer *t)
+{
+    time_t now = time(NULL);
+    struct tm day;
+    char date[40] = "";
+    if (gmtime_r(&now, &day))
+        strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &day);
+    char *processor = rt_host_processor(), *command = rt_host_command(t->options->argc, t->options->argv);
+    int threads = t->context->threads;
+    rt_progress_note(&t->progress, "# cnnc %s, %s, %s, %d thread%s, compiled for %s\n# %s\n", cnn_version(), date,
+                     processor ? processor : "", threads, threads == 1 ? "" : "s", t->model->target,
+                     command ? command : "");
+    free(processor);
+    free(command);
 }
 
 static int training_open(struct trainer *t)
@@ -379,6 +412,7 @@ static int training_open(struct trainer *t)
         return -1;
     }
     rt_progress_open(&t->progress, (int)o->verbose, t->log, t->data.train.count);
+    log_head(t);
     double minutes = isnan(o->save_every) ? 10.0 : o->save_every;
     t->save_interval = (uint64_t)fmin(minutes * 60e9, 9e18);
     t->saved = cnn_clock();
@@ -408,6 +442,7 @@ static int trainer_close(struct trainer *t)
     rt_loader_close(&t->test);
     rt_dataset_close(&t->data);
     cnn_close(t->context);
+    rt_origin_free(&t->best);
     rt_state_free(&t->resumed);
     rt_run_folder_free(&t->folder);
     return status;
@@ -458,9 +493,12 @@ static void epoch_train(struct trainer *t)
         nan_tell(t);
         c->step++;
         rt_progress_step(&t->progress, &t->train_tally);
-        if ((t->unsaved || cnn_clock() - t->saved >= t->save_interval) && !stop_signal)
+        if ((t->unsaved || cnn_clock() - t->saved >= t->save_interval) && !stop_signal) {
+            origin_note(t);
             state_save(t);
+        }
     }
+    origin_note(t);
     t->data_failed = n < 0;
 }
 
@@ -468,11 +506,13 @@ static void epoch_train(struct trainer *t)
 static void set_measure(struct trainer *t, struct loader *set)
 {
     int n;
+    const char *what = t->progress.inside ? "validating" : "measuring";
     rt_loader_begin(set, 0, 0);
     rt_tally_begin(&t->val_tally);
     while ((n = rt_loader_next(set, t->context)) > 0) {
         t->model->infer(t->context, n);
         rt_tally_add(&t->val_tally, t->context, n);
+        rt_progress_measure(&t->progress, what, t->val_tally.samples, set->split->count);
     }
     t->data_failed = n < 0;
 }
@@ -492,11 +532,16 @@ static void last_save(struct trainer *t)
 /* The weights of an epoch's end with a loss lower than those before, for `best`. */
 static void best_save(struct trainer *t, double loss)
 {
+    struct weights_origin *origin = &rt_notes(t->context)->origin;
+    rt_origin_choose(origin, "val_loss", loss);
     t->best_due = cnn_save_weights(t->context, t->folder.best) != 0;
-    if (t->best_due)
+    if (t->best_due) {
         t->missed_loss = fmin(loss, t->missed_loss);
-    else
+    } else {
         t->best_loss = loss;
+        rt_origin_copy(&t->best, origin);
+    }
+    rt_origin_choose(origin, NULL, 0.0);
 }
 
 static void chart_draw(struct trainer *t)
@@ -509,8 +554,11 @@ static void chart_draw(struct trainer *t)
 static void epoch_note(struct trainer *t, double rate)
 {
     rt_progress_epoch_end(&t->progress, &t->train_tally, &t->val_tally);
-    rt_history_epoch(&t->kept_history, t->epoch, rate, &t->train_tally, &t->val_tally);
-    rt_history_epoch(&t->history, t->epoch, rate, &t->train_tally, &t->val_tally);
+    const struct history_row row = { .epoch = t->epoch, .lr = rate, .train = &t->train_tally, .val = &t->val_tally,
+                                     .steps = t->context->step, .seconds = t->progress.seconds,
+                                     .images_per_second = t->progress.images_per_second };
+    rt_history_epoch(&t->kept_history, &row);
+    rt_history_epoch(&t->history, &row);
     chart_draw(t);
 }
 
@@ -541,7 +589,7 @@ static bool epoch_finish(struct trainer *t)
 static void epoch_cut(struct trainer *t)
 {
     if (t->progress.steps == 0)         /* resumed within it, and nothing was left to train */
-        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs);
+        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs, t->train.next);
     validate(t);
     if (t->data_failed)
         return;
@@ -559,6 +607,34 @@ static void files_catch_up(struct trainer *t)
     if (t->best_due)
         best_save(t, t->missed_loss);
     rt_callbacks_catch_up(&t->callbacks);
+}
+
+/* That --limit-steps ended training before its epochs were over, if it did. */
+static void limit_report(struct trainer *t)
+{
+    if (t->ended || t->context->step < t->limit || t->epoch >= t->epochs)
+        return;
+    rt_progress_say(&t->progress, "Ended by --limit-steps after %" PRIu64 " steps, ", t->context->step);
+    if (t->train.next > 0)
+        rt_progress_say(&t->progress, "with %" PRId64 " of %" PRId64 " samples of epoch %d; --resume goes on from there\n",
+                        t->train.next, t->data.train.count, t->epoch + 1);
+    else
+        rt_progress_say(&t->progress, "with %d of %d epochs; --resume goes on from there\n", t->epoch, t->epochs);
+}
+
+/* Which weights the test loss belongs to, where the folder's best are others. */
+static void origin_report(struct trainer *t)
+{
+    const struct weights_origin *last = &rt_notes(t->context)->origin;
+    if (t->best.steps == 0 || t->best.steps == last->steps)
+        return;
+    char *ours = rt_origin_text(last), *best = rt_origin_text(&t->best);
+    if (ours && best)
+        rt_progress_say(&t->progress,
+                        "That is what the weights %s, give (%s);\nthose %s, are in %s, which evaluate and predict take\n",
+                        ours, t->folder.last, best, t->folder.best);
+    free(ours);
+    free(best);
 }
 
 /* What the last measured set gave.  Where all pictures there are were split, none of them tests. */
@@ -609,7 +685,7 @@ static bool epochs_train(struct trainer *t)
     bool validated = false;
     while (epoch_left(t)) {
         validated = false;
-        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs);
+        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs, t->inside ? t->train.next : 0);
         epoch_train(t);
         if (stop_signal || t->invalid || t->data_failed)
             break;
@@ -642,6 +718,7 @@ static int run_end(struct trainer *t, bool validated)
     }
     if (t->data_failed)
         return -1;
+    limit_report(t);
     bool restored = rt_callbacks_train_end(&t->callbacks, &t->progress);
     if (restored || !t->last_is_ours)
         last_save(t);
@@ -653,6 +730,7 @@ static int run_end(struct trainer *t, bool validated)
     if (t->data_failed)
         return -1;
     test_report(t);
+    origin_report(t);
     return 0;
 }
 
@@ -767,6 +845,14 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
     return status;
 }
 
+static void evaluated_report(struct trainer *t, const char *weights)
+{
+    char *origin = rt_origin_text(&rt_notes(t->context)->origin);
+    rt_progress_say(&t->progress, "Weights %s: %s\n", origin ? origin : "", weights);
+    free(origin);
+    test_report(t);
+}
+
 int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
 {
     struct trainer t = { .model = model, .options = o };
@@ -782,7 +868,7 @@ int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
         if (t.data_failed)
             status = EXIT_FAILED;
         else
-            test_report(&t);
+            evaluated_report(&t, weights);
         if (!t.data_failed && t.progress.verbosity != VERBOSE_SILENT)
             rt_report_classes(&t.progress, &t.val_tally.confusion,
                               rt_notes(t.context)->class_names);

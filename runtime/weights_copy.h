@@ -1,14 +1,15 @@
-/* weights_copy.h - the weights of a moment, beside those that are trained. */
+/* weights_copy.h - the weights of a moment, beside those that are trained, and where they come from. */
 #ifndef WEIGHTS_COPY_H
 #define WEIGHTS_COPY_H
 
-#include "cnnrt.h"
+#include "origin.h"
 
 struct state;
 
 struct weights_copy {
     void *params, *statistics;  /* NULL: without memory */
     bool kept;                  /* they hold weights */
+    struct weights_origin origin;
 };
 
 /* Takes the memory.  0, or -1 where there is none; says nothing. */

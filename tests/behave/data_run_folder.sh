@@ -27,7 +27,7 @@ done
 [ "$(ls -A small.run | wc -l)" = 8 ] || fail "not eight files in small.run: $(ls -A small.run)"
 cmp h.csv small.run/history.csv || fail "--history differs from the run's own"
 [ "$(wc -l <h.csv)" = 3 ] || fail "--history has not a row an epoch"
-[ "$(head -n 1 h.csv)" = epoch,lr,loss,acc,val_loss,val_acc ] || fail "--history's first row: $(head -n 1 h.csv)"
+[ "$(head -n 1 h.csv)" = epoch,lr,loss,acc,val_loss,val_acc,steps,seconds,images_per_second ] || fail "--history's first row: $(head -n 1 h.csv)"
 [ "$(wc -l <s.csv)" = 41 ] || fail "--log-steps has not a row a step"
 head -n 2 out | tr '\n' '|' | grep -qF 'Train on 640 samples, validate on 50 samples|Epoch 1/2|' ||
     fail "the log begins otherwise"
@@ -35,7 +35,11 @@ sed -n 3p out | grep -qE '^ - [0-9]+s - loss: [0-9.]+ - acc: [0-9.]+ - val_loss:
     fail "an epoch's line: $(sed -n 3p out)"
 tail -n 2 out | tr '\n' '|' | grep -qE '^Test loss: [0-9]\.[0-9]{4}\|Test accuracy: [0-9]\.[0-9]{4}\|$' ||
     fail "the last lines: $(tail -n 2 out)"
-diff out small.run/log >/dev/null || fail "the kept log differs from what was printed"
+tail -n +3 small.run/log | diff out - >/dev/null || fail "the kept log differs from what was printed"
+head -n 1 small.run/log | grep -qE '^# cnnc [^ ]+, [0-9]{4}(-[0-9]{2}){2} [0-9:]{8} UTC, [^,]+.*, [0-9]+ threads?, compiled for [^ ]+$' ||
+    fail "the log does not begin with version, date, processor and threads: $(head -n 1 small.run/log)"
+[ "$(sed -n 2p small.run/log)" = '# ./small --history h.csv --log-steps s.csv' ] ||
+    fail "the log does not say the command: $(sed -n 2p small.run/log)"
 "$CNNC" --explain small.cnn | diff - small.run/recipe.cnn || fail "the kept recipe is not the explained one"
 "$CNNC" --explain small.run/recipe.cnn | diff - small.run/recipe.cnn || fail "the kept recipe is not a model of its own"
 # what the command line replaces is said below it, and it stays a model
@@ -51,7 +55,7 @@ cp -r small.run first
 expect 0 ./small --overwrite
 cmp first/last.safetensors small.run/last.safetensors || fail "two equal runs leave different weights"
 expect 0 ./small evaluate --weights small.run/last.safetensors
-diff <(tail -n 2 first/log) <(head -n 2 out) || fail "evaluate disagrees with the end of training"
+diff <(grep '^Test' first/log) <(grep '^Test' out) || fail "evaluate disagrees with the end of training"
 expect 0 ./small --overwrite --no-shuffle
 cmp -s first/last.safetensors small.run/last.safetensors && fail "--no-shuffle changes nothing"
 expect 0 ./small --overwrite --seed 2

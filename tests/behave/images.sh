@@ -48,7 +48,7 @@ expect 1 ./small evaluate --weights silent.safetensors
 grep -q 'pictures/train/dark/0.png: .*cut short' err || fail "the training set is not measured again"
 cp kept.png pictures/train/dark/0.png
 expect 0 ./small evaluate --weights silent.safetensors
-cmp out right || fail "measured again, the training set gives other results"
+diff <(tail -n +2 out) <(tail -n +2 right) || fail "measured again, the training set gives other results"
 
 # class names and statistics travel with the weights
 for key in '"classes":' '"normalize":'; do
@@ -155,8 +155,8 @@ if build turned; then
     expect 0 ./turned
     grep -q '^Train on 4 samples, validate on 4 samples$' out || fail "split 0.5 of 4 and 4: $(head -n 1 out)"
     grep -q '^Validation accuracy' out || fail "a set that was split off is called a test set"
-    tail -n 2 out >said && expect 0 ./turned evaluate --weights turned.run/last.safetensors
-    head -n 2 out | cmp - said || fail "evaluate measures another part than training did"
+    grep '^Validation' out >said && expect 0 ./turned evaluate --weights turned.run/last.safetensors
+    grep '^Validation' out | cmp - said || fail "evaluate measures another part than training did"
     expect 0 ./turned --overwrite --seed 99
     cp cut.png flat/b/9.png && cp cut.jpg flat/a/8.jpg && echo text >flat/a/readme.txt
     expect 1 ./turned --overwrite

@@ -35,7 +35,7 @@ duration=$((($(date +%s%N) - from) / 1000000))
 # same WHAT: the run folder holds what the run without a break left
 same() {
     for file in last.safetensors best.safetensors history.csv state.safetensors; do
-        cmp whole/$file killed/$file || fail "$1: another $file"
+        same_file whole/$file killed/$file || fail "$1: another $file"
     done
     cmp whole.csv steps.csv || fail "$1: another --log-steps"
     [ -z "$(find killed -name '*.tmp')" ] || fail "$1: half-written files stay behind"

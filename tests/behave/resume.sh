@@ -31,7 +31,7 @@ says() {
 # same WHAT FOLDER
 same() {
     for file in last.safetensors best.safetensors history.csv state.safetensors; do
-        cmp whole/$file "$2/$file" || fail "$1: another $file"
+        same_file whole/$file "$2/$file" || fail "$1: another $file"
     done
 }
 
@@ -44,6 +44,15 @@ for epochs in 0 1 2 3 4; do
     same "resumed after epoch $epochs" part$epochs
 done
 rm -rf part[0-3]
+# what the epochs before took is not lost, and stands in the run's own table alone
+run timed --epochs 2 && cp timed/history.csv before.csv && run timed --resume --epochs 3 --history timed.csv ||
+    fail "not resumed: $(cat err)"
+head -n 3 timed/history.csv | cmp - before.csv || fail "the seconds of epochs before are lost"
+cmp timed/history.csv timed.csv || fail "--history has not the times of the run's own table"
+awk -F, 'NR > 1 && !($(NF - 1) > 0 && $NF > 0) { exit 1 }' timed/history.csv || fail "an epoch took no time"
+rm timed/history.csv timed.csv && run timed --resume --epochs 4 || fail "not resumed without history.csv: $(cat err)"
+[ "$(awk -F, 'NR > 1 && $NF == ""' timed/history.csv | wc -l)" = 3 ] || fail "times come from nowhere"
+rm -r timed
 # ---- within an epoch, again and again; the table of steps goes on, --history is whole
 run within --limit-steps 2 --log-steps steps.csv
 for steps in 3 5 8 9 10 14; do
@@ -51,10 +60,10 @@ for steps in 3 5 8 9 10 14; do
 done
 run within --resume --log-steps steps.csv --history h.csv || fail "not resumed: $(cat err)"
 for file in last.safetensors history.csv state.safetensors; do
-    cmp whole/$file within/$file || fail "resumed within epochs: another $file"
+    same_file whole/$file within/$file || fail "resumed within epochs: another $file"
 done
 cmp whole.csv steps.csv || fail "resumed within epochs: another --log-steps"
-cmp whole/history.csv h.csv || fail "resumed within epochs: another --history"
+same_file whole/history.csv h.csv || fail "resumed within epochs: another --history"
 # ---- an epoch that --limit-steps ends within gives no best weights, and no callback sees it
 sed 's/model small/model swinging/; s/optimizer adam/optimizer adam, lr=0.02/; s/early_stopping.*/checkpoint "kept.st", save_best=on/' \
     small.cnn >swinging.cnn
@@ -72,11 +81,11 @@ for steps in 1 5 6 7 9 10 11 13 14 15 17 18 19; do
     [ "$(cut -d, -f6 swung/history.csv | awk -v p="$part" 'NR > 1 && $1 <= p { n++ } END { print n + 0 }')" != 0 ] ||
         candidates=$((candidates + 1))
     cp cut/history.csv cut/last.safetensors . && swing cut --resume --limit-steps $steps
-    cmp history.csv cut/history.csv && cmp last.safetensors cut/last.safetensors ||
+    same_file history.csv cut/history.csv && cmp last.safetensors cut/last.safetensors ||
         fail "cut after $steps steps, resumed with nothing left: the epoch's part is another"
     swing cut --resume
     for file in best.safetensors last.safetensors history.csv kept.st; do
-        cmp swung/$file cut/$file || fail "cut after $steps steps and resumed: another $file"
+        same_file swung/$file cut/$file || fail "cut after $steps steps and resumed: another $file"
     done
 done
 [ $candidates -gt 0 ] || fail "no part of an epoch is better than every epoch: nothing to go wrong there"
@@ -186,7 +195,7 @@ case ${CNNC_CFLAGS-} in *sanitize*) ;; *)
         small.cnn >falling.cnn
     build falling || finish
     expect 0 ./falling --threads 1 --run-dir fallen
-    cmp -s fallen/best.safetensors fallen/last.safetensors || fail "the last epoch is not the best: nothing is due there"
+    cmp -s <(tensors fallen/best.safetensors) <(tensors fallen/last.safetensors) || fail "the last epoch is not the best: nothing is due there"
     for name in last.safetensors best.safetensors history.svg kept/.best.st; do
         rm -rf late
         expect 0 ./falling --threads 1 --run-dir late --epochs 4
@@ -195,7 +204,7 @@ case ${CNNC_CFLAGS-} in *sanitize*) ;; *)
         grep -q 'No space left' err || fail "$name: nothing says that the disk is full: $(cat err)"
         expect 0 ./falling --threads 1 --run-dir late --resume
         for file in last.safetensors best.safetensors history.csv history.svg kept/best.st; do
-            cmp fallen/$file late/$file || fail "$name could not be written, then nothing was left to train: another $file"
+            same_file fallen/$file late/$file || fail "$name could not be written, then nothing was left to train: another $file"
         done
     done ;;
 esac
@@ -218,7 +227,7 @@ for size in 12 60 180 240 300 4000; do
     [ -e full_disk/state.safetensors ] || [ -e full_disk/state.previous.safetensors ] || continue
     ./small --threads 1 --run-dir full_disk --resume >out 2>err || fail "$size KiB: not resumed: $(cat err)"
     for file in last.safetensors history.csv state.safetensors; do
-        cmp whole/$file full_disk/$file || fail "$size KiB: resumed to another $file"
+        same_file whole/$file full_disk/$file || fail "$size KiB: resumed to another $file"
     done
     states=$((states + 1))
 done
