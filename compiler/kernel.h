@@ -171,7 +171,9 @@ struct tile {
     int64_t depth;              /* k in a segment; 0: the argument `depth` */
     int segments;               /* >= 0, constant, a_segment and b_segment apart */
     int64_t a_segment, b_segment;
-    const int64_t *a_offsets;   /* segments offsets of A instead of a_segment; B goes on without a gap */
+    int a_columns;              /* > 0: segments of A in rows of so many, a_column apart within a row, the rows a_segment;
+                                 * B goes on without a gap */
+    int64_t a_column;
     bool outer;                 /* the argument `outer`: that many times all of it, a_outer and b_outer apart */
     int64_t a_outer, b_outer;
     int64_t c_row;

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
+#include "bounds.h"
 #include "kernel.h"
 
 int tile_rows_max(const struct plan *p, int vectors)
@@ -156,17 +157,17 @@ static void loops(struct emitter *e, const struct tile *t)
     }
     if (t->segments > 1) {
         cw_open(e->w, "for (int s = 0; s < %d; s++) {", t->segments);
-        if (t->a_offsets)
+        if (t->a_columns && t->segments <= TABLE_LONGEST)
             cw_line(e->w, "const %s *const as = %s + segment[s];", real, a);
+        else if (t->a_columns)
+            cw_line(e->w, "const %s *const as = %s + s / %d * %" PRId64 " + s %% %d * %" PRId64 ";", real, a,
+                    t->a_columns, t->a_segment, t->a_columns, t->a_column);
         else
             cw_line(e->w, "const %s *const as = %s + s * %" PRId64 ";", real, a, t->a_segment);
         cw_line(e->w, "const %s *const bs = %s + s * %" PRId64 ";", real, b, t->b_segment);
         a = "as";
         b = "bs";
         open++;
-    } else if (t->a_offsets && t->a_offsets[0]) {
-        cw_line(e->w, "const %s *const as = %s%s;", real, a, plus(e, t->a_offsets[0]));
-        a = "as";
     }
     if (t->depth != 1) {
         cw_open(e->w, "for (int k = 0; k < %s; k++) {",
@@ -200,11 +201,12 @@ const char *emit_tile(struct emitter *e, const struct tile *t)
             t->next ? arena_printf(e->arena, ", const %s *next", real) : "",
             t->chain ? chain_parameters(e, t->chain) : "");
     cw_open(e->w, "{");
-    if (t->segments > 1 && t->a_offsets) {
-        char *list = "";
+    if (t->segments > 1 && t->segments <= TABLE_LONGEST && t->a_columns) {
+        struct text list = { .arena = e->arena };
         for (int s = 0; s < t->segments; s++)
-            list = arena_printf(e->arena, "%s%s%" PRId64, list, s ? ", " : "", t->a_offsets[s]);
-        cw_line(e->w, "static const int segment[%d] = { %s };", t->segments, list);
+            text_add(&list, "%s%" PRId64, s ? ", " : "",
+                     s / t->a_columns * t->a_segment + s % t->a_columns * t->a_column);
+        cw_line(e->w, "static const int segment[%d] = { %s };", t->segments, text_of(&list));
     }
     declare_accumulators(e, t);
     if (t->far && t->segments * t->depth >= 32)

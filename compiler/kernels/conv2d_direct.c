@@ -68,7 +68,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
 }
 
 /* Segments of A in the order of the weights: (kh, kw, c). */
-static void window_segments(struct emitter *e, struct tile *t, const struct conv_geometry *s, int64_t row)
+static void window_segments(struct tile *t, const struct conv_geometry *s, int64_t row)
 {
     const struct window *w = &s->window;
     t->a_k = 1;
@@ -80,12 +80,11 @@ static void window_segments(struct emitter *e, struct tile *t, const struct conv
         t->depth = (int64_t)w->kw * s->c;
         t->a_segment = w->dilation_h * row;
     } else {
-        int64_t *offsets = arena_array(e->arena, (size_t)s->taps, sizeof *offsets);
-        for (int i = 0; i < s->taps; i++)
-            offsets[i] = i / w->kw * w->dilation_h * row + (int64_t)(i % w->kw) * w->dilation_w * s->c;
         t->segments = s->taps;
         t->depth = s->c;
-        t->a_offsets = offsets;
+        t->a_segment = w->dilation_h * row;
+        t->a_columns = w->kw;
+        t->a_column = (int64_t)w->dilation_w * s->c;
     }
     t->b_k = s->weight->panel;
     t->b_segment = t->depth * t->b_k;
@@ -105,7 +104,7 @@ static void emit_main(struct emitter *e, struct step *step)
     t.b = "w";
     t.c = "y";
     t.at = "0";
-    window_segments(e, &t.tile, &s, (int64_t)(s.padded ? s.pw : s.w) * s.c);
+    window_segments(&t.tile, &s, (int64_t)(s.padded ? s.pw : s.w) * s.c);
     t.tile.chain = g->chain_count ? &chain : NULL;
     t.tile.far = true;
 

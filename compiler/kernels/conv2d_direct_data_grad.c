@@ -7,15 +7,18 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "../bounds.h"
 #include "conv_geometry.h"
+#include "loops.h"
 #include "product.h"
 
 /* One direction of one class of pixels: position stride * q + remainder - pad for q = first .. first + count - 1,
- * and the taps it reads: dy at q + shift. */
+ * and the taps it reads, from the last to the first: dy at q + shift. */
 struct class {
     int first, count, taps;
     int position;               /* of q = first */
-    int *tap, *shift;           /* shifts ascend */
+    int tap, tap_step;          /* the first one read, and how many before it the next one is */
+    int shift, shift_step;      /* of the first one, and how much more that of the next one is */
 };
 
 struct direction {
@@ -40,18 +43,23 @@ static struct direction direction_of(struct arena *a, int in, int out, int kerne
         if (c->count < 0)
             c->count = 0;
         c->position = stride * c->first + r - pad;
-        c->tap = arena_array(a, (size_t)kernel, sizeof *c->tap);
-        c->shift = arena_array(a, (size_t)kernel, sizeof *c->shift);
         for (int k = kernel - 1; k >= 0; k--) {
             if ((k * dilation - r) % stride)
                 continue;
-            c->tap[c->taps] = k;
-            c->shift[c->taps++] = (r - k * dilation) / stride;
+            int shift = (r - k * dilation) / stride;
+            if (!c->taps) {
+                c->tap = k;
+                c->shift = shift;
+            } else if (c->taps == 1) {
+                c->tap_step = c->tap - k;
+                c->shift_step = shift - c->shift;
+            }
+            c->taps++;
         }
         if (!c->count || !c->taps)
             continue;
-        int before = -(c->first + c->shift[0]);
-        int after = c->first + c->count - 1 + c->shift[c->taps - 1] - (out - 1);
+        int before = -(c->first + c->shift);
+        int after = c->first + c->count - 1 + c->shift + (c->taps - 1) * c->shift_step - (out - 1);
         d.before = before > d.before ? before : d.before;
         d.after = after > d.after ? after : d.after;
     }
@@ -80,11 +88,12 @@ static struct shape_of_grad grad_of(const struct plan *p, struct arena *a, const
     return g;
 }
 
+/* Each class has a loop of its own. */
 static bool applicable(const struct plan *p, const struct group *g)
 {
     (void)p;
-    (void)g;
-    return true;
+    const struct window *w = &g->main->window;
+    return (int64_t)w->stride_h * w->stride_w <= CLASSES_MOST;
 }
 
 static bool is_pointwise(const struct shape_of_grad *g)
@@ -131,18 +140,70 @@ static void plan(struct plan *p, struct program *q, struct group *g)
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
-/* The taps (kh KW + kw) in the order of the classes; returns how many any class reads. */
-static int tap_order(const struct shape_of_grad *d, int *order)
+/* The taps (kh KW + kw) in the order of the classes. */
+static void emit_tap_table(struct emitter *e, const struct shape_of_grad *d)
 {
+    struct text list = { .arena = e->arena };
     int count = 0;
     for (int i = 0; i < d->v.classes; i++)
         for (int j = 0; j < d->h.classes; j++) {
             const struct class *v = &d->v.class[i], *h = &d->h.class[j];
             for (int a = 0; a < v->taps; a++)
                 for (int b = 0; b < h->taps; b++)
-                    order[count++] = v->tap[a] * d->s.window.kw + h->tap[b];
+                    text_add(&list, "%s%d", count++ ? ", " : "",
+                             (v->tap - a * v->tap_step) * d->s.window.kw + h->tap - b * h->tap_step);
         }
-    return count;
+    cw_line(e->w, "static const int tap[%d] = { %s };", count, text_of(&list));
+}
+
+/* A number of each class of a direction, as a table. */
+static void emit_class_table(struct emitter *e, const char *name, const struct direction *d, bool taps)
+{
+    struct text list = { .arena = e->arena };
+    for (int i = 0; i < d->classes; i++)
+        text_add(&list, "%s%d", i ? ", " : "", taps ? d->class[i].taps : d->class[i].tap);
+    cw_line(e->w, "static const int %s[%d] = { %s };", name, d->classes, text_of(&list));
+}
+
+/* How many taps before the one that a class reads the next one is: as many in every class that reads more than one. */
+static int tap_step(const struct direction *d)
+{
+    int step = 1;
+    for (int i = 0; i < d->classes; i++)
+        step = d->class[i].taps > 1 ? d->class[i].tap_step : step;
+    return step;
+}
+
+/* The variable `tap` where a table of all would be too long: the class of block b is searched for. */
+static void emit_tap_search(struct emitter *e, const struct shape_of_grad *d)
+{
+    int kw = d->s.window.kw;
+    emit_class_table(e, "rows", &d->v, true);
+    emit_class_table(e, "columns", &d->h, true);
+    emit_class_table(e, "last_row", &d->v, false);
+    emit_class_table(e, "last_column", &d->h, false);
+    cw_line(e->w, "int at = b %% %d, i = 0, j = 0;", d->s.taps);
+    cw_open(e->w, "for (; at >= rows[i] * %d; i++)", kw);
+    cw_line(e->w, "at -= rows[i] * %d;", kw);
+    cw_close(e->w, "");
+    cw_open(e->w, "for (; at >= rows[i] * columns[j]; j++)");
+    cw_line(e->w, "at -= rows[i] * columns[j];");
+    cw_close(e->w, "");
+    cw_line(e->w, "const int tap = (last_row[i] - %s) * %d + last_column[j] - %s;",
+            text_times(e, "at / columns[j]", tap_step(&d->v)), kw, text_times(e, "at % columns[j]", tap_step(&d->h)));
+}
+
+/* The tap that block b packs, as C text; what it needs is emitted. */
+static const char *emit_tap(struct emitter *e, const struct shape_of_grad *d)
+{
+    if (d->s.taps <= TABLE_LONGEST) {
+        emit_tap_table(e, d);
+        return arena_printf(e->arena, "tap[b %% %d]", d->s.taps);
+    }
+    if (d->v.classes * d->h.classes == 1)
+        return arena_printf(e->arena, "(%d - b %% %d)", d->s.taps - 1, d->s.taps);
+    emit_tap_search(e, d);
+    return "tap";
 }
 
 static void emit_pack(struct emitter *e, struct step *step)
@@ -151,24 +212,20 @@ static void emit_pack(struct emitter *e, struct step *step)
     struct shape_of_grad d = grad_of(e->plan, e->arena, n);
     const char *real = e->plan->real;
     int from_panel = d.s.weight->panel;
-    int *order = arena_array(e->arena, (size_t)d.s.taps, sizeof *order);
-    int count = tap_order(&d, order);
-    char *list = "";
-    for (int i = 0; i < count; i++)
-        list = arena_printf(e->arena, "%s%s%d", list, i ? ", " : "", order[i]);
+    const char *tap = NULL;
 
     emit_begin(e);
     cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *w, %s *restrict packed)", real, real);
     cw_open(e->w, "{");
     if (d.s.taps > 1) {
-        cw_line(e->w, "static const int tap[%d] = { %s };", count, list);
+        tap = emit_tap(e, &d);
         cw_line(e->w, "const int panel = b / %d, first = panel * %d;", d.s.taps, d.panel);
     } else {
         cw_line(e->w, "const int first = b * %d;", d.panel);
     }
     if (d.s.c % d.panel)
         cw_line(e->w, "const int channels = first + %d < %d ? %d : %d - first;", d.panel, d.s.c, d.panel, d.s.c);
-    const char *row = d.s.taps > 1 ? arena_printf(e->arena, "(tap[b %% %d] * %d + first)", d.s.taps, d.s.c) : "first";
+    const char *row = tap ? arena_printf(e->arena, "(%s * %d + first)", tap, d.s.c) : "first";
     cw_line(e->w, "const %s *const from = w + %s * %d;", real, row, from_panel);
     cw_line(e->w, "%s *const to = packed + (size_t)b * %" PRId64 ";", real, (int64_t)d.s.o * d.panel);
     cw_open(e->w, "for (int o = 0; o < %d; o++) {", d.s.o);
@@ -196,11 +253,10 @@ static void emit_pack(struct emitter *e, struct step *step)
 
 static bool consecutive(const struct class *c)
 {
-    return c->taps < 2 || c->shift[c->taps - 1] - c->shift[0] == c->taps - 1;
+    return c->taps < 2 || c->shift_step == 1;
 }
 
-static void class_segments(struct emitter *e, struct tile *t, const struct shape_of_grad *d, const struct class *v,
-                           const struct class *h)
+static void class_segments(struct tile *t, const struct shape_of_grad *d, const struct class *v, const struct class *h)
 {
     int64_t o = d->s.o, row = d->pw * o;
     t->a_k = 1;
@@ -213,15 +269,13 @@ static void class_segments(struct emitter *e, struct tile *t, const struct shape
     if (consecutive(h)) {
         t->segments = v->taps;
         t->depth = h->taps * o;
-        t->a_segment = v->taps > 1 ? (v->shift[1] - v->shift[0]) * row : 0;
     } else {
-        int64_t *offsets = arena_array(e->arena, (size_t)v->taps * (size_t)h->taps, sizeof *offsets);
-        for (int i = 0; i < v->taps * h->taps; i++)
-            offsets[i] = (v->shift[i / h->taps] - v->shift[0]) * row + (h->shift[i % h->taps] - h->shift[0]) * o;
         t->segments = v->taps * h->taps;
         t->depth = o;
-        t->a_offsets = offsets;
+        t->a_columns = h->taps;
+        t->a_column = h->shift_step * o;
     }
+    t->a_segment = v->shift_step * row;
     t->b_segment = t->depth * t->b_k;
 }
 
@@ -238,9 +292,9 @@ static void emit_class(struct emitter *e, const struct shape_of_grad *d, const s
     int64_t o = d->s.o, row = d->pw * o;
     int64_t a = 0, c = ((int64_t)v->position * d->s.w + h->position) * d->s.c;
     if (v->taps && h->taps)
-        a = (v->first + v->shift[0] + d->v.before) * row + (h->first + h->shift[0] + d->h.before) * o;
+        a = (v->first + v->shift + d->v.before) * row + (h->first + h->shift + d->h.before) * o;
     struct product t = { .channels = d->s.c, .panel = d->panel, .panel_stride = d->s.taps * o * d->panel };
-    class_segments(e, &t.tile, d, v, h);
+    class_segments(&t.tile, d, v, h);
     t.a = offset_text(e, d->padded ? "scratch" : "dy", a);
     t.b = offset_text(e, "w", taps_before * o * d->panel);
     t.c = offset_text(e, "dx", c);

@@ -55,6 +55,11 @@ const char *text_over(struct emitter *e, const char *a, int by)
     return by == 1 ? a : text_printf(e, "%s / %d", a, by);
 }
 
+const char *text_times(struct emitter *e, const char *a, int by)
+{
+    return by == 1 ? a : text_printf(e, "%s * %d", a, by);
+}
+
 const char *text_offset(struct emitter *e, int64_t offset)
 {
     return offset ? text_printf(e, " + %" PRId64, offset) : "";
