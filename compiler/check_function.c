@@ -334,7 +334,7 @@ static bool check_params(struct scope *s)
             good = good && v.kind == VALUE_NUMBER;
             f->param_defaults[i] = v.number;
         }
-        if (check_too_many(c, &s->too_many, i, FUNCTION_ARRAYS + FUNCTION_PARAMETERS_MOST, arg->where,
+        if (check_too_many(c, &s->too_many, i - FUNCTION_ARRAYS, FUNCTION_PARAMETERS_MOST, arg->where,
                            "parameters with a default"))
             return false;
         f->params[f->params_count++] = name;

@@ -285,8 +285,12 @@ void diag_print(const struct diag *d, FILE *out)
         if ((*printed)++ >= MESSAGES_PRINTED)
             continue;
         message_print(sorted[i], out);
+        int notes = 0;
         for (const struct message *m = sorted[i]->more; m; m = m->more)
-            message_print(m, out);
+            if (m->severity == SEVERITY_HINT || notes++ < MESSAGES_PRINTED)
+                message_print(m, out);
+        if (notes > MESSAGES_PRINTED)
+            fprintf(out, "note: there are %d more notes\n", notes - MESSAGES_PRINTED);
     }
     if (d->errors > MESSAGES_PRINTED)
         fprintf(out, "cnnc: too many errors: %d more not shown\n", d->errors - MESSAGES_PRINTED);

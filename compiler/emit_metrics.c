@@ -222,7 +222,7 @@ static void mark_read(const struct user_function *f, const struct expr *x, bool 
         return;
     if (x->kind == EXPR_PARAM)
         params[x->index] = true;
-    if (x->kind == EXPR_LOCAL) {
+    if (x->kind == EXPR_LOCAL && !locals[x->index]) {
         locals[x->index] = true;
         if (x->is_array)
             mark_read(f, f->locals[x->index].value, params, locals);

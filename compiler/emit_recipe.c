@@ -29,10 +29,12 @@ static const double *setting_list(struct emitter *e, const struct arg_def *def,
 static void emit_list(struct emitter *e, struct cwriter *w, const char *name, const double *list,
                       int count)
 {
-    char *text = arena_printf(e->arena, "static const double %s[] = {", name);
+    struct text text = { .arena = e->arena };
+    text_add(&text, "static const double %s[] = {", name);
     for (int i = 0; i < count; i++)
-        text = arena_printf(e->arena, "%s%s %s", text, i ? "," : "", emit_number(e, list[i]));
-    emit_wrapped(e, w, 0, arena_printf(e->arena, "%s };", text));
+        text_add(&text, "%s %s", i ? "," : "", emit_number(e, list[i]));
+    text_add(&text, " };");
+    emit_wrapped(e, w, 0, text_of(&text));
 }
 
 static const char *setting_value(struct emitter *e, const char *table, const struct arg_def *def,

@@ -180,10 +180,12 @@ static const char *extent_text(struct emitter *e, const int64_t *dims, int count
 
 static const char *list_text(struct emitter *e, const struct arg_value *v)
 {
-    char *text = arena_printf(e->arena, "[");
+    struct text text = { .arena = e->arena };
+    text_add(&text, "[");
     for (int i = 0; i < v->list_length; i++)
-        text = arena_printf(e->arena, "%s%s%.10g", text, i ? ", " : "", v->list[i]);
-    return arena_printf(e->arena, "%s]", text);
+        text_add(&text, "%s%.10g", i ? ", " : "", v->list[i]);
+    text_add(&text, "]");
+    return text_of(&text);
 }
 
 /* An activation or initialiser as an argument: "elu", "leaky_relu(0.1)". */

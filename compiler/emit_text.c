@@ -33,10 +33,10 @@ const char *emit_quoted(struct emitter *e, const char *text)
 
 enum { COLUMNS = 100, INDENT = 4 };
 
-/* Bytes of text up to the last space within `room`; all of it where it fits or has no space. */
-static size_t piece_length(const char *text, size_t room)
+/* Bytes of text up to the last space within `room`; all of its `length` where it fits or has no space there. */
+static size_t piece_length(const char *text, size_t length, size_t room)
 {
-    size_t length = strlen(text), at = room;
+    size_t at = room;
     if (length <= room)
         return length;
     while (at && text[at] != ' ')
@@ -47,11 +47,12 @@ static size_t piece_length(const char *text, size_t room)
 void emit_wrapped(struct emitter *e, struct cwriter *w, int depth, const char *text)
 {
     size_t room = (size_t)(COLUMNS - INDENT * depth);
-    size_t length = piece_length(text, room);
+    size_t rest = strlen(text), length = piece_length(text, rest, room);
     cw_line(w, "%s", arena_string(e->arena, text, length));
     while (text[length]) {
         text += length + 1;
-        length = piece_length(text, room - INDENT);
+        rest -= length + 1;
+        length = piece_length(text, rest, room - INDENT);
         cw_line(w, "    %s", arena_string(e->arena, text, length));
     }
 }
@@ -64,7 +65,7 @@ void emit_literals(struct emitter *e, struct cwriter *w, const char *text)
         size_t line = end ? (size_t)(end - text) + 1 : strlen(text);
         const char *indent = "";
         while (line) {
-            size_t length = piece_length(arena_string(e->arena, text, line), room);
+            size_t length = piece_length(text, line, room);
             if (length < line)
                 length++;                       /* the space stays at the end */
             cw_line(w, "%s%s", indent, emit_quoted(e, arena_string(e->arena, text, length)));

@@ -2,35 +2,17 @@
 #include "ast.h"
 #include "check.h"
 #include "ops.h"
+#include "text.h"
 
 #include <string.h>
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-struct text {
-    struct arena *arena;
-    char *bytes;
-    size_t count, capacity;
-};
-
-static void put(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void put(struct text *t, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    const char *piece = arena_vprintf(t->arena, format, args);
-    va_end(args);
-    for (; *piece; piece++)
-        LIST_ADD(t->arena, t->bytes, t->count, t->capacity, *piece);
-}
-
 static void put_number(struct text *t, double number)
 {
     struct number_text shortest = number_text(number);
 
-    put(t, "%s", shortest.text);
+    text_add(t, "%s", shortest.text);
 }
 
 /* [0, 1] rather than 0x1, which would be a hexadecimal number. */
@@ -38,22 +20,22 @@ static void put_extent(struct text *t, const int64_t *dims, int parts)
 {
     bool list = dims[0] == 0;
 
-    put(t, "%s", list ? "[" : "");
+    text_add(t, "%s", list ? "[" : "");
     for (int i = 0; i < parts; i++)
-        put(t, "%s%lld", i == 0 ? "" : list ? ", " : "x", (long long)dims[i]);
-    put(t, "%s", list ? "]" : "");
+        text_add(t, "%s%lld", i == 0 ? "" : list ? ", " : "x", (long long)dims[i]);
+    text_add(t, "%s", list ? "]" : "");
 }
 
 static void put_string(struct text *t, const char *string)
 {
-    put(t, "\"");
+    text_add(t, "\"");
     for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
         if (*c < 0x20 || *c == 0x7F)
-            put(t, "\\%03o", *c);
+            text_add(t, "\\%03o", *c);
         else
-            put(t, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+            text_add(t, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
     }
-    put(t, "\"");
+    text_add(t, "\"");
 }
 
 /* ---- clauses --------------------------------------------------------------------------------- */
@@ -68,18 +50,18 @@ static void put_value(struct text *t, const struct arg_def *def, const struct ar
         put_number(t, v->number);
         break;
     case ARG_BOOL:
-        put(t, v->number != 0 ? "on" : "off");
+        text_add(t, v->number != 0 ? "on" : "off");
         break;
     case ARG_WORD:
     case ARG_MONITOR:
-        put(t, "%s", v->text);
+        text_add(t, "%s", v->text);
         break;
     case ARG_STRING:
         put_string(t, v->text);
         break;
     case ARG_PADDING:
         if (v->text) {
-            put(t, "%s", v->text);
+            text_add(t, "%s", v->text);
             break;
         }
         /* fall through */
@@ -91,17 +73,17 @@ static void put_value(struct text *t, const struct arg_def *def, const struct ar
         break;
     case ARG_REAL_LIST:
         for (int i = 0; i < v->list_length; i++) {
-            put(t, i ? ", " : "[");
+            text_add(t, i ? ", " : "[");
             put_number(t, v->list[i]);
         }
-        put(t, "]");
+        text_add(t, "]");
         break;
     case ARG_ACTIVATION:
     case ARG_INIT:
         if (v->call)
             put_call(t, v->call);
         else
-            put(t, "%s", def->default_text);
+            text_add(t, "%s", def->default_text);
         break;
     }
 }
@@ -136,10 +118,10 @@ static bool put_args(struct text *t, const struct clause *c, const char *comma)
             positional = positional && !def->positional;
             continue;
         }
-        put(t, "%s", comma);
+        text_add(t, "%s", comma);
         positional = positional && def->positional;
         if (!positional)
-            put(t, "%s=", def->name);
+            text_add(t, "%s=", def->name);
         put_value(t, def, &c->args[i]);
         comma = ", ";
         any = true;
@@ -151,18 +133,17 @@ static void put_call(struct text *t, const struct clause *call)
 {
     struct text inside = {.arena = t->arena};
 
-    put(t, "%s", call->def->name);
+    text_add(t, "%s", call->def->name);
     if (!put_args(&inside, call, ""))
         return;
-    LIST_ADD(t->arena, inside.bytes, inside.count, inside.capacity, '\0');
-    put(t, "(%s)", inside.bytes);
+    text_add(t, "(%s)", text_of(&inside));
 }
 
 static void put_clause(struct text *t, const struct clause *c)
 {
-    put(t, "    %s", c->def->name);
+    text_add(t, "    %s", c->def->name);
     put_args(t, c, " ");
-    put(t, "\n");
+    text_add(t, "\n");
 }
 
 const char *clause_text_of(struct arena *a, const struct clause *c)
@@ -184,10 +165,9 @@ const char *clause_text_of(struct arena *a, const struct clause *c)
     def.args = defs;
     given.def = &def;
     given.args = values;
-    put(&t, "%s", def.name);
+    text_add(&t, "%s", def.name);
     put_args(&t, &given, " ");
-    LIST_ADD(a, t.bytes, t.count, t.capacity, '\0');
-    return t.bytes;
+    return text_of(&t);
 }
 
 /* ---- the network ----------------------------------------------------------------------------- */
@@ -196,17 +176,17 @@ const char *clause_text_of(struct arena *a, const struct clause *c)
  * the others. */
 static void put_layer(struct text *t, const struct layer *l)
 {
-    put(t, "    %s", l->def->clause.name);
+    text_add(t, "    %s", l->def->clause.name);
     const char *comma = " ";
     for (int i = 1; i < l->inputs_count; i++) {
-        put(t, "%s%s", comma, l->inputs[i]->name);
+        text_add(t, "%s%s", comma, l->inputs[i]->name);
         comma = ", ";
     }
     if (put_args(t, l->clause, comma))
         comma = ", ";
     if (!l->trainable)
-        put(t, "%strainable=off", comma);
-    put(t, " as %s\n", l->name);
+        text_add(t, "%strainable=off", comma);
+    text_add(t, " as %s\n", l->name);
 }
 
 /* ---- functions ------------------------------------------------------------------------------- */
@@ -243,10 +223,10 @@ static void put_operand(struct text *t, const struct user_function *f, const str
     bool brackets = expr_precedence(x) < at_least;
 
     if (brackets)
-        put(t, "(");
+        text_add(t, "(");
     put_expr(t, f, x);
     if (brackets)
-        put(t, ")");
+        text_add(t, ")");
 }
 
 static void put_expr(struct text *t, const struct user_function *f, const struct expr *x)
@@ -258,36 +238,36 @@ static void put_expr(struct text *t, const struct user_function *f, const struct
         put_number(t, x->number);
         break;
     case EXPR_PARAM:
-        put(t, "%s", f->params[x->index]);
+        text_add(t, "%s", f->params[x->index]);
         break;
     case EXPR_LOCAL:
-        put(t, "%s", f->locals[x->index].name);
+        text_add(t, "%s", f->locals[x->index].name);
         break;
     case EXPR_CALL:
-        put(t, "%s(", x->function);
+        text_add(t, "%s(", x->function);
         for (int i = 0; i < x->args_count; i++) {
-            put(t, i ? ", " : "");
+            text_add(t, i ? ", " : "");
             put_expr(t, f, x->args[i]);
         }
-        put(t, ")");
+        text_add(t, ")");
         break;
     case EXPR_IF:
-        put(t, "if ");
+        text_add(t, "if ");
         put_operand(t, f, x->args[0], 1);
-        put(t, " then ");
+        text_add(t, " then ");
         put_operand(t, f, x->args[1], 1);
-        put(t, " else ");
+        text_add(t, " else ");
         put_operand(t, f, x->args[2], 0);
         break;
     case EXPR_NEGATE:
     case EXPR_NOT:
-        put(t, "%s", expr_operators[x->kind]);
+        text_add(t, "%s", expr_operators[x->kind]);
         put_operand(t, f, x->args[0], own);
         break;
     default:
         /* left to right, but for powers and for comparisons, which do not chain */
         put_operand(t, f, x->args[0], x->kind == EXPR_POW || own == 4 ? own + 1 : own);
-        put(t, "%s", expr_operators[x->kind]);
+        text_add(t, "%s", expr_operators[x->kind]);
         put_operand(t, f, x->args[1], x->kind == EXPR_POW ? own : own + 1);
         break;
     }
@@ -299,21 +279,21 @@ static void put_function(struct text *t, const struct user_function *f)
         [CNN_NO_DIRECTION] = "", [CNN_HIGHER_IS_BETTER] = "higher_is_better ",
         [CNN_LOWER_IS_BETTER] = "lower_is_better "
     };
-    put(t, "\n# The mean over batches, weighted by their sizes.\nmetric %s(%s, %s", f->name,
+    text_add(t, "\n# The mean over batches, weighted by their sizes.\nmetric %s(%s, %s", f->name,
         f->params[0], f->params[1]);
     for (int i = 2; i < f->params_count; i++) {
-        put(t, ", %s=", f->params[i]);
+        text_add(t, ", %s=", f->params[i]);
         put_number(t, f->param_defaults[i]);
     }
-    put(t, ") %s{\n", directions[f->direction]);
+    text_add(t, ") %s{\n", directions[f->direction]);
     for (int i = 0; i < f->locals_count; i++) {
-        put(t, "    %s = ", f->locals[i].name);
+        text_add(t, "    %s = ", f->locals[i].name);
         put_expr(t, f, f->locals[i].value);
-        put(t, "\n");
+        text_add(t, "\n");
     }
-    put(t, "    return ");
+    text_add(t, "    return ");
     put_expr(t, f, f->result);
-    put(t, "\n}\n");
+    text_add(t, "\n}\n");
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -334,32 +314,32 @@ static void put_metric_kinds(struct text *t, const struct model *m)
     for (int i = 0; i < m->metrics_count; i++) {
         if (m->metrics[i].kind == CNN_METRIC_BATCH)
             continue;
-        put(t, "%s%s", any ? ", " : "\n    # over the whole set: ", m->metrics[i].name);
+        text_add(t, "%s%s", any ? ", " : "\n    # over the whole set: ", m->metrics[i].name);
         any = true;
     }
 }
 
 static void put_train(struct text *t, const struct model *m)
 {
-    put(t, "\ntrain {\n    loss %s", m->loss->def->name);
+    text_add(t, "\ntrain {\n    loss %s", m->loss->def->name);
     put_args(t, m->loss, ", ");
-    put(t, "\n    optimizer %s", m->optimizer->def->name);
+    text_add(t, "\n    optimizer %s", m->optimizer->def->name);
     put_args(t, m->optimizer, ", ");
-    put(t, "\n");
+    text_add(t, "\n");
     for (int i = 0; i < m->metrics_count; i++) {
-        put(t, i ? ", " : "    metrics ");
+        text_add(t, i ? ", " : "    metrics ");
         if (m->metrics[i].clause)
             put_call(t, m->metrics[i].clause);
         else
-            put(t, "%s", m->metrics[i].name);
+            text_add(t, "%s", m->metrics[i].name);
     }
     put_metric_kinds(t, m);
-    put(t, "%s    epochs %d\n    batch %d\n    seed %llu\n    threads %d",
+    text_add(t, "%s    epochs %d\n    batch %d\n    seed %llu\n    threads %d",
         m->metrics_count ? "\n" : "", m->epochs, m->batch, (unsigned long long)m->seed, m->threads);
-    put(t, "%s\n", m->threads ? "" : "             # as many as the machine has");
+    text_add(t, "%s\n", m->threads ? "" : "             # as many as the machine has");
     for (int i = 0; i < m->callbacks_count; i++)
         put_clause(t, m->callbacks[i]);
-    put(t, "    # validation: %s\n}\n",
+    text_add(t, "    # validation: %s\n}\n",
         splits(m) ? "what 'split' takes from the training set, after each epoch; the test set at the end"
                   : "the test set, after each epoch");
 }
@@ -368,27 +348,26 @@ const char *explain_model(struct arena *a, const struct model *m)
 {
     struct text t = {.arena = a};
 
-    put(&t, "model %s\n", m->name);
+    text_add(&t, "model %s\n", m->name);
     if (m->has_data) {
-        put(&t, "\ndata {\n");
+        text_add(&t, "\ndata {\n");
         put_clause(&t, m->source_clause);
         for (int i = 0; i < m->steps_count; i++)
             put_clause(&t, m->steps[i]);
-        put(&t, "}\n");
+        text_add(&t, "}\n");
     }
-    put(&t, "\nnetwork {\n");
+    text_add(&t, "\nnetwork {\n");
     for (int i = 0; i < m->layers_count; i++) {
         const struct layer *l = m->layers[i];
         if (i > 0 && l->inputs[0] != m->layers[i - 1])
-            put(&t, "    from %s\n", l->inputs[0]->name);
+            text_add(&t, "    from %s\n", l->inputs[0]->name);
         put_layer(&t, l);
     }
-    put(&t, "}\n");
+    text_add(&t, "}\n");
     for (int i = 0; i < m->metrics_count; i++)
         if (m->metrics[i].function)
             put_function(&t, m->metrics[i].function);
     if (m->has_train)
         put_train(&t, m);
-    LIST_ADD(a, t.bytes, t.count, t.capacity, '\0');
-    return t.bytes;
+    return text_of(&t);
 }

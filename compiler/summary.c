@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "ops.h"
+#include "text.h"
 
 /* 1,234,567: into text, which has room for 27 characters and the end. */
 static const char *grouped(char *text, int64_t number)
@@ -33,11 +34,11 @@ static int64_t layer_multiply_adds(const struct layer *l)
 
 static const char *layer_inputs(struct arena *a, const struct layer *l)
 {
-    const char *text = "";
+    struct text text = {.arena = a};
 
     for (int i = 0; i < l->inputs_count; i++)
-        text = arena_printf(a, "%s%s%s", text, i ? ", " : "", l->inputs[i]->name);
-    return text;
+        text_add(&text, "%s%s", i ? ", " : "", l->inputs[i]->name);
+    return text_of(&text);
 }
 
 static bool is_chain(const struct model *m)
