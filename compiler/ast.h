@@ -49,7 +49,7 @@ struct ast_expr {
     enum ast_operator op;           /* UNARY, BINARY */
     int depth;                      /* of the tree below, at most EXPRESSION_DEEPEST */
     struct span where, word;        /* word: the name of CALL and INDEX */
-    double number;                  /* NUMBER, SWITCH */
+    double number;                  /* NUMBER, SWITCH; STRING: as in struct token */
     int64_t dims[AST_EXTENT_PARTS]; /* EXTENT */
     int dims_count;
     const char *text;               /* STRING, NAME, CALL, INDEX */

@@ -11,102 +11,11 @@
 #include <string.h>
 #include <strings.h>
 
-/* ---- names ----------------------------------------------------------------------------------- */
-
-void names_add(struct names *n, const char *name)
-{
-    LIST_ADD(n->arena, n->items, n->count, n->capacity, name);
-}
-
-bool word_in(const char *word, const char *const *list)
-{
-    for (; *list; list++)
-        if (!strcmp(word, *list))
-            return true;
-    return false;
-}
-
-/* What other tools call what we call otherwise; compared without case and underscores. */
-static const char *foreign_name(const char *word)
-{
-    static const char *const pairs[][2] = {
-        {"maxpooling2d", "maxpool2d"}, {"averagepooling2d", "avgpool2d"},
-        {"avgpooling2d", "avgpool2d"}, {"globalaveragepooling2d", "global_avgpool2d"},
-        {"globalavgpooling2d", "global_avgpool2d"}, {"linear", "dense"},
-        {"fullyconnected", "dense"}, {"fc", "dense"}, {"convolution2d", "conv2d"},
-        {"conv", "conv2d"}, {"pool", "maxpool2d"}, {"batchnormalization", "batchnorm"},
-        {"batchnorm2d", "batchnorm"}, {"bn", "batchnorm"}, {"learningrate", "lr"},
-        {"kernelsize", "kernel"}, {"strides", "stride"}, {"poolsize", "window"},
-        {"usebias", "bias"}, {"kernelinitializer", "init"}, {"fraction", "rate"}, {"p", "rate"},
-        {"biasinitializer", "bias_init"}, {"dilationrate", "dilation"}, {"eps", "epsilon"},
-        {"slope", "alpha"}, {"negativeslope", "alpha"}, {"silu", "swish"},
-        {"reducelronplateau", "reduce_lr_on_plateau"}, {"crossentropy", "categorical_crossentropy"},
-        {"batchsize", "batch"}, {"epoch", "epochs"}, {"model", "network"}
-    };
-    char plain[32];
-    size_t n = 0;
-
-    for (const char *c = word; *c; c++) {
-        if (*c == '_')
-            continue;
-        if (n == sizeof plain - 1)
-            return NULL;
-        plain[n++] = (char)tolower((unsigned char)*c);
-    }
-    plain[n] = '\0';
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        if (!strcmp(plain, pairs[i][0]))
-            return pairs[i][1];
-    return NULL;
-}
-
-bool check_suggests(const struct check *c)
-{
-    return c->suggestions_count < SUGGESTIONS_MOST;
-}
-
-void check_suggest(struct check *c, const char *word, const struct names *names)
-{
-    const char *foreign = foreign_name(word);
-
-    if (!check_suggests(c))
-        return;
-    c->suggestions_count++;
-    for (int i = 0; foreign && i < names->count; i++) {
-        if (!strcmp(foreign, names->items[i])) {
-            diag_hint(c->diag, "did you mean '%s'?", foreign);
-            return;
-        }
-    }
-    const char *near = diag_nearest(word, names->items, names->count);
-    if (near)
-        diag_hint(c->diag, "did you mean '%s'?", near);
-}
-
-void check_not_supported(struct check *c, struct span where, const char *what)
-{
-    diag_error(c->diag, DIAG_not_supported, where, "'%s' is not supported by this version", what);
-}
-
-bool check_too_many(struct check *c, bool *reported, int count, int most, struct span where, const char *what)
-{
-    if (count < most)
-        return false;
-    if (!*reported)
-        diag_error(c->diag, DIAG_too_big, where, "at most %d %s are supported", most, what);
-    *reported = true;
-    return true;
-}
-
 /* ---- where a statement belongs --------------------------------------------------------------- */
 
 static bool is_train_word(const char *word)
 {
-    static const char *const words[] = {"loss", "optimizer", "metrics", NULL};
-
-    return word_in(word, words) || clause_def_find(train_numbers, word) ||
-           clause_def_find(callback_defs, word) || !strcmp(word, "freeze") ||
-           word_in(word, later_train);
+    return check_is_train_statement(word) || word_in(word, later_train);
 }
 
 static bool is_data_word(const char *word)
@@ -141,6 +50,8 @@ bool check_no_body(struct check *c, const struct ast_statement *s)
     struct span brace = s->body->where;
     brace.end = brace.begin + 1;
     diag_error(c->diag, DIAG_unexpected_body, brace, "'%s' has no body", s->word);
+    if (!strcmp(s->word, "model"))
+        diag_hint(c->diag, "the layers stand in: network { ... }");
     return false;
 }
 
@@ -161,6 +72,7 @@ static const char *const section_names[SECTIONS] = {"model", "data", "network", 
 
 struct outline {
     const struct ast_statement *sections[SECTIONS];
+    bool guessed[SECTIONS];             /* another word that was taken for it: reported */
 };
 
 static bool is_reserved_in_c(const char *name)
@@ -201,7 +113,11 @@ static void check_model_name(struct check *c, const struct ast_statement *s)
     if (!s)
         return;
     const struct ast_arg *arg = s->args.first;
+    if (s->body && strcmp(s->word, "model"))    /* another word that was taken for it: reported */
+        return;
     if (!check_no_body(c, s) || !check_no_as(c, s))
+        return;
+    if (arg && !arg->next && !arg->key && check_unquoted(c, arg->value) != arg->value)
         return;
     if (!arg || arg->next || arg->key || arg->value->kind != AST_NAME) {
         if (arg && arg->value->kind == AST_BAD)
@@ -211,6 +127,8 @@ static void check_model_name(struct check *c, const struct ast_statement *s)
         diag_hint(c->diag, "such as: model %s", c->model->name);
         return;
     }
+    if (!check_own_name(c, arg->where, arg->value->text))
+        return;
     if (is_reserved_in_c(arg->value->text)) {
         diag_error(c->diag, DIAG_bad_model_name, arg->where,
                    "'%s' cannot name a model: it means something in C or to the runtime",
@@ -220,41 +138,56 @@ static void check_model_name(struct check *c, const struct ast_statement *s)
     c->model->name = arg->value->text;
 }
 
-static void unknown_section(struct check *c, const struct ast_statement *s)
+static int section_find(const char *word)
+{
+    int i = 0;
+
+    while (i < SECTIONS && strcmp(section_names[i], word))
+        i++;
+    return i;
+}
+
+/* Reports; the section that was surely meant, so that its body is checked all the same, else SECTIONS. */
+static int unknown_section(struct check *c, const struct ast_statement *s)
 {
     struct names names = {.arena = c->arena};
+    const struct unknown unknown = {.place = FOREIGN_TOP, .word = s->word, .names = &names,
+                                    .value = s->args.first ? s->args.first->value : NULL};
 
-    if (word_in(s->word, later_top) || s->kind == AST_IF) {
-        check_not_supported(c, s->word_where, s->word);
-        return;
+    if (word_in(s->word, later_top)) {
+        check_not_supported(c, s->word_where, &unknown);
+        return SECTIONS;
     }
     if (!s->body && check_elsewhere(c, s, ""))
-        return;
+        return SECTIONS;
     for (int i = 0; i < SECTIONS; i++)
         names_add(&names, section_names[i]);
     names_add(&names, "include");
     diag_error(c->diag, DIAG_unknown_section, s->word_where, "nothing at top level is called '%s'",
                s->word);
-    check_suggest(c, s->word, &names);
+    check_suggest(c, &unknown);
     diag_hint(c->diag, "a file has model, include, const, data, network, train and functions");
+    const char *meant = s->body ? check_surely(&unknown, true) : NULL;
+    return meant ? section_find(meant) : SECTIONS;
 }
 
 static void check_section(struct check *c, const struct ast_statement *s, struct outline *outline)
 {
-    int i = 0;
+    int i = section_find(s->word);
 
-    while (i < SECTIONS && strcmp(section_names[i], s->word))
-        i++;
-    if (i == SECTIONS) {
-        unknown_section(c, s);
+    bool guessed = i == SECTIONS;
+
+    if (guessed)
+        i = unknown_section(c, s);
+    if (i == SECTIONS || (guessed && outline->sections[i]))
         return;
-    }
-    if (outline->sections[i]) {
+    if (outline->sections[i] && !outline->guessed[i]) {
         diag_error(c->diag, DIAG_duplicate_section, s->word_where, "a second '%s'", s->word);
         diag_note(c->diag, outline->sections[i]->word_where, "the first one is here");
         return;
     }
     outline->sections[i] = s;
+    outline->guessed[i] = guessed;
     if (i == SECTION_MODEL)
         return;
     check_no_as(c, s);
@@ -304,6 +237,7 @@ static void add_function(struct check *c, const struct ast_statement *s)
 
     if (strcmp(s->word, "metric")) {
         struct names names = {.arena = c->arena};
+        const struct unknown unknown = {.place = FOREIGN_TOP, .word = s->word, .names = &names};
         names_add(&names, "metric");
         names_add(&names, "loss");
         names_add(&names, "activation");
@@ -315,9 +249,11 @@ static void add_function(struct check *c, const struct ast_statement *s)
         }
         diag_error(c->diag, DIAG_unknown_section, s->word_where,
                    "'%s' declares no function; 'metric' does", s->word);
-        check_suggest(c, s->word, &names);
+        check_suggest(c, &unknown);
         return;
     }
+    if (!check_own_name(c, s->head->word, entry.name))
+        return;
     if (c->functions_count >= FUNCTIONS_MOST) {
         diag_error(c->diag, DIAG_too_big, s->head->word, "a file has at most %d functions",
                    FUNCTIONS_MOST);
@@ -425,10 +361,10 @@ static void check_top(struct check *c, const struct ast_statement *s, struct out
         check_constant_add(c, s);
         break;
     case AST_ASSIGN:
-        diag_error(c->diag, DIAG_bare_assignment, s->where,
-                   "a value needs the word 'const' before its name");
-        diag_hint(c->diag, "write: const %s = ...", s->word);
-        check_constant_add(c, s);
+        if (section_find(s->word) == SECTION_MODEL)
+            check_section(c, check_assigned(c, s, true, FOREIGN_TOP), outline);
+        else
+            check_assigned(c, s, false, FOREIGN_NOWHERE);
         break;
     case AST_FUNCTION:
         add_function(c, s);
@@ -461,7 +397,9 @@ static void apply_define(struct check *c, const struct ast_statement *define)
         names_add(&names, k->name);
     diag_error(c->diag, DIAG_bad_define, define->word_where,
                "the file has no constant '%s' at its top level", define->word);
-    check_suggest(c, define->word, &names);
+    check_suggest(c, &(struct unknown){.word = define->word, .names = &names, .list = "its constants are"});
+    if (!names.count)
+        diag_hint(c->diag, "it has none; one is written: const %s = ...", define->word);
 }
 
 /* All of them, used or not, in the order of the file. */
@@ -605,6 +543,26 @@ static void check_sections_there(struct check *c, const struct outline *outline,
                      "network");
 }
 
+/* A text of which no statement is of the language, not even one that is in the wrong place, is no model with a
+ * thousand mistakes but another text. */
+static bool is_another_text(const struct ast_body *file)
+{
+    enum { SURE = 8 };
+    int statements = 0;
+
+    for (const struct ast_statement *s = file->first; s; s = s->next) {
+        statements++;
+        if (s->kind != AST_BROKEN && s->kind != AST_COMMAND && s->kind != AST_ASSIGN)
+            return false;
+        if (s->kind == AST_COMMAND &&
+            (section_find(s->word) < SECTIONS || is_function_word(s->word) || is_network_word(s->word) ||
+             is_data_word(s->word) || is_train_word(s->word) || !strcmp(s->word, "include") ||
+             (s->body && s->body->first)))
+            return false;
+    }
+    return statements >= SURE;
+}
+
 struct model *check_model(struct arena *a, const struct source *source, const struct ast_body *file,
                           const struct check_options *options, struct diag *d)
 {
@@ -616,6 +574,13 @@ struct model *check_model(struct arena *a, const struct source *source, const st
     int syntax_errors = diag_errors(d);
 
     c.model->source = source;
+    if (syntax_errors && is_another_text(file)) {
+        diag_forget(d);
+        diag_error(d, DIAG_not_a_model, (struct span){0}, "%s is no model: none of its lines is of the language",
+                   source->path);
+        diag_hint(d, "a model is a text with 'network { ... }'; docs/language.md has the rest");
+        return c.model;
+    }
     for (const struct ast_statement *s = file->first; s; s = s->next)
         check_top(&c, s, &outline, &top);
     for (int i = 0; i < options->defines_count; i++)

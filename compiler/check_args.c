@@ -79,6 +79,10 @@ static bool slot_wrong(const struct slot *s)
     check_constant_note(c, &s->v);
     if (s->def->type == ARG_BOOL && s->v.kind == VALUE_NUMBER)
         diag_hint(c->diag, "write '%s'", s->v.number != 0 ? "on" : "off");
+    if ((s->def->type == ARG_INT || s->def->type == ARG_REAL) && s->v.kind == VALUE_EXTENT &&
+        !check_hexadecimal(c, &s->v))
+        diag_hint(c->diag, "one number is wanted, such as %lld",
+                  (long long)(s->v.dims[0] < s->v.dims[1] ? s->v.dims[0] : s->v.dims[1]));
     return false;
 }
 
@@ -202,12 +206,24 @@ static bool slot_real_list(struct slot *s)
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
-static bool slot_unknown(struct slot *s, const char *what, const struct names *names)
+static bool slot_unknown(struct slot *s, const char *what, enum foreign_place place, const struct names *names)
 {
     struct check *c = s->c;
+    const struct unknown unknown = {.place = place, .owner = s->owner->name, .word = s->v.text, .names = names,
+                                    .list = arena_printf(c->arena, "%ss are", what)};
 
-    diag_error(c->diag, DIAG_unknown_word, s->v.where, "%s is called '%s'", what, s->v.text);
-    check_suggest(c, s->v.text, names);
+    diag_error(c->diag, DIAG_unknown_word, s->v.where, "no %s is called '%s'", what, s->v.text);
+    check_suggest(c, &unknown);
+    return false;
+}
+
+/* The message itself lists the words. */
+static bool slot_no_such_word(struct slot *s, const struct names *names)
+{
+    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'",
+               s->def->name, s->owner->name, slot_text(s->c, s->def), s->v.text);
+    check_suggest(s->c, &(struct unknown){.place = FOREIGN_WORD, .owner = s->owner->name, .word = s->v.text,
+                                          .names = names});
     return false;
 }
 
@@ -224,10 +240,7 @@ static bool slot_word(struct slot *s)
             return true;
         }
     }
-    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'",
-               s->def->name, s->owner->name, slot_text(s->c, s->def), s->v.text);
-    check_suggest(s->c, s->v.text, &names);
-    return false;
+    return slot_no_such_word(s, &names);
 }
 
 static bool slot_padding(struct slot *s)
@@ -242,10 +255,7 @@ static bool slot_padding(struct slot *s)
     struct names names = {.arena = s->c->arena};
     names_add(&names, "same");
     names_add(&names, "valid");
-    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'",
-               s->def->name, s->owner->name, slot_text(s->c, s->def), s->v.text);
-    check_suggest(s->c, s->v.text, &names);
-    return false;
+    return slot_no_such_word(s, &names);
 }
 
 /* relu, leaky_relu(0.1): a word or a call whose definition `def` is. */
@@ -274,11 +284,12 @@ static bool slot_activation(struct slot *s)
             return slot_call(s, &defs[i]->clause);
     }
     if (word_in(s->v.text, later_network)) {
-        check_not_supported(s->c, s->v.expr->word, s->v.text);
+        check_not_supported(s->c, s->v.expr->word,
+                            &(struct unknown){.word = s->v.text, .names = &names, .list = "the activations are"});
         return false;
     }
     s->v.where = s->v.expr->word;
-    return slot_unknown(s, "no activation", &names);
+    return slot_unknown(s, "activation", FOREIGN_ACTIVATION, &names);
 }
 
 static bool slot_init(struct slot *s)
@@ -295,7 +306,7 @@ static bool slot_init(struct slot *s)
             return slot_call(s, defs[i]);
     }
     s->v.where = s->v.expr->word;
-    return slot_unknown(s, "no initialiser", &names);
+    return slot_unknown(s, "initialiser", FOREIGN_INIT, &names);
 }
 
 static bool slot_monitor(struct slot *s)
@@ -324,7 +335,16 @@ static bool slot_monitor(struct slot *s)
         return false;
     diag_error(c->diag, DIAG_unknown_monitor, s->v.where, "there is no value '%s' to monitor",
                s->v.text);
-    check_suggest(c, s->v.text, &names);
+    const char *word = !strncmp(s->v.text, "val_", 4) ? s->v.text + 4 : s->v.text;
+    const struct metric_def *metric = metric_defs;
+    while (metric->clause.name && strcmp(metric->clause.name, word) &&
+           (!metric->log_name || strcmp(metric->log_name, word)))
+        metric++;
+    if (metric->clause.name)
+        diag_hint(c->diag, "it is there where 'metrics' lists it: metrics %s", metric->clause.name);
+    else
+        check_suggest(c, &(struct unknown){.place = FOREIGN_MONITOR, .owner = s->owner->name, .word = s->v.text,
+                                           .names = &names});
     names_add(&names, NULL);
     diag_hint(c->diag, "this recipe logs %s", join_words(c->arena, names.items));
     return false;
@@ -355,13 +375,70 @@ static bool slot_hidden_word(struct slot *s)
     return true;
 }
 
+static bool takes_word(enum arg_type type)
+{
+    return type == ARG_BOOL || type == ARG_WORD || type == ARG_PADDING || type == ARG_ACTIVATION || type == ARG_INIT ||
+           type == ARG_MONITOR;
+}
+
+/* (3, 3): the parentheses of other languages around the sides of an extent. */
+static const struct ast_expr *without_parentheses(struct check *c, const struct ast_expr *e)
+{
+    const char *sides = "";
+    bool whole = true;
+
+    for (const struct ast_arg *arg = e->args.first; arg; arg = arg->next) {
+        const struct ast_expr *side = arg->value;
+        whole = whole && !arg->key && side->kind == AST_NUMBER;
+        if (whole)
+            sides = arena_printf(c->arena, "%s%s%.10g", sides, *sides ? "x" : "", side->number);
+    }
+    diag_error(c->diag, DIAG_bad_extent, e->where, "an extent stands without parentheses");
+    diag_hint(c->diag, "write: %s", whole ? sides : "[height, width]");
+    struct ast_expr *list = arena_alloc(c->arena, sizeof *list);
+    *list = *e;
+    list->kind = AST_LIST;
+    return list;
+}
+
+/* data/mnist without quotes reads as a division. */
+static bool is_bare_path(const struct ast_expr *e)
+{
+    if (e->kind == AST_BINARY && e->op == AST_DIV)
+        return is_bare_path(e->args.first->value) && is_bare_path(e->args.first->next->value);
+    return e->kind == AST_NAME;
+}
+
+/* What other languages write a value as, read as what was meant; NULL: reported, and nothing can be made of it. */
+static const struct ast_expr *slot_expression(struct check *c, const struct clause_def *owner,
+                                              const struct arg_def *def, const struct ast_expr *e)
+{
+    bool extent = def->type == ARG_EXTENT2 || def->type == ARG_EXTENT3 || def->type == ARG_PADDING;
+
+    if (takes_word(def->type))
+        e = check_unquoted(c, e);
+    if (extent && e->kind == AST_TUPLE)
+        return without_parentheses(c, e);
+    const char *text = def->type == ARG_STRING ? check_source_text(c, e->where) : NULL;
+    if (!text || !is_bare_path(e) || (e->kind == AST_NAME && check_constant_find(c, e->text)))
+        return e;
+    diag_error(c->diag, DIAG_bad_type, e->where, "'%s' of %s is a string in quotes", def->name, owner->name);
+    diag_hint(c->diag, "write: \"%s\"", text);
+    return NULL;
+}
+
 bool check_slot(struct check *c, const struct clause_def *owner, const struct arg_def *def,
                 const struct ast_expr *e, struct arg_value *out)
 {
-    struct slot s = {.c = c, .owner = owner, .def = def, .v = check_value(c, e), .out = out};
+    const struct span given_at = e->where;
+
+    e = slot_expression(c, owner, def, e);
+    struct slot s = {.c = c, .owner = owner, .def = def, .out = out};
+    if (e)
+        s.v = check_value(c, e);
 
     out->given = true;
-    out->where = e->where;
+    out->where = given_at;
     if (s.v.kind == VALUE_NONE || slot_hidden_word(&s))
         return false;
     switch (def->type) {
@@ -434,11 +511,65 @@ static void unknown_argument(struct check *c, const struct clause_def *def,
         names_add(&names, def->args[i].name);
     diag_error(c->diag, DIAG_unknown_argument, arg->key_where, "%s has no argument '%s'", def->name,
                arg->key);
-    check_suggest(c, arg->key, &names);
+    check_suggest(c, &(struct unknown){.place = FOREIGN_KEY, .owner = def->name, .word = arg->key,
+                                       .value = arg->value, .names = &names});
     if (names.count)
         diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
     else
         diag_hint(c->diag, "%s takes no arguments", def->name);
+}
+
+/* `lr 0.01` among the arguments: the name of one without its '='.  True: reported. */
+static bool key_without_value(struct check *c, const struct clause_def *def, const struct ast_arg *arg)
+{
+    const struct ast_expr *e = arg->value;
+    const struct ast_arg *next = arg->next;
+    struct names names = {.arena = c->arena};
+
+    if (e->kind != AST_NAME || !next || next->key || check_constant_find(c, e->text))
+        return false;
+    for (int i = 0; i < clause_def_count(def); i++)
+        names_add(&names, def->args[i].name);
+    const char *meant = check_surely(&(struct unknown){.place = FOREIGN_KEY, .owner = def->name, .word = e->text,
+                                                       .names = &names}, false);
+    const char *value = check_source_text(c, next->value->where);
+    if (!meant)
+        return false;
+    diag_error(c->diag, DIAG_argument_order, arg->where, "the value of '%s' is given with '='", meant);
+    diag_hint(c->diag, "write: %s=%s", meant, value ? value : "...");
+    return true;
+}
+
+/* `maxpool2d 2, 2`, `input 3, 32, 32`: the sides of one extent as arguments of their own.  Reported; the number of
+ * arguments that belong to the extent, else 0. */
+static int extent_in_pieces(struct check *c, const struct clause_def *def, int slot, int next_slot,
+                            const struct ast_arg *arg)
+{
+    enum arg_type type = def->args[slot].type;
+    int sides = type == ARG_EXTENT3 ? 3 : type == ARG_EXTENT2 ? 2 : 0, count = 0;
+    const char *text = "";
+    struct span where = arg->where;
+
+    if (next_slot >= 0 && (def->args[next_slot].type == ARG_INT || def->args[next_slot].type == ARG_REAL))
+        return 0;
+    for (const struct ast_arg *a = arg; a && count < sides && !a->key && a->value->kind == AST_NUMBER; a = a->next) {
+        text = arena_printf(c->arena, "%s%s%.10g", text, count++ ? "x" : "", a->value->number);
+        where.end = a->where.end;
+    }
+    if (count < 2)
+        return 0;
+    diag_error(c->diag, DIAG_bad_extent, where, "the sides of '%s' are one word, without commas",
+               def->args[slot].name);
+    if (count == sides)
+        diag_hint(c->diag, "write: %s", text);
+    bool arriving = c->in_network && slot == 1 && def->args[0].type == ARG_INT && arg->value->number !=
+                    arg->next->value->number;
+    if (arriving)
+        diag_hint(c->diag, "where the first number is of the channels that arrive, leave it out: %s %.10g, %.10gx%.10g",
+                  def->name, arg->value->number, arg->next->value->number, arg->next->value->number);
+    else if (argument_find(def, "stride") >= 0 && count == 2)
+        diag_hint(c->diag, "the step of a window has its name: stride=%.10g", arg->next->value->number);
+    return count;
 }
 
 static void too_many_arguments(struct check *c, const struct clause_def *def,
@@ -491,6 +622,22 @@ struct clause *check_clause(struct check *c, const struct clause_def *def, struc
         argument_default(&def->args[i], &clause->args[i]);
     for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
         int slot = arg->key ? argument_find(def, arg->key) : argument_positional(def, positional++);
+        int pieces = slot >= 0 && !arg->key
+                         ? extent_in_pieces(c, def, slot, argument_positional(def, positional), arg) : 0;
+        if (pieces) {
+            clause->args[slot].given = true;
+            clause->args[slot].where = arg->where;
+            while (--pieces)
+                arg = arg->next;
+            good = false;
+            continue;
+        }
+        if (!arg->key && (slot < 0 || !takes_word(def->args[slot].type)) && key_without_value(c, def, arg)) {
+            arg = arg->next;
+            positional--;
+            good = false;
+            continue;
+        }
         if (slot < 0) {
             if (arg->key)
                 unknown_argument(c, def, arg);

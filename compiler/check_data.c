@@ -131,22 +131,23 @@ static void check_step(struct check *c, const struct ast_statement *s, const str
 static void unknown_statement(struct check *c, const struct ast_statement *s)
 {
     struct names names = {.arena = c->arena};
+    const struct unknown unknown = {.place = FOREIGN_DATA, .word = s->word, .names = &names,
+                                    .value = s->args.first ? s->args.first->value : NULL,
+                                    .list = "sources and steps are"};
 
+    for (const struct data_source *d = data_sources; d->clause.name; d++)
+        names_add(&names, d->clause.name);
+    names_add_defs(&names, data_steps);
+    names_add_later(&names, later_data);
     if (word_in(s->word, later_data)) {
-        check_not_supported(c, s->word_where, s->word);
+        check_not_supported(c, s->word_where, &unknown);
         return;
     }
     if (check_elsewhere(c, s, "data"))
         return;
-    for (const struct data_source *d = data_sources; d->clause.name; d++)
-        names_add(&names, d->clause.name);
-    for (const struct clause_def *d = data_steps; d->name; d++)
-        names_add(&names, d->name);
-    for (const char *const *word = later_data; *word; word++)
-        names_add(&names, *word);
     diag_error(c->diag, DIAG_unknown_statement, s->word_where,
                "no source of data and no step is called '%s'", s->word);
-    check_suggest(c, s->word, &names);
+    check_suggest(c, &unknown);
 }
 
 static void check_data_statement(struct check *c, const struct ast_statement *s)
@@ -156,10 +157,9 @@ static void check_data_statement(struct check *c, const struct ast_statement *s)
         return;
     }
     if (s->kind == AST_ASSIGN) {
-        diag_error(c->diag, DIAG_bare_assignment, s->where, "'%s = ...' is no statement of 'data'",
-                   s->word);
-        diag_hint(c->diag, "a constant is written: const %s = ...", s->word);
-        return;
+        s = check_assigned(c, s, source_find(s->word) || clause_def_find(data_steps, s->word), FOREIGN_DATA);
+        if (!s)
+            return;
     }
     if (s->kind == AST_BROKEN)
         return;

@@ -89,6 +89,7 @@ static void name_variable(struct scope *s, const char *name, int number)
 static struct expr *unknown_variable(struct scope *s, const struct ast_expr *e)
 {
     struct names names = {.arena = s->c->arena};
+    const struct unknown unknown = {.word = e->text, .names = &names, .list = "names that have a value here"};
 
     for (int i = 0; i < s->f->params_count; i++)
         names_add(&names, s->f->params[i]);
@@ -101,7 +102,7 @@ static struct expr *unknown_variable(struct scope *s, const struct ast_expr *e)
     if (callable_find(e->text))
         diag_hint(s->c->diag, "it is a function and needs its arguments: %s(...)", e->text);
     else
-        check_suggest(s->c, e->text, &names);
+        check_suggest(s->c, &unknown);
     return NULL;
 }
 
@@ -233,7 +234,7 @@ static struct expr *unknown_function(struct scope *s, const struct ast_expr *e)
     for (size_t i = 0; i < sizeof callables / sizeof *callables; i++)
         names_add(&names, callables[i].name);
     diag_error(s->c->diag, DIAG_unknown_function, e->word, "no function is called '%s'", e->text);
-    check_suggest(s->c, e->text, &names);
+    check_suggest(s->c, &(struct unknown){.word = e->text, .names = &names, .list = "the functions are"});
     return NULL;
 }
 
@@ -314,6 +315,8 @@ static bool check_params(struct scope *s)
                        "a parameter is a name, or name=number");
             return false;
         }
+        if (!check_own_name(c, arg->key ? arg->key_where : arg->where, name))
+            return false;
         if (param_find(s, name) >= 0) {
             diag_error(c->diag, DIAG_duplicate_name, arg->where, "two parameters are called '%s'",
                        name);
@@ -367,7 +370,7 @@ static void check_direction(struct scope *s)
         diag_error(s->c->diag, DIAG_unknown_word, d->direction_where,
                    "a metric is higher_is_better or lower_is_better, found '%s'",
                    d->direction);
-        check_suggest(s->c, d->direction, &names);
+        check_suggest(s->c, &(struct unknown){.word = d->direction, .names = &names});
         s->failed = true;
     }
 }
@@ -377,6 +380,10 @@ static void check_local(struct scope *s, const struct ast_statement *st)
     struct check *c = s->c;
     int same = local_find(s, st->word), param = param_find(s, st->word);
 
+    if (!check_own_name(c, st->word_where, st->word)) {
+        s->failed = true;
+        return;
+    }
     if (same >= 0 || param >= 0) {
         diag_error(c->diag, DIAG_duplicate_name, st->word_where,
                    "'%s' already has a value; it is given once", st->word);

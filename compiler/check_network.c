@@ -26,6 +26,8 @@ static void name_layer(struct check *c, struct layer *l, const struct ast_statem
 {
     int number = kind_number(c, l->def);
 
+    if (s->as && !check_own_name(c, s->as_where, s->as))
+        c->broken = true;
     l->name = s->as ? s->as : arena_printf(c->arena, "%s_%d", l->def->clause.name, number);
     const struct layer *same = table_get(&c->layers_by_name, l->name);
     if (!same) {
@@ -191,7 +193,7 @@ static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
         names_add(&names, c->visible[i]->name);
     diag_error(c->diag, DIAG_unknown_name, arg->where, "no layer before this one is called '%s'",
                arg->value->text);
-    check_suggest(c, arg->value->text, &names);
+    check_suggest(c, &(struct unknown){.word = arg->value->text, .names = &names, .list = "layers with names are"});
     if (!c->visible_count)
         diag_hint(c->diag, "a layer gets a name with 'as': conv2d 64, 3x3 as %s", arg->value->text);
     c->broken = true;
@@ -268,30 +270,35 @@ static struct layer *check_from(struct check *c, const struct ast_statement *s, 
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
-static void unknown_layer(struct check *c, const struct ast_statement *s)
+/* Reports; the layer that was surely meant, so that its arguments are checked all the same, else NULL. */
+static const struct layer_def *unknown_layer(struct check *c, const struct ast_statement *s)
 {
     struct names names = {.arena = c->arena};
+    const struct unknown unknown = {.place = FOREIGN_NETWORK, .word = s->word, .names = &names,
+                                    .value = s->args.first ? s->args.first->value : NULL,
+                                    .list = "the layers are"};
     int count;
     const struct layer_def *const *defs = layer_defs(&count);
 
+    for (int i = 0; i < count; i++)
+        names_add(&names, defs[i]->clause.name);
+    names_add(&names, "from");
+    names_add_later(&names, later_network);
     if (!strcmp(s->word, "branch")) {
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
                    "'branch' stands in the body of 'add' only");
-        return;
+        return NULL;
     }
     if (word_in(s->word, later_network)) {
-        check_not_supported(c, s->word_where, s->word);
-        return;
+        check_not_supported(c, s->word_where, &unknown);
+        return NULL;
     }
     if (check_elsewhere(c, s, "network"))
-        return;
-    for (int i = 0; i < count; i++)
-        names_add(&names, defs[i]->clause.name);
-    for (const char *const *word = later_network; *word; word++)
-        names_add(&names, *word);
-    names_add(&names, "from");
+        return NULL;
     diag_error(c->diag, DIAG_unknown_layer, s->word_where, "no layer is called '%s'", s->word);
-    check_suggest(c, s->word, &names);
+    check_suggest(c, &unknown);
+    const char *meant = check_surely(&unknown, false);
+    return meant ? layer_def_find(meant) : NULL;
 }
 
 static struct layer *check_layer(struct check *c, const struct ast_statement *s, struct layer *from)
@@ -301,9 +308,14 @@ static struct layer *check_layer(struct check *c, const struct ast_statement *s,
     if (!def && !strcmp(s->word, "from"))
         return check_from(c, s, from);
     if (!def) {
-        unknown_layer(c, s);
+        def = unknown_layer(c, s);
         c->broken = true;
-        return from;
+        if (!def || def == input || def->is_join)
+            return from;
+        struct ast_statement *meant = arena_alloc(c->arena, sizeof *meant);
+        *meant = *s;
+        meant->word = def->clause.name;
+        s = meant;
     }
     if (def == input && from) {
         diag_error(c->diag, DIAG_misplaced_input, s->word_where,
@@ -361,11 +373,8 @@ static struct layer *check_network_statement(struct check *c, const struct ast_s
         check_constant_add(c, s);
         return from;
     case AST_ASSIGN:
-        diag_error(c->diag, DIAG_bare_assignment, s->where,
-                   "a value needs the word 'const' before its name");
-        diag_hint(c->diag, "write: const %s = ...", s->word);
-        check_constant_add(c, s);
-        return from;
+        s = check_assigned(c, s, layer_def_find(s->word) != NULL, FOREIGN_NETWORK);
+        return s ? check_layer(c, s, from) : from;
     case AST_IF:
         return check_choice(c, s, from);
     case AST_RETURN:

@@ -4,6 +4,7 @@
 
 #include "bounds.h"
 #include "check.h"
+#include "foreign.h"
 #include "ops.h"
 #include "recipes.h"
 #include "table.h"
@@ -126,6 +127,8 @@ const char *value_text(struct check *c, const struct value *v);
 void check_unknown_name(struct check *c, const struct value *v, const char *const *extra,
                         int extra_count);
 void check_constant_note(struct check *c, const struct value *v);
+/* An extent such as 0x10 where a number was wanted: a hint that says what it would be; false: it is none. */
+bool check_hexadecimal(struct check *c, const struct value *v);
 
 /* ---- arguments: check_args.c ----------------------------------------------------------------- */
 
@@ -140,25 +143,52 @@ const char *clause_usage(struct arena *a, const struct clause_def *def);
 /* The arguments of a statement; `conv2d(64, 3x3)` is reported and read as if written right. */
 struct ast_args check_statement_args(struct check *c, const struct ast_statement *s);
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- names: check_names.c -------------------------------------------------------------------- */
 
 struct names {
     struct arena *arena;
     const char **items;
     int count;
     size_t capacity;
+    const char **later;                 /* those of the language that this version does not have */
+    int later_count;
+    size_t later_capacity;
+};
+
+/* A word that is nothing where it stands. */
+struct unknown {
+    enum foreign_place place;
+    const char *owner;                  /* of an argument: its clause; NULL: none */
+    const char *word;
+    const struct ast_expr *value;       /* what follows it; NULL: nothing */
+    const struct names *names;          /* what would have been right */
+    const char *list;                   /* "the layers are": they are listed behind it; NULL: they are not */
 };
 
 void names_add(struct names *n, const char *name);
+void names_add_later(struct names *n, const char *const *later);
+void names_add_defs(struct names *n, const struct clause_def *defs);
 bool word_in(const char *word, const char *const *list);
-/* "hint: did you mean ...", when something is near; `word` is a word people bring along from
- * elsewhere too. */
-void check_suggest(struct check *c, const char *word, const struct names *names);
+/* Hints: what the word means elsewhere, or the name that is spelled nearest; then what there is. */
+void check_suggest(struct check *c, const struct unknown *u);
 /* Whether it still does: to look through all names for each of thousands of mistakes takes too long. */
 bool check_suggests(const struct check *c);
 /* True, and reported the first time, when there are `most` of something already. */
 bool check_too_many(struct check *c, bool *reported, int count, int most, struct span where, const char *what);
-void check_not_supported(struct check *c, struct span where, const char *what);
+void check_not_supported(struct check *c, struct span where, const struct unknown *u);
+/* The name of ours that the word surely means: another spelling of it, another tool's word, and with `nearest` a
+ * misspelling; so that what follows can be checked in the same run.  NULL: not sure. */
+const char *check_surely(const struct unknown *u, bool nearest);
+/* A name that the user gives to something; false: reported. */
+bool check_own_name(struct check *c, struct span where, const char *name);
+/* The text of a span where it is short and on one line, else NULL. */
+const char *check_source_text(struct check *c, struct span where);
+/* A string where a word was wanted: reported, and the word it holds. */
+const struct ast_expr *check_unquoted(struct check *c, const struct ast_expr *e);
+/* `word = value` in a section: reported, and as `word value` where the section knows the word, or other tools do;
+ * NULL: it was taken for a constant. */
+const struct ast_statement *check_assigned(struct check *c, const struct ast_statement *s, bool known,
+                                           enum foreign_place place);
 /* Statements that only sections of another kind understand: says where the word belongs.  False:
  * nowhere. */
 bool check_elsewhere(struct check *c, const struct ast_statement *s, const char *section);
@@ -174,6 +204,7 @@ void check_data(struct check *c, const struct ast_statement *section);
  * than that they are not is reported, and counts as true. */
 bool check_data_picture(struct check *c, const struct layer *input);
 void check_train(struct check *c, const struct ast_statement *section);
+bool check_is_train_statement(const char *word);
 void check_function(struct check *c, struct function_entry *entry);
 struct function_entry *check_function_find(const struct check *c, const char *name);
 

@@ -23,52 +23,50 @@ static bool first_time(struct check *c, const struct ast_statement **seen,
     return true;
 }
 
-static void list_defs(struct names *names, const struct clause_def *defs)
-{
-    for (; defs->name; defs++)
-        names_add(names, defs->name);
-}
-
 /* `optimizer adam, lr=0.01` or `optimizer adam(lr=0.01)` */
 static struct clause *check_named(struct check *c, const struct ast_statement *s,
-                                  const struct clause_def *defs, const char *const *later)
+                                  const struct clause_def *defs, const char *const *later,
+                                  enum foreign_place place)
 {
     struct ast_args args = check_statement_args(c, s);
     const struct ast_arg *first = args.first;
+    const struct ast_expr *e = first ? check_unquoted(c, first->value) : NULL;
     struct names names = {.arena = c->arena};
 
-    list_defs(&names, defs);
-    if (!first || first->key ||
-        (first->value->kind != AST_NAME && first->value->kind != AST_CALL)) {
-        if (first && first->value->kind == AST_BAD)
+    names_add_defs(&names, defs);
+    names_add_later(&names, later);
+    if (!first || first->key || (e->kind != AST_NAME && e->kind != AST_CALL)) {
+        if (first && e->kind == AST_BAD)
             return NULL;
         diag_error(c->diag, DIAG_missing_argument, first ? first->where : s->word_where,
                    "'%s' needs a name first", s->word);
         diag_hint(c->diag, "such as: %s %s", s->word, defs->name);
         return NULL;
     }
-    const struct clause_def *def = clause_def_find(defs, first->value->text);
+    const struct clause_def *def = clause_def_find(defs, e->text);
     if (!def) {
-        if (word_in(first->value->text, later)) {
-            check_not_supported(c, first->value->word, first->value->text);
+        const struct unknown unknown = {
+            .place = place, .word = e->text, .names = &names,
+            .list = arena_printf(c->arena, "%s of this version", place == FOREIGN_LOSS ? "losses" : "optimizers")};
+        if (word_in(e->text, later)) {
+            check_not_supported(c, e->word, &unknown);
             return NULL;
         }
-        diag_error(c->diag, DIAG_unknown_word, first->value->word, "no %s is called '%s'", s->word,
-                   first->value->text);
-        check_suggest(c, first->value->text, &names);
+        diag_error(c->diag, DIAG_unknown_word, e->word, "no %s is called '%s'", s->word, e->text);
+        check_suggest(c, &unknown);
         return NULL;
     }
     struct ast_args rest = {.first = first->next, .last = args.last, .count = args.count - 1};
-    if (first->value->kind == AST_CALL) {
+    if (e->kind == AST_CALL) {
         if (first->next) {
             diag_error(c->diag, DIAG_too_many_arguments, first->next->where,
                        "the arguments of '%s' stand in its parentheses",
                        def->name);
             return NULL;
         }
-        rest = first->value->args;
+        rest = e->args;
     }
-    return check_clause(c, def, first->value->word, &rest);
+    return check_clause(c, def, e->word, &rest);
 }
 
 /* ---- metrics --------------------------------------------------------------------------------- */
@@ -175,16 +173,15 @@ static struct user_function *function_with(struct check *c, const struct user_fu
 static void unknown_metric(struct check *c, const struct ast_expr *e)
 {
     struct names names = {.arena = c->arena};
+    const struct unknown unknown = {.place = FOREIGN_METRIC, .word = e->text, .names = &names,
+                                    .list = "the metrics are"};
 
     for (const struct metric_def *def = metric_defs; def->clause.name; def++)
         names_add(&names, def->clause.name);
     for (int i = 0; i < c->functions_count && check_suggests(c); i++)
         names_add(&names, c->functions[i].name);
     diag_error(c->diag, DIAG_unknown_metric, e->word, "no metric is called '%s'", e->text);
-    if (!strcmp(e->text, "acc"))
-        diag_hint(c->diag, "did you mean 'accuracy'?");
-    else
-        check_suggest(c, e->text, &names);
+    check_suggest(c, &unknown);
 }
 
 /* "f1_macro", "top_5": the options show in the name. */
@@ -243,7 +240,7 @@ static bool metric_is_small(struct check *c, const struct function_entry *entry,
 static void check_metric(struct check *c, const struct ast_arg *arg)
 {
     static const struct ast_args none = {0};
-    const struct ast_expr *e = arg->value;
+    const struct ast_expr *e = check_unquoted(c, arg->value);
     struct model_metric m = {0};
 
     if (e->kind == AST_BAD)
@@ -360,7 +357,7 @@ static void check_callback(struct check *c, const struct ast_statement *s,
 
 static void freeze_layer(struct check *c, const struct ast_arg *arg)
 {
-    const struct ast_expr *e = arg->value;
+    const struct ast_expr *e = check_unquoted(c, arg->value);
     struct names names = {.arena = c->arena};
 
     if (e->kind == AST_BAD)
@@ -379,7 +376,7 @@ static void freeze_layer(struct check *c, const struct ast_arg *arg)
     if (c->broken || c->too_many || !c->model->layers_count)
         return;                         /* it may be a layer that was not understood */
     diag_error(c->diag, DIAG_unknown_name, e->word, "no layer is called '%s'", e->text);
-    check_suggest(c, e->text, &names);
+    check_suggest(c, &(struct unknown){.word = e->text, .names = &names, .list = "the layers are"});
 }
 
 /* `freeze stem, conv2d_2`: as if they said trainable=off. */
@@ -399,38 +396,42 @@ static void check_freeze(struct check *c, const struct ast_statement *s)
 static void unknown_train(struct check *c, const struct ast_statement *s)
 {
     struct names names = {.arena = c->arena};
+    const struct unknown unknown = {.place = FOREIGN_TRAIN, .word = s->word, .names = &names,
+                                    .value = s->args.first ? s->args.first->value : NULL,
+                                    .list = "statements of 'train' are"};
 
-    if (word_in(s->word, later_train)) {
-        check_not_supported(c, s->word_where, s->word);
-        return;
-    }
-    if (check_elsewhere(c, s, "train"))
-        return;
     names_add(&names, "loss");
     names_add(&names, "optimizer");
     names_add(&names, "metrics");
     names_add(&names, "freeze");
-    list_defs(&names, train_numbers);
-    list_defs(&names, callback_defs);
-    for (const char *const *word = later_train; *word; word++)
-        names_add(&names, *word);
+    names_add_defs(&names, train_numbers);
+    names_add_defs(&names, callback_defs);
+    names_add_later(&names, later_train);
+    if (word_in(s->word, later_train)) {
+        check_not_supported(c, s->word_where, &unknown);
+        return;
+    }
+    if (check_elsewhere(c, s, "train"))
+        return;
     diag_error(c->diag, DIAG_unknown_statement, s->word_where, "nothing in 'train' is called '%s'",
                s->word);
-    check_suggest(c, s->word, &names);
+    check_suggest(c, &unknown);
 }
 
 /* ---- the section ----------------------------------------------------------------------------- */
+
+bool check_is_train_statement(const char *word)
+{
+    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", NULL};
+
+    return word_in(word, words) || clause_def_find(train_numbers, word) || clause_def_find(callback_defs, word);
+}
 
 static bool is_plain(struct check *c, const struct ast_statement *s)
 {
     if (s->kind == AST_COMMAND)
         return check_no_body(c, s) && check_no_as(c, s);
-    if (s->kind == AST_ASSIGN) {
-        diag_error(c->diag, DIAG_bare_assignment, s->where, "'%s = ...' is no statement of 'train'",
-                   s->word);
-        diag_hint(c->diag, "settings are written without '=': %s 10; a constant: const %s = 10",
-                  s->word, s->word);
-    } else if (s->kind == AST_FUNCTION) {
+    if (s->kind == AST_FUNCTION) {
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
                    "functions are declared at top level, outside of 'train'");
     } else {
@@ -451,20 +452,20 @@ static void check_train_statement(struct check *c, const struct ast_statement *s
     }
     if (s->kind == AST_BROKEN)
         return;
-    if (s->kind == AST_ASSIGN && (!strcmp(s->word, "loss") || !strcmp(s->word, "optimizer")))
-        *(s->word[0] == 'l' ? &state->loss : &state->optimizer) = s;
-    if (!is_plain(c, s))
+    if (s->kind == AST_ASSIGN)
+        s = check_assigned(c, s, check_is_train_statement(s->word), FOREIGN_TRAIN);
+    if (!s || !is_plain(c, s))
         return;
     number = clause_def_find(train_numbers, s->word);
     callback = clause_def_find(callback_defs, s->word);
     if (!strcmp(s->word, "loss")) {
         if (first_time(c, &state->loss, s)) {
-            c->model->loss = check_named(c, s, loss_defs, later_losses);
+            c->model->loss = check_named(c, s, loss_defs, later_losses, FOREIGN_LOSS);
             c->loss_where = s->where;
         }
     } else if (!strcmp(s->word, "optimizer")) {
         if (first_time(c, &state->optimizer, s))
-            c->model->optimizer = check_named(c, s, optimizer_defs, later_optimizers);
+            c->model->optimizer = check_named(c, s, optimizer_defs, later_optimizers, FOREIGN_OPTIMIZER);
     } else if (!strcmp(s->word, "metrics")) {
         if (first_time(c, &state->metrics, s))
             check_metrics(c, s);

@@ -3,6 +3,7 @@
 #include "check_parts.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct value value_new(enum value_kind kind, const struct ast_expr *e)
@@ -46,6 +47,17 @@ const char *value_text(struct check *c, const struct value *v)
     return "nothing";
 }
 
+bool check_hexadecimal(struct check *c, const struct value *v)
+{
+    enum { DIGITS_MOST = 12 };
+    const char *text = v->dims_count == 2 && v->dims[0] == 0 ? check_source_text(c, v->where) : NULL;
+
+    if (!text || strlen(text) > DIGITS_MOST || strncmp(text, "0x", 2))
+        return false;
+    diag_hint(c->diag, "numbers are written in decimal: %s is %ld", text, strtol(text, NULL, 16));
+    return true;
+}
+
 void check_constant_note(struct check *c, const struct value *v)
 {
     if (v->constant)
@@ -78,6 +90,8 @@ void check_constant_add(struct check *c, const struct ast_statement *s)
 {
     struct constant *same = check_constant_find(c, s->word);
 
+    if (!check_own_name(c, s->word_where, s->word))
+        return;
     if (same && same->level == c->level) {
         diag_error(c->diag, DIAG_duplicate_name, s->word_where,
                    "the constant '%s' is declared twice", s->word);
@@ -154,6 +168,7 @@ void check_unknown_name(struct check *c, const struct value *v, const char *cons
                         int extra_count)
 {
     struct names names = {.arena = c->arena};
+    const struct unknown unknown = {.word = v->text, .names = &names, .list = "names that have a value here"};
 
     for (const struct constant *k = c->constants; k && check_suggests(c); k = k->outer)
         names_add(&names, k->name);
@@ -168,7 +183,7 @@ void check_unknown_name(struct check *c, const struct value *v, const char *cons
     if (foreign_word(v->text))
         diag_hint(c->diag, "a switch is 'on' or 'off': write '%s'", foreign_word(v->text));
     else
-        check_suggest(c, v->text, &names);
+        check_suggest(c, &unknown);
 }
 
 /* ---- operators ------------------------------------------------------------------------------- */
@@ -188,7 +203,7 @@ static bool is_operand(struct check *c, const struct value *v, bool wants_switch
     diag_error(c->diag, DIAG_bad_arithmetic, v->where, "'%s' works on %s, found %s", operator_text,
                wants_switch ? "conditions" : "numbers", value_text(c, v));
     check_constant_note(c, v);
-    if (v->kind == VALUE_EXTENT)
+    if (v->kind == VALUE_EXTENT && !check_hexadecimal(c, v))
         diag_hint(c->diag, "an extent that is computed is written as a list: [height, width]");
     return false;
 }

@@ -134,12 +134,30 @@ void diag_hint(struct diag *d, const char *format, ...)
     va_end(args);
 }
 
+void diag_forget(struct diag *d)
+{
+    d->count = d->errors = 0;
+    d->newest = NULL;
+}
+
 int diag_errors(const struct diag *d)
 {
     return d->errors;
 }
 
 /* ---- printing -------------------------------------------------------------------------------- */
+
+/* Where a message stands among those of its file: a comma that is missing can wait until the words of its line have
+ * been looked at. */
+static size_t message_position(const struct message *m)
+{
+    size_t at = m->where.begin;
+
+    if (m->id == DIAG_missing_comma && m->severity == SEVERITY_ERROR)
+        while (at < m->where.file->size && m->where.file->text[at] != '\n')
+            at++;
+    return at;
+}
 
 static int message_compare(const void *pa, const void *pb)
 {
@@ -151,8 +169,11 @@ static int message_compare(const void *pa, const void *pb)
         int order = strcmp(a->where.file->path, b->where.file->path);
         return order ? order : a->number - b->number;
     }
-    if (a->where.file && a->where.begin != b->where.begin)
-        return a->where.begin < b->where.begin ? -1 : 1;
+    if (a->where.file) {
+        size_t x = message_position(a), y = message_position(b);
+        if (x != y)
+            return x < y ? -1 : 1;
+    }
     return a->number - b->number;
 }
 
@@ -339,6 +360,19 @@ static int edit_distance(const char *a, int a_length, const char *b, int b_lengt
         row = spare;
     }
     return above[b_length];
+}
+
+int diag_distance(const char *a, const char *b)
+{
+    char words[2][NEAREST_LONGEST + 1];
+    int lengths[2] = {0, 0};
+
+    for (int i = 0; i < 2; i++) {
+        for (const char *c = i ? b : a; *c && lengths[i] < NEAREST_LONGEST; c++)
+            if (*c != '_')
+                words[i][lengths[i]++] = *c;
+    }
+    return edit_distance(words[0], lengths[0], words[1], lengths[1], NEAREST_LONGEST);
 }
 
 const char *diag_nearest(const char *word, const char *const *candidates, int count)

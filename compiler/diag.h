@@ -27,10 +27,15 @@ void diag_note(struct diag *d, struct span where, const char *format, ...) __att
 /* A line without a place, after the caret: "did you mean 'maxpool2d'?" */
 void diag_hint(struct diag *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Forgets every message so far: one that says more takes their place. */
+void diag_forget(struct diag *d);
+
 int diag_errors(const struct diag *d);
 void diag_print(const struct diag *d, FILE *out);
 
 /* The candidate nearest in spelling to word, or NULL when none is near (for "did you mean"). */
 const char *diag_nearest(const char *word, const char *const *candidates, int count);
+/* Edits from one word to the other; letters of another case and '_' cost nothing. */
+int diag_distance(const char *a, const char *b);
 
 #endif

@@ -15,6 +15,7 @@ struct open_bracket {
     size_t begin;               /* of the opening token */
     const char *word;           /* of a brace: first word of its statement; may be NULL */
     bool closed;                /* of ( and [: its partner exists, before the next brace */
+    bool made_up;               /* a brace that stands for the ':' of `network:` (reported) */
 };
 
 struct layout {
@@ -28,6 +29,8 @@ struct layout {
     int open_count;
     size_t open_capacity;
     const char *statement;      /* first word of the statement being read; NULL: none */
+    int statement_at;           /* its place in `out` */
+    bool comma_missed;          /* in this statement: reported */
     bool stop;
 };
 
@@ -109,8 +112,11 @@ static void layout_put(struct layout *l, struct token t)
 {
     if (t.kind == TOK_NEWLINE && at_start(l))
         return;
-    if (at_start(l) && t.kind != TOK_ELSE)
+    if (at_start(l) && t.kind != TOK_ELSE) {
         l->statement = t.kind == TOK_NAME ? t.text : NULL;
+        l->statement_at = l->out.count;
+        l->comma_missed = false;
+    }
     LIST_ADD(l->arena, l->out.items, l->out.count, l->out.capacity, t);
 }
 
@@ -228,6 +234,15 @@ static bool is_section(const struct token *t)
            (!strcmp(t->text, "network") || !strcmp(t->text, "data") || !strcmp(t->text, "train"));
 }
 
+/* Whether nothing but a brace stands behind that token in its line. */
+static bool ends_line(const struct layout *l, int at)
+{
+    int next = at + 1;
+
+    return next >= l->raw.count || l->raw.items[next].kind == TOK_NEWLINE ||
+           l->raw.items[next].kind == TOK_LBRACE;
+}
+
 /* `network {` inside another body: the `}` before it is missing.  Said here, where it is plain, and
  * repaired. */
 static void layout_section(struct layout *l, const struct token *t)
@@ -239,8 +254,14 @@ static void layout_section(struct layout *l, const struct token *t)
         return;
     while (next < l->raw.count && l->raw.items[next].kind == TOK_NEWLINE)
         next++;
-    if (next >= l->raw.count || l->raw.items[next].kind != TOK_LBRACE)
+    if (next >= l->raw.count || (l->raw.items[next].kind != TOK_LBRACE &&
+                                 (l->raw.items[next].kind != TOK_COLON || !ends_line(l, next))))
         return;
+    if (outer->made_up) {
+        while (l->open_count)
+            close_brace(l, t->begin);
+        return;
+    }
     diag_error(l->diag, DIAG_missing_brace, token_span(l, t),
                "'%s' begins inside '%s': a '}' is missing before it", t->text,
                outer->word ? outer->word : "{");
@@ -304,6 +325,155 @@ static void layout_lost_comma(struct layout *l)
     diag_hint(l->diag, "arguments are separated by commas");
 }
 
+/* ---- what other languages write otherwise ---------------------------------------------------- */
+
+static size_t column(const struct layout *l, size_t at)
+{
+    size_t first = at;
+
+    while (first > 0 && l->source->text[first - 1] != '\n')
+        first--;
+    return at - first;
+}
+
+/* Passes over the lines below that are indented deeper than the statement: the body that a ':' opens elsewhere. */
+static void skip_indented(struct layout *l, size_t indent)
+{
+    while (l->at + 1 < l->raw.count) {
+        int next = l->at + 1;
+        while (next < l->raw.count && l->raw.items[next].kind == TOK_NEWLINE)
+            next++;
+        if (next >= l->raw.count || column(l, l->raw.items[next].begin) <= indent)
+            return;
+        while (next < l->raw.count && l->raw.items[next].kind != TOK_NEWLINE)
+            next++;
+        l->at = next - 1;
+    }
+}
+
+/* `def f(y, p):` and the lines below it: left out as a whole. */
+static void layout_python(struct layout *l, const struct token *colon)
+{
+    size_t begin = l->out.items[l->statement_at].begin;
+    bool function = l->statement && !strcmp(l->statement, "def");
+
+    diag_error(l->diag, DIAG_foreign_colon, token_span(l, colon), "a body stands in braces, no ':' opens one");
+    if (function)
+        diag_hint(l->diag, "a metric of one's own: metric name(y, p) higher_is_better { ... return ... }");
+    else
+        diag_hint(l->diag, "write: { ... }");
+    l->out.count = l->statement_at;
+    skip_indented(l, column(l, begin));
+}
+
+/* A ':' is no token of the grammar: it is said here and read as what was meant. */
+static void layout_colon(struct layout *l, struct token t)
+{
+    const struct token *before = l->out.count ? &l->out.items[l->out.count - 1] : NULL;
+    bool first = before && l->out.count == l->statement_at + 1 && before->kind == TOK_NAME;
+
+    if (first && is_section(before) && ends_line(l, l->at)) {
+        diag_error(l->diag, DIAG_foreign_colon, token_span(l, &t), "a section stands in braces, without ':'");
+        diag_hint(l->diag, "write: %s { ... }", before->text);
+        if (l->at + 1 < l->raw.count && l->raw.items[l->at + 1].kind == TOK_LBRACE)
+            return;
+        layout_put(l, (struct token){.kind = TOK_LBRACE, .begin = t.begin, .end = t.end});
+        struct open_bracket o = {.kind = TOK_LBRACE, .begin = t.begin, .word = before->text, .made_up = true};
+        LIST_ADD(l->arena, l->open, l->open_count, l->open_capacity, o);
+    } else if (first) {
+        diag_error(l->diag, DIAG_foreign_colon, token_span(l, &t), "no ':' stands between a word and its values");
+        diag_hint(l->diag, "write: %s ...", before->text);
+    } else if (before && before->kind == TOK_NAME && l->statement && !ends_line(l, l->at)) {
+        diag_error(l->diag, DIAG_foreign_colon, token_span(l, &t), "a value is given with '=', not with ':'");
+        diag_hint(l->diag, "write: %s=...", before->text);
+        t.kind = TOK_ASSIGN;
+        layout_put(l, t);
+    } else if (!in_brackets(l) && ends_line(l, l->at) && !at_start(l) && l->statement_at < l->out.count) {
+        layout_python(l, &t);
+    } else {
+        diag_error(l->diag, DIAG_foreign_colon, token_span(l, &t), "the language has no ':'");
+    }
+}
+
+/* `flatten()`: the brackets of a call around nothing; they are left out. */
+static bool layout_empty_call(struct layout *l)
+{
+    const struct token *t = &l->raw.items[l->at];
+
+    if (t->kind != TOK_LPAREN || l->at + 1 >= l->raw.count || t[1].kind != TOK_RPAREN || !l->statement ||
+        l->out.count != l->statement_at + 1)
+        return false;
+    diag_error(l->diag, DIAG_call_statement, (struct span){l->source, t->begin, t[1].end},
+               "a statement takes its arguments without parentheses");
+    l->at++;
+    return true;
+}
+
+static bool ends_value(int kind)
+{
+    return kind == TOK_NAME || kind == TOK_NUMBER || kind == TOK_EXTENT || kind == TOK_STRING ||
+           kind == TOK_SWITCH || kind == TOK_RPAREN || kind == TOK_RBRACKET;
+}
+
+/* `metric f(y, p) higher_is_better {`: the one place where two words stand side by side. */
+static bool is_direction(struct layout *l)
+{
+    const struct token *head = &l->out.items[l->statement_at];
+    int next = l->at + 1;
+
+    while (next < l->raw.count && l->raw.items[next].kind == TOK_NEWLINE)
+        next++;
+    return l->open_count == 0 && l->out.count > l->statement_at + 3 && head[1].kind == TOK_NAME &&
+           head[2].kind == TOK_LPAREN && last_kind(l) == TOK_RPAREN && next < l->raw.count &&
+           (l->raw.items[next].kind == TOK_ASSIGN || l->raw.items[next].kind == TOK_LBRACE);
+}
+
+/* `optimizer = adam, lr=0.01`: what has commas behind it is no value of a name; the '=' is left out. */
+static bool layout_assignment(struct layout *l, const struct token *t)
+{
+    const struct token *word = l->out.count ? &l->out.items[l->out.count - 1] : NULL;
+    int depth = 0, end = l->at + 1;
+
+    if (t->kind != TOK_ASSIGN || !l->statement || l->out.count != l->statement_at + 1 || word->kind != TOK_NAME)
+        return false;
+    for (; end < l->raw.count; end++) {
+        int kind = l->raw.items[end].kind;
+        depth += is_opener(kind) - is_closer(kind);
+        if (kind == TOK_NEWLINE || kind == TOK_LBRACE || kind == TOK_RBRACE || depth < 0)
+            return false;
+        if (kind == TOK_COMMA && depth == 0)
+            break;
+    }
+    if (end >= l->raw.count)
+        return false;
+    size_t value = l->raw.items[l->at + 1].begin, length = l->raw.items[end].begin - value;
+    diag_error(l->diag, DIAG_bare_assignment, token_span(l, t), "'%s' takes what follows it without '='", word->text);
+    diag_hint(l->diag, "write: %s %.*s, ...", word->text, length < 60 ? (int)length : 0, l->source->text + value);
+    return true;
+}
+
+/* `optimizer adam lr=0.01`: the comma is put in, so that the rest of the statement is looked at too. */
+static void layout_comma(struct layout *l, const struct token *t)
+{
+    const struct token *before = l->out.count ? &l->out.items[l->out.count - 1] : NULL;
+    bool value = ends_value(t->kind) && !is_closer(t->kind);
+
+    if (!before || !l->statement || !ends_value(before->kind) || l->out.count < l->statement_at + 2)
+        return;
+    if (!value && (!is_opener(t->kind) || before->kind == TOK_NAME))
+        return;
+    if (l->out.items[l->statement_at + 1].kind == TOK_ASSIGN || before[-1].kind == TOK_AS ||
+        before->continued || t->continued || (t->kind == TOK_NAME && is_direction(l)))
+        return;
+    if (!l->comma_missed) {
+        diag_error(l->diag, DIAG_missing_comma, token_span(l, t), "a comma is missing before '%.*s'",
+                   (int)(t->end - t->begin < 40 ? t->end - t->begin : 40), l->source->text + t->begin);
+        diag_hint(l->diag, "arguments are separated by commas");
+    }
+    l->comma_missed = true;
+    layout_put(l, (struct token){.kind = TOK_COMMA, .begin = t->begin, .end = t->begin});
+}
+
 static void layout_token(struct layout *l)
 {
     struct token t = l->raw.items[l->at];
@@ -324,13 +494,19 @@ static void layout_token(struct layout *l)
         layout_insert(l, TOK_NEWLINE, t.begin);
         layout_put(l, t);
         l->open_count--;
+    } else if (t.kind == TOK_COLON) {
+        layout_colon(l, t);
     } else if (is_opener(t.kind)) {
+        if (layout_empty_call(l))
+            return;
+        layout_comma(l, &t);
         layout_open(l, t);
     } else if (is_closer(t.kind)) {
         layout_close(l, t);
-    } else if (!layout_spaced_extent(l)) {
+    } else if (!layout_spaced_extent(l) && !layout_assignment(l, &t)) {
         layout_section(l, &t);
         layout_lost_comma(l);
+        layout_comma(l, &t);
         layout_put(l, t);
     }
 }
@@ -349,7 +525,7 @@ struct token_list layout_tokens(struct arena *a, const struct source *source, st
     close_brackets(&l, end, false);
     while (l.open_count) {
         struct open_bracket *o = innermost(&l);
-        if (!l.stop)
+        if (!l.stop && !o->made_up)
             diag_error(d, DIAG_unclosed_brace, (struct span){source, o->begin, o->begin + 1},
                        "this '{' is never closed");
         close_brace(&l, end);

@@ -5,6 +5,7 @@
 #include "parse.h"
 
 #include "cnn.tab.h"
+#include "foreign.h"
 
 #include <string.h>
 
@@ -17,8 +18,15 @@ struct ast_body *parse_source(struct arena *a, const struct source *source, stru
 {
     struct arena lists = {0};   /* tokens are needed no longer than the parser */
     struct parse p = {.arena = a, .source = source, .diag = d};
-    const char *nul = memchr(source->text, '\0', source->size);
+    const char *nul = memchr(source->text, '\0', source->size),
+               *other = foreign_text(source->text, source->size);
 
+    if (other) {
+        diag_error(d, DIAG_not_a_model, (struct span){0}, "%s is no model: it is %s", source->path, other);
+        diag_hint(d, strstr(other, "Python") ? "docs/tutorial.md goes from a Keras notebook to a model, side by side"
+                                             : "a model is a text with 'network { ... }'; docs/language.md has the rest");
+        return ast_body_add(a, NULL, NULL);
+    }
     if (nul) {
         size_t at = (size_t)(nul - source->text);
         diag_error(d, DIAG_binary_file, (struct span){0}, "%s is no text file: byte %zu is zero",

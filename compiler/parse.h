@@ -14,7 +14,7 @@ struct token {
     int kind;                       /* enum of cnn.tab.h */
     uint32_t begin, end, text_size; /* a source is never longer than 4 GiB, see source.c */
     const char *text;               /* NAME; STRING: decoded */
-    double number;                  /* NUMBER, SWITCH */
+    double number;                  /* NUMBER, SWITCH; STRING: 1 where its quotes were not the language's (reported) */
     int32_t dims[AST_EXTENT_PARTS]; /* EXTENT */
     uint8_t dims_count;
     bool continued;                 /* a line end before it was ignored, after a comma */

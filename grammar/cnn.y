@@ -61,6 +61,7 @@ static struct ast_statement *function(struct parse *p, struct span where, const 
 %token <token> NAME "a name" NUMBER "a number" EXTENT "an extent" STRING "a string"
 %token <token> SWITCH "'on' or 'off'" IF "'if'" RETURN "'return'"
 %token BAD
+%token COLON "':'"                  /* of other languages: layout.c deals with it */
 %token NEWLINE "end of line"
 %token THEN "'then'" ELSE "'else'" AND "'and'" OR "'or'" NOT "'not'" AS "'as'"
 %token CONST "'const'"
@@ -498,8 +499,8 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct parse *p)
     unsigned set = expectations(context);
     const char *expected = expected_text(p, set);
 
-    if (t->kind == TOK_BAD)                     /* the scanner has said what is wrong */
-        return 0;
+    if (t->kind == TOK_BAD || (t->kind == TOK_STRING && t->number != 0))
+        return 0;                               /* the scanner has said what is wrong */
     if (expected)
         diag_error(p->diag, DIAG_syntax, *yypcontext_location(context), "expected %s, found %s",
                    expected, found_text(p, t));

@@ -36,7 +36,7 @@ refused zero.cnn 'zero.cnn is no text file: byte 9 is zero [binary_file]'
 cp "$CNNC" program.cnn
 refused program.cnn 'program.cnn'
 head -c 100000 "$CNNC" >binary.cnn
-refused binary.cnn '[binary_file]'
+refused binary.cnn 'it is a program [not_a_model]'
 head -c 50000 /dev/urandom | tr -d '\0' >noise.cnn
 refused noise.cnn 'noise.cnn:'
 LC_ALL=C grep -q "$(printf '[\001-\010\013-\037\177]')" err && fail "noise.cnn: control characters reach the terminal"
