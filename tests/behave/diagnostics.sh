@@ -38,7 +38,7 @@ refused program.cnn 'program.cnn'
 head -c 100000 "$CNNC" >binary.cnn
 refused binary.cnn 'it is a program [not_a_model]'
 head -c 50000 /dev/urandom | tr -d '\0' >noise.cnn
-refused noise.cnn 'noise.cnn:'
+refused noise.cnn 'noise.cnn'
 LC_ALL=C grep -q "$(printf '[\001-\010\013-\037\177]')" err && fail "noise.cnn: control characters reach the terminal"
 mkdir folder.cnn
 refused folder.cnn 'cannot read folder.cnn: Is a directory [cannot_read]'
