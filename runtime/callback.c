@@ -164,6 +164,14 @@ bool rt_callbacks_train_end(struct callback_list *l, struct progress *progress)
     return changed;
 }
 
+bool rt_callbacks_stopped(const struct callback_list *l)
+{
+    for (int i = 0; i < l->count; i++)
+        if (l->items[i].state.stopped_epoch >= 0)
+            return true;
+    return false;
+}
+
 bool rt_callbacks_failed(const struct callback_list *l)
 {
     for (int i = 0; i < l->count; i++)

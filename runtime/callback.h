@@ -45,6 +45,8 @@ void rt_callbacks_catch_up(struct callback_list *l);
 /* When training ends by itself: what is left to say and to do.  True: the weights are those of an
  * epoch before now. */
 bool rt_callbacks_train_end(struct callback_list *l, struct progress *progress);
+/* Whether one of them has ended the training, and would again. */
+bool rt_callbacks_stopped(const struct callback_list *l);
 /* Whether some file of a callback could not be written when it was last to be. */
 bool rt_callbacks_failed(const struct callback_list *l);
 void rt_callbacks_close(struct callback_list *l);

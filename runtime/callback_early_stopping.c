@@ -68,6 +68,8 @@ static int stopping_load(struct callback *c, const struct state *s)
     if (rt_state_text(s, "best_epoch") && rt_state_get_whole(s, "best_epoch", &epoch))
         return -1;
     e->best_epoch = (int)epoch;
+    if (c->state.waited < e->patience)          /* the recipe has more patience now */
+        c->state.stopped_epoch = -1;
     /* another recipe may have kept them, or not */
     return kept && e->restore_best ? rt_weights_copy_load(&e->best, s, "best_parameters") : 0;
 }

@@ -56,11 +56,15 @@ struct trainer {
     double missed_loss;         /* the lowest one whose weights could not be written */
     bool data_failed;           /* a picture could not be read any more */
     bool unsaved;               /* no state of this run has been written yet */
+    bool folder_lost;           /* another directory has its name */
+    /* options that hold on when the run is resumed */
+    double lr_given;            /* NaN: the recipe's */
+    const char *weights_given;  /* NULL: none */
+    bool partial_given;
     /* where the run stands, and where the last state was saved */
     int epoch;                  /* the one to train or to finish */
     bool inside;                /* resumed within it: loader and tally go on */
     bool ended;                 /* a callback has ended the training */
-    bool recipe_changed;        /* since the state that is resumed was saved */
     uint64_t save_interval, saved;      /* cnn_clock's */
     struct state resumed;       /* what was read; of no file when the run is new */
 };
@@ -138,7 +142,7 @@ static bool between_epochs(const struct trainer *t)
 }
 
 /* The network's numbers and where the run stands, gathered for a file.  Between two batches only. */
-static void state_save(struct trainer *t)
+static void state_write(struct trainer *t)
 {
     struct cnn_context *c = t->context;
     const struct cnn_model *m = t->model;
@@ -165,6 +169,9 @@ static void state_save(struct trainer *t)
     rt_state_put_whole(&s, "told_nan", t->told_nan);
     rt_state_put_number(&s, "rate", t->schedule.rate);
     rt_state_put_number(&s, "best_loss", t->best_loss);
+    rt_state_put_number(&s, "lr_given", t->lr_given);
+    rt_state_put_text(&s, "weights_given", t->weights_given ? t->weights_given : "");
+    rt_state_put_whole(&s, "partial_given", t->partial_given);
     if (t->best_due && between_epochs(t))
         rt_state_put_number(&s, "due_loss", t->missed_loss);
     rt_state_section(&s, "best");
@@ -180,11 +187,28 @@ static void state_save(struct trainer *t)
         rt_state_put_params(&s, name, (char *)c->optimizer_state + (size_t)i * slot_bytes);
     }
     t->state_failed = rt_state_write(&s, t->folder.state, t->folder.previous_state) != 0;
-    if (t->state_failed)
-        rt_note("training goes on; what was saved before is as it was");
     t->saved = cnn_clock();
     t->unsaved = false;
     rt_state_free(&s);
+}
+
+/* Whether the run has lost its folder to another: what it wrote would pass for the other's. */
+static bool folder_lost(struct trainer *t)
+{
+    if (!t->folder_lost && rt_run_folder_replaced(&t->folder)) {
+        t->folder_lost = true;
+        rt_error("%s: is not the folder that this run began in: the run ends here", t->folder.path);
+    }
+    return t->folder_lost;
+}
+
+static void state_save(struct trainer *t)
+{
+    if (folder_lost(t))
+        return;
+    state_write(t);
+    if (t->state_failed)
+        rt_note("training goes on; what was saved before is as it was");
 }
 
 /* Whether the state is of a run that this network with these options can go on with. */
@@ -234,10 +258,22 @@ static void state_compare(struct trainer *t)
                 "those of a run without a break",
                 s->path, plan, ours);
     recipe_mark(ours, m);
-    t->recipe_changed = recipe && strcmp(recipe, ours);
-    if (t->recipe_changed)
+    if (recipe && strcmp(recipe, ours))
         rt_note("the recipe is not the one %s was saved under; the new one holds from here on",
                 s->path);
+}
+
+/* Options that the run was started with; the first states did not hold them. */
+static void options_recall(struct trainer *t)
+{
+    const struct state *s = &t->resumed;
+    const char *weights = rt_state_text(s, "weights_given");
+    int64_t partial;
+    if (!weights)
+        return;
+    t->weights_given = *weights ? weights : NULL;
+    t->partial_given = rt_state_get_whole(s, "partial_given", &partial) == 0 && partial;
+    rt_state_get_number(s, "lr_given", &t->lr_given);
 }
 
 /* Puts everything where the state says.  Nothing of the run's folder is touched yet. */
@@ -280,9 +316,10 @@ static int state_apply(struct trainer *t)
     t->epoch = (int)epoch;
     t->inside = position > 0;
     t->train.next = position;
-    t->ended = ended != 0;
+    t->ended = ended && rt_callbacks_stopped(&t->callbacks);
     t->told_nan = told_nan != 0;
     t->chart_due = true;
+    options_recall(t);
     t->best_due = t->missed_loss < INFINITY;
     if (isnan(t->options->lr))
         t->schedule.rate = rate;
@@ -293,9 +330,22 @@ static int state_apply(struct trainer *t)
     return 0;
 }
 
+static bool finished(const struct trainer *t)
+{
+    return stop_signal || t->invalid || t->data_failed || t->folder_lost
+           || t->context->step >= t->limit;
+}
+
+/* Whether an epoch is to be trained, or one that had all its steps is to be finished. */
+static bool epoch_left(const struct trainer *t)
+{
+    bool complete = t->inside && t->train.next == t->data.train.count;
+    return t->epoch < t->epochs && !t->ended && (complete || !finished(t));
+}
+
 /* What the kept recipe does not say of this run, as a comment below it, malloc'd; "": nothing.  NULL:
- * no memory. */
-static char *remarks_make(const struct trainer *t)
+ * no memory.  lr: as it was given, NaN where it was not. */
+static char *remarks_make(const struct trainer *t, double lr)
 {
     const struct command_options *o = t->options;
     char *text = NULL;
@@ -303,24 +353,21 @@ static char *remarks_make(const struct trainer *t)
     FILE *out = open_memstream(&text, &length);
     if (!out)
         return NULL;
-    if (t->resumed.path)
-        fprintf(out, "# up to step %" PRIu64 " the run had another recipe\n", t->context->step);
-    long kept = ftell(out);
     fputs("# trained with", out);
     long nothing = ftell(out);
     if (o->epochs >= 0)
         fprintf(out, " --epochs %" PRId64, o->epochs);
-    if (!isnan(o->lr))
-        fprintf(out, " --lr %.9g", o->lr);
-    if (o->seed >= 0)
-        fprintf(out, " --seed %" PRId64, o->seed);
+    if (!isnan(lr))
+        fprintf(out, " --lr %.9g", lr);
+    if (o->seed >= 0 || (t->resumed.path && t->context->seed != t->model->train.seed))
+        fprintf(out, " --seed %" PRIu64, t->context->seed);
     if (o->limit_steps >= 0)
         fprintf(out, " --limit-steps %" PRId64, o->limit_steps);
     if (o->no_shuffle)
         fprintf(out, " --no-shuffle");
-    if (o->weights) {
-        fprintf(out, "%s --weights ", o->partial ? " --partial" : "");
-        for (const char *c = o->weights; *c; c++)       /* a line must stay a line */
+    if (t->weights_given) {
+        fprintf(out, "%s --weights ", t->partial_given ? " --partial" : "");
+        for (const char *c = t->weights_given; *c; c++)         /* a line must stay a line */
             fputc((unsigned char)*c < 0x20 ? '?' : *c, out);
     }
     bool any = ftell(out) > nothing;
@@ -330,22 +377,41 @@ static char *remarks_make(const struct trainer *t)
         return NULL;
     }
     if (!any)
-        text[kept] = '\0';
+        text[0] = '\0';
     return text;
 }
 
-/* A new run's recipe, or the one that goes on with another's. */
+/* A run that begins at weights of its own has them in a state before anything of a run before is
+ * removed: they may be of that run.  0, or -1 with a message. */
+static int weights_secure(struct trainer *t)
+{
+    if (t->options->weights)
+        state_write(t);
+    return t->state_failed ? -1 : 0;
+}
+
+/* A new run's recipe, or the one that a resumed run goes on with. */
 static int recipe_keep(struct trainer *t)
 {
-    char *remarks = remarks_make(t);
+    if (t->resumed.path && !epoch_left(t))
+        return 0;               /* nothing comes of what is given now */
+    double lr = isnan(t->options->lr) ? t->lr_given : t->options->lr;
+    bool other_rate = t->resumed.path && (isnan(lr) != isnan(t->lr_given) || lr < t->lr_given || lr > t->lr_given);
+    char *remarks = remarks_make(t, lr), past[96] = "";
     int status = -1;
+    if (other_rate && isnan(t->lr_given))
+        snprintf(past, sizeof past, "# up to step %" PRIu64 " the rate was the recipe's\n", t->context->step);
+    else if (other_rate)
+        snprintf(past, sizeof past, "# up to step %" PRIu64 " trained with --lr %.9g\n", t->context->step,
+                 t->lr_given);
     if (!remarks)
         rt_error("no memory for what is said of the recipe");
-    else if (!t->resumed.path)
-        status = rt_run_folder_claim(&t->folder, t->model, remarks);
+    else if (t->resumed.path)
+        status = rt_run_folder_recipe(&t->folder, t->model, t->context->step, past, remarks);
     else
-        status = t->recipe_changed ? rt_run_folder_recipe(&t->folder, t->model, remarks) : 0;
+        status = rt_run_folder_claim(&t->folder, t->model, remarks, !t->unsaved);
     free(remarks);
+    t->lr_given = lr;
     return status;
 }
 
@@ -364,7 +430,7 @@ static int tables_open(struct trainer *t)
         return failed ? -1 : 0;
     }
     if (rt_history_open(&t->history, o->history) || rt_history_open(&t->step_log, o->log_steps)
-        || recipe_keep(t)
+        || weights_secure(t) || recipe_keep(t)
         || rt_history_open(&t->kept_history, t->folder.history))
         return -1;
     rt_history_epoch_header(&t->kept_history, &t->train_tally);
@@ -390,8 +456,28 @@ static void log_head(struct trainer *t)
     free(command);
 }
 
+/* The folder is this run's from here on.  0, or -1 with a message. */
+static int folder_take(struct trainer *t)
+{
+    bool had_lock = t->folder.lock >= 0;
+    if (rt_run_folder_make(&t->folder) || rt_run_folder_lock(&t->folder))
+        return -1;
+    /* it was not there when it was checked: somebody else may have made it since, and even be done */
+    if (!had_lock
+        && rt_run_folder_check(&t->folder, t->model, t->options->overwrite) != RUN_FOLDER_FREE)
+        return -1;
+    return 0;
+}
+
 static int training_open(struct trainer *t)
 {
+    /* From its first save on the folder always holds a state.  A run that begins at the recipe's
+     * initial weights takes one step first: until then it has nothing that its command would not
+     * give again. */
+    t->unsaved = !t->resumed.path;
+    t->lr_given = NAN;
+    t->weights_given = t->options->weights;
+    t->partial_given = t->options->partial;
     const struct cnn_model *m = t->model;
     const struct command_options *o = t->options;
     t->epochs = o->epochs >= 0 ? (int)o->epochs : m->train.epochs;
@@ -401,8 +487,7 @@ static int training_open(struct trainer *t)
     if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle)
         || rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
-        || (t->resumed.path && state_apply(t)) || rt_run_folder_make(&t->folder)
-        || rt_run_folder_lock(&t->folder) || tables_open(t)
+        || (t->resumed.path && state_apply(t)) || folder_take(t) || tables_open(t)
         || rt_callbacks_claim(&t->callbacks, t->resumed.path != NULL))
         return -1;
     rt_run_folder_tidy(&t->folder);
@@ -449,11 +534,6 @@ static int trainer_close(struct trainer *t)
 }
 
 /* ---- the run --------------------------------------------------------------------------------- */
-
-static bool finished(const struct trainer *t)
-{
-    return stop_signal || t->invalid || t->data_failed || t->context->step >= t->limit;
-}
 
 static void nan_tell(struct trainer *t)
 {
@@ -525,6 +605,8 @@ static void validate(struct trainer *t)
 /* The weights as they are, for `last`. */
 static void last_save(struct trainer *t)
 {
+    if (folder_lost(t))
+        return;
     t->last_failed = cnn_save_weights(t->context, t->folder.last) != 0;
     t->last_is_ours = !t->last_failed;
 }
@@ -532,6 +614,8 @@ static void last_save(struct trainer *t)
 /* The weights of an epoch's end with a loss lower than those before, for `best`. */
 static void best_save(struct trainer *t, double loss)
 {
+    if (folder_lost(t))
+        return;
     struct weights_origin *origin = &rt_notes(t->context)->origin;
     rt_origin_choose(origin, "val_loss", loss);
     t->best_due = cnn_save_weights(t->context, t->folder.best) != 0;
@@ -546,6 +630,8 @@ static void best_save(struct trainer *t, double loss)
 
 static void chart_draw(struct trainer *t)
 {
+    if (folder_lost(t))
+        return;
     const char *text = t->kept_history.text, *rows = text ? strchr(text, '\n') : NULL;
     t->chart_due = rows && rows[1] && rt_chart_write(t->folder.chart, t->model->name, text);
 }
@@ -579,6 +665,8 @@ static bool epoch_finish(struct trainer *t)
         rt_note("training goes on; the weights are saved again after the next epoch");
     struct epoch_end end = { .epoch = t->epoch, .train = &t->train_tally, .val = &t->val_tally,
                              .schedule = &t->schedule, .progress = &t->progress };
+    if (folder_lost(t))
+        return false;
     rt_callbacks_epoch_end(&t->callbacks, &end);
     return !end.stop;
 }
@@ -671,13 +759,6 @@ static void resumption_say(struct trainer *t)
                 t->epochs, t->epochs == 1 ? "" : "s");
 }
 
-/* Whether an epoch is to be trained, or one that had all its steps is to be finished. */
-static bool epoch_left(const struct trainer *t)
-{
-    bool complete = t->inside && t->train.next == t->data.train.count;
-    return t->epoch < t->epochs && !t->ended && (complete || !finished(t));
-}
-
 /* From epoch to epoch until the run ends or is broken off.  Returns whether the last measured set is
  * the validation set with the weights as they are. */
 static bool epochs_train(struct trainer *t)
@@ -695,7 +776,7 @@ static bool epochs_train(struct trainer *t)
             break;
         }
         t->ended = !epoch_finish(t);
-        if (t->data_failed)
+        if (t->data_failed || t->folder_lost)
             break;
         validated = true;
         t->epoch++;
@@ -739,23 +820,17 @@ static int run(struct trainer *t)
 {
     rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
                     (long long)t->data.train.count, (long long)t->data.val.count);
-    /* From its first save on the folder always holds a state.  A run that begins at the recipe's
-     * initial weights takes one step first: until then it has nothing that its command would not
-     * give again. */
-    t->unsaved = !t->resumed.path;
-    if (t->unsaved && t->options->weights)
-        state_save(t);
     if (t->resumed.path) {
         resumption_say(t);
         files_catch_up(t);
     }
     bool validated = epochs_train(t);
-    if (t->unsaved && (t->invalid || !(stop_signal || t->data_failed))) {
+    if (t->unsaved && (t->invalid || !(stop_signal || t->data_failed || t->folder_lost))) {
         /* not one step: its loss was invalid, or none was asked for */
         t->train.next = 0;
         state_save(t);
     }
-    if (t->invalid)
+    if (t->invalid || folder_lost(t))
         return -1;
     if (stop_signal || t->data_failed) {
         stop_report(t);
@@ -796,9 +871,9 @@ static int folder_check(struct trainer *t)
             return EXIT_FAILED;
         }
         rt_note("%s holds no state to resume; the run starts from the beginning", f->path);
-        return rt_run_folder_check(f, true) == RUN_FOLDER_FREE ? EXIT_FINE : EXIT_FAILED;
+        return rt_run_folder_check(f, t->model, true) == RUN_FOLDER_FREE ? EXIT_FINE : EXIT_FAILED;
     }
-    switch (rt_run_folder_check(f, t->options->overwrite)) {
+    switch (rt_run_folder_check(f, t->model, t->options->overwrite)) {
     case RUN_FOLDER_FREE:
         return EXIT_FINE;
     case RUN_FOLDER_HOLDS_RUN:

@@ -70,11 +70,21 @@ mkdir more && sed 's/metrics accuracy, f1,.*/metrics f1, top_k(k=2), accuracy/; 
 cp -r parts more/ && cd more || exit 99
 if build small; then
     expect 0 ./small --threads 1 --run-dir parts --resume --epochs $((stopped + 1)) --history all.csv
+    cmp all.csv parts/history.csv || fail "--history differs from the run's own after other metrics"
     "$CNNC" --explain small.cnn >recipe && head -n "$(wc -l <recipe)" parts/recipe.cnn | cmp recipe - &&
         tail -n 2 parts/recipe.cnn | tr '\n' ' ' |
-        grep -qx "# up to step [0-9]* the run had another recipe # trained with --epochs $((stopped + 1)) " ||
+        grep -qx "# up to step [0-9]* the run had another recipe: recipe.1.cnn # trained with --epochs $((stopped + 1)) " ||
         fail "the kept recipe is not the one that the run goes on with"
-    cmp all.csv parts/history.csv || fail "--history differs from the run's own after other metrics"
+    cmp ../parts/recipe.cnn parts/recipe.1.cnn || fail "the recipe of before is not kept"
+    expect 0 ./small --threads 1 --run-dir parts --resume --epochs $((stopped + 2)) --lr 0.5
+    expect 0 ./small --threads 1 --run-dir parts --resume
+    tail -n 3 parts/recipe.cnn | sed 's/step [0-9]*/step N/' | tr '\n' '|' | grep -qxF \
+        "# up to step N the run had another recipe: recipe.1.cnn|# up to step N the rate was the recipe's|# trained with --lr 0.5|" ||
+        fail "the kept recipe does not say that the rate became another: $(tail -n 3 parts/recipe.cnn)"
+    [ -e parts/recipe.2.cnn ] && fail "the same recipe is kept twice"
+    "$CNNC" --check parts/recipe.cnn || fail "the kept recipe is no model"
+    expect 0 ./small --threads 1 --run-dir parts --overwrite --epochs 1
+    [ -e parts/recipe.1.cnn ] && fail "a recipe of the run before is left"
     head -n 1 all.csv | grep -qx 'epoch,lr,loss,f1_macro,top_2,acc,val_loss,val_f1_macro,val_top_2,val_acc,steps,seconds,images_per_second' ||
         fail "the columns of other metrics: $(head -n 1 all.csv)"
     awk -F, 'NF != 13 { exit 1 }' all.csv || fail "not all rows have thirteen columns"

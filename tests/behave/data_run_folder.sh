@@ -78,6 +78,16 @@ says 1 'nowhere/h.csv: No such file' ./small --overwrite --history nowhere/h.csv
 says 1 'holds no weights' ./small evaluate --run-dir nowhere
 [ "$sum" = "$(cksum small.run/*)" ] || fail "a refused run touched the one before"
 
+# ---- what no run has left is not replaced, whatever is asked for
+mkdir -p mine taken/last.safetensors
+cp small.cnn mine/recipe.cnn
+echo notes >mine/log
+for option in '' --overwrite --resume; do
+    says 1 'mine/recipe.cnn: would be replaced' ./small --run-dir mine $option
+    [ "$option" = --resume ] || says 1 'taken/last.safetensors: is a directory' ./small --run-dir taken $option
+done
+[ "$(cat mine/log)" = notes ] && cmp small.cnn mine/recipe.cnn || fail "files that no run has left were touched"
+
 # ---- starting from the weights that --overwrite will remove
 expect 0 ./small --overwrite --weights small.run/last.safetensors --limit-steps 3
 [ "$(grep -c '^Epoch' out)" = 1 ] || fail "3 steps take more than one epoch"

@@ -75,6 +75,22 @@ for ((kill = 1; kill <= kills; kill++)); do
         fail "$what: $done_steps steps were done, resumed after ${resumed:-none}"
     same "$what"
 done
+# ---- a run that begins at the weights of the run that it replaces: wherever it is killed, they are not lost
+cp -r whole source
+expect 0 ./small --threads 1 --run-dir begun --weights source/best.safetensors
+begun=0
+for call in $(seq 1 4 80); do
+    rm -rf killed && cp -r source killed
+    KILL_AT=$call LD_PRELOAD=./kill_at.so ./small --threads 1 --run-dir killed --overwrite \
+        --weights killed/best.safetensors >out 2>err
+    [ $? = 137 ] || fail "not killed at call $call: $(cat err)"
+    cmp -s source/best.safetensors killed/best.safetensors && cmp -s source/state.safetensors killed/state.safetensors &&
+        continue
+    begun=$((begun + 1))
+    expect 0 ./small --threads 1 --run-dir killed --resume
+    cmp begun/last.safetensors killed/last.safetensors || fail "killed at call $call: the weights that it began at are lost"
+done
+[ $begun -gt 2 ] && [ $begun -lt 18 ] || fail "the kills do not reach over the beginning of the run: $begun of 20 are behind it"
 echo "$kills runs, killed $hits times"
 [ "$hits" -ge $((kills / 3)) ] || fail "only $hits were killed before they ended"
 finish

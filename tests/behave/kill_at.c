@@ -1,7 +1,8 @@
-/* kill_at.c - preloaded into a trainer: the call number KILL_AT among those that write, sync, rename or remove files
+/* kill_at.c - preloaded into a trainer: the call number KILL_AT among those that write, sync, rename, remove or make files
  * ends the process as SIGKILL does (a write is half done then), and writes from number FULL_AT on find the disk full,
  * as do those to files whose path contains FULL_NAME.
- * CALLS_TO names a file that gets the number of calls at the end. */
+ * Before the first write to such a file whose path contains DO_NAME, or before a folder of such a name is made, the
+ * command in DO is run.  CALLS_TO names a file that gets the number of calls at the end. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static long calls;
@@ -25,27 +27,50 @@ static int counted(void)
     return ++calls == setting("KILL_AT");
 }
 
-static int disk_full(int file)
+static int named(const char *path, const char *setting_name)
+{
+    const char *name = getenv(setting_name);
+    return name && strstr(path, name) != NULL;
+}
+
+/* The path of an open file. */
+static void path_of(int file, char path[4096])
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, 4095);
+    path[length > 0 ? length : 0] = '\0';
+}
+
+/* The command, once. */
+static void command_run(const char *path)
+{
+    if (!named(path, "DO_NAME"))
+        return;
+    unsetenv("DO_NAME");
+    if (system(getenv("DO")) != 0)
+        abort();
+}
+
+static int disk_full(const char *path)
 {
     long from = setting("FULL_AT");
-    const char *name = getenv("FULL_NAME");
-    char link[64], path[4096];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    ssize_t length = name ? readlink(link, path, sizeof path - 1) : -1;
-    path[length > 0 ? length : 0] = '\0';
-    return (from >= 0 && calls >= from) || (length > 0 && strstr(path, name));
+    return (from >= 0 && calls >= from) || named(path, "FULL_NAME");
 }
 
 ssize_t write(int file, const void *data, size_t size)
 {
     ssize_t (*real)(int, const void *, size_t) = dlsym(RTLD_NEXT, "write");
+    char path[4096];
     if (file <= STDERR_FILENO)
         return real(file, data, size);
+    path_of(file, path);
+    command_run(path);
     if (counted()) {
         real(file, data, size / 2);
         raise(SIGKILL);
     }
-    if (disk_full(file)) {
+    if (disk_full(path)) {
         errno = ENOSPC;
         return -1;
     }
@@ -71,6 +96,14 @@ int unlink(const char *path)
     if (counted())
         raise(SIGKILL);
     return ((int (*)(const char *))dlsym(RTLD_NEXT, "unlink"))(path);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    command_run(path);
+    if (counted())
+        raise(SIGKILL);
+    return ((int (*)(const char *, mode_t))dlsym(RTLD_NEXT, "mkdir"))(path, mode);
 }
 
 __attribute__((destructor)) static void report(void)

@@ -188,6 +188,22 @@ case ${CNNC_CFLAGS-} in *sanitize*) ;; *)
     grep -q '^Resumed after' out || fail "the state before the full disk is lost"
     cmp whole/last.safetensors full/last.safetensors || fail "resumed after a full disk: other weights" ;;
 esac
+# ---- a folder that another trainer has made, or made anew, in the meantime is the other's
+case ${CNNC_CFLAGS-} in *sanitize*) ;; *)
+    for option in '' --resume; do
+        rm -rf raced
+        DO_NAME=raced DO='./small --threads 1 --run-dir raced --epochs 1 >made 2>&1 && cksum raced/* >raced.sums' LD_PRELOAD=./kill_at.so \
+            ./small --threads 1 --run-dir raced --seed 5 $option >out 2>err && fail "a run that was made meanwhile is replaced"
+        grep -q 'raced holds a run already' err || fail "nothing is said of the run made meanwhile: $(cat err)"
+        cksum raced/* | cmp - raced.sums || fail "a run that was made meanwhile is touched"
+    done
+    DO_NAME=.last.safetensors DO='rm -r raced && ./small --threads 1 --run-dir raced --epochs 1 >made 2>&1 && cksum raced/* >raced.sums' \
+        LD_PRELOAD=./kill_at.so ./small --threads 1 --run-dir raced --overwrite >out 2>err &&
+        fail "a folder that was made anew goes unnoticed"
+    grep -q 'raced: is not the folder that this run began in' err || fail "nothing is said of a folder made anew: $(cat err)"
+    cksum raced/* | cmp - raced.sums || fail "a folder made anew is written to" ;;
+esac
+
 # ---- what could not be written after the last epoch is written by a resume that has nothing left to train
 case ${CNNC_CFLAGS-} in *sanitize*) ;; *)
     # the loss falls from epoch to epoch, so that every file is due in the last one
