@@ -336,19 +336,27 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     cw_comment(w, "%s", comment);
     cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
     cw_open(w, "{");
+    cw_line(w, "const uint64_t arithmetic = cnn_float_begin();");
     const struct table words = program_words(e);
     emit_pointers(e, w, &words);
     if (e->program->training && plan_updates_early(e->plan))
         emit_rule(e, w);
     cw_blank(w);
+    if (e->plan->uses_blas)
+        cw_line(w, "cnn_blas_begin();");
     cw_line(w, "#pragma omp parallel num_threads(c->threads)");
     cw_open(w, "{");
+    cw_line(w, "const uint64_t own_arithmetic = cnn_float_begin();");
     emit_local_pointers(e, w, &words);
     cw_line(w, "uint64_t *const ticks = omp_get_thread_num() == 0 ? c->ticks : NULL;");
     cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
     emit_phases(e, w);
+    cw_line(w, "cnn_float_end(own_arithmetic);");
     cw_close(w, "}");
+    if (e->plan->uses_blas)
+        cw_line(w, "cnn_blas_end();");
     emit_loss(e, w);
+    cw_line(w, "cnn_float_end(arithmetic);");
     cw_close(w, "}");
     cw_blank(w);
 }

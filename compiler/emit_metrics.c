@@ -439,12 +439,16 @@ void emit_metrics(struct emitter *e, struct cwriter *w)
         cw_line(w, "(void)c;");
         cw_line(w, "(void)n;");
         cw_line(w, "(void)values;");
+    } else {
+        cw_line(w, "const uint64_t arithmetic = cnn_float_begin();");
     }
     for (int i = 0; i < m->metrics_count; i++) {
         const struct model_metric *k = &m->metrics[i];
         if (k->kind == CNN_METRIC_BATCH)
             cw_line(w, "values[%d] = metric_%s(c->predictions, c->labels, n);", i, k->name);
     }
+    if (of_batches)
+        cw_line(w, "cnn_float_end(arithmetic);");
     cw_close(w, "}");
     cw_blank(w);
 }

@@ -413,7 +413,7 @@ void emit_tables(struct emitter *e, struct cwriter *w)
     cw_directive(w, "#ifndef CNN_NO_MAIN");
     cw_line(w, "int main(int argc, char **argv)");
     cw_open(w, "{");
-    cw_line(w, "return cnn_main(&%s_model, argc, argv);", m->name);
+    cw_line(w, "return cnn_trainer_main(&%s_model, argc, argv);", m->name);
     cw_close(w, "}");
     cw_directive(w, "#endif");
 }

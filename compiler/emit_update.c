@@ -149,8 +149,8 @@ static bool stops_before_update(const struct model *m)
     return false;
 }
 
-/* The loop over the blocks of a range; directive: of OpenMP, that shares it out. */
-static void emit_range(struct emitter *e, struct cwriter *w, struct range r, const char *directive)
+/* The loop over the blocks of a range, shared out. */
+static void emit_range(struct emitter *e, struct cwriter *w, struct range r)
 {
     int64_t blocks = (r.end - r.begin + UPDATE_BLOCK - 1) / UPDATE_BLOCK;
     const char *count = arena_printf(e->arena, "%" PRId64, blocks);
@@ -159,7 +159,7 @@ static void emit_range(struct emitter *e, struct cwriter *w, struct range r, con
                 stops_before_update(e->plan->model) ? " && isfinite(c->loss)" : "", blocks);
         count = "late";
     }
-    cw_line(w, "#pragma omp %s", directive);
+    cw_line(w, "#pragma omp for schedule(static) nowait");
     cw_open(w, "for (int b = 0; b < %s; b++) {", count);
     if (r.begin)
         cw_line(w, "const int64_t begin = %" PRId64 " + (int64_t)b * %d;", r.begin, UPDATE_BLOCK);
@@ -174,19 +174,17 @@ static void emit_range(struct emitter *e, struct cwriter *w, struct range r, con
 /* No two ranges touch, so threads need not wait for each other between them. */
 static void emit_ranges(struct emitter *e, struct cwriter *w, const struct range *ranges, int count)
 {
-    if (count == 1) {
-        emit_range(e, w, ranges[0], "parallel for num_threads(c->threads) schedule(static)");
-        return;
-    }
     cw_line(w, "#pragma omp parallel num_threads(c->threads)");
     cw_open(w, "{");
+    cw_line(w, "const uint64_t own_arithmetic = cnn_float_begin();");
     for (int i = 0; i < count; i++) {
         if (ranges[i].early)
             cw_open(w, "{");
-        emit_range(e, w, ranges[i], "for schedule(static) nowait");
+        emit_range(e, w, ranges[i]);
         if (ranges[i].early)
             cw_close(w, "}");
     }
+    cw_line(w, "cnn_float_end(own_arithmetic);");
     cw_close(w, "}");
 }
 
@@ -276,6 +274,7 @@ void emit_update(struct emitter *e, struct cwriter *w)
                plan_updates_early(p) ? " that train_step() has not updated early" : "");
     cw_line(w, "static void update(struct cnn_context *c)");
     cw_open(w, "{");
+    cw_line(w, "const uint64_t arithmetic = cnn_float_begin();");
     emit_rule(e, w);
     cw_line(w, "const %s *const g = c->grads;", p->real);
     cw_line(w, "uint64_t *const ticks = c->ticks;");
@@ -283,6 +282,7 @@ void emit_update(struct emitter *e, struct cwriter *w)
     cw_blank(w);
     emit_ranges(e, w, ranges, count);
     cw_line(w, "TICK(%d);", p->stretches_count);
+    cw_line(w, "cnn_float_end(arithmetic);");
     cw_close(w, "}");
     cw_blank(w);
 }

@@ -6,9 +6,9 @@
 
 #include "options.h"
 #include "bounds.h"
+#include "command_line.h"
 #include "completion.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@
 #define CNNC_MAKEFILE "cnnc.mk"
 #endif
 
-enum { OPTION_LONG_ONLY = 256, THREADS_MOST = 4096, ERROR_GROWTH_MOST = 1000000 };
+enum { THREADS_MOST = 4096, ERROR_GROWTH_MOST = 1000000 };
 
 struct context {
     struct arena *arena;
@@ -336,34 +336,15 @@ static int try_help(void)
     return EXIT_WRONG_USE;
 }
 
-/* getopt_long's two descriptions, made from the table. */
-static void describe(char *letters, struct option *options)
+static void describe(struct option_name *names)
 {
-    *letters = '\0';
     for (int i = 0; i < OPTIONS_COUNT; i++) {
         const struct option_def *def = &option_defs[i];
-        int takes = !def->argument         ? no_argument
-                    : *def->argument == '[' ? optional_argument
-                                            : required_argument;
-        options[i] = (struct option){def->name, takes, NULL, OPTION_LONG_ONLY + i};
-        if (!def->letter)
-            continue;
-        size_t n = strlen(letters);
-        letters[n] = def->letter;
-        letters[n + 1] = def->argument ? ':' : '\0';
-        letters[n + 2] = '\0';
+        names[i] = (struct option_name){def->name, def->letter,
+                                        !def->argument          ? ARGUMENT_NONE
+                                        : *def->argument == '[' ? ARGUMENT_OPTIONAL
+                                                                : ARGUMENT_NEEDED};
     }
-    options[OPTIONS_COUNT] = (struct option){0};
-}
-
-static const struct option_def *option_find(int code)
-{
-    if (code >= OPTION_LONG_ONLY)
-        return &option_defs[code - OPTION_LONG_ONLY];
-    for (int i = 0; i < OPTIONS_COUNT; i++)
-        if (option_defs[i].letter == code)
-            return &option_defs[i];
-    return NULL;
 }
 
 /* Which of the option's words the argument is; -1 is reported with all there are. */
@@ -432,20 +413,18 @@ static bool wisdom_fits(struct options *o)
 
 /* One file, unless nothing but the Makefile is asked for.  Without another wish the C file is
  * written here. */
-static int options_finish(struct arena *a, int argc, char **argv, struct options *o)
+static int options_finish(struct arena *a, const char *const *words, int files, struct options *o)
 {
-    int files = argc - optind;
-
     if (o->print_makefile && files == 0)
         return -1;
     if (files != 1) {
         fprintf(stderr,
                 files ? "cnnc: one model at a time: '%s' is a second one\n"
                       : "cnnc: no model is given%s\n",
-                files ? argv[optind + 1] : "");
+                files ? words[1] : "");
         return try_help();
     }
-    o->input = argv[optind];
+    o->input = words[0];
     if (o->output && o->check) {
         fputs("cnnc: --check writes no file, so -o makes no sense with it\n", stderr);
         return try_help();
@@ -461,23 +440,18 @@ static int options_finish(struct arena *a, int argc, char **argv, struct options
     return -1;
 }
 
-int options_parse(struct arena *a, int argc, char **argv, struct options *o)
+static int options_read(struct context *c, struct command_line *line)
 {
-    struct context c = {a, o, 0};
-    struct option longs[OPTIONS_COUNT + 1];
-    char letters[2 * OPTIONS_COUNT + 2];
+    struct options *o = c->options;
+    const char *argument;
     int code;
 
-    o->target = "native";
-    describe(letters, longs);
-    while ((code = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
-        const struct option_def *def = option_find(code);
-        if (!def)
-            return try_help();                  /* getopt has said what is wrong */
+    while ((code = rt_command_line_next(line, &argument)) >= 0) {
+        const struct option_def *def = &option_defs[code];
         if (def->set) {
-            if (def->words[0] && (c.word = word_find(a, def, optarg)) < 0)
+            if (def->words[0] && (c->word = word_find(c->arena, def, argument)) < 0)
                 return try_help();
-            if (!def->set(&c, optarg))
+            if (!def->set(c, argument))
                 return try_help();
             continue;
         }
@@ -487,11 +461,32 @@ int options_parse(struct arena *a, int argc, char **argv, struct options *o)
             print_version();
         return fflush(stdout) ? EXIT_FAILED : EXIT_FINE;
     }
+    if (code == COMMAND_LINE_WRONG) {
+        fprintf(stderr, "cnnc: '%.*s' %s\n", line->word_length, line->word, line->fault);
+        return try_help();
+    }
     if (o->completion) {
         print_completion(o->completion);
         return fflush(stdout) ? EXIT_FAILED : EXIT_FINE;
     }
-    return options_finish(a, argc, argv, o);
+    return options_finish(c->arena, line->operands, line->operands_count, o);
+}
+
+int options_parse(struct arena *a, int argc, char **argv, struct options *o)
+{
+    struct context c = {a, o, 0};
+    struct option_name names[OPTIONS_COUNT];
+    struct command_line line;
+
+    o->target = "native";
+    describe(names);
+    if (rt_command_line_open(&line, names, OPTIONS_COUNT, argc, argv)) {
+        fputs("cnnc: no memory for the command line\n", stderr);
+        return EXIT_FAILED;
+    }
+    int status = options_read(&c, &line);
+    rt_command_line_close(&line);
+    return status;
 }
 
 /* A tree that was moved as a whole (unpacked elsewhere, staged with DESTDIR) still fits together:

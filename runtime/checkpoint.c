@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest.h"
 #include "message.h"
 #include "notes.h"
 #include "npz.h"
@@ -51,7 +52,11 @@ int rt_checkpoint_save(const struct cnn_context *c, const char *path,
 
 int cnn_save_weights(const struct cnn_context *c, const char *path)
 {
-    return rt_checkpoint_save(c, path, NULL, 0);
+    struct guest guest;
+    rt_guest_enter(&guest);
+    int status = rt_checkpoint_save(c, path, NULL, 0);
+    rt_guest_leave(&guest);
+    return status;
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */
@@ -212,7 +217,11 @@ static void tensor_numbers(const struct stored_tensor *t, int real_size, void *o
 
 int cnn_load_weights(struct cnn_context *c, const char *path)
 {
-    return rt_checkpoint_load(c, path, false);
+    struct guest guest;
+    rt_guest_enter(&guest);
+    int status = rt_checkpoint_load(c, path, false);
+    rt_guest_leave(&guest);
+    return status;
 }
 
 int rt_checkpoint_load(struct cnn_context *c, const char *path, bool partial)

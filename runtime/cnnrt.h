@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct below changes; emitted files refuse to compile against another. */
-#define CNNRT_ABI 3
+#define CNNRT_ABI 4
 
 enum { CNN_MAX_RANK = 6 };
 
@@ -208,9 +208,16 @@ struct cnn_model {
 
 /* ---- for the emitted main and for programs that embed a network ---------------------------------------------- */
 
-/* The trainer's command line (train, evaluate, summary, bench, gradcheck).  Returns the exit status: 0 finished,
- * 1 the run failed, 2 wrong use. */
+/* None of these functions leaves anything changed in its process: locale, floating-point mode, signal handlers and
+ * masks, environment, affinity, OpenBLAS's threads are what they were.  Files are written the same in every locale. */
+
+/* The trainer's command line (train, evaluate, predict, summary, bench, gradcheck).  Returns the exit status: 0
+ * finished, 1 the run failed, 2 wrong use.  argv[argc] is NULL.  While it trains, SIGINT, SIGTERM and SIGHUP end the
+ * run and are then raised again. */
 CNN_API int cnn_main(const struct cnn_model *model, int argc, char **argv);
+/* The same for an emitted main, whose process is nothing but this trainer: it may be started anew, so that OpenBLAS
+ * takes the kernels that the plan counts on. */
+CNN_API int cnn_trainer_main(const struct cnn_model *model, int argc, char **argv);
 
 /* A network with its memory.  threads 0: as the recipe or the machine says.  Parameters are initialised from
  * seed.  Returns NULL and prints to stderr when memory cannot be had or the ABI differs. */
@@ -229,6 +236,14 @@ CNN_API void cnn_grad_get(const struct cnn_context *c, int param, void *real_out
 
 /* Sets sample n of the batch from channels x height x width reals, row-major, already scaled. */
 CNN_API void cnn_input_set(struct cnn_context *c, int n, const void *real_chw);
+
+/* For emitted functions.  Between the first two the calling thread rounds to nearest, nothing traps, and numbers below
+ * the normal range are zeros; the second takes what the first returned.  Between the others OpenBLAS computes with one
+ * thread; they nest, and threads may call them at once. */
+CNN_API uint64_t cnn_float_begin(void);
+CNN_API void cnn_float_end(uint64_t before);
+CNN_API void cnn_blas_begin(void);
+CNN_API void cnn_blas_end(void);
 
 /* Nanoseconds of a monotonic clock, for the emitted profile. */
 CNN_API uint64_t cnn_clock(void);

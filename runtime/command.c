@@ -3,14 +3,16 @@
 #include "command.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "command_line.h"
 #include "completion.h"
+#include "guest.h"
 #include "message.h"
 #include "parallel.h"
 
@@ -105,7 +107,7 @@ static const struct option_row {
 #undef PLACE
 };
 
-enum { ROWS_COUNT = sizeof rows / sizeof rows[0], ROWS_FIRST = 256 };
+enum { ROWS_COUNT = sizeof rows / sizeof rows[0] };
 
 /* "train, evaluate": those whose bits are set. */
 static void commands_print(FILE *out, int bits)
@@ -232,7 +234,7 @@ static const struct command_row *command_find(const char *name)
 }
 
 /* What is left after the options: at most a command, and behind predict its pictures. */
-static const struct command_row *command_choose(int count, char **words)
+static const struct command_row *command_choose(int count, const char *const *words)
 {
     if (count == 0)
         return &commands[0];
@@ -253,16 +255,6 @@ static const struct command_row *command_choose(int count, char **words)
 
 enum parsed { PARSED_RUN, PARSED_DONE, PARSED_WRONG };
 
-/* The row of what getopt_long() returns; NULL where it has complained. */
-static const struct option_row *row_of(int code)
-{
-    for (int i = 0; i < ROWS_COUNT; i++)
-        if (code == ROWS_FIRST + i || (code == 'h' && rows[i].kind == OPTION_HELP)
-            || (code == 'V' && rows[i].kind == OPTION_VERSION))
-            return &rows[i];
-    return NULL;
-}
-
 /* Whether every option that was given means something to the command; a message where one does not. */
 static bool options_fit(const bool given[ROWS_COUNT], const struct command_row *command)
 {
@@ -277,42 +269,49 @@ static bool options_fit(const bool given[ROWS_COUNT], const struct command_row *
     return true;
 }
 
-/* Reads the command line into `o` and the command's row. */
-static enum parsed parse(const struct cnn_model *model, int argc, char **argv,
-                         struct command_options *o, const struct command_row **command)
+/* Options after one another, until one of them is all that is asked for. */
+static enum parsed options_parse(const struct cnn_model *model, const char *program, struct command_line *line,
+                                 struct command_options *o, bool given[ROWS_COUNT])
 {
-    struct option options[ROWS_COUNT + 1] = { 0 };
-    bool given[ROWS_COUNT] = { 0 };
+    const char *argument;
     int code;
-    for (int i = 0; i < ROWS_COUNT; i++)
-        options[i] = (struct option){ rows[i].name, rows[i].value ? required_argument : no_argument,
-                                      NULL, ROWS_FIRST + i };
-    optind = 0;         /* from the start, also when a program calls twice */
-    while ((code = getopt_long(argc, argv, "hV", options, NULL)) != -1) {
-        const struct option_row *r = row_of(code);
-        if (!r)
-            return PARSED_WRONG;
+    while ((code = rt_command_line_next(line, &argument)) >= 0) {
+        const struct option_row *r = &rows[code];
         if (r->kind == OPTION_HELP) {
-            help_print(model, argv[0]);
+            help_print(model, program);
             return PARSED_DONE;
         }
         if (r->kind == OPTION_COMPLETION)
-            return completion_print(argv[0], optarg) ? PARSED_WRONG : PARSED_DONE;
+            return completion_print(program, argument) ? PARSED_WRONG : PARSED_DONE;
         if (r->kind == OPTION_VERSION) {
             printf("%s, compiled for %s, with the cnnc runtime %s\n", model->name, model->target,
                    cnn_version());
             return PARSED_DONE;
         }
-        if (value_store(r, optarg, o))
+        if (value_store(r, argument, o))
             return PARSED_WRONG;
-        given[r - rows] = true;
+        given[code] = true;
     }
-    *command = command_choose(argc - optind, argv + optind);
+    if (code == COMMAND_LINE_END)
+        return PARSED_RUN;
+    rt_error("'%.*s' %s", line->word_length, line->word, line->fault);
+    return PARSED_WRONG;
+}
+
+/* Reads the command line into `o` and the command's row.  The words of `o` are the line's. */
+static enum parsed parse(const struct cnn_model *model, const char *program, struct command_line *line,
+                         struct command_options *o, const struct command_row **command)
+{
+    bool given[ROWS_COUNT] = { 0 };
+    enum parsed parsed = options_parse(model, program, line, o, given);
+    if (parsed != PARSED_RUN)
+        return parsed;
+    *command = command_choose(line->operands_count, line->operands);
     if (!*command)
         return PARSED_WRONG;
     o->command = (*command)->bit;
-    o->words = argv + optind + 1;
-    o->words_count = argc - optind > 1 ? argc - optind - 1 : 0;
+    o->words = line->operands + 1;
+    o->words_count = line->operands_count > 1 ? line->operands_count - 1 : 0;
     return options_fit(given, *command) ? PARSED_RUN : PARSED_WRONG;
 }
 
@@ -321,14 +320,10 @@ uint64_t rt_seed_choose(const struct cnn_model *model, const struct command_opti
     return o->seed >= 0 ? (uint64_t)o->seed : model->train.seed;
 }
 
-int cnn_main(const struct cnn_model *model, int argc, char **argv)
+/* alone: the process is nothing but this trainer. */
+static int command_run(const struct cnn_model *model, struct command_line *line, int argc, char **argv, bool alone)
 {
-    if (model->abi != CNNRT_ABI) {
-        rt_error("the network was compiled for version %u of the runtime's interface, the library "
-                 "has version %d",
-                 (unsigned)model->abi, CNNRT_ABI);
-        return EXIT_FAILED;
-    }
+    const char *program = argc > 0 ? argv[0] : model->name;
     struct command_options o = { .epochs = -1,
                                  .threads = -1,
                                  .verbose = -1,
@@ -343,23 +338,56 @@ int cnn_main(const struct cnn_model *model, int argc, char **argv)
                                  .argv = argv,
                                  .argc = argc };
     const struct command_row *command;
-    int status = EXIT_FINE;
-    switch (parse(model, argc, argv, &o, &command)) {
+    switch (parse(model, program, line, &o, &command)) {
     case PARSED_WRONG:
-        return wrong_use(argv[0]);
+        return wrong_use(program);
     case PARSED_DONE:
-        break;
+        return EXIT_FINE;
     case PARSED_RUN:
-        if (o.command != COMMAND_SUMMARY) {
-            rt_blas_restart(model, argv);
-            rt_flush_subnormals();
-        }
-        status = command->run(model, &o);
         break;
     }
-    if ((fflush(stdout) || ferror(stdout)) && status == EXIT_FINE) {
-        rt_error("standard output: %s", strerror(errno));
-        status = EXIT_FAILED;
+    if (o.command != COMMAND_SUMMARY)
+        rt_blas_core_check(model, alone ? argv : NULL);
+    return command->run(model, &o);
+}
+
+static int guest_run(const struct cnn_model *model, int argc, char **argv, bool alone)
+{
+    struct option_name names[ROWS_COUNT];
+    struct command_line line;
+    struct guest guest;
+    int status = EXIT_FAILED;
+    for (int i = 0; i < ROWS_COUNT; i++)
+        names[i] = (struct option_name){ rows[i].name, rows[i].kind == OPTION_HELP ? 'h'
+                                                       : rows[i].kind == OPTION_VERSION ? 'V' : 0,
+                                         rows[i].value ? ARGUMENT_NEEDED : ARGUMENT_NONE };
+    rt_guest_enter(&guest);
+    if (model->abi != CNNRT_ABI)
+        rt_error("the network was compiled for version %u of the runtime's interface, the library "
+                 "has version %d",
+                 (unsigned)model->abi, CNNRT_ABI);
+    else if (rt_command_line_open(&line, names, ROWS_COUNT, argc, argv))
+        rt_error("no memory for %d words", argc);
+    else {
+        status = command_run(model, &line, argc, argv, alone);
+        rt_command_line_close(&line);
     }
-    return status;
+    if ((fflush(stdout) || ferror(stdout)) && status % STOPPED == EXIT_FINE) {
+        rt_error("standard output: %s", strerror(errno));
+        status += EXIT_FAILED;
+    }
+    rt_guest_leave(&guest);
+    if (status >= STOPPED)
+        raise(status / STOPPED);        /* whoever started us sees how we ended */
+    return status % STOPPED;
+}
+
+int cnn_main(const struct cnn_model *model, int argc, char **argv)
+{
+    return guest_run(model, argc, argv, false);
+}
+
+int cnn_trainer_main(const struct cnn_model *model, int argc, char **argv)
+{
+    return guest_run(model, argc, argv, true);
 }

@@ -18,6 +18,10 @@ enum command_bit {
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
 
+/* Status + n * STOPPED: signal n has ended the run.  It is raised again when all that a call has
+ * changed is as before. */
+enum { STOPPED = 256 };
+
 /* What the command line says; what it does not say is NULL, -1 or false. */
 struct command_options {
     enum command_bit command;
@@ -27,13 +31,13 @@ struct command_options {
     int64_t seed;               /* -1: the recipe's */
     double save_every;          /* minutes; NaN: not given */
     bool overwrite, resume, partial, no_shuffle, json, csv;
-    char *const *words;         /* what follows the command: pictures */
+    const char *const *words;   /* what follows the command: pictures */
     int words_count;
     char *const *argv;          /* all of the command line */
     int argc;
 };
 
-/* Each command returns the exit status. */
+/* Each command returns the exit status, with the signal that ended it. */
 int rt_train(const struct cnn_model *model, const struct command_options *o);
 int rt_evaluate(const struct cnn_model *model, const struct command_options *o);
 int rt_predict(const struct cnn_model *model, const struct command_options *o);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest.h"
 #include "image.h"
 #include "image_folders.h"
 #include "message.h"
@@ -146,9 +147,15 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from,
         return -1;
     int status = reading_open(&r, s, from);
     if (status == 0) {
-        #pragma omp parallel for schedule(dynamic, 8) num_threads(d->threads)
-        for (int64_t i = 0; i < count; i++)
-            picture_read(&r, i);
+        #pragma omp parallel num_threads(d->threads)
+        {
+            struct guest guest;
+            rt_guest_enter(&guest);
+            #pragma omp for schedule(dynamic, 8)
+            for (int64_t i = 0; i < count; i++)
+                picture_read(&r, i);
+            rt_guest_leave(&guest);
+        }
         status = faults_tell(&r, from.set->dir, skips);
         faults_skip(&r, s);
     }

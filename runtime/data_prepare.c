@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest.h"
 #include "image.h"
 #include "message.h"
 #include "recipe.h"
@@ -85,6 +86,8 @@ static int pictures_fit(const struct dataset *d, const struct cnn_model *m, int 
     int missing = 0, failed = 0;
     #pragma omp parallel reduction(| : missing, failed) num_threads(d->threads)
     {
+        struct guest guest;
+        rt_guest_enter(&guest);
         uint8_t *room = malloc(from_bytes);
         #pragma omp for schedule(static)
         for (int64_t i = 0; i < s->count; i++) {
@@ -102,6 +105,7 @@ static int pictures_fit(const struct dataset *d, const struct cnn_model *m, int 
         if (!room)
             failed = 1;
         free(room);
+        rt_guest_leave(&guest);
     }
     return failed ? 1 : missing ? -1 : 0;
 }

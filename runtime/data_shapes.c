@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest.h"
 #include "message.h"
 #include "random.h"
 #include "recipe.h"
@@ -238,11 +239,17 @@ static void picture_draw(uint64_t key, int class, uint8_t *pixels)
 
 static void split_draw(struct split *s, uint64_t key, int classes, int threads)
 {
-    #pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t i = 0; i < s->count; i++) {
-        s->labels[i] = (uint16_t)(i % classes);
-        picture_draw(rt_random_subkey(key, (uint64_t)i), s->labels[i],
-                     s->pixels + i * PIXELS * CHANNELS);
+    #pragma omp parallel num_threads(threads)
+    {
+        struct guest guest;
+        rt_guest_enter(&guest);
+        #pragma omp for schedule(static)
+        for (int64_t i = 0; i < s->count; i++) {
+            s->labels[i] = (uint16_t)(i % classes);
+            picture_draw(rt_random_subkey(key, (uint64_t)i), s->labels[i],
+                         s->pixels + i * PIXELS * CHANNELS);
+        }
+        rt_guest_leave(&guest);
     }
 }
 

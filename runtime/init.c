@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "guest.h"
 #include "message.h"
 #include "param.h"
 #include "random.h"
@@ -101,6 +102,8 @@ static int fill(struct cnn_context *c, int param, uint64_t key)
     bool failed = false;
     #pragma omp parallel num_threads(c->threads) reduction(|| : failed) if (p->count > PIECE)
     {
+        struct guest guest;
+        rt_guest_enter(&guest);
         void *piece = malloc(PIECE * sizeof(double));
         double *wide = piece;
         float *narrow = piece;
@@ -120,6 +123,7 @@ static int fill(struct cnn_context *c, int param, uint64_t key)
             rt_param_scatter(m, param, flat, first, count, piece);
         }
         free(piece);
+        rt_guest_leave(&guest);
     }
     return failed ? -1 : 0;
 }

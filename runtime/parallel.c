@@ -4,15 +4,14 @@
 
 #include <errno.h>
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 #include <unistd.h>
-#if defined __SSE2__
-#include <xmmintrin.h>
-#endif
 
 #include "message.h"
 
@@ -21,6 +20,7 @@ enum { PROCESSORS_MOST = 4096 };
 /* Only there when the emitted file uses OpenBLAS. */
 extern char *openblas_get_corename(void) __attribute__((weak));
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
+extern int openblas_get_num_threads(void) __attribute__((weak));
 
 uint64_t cnn_clock(void)
 {
@@ -55,10 +55,34 @@ int rt_threads_choose(int asked, const struct cnn_model *model)
     return processors();
 }
 
-void rt_blas_single_thread(void)
+/* One number for the whole process, so one record of it too. */
+static struct {
+    pthread_mutex_t lock;
+    int calls;                  /* under way */
+    int threads;                /* before the first of them */
+} blas = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void cnn_blas_begin(void)
 {
-    if (openblas_set_num_threads)
-        openblas_set_num_threads(1);
+    if (!openblas_set_num_threads || !openblas_get_num_threads)
+        return;
+    pthread_mutex_lock(&blas.lock);
+    if (blas.calls++ == 0) {
+        blas.threads = openblas_get_num_threads();
+        if (blas.threads != 1)
+            openblas_set_num_threads(1);
+    }
+    pthread_mutex_unlock(&blas.lock);
+}
+
+void cnn_blas_end(void)
+{
+    if (!openblas_set_num_threads || !openblas_get_num_threads)
+        return;
+    pthread_mutex_lock(&blas.lock);
+    if (--blas.calls == 0 && blas.threads != 1)
+        openblas_set_num_threads(blas.threads);
+    pthread_mutex_unlock(&blas.lock);
 }
 
 /* With OMP_PROC_BIND set, the OpenMP runtime has tied this thread to its place before main began, and a program that
@@ -91,32 +115,31 @@ static void affinity_release(void)
 #endif
 }
 
-void rt_blas_restart(const struct cnn_model *model, char **argv)
+/* Signals that this call holds back are not held back in what comes in its place. */
+static void program_restart(char **words)
+{
+    sigset_t before, none;
+    affinity_release();
+    sigemptyset(&none);
+    sigaddset(&none, SIGXFSZ);
+    pthread_sigmask(SIG_UNBLOCK, &none, &before);
+    execv("/proc/self/exe", words);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void rt_blas_core_check(const struct cnn_model *model, char **restart)
 {
     if (!model->blas_core || !openblas_get_corename)
         return;
     const char *core = openblas_get_corename();
     if (strcasecmp(core, model->blas_core) == 0)
         return;
-    if (!getenv("CNN_BLAS_RESTART")
+    if (restart && !getenv("CNN_BLAS_RESTART")
         && setenv("OPENBLAS_CORETYPE", model->blas_core, 1) == 0
         && setenv("OPENBLAS_NUM_THREADS", "1", 1) == 0
-        && setenv("CNN_BLAS_RESTART", "1", 1) == 0) {
-        affinity_release();
-        execv("/proc/self/exe", argv);
-    }
+        && setenv("CNN_BLAS_RESTART", "1", 1) == 0)
+        program_restart(restart);
     rt_note("OpenBLAS runs its %s kernels where the plan counts on %s; speed and the last bits of "
             "results may differ",
             core, model->blas_core);
-}
-
-void rt_flush_subnormals(void)
-{
-#if defined __SSE2__
-    _mm_setcsr(_mm_getcsr() | 0x8040);          /* flush to zero, and read as zero */
-#elif defined __aarch64__
-    uint64_t control;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
-    __asm__ volatile("msr fpcr, %0" : : "r"(control | (uint64_t)1 << 24));
-#endif
 }

@@ -8,19 +8,10 @@
  * processors that this process may run on. */
 int rt_threads_choose(int asked, const struct cnn_model *model);
 
-/* Keeps OpenBLAS to one thread: products are called from inside the network's own parallel
-
- * loops. */
-void rt_blas_single_thread(void);
-
-/* Where OpenBLAS runs on other kernels than the plan counts on, starts the program once more with
- * the right ones named in its environment (they are chosen before main).  Returns when that was not
- * needed, or did not help: the latter with a note. */
-void rt_blas_restart(const struct cnn_model *model, char **argv);
-
-/* Numbers below the normal range become zero in this thread and in those it starts.  Optimizer
- * averages decay towards zero for ever, and many processors are a hundred times slower once such
- * numbers are below 1e-38. */
-void rt_flush_subnormals(void);
+/* Where OpenBLAS runs on other kernels than the plan counts on: starts the program once more, with
+ * these words and with the right kernels named in its environment (they are chosen before main).
+ * Returns, with a note, when that did not help or the process is not ours to start again
+ * (`restart` NULL). */
+void rt_blas_core_check(const struct cnn_model *model, char **restart);
 
 #endif

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "command.h"
+#include "guest.h"
 #include "image.h"
 #include "loader.h"
 #include "message.h"
@@ -220,9 +221,15 @@ static int batch_predict(struct predict *p, int64_t first, int count)
     const struct cnn_model *m = p->model;
     size_t bytes = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
     int n = 0;
-    #pragma omp parallel for schedule(dynamic) num_threads(p->context->threads)
-    for (int i = 0; i < count; i++)
-        picture_read(p, p->list.pictures.paths[first + i], i);
+    #pragma omp parallel num_threads(p->context->threads)
+    {
+        struct guest guest;
+        rt_guest_enter(&guest);
+        #pragma omp for schedule(dynamic)
+        for (int i = 0; i < count; i++)
+            picture_read(p, p->list.pictures.paths[first + i], i);
+        rt_guest_leave(&guest);
+    }
     for (int i = 0; i < count; i++) {
         p->places[i] = n;
         if (p->faults[i].text[0])

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "guest.h"
 #include "message.h"
 #include "notes.h"
 #include "parallel.h"
@@ -112,7 +113,7 @@ static int workspace_allocate(struct session *s, size_t bytes)
     return 0;
 }
 
-struct cnn_context *cnn_open(const struct cnn_model *model, int threads, uint64_t seed)
+static struct cnn_context *session_open(const struct cnn_model *model, int threads, uint64_t seed)
 {
     if (model->abi != CNNRT_ABI) {
         rt_error("the network was compiled for version %u of the runtime's interface, the library "
@@ -143,11 +144,19 @@ struct cnn_context *cnn_open(const struct cnn_model *model, int threads, uint64_
     c->seed = seed;
     c->threads = threads;
     c->model = model;
-    rt_blas_single_thread();
     if (rt_params_init(c, seed)) {
         cnn_close(c);
         return NULL;
     }
+    return c;
+}
+
+struct cnn_context *cnn_open(const struct cnn_model *model, int threads, uint64_t seed)
+{
+    struct guest guest;
+    rt_guest_enter(&guest);
+    struct cnn_context *c = session_open(model, threads, seed);
+    rt_guest_leave(&guest);
     return c;
 }
 

@@ -913,11 +913,7 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
     }
     if (trainer_close(&t))
         status = EXIT_FAILED;
-    if (stopped_by) {
-        fflush(stdout);
-        raise(stopped_by);          /* whoever started us sees how we ended */
-    }
-    return status;
+    return status + STOPPED * stopped_by;
 }
 
 static void evaluated_report(struct trainer *t, const char *weights)

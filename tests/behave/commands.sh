@@ -141,7 +141,7 @@ help|The commands are
 train evaluate|train takes no further word: 'evaluate'
 summary x|'x'
 predict|needs a picture
--e 3|'e'
+-e 3|'-e'
 --epochs|'--epochs' requires an argument
 --epochs ten|--epochs 'ten': expected a whole number from 0 to 1000000
 --epochs 1e2|'1e2'
