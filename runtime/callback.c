@@ -180,12 +180,31 @@ bool rt_callbacks_failed(const struct callback_list *l)
     return false;
 }
 
+/* What a monitor is called in the log, whichever of its names the recipe uses. */
+static const char *monitor_log_name(const struct callback *c)
+{
+    int value = c->monitor.value;
+    return value == 0 ? "loss" : c->context->model->train.metrics[value - 1].log_name;
+}
+
+/* Whether what a callback remembers is of the value that it watches now; the first states did not say. */
+static bool same_monitor(const struct callback *c, const struct state *s)
+{
+    const char *name = rt_state_text(s, "monitor");
+    int64_t validation;
+    return !name || !c->kind->monitors
+           || (strcmp(name, monitor_log_name(c)) == 0 && rt_state_get_whole(s, "validation", &validation) == 0
+               && (validation != 0) == c->monitor.validation);
+}
+
 void rt_callbacks_save(const struct callback_list *l, struct state *s)
 {
     for (int i = 0; i < l->count; i++) {
         const struct callback *c = &l->items[i];
         rt_state_section(s, "callback_%d", i + 1);
         rt_state_put_text(s, "kind", c->kind->name);
+        rt_state_put_text(s, "monitor", c->kind->monitors ? monitor_log_name(c) : "");
+        rt_state_put_whole(s, "validation", c->monitor.validation);
         rt_state_put_number(s, "best", c->state.best);
         rt_state_put_whole(s, "waited", c->state.waited);
         rt_state_put_whole(s, "cooling", c->state.cooling);
@@ -218,6 +237,8 @@ int rt_callbacks_load(struct callback_list *l, struct state *s)
         const char *kind = rt_state_text(s, "kind");
         if (!kind || strcmp(kind, c->kind->name))
             rt_note("%s knows no %s in this place; it starts anew", s->path, c->kind->name);
+        else if (!same_monitor(c, s))
+            rt_note("%s: its %s watched another value; it starts anew", s->path, c->kind->name);
         else
             status = state_load(&c->state, s) || (c->kind->load && c->kind->load(c, s)) ? -1 : 0;
     }

@@ -11,10 +11,47 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "message.h"
 #include "safetensors.h"
+
+/* What each kind of table begins with. */
+static const char *const heads[] = { [HISTORY_EPOCHS] = "epoch,lr,", [HISTORY_STEPS] = "step,loss\n" };
+
+/* Where the file stands at its end or at nothing but zeros, which a power loss may leave. */
+static bool is_lost(FILE *file)
+{
+    int c;
+    while ((c = getc(file)) == 0)
+        continue;
+    return c == EOF && !ferror(file);
+}
+
+int rt_history_check(const char *path, enum history_kind kind)
+{
+    struct stat status;
+    if (!path || stat(path, &status) || !S_ISREG(status.st_mode))
+        return 0;               /* what is wrong with it is said where it is opened */
+    FILE *file = fopen(path, "r");
+    if (!file) {
+        rt_error("%s: cannot be read, and would be replaced: %s", path, strerror(errno));
+        return -1;
+    }
+    size_t length = strlen(heads[kind]);
+    char head[16] = "";
+    bool table = fread(head, 1, length, file) == length && strcmp(head, heads[kind]) == 0;
+    rewind(file);
+    table = table || is_lost(file);
+    bool bad = ferror(file) != 0;
+    fclose(file);
+    if (bad)
+        rt_error("%s: cannot be read, and would be replaced", path);
+    else if (!table)
+        rt_error("%s: is not a table of %s, and would be replaced", path, kind == HISTORY_EPOCHS ? "epochs" : "steps");
+    return table && !bad ? 0 : -1;
+}
 
 int rt_history_open(struct history *h, const char *path)
 {
@@ -184,32 +221,59 @@ int rt_history_resume(struct history *h, const char *path, const char *text, con
     return 0;
 }
 
-int rt_history_resume_steps(struct history *h, const char *path, uint64_t step)
+/* The place behind the last row before `step`, and that row's step; -1 with a message where the file cannot be read or is
+ * another's. */
+static long steps_end(struct history *h, uint64_t step, uint64_t *last)
 {
-    *h = (struct history){ .path = path };
-    if (!path)
-        return 0;
-    h->file = fopen(path, "r+");
-    if (!h->file)
-        return rt_history_open(h, path) ? -1 : (rt_history_step_header(h), 0);
     char line[128];
     long end = 0;
     while (fgets(line, sizeof line, h->file)) {
         char *comma;
         uint64_t number = strtoull(line, &comma, 10);
-        bool header = end == 0 && strcmp(line, "step,loss\n") == 0;
-        if (!strchr(line, '\n') || (!header && (*comma != ',' || number >= step)))
+        bool header = end == 0 && strcmp(line, heads[HISTORY_STEPS]) == 0;
+        if (!strchr(line, '\n') || (!header && (end == 0 || *comma != ',' || number >= step)))
             break;
+        if (!header)
+            *last = number;
         end += (long)strlen(line);
     }
-    if (end == 0) {
-        rt_error("%s: is not a table of steps", path);
-    } else if (fseek(h->file, end, SEEK_SET) || ftruncate(fileno(h->file), end)) {
+    if (ferror(h->file)) {
+        rt_error("%s: cannot be read: %s", h->path, strerror(errno));
+        return -1;
+    }
+    rewind(h->file);
+    if (end == 0 && !is_lost(h->file)) {
+        rt_error("%s: is not a table of steps", h->path);
+        return -1;
+    }
+    return end;
+}
+
+int rt_history_resume_steps(struct history *h, const char *path, uint64_t step)
+{
+    struct stat status;
+    *h = (struct history){ .path = path };
+    if (!path)
+        return 0;
+    /* the rows go on where there are some; a device or a pipe takes the new ones only */
+    if (stat(path, &status) ? errno == ENOENT : !S_ISREG(status.st_mode))
+        return rt_history_open(h, path) ? -1 : (rt_history_step_header(h), 0);
+    h->file = fopen(path, "r+");
+    uint64_t last = UINT64_MAX;         /* before the first one */
+    long end = h->file ? steps_end(h, step, &last) : -1;
+    if (!h->file) {
         rt_error("%s: %s", path, strerror(errno));
-    } else {
+    } else if (end >= 0 && (fseek(h->file, end, SEEK_SET) || ftruncate(fileno(h->file), end))) {
+        rt_error("%s: %s", path, strerror(errno));
+    } else if (end >= 0) {
+        if (end == 0)
+            rt_history_step_header(h);
+        if (last + 1 < step)
+            rt_note("%s: has lost its rows of steps %" PRIu64 " to %" PRIu64, path, last + 1, step - 1);
         return 0;
     }
-    fclose(h->file);
+    if (h->file)
+        fclose(h->file);
     h->file = NULL;
     return -1;
 }

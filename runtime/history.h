@@ -23,6 +23,11 @@ struct history_row {
     double seconds, images_per_second;
 };
 
+enum history_kind { HISTORY_EPOCHS, HISTORY_STEPS };
+
+/* Whether a table of that kind may be written there: a file that is none is not replaced; path NULL: yes.  0, or -1 with
+ * a message. */
+int rt_history_check(const char *path, enum history_kind kind);
 /* Starts the file anew; path NULL: keeps nothing.  0, or -1 with a message. */
 int rt_history_open(struct history *h, const char *path);
 /* A whole table as it lies in its file, malloc'd; NULL where there is none. */
@@ -31,7 +36,8 @@ char *rt_history_read(const char *path);
  * did not have are left empty; path NULL: keeps no file.  csv: the run's file as it was, which knows what the epochs
  * took; or NULL. */
 int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t, const char *csv);
-/* Goes on behind the row of the last step before `step`; what follows it is dropped. */
+/* Goes on behind the row of the last step before `step`; what follows it is dropped.  Nothing is dropped of a file that
+ * cannot be read or is no such table; rows that are missing are noted. */
 int rt_history_resume_steps(struct history *h, const char *path, uint64_t step);
 /* 0, or -1 when some row could not be written. */
 int rt_history_close(struct history *h);

@@ -15,6 +15,7 @@
 #include "atomic_file.h"
 #include "data.h"
 #include "message.h"
+#include "same_file.h"
 
 int rt_run_folder_name(struct run_folder *f, const struct cnn_model *model, const char *dir)
 {
@@ -347,6 +348,16 @@ int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *mode
         }
     older_recipes(f, file_remove);
     return 0;
+}
+
+const char *rt_run_folder_file(const struct run_folder *f, const char *path)
+{
+    const char *files[RUN_FILES];
+    files_list(f, files);
+    for (int i = 0; i < RUN_FILES; i++)
+        if (rt_same_file(files[i], path))
+            return files[i];
+    return NULL;
 }
 
 bool rt_run_folder_has_weights(const struct run_folder *f)

@@ -41,6 +41,9 @@ int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *mode
 int rt_run_folder_recipe(const struct run_folder *f, const struct cnn_model *model, uint64_t step,
                          const char *past, const char *remarks);
 
+/* The file of a run that a path names, however it is spelled; NULL: none of them. */
+const char *rt_run_folder_file(const struct run_folder *f, const char *path);
+
 /* Whether best or last weights are there. */
 bool rt_run_folder_has_weights(const struct run_folder *f);
 /* The weights to use: best, else last; NULL with a message where there are none. */

@@ -9,6 +9,7 @@ struct tally {
     double loss;                /* sum over samples */
     double *metrics;            /* (metrics_count) sums of a batch's value times its samples */
     double *batch;              /* (metrics_count) the last batch's values */
+    int64_t *missed;            /* (metrics_count) samples before a metric was added to the recipe */
     int64_t samples;
     bool counts_classes;
     struct confusion confusion; /* where metrics over the set, or a report, want it */
@@ -27,9 +28,10 @@ double rt_tally_value(const struct tally *t, int i);
 const char *rt_tally_name(const struct tally *t, int i);        /* "loss", "acc" */
 int rt_tally_count(const struct tally *t);
 
-/* The sums so far, to a saved state and back.  0, or -1 with a message. */
+/* The sums so far, to a saved state and back.  What the state does not have, of a metric that was added since, counts
+ * from here on, and a note says so.  0, or -1 with a message. */
 struct state;
 void rt_tally_save(const struct tally *t, struct state *s);
-int rt_tally_load(struct tally *t, const struct state *s);
+int rt_tally_load(struct tally *t, struct state *s);
 
 #endif

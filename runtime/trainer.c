@@ -24,6 +24,7 @@
 #include "progress.h"
 #include "report.h"
 #include "run_folder.h"
+#include "same_file.h"
 #include "schedule.h"
 #include "state.h"
 #include "tally.h"
@@ -176,7 +177,6 @@ static void state_write(struct trainer *t)
         rt_state_put_number(&s, "due_loss", t->missed_loss);
     rt_state_section(&s, "best");
     rt_origin_save(&t->best, &s);
-    rt_state_section(&s, "sums");
     rt_tally_save(&t->train_tally, &s);
     rt_callbacks_save(&t->callbacks, &s);
     rt_state_section(&s, "%s", "");
@@ -306,10 +306,8 @@ static int state_apply(struct trainer *t)
         if (rt_state_get_params(s, name, (char *)c->optimizer_state + (size_t)i * slot_bytes))
             return -1;
     }
-    rt_state_section(s, "sums");
     if (position > 0 && rt_tally_load(&t->train_tally, s))
         return -1;
-    rt_state_section(s, "%s", "");
     state_compare(t);
     c->seed = (uint64_t)seed;
     c->step = (uint64_t)step;
@@ -456,6 +454,25 @@ static void log_head(struct trainer *t)
     free(command);
 }
 
+/* 0, or -1 with a message: files that the command line names must not be others of the run, nor files that are no
+ * tables. */
+static int outputs_check(const struct trainer *t)
+{
+    const struct { const char *option, *path; enum history_kind kind; } outputs[] = {
+        { "--history", t->options->history, HISTORY_EPOCHS }, { "--log-steps", t->options->log_steps, HISTORY_STEPS }
+    };
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+        const char *path = outputs[i].path, *file = path ? rt_run_folder_file(&t->folder, path) : NULL;
+        if (file) {
+            rt_error("%s %s: is %s, which the run itself keeps", outputs[i].option, path, file);
+            return -1;
+        }
+        if (rt_history_check(path, outputs[i].kind))
+            return -1;
+    }
+    return 0;
+}
+
 /* The folder is this run's from here on.  0, or -1 with a message. */
 static int folder_take(struct trainer *t)
 {
@@ -466,7 +483,7 @@ static int folder_take(struct trainer *t)
     if (!had_lock
         && rt_run_folder_check(&t->folder, t->model, t->options->overwrite) != RUN_FOLDER_FREE)
         return -1;
-    return 0;
+    return had_lock ? 0 : outputs_check(t);
 }
 
 static int training_open(struct trainer *t)
@@ -848,7 +865,7 @@ static int options_check(const struct command_options *o)
         rt_error("--resume goes on from the run's own state, not from --weights");
     else if (o->partial && !o->weights)
         rt_error("--partial needs --weights");
-    else if (o->history && o->log_steps && strcmp(o->history, o->log_steps) == 0)
+    else if (o->history && o->log_steps && rt_same_file(o->history, o->log_steps))
         rt_error("--history and --log-steps name the same file, %s", o->history);
     else
         return 0;
@@ -895,7 +912,7 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
                          .missed_loss = INFINITY };
     if (rt_run_folder_name(&t.folder, model, o->run_dir))
         return EXIT_FAILED;
-    int refused = rt_run_folder_lock(&t.folder) ? EXIT_FAILED : folder_check(&t);
+    int refused = outputs_check(&t) ? EXIT_WRONG_USE : rt_run_folder_lock(&t.folder) ? EXIT_FAILED : folder_check(&t);
     if (refused) {
         rt_state_free(&t.resumed);
         rt_run_folder_free(&t.folder);

@@ -88,6 +88,25 @@ for option in '' --overwrite --resume; do
 done
 [ "$(cat mine/log)" = notes ] && cmp small.cnn mine/recipe.cnn || fail "files that no run has left were touched"
 
+# ---- a file that is named for a table is no other file of the run's, however it is spelled, and no file that is no table
+cp s.csv steps.csv
+ln -s steps.csv link.csv
+ln -s small.run again.run
+sum=$(cksum small.run/* small.cnn steps.csv h.csv)
+says 2 'name the same file' ./small --overwrite --history t.csv --log-steps ./t.csv
+says 2 'name the same file' ./small --overwrite --history steps.csv --log-steps link.csv
+says 2 'name the same file' ./small --overwrite --history t.csv --log-steps "$PWD/T.csv"
+for name in small.run/state.safetensors ./small.run/../small.run/last.safetensors again.run/history.csv small.run/LOG; do
+    says 2 'which the run itself keeps' ./small --overwrite --history $name
+    says 2 'which the run itself keeps' ./small --resume --log-steps $name
+done
+says 1 'which the run itself keeps' ./small --run-dir unborn --history unborn/state.safetensors
+says 2 'small.cnn: is not a table of epochs' ./small --overwrite --history small.cnn
+says 2 'small.cnn: is not a table of steps' ./small --overwrite --log-steps small.cnn
+says 2 'steps.csv: is not a table of epochs' ./small --overwrite --history steps.csv
+says 2 'h.csv: is not a table of steps' ./small --resume --log-steps h.csv
+[ "$sum" = "$(cksum small.run/* small.cnn steps.csv h.csv)" ] || fail "a refused table touched something"
+
 # ---- starting from the weights that --overwrite will remove
 expect 0 ./small --overwrite --weights small.run/last.safetensors --limit-steps 3
 [ "$(grep -c '^Epoch' out)" = 1 ] || fail "3 steps take more than one epoch"

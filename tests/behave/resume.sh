@@ -64,6 +64,42 @@ for file in last.safetensors history.csv state.safetensors; do
 done
 cmp whole.csv steps.csv || fail "resumed within epochs: another --log-steps"
 same_file whole/history.csv h.csv || fail "resumed within epochs: another --history"
+# ---- a table of steps that a power loss emptied begins anew, one that lost rows says which; none is dropped unread
+for left in 0 3; do
+    run torn --overwrite --limit-steps 6 --log-steps torn.csv
+    head -n $left torn.csv >kept.csv
+    [ $left -gt 0 ] || head -c 64 /dev/zero >kept.csv
+    cp kept.csv torn.csv
+    says 0 "torn.csv: has lost its rows of steps $((left ? left - 1 : 0)) to 5" \
+        ./small --threads 1 --run-dir torn --resume --limit-steps 9 --log-steps torn.csv
+    head -n 1 whole.csv >expected.csv
+    [ $left = 0 ] || head -n $left whole.csv >expected.csv
+    sed -n 8,10p whole.csv >>expected.csv
+    cmp expected.csv torn.csv || fail "a table of steps with $left lines left goes on otherwise"
+done
+if [ "$(id -u)" != 0 ]; then
+    chmod 200 torn.csv
+    says 2 'torn.csv: cannot be read' ./small --threads 1 --run-dir torn --resume --log-steps torn.csv
+    chmod 600 torn.csv
+    cmp expected.csv torn.csv || fail "a table of steps that cannot be read was dropped"
+fi
+# ---- a metric that is added within an epoch counts from there; a monitor that is another one starts anew
+sed 's/metrics accuracy, f1/metrics accuracy, f1, top_k(k=3), recall(name="samples")/; s/monitor=val_loss, patience=4/monitor=val_acc, patience=4/' \
+    small.cnn >more.cnn
+sed 's/ f1,/ f1, recall,/; s/optimizer adam; metrics accuracy, f1;/optimizer adam; metrics accuracy;/' small.cnn >fewer.cnn
+sed -i 's/model small/model more/' more.cnn && sed -i 's/model small/model fewer/' fewer.cnn
+build more fewer || finish
+run added --overwrite --limit-steps 6
+says 0 'has no sum of top_3, which counts from here on in this epoch' ./more --threads 1 --run-dir added --resume --limit-steps 7
+grep -q 'its early_stopping watched another value; it starts anew' err || fail "no word about another monitor: $(cat err)"
+says 0 'Resumed after 7 steps' ./more --threads 1 --run-dir added --resume --epochs 2
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i } NR == 3 { v = $column["top_3"]; exit !(v > 0 && v <= 1) }' added/history.csv ||
+    fail "the added metric has no value of its epoch: $(tail -n 1 added/history.csv)"
+[ "$(cut -d, -f1-4 added/history.csv)" = "$(head -n 3 whole/history.csv | cut -d, -f1-4)" ] ||
+    fail "an added metric changes the others: $(cat added/history.csv)"
+# without f1 no classes were counted; a metric over the set that comes then counts from there too
+expect 0 ./fewer --threads 1 --run-dir counted --limit-steps 6
+says 0 'has no counts of classes' ./small --threads 1 --run-dir counted --resume --limit-steps 7
 # ---- an epoch that --limit-steps ends within gives no best weights, and no callback sees it
 sed 's/model small/model swinging/; s/optimizer adam/optimizer adam, lr=0.02/; s/early_stopping.*/checkpoint "kept.st", save_best=on/' \
     small.cnn >swinging.cnn
