@@ -15,6 +15,8 @@ struct cwriter {
     size_t bytes;
     char *line;                 /* the line being made, reused */
     size_t capacity;
+    char *text;                 /* without a file: all that was written */
+    size_t text_capacity;
 };
 
 static void cw_out_of_memory(void)
@@ -35,8 +37,10 @@ struct cwriter *cw_new(FILE *out)
 
 void cw_free(struct cwriter *w)
 {
-    if (w)
-        free(w->line);
+    if (!w)
+        return;
+    free(w->line);
+    free(w->text);
     free(w);
 }
 
@@ -45,27 +49,43 @@ size_t cw_bytes(const struct cwriter *w)
     return w->bytes;
 }
 
+const char *cw_text(const struct cwriter *w)
+{
+    return w->text ? w->text : "";
+}
+
+static void cw_grow(char **text, size_t *capacity, size_t least)
+{
+    *capacity = least * 2;
+    *text = realloc(*text, *capacity);
+    if (!*text)
+        cw_out_of_memory();
+}
+
 static void cw_format(struct cwriter *w, const char *format, va_list args)
 {
     va_list again;
 
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, args);
+    int length = vsnprintf(w->line, w->capacity, format, args);
     if (length < 0)
         cw_out_of_memory();
     if ((size_t)length + 1 > w->capacity) {
-        w->capacity = ((size_t)length + 1) * 2;
-        w->line = realloc(w->line, w->capacity);
-        if (!w->line)
-            cw_out_of_memory();
+        cw_grow(&w->line, &w->capacity, (size_t)length + 1);
+        vsnprintf(w->line, w->capacity, format, again);
     }
-    vsnprintf(w->line, (size_t)length + 1, format, again);
     va_end(again);
 }
 
 static void cw_put(struct cwriter *w, const char *text, size_t length)
 {
-    fwrite(text, 1, length, w->out);
+    if (w->out) {
+        fwrite(text, 1, length, w->out);
+    } else {
+        if (w->text_capacity - w->bytes < length)
+            cw_grow(&w->text, &w->text_capacity, w->bytes + length);
+        memcpy(w->text + w->bytes, text, length);
+    }
     w->bytes += length;
 }
 

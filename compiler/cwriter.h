@@ -8,7 +8,7 @@
 
 struct cwriter;
 
-struct cwriter *cw_new(FILE *out);
+struct cwriter *cw_new(FILE *out);             /* NULL: what is written is kept, see cw_text() */
 void cw_free(struct cwriter *w);
 /* One line at the current depth; format without indentation and newline. */
 void cw_line(struct cwriter *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -26,5 +26,7 @@ void cw_comment(struct cwriter *w, const char *format, ...) __attribute__((forma
 /* text as a C string literal in out (of size): quotes, control characters and trigraphs escaped. */
 void cw_quote(char *out, size_t size, const char *text);
 size_t cw_bytes(const struct cwriter *w);       /* written so far */
+/* What a writer without a file has written, cw_bytes() long, until it is freed. */
+const char *cw_text(const struct cwriter *w);
 
 #endif

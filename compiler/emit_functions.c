@@ -1,7 +1,6 @@
 /* emit_functions.c - functions of the emitted file, each written once whatever number of layers need it. */
 #include <assert.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "emit.h"
@@ -11,12 +10,7 @@ void emit_begin(struct emitter *e)
 {
     struct emit_frame *f = arena_alloc(e->arena, sizeof *f);
     f->outer = e->frame;
-    f->stream = open_memstream(&f->text, &f->size);
-    if (!f->stream) {
-        perror("cnnc");
-        exit(1);
-    }
-    f->w = cw_new(f->stream);
+    f->w = cw_new(NULL);
     e->frame = f;
     e->w = f->w;
 }
@@ -26,17 +20,15 @@ const char *emit_text_end(struct emitter *e)
     struct emit_frame *f = e->frame;
     e->frame = f->outer;
     e->w = f->outer ? f->outer->w : NULL;
+    const char *text = arena_string(e->arena, cw_text(f->w), cw_bytes(f->w));
     cw_free(f->w);
-    fclose(f->stream);
-    const char *text = arena_string(e->arena, f->text, f->size);
-    free(f->text);
     return text;
 }
 
 struct emitter emitter_of(const struct plan *p, struct arena *a)
 {
     return (struct emitter){ .plan = p, .arena = a, .patterns = { .arena = a }, .names = { .arena = a },
-                             .comments = { .arena = a } };
+                             .comments = { .arena = a }, .tiles = { .arena = a } };
 }
 
 /* The hint, or with the first number behind it that is free. */

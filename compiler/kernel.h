@@ -53,9 +53,6 @@ const struct param_place *plan_param(const struct plan *p, const struct tensor *
 struct emit_frame {
     struct emit_frame *outer;
     struct cwriter *w;
-    FILE *stream;
-    char *text;
-    size_t size;
 };
 
 struct emitted_function {
@@ -74,6 +71,7 @@ struct emitter {
     struct table patterns;      /* the functions, by their text with EMIT_NAME for the name */
     struct table names;         /* of functions: the next number for another of that name */
     struct table comments;      /* that the functions have */
+    struct table tiles;         /* names of the functions of tiles, by what makes their text */
     struct cwriter *w;          /* of the function being written, between emit_begin and emit_end */
     struct emit_frame *frame;
     int operations;             /* on vectors, in the linear combinations that were written: a caller sets it to 0 */

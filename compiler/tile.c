@@ -190,10 +190,8 @@ static const char *tile_hint(struct emitter *e, const struct tile *t)
                         t->tail ? "_tail" : "");
 }
 
-const char *emit_tile(struct emitter *e, const struct tile *t)
+static const char *write_tile(struct emitter *e, const struct tile *t)
 {
-    assert(t->rows >= 1 && t->vectors >= 1 && t->segments >= 0);
-    assert(t->rows <= tile_rows_max(e->plan, t->vectors));
     const char *real = e->plan->real;
     emit_begin(e);
     cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c%s%s%s%s)", real, real, real,
@@ -226,4 +224,34 @@ const char *emit_tile(struct emitter *e, const struct tile *t)
                                        t->accumulate ? "+=" : "=",
                                        t->segments > 1 ? "A in segments" : "one stretch of A");
     return emit_end(e, tile_hint(e, t), comment);
+}
+
+/* All that the text of a tile depends on. */
+static const char *tile_key(struct emitter *e, const struct tile *t)
+{
+    const int64_t numbers[] = {
+        t->rows, t->vectors, t->tail, t->a_row, t->a_k, t->b_k, t->b_tail, t->depth, t->segments, t->a_segment,
+        t->b_segment, t->a_columns, t->a_column, t->outer, t->a_outer, t->b_outer, t->c_row, t->accumulate, t->a_ahead,
+        t->next, t->far, t->onward
+    };
+    struct text key = { .arena = e->arena };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        text_add(&key, "%" PRId64 " ", numbers[i]);
+    if (t->chain)
+        text_add(&key, "%s %s", chain_parameters(e, t->chain), chain_apply(e, t->chain, "c", 1, 2, 0));
+    return text_of(&key);
+}
+
+/* Most layers of a network need tiles that an earlier one has: those are not written again to be compared. */
+const char *emit_tile(struct emitter *e, const struct tile *t)
+{
+    assert(t->rows >= 1 && t->vectors >= 1 && t->segments >= 0);
+    assert(t->rows <= tile_rows_max(e->plan, t->vectors));
+    const char *key = tile_key(e, t);
+    const char *known = table_get(&e->tiles, key);
+    if (!known) {
+        known = write_tile(e, t);
+        table_put(&e->tiles, key, (void *)known);
+    }
+    return known;
 }
