@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "inference.h"
+#include "placing.h"
 
 /* Floats: places are multiples of 16 bytes, as vectors like them. */
 enum { ALIGN = 4 };
@@ -51,32 +52,11 @@ static int by_size(const void *a, const void *b)
     return x->first - y->first;
 }
 
-static bool live_together(const struct infer_value *a, const struct infer_value *b)
-{
-    return a->first <= b->last && b->first <= a->last;
-}
-
-/* The lowest offset at which v meets none of the values placed before it. */
-static int64_t free_offset(struct infer_value *const *placed, int count,
-                           const struct infer_value *v)
-{
-    int64_t offset = 0;
-
-    for (int i = 0; i < count; i++) {
-        const struct infer_value *p = placed[i];
-        bool meets = live_together(p, v) && offset < p->offset + aligned(p->size) &&
-                     p->offset < offset + aligned(v->size);
-        if (!meets)
-            continue;
-        offset = p->offset + aligned(p->size);
-        i = -1;                 /* those before may be met now */
-    }
-    return offset;
-}
-
 void inference_place(struct arena *a, struct inference *net)
 {
     struct infer_value **list = arena_array(a, (size_t)net->values_count + 1, sizeof *list);
+    struct item *items = arena_array(a, (size_t)net->values_count + 1, sizeof *items);
+    struct item_placed *placed = arena_array(a, (size_t)net->values_count + 1, sizeof *placed);
     int count = 0;
 
     for (int i = 0; i < net->steps_count; i++)
@@ -85,11 +65,9 @@ void inference_place(struct arena *a, struct inference *net)
         if (net->values[i]->place == INFER_IN_ARENA && !net->values[i]->same)
             list[count++] = net->values[i];
     qsort(list, (size_t)count, sizeof *list, by_size);
-    for (int i = 0; i < count; i++) {
-        list[i]->offset = free_offset(list, i, list[i]);
-        if (list[i]->offset + aligned(list[i]->size) > net->arena_floats)
-            net->arena_floats = list[i]->offset + aligned(list[i]->size);
-    }
+    for (int i = 0; i < count; i++)
+        items[i] = (struct item){aligned(list[i]->size), &list[i]->offset, list[i]->first, list[i]->last, i};
+    place_items(items, placed, count, &net->arena_floats);
     for (int i = 0; i < net->values_count; i++)
         net->values[i]->offset = root_of(net->values[i])->offset;
     for (int i = 0; i < net->steps_count; i++) {

@@ -6,8 +6,7 @@
  * Requires: phases.
  * Ensures: two things that live in the same phase never share memory.  A phase is the unit because its loop runs
  * over images (or blocks) on several threads: one image may be at its end while another begins. */
-#include <stdlib.h>
-
+#include "placing.h"
 #include "plan_parts.h"
 
 enum { ALIGN = 64, NODES_MOST = 16 };
@@ -137,56 +136,6 @@ static void find_lifetimes(struct plan *p, struct program *q)
     (void)p;
 }
 
-/* ---- offsets: greedy, the largest first, each at the lowest offset that is free while it lives ------------------- */
-
-struct item {
-    int64_t bytes, *offset;
-    int first, last, order;
-};
-
-static int by_size(const void *a, const void *b)
-{
-    const struct item *x = a, *y = b;
-    if (x->bytes != y->bytes)
-        return x->bytes < y->bytes ? 1 : -1;
-    return x->order - y->order;
-}
-
-static bool comes_before(const struct item *x, const struct item *y)
-{
-    return *x->offset != *y->offset ? *x->offset < *y->offset : x->order < y->order;
-}
-
-static int64_t lowest_offset(const struct item *item, struct item **placed, int count)
-{
-    int64_t at = 0;
-    for (int i = 0; i < count; i++) {
-        const struct item *o = placed[i];
-        if (o->last < item->first || o->first > item->last)
-            continue;
-        if (*o->offset - at >= item->bytes)
-            break;
-        if (*o->offset + o->bytes > at)
-            at = *o->offset + o->bytes;
-    }
-    return at;
-}
-
-/* Offsets for all items; *end becomes at least the end of the last one. */
-static void place_items(struct item *items, struct item **placed, int count, int64_t *end)
-{
-    qsort(items, (size_t)count, sizeof *items, by_size);
-    for (int i = 0; i < count; i++) {
-        *items[i].offset = lowest_offset(&items[i], placed, i);
-        if (*items[i].offset + items[i].bytes > *end)
-            *end = *items[i].offset + items[i].bytes;
-        int at = i;
-        for (; at > 0 && comes_before(&items[i], placed[at - 1]); at--)
-            placed[at] = placed[at - 1];
-        placed[at] = &items[i];
-    }
-}
-
 /* ---- tensors that live in one loop over images ------------------------------------------------------------------- */
 
 /* The first and the last of something among the steps of a phase. */
@@ -267,8 +216,8 @@ static void place_local(struct program *q)
 {
     const struct graph *g = q->graph;
     size_t most = (size_t)g->tensors_count + 1, steps = (size_t)q->steps_count + 1;
-    struct item *items = arena_array(g->arena, most, sizeof *items),
-                **placed = arena_array(g->arena, most, sizeof *placed);
+    struct item *items = arena_array(g->arena, most, sizeof *items);
+    struct item_placed *placed = arena_array(g->arena, most, sizeof *placed);
     struct stretch_of_steps *touched = arena_array(g->arena, most, sizeof *touched),
                             *loops = arena_array(g->arena, steps, sizeof *loops);
     int *first = arena_array(g->arena, (size_t)q->phases_count + 1, sizeof *first),
@@ -312,7 +261,7 @@ void plan_memory(struct plan *p, struct program *q)
     const struct graph *g = q->graph;
     size_t most = (size_t)(g->tensors_count + q->buffers_count) + 1;
     struct item *items = arena_array(p->arena, most, sizeof *items);
-    struct item **placed = arena_array(p->arena, most, sizeof *placed);
+    struct item_placed *placed = arena_array(p->arena, most, sizeof *placed);
     int count = 0;
     for (int i = 0; i < g->tensors_count; i++) {
         struct tensor_place *place = &q->places[i];

@@ -6,19 +6,25 @@
 
 enum { TABLE_FIRST = 64 };
 
-/* FNV-1a, of eight bytes at a time. */
+static uint64_t table_mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);        /* the golden ratio: odd, its bits without a pattern */
+    return hash ^ hash >> 29;
+}
+
 static uint64_t table_hash(const char *key)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325), word;
+    uint64_t hash = 0, word;
     size_t size = strlen(key), at = 0;
 
     for (; at + sizeof word <= size; at += sizeof word) {
         memcpy(&word, key + at, sizeof word);
-        hash = (hash ^ word) * UINT64_C(0x100000001b3);
-        hash ^= hash >> 32;
+        hash = table_mix(hash, word);
     }
+    word = size;
     for (; at < size; at++)
-        hash = (hash ^ (unsigned char)key[at]) * UINT64_C(0x100000001b3);
+        word = word << 8 | (unsigned char)key[at];
+    hash = table_mix(table_mix(hash, word), size);
     return hash ^ hash >> 32;
 }
 

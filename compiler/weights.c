@@ -30,6 +30,7 @@ struct stored {
     int64_t count;
     int size;                       /* bytes of an element */
     uint64_t begin, end;            /* in the tensors' bytes */
+    bool wanted;                    /* by the network */
 };
 
 static void wrong(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -269,14 +270,6 @@ static const char *shape_list(struct reading *r, const int64_t *shape, int rank)
     return arena_printf(r->arena, "%s]", text);
 }
 
-static const struct stored *find(const struct stored *list, int count, const char *name)
-{
-    for (int i = 0; i < count; i++)
-        if (!strcmp(list[i].name, name))
-            return &list[i];
-    return NULL;
-}
-
 /* Elements need not be aligned, nor this machine be little-endian. */
 static double element(const unsigned char *at, int size)
 {
@@ -337,14 +330,6 @@ static bool is_counter(const char *name)
     size_t length = strlen(name), tail = sizeof suffix - 1;
 
     return length > tail && !strcmp(name + length - tail, suffix);
-}
-
-static bool is_wanted(const struct graph *g, const char *name)
-{
-    for (int i = 0; i < g->params_count; i++)
-        if (!strcmp(g->params[i]->name, name))
-            return true;
-    return is_counter(name);
 }
 
 /* ---- what is noted beside the tensors -------------------------------------------------------- */
@@ -413,19 +398,25 @@ const struct weights *weights_read(struct arena *a, const char *path, const stru
 
     if (!header)
         return NULL;
-    const struct stored *list = parse_header(&r, header, &count);
+    struct stored *list = parse_header(&r, header, &count);
     take_notes(&r, header, g, w);
     json_decref(header);
     if (!list)
         return NULL;
     w->values = arena_array(a, (size_t)g->params_count + 1, sizeof *w->values);
+    struct table by_name = {.arena = a};
+    for (int i = 0; i < count; i++)
+        table_put(&by_name, list[i].name, &list[i]);
     for (int i = 0; i < g->params_count; i++) {
         const struct param *p = g->params[i];
-        w->values[i] = take_param(&r, p, find(list, count, p->name));
+        struct stored *t = table_get(&by_name, p->name);
+        if (t)
+            t->wanted = true;
+        w->values[i] = take_param(&r, p, t);
         fine &= w->values[i] != NULL;
     }
     for (int i = 0; i < count; i++)
-        if (!is_wanted(g, list[i].name)) {
+        if (!list[i].wanted && !is_counter(list[i].name)) {
             wrong(&r, "tensor '%s' %s belongs to no layer of the network", list[i].name,
                   shape_list(&r, list[i].shape, list[i].rank));
             fine = false;
