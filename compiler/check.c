@@ -601,7 +601,7 @@ struct model *check_model(struct arena *a, const struct source *source, const st
         check_network(&c, network);
     if (train && train->body)
         check_train(&c, train);
-    if (!c.broken && c.model->layers_count)
+    if (!c.broken && !c.too_many && c.model->layers_count)
         check_ends(&c);
     if (train && c.model->loss && !diag_errors(d))
         check_learns(&c, train);
