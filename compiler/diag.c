@@ -1,6 +1,7 @@
 /* diag.c - see diag.h.  Messages are kept until diag_print() so that they come out in the order of
  * the file. */
 #include "diag.h"
+#include "printable.h"
 #include "bounds.h"
 
 #include <stdlib.h>
@@ -177,33 +178,11 @@ static int message_compare(const void *pa, const void *pb)
     return a->number - b->number;
 }
 
-/* Length of the well-formed, printable UTF-8 character at s (1 to 4), or 0 where there is none. */
-static size_t utf8_length(const unsigned char *s, size_t room)
-{
-    if (s[0] < 0x20 || s[0] == 0x7F)
-        return 0;
-    if (s[0] < 0x80)
-        return 1;
-    size_t length = s[0] >= 0xF0 && s[0] < 0xF5   ? 4
-                    : s[0] >= 0xE0 && s[0] < 0xF0 ? 3
-                    : s[0] >= 0xC2 && s[0] < 0xE0 ? 2
-                                                  : 0;
-    if (!length || length > room)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xF0 && s[1] < 0x90) ||
-        (s[0] == 0xC2 && s[1] < 0xA0))
-        return 0;                               /* overlong, or a control character */
-    return length;
-}
-
 /* Writes [begin, end) of a line; what could confuse a terminal shows as '?'. */
 static void print_text(FILE *out, const char *text, size_t begin, size_t end)
 {
     for (size_t i = begin; i < end;) {
-        size_t length = utf8_length((const unsigned char *)text + i, end - i);
+        size_t length = rt_printable_length(text + i, end - i);
         if (length)
             fwrite(text + i, 1, length, out);
         else
@@ -217,7 +196,7 @@ static void print_text(FILE *out, const char *text, size_t begin, size_t end)
 static void print_below(FILE *out, const char *text, size_t begin, size_t end, char mark)
 {
     for (size_t i = begin; i < end;) {
-        size_t length = utf8_length((const unsigned char *)text + i, end - i);
+        size_t length = rt_printable_length(text + i, end - i);
         fputc(text[i] == '\t' && mark == ' ' ? '\t' : mark, out);
         i += length ? length : 1;
     }
@@ -275,17 +254,21 @@ static void message_print(const struct message *m, FILE *out)
     static const char *const words[] = {"error", "warning", "note", "hint"};
 
     if (m->severity == SEVERITY_HINT) {
-        fprintf(out, "hint: %s\n", m->text);
+        fputs("hint: ", out);
+        rt_print_name(out, m->text);
+        fputc('\n', out);
         return;
     }
     struct place p = {0, 0};
     if (m->where.file) {
         p = source_place(m->where.file, m->where.begin);
-        fprintf(out, "%s:%d:%d: ", m->where.file->path, p.line, p.column);
+        rt_print_name(out, m->where.file->path);
+        fprintf(out, ":%d:%d: ", p.line, p.column);
     } else {
         fputs("cnnc: ", out);
     }
-    fprintf(out, "%s: %s", words[m->severity], m->text);
+    fprintf(out, "%s: ", words[m->severity]);
+    rt_print_name(out, m->text);
     if (m->severity != SEVERITY_NOTE)
         fprintf(out, " [%s]", diag_names[m->id]);
     fputc('\n', out);

@@ -14,6 +14,7 @@
 #include "output.h"
 #include "parse.h"
 #include "plan.h"
+#include "printable.h"
 #include "summary.h"
 #include "tune.h"
 #include "wisdom.h"
@@ -31,7 +32,7 @@ static void verify(const char *what, const char *broken)
 {
     if (!broken)
         return;
-    fprintf(stderr, "cnnc: internal error: %s: %s\n", what, broken);
+    rt_print_line(stderr, "cnnc: internal error: %s: %s", what, broken);
     abort();
 }
 #define VERIFY(what, broken) verify(what, broken)
@@ -76,7 +77,7 @@ static int finish(struct compilation *c, int status)
     if (diag_errors(c->diag))
         status = EXIT_FAILED;
     if (fflush(stdout) || ferror(stdout)) {
-        fprintf(stderr, "cnnc: cannot write to standard output: %s\n", strerror(errno));
+        rt_print_line(stderr, "cnnc: cannot write to standard output: %s", strerror(errno));
         status = EXIT_FAILED;
     }
     return status;
@@ -126,8 +127,9 @@ static bool consult_wisdom(struct compilation *c, const struct graph *train, con
     if (wisdom_use(w, target_find(o->target)->name, o->real_double, threads))
         options->wisdom = w;
     else
-        fprintf(stderr, "cnnc: warning: %s holds nothing for this version, target and type%s; kernels are chosen by "
-                        "their estimates\n", path, threads ? " and so many threads" : "");
+        rt_print_line(stderr,
+                      "cnnc: warning: %s holds nothing for this version, target and type%s; kernels are chosen by "
+                      "their estimates", path, threads ? " and so many threads" : "");
     return true;
 }
 
@@ -162,8 +164,9 @@ static int compile_model(struct compilation *c, const struct model *m)
         if (!plan || diag_errors(c->diag))
             return EXIT_FAILED;
         if (options.wisdom && plan->choices && !plan->informed)
-            fprintf(stderr, "cnnc: warning: %s holds nothing for the layers of %s, batch %d; kernels are chosen by "
-                            "their estimates\n", options.wisdom->path, m->name, plan->batch);
+            rt_print_line(stderr,
+                          "cnnc: warning: %s holds nothing for the layers of %s, batch %d; kernels are chosen by "
+                          "their estimates", options.wisdom->path, m->name, plan->batch);
         VERIFY("plan", plan_verify(plan));
     }
     if (o->dump == STAGE_GRAPH) {
@@ -221,7 +224,7 @@ int main(int argc, char **argv)
     status = EXIT_FINE;
     bool over_weights = options.weights && output_is_input(options.output, options.weights);
     if (options.input && (over_weights || output_is_input(options.output, options.input))) {
-        fprintf(stderr, "cnnc: -o %s would overwrite the %s\n", options.output,
+        rt_print_line(stderr, "cnnc: -o %s would overwrite the %s", options.output,
                 over_weights ? "weights" : "model");
         status = EXIT_WRONG_USE;
     } else if (options.input) {

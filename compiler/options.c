@@ -8,6 +8,7 @@
 #include "bounds.h"
 #include "command_line.h"
 #include "completion.h"
+#include "printable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ struct option_def {
 
 static bool wrong(const char *option, const char *argument, const char *expected)
 {
-    fprintf(stderr, "cnnc: %s: expected %s, found '%s'\n", option, expected, argument);
+    rt_print_line(stderr, "cnnc: %s: expected %s, found '%s'", option, expected, argument);
     return false;
 }
 
@@ -365,7 +366,7 @@ static int word_find(struct arena *a, const struct option_def *def, const char *
 
 static bool wrong_together(const char *text)
 {
-    fprintf(stderr, "cnnc: %s\n", text);
+    rt_print_line(stderr, "cnnc: %s", text);
     return false;
 }
 
@@ -418,9 +419,9 @@ static int options_finish(struct arena *a, const char *const *words, int files, 
     if (o->print_makefile && files == 0)
         return -1;
     if (files != 1) {
-        fprintf(stderr,
-                files ? "cnnc: one model at a time: '%s' is a second one\n"
-                      : "cnnc: no model is given%s\n",
+        rt_print_line(stderr,
+                files ? "cnnc: one model at a time: '%s' is a second one"
+                      : "cnnc: no model is given%s",
                 files ? words[1] : "");
         return try_help();
     }
@@ -462,7 +463,7 @@ static int options_read(struct context *c, struct command_line *line)
         return fflush(stdout) ? EXIT_FAILED : EXIT_FINE;
     }
     if (code == COMMAND_LINE_WRONG) {
-        fprintf(stderr, "cnnc: '%.*s' %s\n", line->word_length, line->word, line->fault);
+        rt_print_line(stderr, "cnnc: '%.*s' %s", line->word_length, line->word, line->fault);
         return try_help();
     }
     if (o->completion) {

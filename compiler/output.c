@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "options.h"
+#include "printable.h"
 
 struct output {
     const char *path;
@@ -17,7 +18,7 @@ struct output {
 
 static bool output_failed(const char *path)
 {
-    fprintf(stderr, "cnnc: cannot write %s: %s\n", path, strerror(errno));
+    rt_print_line(stderr, "cnnc: cannot write %s: %s", path, strerror(errno));
     return false;
 }
 

@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "ops.h"
+#include "printable.h"
 #include "text.h"
 
 /* 1,234,567: into text, which has room for 27 characters and the end. */
@@ -71,15 +72,15 @@ static void print_memory(const struct plan *p, FILE *out)
 {
     char text[32];
 
-    fprintf(out, "\nMemory, bytes, a batch of %d:\n", p->batch);
-    fprintf(out, "  weights                 %15s\n",
+    rt_print(out, "\nMemory, bytes, a batch of %d:\n", p->batch);
+    rt_print(out, "  weights                 %15s\n",
             grouped(text, p->params_stored * p->real_size));
-    fprintf(out, "  gradients               %15s\n",
+    rt_print(out, "  gradients               %15s\n",
             grouped(text, p->params_stored * p->real_size));
-    fprintf(out, "  running statistics      %15s\n",
+    rt_print(out, "  running statistics      %15s\n",
             grouped(text, p->statistics_stored * p->real_size));
-    fprintf(out, "  activations and others  %15s\n", grouped(text, p->memory_bytes));
-    fprintf(out, "  scratch, each thread    %15s\n", grouped(text, p->scratch_bytes));
+    rt_print(out, "  activations and others  %15s\n", grouped(text, p->memory_bytes));
+    rt_print(out, "  scratch, each thread    %15s\n", grouped(text, p->scratch_bytes));
 }
 
 void summary_print(const struct model *m, const struct plan *p, FILE *out)
@@ -98,9 +99,9 @@ void summary_print(const struct model *m, const struct plan *p, FILE *out)
         w.parameters = widest(w.parameters, grouped(text, layer_parameters(l)));
     }
     int width = w.name + w.text + w.shape + w.parameters + 6;
-    fprintf(out, "Model: %s\n", m->name);
+    rt_print(out, "Model: %s\n", m->name);
     rule(out, '=', width);
-    fprintf(out, "%-*s  %-*s  %-*s  %*s%s\n", w.name, "Layer", w.text, "Kind", w.shape, "Result",
+    rt_print(out, "%-*s  %-*s  %-*s  %*s%s\n", w.name, "Layer", w.text, "Kind", w.shape, "Result",
             w.parameters, "Parameters", chain ? "" : "  From");
     rule(out, '-', width);
     for (int i = 0; i < m->layers_count; i++) {
@@ -109,16 +110,16 @@ void summary_print(const struct model *m, const struct plan *p, FILE *out)
         parameters += own;
         trainable += l->trainable ? own : 0;
         multiply_adds += layer_multiply_adds(l);
-        fprintf(out, "%-*s  %-*s  %-*s  %*s%s%s\n", w.name, l->name, w.text,
+        rt_print(out, "%-*s  %-*s  %-*s  %*s%s%s\n", w.name, l->name, w.text,
                 clause_text_of(&a, l->clause), w.shape, shape_text(l->out).text, w.parameters,
                 grouped(text, own), chain || !l->inputs_count ? "" : "  ",
                 chain ? "" : layer_inputs(&a, l));
     }
     rule(out, '=', width);
-    fprintf(out, "Parameters: %s\n", grouped(text, parameters));
+    rt_print(out, "Parameters: %s\n", grouped(text, parameters));
     if (trainable != parameters)
-        fprintf(out, "  of frozen layers: %s\n", grouped(text, parameters - trainable));
-    fprintf(out, "Multiply-adds forward, one sample: %s\n", grouped(text, multiply_adds));
+        rt_print(out, "  of frozen layers: %s\n", grouped(text, parameters - trainable));
+    rt_print(out, "Multiply-adds forward, one sample: %s\n", grouped(text, multiply_adds));
     if (p)
         print_memory(p, out);
     arena_free(&a);
@@ -130,12 +131,12 @@ void model_dump(const struct model *m, FILE *out)
 
     for (int i = 0; i < m->layers_count; i++) {
         const struct layer *l = m->layers[i];
-        fprintf(out, "layer %d %s: %s", i, l->name, clause_text_of(&a, l->clause));
+        rt_print(out, "layer %d %s: %s", i, l->name, clause_text_of(&a, l->clause));
         if (l->inputs_count)
-            fprintf(out, " (%s)", layer_inputs(&a, l));
-        fprintf(out, " -> %s%s\n", shape_text(l->out).text, l->trainable ? "" : " frozen");
+            rt_print(out, " (%s)", layer_inputs(&a, l));
+        rt_print(out, " -> %s%s\n", shape_text(l->out).text, l->trainable ? "" : " frozen");
     }
-    fprintf(out, "classes %d%s\n", m->classes, m->ends_in_softmax ? ", softmax" : "");
-    fprintf(out, "\n%s", m->explained);
+    rt_print(out, "classes %d%s\n", m->classes, m->ends_in_softmax ? ", softmax" : "");
+    rt_print(out, "\n%s", m->explained);
     arena_free(&a);
 }

@@ -21,6 +21,7 @@
 
 #include "kernel.h"
 #include "output.h"
+#include "printable.h"
 #include "wisdom.h"
 
 enum {
@@ -197,7 +198,7 @@ static void show_log(const char *path)
     while (in && getline(&lines[count % LOG_LINES], &sizes[count % LOG_LINES], in) > 0)
         count++;
     for (int i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
-        fprintf(stderr, "    %s", lines[i % LOG_LINES]);
+        rt_print(stderr, "    %s", lines[i % LOG_LINES]);
     for (int i = 0; i < LOG_LINES; i++)
         free(lines[i]);
     if (in)
@@ -244,7 +245,7 @@ static bool make_folder(struct tuning *t)
     const char *above = getenv("TMPDIR");
     char *folder = arena_printf(t->arena, "%s/cnnc-tune.XXXXXX", above && *above ? above : "/tmp");
     if (!mkdtemp(folder)) {
-        fprintf(stderr, "cnnc: --tune: cannot make the folder %s: %s\n", folder, strerror(errno));
+        rt_print_line(stderr, "cnnc: --tune: cannot make the folder %s: %s", folder, strerror(errno));
         return false;
     }
     t->folder = folder;
@@ -259,7 +260,7 @@ static bool write_program(struct tuning *t, int k)
     const char *model = path_of(t, k, "network.cnn");
     int fd = -1;
     if (mkdir(folder, 0700) || (fd = open(model, O_WRONLY | O_CREAT, 0600)) < 0) {
-        fprintf(stderr, "cnnc: --tune: cannot write %s: %s\n", model, strerror(errno));
+        rt_print_line(stderr, "cnnc: --tune: cannot write %s: %s", model, strerror(errno));
         return false;
     }
     close(fd);
@@ -413,8 +414,9 @@ static void warn_if_busy(const struct tuning *t)
         if (t->programs[k].slowest > spread * t->programs[k].fastest)
             spread = t->programs[k].slowest / t->programs[k].fastest;
     if (spread > busy_spread)
-        fprintf(stderr, "cnnc: warning: the machine had other work: a program took %.2g times as long in one run as in "
-                        "another. Tune again when it is idle, without these lines of %s\n", spread, t->how->path);
+        rt_print_line(stderr,
+                 "cnnc: warning: the machine had other work: a program took %.2g times as long in one run as in "
+                        "another. Tune again when it is idle, without these lines of %s", spread, t->how->path);
 }
 
 /* The group's stretches; 0 when others have a part in one of them. */
@@ -515,10 +517,11 @@ static bool measure(struct tuning *t, struct diag *d)
     if (fine)
         warn_if_busy(t);
     if (fine && left_out)
-        fprintf(stderr, "cnnc: warning: %d times were shorter than any processor could take, and are left out: threads "
-                        "that had to wait for the processor. Tune again when the machine is idle\n", left_out);
+        rt_print_line(stderr,
+                 "cnnc: warning: %d times were shorter than any processor could take, and are left out: threads "
+                        "that had to wait for the processor. Tune again when the machine is idle", left_out);
     if (fine)
-        fprintf(stderr, "%4.0f s  %d times noted in %s\n", now() - t->began, t->found_count, t->how->path);
+        rt_print_line(stderr, "%4.0f s  %d times noted in %s", now() - t->began, t->found_count, t->how->path);
     else if (t->new_file)
         wisdom_forget_empty(t->how->path);
     return fine;
@@ -528,7 +531,7 @@ static bool runs_here(const struct target *target)
 {
     if (target_runs_here(target))
         return true;
-    fprintf(stderr, "cnnc: --tune: programs for %s do not run on this machine (%s): tune on one where they do\n",
+    rt_print_line(stderr, "cnnc: --tune: programs for %s do not run on this machine (%s): tune on one where they do",
             target->name, target_find("native")->name);
     return false;
 }
@@ -537,7 +540,7 @@ static bool find_makefile(struct tuning *t)
 {
     char *path = realpath(t->how->makefile, NULL);
     if (!path) {
-        fprintf(stderr, "cnnc: --tune: cannot find %s, the rules that build trainers: %s\n", t->how->makefile,
+        rt_print_line(stderr, "cnnc: --tune: cannot find %s, the rules that build trainers: %s", t->how->makefile,
                 strerror(errno));
         return false;
     }
@@ -565,10 +568,10 @@ int tune_kernels(struct arena *a, const struct graph *train, const struct graph 
         return 0;
     t.programs_count = p->untimed;
     if (!t.programs_count) {
-        fprintf(stderr, "cnnc: --tune: %s knows all kernels of %s already\n", how->path, p->model->name);
+        rt_print_line(stderr, "cnnc: --tune: %s knows all kernels of %s already", how->path, p->model->name);
         return t.threads;
     }
-    fprintf(stderr, "tuning %s for %s, %s, %d thread%s, batch %d: %d programs\n", p->model->name, p->target->name,
+    rt_print_line(stderr, "tuning %s for %s, %s, %d thread%s, batch %d: %d programs", p->model->name, p->target->name,
             p->real, t.threads, t.threads == 1 ? "" : "s", p->batch, t.programs_count);
     return measure(&t, d) ? t.threads : 0;
 }

@@ -4,6 +4,7 @@
 #endif
 
 #include "wisdom.h"
+#include "printable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,7 @@ static const int64_t time_most = INT64_C(1000000000000000);
 
 static bool cannot(const char *what, const char *path)
 {
-    fprintf(stderr, "cnnc: cannot %s the wisdom %s: %s\n", what, path, strerror(errno));
+    rt_print_line(stderr, "cnnc: cannot %s the wisdom %s: %s", what, path, strerror(errno));
     return false;
 }
 
@@ -117,12 +118,12 @@ static bool is_wisdom(const char *line, const char *path)
         return true;
     size_t length = strlen(FIRST_LINE) - 1;
     if (!strncmp(line, FIRST_LINE, length) && !strcmp(line + length, "\r\n"))
-        fprintf(stderr, "%s:1: error: lines of this wisdom end in CR LF; expected LF alone\n", path);
+        rt_print_line(stderr, "%s:1: error: lines of this wisdom end in CR LF; expected LF alone", path);
     else if (strncmp(line, MAGIC, strlen(MAGIC)))
-        fprintf(stderr, "%s:1: error: this is no wisdom: the first line would be '%.*s'\n", path,
+        rt_print_line(stderr, "%s:1: error: this is no wisdom: the first line would be '%.*s'", path,
                 (int)strlen(FIRST_LINE) - 1, FIRST_LINE);
     else
-        fprintf(stderr, "%s:1: error: this wisdom has another format than '%.*s'\n", path,
+        rt_print_line(stderr, "%s:1: error: this wisdom has another format than '%.*s'", path,
                 (int)strlen(FIRST_LINE) - 1, FIRST_LINE);
     return false;
 }
@@ -143,10 +144,10 @@ static bool read_entries(struct arena *a, struct wisdom *w, FILE *in)
         if (!wrong)
             LIST_ADD(a, w->entries, w->entries_count, w->entries_capacity, entry);
         else if (damaged++ < DAMAGED_SHOWN)
-            fprintf(stderr, "%s:%d: warning: damaged line left out: %s\n", w->path, number, wrong);
+            rt_print_line(stderr, "%s:%d: warning: damaged line left out: %s", w->path, number, wrong);
     }
     if (damaged > DAMAGED_SHOWN)
-        fprintf(stderr, "%s: warning: %d more damaged lines left out\n", w->path, damaged - DAMAGED_SHOWN);
+        rt_print_line(stderr, "%s: warning: %d more damaged lines left out", w->path, damaged - DAMAGED_SHOWN);
     tidy(w);
     return true;
 }

@@ -110,12 +110,12 @@ static double rate(double flops, double seconds)
 static void report_text(const struct bench *b)
 {
     const struct cnn_model *m = b->model;
-    printf("%s: batch %d, %d thread%s, %s, compiled for %s\n", m->name, m->batch,
+    rt_print(stdout, "%s: batch %d, %d thread%s, %s, compiled for %s\n", m->name, m->batch,
            b->context->threads, b->context->threads == 1 ? "" : "s",
            m->real_size == 8 ? "double" : "float", m->target);
-    printf("step: median %.3f ms, fastest %.3f ms of %d\n", b->median * 1e3, b->fastest * 1e3,
+    rt_print(stdout, "step: median %.3f ms, fastest %.3f ms of %d\n", b->median * 1e3, b->fastest * 1e3,
            b->steps);
-    printf("      %.3f GFLOP, %.1f GFLOP/s; this machine's fp32 peak is %.1f GFLOP/s (%s, "
+    rt_print(stdout, "      %.3f GFLOP, %.1f GFLOP/s; this machine's fp32 peak is %.1f GFLOP/s (%s, "
            "measured): %.1f %%\n",
            b->flops * 1e-9, rate(b->flops, b->median), b->peak.gflops, b->peak.instructions,
            100.0 * rate(b->flops, b->median) / b->peak.gflops);
@@ -124,11 +124,11 @@ static void report_text(const struct bench *b)
         name = column_width(b->rows[i].name, name);
         text = column_width(b->rows[i].text, text);
     }
-    printf("\n%-*s %-*s %12s %9s %12s %9s\n", name, "layer", text, "", "forward ms", "GFLOP/s",
+    rt_print(stdout, "\n%-*s %-*s %12s %9s %12s %9s\n", name, "layer", text, "", "forward ms", "GFLOP/s",
            "backward ms", "GFLOP/s");
     for (int i = 0; i < b->rows_count; i++) {
         const struct row *r = &b->rows[i];
-        printf("%-*s %-*s %12.3f %9.1f %12.3f %9.1f\n", name, r->name, text, r->text,
+        rt_print(stdout, "%-*s %-*s %12.3f %9.1f %12.3f %9.1f\n", name, r->name, text, r->text,
                r->seconds[0] * 1e3, rate(r->flops[0], r->seconds[0]), r->seconds[1] * 1e3,
                rate(r->flops[1], r->seconds[1]));
     }

@@ -157,7 +157,7 @@ static int match_list(const struct cnn_model *m, const struct tensor_file *f, co
 {
     int taken = 0, unused = 0;
     char wanted[128], found[128];
-    printf("Weights from %s:\n", path);
+    rt_print(stdout, "Weights from %s:\n", path);
     for (int i = 0; i < m->params_list_count; i++) {
         const struct cnn_param *p = &m->params[i];
         const struct stored_tensor *t = tensor_find(f, p->name);
@@ -165,22 +165,22 @@ static int match_list(const struct cnn_model *m, const struct tensor_file *f, co
         if (t)
             shape_text(found, sizeof found, t->shape, t->rank);
         if (!t)
-            printf("  %s %s: not taken, the file has no such tensor\n", p->name, wanted);
+            rt_print(stdout, "  %s %s: not taken, the file has no such tensor\n", p->name, wanted);
         else if (!same_shape(p, t))
-            printf("  %s %s: not taken, the file's is %s\n", p->name, wanted, found);
+            rt_print(stdout, "  %s %s: not taken, the file's is %s\n", p->name, wanted, found);
         else if (!is_numbers(t))
-            printf("  %s %s: not taken, the file's has dtype %s\n", p->name, wanted, t->dtype);
+            rt_print(stdout, "  %s %s: not taken, the file's has dtype %s\n", p->name, wanted, t->dtype);
         else
-            printf("  %s %s: taken\n", p->name, wanted);
+            rt_print(stdout, "  %s %s: taken\n", p->name, wanted);
         taken += serves(p, t);
     }
     for (int i = 0; i < f->count; i++)
         if (!param_exists(m, f->tensors[i].name) && !is_counter(f->tensors[i].name)) {
-            printf("  %s %s of the file: belongs to no layer\n", f->tensors[i].name,
+            rt_print(stdout, "  %s %s of the file: belongs to no layer\n", f->tensors[i].name,
                    shape_text(found, sizeof found, f->tensors[i].shape, f->tensors[i].rank));
             unused++;
         }
-    printf("%d of %d parameters taken; %d tensors of the file belong to no layer\n", taken,
+    rt_print(stdout, "%d of %d parameters taken; %d tensors of the file belong to no layer\n", taken,
            m->params_list_count, unused);
     if (taken)
         return 0;

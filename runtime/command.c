@@ -122,7 +122,7 @@ static void commands_print(FILE *out, int bits)
 
 static void help_print(const struct cnn_model *model, const char *program)
 {
-    printf("Usage: %s [COMMAND] [OPTION]...\n       %s predict [OPTION]... PICTURE|FOLDER...\nThe network of "
+    rt_print(stdout, "Usage: %s [COMMAND] [OPTION]...\n       %s predict [OPTION]... PICTURE|FOLDER...\nThe network of "
            "%s.\n\nCommands:\n",
            program, program, model->source);
     for (int i = 0; i < COMMANDS_COUNT; i++)
@@ -182,7 +182,7 @@ static int completion_print(const char *program, const char *shell)
 
 static int wrong_use(const char *program)
 {
-    fprintf(stderr, "Try '%s --help'.\n", program);
+    rt_print_line(stderr, "Try '%s --help'.", program);
     return EXIT_WRONG_USE;
 }
 
@@ -284,7 +284,7 @@ static enum parsed options_parse(const struct cnn_model *model, const char *prog
         if (r->kind == OPTION_COMPLETION)
             return completion_print(program, argument) ? PARSED_WRONG : PARSED_DONE;
         if (r->kind == OPTION_VERSION) {
-            printf("%s, compiled for %s, with the cnnc runtime %s\n", model->name, model->target,
+            rt_print(stdout, "%s, compiled for %s, with the cnnc runtime %s\n", model->name, model->target,
                    cnn_version());
             return PARSED_DONE;
         }

@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "parallel.h"
+#include "printable.h"
 #include "session.h"
 
 /* A number with its thousands apart. */
@@ -28,7 +29,7 @@ static void layers_print(const struct cnn_model *m)
         name = column_width(m->layers[i].name, name);
         text = column_width(m->layers[i].text, text);
     }
-    printf("%-*s %-*s %-14s %12s %14s  %s\n", name, "layer", text, "", "shape", "parameters",
+    rt_print(stdout, "%-*s %-*s %-14s %12s %14s  %s\n", name, "layer", text, "", "shape", "parameters",
            "multiply-adds", "plan");
     for (int i = 0; i < m->layers_count; i++) {
         const struct cnn_layer_info *l = &m->layers[i];
@@ -36,7 +37,7 @@ static void layers_print(const struct cnn_model *m)
             snprintf(shape, sizeof shape, "%d", l->channels);
         else
             snprintf(shape, sizeof shape, "%dx%dx%d", l->channels, l->height, l->width);
-        printf("%-*s %-*s %-14s %12s %14s  %s\n", name, l->name, text, l->text, shape,
+        rt_print(stdout, "%-*s %-*s %-14s %12s %14s  %s\n", name, l->name, text, l->text, shape,
                grouped(parameters, sizeof parameters, l->parameters),
                grouped(adds, sizeof adds, l->multiply_adds), l->plan ? l->plan : "");
     }
@@ -44,7 +45,7 @@ static void layers_print(const struct cnn_model *m)
 
 static void memory_line(const char *what, size_t bytes)
 {
-    printf("  %-18s %10.2f MiB\n", what, (double)bytes / 1048576.0);
+    rt_print(stdout, "  %-18s %10.2f MiB\n", what, (double)bytes / 1048576.0);
 }
 
 int rt_summary(const struct cnn_model *m, const struct command_options *o)
@@ -53,17 +54,17 @@ int rt_summary(const struct cnn_model *m, const struct command_options *o)
     int64_t adds = 0;
     for (int i = 0; i < m->layers_count; i++)
         adds += m->layers[i].multiply_adds;
-    printf("%s, from %s, compiled for %s in %s, batch %d\n\n", m->name, m->source, m->target,
+    rt_print(stdout, "%s, from %s, compiled for %s in %s, batch %d\n\n", m->name, m->source, m->target,
            m->real_size == 8 ? "double" : "float", m->batch);
     layers_print(m);
-    printf("\nTotal params: %s\n", grouped(text, sizeof text, m->params_count));
-    printf("Trainable params: %s\n", grouped(text, sizeof text, m->trainable_count));
-    printf("Non-trainable params: %s\n",
+    rt_print(stdout, "\nTotal params: %s\n", grouped(text, sizeof text, m->params_count));
+    rt_print(stdout, "Trainable params: %s\n", grouped(text, sizeof text, m->trainable_count));
+    rt_print(stdout, "Non-trainable params: %s\n",
            grouped(text, sizeof text, m->params_count - m->trainable_count));
-    printf("Multiply-adds forward, one sample: %s\n", grouped(text, sizeof text, adds));
+    rt_print(stdout, "Multiply-adds forward, one sample: %s\n", grouped(text, sizeof text, adds));
     int threads = rt_threads_choose((int)o->threads, m);
     struct workspace_sizes s = rt_workspace_sizes(m, threads);
-    printf("Memory with %d thread%s:\n", threads, threads == 1 ? "" : "s");
+    rt_print(stdout, "Memory with %d thread%s:\n", threads, threads == 1 ? "" : "s");
     memory_line("weights", s.params + s.statistics);
     memory_line("gradients", s.grads);
     memory_line("optimizer state", s.optimizer_state);

@@ -184,7 +184,7 @@ static char *directory_find(const struct data_source *source, const char *name,
         rt_error("the %s data (%s) are in none of these:", source->name, source->files);
         for (int i = 0; i < n; i++)
             if (places[i])
-                fprintf(stderr, "    %s%s\n", places[i],
+                rt_print_line(stderr, "    %s%s", places[i],
                         is_directory(places[i]) ? "" : " (no such directory)");
         fprintf(stderr, "Name their directory, or the one above it, with --data DIR.\n");
     }

@@ -185,9 +185,9 @@ static bool params_check(struct check *k)
     bool fine = true;
     double worst = 0.0;
     int shown = 0;
-    printf("%s: batch of %d, seed %llu, loss %.6f\n", m->name, k->n,
+    rt_print(stdout, "%s: batch of %d, seed %llu, loss %.6f\n", m->name, k->n,
            (unsigned long long)k->context->seed, loss_compute(k));
-    printf("%-32s %12s %8s %8s  %s\n", "parameter", "elements", "checked", "skipped",
+    rt_print(stdout, "%-32s %12s %8s %8s  %s\n", "parameter", "elements", "checked", "skipped",
            "worst error");
     for (int i = 0; i < m->params_list_count; i++) {
         const struct cnn_param *p = &m->params[i];
@@ -195,14 +195,14 @@ static bool params_check(struct check *k)
             continue;
         struct result r = param_check(k, i);
         bool wrong = r.checked > 0 && !(r.worst <= tolerance), few = r.skipped > r.checked;
-        printf("%-32s %12lld %8d %8d  %.2e%s%s\n", p->name, (long long)p->count, r.checked,
+        rt_print(stdout, "%-32s %12lld %8d %8d  %.2e%s%s\n", p->name, (long long)p->count, r.checked,
                r.skipped, r.worst, wrong ? "  WRONG" : "", few ? "  too few checked" : "");
         fflush(stdout);
         fine = fine && !wrong && !few;
         worst = worse(r.worst, worst);
         shown++;
     }
-    printf("%s: %d parameters, worst error %.2e (tolerance %.0e of the slope or, if that is "
+    rt_print(stdout, "%s: %d parameters, worst error %.2e (tolerance %.0e of the slope or, if that is "
            "larger, of the parameter's root mean square slope)\n",
            fine ? "Gradients agree" : "Gradients do not agree", shown, worst, tolerance);
     return fine;

@@ -13,11 +13,11 @@ static void say(const char *kind, const char *format, va_list args)
     /* what stdout still holds belongs before the message when both go to one place */
     fflush(stdout);
 #if defined __linux__
-    fprintf(stderr, "%s: ", program_invocation_short_name);
+    rt_print_name(stderr, program_invocation_short_name);
+    fputs(": ", stderr);
 #endif
     fprintf(stderr, "%s: ", kind);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    rt_vprint_line(stderr, format, args);
 }
 
 void rt_error(const char *format, ...)

@@ -1,13 +1,9 @@
 /* message.h - what the runtime says when something is wrong: one line on stderr, headed by the
- * program's name. */
+ * program's name, as printable.h shows it. */
 #ifndef MESSAGE_H
 #define MESSAGE_H
 
-#if defined __GNUC__
-#define RT_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#else
-#define RT_PRINTF(text, first)
-#endif
+#include "printable.h"
 
 /* The run cannot go on as asked. */
 void rt_error(const char *format, ...) RT_PRINTF(1, 2);

@@ -71,17 +71,6 @@ static json_t *text_json(const char *text)
     return value;
 }
 
-/* For people: nothing in a name may play with the terminal. */
-static void text_print(const char *text)
-{
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            printf("\\x%02x", (unsigned char)*text);
-        else
-            putchar(*text);
-    }
-}
-
 /* RFC 4180: in quotes where there is need, a quote doubled. */
 static void text_csv(const char *text)
 {
@@ -113,12 +102,12 @@ static int digits(const struct predict *p)
 
 static void print_text(const struct predict *p, const char *path)
 {
-    text_print(path);
+    rt_print_name(stdout, path);
     for (int i = 0; i < p->top; i++) {
         const char *name = class_name(p, p->order[i].class);
         printf(i ? ", " : ": ");
         if (name)
-            text_print(name);
+            rt_print_name(stdout, name);
         else
             printf("class %d", p->order[i].class);
         printf(" %.4f", p->order[i].probability);

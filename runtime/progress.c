@@ -55,12 +55,12 @@ static void say(struct progress *p, bool shown, const char *format, va_list args
     if (p->log) {
         va_list again;
         va_copy(again, args);
-        vfprintf(p->log, format, again);
+        rt_vprint(p->log, format, again);
         va_end(again);
         fflush(p->log);
     }
     if (shown) {
-        vprintf(format, args);
+        rt_vprint(stdout, format, args);
         fflush(stdout);
     }
 }
@@ -142,7 +142,9 @@ static void bar_draw(struct line *l)
     int columns = terminal_columns();
     if (l->length >= (size_t)columns)
         l->text[columns - 1] = '\0';
-    printf("\r%s\033[K", l->text);
+    fputs("\r", stdout);
+    rt_print_name(stdout, l->text);
+    fputs("\033[K", stdout);
     fflush(stdout);
 }
 
@@ -190,16 +192,17 @@ void rt_progress_epoch_end(struct progress *p, const struct tally *train, const 
     line_add_tally(&l, train, "");
     line_add_tally(&l, val, "val_");
     if (p->log) {
-        fprintf(p->log, " - %.0fs%s\n", p->seconds, l.text);
+        rt_print(p->log, " - %.0fs%s\n", p->seconds, l.text);
         fflush(p->log);
     }
     if (p->verbosity == VERBOSE_EPOCHS)
-        printf(" - %.0fs%s\n", p->seconds, l.text);
+        rt_print(stdout, " - %.0fs%s\n", p->seconds, l.text);
     if (p->verbosity == VERBOSE_BAR) {
         struct line bar = { .length = 0 };
         line_add_bar(&bar, p, train->samples);
-        printf("%s%s - %.0fs %.0fms/step%s%s\n", p->terminal ? "\r" : "", bar.text, p->seconds,
-               ratio(trained * 1e3, p->steps), l.text, p->terminal ? "\033[K" : "");
+        fputs(p->terminal ? "\r" : "", stdout);
+        rt_print(stdout, "%s - %.0fs %.0fms/step%s", bar.text, p->seconds, ratio(trained * 1e3, p->steps), l.text);
+        fputs(p->terminal ? "\033[K\n" : "\n", stdout);
     }
     fflush(stdout);
 }

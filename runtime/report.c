@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { NAME_WIDTH_MAX = 24, NAME_ROOM = 32, MATRIX_CLASSES_MAX = 30, PAIRS_SHOWN = 20 };
@@ -27,10 +28,23 @@ static int names_width(const struct confusion *m, char *const *names)
     return width < NAME_WIDTH_MAX ? width : NAME_WIDTH_MAX;
 }
 
+/* The bytes of a name's characters that have room. */
+static int fitting(const char *name, int width)
+{
+    int length = (int)strlen(name), fits = 0;
+    for (int i = 0; i < length && i <= width;) {
+        size_t character = rt_printable_length(name + i, (size_t)(length - i));
+        fits = i;
+        i += character ? (int)character : 1;
+        fits = i <= width ? i : fits;
+    }
+    return fits;
+}
+
 static void scores_row(struct progress *p, int width, const char *name, struct class_scores s,
                        int64_t support)
 {
-    rt_progress_result(p, "%-*.*s  %9.4f  %7.4f  %7.4f  %8" PRId64 "\n", width, width, name,
+    rt_progress_result(p, "%-*.*s  %9.4f  %7.4f  %7.4f  %8" PRId64 "\n", width, fitting(name, width), name,
                        s.precision, s.recall, s.f1, support);
 }
 
@@ -42,7 +56,8 @@ static void matrix_report(struct progress *p, const struct confusion *m, char *c
     rt_progress_result(p, "\nConfusion matrix: a row for each right class, its columns what it was "
                           "taken for, in the same order\n");
     for (int k = 0; k < m->classes; k++) {
-        rt_progress_result(p, "%-*.*s ", width, width, class_name(names, k, room));
+        const char *name = class_name(names, k, room);
+        rt_progress_result(p, "%-*.*s ", width, fitting(name, width), name);
         for (int j = 0; j < m->classes; j++)
             rt_progress_result(p, " %*" PRId64, digits,
                                m->counts[(size_t)k * (size_t)m->classes + (size_t)j]);
@@ -76,7 +91,7 @@ static void pairs_report(struct progress *p, const struct confusion *m, char *co
     }
 }
 
-void rt_report_classes(struct progress *p, const struct confusion *m, char *const *names)
+static void classes_report(struct progress *p, const struct confusion *m, char *const *names)
 {
     int width = names_width(m, names);
     double share = m->samples ? (double)m->hits / (double)m->samples : 0.0;
@@ -94,4 +109,17 @@ void rt_report_classes(struct progress *p, const struct confusion *m, char *cons
         matrix_report(p, m, names, width);
     else
         pairs_report(p, m, names);
+}
+
+/* A name takes the room that it takes as it is shown. */
+void rt_report_classes(struct progress *p, const struct confusion *m, char *const *names)
+{
+    char **shown = names ? calloc((size_t)m->classes, sizeof *shown) : NULL;
+    bool all = shown != NULL;
+    for (int k = 0; all && k < m->classes; k++)
+        all = !names[k] || (shown[k] = rt_printable(names[k]));
+    classes_report(p, m, all ? shown : names);
+    for (int k = 0; shown && k < m->classes; k++)
+        free(shown[k]);
+    free(shown);
 }

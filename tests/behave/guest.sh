@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A call into the library leaves its process as it was, and writes the same in every locale: host.c is a program with a
-# locale, a floating-point mode, handlers and threads of its own.
+# A call into the library leaves its process as it was, and writes the same in every locale: guest_program.c is a
+# program with a locale, a floating-point mode, handlers and threads of its own.
 . "$(dirname "$0")/../run/common.sh"
 export OMP_WAIT_POLICY=passive         # more threads than processors wait without spinning
 
@@ -16,8 +16,9 @@ CNN
 expect 0 "$CNNC" --kernel=dense_1=openblas guest.cnn -o guest.c || finish
 grep -q cblas_ guest.c || fail "the network does not use OpenBLAS"
 # shellcheck disable=SC2086
-host_objects() { # what CFLAGS...
-    "$CC" -std=gnu11 -O1 -Wall -Wextra -fopenmp ${CNNC_CFLAGS:-} -I. -I"$TOP/runtime" "${@:2}" -c "$TOP/tests/behave/host.c" -o "$1"
+host_objects() { # OBJECT
+    "$CC" -std=gnu11 -O1 -Wall -Wextra -fopenmp ${CNNC_CFLAGS:-} -I. -I"$TOP/runtime" \
+        -c "$TOP/tests/behave/guest_program.c" -o "$1"
 }
 expect 0 host_objects host_side.o || { cat err; finish; }
 build guest CNNC=true || finish

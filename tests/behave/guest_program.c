@@ -1,4 +1,4 @@
-/* host.c - a program that the runtime is only a guest in.
+/* guest_program.c - a program that the runtime is only a guest in.
  *
  *     host LOCALE command WORD...     cnn_main() with those words
  *     host LOCALE functions FILE      the functions for programs of one's own
