@@ -30,7 +30,7 @@ const char *clause_usage(struct arena *a, const struct clause_def *def)
 
 /* ---- what a slot accepts --------------------------------------------------------------------- */
 
-static const char *join_words(struct arena *a, const char *const *words)
+const char *check_join_words(struct arena *a, const char *const *words)
 {
     const char *text = "";
 
@@ -49,7 +49,7 @@ static const char *slot_text(struct check *c, const struct arg_def *def)
     case ARG_INT: return "a whole number";
     case ARG_REAL: return "a number";
     case ARG_BOOL: return "'on' or 'off'";
-    case ARG_WORD: return join_words(c->arena, def->words);
+    case ARG_WORD: return check_join_words(c->arena, def->words);
     case ARG_STRING: return "a string in quotes";
     case ARG_EXTENT2: return "an extent of two parts such as 3x3, or one number";
     case ARG_EXTENT3: return "an extent of three parts such as 3x32x32";
@@ -346,7 +346,7 @@ static bool slot_monitor(struct slot *s)
         check_suggest(c, &(struct unknown){.place = FOREIGN_MONITOR, .owner = s->owner->name, .word = s->v.text,
                                            .names = &names});
     names_add(&names, NULL);
-    diag_hint(c->diag, "this recipe logs %s", join_words(c->arena, names.items));
+    diag_hint(c->diag, "this recipe logs %s", check_join_words(c->arena, names.items));
     return false;
 }
 

@@ -179,6 +179,10 @@ void check_not_supported(struct check *c, struct span where, const struct unknow
 /* The name of ours that the word surely means: another spelling of it, another tool's word, and with `nearest` a
  * misspelling; so that what follows can be checked in the same run.  NULL: not sure. */
 const char *check_surely(const struct unknown *u, bool nearest);
+/* "a, b or c", of words that end with NULL. */
+const char *check_join_words(struct arena *a, const char *const *words);
+/* The file of a checkpoint, whose name becomes one without detours; false: reported. */
+bool check_checkpoint_file(struct check *c, struct clause *clause);
 /* A name that the user gives to something; false: reported. */
 bool check_own_name(struct check *c, struct span where, const char *name);
 /* The text of a span where it is short and on one line, else NULL. */

@@ -84,7 +84,9 @@ static void add_monitor(struct check *c, const char *name, const char *canonical
 
 static void add_metric(struct check *c, struct model_metric m, struct span where)
 {
-    if (!strcmp(m.name, "epoch") || !strcmp(m.name, "lr") || !strncmp(m.name, "val_", 4)) {
+    static const char *const columns[] = {"epoch", "lr", "steps", "seconds", "images_per_second", NULL};
+
+    if (word_in(m.name, columns) || !strncmp(m.name, "val_", 4)) {
         diag_error(c->diag, DIAG_duplicate_name, where,
                    "a metric cannot be called '%s': the log means something else by it", m.name);
         return;
@@ -307,39 +309,6 @@ static void check_number(struct check *c, const struct ast_statement *s, enum tr
     }
 }
 
-/* What the trainer itself keeps in the run folder. */
-static const char *const run_files[] = {
-    "recipe.cnn", "log", "history.csv", "history.svg", "last.safetensors", "best.safetensors",
-    "state.safetensors", "state.previous.safetensors", NULL
-};
-
-/* A checkpoint may not take the place of another file of the run. */
-static bool checkpoint_file_fits(struct check *c, const struct clause *clause)
-{
-    const struct arg_value *file = &clause->args[0];
-
-    if (!file->text[0] || file->text[strlen(file->text) - 1] == '/') {
-        diag_error(c->diag, DIAG_bad_file, file->where, "'%s' names no file", file->text);
-        return false;
-    }
-    if (word_in(file->text, run_files)) {
-        diag_error(c->diag, DIAG_bad_file, file->where,
-                   "'%s' is a file that every run keeps in its folder", file->text);
-        diag_hint(c->diag, "give the checkpoint another name");
-        return false;
-    }
-    for (int i = 0; i < c->model->callbacks_count; i++) {
-        const struct clause *other = c->model->callbacks[i];
-        if (other->def != clause->def || strcmp(other->args[0].text, file->text))
-            continue;
-        diag_error(c->diag, DIAG_bad_file, file->where, "two checkpoints write to '%s'",
-                   file->text);
-        diag_note(c->diag, other->args[0].where, "the other one is here");
-        return false;
-    }
-    return true;
-}
-
 static void check_callback(struct check *c, const struct ast_statement *s,
                            const struct clause_def *def)
 {
@@ -348,7 +317,7 @@ static void check_callback(struct check *c, const struct ast_statement *s,
 
     if (clause && !check_too_many(c, &c->too_many_callbacks, c->model->callbacks_count, CALLBACKS_MOST, s->word_where,
                                   "callbacks") &&
-        (strcmp(def->name, "checkpoint") || checkpoint_file_fits(c, clause)))
+        (strcmp(def->name, "checkpoint") || check_checkpoint_file(c, clause)))
         LIST_ADD(c->arena, c->model->callbacks, c->model->callbacks_count, c->callbacks_capacity,
                  clause);
 }

@@ -208,7 +208,7 @@ static const struct arg_def early_stopping_args[] = {
 
 static const struct arg_def checkpoint_args[] = {
     {.name = "file", .type = ARG_STRING, .positional = true, .required = true,
-     .help = "the file of weights, in the run folder"},
+     .help = "the file of weights, in the run folder; {epoch:02d} and {val_loss:.4f} are expanded"},
     {.name = "monitor", .type = ARG_MONITOR, .default_text = "val_loss",
      .help = "the value watched"},
     {.name = "verbose", .type = ARG_INT, .min = 0, .max = 1, .help = "1: says what it does"},

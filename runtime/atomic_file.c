@@ -114,3 +114,22 @@ void rt_atomic_drop(struct atomic_file *f)
     free(f->temporary);
     *f = (struct atomic_file){ .descriptor = -1 };
 }
+
+bool rt_atomic_is_temporary(const char *name, const char *base, bool (*gives)(const char *base, const char *name))
+{
+    const char ending[] = ".tmp";
+    size_t length = strlen(name), end = sizeof ending - 1;
+    if (name[0] != '.' || length <= end || strcmp(name + length - end, ending))
+        return false;
+    size_t digits = 0, at = length - end;
+    while (at > 1 && name[at - 1] >= '0' && name[at - 1] <= '9') {
+        at--;
+        digits++;
+    }
+    if (digits == 0 || at < 2 || name[at - 1] != '.')
+        return false;
+    char *whole = strndup(name + 1, at - 2);
+    bool is = whole && (gives ? gives(base, whole) : strcmp(base, whole) == 0);
+    free(whole);
+    return is;
+}

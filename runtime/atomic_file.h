@@ -2,6 +2,7 @@
 #ifndef ATOMIC_FILE_H
 #define ATOMIC_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,9 @@ int rt_atomic_commit(struct atomic_file *f);
 /* The same; the older file of that name is kept under the name `previous`.  Whenever the machine
  * stops, one of the two names bears a whole file. */
 int rt_atomic_commit_keeping(struct atomic_file *f, const char *previous);
+/* Whether a name is how such a file is called until it is whole, of a base name that `gives` accepts for `base`
+ * (".last.safetensors.4711.tmp"); gives NULL: of `base` itself. */
+bool rt_atomic_is_temporary(const char *name, const char *base, bool (*gives)(const char *base, const char *name));
 /* Removes what was written; the name's older file is as it was. */
 void rt_atomic_drop(struct atomic_file *f);
 

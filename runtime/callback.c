@@ -12,7 +12,7 @@
 /* ---- monitors: a value of an epoch by name --------------------------------------------------- */
 
 /* "loss", or a metric by either of its names, with or without "val_". */
-static bool monitor_find(struct monitor *m, const struct cnn_train_recipe *recipe, const char *name)
+static bool value_find(struct monitor *m, const struct cnn_train_recipe *recipe, const char *name)
 {
     m->name = name;
     m->validation = strncmp(name, "val_", 4) == 0;
@@ -28,10 +28,33 @@ static bool monitor_find(struct monitor *m, const struct cnn_train_recipe *recip
         if (strcmp(name, metric->name) == 0 || strcmp(name, metric->log_name) == 0) {
             m->value = i + 1;
             m->direction = metric->direction;
-            return m->direction != CNN_NO_DIRECTION;
+            return true;
         }
     }
     return false;
+}
+
+/* A value that can be watched. */
+static bool monitor_find(struct monitor *m, const struct cnn_train_recipe *recipe, const char *name)
+{
+    return value_find(m, recipe, name) && m->direction != CNN_NO_DIRECTION;
+}
+
+bool rt_epoch_value(const struct callback *c, const struct epoch_end *end, const char *name, double *value)
+{
+    struct monitor m;
+    if (strcmp(name, "epoch") == 0) {
+        *value = end->epoch + 1;
+        return true;
+    }
+    if (strcmp(name, "lr") == 0) {
+        *value = end->lr;
+        return true;
+    }
+    if (!value_find(&m, &c->context->model->train, name))
+        return false;
+    *value = rt_monitor_value(&m, end);
+    return true;
 }
 
 double rt_monitor_value(const struct monitor *m, const struct epoch_end *end)
@@ -120,6 +143,14 @@ int rt_callbacks_begin(struct callback_list *l, struct cnn_context *context, con
         if (c->kind->begin && c->kind->begin(c))
             return -1;
     }
+    return 0;
+}
+
+int rt_callbacks_check(const struct callback_list *l, const struct run_folder *folder, const char *const files[2])
+{
+    for (int i = 0; i < l->count; i++)
+        if (l->items[i].kind->check && l->items[i].kind->check(&l->items[i], folder, files))
+            return -1;
     return 0;
 }
 

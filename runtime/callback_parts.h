@@ -35,7 +35,7 @@ struct early_stopping {
 };
 
 struct checkpoint {
-    const char *file;                   /* the recipe's */
+    const char *file;                   /* the recipe's, perhaps with fields */
     bool save_best;
     int period;
     bool failed;                        /* the last file that was to be written */
@@ -64,6 +64,7 @@ struct callback_kind {
     /* reads the options; what is not set is zero */
     void (*open)(struct callback *c, const struct cnn_clause *clause);
     int (*begin)(struct callback *c);   /* context and folder are known: 0, or -1 with a message */
+    int (*check)(const struct callback *c, const struct run_folder *folder, const char *const files[2]);    /* likewise */
     int (*claim)(struct callback *c, bool resumed);     /* the folder is this run's: likewise */
     /* what it remembers beside struct callback_state */
     void (*save)(const struct callback *c, struct state *s);
@@ -79,6 +80,8 @@ struct callback_kind {
 extern const struct callback_kind rt_callback_plateau, rt_callback_early_stopping,
     rt_callback_checkpoint, rt_callback_stop_on_nan;
 
+/* A value of the log by any of its names: "epoch" and "lr", and what monitors know.  False: there is none. */
+bool rt_epoch_value(const struct callback *c, const struct epoch_end *end, const char *name, double *value);
 double rt_monitor_value(const struct monitor *m, const struct epoch_end *end);
 /* Whether a value is better than the best so far by more than min_delta; what is not a number never
  * is. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "guest.h"
 #include "message.h"
@@ -57,6 +58,28 @@ int cnn_save_weights(const struct cnn_context *c, const char *path)
     int status = rt_checkpoint_save(c, path, NULL, 0);
     rt_guest_leave(&guest);
     return status;
+}
+
+/* The metadata of ours, as they stand at the head of the header; a file system may have left it without bytes. */
+bool rt_checkpoint_is(const char *path)
+{
+    enum { LENGTH_BYTES = 8, HEAD = 1 << 16 };
+    struct stat status;
+    if (stat(path, &status) || !S_ISREG(status.st_mode))
+        return false;
+    FILE *file = fopen(path, "r");
+    char *head = malloc(HEAD + 1);
+    size_t length = file && head ? fread(head, 1, HEAD, file) : 0;
+    bool ours = status.st_size == 0;
+    if (length > LENGTH_BYTES) {
+        head[length] = '\0';
+        ours = strstr(head + LENGTH_BYTES, "\"__metadata__\"") && strstr(head + LENGTH_BYTES, "\"plan\":\"")
+               && strstr(head + LENGTH_BYTES, "\"model\":\"");
+    }
+    if (file)
+        fclose(file);
+    free(head);
+    return ours;
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */

@@ -9,6 +9,9 @@
 int rt_checkpoint_save(const struct cnn_context *c, const char *path,
                        const struct tensor_entry *extra, int extra_count);
 
+/* Whether a file is of weights that a trainer has saved.  Says nothing. */
+bool rt_checkpoint_is(const char *path);
+
 /* cnn_load_weights(); partial: takes what fits by name and shape, lists what was taken, what not
  * and why, and fails only where nothing fits. */
 int rt_checkpoint_load(struct cnn_context *c, const char *path, bool partial);

@@ -168,21 +168,14 @@ bool rt_run_folder_replaced(const struct run_folder *f)
            && (locked.st_dev != named.st_dev || locked.st_ino != named.st_ino);
 }
 
-/* Whether it is how atomic_file.c calls one of the run's files before that is whole:
- * ".last.safetensors.4711.tmp". */
+/* Whether it is one of the run's files before that is whole. */
 static bool is_temporary(const struct run_folder *f, const char *name)
 {
     const char *files[RUN_FILES];
     files_list(f, files);
-    for (int i = 0; name[0] == '.' && i < RUN_FILES; i++) {
-        const char *base = strrchr(files[i], '/') + 1;
-        size_t length = strlen(base);
-        if (strncmp(name + 1, base, length) || name[1 + length] != '.')
-            continue;
-        const char *number = name + length + 2;
-        if (*number && strcmp(number + strspn(number, "0123456789"), ".tmp") == 0)
+    for (int i = 0; i < RUN_FILES; i++)
+        if (rt_atomic_is_temporary(name, rt_base_of(files[i]), NULL))
             return true;
-    }
     return false;
 }
 

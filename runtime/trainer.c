@@ -504,7 +504,9 @@ static int training_open(struct trainer *t)
     if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle)
         || rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
-        || (t->resumed.path && state_apply(t)) || folder_take(t) || tables_open(t)
+        || (t->resumed.path && state_apply(t)) || folder_take(t)
+        || rt_callbacks_check(&t->callbacks, &t->folder, (const char *const[2]){ o->history, o->log_steps })
+        || tables_open(t)
         || rt_callbacks_claim(&t->callbacks, t->resumed.path != NULL))
         return -1;
     rt_run_folder_tidy(&t->folder);
@@ -680,7 +682,7 @@ static bool epoch_finish(struct trainer *t)
     last_save(t);
     if (t->best_due || t->last_failed)
         rt_note("training goes on; the weights are saved again after the next epoch");
-    struct epoch_end end = { .epoch = t->epoch, .train = &t->train_tally, .val = &t->val_tally,
+    struct epoch_end end = { .epoch = t->epoch, .lr = t->schedule.rate, .train = &t->train_tally, .val = &t->val_tally,
                              .schedule = &t->schedule, .progress = &t->progress };
     if (folder_lost(t))
         return false;

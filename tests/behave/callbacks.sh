@@ -95,6 +95,48 @@ if build small; then
 fi
 cd .. || exit 99
 
+# ---- a checkpoint's name may have fields; its files are the run's own, and nobody else's
+sed 's/model small/model named/; /early_stopping/d; s/epochs 40/epochs 3/
+    s/checkpoint .*/checkpoint "w{epoch:02d}-{val_acc:.4f}.st", verbose=1; checkpoint "by\/{epoch}\/w.st", period=2/' small.cnn >named.cnn
+build named || finish
+names() {
+    awk -F, 'NR > 1 { printf "w%02d-%.4f.st ", $1, $9 }' named.run/history.csv
+}
+expect 0 ./named --threads 1
+[ "$(cd named.run && echo w*.st) by/2/w.st" = "$(names)by/2/w.st" ] && [ -e named.run/by/2/w.st ] || fail "files of epochs: $(ls named.run)"
+cmp named.run/w03-*.st named.run/last.safetensors || fail "the checkpoint of the last epoch is not of the last weights"
+grep -q 'saving model to named.run/w02-0\.[0-9]*\.st$' out || fail "the log does not name the file"
+cp -r named.run full.run
+# what a run before left under such names goes, also half-written; what is not of them stays
+cp named.run/w01-*.st named.run/w77-0.1250.st
+cp named.run/w01-*.st named.run/.w03-0.5000.st.4711.tmp
+cp named.run/w01-*.st named.run/w78-0.1250.st.old
+expect 0 ./named --threads 1 --overwrite --epochs 1
+[ "$(cd named.run && echo w*)" = "$(names | tr -d ' ') w78-0.1250.st.old" ] || fail "left of the run before: $(ls -A named.run)"
+[ -e named.run/.w03-0.5000.st.4711.tmp ] || [ -e named.run/by/2/w.st ] && fail "left of the run before: $(find named.run)"
+cp named.run/w01-*.st named.run/by/.w.st.1.tmp
+cp named.run/w01-*.st named.run/.w02-nan.st.99.tmp
+expect 0 ./named --threads 1 --resume
+[ -e named.run/.w02-nan.st.99.tmp ] && fail "half-written files stay behind"
+[ -e named.run/by/.w.st.1.tmp ] || fail "a file in a folder of no checkpoint is removed"
+for file in $(names) by/2/w.st; do
+    cmp full.run/$file named.run/$file || fail "resumed: another $file"
+done
+echo mine >named.run/w09-0.1250.st
+sums=$(cksum $(find named.run -maxdepth 1 -type f -name '[!.]*' | sort))
+for option in --overwrite --resume; do
+    expect 1 ./named --threads 1 $option
+    grep -q 'w09-0.1250.st: a checkpoint would replace it, and it is no file of weights' err || fail "$option: $(cat err)"
+done
+mv named.run/w09-0.1250.st mine
+expect 1 ./named --threads 1 --overwrite --history named.run/w05-0.25.st
+grep -q 'is where the checkpoint' err || fail "a table in a checkpoint's place: $(cat err)"
+rm -r named.run/by && echo mine >named.run/by
+expect 1 ./named --threads 1 --overwrite
+grep -q 'named.run/by: is no directory' err || fail "a file in the place of a folder: $(cat err)"
+rm named.run/by
+[ "$(cksum named.run/*)" = "$(echo "$sums" | grep -v w09)" ] || fail "a refused run was touched"
+
 # ---- evaluate: the table's macro average is the metric, its matrix adds up to the samples
 expect 0 ./small evaluate --weights small.run/last.safetensors
 f1=$(sed -n 's/^Test f1_macro: //p' out)

@@ -42,16 +42,16 @@ static void plateau_run(const struct plateau_case *k)
     cr_assert_eq(rt_callbacks_open(&list, &m.train), 0);
     for (int epoch = 0; epoch < k->epochs; epoch++) {
         /* every value but the one monitored goes the wrong way */
-        train =
-            (struct tally){ .model = &m, .loss = epoch, .metrics = train.metrics, .samples = 1 };
-        val = (struct tally){ .model = &m, .loss = epoch, .metrics = val.metrics, .samples = 1 };
+        train.samples = val.samples = 1;
+        train.loss = val.loss = epoch;
         train.metrics[0] = val.metrics[0] = -epoch;
         struct tally *monitored = strncmp(k->monitor, "val_", 4) ? &train : &val;
         if (strstr(k->monitor, "loss"))
             monitored->loss = k->values[epoch];
         else
             monitored->metrics[0] = k->values[epoch];
-        struct epoch_end end = { epoch, &train, &val, &schedule, &progress, false, false };
+        struct epoch_end end = { .epoch = epoch, .train = &train, .val = &val, .schedule = &schedule,
+                                 .progress = &progress };
         rt_callbacks_epoch_end(&list, &end);
         cr_assert_float_eq(schedule.rate, k->rates[epoch], 1e-12,
                            "epoch %d of %s: rate %g, expected %g", epoch + 1, k->monitor,
