@@ -24,19 +24,6 @@ struct contender {
     long batches;
 };
 
-#if defined __SSE2__
-#include <xmmintrin.h>
-/* Subnormal numbers count as zero, as in the trainer. */
-static void subnormals_flush(void)
-{
-    _mm_setcsr(_mm_getcsr() | 0x8040);
-}
-#else
-static void subnormals_flush(void)
-{
-}
-#endif
-
 static void batch_set(struct contender *w, long number)
 {
     const struct cnn_model *m = w->model;
@@ -116,7 +103,6 @@ int main(int argc, char **argv)
     if (w.batches < 1 || threads < 1 || threads > MOST_THREADS ||
         m->classes > MOST_CLASSES || m->real_size != (int)sizeof(float))
         worker_die("needs a float network, threads and at least one batch", argv[0]);
-    subnormals_flush();
     w.context = cnn_open(m, threads, m->train.seed);
     if (!w.context)
         return 1;

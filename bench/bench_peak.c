@@ -4,12 +4,11 @@
  *     bench_peak THREADS
  *
  * Commands: peak (GFLOP/s), read MIB (GB/s of reading so many MiB again and again, all threads
- * together).  Compile together with runtime/peak.c, -O3 -march=native -fopenmp.
+ * together).  Compile together with runtime/peak.c, team.c and arithmetic.c, -O3 -march=native -pthread.
  */
-#include <omp.h>
-
 #include "cnnrt.h"
 #include "peak.h"
+#include "team.h"
 #include "worker.h"
 
 #if defined __AVX512F__
@@ -28,41 +27,61 @@ uint64_t cnn_clock(void)
     return (uint64_t)(worker_ms() * 1e6);
 }
 
-/* Each thread reads its part; four sums hide the additions. */
-static double read_rate(long mib)
+struct reading {
+    vector *data;
+    size_t count;
+};
+
+static void part_of(const struct reading *r, const struct cnn_worker *w, size_t *first, size_t *last)
 {
-    size_t count = (size_t)mib * 1048576 / sizeof(vector);
-    vector *data = aligned_alloc(VECTOR_BYTES, count * sizeof *data);
-    if (!data)
+    *first = r->count * (size_t)w->number / (size_t)w->count;
+    *last = r->count * ((size_t)w->number + 1) / (size_t)w->count;
+}
+
+/* Memory belongs to whose thread touches it first. */
+static void touch_share(void *arg, struct cnn_worker *w)
+{
+    const struct reading *r = arg;
+    size_t first, last;
+    part_of(r, w, &first, &last);
+    for (size_t i = first; i < last; i++)
+        r->data[i] = (vector){1.0f};
+}
+
+/* Each thread reads its part; four sums hide the additions. */
+static void read_share(void *arg, struct cnn_worker *w)
+{
+    const struct reading *r = arg;
+    const vector *data = r->data;
+    size_t first, last;
+    part_of(r, w, &first, &last);
+    vector a = {0}, b = {0}, c = {0}, d = {0};
+    for (size_t i = first; i + 4 <= last; i += 4) {
+        a += data[i];
+        b += data[i + 1];
+        c += data[i + 2];
+        d += data[i + 3];
+    }
+    volatile float sink = (a + b + c + d)[0];
+    (void)sink;
+}
+
+static double read_rate(struct cnn_team *team, long mib)
+{
+    struct reading r = {.count = (size_t)mib * 1048576 / sizeof(vector)};
+    r.data = aligned_alloc(VECTOR_BYTES, r.count * sizeof *r.data);
+    if (!r.data)
         worker_die("no memory", "read");
     double best = 0.0;
-    float kept = 0.0f;
-#pragma omp parallel for schedule(static)
-    for (size_t i = 0; i < count; i++)
-        data[i] = (vector){1.0f};
+    rt_team_run(team, touch_share, &r);
     for (int repeat = 0; repeat < 12; repeat++) {
         double start = worker_ms();
-#pragma omp parallel reduction(+ : kept)
-        {
-            size_t threads = (size_t)omp_get_num_threads(), me = (size_t)omp_get_thread_num();
-            size_t first = count * me / threads, last = count * (me + 1) / threads;
-            vector a = {0}, b = {0}, c = {0}, d = {0};
-            for (size_t i = first; i + 4 <= last; i += 4) {
-                a += data[i];
-                b += data[i + 1];
-                c += data[i + 2];
-                d += data[i + 3];
-            }
-            a = a + b + c + d;
-            kept += a[0];
-        }
-        double rate = (double)(count * sizeof *data) / (worker_ms() - start) * 1e-6;
+        rt_team_run(team, read_share, &r);
+        double rate = (double)(r.count * sizeof *r.data) / (worker_ms() - start) * 1e-6;
         if (rate > best)
             best = rate;
     }
-    volatile float sink = kept;
-    (void)sink;
-    free(data);
+    free(r.data);
     return best;
 }
 
@@ -71,22 +90,25 @@ int main(int argc, char **argv)
     int threads = argc == 2 ? atoi(argv[1]) : 0;
     if (threads < 1 || threads > 1024)
         worker_die("expected THREADS", argv[0]);
-    omp_set_num_threads(threads);
-    printf("{\"ready\": \"%s\"}\n", rt_peak_measure(threads).instructions);
+    struct cnn_team *team = rt_team_open(threads);
+    if (!team)
+        worker_die("no memory", "threads");
+    printf("{\"ready\": \"%s\"}\n", rt_peak_measure(team).instructions);
     fflush(stdout);
     char word[WORKER_WORD];
     long number;
     while (worker_next(word, &number)) {
         double value;
         if (strcmp(word, "peak") == 0) {
-            value = rt_peak_measure(threads).gflops;
+            value = rt_peak_measure(team).gflops;
             worker_answer("gflops", &value, 1);
         } else if (strcmp(word, "read") == 0) {
-            value = read_rate(number > 0 ? number : 21);
+            value = read_rate(team, number > 0 ? number : 21);
             worker_answer("gbs", &value, 1);
         } else {
             worker_refuse(word);
         }
     }
+    rt_team_close(team);
     return 0;
 }

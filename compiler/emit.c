@@ -21,7 +21,6 @@ static void emit_head(const struct plan *p, struct cwriter *w)
     if (p->real_double)
         cw_directive(w, "#define CNN_DOUBLE 1");
     cw_directive(w, "#include <math.h>");
-    cw_directive(w, "#include <omp.h>");
     cw_directive(w, "#include <stdint.h>");
     cw_directive(w, "#include <string.h>");
     if (p->uses_blas)
@@ -166,7 +165,7 @@ static void emit_local_pointers(struct emitter *e, struct cwriter *w, const stru
     const struct plan *p = e->plan;
     bool scratch = table_get(words, "scratch") != NULL;
     if (scratch || q->local_bytes)
-        cw_line(w, "char *const own = (char *)c->scratch + (size_t)omp_get_thread_num() * %" PRId64 ";",
+        cw_line(w, "char *const own = (char *)c->scratch + (size_t)w->number * %" PRId64 ";",
                 p->scratch_bytes);
     if (scratch)
         cw_line(w, "%s *const scratch = (%s *)own;", p->real, p->real);
@@ -213,20 +212,26 @@ static void emit_turn(struct emitter *e, struct cwriter *w, const struct phase *
     }
 }
 
+/* "int i = 0, end = 32": this thread's part of `count`, `turn` at a time. */
+static const char *share(struct emitter *e, const char *variable, const char *count, int turn)
+{
+    return arena_printf(e->arena, "int %s = cnn_first(w, %s, %d), end = cnn_end(w, %s, %d)", variable, count, turn,
+                        count, turn);
+}
+
 static void emit_images(struct emitter *e, struct cwriter *w, const struct phase *f, int batch)
 {
     const char *image = f->images == 1 ? "i" : "first", *next = advance(e, image, f->images);
-    cw_line(w, "#pragma omp for schedule(static)");
     if (f->groups) {
         int size = batch / f->groups;
-        cw_open(w, "for (int g = 0; g < %d; g++) {", f->groups);
+        cw_open(w, "for (%s; g < end; g++) {", share(e, "g", arena_printf(e->arena, "%d", f->groups), 1));
         for (int k = 0; k < f->steps_count; k++)
             if (f->steps[k]->begin)
                 cw_line(w, "%s;", f->steps[k]->begin);
         cw_open(w, "for (int %s = g * %d; %s < (g + 1) * %d && %s < n; %s) {", image, size, image, size, image,
                 next);
     } else {
-        cw_open(w, "for (int %s = 0; %s < n; %s) {", image, image, next);
+        cw_open(w, "for (%s; %s < end; %s) {", share(e, image, "n", f->images), image, next);
     }
     emit_turn(e, w, f);
     cw_close(w, "}");
@@ -234,36 +239,40 @@ static void emit_images(struct emitter *e, struct cwriter *w, const struct phase
         cw_close(w, "}");
 }
 
-/* A loop over the blocks of `count` steps that share them. */
-static void emit_blocks(struct cwriter *w, struct step *const *steps, int count, bool wait)
+/* A loop over the blocks of `count` steps that share them; `alone`: how many such of one block came before in the
+ * phase, so that they go to different threads. */
+static void emit_blocks(struct emitter *e, struct cwriter *w, struct step *const *steps, int count, int alone)
 {
     const struct step *s = steps[0];
     if (s->blocks == 1) {
         bool b = false;
         for (int i = 0; i < count; i++)
             b |= mentions(steps[i]->call, "b");
-        cw_line(w, "#pragma omp single%s", wait ? "" : " nowait");
-        cw_open(w, "{");
+        if (alone)
+            cw_open(w, "if (w->number == %d %% w->count) {", alone);
+        else
+            cw_open(w, "if (w->number == 0) {");
         if (b)
             cw_line(w, "const int b = 0;");
+    } else if (s->run) {
+        cw_open(w, "for (int b = w->number * %d; b < %" PRId64 "; b = cnn_next(w, b, %d)) {", s->run, s->blocks,
+                s->run);
     } else {
-        if (s->run)
-            cw_line(w, "#pragma omp for schedule(static, %d)%s", s->run, wait ? "" : " nowait");
-        else
-            cw_line(w, "#pragma omp for schedule(static)%s", wait ? "" : " nowait");
-        cw_open(w, "for (int b = 0; b < %" PRId64 "; b++) {", s->blocks);
+        cw_open(w, "for (%s; b < end; b++) {", share(e, "b", arena_printf(e->arena, "%" PRId64, s->blocks), 1));
     }
     for (int i = 0; i < count; i++)
         emit_call(w, steps[i]);
     cw_close(w, "}");
 }
 
-static void emit_loops_of_blocks(struct cwriter *w, const struct phase *f)
+static void emit_loops_of_blocks(struct emitter *e, struct cwriter *w, const struct phase *f)
 {
+    int alone = 0;
     for (int first = 0, end; first < f->steps_count; first = end) {
         for (end = first + 1; end < f->steps_count && plan_same_rows(f->steps[first], f->steps[end]); end++)
             ;
-        emit_blocks(w, f->steps + first, end - first, end == f->steps_count);
+        emit_blocks(e, w, f->steps + first, end - first, alone);
+        alone += f->steps[first]->blocks == 1;
     }
 }
 
@@ -273,9 +282,10 @@ static bool same_loop(const struct phase *a, const struct phase *b)
     return a->repeat && a->repeat == b->repeat && a->steps[0]->group == b->steps[0]->group;
 }
 
-/* All threads have arrived: what this one waited for the others, or for who did all, is part of the last step. */
+/* What this thread waits for the others, or for who does all, is part of the last step. */
 static void emit_arrival(struct cwriter *w, const struct phase *f)
 {
+    cw_line(w, "cnn_meet(w);");
     cw_line(w, "TICK(%d);", f->steps[f->steps_count - 1]->stretch);
 }
 
@@ -300,22 +310,13 @@ static void emit_phases(struct emitter *e, struct cwriter *w)
         if (f->split == SPLIT_IMAGES)
             emit_images(e, w, f, batch);
         else
-            emit_loops_of_blocks(w, f);
+            emit_loops_of_blocks(e, w, f);
         emit_arrival(w, f);
         if (i == early_from)
             emit_early_rule(e, w);
         if (f->repeat && (i == q->phases_count - 1 || !same_loop(f, &q->phases[i + 1])))
             cw_close(w, "}");
     }
-}
-
-/* The one loss of a batch, summed in the order of its samples. */
-static void emit_loss(struct emitter *e, struct cwriter *w)
-{
-    const struct tensor *loss = e->program->graph->loss;
-    if (!loss)
-        return;
-    cw_line(w, "c->loss = loss_sum(%s, n);", loss->name);
 }
 
 static void emit_loss_sum(const struct plan *p, struct cwriter *w)
@@ -331,32 +332,38 @@ static void emit_loss_sum(const struct plan *p, struct cwriter *w)
     cw_blank(w);
 }
 
+/* The loss of a batch, summed in the order of its samples by one thread: the others are waited for anyhow. */
+static void emit_loss(struct emitter *e, struct cwriter *w)
+{
+    const struct tensor *loss = e->program->graph->loss;
+    if (!loss)
+        return;
+    cw_open(w, "if (w->number == 0)");
+    cw_line(w, "c->loss = loss_sum(%s, n);", loss->name);
+    cw_close(w, "");
+}
+
+/* What each thread does of it, and the function that has all of them do it. */
 static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment)
 {
-    cw_comment(w, "%s", comment);
-    cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
+    cw_comment(w, "%s This is what one of the threads does of it.", comment);
+    cw_line(w, "static void %s_share(struct cnn_context *c, int n, struct cnn_worker *w)", name);
     cw_open(w, "{");
-    cw_line(w, "const uint64_t arithmetic = cnn_float_begin();");
     const struct table words = program_words(e);
     emit_pointers(e, w, &words);
     if (e->program->training && plan_updates_early(e->plan))
         emit_rule(e, w);
-    cw_blank(w);
-    if (e->plan->uses_blas)
-        cw_line(w, "cnn_blas_begin();");
-    cw_line(w, "#pragma omp parallel num_threads(c->threads)");
-    cw_open(w, "{");
-    cw_line(w, "const uint64_t own_arithmetic = cnn_float_begin();");
     emit_local_pointers(e, w, &words);
-    cw_line(w, "uint64_t *const ticks = omp_get_thread_num() == 0 ? c->ticks : NULL;");
+    cw_line(w, "uint64_t *const ticks = w->number == 0 ? c->ticks : NULL;");
     cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
+    cw_blank(w);
     emit_phases(e, w);
-    cw_line(w, "cnn_float_end(own_arithmetic);");
-    cw_close(w, "}");
-    if (e->plan->uses_blas)
-        cw_line(w, "cnn_blas_end();");
     emit_loss(e, w);
-    cw_line(w, "cnn_float_end(arithmetic);");
+    cw_close(w, "}");
+    cw_blank(w);
+    cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
+    cw_open(w, "{");
+    cw_line(w, "cnn_parallel(c, n, %s_share);", name);
     cw_close(w, "}");
     cw_blank(w);
 }

@@ -149,7 +149,7 @@ static bool stops_before_update(const struct model *m)
     return false;
 }
 
-/* The loop over the blocks of a range, shared out. */
+/* The loop over this thread's blocks of a range. */
 static void emit_range(struct emitter *e, struct cwriter *w, struct range r)
 {
     int64_t blocks = (r.end - r.begin + UPDATE_BLOCK - 1) / UPDATE_BLOCK;
@@ -159,24 +159,19 @@ static void emit_range(struct emitter *e, struct cwriter *w, struct range r)
                 stops_before_update(e->plan->model) ? " && isfinite(c->loss)" : "", blocks);
         count = "late";
     }
-    cw_line(w, "#pragma omp for schedule(static) nowait");
-    cw_open(w, "for (int b = 0; b < %s; b++) {", count);
+    cw_open(w, "for (int b = cnn_first(w, %s, 1), end = cnn_end(w, %s, 1); b < end; b++) {", count, count);
     if (r.begin)
-        cw_line(w, "const int64_t begin = %" PRId64 " + (int64_t)b * %d;", r.begin, UPDATE_BLOCK);
+        cw_line(w, "const int64_t at = %" PRId64 " + (int64_t)b * %d;", r.begin, UPDATE_BLOCK);
     else
-        cw_line(w, "const int64_t begin = (int64_t)b * %d;", UPDATE_BLOCK);
-    cw_line(w, "const int64_t end = b < %" PRId64 " ? begin + %d : %" PRId64 ";", blocks - 1,
+        cw_line(w, "const int64_t at = (int64_t)b * %d;", UPDATE_BLOCK);
+    cw_line(w, "update_range(c, &rule, at, b < %" PRId64 " ? %d : %" PRId64 " - at, g + at);", blocks - 1,
             UPDATE_BLOCK, r.end);
-    cw_line(w, "update_range(c, &rule, begin, end - begin, g + begin);");
     cw_close(w, "}");
 }
 
 /* No two ranges touch, so threads need not wait for each other between them. */
 static void emit_ranges(struct emitter *e, struct cwriter *w, const struct range *ranges, int count)
 {
-    cw_line(w, "#pragma omp parallel num_threads(c->threads)");
-    cw_open(w, "{");
-    cw_line(w, "const uint64_t own_arithmetic = cnn_float_begin();");
     for (int i = 0; i < count; i++) {
         if (ranges[i].early)
             cw_open(w, "{");
@@ -184,8 +179,6 @@ static void emit_ranges(struct emitter *e, struct cwriter *w, const struct range
         if (ranges[i].early)
             cw_close(w, "}");
     }
-    cw_line(w, "cnn_float_end(own_arithmetic);");
-    cw_close(w, "}");
 }
 
 /* Called while something is multiplied: memory has nothing else to do then. */
@@ -270,19 +263,24 @@ void emit_update(struct emitter *e, struct cwriter *w)
         cw_blank(w);
         return;
     }
+    cw_comment(w, "One thread's part of update().");
+    cw_line(w, "static void update_share(struct cnn_context *c, int n, struct cnn_worker *w)");
+    cw_open(w, "{");
+    cw_line(w, "(void)n;");
+    emit_rule(e, w);
+    cw_line(w, "const %s *const g = c->grads;", p->real);
+    cw_blank(w);
+    emit_ranges(e, w, ranges, count);
+    cw_close(w, "}");
+    cw_blank(w);
     cw_comment(w, "One step of %s for all parameters%s.", o->name,
                plan_updates_early(p) ? " that train_step() has not updated early" : "");
     cw_line(w, "static void update(struct cnn_context *c)");
     cw_open(w, "{");
-    cw_line(w, "const uint64_t arithmetic = cnn_float_begin();");
-    emit_rule(e, w);
-    cw_line(w, "const %s *const g = c->grads;", p->real);
     cw_line(w, "uint64_t *const ticks = c->ticks;");
     cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
-    cw_blank(w);
-    emit_ranges(e, w, ranges, count);
+    cw_line(w, "cnn_parallel(c, 0, update_share);");
     cw_line(w, "TICK(%d);", p->stretches_count);
-    cw_line(w, "cnn_float_end(arithmetic);");
     cw_close(w, "}");
     cw_blank(w);
 }

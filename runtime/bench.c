@@ -1,8 +1,12 @@
 /* bench.c - how long a training step takes, which layer takes it, and how far that is from what the
  * machine can. */
+#define _GNU_SOURCE
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "batch_random.h"
 #include "command.h"
@@ -23,7 +27,8 @@ struct bench {
     struct cnn_context *context;
     int steps;
     double *times;              /* seconds of each step */
-    double median, fastest, flops;
+    double median, mean, fastest, flops;
+    double foreign;             /* processors that other programs used meanwhile; NAN: not known */
     struct row *rows;
     int rows_count;
     struct peak peak;
@@ -42,15 +47,51 @@ static void step(struct bench *b)
     b->context->step++;
 }
 
+/* Seconds of all processors that this process has used, and all together; < 0: not known. */
+static double seconds_own(void)
+{
+    struct rusage own;
+    if (getrusage(RUSAGE_SELF, &own))
+        return -1.0;
+    return (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec)
+           + (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec) * 1e-6;
+}
+
+static double seconds_all(void)
+{
+    FILE *f = fopen("/proc/stat", "re");
+    unsigned long long user = 0, nice = 0, system = 0;
+    int found = f ? fscanf(f, "cpu %llu %llu %llu", &user, &nice, &system) : 0;
+    if (f)
+        fclose(f);
+    long ticks = sysconf(_SC_CLK_TCK);
+    return found == 3 && ticks > 0 ? (double)(user + nice + system) / (double)ticks : -1.0;
+}
+
+/* The kernel counts in hundredths of seconds for each processor: what is shorter than a few dozen of them says
+ * nothing. */
+static double foreign_load(double own, double all, double seconds)
+{
+    static const double shortest = 0.25;
+    double own_end = seconds_own(), all_end = seconds_all();
+    if (own < 0.0 || all < 0.0 || own_end < 0.0 || all_end < 0.0 || seconds < shortest)
+        return NAN;
+    return fmax(0.0, (all_end - all - (own_end - own)) / seconds);
+}
+
 static void steps_time(struct bench *b)
 {
     for (int i = 0; i < WARM_UP; i++)
         step(b);
+    double own = seconds_own(), all = seconds_all(), sum = 0.0;
     for (int i = 0; i < b->steps; i++) {
         uint64_t start = cnn_clock();
         step(b);
         b->times[i] = (double)(cnn_clock() - start) * 1e-9;
+        sum += b->times[i];
     }
+    b->foreign = foreign_load(own, all, sum);
+    b->mean = sum / b->steps;
     qsort(b->times, (size_t)b->steps, sizeof *b->times, compare_doubles);
     b->fastest = b->times[0];
     b->median = b->steps % 2 ? b->times[b->steps / 2]
@@ -113,8 +154,10 @@ static void report_text(const struct bench *b)
     rt_print(stdout, "%s: batch %d, %d thread%s, %s, compiled for %s\n", m->name, m->batch,
            b->context->threads, b->context->threads == 1 ? "" : "s",
            m->real_size == 8 ? "double" : "float", m->target);
-    rt_print(stdout, "step: median %.3f ms, fastest %.3f ms of %d\n", b->median * 1e3, b->fastest * 1e3,
-           b->steps);
+    rt_print(stdout, "step: median %.3f ms, mean %.3f ms, fastest %.3f ms of %d\n", b->median * 1e3, b->mean * 1e3,
+           b->fastest * 1e3, b->steps);
+    if (b->foreign >= 0.1)
+        rt_print(stdout, "      other programs used %.1f processors meanwhile\n", b->foreign);
     rt_print(stdout, "      %.3f GFLOP, %.1f GFLOP/s; this machine's fp32 peak is %.1f GFLOP/s (%s, "
            "measured): %.1f %%\n",
            b->flops * 1e-9, rate(b->flops, b->median), b->peak.gflops, b->peak.instructions,
@@ -146,11 +189,13 @@ static int report_json(const struct bench *b)
                                         r->seconds[1] * 1e3, "forward_gflop", r->flops[0] * 1e-9,
                                         "backward_gflop", r->flops[1] * 1e-9));
     }
+    json_t *foreign = isnan(b->foreign) ? json_null() : json_real(b->foreign);
     json_t *all =
-        json_pack("{s:s, s:s, s:i, s:i, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:s, s:o}", "model",
+        json_pack("{s:s, s:s, s:i, s:i, s:s, s:i, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:s, s:o}", "model",
                   m->name, "target", m->target, "batch", m->batch, "threads", b->context->threads,
                   "real", m->real_size == 8 ? "double" : "float", "steps", b->steps, "step_ms",
-                  b->median * 1e3, "fastest_ms", b->fastest * 1e3, "gflop", b->flops * 1e-9,
+                  b->median * 1e3, "mean_ms", b->mean * 1e3, "fastest_ms", b->fastest * 1e3, "foreign_processors",
+                  foreign, "gflop", b->flops * 1e-9,
                   "gflops", rate(b->flops, b->median), "peak_gflops", b->peak.gflops,
                   "peak_instructions", b->peak.instructions, "layers", layers);
     int status = all ? json_dumpf(all, stdout, JSON_INDENT(2)) : -1;
@@ -221,7 +266,7 @@ static int report(struct bench *b, const struct command_options *o)
     if (o->csv)             /* times of stretches to compare kernels by: the optimizer apart */
         return report_csv(b);
     b->context->early_update = true;
-    b->peak = rt_peak_measure(b->context->threads);
+    b->peak = rt_peak_measure(b->context->team);
     steps_time(b);
     if (layers_time(b))
         return -1;

@@ -139,6 +139,38 @@ struct cnn_stretch {
     int64_t flops;                      /* one whole batch */
 };
 
+/* ---- threads ------------------------------------------------------------------------------------------------- */
+
+struct cnn_team;
+
+/* One of the threads that share a piece of work. */
+struct cnn_worker {
+    int number, count;                  /* 0 to count - 1; 0 is who asked for the work */
+    struct cnn_team *team;              /* these two are the runtime's own */
+    uint64_t since;
+};
+
+/* The part of `count` things that is one thread's when neighbours stay together, `turn` of them at a time: from
+ * cnn_first() up to, not including, cnn_end(). */
+static inline int cnn_first(const struct cnn_worker *w, int count, int turn)
+{
+    int turns = (count + turn - 1) / turn, each = turns / w->count, more = turns % w->count;
+    return turn * (w->number * each + (w->number < more ? w->number : more));
+}
+
+static inline int cnn_end(const struct cnn_worker *w, int count, int turn)
+{
+    int turns = (count + turn - 1) / turn, each = turns / w->count, more = turns % w->count;
+    int end = turn * ((w->number + 1) * each + (w->number < more ? w->number + 1 : more));
+    return end < count ? end : count;
+}
+
+/* What comes after thing number `i` where threads take `run` neighbours in turns, from number * run on. */
+static inline int cnn_next(const struct cnn_worker *w, int i, int run)
+{
+    return (i + 1) % run ? i + 1 : i + 1 + (w->count - 1) * run;
+}
+
 /* ---- a running network --------------------------------------------------------------------------------------- */
 
 /* Everything an emitted function reads or writes.  `real` is float or double as cnn_model.real_size says.  All
@@ -165,6 +197,7 @@ struct cnn_context {
      * is one, train_step() updates nothing, so update() need not follow. */
     bool early_update;
     uint64_t *ticks;            /* (stretches_count) or NULL: not profiling */
+    struct cnn_team *team;      /* the threads themselves: cnn_open() starts them, cnn_close() ends them */
     const struct cnn_model *model;
 };
 
@@ -237,13 +270,19 @@ CNN_API void cnn_grad_get(const struct cnn_context *c, int param, void *real_out
 /* Sets sample n of the batch from channels x height x width reals, row-major, already scaled. */
 CNN_API void cnn_input_set(struct cnn_context *c, int n, const void *real_chw);
 
-/* For emitted functions.  Between the first two the calling thread rounds to nearest, nothing traps, and numbers below
- * the normal range are zeros; the second takes what the first returned.  Between the others OpenBLAS computes with one
- * thread; they nest, and threads may call them at once. */
+/* For emitted functions.  Between these two the calling thread rounds to nearest, nothing traps, and numbers below the
+ * normal range are zeros; the second takes what the first returned. */
 CNN_API uint64_t cnn_float_begin(void);
 CNN_API void cnn_float_end(uint64_t before);
-CNN_API void cnn_blas_begin(void);
-CNN_API void cnn_blas_end(void);
+
+/* For emitted functions: calls work(c, n, worker) once on each of c->threads threads, the calling one as number 0, and
+ * returns when all have returned.  Not from within such work.  Arithmetic is as above meanwhile, and OpenBLAS computes
+ * with one thread. */
+CNN_API void cnn_parallel(struct cnn_context *c, int n,
+                          void (*work)(struct cnn_context *c, int n, struct cnn_worker *w));
+
+/* Within such work: waits until all threads have come here.  What one wrote before, all see after. */
+CNN_API void cnn_meet(struct cnn_worker *w);
 
 /* Nanoseconds of a monotonic clock, for the emitted profile. */
 CNN_API uint64_t cnn_clock(void);

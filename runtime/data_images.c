@@ -17,6 +17,7 @@
 #include "message.h"
 #include "recipe.h"
 #include "subset.h"
+#include "team.h"
 
 enum { FAULTS_SHOWN = 20, CLASSES_SHOWN = 10 };
 
@@ -43,8 +44,9 @@ static size_t picture_bytes(const struct cnn_model *m)
     return (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
 }
 
-static void picture_read(struct reading *r, int64_t i)
+static void picture_read(void *arg, int64_t i)
 {
+    struct reading *r = arg;
     const struct cnn_model *m = r->model;
     struct image image;
     struct image_fault fault;
@@ -147,15 +149,7 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from,
         return -1;
     int status = reading_open(&r, s, from);
     if (status == 0) {
-        #pragma omp parallel num_threads(d->threads)
-        {
-            struct guest guest;
-            rt_guest_enter(&guest);
-            #pragma omp for schedule(dynamic, 8)
-            for (int64_t i = 0; i < count; i++)
-                picture_read(&r, i);
-            rt_guest_leave(&guest);
-        }
+        rt_each(d->threads, count, picture_read, &r);
         status = faults_tell(&r, from.set->dir, skips);
         faults_skip(&r, s);
     }

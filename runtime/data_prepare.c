@@ -2,6 +2,7 @@
  * are. */
 #include "data.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "message.h"
 #include "recipe.h"
 #include "subset.h"
+#include "team.h"
 
 static size_t picture_bytes(const struct dataset *d)
 {
@@ -76,38 +78,45 @@ static int divide(struct dataset *d, const struct subset_recipe *r)
     return status;
 }
 
+struct fitting {
+    const struct dataset *set;
+    const struct cnn_model *model;
+    const struct split *split;
+    int shorter;
+    uint8_t *to;
+    atomic_bool missing, failed;
+};
+
+static void picture_fit(void *arg, int64_t i)
+{
+    struct fitting *f = arg;
+    const struct dataset *d = f->set;
+    const struct cnn_model *m = f->model;
+    size_t from_bytes = picture_bytes(d), to_bytes = (size_t)d->channels * (size_t)m->in_height * (size_t)m->in_width;
+    if (f->missing || f->failed)
+        return;
+    uint8_t *room = malloc(from_bytes);
+    const uint8_t *from = room ? rt_split_picture(f->split, i, from_bytes, room) : NULL;
+    /* it is only read */
+    struct image image = { d->width, d->height, d->channels, (uint8_t *)from };
+    struct image_fault own;
+    if (!room)
+        f->failed = true;
+    else if (!from)
+        f->missing = true;
+    else if (rt_image_fit(&image, f->shorter, m->in_width, m->in_height, f->to + (size_t)i * to_bytes, &own))
+        f->failed = true;
+    free(room);
+}
+
 /* All pictures of a set in another size, from its store or from memory into `to`.  0, -1 where one
  * cannot be had (its message is out), 1 where one cannot be resized. */
 static int pictures_fit(const struct dataset *d, const struct cnn_model *m, int shorter,
                         const struct split *s, uint8_t *to)
 {
-    size_t from_bytes = picture_bytes(d);
-    size_t to_bytes = (size_t)d->channels * (size_t)m->in_height * (size_t)m->in_width;
-    int missing = 0, failed = 0;
-    #pragma omp parallel reduction(| : missing, failed) num_threads(d->threads)
-    {
-        struct guest guest;
-        rt_guest_enter(&guest);
-        uint8_t *room = malloc(from_bytes);
-        #pragma omp for schedule(static)
-        for (int64_t i = 0; i < s->count; i++) {
-            const uint8_t *from =
-                room && !missing ? rt_split_picture(s, i, from_bytes, room) : NULL;
-            /* it is only read */
-            struct image image = { d->width, d->height, d->channels, (uint8_t *)from };
-            struct image_fault own;
-            if (!from)
-                missing = 1;
-            else
-                failed |= rt_image_fit(&image, shorter, m->in_width, m->in_height,
-                                       to + (size_t)i * to_bytes, &own) != 0;
-        }
-        if (!room)
-            failed = 1;
-        free(room);
-        rt_guest_leave(&guest);
-    }
-    return failed ? 1 : missing ? -1 : 0;
+    struct fitting f = { .set = d, .model = m, .split = s, .shorter = shorter, .to = to };
+    rt_each(d->threads, s->count, picture_fit, &f);
+    return f.failed ? 1 : f.missing ? -1 : 0;
 }
 
 /* All pictures are of one size: what is wrong with one is wrong with the first. */

@@ -16,6 +16,7 @@
 #include "message.h"
 #include "random.h"
 #include "recipe.h"
+#include "team.h"
 
 enum { SIDE = 32, CHANNELS = 3, PIXELS = SIDE * SIDE, FIGURES = 10, COUNT_MAX = 10000000 };
 
@@ -237,20 +238,24 @@ static void picture_draw(uint64_t key, int class, uint8_t *pixels)
     noise_keep(canvas, rt_random_subkey(key, 1), throw_between(&d, 2.0f, 16.0f), pixels);
 }
 
+struct drawing {
+    struct split *split;
+    uint64_t key;
+    int classes;
+};
+
+static void picture_draw_at(void *arg, int64_t i)
+{
+    const struct drawing *d = arg;
+    struct split *s = d->split;
+    s->labels[i] = (uint16_t)(i % d->classes);
+    picture_draw(rt_random_subkey(d->key, (uint64_t)i), s->labels[i], s->pixels + i * PIXELS * CHANNELS);
+}
+
 static void split_draw(struct split *s, uint64_t key, int classes, int threads)
 {
-    #pragma omp parallel num_threads(threads)
-    {
-        struct guest guest;
-        rt_guest_enter(&guest);
-        #pragma omp for schedule(static)
-        for (int64_t i = 0; i < s->count; i++) {
-            s->labels[i] = (uint16_t)(i % classes);
-            picture_draw(rt_random_subkey(key, (uint64_t)i), s->labels[i],
-                         s->pixels + i * PIXELS * CHANNELS);
-        }
-        rt_guest_leave(&guest);
-    }
+    struct drawing d = { s, key, classes };
+    rt_each(threads, s->count, picture_draw_at, &d);
 }
 
 static int names_keep(struct dataset *d)

@@ -11,44 +11,9 @@
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
-#if defined __SSE2__
-#include <xmmintrin.h>
-#endif
 
 #include "cnnrt.h"
-
-/* ---- arithmetic ------------------------------------------------------------------------------ */
-
-/* Optimizer averages decay towards zero for ever, and many processors are a hundred times slower
- * once such numbers are below 1e-38. */
-uint64_t cnn_float_begin(void)
-{
-#if defined __SSE2__
-    uint64_t before = _mm_getcsr();
-    _mm_setcsr(0x1f80 | 0x8040);        /* no traps, to nearest; flush to zero, and read as zero */
-    return before;
-#elif defined __aarch64__
-    uint64_t control, status;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
-    __asm__ volatile("mrs %0, fpsr" : "=r"(status));
-    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)1 << 24) : "memory");
-    return control << 32 | (status & 0xffffffffu);
-#else
-    return 0;
-#endif
-}
-
-void cnn_float_end(uint64_t before)
-{
-#if defined __SSE2__
-    _mm_setcsr((unsigned)before);
-#elif defined __aarch64__
-    __asm__ volatile("msr fpsr, %0" : : "r"(before & 0xffffffffu) : "memory");
-    __asm__ volatile("msr fpcr, %0" : : "r"(before >> 32) : "memory");
-#else
-    (void)before;
-#endif
-}
+#include "parallel.h"
 
 /* ---- signals --------------------------------------------------------------------------------- */
 
@@ -104,7 +69,7 @@ void rt_guest_enter(struct guest *g)
     *g = (struct guest){ 0 };
     descriptors_open(g);
     size_signal_hold(g);
-    cnn_blas_begin();
+    rt_blas_begin();
     g->own = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (g->own)
         g->locale = uselocale(g->own);
@@ -121,7 +86,7 @@ void rt_guest_leave(struct guest *g)
         uselocale(g->locale);
         freelocale(g->own);
     }
-    cnn_blas_end();
+    rt_blas_end();
     descriptors_close(g);
     size_signal_release(g);
 }

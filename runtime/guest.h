@@ -5,7 +5,7 @@
  * arithmetic is as cnn_float_begin() says, and writing beyond the limit of a file's size is an error
  * like any other instead of a signal.  In the process: descriptors 0, 1 and 2 are open, so that no
  * file that is opened is taken for one of them, and OpenBLAS computes with one thread.  Calls may
- * nest, and threads that help another one enter too: OpenMP's are the caller's. */
+ * nest. */
 #ifndef GUEST_H
 #define GUEST_H
 

@@ -3,12 +3,14 @@
 #include "session.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "guest.h"
 #include "message.h"
 #include "param.h"
 #include "random.h"
+#include "team.h"
 
 enum { PIECE = 1 << 14 };               /* elements drawn at a time */
 
@@ -93,39 +95,49 @@ static void orthogonal(const struct cnn_param *p, uint64_t key, double *x)
         x[i] *= gain;
 }
 
+struct filling {
+    const struct cnn_context *context;
+    int param;
+    uint64_t key;
+    atomic_bool failed;
+};
+
 /* Every number is a function of its place alone: threads share them out, piece by piece. */
+static void fill_share(void *arg, struct cnn_worker *w)
+{
+    struct filling *f = arg;
+    const struct cnn_model *m = f->context->model;
+    const struct cnn_param *p = &m->params[f->param];
+    void *flat = rt_param_vector(f->context, f->param);
+    void *piece = malloc(PIECE * sizeof(double));
+    double *wide = piece;
+    float *narrow = piece;
+    if (!piece) {
+        f->failed = true;
+        return;
+    }
+    for (int64_t first = (int64_t)w->number * PIECE; first < p->count; first += (int64_t)w->count * PIECE) {
+        int64_t count = p->count - first < PIECE ? p->count - first : PIECE;
+        for (int64_t i = 0; i < count; i++) {
+            double x = draw(&p->init, f->key, (uint64_t)(first + i));
+            if (m->real_size == 8)
+                wide[i] = x;
+            else
+                narrow[i] = (float)x;
+        }
+        rt_param_scatter(m, f->param, flat, first, count, piece);
+    }
+    free(piece);
+}
+
 static int fill(struct cnn_context *c, int param, uint64_t key)
 {
-    const struct cnn_model *m = c->model;
-    const struct cnn_param *p = &m->params[param];
-    void *flat = rt_param_vector(c, param);
-    bool failed = false;
-    #pragma omp parallel num_threads(c->threads) reduction(|| : failed) if (p->count > PIECE)
-    {
-        struct guest guest;
-        rt_guest_enter(&guest);
-        void *piece = malloc(PIECE * sizeof(double));
-        double *wide = piece;
-        float *narrow = piece;
-        failed = !piece;
-        #pragma omp for schedule(static)
-        for (int64_t first = 0; first < p->count; first += PIECE) {
-            int64_t count = p->count - first < PIECE ? p->count - first : PIECE;
-            if (!piece)
-                continue;
-            for (int64_t i = 0; i < count; i++) {
-                double x = draw(&p->init, key, (uint64_t)(first + i));
-                if (m->real_size == 8)
-                    wide[i] = x;
-                else
-                    narrow[i] = (float)x;
-            }
-            rt_param_scatter(m, param, flat, first, count, piece);
-        }
-        free(piece);
-        rt_guest_leave(&guest);
-    }
-    return failed ? -1 : 0;
+    struct filling f = { .context = c, .param = param, .key = key };
+    if (c->model->params[param].count > PIECE)
+        rt_team_run(c->team, fill_share, &f);
+    else
+        fill_share(&f, &(struct cnn_worker){ .count = 1 });
+    return f.failed ? -1 : 0;
 }
 
 static int fill_orthogonal(struct cnn_context *c, int param, uint64_t key)

@@ -3,7 +3,6 @@
 #include "parallel.h"
 
 #include <errno.h>
-#include <omp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -29,11 +28,20 @@ uint64_t cnn_clock(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Those that this process may use; with OMP_PROC_BIND set the calling thread alone may use fewer. */
+/* Those that this process may use. */
 static int processors(void)
 {
-    int count = omp_get_num_procs();
-    return count > 0 ? count : 1;
+    long count = 0;
+#if defined __linux__
+    cpu_set_t *set = CPU_ALLOC(PROCESSORS_MOST);
+    size_t size = CPU_ALLOC_SIZE(PROCESSORS_MOST);
+    if (set && sched_getaffinity(0, size, set) == 0)
+        count = CPU_COUNT_S(size, set);
+    CPU_FREE(set);
+#endif
+    if (count <= 0)
+        count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count <= 0 ? 1 : count < PROCESSORS_MOST ? (int)count : PROCESSORS_MOST;
 }
 
 int rt_threads_choose(int asked, const struct cnn_model *model)
@@ -62,7 +70,7 @@ static struct {
     int threads;                /* before the first of them */
 } blas = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-void cnn_blas_begin(void)
+void rt_blas_begin(void)
 {
     if (!openblas_set_num_threads || !openblas_get_num_threads)
         return;
@@ -75,7 +83,7 @@ void cnn_blas_begin(void)
     pthread_mutex_unlock(&blas.lock);
 }
 
-void cnn_blas_end(void)
+void rt_blas_end(void)
 {
     if (!openblas_set_num_threads || !openblas_get_num_threads)
         return;
@@ -85,41 +93,10 @@ void cnn_blas_end(void)
     pthread_mutex_unlock(&blas.lock);
 }
 
-/* With OMP_PROC_BIND set, the OpenMP runtime has tied this thread to its place before main began, and a program that
- * it is replaced by would find that one place and nothing else.  All places together are where it may run. */
-static void affinity_release(void)
-{
-#if defined __linux__
-    cpu_set_t *set = CPU_ALLOC(PROCESSORS_MOST);
-    size_t size = CPU_ALLOC_SIZE(PROCESSORS_MOST);
-    int places = omp_get_num_places();
-    if (!set || places <= 0) {
-        CPU_FREE(set);
-        return;
-    }
-    CPU_ZERO_S(size, set);
-    for (int i = 0; i < places; i++) {
-        int count = omp_get_place_num_procs(i);
-        int *ids = count > 0 ? calloc((size_t)count, sizeof *ids) : NULL;
-        if (!ids)
-            continue;
-        omp_get_place_proc_ids(i, ids);
-        for (int k = 0; k < count; k++)
-            if (ids[k] >= 0 && ids[k] < PROCESSORS_MOST)
-                CPU_SET_S(ids[k], size, set);
-        free(ids);
-    }
-    if (CPU_COUNT_S(size, set) > 0)
-        sched_setaffinity(0, size, set);
-    CPU_FREE(set);
-#endif
-}
-
 /* Signals that this call holds back are not held back in what comes in its place. */
 static void program_restart(char **words)
 {
     sigset_t before, none;
-    affinity_release();
     sigemptyset(&none);
     sigaddset(&none, SIGXFSZ);
     pthread_sigmask(SIG_UNBLOCK, &none, &before);

@@ -14,4 +14,8 @@ int rt_threads_choose(int asked, const struct cnn_model *model);
  * (`restart` NULL). */
 void rt_blas_core_check(const struct cnn_model *model, char **restart);
 
+/* Between these two OpenBLAS computes with one thread; they nest, and threads may call them at once. */
+void rt_blas_begin(void);
+void rt_blas_end(void);
+
 #endif

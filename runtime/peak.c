@@ -9,16 +9,13 @@
 
 #include <sched.h>
 #include <stdint.h>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 #if defined __x86_64__
 #include <immintrin.h>
 #elif defined __aarch64__
 #include <arm_neon.h>
 #endif
 
-#include "cnnrt.h"
+#include "team.h"
 
 enum { SUMS = 12, REPEATS = 3 };
 static const double repeat_seconds = 0.05;
@@ -145,50 +142,46 @@ static void thread_unpin(const struct affinity *a)
 #endif
 }
 
-static int thread_number(void)
+struct trial {
+    const struct variant *variant;
+    int64_t rounds;
+    uint64_t start, end;
+};
+
+static void trial_share(void *arg, struct cnn_worker *w)
 {
-#ifdef _OPENMP
-    return omp_get_thread_num();
-#else
-    return 0;
-#endif
+    struct trial *t = arg;
+    struct affinity before = thread_pin(w->number);
+    volatile float sink = t->variant->run(t->rounds / 50 + 1);          /* awake, at full clock */
+    cnn_meet(w);
+    if (w->number == 0)
+        t->start = cnn_clock();
+    sink = t->variant->run(t->rounds);
+    cnn_meet(w);
+    if (w->number == 0)
+        t->end = cnn_clock();
+    (void)sink;
+    thread_unpin(&before);
 }
 
 /* Seconds that all threads take for `rounds` rounds each. */
-static double team_time(const struct variant *v, int threads, int64_t rounds)
+static double team_time(const struct variant *v, struct cnn_team *team, int64_t rounds)
 {
-    uint64_t start = 0, end = 0;
-    float kept = 0.0f;
-    #pragma omp parallel num_threads(threads) reduction(+ : kept)
-    {
-        struct affinity before = thread_pin(thread_number());
-        kept += v->run(rounds / 50 + 1);        /* awake, at full clock */
-        #pragma omp barrier
-        #pragma omp master
-        start = cnn_clock();
-        kept += v->run(rounds);
-        #pragma omp barrier
-        #pragma omp master
-        end = cnn_clock();
-        thread_unpin(&before);
-    }
-    volatile float sink = kept;
-    (void)sink;
-    return (double)(end - start) * 1e-9;
+    struct trial t = { .variant = v, .rounds = rounds };
+    rt_team_run(team, trial_share, &t);
+    return (double)(t.end - t.start) * 1e-9;
 }
 
-struct peak rt_peak_measure(int threads)
+struct peak rt_peak_measure(struct cnn_team *team)
 {
-#ifndef _OPENMP
-    threads = 1;
-#endif
+    int threads = team ? rt_team_count(team) : 1;
     struct variant v = variant_choose();
     int64_t rounds = 1 << 18;
-    double trial = team_time(&v, threads, rounds);
+    double trial = team_time(&v, team, rounds);
     rounds = (int64_t)((double)rounds * repeat_seconds / (trial > 1e-6 ? trial : 1e-6)) + 1;
     double best = 0.0;
     for (int i = 0; i < REPEATS; i++) {
-        double seconds = team_time(&v, threads, rounds);
+        double seconds = team_time(&v, team, rounds);
         double gflops = 2e-9 * SUMS * v.lanes * (double)rounds * threads / seconds;
         if (gflops > best)
             best = gflops;

@@ -17,6 +17,7 @@
 #include "picture_list.h"
 #include "recipe.h"
 #include "run_folder.h"
+#include "team.h"
 
 enum { TOP_DEFAULT = 3 };
 
@@ -37,6 +38,7 @@ struct predict {
     struct image_fault *faults; /* (batch); text "": the picture is there */
     int *places;                /* (batch) of the picture among those that the network sees */
     struct prediction *order;   /* (classes) */
+    int64_t first;              /* number of the batch's first picture in the list */
     int64_t printed, failed;
 };
 
@@ -192,8 +194,11 @@ static int sample_print(struct predict *p, const char *path, int at)
 
 /* ---- the work -------------------------------------------------------------------------------- */
 
-static void picture_read(struct predict *p, const char *path, int at)
+/* The batch's picture number `at`. */
+static void picture_read(void *arg, int64_t at)
 {
+    struct predict *p = arg;
+    const char *path = p->list.pictures.paths[p->first + at];
     const struct cnn_model *m = p->model;
     size_t bytes = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
     struct image image;
@@ -210,15 +215,8 @@ static int batch_predict(struct predict *p, int64_t first, int count)
     const struct cnn_model *m = p->model;
     size_t bytes = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
     int n = 0;
-    #pragma omp parallel num_threads(p->context->threads)
-    {
-        struct guest guest;
-        rt_guest_enter(&guest);
-        #pragma omp for schedule(dynamic)
-        for (int i = 0; i < count; i++)
-            picture_read(p, p->list.pictures.paths[first + i], i);
-        rt_guest_leave(&guest);
-    }
+    p->first = first;
+    rt_team_each(p->context->team, count, picture_read, p);
     for (int i = 0; i < count; i++) {
         p->places[i] = n;
         if (p->faults[i].text[0])

@@ -10,6 +10,7 @@
 #include "message.h"
 #include "notes.h"
 #include "parallel.h"
+#include "team.h"
 
 #ifndef CNNRT_VERSION
 #define CNNRT_VERSION "0.1.0"           /* the build says better */
@@ -113,6 +114,20 @@ static int workspace_allocate(struct session *s, size_t bytes)
     return 0;
 }
 
+/* With fewer threads than asked for where the system has no more: the results are the same. */
+static int team_start(struct cnn_context *c)
+{
+    c->team = rt_team_open(c->threads);
+    if (!c->team) {
+        rt_error("no memory for %d threads", c->threads);
+        return -1;
+    }
+    if (rt_team_count(c->team) < c->threads)
+        rt_note("only %d of %d threads can be had", rt_team_count(c->team), c->threads);
+    c->threads = rt_team_count(c->team);
+    return 0;
+}
+
 static struct cnn_context *session_open(const struct cnn_model *model, int threads, uint64_t seed)
 {
     if (model->abi != CNNRT_ABI) {
@@ -144,6 +159,10 @@ static struct cnn_context *session_open(const struct cnn_model *model, int threa
     c->seed = seed;
     c->threads = threads;
     c->model = model;
+    if (team_start(c)) {
+        cnn_close(c);
+        return NULL;
+    }
     if (rt_params_init(c, seed)) {
         cnn_close(c);
         return NULL;
@@ -165,9 +184,33 @@ void cnn_close(struct cnn_context *c)
     if (!c)
         return;
     struct session *s = (struct session *)c;
+    rt_team_close(c->team);
     rt_notes_free(&s->notes, c->model);
     munmap(s->workspace, s->workspace_bytes);
     free(s);
+}
+
+struct step_work {
+    struct cnn_context *context;
+    int n;
+    void (*work)(struct cnn_context *c, int n, struct cnn_worker *w);
+};
+
+static void step_share(void *arg, struct cnn_worker *w)
+{
+    const struct step_work *s = arg;
+    s->work(s->context, s->n, w);
+}
+
+void cnn_parallel(struct cnn_context *c, int n, void (*work)(struct cnn_context *c, int n, struct cnn_worker *w))
+{
+    struct step_work s = { c, n, work };
+    bool blas = c->model->blas_core != NULL;
+    if (blas)
+        rt_blas_begin();
+    rt_team_run(c->team, step_share, &s);
+    if (blas)
+        rt_blas_end();
 }
 
 void cnn_input_set(struct cnn_context *c, int n, const void *real_chw)

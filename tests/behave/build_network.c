@@ -169,7 +169,7 @@ static bool compile_source(const struct tools *tools, const char *folder, FILE *
     snprintf(output, sizeof output, "%s/cc.log", folder);
     char *cc = strdup(tools->cc), *cflags = strdup(tools->cflags);
     static const char *const fixed[] = {
-        "-std=gnu11", "-O1", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fopenmp",
+        "-std=gnu11", "-O1", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
         "-DCNN_NO_MAIN", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"
     };
     struct arguments a = {.count = 0};

@@ -3,7 +3,6 @@
 # bits as train_step() and update() one after the other, for any number of threads and short batches; and nothing of it
 # after an invalid loss where the recipe stops on one.
 . "$(dirname "$0")/../run/common.sh"
-export OMP_WAIT_POLICY=passive         # more threads than processors wait without spinning
 
 write_model() { # name callback
     cat >"$1.cnn" <<CNN

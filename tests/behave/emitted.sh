@@ -5,7 +5,7 @@
 
 [ -z "${CNNC_CFLAGS:-}" ] || skip "instrumented code is compiled by other tests; this one is about what users compile"
 
-flags="-std=gnu11 -ffp-contract=fast -fno-math-errno -fno-trapping-math -fopenmp -I$TOP/runtime ${OPENBLAS_CFLAGS:-}"
+flags="-std=gnu11 -ffp-contract=fast -fno-math-errno -fno-trapping-math -I$TOP/runtime ${OPENBLAS_CFLAGS:-}"
 strict="-Wall -Wextra -Wshadow -Werror"
 compilers=
 for compiler in gcc clang; do
@@ -13,35 +13,14 @@ for compiler in gcc clang; do
 done
 [ -n "$compilers" ] || compilers=$CC
 
-# clang comes without omp.h where its OpenMP library is not installed.  For compiling alone its declarations will do.
-if command -v clang >/dev/null && ! printf '#include <omp.h>\n' | clang -fopenmp -fsyntax-only -x c - 2>/dev/null; then
-    mkdir -p omp
-    cat >omp/omp.h <<'C'
-int omp_get_thread_num(void);
-int omp_get_num_threads(void);
-int omp_get_max_threads(void);
-int omp_in_parallel(void);
-double omp_get_wtime(void);
-C
-    clang_flags=-I$PWD/omp
-    echo "clang has no omp.h here (Debian: libomp-dev); declarations stand in for it"
-fi
-
 now() { date +%s%N; }
-
-with_flags() { # COMPILER
-    case $1 in
-    clang*) echo "$1 $flags ${clang_flags:-}" ;;
-    *) echo "$1 $flags" ;;
-    esac
-}
 
 # compile COMPILER FLAGS SOURCE OBJECT: prints the seconds it took
 compile() {
     local start
     start=$(now)
     # shellcheck disable=SC2086
-    $(with_flags "$1") $strict $2 -c "$3" -o "$4" >compile.log 2>&1 || {
+    "$1" $flags $strict $2 -c "$3" -o "$4" >compile.log 2>&1 || {
         fail "$1 $2 does not take $3 without a word"
         sed 's/^/    /' compile.log | head -20
         return 1
@@ -122,7 +101,7 @@ for target in x86-64-v4 x86-64-v3 x86-64-v2 generic; do
             compile "$compiler" "$level $march" target.c target.o
             [ $target = generic ] || [ $target = x86-64-v2 ] && continue
             # shellcheck disable=SC2086
-            if $(with_flags "$compiler") -O1 -march=x86-64-v2 -c target.c -o wrong.o >compile.log 2>&1; then
+            if "$compiler" $flags -O1 -march=x86-64-v2 -c target.c -o wrong.o >compile.log 2>&1; then
                 fail "$compiler takes a file for $target with the flags of x86-64-v2"
             else
                 grep -q '#error\|error:.*target' compile.log || fail "$compiler: no #error for the wrong target: $(head -n 1 compile.log)"

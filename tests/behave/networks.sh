@@ -7,7 +7,7 @@
 here=$TOP/tests/behave
 folder=${CNN_NETWORKS_FOLDER:-$BUILD/networks.tmp}
 # emitted files and the comparison share the instrumentation; a killed process tells more than a report of leaks
-export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" OMP_WAIT_POLICY=passive
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
 
 sources="networks.c build_network.c compare.c generate.c reference.c"
 library=$BUILD/.libs/libcnnrt.a
@@ -15,7 +15,7 @@ library=$BUILD/.libs/libcnnrt.a
 # emitted files look for OpenBLAS in this program, which does not call it itself
 libraries="-Wl,--no-as-needed $(sed -n 's/^cnnc_libs_static *:= *//p' "$CNNC_MK")"
 # shellcheck disable=SC2086
-(cd "$here" && $CC -std=gnu11 -O2 -Wall -Wextra -Wshadow ${CNNC_CFLAGS:-} -fopenmp -I"$TOP/runtime" -I. $sources \
+(cd "$here" && $CC -std=gnu11 -O2 -Wall -Wextra -Wshadow ${CNNC_CFLAGS:-} -I"$TOP/runtime" -I. $sources \
     -rdynamic -o "$scratch/networks" $library $libraries -ldl) >cc.log 2>&1 || { sed 's/^/    /' cc.log; fail "cannot build networks"; finish; }
 
 # run OPTION...: its own output is the report

@@ -2,7 +2,6 @@
 # A network that is shown one picture at a time (cnnc --batch=1) keeps the transformed weights of minimal filtering from
 # call to call: whoever changes weights, by whatever way, is noticed.
 . "$(dirname "$0")/../run/common.sh"
-export OMP_WAIT_POLICY=passive         # more threads than processors wait without spinning
 
 cat >single.cnn <<'CNN'
 model single
