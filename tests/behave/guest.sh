@@ -23,7 +23,7 @@ host_objects() { # OBJECT
 expect 0 host_objects host_side.o || { cat err; finish; }
 build guest CNNC=true || finish
 mv guest plain
-build guest CNNC=true CNNC_CFLAGS="-DCNN_NO_MAIN ${CNNC_CFLAGS:-} $PWD/host_side.o" || finish
+build guest CNNC=true CNNC_CFLAGS="-DCNN_NO_MAIN ${CNNC_CFLAGS:-} $PWD/host_side.o" CNNC_LIBS=-fopenmp || finish
 mv guest host
 
 # A comma locale: one that is installed, or one made here.

@@ -46,7 +46,7 @@ for model in plain residual single; do
     build $model CNNC_FLAGS=$flags || continue
     for threads in 1 2 3; do
         expect 0 ./$model --threads $threads --run-dir $model.$threads --verbose 2 --log-steps $model.$threads.csv
-        sed -E 's/^ - [0-9]+s - / - /; s/$model\.$threads\//RUN\//' out >$model.$threads.log
+        sed -E "s/^ - [0-9]+s - / - /; s/$model\\.$threads\//RUN\//" out >$model.$threads.log
         weights=$(cd $model.$threads && find . -name 'last*.safetensors' | head -n 1)
         [ -n "$weights" ] || { fail "no last weights in $model.$threads: $(ls $model.$threads)"; continue; }
         cp "$model.$threads/$weights" $model.$threads.weights
