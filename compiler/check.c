@@ -340,6 +340,7 @@ static void check_include(struct check *c, const struct ast_statement *s, struct
     }
     const struct inclusion inside = {.outer = from, .source = source, .depth = from->depth + 1};
     const struct ast_body *body = parse_source(c->arena, source, c->diag);
+    check_names_read(c, body);
     for (const struct ast_statement *t = body->first; t; t = t->next)
         check_top(c, t, outline, &inside);
 }
@@ -568,7 +569,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
 {
     struct check c = {
         .arena = a, .diag = d, .options = options, .model = arena_alloc(a, sizeof *c.model), .bytes = source->size,
-        .constants_by_name = {.arena = a}, .layers_by_name = {.arena = a}, .visible_by_name = {.arena = a}};
+        .constants_by_name = {.arena = a}, .layers_by_name = {.arena = a}, .visible_by_name = {.arena = a},
+        .names_read = {.arena = a}};
     const struct inclusion top = {.source = source};
     struct outline outline = {0};
     int syntax_errors = diag_errors(d);
@@ -583,6 +585,9 @@ struct model *check_model(struct arena *a, const struct source *source, const st
     }
     for (const struct ast_statement *s = file->first; s; s = s->next)
         check_top(&c, s, &outline, &top);
+    check_names_read(&c, file);
+    for (int i = 0; i < options->defines_count; i++)
+        check_names_read(&c, options->defines[i]);
     for (int i = 0; i < options->defines_count; i++)
         if (options->defines[i]->first && options->defines[i]->first->kind == AST_CONST)
             apply_define(&c, options->defines[i]->first);
@@ -605,6 +610,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
         check_ends(&c);
     if (train && c.model->loss && !diag_errors(d))
         check_learns(&c, train);
+    if (!diag_errors(d))
+        check_useless(&c, file);
     if (!diag_errors(d))
         c.model->explained = explain_model(a, c.model);
     return c.model;

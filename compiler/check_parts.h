@@ -101,6 +101,8 @@ struct check {
     /* data and train */
     const struct data_source *data;
     struct span data_where, loss_where;
+    struct span epochs_where, batch_where;      /* file NULL: not said */
+    struct table names_read;            /* by expressions anywhere: what is no key has no reader */
     bool metrics_broken;                /* one is wrong: what can be monitored is not known */
     struct monitor *monitors;
     int monitors_count;
@@ -210,6 +212,9 @@ bool check_data_picture(struct check *c, const struct layer *input);
 void check_train(struct check *c, const struct ast_statement *section);
 bool check_is_train_statement(const char *word);
 void check_function(struct check *c, struct function_entry *entry);
+/* check_useless.c: the names that expressions of the body read; then warnings of what can never act. */
+void check_names_read(struct check *c, const struct ast_body *body);
+void check_useless(struct check *c, const struct ast_body *file);
 struct function_entry *check_function_find(const struct check *c, const char *name);
 
 #endif

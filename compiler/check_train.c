@@ -300,8 +300,13 @@ static void check_number(struct check *c, const struct ast_statement *s, enum tr
     if (!clause)
         return;
     double number = clause->args[0].number;
+    if (which == TRAIN_BATCH)
+        c->batch_where = s->where;
     switch (which) {
-    case TRAIN_EPOCHS: c->model->epochs = (int)number; break;
+    case TRAIN_EPOCHS:
+        c->model->epochs = (int)number;
+        c->epochs_where = s->where;
+        break;
     case TRAIN_BATCH: c->model->batch = c->options->batch ? c->options->batch : (int)number; break;
     case TRAIN_SEED: c->model->seed = (uint64_t)number; break;
     case TRAIN_THREADS: c->model->threads = (int)number; break;
