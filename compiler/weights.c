@@ -5,6 +5,8 @@
  * (https://github.com/huggingface/safetensors). */
 #include "weights.h"
 
+#include "../runtime/file_kind.h"
+
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -60,7 +62,9 @@ static const unsigned char *read_whole(struct reading *r, uint64_t *size)
         return NULL;
     }
     unsigned char *bytes = NULL;
-    if (!S_ISREG(st.st_mode)) {
+    if (S_ISDIR(st.st_mode)) {
+        wrong(r, "is a folder; the weights of a run are in it, as last.safetensors and best.safetensors");
+    } else if (!S_ISREG(st.st_mode)) {
         wrong(r, "is not a regular file");
     } else {
         *size = (uint64_t)st.st_size;
@@ -83,6 +87,12 @@ static json_t *read_header(struct reading *r)
 
     if (!file)
         return NULL;
+    const char *other = file_kind_of_weights(file, (size_t)size), *kind = file_kind(file, (size_t)size);
+    if (other || (kind && strstr(kind, "ZIP"))) {
+        wrong(r, "%s", other ? other : "is an archive, as NumPy's .npz; give safetensors: a trainer that starts from it with "
+                                       "--weights writes last.safetensors");
+        return NULL;
+    }
     if (size < LENGTH_BYTES) {
         wrong(r, "has %llu bytes; a safetensors file begins with %d that give its header's length",
               (unsigned long long)size, LENGTH_BYTES);
@@ -407,6 +417,12 @@ const struct weights *weights_read(struct arena *a, const char *path, const stru
     struct table by_name = {.arena = a};
     for (int i = 0; i < count; i++)
         table_put(&by_name, list[i].name, &list[i]);
+    const struct stored *checksum = table_get(&by_name, "checksum");
+    if (checksum && !strcmp(checksum->dtype, "U32")) {
+        wrong(&r, "is the state of a run, which a trainer's --resume goes on from; its weights are in last.safetensors "
+                  "beside it");
+        return NULL;
+    }
     for (int i = 0; i < g->params_count; i++) {
         const struct param *p = g->params[i];
         struct stored *t = table_get(&by_name, p->name);

@@ -10,6 +10,7 @@
 #include "guest.h"
 #include "message.h"
 #include "notes.h"
+#include "file_kind.h"
 #include "npz.h"
 #include "param.h"
 
@@ -247,10 +248,37 @@ int cnn_load_weights(struct cnn_context *c, const char *path)
     return status;
 }
 
+/* A file of another kind, or a folder: said in a line with what to give instead.  The beginning and the end of a file
+ * tell what it is. */
+static bool is_foreign(const char *path)
+{
+    enum { PART = 1 << 16 };
+    struct stat st;
+    FILE *file = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "rb") : NULL;
+    char *bytes = file ? malloc(2 * PART) : NULL;
+    size_t size = bytes ? fread(bytes, 1, PART, file) : 0;
+    if (size == PART && st.st_size > 2 * PART && fseek(file, -PART, SEEK_END) == 0)
+        size += fread(bytes + size, 1, PART, file);
+    else if (size == PART)
+        size += fread(bytes + size, 1, PART, file);
+    const char *other = size ? file_kind_of_weights(bytes, size) : NULL;
+    if (other)
+        rt_error("%s: %s", path, other);
+    free(bytes);
+    if (file)
+        fclose(file);
+    if (file || stat(path, &st) || !S_ISDIR(st.st_mode))
+        return other != NULL;
+    rt_error("%s: is a folder; the weights of a run are in it, as last.safetensors and best.safetensors", path);
+    return true;
+}
+
 int rt_checkpoint_load(struct cnn_context *c, const char *path, bool partial)
 {
     const struct cnn_model *m = c->model;
     struct tensor_file f;
+    if (is_foreign(path))
+        return -1;
     if (rt_npz_is(path) ? rt_npz_read(&f, path) : rt_safetensors_read(&f, path))
         return -1;
     if (is_state(&f)) {

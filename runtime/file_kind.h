@@ -3,10 +3,9 @@
 #ifndef FILE_KIND_H
 #define FILE_KIND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-
-enum { FILE_KIND_BYTES = 16 };      /* so many are looked at, where the file has them */
 
 /* "a PNG picture"; NULL: nothing that is known by its beginning. */
 static inline const char *file_kind(const void *begin, size_t size)
@@ -16,6 +15,9 @@ static inline const char *file_kind(const void *begin, size_t size)
         size_t length, at;
         const char *name;
     } kinds[] = {
+        /* first: the length that it begins with may look like anything */
+        {"\0\0\0\0\0{", 6, 3, "a safetensors file"},
+        {"\0\0\0\0{", 5, 4, "a safetensors file"},
         {"PK\3\4", 4, 0, "a ZIP archive, as files of PyTorch (.pt), Keras (.keras) and NumPy (.npz) are"},
         {"\x89HDF\r\n", 6, 0, "an HDF5 file, as Keras writes (.h5)"},
         {"\x80\2", 2, 0, "a Python pickle, as older versions of PyTorch write"},
@@ -32,8 +34,6 @@ static inline const char *file_kind(const void *begin, size_t size)
         {"\x28\xB5\x2F\xFD", 4, 0, "packed with zstd"},
         {"TFL3", 4, 4, "a TensorFlow Lite model"},
         {"GGUF", 4, 0, "a GGUF file"},
-        {"\0\0\0\0\0{\"", 7, 3, "a safetensors file"},
-        {"\0\0\0\0{\"", 6, 4, "a safetensors file"},
         {"\10\3\x12", 3, 0, "an ONNX model"},
         {"\10\4\x12", 3, 0, "an ONNX model"},
         {"\10\6\x12", 3, 0, "an ONNX model"},
@@ -48,6 +48,41 @@ static inline const char *file_kind(const void *begin, size_t size)
             !memcmp((const char *)begin + kinds[i].at, kinds[i].magic, kinds[i].length))
             return kinds[i].name;
     return NULL;
+}
+static inline bool file_has(const char *bytes, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+
+    for (size_t i = 0; i + length <= size; i++)
+        if (bytes[i] == text[0] && !memcmp(bytes + i, text, length))
+            return true;
+    return false;
+}
+
+/* Of a file given for weights that are read as safetensors or .npz: what it is and what to give instead, after its name
+ * and ": "; NULL: it may be one of them.  `bytes`: all of it, or its beginning and its end. */
+static inline const char *file_kind_of_weights(const void *bytes, size_t size)
+{
+    static const char torch[] = "is a file of PyTorch's; give safetensors, which safetensors.torch.save_file("
+                                "model.state_dict(), \"weights.safetensors\") writes";
+    static const char keras[] = "is a file of Keras's; give its arrays as safetensors, or a trainer .npz, named as the "
+                                "parameters (docs/runs.md)";
+    const char *kind = file_kind(bytes, size);
+
+    if (!kind || strstr(kind, "safetensors"))
+        return NULL;
+    if (strstr(kind, "ZIP"))
+        return file_has(bytes, size, "data.pkl") ? torch : file_has(bytes, size, ".weights.h5") ? keras : NULL;
+    if (strstr(kind, "HDF5"))
+        return keras;
+    if (strstr(kind, "pickle"))
+        return torch;
+    if (strstr(kind, "ONNX"))
+        return "is an ONNX model; give its tensors as safetensors, named as the parameters (docs/runs.md)";
+    if (strstr(kind, "Lite"))
+        return "is a TensorFlow Lite model; give its tensors as safetensors, named as the parameters (docs/runs.md)";
+    return strstr(kind, "NumPy") ? "is one array of NumPy's; a trainer reads many, named as the parameters, from .npz"
+                                 : "holds no weights: give safetensors, as a run's last.safetensors";
 }
 
 #endif

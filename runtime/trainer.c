@@ -839,6 +839,9 @@ static int run(struct trainer *t)
 {
     rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
                     (long long)t->data.train.count, (long long)t->data.val.count);
+    if (t->model->batch > t->data.train.count)
+        rt_progress_say(&t->progress, "A batch of %d is more than there are: each step takes all of them\n",
+                        t->model->batch);
     if (t->resumed.path) {
         resumption_say(t);
         files_catch_up(t);
