@@ -95,9 +95,10 @@ python3 make.py || fail "make.py"
 evaluated() {
     expect 0 ./small evaluate --weights "$1"
 }
-evaluated small.run/last.safetensors && cp out right
+# the first line names the file and what is known of it
+evaluated small.run/last.safetensors && tail -n +2 out >right
 for archive in stored deflated double; do
-    evaluated $archive.npz && { cmp right out || fail "$archive.npz evaluates otherwise"; }
+    evaluated $archive.npz && { tail -n +2 out | cmp right - || fail "$archive.npz evaluates otherwise"; }
     expect 0 ./small --overwrite --run-dir again --weights $archive.npz --epochs 0 --save-every 0
 done
 while IFS='|' read -r archive text; do
