@@ -338,6 +338,7 @@ static void check_include(struct check *c, const struct ast_statement *s, struct
                    source->path);
         return;
     }
+    LIST_ADD(c->arena, c->model->included, c->model->included_count, c->model->included_capacity, source);
     const struct inclusion inside = {.outer = from, .source = source, .depth = from->depth + 1};
     const struct ast_body *body = parse_source(c->arena, source, c->diag);
     check_names_read(c, body);

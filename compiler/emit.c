@@ -6,18 +6,20 @@
 #include "config.h"
 #include "emit.h"
 #include "kernel.h"
+#include "output.h"
 
 /* ---- head -------------------------------------------------------------------------------------------------------- */
 
-static void emit_head(const struct plan *p, struct cwriter *w)
+/* cnnc.mk reads the option behind the target: compiler flags follow from it. */
+static void emit_head(const struct plan *p, const char *header, struct cwriter *w)
 {
     cw_comment(w,
-               "%s: a network compiled by cnnc %s from %s for %s. Do not edit: change the .cnn file.\n\n"
+               OUTPUT_MARK " %s from %s for %s: the network %s. Do not edit: change the .cnn file.\n\n"
                "Maps lie as N x H x W x C, channels innermost. Weights lie in panels of output channels, padded with "
                "zeros to whole vectors. A batch has up to %d samples; n of them are in use.",
-               p->model->name, PACKAGE_VERSION, p->model->source ? emit_basename(p->model->source->path) : "text",
-               p->target->name, p->batch);
-    cw_directive(w, "#define %s 1", p->target->macro);
+               PACKAGE_VERSION, p->model->source ? emit_basename(p->model->source->path) : "text", p->target->name,
+               p->model->name, p->batch);
+    cw_directive(w, "#define %s 1   /* --target=%s */", p->target->macro, p->asked_target);
     if (p->real_double)
         cw_directive(w, "#define CNN_DOUBLE 1");
     cw_directive(w, "#include <math.h>");
@@ -30,11 +32,14 @@ static void emit_head(const struct plan *p, struct cwriter *w)
     cw_directive(w, "#include <cnn_vec.h>");
     cw_directive(w, "#include <cnn_optimizer.h>");
     cw_directive(w, "#include <cnn_scalar.h>");
-    cw_directive(w, "#include \"%s.h\"", p->model->name);
+    if (header)
+        cw_directive(w, "#include \"%s\"", header);
     cw_blank(w);
     cw_directive(w, "#if CNNRT_ABI != %d", CNNRT_ABI);
     cw_directive(w, "#error this file was made for another version of the cnnc runtime: compile the .cnn file again");
     cw_directive(w, "#endif");
+    if (header)
+        emit_header_check(p, header, w);
     cw_blank(w);
 }
 
@@ -391,14 +396,14 @@ static void emit_tick(struct cwriter *w)
     cw_blank(w);
 }
 
-void emit_source(const struct plan *p, FILE *out)
+void emit_source(const struct plan *p, const char *header, FILE *out)
 {
     struct arena arena = { 0 };
     struct emitter e = emitter_of(p, &arena);
     struct cwriter *w = cw_new(out);
     emit_steps(&e, &p->train);
     emit_steps(&e, &p->use);
-    emit_head(p, w);
+    emit_head(p, header, w);
     emit_update_range(&e, w);
     emit_functions(&e, w, out, 0);
     if (p->train.graph->loss || p->use.graph->loss)

@@ -21,6 +21,8 @@ int64_t emit_early_flops(struct emitter *e, int stretch);
 void emit_metrics(struct emitter *e, struct cwriter *w);
 /* emit_tables.c: the constant tables, the model, main(). */
 void emit_tables(struct emitter *e, struct cwriter *w);
+/* emit_tables.c: an #error where the included header is that of another network. */
+void emit_header_check(const struct plan *p, const char *header, struct cwriter *w);
 /* emit_recipe.c: the tables of what `data` and `train` say. */
 void emit_recipe_tables(struct emitter *e, struct cwriter *w);
 /* emit_recipe.c: the fields `.data` and `.train` of the model, made of them. */

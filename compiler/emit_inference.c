@@ -31,10 +31,9 @@ static void emit_origin(const struct files *f, struct cwriter *w, const char *wh
 {
     const struct model *m = f->net->graph->model;
 
-    cw_comment(w, "%s: %s, made by cnnc %s from %s and %s. Do not edit: make it again.",
-               f->net->name, what, PACKAGE_VERSION,
-               m->source ? basename_of(m->source->path) : "a network",
-               basename_of(f->net->weights_path));
+    cw_comment(w, OUTPUT_MARK " %s from %s and %s: %s, %s. Do not edit: make it again.",
+               PACKAGE_VERSION, m->source ? basename_of(m->source->path) : "a network",
+               basename_of(f->net->weights_path), f->net->name, what);
 }
 
 static void emit_sizes(const struct files *f, struct cwriter *w)
@@ -121,6 +120,21 @@ static void emit_declarations(const struct files *f, struct cwriter *w)
     cw_directive(w, "#endif");
 }
 
+/* A header of the same prefix that says other sizes has come before: what it says must not hold for this network. */
+static void emit_other_network(const struct files *f, struct cwriter *w)
+{
+    struct shape in = f->net->graph->input->shape;
+    const char *n = f->capitals;
+
+    cw_directive(w, "#elif %s_CHANNELS != %d || \\", n, in.c);
+    cw_directive(w, "    %s_HEIGHT != %d || \\", n, in.h);
+    cw_directive(w, "    %s_WIDTH != %d || \\", n, in.w);
+    cw_directive(w, "    %s_OUTPUTS != %" PRId64 " || \\", n, f->net->outputs);
+    cw_directive(w, "    %s_ARENA_FLOATS != %" PRId64, n, f->net->arena_floats);
+    cw_directive(w, "#error \"two networks are called %s here: give one another name, cnnc --name=NAME\"",
+                 f->net->name);
+}
+
 static void emit_header_file(const void *what, FILE *out)
 {
     const struct files *f = what;
@@ -142,6 +156,8 @@ static void emit_header_file(const void *what, FILE *out)
     cw_directive(w, "#ifdef __cplusplus");
     cw_line(w, "}");
     cw_directive(w, "#endif");
+    cw_blank(w);
+    emit_other_network(f, w);
     cw_directive(w, "#endif");
     cw_free(w);
 }
@@ -459,12 +475,11 @@ static const char *capitals_of(struct arena *a, const char *name)
     return text;
 }
 
-int emit_inference(struct arena *a, const char *path, const struct inference *net)
+int emit_inference(struct arena *a, const char *path, const struct inference *net, const char *depfile,
+                   const struct inputs *in)
 {
-    size_t length = strlen(path);
-    int stem = (int)(length > 2 && !strcmp(path + length - 2, ".c") ? length - 2 : length);
-    const char *header = arena_printf(a, "%.*s.h", stem, path);
-    const char *weights = arena_printf(a, "%.*s_weights.c", stem, path);
+    const char *header = output_beside(a, path, ".h");
+    const char *weights = output_beside(a, path, "_weights.c");
     struct files files = {.arena = a,
                           .net = net,
                           .capitals = capitals_of(a, net->name),
@@ -474,9 +489,10 @@ int emit_inference(struct arena *a, const char *path, const struct inference *ne
     struct output_part parts[3];
     int count = 0;
 
-    parts[count++] = (struct output_part){header, emit_header_file, &files};
+    parts[count++] = (struct output_part){header, arena_printf(a, "the header of %s", path), emit_header_file, &files};
     if (net->extern_weights)
-        parts[count++] = (struct output_part){weights, emit_weights_file, &files};
-    parts[count++] = (struct output_part){path, emit_source_file, &files};
-    return output_write_parts(a, parts, count);
+        parts[count++] = (struct output_part){weights, arena_printf(a, "the weights of %s", path), emit_weights_file,
+                                              &files};
+    parts[count++] = (struct output_part){path, NULL, emit_source_file, &files};
+    return output_write_parts(a, parts, count, depfile, in);
 }

@@ -4,10 +4,12 @@
 
 #include "cwriter.h"
 #include "inference.h"
+#include "inputs.h"
 
 /* The C file at path, its header beside it (path with .h) and, where the weights have a file of
- * their own, path_weights.c: all or none.  The exit status. */
-int emit_inference(struct arena *a, const char *path, const struct inference *net);
+ * their own, path_weights.c, and a depfile where that is not NULL: all or none.  The exit status. */
+int emit_inference(struct arena *a, const char *path, const struct inference *net, const char *depfile,
+                   const struct inputs *in);
 
 /* ---- parts, for emit_inference.c ------------------------------------------------------------- */
 

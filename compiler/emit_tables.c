@@ -4,8 +4,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "config.h"
 #include "emit.h"
 #include "ops.h"
+#include "output.h"
 #include "plan_parts.h"
 
 /* ---- parameters ------------------------------------------------------------------------------ */
@@ -385,7 +387,7 @@ static void emit_model(struct emitter *e, struct cwriter *w)
 {
     const struct plan *p = e->plan;
     const struct model *m = p->model;
-    cw_open(w, "const struct cnn_model %s_model = {", m->name);
+    cw_open(w, "const struct cnn_model %s_model = {", p->name);
     cw_line(w, ".abi = CNNRT_ABI,");
     cw_line(w, ".name = %s,", emit_quoted(e, m->name));
     cw_line(w, ".source = %s,", emit_quoted(e, m->source ? emit_basename(m->source->path) : ""));
@@ -426,27 +428,43 @@ void emit_tables(struct emitter *e, struct cwriter *w)
     cw_directive(w, "#ifndef CNN_NO_MAIN");
     cw_line(w, "int main(int argc, char **argv)");
     cw_open(w, "{");
-    cw_line(w, "return cnn_trainer_main(&%s_model, argc, argv);", m->name);
+    cw_line(w, "return cnn_trainer_main(&%s_model, argc, argv);", e->plan->name);
     cw_close(w, "}");
     cw_directive(w, "#endif");
 }
 
 /* ---- the header ------------------------------------------------------------------------------ */
 
-void emit_header(const struct plan *p, FILE *out)
+/* A number of 32 bits that tells the networks of one name apart: batch and plan are in it. */
+static uint32_t network_number(const struct plan *p)
+{
+    return (uint32_t)(p->hash ^ p->hash >> 32);
+}
+
+void emit_header_check(const struct plan *p, const char *header, struct cwriter *w)
+{
+    struct arena arena = { 0 };
+    struct emitter e = { .plan = p, .arena = &arena };
+    cw_directive(w, "#if %s_MODEL_H != 0x%08" PRIx32, emit_capitals(&e, p->name), network_number(p));
+    cw_directive(w, "#error \"%s is not the header that was made with this file: compile the .cnn file again\"", header);
+    cw_directive(w, "#endif");
+    arena_free(&arena);
+}
+
+void emit_header(const struct plan *p, const char *header, const char *file, FILE *out)
 {
     struct arena arena = { 0 };
     struct emitter e = emitter_of(p, &arena);
     struct cwriter *w = cw_new(out);
     const struct model *m = p->model;
-    const char *capitals = emit_capitals(&e, m->name);
+    const char *capitals = emit_capitals(&e, p->name);
     struct shape in = p->train.graph->input->shape;
 
-    cw_comment(w, "%s.h - the network of %s.c for programs of one's own: compile %s.c with "
-               "-DCNN_NO_MAIN, then cnn_open(&%s_model, ...) of cnnrt.h.",
-               m->name, m->name, m->name, m->name);
+    cw_comment(w, OUTPUT_MARK " %s: %s, the network of %s for programs of one's own. Compile %s with -DCNN_NO_MAIN, "
+               "then cnn_open(&%s_model, ...) of cnnrt.h.",
+               PACKAGE_VERSION, header, file, file, p->name);
     cw_directive(w, "#ifndef %s_MODEL_H", capitals);
-    cw_directive(w, "#define %s_MODEL_H", capitals);
+    cw_directive(w, "#define %s_MODEL_H 0x%08" PRIx32, capitals, network_number(p));
     cw_blank(w);
     cw_directive(w, "#include <cnnrt.h>");
     cw_blank(w);
@@ -459,11 +477,13 @@ void emit_header(const struct plan *p, FILE *out)
     cw_directive(w, "#ifdef __cplusplus");
     cw_line(w, "extern \"C\" {");
     cw_directive(w, "#endif");
-    cw_line(w, "extern const struct cnn_model %s_model;", m->name);
+    cw_line(w, "extern const struct cnn_model %s_model;", p->name);
     cw_directive(w, "#ifdef __cplusplus");
     cw_line(w, "}");
     cw_directive(w, "#endif");
     cw_blank(w);
+    cw_directive(w, "#elif %s_MODEL_H != 0x%08" PRIx32, capitals, network_number(p));
+    cw_directive(w, "#error \"two networks are called %s here: give one another name, cnnc --name=NAME\"", p->name);
     cw_directive(w, "#endif");
     cw_free(w);
     arena_free(&arena);

@@ -4,6 +4,7 @@
 #endif
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@
 struct compilation {
     const struct options *options;
     struct arena text, graphs, plans;
+    struct inputs inputs;
     struct diag *diag;
 };
 
@@ -100,7 +102,8 @@ static int compile_inference(struct compilation *c, const struct model *m)
     struct inference *net = inference_plan(&c->plans, use, weights, &options, c->diag);
     if (!net)
         return EXIT_FAILED;
-    return emit_inference(&c->plans, o->output, net);
+    inputs_add(&c->inputs, o->weights, "the weights");
+    return emit_inference(&c->plans, o->output, net, o->depfile, &c->inputs);
 }
 
 /* Measures first where that is asked for.  False: reported. */
@@ -124,6 +127,7 @@ static bool consult_wisdom(struct compilation *c, const struct graph *train, con
     struct wisdom *w = wisdom_read(&c->plans, path, false);
     if (!w)
         return false;
+    inputs_add(&c->inputs, path, "the wisdom");
     if (wisdom_use(w, target_find(o->target)->name, o->real_double, threads))
         options->wisdom = w;
     else
@@ -153,6 +157,7 @@ static int compile_model(struct compilation *c, const struct model *m)
     }
     if (needs_plan(o, m)) {
         struct plan_options options = {.target = o->target,
+                                       .name = o->name,
                                        .real_double = o->real_double,
                                        .exact = o->exact,
                                        .error_growth = o->error_growth,
@@ -180,7 +185,7 @@ static int compile_model(struct compilation *c, const struct model *m)
         summary_print(m, plan, stdout);
     if (o->output && o->inference)
         return compile_inference(c, m);
-    return o->output ? output_write(&c->plans, o->output, plan) : EXIT_FINE;
+    return o->output ? output_write(&c->plans, o->output, plan, o->depfile, &c->inputs) : EXIT_FINE;
 }
 
 static int compile_source(struct compilation *c, const struct source *source)
@@ -200,11 +205,23 @@ static int compile_source(struct compilation *c, const struct source *source)
     const struct model *m = check_model(&c->text, source, file, &check, c->diag);
     if (diag_errors(c->diag))
         return EXIT_FAILED;
+    for (int i = 0; i < m->included_count; i++)
+        inputs_add(&c->inputs, m->included[i]->path, "a file that the model includes");
     if (o->dump == STAGE_MODEL)
         model_dump(m, stdout);
     if (o->explain)
         fputs(m->explained, stdout);
     return compile_model(c, m);
+}
+
+static int print_makefile(struct arena *a)
+{
+    const char *path = options_makefile(a);
+
+    if (!options_makefile_fits(path))
+        return EXIT_FAILED;
+    puts(path);
+    return EXIT_FINE;
 }
 
 int main(int argc, char **argv)
@@ -218,22 +235,19 @@ int main(int argc, char **argv)
         arena_free(&command);
         return status;
     }
+    signal(SIGXFSZ, SIG_IGN);   /* a file that may not grow is an error of writing, with a message */
     c.diag = diag_new(&c.text);
-    if (options.print_makefile)
-        puts(options_makefile(&command));
-    status = EXIT_FINE;
-    bool over_weights = options.weights && output_is_input(options.output, options.weights);
-    if (options.input && (over_weights || output_is_input(options.output, options.input))) {
-        rt_print_line(stderr, "cnnc: -o %s would overwrite the %s", options.output,
-                over_weights ? "weights" : "model");
-        status = EXIT_WRONG_USE;
-    } else if (options.input) {
+    c.inputs.arena = &c.text;
+    status = options.print_makefile ? print_makefile(&command) : EXIT_FINE;
+    if (options.input && status == EXIT_FINE) {
         const struct source *source = source_read(&c.text, options.input);
-        if (source)
+        if (source) {
+            inputs_add(&c.inputs, options.input, "the model");
             status = compile_source(&c, source);
-        else
+        } else {
             diag_error(c.diag, DIAG_cannot_read, (struct span){0}, "cannot read %s: %s",
                        options.input, source_problem(errno));
+        }
     }
     status = finish(&c, status);
     arena_free(&c.plans);

@@ -163,6 +163,9 @@ struct model_metric {
 struct model {
     const char *name;               /* a C identifier */
     const struct source *source;
+    const struct source **included; /* in the order of the text; one that is included twice is there twice */
+    int included_count;
+    size_t included_capacity;
     struct layer **layers;          /* topological order; [0] is input */
     int layers_count;
     int classes;                    /* width of the last layer */

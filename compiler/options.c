@@ -8,6 +8,7 @@
 #include "bounds.h"
 #include "command_line.h"
 #include "completion.h"
+#include "output.h"
 #include "printable.h"
 
 #include <stdio.h>
@@ -55,6 +56,14 @@ static bool set_output(struct context *c, const char *argument)
 {
     c->options->output = argument;
     return *argument || wrong("-o", argument, "a file");
+}
+
+static bool set_depfile(struct context *c, const char *argument)
+{
+    c->options->wants_depfile = true;
+    if (argument)
+        c->options->depfile = argument;
+    return !argument || *argument || wrong("--depfile", argument, "a file");
 }
 
 static bool set_check(struct context *c, const char *argument)
@@ -233,6 +242,9 @@ static const struct option_def option_defs[] = {
     {'o', "output", "FILE",
      "write the C file FILE (default: MODEL.c here), and its header beside it", .set = set_output,
      .value = COMPLETE_FILE},
+    {0, "depfile", "[FILE]",
+     "write what the C file is made from, for make, into FILE (default: .d beside it); also -MD, -MF FILE",
+     .set = set_depfile, .value = COMPLETE_FILE},
     {0, "check", NULL, "only check the model", .set = set_check},
     {0, "summary", NULL, "print the layers, their shapes and parameters", .set = set_summary},
     {0, "explain", NULL, "print the recipe with every default filled in", .set = set_explain},
@@ -254,7 +266,7 @@ static const struct option_def option_defs[] = {
     {0, "arena", "WHOSE",
      "inference: memory is static (default), or the caller's: then calls are reentrant",
      .set = set_arena, .value = COMPLETE_WORDS, .words = {"static", "caller"}},
-    {0, "name", "PREFIX", "inference: what public names begin with (default: the model's name)",
+    {0, "name", "PREFIX", "what public names of the C file begin with (default: the model's name)",
      .set = set_name},
     {0, "target", "NAME",
      "machine to write for: native (default), x86-64-v4, x86-64-v3, x86-64-v2, aarch64, generic",
@@ -373,8 +385,8 @@ static bool wrong_together(const char *text)
 /* What the options of --emit=inference ask of each other. */
 static bool inference_fits(const struct options *o, bool writes)
 {
-    if (!o->inference && (o->weights || o->name || o->extern_weights || o->caller_arena))
-        return wrong_together("--weights, --weights-as, --arena and --name need --emit=inference");
+    if (!o->inference && (o->weights || o->extern_weights || o->caller_arena))
+        return wrong_together("--weights, --weights-as and --arena need --emit=inference");
     if (!o->inference)
         return true;
     if (o->real_double)
@@ -387,8 +399,22 @@ static bool inference_fits(const struct options *o, bool writes)
         return wrong_together("--emit=inference computes one sample at a time: --batch makes no sense");
     if (writes && !o->weights)
         return wrong_together("--emit=inference needs the trained weights: --weights FILE");
-    if (o->output && !strcmp(o->output, "-"))
-        return wrong_together("--emit=inference writes several files: -o needs a name");
+    if (o->output && output_is_stream(o->output))
+        return wrong_together("--emit=inference writes several files: -o needs the name of one");
+    return true;
+}
+
+/* The depfile's name, where one is asked for. */
+static bool depfile_fits(struct arena *a, struct options *o)
+{
+    if (!o->wants_depfile)
+        return true;
+    if (!o->output)
+        return wrong_together("nothing is written, so a depfile of it makes no sense");
+    if (output_is_stream(o->output))
+        return wrong_together("a depfile says what a file is made from: -o needs the name of one");
+    if (!o->depfile)
+        o->depfile = output_beside(a, o->output, ".d");
     return true;
 }
 
@@ -436,9 +462,31 @@ static int options_finish(struct arena *a, const char *const *words, int files, 
         size_t length = dot && dot != base ? (size_t)(dot - base) : strlen(base);
         o->output = arena_printf(a, "%.*s%s.c", (int)length, base, o->inference ? "_net" : "");
     }
-    if (!inference_fits(o, o->output != NULL) || !wisdom_fits(o))
+    if (!inference_fits(o, o->output != NULL) || !depfile_fits(a, o) || !wisdom_fits(o))
         return try_help();
     return -1;
+}
+
+/* Compilers call it -MD and -MF, which would be -M with an argument: the words become --depfile. */
+static char **name_depfile(struct arena *a, int *argc, char **argv)
+{
+    char **words = arena_array(a, (size_t)*argc + 1, sizeof *words);
+    int count = 0, i = 0;
+
+    for (; i < *argc && strcmp(argv[i], "--"); i++) {
+        char *word = argv[i];
+        if (!strcmp(word, "-MD"))
+            word = "--depfile";
+        else if (!strcmp(word, "-MF") && i + 1 < *argc)
+            word = arena_printf(a, "--depfile=%s", argv[++i]);
+        else if (!strncmp(word, "-MF", 3))
+            word = arena_printf(a, "--depfile=%s", word + 3);
+        words[count++] = word;
+    }
+    for (; i < *argc; i++)
+        words[count++] = argv[i];
+    *argc = count;
+    return words;
 }
 
 static int options_read(struct context *c, struct command_line *line)
@@ -480,6 +528,7 @@ int options_parse(struct arena *a, int argc, char **argv, struct options *o)
     struct command_line line;
 
     o->target = "native";
+    argv = name_depfile(a, &argc, argv);
     describe(names);
     if (rt_command_line_open(&line, names, OPTIONS_COUNT, argc, argv)) {
         fputs("cnnc: no memory for the command line\n", stderr);
@@ -528,4 +577,18 @@ const char *options_makefile(struct arena *a)
             return moved;
     }
     return CNNC_MAKEFILE;
+}
+
+/* There is no way to quote these in all places where a makefile has names. */
+bool options_makefile_fits(const char *path)
+{
+    const char *at = path + strcspn(path, " \t\n#$%:;&|<>()[]{}*?!~^'\"`\\");
+    bool blank = *at && strchr(" \t\n", *at);
+
+    if (!*at)
+        return true;
+    rt_print_line(stderr, "cnnc: %s: make cannot work with the %.*s in this name: move all that belongs to cnnc to a "
+                          "folder without it, or install it in another one",
+                  path, blank ? 5 : 1, blank ? "space" : at);
+    return false;
 }

@@ -10,6 +10,8 @@ enum stage { STAGE_NONE, STAGE_AST, STAGE_MODEL, STAGE_GRAPH, STAGE_PLAN };
 struct options {
     const char *input;          /* the .cnn file */
     const char *output;         /* NULL: nothing is written */
+    const char *depfile;        /* NULL: none */
+    bool wants_depfile;         /* as said; depfile has its name then */
     bool check, summary, explain, print_makefile;
     const char *completion;     /* the shell */
     enum stage dump;
@@ -19,9 +21,9 @@ struct options {
     const char *wisdom;         /* NULL: the one in the cache */
     int threads;                /* of tuning and wisdom; 0: not said */
     int batch;                  /* instead of the recipe's; 0: not said */
+    const char *name;           /* what public names begin with; NULL: the model's */
     bool inference;             /* --emit=inference; what follows is its own */
     const char *weights;        /* the trained parameters */
-    const char *name;           /* NULL: the model's */
     bool extern_weights, caller_arena;
     const char *target;
     const char **forced;        /* LAYER[:PASS]=NAME */
@@ -41,5 +43,7 @@ int options_parse(struct arena *a, int argc, char **argv, struct options *o);
 /* Where cnnc.mk lies: $CNNC_MAKEFILE, else beside the program in a build tree, else where the tree
  * that the program lies in has it, else where it was to be installed. */
 const char *options_makefile(struct arena *a);
+/* Whether make and the shell can work with a makefile of that path, and what lies in the same tree.  False: reported. */
+bool options_makefile_fits(const char *path);
 
 #endif

@@ -1,21 +1,32 @@
-/* output.h - the files that cnnc writes: whole or not at all. */
+/* output.h - the files that cnnc writes: whole or not at all, and never over a file that it has not made. */
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
+#include "inputs.h"
 #include "plan.h"
 
-/* The C file at path (- is standard output) and the model's header beside it.  Both are written
- * under other names and renamed when they are whole.  The exit status. */
-int output_write(struct arena *a, const char *path, const struct plan *p);
+/* How the first line of each of them goes on, behind the opening of a comment.  A file without it is somebody else's. */
+#define OUTPUT_MARK "Made by cnnc"
+
 /* One file of several that belong together. */
 struct output_part {
     const char *path;
+    const char *role;           /* "the header of net.c"; NULL: the one that -o names */
     void (*write)(const void *what, FILE *out);
     const void *what;
 };
-/* All of them, renamed when all are whole.  The exit status. */
-int output_write_parts(struct arena *a, const struct output_part *parts, int count);
-/* Whether writing to one would destroy the other. */
-bool output_is_input(const char *output, const char *input);
+
+/* Whether the output is a stream: no name of a file, or that of a device or pipe.  Nothing lies beside such a one. */
+bool output_is_stream(const char *path);
+/* path with another ending in place of .c, or behind what does not end so: "v8.h". */
+const char *output_beside(struct arena *a, const char *path, const char *ending);
+/* All of them, and a depfile where one is asked for.  They are written under other names and renamed when all are
+ * whole, or nothing is changed; signals that end the program remove what is not.  The exit status. */
+int output_write_parts(struct arena *a, const struct output_part *parts, int count, const char *depfile,
+                       const struct inputs *in);
+/* The C file of a trainer and its header beside it; a stream is given the C file alone, which then asks for no
+ * header. */
+int output_write(struct arena *a, const char *path, const struct plan *p, const char *depfile,
+                 const struct inputs *in);
 
 #endif

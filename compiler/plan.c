@@ -97,7 +97,9 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
     p->arena = a;
     p->stretches_by_name.arena = a;
     p->model = train->model;
+    p->name = options->name ? options->name : train->model->name;
     p->target = target_find(options->target);
+    p->asked_target = options->target;
     p->real_double = options->real_double;
     p->real = options->real_double ? "double" : "float";
     p->real_size = options->real_double ? 8 : 4;

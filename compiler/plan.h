@@ -33,6 +33,7 @@ struct wisdom;
 
 struct plan_options {
     const char *target;
+    const char *name;           /* what public names begin with; NULL: the model's */
     bool real_double;
     bool exact;                 /* no kernel that rounds more than the plain sum does */
     double error_growth;        /* most that a kernel may let rounding errors grow against the plain sum;
@@ -176,7 +177,9 @@ struct stretch {
 struct plan {
     struct arena *arena;
     const struct model *model;
+    const char *name;           /* what public names begin with */
     const struct target *target;
+    const char *asked_target;   /* what it was called on the command line: "native" is one too */
     bool real_double;
     int lanes;                  /* reals in a vector */
     const char *real;           /* "float" */
@@ -212,7 +215,9 @@ void plan_dump(const struct plan *p, FILE *out);
 void plan_dump_decisions(const struct plan *p, FILE *out);
 
 /* emit.c */
-void emit_source(const struct plan *p, FILE *out);
-void emit_header(const struct plan *p, FILE *out);
+/* The C file, which includes its header by that name; NULL: it has none. */
+void emit_source(const struct plan *p, const char *header, FILE *out);
+/* The header of that name, for the C file of that name. */
+void emit_header(const struct plan *p, const char *header, const char *file, FILE *out);
 
 #endif

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "kernel.h"
+#include "options.h"
 #include "output.h"
 #include "printable.h"
 #include "wisdom.h"
@@ -94,7 +95,7 @@ static void note_signal(int signal)
     caught = signal;
 }
 
-static const int caught_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD };
+static const int caught_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU, SIGPIPE, SIGCHLD };
 enum { CAUGHT_SIGNALS = sizeof caught_signals / sizeof *caught_signals };
 
 static void ignore_child(int signal)
@@ -147,6 +148,7 @@ static pid_t start(const struct signals *s, const char *const *words, const char
     unsetenv("MAKEFLAGS");
     unsetenv("MFLAGS");
     unsetenv("MAKELEVEL");
+    unsetenv("CNNC_TARGET");    /* the C files say themselves what they are for */
     int in = open("/dev/null", O_RDONLY), to = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     int err = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (dup2(in, 0) < 0 || dup2(to, 1) < 0 || dup2(err, 2) < 0)
@@ -252,19 +254,16 @@ static bool make_folder(struct tuning *t)
     return true;
 }
 
-/* The C file of one program, and an empty model beside it: make's rule asks for one. */
+/* The C file of one program, in a folder of its own. */
 static bool write_program(struct tuning *t, int k)
 {
     const struct plan *p = t->programs[k].plan;
     const char *folder = arena_printf(t->arena, "%s/%d", t->folder, k);
-    const char *model = path_of(t, k, "network.cnn");
-    int fd = -1;
-    if (mkdir(folder, 0700) || (fd = open(model, O_WRONLY | O_CREAT, 0600)) < 0) {
-        rt_print_line(stderr, "cnnc: --tune: cannot write %s: %s", model, strerror(errno));
+    if (mkdir(folder, 0700)) {
+        rt_print_line(stderr, "cnnc: --tune: cannot make the folder %s: %s", folder, strerror(errno));
         return false;
     }
-    close(fd);
-    return output_write(t->arena, path_of(t, k, "network.c"), p) == 0;
+    return output_write(t->arena, path_of(t, k, "network.c"), p, NULL, NULL) == 0;
 }
 
 static bool plan_programs(struct tuning *t, struct diag *d)
@@ -290,8 +289,7 @@ static pid_t start_build(struct tuning *t, const struct signals *s, int k)
     const char *make = getenv("MAKE");
     const char *const words[] = {
         make && *make ? make : "make", "-s", "-C", arena_printf(t->arena, "%s/%d", t->folder, k), "-f",
-        t->makefile, "network", arena_printf(t->arena, "CNNC_TARGET=%s", t->options->target),
-        "CNNC=false",           /* the C file is there; nothing else may make it */
+        t->makefile, "network", "CNNC=false",      /* the C file is there; nothing else may make it */
         NULL
     };
     return start(s, words, path_of(t, k, "log"), path_of(t, k, "log"));
@@ -500,17 +498,18 @@ static int collect(struct tuning *t)
 static bool measure(struct tuning *t, struct diag *d)
 {
     struct signals signals;
-    if (!plan_programs(t, d) || !make_folder(t))
+    if (!plan_programs(t, d))
         return false;
     signals_take(&signals);
-    bool fine = build_programs(t, &signals) && run_programs(t, &signals);
+    bool made = make_folder(t), fine = made && build_programs(t, &signals) && run_programs(t, &signals);
     int left_out = 0;
     progress_end();
     if (fine) {
         left_out = collect(t);
         fine = wisdom_add(t->arena, t->how->path, t->found, t->found_count);
     }
-    remove_folder(t->folder);
+    if (made)
+        remove_folder(t->folder);
     if (caught)
         fputs("cnnc: --tune: broken off; the wisdom is as it was\n", stderr);
     signals_give_back(&signals);
@@ -539,6 +538,10 @@ static bool runs_here(const struct target *target)
 static bool find_makefile(struct tuning *t)
 {
     char *path = realpath(t->how->makefile, NULL);
+    if (!options_makefile_fits(t->how->makefile)) {
+        free(path);
+        return false;
+    }
     if (!path) {
         rt_print_line(stderr, "cnnc: --tune: cannot find %s, the rules that build trainers: %s", t->how->makefile,
                 strerror(errno));

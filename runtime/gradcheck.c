@@ -243,9 +243,9 @@ static int check_open(struct check *k, const struct command_options *o)
 int rt_gradcheck(const struct cnn_model *model, const struct command_options *o)
 {
     if (model->real_size != 8) {
-        rt_error("gradcheck needs the network in double precision, where differences can be told "
-                 "from rounding: compile it with `cnnc --real=double %s -o %s_double.c`",
-                 model->source, model->name);
+        rt_error("gradcheck needs the network in double precision, where differences can be told from rounding: "
+                 "`cnnc --real=double %s -o %s_double.c && make -f \"$(cnnc --print-makefile)\" %s_double` makes it",
+                 model->source, model->name, model->name);
         return EXIT_WRONG_USE;
     }
     struct check k = { .model = model };

@@ -14,9 +14,10 @@ sed 's/relu/rellu/; s/dense 10/dense 0/' good.cnn >bad.cnn
 printf 'model bare\nnetwork { input 3x8x8; conv2d 4, 3x3; flatten; dense 5, softmax }\n' >bare.cnn
 
 # ---- right use: 0, and nothing on stderr
+mkdir again absolute
 for options in --help --version --print-makefile "--check good.cnn" "--summary good.cnn" "--explain good.cnn" \
     "--dump=ast good.cnn" "--dump=graph good.cnn" "--dump=plan good.cnn" \
-    "--check bare.cnn" "--summary bare.cnn" "good.cnn -o good.c" "-o good2.c good.cnn"; do
+    "--check bare.cnn" "--summary bare.cnn" "good.cnn -o good.c" "-o again/good.c good.cnn"; do
     # shellcheck disable=SC2086
     expect 0 "$CNNC" $options
     [ -s err ] && fail "cnnc $options writes to stderr: $(head -n 1 err)"
@@ -66,11 +67,11 @@ if [ -w /dev/full ]; then
 fi
 
 # ---- the same input, the same output; no folder of this machine in it
-cmp good.c good2.c || fail "two compilations differ"
+cmp good.c again/good.c && cmp good.h again/good.h || fail "two compilations differ"
 mkdir -p elsewhere
 (cd elsewhere && "$CNNC" ../good.cnn -o good.c) || fail "cannot compile from another folder"
 cmp good.c elsewhere/good.c || fail "the folder that cnnc runs in shows in the output"
-"$CNNC" "$PWD/good.cnn" -o absolute.c && cmp good.c absolute.c || fail "the folder of the model shows in the output"
+"$CNNC" "$PWD/good.cnn" -o absolute/good.c && cmp good.c absolute/good.c || fail "the folder of the model shows in the output"
 for stage in ast graph plan; do
     "$CNNC" --dump=$stage good.cnn >one && "$CNNC" --dump=$stage good.cnn >two
     cmp one two || fail "two dumps of $stage differ"

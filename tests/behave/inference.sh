@@ -281,7 +281,7 @@ expect 2 "$CNNC" --emit=inference pair.cnn --weights over.safetensors -o over.sa
 cmp -s good.safetensors over.safetensors || fail "the weights were overwritten"
 
 # ---- wrong use: 2
-for options in "--weights good.safetensors pair.cnn -o kept.c" "--name=x pair.cnn -o kept.c" "--emit=inference pair.cnn -o kept.c" \
+for options in "--weights good.safetensors pair.cnn -o kept.c" "--arena=caller pair.cnn -o kept.c" "--emit=inference pair.cnn -o kept.c" \
     "--emit=nonsense pair.cnn" "--emit=inference --weights good.safetensors --name=9x pair.cnn -o kept.c" \
     "--emit=inference --weights good.safetensors --arena=mine pair.cnn -o kept.c" \
     "--emit=inference --weights good.safetensors pair.cnn -o -" \
@@ -292,7 +292,7 @@ for options in "--weights good.safetensors pair.cnn -o kept.c" "--name=x pair.cn
 done
 if [ -w /dev/full ]; then
     mkdir -p full && ln -sf /dev/full full/net.c
-    expect 1 "$CNNC" --emit=inference pair.cnn --weights good.safetensors -o full/net.c
+    expect 2 "$CNNC" --emit=inference pair.cnn --weights good.safetensors -o full/net.c
     [ -e full/net.h ] && fail "a header was left of an emission that failed"
 fi
 

@@ -1,5 +1,5 @@
 /* kill_at.c - preloaded into a trainer: the call number KILL_AT among those that write, sync, rename, remove or make files
- * ends the process as SIGKILL does (a write is half done then), and writes from number FULL_AT on find the disk full,
+ * ends the process as SIGKILL does (a write is half done then), or the signal KILL_WITH, and writes from number FULL_AT on find the disk full,
  * as do those to files whose path contains FULL_NAME.
  * Before the first write to such a file whose path contains DO_NAME, or before a folder of such a name is made, the
  * command in DO is run.  CALLS_TO names a file that gets the number of calls at the end. */
@@ -19,6 +19,11 @@ static long setting(const char *name)
 {
     const char *text = getenv(name);
     return text ? atol(text) : -1;
+}
+
+static void die(void)
+{
+    raise(setting("KILL_WITH") > 0 ? (int)setting("KILL_WITH") : SIGKILL);
 }
 
 /* Counts a call and says whether it is the one to die in. */
@@ -68,7 +73,7 @@ ssize_t write(int file, const void *data, size_t size)
     command_run(path);
     if (counted()) {
         real(file, data, size / 2);
-        raise(SIGKILL);
+        die();
     }
     if (disk_full(path)) {
         errno = ENOSPC;
@@ -80,21 +85,21 @@ ssize_t write(int file, const void *data, size_t size)
 int fsync(int file)
 {
     if (counted())
-        raise(SIGKILL);
+        die();
     return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(file);
 }
 
 int rename(const char *from, const char *to)
 {
     if (counted())
-        raise(SIGKILL);
+        die();
     return ((int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename"))(from, to);
 }
 
 int unlink(const char *path)
 {
     if (counted())
-        raise(SIGKILL);
+        die();
     return ((int (*)(const char *))dlsym(RTLD_NEXT, "unlink"))(path);
 }
 
@@ -102,7 +107,7 @@ int mkdir(const char *path, mode_t mode)
 {
     command_run(path);
     if (counted())
-        raise(SIGKILL);
+        die();
     return ((int (*)(const char *, mode_t))dlsym(RTLD_NEXT, "mkdir"))(path, mode);
 }
 
