@@ -38,6 +38,23 @@ network {
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }
 CNN
 
+# Kernels of more taps than stand in a table: where they lie is computed, with one class of pixels and with several.
+cat >kernels.cnn <<'CNN'
+model kernels
+data { shapes classes=10; scale 1/255 }
+network {
+    input 3x32x32
+    maxpool2d 2x2
+    conv2d 4, 1x1
+    conv2d 5, 9x8, tanh, padding=same
+    conv2d 3, 9x8, tanh, padding=same, dilation=2
+    conv2d 4, 9x10, tanh, padding=same, stride=2x3, dilation=2x1
+    flatten
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }
+CNN
+
 # compile NAME: the trainer of ./NAME.c, with the flags and libraries that users have
 compile() {
     "$MAKE" -s -f "$CNNC_MK" -o "$1.c" "$1" CC="$CC" CNNC_FLAGS=--real=double >make.log 2>&1 && return 0
@@ -46,8 +63,11 @@ compile() {
     return 1
 }
 
-for model in plain branches; do
-    expect 0 "$CNNC" --real=double "$model.cnn" -o "$model.c" && compile $model || continue
+for model in plain branches kernels; do
+    direct=
+    [ $model = kernels ] && direct="--kernel conv2d_2=direct --kernel conv2d_3=direct --kernel conv2d_4=direct"
+    # shellcheck disable=SC2086
+    expect 0 "$CNNC" --real=double $direct "$model.cnn" -o "$model.c" && compile $model || continue
     expect 0 ./$model gradcheck
     grep -q "Gradients agree" out || fail "$model: no word of agreement"
     expect 0 ./$model gradcheck --seed 8 --samples 3
