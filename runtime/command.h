@@ -25,7 +25,7 @@ enum { STOPPED = 256 };
 /* What the command line says; what it does not say is NULL, -1 or false. */
 struct command_options {
     enum command_bit command;
-    const char *data, *run_dir, *weights, *history, *log_steps;
+    const char *data, *run_dir, *weights, *history, *log_steps, *wrong;
     int64_t epochs, threads, verbose, limit_steps, steps, points, samples, top;
     double lr;                  /* NaN: not given */
     int64_t seed;               /* -1: the recipe's */

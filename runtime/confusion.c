@@ -53,14 +53,28 @@ static int most_probable_double(const double *row, int classes)
     return best;
 }
 
+int rt_most_probable(const struct cnn_context *c, int i, double *probability)
+{
+    int classes = c->model->classes;
+    size_t from = (size_t)i * (size_t)classes;
+    if (c->model->real_size == 8) {
+        const double *row = (const double *)c->predictions + from;
+        int best = most_probable_double(row, classes);
+        *probability = row[best];
+        return best;
+    }
+    const float *row = (const float *)c->predictions + from;
+    int best = most_probable_float(row, classes);
+    *probability = (double)row[best];
+    return best;
+}
+
 void rt_confusion_add(struct confusion *m, const struct cnn_context *c, int n)
 {
     size_t classes = (size_t)m->classes;
+    double probability;
     for (int i = 0; i < n; i++) {
-        size_t from = (size_t)i * classes;
-        int guess = c->model->real_size == 8
-                        ? most_probable_double((const double *)c->predictions + from, m->classes)
-                        : most_probable_float((const float *)c->predictions + from, m->classes);
+        int guess = rt_most_probable(c, i, &probability);
         int right = c->labels[i];
         m->counts[(size_t)right * classes + (size_t)guess]++;
         m->support[right]++;

@@ -25,6 +25,9 @@ void rt_confusion_begin(struct confusion *m);
  * first of equals. */
 void rt_confusion_add(struct confusion *m, const struct cnn_context *c, int n);
 
+/* The most probable class of sample i of the batch, and its probability. */
+int rt_most_probable(const struct cnn_context *c, int i, double *probability);
+
 /* The counts so far, to a saved state and back.  0, or -1 with a message. */
 struct state;
 void rt_confusion_save(const struct confusion *m, struct state *s);

@@ -82,11 +82,23 @@ int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t c
     return -1;
 }
 
+const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NAME_ROOM])
+{
+    if (s->files)
+        return s->files[i];
+    snprintf(room, PICTURE_NAME_ROOM, "%lld", s->records ? (long long)s->records[i] : (long long)i);
+    return room;
+}
+
 void rt_split_free(struct split *s)
 {
     free(s->pixels);
     free(s->labels);
     free(s->numbers);
+    for (int64_t i = 0; s->files && i < s->count; i++)
+        free(s->files[i]);
+    free(s->files);
+    free(s->records);
     *s = (struct split){ 0 };
 }
 

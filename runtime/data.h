@@ -25,6 +25,10 @@ struct split {
     uint16_t *labels;           /* (count) 0 .. classes-1 */
     const struct picture_store *store;  /* the dataset's; NULL where pixels is not */
     uint32_t *numbers;          /* (count) which pictures of the store; likewise */
+    /* (count) what each was called where it was read: its file; or which record of its set's files it was, NULL: in
+     * their order */
+    char **files;
+    uint32_t *records;
 };
 
 struct dataset {
@@ -65,6 +69,10 @@ void rt_dataset_close(struct dataset *d);
 /* Picture i of a split, of `bytes` bytes: where it lies in memory, or read into `room` (of as many);
  * NULL with a message. */
 const uint8_t *rt_split_picture(const struct split *s, int64_t i, size_t bytes, uint8_t *room);
+
+/* How a person finds picture i: its file, or the number of its record in the set's files, from 0, written into `room`. */
+enum { PICTURE_NAME_ROOM = 24 };
+const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NAME_ROOM]);
 
 /* ---- for sources ----------------------------------------------------------------------------- */
 

@@ -31,7 +31,7 @@ struct reading {
     const struct cnn_model *model;
     int shorter;                /* resize's number; 0: none */
     int64_t count;
-    char **paths;
+    char **paths;               /* the split's */
     struct image_fault **faults;        /* NULL: the picture is there */
     uint8_t *pixels;
 };
@@ -96,11 +96,15 @@ static void faults_skip(const struct reading *r, struct split *s)
     size_t bytes = picture_bytes(r->model);
     int64_t kept = 0;
     for (int64_t i = 0; i < r->count; i++) {
-        if (r->faults[i])
+        if (r->faults[i]) {
+            free(s->files[i]);
+            s->files[i] = NULL;
             continue;
+        }
         if (kept < i) {
             memcpy(s->pixels + (size_t)kept * bytes, s->pixels + (size_t)i * bytes, bytes);
             s->labels[kept] = s->labels[i];
+            s->files[kept] = s->files[i];
         }
         kept++;
     }
@@ -110,26 +114,26 @@ static void faults_skip(const struct reading *r, struct split *s)
 static int reading_open(struct reading *r, struct split *s, struct chosen from)
 {
     r->pixels = s->pixels;
-    r->paths = calloc((size_t)s->count, sizeof *r->paths);
+    r->paths = s->files = calloc((size_t)s->count, sizeof *s->files);
     r->faults = calloc((size_t)s->count, sizeof *r->faults);
-    if (!r->paths || !r->faults) {
-        rt_error("no memory for the names of %lld pictures", (long long)s->count);
-        return -1;
-    }
-    for (int64_t i = 0; i < from.set->list.pictures.count; i++)
+    bool enough = s->files && r->faults;
+    for (int64_t i = 0; enough && i < from.set->list.pictures.count; i++)
         if (from.set->part[i] == from.part) {
-            r->paths[r->count] = from.set->list.pictures.paths[i];
+            s->files[r->count] = strdup(from.set->list.pictures.paths[i]);
+            enough = s->files[r->count] != NULL;
             s->labels[r->count++] = from.set->labels[i];
         }
-    return 0;
+    if (enough)
+        return 0;
+    rt_error("no memory for the names of %lld pictures", (long long)s->count);
+    return -1;
 }
 
 static void reading_close(struct reading *r)
 {
-    for (int64_t i = 0; i < r->count; i++)
+    for (int64_t i = 0; r->faults && i < r->count; i++)
         if (r->faults[i] != &fault_unknown)
             free(r->faults[i]);
-    free(r->paths);
     free(r->faults);
 }
 

@@ -28,9 +28,15 @@ static int split_pick(const struct dataset *d, const struct split *from, const u
         count += part[i] == which;
     if (from->pixels ? rt_split_allocate(d, to, count) : rt_split_allocate_stored(d, to, count))
         return -1;
+    to->records = malloc((size_t)count * sizeof *to->records + 1);
+    if (!to->records) {
+        rt_error("no memory for the numbers of %lld pictures", (long long)count);
+        return -1;
+    }
     count = 0;
     for (int64_t i = 0; i < from->count; i++)
         if (part[i] == which) {
+            to->records[count] = from->records ? from->records[i] : (uint32_t)i;
             if (from->pixels)
                 memcpy(to->pixels + (size_t)count * bytes, from->pixels + (size_t)i * bytes, bytes);
             else
@@ -154,6 +160,8 @@ static int split_resize(const struct dataset *d, const struct cnn_model *m, int 
         rt_split_free(&fresh);
         return -1;
     }
+    fresh.records = s->records;
+    s->records = NULL;
     split_replace(s, fresh);
     return 0;
 }

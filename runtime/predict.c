@@ -15,6 +15,7 @@
 #include "message.h"
 #include "notes.h"
 #include "picture_list.h"
+#include "quoted.h"
 #include "recipe.h"
 #include "run_folder.h"
 #include "team.h"
@@ -41,52 +42,6 @@ struct predict {
     int64_t first;              /* number of the batch's first picture in the list */
     int64_t printed, failed;
 };
-
-/* ---- texts ----------------------------------------------------------------------------------- */
-
-/* The bytes of the UTF-8 character that begins here, 0 where none does (RFC 3629). */
-static int utf8_length(const char *text)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    int length = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
-    for (int i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-    bool beyond = (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90);
-    return overlong || beyond ? 0 : length;
-}
-
-/* A file's name need not be UTF-8, JSON must be: bytes that make no character become U+FFFD. */
-static json_t *text_json(const char *text)
-{
-    char *sound = malloc(3 * strlen(text) + 1), *to = sound;
-    while (sound && *text) {
-        int length = utf8_length(text);
-        memcpy(to, length ? text : "\xef\xbf\xbd", length ? (size_t)length : 3);
-        to += length ? length : 3;
-        text += length ? length : 1;
-    }
-    json_t *value = sound ? json_stringn(sound, (size_t)(to - sound)) : NULL;
-    free(sound);
-    return value;
-}
-
-/* RFC 4180: in quotes where there is need, a quote doubled. */
-static void text_csv(const char *text)
-{
-    bool quoted = strpbrk(text, ",\"\r\n") || *text == ' ';
-    if (quoted)
-        putchar('"');
-    for (; *text; text++) {
-        if (*text == '"')
-            putchar('"');
-        putchar(*text);
-    }
-    if (quoted)
-        putchar('"');
-}
 
 /* ---- printing -------------------------------------------------------------------------------- */
 
@@ -121,9 +76,9 @@ static void print_csv(const struct predict *p, const char *path)
 {
     for (int i = 0; i < p->top; i++) {
         const char *name = class_name(p, p->order[i].class);
-        text_csv(path);
+        rt_csv_text(stdout, path);
         printf(",%d,%d,", i + 1, p->order[i].class);
-        text_csv(name ? name : "");
+        rt_csv_text(stdout, name ? name : "");
         printf(",%.*g\n", digits(p), p->order[i].probability);
     }
 }
@@ -132,7 +87,7 @@ static void print_csv(const struct predict *p, const char *path)
 static int print_json(struct predict *p, const char *path, const char *fault)
 {
     json_t *picture = json_object(), *list = json_array();
-    int status = json_object_set_new(picture, "file", text_json(path));
+    int status = json_object_set_new(picture, "file", rt_json_text(path));
     for (int i = 0; !fault && i < p->top; i++) {
         const char *name = class_name(p, p->order[i].class);
         status |= json_array_append_new(list, json_pack("{s:i, s:s?, s:f}", "class",
@@ -140,7 +95,7 @@ static int print_json(struct predict *p, const char *path, const char *fault)
                                                         "probability", p->order[i].probability));
     }
     if (fault)
-        status |= json_object_set_new(picture, "error", text_json(fault));
+        status |= json_object_set_new(picture, "error", rt_json_text(fault));
     else
         status |= json_object_set(picture, "predictions", list);
     char *text = status ? NULL : json_dumps(picture, JSON_REAL_PRECISION((size_t)digits(p)));
@@ -294,6 +249,15 @@ static int predict_open(struct predict *p, const char *weights)
     return -1;
 }
 
+/* On stderr: what is printed may be a table. */
+static void origin_tell(const struct predict *p, const char *weights)
+{
+    char *origin = rt_origin_text(&rt_notes(p->context)->origin);
+    if (origin)
+        rt_note("weights %s: %s", origin, weights);
+    free(origin);
+}
+
 static void predict_close(struct predict *p)
 {
     free(p->pixels);
@@ -333,9 +297,11 @@ int rt_predict(const struct cnn_model *model, const struct command_options *o)
         return EXIT_FAILED;
     const char *weights = o->weights ? o->weights : rt_run_folder_weights(&folder);
     int status = EXIT_FAILED;
-    if (weights && predict_open(&p, weights) == 0 && words_list(&p) == 0 && predict_all(&p) == 0
-        && p.failed == 0)
-        status = EXIT_FINE;
+    if (weights && predict_open(&p, weights) == 0 && words_list(&p) == 0) {
+        origin_tell(&p, weights);
+        if (predict_all(&p) == 0 && p.failed == 0)
+            status = EXIT_FINE;
+    }
     predict_close(&p);
     rt_run_folder_free(&folder);
     return status;

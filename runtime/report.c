@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_WIDTH_MAX = 24, NAME_ROOM = 32, MATRIX_CLASSES_MAX = 30, PAIRS_SHOWN = 20 };
+enum { NAME_WIDTH_MAX = 24, NAME_ROOM = 32, MATRIX_CLASSES_MAX = 30, PAIRS_SHOWN = 20, LINE_COLUMNS = 110 };
 
 static const char *class_name(char *const *names, int k, char room[NAME_ROOM])
 {
@@ -48,18 +48,41 @@ static void scores_row(struct progress *p, int width, const char *name, struct c
                        s.precision, s.recall, s.f1, support);
 }
 
+/* Columns as wide as counts and the names above them ask for; names that would make lines too long give way to the
+ * classes' numbers, which stand before the rows' names then. */
+static int column_choose(const struct confusion *m, char *const *names, int width, bool *named)
+{
+    char room[NAME_ROOM];
+    int counts = snprintf(NULL, 0, "%" PRId64, m->samples), longest = 1;
+    for (int k = 0; k < m->classes; k++) {
+        int length = (int)strlen(class_name(names, k, room));
+        longest = length > longest ? length : longest;
+    }
+    int column = longest > counts ? longest : counts;
+    *named = names && width + m->classes * (column + 1) <= LINE_COLUMNS;
+    int numbers = snprintf(NULL, 0, "%d", m->classes - 1);
+    return *named ? column : counts > numbers ? counts : numbers;
+}
+
 static void matrix_report(struct progress *p, const struct confusion *m, char *const *names,
                           int width)
 {
     char room[NAME_ROOM];
-    int digits = snprintf(NULL, 0, "%" PRId64, m->samples);
-    rt_progress_result(p, "\nConfusion matrix: a row for each right class, its columns what it was "
-                          "taken for, in the same order\n");
+    bool named;
+    int column = column_choose(m, names, width, &named), numbers = snprintf(NULL, 0, "%d", m->classes - 1);
+    bool both = names && !named;
+    rt_progress_result(p, "\nConfusion matrix: rows are what the pictures are, columns what they were taken for\n");
+    rt_progress_result(p, "%-*s ", width + (both ? numbers + 1 : 0), "is \\ taken for");
+    for (int j = 0; j < m->classes; j++)
+        rt_progress_result(p, " %*s", column, class_name(named ? names : NULL, j, room));
+    rt_progress_result(p, "\n");
     for (int k = 0; k < m->classes; k++) {
+        if (both)
+            rt_progress_result(p, "%*d ", numbers, k);
         const char *name = class_name(names, k, room);
         rt_progress_result(p, "%-*.*s ", width, fitting(name, width), name);
         for (int j = 0; j < m->classes; j++)
-            rt_progress_result(p, " %*" PRId64, digits,
+            rt_progress_result(p, " %*" PRId64, column,
                                m->counts[(size_t)k * (size_t)m->classes + (size_t)j]);
         rt_progress_result(p, "\n");
     }

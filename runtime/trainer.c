@@ -16,6 +16,7 @@
 #include "chart.h"
 #include "checkpoint.h"
 #include "command.h"
+#include "evaluation.h"
 #include "history.h"
 #include "host.h"
 #include "loader.h"
@@ -28,6 +29,7 @@
 #include "schedule.h"
 #include "state.h"
 #include "tally.h"
+#include "wrong.h"
 
 struct trainer {
     const struct cnn_model *model;
@@ -36,6 +38,7 @@ struct trainer {
     struct dataset data;
     struct loader train, val, test;
     struct tally train_tally, val_tally;
+    struct wrong_list wrong;    /* --wrong's */
     struct callback_list callbacks;
     struct schedule schedule;
     struct progress progress;
@@ -547,6 +550,7 @@ static int trainer_close(struct trainer *t)
     rt_dataset_close(&t->data);
     cnn_close(t->context);
     rt_origin_free(&t->best);
+    rt_wrong_free(&t->wrong);
     rt_state_free(&t->resumed);
     rt_run_folder_free(&t->folder);
     return status;
@@ -604,13 +608,15 @@ static void epoch_train(struct trainer *t)
 /* Loss and metrics of a set as the network stands. */
 static void set_measure(struct trainer *t, struct loader *set)
 {
-    int n;
+    int n = 0;
     const char *what = t->progress.inside ? "validating" : "measuring";
     rt_loader_begin(set, 0, 0);
     rt_tally_begin(&t->val_tally);
-    while ((n = rt_loader_next(set, t->context)) > 0) {
+    while (n >= 0 && (n = rt_loader_next(set, t->context)) > 0) {
         t->model->infer(t->context, n);
         rt_tally_add(&t->val_tally, t->context, n);
+        if (t->options->wrong && rt_wrong_add(&t->wrong, t->context, n, set->next - n))
+            n = -1;
         rt_progress_measure(&t->progress, what, t->val_tally.samples, set->split->count);
     }
     t->data_failed = n < 0;
@@ -938,34 +944,49 @@ int rt_train(const struct cnn_model *model, const struct command_options *o)
     return status + STOPPED * stopped_by;
 }
 
-static void evaluated_report(struct trainer *t, const char *weights)
+static void evaluation_print(struct trainer *t, const char *weights)
 {
+    char *const *names = rt_notes(t->context)->class_names;
     char *origin = rt_origin_text(&rt_notes(t->context)->origin);
     rt_progress_say(&t->progress, "Weights %s: %s\n", origin ? origin : "", weights);
     free(origin);
     test_report(t);
+    if (t->progress.verbosity != VERBOSE_SILENT)
+        rt_report_classes(&t->progress, &t->val_tally.confusion, names);
+}
+
+/* 0, or -1 with a message. */
+static int evaluate(struct trainer *t, const char *weights)
+{
+    const struct command_options *o = t->options;
+    const struct weights_notes *notes = rt_notes(t->context);
+    bool tests = t->data.test.count > 0, machine = o->json || o->csv;
+    struct loader *set = tests ? &t->test : &t->val;
+    const struct evaluation found = { .weights = weights, .origin = &notes->origin, .values = &t->val_tally,
+                                      .set = tests || t->data.val_tests ? "test" : "validation",
+                                      .names = notes->class_names };
+    rt_progress_open(&t->progress, machine ? VERBOSE_SILENT : (int)o->verbose, NULL, set->split->count);
+    set_measure(t, set);
+    if (t->data_failed)
+        return -1;
+    if (!machine)
+        evaluation_print(t, weights);
+    else if (o->json ? rt_evaluation_json(&found) : rt_evaluation_csv(&found))
+        return -1;
+    return o->wrong ? rt_wrong_write(&t->wrong, o->wrong, set->split, notes->class_names) : 0;
 }
 
 int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
 {
     struct trainer t = { .model = model, .options = o };
+    if (o->json && o->csv) {
+        rt_error("--json and --csv: one of them");
+        return EXIT_WRONG_USE;
+    }
     if (rt_run_folder_name(&t.folder, model, o->run_dir))
         return EXIT_FAILED;
     const char *weights = o->weights ? o->weights : rt_run_folder_weights(&t.folder);
-    int status = weights && common_open(&t, weights) == 0 ? EXIT_FINE : EXIT_FAILED;
-    if (status == EXIT_FINE) {
-        bool tests = t.data.test.count > 0;
-        rt_progress_open(&t.progress, (int)o->verbose, NULL,
-                         tests ? t.data.test.count : t.data.val.count);
-        set_measure(&t, tests ? &t.test : &t.val);
-        if (t.data_failed)
-            status = EXIT_FAILED;
-        else
-            evaluated_report(&t, weights);
-        if (!t.data_failed && t.progress.verbosity != VERBOSE_SILENT)
-            rt_report_classes(&t.progress, &t.val_tally.confusion,
-                              rt_notes(t.context)->class_names);
-    }
+    int status = weights && common_open(&t, weights) == 0 && evaluate(&t, weights) == 0 ? EXIT_FINE : EXIT_FAILED;
     if (trainer_close(&t))
         status = EXIT_FAILED;
     return status;

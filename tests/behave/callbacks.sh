@@ -144,7 +144,7 @@ f1=$(sed -n 's/^Test f1_macro: //p' out)
 accuracy=$(sed -n 's/^Test accuracy: //p' out)
 awk -v a="$accuracy" '/^Accuracy/ { e = $5 } END { d = e - sqrt(a * (1 - a) / 48); exit d * d > 1e-7 }' FS='[ ,]+' out ||
     fail "the standard error: $(grep '^Accuracy' out)"
-[ "$(sed '1,/^Confusion/d' out | awk '{ for (i = 2; i <= NF; i++) n += $i } END { print n }')" = 48 ] ||
+[ "$(sed '1,/^is .* taken for/d' out | awk '{ for (i = 2; i <= NF; i++) n += $i } END { print n }')" = 48 ] ||
     fail "the confusion matrix has not 48 samples"
 
 # ---- an invalid loss ends the run; nothing is saved that came of it

@@ -36,6 +36,12 @@ grep -q '^Test accuracy: ' out || fail "without a split the test set is not name
 expect 0 ./small evaluate
 grep -q '^Test accuracy: 1.0000$' out || fail "three colours are not told apart: $(grep accuracy out)"
 
+expect 0 ./small evaluate --weights small.run/last.safetensors --wrong wrong.csv
+cp -r pictures mixed && mv mixed/test/dark/0.png mixed/test/light/odd,one.png
+expect 0 ./small evaluate --data mixed --wrong wrong.csv
+tail -n +2 wrong.csv | grep -qE '^"mixed/test/light/odd,one.png",[0-2],light,[0-2],dark,[01]\.[0-9]+$' && [ "$(wc -l <wrong.csv)" = 2 ] ||
+    fail "the picture in the wrong folder is not the only one named: $(cat wrong.csv)"
+expect 0 ./small evaluate
 # the training set is not read for that: a picture of it may be broken by now
 cp out right
 cp pictures/train/dark/0.png kept.png && head -c 100 kept.png >pictures/train/dark/0.png

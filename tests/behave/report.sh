@@ -52,4 +52,42 @@ grep -qxF 'Ended by --limit-steps after 8 steps, with 2 of 8 epochs; --resume go
 expect 0 ./small --threads 1 --run-dir limited --resume --limit-steps 32
 [ "$(grep -c '^Ended by' limited/log)" = 2 ] || fail "a run that had its epochs was not ended by --limit-steps"
 [ "$(grep -c '^# cnnc ' limited/log)" = 3 ] || fail "not every part of a run says what it ran on"
+
+# ---- evaluate for programs: the same figures; the matrix and --wrong tell of the same pictures
+expect 0 ./small evaluate --wrong wrong.csv
+mv out text
+expect 0 ./small evaluate --csv && mv out table.csv
+head -n 1 table.csv | grep -qx 'class,name,support,precision,recall,f1\(,taken_for_[0-9]\)\{10\}' || fail "the columns: $(head -n 1 table.csv)"
+sed '1,/^is .* taken for/d' text | awk '{ $1 = ""; $0 = $0; $1 = $1; print }' >matrix
+tail -n +2 table.csv | cut -d, -f7- | tr , ' ' | cmp - matrix || fail "--csv has another confusion matrix"
+grep '^is .* taken for' text | grep -qE 'circle +square +triangle' || fail "the matrix has no headings: $(grep '^is' text)"
+head -n 1 wrong.csv | grep -qx 'picture,class,name,taken_for,taken_for_name,probability' || fail "--wrong: $(head -n 1 wrong.csv)"
+right=$(awk '{ n += $NR } END { print n }' matrix)
+[ "$(tail -n +2 wrong.csv | wc -l)" = $((40 - right)) ] || fail "not every wrong picture is in the list, or more are"
+awk -F, 'NR > 1 { n[$2, $4]++ } END { for (i = 0; i < 10; i++) { for (j = 0; j < 10; j++) printf "%s%d", j ? " " : "", n[i, j]; print "" } }' \
+    wrong.csv >counted
+awk '{ $NR = 0; print }' matrix | cmp - counted || fail "--wrong tells of other pictures than the matrix"
+# the pictures of the test set are its classes in turns, so that the number of each tells its class
+awk -F, 'NR > 1 && ($1 % 10 != $2 || $2 == $4 || !($6 > 0.1 && $6 <= 1) || $3 == "" || $5 == "") { exit 1 }' wrong.csv || fail "--wrong: a row makes no sense"
+expect 0 ./small evaluate --json && mv out object.json
+python=$(command -v python3) && { "$python" - object.json table.csv >from_json 2>err <<'PY' || fail "--json: $(cat err)"; }
+import json, sys
+e = json.load(open(sys.argv[1]))
+assert e["set"] == "test" and e["samples"] == 40 and e["model"] == "small"
+assert sum(map(sum, e["confusion"])) == 40 and sum(e["confusion"][k][k] for k in range(10)) == e["right"]
+assert [c["name"] for c in e["classes"]][:2] == ["circle", "square"]
+print("%d %.4f %.4f %.4f" % (e["weights"]["epochs"], e["weights"]["value"], e["loss"], e["metrics"]["accuracy"]))
+PY
+[ -z "$python" ] || [ "$(cat from_json)" = "$best $least $least $(sed -n 's/^Test accuracy: //p' text)" ] ||
+    fail "--json says otherwise: $(cat from_json)"
+expect 2 ./small evaluate --json --csv
+expect 1 ./small evaluate --wrong nowhere/wrong.csv
+# what `split` chose keeps the numbers that it had, of a set or as files
+sed 's/model small/model divided/; s/seed=0; scale/seed=0; limit val=17; scale/' small.cnn >divided.cnn
+if build divided; then
+    expect 0 ./divided --threads 1 --epochs 1
+    expect 0 ./divided evaluate --wrong wrong.csv
+    awk -F, 'NR > 1 && ($1 % 10 != $2 || $1 >= 40) { exit 1 } $1 > 16 { beyond = 1 } END { exit !beyond }' wrong.csv ||
+        fail "pictures of a part have other numbers than in their set: $(cut -d, -f1,2 wrong.csv | tr '\n' ' ')"
+fi
 finish
