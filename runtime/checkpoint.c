@@ -212,6 +212,13 @@ static int match_list(const struct cnn_model *m, const struct tensor_file *f, co
     return -1;
 }
 
+/* Whether the file serves the last of the network's parameters, which make its classes. */
+static bool last_served(const struct cnn_model *m, const struct tensor_file *f)
+{
+    const struct cnn_param *last = m->params_list_count ? &m->params[m->params_list_count - 1] : NULL;
+    return last && serves(last, tensor_find(f, last->name));
+}
+
 static double stored_number(const struct stored_tensor *t, int64_t i)
 {
     if (t->element_size == 8) {
@@ -296,7 +303,7 @@ int rt_checkpoint_load(struct cnn_context *c, const char *path, bool partial)
         rt_error("%s: no memory to read it", path);
     int status = -1;
     if (values && (partial ? match_list(m, &f, path) : match_check(m, &f, path)) == 0)
-        status = rt_notes_read(c, &f, path);
+        status = rt_notes_read(c, &f, path, partial && !last_served(m, &f));
     for (int i = 0; i < m->params_list_count && status == 0; i++) {
         const struct stored_tensor *t = tensor_find(&f, m->params[i].name);
         if (!serves(&m->params[i], t))

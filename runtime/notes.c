@@ -41,16 +41,46 @@ static char **names_copy(char *const *names, int count)
     return copy;
 }
 
-static int names_learn(struct cnn_context *c, const struct dataset *d, bool anew)
+static int name_find(char *const *names, int count, const char *name)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
+}
+
+/* The data's classes against those that the weights were trained with, output by output. */
+static int names_compare(char *const *trained, char *const *names, int count, enum notes_use use)
+{
+    int other = -1, moved = -1;
+    for (int i = count - 1; i >= 0; i--) {
+        if (strcmp(trained[i], names[i]) == 0)
+            continue;
+        other = i;
+        if (name_find(trained, count, names[i]) >= 0 || name_find(names, count, trained[i]) >= 0)
+            moved = i;
+    }
+    if (other < 0)
+        return 0;
+    if (use == NOTES_START && moved < 0) {
+        rt_note("class %d of the data is '%s', the weights were trained with '%s' in its place: they are trained "
+                "further with other classes", other, names[other], trained[other]);
+        return 0;
+    }
+    int told = use == NOTES_START ? moved : other;
+    rt_error("class %d of the data is '%s', the weights were trained with '%s' in its place", told, names[told],
+             trained[told]);
+    if (use == NOTES_START)
+        rt_note("a class that changes its place would begin as another one; a new name for the last layer ('as') and "
+                "--partial begin that layer anew");
+    return -1;
+}
+
+static int names_learn(struct cnn_context *c, const struct dataset *d, enum notes_use use)
 {
     struct weights_notes *notes = rt_notes(c);
-    for (int i = 0; !anew && notes->class_names && i < d->classes; i++)
-        if (strcmp(notes->class_names[i], d->class_names[i])) {
-            rt_error(
-                "class %d of the data is '%s', the weights were trained with '%s' in its place", i,
-                d->class_names[i], notes->class_names[i]);
-            return -1;
-        }
+    if (notes->class_names && names_compare(notes->class_names, d->class_names, d->classes, use))
+        return -1;
     char **names = names_copy(d->class_names, d->classes);
     if (!names) {
         rt_error("no memory for the names of %d classes", d->classes);
@@ -61,24 +91,24 @@ static int names_learn(struct cnn_context *c, const struct dataset *d, bool anew
     return 0;
 }
 
-bool rt_notes_need_training(const struct cnn_context *c, bool anew)
+bool rt_notes_need_training(const struct cnn_context *c, enum notes_use use)
 {
-    return rt_pixels_need_measure(c->model) && (anew || !rt_notes(c)->mean);
+    return rt_pixels_need_measure(c->model) && (use != NOTES_KEEP || !rt_notes(c)->mean);
 }
 
-int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew)
+int rt_notes_learn(struct cnn_context *c, const struct dataset *d, enum notes_use use)
 {
     const struct cnn_model *m = c->model;
     struct weights_notes *notes = rt_notes(c);
-    if (d->class_names && names_learn(c, d, anew))
+    if (d->class_names && names_learn(c, d, use))
         return -1;
-    if (!d->class_names && anew) {
+    if (!d->class_names && use == NOTES_START) {
         names_free(notes->class_names, m->classes);
         notes->class_names = NULL;
     }
-    if (anew)
+    if (use == NOTES_START)
         rt_origin_free(&notes->origin);
-    if (!rt_notes_need_training(c, anew))
+    if (!rt_notes_need_training(c, use))
         return 0;
     double *mean = malloc((size_t)m->in_channels * sizeof *mean),
            *std = malloc((size_t)m->in_channels * sizeof *std);
@@ -89,6 +119,11 @@ int rt_notes_learn(struct cnn_context *c, const struct dataset *d, bool anew)
         free(std);
         return -1;
     }
+    size_t bytes = (size_t)m->in_channels * sizeof *mean;
+    if (use == NOTES_RESUME && notes->mean
+        && (memcmp(mean, notes->mean, bytes) || memcmp(std, notes->std, bytes)))
+        rt_note("the training set's mean and deviation are not what they were when the run began: its pictures or the "
+                "steps before 'normalize auto' have changed");
     free(notes->mean);
     free(notes->std);
     notes->mean = mean;
@@ -115,7 +150,8 @@ static char *json_take(json_t *value, size_t want, size_t have)
     return text;
 }
 
-int rt_notes_write(const struct cnn_context *c, struct text_pair pairs[NOTES_PAIRS])
+/* What the data told.  A value may be NULL: no memory. */
+static int data_write(const struct cnn_context *c, struct text_pair pairs[DATA_PAIRS])
 {
     const struct cnn_model *m = c->model;
     const struct weights_notes *notes = rt_notes(c);
@@ -134,7 +170,26 @@ int rt_notes_write(const struct cnn_context *c, struct text_pair pairs[NOTES_PAI
         pairs[count++] =
             (struct text_pair){ "normalize", json_take(both, 2, json_object_size(both)) };
     }
-    int more = rt_origin_write(&notes->origin, pairs + count);
+    return count;
+}
+
+void rt_notes_save(const struct cnn_context *c, struct state *s)
+{
+    struct text_pair pairs[DATA_PAIRS];
+    int count = data_write(c, pairs);
+    for (int i = 0; i < count; i++) {
+        if (pairs[i].value)
+            rt_state_put_text(s, pairs[i].key, pairs[i].value);
+        else
+            s->failed = true;
+        free((char *)pairs[i].value);
+    }
+}
+
+int rt_notes_write(const struct cnn_context *c, struct text_pair pairs[NOTES_PAIRS])
+{
+    int count = data_write(c, pairs);
+    int more = rt_origin_write(&rt_notes(c)->origin, pairs + count);
     bool whole = more >= 0;
     for (int i = 0; i < count; i++)
         whole = whole && pairs[i].value;
@@ -188,15 +243,15 @@ static double *numbers_parse(const json_t *list, int count, bool positive)
     return numbers;
 }
 
-/* A file of another network's, from which only some weights are taken, may know other classes: that
- * is none of this network's business.  A file's normalisation that cannot be read would silently
- * change every result. */
-int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char *path)
+/* A file's normalisation that cannot be read would silently change every result; names are only shown. */
+int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char *path, bool partial)
 {
     const struct cnn_model *m = c->model;
     struct weights_notes fresh = { 0 };
     json_t *classes = metadata_json(f, "classes"), *normalize = metadata_json(f, "normalize");
-    fresh.class_names = names_parse(classes, m->classes);
+    fresh.class_names = partial ? NULL : names_parse(classes, m->classes);
+    if (classes && !fresh.class_names && !partial)
+        rt_note("%s: its metadata 'classes' should hold the names of %d classes: they have none now", path, m->classes);
     if (normalize && rt_pixels_need_measure(m)) {
         fresh.mean = numbers_parse(json_object_get(normalize, "mean"), m->in_channels, false);
         fresh.std = numbers_parse(json_object_get(normalize, "std"), m->in_channels, true);

@@ -117,9 +117,13 @@ static int common_open(struct trainer *t, const char *weights)
     if (!t->context || (weights && rt_checkpoint_load(t->context, weights, o->partial)))
         return -1;
     bool trains = o->command == COMMAND_TRAIN;
-    bool test_only = !trains && !rt_notes_need_training(t->context, false);
+    /* a resumed run has its notes in its state */
+    if (t->resumed.path && rt_notes_read(t->context, &t->resumed.file, t->resumed.path, false))
+        return -1;
+    enum notes_use use = !trains ? NOTES_KEEP : t->resumed.path ? NOTES_RESUME : NOTES_START;
+    bool test_only = !trains && !rt_notes_need_training(t->context, use);
     return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads)
-           || rt_notes_learn(t->context, &t->data, trains)
+           || rt_notes_learn(t->context, &t->data, use)
            || rt_loader_open(&t->val, t->context, &t->data.val, false)
            || rt_loader_open(&t->test, t->context, &t->data.test, false)
            || rt_tally_open(&t->val_tally, model, o->command == COMMAND_EVALUATE) ? -1 : 0;
@@ -137,6 +141,13 @@ static void recipe_mark(char mark[24], const struct cnn_model *m)
 {
     const char *recipe = m->recipe ? m->recipe : "";
     snprintf(mark, 24, "%08lx", crc32_z(0, (const unsigned char *)recipe, strlen(recipe)));
+}
+
+/* Tells one training set from another of as many pictures. */
+static void labels_mark(char mark[24], const struct split *train)
+{
+    snprintf(mark, 24, "%08lx",
+             crc32_z(0, (const unsigned char *)train->labels, (size_t)train->count * sizeof *train->labels));
 }
 
 /* Whether the weights are those of an epoch's end. */
@@ -164,6 +175,8 @@ static void state_write(struct trainer *t)
     rt_state_put_whole(&s, "tensors", m->params_list_count);
     rt_state_put_whole(&s, "slots", m->optimizer_slots);
     rt_state_put_whole(&s, "training_samples", t->data.train.count);
+    labels_mark(name, &t->data.train);
+    rt_state_put_text(&s, "training_labels", name);
     rt_state_put_whole(&s, "shuffled", !t->options->no_shuffle);
     rt_state_put_whole(&s, "seed", (int64_t)c->seed);
     rt_state_put_whole(&s, "step", (int64_t)c->step);
@@ -176,6 +189,7 @@ static void state_write(struct trainer *t)
     rt_state_put_number(&s, "lr_given", t->lr_given);
     rt_state_put_text(&s, "weights_given", t->weights_given ? t->weights_given : "");
     rt_state_put_whole(&s, "partial_given", t->partial_given);
+    rt_notes_save(c, &s);
     if (t->best_due && between_epochs(t))
         rt_state_put_number(&s, "due_loss", t->missed_loss);
     rt_state_section(&s, "best");
@@ -225,6 +239,9 @@ static int state_check(const struct trainer *t)
         || rt_state_get_whole(s, "training_samples", &samples)
         || rt_state_get_whole(s, "shuffled", &shuffled) || rt_state_get_whole(s, "seed", &seed))
         return -1;
+    const char *labels = rt_state_text(s, "training_labels");  /* older states have none */
+    char ours[24];
+    labels_mark(ours, &t->data.train);
     if (tensors != m->params_list_count)
         rt_error("%s: is the state of another network: of %lld parameters, %s has %d", s->path,
                  (long long)tensors, m->name, m->params_list_count);
@@ -234,6 +251,9 @@ static int state_check(const struct trainer *t)
     else if (samples != t->data.train.count)
         rt_error("%s: the run trained on %lld samples, the data have %lld now", s->path,
                  (long long)samples, (long long)t->data.train.count);
+    else if (labels && strcmp(labels, ours))
+        rt_error("%s: the run trained on as many samples with other labels: classes or pictures have changed places",
+                 s->path);
     else if (shuffled != !o->no_shuffle)
         rt_error("%s: the run was started with%s --no-shuffle and has to go on so", s->path,
                  shuffled ? "out" : "");

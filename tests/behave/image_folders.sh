@@ -11,13 +11,14 @@ recipe() {
     cat <<CNN
 model $1
 data { images "d"$2; resize 4; scale 1/255 }
-network { input 1x4x4; flatten; dense 3, softmax }
+network { input 1x4x4; conv2d 2, 3x3, relu; flatten; dense 3, softmax$3 }
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 4 }
 CNN
 }
-recipe sets "" >sets.cnn
-recipe plain "; split 0.5" >plain.cnn
-build sets plain || finish
+recipe sets "" "" >sets.cnn
+recipe tuned "" " as other" >tuned.cnn
+recipe plain "; split 0.5" "" >plain.cnn
+build sets plain tuned || finish
 
 # fill FOLDER COUNT: so many pictures in it
 fill() {
@@ -160,6 +161,44 @@ for count in 12 70; do
     (ulimit -t 20; trains 13 6; exit "$failures") || fail "$count folders that link to one another"
     grep -q 'read already: passed over$' err || fail "nothing is said of links that are passed over: $(cat err)"
 done
+
+# ---- classes that change their places between two parts of a run, or between a run and its evaluation
+layout train=4 test=2
+trains 12 6
+best=sets.run/best.safetensors sum=$(cksum sets.run/*)
+# refused TEXT COMMAND...
+refused() {
+    expect 1 "${@:2}" && says "$1"
+}
+# renamed FROM TO: a class's folders
+renamed() {
+    mv "d/train/$1" "d/train/$2" && mv "d/test/$1" "d/test/$2"
+}
+renamed c A
+moved="class 0 of the data is 'A', the weights were trained with 'a' in its place"
+refused "$moved" ./sets evaluate
+refused "$moved" ./sets --resume --epochs 2
+refused "$moved" ./sets --weights $best --run-dir new.run
+refused "$moved" ./sets --weights $best --partial --run-dir new.run
+[ -e new.run ] && fail "a run was begun with classes in other places"
+expect 0 ./tuned --weights $best --partial      # its last layer begins anew
+grep -q '^  other.weight .*: not taken' out || fail "the last layer is taken: $(cat out)"
+silent
+renamed A z
+other="class 2 of the data is 'z', the weights were trained with 'c' in its place"
+refused "$other" ./sets evaluate
+refused "$other" ./sets --resume --epochs 2
+expect 0 ./sets --weights $best --run-dir new.run
+says "note: $other: they are trained further with other classes"
+renamed z c
+mv d/train/a/0.png d/train/c/more.png
+refused 'with other labels' ./sets --resume --epochs 2
+mv d/train/c/more.png d/train/a/0.png
+[ "$(cksum sets.run/*)" = "$sum" ] || fail "a run was touched although it was refused"
+expect 0 ./sets --resume --epochs 2
+sed 's/"classes":"\[/"classes":"{/' $best >broken.safetensors
+expect 0 ./sets predict --weights broken.safetensors pixel.png
+says "metadata 'classes' should hold the names of 3 classes"
 
 # ---- a folder too high or too low, and no training set
 layout train=4 test=2
