@@ -144,6 +144,15 @@ static bool serves(const struct cnn_param *p, const struct stored_tensor *t)
     return t && same_shape(p, t) && is_numbers(t);
 }
 
+static bool is_wanted(const void *model, const struct stored_tensor *t)
+{
+    const struct cnn_model *m = model;
+    for (int i = 0; i < m->params_list_count; i++)
+        if (strcmp(m->params[i].name, t->name) == 0)
+            return serves(&m->params[i], t);
+    return false;
+}
+
 /* Reports every parameter that the file does not serve and every tensor that no parameter takes. */
 static int match_check(const struct cnn_model *m, const struct tensor_file *f, const char *path)
 {
@@ -286,7 +295,7 @@ int rt_checkpoint_load(struct cnn_context *c, const char *path, bool partial)
     struct tensor_file f;
     if (is_foreign(path))
         return -1;
-    if (rt_npz_is(path) ? rt_npz_read(&f, path) : rt_safetensors_read(&f, path))
+    if (rt_npz_is(path) ? rt_npz_read(&f, path, is_wanted, m) : rt_safetensors_read(&f, path))
         return -1;
     if (is_state(&f)) {
         rt_error("%s: is the state of a run, which --resume goes on from; its weights are in "

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "data.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "message.h"
+#include "picture_list.h"
 #include "recipe.h"
 
 static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_images,
@@ -53,6 +55,38 @@ char *rt_names_text(const char *const *names, int count, int shown)
         return NULL;
     }
     return text;
+}
+
+static bool is_among(const char *name, const char *const *names, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+void rt_unused_tell(const char *dir, bool (*looks)(const char *name), const char *const *used, int used_count)
+{
+    struct dirent **entries;
+    int count = scandir(dir, &entries, NULL, by_bytes), found = 0;
+    const char **names = calloc((size_t)(count > 0 ? count : 0) + 1, sizeof *names);
+    for (int i = 0; names && i < count; i++)
+        if (looks(entries[i]->d_name) && !is_among(entries[i]->d_name, used, used_count))
+            names[found++] = entries[i]->d_name;
+    char *text = found ? rt_names_text(names, found, CLASSES_SHOWN) : NULL;
+    if (text)
+        rt_note("%s: not used: %s", dir, text);
+    free(text);
+    free(names);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    if (count >= 0)
+        free(entries);
 }
 
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
@@ -171,6 +205,35 @@ static bool is_directory(const char *path)
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
+static void mistaken_tell(const struct data_source *source, const char *dir)
+{
+    const char *what = source->mistaken(dir);
+    if (what)
+        rt_note("%s %s", dir, what);
+}
+
+/* Where the files may be that were not found in a place: in the folder above, in one inside, or there in
+ * another form. */
+static void nearby_tell(const struct data_source *source, const char *place)
+{
+    char **names, *above = rt_path_join(place, "..");
+    int count = rt_folders_list(place, &names);
+    if (above && source->probe(above))
+        rt_note("%s holds them", above);
+    free(above);
+    mistaken_tell(source, place);
+    for (int i = 0; i < count; i++) {
+        char *path = rt_path_join(place, names[i]);
+        if (path && source->probe(path))
+            rt_note("%s holds them", path);
+        else if (path)
+            mistaken_tell(source, path);
+        free(path);
+    }
+    if (count >= 0)
+        rt_names_free(names, count);
+}
+
 /* The directory of a source's files, malloc'd, or NULL with a message that names every place looked
  * at. */
 static char *directory_find(const struct data_source *source, const char *name,
@@ -199,22 +262,32 @@ static char *directory_find(const struct data_source *source, const char *name,
                 rt_print_line(stderr, "    %s%s", places[i],
                         is_directory(places[i]) ? "" : " (no such directory)");
         fprintf(stderr, "Name their directory, or the one above it, with --data DIR.\n");
+        for (int i = 0; i < n && source->mistaken; i++)
+            if (places[i] && is_directory(places[i]))
+                nearby_tell(source, places[i]);
     }
     for (int i = 0; i < n; i++)
         free(places[i]);
     return found;
 }
 
-static int fits_check(const struct dataset *d, const struct cnn_model *m)
+int rt_dataset_fits(const struct dataset *d, const struct cnn_model *m)
 {
-    const char *source = m->data.source.name;
     if (d->channels != m->in_channels || d->height != m->in_height || d->width != m->in_width) {
         rt_error("the pictures of %s are %dx%dx%d (channels x height x width), the network's input "
                  "is %dx%dx%d",
-                 source, d->channels, d->height, d->width, m->in_channels, m->in_height,
+                 m->data.source.name, d->channels, d->height, d->width, m->in_channels, m->in_height,
                  m->in_width);
         return -1;
     }
+    return 0;
+}
+
+static int fits_check(const struct dataset *d, const struct cnn_model *m)
+{
+    const char *source = m->data.source.name;
+    if (rt_dataset_fits(d, m))
+        return -1;
     if (d->classes != m->classes) {
         rt_error("%s has %d classes, the network ends in %d", source, d->classes, m->classes);
         return -1;

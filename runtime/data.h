@@ -42,6 +42,7 @@ struct dataset {
     /* set before a source reads: what only trains is not asked for, and may be left out */
     bool test_only;
     int threads;                /* likewise: how many may read */
+    bool resized;               /* the source has done `resize` */
     struct picture_store *store;        /* NULL: all pictures are in memory */
 };
 
@@ -54,6 +55,9 @@ struct data_source {
      * rt_dataset_close() frees what was read in either case. */
     int (*read)(struct dataset *d, const char *dir, const struct cnn_model *model);
     const char *files;          /* for messages: what the directory must hold */
+    /* What a directory that does not hold these files has instead, as half a sentence behind its name;
+     * NULL: nothing that looks like them. */
+    const char *(*mistaken)(const char *dir);
     bool prepares;              /* read() does `split`, `limit` and `resize` itself */
 };
 
@@ -79,6 +83,8 @@ const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NA
 /* The steps `split`, `limit` and `resize`, done to what a source has read.  0, or -1 with a
  * message. */
 int rt_dataset_prepare(struct dataset *d, const struct cnn_model *model);
+/* Whether the pictures are what the network takes.  0, or -1 with a message. */
+int rt_dataset_fits(const struct dataset *d, const struct cnn_model *model);
 /* Memory for `count` pictures of the dataset's shape.  0, or -1 with a message. */
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
 /* Labels and numbers for `count` pictures that stay in the dataset's store.  Likewise. */
@@ -87,6 +93,8 @@ void rt_split_free(struct split *s);
 /* dir/name in malloc'd memory. */
 char *rt_path_join(const char *dir, const char *name);
 bool rt_file_exists(const char *dir, const char *name);
+/* Names the files in `dir` that look like the source's and are none of those that are read. */
+void rt_unused_tell(const char *dir, bool (*looks)(const char *name), const char *const *used, int used_count);
 /* "'a', 'b' and 3 more", malloc'd: at most `shown` of the names.  NULL: no memory. */
 char *rt_names_text(const char *const *names, int count, int shown);
 

@@ -6,13 +6,13 @@
 #include "data.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "message.h"
+#include "regular_file.h"
 
 enum {
     SIDE = 32,
@@ -39,6 +39,7 @@ struct record_files {
     struct {
         char *path;
         int fd;                         /* -1: not open */
+        struct stat status;
     } files[FILES];
     uint8_t labels[FILES * RECORDS];
 };
@@ -49,6 +50,25 @@ static bool probe(const char *dir)
         if (rt_file_exists(dir, file_names[i]))
             return true;
     return false;
+}
+
+static bool looks_like_records(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 4 && strcmp(name + length - 4, ".bin") == 0;
+}
+
+static const char *mistaken(const char *dir)
+{
+    if (rt_file_exists(dir, "data_batch_1"))
+        return "holds CIFAR-10 as Python reads it; the binary version is needed";
+    if (rt_file_exists(dir, "data_batch_1.mat"))
+        return "holds CIFAR-10 as Matlab reads it; the binary version is needed";
+    if (rt_file_exists(dir, "cifar-10-binary.tar.gz"))
+        return "holds cifar-10-binary.tar.gz, which has to be unpacked";
+    if (rt_file_exists(dir, "train.bin") && rt_file_exists(dir, "fine_label_names.txt"))
+        return "holds CIFAR-100";
+    return NULL;
 }
 
 /* As much as there is of the file's bytes from `at` on, up to `size`; -1 with errno. */
@@ -111,23 +131,34 @@ static int labels_read(int fd, const char *path, uint8_t *labels, uint8_t block[
     return 0;
 }
 
+/* Says it where two of the files are one, by a link. */
+static void same_tell(const struct record_files *r, int number)
+{
+    const struct stat *ours = &r->files[number].status;
+    for (int i = 0; i < number; i++)
+        if (r->files[i].fd >= 0 && r->files[i].status.st_dev == ours->st_dev
+            && r->files[i].status.st_ino == ours->st_ino)
+            rt_note("%s is the file %s again: its pictures count twice", r->files[number].path, r->files[i].path);
+}
+
 static int file_open(struct record_files *r, int number, const char *dir)
 {
-    struct stat status;
+    struct stat *status = &r->files[number].status;
     char *path = r->files[number].path = rt_path_join(dir, file_names[number]);
     uint8_t *block = malloc(BLOCK * RECORD);
     int failed = -1;
     if (!path || !block) {
         rt_error("no memory to read %s", file_names[number]);
     } else {
-        int fd = r->files[number].fd = open(path, O_RDONLY | O_CLOEXEC);
+        const char *why;
+        int fd = r->files[number].fd = rt_regular_open(path, status, &why);
         if (fd < 0)
             rt_error("%s: %s; CIFAR-10 is data_batch_1.bin to data_batch_5.bin and test_batch.bin",
-                     path, strerror(errno));
-        else if (fstat(fd, &status) == 0 && !S_ISREG(status.st_mode))
-            rt_error("%s: is not a regular file", path);
+                     path, why);
         else
             failed = labels_read(fd, path, r->labels + number * RECORDS, block);
+        if (!failed)
+            same_tell(r, number);
     }
     free(block);
     return failed;
@@ -183,12 +214,16 @@ static int split_fill(const struct dataset *d, struct split *s, int64_t first, i
 }
 
 /* Names of the classes, one a line, where the file is there and holds ten; they are only for
-
  * show. */
 static void names_read(struct dataset *d, const char *dir)
 {
     char *path = rt_path_join(dir, "batches.meta.txt");
-    FILE *f = path ? fopen(path, "r") : NULL;
+    struct stat status;
+    const char *why;
+    int fd = path ? rt_regular_open(path, &status, &why) : -1;
+    FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (fd >= 0 && !f)
+        close(fd);
     char **names = f ? calloc(CLASSES, sizeof *names) : NULL;
     int n = 0;
     char line[256];
@@ -231,10 +266,11 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
         || split_fill(d, &d->val, (int64_t)TRAINING_FILES * RECORDS, RECORDS))
         return -1;
     names_read(d, dir);
+    rt_unused_tell(dir, looks_like_records, file_names, FILES);
     return 0;
 }
 
 const struct data_source rt_data_cifar10 = {
     .name = "cifar10", .probe = probe, .read = read_all,
-    .files = "data_batch_1.bin ... data_batch_5.bin, test_batch.bin"
+    .files = "data_batch_1.bin ... data_batch_5.bin, test_batch.bin", .mistaken = mistaken
 };

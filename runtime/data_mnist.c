@@ -5,15 +5,26 @@
  */
 #include "data.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
+#include "image.h"
 #include "message.h"
 #include "recipe.h"
+#include "regular_file.h"
 
-enum { MAGIC_LABELS = 0x801, MAGIC_PICTURES = 0x803, SIDE_MAX = 4096, COUNT_MAX = 4000000 };
+enum {
+    MAGIC_LABELS = 0x801,
+    MAGIC_PICTURES = 0x803,
+    SIDE_MAX = 4096,
+    COUNT_MAX = 4000000,
+    DEFLATE_MOST = 1032,        /* bytes that a packed one unpacks to */
+    BLOCK = 1 << 22             /* bytes that are read at a time, or one picture */
+};
 
 /* Names under both spellings one meets, packed or not. */
 enum { SPELLINGS = 4 };
@@ -60,10 +71,39 @@ static bool probe(const char *dir)
     return false;
 }
 
+/* Files in this form, of whatever set. */
+static bool looks_like_idx(const char *name)
+{
+    return strstr(name, "idx1-ubyte") || strstr(name, "idx3-ubyte");
+}
+
+static const char *mistaken(const char *dir)
+{
+    if (rt_file_exists(dir, "mnist.npz"))
+        return "holds mnist.npz; the four IDX files are needed";
+    if (rt_file_exists(dir, "mnist_train.csv"))
+        return "holds CSV; the four IDX files are needed";
+    DIR *folder = opendir(dir);
+    bool found = false;
+    for (struct dirent *entry; folder && !found && (entry = readdir(folder));)
+        found = looks_like_idx(entry->d_name);
+    if (folder)
+        closedir(folder);
+    return found ? "holds IDX files under other names; train- and t10k- come first in those that are read" : NULL;
+}
+
 struct idx {
     char *path;
     gzFile file;
+    struct stat status;
     int64_t count, height, width;       /* labels: 1 x 1 */
+};
+
+/* Of the first part's pictures; height 0: none has been read. */
+struct idx_size {
+    int height, width;
+    dev_t device;
+    ino_t inode;
 };
 
 static void idx_close(struct idx *x)
@@ -139,6 +179,17 @@ static int header_read(struct idx *x, bool pictures)
     return 0;
 }
 
+/* The header is believed as far as a file of `size` bytes can hold what it says. */
+static int size_believe(const struct idx *x, int64_t size)
+{
+    int64_t wanted = x->count * x->height * x->width;
+    if (wanted / DEFLATE_MOST <= size)
+        return 0;
+    rt_error("%s: is cut short: the header says %lld records of %lldx%lld, %lld bytes, and the file has %lld", x->path,
+             (long long)x->count, (long long)x->height, (long long)x->width, (long long)wanted, (long long)size);
+    return -1;
+}
+
 static int idx_open(struct idx *x, const char *dir, const char *part, bool pictures)
 {
     *x = (struct idx){ 0 };
@@ -149,14 +200,20 @@ static int idx_open(struct idx *x, const char *dir, const char *part, bool pictu
                  spelling(name, sizeof name, 0, part, pictures));
         return -1;
     }
-    errno = 0;
-    x->file = gzopen(x->path, "rb");
+    const char *why;
+    int fd = rt_regular_open(x->path, &x->status, &why);
+    if (fd < 0) {
+        rt_error("%s: %s", x->path, why);
+        return -1;
+    }
+    x->file = gzdopen(fd, "rb");
     if (!x->file) {
-        rt_error("%s: %s", x->path, strerror(errno ? errno : ENOMEM));
+        close(fd);
+        rt_error("%s: %s", x->path, strerror(ENOMEM));
         return -1;
     }
     gzbuffer(x->file, 1 << 17);
-    return header_read(x, pictures);
+    return header_read(x, pictures) || size_believe(x, x->status.st_size) ? -1 : 0;
 }
 
 /* Nothing may follow the last record; reading on also makes zlib check the stream's sum. */
@@ -191,18 +248,66 @@ static int records_short(const struct idx *x, int64_t got)
     return -1;
 }
 
+/* How many pictures are read at a time. */
+static int64_t block_pictures(const struct idx *x, int64_t count)
+{
+    int64_t fit = BLOCK / (x->height * x->width);
+    return fit < 1 ? 1 : fit < count ? fit : count;
+}
+
+/* `count` pictures from number `first` on. */
+static int block_read(struct idx *x, int64_t first, int64_t count, uint8_t *to)
+{
+    int64_t size = x->height * x->width, got;
+    int status = bytes_read(x, to, (size_t)(count * size), &got);
+    if (status > 0)
+        records_short(x, first * size + got);
+    return status ? -1 : 0;
+}
+
+/* Pictures that are larger than the network wants are resized as they are read: all of them as they are
+ * may be any number of times what is kept. */
+static int pictures_shrink(struct idx *x, const struct split *s, const struct cnn_model *m, int shorter, int threads)
+{
+    int64_t size = x->height * x->width, kept = (int64_t)m->in_height * m->in_width;
+    int64_t room = block_pictures(x, s->count);
+    uint8_t *block = malloc((size_t)(room * size));
+    int status = block ? 0 : -1;
+    if (!block)
+        rt_error("%s: no memory for %lld pictures of %lldx%lld", x->path, (long long)room, (long long)x->height,
+                 (long long)x->width);
+    for (int64_t first = 0; status == 0 && first < s->count; first += room) {
+        int64_t count = s->count - first < room ? s->count - first : room;
+        struct image_fault fault = { .text = "" };
+        status = block_read(x, first, count, block);
+        if (status)
+            break;
+        #pragma omp parallel for schedule(static) num_threads(threads) reduction(| : status)
+        for (int64_t i = 0; i < count; i++) {
+            struct image picture = { (int)x->width, (int)x->height, 1, block + i * size };
+            struct image_fault own = { .text = "" };
+            if (rt_image_fit(&picture, shorter, m->in_width, m->in_height, s->pixels + (first + i) * kept, &own)) {
+                status |= 1;
+                #pragma omp critical(mnist_fault)
+                fault = own;
+            }
+        }
+        if (status)
+            rt_error("%s: a picture %s", x->path, fault.text);
+    }
+    free(block);
+    return status ? -1 : 0;
+}
+
 static int pictures_read(struct idx *x, const struct split *s)
 {
-    int64_t size = x->height * x->width;
-    for (int64_t i = 0; i < s->count; i++) {
-        int64_t got;
-        int status = bytes_read(x, s->pixels + i * size, (size_t)size, &got);
-        if (status > 0)
-            records_short(x, i * size + got);
-        if (status)
+    int64_t room = block_pictures(x, s->count);
+    for (int64_t first = 0; first < s->count; first += room) {
+        int64_t count = s->count - first < room ? s->count - first : room;
+        if (block_read(x, first, count, s->pixels + first * x->height * x->width))
             return -1;
     }
-    return end_check(x);
+    return 0;
 }
 
 static int labels_read(struct idx *x, const struct dataset *d, struct split *s, int first_label)
@@ -225,22 +330,27 @@ static int labels_read(struct idx *x, const struct dataset *d, struct split *s, 
     return end_check(x);
 }
 
-/* The first part read says how large pictures are. */
-static int size_check(struct dataset *d, const struct idx *x)
+/* The pictures' size: what the network takes, unless they are resized, and in both parts the same.
+ * Before anything is read: it may be a lot. */
+static int size_check(struct dataset *d, const struct idx *x, struct idx_size *size, const struct cnn_model *m)
 {
-    if (d->height == 0) {
-        d->height = (int)x->height;
-        d->width = (int)x->width;
-    } else if (d->height != x->height || d->width != x->width) {
+    bool resizes = rt_recipe_step(m, "resize") != NULL;
+    if (size->height && (size->height != x->height || size->width != x->width)) {
         rt_error("%s: pictures of %dx%d, but the training set's are of another size", x->path,
                  (int)x->height, (int)x->width);
         return -1;
     }
-    return 0;
+    if (size->height && size->device == x->status.st_dev && size->inode == x->status.st_ino)
+        rt_note("%s is the training set's file again: its pictures are trained and tested", x->path);
+    *size = (struct idx_size){ (int)x->height, (int)x->width, x->status.st_dev, x->status.st_ino };
+    d->resized = resizes && x->height * x->width > (int64_t)m->in_height * m->in_width;
+    d->height = d->resized ? m->in_height : size->height;
+    d->width = d->resized ? m->in_width : size->width;
+    return resizes ? 0 : rt_dataset_fits(d, m);
 }
 
 static int part_read(struct dataset *d, struct split *s, const char *dir, const char *part,
-                     const struct cnn_model *m)
+                     struct idx_size *size, const struct cnn_model *m)
 {
     struct idx pictures = { 0 }, labels = { 0 };
     int failed = idx_open(&pictures, dir, part, true) || idx_open(&labels, dir, part, false);
@@ -250,23 +360,50 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
         failed = -1;
     }
     int first_label = (int)rt_setting_number(&m->data.source, "first_label", 0);
-    failed = failed || size_check(d, &pictures) || rt_split_allocate(d, s, pictures.count)
-             || labels_read(&labels, d, s, first_label) || pictures_read(&pictures, s);
+    failed = failed || size_check(d, &pictures, size, m) || rt_split_allocate(d, s, pictures.count)
+             || labels_read(&labels, d, s, first_label);
+    if (!failed && d->resized) {
+        int shorter = (int)rt_setting_number(rt_recipe_step(m, "resize"), "side", 0);
+        failed = pictures_shrink(&pictures, s, m, shorter, d->threads);
+    } else if (!failed) {
+        failed = pictures_read(&pictures, s);
+    }
+    failed = failed || end_check(&pictures);
     idx_close(&pictures);
     idx_close(&labels);
     return failed ? -1 : 0;
 }
 
+/* A second spelling of a file that is read, and files of other sets. */
+static void unused_tell(const char *dir)
+{
+    char *paths[4];
+    const char *names[4];
+    int count = 0;
+    for (int i = 0; i < 4; i++)
+        if ((paths[count] = file_find(dir, i / 2 ? "t10k" : "train", i % 2))) {
+            names[count] = strrchr(paths[count], '/') + 1;
+            count++;
+        }
+    rt_unused_tell(dir, looks_like_idx, names, count);
+    for (int i = 0; i < count; i++)
+        free(paths[i]);
+}
+
 static int read_all(struct dataset *d, const char *dir, const struct cnn_model *m)
 {
+    struct idx_size size = { .height = 0 };
     d->channels = 1;
     d->classes = (int)rt_setting_number(&m->data.source, "classes", 10);
-    if (!d->test_only && part_read(d, &d->train, dir, "train", m))
+    if (!d->test_only && part_read(d, &d->train, dir, "train", &size, m))
         return -1;
-    return part_read(d, &d->val, dir, "t10k", m);
+    if (part_read(d, &d->val, dir, "t10k", &size, m))
+        return -1;
+    unused_tell(dir);
+    return 0;
 }
 
 const struct data_source rt_data_mnist = {
     .name = "mnist", .probe = probe, .read = read_all,
-    .files = "train-images-idx3-ubyte.gz and its three fellows, or unpacked"
+    .files = "train-images-idx3-ubyte.gz and its three fellows, or unpacked", .mistaken = mistaken
 };

@@ -173,7 +173,7 @@ int rt_dataset_prepare(struct dataset *d, const struct cnn_model *m)
     d->val_tests = true;
     if ((r.splits || r.train || r.val) && divide(d, &r))
         return -1;
-    if (!resize)
+    if (!resize || d->resized)
         return 0;
     int shorter = (int)rt_setting_number(resize, "side", 0);
     if (split_resize(d, m, shorter, &d->train) || split_resize(d, m, shorter, &d->val)

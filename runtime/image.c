@@ -2,9 +2,9 @@
  * input. */
 #define _GNU_SOURCE
 #include "image_parts.h"
+#include "regular_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,14 +200,12 @@ int rt_image_decode(struct image *image, const void *bytes, size_t size, int cha
 /* A whole file in malloc'd memory. */
 static uint8_t *file_bytes(const char *path, size_t *size, struct image_fault *fault)
 {
-    /* no waiting for whoever may write into a pipe of that name */
-    int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat status;
+    const char *why;
+    int file = rt_regular_open(path, &status, &why);
     uint8_t *bytes = NULL;
-    if (file < 0 || fstat(file, &status)) {
-        rt_image_fault(fault, "%s", strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
-        rt_image_fault(fault, "is no file");
+    if (file < 0) {
+        rt_image_fault(fault, "%s", why);
     } else if (status.st_size > file_limit) {
         rt_image_fault(fault, "has %lld bytes: too many for a picture", (long long)status.st_size);
     } else if (!(bytes = malloc((size_t)status.st_size + 1))) {

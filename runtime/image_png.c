@@ -11,6 +11,11 @@
 
 #include <png.h>
 
+enum {
+    DEFLATE_MOST = 1032,        /* bytes that a deflated one unpacks to */
+    CHUNK_BYTES_MAX = 8000000   /* of those that are kept; pixels are none */
+};
+
 struct png_reader {
     png_structp png;
     png_infop info, end;
@@ -113,11 +118,32 @@ static void orientation_find(const struct png_reader *r, int *orientation)
 #endif
 }
 
+/* Chunks that say nothing of the pixels - texts, profiles - are passed over unread: a text of a few
+ * bytes may unpack to megabytes, and there may be any number of them. */
+static void chunks_choose(struct png_reader *r)
+{
+#if defined PNG_HANDLE_AS_UNKNOWN_SUPPORTED
+    png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_AS_DEFAULT, (png_const_bytep) "eXIf", 1);
+#endif
+#if defined PNG_SET_USER_LIMITS_SUPPORTED
+    png_set_chunk_malloc_max(r->png, CHUNK_BYTES_MAX);
+    png_set_chunk_cache_max(r->png, 1);
+#else
+    (void)r;
+#endif
+}
+
 /* All that may jump. */
 static int decode(struct png_reader *r, int channels, int *orientation)
 {
+    size_t size = r->left;
     png_set_read_fn(r->png, r, bytes_give);
+    chunks_choose(r);
     png_read_info(r->png, r->info);
+    /* what the header says is believed as far as the file can hold it */
+    if (png_get_rowbytes(r->png, r->info) * (uint64_t)png_get_image_height(r->png, r->info) / DEFLATE_MOST > size)
+        return rt_image_fault(r->fault, "is a PNG that is cut short");
     if (rt_image_allocate(r->image, png_get_image_width(r->png, r->info),
                           png_get_image_height(r->png, r->info), channels, r->fault))
         return -1;

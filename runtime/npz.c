@@ -8,12 +8,13 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "message.h"
+#include "regular_file.h"
 
 enum {
     LOCAL_BYTES = 30,           /* of a member's own header, without name and extra */
@@ -22,7 +23,8 @@ enum {
     COMMENT_LIMIT = 65535,
     STORED = 0,
     DEFLATED = 8,
-    DEFLATE_LIMIT = 1032        /* no deflated byte makes more */
+    DEFLATE_LIMIT = 1032,       /* no deflated byte makes more */
+    HEAD_LIMIT = 4096           /* bytes of a member in which its .npy header must end */
 };
 
 struct archive {
@@ -34,7 +36,7 @@ struct archive {
 /* One file of the archive. */
 struct member {
     char *name;                 /* malloc'd */
-    const unsigned char *data;  /* as it lies there */
+    const unsigned char *start, *data;  /* its own header; what is packed, as it lies there */
     uint64_t packed, size;      /* bytes there, bytes unpacked */
     uint32_t checksum;
     int method;
@@ -59,10 +61,12 @@ static uint64_t number64(const unsigned char *p)
 bool rt_npz_is(const char *path)
 {
     unsigned char head[4] = { 0 };
-    FILE *file = fopen(path, "rb");
-    size_t got = file ? fread(head, 1, sizeof head, file) : 0;
-    if (file)
-        fclose(file);
+    struct stat status;
+    const char *why;
+    int file = rt_regular_open(path, &status, &why);
+    ssize_t got = file >= 0 ? read(file, head, sizeof head) : 0;
+    if (file >= 0)
+        close(file);
     /* a member's header, or the end of an empty archive */
     return got == 4
            && (number32(head) == UINT32_C(0x04034b50) || number32(head) == UINT32_C(0x06054b50));
@@ -149,6 +153,7 @@ static uint64_t entry_read(const struct archive *a, const unsigned char *p, uint
             wrong = "is cut short";
         else
             m->data = local + skip;
+        m->start = local;
     }
     if (wrong) {
         fault(a, m->name, wrong);
@@ -157,13 +162,13 @@ static uint64_t entry_read(const struct archive *a, const unsigned char *p, uint
     return length;
 }
 
-/* NULL, or what is wrong. */
-static const char *inflate_whole(const struct member *m, unsigned char *out)
+/* The member's first `size` bytes, or all.  NULL, or what is wrong. */
+static const char *inflate_start(const struct member *m, unsigned char *out, uint64_t size)
 {
     z_stream z = { 0 };
     if (inflateInit2(&z, -MAX_WBITS) != Z_OK)
         return "cannot be unpacked: no memory";
-    uint64_t left_in = m->packed, left_out = m->size;
+    uint64_t left_in = m->packed, left_out = size;
     const unsigned char *in = m->data;
     int status = Z_OK;
     do {
@@ -178,9 +183,9 @@ static const char *inflate_whole(const struct member *m, unsigned char *out)
         left_in -= give - z.avail_in;
         out += room - z.avail_out;
         left_out -= room - z.avail_out;
-    } while (status == Z_OK && (left_in > 0 || left_out > 0));
+    } while (status == Z_OK && (left_in > 0 || left_out > 0) && (left_out > 0 || size == m->size));
     inflateEnd(&z);
-    if (status == Z_STREAM_END && left_out == 0)
+    if (left_out == 0 && (status == Z_STREAM_END || (size < m->size && status == Z_OK)))
         return NULL;
     return "holds deflated data that are damaged";
 }
@@ -192,7 +197,7 @@ static const char *unpack(const struct member *m, unsigned char *out)
     if (m->method == STORED)
         memcpy(out, m->data, (size_t)m->size);
     else
-        wrong = inflate_whole(m, out);
+        wrong = inflate_start(m, out, m->size);
     if (!wrong && (uint32_t)crc32_z(0, out, (size_t)m->size) != m->checksum)
         wrong = "is damaged: its checksum does not fit";
     return wrong;
@@ -279,8 +284,10 @@ static const char *npy_shape_read(struct stored_tensor *t, const char *at)
     }
 }
 
-/* An .npy file in memory to a tensor.  NULL, or what is wrong. */
-static const char *npy_read(struct stored_tensor *t, const unsigned char *bytes, uint64_t size)
+/* An .npy file of `size` bytes to a tensor without data, from its first `have` bytes.  *start: where the
+ * data begin.  NULL, or what is wrong. */
+static const char *npy_read(struct stored_tensor *t, const unsigned char *bytes, uint64_t have, uint64_t size,
+                            uint64_t *start_out)
 {
     if (size < 10 || memcmp(bytes, "\x93NUMPY", 6) != 0)
         return "is not an .npy file";
@@ -292,6 +299,8 @@ static const char *npy_read(struct stored_tensor *t, const unsigned char *bytes,
     uint64_t length = bytes[6] == 1 ? number16(bytes + 8) : number32(bytes + 8);
     if (length > size - start)
         return "is cut short in its .npy header";
+    if (length > have - start)
+        return "has an .npy header of more than 4 KiB";
     char *header = strndup((const char *)bytes + start, (size_t)length);
     if (!header)
         return "does not fit into memory";
@@ -306,60 +315,113 @@ static const char *npy_read(struct stored_tensor *t, const unsigned char *bytes,
     free(header);
     if (!wrong && (uint64_t)(t->count * t->element_size) != size - start - length)
         wrong = "holds more or fewer bytes than its shape says";
-    t->data = bytes + start + length;
+    *start_out = start + length;
     return wrong;
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* "conv1.weight.npy" is the tensor conv1.weight. */
-static const char *member_take(struct tensor_file *f, struct member *m, unsigned char *out)
+/* Who asks which tensors are wanted. */
+struct want {
+    bool (*wanted)(const void *user, const struct stored_tensor *t);
+    const void *user;
+};
+
+/* "conv1.weight.npy" is the tensor conv1.weight.  Reads its header, and where its data begin in the
+ * member, which is 0 where they are not wanted. */
+static const char *member_look(struct stored_tensor *t, const struct member *m, const struct want *want,
+                               uint64_t *start)
 {
-    struct stored_tensor *t = &f->tensors[f->count];
+    unsigned char head[HEAD_LIMIT];
+    uint64_t have = m->size < HEAD_LIMIT ? m->size : HEAD_LIMIT;
     size_t length = strlen(m->name);
+    const char *wrong = NULL;
     if (length < 5 || strcmp(m->name + length - 4, ".npy") != 0)
         return "is not called .npy";
-    const char *wrong = unpack(m, out);
+    if (m->method == STORED)
+        memcpy(head, m->data, (size_t)have);
+    else
+        wrong = inflate_start(m, head, have);
     if (!wrong)
-        wrong = npy_read(t, out, m->size);
+        wrong = npy_read(t, head, have, m->size, start);
     if (wrong)
         return wrong;
-    for (int i = 0; i < f->count; i++)
-        if (strncmp(f->tensors[i].name, m->name, length - 4) == 0
-            && !f->tensors[i].name[length - 4])
-            return "is there twice";
     t->name = strndup(m->name, length - 4);
     if (!t->name)
         return "does not fit into memory";
-    f->count++;
+    if (!want->wanted(want->user, t))
+        *start = 0;
     return NULL;
 }
 
-static int members_read(struct tensor_file *f, const struct archive *a, struct member *members,
-                        int count)
+static int by_start(const void *a, const void *b)
 {
-    uint64_t total = 1;
-    for (int i = 0; i < count; i++) {
-        const char *wrong = member_check(&members[i]);
-        if (wrong)
-            return fault(a, members[i].name, wrong);
-        total += members[i].size;
-    }
-    f->bytes = malloc((size_t)total);
-    f->tensors = calloc((size_t)count + 1, sizeof *f->tensors);
-    if (!f->bytes || !f->tensors)
-        return fault(a, NULL, "no memory to unpack it");
-    unsigned char *out = f->bytes;
-    for (int i = 0; i < count; i++) {
-        const char *wrong = member_take(f, &members[i], out);
-        if (wrong)
-            return fault(a, members[i].name, wrong);
-        out += members[i].size;
-    }
-    return 0;
+    const struct member *x = *(const struct member *const *)a, *y = *(const struct member *const *)b;
+    return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static int archive_read(struct tensor_file *f, const struct archive *a)
+static int by_name(const void *a, const void *b)
+{
+    const struct member *x = *(const struct member *const *)a, *y = *(const struct member *const *)b;
+    return strcmp(x->name, y->name);
+}
+
+/* Members that share bytes of the archive would unpack to any multiple of it; members of one name would
+ * hide one another. */
+static int members_distinct(const struct archive *a, const struct member *members, int count,
+                            const unsigned char *directory)
+{
+    const struct member **sorted = calloc((size_t)count + 1, sizeof *sorted);
+    if (!sorted)
+        return fault(a, NULL, "no memory for its directory");
+    int status = 0;
+    for (int i = 0; i < count; i++)
+        sorted[i] = &members[i];
+    qsort(sorted, (size_t)count, sizeof *sorted, by_start);
+    for (int i = 0; i < count && status == 0; i++)
+        if (sorted[i]->data + sorted[i]->packed > (i + 1 < count ? sorted[i + 1]->start : directory))
+            status = fault(a, sorted[i]->name, "lies over another one, or over the archive's directory");
+    qsort(sorted, (size_t)count, sizeof *sorted, by_name);
+    for (int i = 1; i < count && status == 0; i++)
+        if (strcmp(sorted[i]->name, sorted[i - 1]->name) == 0)
+            status = fault(a, sorted[i]->name, "is there twice");
+    free(sorted);
+    return status;
+}
+
+/* The headers of all, then the data of those that are wanted. */
+static int members_read(struct tensor_file *f, const struct archive *a, const struct member *members,
+                        int count, const struct want *want)
+{
+    uint64_t total = 1, *starts = calloc((size_t)count + 1, sizeof *starts);
+    f->tensors = calloc((size_t)count + 1, sizeof *f->tensors);
+    const char *wrong = starts && f->tensors ? NULL : "no memory to unpack it", *name = NULL;
+    for (int i = 0; i < count && !wrong; i++) {
+        name = members[i].name;
+        wrong = member_check(&members[i]);
+        if (!wrong)
+            wrong = member_look(&f->tensors[i], &members[i], want, &starts[i]);
+        f->count = i + 1;
+        total += starts[i] ? members[i].size : 0;
+    }
+    if (!wrong && !(f->bytes = malloc((size_t)total))) {
+        name = NULL;
+        wrong = "no memory to unpack it";
+    }
+    unsigned char *out = f->bytes;
+    for (int i = 0; i < count && !wrong; i++) {
+        if (!starts[i])
+            continue;
+        name = members[i].name;
+        wrong = unpack(&members[i], out);
+        f->tensors[i].data = out + starts[i];
+        out += members[i].size;
+    }
+    free(starts);
+    return wrong ? fault(a, name, wrong) : 0;
+}
+
+static int archive_read(struct tensor_file *f, const struct archive *a, const struct want *want)
 {
     const unsigned char *end = end_find(a);
     if (!end)
@@ -384,22 +446,26 @@ static int archive_read(struct tensor_file *f, const struct archive *a)
         status = used ? 0 : -1;
     }
     if (status == 0)
-        status = members_read(f, a, members, (int)count);
+        status = members_distinct(a, members, (int)count, a->bytes + place);
+    if (status == 0)
+        status = members_read(f, a, members, (int)count, want);
     for (uint32_t i = 0; i < count; i++)
         free(members[i].name);
     free(members);
     return status;
 }
 
-int rt_npz_read(struct tensor_file *f, const char *path)
+int rt_npz_read(struct tensor_file *f, const char *path,
+                bool (*wanted)(const void *user, const struct stored_tensor *t), const void *user)
 {
+    const struct want want = { wanted, user };
     *f = (struct tensor_file){ 0 };
     struct archive a = { .path = path };
     unsigned char *bytes = rt_file_read(path, &a.size);
     if (!bytes)
         return -1;
     a.bytes = bytes;
-    int status = archive_read(f, &a);
+    int status = archive_read(f, &a, &want);
     free(bytes);
     if (status)
         rt_safetensors_free(f);

@@ -13,6 +13,7 @@
 
 #include "atomic_file.h"
 #include "message.h"
+#include "regular_file.h"
 
 #if defined __BYTE_ORDER__ && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the format is little-endian and so must the machine be"
@@ -41,13 +42,12 @@ static int element_size(const char *dtype)
 
 unsigned char *rt_file_read(const char *path, uint64_t *size)
 {
-    int d = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
+    const char *why;
+    int d = rt_regular_open(path, &status, &why);
     unsigned char *bytes = NULL;
-    if (d < 0 || fstat(d, &status)) {
-        rt_error("%s: %s", path, strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
-        rt_error("%s: is not a regular file", path);
+    if (d < 0) {
+        rt_error("%s: %s", path, why);
     } else if (!(bytes = malloc((size_t)status.st_size + 1))) {
         rt_error("%s: no memory for its %lld bytes", path, (long long)status.st_size);
     } else {

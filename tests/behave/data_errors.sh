@@ -13,7 +13,8 @@ CNN
 }
 recipe colour 'cifar10 "pictures"' 3x32x32 >colour.cnn
 recipe digits 'mnist "idx"' 1x28x28 >digits.cnn
-build colour digits || finish
+recipe shrunk 'mnist "idx"; resize 28' 1x28x28 >shrunk.cnn
+build colour digits shrunk || finish
 
 # says STATUS TEXT COMMAND...: fails with that status, and TEXT is in the message
 says() {
@@ -78,7 +79,11 @@ says 1 'pictures/data_batch_2.bin: record 6001: label 10, expected 0 to 9' ./col
 folder && byte pictures/test_batch.bin 0 377
 says 1 'pictures/test_batch.bin: record 1: label 255, expected 0 to 9' ./colour --overwrite
 folder && rm pictures/test_batch.bin && mkdir pictures/test_batch.bin
-says 1 'pictures/test_batch.bin' ./colour --overwrite
+says 1 'pictures/test_batch.bin: is not a regular file' ./colour --overwrite
+folder && rm pictures/data_batch_2.bin && mkfifo pictures/data_batch_2.bin      # nobody will ever write into it
+says 1 'pictures/data_batch_2.bin: is not a regular file' timeout 300 ./colour --overwrite
+folder && mkfifo pictures/batches.meta.txt
+expect 0 timeout 300 ./colour evaluate
 [ "$(cksum colour.run/*)" = "$sum" ] || fail "an older run was touched although the data could not be read"
 
 # ---- files that change while a run reads them: it ends, and goes on where it was once they are back
@@ -181,6 +186,23 @@ both 27
 says 1 'are 1x27x27 (channels x height x width)' ./digits --overwrite
 both && set_make t10k 12 20
 says 1 'idx/t10k-images-idx3-ubyte: pictures of 20x20, but' ./digits --overwrite
+both && rm $labels && mkfifo $labels
+says 1 "$labels: is not a regular file" timeout 300 ./digits --overwrite
+# a header is believed as far as the file can hold what it says, and only if the network takes such pictures
+both && { header 3 40 28 28; head -c 500 /dev/zero; } >$images && byte $images 5 2
+says 1 "$images: is cut short: the header says 131112 records of 28x28, 102791808 bytes, and the file has 516" \
+    ./digits --overwrite
+both && set_make train 40 255
+says 1 'are 1x255x255 (channels x height x width)' ./digits --overwrite
+both && truncate -s 1000 $images && byte $images 10 1
+says 1 'are 1x284x28 (channels x height x width)' ./digits --overwrite      # not what is wrong behind the header
+# pictures that are larger than the network takes are resized as they are read: with any threads as at once
+both && expect 0 ./shrunk
+both 56 && expect 0 ./shrunk --threads 1 --run-dir one.run
+expect 0 ./shrunk --threads 3 --run-dir three.run
+for run in one three; do
+    cmp shrunk.run/last.safetensors $run.run/last.safetensors || fail "grey pictures of another size train to other weights"
+done
 both && gzip -n $images && truncate -s -9 $images.gz
 says 1 "$images.gz" ./digits --overwrite
 both && gzip -n $images && byte $images.gz 40 252

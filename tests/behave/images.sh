@@ -17,7 +17,7 @@ if ! "$MAKE" -s CC="$CC" images_test >make.log 2>&1; then
     fail "cannot build images_test"
     finish
 fi
-for part in decode damage resize subset; do
+for part in decode damage bombs resize subset; do
     expect 0 ./images_test "$part"
 done
 

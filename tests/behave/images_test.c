@@ -1,11 +1,12 @@
 /* images_test.c - pictures of every kind, made here and read back; resizing against a plain
  * reference; drawing of subsets against counts.
  *
- *   images_test decode             PNG and JPEG of all kinds, orientations, each against what it
- * was made from images_test damage             every file cut at every length, and with random
- * bytes in it: a fault or a picture images_test resize             the whole-number filter against
- * one in double images_test subset             split and limit images_test make DIR           a
- * small set of pictures in folders of classes
+ *   images_test decode      PNG and JPEG of all kinds, orientations, each against what it was made from
+ *   images_test damage      every file cut at every length, and with random bytes in it: a fault or a picture
+ *   images_test bombs       small files of which much would become
+ *   images_test resize      the whole-number filter against one in double
+ *   images_test subset      split and limit
+ *   images_test make DIR    a small set of pictures in folders of classes
  */
 #include <math.h>
 #include <setjmp.h>
@@ -14,8 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <jpeglib.h>
 #include <png.h>
+#include <zlib.h>
 
 #include "image.h"
 #include "subset.h"
@@ -439,6 +442,58 @@ static void damage(const struct bytes *file, const char *what)
     free(copy);
 }
 
+static void chunk_add(struct bytes *b, const char type[4], const uint8_t *data, size_t size)
+{
+    uint8_t head[8] = { (uint8_t)(size >> 24), (uint8_t)(size >> 16), (uint8_t)(size >> 8), (uint8_t)size };
+    memcpy(head + 4, type, 4);
+    uLong sum = crc32(crc32(0, head + 4, 4), data, (uInt)size);
+    uint8_t tail[4] = { (uint8_t)(sum >> 24), (uint8_t)(sum >> 16), (uint8_t)(sum >> 8), (uint8_t)sum };
+    bytes_add(b, head, 8);
+    bytes_add(b, data, size);
+    bytes_add(b, tail, 4);
+}
+
+/* Files of which little becomes much: texts that unpack to megabytes, a header that promises more than
+ * the file can hold.  Processor time is measured, and generously. */
+static void test_bombs(void)
+{
+    enum { TEXT = 7000000, TEXTS = 300, HEAD = 8 + 25 };
+    static struct sample s;
+    sample_draw(&s, &png_kinds[0], 9, 11);
+    struct bytes plain = png_write_sample(&s, &png_kinds[0], NULL), bomb = { NULL, 0, 0 };
+    uLongf packed = compressBound(TEXT);
+    uint8_t *zeros = calloc(1, TEXT), *text = malloc(packed + 3);
+    memcpy(text, "x\0", 3);
+    CHECK(compress(text + 3, &packed, zeros, TEXT) == Z_OK, "a text cannot be packed");
+    bytes_add(&bomb, plain.data, HEAD);
+    for (int i = 0; i < TEXTS; i++)
+        chunk_add(&bomb, i % 3 ? "zTXt" : "iCCP", text, packed + 3);
+    bytes_add(&bomb, plain.data + HEAD, plain.size - HEAD);
+    clock_t start = clock();
+    CHECK(try(bomb.data, bomb.size, "texts") == 0, "a picture with long texts is not read");
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    CHECK(seconds < 1.0, "a picture with long texts takes %.1f s", seconds);
+    free(bomb.data);
+
+    /* 10000 x 10000 of what there is for 9 x 11 */
+    struct bytes large = { NULL, 0, 0 };
+    uint8_t head[13];
+    memcpy(head, plain.data + 16, 13);
+    memcpy(head, "\0\0\x27\x10\0\0\x27\x10", 8);
+    bytes_add(&large, plain.data, 8);
+    chunk_add(&large, "IHDR", head, 13);
+    bytes_add(&large, plain.data + HEAD, plain.size - HEAD);
+    struct image image;
+    struct image_fault fault = { .text = "" };
+    CHECK(rt_image_decode(&image, large.data, large.size, 3, &fault) != 0
+              && strstr(fault.text, "is a PNG that is cut short"),
+          "a header that promises too much: '%s'", fault.text);
+    free(large.data);
+    free(plain.data);
+    free(zeros);
+    free(text);
+}
+
 static void test_damage(void)
 {
     static struct sample s;
@@ -693,6 +748,8 @@ int main(int argc, char **argv)
         decode_orientations();
     } else if (strcmp(what, "damage") == 0) {
         test_damage();
+    } else if (strcmp(what, "bombs") == 0) {
+        test_bombs();
     } else if (strcmp(what, "resize") == 0) {
         test_resize();
     } else if (strcmp(what, "subset") == 0) {
@@ -700,7 +757,7 @@ int main(int argc, char **argv)
     } else if (strcmp(what, "make") == 0 && argc == 3) {
         make(argv[2]);
     } else {
-        printf("usage: images_test decode|damage|resize|subset|make DIR\n");
+        printf("usage: images_test decode|damage|bombs|resize|subset|make DIR\n");
         return 2;
     }
     return failures ? 1 : 0;
