@@ -434,23 +434,6 @@ static bool is_softmax(const struct layer *l)
     return false;
 }
 
-static void check_picture(struct check *c, const struct layer *input)
-{
-    struct shape have = c->data->picture, want = input->out;
-
-    if (check_data_picture(c, input))
-        return;
-    diag_error(c->diag, DIAG_input_mismatch, input->where,
-               "the network takes %dx%dx%d, the pictures of %s are %dx%dx%d",
-               want.c, want.h, want.w, c->data->clause.name, have.c, have.h, have.w);
-    diag_note(c->diag, c->data_where, "the data come from here");
-    diag_hint(c->diag, "write: input %dx%dx%d", have.c, have.h, have.w);
-    int border = (want.h - have.h) / 2;         /* LeNet-5's 32x32 around 28x28 */
-    if (border > 0 && want.h == want.w && have.h == have.w && want.h == have.h + 2 * border)
-        diag_hint(c->diag, "padding=%d in the first layer makes %dx%d of them, 'resize %d' in 'data' too",
-                  border, want.h, want.w, want.h);
-}
-
 /* 0: only the data know. */
 static int data_classes(const struct check *c)
 {
@@ -487,8 +470,6 @@ static void check_ends(struct check *c)
 
     m->ends_in_softmax = is_softmax(last);
     m->classes = (int)shape_elements(last->out);
-    if (has_source)
-        check_picture(c, m->layers[0]);
     if (!m->has_data && !m->has_train)
         return;
     if (!vector || !last->out.flat) {
@@ -611,6 +592,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
         check_ends(&c);
     if (train && c.model->loss && !diag_errors(d))
         check_learns(&c, train);
+    if (train && c.model->source_clause && c.model->layers_count && !diag_errors(d))
+        check_data_pixels(&c);
     if (!diag_errors(d))
         check_useless(&c, file);
     if (!diag_errors(d))

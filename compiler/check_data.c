@@ -185,12 +185,33 @@ static void check_data_statement(struct check *c, const struct ast_statement *s)
 
 /* ---- against the network's input ------------------------------------------------------------- */
 
+/* Keras's order, where that would do: rows and columns before channels. */
+static bool is_channels_last(struct shape want, struct shape have)
+{
+    return want.c == have.h && want.h == have.w && want.w == have.c && want.c != want.w;
+}
+
+static void report_channels_last(struct check *c, const struct layer *input)
+{
+    struct shape want = input->out;
+
+    diag_error(c->diag, DIAG_input_mismatch, input->where,
+               "an input is channels x height x width; %dx%dx%d is height x width x channels", want.c, want.h,
+               want.w);
+    diag_note(c->diag, c->data_where, "the data come from here");
+    diag_hint(c->diag, "write: input %dx%dx%d", want.w, want.c, want.h);
+}
+
 /* Pictures of any kind: files become what the input wants, if it is grey or colour. */
 static bool check_any_picture(struct check *c, const struct layer *input)
 {
     struct shape want = input->out;
 
     if (want.c != 1 && want.c != 3) {
+        if (want.w == 1 || want.w == 3) {
+            report_channels_last(c, input);
+            return false;
+        }
         diag_error(c->diag, DIAG_input_mismatch, input->where,
                    "the network takes %dx%dx%d, pictures have 1 channel (grey) or 3 (colours)",
                    want.c, want.h, want.w);
@@ -211,6 +232,49 @@ static bool check_any_picture(struct check *c, const struct layer *input)
     return true;
 }
 
+static bool report_picture(struct check *c, const struct layer *input)
+{
+    struct shape have = c->data->picture, want = input->out;
+
+    if (is_channels_last(want, have)) {
+        report_channels_last(c, input);
+        return false;
+    }
+    diag_error(c->diag, DIAG_input_mismatch, input->where,
+               "the network takes %dx%dx%d, the pictures of %s are %dx%dx%d",
+               want.c, want.h, want.w, c->data->clause.name, have.c, have.h, have.w);
+    diag_note(c->diag, c->data_where, "the data come from here");
+    diag_hint(c->diag, "write: input %dx%dx%d", have.c, have.h, have.w);
+    int border = (want.h - have.h) / 2;         /* LeNet-5's 32x32 around 28x28 */
+    if (border > 0 && want.h == want.w && have.h == have.w && want.h == have.h + 2 * border)
+        diag_hint(c->diag, "padding=%d in the first layer makes %dx%d of them, 'resize %d' in 'data' too",
+                  border, want.h, want.w, want.h);
+    return false;
+}
+
+/* The picture as `resize` leaves it. */
+static void check_resize(struct check *c, const struct layer *input, const struct clause *resize)
+{
+    struct shape have = c->data->picture, want = input->out;
+    bool any = have.c == 0;
+    int64_t side = clause_int(resize, "side");
+    /* the shape of a picture in a file is not known: at least its shorter side is */
+    int64_t least = any || have.h < have.w ? have.h : have.w, high = side, wide = side;
+
+    if (!any) {
+        high = (2 * have.h * side + least) / (2 * least);
+        wide = (2 * have.w * side + least) / (2 * least);
+    }
+    bool fits = any ? side >= want.h || side >= want.w : high >= want.h && wide >= want.w;
+    if (fits)
+        return;
+    diag_error(c->diag, DIAG_input_mismatch, clause_arg(resize, "side")->where,
+               "resized to a shorter side of %lld, pictures are smaller than the network's input "
+               "of %dx%dx%d", (long long)side, want.c, want.h, want.w);
+    diag_note(c->diag, input->where, "the input is declared here");
+    diag_hint(c->diag, "write: resize %d", want.h > want.w ? want.h : want.w);
+}
+
 bool check_data_picture(struct check *c, const struct layer *input)
 {
     struct shape have = c->data->picture, want = input->out;
@@ -218,27 +282,125 @@ bool check_data_picture(struct check *c, const struct layer *input)
     bool any = have.c == 0;
 
     if (any && !check_any_picture(c, input))
-        return true;
-    if (!resize)
-        return any || (have.c == want.c && have.h == want.h && have.w == want.w);
-    if (!any && have.c != want.c)
         return false;
-    int64_t side = clause_int(resize, "side");
-    /* the shape of a picture in a file is not known: at least its shorter side is */
-    int64_t least = any || have.h < have.w ? have.h : have.w, high = side, wide = side;
-    if (!any) {
-        high = (2 * have.h * side + least) / (2 * least);
-        wide = (2 * have.w * side + least) / (2 * least);
-    }
-    bool fits = any ? side >= want.h || side >= want.w : high >= want.h && wide >= want.w;
-    if (fits)
-        return true;
-    diag_error(c->diag, DIAG_input_mismatch, clause_arg(resize, "side")->where,
-               "resized to a shorter side of %lld, pictures are smaller than the network's input "
-               "of %dx%dx%d", (long long)side, want.c, want.h, want.w);
-    diag_note(c->diag, input->where, "the input is declared here");
-    diag_hint(c->diag, "write: resize %d", want.h > want.w ? want.h : want.w);
+    if (!any && (have.c != want.c || (!resize && (have.h != want.h || have.w != want.w))))
+        return report_picture(c, input);
+    if (resize)
+        check_resize(c, input, resize);
     return true;
+}
+
+/* ---- what pixels are when the network sees them ---------------------------------------------- */
+
+/* Bytes lie between these; the steps that make numbers of them move both. */
+struct pixel_range {
+    double low, high;
+    bool is_scaled;             /* some `scale` stands there: how far they reach is meant */
+};
+
+static double least_of(const struct arg_value *list)
+{
+    double least = list->list[0];
+
+    for (int i = 1; i < list->list_length; i++)
+        least = list->list[i] < least ? list->list[i] : least;
+    return least;
+}
+
+/* Of the channel with the largest deviation. */
+static void range_normalize(struct pixel_range *r, const struct clause *step)
+{
+    const struct arg_value *mean = clause_arg(step, "mean"), *std = clause_arg(step, "std");
+    double m = least_of(mean), s = least_of(std);
+
+    r->low = (r->low - m) / s;
+    r->high = (r->high - m) / s;
+}
+
+static struct pixel_range pixel_range(const struct check *c)
+{
+    struct pixel_range r = {.high = 255};
+
+    for (int i = 0; i < c->model->steps_count; i++) {
+        const struct clause *step = c->model->steps[i];
+        if (!strcmp(step->def->name, "scale")) {
+            double factor = clause_number(step, "factor");
+            double low = r.low * factor, high = r.high * factor;
+            r.low = low < high ? low : high;
+            r.high = low < high ? high : low;
+            r.is_scaled = true;
+        } else if (is_auto(step)) {
+            r.low = -2;                         /* most of what has mean 0 and deviation 1 */
+            r.high = 2;
+        } else if (!strcmp(step->def->name, "normalize")) {
+            range_normalize(&r, step);
+        }
+    }
+    return r;
+}
+
+/* Whether weights meet the pixels themselves: there is a way from the input to a layer with weights on
+ * which no batchnorm takes the pixels' size away. */
+static bool weights_meet_pixels(const struct check *c)
+{
+    const struct model *m = c->model;
+    const struct layer_def *batchnorm = layer_def_find("batchnorm");
+    bool *raw = arena_array(c->arena, (size_t)m->layers_count + 1, sizeof *raw);
+
+    raw[0] = true;
+    for (int i = 1; i < m->layers_count; i++) {
+        const struct layer *l = m->layers[i];
+        for (int k = 0; k < l->inputs_count; k++)
+            raw[i] = raw[i] || raw[l->inputs[k]->index];
+        if (raw[i] && l->def == batchnorm)
+            raw[i] = false;
+        else if (raw[i] && l->def->parameters && l->def->parameters(l) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* A second `scale` with no `normalize` between: what was meant once is done twice.  Whether it is there. */
+static bool check_scales(struct check *c)
+{
+    const struct clause *scale = NULL;
+    bool twice = false;
+
+    for (int i = 0; i < c->model->steps_count; i++) {
+        const struct clause *step = c->model->steps[i];
+        if (strcmp(step->def->name, "scale")) {
+            scale = !strcmp(step->def->name, "normalize") ? NULL : scale;
+            continue;
+        }
+        if (scale) {
+            diag_warning(c->diag, DIAG_scaled_twice, step->where, "pixels are scaled twice, by %.6g in all",
+                         clause_number(scale, "factor") * clause_number(step, "factor"));
+            diag_note(c->diag, scale->where, "the first 'scale' is here");
+            twice = true;
+        }
+        scale = step;
+    }
+    return twice;
+}
+
+void check_data_pixels(struct check *c)
+{
+    /* beyond what data are normalised to, and below what bytes differ by: both are a slip */
+    static const double most = 16, least = 0.02;
+    const struct pixel_range r = pixel_range(c);
+    bool high = !r.is_scaled && (r.high > most || r.low < -most), flat = r.high - r.low < least;
+
+    if (check_scales(c) || (!high && !flat) || !weights_meet_pixels(c))
+        return;
+    diag_warning(c->diag, DIAG_unscaled_pixels, c->data_where,
+                 "pixels arrive at the network's weights as %.4g to %.4g: %s", r.low, r.high,
+                 high ? "so large numbers are hard to learn from" : "they hardly differ");
+    if (high && !step_before(c, "normalize"))
+        diag_hint(c->diag, "write 'scale 1/255' below it, or 'scale 1' to have them so");
+    else if (high)
+        diag_hint(c->diag, "pixels are 0 to 255 before 'normalize'; are its numbers meant for 'scale 1/255' before it?");
+    else
+        diag_hint(c->diag, "pixels are 0 to 255 before the first step");
 }
 
 void check_data(struct check *c, const struct ast_statement *section)

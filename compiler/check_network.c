@@ -338,6 +338,9 @@ static struct layer *check_layer(struct check *c, const struct ast_statement *s,
         l = add_layer(c, s, def, check_statement_args(c, s), from ? one_input(c, from) : NULL,
                       from != NULL);
     }
+    /* before the layers below: what they say of a shape that the data do not have misleads */
+    if (l && def == input && !c->broken && c->data && c->model->source_clause && !check_data_picture(c, l))
+        c->broken = true;
     c->current = l ? l : from;
     return l ? l : from;
 }

@@ -206,9 +206,11 @@ const struct clause_def *clause_def_find(const struct clause_def *list, const ch
 
 void check_network(struct check *c, const struct ast_statement *section);
 void check_data(struct check *c, const struct ast_statement *section);
-/* Whether the pictures, as `resize` leaves them, are what the input takes; what can be said better
- * than that they are not is reported, and counts as true. */
+/* Whether the pictures, as `resize` leaves them, are what the input takes.  What is wrong is reported;
+ * false: no shape behind the input is worth a word. */
 bool check_data_picture(struct check *c, const struct layer *input);
+/* Warns of pixels that arrive as numbers that networks do not learn from. */
+void check_data_pixels(struct check *c);
 void check_train(struct check *c, const struct ast_statement *section);
 bool check_is_train_statement(const char *word);
 void check_function(struct check *c, struct function_entry *entry);

@@ -122,4 +122,17 @@ repeat 1000000 '$' >dollars.cnn
 refused dollars.cnn "the character '\$' has no meaning here [stray_character]"
 { printf 'const a = ['; repeat 200000 '1,'; printf ']\n'; } >list.cnn
 refused list.cnn '[missing_section]'
+# nothing is said of pixels that arrive small, that batchnorm takes in, or that `scale 1` leaves as they are
+quiet() {
+    printf 'data { shapes classes=4; %s }\nnetwork { input 3x32x32; %s conv2d 4, 3x3, relu; flatten; dense 4, softmax }\n%s\n' \
+        "$1" "$2" 'train { loss categorical_crossentropy; optimizer adam }' >quiet.cnn
+    expect 0 "$CNNC" --check quiet.cnn
+    [ -s err ] && fail "said of '$1': $(cat err)"
+}
+for steps in 'scale 1/255' 'scale 1' 'normalize auto' 'normalize mean=[125, 123, 114], std=[63, 62, 67]' \
+    'scale 1/255; normalize mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225]; scale 0.5'; do
+    quiet "$steps" ''
+done
+quiet '' 'batchnorm; '
+quiet '' 'maxpool2d 2x2; batchnorm relu; '
 finish
