@@ -116,6 +116,27 @@ folder
 altered byte pictures/test_batch.bin $((3073 * 41)) 7
 goes_on 'pictures/test_batch.bin: record 42: label 7 was 0 when the run began'
 
+# noted TEXT: said by the last command
+noted() {
+    grep -qF -- "note: $1" err || fail "no '$1' in what is said: $(cat err)"
+}
+# files that look like the source's and are not used; one that is there twice; a folder too high or too low; other forms
+folder && cp pictures/data_batch_1.bin pictures/data_batch_6.bin && touch pictures/readme.html
+expect 0 ./colour evaluate
+noted "pictures: not used: 'data_batch_6.bin'"
+folder && rm pictures/data_batch_3.bin && ln -s data_batch_1.bin pictures/data_batch_3.bin
+expect 0 ./colour --limit-steps 1 --overwrite
+noted 'pictures/data_batch_3.bin is the file pictures/data_batch_1.bin again: its pictures count twice'
+folder && mkdir high && mv pictures high/up
+says 1 'none of these' ./colour evaluate --data high
+noted 'high/up holds them'
+mkdir high/up/low
+says 1 'none of these' ./colour evaluate --data high/up/low
+noted 'high/up/low/.. holds them'
+rm -r high && mkdir python && touch python/data_batch_1 python/test_batch
+says 1 'none of these' ./colour evaluate --data python
+noted 'python holds CIFAR-10 as Python reads it; the binary version is needed'
+
 folder && printf 'airplane\r\n\nautomobile\n' >pictures/batches.meta.txt
 expect 0 ./colour --limit-steps 1 --overwrite
 folder && head -c 100000 /dev/zero >pictures/batches.meta.txt
@@ -188,6 +209,17 @@ both && set_make t10k 12 20
 says 1 'idx/t10k-images-idx3-ubyte: pictures of 20x20, but' ./digits --overwrite
 both && rm $labels && mkfifo $labels
 says 1 "$labels: is not a regular file" timeout 300 ./digits --overwrite
+both && gzip -k $images && cp $labels idx/emnist-letters-train-labels-idx1-ubyte
+expect 0 ./digits --run-dir unused.run
+noted "idx: not used: 'emnist-letters-train-labels-idx1-ubyte', 'train-images-idx3-ubyte.gz'"
+noted 'mnist: 9 of 10 classes have no picture in the training set: '
+both && ln -f $images idx/t10k-images-idx3-ubyte && cp $labels idx/t10k-labels-idx1-ubyte
+expect 0 ./digits --run-dir again.run
+noted 'idx/t10k-images-idx3-ubyte is the training set'
+mkdir named && touch named/emnist-letters-train-images-idx3-ubyte.gz && mv idx idy
+says 1 'none of these' ./digits --data named --overwrite
+noted 'named holds IDX files under other names'
+mv idy idx
 # a header is believed as far as the file can hold what it says, and only if the network takes such pictures
 both && { header 3 40 28 28; head -c 500 /dev/zero; } >$images && byte $images 5 2
 says 1 "$images: is cut short: the header says 131112 records of 28x28, 102791808 bytes, and the file has 516" \
