@@ -16,6 +16,7 @@
 #include "message.h"
 #include "recipe.h"
 #include "regular_file.h"
+#include "team.h"
 
 enum {
     MAGIC_LABELS = 0x801,
@@ -265,38 +266,53 @@ static int block_read(struct idx *x, int64_t first, int64_t count, uint8_t *to)
     return status ? -1 : 0;
 }
 
+/* A block of pictures that are resized. */
+struct shrinking {
+    const struct idx *x;
+    const struct cnn_model *model;
+    int shorter;
+    uint8_t *block, *to;
+    struct image_fault *faults;         /* one a picture; text "": it is there */
+};
+
+static void picture_shrink(void *arg, int64_t i)
+{
+    const struct shrinking *k = arg;
+    const struct cnn_model *m = k->model;
+    int width = (int)k->x->width, height = (int)k->x->height;
+    struct image picture = { width, height, 1, k->block + i * width * height };
+    k->faults[i].text[0] = '\0';
+    rt_image_fit(&picture, k->shorter, m->in_width, m->in_height, k->to + i * m->in_width * m->in_height,
+                 &k->faults[i]);
+}
+
 /* Pictures that are larger than the network wants are resized as they are read: all of them as they are
  * may be any number of times what is kept. */
 static int pictures_shrink(struct idx *x, const struct split *s, const struct cnn_model *m, int shorter, int threads)
 {
-    int64_t size = x->height * x->width, kept = (int64_t)m->in_height * m->in_width;
-    int64_t room = block_pictures(x, s->count);
-    uint8_t *block = malloc((size_t)(room * size));
-    int status = block ? 0 : -1;
-    if (!block)
+    int64_t size = x->height * x->width, room = block_pictures(x, s->count);
+    struct shrinking k = { .x = x, .model = m, .shorter = shorter, .block = malloc((size_t)(room * size)),
+                           .faults = calloc((size_t)room, sizeof *k.faults) };
+    int status = k.block && k.faults ? 0 : -1;
+    if (status)
         rt_error("%s: no memory for %lld pictures of %lldx%lld", x->path, (long long)room, (long long)x->height,
                  (long long)x->width);
     for (int64_t first = 0; status == 0 && first < s->count; first += room) {
         int64_t count = s->count - first < room ? s->count - first : room;
-        struct image_fault fault = { .text = "" };
-        status = block_read(x, first, count, block);
+        status = block_read(x, first, count, k.block);
         if (status)
             break;
-        #pragma omp parallel for schedule(static) num_threads(threads) reduction(| : status)
-        for (int64_t i = 0; i < count; i++) {
-            struct image picture = { (int)x->width, (int)x->height, 1, block + i * size };
-            struct image_fault own = { .text = "" };
-            if (rt_image_fit(&picture, shorter, m->in_width, m->in_height, s->pixels + (first + i) * kept, &own)) {
-                status |= 1;
-                #pragma omp critical(mnist_fault)
-                fault = own;
+        k.to = s->pixels + first * m->in_height * m->in_width;
+        rt_each(threads, count, picture_shrink, &k);
+        for (int64_t i = 0; status == 0 && i < count; i++)
+            if (k.faults[i].text[0]) {
+                rt_error("%s: record %lld %s", x->path, (long long)(first + i + 1), k.faults[i].text);
+                status = -1;
             }
-        }
-        if (status)
-            rt_error("%s: a picture %s", x->path, fault.text);
     }
-    free(block);
-    return status ? -1 : 0;
+    free(k.block);
+    free(k.faults);
+    return status;
 }
 
 static int pictures_read(struct idx *x, const struct split *s)
