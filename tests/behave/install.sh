@@ -41,6 +41,16 @@ for file in bin/cnnc share/cnnc/cnnc.mk share/cnnc/models/shapes_small.cnn inclu
     [ -s "$here/$file" ] || fail "not installed: $file"
 done
 library=$here/lib
+# every link of the installed pages leads to something
+(cd "$here/share/doc/cnnc" && find . -name '*.md' | while read -r page; do
+    grep -oE '\]\([^)#]+' "$page" | sed 's/^](//' | grep -v '^[a-z]*:' | while read -r link; do
+        [ -e "$(dirname "$page")/$link" ] || echo "$page: $link"
+    done
+done) >broken
+[ -s broken ] && fail "links of installed pages lead nowhere: $(tr '\n' ';' <broken)"
+[ -s "$here/share/doc/cnnc/examples/embed/classify.c" ] && [ -x "$here/share/doc/cnnc/examples/cifar10/download.sh" ] ||
+    fail "the examples are not installed"
+[ -L "$here/share/doc/cnnc/models" ] || fail "no link to the models"
 [ -s "$library/pkgconfig/cnnrt.pc" ] || fail "no cnnrt.pc in $library/pkgconfig"
 grep -rIl -e "$outer_top" -e "$outer_build" "$here" >traces && fail "installed files name the source tree: $(cat traces)"
 for model in "$outer_top"/models/*.cnn; do
@@ -162,5 +172,16 @@ cd project || exit 99
 echo 'include $(shell cnnc --print-makefile)' >Makefile
 [ "$(cnnc --print-makefile)" = "$scratch/moved/share/cnnc/cnnc.mk" ] ||
     fail "a moved cnnc looks for its makefile in $(cnnc --print-makefile)"
+if command -v pkg-config >/dev/null; then
+    PKG_CONFIG_PATH=$scratch/moved/lib/pkgconfig pkg-config --cflags --libs cnnrt >flags
+    grep -q -e /nowhere flags && fail "pkg-config names the place that a moved tree was made for: $(cat flags)"
+    for flag in $(grep -oE -e '-[IL][^ ]*/moved[^ ]*' flags); do
+        [ -d "${flag#-?}" ] || fail "pkg-config names a folder that is not there: $flag"
+    done
+    [ "$(grep -oE -e '-[IL][^ ]*/moved' flags | wc -l)" -eq 2 ] || fail "pkg-config does not find a moved tree: $(cat flags)"
+    [ -r "$(PKG_CONFIG_PATH=$scratch/moved/lib/pkgconfig pkg-config --variable=makefile cnnrt)" ] ||
+        fail "pkg-config does not find a moved cnnc.mk"
+fi
+[ -e "$scratch/moved/share/doc/cnnc/models/shapes_small.cnn" ] || fail "a moved link leads to no models"
 train moved && { cmp static.safetensors moved.safetensors || fail "what was moved trains otherwise"; }
 finish

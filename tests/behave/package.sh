@@ -19,6 +19,10 @@ expect 0 dpkg-deb -e "$package" control
 grep -rIl -e "$TOP" -e "$BUILD" there >traces && fail "files in the package name the source tree: $(cat traces)"
 strings there/usr/bin/cnnc 2>/dev/null | grep -F -e "$TOP" -e "$BUILD" && fail "cnnc has the source tree's folder in it"
 
+for page in README.md docs/install.md examples/embed/classify.c models/shapes_small.cnn; do
+    [ -s "there/usr/share/doc/cnnc/$page" ] || fail "the package has no $page among its documents"
+done
+
 PATH=$scratch/there/usr/bin:$PATH
 cat >first.cnn <<'CNN'
 model first
