@@ -526,7 +526,7 @@ static bool key_without_value(struct check *c, const struct clause_def *def, con
     const struct ast_arg *next = arg->next;
     struct names names = {.arena = c->arena};
 
-    if (e->kind != AST_NAME || !next || next->key || check_constant_find(c, e->text))
+    if (e->kind != AST_NAME || !next || next->key || !check_suggests(c) || check_constant_find(c, e->text))
         return false;
     for (int i = 0; i < clause_def_count(def); i++)
         names_add(&names, def->args[i].name);
@@ -537,6 +537,7 @@ static bool key_without_value(struct check *c, const struct clause_def *def, con
         return false;
     diag_error(c->diag, DIAG_argument_order, arg->where, "the value of '%s' is given with '='", meant);
     diag_hint(c->diag, "write: %s=%s", meant, value ? value : "...");
+    c->suggestions_count++;
     return true;
 }
 

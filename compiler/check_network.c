@@ -297,7 +297,7 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
         return NULL;
     diag_error(c->diag, DIAG_unknown_layer, s->word_where, "no layer is called '%s'", s->word);
     check_suggest(c, &unknown);
-    const char *meant = check_surely(&unknown, false);
+    const char *meant = check_suggests(c) ? check_surely(&unknown, false) : NULL;
     return meant ? layer_def_find(meant) : NULL;
 }
 

@@ -17,6 +17,7 @@ struct message {
     struct span where;
     const char *text;
     int number;                 /* in order of arrival, for a stable sort */
+    size_t position;            /* in the order of its file, as message_position() says */
     struct message *more, *last;    /* notes and hints that belong to it */
 };
 
@@ -152,12 +153,13 @@ int diag_errors(const struct diag *d)
  * been looked at. */
 static size_t message_position(const struct message *m)
 {
+    const struct source *file = m->where.file;
     size_t at = m->where.begin;
 
-    if (m->id == DIAG_missing_comma && m->severity == SEVERITY_ERROR)
-        while (at < m->where.file->size && m->where.file->text[at] != '\n')
-            at++;
-    return at;
+    if (!file || at >= file->size || m->id != DIAG_missing_comma || m->severity != SEVERITY_ERROR)
+        return at;
+    const char *end = memchr(file->text + at, '\n', file->size - at);
+    return end ? (size_t)(end - file->text) : file->size;
 }
 
 static int message_compare(const void *pa, const void *pb)
@@ -170,11 +172,8 @@ static int message_compare(const void *pa, const void *pb)
         int order = strcmp(a->where.file->path, b->where.file->path);
         return order ? order : a->number - b->number;
     }
-    if (a->where.file) {
-        size_t x = message_position(a), y = message_position(b);
-        if (x != y)
-            return x < y ? -1 : 1;
-    }
+    if (a->position != b->position)
+        return a->position < b->position ? -1 : 1;
     return a->number - b->number;
 }
 
@@ -281,8 +280,10 @@ void diag_print(const struct diag *d, FILE *out)
     int errors = 0, warnings = 0;
     struct message **sorted = arena_array(d->arena, (size_t)d->count + 1, sizeof *sorted);
 
-    for (int i = 0; i < d->count; i++)
+    for (int i = 0; i < d->count; i++) {
         sorted[i] = d->messages[i];
+        sorted[i]->position = message_position(sorted[i]);
+    }
     qsort(sorted, (size_t)d->count, sizeof *sorted, message_compare);
     for (int i = 0; i < d->count; i++) {
         int *printed = sorted[i]->severity == SEVERITY_ERROR ? &errors : &warnings;
