@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../run/common.sh"
 
 strict="-std=gnu11 -Wall -Wextra -Werror"
-flags=$("$MAKE" -s -f - print <<MK
+flags=$("$MAKE" -s --no-print-directory -f - print <<MK
 include $CNNC_MK
 print:
 	@echo '\$(cnnc_cflags)'
