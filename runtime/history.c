@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "atomic_file.h"
 #include "message.h"
 #include "safetensors.h"
 
@@ -199,11 +200,55 @@ static void row_write_again(struct history *h, size_t from, const char *csv)
     row_write(h, from, pointers);
 }
 
-int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t, const char *csv)
+/* A file with these bytes, open to be appended to; with `whole` a kill leaves it as it was or with all of them.  0, or -1
+ * with a message. */
+static int file_begin(struct history *h, const char *bytes, size_t length, bool whole)
 {
-    if (rt_history_open(h, path))
+    struct atomic_file file;
+    if (whole && rt_atomic_open(&file, h->path))
         return -1;
+    if (whole && rt_atomic_write(&file, bytes, length)) {
+        rt_atomic_drop(&file);
+        return -1;
+    }
+    if (whole && rt_atomic_commit(&file))
+        return -1;
+    h->file = fopen(h->path, whole ? "a" : "w");
+    if (!h->file) {
+        rt_error("%s: %s", h->path, strerror(errno));
+        return -1;
+    }
+    if (!whole) {
+        fwrite(bytes, 1, length, h->file);
+        row_end(h);
+    }
+    return 0;
+}
+
+/* All rows of the text to the file. */
+static int rows_write_again(struct history *h, const char *csv, bool whole)
+{
+    char *bytes = NULL;
+    size_t length = 0;
+    h->file = open_memstream(&bytes, &length);
+    if (h->file && h->text)
+        row_write(h, 0, times);
+    for (const char *row = h->text ? strchr(h->text, '\n') : NULL; row && row[1]; row = strchr(row + 1, '\n'))
+        row_write_again(h, (size_t)(row + 1 - h->text), csv);
+    bool gathered = h->file && fclose(h->file) == 0;
+    h->file = NULL;
+    if (!gathered)
+        rt_error("%s: no memory to write it", h->path);
+    int status = gathered ? file_begin(h, bytes, length, whole) : -1;
+    free(bytes);
+    return status;
+}
+
+int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t, const char *csv,
+                      bool whole)
+{
     struct history header = { 0 };
+    *h = (struct history){ .path = path };
     rt_history_epoch_header(&header, t);
     if (header.text && strncmp(text, header.text, strlen(header.text)) == 0) {
         h->text = strdup(text);
@@ -214,11 +259,7 @@ int rt_history_resume(struct history *h, const char *path, const char *text, con
     }
     h->failed = h->failed || !h->text;
     free(header.text);
-    if (h->text)
-        row_write(h, 0, times);
-    for (const char *row = h->text ? strchr(h->text, '\n') : NULL; row && row[1]; row = strchr(row + 1, '\n'))
-        row_write_again(h, (size_t)(row + 1 - h->text), csv);
-    return 0;
+    return path ? rows_write_again(h, csv, whole) : 0;
 }
 
 /* The place behind the last row before `step`, and that row's step; -1 with a message where the file cannot be read or is

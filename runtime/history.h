@@ -34,8 +34,9 @@ int rt_history_open(struct history *h, const char *path);
 char *rt_history_read(const char *path);
 /* The file anew with the rows of epochs that a resumed run had, under the columns of t: values that it
  * did not have are left empty; path NULL: keeps no file.  csv: the run's file as it was, which knows what the epochs
- * took; or NULL. */
-int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t, const char *csv);
+ * took; or NULL.  whole: a kill leaves it as it was or with all these rows. */
+int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t, const char *csv,
+                      bool whole);
 /* Goes on behind the row of the last step before `step`; what follows it is dropped.  Nothing is dropped of a file that
  * cannot be read or is no such table; rows that are missing are noted. */
 int rt_history_resume_steps(struct history *h, const char *path, uint64_t step);

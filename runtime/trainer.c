@@ -443,9 +443,10 @@ static int tables_open(struct trainer *t)
     if (t->resumed.path) {
         const char *rows = rt_state_text(&t->resumed, "history");
         char *was = rt_history_read(t->folder.history);
-        bool failed = rt_history_resume(&t->history, o->history, rows ? rows : "", &t->train_tally, was)
+        bool failed = rt_history_resume(&t->history, o->history, rows ? rows : "", &t->train_tally, was, false)
                       || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step)
-                      || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "", &t->train_tally, was)
+                      || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "", &t->train_tally, was,
+                                           true)
                       || recipe_keep(t);
         free(was);
         return failed ? -1 : 0;
