@@ -38,7 +38,7 @@ fill() {
     cat given
     case $(grep -oE '^(data|network|train|model)\b' given | tr '\n' ' ') in
     *model*) ;; *) echo 'model filled' ;; esac
-    grep -q '^data' given || echo 'data { images "pictures"; split 0.5; resize 64 }'
+    grep -q '^data' given || echo 'data { images "pictures"; split 0.5; resize 64; scale 1/255 }'
     grep -q '^network' given || echo "network { input $extent; flatten; dense 10, softmax }"
     grep -q '^train' given || echo 'train { loss categorical_crossentropy; optimizer adam; metrics accuracy }'
 }
@@ -51,7 +51,9 @@ wrap() {
     data)
         echo 'data {'
         grep -qE '^ *(cifar10|images|mnist|shapes) ' body || echo 'images "pictures"'
-        cat body; echo '}' ;;
+        cat body
+        grep -qE '^ *(scale|normalize) ' body || echo 'scale 1/255'
+        echo '}' ;;
     train)
         echo 'train {'
         for line in 'loss categorical_crossentropy' 'optimizer adam' 'metrics accuracy'; do
