@@ -82,9 +82,10 @@ static void cw_put(struct cwriter *w, const char *text, size_t length)
     if (w->out) {
         fwrite(text, 1, length, w->out);
     } else {
-        if (w->text_capacity - w->bytes < length)
-            cw_grow(&w->text, &w->text_capacity, w->bytes + length);
+        if (w->text_capacity - w->bytes < length + 1)
+            cw_grow(&w->text, &w->text_capacity, w->bytes + length + 1);
         memcpy(w->text + w->bytes, text, length);
+        w->text[w->bytes + length] = '\0';
     }
     w->bytes += length;
 }

@@ -15,13 +15,18 @@ void emit_begin(struct emitter *e)
     e->w = f->w;
 }
 
-const char *emit_text_end(struct emitter *e)
+static void end_frame(struct emitter *e)
 {
     struct emit_frame *f = e->frame;
     e->frame = f->outer;
     e->w = f->outer ? f->outer->w : NULL;
-    const char *text = arena_string(e->arena, cw_text(f->w), cw_bytes(f->w));
     cw_free(f->w);
+}
+
+const char *emit_text_end(struct emitter *e)
+{
+    const char *text = arena_string(e->arena, cw_text(e->w), cw_bytes(e->w));
+    end_frame(e);
     return text;
 }
 
@@ -74,13 +79,15 @@ static const char *named(struct emitter *e, const char *text, const char *name)
 
 const char *emit_end(struct emitter *e, const char *hint, const char *comment)
 {
-    const char *pattern = emit_text_end(e);
-    struct emitted_function *f = table_get(&e->patterns, pattern);
+    assert(strlen(cw_text(e->w)) == cw_bytes(e->w));
+    struct emitted_function *f = table_get(&e->patterns, cw_text(e->w));
     if (f) {
+        end_frame(e);
         if (comment && f->comments.count && strncmp(hint, "tile", 4))
             add_comment(e, f, comment);
         return f->name;
     }
+    const char *pattern = emit_text_end(e);
     f = arena_alloc(e->arena, sizeof *f);
     f->name = unique_name(e, hint);
     f->text = named(e, pattern, f->name);
