@@ -40,6 +40,7 @@ static void emit_sizes(const struct files *f, struct cwriter *w)
 {
     const struct inference *net = f->net;
     struct shape in = net->graph->input->shape;
+    struct infer_sizes sizes = inference_sizes(net);
     const char *n = f->capitals;
 
     cw_directive(w, "#define %s_CHANNELS %d", n, in.c);
@@ -53,6 +54,9 @@ static void emit_sizes(const struct files *f, struct cwriter *w)
     cw_directive(w, "#define %s_ARENA_FLOATS %" PRId64 "   /* %s */", n, net->arena_floats,
                  net->caller_arena ? "the caller's" : "static memory");
     cw_directive(w, "#define %s_ARENA_BYTES (%s_ARENA_FLOATS * sizeof(float))", n, n);
+    cw_directive(w, "#define %s_CONSTANT_BYTES %" PRId64 "   /* of weights: flash, besides the code%s */", n,
+                 sizes.constants, net->class_names ? " and class names" : "");
+    cw_directive(w, "#define %s_MULTIPLY_ADDS %" PRId64 "   /* of one picture */", n, sizes.multiply_adds);
     cw_blank(w);
 }
 
@@ -317,14 +321,6 @@ static void emit_predict(const struct files *f, struct cwriter *w)
     cw_blank(w);
 }
 
-static bool same_for_all(const double *list, int count)
-{
-    for (int i = 1; i < count; i++)
-        if (list[i] != list[0])
-            return false;
-    return true;
-}
-
 /* A number of each channel: a constant where they are alike, else an array's element. */
 static const char *pixel_number(const struct files *f, struct cwriter *w, const char *name,
                                 const double *list)
@@ -332,7 +328,7 @@ static const char *pixel_number(const struct files *f, struct cwriter *w, const 
     int channels = f->net->graph->input->shape.c;
     struct row row = {.w = w};
 
-    if (same_for_all(list, channels))
+    if (infer_pixels_same(f->net, list))
         return arena_printf(f->arena, "%s", emit_inference_float((float)list[0]).text);
     cw_open(w, "static const float %s[%d] = {", name, channels);
     for (int c = 0; c < channels; c++)

@@ -256,9 +256,9 @@ static void emit_pointer(const struct layers *l, const char *type, const char *n
 
 /* ---- products -------------------------------------------------------------------------------- */
 
-static const char *multiply_adds(const struct layers *l, int64_t count)
+static const char *multiply_adds(const struct layers *l, const struct infer_step *s)
 {
-    return arena_printf(l->arena, "%" PRId64 " multiply-adds", count);
+    return arena_printf(l->arena, "%" PRId64 " multiply-adds", infer_step_multiply_adds(s));
 }
 
 /* "for (int k ...) to[k] = biases[k];": where the sums of a position start. */
@@ -351,7 +351,7 @@ static void emit_conv2d(const struct layers *l, const struct infer_step *s)
     bool bias_by_position = s->kind == INFER_LOCAL2D && s->biases_count == positions * out.c;
     const char *position = inside(l, "row", "column", out.w), *place = inside(l, "r", "q", in.w);
 
-    open_function(l, s, multiply_adds(l, positions * out.c * s->window.kh * s->window.kw * in.c));
+    open_function(l, s, multiply_adds(l, s));
     open_loop(l, "row", out.h, true);
     open_loop(l, "column", out.w, true);
     emit_pointer(l, "", "to", "y", position, out.c);
@@ -368,7 +368,7 @@ static void emit_conv2d(const struct layers *l, const struct infer_step *s)
 
 static void emit_dense(const struct layers *l, const struct infer_step *s)
 {
-    open_function(l, s, multiply_adds(l, (int64_t)s->in_shape.c * s->out_shape.c));
+    open_function(l, s, multiply_adds(l, s));
     emit_start(l, s, "y", "");
     emit_products(l, s, "y", "x", "i", 1, emit_inference_weights(l->arena, l->net, s));
     emit_finish(l, s, "y");

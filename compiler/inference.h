@@ -97,6 +97,21 @@ struct inference_options {
 struct inference *inference_plan(struct arena *a, const struct graph *g, const struct weights *w,
                                  const struct inference_options *options, struct diag *d);
 
+/* Multiplications of a step's products, one picture. */
+int64_t infer_step_multiply_adds(const struct infer_step *s);
+
+/* What the network takes where it runs, without its code: what is counted is exact.  The names of classes are not, whose
+ * pointers are as long as the machine has them. */
+struct infer_sizes {
+    int64_t constants;          /* bytes of constant arrays: weights, and numbers of the preparation */
+    int64_t arena;              /* bytes of scratch memory */
+    int64_t ends;               /* bytes of the caller's input and output */
+    int64_t multiply_adds;      /* of one picture */
+};
+struct infer_sizes inference_sizes(const struct inference *net);
+/* Whether a preparation's numbers are one constant; otherwise they are an array. */
+bool infer_pixels_same(const struct inference *net, const double *list);
+
 /* inference_memory.c: the place of every value. */
 void inference_place(struct arena *a, struct inference *net);
 /* inference_sample.c: pixels, samples, tolerance; false with errors in d. */

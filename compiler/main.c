@@ -4,6 +4,7 @@
 #endif
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,19 @@ static int finish(struct compilation *c, int status)
     return status;
 }
 
+/* What the written network takes, for whoever has to find room for it. */
+static void sizes_print(const struct options *o, const struct inference *net)
+{
+    struct infer_sizes s = inference_sizes(net);
+
+    rt_print(stdout, "%s, besides its code:\n", o->output);
+    printf("  flash          %10" PRId64 " bytes of constants\n", s.constants);
+    printf("  RAM            %10" PRId64 " bytes of scratch memory%s\n", s.arena,
+           o->caller_arena ? ", the caller's" : "");
+    printf("                 %10" PRId64 " bytes of input and output, the caller's\n", s.ends);
+    printf("  multiply-adds  %10" PRId64 " a picture\n", s.multiply_adds);
+}
+
 /* The other way out: the graph of use with trained weights, as portable C. */
 static int compile_inference(struct compilation *c, const struct model *m)
 {
@@ -103,7 +117,10 @@ static int compile_inference(struct compilation *c, const struct model *m)
     if (!net)
         return EXIT_FAILED;
     inputs_add(&c->inputs, o->weights, "the weights");
-    return emit_inference(&c->plans, o->output, net, o->depfile, &c->inputs);
+    int status = emit_inference(&c->plans, o->output, net, o->depfile, &c->inputs);
+    if (status == EXIT_FINE)
+        sizes_print(o, net);
+    return status;
 }
 
 /* Measures first where that is asked for.  False: reported. */

@@ -83,6 +83,24 @@ CNN
 cp "$TOP/models/mnist_lenet5.cnn" "$TOP/models/shapes_small.cnn" "$TOP/models/resnet8.cnn" .
 
 # Symbols that the object asks for, beyond libm's and what compilers put in for loops.
+# constants_of OBJECT...: the bytes of its constant arrays of numbers.
+constants_of() {
+    nm -S --defined-only "$@" | awk 'NF == 4 && $3 ~ /[rR]/ && $4 !~ /class_names|selftest/ { print $2 }' |
+        while read -r size; do echo $((16#$size)); done | awk '{ n += $1 } END { print n + 0 }'
+}
+
+# sizes_check HEADER OBJECT...: ./sizes, which cnnc has printed, the header and the object agree.
+sizes_check() {
+    local header=$1 constants arena adds
+    shift
+    constants=$(sed -n 's/^#define NET_CONSTANT_BYTES \([0-9]*\) .*/\1/p' "$header")
+    arena=$(sed -n 's/^#define NET_ARENA_FLOATS \([0-9]*\) .*/\1/p' "$header")
+    adds=$(sed -n 's/^#define NET_MULTIPLY_ADDS \([0-9]*\) .*/\1/p' "$header")
+    [ "$(awk '/^  flash/ { print $2 }' sizes) $(awk '/^  RAM/ { print $2 }' sizes) $(awk '/^  multiply/ { print $2 }' sizes)" = \
+        "$constants $((4 * arena)) $adds" ] || fail "$header: cnnc has printed other sizes: $(cat sizes)"
+    [ "$(constants_of "$@")" = "$constants" ] || fail "$header: $constants bytes of constants, the object has $(constants_of "$@")"
+}
+
 foreign_symbols() { # OBJECT...
     nm -u "$@" | awk '/ U / { print $2 }' | sort -u |
         grep -v -x -E '(expf|expm1f|erfcf|log1pf|tanhf|fabsf|memcpy|memset|memmove|bzero|_GLOBAL_OFFSET_TABLE_)'
@@ -114,12 +132,14 @@ network() {
         expect 0 "$CNNC" --emit=inference $form --name=net "$name.cnn" --weights "$name.safetensors" \
             -o "$name.net/net.c" || return
         grep -E '(error|warning): ' err | grep -qv '\[inner_softmax\]' && fail "$name $form: a message: $(head -n 1 err)"
+        cp out sizes
         [ -e "$name.net/net_weights.c" ] && [ "${form#--weights-as=extern}" = "$form" ] &&
             fail "$name $form: a file of weights that nobody asked for"
         grep -nE 'malloc|stdio|[[:blank:]]$|^ *((static|const) )*double ' "$name.net/net.c" "$name.net/net.h" | head -n 3 >bad
         [ -s bad ] && fail "$name $form: $(head -n 1 bad)"
         awk 'length > 100 { print FILENAME ": " FNR; exit }' "$name.net"/*.[ch] >bad
         [ -s bad ] && fail "$name $form: a line of more than 100 columns in $(cat bad)"
+        [ -n "$form" ] || { expect 0 $CC -O0 -c "$name.net/net.c" -o sizes.o && sizes_check "$name.net/net.h" sizes.o; }
         caller=
         case $form in *caller*) caller="-DCALLER -pthread" ;; esac
         for compiler in $compilers; do
