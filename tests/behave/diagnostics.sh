@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What is no model (nothing, noise, a folder, what may not be read, a gigabyte in one line, thousands of anything, nested
-# without end) is refused with one clear message first, within seconds and a gigabyte of memory.
+# without end) is refused with one clear message first, within seconds of a processor and a gigabyte of
+# memory.
 . "$(dirname "$0")/../run/common.sh"
 
 seconds=20
@@ -11,7 +12,7 @@ esac
 
 # refused FILE TEXT: exit status 1 and not a signal or a limit, TEXT in the first message
 refused() {
-    (ulimit -v $memory && exec timeout $seconds "$CNNC" --check "$1") >out 2>err
+    (ulimit -v $memory && ulimit -t $seconds && exec "$CNNC" --check "$1") >out 2>err
     refused_status=$?
     [ "$refused_status" = 1 ] || fail "$1: exit status $refused_status: $(head -n 1 err | cut -c1-200)"
     head -n 1 err | grep -qF -- "$2" || fail "$1: no '$2' in: $(head -n 1 err | cut -c1-200)"

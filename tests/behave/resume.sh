@@ -132,7 +132,7 @@ sed 's/model small/model lengthy/; s/train=200/train=20000/; s/conv2d 6, 3x3, re
 if build lengthy; then
     ./lengthy --threads 1 --run-dir timed --save-every 0.002 --log-steps timed.csv >timed.out 2>timed.err &
     trainer=$!
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         [ -e timed/state.previous.safetensors ] && grep -q '^[3-9][0-9],' timed.csv && break
         sleep 0.05
     done
@@ -151,7 +151,7 @@ fi
 for signal in TERM HUP; do
     ./small --threads 1 --run-dir signal-$signal --save-every 1000 >out 2>err &
     trainer=$!
-    for _ in $(seq 200); do
+    for _ in $(seq 3000); do
         [ -s signal-$signal/log ] && grep -q '^Epoch 2' signal-$signal/log && break
         sleep 0.02
     done
@@ -288,7 +288,7 @@ echo "full disks with a state to go on from: $states"
 mkdir parent
 ./small --threads 1 --run-dir parent/gone --epochs 2000 >out 2>err &
 trainer=$!
-for _ in $(seq 200); do
+for _ in $(seq 3000); do
     [ -s parent/gone/log ] && break
     sleep 0.02
 done
