@@ -120,9 +120,31 @@ static bool may_replace(const char *path)
                     !strncmp(text, "# " OUTPUT_MARK " ", strlen("# " OUTPUT_MARK " ")) || made_by_first_release(text));
 }
 
+/* A header that would be found in the place of C's own, or of the runtime's, where its folder is searched first. */
+static bool hides_header(const char *path)
+{
+    static const char *const names[] = {
+        "assert.h",   "cblas.h",  "cnnrt.h",  "complex.h", "ctype.h",   "errno.h",  "fenv.h",   "float.h", "inttypes.h",
+        "limits.h",   "locale.h", "math.h",   "omp.h",     "pthread.h", "sched.h",  "setjmp.h", "signal.h", "stdarg.h",
+        "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h",  "stdlib.h", "string.h", "tgmath.h", "threads.h",
+        "time.h",     "unistd.h", "wchar.h",
+        "cnn_math.h", "cnn_optimizer.h", "cnn_random.h", "cnn_scalar.h", "cnn_vec.h"};
+    const char *name = emit_basename(path);
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i]))
+            return true;
+    return !strncmp(name, "cnn_vec_", 8) && strstr(name, ".h");
+}
+
 /* What the C file includes is written in its text between quotes. */
 static bool name_fits(const char *path)
 {
+    if (hides_header(path)) {
+        fprintf(stderr, "cnnc: the header of this output would be called %s, as one that C or the runtime has: give -o "
+                        "another name\n", emit_basename(path));
+        return false;
+    }
     for (const char *c = emit_basename(path); *c; c++)
         if (*c == '"' || *c == '\\' || (unsigned char)*c < 0x20 || *c == 0x7F) {
             fputs("cnnc: the name of an output must not have a quote, a backslash or a control character: the C file "

@@ -108,4 +108,11 @@ for name in double errno EOF linux I main n memory update cnn_model metric_some 
 done
 [ $passed -ge 8 ] || fail "only $passed names were good enough for a model"
 
+# ---- an output whose header would hide one of C's where its folder is searched first
+for name in math string cnnrt; do
+    expect 2 "$CNNC" first.cnn -o $name.c
+    grep -q "$name\.h" err || fail "-o $name.c: $(head -n 1 err)"
+    [ -e $name.c ] || [ -e $name.h ] && fail "-o $name.c has written"
+done
+
 finish
