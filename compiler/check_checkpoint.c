@@ -1,5 +1,5 @@
-/* check_checkpoint.c - the file of a checkpoint: a name in the run folder, perhaps with fields that values of the log take
- * the place of, which meets no other file that the run writes. */
+/* check_checkpoint.c - the file of a checkpoint: a name in the run folder, perhaps with fields that values of the log
+ * take the place of, which meets no other file that the run writes. */
 #include "check_parts.h"
 
 #include <string.h>
@@ -81,8 +81,8 @@ static bool field_fits(struct check *c, const struct arg_value *file, const stru
         return false;
     if (!known) {
         const char *name = arena_printf(c->arena, "%.*s", (int)p->name_length, p->name);
-        diag_error(c->diag, DIAG_bad_file, file->where, "'%s' in a checkpoint's name cannot be expanded: no value of the "
-                   "log is called '%s'", field, name);
+        diag_error(c->diag, DIAG_bad_file, file->where, "'%s' in a checkpoint's name cannot be expanded: no value of "
+                   "the log is called '%s'", field, name);
         names_add(&names, NULL);
         diag_hint(c->diag, "this recipe has %s", check_join_words(c->arena, names.items));
         return false;
@@ -90,7 +90,8 @@ static bool field_fits(struct check *c, const struct arg_value *file, const stru
     if (!fault)
         fault = rt_template_fault(p, rt_template_names(p, "epoch"));
     if (fault)
-        diag_error(c->diag, DIAG_bad_file, file->where, "'%s' in a checkpoint's name cannot be expanded: %s", field, fault);
+        diag_error(c->diag, DIAG_bad_file, file->where, "'%s' in a checkpoint's name cannot be expanded: %s", field,
+                   fault);
     return !fault;
 }
 
@@ -142,8 +143,8 @@ static bool apart_from_others(struct check *c, const struct clause *clause, cons
         else if (!strcmp(file->text, other->args[0].text))
             diag_error(c->diag, DIAG_bad_file, file->where, "two checkpoints write to '%s'", file->text);
         else
-            diag_error(c->diag, DIAG_bad_file, file->where, "two checkpoints may write to one file: as '%s' and as '%s'",
-                       file->text, other->args[0].text);
+            diag_error(c->diag, DIAG_bad_file, file->where,
+                       "two checkpoints may write to one file: as '%s' and as '%s'", file->text, other->args[0].text);
         diag_note(c->diag, other->args[0].where, "the other one is here");
         return false;
     }

@@ -28,8 +28,8 @@ struct callback_list {
 int rt_callbacks_open(struct callback_list *l, const struct cnn_train_recipe *recipe);
 /* Before the state is read: takes the memory that callbacks need.  0, or -1 with a message. */
 int rt_callbacks_begin(struct callback_list *l, struct cnn_context *c, const char *folder);
-/* Whether what callbacks will write may take the places that it wants: nothing that is not theirs is there, nor a file of
- * the run, nor one of these (NULL: none) that the command line names.  Touches nothing.  0, or -1 with a message. */
+/* Whether what callbacks will write may take the places that it wants: nothing that is not theirs is there, nor a file
+ * of the run, nor one of these (NULL: none) that the command line names.  Touches nothing.  0, or -1 with a message. */
 struct run_folder;
 int rt_callbacks_check(const struct callback_list *l, const struct run_folder *folder, const char *const files[2]);
 /* Once the run folder is this run's: makes its folders, and a new run removes what callbacks left

@@ -67,7 +67,7 @@ static bool folder_has_fields(const char *file)
 /* Something that has a name which the checkpoint may write to, or had while it was not whole. */
 typedef int found_do(const char *path, bool temporary, void *user);
 
-/* Looks for names of the rest of the template, `file`, in a folder.  0, or what found_do() returns where that is not 0. */
+/* Looks for names of the rest of the template, `file`, in a folder.  0, or what found_do() returns where not 0. */
 static int files_find(const char *folder, const char *file, found_do *found, void *user)
 {
     size_t length = strcspn(file, "/");
@@ -98,8 +98,8 @@ static int found_check(const char *path, bool temporary, void *user)
     if (file)
         rt_error("%s: is %s, which every run keeps, and a checkpoint would replace it", path, file);
     else if (!temporary && !rt_checkpoint_is(path))
-        rt_error("%s: a checkpoint would replace it, and it is no file of weights that a trainer has saved: move it away",
-                 path);
+        rt_error("%s: a checkpoint would replace it, and it is no file of weights that a trainer has saved: "
+                 "move it away", path);
     else
         return 0;
     return -1;

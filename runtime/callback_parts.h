@@ -64,7 +64,8 @@ struct callback_kind {
     /* reads the options; what is not set is zero */
     void (*open)(struct callback *c, const struct cnn_clause *clause);
     int (*begin)(struct callback *c);   /* context and folder are known: 0, or -1 with a message */
-    int (*check)(const struct callback *c, const struct run_folder *folder, const char *const files[2]);    /* likewise */
+    /* likewise */
+    int (*check)(const struct callback *c, const struct run_folder *folder, const char *const files[2]);
     int (*claim)(struct callback *c, bool resumed);     /* the folder is this run's: likewise */
     /* what it remembers beside struct callback_state */
     void (*save)(const struct callback *c, struct state *s);

@@ -58,7 +58,8 @@ static bool format_read(struct template_piece *p, const char *at, const char *en
 
 bool rt_template_next(const char *at, struct template_piece *p)
 {
-    *p = (struct template_piece){ .kind = TEMPLATE_TEXT, .start = at, .end = at + 1, .character = *at, .precision = -1 };
+    *p = (struct template_piece){ .kind = TEMPLATE_TEXT, .start = at, .end = at + 1, .character = *at,
+                                  .precision = -1 };
     if (!*at)
         return false;
     if (*at != '{' && *at != '}')

@@ -200,8 +200,8 @@ static void row_write_again(struct history *h, size_t from, const char *csv)
     row_write(h, from, pointers);
 }
 
-/* A file with these bytes, open to be appended to; with `whole` a kill leaves it as it was or with all of them.  0, or -1
- * with a message. */
+/* A file with these bytes, open to be appended to; with `whole` a kill leaves it as it was or with all of them.  0, or
+ * -1 with a message. */
 static int file_begin(struct history *h, const char *bytes, size_t length, bool whole)
 {
     struct atomic_file file;
@@ -262,8 +262,8 @@ int rt_history_resume(struct history *h, const char *path, const char *text, con
     return path ? rows_write_again(h, csv, whole) : 0;
 }
 
-/* The place behind the last row before `step`, and that row's step; -1 with a message where the file cannot be read or is
- * another's. */
+/* The place behind the last row before `step`, and that row's step; -1 with a message where the file cannot be read or
+ * is another's. */
 static long steps_end(struct history *h, uint64_t step, uint64_t *last)
 {
     char line[128];

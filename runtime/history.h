@@ -25,8 +25,8 @@ struct history_row {
 
 enum history_kind { HISTORY_EPOCHS, HISTORY_STEPS };
 
-/* Whether a table of that kind may be written there: a file that is none is not replaced; path NULL: yes.  0, or -1 with
- * a message. */
+/* Whether a table of that kind may be written there: a file that is none is not replaced; path NULL: yes.  0, or -1
+ * with a message. */
 int rt_history_check(const char *path, enum history_kind kind);
 /* Starts the file anew; path NULL: keeps nothing.  0, or -1 with a message. */
 int rt_history_open(struct history *h, const char *path);
