@@ -3,9 +3,11 @@
 #include "bounds.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* text: the arena's. */
 static struct source *source_new(struct arena *a, const char *path, const char *text, size_t size)
@@ -30,9 +32,21 @@ struct source *source_from_text(struct arena *a, const char *path, const char *t
     return source_new(a, path, arena_string(a, text, size), size);
 }
 
+/* A model may come out of a pipe whose other end is open; nobody is waited for who may open it. */
+static FILE *open_stream(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    FILE *f = fd >= 0 ? fdopen(fd, "rb") : NULL;
+    if (f)
+        fcntl(fd, F_SETFL, O_RDONLY);
+    else if (fd >= 0)
+        close(fd);
+    return f;
+}
+
 struct source *source_read(struct arena *a, const char *path)
 {
-    FILE *f = fopen(path, "rb");
+    FILE *f = open_stream(path);
     if (!f)
         return NULL;
     struct stat st;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,7 @@ int rt_atomic_open(struct atomic_file *f, const char *path)
         return failed(f, "write");
     snprintf(f->temporary, room, "%.*s.%s.%ld.tmp", (int)dir, path, path + dir, (long)getpid());
     unlink(f->temporary);       /* of a dead process that had our number */
-    f->descriptor = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    f->descriptor = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (f->descriptor >= 0)
         return 0;
     failed(f, "write");
@@ -64,6 +65,29 @@ int rt_atomic_write(struct atomic_file *f, const void *data, size_t size)
         size -= (size_t)n;
     }
     return 0;
+}
+
+int rt_atomic_check(struct atomic_file *f, int64_t at, const void *data, size_t length, int64_t size)
+{
+    const char *expected = data;
+    char piece[4096];
+    struct stat status;
+    bool fits = fstat(f->descriptor, &status) == 0 && status.st_size == size;
+    while (fits && length > 0) {
+        size_t some = length < sizeof piece ? length : sizeof piece;
+        ssize_t got = pread(f->descriptor, piece, some, at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        fits = got > 0 && memcmp(piece, expected, (size_t)got) == 0;
+        if (fits) {
+            at += got;
+            expected += got;
+            length -= (size_t)got;
+        }
+    }
+    if (!fits)
+        rt_error("%s: is not read back as it was written; it is not kept", f->path);
+    return fits ? 0 : -1;
 }
 
 /* A new name is safe only when its directory is on the disk too.  Some file systems cannot do that;

@@ -17,6 +17,8 @@ struct atomic_file {
  * dropped. */
 int rt_atomic_open(struct atomic_file *f, const char *path);
 int rt_atomic_write(struct atomic_file *f, const void *data, size_t size);
+/* Whether what was written can be read back: `size` bytes, and from byte `at` on those given. */
+int rt_atomic_check(struct atomic_file *f, int64_t at, const void *data, size_t length, int64_t size);
 /* Forces the file to the disk and gives it its name; drops it when that fails. */
 int rt_atomic_commit(struct atomic_file *f);
 /* The same; the older file of that name is kept under the name `previous`.  Whenever the machine

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <jansson.h>
 
+#include "json_text.h"
 #include "message.h"
 #include "pixels.h"
 
@@ -145,7 +146,7 @@ static json_t *numbers_json(const double *numbers, int count)
 static char *json_take(json_t *value, size_t want, size_t have)
 {
     /* 17 digits give every double back */
-    char *text = want == have ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = want == have ? rt_json_print(value, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(value);
     return text;
 }

@@ -11,6 +11,7 @@
 #include "command.h"
 #include "guest.h"
 #include "image.h"
+#include "json_text.h"
 #include "loader.h"
 #include "message.h"
 #include "notes.h"
@@ -83,6 +84,14 @@ static void print_csv(const struct predict *p, const char *path)
     }
 }
 
+/* The number that so many digits are. */
+static double shown(const struct predict *p, double x)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.*g", digits(p), x);
+    return strtod(text, NULL);
+}
+
 /* One element of the list: {"file": .., "predictions": [..]} or {"file": .., "error": ".."}. */
 static int print_json(struct predict *p, const char *path, const char *fault)
 {
@@ -92,13 +101,14 @@ static int print_json(struct predict *p, const char *path, const char *fault)
         const char *name = class_name(p, p->order[i].class);
         status |= json_array_append_new(list, json_pack("{s:i, s:s?, s:f}", "class",
                                                         p->order[i].class, "name", name,
-                                                        "probability", p->order[i].probability));
+                                                        "probability",
+                                                        shown(p, p->order[i].probability)));
     }
     if (fault)
         status |= json_object_set_new(picture, "error", rt_json_text(fault));
     else
         status |= json_object_set(picture, "predictions", list);
-    char *text = status ? NULL : json_dumps(picture, JSON_REAL_PRECISION((size_t)digits(p)));
+    char *text = status ? NULL : rt_json_print(picture, JSON_REAL_PRECISION((size_t)digits(p)));
     if (text)
         printf("%s\n  %s", p->printed++ ? "," : "", text);
     else

@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "atomic_file.h"
+#include "json_text.h"
 #include "message.h"
 #include "regular_file.h"
 
@@ -329,7 +330,7 @@ static char *header_write(const struct tensor_entry *entries, int count,
                                       json_pack("{s:s, s:[i], s:[I, I]}", "dtype", "U32", "shape",
                                                 1, "data_offsets", (json_int_t)at,
                                                 (json_int_t)at + CHECKSUM_BYTES));
-    char *text = failed ? NULL : json_dumps(header, JSON_COMPACT);
+    char *text = failed ? NULL : rt_json_print(header, JSON_COMPACT);
     json_decref(header);
     if (!text)
         return NULL;
@@ -363,6 +364,16 @@ static int parts_write(struct atomic_file *f, const char *header,
     return status;
 }
 
+/* Whether the file on the disk begins with the header and is as long as its data make it. */
+static int header_check(struct atomic_file *f, const char *header, const struct tensor_entry *entries, int count,
+                        bool state)
+{
+    int64_t length = (int64_t)strlen(header), size = LENGTH_BYTES + length + (state ? CHECKSUM_BYTES : 0);
+    for (int i = 0; i < count; i++)
+        size += entry_bytes(&entries[i]);
+    return rt_atomic_check(f, LENGTH_BYTES, header, (size_t)length, size);
+}
+
 /* previous NULL: without a checksum. */
 static int whole_write(const char *path, const char *previous, const struct tensor_entry *entries,
                        int count, const struct text_pair *metadata, int metadata_count)
@@ -379,7 +390,7 @@ static int whole_write(const char *path, const char *previous, const struct tens
             uint32_t checksum = f.checksum;
             failed = rt_atomic_write(&f, &checksum, CHECKSUM_BYTES);
         }
-        if (failed)
+        if (failed || header_check(&f, header, entries, count, previous != NULL))
             rt_atomic_drop(&f);
         else
             status = rt_atomic_commit_keeping(&f, previous);

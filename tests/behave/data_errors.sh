@@ -242,4 +242,19 @@ says 1 "$images.gz" ./digits --overwrite
 both && gzip -n $images && printf 'not gzip' >$images.gz
 says 1 "$images.gz" ./digits --overwrite
 [ "$(cksum digits.run/*)" = "$sum" ] || fail "an older run was touched although the data could not be read"
+# ---- pipes: nobody is waited for who may write into one; the limit of time only ends a test that would hang for ever
+mkdir pipes
+mkfifo pipes/data_batch_1.bin pipes/train-images-idx3-ubyte pipe || fail "no pipes"
+for file in train-labels-idx1-ubyte t10k-images-idx3-ubyte t10k-labels-idx1-ubyte; do
+    cp idx/$file* pipes/ 2>/dev/null || : >pipes/$file
+done
+says 1 'data_batch_1.bin: is not a regular file' timeout 100 ./colour --data pipes --run-dir piped
+says 1 'train-images-idx3-ubyte: is not a regular file' timeout 100 ./digits --data pipes --run-dir piped
+folder
+says 1 'pipe: is not a regular file' timeout 100 ./colour --run-dir piped --weights pipe
+expect 1 timeout 100 "$CNNC" --check pipe
+printf 'include "pipe"\n' >includes.cnn
+expect 1 timeout 100 "$CNNC" --check includes.cnn
+# a pipe with somebody at its other end is read
+cat colour.cnn | expect 0 "$CNNC" --check /dev/stdin
 finish

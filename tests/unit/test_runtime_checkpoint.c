@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "checkpoint.h"
+#include "json_text.h"
 #include "tiny_model.h"
 
 enum { WEIGHTS = 10 * 3072 };
@@ -281,4 +283,47 @@ Test(checkpoint, a_file_that_cannot_be_written_leaves_the_old_one)
     cr_assert_eq(stat("/dev/full", &status), 0);
     cr_assert(S_ISCHR(status.st_mode));
     cnn_close(c);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------- */
+
+static long allocations, failing;
+
+static void *failing_malloc(size_t size)
+{
+    return ++allocations == failing ? NULL : malloc(size);
+}
+
+/* Texts grow by doubling: with paddings of any length each key is once what does not fit. */
+Test(checkpoint, no_failed_allocation_of_the_json_library_leaves_something_out)
+{
+    enum { KEYS = 8, PADDINGS = 64 };
+    static const char *const keys[KEYS] = { "a", "b", "c", "d", "e", "f", "g", "h" };
+    char padding[PADDINGS + 1] = "";
+    int failed = 0;
+    for (int length = 0; length < PADDINGS; length++) {
+        memset(padding, 'x', (size_t)length);
+        json_t *value = json_pack("{s:s}", "padding", padding);
+        for (int i = 0; i < KEYS; i++)
+            json_object_set_new(value, keys[i], json_pack("{s:s}", "dtype", "F32"));
+        char *whole = rt_json_print(value, JSON_COMPACT);
+        cr_assert_not_null(whole);
+        /* only while the text is made: reading without memory crashes within Jansson 2.14 */
+        failing = allocations = 0;
+        json_set_alloc_funcs(failing_malloc, free);
+        free(json_dumps(value, JSON_COMPACT));
+        long most = allocations;
+        for (failing = 1; failing <= most; failing++) {
+            allocations = 0;
+            json_set_alloc_funcs(failing_malloc, free);
+            char *text = rt_json_print(value, JSON_COMPACT);
+            json_set_alloc_funcs(malloc, free);
+            failed += text == NULL;
+            cr_assert(!text || strcmp(text, whole) == 0, "allocation %ld fails: %s", failing, text);
+            free(text);
+        }
+        free(whole);
+        json_decref(value);
+    }
+    cr_assert_gt(failed, 20);
 }
