@@ -7,7 +7,7 @@ function many(text, count,   i) {
 }
 
 function data(more) {
-    print "data { images \"pictures\"" more " }"
+    print "data { images \"pictures\"; scale 1/255" more " }"
 }
 
 # Layers n times between an input and an end; the %d in them is their number.
@@ -92,7 +92,6 @@ BEGIN {
     if (kind == "list_of_names") { for (i = 0; i < 4000; i++) print "const a" i " = 1"
         printf "const b = [1"; many(",a0", n); print "]"; rest() }
     if (kind == "functions") { for (i = 0; i < n; i++) print "metric m" i "(y, p) = sum(y * p)"; rest() }
-    if (kind == "steps") { data("\n"); many("scale 1\n", n); print "}"; network("", "", "", 0); train("") }
     if (kind == "scales") { printf "data { images \"pictures\"\n"; many("scale 1\n", n); print "}"
         network("", "", "", 0); train("") }
     if (kind == "callbacks") { data(""); network("", "", "", 0)
