@@ -394,6 +394,5 @@ struct inference *inference_plan(struct arena *a, const struct graph *g, const s
     for (int i = 0; i < net->steps_count; i++)      /* no weights, no file of them */
         net->extern_weights |= options->extern_weights && net->steps[i]->weights;
     inference_place(a, net);
-    inference_samples(a, net, w);
-    return net;
+    return inference_samples(a, net, w, d) ? net : NULL;
 }

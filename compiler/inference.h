@@ -117,6 +117,6 @@ void inference_place(struct arena *a, struct inference *net);
 /* inference_sample.c: pixels, samples, tolerance; false with errors in d. */
 bool inference_pixels(struct arena *a, struct inference *net, const struct weights *w,
                       struct diag *d);
-void inference_samples(struct arena *a, struct inference *net, const struct weights *w);
+bool inference_samples(struct arena *a, struct inference *net, const struct weights *w, struct diag *d);
 
 #endif

@@ -1,6 +1,7 @@
 /* inference_sample.c - what the recipe does to pixels, and the samples of the self-test. */
 #include "inference.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -153,19 +154,29 @@ static void prepare(const struct inference *net, const unsigned char *pixels, do
                                        (float)net->pixels.shift[c];
 }
 
-void inference_samples(struct arena *a, struct inference *net, const struct weights *w)
+bool inference_samples(struct arena *a, struct inference *net, const struct weights *w, struct diag *d)
 {
     /* A float has 24 bits; sums of thousands of products lose some of them, and an exponential
      * turns an error of its argument into a relative one of its result. */
     const double share = 1e-5;
-    double *input = arena_array(a, (size_t)net->inputs, sizeof *input), largest = 1;
+    double *input = arena_array(a, (size_t)net->inputs, sizeof *input), largest = 1, reach = 0;
+    /* sums pass by larger numbers than they end at */
+    const double most = FLT_MAX / 64;
 
     for (int i = 0; i < INFER_SAMPLES; i++) {
         net->sample_pixels[i] = arena_alloc(a, (size_t)net->inputs);
         net->sample_outputs[i] = arena_array(a, (size_t)net->outputs, sizeof(double));
         draw(net->sample_pixels[i], i, net->graph->input->shape);
         prepare(net, net->sample_pixels[i], input);
-        largest = fmax(largest, interpret(net->graph, w, input, net->sample_outputs[i]));
+        largest = fmax(largest, interpret(net->graph, w, input, net->sample_outputs[i], &reach));
+    }
+    if (!(reach <= most)) {
+        diag_error(d, DIAG_bad_weights, (struct span){0},
+                   "%s: with these weights numbers reach %.2g on the way, more than a float can hold (%.2g): such "
+                   "weights compute nothing",
+                   net->weights_path, reach, most);
+        return false;
     }
     net->tolerance = share * largest;
+    return true;
 }

@@ -227,8 +227,17 @@ static double largest(const double *x, int64_t count, double most)
     return most;
 }
 
+/* As largest(), but what is not a number is beyond all. */
+static double farthest(const double *x, int64_t count, double most)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!(fabs(x[i]) <= most))
+            most = isnan(x[i]) ? INFINITY : fabs(x[i]);
+    return most;
+}
+
 double interpret(const struct graph *g, const struct weights *w, const double *input,
-                 double *predictions)
+                 double *predictions, double *reach)
 {
     struct arena arena = {0};
     double **values = arena_array(&arena, (size_t)g->tensors_count, sizeof *values);
@@ -243,6 +252,9 @@ double interpret(const struct graph *g, const struct weights *w, const double *i
            (size_t)shape_elements(g->input->shape) * sizeof *input);
     for (int i = 0; i < g->nodes_count; i++)
         run_node(g->nodes[i], w, values);
+    for (int i = 0; i < g->tensors_count; i++)
+        if (!g->tensors[i]->param)
+            *reach = farthest(values[i], shape_elements(g->tensors[i]->shape), *reach);
     memcpy(predictions, values_of(values, g->predictions),
            (size_t)shape_elements(g->predictions->shape) * sizeof *predictions);
     if (g->logits)

@@ -8,6 +8,7 @@
 #include "../runtime/file_kind.h"
 
 #include <errno.h>
+#include <float.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -304,9 +305,12 @@ static const double *take_values(struct reading *r, const struct stored *t)
 
     for (int64_t i = 0; i < t->count; i++) {
         values[i] = element(r->bytes + t->begin + i * t->size, t->size);
-        if (!isfinite(values[i])) {
+        if (!(fabs(values[i]) <= FLT_MAX)) {
             wrong(r, "element %lld of tensor '%s' is %s: such weights compute nothing",
-                  (long long)i, t->name, isnan(values[i]) ? "not a number" : "infinite");
+                  (long long)i, t->name,
+                  isnan(values[i])   ? "not a number"
+                  : isinf(values[i]) ? "infinite"
+                                     : "more than a float can hold");
             return NULL;
         }
     }

@@ -333,4 +333,22 @@ if expect 0 "$MAKE" -C board network.elf MODEL="$PWD/mnist_lenet5.cnn" WEIGHTS="
     expect 0 timeout 120 "$MAKE" -s -C board run MODEL="$PWD/mnist_lenet5.cnn" WEIGHTS="$PWD/mnist_lenet5.safetensors"
     grep -q 'self-test: passed' out err || fail "the self-test did not pass on the Cortex-M"
 fi
+# Weights that a float network cannot compute with are refused: the sum of one in range passes the largest number.
+printf 'model huge\nnetwork { input 1x2x2; flatten; dense 2, softmax }\n' >huge.cnn
+header='{"dense_1.weight":{"dtype":"F32","shape":[2,4],"data_offsets":[0,32]},"dense_1.bias":{"dtype":"F32","shape":[2],"data_offsets":[32,40]}}'
+huge() { # BYTES of each of the 8 weights
+    { printf "\\$(printf '%03o' ${#header})\0\0\0\0\0\0\0%s" "$header"
+      for _ in 1 2 3 4 5 6 7 8; do printf "$1"; done
+      printf '\0\0\0\0\0\0\0\0'; } >huge.safetensors
+}
+huge '\0\0\200\77'                      # 1
+expect 0 "$CNNC" --emit=inference --weights huge.safetensors huge.cnn -o huge_net.c
+huge '\302\275\360\174'                 # 1e37
+rm -f huge_net.c
+expect 1 "$CNNC" --emit=inference --weights huge.safetensors huge.cnn -o huge_net.c
+grep -q 'huge.safetensors: with these weights numbers reach' err || { fail "weights of 1e37 are not refused"; cat err; }
+[ -e huge_net.c ] && fail "a network of weights of 1e37 is written"
+huge '\0\0\200\177'                     # infinite
+expect 1 "$CNNC" --emit=inference --weights huge.safetensors huge.cnn -o huge_net.c
+grep -q 'is infinite: such weights' err || fail "infinite weights are not refused"
 finish
