@@ -146,8 +146,9 @@ struct cnn_team;
 /* One of the threads that share a piece of work. */
 struct cnn_worker {
     int number, count;                  /* 0 to count - 1; 0 is who asked for the work */
-    struct cnn_team *team;              /* these two are the runtime's own */
+    struct cnn_team *team;              /* these are the runtime's own */
     uint64_t since;
+    int in_vain;
 };
 
 /* The part of `count` things that is one thread's when neighbours stay together, `turn` of them at a time: from

@@ -6,7 +6,7 @@
  * other work as well, the neighbour may not be running at all, and who looks on takes away the very processor that it
  * waits for.  So a thread looks on for a share of the time that it has worked since the last meeting, which is about
  * what the imbalance of a phase comes to, and then sleeps until it is woken: on a busy machine no more than that share
- * is lost.  This is why the threads are the runtime's own: the waiting of OpenMP's cannot be chosen by a library.
+ * is lost, and less where looking on was in vain before.  This is why the threads are the runtime's own: the waiting of OpenMP's cannot be chosen by a library.
  *
  * All waiting is of one kind, including that for the next piece of work. */
 #define _GNU_SOURCE
@@ -35,7 +35,8 @@ enum {
     LOOKS = 16,                         /* between two looks at the clock */
     WATCH_LEAST = 50000,                /* nanoseconds: some times what it takes to wake a thread */
     WATCH_MOST = 2000000,
-    WATCH_SHARE = 4                     /* a quarter of the time worked */
+    WATCH_SHARE = 4,                    /* a quarter of the time worked */
+    IN_VAIN_MOST = 4                    /* then a sixteenth of that */
 };
 
 struct member {
@@ -100,22 +101,40 @@ static bool meeting_is_over(struct cnn_team *t, unsigned meeting)
     return atomic_load_explicit(&t->meeting, memory_order_acquire) != meeting;
 }
 
-static void meeting_wait(struct cnn_team *t, unsigned meeting, uint64_t worked_since)
+/* How long to look on: less after each time that this was in vain, more again after each that was not.  In vain it is
+ * where processors are busy with other work, and again and again so. */
+static uint64_t watch_length(const struct cnn_worker *w, uint64_t worked)
 {
-    uint64_t now = 0, until = 0;
+    uint64_t watch = worked / WATCH_SHARE;
+    watch = watch < WATCH_LEAST ? WATCH_LEAST : watch > WATCH_MOST ? WATCH_MOST : watch;
+    return watch >> w->in_vain;
+}
+
+/* Whether the meeting came to its end meanwhile. */
+static bool meeting_watch(struct cnn_worker *w, unsigned meeting)
+{
+    uint64_t now, until = 0;
     do {
         for (int i = 0; i < LOOKS; i++) {
-            if (meeting_is_over(t, meeting))
-                return;
+            if (meeting_is_over(w->team, meeting))
+                return true;
             pause_briefly();
         }
         now = cnn_clock();
-        if (!until) {
-            uint64_t watch = (now - worked_since) / WATCH_SHARE;
-            watch = watch < WATCH_LEAST ? WATCH_LEAST : watch > WATCH_MOST ? WATCH_MOST : watch;
-            until = now + watch;
-        }
+        if (!until)
+            until = now + watch_length(w, now - w->since);
     } while (now < until);
+    return false;
+}
+
+static void meeting_wait(struct cnn_worker *w, unsigned meeting)
+{
+    struct cnn_team *t = w->team;
+    if (meeting_watch(w, meeting)) {
+        w->in_vain -= w->in_vain > 0;
+        return;
+    }
+    w->in_vain += w->in_vain < IN_VAIN_MOST;
     /* who ends the meeting looks for sleepers after that, and who sleeps counts as one before it looks once more */
     atomic_fetch_add(&t->asleep, 1);
     while (!meeting_is_over(t, meeting))
@@ -135,7 +154,7 @@ void cnn_meet(struct cnn_worker *w)
         if (atomic_load(&t->asleep) > 0)
             meeting_wake(t);
     } else {
-        meeting_wait(t, meeting, w->since);
+        meeting_wait(w, meeting);
     }
     w->since = cnn_clock();
 }

@@ -34,8 +34,8 @@ command="cnnc --OPTION"
 expect 2 "$CNNC" "--$bad" esc.cnn
 plain err "$shown"
 command="cnnc -o FILE"
-expect 1 "$CNNC" esc.cnn -o "nowhere/$esc"
-plain err 'nowhere/\x1b[31m'
+expect 1 "$CNNC" esc.cnn -o "nowhere$esc/esc.c"
+plain err 'nowhere\x1b[31m'
 command="cnnc on a string"
 printf 'include "\\x1b[31m"\n' >string.cnn
 expect 1 "$CNNC" --check string.cnn
