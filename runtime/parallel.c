@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@ enum { PROCESSORS_MOST = 4096 };
 extern char *openblas_get_corename(void) __attribute__((weak));
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
 extern int openblas_get_num_threads(void) __attribute__((weak));
+extern void *blas_memory_alloc(int kind) __attribute__((weak));
+extern void blas_memory_free(void *buffer) __attribute__((weak));
 
 uint64_t cnn_clock(void)
 {
@@ -91,6 +94,37 @@ void rt_blas_end(void)
     if (--blas.calls == 0 && blas.threads != 1)
         openblas_set_num_threads(blas.threads);
     pthread_mutex_unlock(&blas.lock);
+}
+
+/* OpenBLAS takes a buffer of so many bytes for each thread that calls it, on its first call, and tries for ever where the
+ * system has none to give.  They stay with it once they have been taken: so they are taken, and given back to it, before
+ * anything depends on them. */
+static const size_t buffer_bytes = (size_t)128 << 20;
+
+static bool room_for_buffers(int count)
+{
+    size_t bytes = (size_t)count * buffer_bytes;
+    void *room = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return room != MAP_FAILED && munmap(room, bytes) == 0;
+}
+
+int rt_blas_reserve(const struct cnn_model *model, int threads)
+{
+    if (!model->blas_core || !blas_memory_alloc || !blas_memory_free)
+        return 0;
+    if (!room_for_buffers(threads)) {
+        rt_error("OpenBLAS needs %zu MiB of addresses for each of %d thread%s, which cannot be had (ulimit -v?): take fewer "
+                 "with --threads, or compile without it: cnnc --kernel LAYER=...",
+                 buffer_bytes >> 20, threads, threads == 1 ? "" : "s");
+        return -1;
+    }
+    void **buffers = calloc((size_t)threads, sizeof *buffers);
+    for (int i = 0; buffers && i < threads; i++)
+        buffers[i] = blas_memory_alloc(0);
+    for (int i = 0; buffers && i < threads; i++)
+        blas_memory_free(buffers[i]);
+    free(buffers);
+    return 0;
 }
 
 /* Signals that this call holds back are not held back in what comes in its place. */

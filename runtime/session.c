@@ -159,7 +159,7 @@ static struct cnn_context *session_open(const struct cnn_model *model, int threa
     c->seed = seed;
     c->threads = threads;
     c->model = model;
-    if (team_start(c)) {
+    if (team_start(c) || rt_blas_reserve(model, c->threads)) {
         cnn_close(c);
         return NULL;
     }
