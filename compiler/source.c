@@ -32,8 +32,7 @@ struct source *source_from_text(struct arena *a, const char *path, const char *t
     return source_new(a, path, arena_string(a, text, size), size);
 }
 
-/* A model may come out of a pipe whose other end is open; nobody is waited for who may open it. */
-static FILE *open_stream(const char *path)
+FILE *source_open_stream(const char *path)
 {
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     FILE *f = fd >= 0 ? fdopen(fd, "rb") : NULL;
@@ -46,7 +45,7 @@ static FILE *open_stream(const char *path)
 
 struct source *source_read(struct arena *a, const char *path)
 {
-    FILE *f = open_stream(path);
+    FILE *f = source_open_stream(path);
     if (!f)
         return NULL;
     struct stat st;

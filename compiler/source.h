@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "arena.h"
 
 struct source {
@@ -24,6 +25,10 @@ struct span {
 struct place {
     int line, column;           /* from 1; the column counts characters (UTF-8), not bytes */
 };
+
+/* Opens a file of the user's for reading, NULL with errno set.  It may be a pipe whose other end is open; nobody is
+ * waited for who may open it. */
+FILE *source_open_stream(const char *path);
 
 /* Reads a whole file.  NULL with errno set when it cannot be read; source_problem() says it in words. */
 struct source *source_read(struct arena *a, const char *path);

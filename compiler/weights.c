@@ -53,7 +53,7 @@ static void wrong(struct reading *r, const char *format, ...)
 /* The whole file; NULL with an error. */
 static const unsigned char *read_whole(struct reading *r, uint64_t *size)
 {
-    FILE *f = fopen(r->path, "rb");
+    FILE *f = source_open_stream(r->path);
     struct stat st;
 
     if (!f || fstat(fileno(f), &st)) {

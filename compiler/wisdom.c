@@ -155,7 +155,7 @@ static bool read_entries(struct arena *a, struct wisdom *w, FILE *in)
 struct wisdom *wisdom_read(struct arena *a, const char *path, bool may_miss)
 {
     struct wisdom *w = arena_alloc(a, sizeof *w);
-    FILE *in = fopen(path, "r");
+    FILE *in = source_open_stream(path);
 
     w->path = path;
     if (!in && errno == ENOENT && may_miss)

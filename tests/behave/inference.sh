@@ -270,6 +270,8 @@ bad() { # NAME PATTERN: bad.safetensors must be refused with this message
 }
 rm -f bad.safetensors && bad "no file" 'bad.safetensors: No such file'
 mkdir bad.safetensors && bad "a folder" 'is a folder; the weights of a run are in it' && rmdir bad.safetensors
+# who might write into a pipe is not waited for
+mkfifo bad.safetensors && bad "a pipe" 'is not a regular file' && rm bad.safetensors
 : >bad.safetensors && bad "an empty file" 'has 0 bytes'
 head -c 40 good.safetensors >bad.safetensors && bad "a cut header" 'cut short'
 head -c -4 good.safetensors >bad.safetensors && bad "cut data" "'dense_1.bias' has data_offsets outside"
