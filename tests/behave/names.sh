@@ -5,7 +5,8 @@
 . "$(dirname "$0")/../run/common.sh"
 
 strict="-std=gnu11 -Wall -Wextra -Werror"
-flags=$("$MAKE" -s --no-print-directory -f - print <<MK
+# this make is none of the one that runs the tests, which may have it say in which folder it is
+flags=$(env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$MAKE" -s --no-print-directory -f - print <<MK
 include $CNNC_MK
 print:
 	@echo '\$(cnnc_cflags)'
