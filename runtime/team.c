@@ -6,7 +6,8 @@
  * other work as well, the neighbour may not be running at all, and who looks on takes away the very processor that it
  * waits for.  So a thread looks on for a share of the time that it has worked since the last meeting, which is about
  * what the imbalance of a phase comes to, and then sleeps until it is woken: on a busy machine no more than that share
- * is lost, and less where looking on was in vain before.  This is why the threads are the runtime's own: the waiting of OpenMP's cannot be chosen by a library.
+ * is lost, and less where looking on was in vain before.  This is why the threads are the runtime's own: how OpenMP's
+ * wait cannot be chosen by a library.
  *
  * All waiting is of one kind, including that for the next piece of work. */
 #define _GNU_SOURCE
@@ -25,6 +26,8 @@
 #if defined __linux__
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#else
+#include <time.h>
 #endif
 #if defined __SSE2__
 #include <xmmintrin.h>
