@@ -4,7 +4,7 @@
  *     bench_peak THREADS
  *
  * Commands: peak (GFLOP/s), read MIB (GB/s of reading so many MiB again and again, all threads
- * together).  Compile together with runtime/peak.c, team.c and arithmetic.c, -O3 -march=native -pthread.
+ * together).  Compile together with runtime/core/peak.c, team.c and arithmetic.c, -O3 -march=native -pthread.
  */
 #include "cnnrt.h"
 #include "peak.h"

@@ -9,17 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
-#include "emit_inference.h"
-#include "graph.h"
+#include "check/check.h"
+#include "emit/emit_inference.h"
+#include "graph/graph.h"
 #include "options.h"
 #include "output.h"
-#include "parse.h"
-#include "plan.h"
-#include "printable.h"
-#include "summary.h"
+#include "syntax/parse.h"
+#include "steps/plan.h"
+#include "common/printable.h"
+#include "show/summary.h"
 #include "tune.h"
-#include "wisdom.h"
+#include "plan/wisdom.h"
 
 /* One arena for each lifetime: the tree is gone once the model stands, but its text and messages
  * stay to the end. */

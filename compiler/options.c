@@ -5,11 +5,11 @@
 #endif
 
 #include "options.h"
-#include "bounds.h"
-#include "command_line.h"
-#include "completion.h"
+#include "base/bounds.h"
+#include "common/command_line.h"
+#include "common/completion.h"
 #include "output.h"
-#include "printable.h"
+#include "common/printable.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -273,7 +273,7 @@ static const struct option_def option_defs[] = {
      .set = set_target, .value = COMPLETE_WORDS,
      .words = {"native",
 #define TARGET(name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core) name,
-#include "targets.def"
+#include "steps/targets.def"
 #undef TARGET
      }},
     {0, "real", "TYPE", "compute in float (default) or double", .set = set_real,

@@ -3,7 +3,7 @@
 #define OPTIONS_H
 
 #include <stdbool.h>
-#include "arena.h"
+#include "base/arena.h"
 
 enum stage { STAGE_NONE, STAGE_AST, STAGE_MODEL, STAGE_GRAPH, STAGE_PLAN };
 

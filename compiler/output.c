@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "emit.h"
+#include "emit/emit.h"
 #include "options.h"
-#include "printable.h"
+#include "common/printable.h"
 
 struct output {
     const struct output_part *part;

@@ -2,8 +2,8 @@
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
-#include "inputs.h"
-#include "plan.h"
+#include "base/inputs.h"
+#include "steps/plan.h"
 
 /* How the first line of each of them goes on, behind the opening of a comment.  A file without it is somebody else's. */
 #define OUTPUT_MARK "Made by cnnc"

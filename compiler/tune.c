@@ -19,11 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel.h"
+#include "steps/kernel.h"
 #include "options.h"
 #include "output.h"
-#include "printable.h"
-#include "wisdom.h"
+#include "common/printable.h"
+#include "plan/wisdom.h"
 
 enum {
     ROUNDS = 4,

@@ -2,7 +2,7 @@
 #ifndef TUNE_H
 #define TUNE_H
 
-#include "plan.h"
+#include "steps/plan.h"
 
 struct tune_options {
     const char *path;           /* of the wisdom */

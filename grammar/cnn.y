@@ -1,6 +1,6 @@
 /* cnn.y - the grammar of the .cnn language.  Actions build nodes and do nothing else: no word has a
  * meaning here, `network` is a statement with a body like any other.  Line ends arrive as
- * TOK_NEWLINE only where a statement ends, and brackets always match: see compiler/layout.c. */
+ * TOK_NEWLINE only where a statement ends, and brackets always match: see compiler/syntax/layout.c. */
 %define api.pure full
 %define api.prefix {cnn}
 %define api.token.prefix {TOK_}
@@ -12,8 +12,8 @@
 %param {struct parse *p}
 
 %code requires {
-#include "ast.h"
-#include "parse.h"
+#include "syntax/ast.h"
+#include "syntax/parse.h"
 }
 
 %union {

@@ -1,7 +1,7 @@
 /* avgpool2d_kernels.c - the mean of each window; padding is not counted. */
 #include <inttypes.h>
 
-#include "window.h"
+#include "kernels/window.h"
 
 static double avgpool_cost(const struct plan *p, const struct group *g)
 {

@@ -5,7 +5,7 @@
  * (Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979). */
 #include <inttypes.h>
 
-#include "sums.h"
+#include "kernels/sums.h"
 
 /* Part 0: each image; part 1: the batch.  A row of the buffer: two columns of the channels, padded. */
 static void plan_two_parts(struct plan *p, struct program *q, struct group *g, const char *what)

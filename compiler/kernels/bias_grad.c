@@ -1,7 +1,7 @@
 /* bias_grad.c - gradients of a bias that no weight gradient computes along: dy summed over batch, h and w. */
 #include <inttypes.h>
 
-#include "sums.h"
+#include "kernels/sums.h"
 
 static double bias_grad_cost(const struct plan *p, const struct group *g)
 {

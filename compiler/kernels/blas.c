@@ -1,5 +1,5 @@
 /* blas.c - products by OpenBLAS, one thread each, inside our own blocks. */
-#include "blas.h"
+#include "kernels/blas.h"
 
 #include <inttypes.h>
 

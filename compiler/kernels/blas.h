@@ -2,7 +2,7 @@
 #ifndef BLAS_H
 #define BLAS_H
 
-#include "loops.h"
+#include "kernels/loops.h"
 
 /* Estimated cycles of one call of m x n x k. */
 double blas_cycles(const struct plan *p, double m, double n, double k);

@@ -7,8 +7,8 @@
  * A batch of one image is cut into blocks of the product instead; the copy is then a step of its own. */
 #include <inttypes.h>
 
-#include "conv_geometry.h"
-#include "product.h"
+#include "kernels/conv_geometry.h"
+#include "kernels/product.h"
 
 static bool applicable(const struct plan *p, const struct group *g)
 {

@@ -7,10 +7,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "../bounds.h"
-#include "conv_geometry.h"
-#include "loops.h"
-#include "product.h"
+#include "base/bounds.h"
+#include "kernels/conv_geometry.h"
+#include "kernels/loops.h"
+#include "kernels/product.h"
 
 /* One direction of one class of pixels: position stride * q + remainder - pad for q = first .. first + count - 1,
  * and the taps it reads, from the last to the first: dy at q + shift. */

@@ -14,10 +14,10 @@
  * that stay in the first-level cache. */
 #include <inttypes.h>
 
-#include "conv_geometry.h"
-#include "loops.h"
-#include "../plan_parts.h"
-#include "product.h"
+#include "kernels/conv_geometry.h"
+#include "kernels/loops.h"
+#include "plan/plan_parts.h"
+#include "kernels/product.h"
 
 struct weight_grad {
     struct conv_geometry s;

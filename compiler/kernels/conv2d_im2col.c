@@ -5,8 +5,8 @@
  * matrix: the image is one already. */
 #include <inttypes.h>
 
-#include "blas.h"
-#include "sums.h"
+#include "kernels/blas.h"
+#include "kernels/sums.h"
 
 struct conv {
     struct window window;

@@ -7,13 +7,13 @@
  * panel of output channels at a time; the output transform follows while M is still there.  U is made anew each step.
  *
  * The forward pass of a batch of one image is cut into blocks instead: conv2d_winograd_split.c. */
-#include "conv2d_winograd.h"
+#include "kernels/conv2d_winograd.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "../plan_parts.h"
-#include "loops.h"
+#include "plan/plan_parts.h"
+#include "kernels/loops.h"
 
 enum { U_CHUNK = 16 };          /* multiplied channels of U in one block of its transform */
 

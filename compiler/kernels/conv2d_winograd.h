@@ -3,8 +3,8 @@
 #ifndef CONV2D_WINOGRAD_H
 #define CONV2D_WINOGRAD_H
 
-#include "product.h"
-#include "winograd_tiles.h"
+#include "kernels/product.h"
+#include "kernels/winograd_tiles.h"
 
 /* Forward convolution or data gradient. */
 struct winograd_conv {

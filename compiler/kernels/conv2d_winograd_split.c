@@ -3,9 +3,9 @@
  * buffers of all threads. */
 #include <inttypes.h>
 
-#include "../plan_parts.h"
-#include "conv2d_winograd.h"
-#include "loops.h"
+#include "plan/plan_parts.h"
+#include "kernels/conv2d_winograd.h"
+#include "kernels/loops.h"
 
 /* ---- plan -------------------------------------------------------------------------------------------------------- */
 

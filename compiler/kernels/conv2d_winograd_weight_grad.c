@@ -8,9 +8,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "../plan_parts.h"
-#include "conv2d_winograd.h"
-#include "loops.h"
+#include "plan/plan_parts.h"
+#include "kernels/conv2d_winograd.h"
+#include "kernels/loops.h"
 
 struct winograd_weights {
     struct conv_geometry s;

@@ -1,8 +1,8 @@
 /* conv_geometry.c - the numbers of a convolution that its kernels share. */
 #include <inttypes.h>
 
-#include "conv_geometry.h"
-#include "loops.h"
+#include "kernels/conv_geometry.h"
+#include "kernels/loops.h"
 
 struct conv_geometry conv_geometry_of(const struct plan *p, const struct node *n)
 {

@@ -2,7 +2,7 @@
 #ifndef CONV_GEOMETRY_H
 #define CONV_GEOMETRY_H
 
-#include "../kernel.h"
+#include "steps/kernel.h"
 
 struct conv_geometry {
     int c, h, w;            /* of x */

@@ -1,8 +1,8 @@
 /* dense_openblas.c - dense layers by OpenBLAS: the whole batch against a panel of weights at a time. */
 #include <inttypes.h>
 
-#include "../plan.h"
-#include "blas.h"
+#include "steps/plan.h"
+#include "kernels/blas.h"
 
 enum {
     BLOCKS_WANTED = 8,          /* of the inputs, where blocks are cut by inputs: so that threads have work */

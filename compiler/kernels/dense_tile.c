@@ -4,9 +4,9 @@
  * for a batch of moderate size that is what a dense layer costs. */
 #include <inttypes.h>
 
-#include "../plan_parts.h"
-#include "loops.h"
-#include "product.h"
+#include "plan/plan_parts.h"
+#include "kernels/loops.h"
+#include "kernels/product.h"
 
 enum {
     DEPTH_CHUNK = 512           /* inputs that a forward tile runs over: the weights of a chunk stay in L1/L2 */

@@ -2,8 +2,8 @@
  * and whatever the chain adds to them.  Everything it computes is written by chain.c. */
 #include <inttypes.h>
 
-#include "../ops.h"
-#include "loops.h"
+#include "ops/ops.h"
+#include "kernels/loops.h"
 
 static const struct tensor *value_of(const struct group *g)
 {

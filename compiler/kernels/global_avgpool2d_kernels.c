@@ -1,7 +1,7 @@
 /* global_avgpool2d_kernels.c - the mean of each channel over an image, and its gradient. */
 #include <inttypes.h>
 
-#include "sums.h"
+#include "kernels/sums.h"
 
 static double global_avgpool_cost(const struct plan *p, const struct group *g)
 {

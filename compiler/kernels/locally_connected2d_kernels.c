@@ -10,9 +10,9 @@
  * are independent without partial sums. */
 #include <inttypes.h>
 
-#include "../plan_parts.h"
-#include "loops.h"
-#include "product.h"
+#include "plan/plan_parts.h"
+#include "kernels/loops.h"
+#include "kernels/product.h"
 
 struct local {
     int c, h, w;                /* of x */

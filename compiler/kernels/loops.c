@@ -1,5 +1,5 @@
 /* loops.c - what kernels share: the text of loads and stores, loops over vectors, passes of a chain. */
-#include "loops.h"
+#include "kernels/loops.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../ops.h"
+#include "ops/ops.h"
 
 const char *text_printf(struct emitter *e, const char *format, ...)
 {

@@ -2,7 +2,7 @@
 #ifndef LOOPS_H
 #define LOOPS_H
 
-#include "../kernel.h"
+#include "steps/kernel.h"
 
 /* arena_printf in the emitter's arena. */
 const char *text_printf(struct emitter *e, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -2,7 +2,7 @@
  * kept as a byte for the gradient. */
 #include <inttypes.h>
 
-#include "window.h"
+#include "kernels/window.h"
 
 enum { TAPS_MOST = 256 };       /* a byte */
 

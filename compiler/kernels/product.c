@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "loops.h"
-#include "product.h"
+#include "kernels/loops.h"
+#include "kernels/product.h"
 
 struct panels product_panels(const struct plan *p, int channels, int panel)
 {

@@ -3,7 +3,7 @@
 #ifndef PRODUCT_H
 #define PRODUCT_H
 
-#include "../kernel.h"
+#include "steps/kernel.h"
 
 enum { ASKED_MOST = 4 };
 

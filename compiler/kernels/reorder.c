@@ -1,7 +1,7 @@
 /* reorder.c - a flat map from memory order (h, w, c) into the order a user counts (c, h, w), or back. */
 #include <inttypes.h>
 
-#include "loops.h"
+#include "kernels/loops.h"
 
 static double reorder_cost(const struct plan *p, const struct group *g)
 {

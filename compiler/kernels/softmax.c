@@ -4,7 +4,7 @@
  * never the logarithm of a probability that may have become 0. */
 #include <inttypes.h>
 
-#include "loops.h"
+#include "kernels/loops.h"
 
 static double softmax_cost(const struct plan *p, const struct group *g)
 {

@@ -2,7 +2,7 @@
  *
  * Every image has its own row of partial sums and the rows are added in the order of the images: the same bits for
  * any number of threads.  Within an image a map is summed row by row, so that rounding grows with h + w, not h w. */
-#include "sums.h"
+#include "kernels/sums.h"
 
 #include <assert.h>
 #include <inttypes.h>

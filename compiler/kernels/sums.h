@@ -2,7 +2,7 @@
 #ifndef SUMS_H
 #define SUMS_H
 
-#include "loops.h"
+#include "kernels/loops.h"
 
 enum { SUMS_MOST = 2 };
 

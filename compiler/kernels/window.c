@@ -1,5 +1,5 @@
 /* window.c - the loops of pooling. */
-#include "window.h"
+#include "kernels/window.h"
 
 #include <inttypes.h>
 

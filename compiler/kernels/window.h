@@ -3,7 +3,7 @@
 #ifndef WINDOW_H
 #define WINDOW_H
 
-#include "loops.h"
+#include "kernels/loops.h"
 
 struct pool {
     struct window window;

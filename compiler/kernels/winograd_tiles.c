@@ -1,11 +1,11 @@
 /* winograd_tiles.c - tiles, places of transformed values, and the emitted transforms. */
-#include "winograd_tiles.h"
+#include "kernels/winograd_tiles.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "loops.h"
+#include "kernels/loops.h"
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------- */
 

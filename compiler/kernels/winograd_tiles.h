@@ -8,8 +8,8 @@
 #ifndef WINOGRAD_TILES_H
 #define WINOGRAD_TILES_H
 
-#include "../winograd.h"
-#include "conv_geometry.h"
+#include "kernels/winograd.h"
+#include "kernels/conv_geometry.h"
 
 enum { WINOGRAD_CLASSES = 4, WINOGRAD_POSITIONS = WINOGRAD_POINTS * WINOGRAD_POINTS };
 

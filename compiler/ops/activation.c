@@ -1,7 +1,7 @@
 /* activation.c - the activations: layers of their own, and what may end a conv2d, dense or
  * batchnorm. */
 #include <assert.h>
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
 

@@ -1,6 +1,6 @@
 /* add.c - the sum of branches.  A branch of one number a channel (C, or C x 1 x 1) is spread over
  * the others' rows and columns.  And the sum of gradients that meet. */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
 

@@ -1,6 +1,6 @@
 /* avgpool2d.c - the mean of each window; padding is not counted, neither above nor below
  * the line. */
-#include "pooling.h"
+#include "ops/pooling.h"
 
 static const struct arg_def avgpool2d_args[] = { POOLING_ARGS };
 

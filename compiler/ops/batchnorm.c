@@ -4,7 +4,7 @@
  * The variance divides by the number of values (biased), both for normalising and in the running
  * variance; running = momentum * running + (1 - momentum) * batch.  Frozen layers use their running
  * statistics in training too and leave them alone. */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def batchnorm_args[] = {
     { .name = "activation", .type = ARG_ACTIVATION, .positional = true,

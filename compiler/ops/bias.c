@@ -1,5 +1,5 @@
 /* bias.c - y = x + b, one number a channel.  No layer of its own: conv2d and dense end with it. */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static void bias_gradient(struct graph *g, struct node *n)
 {

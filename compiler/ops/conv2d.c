@@ -1,6 +1,6 @@
 /* conv2d.c - convolution (as all frameworks mean it: cross-correlation) of a map with filters of
  * O x I x KH x KW. */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def conv2d_args[] = {
     { .name = "filters", .type = ARG_INT, .positional = true, .required = true, .min = 1,

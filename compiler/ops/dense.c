@@ -1,6 +1,6 @@
 /* dense.c - y = w x, w of units x features.  Features of a flattened map stay in the map's memory
  * order; the parameter knows it (param.order). */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def dense_args[] = {
     { .name = "units", .type = ARG_INT, .positional = true, .required = true, .min = 1,

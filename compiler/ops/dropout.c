@@ -1,6 +1,6 @@
 /* dropout.c - inverted dropout (Srivastava et al. 2014): in training a fraction of the elements
  * becomes 0 and the others are scaled by 1 / (1 - rate); in use nothing happens. */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def dropout_args[] = {
     { .name = "rate", .type = ARG_REAL, .positional = true, .required = true, .min = 0, .max = 1,

@@ -1,6 +1,6 @@
 /* flatten.c - a map as a vector: the same memory (view), whose order the tensor carries; and the
  * explicit change of that order (reorder) where something must see (c, h, w). */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
 

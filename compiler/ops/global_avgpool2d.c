@@ -1,5 +1,5 @@
 /* global_avgpool2d.c - the mean of each channel, as a vector. */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
 

@@ -6,7 +6,7 @@
 #include <assert.h>
 #include <math.h>
 #include <string.h>
-#include "op_support.h"
+#include "ops/op_support.h"
 
 /* Deviation of the standard normal distribution truncated to [-2, 2]. */
 static const double truncated_deviation = 0.87962566103423978;

@@ -1,5 +1,5 @@
 /* input.c - the pictures of a batch.  Not an operation: lower.c makes its tensor. */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def input_args[] = {
     { .name = "extent", .type = ARG_EXTENT3, .positional = true, .required = true, .min = 1,

@@ -1,6 +1,6 @@
 /* locally_connected2d.c - a convolution whose filters are not shared: each position of the result has weights of
  * O x I x KH x KW and a bias of its own (files: OH x OW x O x I x KH x KW, and OH x OW x O). */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static const struct arg_def locally_connected2d_args[] = {
     { .name = "filters", .type = ARG_INT, .positional = true, .required = true, .min = 1,

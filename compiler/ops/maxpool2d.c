@@ -1,6 +1,6 @@
 /* maxpool2d.c - the greatest element of each window; padding never wins.  Forward keeps which tap
  * won (the first on ties) where a gradient will be asked for. */
-#include "pooling.h"
+#include "ops/pooling.h"
 
 enum { MAX_TAPS = 256 };            /* their numbers are kept in a byte */
 

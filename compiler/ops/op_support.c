@@ -1,5 +1,5 @@
 /* op_support.c - see op_support.h. */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 #include <assert.h>
 #include <ctype.h>

@@ -4,8 +4,8 @@
 #define OP_SUPPORT_H
 
 #include <limits.h>
-#include "../bounds.h"
-#include "ops.h"
+#include "base/bounds.h"
+#include "ops/ops.h"
 
 /* In tables of arguments and operations. */
 #define ARGS(table) .args = (table), .args_count = (int)(sizeof(table) / sizeof *(table)) - 1

@@ -1,5 +1,5 @@
 /* pooling.c - see pooling.h. */
-#include "pooling.h"
+#include "ops/pooling.h"
 
 /* A stride that was not given is the window; from here on it says so. */
 static void pooling_fill_stride(struct layer *l)

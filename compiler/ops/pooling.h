@@ -2,7 +2,7 @@
 #ifndef POOLING_H
 #define POOLING_H
 
-#include "op_support.h"
+#include "ops/op_support.h"
 
 #define POOLING_ARGS                                                                              \
     { .name = "window", .type = ARG_EXTENT2, .positional = true, .required = true, .min = 1,      \

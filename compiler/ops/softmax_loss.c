@@ -1,7 +1,7 @@
 /* softmax_loss.c - categorical cross-entropy of a softmax, on the logits: loss = log(sum(exp(z))) -
  * z[label], its gradient (p - onehot) / n.  No layer: lower.c puts it where the network's last
  * softmax and the loss meet. */
-#include "op_support.h"
+#include "ops/op_support.h"
 
 static void softmax_loss_gradient(struct graph *g, struct node *n)
 {

@@ -187,11 +187,11 @@ expect 0 "$CNNC" --explain all.cnn
 cp out explained
 # what the compiler's own tables hold
 layers=$(sed -n 's/^LAYER(\(.*\))$/\1/p' "$TOP/compiler/ops/layers.def")
-recipe_words=$(grep -o '\.name = "[a-z0-9_]*"' "$TOP/compiler/recipes.c" | cut -d'"' -f2 | sort -u)
+recipe_words=$(grep -o '\.name = "[a-z0-9_]*"' "$TOP/compiler/model/recipes.c" | cut -d'"' -f2 | sort -u)
 initialisers=$(sed -n '/ initialisers\[\] = {/,/^};/s/.*{ { "\([a-z_]*\)".*/\1/p' "$TOP/compiler/ops/initialiser.c")
 functions=$(sed -n '/ callables\[\] = {/,/};/p; /value_functions\[\] = {/,/};/p' \
-    "$TOP/compiler/check_function.c" "$TOP/compiler/check_value.c" | grep -o '{"[a-z0-9_]*"' | cut -d'"' -f2)
-later=$(sed -n '/^\/\* ---- not in this version/,$p' "$TOP/compiler/recipes.c" | grep -o '"[a-z0-9_]*"' | tr -d '"')
+    "$TOP/compiler/check/check_function.c" "$TOP/compiler/check/check_value.c" | grep -o '{"[a-z0-9_]*"' | cut -d'"' -f2)
+later=$(sed -n '/^\/\* ---- not in this version/,$p' "$TOP/compiler/model/recipes.c" | grep -o '"[a-z0-9_]*"' | tr -d '"')
 options=$(grep -oE '\b[a-z_0-9]+=' explained | tr -d = | sort -u)
 for list in layers recipe_words initialisers functions later options; do
     [ "$(wc -w <<<"${!list}")" -ge 9 ] || fail "the list of $list was not found: ${!list}"

@@ -33,7 +33,7 @@ check() { # model early-layers target options...
     set -- --target="$target" "$@"
     "$CNNC" "$@" --dump=plan "$name.cnn" >plan || fail "$name $*: no plan"
     [ "$(grep -o 'and update' plan | wc -l)" -eq "$early" ] || fail "$name $*: not $early layers are updated early"
-    expect 0 "$CC" -O1 -I"$TOP/runtime" -DMODEL="${name}_model" -DSTOPS="$([ "$name" = stopping ] && echo 1 || echo 0)" \
+    expect 0 "$CC" -O1 -I"$TOP/runtime" -I"$TOP/runtime/vec" -DMODEL="${name}_model" -DSTOPS="$([ "$name" = stopping ] && echo 1 || echo 0)" \
         -c "$TOP/tests/behave/early_update.c" -o early_main.o || return
     rm -f "$name" "$name.c"
     build "$name" CNNC_TARGET="$target" CNNC_FLAGS="$*" \

@@ -5,7 +5,7 @@
 
 [ -z "${CNNC_CFLAGS:-}" ] || skip "instrumented code is compiled by other tests; this one is about what users compile"
 
-flags="-std=gnu11 -ffp-contract=fast -fno-math-errno -fno-trapping-math -I$TOP/runtime ${OPENBLAS_CFLAGS:-}"
+flags="-std=gnu11 -ffp-contract=fast -fno-math-errno -fno-trapping-math -I$TOP/runtime -I$TOP/runtime/vec ${OPENBLAS_CFLAGS:-}"
 strict="-Wall -Wextra -Wshadow -Werror"
 compilers=
 for compiler in gcc clang; do

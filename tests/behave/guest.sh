@@ -17,7 +17,7 @@ expect 0 "$CNNC" --kernel=dense_1=openblas guest.cnn -o guest.c || finish
 grep -q cblas_ guest.c || fail "the network does not use OpenBLAS"
 # shellcheck disable=SC2086
 host_objects() { # OBJECT
-    "$CC" -std=gnu11 -O1 -Wall -Wextra -fopenmp ${CNNC_CFLAGS:-} -I. -I"$TOP/runtime" \
+    "$CC" -std=gnu11 -O1 -Wall -Wextra -fopenmp ${CNNC_CFLAGS:-} -I. -I"$TOP/runtime" -I"$TOP/runtime/vec" \
         -c "$TOP/tests/behave/guest_program.c" -o "$1"
 }
 expect 0 host_objects host_side.o || { cat err; finish; }

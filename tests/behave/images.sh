@@ -7,9 +7,9 @@ cp "$TOP/tests/behave/images_test.c" "$TOP/tests/behave/images_agree.c" .
 cat >Makefile <<'MK'
 include $(CNNC_MK)
 images_test: images_test.c
-	$(CC) $(cnnc_cflags) $(CNNC_CFLAGS) -I$(TOP)/runtime $< -o $@ $(cnnc_libs)
+	$(CC) $(cnnc_cflags) $(CNNC_CFLAGS) -I$(TOP)/runtime -I$(TOP)/runtime/vec $< -o $@ $(cnnc_libs)
 agree: images_agree.c small.c
-	$(CC) $(cnnc_cflags) $(CNNC_CFLAGS) -DCNN_NO_MAIN -I$(TOP)/runtime images_agree.c small.c -o $@ $(cnnc_libs)
+	$(CC) $(cnnc_cflags) $(CNNC_CFLAGS) -DCNN_NO_MAIN -I$(TOP)/runtime -I$(TOP)/runtime/vec images_agree.c small.c -o $@ $(cnnc_libs)
 MK
 if ! "$MAKE" -s CC="$CC" images_test >make.log 2>&1; then
     grep -q 'undefined reference.*rt_' make.log && skip "the library is only there as a shared one, without its inside"

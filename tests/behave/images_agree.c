@@ -3,8 +3,8 @@
  * writes it. */
 #include <stdio.h>
 
-#include "loader.h"
-#include "notes.h"
+#include "train/loader.h"
+#include "files/notes.h"
 
 extern const struct cnn_model small_model;
 

@@ -20,8 +20,8 @@
 #include <png.h>
 #include <zlib.h>
 
-#include "image.h"
-#include "subset.h"
+#include "data/image.h"
+#include "data/subset.h"
 
 static int failures;
 

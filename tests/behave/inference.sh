@@ -121,7 +121,7 @@ check_symbols() { # WHAT OBJECT...
 network() {
     local name=$1 tolerance=1e-5 form
     shift
-    expect 0 "$CC" -O1 -I"$TOP/runtime" -DMODEL="${name}_model" -c "$here/infer_trainer.c" -o trainer_side.o || return
+    expect 0 "$CC" -O1 -I"$TOP/runtime" -I"$TOP/runtime/vec" -DMODEL="${name}_model" -c "$here/infer_trainer.c" -o trainer_side.o || return
     build "$name" CNNC_CFLAGS="-DCNN_NO_MAIN -O1 ${CNNC_CFLAGS:-} $PWD/trainer_side.o" || return
     expect 0 ./"$name" "$name.safetensors" "$name.predictions" "$@" || return
     mkdir -p "$name.net"

@@ -15,12 +15,12 @@ library=$BUILD/.libs/libcnnrt.a
 # emitted files look for OpenBLAS in this program, which does not call it itself
 libraries="-Wl,--no-as-needed $(sed -n 's/^cnnc_libs_static *:= *//p' "$CNNC_MK")"
 # shellcheck disable=SC2086
-(cd "$here" && $CC -std=gnu11 -O2 -Wall -Wextra -Wshadow ${CNNC_CFLAGS:-} -I"$TOP/runtime" -I. $sources \
+(cd "$here" && $CC -std=gnu11 -O2 -Wall -Wextra -Wshadow ${CNNC_CFLAGS:-} -I"$TOP/runtime" -I"$TOP/runtime/vec" -I. $sources \
     -rdynamic -o "$scratch/networks" $library $libraries -ldl) >cc.log 2>&1 || { sed 's/^/    /' cc.log; fail "cannot build networks"; finish; }
 
 # run OPTION...: its own output is the report
 run() {
-    ./networks --cnnc "$CNNC" --cc "$CC" --cflags "${CNNC_CFLAGS:-}" --include "$TOP/runtime" --jobs "$CNN_JOBS" \
+    ./networks --cnnc "$CNNC" --cc "$CC" --cflags "${CNNC_CFLAGS:-} -I$TOP/runtime/vec" --include "$TOP/runtime" --jobs "$CNN_JOBS" \
         --folder "$folder" "$@" || fail "networks $*"
 }
 

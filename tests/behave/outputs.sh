@@ -21,7 +21,7 @@ expect 0 "$CNNC" --batch=64 v.cnn -o v64.c
 [ -s v8.h ] && [ -s v64.h ] && [ ! -e v.h ] || fail "not v8.h and v64.h: $(echo ./*.h)"
 grep -q '^#define V_BATCH 8$' v8.h && grep -q '^#define V_BATCH 64$' v64.h || fail "not each its own batch"
 expect 0 "$CNNC" --name=large --batch=64 v.cnn -o large.c
-flags="-std=gnu11 -O0 -march=native -I$TOP/runtime -I. ${OPENBLAS_CFLAGS:-} ${CNNC_CFLAGS:-} -DCNN_NO_MAIN"
+flags="-std=gnu11 -O0 -march=native -I$TOP/runtime -I$TOP/runtime/vec -I. ${OPENBLAS_CFLAGS:-} ${CNNC_CFLAGS:-} -DCNN_NO_MAIN"
 cat >two.c <<'C'
 #include "v8.h"
 #include "large.h"

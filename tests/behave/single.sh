@@ -31,7 +31,7 @@ for target in $targets; do
     sed -n '/^use: memory/,$p' plan | grep -c 'from call to call.*_winograd_kept' >kept
     [ "$(cat kept)" -eq 3 ] || fail "$target: $(cat kept) layers of 3 keep their weights"
     sed '/^use: /,$d' plan | grep -q 'from call to call' && fail "$target: the training step keeps something"
-    expect 0 "$CC" -O1 -I"$TOP/runtime" -DMODEL=single_model -c "$TOP/tests/behave/single.c" -o single_main.o || continue
+    expect 0 "$CC" -O1 -I"$TOP/runtime" -I"$TOP/runtime/vec" -DMODEL=single_model -c "$TOP/tests/behave/single.c" -o single_main.o || continue
     rm -f single single.c
     build single CNNC_TARGET=$target CNNC_FLAGS="--batch=1 $forced" \
         CNNC_CFLAGS="-DCNN_NO_MAIN -O1 ${CNNC_CFLAGS:-} $PWD/single_main.o" || continue

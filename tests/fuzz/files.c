@@ -14,8 +14,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "checkpoint.h"
-#include "parallel.h"
+#include "files/checkpoint.h"
+#include "core/parallel.h"
 
 extern const struct cnn_model small_model;
 

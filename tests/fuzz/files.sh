@@ -19,7 +19,7 @@ cp "$TOP/tests/fuzz/files.c" .
 cat >Makefile <<'MK'
 include $(CNNC_MK)
 files: files.c small.c
-	$(CC) $(cnnc_cflags) $(CNNC_CFLAGS) -DCNN_NO_MAIN -I$(TOP)/runtime files.c small.c -o $@ $(cnnc_libs)
+	$(CC) $(cnnc_cflags) $(CNNC_CFLAGS) -DCNN_NO_MAIN -I$(TOP)/runtime -I$(TOP)/runtime/vec files.c small.c -o $@ $(cnnc_libs)
 MK
 if ! "$MAKE" -s CC="$CC" files >make.log 2>&1; then
     grep -q 'undefined reference.*rt_' make.log && skip "the library is only there as a shared one, without its inside"

@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
-#include "graph.h"
-#include "parse.h"
+#include "check/check.h"
+#include "graph/graph.h"
+#include "syntax/parse.h"
 
 enum { LARGEST = 1 << 16 };
 

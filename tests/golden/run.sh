@@ -79,11 +79,11 @@ check_errors() {
     result "errors/$name"
 }
 
-# Every id of compiler/diagnostics.def is expected by a file here, or by name in a test script.
+# Every id of compiler/base/diagnostics.def is expected by a file here, or by name in a test script.
 check_ids() {
     cat errors/*.cnn | tr -d '\r' | sed -n 's/^# expect: .* //p' | sort -u >"$scratch/covered"
     sed -n 's/.*\[\([a-z_0-9]*\)\\*\].*/\1/p' ../behave/diagnostics.sh ../behave/inference.sh >>"$scratch/covered"
-    for id in $(sed -n 's/^DIAG(\([a-z_0-9]*\))$/\1/p' ../../compiler/diagnostics.def); do
+    for id in $(sed -n 's/^DIAG(\([a-z_0-9]*\))$/\1/p' ../../compiler/base/diagnostics.def); do
         : >"$scratch/why"
         grep -qx "$id" "$scratch/covered" || echo "nothing expects it" >"$scratch/why"
         result "id $id"

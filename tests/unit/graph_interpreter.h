@@ -9,8 +9,8 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#include "graph.h"
-#include "ops.h"
+#include "graph/graph.h"
+#include "ops/ops.h"
 
 struct machine {
     const struct graph *graph;

@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "arena.h"
+#include "base/arena.h"
 
 Test(arena, pieces_are_aligned_zeroed_and_apart)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "file_template.h"
+#include "common/file_template.h"
 
 static bool value_of(void *user, const struct template_piece *field, double *value, bool *whole)
 {

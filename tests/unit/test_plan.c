@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check.h"
-#include "graph.h"
-#include "kernel.h"
-#include "parse.h"
-#include "plan_parts.h"
+#include "check/check.h"
+#include "graph/graph.h"
+#include "steps/kernel.h"
+#include "syntax/parse.h"
+#include "plan/plan_parts.h"
 
 enum { LINE = 16 };     /* bytes of one claim */
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "callback.h"
+#include "train/callback.h"
 #include "tiny_model.h"
 
 enum { TEXT_MAX = 4096 };

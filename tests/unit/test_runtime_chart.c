@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "chart.h"
+#include "train/chart.h"
 
 #define TRAINING "#1f6fb4"
 #define VALIDATION "#e06c00"

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "checkpoint.h"
-#include "json_text.h"
+#include "files/checkpoint.h"
+#include "core/json_text.h"
 #include "tiny_model.h"
 
 enum { WEIGHTS = 10 * 3072 };

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tally.h"
+#include "train/tally.h"
 #include "tiny_model.h"
 
 static const struct cnn_metric all_metrics[] = {

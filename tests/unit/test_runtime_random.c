@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "loader.h"
-#include "random.h"
+#include "train/loader.h"
+#include "core/random.h"
 #include "tiny_model.h"
 
 Test(random, uniform_numbers_fill_their_range_evenly)

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loader.h"
-#include "param.h"
-#include "session.h"
+#include "train/loader.h"
+#include "core/param.h"
+#include "train/session.h"
 #include "tiny_model.h"
 
 enum { INPUTS = 3 * 32 * 32, CLASSES = 10 };

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "team.h"
+#include "core/team.h"
 
 enum { THREADS_MOST = 9, THINGS = 300 };
 

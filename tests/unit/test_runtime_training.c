@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "callback.h"
-#include "gradcheck.h"
+#include "train/callback.h"
+#include "cli/gradcheck.h"
 #include "tiny_model.h"
 
 /* ---- reduce_lr_on_plateau -------------------------------------------------------------------- */

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "diag.h"
-#include "source.h"
+#include "base/diag.h"
+#include "base/source.h"
 
 static void expect_place(const char *text, size_t offset, int line, int column)
 {

@@ -12,7 +12,7 @@ check_target() {
     for precision in float double; do
         define=
         [ "$precision" = double ] && define=-DCNN_DOUBLE
-        if ! $compiler $flags "$@" -DCNN_TARGET_"$macro" $define ${CNNC_CFLAGS-} -I"$TOP/runtime" \
+        if ! $compiler $flags "$@" -DCNN_TARGET_"$macro" $define ${CNNC_CFLAGS-} -I"$TOP/runtime" -I"$TOP/runtime/vec" \
             "$TOP/tests/unit/test_vec.c" -o test_vec -lm >log 2>&1 || [ -s log ]; then
             fail "$macro $precision does not compile without a warning"
             head -20 log
@@ -54,7 +54,7 @@ fi
 # a header for another target than the flags' is an error that names the flag
 if [ "$machine" = x86_64 ]; then
     printf '#include <cnn_vec.h>\n' >flags.c
-    if $CC -std=gnu11 -march=x86-64 -DCNN_TARGET_X86_64_V4 -I"$TOP/runtime" -fsyntax-only flags.c 2>err; then
+    if $CC -std=gnu11 -march=x86-64 -DCNN_TARGET_X86_64_V4 -I"$TOP/runtime" -I"$TOP/runtime/vec" -fsyntax-only flags.c 2>err; then
         fail "the wrong flags are taken"
     elif ! grep -q -e '-march=x86-64-v4' err; then
         fail "the flag to add is not named"

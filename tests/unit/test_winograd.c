@@ -1,7 +1,7 @@
 /* test_winograd.c - the matrices of minimal filtering are exact, and lengths are cut without a rest. */
 #include <criterion/criterion.h>
 
-#include "winograd.h"
+#include "kernels/winograd.h"
 
 static bool equals(struct rational a, int64_t whole)
 {

@@ -1,0 +1,19 @@
+/* text.h - text that grows piece by piece; what a list of n pieces costs grows with n. */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include "base/arena.h"
+
+/* Begins as { .arena = a }. */
+struct text {
+    struct arena *arena;
+    char *bytes;
+    size_t count, capacity;
+};
+
+void text_add(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_add_bytes(struct text *t, const char *bytes, size_t count);
+/* The whole, which ends with a zero byte; good until something is added. */
+const char *text_of(struct text *t);
+
+#endif

@@ -1,0 +1,29 @@
+/* check.h - from the tree to the model: names, constants, types, shapes.  Every user's error is
+ * found here. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include "syntax/ast.h"
+#include "base/diag.h"
+#include "model/model.h"
+
+/* -D name=value, as a source of its own: "const name = value". */
+struct check_options {
+    struct ast_body **defines;
+    int defines_count;
+    const char *const *include_dirs;    /* searched after the including file's own folder */
+    int include_dirs_count;
+    int batch;              /* instead of the recipe's; 0: the recipe's */
+    bool whole;             /* data and train must be there: a trainer is to be written */
+};
+
+/* The model; where diag_errors(d) is not 0 afterwards, it is not fit for use. */
+struct model *check_model(struct arena *a, const struct source *source, const struct ast_body *file,
+                          const struct check_options *options, struct diag *d);
+
+/* explain.c: the recipe as a .cnn file with every default filled in. */
+const char *explain_model(struct arena *a, const struct model *m);
+/* A clause as a person would write it, defaults left out: "conv2d 128, 2x2, relu". */
+const char *clause_text_of(struct arena *a, const struct clause *c);
+
+#endif

@@ -1,0 +1,688 @@
+/* check_args.c - arguments against their definitions: one engine for layers, data, optimizers,
+ * callbacks. */
+#include "check/check_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+const struct clause_def *clause_def_find(const struct clause_def *list, const char *name)
+{
+    for (; list->name; list++)
+        if (!strcmp(list->name, name))
+            return list;
+    return NULL;
+}
+
+const char *clause_usage(struct arena *a, const struct clause_def *def)
+{
+    const char *text = def->name, *comma = " ";
+
+    for (int i = 0; i < clause_def_count(def); i++) {
+        const struct arg_def *arg = &def->args[i];
+        const char *format = !arg->positional ? "%s%s%s=..."
+                             : arg->required  ? "%s%s%s"
+                                              : "%s%s[%s]";
+        text = arena_printf(a, format, text, comma, arg->name);
+        comma = ", ";
+    }
+    return text;
+}
+
+/* ---- what a slot accepts --------------------------------------------------------------------- */
+
+const char *check_join_words(struct arena *a, const char *const *words)
+{
+    const char *text = "";
+
+    for (int i = 0; words[i]; i++)
+        text = arena_printf(a, "%s%s%s", text,
+                            i == 0         ? ""
+                            : words[i + 1] ? ", "
+                                           : " or ",
+                            words[i]);
+    return text;
+}
+
+static const char *slot_text(struct check *c, const struct arg_def *def)
+{
+    switch (def->type) {
+    case ARG_INT: return "a whole number";
+    case ARG_REAL: return "a number";
+    case ARG_BOOL: return "'on' or 'off'";
+    case ARG_WORD: return check_join_words(c->arena, def->words);
+    case ARG_STRING: return "a string in quotes";
+    case ARG_EXTENT2: return "an extent of two parts such as 3x3, or one number";
+    case ARG_EXTENT3: return "an extent of three parts such as 3x32x32";
+    case ARG_PADDING: return "valid, same, a number or an extent such as 1x1";
+    case ARG_REAL_LIST: return "a list of numbers such as [0.5, 0.5]";
+    case ARG_ACTIVATION: return "an activation such as relu";
+    case ARG_INIT: return "an initialiser such as he_normal";
+    case ARG_MONITOR: return "a value of the log such as val_loss";
+    }
+    return "something else";
+}
+
+struct slot {
+    struct check *c;
+    const struct clause_def *owner;
+    const struct arg_def *def;
+    struct value v;
+    struct arg_value *out;
+};
+
+static bool slot_wrong(const struct slot *s)
+{
+    struct check *c = s->c;
+
+    diag_error(c->diag, DIAG_bad_type, s->v.where, "'%s' of %s is %s, found %s", s->def->name,
+               s->owner->name, slot_text(c, s->def), value_text(c, &s->v));
+    check_constant_note(c, &s->v);
+    if (s->def->type == ARG_BOOL && s->v.kind == VALUE_NUMBER)
+        diag_hint(c->diag, "write '%s'", s->v.number != 0 ? "on" : "off");
+    if ((s->def->type == ARG_INT || s->def->type == ARG_REAL) && s->v.kind == VALUE_EXTENT &&
+        !check_hexadecimal(c, &s->v))
+        diag_hint(c->diag, "one number is wanted, such as %lld",
+                  (long long)(s->v.dims[0] < s->v.dims[1] ? s->v.dims[0] : s->v.dims[1]));
+    return false;
+}
+
+/* A word that no constant bears, in a slot that takes none. */
+static bool slot_unknown_word(const struct slot *s)
+{
+    check_unknown_name(s->c, &s->v, NULL, 0);
+    diag_hint(s->c->diag, "'%s' of %s is %s", s->def->name, s->owner->name,
+              slot_text(s->c, s->def));
+    return false;
+}
+
+static const char *range_text(struct check *c, const struct arg_def *def)
+{
+    bool open_end = def->max >= 1e9;
+    const char *from = arena_printf(c->arena, "%s %.10g", def->min_open ? "more than" : "at least",
+                                    def->min);
+
+    if (open_end)
+        return from;
+    return arena_printf(c->arena, "%s and %s %.10g", from, def->max_open ? "less than" : "at most",
+                        def->max);
+}
+
+static bool slot_in_range(const struct slot *s, double number)
+{
+    const struct arg_def *def = s->def;
+    struct check *c = s->c;
+
+    if (def->min == 0 && def->max == 0)
+        return true;
+    if ((def->min_open ? number > def->min : number >= def->min) &&
+        (def->max_open ? number < def->max : number <= def->max))
+        return true;
+    diag_error(c->diag, DIAG_out_of_range, s->v.where, "'%s' of %s must be %s, found %.10g",
+               def->name, s->owner->name,
+               number > def->max && def->max >= 1e9
+                   ? arena_printf(c->arena, "at most %.10g", def->max)
+                   : range_text(c, def),
+               number);
+    check_constant_note(c, &s->v);
+    return false;
+}
+
+static bool slot_whole(const struct slot *s, const struct value *v)
+{
+    if (v->number == floor(v->number) && fabs(v->number) <= 9007199254740992.0)
+        return true;
+    diag_error(s->c->diag, DIAG_not_whole, v->where,
+               "'%s' of %s must be a whole number, found %.10g", s->def->name, s->owner->name,
+               v->number);
+    check_constant_note(s->c, v);
+    return false;
+}
+
+static bool slot_number(struct slot *s)
+{
+    if (s->v.kind == VALUE_WORD)
+        return slot_unknown_word(s);
+    if (s->v.kind != VALUE_NUMBER)
+        return slot_wrong(s);
+    if ((s->def->type == ARG_INT && !slot_whole(s, &s->v)) || !slot_in_range(s, s->v.number))
+        return false;
+    s->out->number = s->v.number;
+    return true;
+}
+
+/* 3x3, [h, w], and where `square` one number for both. */
+static bool slot_extent(struct slot *s, int parts, bool square)
+{
+    struct value *v = &s->v;
+    int64_t *dims = s->out->dims;
+
+    if (v->kind == VALUE_WORD)
+        return slot_unknown_word(s);
+    if (v->kind == VALUE_NUMBER && square) {
+        if (!slot_whole(s, v) || !slot_in_range(s, v->number))
+            return false;
+        for (int i = 0; i < parts; i++)
+            dims[i] = (int64_t)v->number;
+        return true;
+    }
+    if (v->kind == VALUE_EXTENT && v->dims_count == parts) {
+        for (int i = 0; i < parts; i++) {
+            if (!slot_in_range(s, (double)v->dims[i]))
+                return false;
+            dims[i] = v->dims[i];
+        }
+        return true;
+    }
+    if (v->kind != VALUE_LIST || v->count != parts)
+        return slot_wrong(s);
+    for (int i = 0; i < parts; i++) {
+        if (v->items[i].kind != VALUE_NUMBER)
+            return slot_wrong(s);
+        if (!slot_whole(s, &v->items[i]) || !slot_in_range(s, v->items[i].number))
+            return false;
+        dims[i] = (int64_t)v->items[i].number;
+    }
+    return true;
+}
+
+static bool slot_real_list(struct slot *s)
+{
+    if (s->v.kind == VALUE_WORD)
+        return slot_unknown_word(s);
+    if (s->v.kind != VALUE_LIST || s->v.count == 0)
+        return slot_wrong(s);
+    double *list = arena_array(s->c->arena, (size_t)s->v.count, sizeof *list);
+    for (int i = 0; i < s->v.count; i++) {
+        if (s->v.items[i].kind != VALUE_NUMBER)
+            return slot_wrong(s);
+        if (!slot_in_range(s, s->v.items[i].number))
+            return false;
+        list[i] = s->v.items[i].number;
+    }
+    s->out->list = list;
+    s->out->list_length = s->v.count;
+    return true;
+}
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+static bool slot_unknown(struct slot *s, const char *what, enum foreign_place place, const struct names *names)
+{
+    struct check *c = s->c;
+    const struct unknown unknown = {.place = place, .owner = s->owner->name, .word = s->v.text, .names = names,
+                                    .list = arena_printf(c->arena, "%ss are", what)};
+
+    diag_error(c->diag, DIAG_unknown_word, s->v.where, "no %s is called '%s'", what, s->v.text);
+    check_suggest(c, &unknown);
+    return false;
+}
+
+/* The message itself lists the words. */
+static bool slot_no_such_word(struct slot *s, const struct names *names)
+{
+    diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'",
+               s->def->name, s->owner->name, slot_text(s->c, s->def), s->v.text);
+    check_suggest(s->c, &(struct unknown){.place = FOREIGN_WORD, .owner = s->owner->name, .word = s->v.text,
+                                          .names = names});
+    return false;
+}
+
+static bool slot_word(struct slot *s)
+{
+    struct names names = {.arena = s->c->arena};
+
+    if (s->v.kind != VALUE_WORD)
+        return slot_wrong(s);
+    for (int i = 0; s->def->words[i]; i++) {
+        names_add(&names, s->def->words[i]);
+        if (!strcmp(s->def->words[i], s->v.text)) {
+            s->out->text = s->def->words[i];
+            return true;
+        }
+    }
+    return slot_no_such_word(s, &names);
+}
+
+static bool slot_padding(struct slot *s)
+{
+    s->out->text = NULL;
+    if (s->v.kind != VALUE_WORD)
+        return slot_extent(s, 2, true);
+    if (!strcmp(s->v.text, "same") || !strcmp(s->v.text, "valid")) {
+        s->out->text = s->v.text;
+        return true;
+    }
+    struct names names = {.arena = s->c->arena};
+    names_add(&names, "same");
+    names_add(&names, "valid");
+    return slot_no_such_word(s, &names);
+}
+
+/* relu, leaky_relu(0.1): a word or a call whose definition `def` is. */
+static bool slot_call(struct slot *s, const struct clause_def *def)
+{
+    const struct ast_expr *e = s->v.expr;
+    static const struct ast_args none = {0};
+
+    s->out->call = check_clause(s->c, def, e->word, s->v.kind == VALUE_CALL ? &e->args : &none);
+    return s->out->call != NULL;
+}
+
+static bool slot_activation(struct slot *s)
+{
+    struct names names = {.arena = s->c->arena};
+    int count;
+    const struct layer_def *const *defs = layer_defs(&count);
+
+    if (s->v.kind != VALUE_WORD && s->v.kind != VALUE_CALL)
+        return slot_wrong(s);
+    for (int i = 0; i < count; i++) {
+        if (!defs[i]->is_activation)
+            continue;
+        names_add(&names, defs[i]->clause.name);
+        if (!strcmp(defs[i]->clause.name, s->v.text))
+            return slot_call(s, &defs[i]->clause);
+    }
+    if (word_in(s->v.text, later_network)) {
+        check_not_supported(s->c, s->v.expr->word,
+                            &(struct unknown){.word = s->v.text, .names = &names, .list = "the activations are"});
+        return false;
+    }
+    s->v.where = s->v.expr->word;
+    return slot_unknown(s, "activation", FOREIGN_ACTIVATION, &names);
+}
+
+static bool slot_init(struct slot *s)
+{
+    struct names names = {.arena = s->c->arena};
+    int count;
+    const struct clause_def *const *defs = init_defs(&count);
+
+    if (s->v.kind != VALUE_WORD && s->v.kind != VALUE_CALL)
+        return slot_wrong(s);
+    for (int i = 0; i < count; i++) {
+        names_add(&names, defs[i]->name);
+        if (!strcmp(defs[i]->name, s->v.text))
+            return slot_call(s, defs[i]);
+    }
+    s->v.where = s->v.expr->word;
+    return slot_unknown(s, "initialiser", FOREIGN_INIT, &names);
+}
+
+static bool slot_monitor(struct slot *s)
+{
+    struct check *c = s->c;
+    struct names names = {.arena = c->arena};
+
+    if (s->v.kind != VALUE_WORD)
+        return slot_wrong(s);
+    for (int i = 0; i < c->monitors_count; i++) {
+        const struct monitor *m = &c->monitors[i];
+        names_add(&names, m->name);
+        if (strcmp(m->name, s->v.text))
+            continue;
+        s->out->text = m->canonical;
+        if (m->direction != CNN_NO_DIRECTION)
+            return true;
+        diag_error(c->diag, DIAG_no_direction, s->v.where,
+                   "'%s' cannot be monitored: whether more or less of it is better is not declared",
+                   s->v.text);
+        diag_note(c->diag, m->where, "the metric is declared here");
+        diag_hint(c->diag, "write higher_is_better or lower_is_better after its parameters");
+        return false;
+    }
+    if (c->metrics_broken)
+        return false;
+    diag_error(c->diag, DIAG_unknown_monitor, s->v.where, "there is no value '%s' to monitor",
+               s->v.text);
+    const char *word = !strncmp(s->v.text, "val_", 4) ? s->v.text + 4 : s->v.text;
+    const struct metric_def *metric = metric_defs;
+    while (metric->clause.name && strcmp(metric->clause.name, word) &&
+           (!metric->log_name || strcmp(metric->log_name, word)))
+        metric++;
+    if (metric->clause.name)
+        diag_hint(c->diag, "it is there where 'metrics' lists it: metrics %s", metric->clause.name);
+    else
+        check_suggest(c, &(struct unknown){.place = FOREIGN_MONITOR, .owner = s->owner->name, .word = s->v.text,
+                                           .names = &names});
+    names_add(&names, NULL);
+    diag_hint(c->diag, "this recipe logs %s", check_join_words(c->arena, names.items));
+    return false;
+}
+
+/* A word of the slot that a constant hides: which of the two is meant? */
+static bool slot_hidden_word(struct slot *s)
+{
+    const char *name = s->v.constant ? s->v.constant->name : NULL;
+    const struct layer_def *layer = name ? layer_def_find(name) : NULL;
+    bool hidden = false;
+
+    if (!name)
+        return false;
+    switch (s->def->type) {
+    case ARG_WORD: hidden = word_in(name, s->def->words); break;
+    case ARG_PADDING: hidden = !strcmp(name, "same") || !strcmp(name, "valid"); break;
+    case ARG_ACTIVATION: hidden = layer && layer->is_activation; break;
+    case ARG_INIT: hidden = init_def_find(name) != NULL; break;
+    default: break;
+    }
+    if (!hidden)
+        return false;
+    diag_error(s->c->diag, DIAG_const_hides_word, s->v.where,
+               "'%s' is both a constant and a word that '%s' of %s accepts",
+               name, s->def->name, s->owner->name);
+    diag_note(s->c->diag, s->v.constant->where, "give this constant another name");
+    return true;
+}
+
+static bool takes_word(enum arg_type type)
+{
+    return type == ARG_BOOL || type == ARG_WORD || type == ARG_PADDING || type == ARG_ACTIVATION || type == ARG_INIT ||
+           type == ARG_MONITOR;
+}
+
+/* (3, 3): the parentheses of other languages around the sides of an extent. */
+static const struct ast_expr *without_parentheses(struct check *c, const struct ast_expr *e)
+{
+    const char *sides = "";
+    bool whole = true;
+
+    for (const struct ast_arg *arg = e->args.first; arg; arg = arg->next) {
+        const struct ast_expr *side = arg->value;
+        whole = whole && !arg->key && side->kind == AST_NUMBER;
+        if (whole)
+            sides = arena_printf(c->arena, "%s%s%.10g", sides, *sides ? "x" : "", side->number);
+    }
+    diag_error(c->diag, DIAG_bad_extent, e->where, "an extent stands without parentheses");
+    diag_hint(c->diag, "write: %s", whole ? sides : "[height, width]");
+    struct ast_expr *list = arena_alloc(c->arena, sizeof *list);
+    *list = *e;
+    list->kind = AST_LIST;
+    return list;
+}
+
+/* data/mnist without quotes reads as a division. */
+static bool is_bare_path(const struct ast_expr *e)
+{
+    if (e->kind == AST_BINARY && e->op == AST_DIV)
+        return is_bare_path(e->args.first->value) && is_bare_path(e->args.first->next->value);
+    return e->kind == AST_NAME;
+}
+
+/* What other languages write a value as, read as what was meant; NULL: reported, and nothing can be made of it. */
+static const struct ast_expr *slot_expression(struct check *c, const struct clause_def *owner,
+                                              const struct arg_def *def, const struct ast_expr *e)
+{
+    bool extent = def->type == ARG_EXTENT2 || def->type == ARG_EXTENT3 || def->type == ARG_PADDING;
+
+    if (takes_word(def->type))
+        e = check_unquoted(c, e);
+    if (extent && e->kind == AST_TUPLE)
+        return without_parentheses(c, e);
+    const char *text = def->type == ARG_STRING ? check_source_text(c, e->where) : NULL;
+    if (!text || !is_bare_path(e) || (e->kind == AST_NAME && check_constant_find(c, e->text)))
+        return e;
+    diag_error(c->diag, DIAG_bad_type, e->where, "'%s' of %s is a string in quotes", def->name, owner->name);
+    diag_hint(c->diag, "write: \"%s\"", text);
+    return NULL;
+}
+
+bool check_slot(struct check *c, const struct clause_def *owner, const struct arg_def *def,
+                const struct ast_expr *e, struct arg_value *out)
+{
+    const struct span given_at = e->where;
+
+    e = slot_expression(c, owner, def, e);
+    struct slot s = {.c = c, .owner = owner, .def = def, .out = out};
+    if (e)
+        s.v = check_value(c, e);
+
+    out->given = true;
+    out->where = given_at;
+    if (s.v.kind == VALUE_NONE || slot_hidden_word(&s))
+        return false;
+    switch (def->type) {
+    case ARG_INT:
+    case ARG_REAL:
+        return slot_number(&s);
+    case ARG_BOOL:
+        if (s.v.kind == VALUE_WORD)
+            return slot_unknown_word(&s);
+        out->number = s.v.number;
+        return s.v.kind == VALUE_SWITCH || slot_wrong(&s);
+    case ARG_WORD:
+        return slot_word(&s);
+    case ARG_STRING:
+        out->text = s.v.text;
+        return s.v.kind == VALUE_STRING || slot_wrong(&s);
+    case ARG_EXTENT2:
+        return slot_extent(&s, 2, true);
+    case ARG_EXTENT3:
+        return slot_extent(&s, 3, false);
+    case ARG_PADDING:
+        return slot_padding(&s);
+    case ARG_REAL_LIST:
+        return slot_real_list(&s);
+    case ARG_ACTIVATION:
+        return slot_activation(&s);
+    case ARG_INIT:
+        return slot_init(&s);
+    case ARG_MONITOR:
+        return slot_monitor(&s);
+    }
+    return false;
+}
+
+/* ---- a whole clause -------------------------------------------------------------------------- */
+
+static void argument_default(const struct arg_def *def, struct arg_value *out)
+{
+    out->number = def->default_number;
+    if (def->type == ARG_EXTENT2 || def->type == ARG_EXTENT3)
+        for (int i = 0; i < 3; i++)
+            out->dims[i] = (int64_t)def->default_number;
+    if (def->type != ARG_INIT && def->type != ARG_ACTIVATION)
+        out->text = def->default_text;
+}
+
+static int argument_find(const struct clause_def *def, const char *key)
+{
+    for (int i = 0; i < clause_def_count(def); i++)
+        if (!strcmp(def->args[i].name, key))
+            return i;
+    return -1;
+}
+
+/* The slot of the n-th argument without a name; -1: no more of them. */
+static int argument_positional(const struct clause_def *def, int n)
+{
+    for (int i = 0; i < clause_def_count(def); i++)
+        if (def->args[i].positional && n-- == 0)
+            return i;
+    return -1;
+}
+
+static void unknown_argument(struct check *c, const struct clause_def *def,
+                             const struct ast_arg *arg)
+{
+    struct names names = {.arena = c->arena};
+
+    for (int i = 0; i < clause_def_count(def); i++)
+        names_add(&names, def->args[i].name);
+    diag_error(c->diag, DIAG_unknown_argument, arg->key_where, "%s has no argument '%s'", def->name,
+               arg->key);
+    check_suggest(c, &(struct unknown){.place = FOREIGN_KEY, .owner = def->name, .word = arg->key,
+                                       .value = arg->value, .names = &names});
+    if (names.count)
+        diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
+    else
+        diag_hint(c->diag, "%s takes no arguments", def->name);
+}
+
+/* `lr 0.01` among the arguments: the name of one without its '='.  True: reported. */
+static bool key_without_value(struct check *c, const struct clause_def *def, const struct ast_arg *arg)
+{
+    const struct ast_expr *e = arg->value;
+    const struct ast_arg *next = arg->next;
+    struct names names = {.arena = c->arena};
+
+    if (e->kind != AST_NAME || !next || next->key || !check_suggests(c) || check_constant_find(c, e->text))
+        return false;
+    for (int i = 0; i < clause_def_count(def); i++)
+        names_add(&names, def->args[i].name);
+    const char *meant = check_surely(&(struct unknown){.place = FOREIGN_KEY, .owner = def->name, .word = e->text,
+                                                       .names = &names}, false);
+    const char *value = check_source_text(c, next->value->where);
+    if (!meant)
+        return false;
+    diag_error(c->diag, DIAG_argument_order, arg->where, "the value of '%s' is given with '='", meant);
+    diag_hint(c->diag, "write: %s=%s", meant, value ? value : "...");
+    c->suggestions_count++;
+    return true;
+}
+
+/* `maxpool2d 2, 2`, `input 3, 32, 32`: the sides of one extent as arguments of their own.  Reported; the number of
+ * arguments that belong to the extent, else 0. */
+static int extent_in_pieces(struct check *c, const struct clause_def *def, int slot, int next_slot,
+                            const struct ast_arg *arg)
+{
+    enum arg_type type = def->args[slot].type;
+    int sides = type == ARG_EXTENT3 ? 3 : type == ARG_EXTENT2 ? 2 : 0, count = 0;
+    const char *text = "";
+    struct span where = arg->where;
+
+    if (next_slot >= 0 && (def->args[next_slot].type == ARG_INT || def->args[next_slot].type == ARG_REAL))
+        return 0;
+    for (const struct ast_arg *a = arg; a && count < sides && !a->key && a->value->kind == AST_NUMBER; a = a->next) {
+        text = arena_printf(c->arena, "%s%s%.10g", text, count++ ? "x" : "", a->value->number);
+        where.end = a->where.end;
+    }
+    if (count < 2)
+        return 0;
+    diag_error(c->diag, DIAG_bad_extent, where, "the sides of '%s' are one word, without commas",
+               def->args[slot].name);
+    if (count == sides)
+        diag_hint(c->diag, "write: %s", text);
+    bool arriving = c->in_network && slot == 1 && def->args[0].type == ARG_INT && arg->value->number !=
+                    arg->next->value->number;
+    if (arriving)
+        diag_hint(c->diag, "where the first number is of the channels that arrive, leave it out: %s %.10g, %.10gx%.10g",
+                  def->name, arg->value->number, arg->next->value->number, arg->next->value->number);
+    else if (argument_find(def, "stride") >= 0 && count == 2)
+        diag_hint(c->diag, "the step of a window has its name: stride=%.10g", arg->next->value->number);
+    return count;
+}
+
+static void too_many_arguments(struct check *c, const struct clause_def *def,
+                               const struct ast_arg *arg)
+{
+    int most = 0;
+
+    while (argument_positional(def, most) >= 0)
+        most++;
+    if (most == 0)
+        diag_error(c->diag, DIAG_too_many_arguments, arg->where,
+                   "%s takes no argument without a name", def->name);
+    else
+        diag_error(c->diag, DIAG_too_many_arguments, arg->where,
+                   "%s takes at most %d argument%s without a name", def->name, most,
+                   most == 1 ? "" : "s");
+    diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
+}
+
+static bool missing_arguments(struct check *c, const struct clause *clause)
+{
+    const struct clause_def *def = clause->def;
+    bool missing = false;
+
+    for (int i = 0; i < clause_def_count(def); i++) {
+        if (!def->args[i].required || clause->args[i].given)
+            continue;
+        diag_error(c->diag, DIAG_missing_argument, clause->where, "%s needs '%s': %s", def->name,
+                   def->args[i].name,
+                   def->args[i].help ? def->args[i].help : slot_text(c, &def->args[i]));
+        diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
+        missing = true;
+        break;
+    }
+    return missing;
+}
+
+struct clause *check_clause(struct check *c, const struct clause_def *def, struct span where,
+                            const struct ast_args *args)
+{
+    int count = clause_def_count(def), positional = 0;
+    struct clause *clause = arena_alloc(c->arena, sizeof *clause);
+    const struct ast_arg *named = NULL;
+    bool good = true;
+
+    clause->def = def;
+    clause->where = where;
+    clause->args = arena_array(c->arena, (size_t)count + 1, sizeof *clause->args);
+    for (int i = 0; i < count; i++)
+        argument_default(&def->args[i], &clause->args[i]);
+    for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
+        int slot = arg->key ? argument_find(def, arg->key) : argument_positional(def, positional++);
+        int pieces = slot >= 0 && !arg->key
+                         ? extent_in_pieces(c, def, slot, argument_positional(def, positional), arg) : 0;
+        if (pieces) {
+            clause->args[slot].given = true;
+            clause->args[slot].where = arg->where;
+            while (--pieces)
+                arg = arg->next;
+            good = false;
+            continue;
+        }
+        if (!arg->key && (slot < 0 || !takes_word(def->args[slot].type)) && key_without_value(c, def, arg)) {
+            arg = arg->next;
+            positional--;
+            good = false;
+            continue;
+        }
+        if (slot < 0) {
+            if (arg->key)
+                unknown_argument(c, def, arg);
+            else if (good || positional == 1)
+                too_many_arguments(c, def, arg);
+            good = false;
+            continue;
+        }
+        if (!arg->key && named) {
+            diag_error(c->diag, DIAG_argument_order, arg->where,
+                       "arguments without a name come first");
+            diag_note(c->diag, named->where, "this one has a name");
+            return NULL;
+        }
+        if (clause->args[slot].given) {
+            diag_error(c->diag, DIAG_duplicate_argument, arg->where, "'%s' is given twice",
+                       def->args[slot].name);
+            diag_note(c->diag, clause->args[slot].where, "first given here");
+            good = false;
+            continue;
+        }
+        if (arg->key)
+            named = arg;
+        good = check_slot(c, def, &def->args[slot], arg->value, &clause->args[slot]) && good;
+    }
+    if (!good || missing_arguments(c, clause))
+        return NULL;
+    return clause;
+}
+
+struct ast_args check_statement_args(struct check *c, const struct ast_statement *s)
+{
+    const struct ast_arg *arg = s->args.first;
+
+    if (s->args.count != 1 || arg->key || arg->value->kind != AST_TUPLE)
+        return s->args;
+    if (ast_is_repaired(arg->value->where))     /* the bracket's own message says enough */
+        return arg->value->args;
+    diag_error(c->diag, DIAG_call_statement, arg->where,
+               "a statement takes its arguments without parentheses");
+    struct span inside = arg->value->where;
+    int length = (int)(inside.end - inside.begin) - 2;
+    if (length > 0 && length < 80 &&
+        !memchr(inside.file->text + inside.begin, '\n', (size_t)length))
+        diag_hint(c->diag, "write: %s %.*s", s->word, length, inside.file->text + inside.begin + 1);
+    return arg->value->args;
+}

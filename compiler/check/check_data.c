@@ -1,0 +1,420 @@
+/* check_data.c - the section `data`: one source, then steps from top to bottom. */
+#include "check/check_parts.h"
+
+#include <string.h>
+
+static const struct data_source *source_find(const char *name)
+{
+    for (const struct data_source *s = data_sources; s->clause.name; s++)
+        if (!strcmp(s->clause.name, name))
+            return s;
+    return NULL;
+}
+
+static void check_source(struct check *c, const struct ast_statement *s,
+                         const struct data_source *source)
+{
+    if (c->data) {
+        diag_error(c->diag, DIAG_duplicate_statement, s->word_where,
+                   "a second source of data, '%s'", s->word);
+        diag_note(c->diag, c->data_where, "the first one is here");
+        return;
+    }
+    if (c->model->steps_count)
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "the source comes first, then what happens to its pictures");
+    c->data = source;
+    c->data_where = s->word_where;
+    struct ast_args args = check_statement_args(c, s);
+    c->model->source_clause = check_clause(c, &source->clause, s->word_where, &args);
+}
+
+/* A number for each channel of the picture. */
+static void check_channel_lists(struct check *c, const struct clause *step)
+{
+    int channels = c->data ? c->data->picture.c : 0;
+
+    for (int i = 0; i < clause_def_count(step->def); i++) {
+        const struct arg_value *v = &step->args[i];
+        if (step->def->args[i].type == ARG_REAL_LIST && v->list && channels &&
+            v->list_length != channels)
+            diag_error(c->diag, DIAG_shape_mismatch, v->where,
+                       "'%s' has %d numbers, the pictures of %s have %d channels",
+                       step->def->args[i].name, v->list_length, c->data->clause.name, channels);
+    }
+}
+
+/* Pictures are chosen first, then resized, and only then do their pixels become numbers. */
+static int step_rank(const char *name)
+{
+    if (!strcmp(name, "split") || !strcmp(name, "limit"))
+        return 0;
+    return !strcmp(name, "resize") ? 1 : 2;
+}
+
+static bool is_auto(const struct clause *step)
+{
+    return !strcmp(step->def->name, "normalize") && clause_text(step, "auto");
+}
+
+static const struct clause *step_before(const struct check *c, const char *name)
+{
+    for (int i = 0; i < c->model->steps_count; i++)
+        if (!strcmp(c->model->steps[i]->def->name, name))
+            return c->model->steps[i];
+    return NULL;
+}
+
+static bool check_step_order(struct check *c, const struct clause *step)
+{
+    const char *name = step->def->name;
+    const struct clause *same = NULL;
+
+    for (int i = 0; i < c->model->steps_count; i++) {
+        const struct clause *before = c->model->steps[i];
+        if (step_rank(before->def->name) > step_rank(name)) {
+            diag_error(c->diag, DIAG_misplaced_statement, step->where,
+                       step_rank(name) ? "'%s' comes before what is done to pixels"
+                                       : "'%s' comes first: it chooses the pictures",
+                       name);
+            diag_note(c->diag, before->where, "'%s' is here", before->def->name);
+            return false;
+        }
+        if (is_auto(step) && is_auto(before))
+            same = before;
+    }
+    if (step_rank(name) < 2)
+        same = step_before(c, name);
+    if (!same)
+        return true;
+    diag_error(c->diag, DIAG_duplicate_statement, step->where, "'%s%s' is given twice", name,
+               is_auto(step) ? " auto" : "");
+    diag_note(c->diag, same->where, "the first one is here");
+    return false;
+}
+
+/* What no single slot can tell. */
+static bool check_step_args(struct check *c, const struct clause *step)
+{
+    const char *name = step->def->name;
+
+    if (!strcmp(name, "limit") && !clause_int(step, "train") && !clause_int(step, "val")) {
+        diag_error(c->diag, DIAG_missing_argument, step->where,
+                   "limit needs 'train', 'val' or both: how many pictures to use");
+        diag_hint(c->diag, "such as: limit train=1000, val=200");
+        return false;
+    }
+    if (strcmp(name, "normalize"))
+        return true;
+    bool mean = clause_arg(step, "mean")->given, std = clause_arg(step, "std")->given;
+    if (is_auto(step) ? !mean && !std : mean && std)
+        return true;
+    diag_error(c->diag, DIAG_missing_argument, step->where,
+               is_auto(step) ? "normalize takes 'auto' or 'mean' and 'std', not both"
+                             : "normalize needs 'mean' and 'std', or the word 'auto'");
+    diag_hint(c->diag, "write: normalize auto; or: normalize mean=[..], std=[..]");
+    return false;
+}
+
+static void check_step(struct check *c, const struct ast_statement *s, const struct clause_def *def)
+{
+    struct ast_args args = check_statement_args(c, s);
+    struct clause *step = check_clause(c, def, s->word_where, &args);
+
+    if (!step || check_too_many(c, &c->too_many_steps, c->model->steps_count, STEPS_MOST, s->word_where, "steps") ||
+        !check_step_args(c, step) || !check_step_order(c, step))
+        return;
+    check_channel_lists(c, step);
+    LIST_ADD(c->arena, c->model->steps, c->model->steps_count, c->steps_capacity, step);
+}
+
+static void unknown_statement(struct check *c, const struct ast_statement *s)
+{
+    struct names names = {.arena = c->arena};
+    const struct unknown unknown = {.place = FOREIGN_DATA, .word = s->word, .names = &names,
+                                    .value = s->args.first ? s->args.first->value : NULL,
+                                    .list = "sources and steps are"};
+
+    for (const struct data_source *d = data_sources; d->clause.name; d++)
+        names_add(&names, d->clause.name);
+    names_add_defs(&names, data_steps);
+    names_add_later(&names, later_data);
+    if (word_in(s->word, later_data)) {
+        check_not_supported(c, s->word_where, &unknown);
+        return;
+    }
+    if (check_elsewhere(c, s, "data"))
+        return;
+    diag_error(c->diag, DIAG_unknown_statement, s->word_where,
+               "no source of data and no step is called '%s'", s->word);
+    check_suggest(c, &unknown);
+}
+
+static void check_data_statement(struct check *c, const struct ast_statement *s)
+{
+    if (s->kind == AST_CONST) {
+        check_constant_add(c, s);
+        return;
+    }
+    if (s->kind == AST_ASSIGN) {
+        s = check_assigned(c, s, source_find(s->word) || clause_def_find(data_steps, s->word), FOREIGN_DATA);
+        if (!s)
+            return;
+    }
+    if (s->kind == AST_BROKEN)
+        return;
+    if (s->kind != AST_COMMAND) {
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "this does not belong in 'data'");
+        return;
+    }
+    const struct data_source *source = source_find(s->word);
+    const struct clause_def *step = clause_def_find(data_steps, s->word);
+    if (!source && !step) {
+        unknown_statement(c, s);
+        c->data_where = s->word_where;
+        return;
+    }
+    if (!check_no_body(c, s) || !check_no_as(c, s))
+        return;
+    if (source)
+        check_source(c, s, source);
+    else
+        check_step(c, s, step);
+}
+
+/* ---- against the network's input ------------------------------------------------------------- */
+
+/* Keras's order, where that would do: rows and columns before channels. */
+static bool is_channels_last(struct shape want, struct shape have)
+{
+    return want.c == have.h && want.h == have.w && want.w == have.c && want.c != want.w;
+}
+
+static void report_channels_last(struct check *c, const struct layer *input)
+{
+    struct shape want = input->out;
+
+    diag_error(c->diag, DIAG_input_mismatch, input->where,
+               "an input is channels x height x width; %dx%dx%d is height x width x channels", want.c, want.h,
+               want.w);
+    diag_note(c->diag, c->data_where, "the data come from here");
+    diag_hint(c->diag, "write: input %dx%dx%d", want.w, want.c, want.h);
+}
+
+/* Pictures of any kind: files become what the input wants, if it is grey or colour. */
+static bool check_any_picture(struct check *c, const struct layer *input)
+{
+    struct shape want = input->out;
+
+    if (want.c != 1 && want.c != 3) {
+        if (want.w == 1 || want.w == 3) {
+            report_channels_last(c, input);
+            return false;
+        }
+        diag_error(c->diag, DIAG_input_mismatch, input->where,
+                   "the network takes %dx%dx%d, pictures have 1 channel (grey) or 3 (colours)",
+                   want.c, want.h, want.w);
+        diag_note(c->diag, c->data_where, "the data come from here");
+        return false;
+    }
+    for (int i = 0; i < c->model->steps_count; i++) {
+        const struct clause *step = c->model->steps[i];
+        for (int k = 0; k < clause_def_count(step->def); k++) {
+            const struct arg_value *v = &step->args[k];
+            if (step->def->args[k].type == ARG_REAL_LIST && v->list && v->list_length != want.c)
+                diag_error(c->diag, DIAG_shape_mismatch, v->where,
+                           "'%s' has %d numbers, the network's input has %d channel%s",
+                           step->def->args[k].name, v->list_length, want.c,
+                           want.c == 1 ? "" : "s");
+        }
+    }
+    return true;
+}
+
+static bool report_picture(struct check *c, const struct layer *input)
+{
+    struct shape have = c->data->picture, want = input->out;
+
+    if (is_channels_last(want, have)) {
+        report_channels_last(c, input);
+        return false;
+    }
+    diag_error(c->diag, DIAG_input_mismatch, input->where,
+               "the network takes %dx%dx%d, the pictures of %s are %dx%dx%d",
+               want.c, want.h, want.w, c->data->clause.name, have.c, have.h, have.w);
+    diag_note(c->diag, c->data_where, "the data come from here");
+    diag_hint(c->diag, "write: input %dx%dx%d", have.c, have.h, have.w);
+    int border = (want.h - have.h) / 2;         /* LeNet-5's 32x32 around 28x28 */
+    if (border > 0 && want.h == want.w && have.h == have.w && want.h == have.h + 2 * border)
+        diag_hint(c->diag, "padding=%d in the first layer makes %dx%d of them, 'resize %d' in 'data' too",
+                  border, want.h, want.w, want.h);
+    return false;
+}
+
+/* The picture as `resize` leaves it. */
+static void check_resize(struct check *c, const struct layer *input, const struct clause *resize)
+{
+    struct shape have = c->data->picture, want = input->out;
+    bool any = have.c == 0;
+    int64_t side = clause_int(resize, "side");
+    /* the shape of a picture in a file is not known: at least its shorter side is */
+    int64_t least = any || have.h < have.w ? have.h : have.w, high = side, wide = side;
+
+    if (!any) {
+        high = (2 * have.h * side + least) / (2 * least);
+        wide = (2 * have.w * side + least) / (2 * least);
+    }
+    bool fits = any ? side >= want.h || side >= want.w : high >= want.h && wide >= want.w;
+    if (fits)
+        return;
+    diag_error(c->diag, DIAG_input_mismatch, clause_arg(resize, "side")->where,
+               "resized to a shorter side of %lld, pictures are smaller than the network's input "
+               "of %dx%dx%d", (long long)side, want.c, want.h, want.w);
+    diag_note(c->diag, input->where, "the input is declared here");
+    diag_hint(c->diag, "write: resize %d", want.h > want.w ? want.h : want.w);
+}
+
+bool check_data_picture(struct check *c, const struct layer *input)
+{
+    struct shape have = c->data->picture, want = input->out;
+    const struct clause *resize = step_before(c, "resize");
+    bool any = have.c == 0;
+
+    if (any && !check_any_picture(c, input))
+        return false;
+    if (!any && (have.c != want.c || (!resize && (have.h != want.h || have.w != want.w))))
+        return report_picture(c, input);
+    if (resize)
+        check_resize(c, input, resize);
+    return true;
+}
+
+/* ---- what pixels are when the network sees them ---------------------------------------------- */
+
+/* Bytes lie between these; the steps that make numbers of them move both. */
+struct pixel_range {
+    double low, high;
+    bool is_scaled;             /* some `scale` stands there: how far they reach is meant */
+};
+
+static double least_of(const struct arg_value *list)
+{
+    double least = list->list[0];
+
+    for (int i = 1; i < list->list_length; i++)
+        least = list->list[i] < least ? list->list[i] : least;
+    return least;
+}
+
+/* Of the channel with the largest deviation. */
+static void range_normalize(struct pixel_range *r, const struct clause *step)
+{
+    const struct arg_value *mean = clause_arg(step, "mean"), *std = clause_arg(step, "std");
+    double m = least_of(mean), s = least_of(std);
+
+    r->low = (r->low - m) / s;
+    r->high = (r->high - m) / s;
+}
+
+static struct pixel_range pixel_range(const struct check *c)
+{
+    struct pixel_range r = {.high = 255};
+
+    for (int i = 0; i < c->model->steps_count; i++) {
+        const struct clause *step = c->model->steps[i];
+        if (!strcmp(step->def->name, "scale")) {
+            double factor = clause_number(step, "factor");
+            double low = r.low * factor, high = r.high * factor;
+            r.low = low < high ? low : high;
+            r.high = low < high ? high : low;
+            r.is_scaled = true;
+        } else if (is_auto(step)) {
+            r.low = -2;                         /* most of what has mean 0 and deviation 1 */
+            r.high = 2;
+        } else if (!strcmp(step->def->name, "normalize")) {
+            range_normalize(&r, step);
+        }
+    }
+    return r;
+}
+
+/* Whether weights meet the pixels themselves: there is a way from the input to a layer with weights on
+ * which no batchnorm takes the pixels' size away. */
+static bool weights_meet_pixels(const struct check *c)
+{
+    const struct model *m = c->model;
+    const struct layer_def *batchnorm = layer_def_find("batchnorm");
+    bool *raw = arena_array(c->arena, (size_t)m->layers_count + 1, sizeof *raw);
+
+    raw[0] = true;
+    for (int i = 1; i < m->layers_count; i++) {
+        const struct layer *l = m->layers[i];
+        for (int k = 0; k < l->inputs_count; k++)
+            raw[i] = raw[i] || raw[l->inputs[k]->index];
+        if (raw[i] && l->def == batchnorm)
+            raw[i] = false;
+        else if (raw[i] && l->def->parameters && l->def->parameters(l) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* A second `scale` with no `normalize` between: what was meant once is done twice.  Whether it is there. */
+static bool check_scales(struct check *c)
+{
+    const struct clause *scale = NULL;
+    bool twice = false;
+
+    for (int i = 0; i < c->model->steps_count; i++) {
+        const struct clause *step = c->model->steps[i];
+        if (strcmp(step->def->name, "scale")) {
+            scale = !strcmp(step->def->name, "normalize") ? NULL : scale;
+            continue;
+        }
+        if (scale) {
+            diag_warning(c->diag, DIAG_scaled_twice, step->where, "pixels are scaled twice, by %.6g in all",
+                         clause_number(scale, "factor") * clause_number(step, "factor"));
+            diag_note(c->diag, scale->where, "the first 'scale' is here");
+            twice = true;
+        }
+        scale = step;
+    }
+    return twice;
+}
+
+void check_data_pixels(struct check *c)
+{
+    /* beyond what data are normalised to, and below what bytes differ by: both are a slip */
+    static const double most = 16, least = 0.02;
+    const struct pixel_range r = pixel_range(c);
+    bool high = !r.is_scaled && (r.high > most || r.low < -most), flat = r.high - r.low < least;
+
+    if (check_scales(c) || (!high && !flat) || !weights_meet_pixels(c))
+        return;
+    diag_warning(c->diag, DIAG_unscaled_pixels, c->data_where,
+                 "pixels arrive at the network's weights as %.4g to %.4g: %s", r.low, r.high,
+                 high ? "so large numbers are hard to learn from" : "they hardly differ");
+    if (high && !step_before(c, "normalize"))
+        diag_hint(c->diag, "write 'scale 1/255' below it, or 'scale 1' to have them so");
+    else if (high)
+        diag_hint(c->diag, "pixels are 0 to 255 before 'normalize'; are its numbers meant for 'scale 1/255' before it?");
+    else
+        diag_hint(c->diag, "pixels are 0 to 255 before the first step");
+}
+
+void check_data(struct check *c, const struct ast_statement *section)
+{
+    struct constant *outer = c->constants;
+
+    c->model->has_data = true;
+    c->level++;
+    for (const struct ast_statement *s = section->body->first; s; s = s->next)
+        check_data_statement(c, s);
+    c->level--;
+    check_constants_leave(c, outer);
+    if (!c->data && !c->data_where.file && !section->body->broken) {
+        diag_error(c->diag, DIAG_missing_statement, section->word_where, "'data' names no source");
+        diag_hint(c->diag, "such as: cifar10 \"cifar-10-batches-bin\"");
+    }
+}

@@ -1,0 +1,547 @@
+/* check_function.c - a metric of the user's own: names, arguments, and what is an array and what
+ * one number.
+ *
+ * Ensures for each function that passes: every local is used, the result is one number, and no
+ * operation meets an operand that it does not know. */
+#include "check/check_parts.h"
+
+#include <string.h>
+
+enum { FUNCTION_ARRAYS = 2 };           /* the labels and the predictions come first */
+
+struct scope {
+    struct check *c;
+    const struct ast_statement *statement;
+    struct user_function *f;
+    struct table variables;             /* locals and parameters: their number from 1 on, of parameters negative */
+    struct span *local_where;
+    size_t locals_capacity, where_capacity;
+    int where_count;
+    bool *poisoned;                     /* by local: its value is wrong and was reported */
+    size_t poisoned_capacity;
+    int poisoned_count;
+    bool *conditions;                   /* by local: its value is true or false */
+    size_t conditions_capacity;
+    int conditions_count;
+    int nodes_count, sums_count;        /* of its expressions */
+    bool failed, too_many;
+};
+
+static struct expr *check_expr(struct scope *s, const struct ast_expr *e);
+
+/* ---- the functions one may call -------------------------------------------------------------- */
+
+enum shape_rule { ELEMENTWISE, REDUCES };
+
+static const struct callable {
+    const char *name;
+    int arguments;
+    enum shape_rule rule;
+} callables[] = {
+    {"exp", 1, ELEMENTWISE},   {"log", 1, ELEMENTWISE},     {"log1p", 1, ELEMENTWISE},
+    {"expm1", 1, ELEMENTWISE}, {"sqrt", 1, ELEMENTWISE},    {"abs", 1, ELEMENTWISE},
+    {"sign", 1, ELEMENTWISE},  {"round", 1, ELEMENTWISE},   {"floor", 1, ELEMENTWISE},
+    {"tanh", 1, ELEMENTWISE},  {"sigmoid", 1, ELEMENTWISE}, {"softplus", 1, ELEMENTWISE},
+    {"erf", 1, ELEMENTWISE},   {"relu", 1, ELEMENTWISE},    {"pow", 2, ELEMENTWISE},
+    {"min", 2, ELEMENTWISE},   {"max", 2, ELEMENTWISE},     {"clip", 3, ELEMENTWISE},
+    {"sum", 1, REDUCES},       {"mean", 1, REDUCES}};
+
+static const struct callable *callable_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof callables / sizeof *callables; i++)
+        if (!strcmp(callables[i].name, name))
+            return &callables[i];
+    return NULL;
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static struct expr *expr_new(struct scope *s, enum expr_kind kind, const struct ast_expr *e)
+{
+    struct expr *x = arena_alloc(s->c->arena, sizeof *x);
+
+    s->nodes_count++;
+    x->kind = kind;
+    x->where = e->where;
+    return x;
+}
+
+/* The place of a local or parameter in the function's list, -1: there is none. */
+static int local_find(const struct scope *s, const char *name)
+{
+    const int *number = table_get(&s->variables, name);
+    return number && *number > 0 ? *number - 1 : -1;
+}
+
+static int param_find(const struct scope *s, const char *name)
+{
+    const int *number = table_get(&s->variables, name);
+    return number && *number < 0 ? -*number - 1 : -1;
+}
+
+static void name_variable(struct scope *s, const char *name, int number)
+{
+    int *kept = arena_alloc(s->c->arena, sizeof *kept);
+    *kept = number;
+    table_put(&s->variables, name, kept);
+}
+
+static struct expr *unknown_variable(struct scope *s, const struct ast_expr *e)
+{
+    struct names names = {.arena = s->c->arena};
+    const struct unknown unknown = {.word = e->text, .names = &names, .list = "names that have a value here"};
+
+    for (int i = 0; i < s->f->params_count; i++)
+        names_add(&names, s->f->params[i]);
+    for (int i = 0; i < s->f->locals_count; i++)
+        names_add(&names, s->f->locals[i].name);
+    for (const struct constant *k = s->c->constants; k && check_suggests(s->c); k = k->outer)
+        names_add(&names, k->name);
+    diag_error(s->c->diag, DIAG_unknown_name, e->where, "nothing is called '%s' in '%s'", e->text,
+               s->f->name);
+    if (callable_find(e->text))
+        diag_hint(s->c->diag, "it is a function and needs its arguments: %s(...)", e->text);
+    else
+        check_suggest(s->c, &unknown);
+    return NULL;
+}
+
+static struct expr *check_variable(struct scope *s, const struct ast_expr *e)
+{
+    int local = local_find(s, e->text), param = param_find(s, e->text);
+
+    if (local >= 0) {
+        if (s->poisoned[local])
+            return NULL;
+        struct expr *x = expr_new(s, EXPR_LOCAL, e);
+        x->index = local;
+        x->is_array = s->f->locals[local].value->is_array;
+        return x;
+    }
+    if (param >= 0) {
+        struct expr *x = expr_new(s, EXPR_PARAM, e);
+        x->index = param;
+        x->is_array = param < FUNCTION_ARRAYS;
+        return x;
+    }
+    struct constant *k = check_constant_find(s->c, e->text);
+    if (!k)
+        return unknown_variable(s, e);
+    struct value v = check_constant_value(s->c, k, e->where);
+    if (v.kind == VALUE_NONE)
+        return NULL;
+    if (v.kind != VALUE_NUMBER) {
+        diag_error(s->c->diag, DIAG_bad_type, e->where, "a function works with numbers, found %s",
+                   value_text(s->c, &v));
+        check_constant_note(s->c, &v);
+        return NULL;
+    }
+    struct expr *x = expr_new(s, EXPR_NUMBER, e);
+    x->number = v.number;
+    return x;
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+/* Whether x is true or false rather than a number. */
+static bool is_condition(const struct scope *s, const struct expr *x)
+{
+    switch (x->kind) {
+    case EXPR_EQ:
+    case EXPR_NE:
+    case EXPR_LT:
+    case EXPR_GT:
+    case EXPR_LE:
+    case EXPR_GE:
+    case EXPR_AND:
+    case EXPR_OR:
+    case EXPR_NOT:
+        return true;
+    case EXPR_LOCAL:
+        return s->conditions[x->index];
+    case EXPR_IF:
+        return is_condition(s, x->args[1]) && is_condition(s, x->args[2]);
+    default:
+        return false;
+    }
+}
+
+static bool need_condition(struct scope *s, const struct expr *x, const char *where)
+{
+    if (is_condition(s, x))
+        return true;
+    diag_error(s->c->diag, DIAG_not_a_condition, x->where,
+               "'%s' needs a condition such as a > 0, this is a number", where);
+    return false;
+}
+
+/* Operands in order; NULL when one of them is wrong. */
+static struct expr *check_operands(struct scope *s, struct expr *x, const struct ast_args *args)
+{
+    bool good = true;
+
+    x->args = arena_array(s->c->arena, (size_t)args->count + 1, sizeof(struct expr *));
+    for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
+        if (arg->key) {
+            diag_error(s->c->diag, DIAG_unknown_argument, arg->key_where,
+                       "this function's arguments have no names");
+            good = false;
+            continue;
+        }
+        struct expr *operand = check_expr(s, arg->value);
+        good = good && operand;
+        if (!good)
+            continue;
+        x->args[x->args_count++] = operand;
+        x->is_array = x->is_array || operand->is_array;
+    }
+    return good ? x : NULL;
+}
+
+static struct expr *check_operation(struct scope *s, const struct ast_expr *e)
+{
+    static const enum expr_kind kinds[] = {
+        [AST_NEGATE] = EXPR_NEGATE, [AST_NOT] = EXPR_NOT, [AST_ADD] = EXPR_ADD,
+        [AST_SUB] = EXPR_SUB,       [AST_MUL] = EXPR_MUL, [AST_DIV] = EXPR_DIV,
+        [AST_MOD] = EXPR_MOD,       [AST_POW] = EXPR_POW, [AST_EQ] = EXPR_EQ,
+        [AST_NE] = EXPR_NE,         [AST_LT] = EXPR_LT,   [AST_GT] = EXPR_GT,
+        [AST_LE] = EXPR_LE,         [AST_GE] = EXPR_GE,   [AST_AND] = EXPR_AND,
+        [AST_OR] = EXPR_OR};
+    struct expr *x = expr_new(s, e->kind == AST_CHOICE ? EXPR_IF : kinds[e->op], e);
+
+    if (!check_operands(s, x, &e->args))
+        return NULL;
+    if (e->kind == AST_CHOICE)
+        return need_condition(s, x->args[0], "if") ? x : NULL;
+    if (x->kind == EXPR_AND || x->kind == EXPR_OR || x->kind == EXPR_NOT)
+        for (int i = 0; i < x->args_count; i++)
+            if (!need_condition(s, x->args[i], ast_operator_text(e->op)))
+                return NULL;
+    return x;
+}
+
+static struct expr *unknown_function(struct scope *s, const struct ast_expr *e)
+{
+    struct names names = {.arena = s->c->arena};
+    const struct layer_def *layer = layer_def_find(e->text);
+
+    if ((layer && layer->is_activation) || check_function_find(s->c, e->text)) {
+        diag_error(s->c->diag, DIAG_not_supported, e->word,
+                   "calling '%s' in a function is not supported by this version",
+                   e->text);
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof callables / sizeof *callables; i++)
+        names_add(&names, callables[i].name);
+    diag_error(s->c->diag, DIAG_unknown_function, e->word, "no function is called '%s'", e->text);
+    check_suggest(s->c, &(struct unknown){.word = e->text, .names = &names, .list = "the functions are"});
+    return NULL;
+}
+
+static struct expr *check_call(struct scope *s, const struct ast_expr *e)
+{
+    const struct callable *f = callable_find(e->text);
+
+    if (!f)
+        return unknown_function(s, e);
+    if (e->args.count != f->arguments) {
+        diag_error(s->c->diag, DIAG_bad_function, e->where, "'%s' takes %d argument%s, found %d",
+                   f->name, f->arguments, f->arguments == 1 ? "" : "s", e->args.count);
+        return NULL;
+    }
+    struct expr *x = expr_new(s, EXPR_CALL, e);
+    x->function = f->name;
+    if (!check_operands(s, x, &e->args))
+        return NULL;
+    if (f->rule == ELEMENTWISE)
+        return x;
+    if (!x->args[0]->is_array) {
+        diag_error(s->c->diag, DIAG_bad_function, x->args[0]->where,
+                   "'%s' runs over the batch and the classes, this is one number already",
+                   f->name);
+        return NULL;
+    }
+    x->is_array = false;
+    s->sums_count++;
+    return x;
+}
+
+static struct expr *check_expr(struct scope *s, const struct ast_expr *e)
+{
+    struct expr *x;
+
+    switch (e->kind) {
+    case AST_NUMBER:
+        x = expr_new(s, EXPR_NUMBER, e);
+        x->number = e->number;
+        return x;
+    case AST_NAME:
+        return check_variable(s, e);
+    case AST_CALL:
+        return check_call(s, e);
+    case AST_UNARY:
+    case AST_BINARY:
+    case AST_CHOICE:
+        return check_operation(s, e);
+    case AST_BAD:
+        return NULL;
+    case AST_EXTENT:
+    case AST_STRING:
+    case AST_SWITCH:
+    case AST_LIST:
+    case AST_TUPLE:
+    case AST_INDEX: break;
+    }
+    diag_error(s->c->diag, DIAG_bad_type, e->where, "a function works with numbers only");
+    return NULL;
+}
+
+/* ---- the declaration ------------------------------------------------------------------------- */
+
+static bool check_params(struct scope *s)
+{
+    const struct ast_args *args = &s->statement->head->args;
+    struct user_function *f = s->f;
+    struct check *c = s->c;
+    bool good = true;
+
+    f->params = arena_array(c->arena, (size_t)args->count + 1, sizeof *f->params);
+    f->param_defaults = arena_array(c->arena, (size_t)args->count + 1, sizeof *f->param_defaults);
+    for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
+        const char *name = arg->key ? arg->key : arg->value->text;
+        int i = f->params_count;
+        if (!arg->key && arg->value->kind != AST_NAME) {
+            diag_error(c->diag, DIAG_bad_function, arg->where,
+                       "a parameter is a name, or name=number");
+            return false;
+        }
+        if (!check_own_name(c, arg->key ? arg->key_where : arg->where, name))
+            return false;
+        if (param_find(s, name) >= 0) {
+            diag_error(c->diag, DIAG_duplicate_name, arg->where, "two parameters are called '%s'",
+                       name);
+            good = false;
+        }
+        if ((i < FUNCTION_ARRAYS) == (arg->key != NULL)) {
+            diag_error(c->diag, DIAG_bad_function, arg->where,
+                       i < FUNCTION_ARRAYS
+                           ? "the first two parameters are the labels and the predictions, which "
+                             "have no default"
+                           : "a parameter after the first two needs a default: name=number");
+            good = false;
+        } else if (arg->key) {
+            struct value v = check_value(c, arg->value);
+            if (v.kind != VALUE_NUMBER && v.kind != VALUE_NONE)
+                diag_error(c->diag, DIAG_bad_type, arg->value->where,
+                           "the default of '%s' is a number, found %s", name, value_text(c, &v));
+            good = good && v.kind == VALUE_NUMBER;
+            f->param_defaults[i] = v.number;
+        }
+        if (check_too_many(c, &s->too_many, i - FUNCTION_ARRAYS, FUNCTION_PARAMETERS_MOST, arg->where,
+                           "parameters with a default"))
+            return false;
+        f->params[f->params_count++] = name;
+        if (param_find(s, name) < 0)
+            name_variable(s, name, -f->params_count);
+    }
+    if (f->params_count < FUNCTION_ARRAYS) {
+        diag_error(c->diag, DIAG_bad_function, s->statement->head->where,
+                   "a metric has the labels and the predictions as parameters");
+        diag_hint(c->diag, "write: metric %s(y, p)", f->name);
+        return false;
+    }
+    return good;
+}
+
+static void check_direction(struct scope *s)
+{
+    const struct ast_statement *d = s->statement;
+    struct names names = {.arena = s->c->arena};
+
+    if (!d->direction)
+        return;
+    names_add(&names, "higher_is_better");
+    names_add(&names, "lower_is_better");
+    if (!strcmp(d->direction, names.items[0])) {
+        s->f->direction = CNN_HIGHER_IS_BETTER;
+    } else if (!strcmp(d->direction, names.items[1])) {
+        s->f->direction = CNN_LOWER_IS_BETTER;
+    } else {
+        diag_error(s->c->diag, DIAG_unknown_word, d->direction_where,
+                   "a metric is higher_is_better or lower_is_better, found '%s'",
+                   d->direction);
+        check_suggest(s->c, &(struct unknown){.word = d->direction, .names = &names});
+        s->failed = true;
+    }
+}
+
+static void check_local(struct scope *s, const struct ast_statement *st)
+{
+    struct check *c = s->c;
+    int same = local_find(s, st->word), param = param_find(s, st->word);
+
+    if (!check_own_name(c, st->word_where, st->word)) {
+        s->failed = true;
+        return;
+    }
+    if (same >= 0 || param >= 0) {
+        diag_error(c->diag, DIAG_duplicate_name, st->word_where,
+                   "'%s' already has a value; it is given once", st->word);
+        diag_note(c->diag, same >= 0 ? s->local_where[same] : s->statement->head->where, "%s",
+                  same >= 0 ? "it is given here" : "it is a parameter");
+        s->failed = true;
+        return;
+    }
+    if (s->f->locals_count >= FUNCTION_LOCALS_MOST) {
+        if (!s->too_many)
+            diag_error(c->diag, DIAG_too_big, st->word_where, "a function has at most %d values",
+                       FUNCTION_LOCALS_MOST);
+        s->too_many = s->failed = true;
+        return;
+    }
+    struct expr *value = check_expr(s, st->value);
+    struct function_local local = {.name = st->word, .value = value};
+    LIST_ADD(c->arena, s->f->locals, s->f->locals_count, s->locals_capacity, local);
+    name_variable(s, local.name, s->f->locals_count);
+    LIST_ADD(c->arena, s->local_where, s->where_count, s->where_capacity, st->word_where);
+    LIST_ADD(c->arena, s->poisoned, s->poisoned_count, s->poisoned_capacity, value == NULL);
+    LIST_ADD(c->arena, s->conditions, s->conditions_count, s->conditions_capacity,
+             value && is_condition(s, value));
+    s->failed = s->failed || !value;
+}
+
+static void check_result(struct scope *s, const struct ast_expr *e)
+{
+    struct check *c = s->c;
+
+    s->f->result = check_expr(s, e);
+    s->failed = s->failed || !s->f->result;
+    if (!s->f->result || !s->f->result->is_array)
+        return;
+    diag_error(c->diag, DIAG_not_a_scalar, e->where,
+               "a metric is one number a batch, this has one for each sample and class");
+    diag_hint(c->diag, "sum(...) or mean(...) makes one number of it");
+    s->failed = true;
+}
+
+static void check_function_body(struct scope *s)
+{
+    const struct ast_statement *returned = NULL;
+    struct check *c = s->c;
+
+    for (const struct ast_statement *st = s->statement->body->first; st; st = st->next) {
+        if (returned) {
+            diag_error(c->diag, DIAG_bad_function, st->where, "nothing after 'return' is computed");
+            diag_note(c->diag, returned->word_where, "the function ends here");
+            s->failed = true;
+            return;
+        }
+        if (st->kind == AST_ASSIGN || st->kind == AST_CONST) {
+            check_local(s, st);
+        } else if (st->kind == AST_RETURN) {
+            returned = st;
+            check_result(s, st->value);
+        } else if (st->kind == AST_BROKEN) {
+            s->failed = true;
+        } else {
+            diag_error(c->diag, DIAG_bad_function, st->word_where,
+                       "a function consists of 'name = value' lines and a 'return'");
+            if (st->kind == AST_IF)
+                diag_hint(c->diag, "a choice is an expression: x = if a > 0 then a else 0");
+            s->failed = true;
+        }
+    }
+    if (!returned && !s->statement->body->broken) {
+        struct span end = s->statement->body->where;
+        end.begin = end.end - 1;
+        diag_error(c->diag, DIAG_missing_return, end, "'%s' returns nothing", s->f->name);
+        diag_hint(c->diag, "its last line is: return ...");
+        s->failed = true;
+    }
+}
+
+/* ---- locals that nothing uses ---------------------------------------------------------------- */
+
+static void mark_used(const struct expr *x, bool *used)
+{
+    if (x->kind == EXPR_LOCAL)
+        used[x->index] = true;
+    for (int i = 0; i < x->args_count; i++)
+        mark_used(x->args[i], used);
+}
+
+static void renumber(struct expr *x, const int *place)
+{
+    if (x->kind == EXPR_LOCAL)
+        x->index = place[x->index];
+    for (int i = 0; i < x->args_count; i++)
+        renumber(x->args[i], place);
+}
+
+static void drop_unused(struct scope *s)
+{
+    struct user_function *f = s->f;
+    bool *used = arena_array(s->c->arena, (size_t)f->locals_count + 1, sizeof *used);
+    int *place = arena_array(s->c->arena, (size_t)f->locals_count + 1, sizeof *place), count = 0;
+
+    mark_used(f->result, used);
+    for (int i = f->locals_count - 1; i >= 0; i--)      /* each uses only what stands before it */
+        if (used[i])
+            mark_used(f->locals[i].value, used);
+    for (int i = 0; i < f->locals_count; i++) {
+        place[i] = count;
+        count += used[i];
+        if (!used[i])
+            diag_warning(s->c->diag, DIAG_unused_local, s->local_where[i],
+                         "'%s' is computed and never used", f->locals[i].name);
+    }
+    renumber(f->result, place);
+    count = 0;
+    for (int i = 0; i < f->locals_count; i++) {
+        if (!used[i])
+            continue;
+        renumber(f->locals[i].value, place);
+        f->locals[count++] = f->locals[i];
+    }
+    f->locals_count = count;
+}
+
+/* Names that the log or a monitor already gives a meaning. */
+static bool is_logged(const char *name)
+{
+    for (const struct metric_def *m = metric_defs; m->clause.name; m++)
+        if (m->log_name && (!strcmp(m->clause.name, name) || !strcmp(m->log_name, name)))
+            return true;
+    return !strcmp(name, "loss") || !strncmp(name, "val_", 4);
+}
+
+void check_function(struct check *c, struct function_entry *entry)
+{
+    const struct ast_statement *st = entry->statement;
+    struct scope s = {.c = c, .statement = st, .f = arena_alloc(c->arena, sizeof *s.f),
+                      .variables = {.arena = c->arena}};
+
+    s.f->name = entry->name;
+    s.f->where = st->head->word;
+    if (is_logged(entry->name)) {
+        diag_error(c->diag, DIAG_duplicate_name, s.f->where, "'%s' is a built-in value of the log",
+                   entry->name);
+        s.failed = true;
+    }
+    for (const struct metric_def *m = metric_defs; m->clause.name && !s.failed; m++)
+        if (!strcmp(m->clause.name, entry->name))
+            diag_warning(c->diag, DIAG_hides_builtin, s.f->where,
+                         "this function hides the metric '%s' that the language has", entry->name);
+    check_direction(&s);
+    if (!check_params(&s))
+        return;
+    if (st->value)
+        check_result(&s, st->value);
+    else if (st->body)
+        check_function_body(&s);
+    if (s.failed)
+        return;
+    drop_unused(&s);
+    entry->function = s.f;
+    entry->work = (int64_t)s.nodes_count * (s.sums_count + 1);
+}

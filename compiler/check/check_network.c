@@ -1,0 +1,444 @@
+/* check_network.c - the section `network`: statements become layers, branches are expanded, shapes
+ * worked out. */
+#include "check/check_parts.h"
+
+#include <assert.h>
+#include <string.h>
+
+static struct layer *check_chain(struct check *c, const struct ast_body *body, struct layer *from);
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static int kind_number(struct check *c, const struct layer_def *def)
+{
+    int count;
+    const struct layer_def *const *defs = layer_defs(&count);
+
+    if (!c->kind_counts)
+        c->kind_counts = arena_array(c->arena, (size_t)count, sizeof *c->kind_counts);
+    for (int i = 0; i < count; i++)
+        if (defs[i] == def)
+            return ++c->kind_counts[i];
+    return 1;
+}
+
+static void name_layer(struct check *c, struct layer *l, const struct ast_statement *s)
+{
+    int number = kind_number(c, l->def);
+
+    if (s->as && !check_own_name(c, s->as_where, s->as))
+        c->broken = true;
+    l->name = s->as ? s->as : arena_printf(c->arena, "%s_%d", l->def->clause.name, number);
+    const struct layer *same = table_get(&c->layers_by_name, l->name);
+    if (!same) {
+        table_put(&c->layers_by_name, l->name, l);
+        return;
+    }
+    diag_error(c->diag, DIAG_duplicate_name, s->as ? s->as_where : s->word_where,
+               "two layers are called '%s'", l->name);
+    diag_note(c->diag, same->where, "the other one is here");
+    l->name = arena_printf(c->arena, "%s_", l->name);
+}
+
+/* ---- a layer --------------------------------------------------------------------------------- */
+
+/* `trainable=off` is an option of every layer; the rest are the layer's own. */
+static struct ast_args take_trainable(struct check *c, struct ast_args args,
+                                      const struct layer_def *def, bool *trainable)
+{
+    static const struct arg_def slot = {.name = "trainable", .type = ARG_BOOL};
+    struct ast_args rest = {0};
+
+    for (const struct ast_arg *arg = args.first; arg; arg = arg->next) {
+        if (arg->key && !strcmp(arg->key, slot.name)) {
+            struct arg_value v = {0};
+            if (check_slot(c, &def->clause, &slot, arg->value, &v))
+                *trainable = v.number != 0;
+            continue;
+        }
+        rest = ast_args_add(
+            rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
+    }
+    return rest;
+}
+
+static void check_size(struct check *c, const struct layer *l)
+{
+    const struct shape s = l->out;
+
+    if ((int64_t)s.c * s.h > ELEMENTS_MOST || shape_elements(s) > ELEMENTS_MOST) {
+        diag_error(c->diag, DIAG_too_big, l->where,
+                   "the result of this layer, %s, has more than 2^30 numbers", shape_text(s).text);
+        c->broken = true;
+        return;
+    }
+    if (l->def->parameters && l->def->parameters(l) > ELEMENTS_MOST) {
+        diag_error(c->diag, DIAG_too_big, l->where, "this layer has more than 2^30 parameters");
+        c->broken = true;
+    }
+}
+
+static void compute_shape(struct check *c, struct layer *l)
+{
+    int errors = diag_errors(c->diag);
+
+    if (c->broken)
+        return;
+    if (l->inputs_count)
+        l->in = l->inputs[0]->out;
+    if (!l->def->shape(l, c->diag) || diag_errors(c->diag) != errors) {
+        c->broken = true;
+        return;
+    }
+    check_size(c, l);
+}
+
+static struct layer *add_layer(struct check *c, const struct ast_statement *s,
+                               const struct layer_def *def, struct ast_args args,
+                               struct layer **inputs, int inputs_count)
+{
+    struct layer *l = arena_alloc(c->arena, sizeof *l);
+    struct ast_args statement_args = args;
+
+    if (c->model->layers_count >= LAYERS_MOST) {
+        if (!c->too_many)
+            diag_error(c->diag, DIAG_too_big, s->word_where, "a network has at most %d layers",
+                       LAYERS_MOST);
+        c->too_many = true;
+        return NULL;
+    }
+    l->def = def;
+    l->where = s->where;
+    l->trainable = true;
+    l->inputs = inputs;
+    l->inputs_count = inputs_count;
+    statement_args = take_trainable(c, statement_args, def, &l->trainable);
+    l->clause = check_clause(c, &def->clause, s->word_where, &statement_args);
+    name_layer(c, l, s);
+    l->index = c->model->layers_count;
+    LIST_ADD(c->arena, c->model->layers, c->model->layers_count, c->layers_capacity, l);
+    if (s->as) {
+        LIST_ADD(c->arena, c->visible, c->visible_count, c->visible_capacity, l);
+        table_put(&c->visible_by_name, l->name, l);
+    }
+    if (!l->clause)
+        c->broken = true;
+    compute_shape(c, l);
+    return l;
+}
+
+static struct layer **one_input(struct check *c, struct layer *from)
+{
+    struct layer **inputs = arena_array(c->arena, 1, sizeof(struct layer *));
+
+    inputs[0] = from;
+    return inputs;
+}
+
+/* ---- joins ----------------------------------------------------------------------------------- */
+
+static bool is_branch(const struct ast_statement *s)
+{
+    return s->kind == AST_COMMAND && !strcmp(s->word, "branch");
+}
+
+/* The results of the branches of `add { branch { ... } branch { ... } }`. */
+static int join_branches(struct check *c, const struct ast_statement *s, struct layer *from,
+                         struct layer **inputs)
+{
+    int count = 0;
+
+    /* A '}' that was missing may have been meant elsewhere: shapes would only confuse. */
+    c->broken = c->broken || ast_is_repaired(s->body->where);
+    for (const struct ast_statement *b = s->body->first; b; b = b->next) {
+        if (b->kind == AST_BROKEN) {
+            c->broken = true;
+            continue;
+        }
+        if (!is_branch(b)) {
+            diag_error(c->diag, DIAG_bad_join, b->word ? b->word_where : b->where,
+                       "'%s' has branches in its body and nothing else",
+                       s->word);
+            diag_hint(c->diag, "write: %s { branch { ... } branch { ... } }", s->word);
+            c->broken = true;
+            continue;
+        }
+        check_no_as(c, b);
+        if (b->args.first)
+            diag_error(c->diag, DIAG_too_many_arguments, b->args.first->where,
+                       "'branch' takes no arguments");
+        if (!b->body) {
+            diag_error(c->diag, DIAG_missing_body, b->word_where,
+                       "'branch' needs a body: branch { ... }, and an empty one is the identity");
+            c->broken = true;
+            continue;
+        }
+        int visible = c->visible_count;
+        inputs[count++] = check_chain(c, b->body, from);
+        while (c->visible_count > visible)      /* a name is not seen outside its branch */
+            table_put(&c->visible_by_name, c->visible[--c->visible_count]->name, NULL);
+        c->current = from;
+    }
+    return count;
+}
+
+static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
+{
+    struct names names = {.arena = c->arena};
+    struct layer *found = table_get(&c->visible_by_name, arg->value->text);
+
+    if (found)
+        return found;
+    for (int i = c->visible_count - 1; i >= 0 && check_suggests(c); i--)
+        names_add(&names, c->visible[i]->name);
+    diag_error(c->diag, DIAG_unknown_name, arg->where, "no layer before this one is called '%s'",
+               arg->value->text);
+    check_suggest(c, &(struct unknown){.word = arg->value->text, .names = &names, .list = "layers with names are"});
+    if (!c->visible_count)
+        diag_hint(c->diag, "a layer gets a name with 'as': conv2d 64, 3x3 as %s", arg->value->text);
+    c->broken = true;
+    return NULL;
+}
+
+/* `add a, b`: the arriving result and named ones; what is no name of a layer stays an argument.  A
+ * layer may be called as an activation is (`dense 10, softmax as softmax`). */
+static int join_named(struct check *c, struct layer *from, struct ast_args *args,
+                      struct layer **inputs)
+{
+    struct ast_args rest = {0};
+    int count = 0;
+
+    inputs[count++] = from;
+    for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
+        const struct ast_expr *e = arg->value;
+        const struct layer_def *other = e->kind == AST_NAME ? layer_def_find(e->text) : NULL;
+        if (arg->key || e->kind != AST_NAME ||
+            (other && other->is_activation && !table_get(&c->visible_by_name, e->text))) {
+            rest = ast_args_add(
+                rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
+            continue;
+        }
+        struct layer *named = visible_layer(c, arg);
+        if (named)
+            inputs[count++] = named;
+    }
+    *args = rest;
+    return count;
+}
+
+static struct layer *check_join(struct check *c, const struct ast_statement *s,
+                                const struct layer_def *def, struct layer *from)
+{
+    struct ast_args args = check_statement_args(c, s);
+    size_t room = (size_t)(s->body ? s->body->count : 0) + (size_t)args.count + 1;
+    struct layer **inputs = arena_array(c->arena, room, sizeof *inputs);
+    bool was_broken = c->broken;
+    int count = s->body ? join_branches(c, s, from, inputs) : join_named(c, from, &args, inputs);
+
+    if (count < 2 && c->broken == was_broken) {
+        diag_error(c->diag, DIAG_bad_join, s->word_where,
+                   "'%s' joins at least two results, found %d", def->clause.name, count);
+        diag_hint(c->diag,
+                  "write '%s { branch { ... } branch { ... } }', or '%s NAME' with the name of an "
+                  "earlier layer",
+                  def->clause.name, def->clause.name);
+        c->broken = true;
+    }
+    c->joined_count += count;
+    c->broken |= check_too_many(c, &c->too_many_joined, c->joined_count - 1, JOINED_MOST, s->word_where,
+                                "results joined in all");
+    return add_layer(c, s, def, args, inputs, count);
+}
+
+/* `from a` goes on with an earlier result. */
+static struct layer *check_from(struct check *c, const struct ast_statement *s, struct layer *from)
+{
+    const struct ast_arg *arg = s->args.first;
+
+    if (!check_no_body(c, s) || !check_no_as(c, s))
+        return from;
+    if (!arg || arg->next || arg->key || arg->value->kind != AST_NAME) {
+        diag_error(c->diag, DIAG_missing_argument, s->where,
+                   "'from' needs the name of one earlier layer");
+        c->broken = true;
+        return from;
+    }
+    struct layer *named = visible_layer(c, arg);
+    c->current = named ? named : from;
+    return named ? named : from;
+}
+
+/* ---- statements ------------------------------------------------------------------------------ */
+
+/* Reports; the layer that was surely meant, so that its arguments are checked all the same, else NULL. */
+static const struct layer_def *unknown_layer(struct check *c, const struct ast_statement *s)
+{
+    struct names names = {.arena = c->arena};
+    const struct unknown unknown = {.place = FOREIGN_NETWORK, .word = s->word, .names = &names,
+                                    .value = s->args.first ? s->args.first->value : NULL,
+                                    .list = "the layers are"};
+    int count;
+    const struct layer_def *const *defs = layer_defs(&count);
+
+    for (int i = 0; i < count; i++)
+        names_add(&names, defs[i]->clause.name);
+    names_add(&names, "from");
+    names_add_later(&names, later_network);
+    if (!strcmp(s->word, "branch")) {
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "'branch' stands in the body of 'add' only");
+        return NULL;
+    }
+    if (word_in(s->word, later_network)) {
+        check_not_supported(c, s->word_where, &unknown);
+        return NULL;
+    }
+    if (check_elsewhere(c, s, "network"))
+        return NULL;
+    diag_error(c->diag, DIAG_unknown_layer, s->word_where, "no layer is called '%s'", s->word);
+    check_suggest(c, &unknown);
+    const char *meant = check_suggests(c) ? check_surely(&unknown, false) : NULL;
+    return meant ? layer_def_find(meant) : NULL;
+}
+
+static struct layer *check_layer(struct check *c, const struct ast_statement *s, struct layer *from)
+{
+    const struct layer_def *def = layer_def_find(s->word), *input = layer_def_find("input");
+
+    if (!def && !strcmp(s->word, "from"))
+        return check_from(c, s, from);
+    if (!def) {
+        def = unknown_layer(c, s);
+        c->broken = true;
+        if (!def || def == input || def->is_join)
+            return from;
+        struct ast_statement *meant = arena_alloc(c->arena, sizeof *meant);
+        *meant = *s;
+        meant->word = def->clause.name;
+        s = meant;
+    }
+    if (def == input && from) {
+        diag_error(c->diag, DIAG_misplaced_input, s->word_where,
+                   "a network has one 'input', its first statement");
+        diag_note(c->diag, c->model->layers[0]->where, "the input is here");
+        return from;
+    }
+    if (def != input && !from && !c->broken) {
+        diag_error(c->diag, DIAG_missing_input, s->word_where,
+                   "the network's first statement must be 'input'");
+        diag_hint(c->diag, "such as: input 3x32x32");
+        c->broken = true;
+    }
+    struct layer *l;
+    if (def->is_join) {
+        l = check_join(c, s, def, from);
+    } else {
+        if (!check_no_body(c, s))
+            c->broken = true;
+        l = add_layer(c, s, def, check_statement_args(c, s), from ? one_input(c, from) : NULL,
+                      from != NULL);
+    }
+    /* before the layers below: what they say of a shape that the data do not have misleads */
+    if (l && def == input && !c->broken && c->data && c->model->source_clause && !check_data_picture(c, l))
+        c->broken = true;
+    c->current = l ? l : from;
+    return l ? l : from;
+}
+
+/* `if` chooses at compilation; the body that is not taken is not looked at. */
+static struct layer *check_choice(struct check *c, const struct ast_statement *s,
+                                  struct layer *from)
+{
+    struct value v = check_value(c, s->value);
+
+    if (v.kind == VALUE_SWITCH) {
+        const struct ast_body *taken = v.number != 0 ? s->body : s->otherwise;
+        return taken ? check_chain(c, taken, from) : from;
+    }
+    c->broken = true;
+    if (v.kind == VALUE_WORD) {
+        check_unknown_name(c, &v, NULL, 0);
+    } else if (v.kind != VALUE_NONE) {
+        diag_error(c->diag, DIAG_not_a_condition, v.where,
+                   "'if' needs a condition such as depth > 2, found %s", value_text(c, &v));
+        check_constant_note(c, &v);
+    }
+    return from;
+}
+
+static struct layer *check_network_statement(struct check *c, const struct ast_statement *s,
+                                             struct layer *from)
+{
+    switch (s->kind) {
+    case AST_COMMAND:
+        return check_layer(c, s, from);
+    case AST_CONST:
+        check_constant_add(c, s);
+        return from;
+    case AST_ASSIGN:
+        s = check_assigned(c, s, layer_def_find(s->word) != NULL, FOREIGN_NETWORK);
+        return s ? check_layer(c, s, from) : from;
+    case AST_IF:
+        return check_choice(c, s, from);
+    case AST_RETURN:
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "'return' belongs in a function");
+        break;
+    case AST_BROKEN:
+        break;
+    case AST_FUNCTION:
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "functions are declared at top level, outside of 'network'");
+        break;
+    }
+    c->broken = true;
+    return from;
+}
+
+/* The statements of a body one after the other; the last one's layer. */
+static struct layer *check_chain(struct check *c, const struct ast_body *body, struct layer *from)
+{
+    struct constant *outer = c->constants;
+
+    c->level++;
+    c->current = from;
+    for (const struct ast_statement *s = body->first; s; s = s->next)
+        from = check_network_statement(c, s, from);
+    c->level--;
+    check_constants_leave(c, outer);
+    return from;
+}
+
+/* Every result but the last goes somewhere. */
+static void check_used(struct check *c, const struct layer *last)
+{
+    int count = c->model->layers_count;
+    bool *used = arena_array(c->arena, (size_t)count + 1, sizeof *used);
+
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < c->model->layers[i]->inputs_count; j++)
+            used[c->model->layers[i]->inputs[j]->index] = true;
+    for (int i = 0; i < count; i++) {
+        const struct layer *l = c->model->layers[i];
+        if (used[i] || l == last)
+            continue;
+        diag_error(c->diag, DIAG_unused_result, l->where, "nothing uses the result of '%s'",
+                   l->name);
+        c->broken = true;
+    }
+    /* nothing can use the file's last layer, so when all are used it is the network's last too */
+    assert(c->broken || last->index == count - 1);
+}
+
+void check_network(struct check *c, const struct ast_statement *section)
+{
+    c->in_network = true;
+    const struct layer *last = check_chain(c, section->body, NULL);
+    c->in_network = false;
+    if (last && !c->broken)
+        check_used(c, last);
+    if (section->body->first)
+        return;
+    diag_error(c->diag, DIAG_missing_input, section->word_where, "the network is empty");
+    diag_hint(c->diag, "it begins with 'input', such as: input 3x32x32");
+}

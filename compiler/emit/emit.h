@@ -1,0 +1,46 @@
+/* emit.h - the parts of the emitted file, in the order of emit_source(). */
+#ifndef EMIT_H
+#define EMIT_H
+
+#include "steps/kernel.h"
+
+/* emit_functions.c: all functions gathered so far, from number `first` on. */
+void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
+/* emit_update.c: static void update(struct cnn_context *c). */
+void emit_update(struct emitter *e, struct cwriter *w);
+/* The function it is made of, which steps that update early call too. */
+void emit_update_range(struct emitter *e, struct cwriter *w);
+/* `rule`: this step's numbers; `early`, when the losses are known: NULL or a pointer to it. */
+void emit_rule(struct emitter *e, struct cwriter *w);
+void emit_early_rule(struct emitter *e, struct cwriter *w);
+/* Floating-point operations of update(), less what is done early. */
+int64_t emit_update_flops(struct emitter *e);
+/* Of the updates that a stretch does early. */
+int64_t emit_early_flops(struct emitter *e, int stretch);
+/* emit_metrics.c: static void metrics(const struct cnn_context *c, int n, double *values). */
+void emit_metrics(struct emitter *e, struct cwriter *w);
+/* emit_tables.c: the constant tables, the model, main(). */
+void emit_tables(struct emitter *e, struct cwriter *w);
+/* emit_tables.c: an #error where the included header is that of another network. */
+void emit_header_check(const struct plan *p, const char *header, struct cwriter *w);
+/* emit_recipe.c: the tables of what `data` and `train` say. */
+void emit_recipe_tables(struct emitter *e, struct cwriter *w);
+/* emit_recipe.c: the fields `.data` and `.train` of the model, made of them. */
+void emit_recipe_fields(struct emitter *e, struct cwriter *w);
+
+/* ---- text: emit_text.c ----------------------------------------------------------------------- */
+
+/* A number as a C constant of type double that reads back as the same: "0.001", "2.0". */
+const char *emit_number(struct emitter *e, double x);
+/* A C string literal, or NULL for NULL. */
+const char *emit_quoted(struct emitter *e, const char *text);
+/* One statement at that depth, broken at spaces where it is longer than a line. */
+void emit_wrapped(struct emitter *e, struct cwriter *w, int depth, const char *text);
+/* A text as string literals, one a line of it, long ones broken. */
+void emit_literals(struct emitter *e, struct cwriter *w, const char *text);
+/* "X" in capital letters. */
+const char *emit_capitals(struct emitter *e, const char *text);
+/* The last part of a path. */
+const char *emit_basename(const char *path);
+
+#endif

@@ -1,0 +1,494 @@
+/* emit_inference.c - writes the files of a trained network: header, C file, weights. */
+#include "emit/emit_inference.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "output.h"
+
+/* What the writers of all files know. */
+struct files {
+    struct arena *arena;
+    const struct inference *net;
+    const char *capitals;       /* of the prefix */
+    const char *header_name;    /* "net.h", as it is included */
+    const char *weights_name;   /* "net_weights.c" */
+};
+
+static const char *basename_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* ---- header ---------------------------------------------------------------------------------- */
+
+static void emit_origin(const struct files *f, struct cwriter *w, const char *what)
+{
+    const struct model *m = f->net->graph->model;
+
+    cw_comment(w, OUTPUT_MARK " %s from %s and %s: %s, %s. Do not edit: make it again.",
+               PACKAGE_VERSION, m->source ? basename_of(m->source->path) : "a network",
+               basename_of(f->net->weights_path), f->net->name, what);
+}
+
+static void emit_sizes(const struct files *f, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+    struct shape in = net->graph->input->shape;
+    struct infer_sizes sizes = inference_sizes(net);
+    const char *n = f->capitals;
+
+    cw_directive(w, "#define %s_CHANNELS %d", n, in.c);
+    cw_directive(w, "#define %s_HEIGHT %d", n, in.h);
+    cw_directive(w, "#define %s_WIDTH %d", n, in.w);
+    cw_directive(w, "#define %s_INPUTS %" PRId64 "   /* channels x height x width */", n,
+                 net->inputs);
+    cw_directive(w, "#define %s_OUTPUTS %" PRId64 "%s", n, net->outputs,
+                 net->graph->predictions->shape.flat && net->graph->model->ends_in_softmax
+                     ? "   /* classes */" : "");
+    cw_directive(w, "#define %s_ARENA_FLOATS %" PRId64 "   /* %s */", n, net->arena_floats,
+                 net->caller_arena ? "the caller's" : "static memory");
+    cw_directive(w, "#define %s_ARENA_BYTES (%s_ARENA_FLOATS * sizeof(float))", n, n);
+    cw_directive(w, "#define %s_CONSTANT_BYTES %" PRId64 "   /* of weights: flash, besides the code%s */", n,
+                 sizes.constants, net->class_names ? " and class names" : "");
+    cw_directive(w, "#define %s_MULTIPLY_ADDS %" PRId64 "   /* of one picture */", n, sizes.multiply_adds);
+    cw_blank(w);
+}
+
+static const char *predict_head(const struct files *f)
+{
+    return arena_printf(f->arena, "void %s_predict(const float *input, float *output%s)",
+                        f->net->name, f->net->caller_arena ? ", float *arena" : "");
+}
+
+static const char *prepare_head(const struct files *f)
+{
+    return arena_printf(f->arena, "void %s_prepare(const uint8_t *pixels, float *input)",
+                        f->net->name);
+}
+
+static const char *selftest_head(const struct files *f)
+{
+    return arena_printf(f->arena, "int %s_selftest(%s)", f->net->name,
+                        f->net->caller_arena ? "float *arena" : "void");
+}
+
+static const char *tolerance_text(const struct files *f)
+{
+    return arena_printf(f->arena, "%.2ef", f->net->tolerance);
+}
+
+static void emit_declarations(const struct files *f, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+    struct shape out = net->graph->predictions->shape;
+
+    if (net->class_names) {
+        cw_comment(w, "The names of the classes, in the order of the outputs.");
+        cw_line(w, "extern const char *const %s_class_names[%s_OUTPUTS];", net->name, f->capitals);
+        cw_blank(w);
+    }
+    if (net->pixels.known) {
+        cw_comment(w, "Pixels to input, as in training: bytes of height x width x channels "
+                      "(interleaved, as picture files have them) become the scaled floats of "
+                      "channels x height x width that %s_predict() reads.%s",
+                   net->name,
+                   net->pixels.before ? arena_printf(f->arena, " %s", net->pixels.before) : "");
+        cw_line(w, "%s;", prepare_head(f));
+        cw_blank(w);
+    }
+    cw_comment(w, "input: channels x height x width, prepared as in training. output: %s. %s",
+               out.flat || (out.h == 1 && out.w == 1)
+                   ? (net->graph->model->ends_in_softmax ? "the probability of each class"
+                                                         : "one number a unit")
+                   : arena_printf(f->arena, "channels x height x width, %d x %d x %d", out.c,
+                                  out.h, out.w),
+               net->caller_arena
+                   ? arena_printf(f->arena, "arena: %s_ARENA_FLOATS floats of scratch memory, with "
+                                            "nothing in them before or after. Calls with arenas of "
+                                            "their own may run at the same time. The three arrays "
+                                            "must not overlap.", f->capitals)
+                   : "One call at a time: they share static memory. The arrays must not overlap.");
+    cw_line(w, "%s;", predict_head(f));
+    cw_blank(w);
+    cw_directive(w, "#ifdef %s_SELFTEST", f->capitals);
+    cw_comment(w, "Predicts %d recorded pictures. 0: every output is within %s of what the network "
+                  "gives in double precision; else the number of the first that is not, from 1.",
+               INFER_SAMPLES, tolerance_text(f));
+    cw_line(w, "%s;", selftest_head(f));
+    cw_directive(w, "#endif");
+}
+
+/* A header of the same prefix that says other sizes has come before: what it says must not hold for this network. */
+static void emit_other_network(const struct files *f, struct cwriter *w)
+{
+    struct shape in = f->net->graph->input->shape;
+    const char *n = f->capitals;
+
+    cw_directive(w, "#elif %s_CHANNELS != %d || \\", n, in.c);
+    cw_directive(w, "    %s_HEIGHT != %d || \\", n, in.h);
+    cw_directive(w, "    %s_WIDTH != %d || \\", n, in.w);
+    cw_directive(w, "    %s_OUTPUTS != %" PRId64 " || \\", n, f->net->outputs);
+    cw_directive(w, "    %s_ARENA_FLOATS != %" PRId64, n, f->net->arena_floats);
+    cw_directive(w, "#error \"two networks are called %s here: give one another name, cnnc --name=NAME\"",
+                 f->net->name);
+}
+
+static void emit_header_file(const void *what, FILE *out)
+{
+    const struct files *f = what;
+    struct cwriter *w = cw_new(out);
+
+    emit_origin(f, w, "a trained network as C99");
+    cw_directive(w, "#ifndef %s_NET_H", f->capitals);
+    cw_directive(w, "#define %s_NET_H", f->capitals);
+    cw_blank(w);
+    cw_directive(w, "#include <stdint.h>");
+    cw_blank(w);
+    cw_directive(w, "#ifdef __cplusplus");
+    cw_line(w, "extern \"C\" {");
+    cw_directive(w, "#endif");
+    cw_blank(w);
+    emit_sizes(f, w);
+    emit_declarations(f, w);
+    cw_blank(w);
+    cw_directive(w, "#ifdef __cplusplus");
+    cw_line(w, "}");
+    cw_directive(w, "#endif");
+    cw_blank(w);
+    emit_other_network(f, w);
+    cw_directive(w, "#endif");
+    cw_free(w);
+}
+
+/* ---- constants ------------------------------------------------------------------------------- */
+
+enum { COLUMNS = 100, INDENT = 4 };
+
+/* The elements of an initialiser, as many on a line as fit. */
+struct row {
+    struct cwriter *w;
+    char line[COLUMNS + 1];
+    int used;
+};
+
+static void row_end(struct row *r)
+{
+    if (r->used)
+        cw_line(r->w, "%s", r->line);
+    r->used = 0;
+}
+
+static void row_add(struct row *r, const char *text)
+{
+    int length = (int)strlen(text);
+
+    if (r->used + length + 2 > COLUMNS - 2 * INDENT)
+        row_end(r);
+    r->used += snprintf(r->line + r->used, sizeof r->line - (size_t)r->used, "%s%s,",
+                        r->used ? " " : "", text);
+}
+
+static void emit_array(struct cwriter *w, const char *qualifier, const char *name,
+                       const float *values, int64_t count)
+{
+    struct row row = {.w = w};
+
+    cw_open(w, "%s float %s[%" PRId64 "] = {", qualifier, name, count);
+    for (int64_t i = 0; i < count; i++)
+        row_add(&row, emit_inference_float(values[i]).text);
+    row_end(&row);
+    cw_close(w, "};");
+}
+
+static const char *weights_comment(const struct files *f, const struct infer_step *s)
+{
+    const struct param *p = s->kind == INFER_SCALE ? NULL : s->node->in[1]->param;
+
+    switch (s->kind) {
+    case INFER_CONV2D:
+        return arena_printf(f->arena, "%s: %d x %d x %d x %d (rows, columns, inputs, outputs)",
+                            s->text, p->kh, p->kw, p->in, p->out);
+    case INFER_LOCAL2D:
+        return arena_printf(f->arena,
+                            "%s: %d x %d positions, in each %d x %d x %d x %d (rows, columns, "
+                            "inputs, outputs)",
+                            s->text, p->oh, p->ow, p->kh, p->kw, p->in, p->out);
+    case INFER_DENSE:
+        return arena_printf(f->arena, "%s: %d x %d (inputs, outputs)", s->text, p->in, p->out);
+    default:
+        return s->text;
+    }
+}
+
+static void emit_constants(const struct files *f, struct cwriter *w, const char *qualifier)
+{
+    const struct inference *net = f->net;
+
+    for (int i = 0; i < net->steps_count; i++) {
+        const struct infer_step *s = net->steps[i];
+        if (!s->weights)
+            continue;
+        cw_comment(w, "%s", weights_comment(f, s));
+        emit_array(w, qualifier, emit_inference_weights(f->arena, net, s), s->weights,
+                   s->weights_count);
+        if (s->biases)
+            emit_array(w, qualifier, emit_inference_biases(f->arena, net, s), s->biases,
+                       s->biases_count);
+        cw_blank(w);
+    }
+}
+
+static void emit_extern(const struct files *f, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+
+    cw_comment(w, "in %s", f->weights_name);
+    for (int i = 0; i < net->steps_count; i++) {
+        const struct infer_step *s = net->steps[i];
+        if (s->weights)
+            cw_line(w, "extern const float %s[%" PRId64 "];",
+                    emit_inference_weights(f->arena, net, s), s->weights_count);
+        if (s->biases)
+            cw_line(w, "extern const float %s[%" PRId64 "];",
+                    emit_inference_biases(f->arena, net, s), s->biases_count);
+    }
+    cw_blank(w);
+}
+
+static void emit_weights_file(const void *what, FILE *out)
+{
+    const struct files *f = what;
+    struct cwriter *w = cw_new(out);
+
+    emit_origin(f, w, "the weights of a trained network");
+    emit_extern(f, w);
+    emit_constants(f, w, "const");
+    cw_free(w);
+}
+
+/* ---- functions ------------------------------------------------------------------------------- */
+
+static void emit_class_names(const struct files *f, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+
+    if (!net->class_names)
+        return;
+    cw_open(w, "const char *const %s_class_names[%s_OUTPUTS] = {", net->name, f->capitals);
+    for (int64_t i = 0; i < net->outputs; i++) {
+        size_t room = 4 * strlen(net->class_names[i]) + 3;      /* an escape has four characters */
+        char *quoted = arena_alloc(f->arena, room);
+        cw_quote(quoted, room, net->class_names[i]);
+        cw_line(w, "%s,", quoted);
+    }
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+static const char *value_text(const struct files *f, const struct infer_value *v)
+{
+    if (v->place == INFER_IN_INPUT)
+        return "input";
+    if (v->place == INFER_IN_OUTPUT)
+        return "output";
+    return v->offset ? arena_printf(f->arena, "arena + %" PRId64, v->offset) : "arena";
+}
+
+static void emit_predict(const struct files *f, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+
+    cw_line(w, "%s", predict_head(f));
+    cw_open(w, "{");
+    if (!net->caller_arena && net->arena_floats) {
+        cw_line(w, "static float arena[%s_ARENA_FLOATS];", f->capitals);
+        cw_blank(w);
+    }
+    if (net->caller_arena && !net->arena_floats)
+        cw_line(w, "(void)arena;");
+    for (int i = 0; i < net->steps_count; i++) {
+        const struct infer_step *s = net->steps[i];
+        cw_line(w, "%s(%s%s%s, %s);", s->name, value_text(f, s->in[0]), s->in_count > 1 ? ", " : "",
+                s->in_count > 1 ? value_text(f, s->in[1]) : "", value_text(f, s->out));
+    }
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* A number of each channel: a constant where they are alike, else an array's element. */
+static const char *pixel_number(const struct files *f, struct cwriter *w, const char *name,
+                                const double *list)
+{
+    int channels = f->net->graph->input->shape.c;
+    struct row row = {.w = w};
+
+    if (infer_pixels_same(f->net, list))
+        return arena_printf(f->arena, "%s", emit_inference_float((float)list[0]).text);
+    cw_open(w, "static const float %s[%d] = {", name, channels);
+    for (int c = 0; c < channels; c++)
+        row_add(&row, emit_inference_float((float)list[c]).text);
+    row_end(&row);
+    cw_close(w, "};");
+    return arena_printf(f->arena, "%s[c]", name);
+}
+
+/* The recipe's steps, which are all of them linear, as one. */
+static void emit_preparation(const struct files *f, struct cwriter *w)
+{
+    const struct infer_pixels *p = &f->net->pixels;
+    struct shape in = f->net->graph->input->shape;
+    int64_t positions = (int64_t)in.h * in.w;
+    const char *scale = pixel_number(f, w, "scale", p->scale);
+    const char *shift = pixel_number(f, w, "shift", p->shift);
+    bool shifts = false;
+
+    for (int c = 0; c < in.c; c++)
+        shifts |= p->shift[c] != 0;
+    if (in.c > 1)
+        cw_open(w, "for (int c = 0; c < %d; c++)", in.c);
+    cw_open(w, "for (int i = 0; i < %" PRId64 "; i++)", positions);
+    cw_line(w, "input[%s] = (float)pixels[%s] * %s%s%s;",
+            in.c > 1 ? arena_printf(f->arena, "c * %" PRId64 " + i", positions) : "i",
+            in.c > 1 ? arena_printf(f->arena, "i * %d + c", in.c) : "i", scale,
+            shifts ? " + " : "", shifts ? shift : "");
+    cw_close(w, "");
+    if (in.c > 1)
+        cw_close(w, "");
+}
+
+static void emit_prepare(const struct files *f, struct cwriter *w)
+{
+    if (!f->net->pixels.known)
+        return;
+    cw_line(w, "%s", prepare_head(f));
+    cw_open(w, "{");
+    emit_preparation(f, w);
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* ---- self-test ------------------------------------------------------------------------------- */
+
+static void emit_samples(const struct files *f, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+    struct row row = {.w = w};
+
+    cw_open(w, "static const uint8_t selftest_pixels[%d][%s_INPUTS] = {", INFER_SAMPLES,
+            f->capitals);
+    for (int s = 0; s < INFER_SAMPLES; s++) {
+        cw_open(w, "{");
+        for (int64_t i = 0; i < net->inputs; i++)
+            row_add(&row, arena_printf(f->arena, "%d", net->sample_pixels[s][i]));
+        row_end(&row);
+        cw_close(w, "},");
+    }
+    cw_close(w, "};");
+    cw_open(w, "static const float selftest_outputs[%d][%s_OUTPUTS] = {", INFER_SAMPLES,
+            f->capitals);
+    for (int s = 0; s < INFER_SAMPLES; s++) {
+        cw_open(w, "{");
+        for (int64_t i = 0; i < net->outputs; i++)
+            row_add(&row, emit_inference_float((float)net->sample_outputs[s][i]).text);
+        row_end(&row);
+        cw_close(w, "},");
+    }
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+static void emit_selftest(const struct files *f, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+    const char *tolerance = tolerance_text(f);
+
+    cw_directive(w, "#ifdef %s_SELFTEST", f->capitals);
+    cw_comment(w, "Pictures of height x width x channels, and what the network makes of them in "
+                  "double precision. Sums in float may differ by %s.", tolerance);
+    emit_samples(f, w);
+    cw_line(w, "%s", selftest_head(f));
+    cw_open(w, "{");
+    cw_line(w, "static float input[%s_INPUTS], output[%s_OUTPUTS];", f->capitals, f->capitals);
+    cw_open(w, "for (int sample = 0; sample < %d; sample++) {", INFER_SAMPLES);
+    if (net->pixels.known) {
+        cw_line(w, "%s_prepare(selftest_pixels[sample], input);", net->name);
+    } else {
+        cw_line(w, "const uint8_t *pixels = selftest_pixels[sample];");
+        emit_preparation(f, w);
+    }
+    cw_line(w, "%s_predict(input, output%s);", net->name, net->caller_arena ? ", arena" : "");
+    cw_open(w, "for (int i = 0; i < %s_OUTPUTS; i++) {", f->capitals);
+    cw_line(w, "const float error = fabsf(output[i] - selftest_outputs[sample][i]);");
+    cw_open(w, "if (!(error <= %s))", tolerance);
+    cw_line(w, "return sample * %s_OUTPUTS + i + 1;", f->capitals);
+    cw_close(w, "");
+    cw_close(w, "}");
+    cw_close(w, "}");
+    cw_line(w, "return 0;");
+    cw_close(w, "}");
+    cw_directive(w, "#endif");
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static void emit_source_file(const void *what, FILE *out)
+{
+    const struct files *f = what;
+    struct cwriter *w = cw_new(out);
+
+    emit_origin(f, w, "a trained network as C99");
+    cw_directive(w, "#include \"%s\"", f->header_name);
+    cw_blank(w);
+    cw_directive(w, "#include <math.h>");
+    cw_blank(w);
+    cw_comment(w, "Maps lie in memory as rows x columns x channels, the input as channels x rows x "
+                  "columns. Batch normalisation is part of the weights before it.");
+    cw_blank(w);
+    if (f->net->extern_weights)
+        emit_extern(f, w);
+    else
+        emit_constants(f, w, "static const");
+    emit_class_names(f, w);
+    emit_inference_layers(f->arena, w, f->net);
+    emit_prepare(f, w);
+    emit_predict(f, w);
+    emit_selftest(f, w);
+    cw_free(w);
+}
+
+static const char *capitals_of(struct arena *a, const char *name)
+{
+    char *text = arena_string(a, name, strlen(name));
+
+    for (char *c = text; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    return text;
+}
+
+int emit_inference(struct arena *a, const char *path, const struct inference *net, const char *depfile,
+                   const struct inputs *in)
+{
+    const char *header = output_beside(a, path, ".h");
+    const char *weights = output_beside(a, path, "_weights.c");
+    struct files files = {.arena = a,
+                          .net = net,
+                          .capitals = capitals_of(a, net->name),
+                          .header_name = basename_of(header),
+                          .weights_name = basename_of(weights)};
+    /* the C file last: what was there stays until all the rest is */
+    struct output_part parts[3];
+    int count = 0;
+
+    parts[count++] = (struct output_part){header, arena_printf(a, "the header of %s", path), emit_header_file, &files};
+    if (net->extern_weights)
+        parts[count++] = (struct output_part){weights, arena_printf(a, "the weights of %s", path), emit_weights_file,
+                                              &files};
+    parts[count++] = (struct output_part){path, NULL, emit_source_file, &files};
+    return output_write_parts(a, parts, count, depfile, in);
+}

@@ -1,0 +1,189 @@
+/* emit_recipe.c - what `data` and `train` say, as tables for the runtime: every argument of a
+ * clause becomes a setting, given or not. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "emit/emit.h"
+
+/* ---- one clause ------------------------------------------------------------------------------ */
+
+/* The numbers of a list or an extent; count 0: the argument is neither. */
+static const double *setting_list(struct emitter *e, const struct arg_def *def,
+                                  const struct arg_value *v, int *count)
+{
+    *count = 0;
+    if (def->type == ARG_REAL_LIST) {
+        *count = v->list_length;
+        return v->list;
+    }
+    if (def->type == ARG_EXTENT3)
+        *count = 3;
+    else if (def->type == ARG_EXTENT2 || (def->type == ARG_PADDING && !v->text))
+        *count = 2;
+    double *list = arena_array(e->arena, 3, sizeof *list);
+    for (int i = 0; i < *count; i++)
+        list[i] = (double)v->dims[i];
+    return list;
+}
+
+static void emit_list(struct emitter *e, struct cwriter *w, const char *name, const double *list,
+                      int count)
+{
+    struct text text = { .arena = e->arena };
+    text_add(&text, "static const double %s[] = {", name);
+    for (int i = 0; i < count; i++)
+        text_add(&text, "%s %s", i ? "," : "", emit_number(e, list[i]));
+    text_add(&text, " };");
+    emit_wrapped(e, w, 0, text_of(&text));
+}
+
+static const char *setting_value(struct emitter *e, const char *table, const struct arg_def *def,
+                                 const struct arg_value *v)
+{
+    int count;
+    setting_list(e, def, v, &count);
+    if (count)
+        return arena_printf(e->arena, ".list = %s_%s, .list_length = %d", table, def->name, count);
+    switch (def->type) {
+    case ARG_INT: case ARG_REAL: case ARG_BOOL:
+        return arena_printf(e->arena, ".number = %s", emit_number(e, v->number));
+    case ARG_ACTIVATION: case ARG_INIT:
+        return arena_printf(e->arena, ".text = %s",
+                            emit_quoted(e, v->call ? v->call->def->name : NULL));
+    default:
+        return arena_printf(e->arena, ".text = %s", emit_quoted(e, v->text));
+    }
+}
+
+/* The settings of a clause, as an array of that name; none: nothing. */
+static void emit_settings(struct emitter *e, struct cwriter *w, const char *table,
+                          const struct clause *c)
+{
+    int args = clause_def_count(c->def);
+    if (!args)
+        return;
+    for (int i = 0; i < args; i++) {
+        int count;
+        const double *list = setting_list(e, &c->def->args[i], &c->args[i], &count);
+        if (count)
+            emit_list(e, w, arena_printf(e->arena, "%s_%s", table, c->def->args[i].name), list,
+                      count);
+    }
+    cw_open(w, "static const struct cnn_setting %s[] = {", table);
+    for (int i = 0; i < args; i++)
+        cw_line(w, "{ .key = %s, %s },", emit_quoted(e, c->def->args[i].name),
+                setting_value(e, table, &c->def->args[i], &c->args[i]));
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+/* "{ .name = "adam", .settings = optimizer_settings, .settings_count = 4 }" */
+static const char *clause_value(struct emitter *e, const char *table, const struct clause *c)
+{
+    const char *name = emit_quoted(e, c->def->name);
+    int args = clause_def_count(c->def);
+    if (!args)
+        return arena_printf(e->arena, "{ .name = %s }", name);
+    return arena_printf(e->arena, "{ .name = %s, .settings = %s, .settings_count = %d }", name,
+                        table, args);
+}
+
+static const char *numbered(struct emitter *e, const char *what, int i)
+{
+    return arena_printf(e->arena, "%s_%d_settings", what, i + 1);
+}
+
+/* The clauses of a list and their settings: tables WHAT_1_settings ... and WHAT_table. */
+static void emit_clauses(struct emitter *e, struct cwriter *w, const char *what,
+                         struct clause *const *list, int count)
+{
+    if (!count)
+        return;
+    for (int i = 0; i < count; i++)
+        emit_settings(e, w, numbered(e, what, i), list[i]);
+    cw_open(w, "static const struct cnn_clause %s_table[] = {", what);
+    for (int i = 0; i < count; i++)
+        cw_line(w, "%s,", clause_value(e, numbered(e, what, i), list[i]));
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+/* ---- the recipe ------------------------------------------------------------------------------ */
+
+static const char *direction_name(enum cnn_direction d)
+{
+    return d == CNN_HIGHER_IS_BETTER ? "CNN_HIGHER_IS_BETTER"
+         : d == CNN_LOWER_IS_BETTER ? "CNN_LOWER_IS_BETTER" : "CNN_NO_DIRECTION";
+}
+
+static const char *const metric_kinds[] = {
+    [CNN_METRIC_BATCH] = "CNN_METRIC_BATCH", [CNN_METRIC_PRECISION] = "CNN_METRIC_PRECISION",
+    [CNN_METRIC_RECALL] = "CNN_METRIC_RECALL", [CNN_METRIC_F1] = "CNN_METRIC_F1"
+};
+static const char *const metric_averages[] = {
+    [CNN_AVERAGE_MACRO] = "CNN_AVERAGE_MACRO", [CNN_AVERAGE_MICRO] = "CNN_AVERAGE_MICRO",
+    [CNN_AVERAGE_WEIGHTED] = "CNN_AVERAGE_WEIGHTED"
+};
+
+static void emit_metric_table(struct emitter *e, struct cwriter *w, const struct model *m)
+{
+    if (!m->metrics_count)
+        return;
+    cw_open(w, "static const struct cnn_metric metric_table[] = {");
+    for (int i = 0; i < m->metrics_count; i++) {
+        const struct model_metric *k = &m->metrics[i];
+        const char *set = k->kind == CNN_METRIC_BATCH
+                              ? ""
+                              : arena_printf(e->arena, ", .kind = %s, .average = %s",
+                                             metric_kinds[k->kind], metric_averages[k->average]);
+        cw_line(w, "{ .name = %s, .log_name = %s, .direction = %s%s },", emit_quoted(e, k->name),
+                emit_quoted(e, k->log_name), direction_name(k->direction), set);
+    }
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+void emit_recipe_tables(struct emitter *e, struct cwriter *w)
+{
+    const struct model *m = e->plan->model;
+    cw_comment(w, "The recipe: data and training as the .cnn file says, every default filled in.");
+    if (m->source_clause)
+        emit_settings(e, w, "source_settings", m->source_clause);
+    emit_clauses(e, w, "data_step", m->steps, m->steps_count);
+    if (m->loss)
+        emit_settings(e, w, "loss_settings", m->loss);
+    if (m->optimizer)
+        emit_settings(e, w, "optimizer_settings", m->optimizer);
+    emit_clauses(e, w, "callback", m->callbacks, m->callbacks_count);
+    emit_metric_table(e, w, m);
+}
+
+static void emit_table_fields(struct cwriter *w, const char *field, const char *table, int count)
+{
+    if (!count)
+        return;
+    cw_line(w, ".%s = %s_table,", field, table);
+    cw_line(w, ".%s_count = %d,", field, count);
+}
+
+void emit_recipe_fields(struct emitter *e, struct cwriter *w)
+{
+    const struct model *m = e->plan->model;
+    cw_open(w, ".data = {");
+    cw_line(w, ".source = %s,",
+            m->source_clause ? clause_value(e, "source_settings", m->source_clause)
+                             : "{ .name = NULL }");
+    emit_table_fields(w, "steps", "data_step", m->steps_count);
+    cw_close(w, "},");
+    cw_open(w, ".train = {");
+    if (m->loss)
+        cw_line(w, ".loss = %s,", clause_value(e, "loss_settings", m->loss));
+    if (m->optimizer)
+        cw_line(w, ".optimizer = %s,", clause_value(e, "optimizer_settings", m->optimizer));
+    emit_table_fields(w, "callbacks", "callback", m->callbacks_count);
+    emit_table_fields(w, "metrics", "metric", m->metrics_count);
+    cw_line(w, ".epochs = %d,", m->epochs);
+    cw_line(w, ".seed = UINT64_C(%" PRIu64 "),", m->seed);
+    cw_line(w, ".threads = %d,", m->threads);
+    cw_close(w, "},");
+}

@@ -1,0 +1,490 @@
+/* emit_tables.c - the model as constant tables, what ties them together, main(), and the header
+ * beside the file. */
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "config.h"
+#include "emit/emit.h"
+#include "ops/ops.h"
+#include "output.h"
+#include "plan/plan_parts.h"
+
+/* ---- parameters ------------------------------------------------------------------------------ */
+
+/* The numbers of a cnn_param that say where its elements lie. */
+struct param_map {
+    int rank, dims, panel_dim;
+    int64_t shape[CNN_MAX_RANK], dim[CNN_MAX_RANK], stride[CNN_MAX_RANK];
+    int64_t panel, panel_stride;
+};
+
+static void map_shape(struct param_map *m, int64_t size)
+{
+    m->shape[m->rank++] = size;
+}
+
+static void map_dim(struct param_map *m, int64_t size, int64_t stride)
+{
+    m->dim[m->dims] = size;
+    m->stride[m->dims++] = stride;
+}
+
+/* A vector of c x h x w that lies in the order (h, w, c), elements `unit` apart; without such an
+ * order as counted. */
+static void map_ordered(struct param_map *m, int64_t size, struct map_order order, int64_t unit)
+{
+    if (!order.c) {
+        map_dim(m, size, unit);
+        return;
+    }
+    assert((int64_t)order.c * order.h * order.w == size);
+    map_dim(m, order.c, unit);
+    map_dim(m, order.h, (int64_t)order.w * order.c * unit);
+    map_dim(m, order.w, order.c * unit);
+}
+
+/* A product's weights at each of oh x ow positions, or a number for each element of a map. */
+static void map_positions(struct param_map *m, const struct param *p, const struct param_place *place)
+{
+    int64_t inner = (int64_t)p->kh * p->kw * p->in, position = inner * p->out;
+    map_shape(m, p->oh);
+    map_shape(m, p->ow);
+    map_shape(m, p->out);
+    map_dim(m, p->oh, p->ow * position);
+    map_dim(m, p->ow, position);
+    if (place->panel < p->out) {
+        m->panel_dim = m->dims;
+        m->panel = place->panel;
+        m->panel_stride = inner * place->panel;
+    }
+    map_dim(m, p->out, 1);
+    if (p->kind == PARAM_MAP)
+        return;
+    map_shape(m, p->in);
+    map_shape(m, p->kh);
+    map_shape(m, p->kw);
+    map_dim(m, p->in, place->panel);
+    map_dim(m, p->kh, (int64_t)p->kw * p->in * place->panel);
+    map_dim(m, p->kw, (int64_t)p->in * place->panel);
+}
+
+static struct param_map param_map_of(const struct param *p, const struct param_place *place)
+{
+    struct param_map m = { .panel_dim = -1 };
+    if (p->kind == PARAM_VECTOR) {
+        map_shape(&m, p->out);
+        map_ordered(&m, p->out, p->order, 1);
+        return m;
+    }
+    if (p->kind == PARAM_LOCAL || p->kind == PARAM_MAP) {
+        map_positions(&m, p, place);
+        return m;
+    }
+    m.panel_dim = 0;
+    m.panel = place->panel;
+    m.panel_stride = (int64_t)p->kh * p->kw * p->in * place->panel;
+    map_shape(&m, p->out);
+    map_shape(&m, p->in);
+    map_dim(&m, p->out, 1);
+    if (p->kind == PARAM_DENSE) {
+        map_ordered(&m, p->in, p->order, place->panel);
+        return m;
+    }
+    map_shape(&m, p->kh);
+    map_shape(&m, p->kw);
+    map_dim(&m, p->in, place->panel);
+    map_dim(&m, p->kh, (int64_t)p->kw * p->in * place->panel);
+    map_dim(&m, p->kw, (int64_t)p->in * place->panel);
+    return m;
+}
+
+static const char *init_name(enum cnn_init_kind kind)
+{
+    switch (kind) {
+    case CNN_INIT_ZEROS: return "CNN_INIT_ZEROS";
+    case CNN_INIT_ONES: return "CNN_INIT_ONES";
+    case CNN_INIT_CONSTANT: return "CNN_INIT_CONSTANT";
+    case CNN_INIT_UNIFORM: return "CNN_INIT_UNIFORM";
+    case CNN_INIT_NORMAL: return "CNN_INIT_NORMAL";
+    case CNN_INIT_TRUNCATED_NORMAL: return "CNN_INIT_TRUNCATED_NORMAL";
+    case CNN_INIT_ORTHOGONAL: return "CNN_INIT_ORTHOGONAL";
+    }
+    return NULL;
+}
+
+static const char *init_text(struct emitter *e, struct cnn_init init)
+{
+    const char *name = init_name(init.kind);
+    if (init.kind == CNN_INIT_ZEROS || init.kind == CNN_INIT_ONES ||
+        init.kind == CNN_INIT_ORTHOGONAL)
+        return arena_printf(e->arena, "{ .kind = %s }", name);
+    return arena_printf(e->arena, "{ .kind = %s, .a = %s, .b = %s }", name, emit_number(e, init.a),
+                        emit_number(e, init.b));
+}
+
+static const char *sizes_text(struct emitter *e, const int64_t *list, int count)
+{
+    char *text = arena_printf(e->arena, "{");
+    for (int i = 0; i < count; i++)
+        text = arena_printf(e->arena, "%s%s %" PRId64, text, i ? "," : "", list[i]);
+    return arena_printf(e->arena, "%s }", text);
+}
+
+static void emit_param(struct emitter *e, struct cwriter *w, const struct param *p)
+{
+    static const char *const roles[] = {
+        [CNN_WEIGHT] = "CNN_WEIGHT", [CNN_BIAS] = "CNN_BIAS", [CNN_STATISTIC] = "CNN_STATISTIC"
+    };
+    const struct param_place *place = &e->plan->params[p->id];
+    struct param_map m = param_map_of(p, place);
+    cw_open(w, "{");
+    cw_line(w, ".name = %s, .role = %s, .trainable = %s,", emit_quoted(e, p->name), roles[p->role],
+            p->trainable ? "true" : "false");
+    cw_line(w, ".rank = %d, .shape = %s, .count = %" PRId64 ",", m.rank,
+            sizes_text(e, m.shape, m.rank), param_elements(p));
+    cw_line(w, ".dims = %d, .dim = %s, .stride = %s,", m.dims, sizes_text(e, m.dim, m.dims),
+            sizes_text(e, m.stride, m.dims));
+    if (m.panel_dim < 0)
+        cw_line(w, ".panel_dim = -1,");
+    else
+        cw_line(w, ".panel_dim = %d, .panel = %" PRId64 ", .panel_stride = %" PRId64 ",",
+                m.panel_dim, m.panel, m.panel_stride);
+    cw_line(w, ".offset = %" PRId64 ", .stored = %" PRId64 ",", place->offset, place->stored);
+    cw_line(w, ".init = %s", init_text(e, p->init));
+    cw_close(w, "},");
+}
+
+static void emit_params(struct emitter *e, struct cwriter *w)
+{
+    const struct graph *g = e->plan->train.graph;
+    if (!g->params_count)
+        return;
+    cw_comment(w, "Parameters, in the order of files, and where their elements lie.");
+    cw_open(w, "static const struct cnn_param param_table[] = {");
+    for (int i = 0; i < g->params_count; i++)
+        emit_param(e, w, g->params[i]);
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+/* ---- layers ---------------------------------------------------------------------------------- */
+
+static const char *clause_text_of(struct emitter *e, const struct clause *c, const char *between);
+
+static const char *extent_text(struct emitter *e, const int64_t *dims, int count)
+{
+    char *text = arena_printf(e->arena, "%" PRId64, dims[0]);
+    for (int i = 1; i < count; i++)
+        text = arena_printf(e->arena, "%sx%" PRId64, text, dims[i]);
+    return text;
+}
+
+static const char *list_text(struct emitter *e, const struct arg_value *v)
+{
+    struct text text = { .arena = e->arena };
+    text_add(&text, "[");
+    for (int i = 0; i < v->list_length; i++)
+        text_add(&text, "%s%.10g", i ? ", " : "", v->list[i]);
+    text_add(&text, "]");
+    return text_of(&text);
+}
+
+/* An activation or initialiser as an argument: "elu", "leaky_relu(0.1)". */
+static const char *call_text(struct emitter *e, const struct clause *c)
+{
+    const char *text = clause_text_of(e, c, "(");
+    return strchr(text, '(') ? arena_printf(e->arena, "%s)", text) : text;
+}
+
+static const char *arg_text(struct emitter *e, const struct arg_def *def, const struct arg_value *v)
+{
+    switch (def->type) {
+    case ARG_INT: case ARG_REAL: return arena_printf(e->arena, "%.10g", v->number);
+    case ARG_BOOL: return v->number != 0 ? "on" : "off";
+    case ARG_WORD: case ARG_MONITOR: return v->text;
+    case ARG_STRING: return emit_quoted(e, v->text);
+    case ARG_EXTENT2: return extent_text(e, v->dims, 2);
+    case ARG_EXTENT3: return extent_text(e, v->dims, 3);
+    case ARG_PADDING: return v->text ? v->text : extent_text(e, v->dims, 2);
+    case ARG_REAL_LIST: return list_text(e, v);
+    case ARG_ACTIVATION: case ARG_INIT: return v->call ? call_text(e, v->call) : "none";
+    }
+    return "";
+}
+
+/* The clause as its user would write it, with the arguments that were given; between: after the
+ * first word. */
+static const char *clause_text_of(struct emitter *e, const struct clause *c, const char *between)
+{
+    const char *text = c->def->name;
+    int args = clause_def_count(c->def);
+    bool in_order = true;       /* positional arguments need their names after a gap */
+    for (int i = 0; i < args; i++) {
+        const struct arg_def *def = &c->def->args[i];
+        if (!c->args[i].given) {
+            in_order &= !def->positional;
+            continue;
+        }
+        bool named = !def->positional || !in_order;
+        text = arena_printf(e->arena, "%s%s%s%s%s", text, text == c->def->name ? between : ", ",
+                            named ? def->name : "", named ? "=" : "",
+                            arg_text(e, def, &c->args[i]));
+    }
+    return text;
+}
+
+/* Whether the planner had a choice. */
+static bool has_rivals(const struct kernel *k)
+{
+    int count, rivals = 0;
+    const struct kernel *const *all = kernels(&count);
+    for (int i = 0; i < count; i++)
+        rivals += all[i]->op == k->op;
+    return rivals > 1;
+}
+
+/* What the plan of training says of each layer, by its index. */
+struct layer_groups {
+    const struct group **groups;        /* whose main operations are of the layer */
+    int groups_count;
+    size_t groups_capacity;
+    const struct layer *host;           /* that its operations are fused into, NULL: none */
+};
+
+static struct layer_groups *find_layer_groups(struct emitter *e)
+{
+    const struct program *q = &e->plan->train;
+    struct layer_groups *list = arena_array(e->arena, (size_t)e->plan->model->layers_count + 1, sizeof *list);
+    for (int i = 0; i < q->groups_count; i++) {
+        const struct group *g = q->groups[i];
+        const struct layer *own = g->main->layer;
+        for (int k = 0; k < g->chain_count; k++)
+            if (g->chain[k]->layer && !g->chain[k]->backward && own != g->chain[k]->layer)
+                list[g->chain[k]->layer->index].host = own;
+        if (!own)
+            continue;
+        struct layer_groups *x = &list[own->index];
+        LIST_ADD(e->arena, x->groups, x->groups_count, x->groups_capacity, g);
+    }
+    return list;
+}
+
+/* The kernels that were chosen for a layer in training: "direct" for all passes, or "direct, data
+ * im2col". */
+static const char *layer_plan(struct emitter *e, const struct layer_groups *own)
+{
+    const char *text = "", *first = NULL;
+    for (int i = 0; i < own->groups_count; i++) {
+        const struct group *g = own->groups[i];
+        if (!has_rivals(g->kernel))
+            continue;
+        if (!first) {
+            text = first = g->kernel->name;
+            continue;
+        }
+        const char *pass = arena_printf(e->arena, "%s %s", plan_pass(g->main), g->kernel->name);
+        if (strcmp(first, g->kernel->name) && !strstr(text, pass))
+            text = arena_printf(e->arena, "%s, %s", text, pass);
+    }
+    const struct layer *host = first ? NULL : own->host;
+    return host ? arena_printf(e->arena, "with %s", host->name) : text;
+}
+
+static void emit_layer(struct emitter *e, struct cwriter *w, const struct layer *l, const struct layer_groups *own)
+{
+    cw_open(w, "{");
+    cw_line(w, ".name = %s,", emit_quoted(e, l->name));
+    cw_line(w, ".text = %s,", emit_quoted(e, clause_text_of(e, l->clause, " ")));
+    cw_line(w, ".channels = %d, .height = %d, .width = %d, .flat = %s,", l->out.c, l->out.h,
+            l->out.w, l->out.flat ? "true" : "false");
+    cw_line(w, ".parameters = %" PRId64 ", .multiply_adds = %" PRId64 ",",
+            l->def->parameters ? l->def->parameters(l) : 0,
+            l->def->multiply_adds ? l->def->multiply_adds(l) : 0);
+    cw_line(w, ".plan = %s", emit_quoted(e, layer_plan(e, own)));
+    cw_close(w, "},");
+}
+
+static void emit_layers(struct emitter *e, struct cwriter *w)
+{
+    const struct model *m = e->plan->model;
+    const struct layer_groups *groups = find_layer_groups(e);
+    cw_comment(w, "Layers, for summaries.");
+    cw_open(w, "static const struct cnn_layer_info layer_table[] = {");
+    for (int i = 0; i < m->layers_count; i++)
+        emit_layer(e, w, m->layers[i], &groups[i]);
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+/* The optimizer's stretch comes last; update() counts on it. */
+static void emit_stretches(struct emitter *e, struct cwriter *w)
+{
+    const struct plan *p = e->plan;
+    cw_comment(w, "What TICK() counts the time of.");
+    cw_open(w, "static const struct cnn_stretch stretch_table[] = {");
+    for (int i = 0; i < p->stretches_count; i++) {
+        const struct stretch *s = &p->stretches[i];
+        cw_line(w, "{ .layer = %d, .backward = %s, .what = %s, .flops = %" PRId64 " },",
+                s->layer ? s->layer->index : -1, s->backward ? "true" : "false",
+                emit_quoted(e, s->what), s->flops + emit_early_flops(e, i));
+    }
+    cw_line(w, "{ .layer = -1, .backward = true, .what = \"update\", .flops = %" PRId64 " },",
+            emit_update_flops(e));
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+/* ---- the model ------------------------------------------------------------------------------- */
+
+/* The recipe's text, one literal a line. */
+static void emit_recipe_text(struct emitter *e, struct cwriter *w, const char *text)
+{
+    cw_comment(w, "What cnnc --explain says of the model.");
+    cw_open(w, "static const char recipe_text[] = {");
+    if (!*text)
+        cw_line(w, "\"\"");
+    emit_literals(e, w, text);
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+static void emit_sizes(struct emitter *e, struct cwriter *w)
+{
+    const struct plan *p = e->plan;
+    const struct graph *g = p->train.graph;
+    int64_t count = 0, trained = 0;
+    for (int i = 0; i < g->params_count; i++) {
+        int64_t elements = param_elements(g->params[i]);
+        count += elements;
+        if (g->params[i]->trainable && g->params[i]->role != CNN_STATISTIC)
+            trained += elements;
+    }
+    cw_line(w, ".params_stored = %" PRId64 ",", p->params_stored);
+    cw_line(w, ".statistics_stored = %" PRId64 ",", p->statistics_stored);
+    cw_line(w, ".params_count = %" PRId64 ",", count);
+    cw_line(w, ".trainable_count = %" PRId64 ",", trained);
+    cw_line(w, ".optimizer_slots = %d,", emit_optimizer_slots(p->model));
+    cw_line(w, ".memory_bytes = %" PRId64 ",", p->memory_bytes);
+    cw_line(w, ".scratch_bytes_per_thread = %" PRId64 ",", p->scratch_bytes);
+}
+
+static void emit_input(struct emitter *e, struct cwriter *w)
+{
+    const struct program *q = &e->plan->train;
+    const struct tensor *input = q->graph->input;
+    struct shape s = input->shape;
+    cw_line(w, ".in_channels = %d,", s.c);
+    cw_line(w, ".in_height = %d,", s.h);
+    cw_line(w, ".in_width = %d,", s.w);
+    cw_line(w, ".image_stride = %" PRId64 ",", q->places[input->id].sample);
+    cw_line(w, ".channel_stride = 1,");
+    cw_line(w, ".row_stride = %" PRId64 ",", (int64_t)s.w * s.c);
+    cw_line(w, ".column_stride = %d,", s.c);
+}
+
+static void emit_model(struct emitter *e, struct cwriter *w)
+{
+    const struct plan *p = e->plan;
+    const struct model *m = p->model;
+    cw_open(w, "const struct cnn_model %s_model = {", p->name);
+    cw_line(w, ".abi = CNNRT_ABI,");
+    cw_line(w, ".name = %s,", emit_quoted(e, m->name));
+    cw_line(w, ".source = %s,", emit_quoted(e, m->source ? emit_basename(m->source->path) : ""));
+    cw_line(w, ".target = %s,", emit_quoted(e, p->target->name));
+    cw_line(w, ".plan_hash = UINT64_C(0x%016" PRIx64 "),", p->hash);
+    cw_line(w, ".recipe = recipe_text,");
+    cw_line(w, ".real_size = sizeof(real),");
+    cw_line(w, ".batch = %d,", p->batch);
+    cw_line(w, ".classes = %d,", m->classes);
+    emit_input(e, w);
+    emit_sizes(e, w);
+    if (p->train.graph->params_count)
+        cw_line(w, ".params = param_table,");
+    cw_line(w, ".params_list_count = %d,", p->train.graph->params_count);
+    cw_line(w, ".layers = layer_table,");
+    cw_line(w, ".layers_count = %d,", m->layers_count);
+    cw_line(w, ".stretches = stretch_table,");
+    cw_line(w, ".stretches_count = %d,", p->stretches_count + 1);
+    emit_recipe_fields(e, w);
+    cw_line(w, ".blas_core = %s,", emit_quoted(e, p->uses_blas ? p->target->blas_core : NULL));
+    cw_line(w, ".train_step = train_step,");
+    cw_line(w, ".infer = infer,");
+    cw_line(w, ".update = update,");
+    cw_line(w, ".metrics = metrics");
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+void emit_tables(struct emitter *e, struct cwriter *w)
+{
+    const struct model *m = e->plan->model;
+    emit_params(e, w);
+    emit_layers(e, w);
+    emit_stretches(e, w);
+    emit_recipe_tables(e, w);
+    emit_recipe_text(e, w, m->explained ? m->explained : "");
+    emit_model(e, w);
+    cw_directive(w, "#ifndef CNN_NO_MAIN");
+    cw_line(w, "int main(int argc, char **argv)");
+    cw_open(w, "{");
+    cw_line(w, "return cnn_trainer_main(&%s_model, argc, argv);", e->plan->name);
+    cw_close(w, "}");
+    cw_directive(w, "#endif");
+}
+
+/* ---- the header ------------------------------------------------------------------------------ */
+
+/* A number of 32 bits that tells the networks of one name apart: batch and plan are in it. */
+static uint32_t network_number(const struct plan *p)
+{
+    return (uint32_t)(p->hash ^ p->hash >> 32);
+}
+
+void emit_header_check(const struct plan *p, const char *header, struct cwriter *w)
+{
+    struct arena arena = { 0 };
+    struct emitter e = { .plan = p, .arena = &arena };
+    cw_directive(w, "#if %s_MODEL_H != 0x%08" PRIx32, emit_capitals(&e, p->name), network_number(p));
+    cw_directive(w, "#error \"%s is not the header that was made with this file: compile the .cnn file again\"", header);
+    cw_directive(w, "#endif");
+    arena_free(&arena);
+}
+
+void emit_header(const struct plan *p, const char *header, const char *file, FILE *out)
+{
+    struct arena arena = { 0 };
+    struct emitter e = emitter_of(p, &arena);
+    struct cwriter *w = cw_new(out);
+    const struct model *m = p->model;
+    const char *capitals = emit_capitals(&e, p->name);
+    struct shape in = p->train.graph->input->shape;
+
+    cw_comment(w, OUTPUT_MARK " %s: %s, the network of %s for programs of one's own. Compile %s with -DCNN_NO_MAIN, "
+               "then cnn_open(&%s_model, ...) of cnnrt.h.",
+               PACKAGE_VERSION, header, file, file, p->name);
+    cw_directive(w, "#ifndef %s_MODEL_H", capitals);
+    cw_directive(w, "#define %s_MODEL_H 0x%08" PRIx32, capitals, network_number(p));
+    cw_blank(w);
+    cw_directive(w, "#include <cnnrt.h>");
+    cw_blank(w);
+    cw_directive(w, "#define %s_BATCH %d", capitals, p->batch);
+    cw_directive(w, "#define %s_CLASSES %d", capitals, m->classes);
+    cw_directive(w, "#define %s_IN_CHANNELS %d", capitals, in.c);
+    cw_directive(w, "#define %s_IN_HEIGHT %d", capitals, in.h);
+    cw_directive(w, "#define %s_IN_WIDTH %d", capitals, in.w);
+    cw_blank(w);
+    cw_directive(w, "#ifdef __cplusplus");
+    cw_line(w, "extern \"C\" {");
+    cw_directive(w, "#endif");
+    cw_line(w, "extern const struct cnn_model %s_model;", p->name);
+    cw_directive(w, "#ifdef __cplusplus");
+    cw_line(w, "}");
+    cw_directive(w, "#endif");
+    cw_blank(w);
+    cw_directive(w, "#elif %s_MODEL_H != 0x%08" PRIx32, capitals, network_number(p));
+    cw_directive(w, "#error \"two networks are called %s here: give one another name, cnnc --name=NAME\"", p->name);
+    cw_directive(w, "#endif");
+    cw_free(w);
+    arena_free(&arena);
+}

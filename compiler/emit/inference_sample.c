@@ -1,0 +1,182 @@
+/* inference_sample.c - what the recipe does to pixels, and the samples of the self-test. */
+#include "emit/inference.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "ops/interpret.h"
+
+/* ---- pixels ---------------------------------------------------------------------------------- */
+
+/* A number for each channel, or one for all. */
+struct channel_list {
+    const double *list;
+    int length;
+};
+
+static double list_at(struct channel_list l, int channel)
+{
+    return l.list[l.length == 1 ? 0 : channel];
+}
+
+static struct channel_list list_of(const struct clause *step, const char *name)
+{
+    const struct arg_value *v = clause_arg(step, name);
+
+    return (struct channel_list){v->list, v->list_length};
+}
+
+/* (pixel - mean) / std, by channel. */
+static bool apply_normalize(struct inference *net, const struct clause *step,
+                            const struct weights *w, struct diag *d)
+{
+    struct infer_pixels *p = &net->pixels;
+    int channels = net->graph->input->shape.c;
+    struct channel_list mean = list_of(step, "mean"), std = list_of(step, "std");
+
+    if (clause_text(step, "auto")) {
+        mean = (struct channel_list){w->mean, channels};
+        std = (struct channel_list){w->std, channels};
+        if (!w->mean || !w->std) {
+            diag_error(d, DIAG_bad_weights, step->where,
+                       "%s does not say what 'normalize auto' found in the training set",
+                       net->weights_path);
+            diag_hint(d, "weights that the trainer has saved say it");
+            return false;
+        }
+    }
+    for (int c = 0; c < channels; c++) {
+        p->scale[c] /= list_at(std, c);
+        p->shift[c] = (p->shift[c] - list_at(mean, c)) / list_at(std, c);
+        if (isfinite((float)p->scale[c]) && isfinite((float)p->shift[c]))
+            continue;
+        diag_error(d, DIAG_bad_weights, step->where,
+                   "'normalize' with mean %g and std %g of channel %d gives no numbers",
+                   list_at(mean, c), list_at(std, c), c);
+        return false;
+    }
+    return true;
+}
+
+static bool apply_step(struct arena *a, struct inference *net, const struct clause *step,
+                       const struct weights *w, struct diag *d)
+{
+    const char *name = step->def->name;
+    struct infer_pixels *p = &net->pixels;
+
+    if (!strcmp(name, "normalize"))
+        return apply_normalize(net, step, w, d);
+    if (!strcmp(name, "scale")) {
+        for (int c = 0; c < net->graph->input->shape.c; c++) {
+            p->scale[c] *= clause_number(step, "factor");
+            p->shift[c] *= clause_number(step, "factor");
+        }
+    } else if (!strcmp(name, "resize")) {
+        p->before = arena_printf(a,
+                                 "Before, a picture's shorter side is brought to %lld pixels and "
+                                 "its middle cut out.",
+                                 (long long)clause_int(step, "side"));
+    }
+    /* split, limit, augment: nothing of them is left in use */
+    return true;
+}
+
+bool inference_pixels(struct arena *a, struct inference *net, const struct weights *w,
+                      struct diag *d)
+{
+    const struct model *m = net->graph->model;
+    struct infer_pixels *p = &net->pixels;
+    int channels = net->graph->input->shape.c;
+
+    p->known = m->has_data;
+    p->scale = arena_array(a, (size_t)channels, sizeof *p->scale);
+    p->shift = arena_array(a, (size_t)channels, sizeof *p->shift);
+    for (int c = 0; c < channels; c++)
+        p->scale[c] = m->has_data ? 1 : 1 / 255.0;
+    for (int i = 0; i < m->steps_count; i++)
+        if (!apply_step(a, net, m->steps[i], w, d))
+            return false;
+    return true;
+}
+
+/* ---- samples --------------------------------------------------------------------------------- */
+
+/* A counter's bits, well mixed (the finaliser of SplitMix64, Steele, Lea and Flood 2014). */
+static uint32_t mixed(uint64_t x)
+{
+    x += 0x9E3779B97F4A7C15u;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+    return (uint32_t)((x ^ x >> 31) >> 32);
+}
+
+/* A grey value, 0 to 255, at a corner of the coarse grid. */
+static int corner(int sample, int c, int row, int column)
+{
+    return (int)(mixed((((uint64_t)sample * 4096 + (uint64_t)c) << 34) + ((uint64_t)row << 17) +
+                       (uint64_t)column) & 255);
+}
+
+/* Soft blotches with some noise over them: pictures that reach all parts of a network.  Whole
+ * numbers only, so that they are the same everywhere. */
+static int sample_pixel(int sample, int c, int row, int column)
+{
+    const int cell = 6;
+    int i = row / cell, j = column / cell, di = row % cell, dj = column % cell;
+    int sum = (corner(sample, c, i, j) * (cell - dj) + corner(sample, c, i, j + 1) * dj) *
+                  (cell - di) +
+              (corner(sample, c, i + 1, j) * (cell - dj) + corner(sample, c, i + 1, j + 1) * dj) *
+                  di;
+    int value = sum / (cell * cell) + corner(sample + INFER_SAMPLES, c, row, column) / 8 - 16;
+
+    return value < 0 ? 0 : value > 255 ? 255 : value;
+}
+
+static void draw(unsigned char *pixels, int sample, struct shape s)
+{
+    for (int row = 0; row < s.h; row++)
+        for (int column = 0; column < s.w; column++)
+            for (int c = 0; c < s.c; c++)
+                *pixels++ = (unsigned char)sample_pixel(sample, c, row, column);
+}
+
+/* As the emitted code prepares them: in float. */
+static void prepare(const struct inference *net, const unsigned char *pixels, double *input)
+{
+    struct shape s = net->graph->input->shape;
+    int64_t positions = (int64_t)s.h * s.w;
+
+    for (int64_t i = 0; i < positions; i++)
+        for (int c = 0; c < s.c; c++)
+            input[c * positions + i] = (float)pixels[i * s.c + c] *
+                                           (float)net->pixels.scale[c] +
+                                       (float)net->pixels.shift[c];
+}
+
+bool inference_samples(struct arena *a, struct inference *net, const struct weights *w, struct diag *d)
+{
+    /* A float has 24 bits; sums of thousands of products lose some of them, and an exponential
+     * turns an error of its argument into a relative one of its result. */
+    const double share = 1e-5;
+    double *input = arena_array(a, (size_t)net->inputs, sizeof *input), largest = 1, reach = 0;
+    /* sums pass by larger numbers than they end at */
+    const double most = FLT_MAX / 64;
+
+    for (int i = 0; i < INFER_SAMPLES; i++) {
+        net->sample_pixels[i] = arena_alloc(a, (size_t)net->inputs);
+        net->sample_outputs[i] = arena_array(a, (size_t)net->outputs, sizeof(double));
+        draw(net->sample_pixels[i], i, net->graph->input->shape);
+        prepare(net, net->sample_pixels[i], input);
+        largest = fmax(largest, interpret(net->graph, w, input, net->sample_outputs[i], &reach));
+    }
+    if (!(reach <= most)) {
+        diag_error(d, DIAG_bad_weights, (struct span){0},
+                   "%s: with these weights numbers reach %.2g on the way, more than a float can hold (%.2g): such "
+                   "weights compute nothing",
+                   net->weights_path, reach, most);
+        return false;
+    }
+    net->tolerance = share * largest;
+    return true;
+}

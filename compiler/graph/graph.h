@@ -1,0 +1,154 @@
+/* graph.h - operations and tensors.  lower.c makes the forward graph, autodiff.c adds the backward one. */
+#ifndef GRAPH_H
+#define GRAPH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "base/arena.h"
+#include "model/model.h"
+#include "base/table.h"
+
+enum op {
+#define OP(name, text) OP_##name,
+#include "graph/ops.def"
+#undef OP
+    OP_COUNT
+};
+
+enum tensor_role {
+    TENSOR_INPUT,           /* the batch's pictures; per sample */
+    TENSOR_LABELS,          /* int32 a sample */
+    TENSOR_PARAM,           /* a trainable (or frozen) parameter */
+    TENSOR_STATISTIC,       /* running mean or variance */
+    TENSOR_ACTIVATION,      /* result of a forward operation; per sample */
+    TENSOR_GRADIENT,        /* of the loss with respect to an activation; per sample */
+    TENSOR_PARAM_GRADIENT,
+    TENSOR_SAVED,           /* what a forward operation keeps for its backward one: pool indices, batch moments */
+    TENSOR_LOSS             /* real a sample */
+};
+
+enum tensor_element { ELEMENT_REAL, ELEMENT_U8, ELEMENT_I32 };
+
+struct node;
+
+/* Order of a flat tensor's elements: a vector that was a c x h x w map keeps the map's memory order (h, w, c);
+ * what a user counts is (c, h, w).  c = 0: no map behind it, or h = w = 1. */
+struct map_order {
+    int c, h, w;
+};
+
+bool order_equal(struct map_order a, struct map_order b);
+
+struct tensor {
+    int id;
+    const char *name;               /* unique, a C identifier: "conv2d_1_y" */
+    enum tensor_role role;
+    enum tensor_element element;
+    bool per_sample;                /* has a leading batch dimension */
+    struct shape shape;             /* of one sample; parameters: see param */
+    struct map_order order;
+    struct param *param;            /* PARAM, STATISTIC, PARAM_GRADIENT: which */
+    bool needs_gradient;            /* a trainable parameter lies behind it (or it is one) */
+    struct tensor *gradient;        /* ACTIVATION, PARAM: set by autodiff, NULL where none flows */
+    struct node *producer;          /* NULL: input, labels, parameters */
+    struct node **consumers;        /* each node once, in the order of the nodes */
+    int consumers_count;
+    size_t consumers_capacity;
+};
+
+enum param_kind {
+    PARAM_CONV, PARAM_DENSE, PARAM_VECTOR,
+    PARAM_LOCAL,                    /* filters of their own at each position of a map */
+    PARAM_MAP                       /* a number for each element of a map */
+};
+
+/* A parameter as the language knows it; the plan gives it a place in memory. */
+struct param {
+    int id;
+    const char *name;               /* "conv2d_1.weight" */
+    struct layer *layer;
+    enum param_kind kind;
+    enum cnn_param_role role;
+    bool trainable;
+    int out, in, kh, kw;            /* CONV: O x I x KH x KW.  DENSE: out x in.  VECTOR: out, the rest 1 */
+    int oh, ow;                     /* LOCAL: OH x OW x O x I x KH x KW.  MAP: OH x OW x O.  Else 1 */
+    struct map_order order;         /* DENSE: of its input.  VECTOR on a flat map: of its elements */
+    struct cnn_init init;
+    struct tensor *tensor, *gradient;
+};
+
+/* Geometry of a convolution or pooling window: padding may differ at the two ends (`same`). */
+struct window {
+    int kh, kw, stride_h, stride_w, dilation_h, dilation_w;
+    int pad_top, pad_bottom, pad_left, pad_right;
+};
+
+enum activation {
+    ACT_LINEAR, ACT_RELU, ACT_RELU6, ACT_LEAKY_RELU, ACT_ELU, ACT_SELU, ACT_GELU, ACT_SWISH, ACT_SIGMOID,
+    ACT_TANH, ACT_SOFTPLUS
+};
+
+struct node {
+    int id;                         /* position in graph.nodes */
+    enum op op;
+    const char *name;               /* "conv2d_1", "conv2d_1_bias", "conv2d_2_data_grad" */
+    struct layer *layer;
+    bool backward;
+    struct tensor **in, **out;      /* both followed by a NULL; an optional input or output may be NULL */
+    int in_count, out_count;
+    struct node *forward;           /* of a backward node: the node it differentiates; NULL for sums */
+    /* attributes, by op */
+    struct window window;           /* conv2d*, locally_connected2d*, maxpool2d*, avgpool2d* */
+    enum activation activation;     /* activation, activation_grad */
+    double alpha;                   /* leaky_relu slope, elu scale */
+    double rate;                    /* dropout: fraction dropped */
+    int stream;                     /* dropout: number of the random stream, by layer */
+    double epsilon, momentum;       /* batchnorm */
+};
+
+struct graph {
+    struct arena *arena;
+    const struct model *model;
+    bool differentiated;            /* the backward nodes are there */
+    bool training;                  /* false: the graph of use: no dropout, running statistics, no gradients */
+    struct tensor **tensors;
+    int tensors_count;
+    size_t tensors_capacity;
+    struct node **nodes;            /* in an order that respects dependencies */
+    int nodes_count;
+    size_t nodes_capacity;
+    struct param **params;
+    int params_count;
+    size_t params_capacity;
+    struct tensor *input, *labels, *logits, *predictions, *loss;
+    struct table names;             /* of tensors and nodes: the next number for another of that name */
+};
+
+struct tensor *graph_tensor(struct graph *g, enum tensor_role role, struct shape shape, const char *name);
+/* Another name for a tensor; made unique as the first one was. */
+void graph_rename_tensor(struct graph *g, struct tensor *t, const char *name);
+/* A node with room for its inputs and outputs; consumers and producer are linked. */
+struct node *graph_node(struct graph *g, enum op op, struct layer *layer, const char *name,
+                        struct tensor *const *in, int in_count, struct tensor *const *out, int out_count);
+struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum param_kind kind,
+                          enum cnn_param_role role, int out, int in, int kh, int kw);
+/* The same with numbers for each of oh x ow positions: PARAM_LOCAL, PARAM_MAP. */
+struct param *graph_param_local(struct graph *g, struct layer *layer, const char *suffix, enum param_kind kind,
+                                enum cnn_param_role role, int oh, int ow, int out, int in, int kh, int kw);
+
+/* NULL when every invariant holds, else what is broken (in the graph's arena). */
+const char *graph_verify(const struct graph *g);
+void graph_dump(const struct graph *g, FILE *out);
+const char *op_name(enum op op);
+const char *activation_word(enum activation a);
+/* The numbers of a parameter in a file: oh x ow x out x in x kh x kw. */
+int64_t param_elements(const struct param *p);
+
+/* lower.c: the forward graph with loss.  autodiff.c: adds gradients of every trainable parameter. */
+struct graph *lower_model(struct arena *a, const struct model *m, bool training);
+void differentiate(struct graph *g);
+/* simplify.c: rewrites of the forward graph, before its gradients. */
+void simplify(struct graph *g);
+
+#endif

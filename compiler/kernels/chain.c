@@ -1,0 +1,504 @@
+/* chain.c - elementwise operations applied to vectors in registers.
+ *
+ * A chain is what stands between a product and its store, or in one pass over memory: bias, activation, dropout,
+ * batch normalisation, sums.  Every operation here is a row of `links`: which input is the value that runs
+ * through, which operands it reads beside it, and how it is written. */
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "steps/kernel.h"
+#include "kernels/loops.h"
+
+enum { OPERANDS_OF_NODE = 7 };
+
+/* What a link reads while it is written. */
+struct link_text {
+    struct emitter *e;
+    const struct node *node;
+    const char *loads[OPERANDS_OF_NODE];    /* vectors; for INDEX and SCALAR the number */
+    int count;
+};
+
+struct link {
+    enum op op;
+    int value_input;
+    void (*operands)(struct emitter *e, const struct node *n, int value, struct chain *c);
+    const char *(*apply)(const struct link_text *t, const char *value);
+    double (*cycles)(const struct node *n);
+};
+
+static const struct link *link_find(enum op op);
+
+/* Views are the same memory under another shape. */
+static const struct tensor *behind_views(const struct tensor *t)
+{
+    while (t->producer && t->producer->op == OP_view)
+        t = t->producer->in[0];
+    return t;
+}
+
+/* ---- the nodes of a group in the order of application ----------------------------------------------------------- */
+
+static bool main_is_link(const struct group *g)
+{
+    return link_find(g->main->op) != NULL;
+}
+
+static int sequence_count(const struct group *g)
+{
+    return g->chain_count + (main_is_link(g) ? 1 : 0);
+}
+
+static const struct node *sequence_node(const struct group *g, int k)
+{
+    int first = main_is_link(g) ? 1 : 0;
+    return k < first ? g->main : g->chain[k - first];
+}
+
+/* The input of node k that is the value so far. */
+static int sequence_value(const struct group *g, int k)
+{
+    const struct node *n = sequence_node(g, k);
+    if (n == g->main)
+        return link_find(n->op)->value_input;
+    const struct tensor *before = k ? sequence_node(g, k - 1)->out[0] : g->main->out[0];
+    int value = chain_input(n, before);
+    assert(value >= 0);
+    return value;
+}
+
+/* ---- operands --------------------------------------------------------------------------------------------------- */
+
+/* Names are of roles, not of layers, so that equal functions have equal text. */
+static void operand_add(struct emitter *e, struct chain *c, enum operand_kind kind, const char *name,
+                        const char *type, const struct tensor *tensor, const char *value)
+{
+    assert(c->operands_count < CHAIN_OPERANDS);
+    int same = 1;
+    for (int i = 0; i < c->operands_count; i++) {
+        size_t length = strlen(name);
+        const char *other = c->operands[i].name;
+        if (!strncmp(other, name, length) && (!other[length] || other[length] == '_'))
+            same++;
+    }
+    if (same > 1)
+        name = text_printf(e, "%s_%d", name, same);
+    c->operands[c->operands_count++] = (struct operand){ .kind = kind, .name = name, .type = type, .tensor = tensor,
+                                                         .value = value };
+}
+
+static void operand_pointer(struct emitter *e, struct chain *c, enum operand_kind kind, const char *name,
+                            const struct tensor *t)
+{
+    operand_add(e, c, kind, name, text_printf(e, "const %s *", emit_element_type(e, t)), t, NULL);
+}
+
+static void operand_column(struct emitter *e, struct chain *c, const char *name, const struct tensor *t)
+{
+    operand_pointer(e, c, OPERAND_COLUMN, name, t);
+}
+
+/* "v_set(0.5f)": not worth a local variable: the compiler lifts them out of every loop. */
+static const char *text_set(struct emitter *e, double x)
+{
+    return text_printf(e, "v_set(%s)", text_real(e, x));
+}
+
+/* ---- bias ------------------------------------------------------------------------------------------------------- */
+
+static void bias_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+{
+    (void)value;
+    operand_column(e, c, "bias", n->in[1]);
+}
+
+static const char *bias_apply(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "v_add(%s, %s)", value, t->loads[0]);
+}
+
+static double one_cycle(const struct node *n)
+{
+    (void)n;
+    return 1;
+}
+
+/* ---- activations ------------------------------------------------------------------------------------------------ */
+
+struct activation_row {
+    const char *function;
+    bool has_alpha;
+    double cycles;
+};
+
+static const struct activation_row activation_rows[] = {
+    [ACT_LINEAR] = { NULL, false, 0 },          [ACT_RELU] = { "relu", false, 1 },
+    [ACT_RELU6] = { "relu6", false, 2 },        [ACT_LEAKY_RELU] = { "leaky_relu", true, 2 },
+    [ACT_ELU] = { "elu", true, 16 },            [ACT_SELU] = { "selu", false, 16 },
+    [ACT_GELU] = { "gelu", false, 30 },         [ACT_SWISH] = { "swish", false, 20 },
+    [ACT_SIGMOID] = { "sigmoid", false, 18 },   [ACT_TANH] = { "tanh", false, 20 },
+    [ACT_SOFTPLUS] = { "softplus", false, 35 },
+};
+
+static const char *activation_apply(const struct link_text *t, const char *value)
+{
+    const struct activation_row *row = &activation_rows[t->node->activation];
+    if (!row->function)
+        return value;
+    if (row->has_alpha)
+        return text_printf(t->e, "v_%s(%s, %s)", row->function, value, text_real(t->e, t->node->alpha));
+    return text_printf(t->e, "v_%s(%s)", row->function, value);
+}
+
+static double activation_cycles(const struct node *n)
+{
+    return activation_rows[n->activation].cycles;
+}
+
+static void activation_grad_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+{
+    (void)value;
+    if (n->in[1])
+        operand_pointer(e, c, OPERAND_ELEMENT, "result", n->in[1]);
+    else if (n->in[0])
+        operand_pointer(e, c, OPERAND_ELEMENT, "argument", n->in[0]);
+}
+
+static const char *activation_grad_apply(const struct link_text *t, const char *value)
+{
+    const struct activation_row *row = &activation_rows[t->node->activation];
+    if (!row->function)
+        return value;
+    if (row->has_alpha)
+        return text_printf(t->e, "v_%s_grad(%s, %s, %s)", row->function, value, t->loads[0],
+                           text_real(t->e, t->node->alpha));
+    return text_printf(t->e, "v_%s_grad(%s, %s)", row->function, value, t->loads[0]);
+}
+
+static double activation_grad_cycles(const struct node *n)
+{
+    /* gelu and swish compute their function again; the others take what they need from its result */
+    double cycles = activation_rows[n->activation].cycles;
+    return n->in[1] && cycles > 4 ? 4 : cycles + 2;
+}
+
+/* ---- dropout ---------------------------------------------------------------------------------------------------- */
+
+static void dropout_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+{
+    int64_t elements = tensor_elements(n->in[value]);
+    operand_add(e, c, OPERAND_SCALAR, "key", "uint64_t ", NULL,
+                text_printf(e, "cnn_key(c->seed, c->step, %d)", n->stream));
+    operand_add(e, c, OPERAND_INDEX, "element", "int64_t ", NULL, text_printf(e, "(int64_t)i * %" PRId64, elements));
+}
+
+static const char *dropout_apply(const struct link_text *t, const char *value)
+{
+    double threshold = round(t->node->rate * 4294967296.0);
+    if (threshold > 4294967295.0)
+        threshold = 4294967295.0;
+    return text_printf(t->e, "v_dropout(%s, %s, %s, %.0fu, %s)", value, t->loads[0], t->loads[1], threshold,
+                       text_real(t->e, 1 / (1 - t->node->rate)));
+}
+
+static double dropout_cycles(const struct node *n)
+{
+    (void)n;
+    return 14;
+}
+
+/* ---- sums ------------------------------------------------------------------------------------------------------- */
+
+/* True when b has one value a channel and is spread over a's h x w. */
+static bool is_spread(const struct tensor *a, const struct tensor *b)
+{
+    return tensor_elements(b) != tensor_elements(a);
+}
+
+static void add_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+{
+    const struct tensor *other = n->in[1 - value];
+    if (behind_views(n->in[0]) == behind_views(n->in[1]))
+        return;     /* x + x: the value is its own partner */
+    if (is_spread(n->in[value], other))
+        operand_pointer(e, c, OPERAND_COLUMN_SAMPLE, "spread", other);
+    else
+        operand_pointer(e, c, OPERAND_ELEMENT, "addend", other);
+}
+
+static const char *add_apply(const struct link_text *t, const char *value)
+{
+    if (!t->count)
+        return text_printf(t->e, "v_mul(%s, %s)", value, text_set(t->e, 2));
+    return text_printf(t->e, "v_add(%s, %s)", value, t->loads[0]);
+}
+
+/* ---- batch normalisation ---------------------------------------------------------------------------------------- */
+
+static void batchnorm_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+{
+    (void)value;
+    operand_column(e, c, "gamma", n->in[1]);
+    operand_column(e, c, "beta", n->in[2]);
+    operand_column(e, c, "mean", n->in[3]);
+    if (n->op == OP_batchnorm)
+        operand_column(e, c, "inverse_deviation", n->in[4]);
+    else
+        operand_column(e, c, "variance", n->in[4]);
+}
+
+static const char *batchnorm_apply(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "v_fma(v_mul(v_sub(%s, %s), %s), %s, %s)", value, t->loads[2], t->loads[3], t->loads[0],
+                       t->loads[1]);
+}
+
+static double batchnorm_cycles(const struct node *n)
+{
+    (void)n;
+    return 5;
+}
+
+/* "v_sqrt(variance + epsilon)" */
+static const char *text_deviation(const struct link_text *t, const char *variance)
+{
+    return text_printf(t->e, "v_sqrt(v_add(%s, %s))", variance, text_set(t->e, t->node->epsilon));
+}
+
+static const char *batchnorm_use_apply(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "v_fma(v_sub(%s, %s), v_div(%s, %s), %s)", value, t->loads[2], t->loads[0],
+                       text_deviation(t, t->loads[3]), t->loads[1]);
+}
+
+static double batchnorm_use_cycles(const struct node *n)
+{
+    (void)n;
+    return 40;      /* a root and a division */
+}
+
+static void batchnorm_use_grad_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+{
+    (void)value;
+    operand_column(e, c, "gamma", n->in[0]);
+    operand_column(e, c, "variance", n->in[1]);
+}
+
+static const char *batchnorm_use_grad_apply(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "v_mul(%s, v_div(%s, %s))", value, t->loads[0], text_deviation(t, t->loads[1]));
+}
+
+/* x, gamma, mean, inverse_deviation, dgamma, dbeta, dy -> dx */
+static void batchnorm_data_grad_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+{
+    int64_t pixels = tensor_pixels(n->in[value]);
+    operand_pointer(e, c, OPERAND_ELEMENT, "argument", n->in[0]);
+    operand_column(e, c, "gamma", n->in[1]);
+    operand_column(e, c, "mean", n->in[2]);
+    operand_column(e, c, "inverse_deviation", n->in[3]);
+    operand_column(e, c, "dgamma", n->in[4]);
+    operand_column(e, c, "dbeta", n->in[5]);
+    operand_add(e, c, OPERAND_SCALAR, "share", text_printf(e, "%s ", e->plan->real), NULL,
+                text_printf(e, "(%s)1 / ((%s)n * %" PRId64 ")", e->plan->real, e->plan->real, pixels));
+}
+
+static const char *batchnorm_data_grad_apply(const struct link_text *t, const char *value)
+{
+    const char *const *o = t->loads;
+    const char *normal = text_printf(t->e, "v_mul(v_sub(%s, %s), %s)", o[0], o[2], o[3]);
+    const char *moved = text_printf(t->e, "v_mul(v_set(%s), v_fma(%s, %s, %s))", o[6], normal, o[4], o[5]);
+    return text_printf(t->e, "v_mul(v_mul(%s, %s), v_sub(%s, %s))", o[1], o[3], value, moved);
+}
+
+static double batchnorm_data_grad_cycles(const struct node *n)
+{
+    (void)n;
+    return 12;
+}
+
+/* ---- the table -------------------------------------------------------------------------------------------------- */
+
+static void no_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+{
+    (void)e;
+    (void)n;
+    (void)value;
+    (void)c;
+}
+
+static const struct link links[] = {
+    { OP_bias, 0, bias_operands, bias_apply, one_cycle },
+    { OP_activation, 0, no_operands, activation_apply, activation_cycles },
+    { OP_activation_grad, 2, activation_grad_operands, activation_grad_apply, activation_grad_cycles },
+    { OP_dropout, 0, dropout_operands, dropout_apply, dropout_cycles },
+    { OP_dropout_grad, 0, dropout_operands, dropout_apply, dropout_cycles },
+    { OP_add, 0, add_operands, add_apply, one_cycle },
+    { OP_sum, 0, add_operands, add_apply, one_cycle },
+    { OP_batchnorm, 0, batchnorm_operands, batchnorm_apply, batchnorm_cycles },
+    { OP_batchnorm_use, 0, batchnorm_operands, batchnorm_use_apply, batchnorm_use_cycles },
+    { OP_batchnorm_use_grad, 2, batchnorm_use_grad_operands, batchnorm_use_grad_apply, batchnorm_use_cycles },
+    { OP_batchnorm_data_grad, 6, batchnorm_data_grad_operands, batchnorm_data_grad_apply,
+      batchnorm_data_grad_cycles },
+};
+
+static const struct link *link_find(enum op op)
+{
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        if (links[i].op == op)
+            return &links[i];
+    return NULL;
+}
+
+/* ---- what kernel.h promises ------------------------------------------------------------------------------------- */
+
+bool chain_accepts(const struct node *n, int *value_input)
+{
+    const struct link *link = link_find(n->op);
+    if (link)
+        *value_input = link->value_input;
+    return link != NULL;
+}
+
+int chain_input(const struct node *n, const struct tensor *t)
+{
+    const struct link *link = link_find(n->op);
+    if (!link)
+        return -1;
+    const struct tensor *base = behind_views(t);
+    if (behind_views(n->in[link->value_input]) == base)
+        return link->value_input;
+    bool commutes = n->op == OP_add || n->op == OP_sum;
+    if (commutes && behind_views(n->in[1]) == base && !is_spread(n->in[0], n->in[1]))
+        return 1;
+    return -1;
+}
+
+void chain_make(struct emitter *e, const struct group *g, struct chain *c)
+{
+    c->group = g;
+    c->operands_count = 0;
+    for (int k = 0; k < sequence_count(g); k++) {
+        const struct node *n = sequence_node(g, k);
+        int first = c->operands_count;
+        link_find(n->op)->operands(e, n, sequence_value(g, k), c);
+        for (int i = first; i < c->operands_count; i++)
+            c->operands[i].node = k;
+    }
+}
+
+const char *chain_parameters(struct emitter *e, const struct chain *c)
+{
+    const char *text = "";
+    for (int i = 0; i < c->operands_count; i++)
+        text = text_printf(e, "%s, %s%s", text, c->operands[i].type, c->operands[i].name);
+    return text;
+}
+
+const char *chain_arguments(struct emitter *e, const struct chain *c)
+{
+    const char *text = "";
+    for (int i = 0; i < c->operands_count; i++) {
+        const struct operand *o = &c->operands[i];
+        const char *value = o->value;
+        if (o->kind == OPERAND_COLUMN)
+            value = emit_pointer(e, o->tensor);
+        else if (o->tensor)
+            value = emit_sample(e, o->tensor);
+        text = text_printf(e, "%s, %s", text, value);
+    }
+    return text;
+}
+
+const char *chain_arguments_batch(struct emitter *e, const struct chain *c)
+{
+    const char *text = "";
+    for (int i = 0; i < c->operands_count; i++) {
+        const struct operand *o = &c->operands[i];
+        const char *value = o->kind == OPERAND_INDEX ? "0" : o->value;
+        if (o->tensor)
+            value = emit_pointer(e, o->tensor);
+        text = text_printf(e, "%s, %s", text, value);
+    }
+    return text;
+}
+
+const char *chain_pass(struct emitter *e, const struct chain *c, const char *col, const char *at)
+{
+    const char *text = "";
+    for (int i = 0; i < c->operands_count; i++) {
+        const struct operand *o = &c->operands[i];
+        const char *offset = at;
+        if (o->kind == OPERAND_COLUMN || o->kind == OPERAND_COLUMN_SAMPLE)
+            offset = col;
+        if (o->kind == OPERAND_SCALAR)
+            offset = "0";
+        text = text_printf(e, "%s, %s", text, text_plus(e, o->name, offset));
+    }
+    return text;
+}
+
+/* The operand as the link reads it. */
+static const char *operand_load(struct emitter *e, const struct operand *o, const char *col, const char *at, int tail)
+{
+    switch (o->kind) {
+    case OPERAND_COLUMN:                /* padded to whole vectors */
+        return text_load(e, o->name, col, 0);
+    case OPERAND_COLUMN_SAMPLE:
+        return text_load(e, o->name, col, tail);
+    case OPERAND_ELEMENT:
+        return text_load(e, o->name, at, tail);
+    case OPERAND_INDEX:
+        return text_plus(e, o->name, at);
+    case OPERAND_SCALAR:
+        break;
+    }
+    return o->name;
+}
+
+const char *chain_apply_at(struct emitter *e, const struct chain *c, const char *value, const char *col, const char *at,
+                           int tail)
+{
+    int next = 0;
+    for (int k = 0; k < sequence_count(c->group); k++) {
+        struct link_text t = { .e = e, .node = sequence_node(c->group, k) };
+        for (; next < c->operands_count && c->operands[next].node == k; next++) {
+            assert(t.count < OPERANDS_OF_NODE);
+            t.loads[t.count++] = operand_load(e, &c->operands[next], col, at, tail);
+        }
+        value = link_find(t.node->op)->apply(&t, value);
+    }
+    return value;
+}
+
+const char *chain_apply(struct emitter *e, const struct chain *c, const char *value, int64_t col, int64_t at, int tail)
+{
+    return chain_apply_at(e, c, value, text_printf(e, "%" PRId64, col), text_printf(e, "%" PRId64, at), tail);
+}
+
+const char *chain_suffix(struct emitter *e, const struct chain *c)
+{
+    const char *text = "";
+    for (int k = 0; k < sequence_count(c->group); k++) {
+        const struct node *n = sequence_node(c->group, k);
+        const char *name = op_name(n->op), *grad = "";
+        if (n->op == OP_activation || n->op == OP_activation_grad) {
+            name = activation_rows[n->activation].function;
+            grad = n->op == OP_activation_grad ? "_grad" : "";
+        }
+        text = text_printf(e, "%s_%s%s", text, name ? name : "linear", grad);
+    }
+    return text;
+}
+
+double chain_cycles(const struct group *g)
+{
+    double cycles = 0;
+    for (int k = 0; k < sequence_count(g); k++) {
+        const struct node *n = sequence_node(g, k);
+        cycles += link_find(n->op)->cycles(n);
+    }
+    return cycles;
+}

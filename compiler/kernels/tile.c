@@ -1,0 +1,257 @@
+/* tile.c - the register tile: the one micro-kernel that every product is made of.
+ *
+ * Requires: a tile that fits the target's registers (tile_rows_max).
+ * Ensures: a function with every accumulator a named variable, every stride a constant, emitted once a shape.
+ *
+ * Accumulators are named, not kept in an array: an array of vectors indexed in a loop is spilled to the stack by
+ * GCC, which costs more than half of the speed. */
+#include <assert.h>
+#include <inttypes.h>
+
+#include "base/bounds.h"
+#include "steps/kernel.h"
+
+int tile_rows_max(const struct plan *p, int vectors)
+{
+    /* the accumulators, the vectors of B, one of A, and without FMA one for the product */
+    int spare = p->target->registers - vectors - 1 - (p->target->has_fma ? 0 : 1);
+    int most = spare / vectors;
+    if (most > 14)
+        most = 14;          /* more rows only lengthen the code: 14 accumulators hide the latency already */
+    return most < 1 ? 1 : most;
+}
+
+struct row_split split_rows(int64_t rows, int most)
+{
+    struct row_split s = { 0, 0, 0 };
+    if (rows <= 0)
+        return s;
+    int64_t tiles = (rows + most - 1) / most;
+    s.large = (int)((rows + tiles - 1) / tiles);
+    s.small_count = (int)(s.large * tiles - rows);
+    s.large_count = (int)(tiles - s.small_count);
+    return s;
+}
+
+/* " + 384" or nothing; for offsets that are constants. */
+static const char *plus(struct emitter *e, int64_t offset)
+{
+    return offset ? arena_printf(e->arena, " + %" PRId64, offset) : "";
+}
+
+static bool has_tail(const struct tile *t, int j)
+{
+    return t->tail && j == t->vectors - 1;
+}
+
+/* One line a row: the accumulators c<row>_<vector>. */
+static void declare_accumulators(struct emitter *e, const struct tile *t)
+{
+    int lanes = e->plan->lanes;
+    for (int i = 0; i < t->rows; i++) {
+        char *line = "";
+        for (int j = 0; j < t->vectors; j++) {
+            const char *from = "v_zero()";
+            const char *at = plus(e, i * t->c_row + (int64_t)j * lanes);
+            if (t->accumulate && has_tail(t, j))
+                from = arena_printf(e->arena, "v_load_tail(c%s, %d)", at, t->tail);
+            else if (t->accumulate)
+                from = arena_printf(e->arena, "v_load(c%s)", at);
+            line = arena_printf(e->arena, "%s%s c%d_%d = %s", line, j ? "," : "v", i, j, from);
+        }
+        cw_line(e->w, "%s;", line);
+    }
+}
+
+/* " + k * stride"; nothing where k is only ever 0. */
+static const char *plus_k(struct emitter *e, const struct tile *t, int64_t stride)
+{
+    if (t->depth == 1)
+        return "";
+    return stride == 1 ? " + k" : arena_printf(e->arena, " + k * %" PRId64, stride);
+}
+
+/* The products of one k, of the rows at a and the panel at b. */
+static void multiply(struct emitter *e, const struct tile *t, const char *a, const char *b)
+{
+    int lanes = e->plan->lanes, line = 64 / e->plan->real_size, per_line = t->vectors == 3 ? 3 : 2;
+    const char *k_a = plus_k(e, t, t->a_k), *k_b = plus_k(e, t, t->b_k);
+    if (t->a_ahead)
+        cw_line(e->w, "v_prefetch(%s%s%s);", a, plus(e, t->a_ahead), plus_k(e, t, line));
+    if (t->next)
+        cw_line(e->w, "v_prefetch(next%s);", plus_k(e, t, line));
+    for (int j = 0; j < t->vectors; j++) {
+        const char *at = plus(e, (int64_t)j * lanes);
+        if (t->b_tail && has_tail(t, j))
+            cw_line(e->w, "const v b%d = v_load_tail(%s%s%s, %d);", j, b, k_b, at, t->tail);
+        else
+            cw_line(e->w, "const v b%d = v_load(%s%s%s);", j, b, k_b, at);
+    }
+    for (int i = 0; i < t->rows; i++) {
+        cw_line(e->w, "const v a%d = v_broadcast(%s%s%s);", i, a, k_a, plus(e, i * t->a_row));
+        for (int first = 0; first < t->vectors; first += per_line) {
+            char *sums = "";
+            for (int j = first; j < t->vectors && j < first + per_line; j++)
+                sums = arena_printf(e->arena, "%s%sc%d_%d = v_fma(a%d, b%d, c%d_%d);", sums, j > first ? " " : "", i, j,
+                                    i, j, i, j);
+            cw_line(e->w, "%s", sums);
+        }
+    }
+}
+
+/* Lines of C and of the chain's operands are fetched while the sum is computed. */
+static void ask_ahead(struct emitter *e, const struct tile *t)
+{
+    int lanes = e->plan->lanes, line = 64 / e->plan->real_size;
+    for (int i = 0; i < t->rows; i++)
+        for (int j = 0; j < t->vectors; j++) {
+            if ((int64_t)j * lanes % line)
+                continue;
+            const char *at = plus(e, i * t->c_row + (int64_t)j * lanes);
+            char *text = arena_printf(e->arena, "v_prefetchw(c%s);", at);
+            for (int k = 0; t->chain && k < t->chain->operands_count; k++)
+                if (t->chain->operands[k].kind == OPERAND_ELEMENT)
+                    text = arena_printf(e->arena, "%s v_prefetch(%s%s);", text, t->chain->operands[k].name, at);
+            cw_line(e->w, "%s", text);
+        }
+}
+
+/* The rows of C that the next tile adds to come while this one's sum is computed. */
+static void ask_onward(struct emitter *e, const struct tile *t)
+{
+    int64_t below = t->rows * t->c_row;
+    cw_open(e->w, "for (int i = 0; i < %" PRId64 "; i += %d)", below, 64 / e->plan->real_size);
+    cw_line(e->w, "v_prefetchw(c + %" PRId64 " + i);", below);
+    cw_close(e->w, "");
+}
+
+static void store(struct emitter *e, const struct tile *t)
+{
+    int lanes = e->plan->lanes;
+    for (int i = 0; i < t->rows; i++)
+        for (int j = 0; j < t->vectors; j++) {
+            int64_t at = i * t->c_row + (int64_t)j * lanes;
+            const char *value = arena_printf(e->arena, "c%d_%d", i, j);
+            if (t->chain)
+                value = chain_apply(e, t->chain, value, (int64_t)j * lanes, at, has_tail(t, j) ? t->tail : 0);
+            if (has_tail(t, j))
+                cw_line(e->w, "v_store_tail(c%s, %s, %d);", plus(e, at), value, t->tail);
+            else
+                cw_line(e->w, "v_store(c%s, %s);", plus(e, at), value);
+        }
+}
+
+/* The loops around one multiply(): outer times, segments, depth. */
+static void loops(struct emitter *e, const struct tile *t)
+{
+    const char *real = e->plan->real;
+    int open = 0;
+    const char *a = "a", *b = "b";
+    if (t->outer) {
+        cw_open(e->w, "for (int o = 0; o < outer; o++) {");
+        cw_line(e->w, "const %s *const ao = a + (size_t)o * %" PRId64 ";", real, t->a_outer);
+        cw_line(e->w, "const %s *const bo = b + (size_t)o * %" PRId64 ";", real, t->b_outer);
+        a = "ao";
+        b = "bo";
+        open++;
+    }
+    if (t->segments > 1) {
+        cw_open(e->w, "for (int s = 0; s < %d; s++) {", t->segments);
+        if (t->a_columns && t->segments <= TABLE_LONGEST)
+            cw_line(e->w, "const %s *const as = %s + segment[s];", real, a);
+        else if (t->a_columns)
+            cw_line(e->w, "const %s *const as = %s + s / %d * %" PRId64 " + s %% %d * %" PRId64 ";", real, a,
+                    t->a_columns, t->a_segment, t->a_columns, t->a_column);
+        else
+            cw_line(e->w, "const %s *const as = %s + s * %" PRId64 ";", real, a, t->a_segment);
+        cw_line(e->w, "const %s *const bs = %s + s * %" PRId64 ";", real, b, t->b_segment);
+        a = "as";
+        b = "bs";
+        open++;
+    }
+    if (t->depth != 1) {
+        cw_open(e->w, "for (int k = 0; k < %s; k++) {",
+                t->depth ? arena_printf(e->arena, "%" PRId64, t->depth) : "depth");
+        open++;
+    }
+    multiply(e, t, a, b);
+    while (open--)
+        cw_close(e->w, "}");
+}
+
+static const char *tile_hint(struct emitter *e, const struct tile *t)
+{
+    const char *k = "n";
+    if (t->depth)
+        k = arena_printf(e->arena, "%" PRId64, t->depth);
+    if (t->segments != 1)
+        k = arena_printf(e->arena, "%dx%s", t->segments, k);
+    return arena_printf(e->arena, "tile_%dx%d_k%s%s%s", t->rows, t->vectors, k, t->accumulate ? "_add" : "",
+                        t->tail ? "_tail" : "");
+}
+
+static const char *write_tile(struct emitter *e, const struct tile *t)
+{
+    const char *real = e->plan->real;
+    emit_begin(e);
+    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c%s%s%s%s)", real, real, real,
+            t->depth || !t->segments ? "" : ", int depth", t->outer ? ", int outer" : "",
+            t->next ? arena_printf(e->arena, ", const %s *next", real) : "",
+            t->chain ? chain_parameters(e, t->chain) : "");
+    cw_open(e->w, "{");
+    if (t->segments > 1 && t->segments <= TABLE_LONGEST && t->a_columns) {
+        struct text list = { .arena = e->arena };
+        for (int s = 0; s < t->segments; s++)
+            text_add(&list, "%s%" PRId64, s ? ", " : "",
+                     s / t->a_columns * t->a_segment + s % t->a_columns * t->a_column);
+        cw_line(e->w, "static const int segment[%d] = { %s };", t->segments, text_of(&list));
+    }
+    declare_accumulators(e, t);
+    if (t->far && t->segments * t->depth >= 32)
+        ask_ahead(e, t);
+    if (t->onward)
+        ask_onward(e, t);
+    if (t->segments > 0) {
+        loops(e, t);
+    } else {
+        cw_line(e->w, "(void)a;");
+        cw_line(e->w, "(void)b;");
+    }
+    store(e, t);
+    cw_close(e->w, "}");
+    const char *comment = arena_printf(e->arena, "C (%d x %d vectors%s) %s A B, %s.", t->rows, t->vectors,
+                                       t->tail ? arena_printf(e->arena, ", the last of %d", t->tail) : "",
+                                       t->accumulate ? "+=" : "=",
+                                       t->segments > 1 ? "A in segments" : "one stretch of A");
+    return emit_end(e, tile_hint(e, t), comment);
+}
+
+/* All that the text of a tile depends on. */
+static const char *tile_key(struct emitter *e, const struct tile *t)
+{
+    const int64_t numbers[] = {
+        t->rows, t->vectors, t->tail, t->a_row, t->a_k, t->b_k, t->b_tail, t->depth, t->segments, t->a_segment,
+        t->b_segment, t->a_columns, t->a_column, t->outer, t->a_outer, t->b_outer, t->c_row, t->accumulate, t->a_ahead,
+        t->next, t->far, t->onward
+    };
+    struct text key = { .arena = e->arena };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        text_add(&key, "%" PRId64 " ", numbers[i]);
+    if (t->chain)
+        text_add(&key, "%s %s", chain_parameters(e, t->chain), chain_apply(e, t->chain, "c", 1, 2, 0));
+    return text_of(&key);
+}
+
+/* Most layers of a network need tiles that an earlier one has: those are not written again to be compared. */
+const char *emit_tile(struct emitter *e, const struct tile *t)
+{
+    assert(t->rows >= 1 && t->vectors >= 1 && t->segments >= 0);
+    assert(t->rows <= tile_rows_max(e->plan, t->vectors));
+    const char *key = tile_key(e, t);
+    const char *known = table_get(&e->tiles, key);
+    if (!known) {
+        known = write_tile(e, t);
+        table_put(&e->tiles, key, (void *)known);
+    }
+    return known;
+}

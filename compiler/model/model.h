@@ -1,0 +1,189 @@
+/* model.h - what the checked .cnn file says: the result of check.c, the input of lower.c and emit_recipe.c.
+ *
+ * Ensured: every name is resolved, every argument has the type its definition asks for and a value (given or
+ * default), every shape is computed and fits, no number overflows.  No stage after this reports a user error.
+ */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/source.h"
+#include "cnnrt.h"       /* enum cnn_direction */
+
+/* The result of a layer for one sample.  flat: a vector (h = w = 1), as `flatten` and `dense` give it. */
+struct shape {
+    int c, h, w;
+    bool flat;
+};
+
+int64_t shape_elements(struct shape s);
+
+/* "128x31x31", or "512" for a vector: shape_text(s).text */
+struct shape_text {
+    char text[40];
+};
+struct shape_text shape_text(struct shape s);
+
+/* ---- clauses: statements with arguments ---------------------------------------------------------------------- */
+
+enum arg_type {
+    ARG_INT,            /* number: whole, min..max */
+    ARG_REAL,           /* number: min..max (min_open/max_open: ends excluded) */
+    ARG_BOOL,           /* number: on = 1, off = 0 */
+    ARG_WORD,           /* text: one of def->words */
+    ARG_STRING,         /* text */
+    ARG_EXTENT2,        /* dims[2]: "2x3", "[h, w]", or one number for a square */
+    ARG_EXTENT3,        /* dims[3]: "3x32x32" */
+    ARG_PADDING,        /* text "valid"/"same" or NULL with dims[2] */
+    ARG_REAL_LIST,      /* list, list_length */
+    ARG_ACTIVATION,     /* call: an activation layer's clause (its definition is a layer_def); NULL: none */
+    ARG_INIT,           /* call: an initialiser's clause; NULL: the layer's own default */
+    ARG_MONITOR         /* text: "loss", "val_loss", "acc", "val_acc", a metric's name with or without val_ */
+};
+
+struct arg_def {
+    const char *name;
+    enum arg_type type;
+    bool positional;            /* may be given without its name, in the order of the table */
+    bool required;
+    double min, max;            /* inclusive; both 0: no bounds.  Numbers, and every part of an extent */
+    bool min_open, max_open;
+    double default_number;      /* INT, REAL, BOOL; both parts of EXTENT2 */
+    const char *default_text;   /* WORD, STRING, PADDING, MONITOR, and the name of an INIT */
+    const char *const *words;   /* WORD: NULL-terminated */
+    const char *help;           /* half a line: what it is, with its unit */
+};
+
+struct clause;
+
+struct arg_value {
+    bool given;                 /* false: the default */
+    struct span where;          /* of the value; file NULL when not given */
+    double number;
+    const char *text;
+    int64_t dims[3];
+    const double *list;
+    int list_length;
+    struct clause *call;
+};
+
+/* A row of a table: what a statement or call may say. */
+struct clause_def {
+    const char *name;
+    const struct arg_def *args; /* ends with name NULL */
+    int args_count;             /* filled by clause_def_count() when 0 */
+    const char *help;
+    bool before_update;         /* a callback that may end the run between a loss and its update */
+};
+
+struct clause {
+    const struct clause_def *def;
+    struct span where;          /* of the word */
+    struct arg_value *args;     /* def's order */
+};
+
+/* The number of a definition's arguments (args_count where it is filled in). */
+int clause_def_count(const struct clause_def *def);
+/* The argument of that name; an assertion when the definition has none. */
+const struct arg_value *clause_arg(const struct clause *c, const char *name);
+double clause_number(const struct clause *c, const char *name);
+int64_t clause_int(const struct clause *c, const char *name);
+const char *clause_text(const struct clause *c, const char *name);
+
+/* ---- the network --------------------------------------------------------------------------------------------- */
+
+struct layer_def;       /* ops.h */
+
+/* A layer after expansion of branches.  Joins (add) have several inputs; all others one; `input` none. */
+struct layer {
+    const struct layer_def *def;
+    struct clause *clause;          /* its arguments */
+    const char *name;               /* unique: "conv2d_1", or the user's */
+    struct span where;
+    int index;                      /* in model.layers */
+    struct layer **inputs;
+    int inputs_count;
+    struct shape in, out;           /* in: of inputs[0] */
+    bool trainable;
+};
+
+/* ---- the user's own functions -------------------------------------------------------------------------------- */
+
+/* A checked expression of a metric function.  An array has a value for each (sample, class). */
+enum expr_kind {
+    EXPR_NUMBER, EXPR_PARAM,        /* param: index into function.params: y, p, or one with a default */
+    EXPR_LOCAL,                     /* index into function.locals */
+    EXPR_NEGATE, EXPR_NOT,
+    EXPR_ADD, EXPR_SUB, EXPR_MUL, EXPR_DIV, EXPR_MOD, EXPR_POW,
+    EXPR_EQ, EXPR_NE, EXPR_LT, EXPR_GT, EXPR_LE, EXPR_GE, EXPR_AND, EXPR_OR,
+    EXPR_IF,                        /* args: condition, then, else */
+    EXPR_CALL                       /* function: exp log sqrt abs sign round floor clip min max sum mean ... */
+};
+
+struct expr {
+    enum expr_kind kind;
+    struct span where;
+    bool is_array;
+    double number;
+    int index;                      /* EXPR_PARAM, EXPR_LOCAL */
+    const char *function;           /* EXPR_CALL */
+    struct expr **args;
+    int args_count;
+};
+
+struct function_local {
+    const char *name;
+    struct expr *value;
+};
+
+struct user_function {
+    const char *name;
+    struct span where;
+    enum cnn_direction direction;
+    const char **params;            /* "y", "p" first */
+    double *param_defaults;         /* from index 2 on */
+    int params_count;
+    struct function_local *locals;  /* in order; each may use the ones before */
+    int locals_count;
+    struct expr *result;            /* a scalar */
+};
+
+/* ---- the whole ----------------------------------------------------------------------------------------------- */
+
+struct model_metric {
+    struct clause *clause;          /* accuracy and other built-in ones; NULL: the user's */
+    struct user_function *function;
+    const char *name, *log_name;    /* "accuracy", "acc" */
+    enum cnn_direction direction;
+    enum cnn_metric_kind kind;
+    enum cnn_average average;       /* of kinds over the set */
+};
+
+struct model {
+    const char *name;               /* a C identifier */
+    const struct source *source;
+    const struct source **included; /* in the order of the text; one that is included twice is there twice */
+    int included_count;
+    size_t included_capacity;
+    struct layer **layers;          /* topological order; [0] is input */
+    int layers_count;
+    int classes;                    /* width of the last layer */
+    bool ends_in_softmax;           /* the last layer is (or ends in) a softmax: the loss works on its logits */
+
+    bool has_data, has_train;       /* --check and --summary need only a network */
+    struct clause *source_clause;   /* cifar10 "dir" */
+    struct clause **steps;
+    int steps_count;
+
+    struct clause *loss, *optimizer;
+    struct clause **callbacks;
+    int callbacks_count;
+    struct model_metric *metrics;
+    int metrics_count;
+    int epochs, batch, threads;
+    uint64_t seed;
+    const char *explained;          /* the recipe with every default filled in: --explain, cnn_model.recipe */
+};
+
+#endif

@@ -1,0 +1,282 @@
+/* recipes.c - see recipes.h. */
+#include "model/recipes.h"
+#include "base/bounds.h"
+
+#include <stddef.h>
+
+#define WHOLE_MAX 2147483647.0
+#define SEED_MAX 9007199254740992.0     /* 2^53: every whole number up to here is exact */
+
+static const struct arg_def no_args[] = {{.name = NULL}};
+
+/* ---- data ------------------------------------------------------------------------------------ */
+
+static const struct arg_def cifar10_args[] = {
+    {.name = "dir", .type = ARG_STRING, .positional = true, .required = true,
+     .help = "folder of data_batch_1.bin ... test_batch.bin"},
+    {.name = NULL}
+};
+
+static const struct arg_def mnist_args[] = {
+    {.name = "dir", .type = ARG_STRING, .positional = true, .required = true,
+     .help = "folder of train-images-idx3-ubyte ..."},
+    {.name = "classes", .type = ARG_INT, .min = 2, .max = 256, .default_number = 10,
+     .help = "how many labels there are"},
+    {.name = "first_label", .type = ARG_INT, .min = 0, .max = 255,
+     .help = "what the files call the first class"},
+    {.name = NULL}
+};
+
+static const struct arg_def shapes_args[] = {
+    {.name = "classes", .type = ARG_INT, .min = 2, .max = 10, .default_number = 10,
+     .help = "how many kinds of shapes"},
+    {.name = "train", .type = ARG_INT, .min = 1, .max = 10000000, .default_number = 20000,
+     .help = "pictures to train with"},
+    {.name = "val", .type = ARG_INT, .min = 1, .max = 10000000, .default_number = 2000,
+     .help = "pictures to validate with"},
+    {.name = "seed", .type = ARG_INT, .min = 0, .max = SEED_MAX, .help = "of the drawing"},
+    {.name = NULL}
+};
+
+static const struct arg_def images_args[] = {
+    {.name = "dir", .type = ARG_STRING, .positional = true, .required = true,
+     .help = "folder of train/ and test/, or of a folder for each class"},
+    {.name = "skip_damaged", .type = ARG_BOOL,
+     .help = "goes on without files that cannot be read"},
+    {.name = NULL}
+};
+
+const struct data_source data_sources[] = {
+    {.clause = {.name = "cifar10", .args = cifar10_args, .help = "CIFAR-10's binary files"},
+     .picture = {3, 32, 32, false}, .classes = 10},
+    {.clause = {.name = "images", .args = images_args, .help = "PNG and JPEG, a folder a class"}},
+    {.clause = {.name = "mnist", .args = mnist_args, .help = "MNIST's IDX files, gz or not"},
+     .picture = {1, 28, 28, false}},
+    {.clause = {.name = "shapes", .args = shapes_args, .help = "drawn from a seed, no download"},
+     .picture = {3, 32, 32, false}},
+    {.clause = {.name = NULL}}
+};
+
+static const struct arg_def split_args[] = {
+    {.name = "fraction", .type = ARG_REAL, .positional = true, .required = true, .min = 0, .max = 1,
+     .min_open = true, .max_open = true, .help = "share of each class that validates"},
+    {.name = "seed", .type = ARG_INT, .min = 0, .max = SEED_MAX, .help = "of the drawing"},
+    {.name = NULL}
+};
+
+static const struct arg_def limit_args[] = {
+    {.name = "train", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,
+     .help = "pictures to train with; 0: all"},
+    {.name = "val", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,
+     .help = "pictures to validate with; 0: all"},
+    {.name = "seed", .type = ARG_INT, .min = 0, .max = SEED_MAX, .help = "of the drawing"},
+    {.name = NULL}
+};
+
+static const struct arg_def resize_args[] = {
+    {.name = "side", .type = ARG_INT, .positional = true, .required = true, .min = 1, .max = 65535,
+     .help = "pixels of the shorter side; the middle is cut out then"},
+    {.name = NULL}
+};
+
+static const struct arg_def scale_args[] = {
+    {.name = "factor", .type = ARG_REAL, .positional = true, .required = true,
+     .help = "pixel values are 0 to 255 before it"},
+    {.name = NULL}
+};
+
+static const char *const auto_words[] = {"auto", NULL};
+
+static const struct arg_def normalize_args[] = {
+    {.name = "auto", .type = ARG_WORD, .positional = true, .words = auto_words,
+     .help = "mean and std of the training set"},
+    {.name = "mean", .type = ARG_REAL_LIST, .help = "one number a channel"},
+    {.name = "std", .type = ARG_REAL_LIST, .min = 1e-12, .max = 1e12,
+     .help = "one number a channel"},
+    {.name = NULL}
+};
+
+const struct clause_def data_steps[] = {
+    {.name = "split", .args = split_args, .help = "takes the validation set from the training set"},
+    {.name = "limit", .args = limit_args, .help = "uses only so many, evenly over the classes"},
+    {.name = "resize", .args = resize_args, .help = "to the network's input, the middle of it"},
+    {.name = "scale", .args = scale_args, .help = "multiplies every pixel"},
+    {.name = "normalize", .args = normalize_args, .help = "(pixel - mean) / std, by channel"},
+    {.name = NULL}
+};
+
+/* ---- train ----------------------------------------------------------------------------------- */
+
+const struct clause_def loss_defs[] = {
+    {.name = "categorical_crossentropy", .args = no_args,
+     .help = "-log of the probability of the right class"},
+    {.name = NULL}
+};
+
+static const struct arg_def adam_args[] = {
+    {.name = "lr", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true,
+     .default_number = 1e-3, .help = "learning rate"},
+    {.name = "beta1", .type = ARG_REAL, .min = 0, .max = 1, .max_open = true,
+     .default_number = 0.9, .help = "decay of the first moment"},
+    {.name = "beta2", .type = ARG_REAL, .min = 0, .max = 1, .max_open = true,
+     .default_number = 0.999, .help = "decay of the second moment"},
+    {.name = "epsilon", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true,
+     .default_number = 1e-7, .help = "keeps the division finite"},
+    {.name = NULL}
+};
+
+const struct clause_def optimizer_defs[] = {
+    {.name = "adam", .args = adam_args, .help = "Kingma and Ba 2015, with Keras's epsilon"},
+    {.name = NULL}
+};
+
+#define METRIC_NAME                                                                                \
+    {                                                                                              \
+        .name = "name", .type = ARG_STRING, .help = "what the log and monitors call it"            \
+    }
+
+static const struct arg_def accuracy_args[] = {METRIC_NAME, {.name = NULL}};
+
+static const struct arg_def top_k_args[] = {
+    {.name = "k", .type = ARG_INT, .positional = true, .min = 1, .max = 65536, .default_number = 5,
+     .help = "how many of the most probable classes count"},
+    METRIC_NAME,
+    {.name = NULL}
+};
+
+const char *const average_words[] = {
+    [CNN_AVERAGE_MACRO] = "macro", [CNN_AVERAGE_MICRO] = "micro",
+    [CNN_AVERAGE_WEIGHTED] = "weighted", NULL
+};
+
+static const struct arg_def average_args[] = {
+    {.name = "average", .type = ARG_WORD, .words = average_words, .default_text = "macro",
+     .help = "what becomes of the classes' values"},
+    METRIC_NAME,
+    {.name = NULL}
+};
+
+const struct metric_def metric_defs[] = {
+    {.clause = {.name = "accuracy", .args = accuracy_args,
+                .help = "share of samples whose most probable class is right"},
+     .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER},
+    {.clause = {.name = "top_k", .args = top_k_args,
+                .help = "share of samples with the right class among the k most probable"},
+     .direction = CNN_HIGHER_IS_BETTER},
+    {.clause = {.name = "precision", .args = average_args,
+                .help = "share of a class's predictions that are right"},
+     .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_PRECISION},
+    {.clause = {.name = "recall", .args = average_args,
+                .help = "share of a class's samples that are found"},
+     .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_RECALL},
+    {.clause = {.name = "f1", .args = average_args,
+                .help = "harmonic mean of precision and recall"},
+     .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_F1},
+    {.clause = {.name = NULL}}
+};
+
+static const struct arg_def reduce_lr_on_plateau_args[] = {
+    {.name = "monitor", .type = ARG_MONITOR, .default_text = "val_loss",
+     .help = "the value watched"},
+    {.name = "factor", .type = ARG_REAL, .min = 0, .max = 1, .min_open = true, .max_open = true,
+     .default_number = 0.1, .help = "new rate = rate * factor"},
+    {.name = "patience", .type = ARG_INT, .min = 0, .max = WHOLE_MAX, .default_number = 10,
+     .help = "epochs without improvement before the rate is lowered"},
+    {.name = "verbose", .type = ARG_INT, .min = 0, .max = 1, .default_number = 1,
+     .help = "1: says so when it acts"},
+    {.name = "min_delta", .type = ARG_REAL, .min = 0, .max = 1e300, .default_number = 1e-4,
+     .help = "smallest change that counts as an improvement"},
+    {.name = "cooldown", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,
+     .help = "epochs to wait after the rate was lowered"},
+    {.name = "min_lr", .type = ARG_REAL, .min = 0, .max = 1e300, .help = "never below this rate"},
+    {.name = NULL}
+};
+
+static const struct arg_def early_stopping_args[] = {
+    {.name = "monitor", .type = ARG_MONITOR, .default_text = "val_loss",
+     .help = "the value watched"},
+    {.name = "min_delta", .type = ARG_REAL, .min = 0, .max = 1e300,
+     .help = "smallest change that counts as an improvement"},
+    {.name = "patience", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,
+     .help = "epochs without improvement before training ends"},
+    {.name = "verbose", .type = ARG_INT, .min = 0, .max = 1, .default_number = 1,
+     .help = "1: says so when it acts"},
+    {.name = "restore_best", .type = ARG_BOOL,
+     .help = "on: the best epoch's weights come back at the end of training"},
+    {.name = NULL}
+};
+
+static const struct arg_def checkpoint_args[] = {
+    {.name = "file", .type = ARG_STRING, .positional = true, .required = true,
+     .help = "the file of weights, in the run folder; {epoch:02d} and {val_loss:.4f} are expanded"},
+    {.name = "monitor", .type = ARG_MONITOR, .default_text = "val_loss",
+     .help = "the value watched"},
+    {.name = "verbose", .type = ARG_INT, .min = 0, .max = 1, .help = "1: says what it does"},
+    {.name = "save_best", .type = ARG_BOOL, .help = "on: only when the value has improved"},
+    {.name = "period", .type = ARG_INT, .min = 1, .max = WHOLE_MAX, .default_number = 1,
+     .help = "epochs between two files"},
+    {.name = NULL}
+};
+
+const struct clause_def callback_defs[] = {
+    {.name = "checkpoint", .args = checkpoint_args,
+     .help = "keeps the weights of an epoch in a file"},
+    {.name = "early_stopping", .args = early_stopping_args,
+     .help = "ends training when a value stops to improve"},
+    {.name = "reduce_lr_on_plateau", .args = reduce_lr_on_plateau_args,
+     .help = "lowers the learning rate when a value stops to improve"},
+    {.name = "stop_on_nan", .args = no_args,
+     .help = "ends the run when the loss is no finite number", .before_update = true},
+    {.name = NULL}
+};
+
+static const struct arg_def epochs_args[] = {
+    {.name = "count", .type = ARG_INT, .positional = true, .required = true, .min = 1,
+     .max = WHOLE_MAX, .help = "how many"},
+    {.name = NULL}
+};
+
+static const struct arg_def batch_args[] = {
+    {.name = "size", .type = ARG_INT, .positional = true, .required = true, .min = 1,
+     .max = BATCH_MOST, .help = "how many"},
+    {.name = NULL}
+};
+
+static const struct arg_def seed_args[] = {
+    {.name = "number", .type = ARG_INT, .positional = true, .required = true, .max = SEED_MAX,
+     .help = "any whole number"},
+    {.name = NULL}
+};
+
+static const struct arg_def threads_args[] = {
+    {.name = "count", .type = ARG_INT, .positional = true, .required = true, .max = 4096,
+     .help = "how many"},
+    {.name = NULL}
+};
+
+const struct clause_def train_numbers[TRAIN_NUMBERS + 1] = {
+    [TRAIN_EPOCHS] = {.name = "epochs", .args = epochs_args, .help = "times through the pictures"},
+    [TRAIN_BATCH] = {.name = "batch", .args = batch_args, .help = "samples of one step"},
+    [TRAIN_SEED] = {.name = "seed", .args = seed_args, .help = "of weights, order and dropout"},
+    [TRAIN_THREADS] = {.name = "threads", .args = threads_args,
+                       .help = "0: as many as the machine has"},
+    [TRAIN_NUMBERS] = {.name = NULL}
+};
+
+/* ---- not in this version --------------------------------------------------------------------- */
+
+const char *const later_top[] = {"block", NULL};
+const char *const later_network[] = {
+    "repeat", "concat", "multiply", "depthwise_conv2d", "separable_conv2d", "conv2d_transpose",
+    "global_maxpool2d", "reshape", "upsample2d", "zero_pad2d",
+    "pad_channels", "layernorm", "groupnorm", "lrn", "spatial_dropout2d", "prelu", "hard_swish",
+    "hard_sigmoid", "softsign", NULL
+};
+const char *const later_data[] = {
+    "cifar100", "npy", "csv", "augment", "target", NULL
+};
+const char *const later_train[] = {
+    "lr_schedule", "class_weights", NULL
+};
+const char *const later_losses[] = {"binary_crossentropy", "mse", "mae", "huber", NULL};
+const char *const later_optimizers[] = {"adamw", "nadam", "sgd", "rmsprop", "adagrad", NULL};

@@ -1,0 +1,39 @@
+/* recipes.h - what `data` and `train` may say: tables of clauses.  A data source, an optimizer, a
+ * callback is a row here and a file in runtime/. */
+#ifndef RECIPES_H
+#define RECIPES_H
+
+#include "model/model.h"
+
+struct data_source {
+    struct clause_def clause;
+    struct shape picture;       /* of one sample; all 0: as the network's input wants it */
+    int classes;                /* 0: the argument `classes` says it; where there is none, the data */
+};
+
+struct metric_def {
+    struct clause_def clause;
+    const char *log_name;       /* NULL: the metric's own name */
+    enum cnn_direction direction;
+    enum cnn_metric_kind kind;
+};
+
+/* The words of `average`, by enum cnn_average. */
+extern const char *const average_words[];
+
+/* Lists end with an element whose clause.name (or name) is NULL. */
+extern const struct data_source data_sources[];
+extern const struct clause_def data_steps[], loss_defs[], optimizer_defs[], callback_defs[];
+extern const struct metric_def metric_defs[];
+
+/* Statements of `train` that set one number. */
+enum train_number { TRAIN_EPOCHS, TRAIN_BATCH, TRAIN_SEED, TRAIN_THREADS, TRAIN_NUMBERS };
+extern const struct clause_def train_numbers[TRAIN_NUMBERS + 1];
+
+/* Words that the language has and this version does not: NULL-terminated. */
+extern const char *const later_top[], *const later_network[],
+                                          *const later_data[], *const later_train[],
+                                                                   *const later_losses[],
+                                                                       *const later_optimizers[];
+
+#endif

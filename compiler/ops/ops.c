@@ -1,0 +1,45 @@
+/* ops.c - the tables of layers and operations, see ops.h. */
+#include "ops/ops.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define LAYER(name) extern const struct layer_def layer_##name;
+#include "ops/layers.def"
+#undef LAYER
+
+#define OP(name, text) extern const struct op_def op_def_##name;
+#include "graph/ops.def"
+#undef OP
+
+static const struct layer_def *const layers[] = {
+#define LAYER(name) &layer_##name,
+#include "ops/layers.def"
+#undef LAYER
+};
+
+static const struct op_def *const operations[] = {
+#define OP(name, text) [OP_##name] = &op_def_##name,
+#include "graph/ops.def"
+#undef OP
+};
+
+const struct layer_def *const *layer_defs(int *count)
+{
+    *count = (int)(sizeof layers / sizeof *layers);
+    return layers;
+}
+
+const struct layer_def *layer_def_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
+        if (!strcmp(layers[i]->clause.name, name))
+            return layers[i];
+    return NULL;
+}
+
+const struct op_def *op_def_get(enum op op)
+{
+    assert(op >= 0 && op < OP_COUNT && operations[op]->op == op);
+    return operations[op];
+}

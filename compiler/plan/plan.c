@@ -1,0 +1,217 @@
+/* plan.c - from graphs to a plan: the stages of planning in order, and what holds of their result.
+ *
+ * Requires: verified graphs of training and of use, over the same parameters.
+ * Ensures: plan_verify(). */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emit/emit.h"
+#include "steps/kernel.h"
+#include "steps/plan.h"
+#include "plan/plan_parts.h"
+
+const struct kernel *const *kernels(int *count)
+{
+#define KERNEL(name) extern const struct kernel kernel_##name;
+#include "plan/kernels.def"
+#undef KERNEL
+    static const struct kernel *const all[] = {
+#define KERNEL(name) &kernel_##name,
+#include "plan/kernels.def"
+#undef KERNEL
+    };
+    *count = (int)(sizeof all / sizeof all[0]);
+    return all;
+}
+
+/* A stretch of the profile for each (layer, operation, direction, what). */
+static int find_stretch(struct plan *p, const struct step *s)
+{
+    struct layer *layer = s->group->main->layer;
+    enum op op = s->group->main->op;
+    bool backward = s->group->main->backward;
+    const char *key = arena_printf(p->arena, "%d %d %d %s", layer ? layer->index : -1, (int)op, backward, s->what);
+    int *index = table_get(&p->stretches_by_name, key);
+    if (index)
+        return *index;
+    index = arena_alloc(p->arena, sizeof *index);
+    *index = p->stretches_count;
+    table_put(&p->stretches_by_name, key, index);
+    struct stretch t = { .layer = layer, .op = op, .backward = backward, .what = s->what };
+    LIST_ADD(p->arena, p->stretches, p->stretches_count, p->stretches_capacity, t);
+    return *index;
+}
+
+/* The program of use computes the same forward stretches; only training counts their operations. */
+static void add_stretches(struct plan *p, struct program *q)
+{
+    for (int i = 0; i < q->steps_count; i++) {
+        struct step *s = q->steps[i];
+        s->stretch = find_stretch(p, s);
+        if (q->training)
+            p->stretches[s->stretch].flops += s->flops;
+        if (q->training && s->updates) {
+            p->params[s->updates->id].early = true;
+            p->stretches[s->stretch].updated += p->params[s->updates->id].stored;
+        }
+    }
+}
+
+static void plan_program(struct plan *p, struct program *q, const struct graph *g, const struct plan_options *o,
+                         struct diag *d)
+{
+    q->graph = g;
+    q->training = g->training;
+    plan_places(p, q);
+    plan_groups(p, q, o, d);
+    plan_schedule(p, q);
+    plan_memory(p, q);
+    add_stretches(p, q);
+    if (q->memory_bytes > p->memory_bytes)
+        p->memory_bytes = q->memory_bytes;
+}
+
+/* FNV-1a over the dump: whatever shows there changes the hash.  Reasons do not: wisdom that confirms the estimates
+ * gives the same plan. */
+static uint64_t hash_plan(const struct plan *p)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    if (!f)
+        return hash;
+    plan_dump_decisions(p, f);
+    fclose(f);
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+    free(text);
+    return hash;
+}
+
+struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
+                        const struct plan_options *options, struct diag *d)
+{
+    struct plan *p = arena_alloc(a, sizeof *p);
+    p->arena = a;
+    p->stretches_by_name.arena = a;
+    p->model = train->model;
+    p->name = options->name ? options->name : train->model->name;
+    p->target = target_find(options->target);
+    p->asked_target = options->target;
+    p->real_double = options->real_double;
+    p->real = options->real_double ? "double" : "float";
+    p->real_size = options->real_double ? 8 : 4;
+    p->lanes = p->target->vector_bytes / p->real_size;
+    p->batch = train->model->batch;
+    p->error_growth = options->exact ? 1 : options->error_growth > 0 ? options->error_growth : ERROR_GROWTH;
+    plan_params(p, train);
+    plan_program(p, &p->train, train, options, d);
+    plan_program(p, &p->use, use, options, d);
+    plan_lasting_memory(p, &p->train);
+    plan_lasting_memory(p, &p->use);
+    p->kernel_scratch = p->scratch_bytes;
+    p->scratch_bytes += p->train.local_bytes > p->use.local_bytes ? p->train.local_bytes : p->use.local_bytes;
+    plan_check_forced(p, options, d);
+    if (diag_errors(d))
+        return NULL;
+    p->hash = hash_plan(p);
+    return p;
+}
+
+bool plan_updates_early(const struct plan *p)
+{
+    for (int i = 0; i < p->train.steps_count; i++)
+        if (p->train.steps[i]->updates)
+            return true;
+    return false;
+}
+
+/* ---- invariants -------------------------------------------------------------------------------------------------- */
+
+static const char *verify_buffers(const struct plan *p, const struct program *q)
+{
+    for (int i = 0; i < q->buffers_count; i++)
+        for (int j = 0; j < i; j++) {
+            const struct buffer *x = q->buffers[i], *y = q->buffers[j];
+            bool together = x->lasting || y->lasting || (x->first <= y->last && y->first <= x->last);
+            if (!strcmp(x->name, y->name))
+                return arena_printf(p->arena, "two buffers have the name %s", x->name);
+            if (together && x->offset < y->offset + y->bytes && y->offset < x->offset + x->bytes)
+                return arena_printf(p->arena, "%s and %s share memory while both live", x->name, y->name);
+        }
+    return NULL;
+}
+
+static const char *verify_overlap(const struct plan *p, const struct program *q)
+{
+    const struct graph *g = q->graph;
+    for (int i = 0; i < g->tensors_count; i++) {
+        const struct tensor_place *x = &q->places[i];
+        if (x->region != REGION_MEMORY || x->base || x->first < 0)
+            continue;
+        if (x->offset % 64 || x->offset + x->bytes > q->memory_bytes)
+            return arena_printf(p->arena, "%s lies outside of its memory", g->tensors[i]->name);
+        for (int j = 0; j < i; j++) {
+            const struct tensor_place *y = &q->places[j];
+            if (y->region != REGION_MEMORY || y->base || y->first < 0)
+                continue;
+            if (x->first <= y->last && y->first <= x->last && x->offset < y->offset + y->bytes &&
+                y->offset < x->offset + x->bytes)
+                return arena_printf(p->arena, "%s and %s share memory while both live", g->tensors[i]->name,
+                                    g->tensors[j]->name);
+        }
+        for (int j = 0; j < q->buffers_count; j++) {
+            const struct buffer *y = q->buffers[j];
+            if (x->first <= y->last && y->first <= x->last && x->offset < y->offset + y->bytes &&
+                y->offset < x->offset + x->bytes)
+                return arena_printf(p->arena, "%s and %s share memory while both live", g->tensors[i]->name, y->name);
+        }
+    }
+    return verify_buffers(p, q);
+}
+
+static bool reads(const struct step *s, const struct param *param)
+{
+    enum { MOST = 16 };
+    const struct node *nodes[MOST];
+    int count = group_nodes(s->group, nodes, MOST);
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < nodes[i]->in_count; j++)
+            if (nodes[i]->in[j] == param->tensor)
+                return true;
+    return false;
+}
+
+/* Weights are updated when nobody reads them any more. */
+static const char *verify_updates(const struct plan *p, const struct program *q)
+{
+    for (int i = 0; i < q->steps_count; i++) {
+        const struct step *s = q->steps[i];
+        for (int j = 0; s->updates && j < q->steps_count; j++) {
+            const struct step *t = q->steps[j];
+            bool before = t->phase < s->phase || (t->phase == s->phase && j < i && plan_same_rows(t, s));
+            if (t != s && !before && reads(t, s->updates))
+                return arena_printf(p->arena, "%s is read after its update", s->updates->name);
+        }
+    }
+    return NULL;
+}
+
+const char *plan_verify(const struct plan *p)
+{
+    const struct program *programs[] = { &p->train, &p->use };
+    for (int i = 0; i < 2; i++) {
+        const char *fault = verify_overlap(p, programs[i]);
+        if (!fault)
+            fault = verify_updates(p, programs[i]);
+        if (fault)
+            return fault;
+        for (int j = 0; j < programs[i]->phases_count; j++)
+            for (int k = 0; k < programs[i]->phases[j].steps_count; k++)
+                if (programs[i]->phases[j].steps[k]->split != programs[i]->phases[j].split)
+                    return "a phase mixes images and blocks";
+    }
+    return NULL;
+}

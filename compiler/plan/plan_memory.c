@@ -1,0 +1,290 @@
+/* plan_memory.c - where tensors and buffers live.
+ *
+ * A tensor made and read in one loop over images needs no room for the batch: each thread keeps the images of one turn
+ * in its own scratch, where they stay in its cache.
+ *
+ * Requires: phases.
+ * Ensures: two things that live in the same phase never share memory.  A phase is the unit because its loop runs
+ * over images (or blocks) on several threads: one image may be at its end while another begins. */
+#include "steps/placing.h"
+#include "plan/plan_parts.h"
+
+enum { ALIGN = 64, NODES_MOST = 16 };
+
+static int element_size(const struct plan *p, const struct tensor *t)
+{
+    return t->element == ELEMENT_U8 ? 1 : t->element == ELEMENT_I32 ? 4 : p->real_size;
+}
+
+static const struct tensor *base_of(const struct tensor *t)
+{
+    while (t->producer && t->producer->op == OP_view)
+        t = t->producer->in[0];
+    return t;
+}
+
+static void place_tensor(struct plan *p, struct program *q, const struct tensor *t)
+{
+    struct tensor_place *place = &q->places[t->id];
+    const struct graph *g = q->graph;
+    place->first = -1;
+    place->last = -1;
+    place->sample = t->per_sample ? shape_elements(t->shape) : 0;
+    place->bytes = (t->per_sample ? place->sample * p->batch : shape_elements(t->shape)) * element_size(p, t);
+    const struct tensor *base = base_of(t);
+    if (base != t)
+        place->base = base;
+    if (t->role == TENSOR_PARAM || t->role == TENSOR_PARAM_GRADIENT || t->role == TENSOR_STATISTIC) {
+        place->region = t->role == TENSOR_PARAM ? REGION_PARAMS
+                        : t->role == TENSOR_STATISTIC ? REGION_STATISTICS : REGION_GRADS;
+        place->offset = p->params[t->param->id].offset;
+        place->bytes = p->params[t->param->id].stored * p->real_size;
+    } else if (t == g->input) {
+        place->region = REGION_INPUT;
+    } else if (t == g->labels) {
+        place->region = REGION_LABELS;
+    } else if (t == g->predictions) {
+        place->region = REGION_PREDICTIONS;
+    } else {
+        place->region = REGION_MEMORY;
+        if (!t->per_sample)     /* moments of a batch: read with whole vectors */
+            place->bytes = plan_round(shape_elements(t->shape), p->lanes) * p->real_size;
+    }
+}
+
+void plan_places(struct plan *p, struct program *q)
+{
+    const struct graph *g = q->graph;
+    q->places = arena_array(p->arena, (size_t)g->tensors_count + 1, sizeof *q->places);
+    for (int i = 0; i < g->tensors_count; i++)
+        place_tensor(p, q, g->tensors[i]);
+}
+
+const struct tensor_place *plan_place(const struct program *q, const struct tensor *t)
+{
+    return &q->places[t->id];
+}
+
+/* ---- liveness ---------------------------------------------------------------------------------------------------- */
+
+static void live(struct program *q, const struct tensor *t, int first, int last)
+{
+    struct tensor_place *place = &q->places[base_of(t)->id];
+    if (place->first < 0 || first < place->first)
+        place->first = first;
+    if (last > place->last)
+        place->last = last;
+}
+
+static bool is_result(const struct group *g, const struct tensor *t)
+{
+    /* results in between stay in registers; other outputs of main (pool indices, moments) are stored */
+    return t == g->result || (t->producer == g->main && t != g->main->out[0]) ||
+           (g->chain_count == 0 && t == g->main->out[0]) || (g->companion && t->producer == g->companion);
+}
+
+/* Results on the way through a chain: never stored. */
+static bool stays_in_registers(const struct group *g, const struct node *const *nodes, int count,
+                               const struct tensor *t)
+{
+    const struct tensor *base = base_of(t);
+    for (int k = 0; k < count; k++)
+        if (base->producer == nodes[k])
+            return !is_result(g, t) && !is_result(g, base);
+    return false;
+}
+
+/* The group's steps run from phase first to last; its operands are read until phase read. */
+static void live_group(struct program *q, const struct group *g, int first, int read, int last)
+{
+    const struct node *nodes[NODES_MOST];
+    int count = group_nodes(g, nodes, NODES_MOST);
+    for (int i = 0; i < count; i++) {
+        for (int j = 0; j < nodes[i]->in_count; j++)
+            if (nodes[i]->in[j] && !stays_in_registers(g, nodes, count, nodes[i]->in[j]))
+                live(q, nodes[i]->in[j], first, read);
+        for (int j = 0; j < nodes[i]->out_count; j++)
+            if (nodes[i]->out[j] && !stays_in_registers(g, nodes, count, nodes[i]->out[j]))
+                live(q, nodes[i]->out[j], first, last);
+    }
+}
+
+static void find_lifetimes(struct plan *p, struct program *q)
+{
+    for (int i = 0; i < q->groups_count; i++) {
+        const struct group *g = q->groups[i];
+        int first = -1, read = -1, last = -1;
+        for (int j = g->first_step; j < g->first_step + g->steps_count; j++) {
+            const struct step *s = q->steps[j];
+            if (s->hoisted)
+                continue;
+            if (first < 0 || s->phase < first)
+                first = s->phase;
+            if (s->phase > last)
+                last = s->phase;
+            if (s->phase > read && !s->inputs_done)
+                read = s->phase;
+        }
+        live_group(q, g, first, read, last);
+    }
+    if (q->graph->loss)         /* summed after the last phase */
+        live(q, q->graph->loss, q->phases_count - 1, q->phases_count - 1);
+    for (int i = 0; i < q->buffers_count; i++) {
+        q->buffers[i]->first = q->steps[q->buffers[i]->first_step]->phase;
+        q->buffers[i]->last = q->steps[q->buffers[i]->last_step]->phase;
+    }
+    (void)p;
+}
+
+/* ---- tensors that live in one loop over images ------------------------------------------------------------------- */
+
+/* The first and the last of something among the steps of a phase. */
+struct stretch_of_steps {
+    int phase;                  /* that it was found in last */
+    int first, last;
+};
+
+/* Step number s of phase f touches what its group's nodes read and write; touched: by tensor id. */
+static void touch(struct stretch_of_steps *touched, const struct group *g, int f, int s)
+{
+    const struct node *nodes[NODES_MOST];
+    int count = group_nodes(g, nodes, NODES_MOST);
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < nodes[i]->in_count + nodes[i]->out_count; j++) {
+            const struct tensor *t = j < nodes[i]->in_count ? nodes[i]->in[j] : nodes[i]->out[j - nodes[i]->in_count];
+            if (!t)
+                continue;
+            struct stretch_of_steps *x = &touched[j < nodes[i]->in_count ? base_of(t)->id : t->id];
+            if (x->phase != f)
+                *x = (struct stretch_of_steps){ f, s, s };
+            x->last = s;
+        }
+}
+
+/* Steps of a phase run one after the other for each image.  Where a turn has several images, neighbours with the same
+ * stride share a loop within it (emit_turn): outside of this loop one image may be at its end while the next is at its
+ * beginning.  The loop of each step. */
+static void find_loops(const struct phase *f, struct stretch_of_steps *loops)
+{
+    for (int first = 0, end; first < f->steps_count; first = end) {
+        for (end = first + 1; end < f->steps_count; end++)
+            if (f->images > 1 && f->steps[end - 1]->images != f->steps[end]->images)
+                break;
+        for (int s = first; s < end; s++)
+            loops[s] = (struct stretch_of_steps){ .first = first, .last = end - 1 };
+    }
+}
+
+/* What a tensor needs in the phase that it lives in, and between which steps.  Within one loop: the images of one call,
+ * from the first step that touches it to the last.  Else those of a turn, from the beginning of the first loop to the
+ * end of the last. */
+static void need_of(const struct phase *f, const struct stretch_of_steps *touched,
+                    const struct stretch_of_steps *loops, struct tensor_place *x, struct item *item)
+{
+    item->first = touched->first;
+    item->last = touched->last;
+    if (loops[item->first].first == loops[item->last].first) {
+        item->bytes = f->images > 1 ? f->steps[item->first]->images : 1;
+        return;
+    }
+    x->of_turn = true;
+    item->bytes = f->images;
+    item->first = loops[item->first].first;
+    item->last = loops[item->last].last;
+}
+
+static bool is_local(const struct program *q, const struct tensor *t)
+{
+    const struct tensor_place *x = &q->places[t->id];
+    return x->region == REGION_MEMORY && !x->base && t->per_sample && t != q->graph->loss && x->first >= 0 &&
+           x->first == x->last && q->phases[x->first].split == SPLIT_IMAGES;
+}
+
+/* The local tensors of each phase, in the order of the graph: the first of each phase, and the next of each; -1: none. */
+static void list_local(const struct program *q, int *first, int *next)
+{
+    for (int f = 0; f < q->phases_count; f++)
+        first[f] = -1;
+    for (int i = q->graph->tensors_count - 1; i >= 0; i--)
+        if (is_local(q, q->graph->tensors[i])) {
+            next[i] = first[q->places[i].first];
+            first[q->places[i].first] = i;
+        }
+}
+
+static void place_local(struct program *q)
+{
+    const struct graph *g = q->graph;
+    size_t most = (size_t)g->tensors_count + 1, steps = (size_t)q->steps_count + 1;
+    struct item *items = arena_array(g->arena, most, sizeof *items);
+    struct item_placed *placed = arena_array(g->arena, most, sizeof *placed);
+    struct stretch_of_steps *touched = arena_array(g->arena, most, sizeof *touched),
+                            *loops = arena_array(g->arena, steps, sizeof *loops);
+    int *first = arena_array(g->arena, (size_t)q->phases_count + 1, sizeof *first),
+        *next = arena_array(g->arena, most, sizeof *next);
+    list_local(q, first, next);
+    for (size_t i = 0; i < most; i++)
+        touched[i].phase = -1;
+    for (int f = 0; f < q->phases_count; f++) {
+        const struct phase *phase = &q->phases[f];
+        int count = 0;
+        for (int s = 0; s < phase->steps_count; s++)
+            touch(touched, phase->steps[s]->group, f, s);
+        find_loops(phase, loops);
+        for (int i = first[f]; i >= 0; i = next[i]) {
+            struct tensor_place *x = &q->places[i];
+            x->region = REGION_LOCAL;
+            struct item *item = &items[count];
+            *item = (struct item){ .offset = &x->offset, .order = count };
+            need_of(phase, &touched[i], loops, x, item);
+            item->bytes = plan_round(x->bytes / q->graph->model->batch * item->bytes, ALIGN);
+            count++;
+        }
+        place_items(items, placed, count, &q->local_bytes);
+    }
+    q->local_bytes = plan_round(q->local_bytes, 4096);
+}
+
+void plan_lasting_memory(struct plan *p, struct program *q)
+{
+    for (int i = 0; i < q->buffers_count; i++)
+        if (q->buffers[i]->lasting) {
+            q->buffers[i]->offset = plan_round(p->memory_bytes, ALIGN);
+            p->memory_bytes = q->buffers[i]->offset + plan_round(q->buffers[i]->bytes, ALIGN);
+        }
+}
+
+void plan_memory(struct plan *p, struct program *q)
+{
+    find_lifetimes(p, q);
+    place_local(q);
+    const struct graph *g = q->graph;
+    size_t most = (size_t)(g->tensors_count + q->buffers_count) + 1;
+    struct item *items = arena_array(p->arena, most, sizeof *items);
+    struct item_placed *placed = arena_array(p->arena, most, sizeof *placed);
+    int count = 0;
+    for (int i = 0; i < g->tensors_count; i++) {
+        struct tensor_place *place = &q->places[i];
+        if (place->region != REGION_MEMORY || place->base || place->first < 0)
+            continue;
+        items[count] =
+            (struct item){ plan_round(place->bytes, ALIGN), &place->offset, place->first, place->last, count };
+        count++;
+    }
+    for (int i = 0; i < q->buffers_count; i++) {
+        struct buffer *b = q->buffers[i];
+        if (b->lasting)
+            continue;
+        items[count] = (struct item){ plan_round(b->bytes, ALIGN), &b->offset, b->first, b->last, count };
+        count++;
+    }
+    place_items(items, placed, count, &q->memory_bytes);
+    for (int i = 0; i < g->tensors_count; i++)
+        if (q->places[i].base) {
+            q->places[i].region = q->places[q->places[i].base->id].region;
+            q->places[i].of_turn = q->places[q->places[i].base->id].of_turn;
+            q->places[i].offset = q->places[q->places[i].base->id].offset;
+            q->places[i].first = q->places[q->places[i].base->id].first;
+            q->places[i].last = q->places[q->places[i].base->id].last;
+        }
+}

@@ -1,0 +1,32 @@
+/* plan_parts.h - the stages of planning, called in this order by plan_model(). */
+#ifndef PLAN_PARTS_H
+#define PLAN_PARTS_H
+
+#include "steps/kernel.h"
+#include "steps/plan.h"
+
+/* plan_params.c: a panel width and a place for every parameter. */
+void plan_params(struct plan *p, const struct graph *g);
+
+/* plan_group.c: which operations are computed together, and by which kernel. */
+void plan_groups(struct plan *p, struct program *q, const struct plan_options *o, struct diag *d);
+/* plan_choose.c: the kernel of a group whose chain has grown. */
+void plan_choose(struct plan *p, struct program *q, const struct plan_options *o, struct group *g);
+/* Every --kernel option must name a layer that some group computes; options are checked over both programs. */
+void plan_check_forced(const struct plan *p, const struct plan_options *o, struct diag *d);
+/* "forward", "data", "weight": the pass a node belongs to, as --kernel names it. */
+const char *plan_pass(const struct node *n);
+
+/* plan_schedule.c: steps of every group into phases between barriers. */
+void plan_schedule(struct plan *p, struct program *q);
+
+/* plan_memory.c: liveness by phase, and offsets. */
+void plan_places(struct plan *p, struct program *q);    /* regions and sizes; before steps are made */
+void plan_memory(struct plan *p, struct program *q);    /* offsets; after plan_schedule */
+void plan_lasting_memory(struct plan *p, struct program *q);    /* behind what both programs use in turn */
+
+/* The nodes that read a group's operands: main, chain and companion, in that order. */
+int group_nodes(const struct group *g, const struct node **nodes, int most);
+int64_t plan_round(int64_t value, int64_t multiple);
+
+#endif

@@ -1,0 +1,207 @@
+/* plan_schedule.c - steps and phases.
+ *
+ * Requires: groups with kernels.
+ * Ensures: every step belongs to one phase; a step's operands are made in earlier phases, or for the same image
+ * earlier in its own.
+ *
+ * Steps that work image by image follow each other in one loop over the images, without a barrier: what one makes
+ * the next finds in the cache.  For that they overtake sums of partial results that they do not need.  Steps that take
+ * several images at a time set the stride of that loop.  Steps that only read parameters come with the blocks before
+ * their use.  Steps of blocks wait for each other, but small ones join an earlier phase of blocks that makes nothing
+ * they need, and two that take the same rows of the same weights take them in turn, while they are in the cache.
+ *
+ * A batch of one image leaves nothing to share between threads: there kernels cut what is large enough into blocks
+ * within the image. */
+#include "plan/plan_parts.h"
+
+struct step *plan_step(struct plan *p, struct program *q, struct group *g, int part, enum split split, int64_t blocks,
+                       const char *what, int64_t flops)
+{
+    struct step *s = arena_alloc(p->arena, sizeof *s);
+    *s = (struct step){ .group = g, .index = q->steps_count, .part = part, .split = split, .blocks = blocks,
+                       .images = 1, .what = what, .flops = flops };
+    LIST_ADD(p->arena, q->steps, q->steps_count, q->steps_capacity, s);
+    return s;
+}
+
+struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes,
+                           const struct step *first, const struct step *last)
+{
+    struct buffer *b = arena_alloc(p->arena, sizeof *b);
+    *b = (struct buffer){ .name = name, .type = type, .bytes = bytes, .first_step = first->index,
+                         .last_step = last->index };
+    LIST_ADD(p->arena, q->buffers, q->buffers_count, q->buffers_capacity, b);
+    return b;
+}
+
+void plan_scratch(struct plan *p, int64_t bytes)
+{
+    /* an odd number of cache lines between threads would not matter; whole pages keep them apart */
+    bytes = plan_round(bytes, 4096);
+    if (bytes > p->scratch_bytes)
+        p->scratch_bytes = bytes;
+}
+
+bool plan_splits_image(const struct plan *p, double cycles)
+{
+    enum { WORTH_A_BARRIER = 8000 };    /* a few microseconds: some times what it costs two threads to meet */
+    return p->batch == 1 && cycles >= WORTH_A_BARRIER;
+}
+
+double plan_barrier_cycles(const struct plan *p, int barriers)
+{
+    enum { BARRIER = 2000, THREADS = 2 };       /* half a microsecond for each thread, two at least */
+    return p->batch == 1 ? (double)barriers * BARRIER * THREADS : 0;
+}
+
+static int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* Into the phase `at`; -1: into a new one at the end. */
+static void phase_add(struct plan *p, struct program *q, struct step *s, int at)
+{
+    if (at < 0) {
+        at = q->phases_count++;
+        q->phases[at].split = s->split;
+        q->phases[at].repeat = s->repeat;
+    }
+    struct phase *f = &q->phases[at];
+    LIST_ADD(p->arena, f->steps, f->steps_count, f->steps_capacity, s);
+    f->images = larger(f->images, s->images);
+    f->groups = larger(f->groups, s->groups);
+    s->phase = at;
+}
+
+/* One turn of the loop must be a whole number of calls of every step, and a group a whole number of turns. */
+static bool images_agree(const struct plan *p, const struct phase *f, const struct step *s)
+{
+    int groups = larger(f->groups, s->groups), images = larger(f->images, s->images);
+    if (f->groups && s->groups && f->groups != s->groups)
+        return false;
+    if (groups && p->batch / groups % images)
+        return false;
+    return f->images % s->images == 0 || s->images % f->images == 0;
+}
+
+static const struct tensor *base_of(const struct tensor *t)
+{
+    while (t->producer && t->producer->op == OP_view)
+        t = t->producer->in[0];
+    return t;
+}
+
+/* Whether s must come after t, which stands before it in the program. */
+static bool needs(const struct step *s, const struct step *t)
+{
+    enum { MOST = 16 };
+    const struct node *readers[MOST], *makers[MOST];
+    if (s->group == t->group)
+        return true;
+    int readers_count = group_nodes(s->group, readers, MOST), makers_count = group_nodes(t->group, makers, MOST);
+    for (int i = 0; i < readers_count; i++)
+        for (int j = 0; j < readers[i]->in_count; j++)
+            for (int k = 0; k < makers_count && readers[i]->in[j]; k++)
+                if (base_of(readers[i]->in[j])->producer == makers[k])
+                    return true;
+    return false;
+}
+
+/* Sums of partial results may wait.  Work that multiplies may not: it reads what has just been made, before that leaves
+ * the cache (measured: gradients of all maps first and of all weights then cost models/cifar10_relu.cnn 5 % more). */
+static bool may_overtake(const struct step *s, const struct phase *f)
+{
+    for (int i = 0; i < f->steps_count; i++)
+        if (f->steps[i]->flops || needs(s, f->steps[i]))
+            return false;
+    return true;
+}
+
+/* The loop over images that s may join, or -1: the last one, where nothing that came after is needed. */
+static int loop_to_join(const struct plan *p, const struct program *q, const struct step *s)
+{
+    if (s->repeat)
+        return -1;
+    for (int i = q->phases_count - 1; i > 0; i--) {
+        if (q->phases[i].split == SPLIT_IMAGES && !q->phases[i].repeat)
+            return images_agree(p, &q->phases[i], s) ? i : -1;
+        if (!may_overtake(s, &q->phases[i]))
+            return -1;
+    }
+    return -1;
+}
+
+bool plan_same_rows(const struct step *a, const struct step *b)
+{
+    return a->rows_of && a->rows_of == b->rows_of && a->rows == b->rows && a->blocks == b->blocks && a->run == b->run;
+}
+
+static bool phase_is_needed(const struct step *s, const struct phase *f)
+{
+    for (int i = 0; i < f->steps_count; i++)
+        if (needs(s, f->steps[i]))
+            return true;
+    return false;
+}
+
+/* The phase of blocks that s, a step of blocks, may join, or -1. */
+static int blocks_to_join(const struct program *q, const struct step *s)
+{
+    int last = q->phases_count - 1, best = -1;
+    if (s->repeat || last < 1 || phase_is_needed(s, &q->phases[last]))
+        return -1;
+    const struct phase *f = &q->phases[last];
+    if (f->split == SPLIT_BLOCKS && plan_same_rows(f->steps[f->steps_count - 1], s))
+        return last;
+    for (int i = last; i > 0 && s->beside && !phase_is_needed(s, &q->phases[i]); i--)
+        if (q->phases[i].split == SPLIT_BLOCKS && !q->phases[i].repeat)
+            best = i;
+    return best;
+}
+
+/* The phase in which s, a step that reads parameters only, is done: the last one of blocks before its group's work, so
+ * that what it makes is used soon and takes room no longer than it must; or the first of the program, 0. */
+static int phase_of_hoisted(const struct program *q, const struct step *s)
+{
+    int before = q->phases_count;
+    for (int i = s->group->first_step; i < s->group->first_step + s->group->steps_count; i++)
+        if (!q->steps[i]->hoisted && q->steps[i]->phase < before)
+            before = q->steps[i]->phase;
+    for (int i = before - 1; i > 0; i--)
+        if (q->phases[i].split == SPLIT_BLOCKS && !q->phases[i].repeat)
+            return i;
+    return 0;
+}
+
+/* Phase 0 was kept free and nothing came. */
+static void drop_first_phase(struct program *q)
+{
+    for (int i = 1; i < q->phases_count; i++)
+        q->phases[i - 1] = q->phases[i];
+    q->phases_count--;
+    for (int i = 0; i < q->steps_count; i++)
+        q->steps[i]->phase--;
+}
+
+void plan_schedule(struct plan *p, struct program *q)
+{
+    for (int i = 0; i < q->groups_count; i++) {
+        struct group *g = q->groups[i];
+        g->first_step = q->steps_count;
+        g->kernel->plan(p, q, g);
+        g->steps_count = q->steps_count - g->first_step;
+    }
+    q->phases = arena_array(p->arena, (size_t)q->steps_count + 1, sizeof *q->phases);
+    q->phases[0] = (struct phase){ .split = SPLIT_BLOCKS };
+    q->phases_count = 1;
+    for (int i = 0; i < q->steps_count; i++)
+        if (!q->steps[i]->hoisted)
+            phase_add(p, q, q->steps[i], q->steps[i]->split == SPLIT_IMAGES ? loop_to_join(p, q, q->steps[i])
+                                                                           : blocks_to_join(q, q->steps[i]));
+    for (int i = 0; i < q->steps_count; i++)
+        if (q->steps[i]->hoisted)
+            phase_add(p, q, q->steps[i], phase_of_hoisted(q, q->steps[i]));
+    if (q->phases[0].steps_count == 0)
+        drop_first_phase(q);
+}

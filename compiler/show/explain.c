@@ -1,0 +1,373 @@
+/* explain.c - the recipe as a .cnn file with every default filled in: itself a valid model. */
+#include "syntax/ast.h"
+#include "check/check.h"
+#include "ops/ops.h"
+#include "base/text.h"
+
+#include <string.h>
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void put_number(struct text *t, double number)
+{
+    struct number_text shortest = number_text(number);
+
+    text_add(t, "%s", shortest.text);
+}
+
+/* [0, 1] rather than 0x1, which would be a hexadecimal number. */
+static void put_extent(struct text *t, const int64_t *dims, int parts)
+{
+    bool list = dims[0] == 0;
+
+    text_add(t, "%s", list ? "[" : "");
+    for (int i = 0; i < parts; i++)
+        text_add(t, "%s%lld", i == 0 ? "" : list ? ", " : "x", (long long)dims[i]);
+    text_add(t, "%s", list ? "]" : "");
+}
+
+static void put_string(struct text *t, const char *string)
+{
+    text_add(t, "\"");
+    for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
+        if (*c < 0x20 || *c == 0x7F)
+            text_add(t, "\\%03o", *c);
+        else
+            text_add(t, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+    }
+    text_add(t, "\"");
+}
+
+/* ---- clauses --------------------------------------------------------------------------------- */
+
+static void put_call(struct text *t, const struct clause *call);
+
+static void put_value(struct text *t, const struct arg_def *def, const struct arg_value *v)
+{
+    switch (def->type) {
+    case ARG_INT:
+    case ARG_REAL:
+        put_number(t, v->number);
+        break;
+    case ARG_BOOL:
+        text_add(t, v->number != 0 ? "on" : "off");
+        break;
+    case ARG_WORD:
+    case ARG_MONITOR:
+        text_add(t, "%s", v->text);
+        break;
+    case ARG_STRING:
+        put_string(t, v->text);
+        break;
+    case ARG_PADDING:
+        if (v->text) {
+            text_add(t, "%s", v->text);
+            break;
+        }
+        /* fall through */
+    case ARG_EXTENT2:
+        put_extent(t, v->dims, 2);
+        break;
+    case ARG_EXTENT3:
+        put_extent(t, v->dims, 3);
+        break;
+    case ARG_REAL_LIST:
+        for (int i = 0; i < v->list_length; i++) {
+            text_add(t, i ? ", " : "[");
+            put_number(t, v->list[i]);
+        }
+        text_add(t, "]");
+        break;
+    case ARG_ACTIVATION:
+    case ARG_INIT:
+        if (v->call)
+            put_call(t, v->call);
+        else
+            text_add(t, "%s", def->default_text);
+        break;
+    }
+}
+
+/* What has neither a given value nor a default of its own (a pool's stride is its window) is left
+ * out. */
+static bool has_value(const struct arg_def *def, const struct arg_value *v)
+{
+    if (v->given)
+        return true;
+    switch (def->type) {
+    case ARG_EXTENT2: return v->dims[0] > 0 && v->dims[1] > 0;
+    case ARG_EXTENT3: return v->dims[0] > 0;
+    case ARG_WORD: case ARG_STRING: case ARG_MONITOR: case ARG_PADDING: return v->text != NULL;
+    case ARG_REAL_LIST: return v->list != NULL;
+    case ARG_ACTIVATION: return v->call != NULL;
+    case ARG_INIT: return v->call || def->default_text;
+    case ARG_INT: case ARG_REAL: case ARG_BOOL: return true;
+    }
+    return false;
+}
+
+/* Arguments in the order of the definition.  Positional ones lose their names until one is left
+ * out. */
+static bool put_args(struct text *t, const struct clause *c, const char *comma)
+{
+    bool positional = true, any = false;
+
+    for (int i = 0; i < clause_def_count(c->def); i++) {
+        const struct arg_def *def = &c->def->args[i];
+        if (!has_value(def, &c->args[i])) {
+            positional = positional && !def->positional;
+            continue;
+        }
+        text_add(t, "%s", comma);
+        positional = positional && def->positional;
+        if (!positional)
+            text_add(t, "%s=", def->name);
+        put_value(t, def, &c->args[i]);
+        comma = ", ";
+        any = true;
+    }
+    return any;
+}
+
+static void put_call(struct text *t, const struct clause *call)
+{
+    struct text inside = {.arena = t->arena};
+
+    text_add(t, "%s", call->def->name);
+    if (!put_args(&inside, call, ""))
+        return;
+    text_add(t, "(%s)", text_of(&inside));
+}
+
+static void put_clause(struct text *t, const struct clause *c)
+{
+    text_add(t, "    %s", c->def->name);
+    put_args(t, c, " ");
+    text_add(t, "\n");
+}
+
+const char *clause_text_of(struct arena *a, const struct clause *c)
+{
+    struct clause given = *c;
+    struct text t = {.arena = a};
+    int count = clause_def_count(c->def);
+    struct arg_def *defs = arena_array(a, (size_t)count + 1, sizeof *defs);
+    struct arg_value *values = arena_array(a, (size_t)count + 1, sizeof *values);
+    struct clause_def def = *c->def;
+    int kept = 0;
+
+    for (int i = 0; i < count; i++) {
+        if (!c->args[i].given)
+            continue;
+        defs[kept] = c->def->args[i];
+        values[kept++] = c->args[i];
+    }
+    def.args = defs;
+    given.def = &def;
+    given.args = values;
+    text_add(&t, "%s", def.name);
+    put_args(&t, &given, " ");
+    return text_of(&t);
+}
+
+/* ---- the network ----------------------------------------------------------------------------- */
+
+/* Every layer has its name, so that a join can be written with names: `from` its first input, then
+ * the others. */
+static void put_layer(struct text *t, const struct layer *l)
+{
+    text_add(t, "    %s", l->def->clause.name);
+    const char *comma = " ";
+    for (int i = 1; i < l->inputs_count; i++) {
+        text_add(t, "%s%s", comma, l->inputs[i]->name);
+        comma = ", ";
+    }
+    if (put_args(t, l->clause, comma))
+        comma = ", ";
+    if (!l->trainable)
+        text_add(t, "%strainable=off", comma);
+    text_add(t, " as %s\n", l->name);
+}
+
+/* ---- functions ------------------------------------------------------------------------------- */
+
+static const char *const expr_operators[] = {
+    [EXPR_NEGATE] = "-", [EXPR_NOT] = "not ", [EXPR_ADD] = " + ",   [EXPR_SUB] = " - ",
+    [EXPR_MUL] = " * ",  [EXPR_DIV] = " / ",  [EXPR_MOD] = " % ",   [EXPR_POW] = "^",
+    [EXPR_EQ] = " == ",  [EXPR_NE] = " != ",  [EXPR_LT] = " < ",    [EXPR_GT] = " > ",
+    [EXPR_LE] = " <= ",  [EXPR_GE] = " >= ",  [EXPR_AND] = " and ", [EXPR_OR] = " or "};
+
+static int expr_precedence(const struct expr *x)
+{
+    switch (x->kind) {
+    case EXPR_IF: return 0;
+    case EXPR_OR: return 1;
+    case EXPR_AND: return 2;
+    case EXPR_NOT: return 3;
+    case EXPR_EQ: case EXPR_NE: case EXPR_LT: case EXPR_GT: case EXPR_LE: case EXPR_GE: return 4;
+    case EXPR_ADD: case EXPR_SUB: return 5;
+    case EXPR_MUL: case EXPR_DIV: case EXPR_MOD: return 6;
+    case EXPR_NEGATE: return 7;
+    case EXPR_POW: return 8;
+    case EXPR_NUMBER: return x->number < 0 ? 7 : 9;
+    case EXPR_PARAM: case EXPR_LOCAL: case EXPR_CALL: return 9;
+    }
+    return 9;
+}
+
+static void put_expr(struct text *t, const struct user_function *f, const struct expr *x);
+
+static void put_operand(struct text *t, const struct user_function *f, const struct expr *x,
+                        int at_least)
+{
+    bool brackets = expr_precedence(x) < at_least;
+
+    if (brackets)
+        text_add(t, "(");
+    put_expr(t, f, x);
+    if (brackets)
+        text_add(t, ")");
+}
+
+static void put_expr(struct text *t, const struct user_function *f, const struct expr *x)
+{
+    int own = expr_precedence(x);
+
+    switch (x->kind) {
+    case EXPR_NUMBER:
+        put_number(t, x->number);
+        break;
+    case EXPR_PARAM:
+        text_add(t, "%s", f->params[x->index]);
+        break;
+    case EXPR_LOCAL:
+        text_add(t, "%s", f->locals[x->index].name);
+        break;
+    case EXPR_CALL:
+        text_add(t, "%s(", x->function);
+        for (int i = 0; i < x->args_count; i++) {
+            text_add(t, i ? ", " : "");
+            put_expr(t, f, x->args[i]);
+        }
+        text_add(t, ")");
+        break;
+    case EXPR_IF:
+        text_add(t, "if ");
+        put_operand(t, f, x->args[0], 1);
+        text_add(t, " then ");
+        put_operand(t, f, x->args[1], 1);
+        text_add(t, " else ");
+        put_operand(t, f, x->args[2], 0);
+        break;
+    case EXPR_NEGATE:
+    case EXPR_NOT:
+        text_add(t, "%s", expr_operators[x->kind]);
+        put_operand(t, f, x->args[0], own);
+        break;
+    default:
+        /* left to right, but for powers and for comparisons, which do not chain */
+        put_operand(t, f, x->args[0], x->kind == EXPR_POW || own == 4 ? own + 1 : own);
+        text_add(t, "%s", expr_operators[x->kind]);
+        put_operand(t, f, x->args[1], x->kind == EXPR_POW ? own : own + 1);
+        break;
+    }
+}
+
+static void put_function(struct text *t, const struct user_function *f)
+{
+    static const char *const directions[] = {
+        [CNN_NO_DIRECTION] = "", [CNN_HIGHER_IS_BETTER] = "higher_is_better ",
+        [CNN_LOWER_IS_BETTER] = "lower_is_better "
+    };
+    text_add(t, "\n# The mean over batches, weighted by their sizes.\nmetric %s(%s, %s", f->name,
+        f->params[0], f->params[1]);
+    for (int i = 2; i < f->params_count; i++) {
+        text_add(t, ", %s=", f->params[i]);
+        put_number(t, f->param_defaults[i]);
+    }
+    text_add(t, ") %s{\n", directions[f->direction]);
+    for (int i = 0; i < f->locals_count; i++) {
+        text_add(t, "    %s = ", f->locals[i].name);
+        put_expr(t, f, f->locals[i].value);
+        text_add(t, "\n");
+    }
+    text_add(t, "    return ");
+    put_expr(t, f, f->result);
+    text_add(t, "\n}\n");
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static bool splits(const struct model *m)
+{
+    for (int i = 0; i < m->steps_count; i++)
+        if (!strcmp(m->steps[i]->def->name, "split"))
+            return true;
+    return false;
+}
+
+/* Which metrics are means over batches, and which are of the whole set. */
+static void put_metric_kinds(struct text *t, const struct model *m)
+{
+    bool any = false;
+
+    for (int i = 0; i < m->metrics_count; i++) {
+        if (m->metrics[i].kind == CNN_METRIC_BATCH)
+            continue;
+        text_add(t, "%s%s", any ? ", " : "\n    # over the whole set: ", m->metrics[i].name);
+        any = true;
+    }
+}
+
+static void put_train(struct text *t, const struct model *m)
+{
+    text_add(t, "\ntrain {\n    loss %s", m->loss->def->name);
+    put_args(t, m->loss, ", ");
+    text_add(t, "\n    optimizer %s", m->optimizer->def->name);
+    put_args(t, m->optimizer, ", ");
+    text_add(t, "\n");
+    for (int i = 0; i < m->metrics_count; i++) {
+        text_add(t, i ? ", " : "    metrics ");
+        if (m->metrics[i].clause)
+            put_call(t, m->metrics[i].clause);
+        else
+            text_add(t, "%s", m->metrics[i].name);
+    }
+    put_metric_kinds(t, m);
+    text_add(t, "%s    epochs %d\n    batch %d\n    seed %llu\n    threads %d",
+        m->metrics_count ? "\n" : "", m->epochs, m->batch, (unsigned long long)m->seed, m->threads);
+    text_add(t, "%s\n", m->threads ? "" : "             # as many as the machine has");
+    for (int i = 0; i < m->callbacks_count; i++)
+        put_clause(t, m->callbacks[i]);
+    text_add(t, "    # validation: %s\n}\n",
+        splits(m) ? "what 'split' takes from the training set, after each epoch; the test set at the end"
+                  : "the test set, after each epoch");
+}
+
+const char *explain_model(struct arena *a, const struct model *m)
+{
+    struct text t = {.arena = a};
+
+    text_add(&t, "model %s\n", m->name);
+    if (m->has_data) {
+        text_add(&t, "\ndata {\n");
+        put_clause(&t, m->source_clause);
+        for (int i = 0; i < m->steps_count; i++)
+            put_clause(&t, m->steps[i]);
+        text_add(&t, "}\n");
+    }
+    text_add(&t, "\nnetwork {\n");
+    for (int i = 0; i < m->layers_count; i++) {
+        const struct layer *l = m->layers[i];
+        if (i > 0 && l->inputs[0] != m->layers[i - 1])
+            text_add(&t, "    from %s\n", l->inputs[0]->name);
+        put_layer(&t, l);
+    }
+    text_add(&t, "}\n");
+    for (int i = 0; i < m->metrics_count; i++)
+        if (m->metrics[i].function)
+            put_function(&t, m->metrics[i].function);
+    if (m->has_train)
+        put_train(&t, m);
+    return text_of(&t);
+}

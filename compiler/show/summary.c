@@ -1,0 +1,142 @@
+/* summary.c - see summary.h. */
+#include "show/summary.h"
+
+#include <string.h>
+
+#include "check/check.h"
+#include "ops/ops.h"
+#include "common/printable.h"
+#include "base/text.h"
+
+/* 1,234,567: into text, which has room for 27 characters and the end. */
+static const char *grouped(char *text, int64_t number)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)number), n = 0;
+
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0 && digits[i - 1] != '-')
+            text[n++] = ',';
+        text[n++] = digits[i];
+    }
+    text[n] = '\0';
+    return text;
+}
+
+static int64_t layer_parameters(const struct layer *l)
+{
+    return l->def->parameters ? l->def->parameters(l) : 0;
+}
+
+static int64_t layer_multiply_adds(const struct layer *l)
+{
+    return l->def->multiply_adds ? l->def->multiply_adds(l) : 0;
+}
+
+static const char *layer_inputs(struct arena *a, const struct layer *l)
+{
+    struct text text = {.arena = a};
+
+    for (int i = 0; i < l->inputs_count; i++)
+        text_add(&text, "%s%s", i ? ", " : "", l->inputs[i]->name);
+    return text_of(&text);
+}
+
+static bool is_chain(const struct model *m)
+{
+    for (int i = 1; i < m->layers_count; i++)
+        if (m->layers[i]->inputs_count != 1 || m->layers[i]->inputs[0] != m->layers[i - 1])
+            return false;
+    return true;
+}
+
+struct columns {
+    int name, text, shape, parameters;
+};
+
+static int widest(int width, const char *text)
+{
+    int length = (int)strlen(text);
+
+    return length > width ? length : width;
+}
+
+static void rule(FILE *out, char c, int width)
+{
+    for (int i = 0; i < width; i++)
+        fputc(c, out);
+    fputc('\n', out);
+}
+
+static void print_memory(const struct plan *p, FILE *out)
+{
+    char text[32];
+
+    rt_print(out, "\nMemory, bytes, a batch of %d:\n", p->batch);
+    rt_print(out, "  weights                 %15s\n",
+            grouped(text, p->params_stored * p->real_size));
+    rt_print(out, "  gradients               %15s\n",
+            grouped(text, p->params_stored * p->real_size));
+    rt_print(out, "  running statistics      %15s\n",
+            grouped(text, p->statistics_stored * p->real_size));
+    rt_print(out, "  activations and others  %15s\n", grouped(text, p->memory_bytes));
+    rt_print(out, "  scratch, each thread    %15s\n", grouped(text, p->scratch_bytes));
+}
+
+void summary_print(const struct model *m, const struct plan *p, FILE *out)
+{
+    struct arena a = {0};
+    struct columns w = {5, 5, 6, 10};
+    int64_t parameters = 0, trainable = 0, multiply_adds = 0;
+    bool chain = is_chain(m);
+    char text[32];
+
+    for (int i = 0; i < m->layers_count; i++) {
+        const struct layer *l = m->layers[i];
+        w.name = widest(w.name, l->name);
+        w.text = widest(w.text, clause_text_of(&a, l->clause));
+        w.shape = widest(w.shape, shape_text(l->out).text);
+        w.parameters = widest(w.parameters, grouped(text, layer_parameters(l)));
+    }
+    int width = w.name + w.text + w.shape + w.parameters + 6;
+    rt_print(out, "Model: %s\n", m->name);
+    rule(out, '=', width);
+    rt_print(out, "%-*s  %-*s  %-*s  %*s%s\n", w.name, "Layer", w.text, "Kind", w.shape, "Result",
+            w.parameters, "Parameters", chain ? "" : "  From");
+    rule(out, '-', width);
+    for (int i = 0; i < m->layers_count; i++) {
+        const struct layer *l = m->layers[i];
+        int64_t own = layer_parameters(l);
+        parameters += own;
+        trainable += l->trainable ? own : 0;
+        multiply_adds += layer_multiply_adds(l);
+        rt_print(out, "%-*s  %-*s  %-*s  %*s%s%s\n", w.name, l->name, w.text,
+                clause_text_of(&a, l->clause), w.shape, shape_text(l->out).text, w.parameters,
+                grouped(text, own), chain || !l->inputs_count ? "" : "  ",
+                chain ? "" : layer_inputs(&a, l));
+    }
+    rule(out, '=', width);
+    rt_print(out, "Parameters: %s\n", grouped(text, parameters));
+    if (trainable != parameters)
+        rt_print(out, "  of frozen layers: %s\n", grouped(text, parameters - trainable));
+    rt_print(out, "Multiply-adds forward, one sample: %s\n", grouped(text, multiply_adds));
+    if (p)
+        print_memory(p, out);
+    arena_free(&a);
+}
+
+void model_dump(const struct model *m, FILE *out)
+{
+    struct arena a = {0};
+
+    for (int i = 0; i < m->layers_count; i++) {
+        const struct layer *l = m->layers[i];
+        rt_print(out, "layer %d %s: %s", i, l->name, clause_text_of(&a, l->clause));
+        if (l->inputs_count)
+            rt_print(out, " (%s)", layer_inputs(&a, l));
+        rt_print(out, " -> %s%s\n", shape_text(l->out).text, l->trainable ? "" : " frozen");
+    }
+    rt_print(out, "classes %d%s\n", m->classes, m->ends_in_softmax ? ", softmax" : "");
+    rt_print(out, "\n%s", m->explained);
+    arena_free(&a);
+}

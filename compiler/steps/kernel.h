@@ -1,0 +1,197 @@
+/* kernel.h - one way to compute an operation: a row of kernels.def and a file in kernels/. */
+#ifndef KERNEL_H
+#define KERNEL_H
+
+#include "base/cwriter.h"
+#include "steps/plan.h"
+#include "base/table.h"
+#include "base/text.h"
+
+struct emitter;
+
+struct kernel {
+    const char *name;           /* "direct", "im2col": what --kernel takes */
+    enum op op;                 /* the main operation it computes */
+    bool fuses_chain;           /* applies group.chain itself */
+    bool (*applicable)(const struct plan *p, const struct group *g);
+    /* Estimated cycles of one core for a whole batch. */
+    double (*cost)(const struct plan *p, const struct group *g);
+    /* How much larger its rounding errors are than those of the plain sum; NULL: no larger. */
+    double (*error)(const struct plan *p, const struct group *g);
+    /* Adds its steps with plan_step(), its buffers with plan_buffer(), asks for scratch with plan_scratch(). */
+    void (*plan)(struct plan *p, struct program *q, struct group *g);
+    /* Writes the function of a step (emit_begin ... emit_end) and sets step->call. */
+    void (*emit)(struct emitter *e, struct step *s);
+    const char *help;
+};
+
+const struct kernel *const *kernels(int *count);        /* in the order of kernels.def */
+
+/* ---- for kernel.plan --------------------------------------------------------------------------------------------- */
+
+struct step *plan_step(struct plan *p, struct program *q, struct group *g, int part, enum split split, int64_t blocks,
+                       const char *what, int64_t flops);
+/* Live from step `first` to step `last` of the group (both included). */
+struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes,
+                           const struct step *first, const struct step *last);
+void plan_scratch(struct plan *p, int64_t bytes);
+/* Whether a step of so many cycles is better cut within the image: where a batch is one image, images give no work to
+ * other threads.  Such a step has SPLIT_BLOCKS and takes its tensors whole (emit_pointer, chain_arguments_batch). */
+bool plan_splits_image(const struct plan *p, double cycles);
+/* What it costs a split step that its group's other steps are behind a barrier: so many more barriers. */
+double plan_barrier_cycles(const struct plan *p, int barriers);
+const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
+/* Width of a panel for so many channels, in reals: whole vectors, as many as a register tile takes. */
+int plan_panel(const struct plan *p, int channels);
+/* Columns of a register tile for so many channels that lie one after the other, in reals: 1 to 3 vectors. */
+int plan_columns(const struct plan *p, int channels);
+const struct param_place *plan_param(const struct plan *p, const struct tensor *param);     /* PARAM or its gradient */
+
+/* ---- for kernel.emit --------------------------------------------------------------------------------------------- */
+
+/* A function that is being written; they nest (a kernel emits the tiles that it calls). */
+struct emit_frame {
+    struct emit_frame *outer;
+    struct cwriter *w;
+};
+
+struct emitted_function {
+    const char *name, *text;
+    struct text comments;       /* of all who use it, a paragraph each */
+};
+
+/* Begins as emitter_of(). */
+struct emitter {
+    const struct plan *plan;
+    const struct program *program;
+    struct arena *arena;
+    struct emitted_function **functions;
+    int functions_count;
+    size_t functions_capacity;
+    struct table patterns;      /* the functions, by their text with EMIT_NAME for the name */
+    struct table names;         /* of functions: the next number for another of that name */
+    struct table comments;      /* that the functions have */
+    struct table tiles;         /* names of the functions of tiles, by what makes their text */
+    struct cwriter *w;          /* of the function being written, between emit_begin and emit_end */
+    struct emit_frame *frame;
+    int operations;             /* on vectors, in the linear combinations that were written: a caller sets it to 0 */
+};
+
+/* The name that a function calls itself while it is written. */
+#define EMIT_NAME "this_function"
+
+struct emitter emitter_of(const struct plan *p, struct arena *a);
+/* Starts a function; e->w takes its text: "static void " EMIT_NAME "(const float *x, ...)" and so on. */
+void emit_begin(struct emitter *e);
+/* Ends it.  The same text written before is reused; else it gets the name hint (made unique).  The comment (may
+ * be NULL) stands above it: source line, shapes, operation count, kernel and why.  Returns the name. */
+const char *emit_end(struct emitter *e, const char *hint, const char *comment);
+/* The struct of the optimizer's numbers of one step: of `rule` in update_range(c, rule, at, count, g). */
+const char *emit_rule_type(const struct plan *p);
+/* Vectors as long as the parameters that the model's optimizer keeps: there is fetch_state(c, at, count) if any. */
+int emit_optimizer_slots(const struct model *m);
+/* Ends a piece of text that is no function: what was written since emit_begin(). */
+const char *emit_text_end(struct emitter *e);
+
+/* "const float *" + name for parameters of functions; the C type of a tensor's elements. */
+const char *emit_element_type(const struct emitter *e, const struct tensor *t);
+/* Pointer expression of a tensor for image i: "conv2d_1_y + i * 123008"; for the whole batch: its name. */
+const char *emit_sample(struct emitter *e, const struct tensor *t);
+const char *emit_pointer(struct emitter *e, const struct tensor *t);
+/* The comment of a step: layer and source line, shapes, operations, kernel, reason. */
+const char *emit_comment(struct emitter *e, const struct step *s);
+
+/* ---- elementwise chains --------------------------------------------------------------------------------------------
+ * A chain's operations are applied to vectors in registers.  Each needs operands beside the value itself: */
+
+enum operand_kind {
+    OPERAND_COLUMN,         /* one value a channel: bias, scale (parameters, moments) */
+    OPERAND_COLUMN_SAMPLE,  /* one value a channel and sample: the spread operand of an add */
+    OPERAND_ELEMENT,        /* same shape as the value */
+    OPERAND_INDEX,          /* the element's index in the whole batch (int64): dropout */
+    OPERAND_SCALAR          /* a number known at run time: 1 / (n h w), a random key */
+};
+
+struct operand {
+    enum operand_kind kind;
+    const char *name;               /* C identifier in the function: "bias", "y", "key" */
+    const char *type;               /* "const float *", "uint32_t" ... */
+    const struct tensor *tensor;    /* COLUMN, COLUMN_SAMPLE, ELEMENT */
+    const char *value;              /* SCALAR, INDEX: the expression at the call */
+    int node;                       /* index in the chain */
+};
+
+enum { CHAIN_OPERANDS = 64 };      /* a node has at most 7 */
+
+struct chain {
+    const struct group *group;
+    struct operand operands[CHAIN_OPERANDS];
+    int operands_count;
+};
+
+/* True when the node can stand in a chain with the value being its input number *value_input. */
+bool chain_accepts(const struct node *n, int *value_input);
+/* The input of n that may be t with n in a chain applied to t (an add takes either); -1: none. */
+int chain_input(const struct node *n, const struct tensor *t);
+/* The operands of group->chain (for a group whose main is elementwise: of main and chain). */
+void chain_make(struct emitter *e, const struct group *g, struct chain *c);
+/* ", const float *bias, const float *y": parameters of the function. */
+const char *chain_parameters(struct emitter *e, const struct chain *c);
+/* ", conv2d_1_bias, y + i * 123008": arguments of the call from the schedule, for image i. */
+const char *chain_arguments(struct emitter *e, const struct chain *c);
+/* The same for a function that works on the whole batch. */
+const char *chain_arguments_batch(struct emitter *e, const struct chain *c);
+/* ", bias + (col), y + (at)": arguments for a tile whose first column is `col` and first element `at` (C text;
+ * "0" for none). */
+const char *chain_pass(struct emitter *e, const struct chain *c, const char *col, const char *at);
+/* The chain applied to `value`, as one C expression.  col and at: offsets of this vector's first element from
+ * where the operands point; tail: lanes in use, 0 for all. */
+const char *chain_apply(struct emitter *e, const struct chain *c, const char *value, int64_t col, int64_t at, int tail);
+/* The same with offsets in C text, "0" for none. */
+const char *chain_apply_at(struct emitter *e, const struct chain *c, const char *value, const char *col, const char *at,
+                           int tail);
+/* "_bias_relu": what a function with this chain adds to its name. */
+const char *chain_suffix(struct emitter *e, const struct chain *c);
+/* Work of the chain on one vector, in vector instructions, for costs. */
+double chain_cycles(const struct group *g);
+/* The same for a whole batch. */
+double group_chain_cycles(const struct plan *p, const struct group *g);
+
+/* ---- the register tile ----------------------------------------------------------------------------------------------
+ * C[r][j] = sum over segments s and k of A[s, r, k] * B[s, k, j]:  rows x vectors accumulators. */
+
+struct tile {
+    int rows, vectors;
+    int tail;                   /* lanes of the last vector in use, 0: all.  C and chain operands end there */
+    int64_t a_row, a_k;         /* A: elements from row to row, from k to k */
+    int64_t b_k;                /* B: elements from k to k */
+    bool b_tail;                /* B ends with the tail too; else it is padded */
+    int64_t depth;              /* k in a segment; 0: the argument `depth` */
+    int segments;               /* >= 0, constant, a_segment and b_segment apart */
+    int64_t a_segment, b_segment;
+    int a_columns;              /* > 0: segments of A in rows of so many, a_column apart within a row, the rows a_segment;
+                                 * B goes on without a gap */
+    int64_t a_column;
+    bool outer;                 /* the argument `outer`: that many times all of it, a_outer and b_outer apart */
+    int64_t a_outer, b_outer;
+    int64_t c_row;
+    bool accumulate;            /* begins with C instead of zero */
+    const struct chain *chain;  /* applied before C is stored; NULL: none */
+    int64_t a_ahead;            /* != 0: while A is read, what lies so many elements on is fetched, a line for each k */
+    bool next;                  /* the argument `next`: fetched likewise */
+    bool far;                   /* C and the chain's operands are not in the cache yet: asked for before the sum */
+    bool onward;                /* the tile that follows goes on below C: its C is asked for before the sum */
+};
+
+/* Emits (once) the tile's function; name(a, b, c[, depth][, outer][, next][chain operands]). */
+const char *emit_tile(struct emitter *e, const struct tile *t);
+
+/* Rows split evenly into tiles of at most `most`: `large_count` of `large` rows, then `small_count` of large - 1. */
+struct row_split {
+    int large, large_count, small_count;
+};
+struct row_split split_rows(int64_t rows, int most);
+/* Most rows of a tile that is `vectors` wide on this target. */
+int tile_rows_max(const struct plan *p, int vectors);
+
+#endif

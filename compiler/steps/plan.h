@@ -1,0 +1,223 @@
+/* plan.h - every decision about how the graph is computed: fusion, layout, memory, kernels, schedule.
+ * plan.c makes it; after it nothing is decided, emit_*.c only writes it down. */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include "base/arena.h"
+#include "base/diag.h"
+#include "graph/graph.h"
+
+/* A machine to generate for: a row of targets.def. */
+struct target {
+    const char *name;           /* "x86-64-v4" */
+    const char *macro;          /* "CNN_TARGET_X86_64_V4": selects the vector primitives in cnn_vec.h */
+    int vector_bytes;           /* 64, 32, 16 */
+    int registers;              /* vector registers */
+    bool has_fma;
+    double flops_per_cycle;     /* fp32, one core */
+    double l1_bytes, l2_bytes;  /* of one core */
+    double memory_bytes_per_cycle;
+    double blas_efficiency;     /* of OpenBLAS's sgemm on a machine of this kind, against flops_per_cycle */
+    const char *blas_core;      /* OPENBLAS_CORETYPE that serves it, NULL: leave alone */
+};
+
+const struct target *target_find(const char *name);     /* "native" is resolved to the machine cnnc runs on */
+bool target_runs_here(const struct target *target);     /* on the machine cnnc runs on */
+
+enum { ERROR_GROWTH = 25 };
+
+struct wisdom;
+
+struct plan_options {
+    const char *target;
+    const char *name;           /* what public names begin with; NULL: the model's */
+    bool real_double;
+    bool exact;                 /* no kernel that rounds more than the plain sum does */
+    double error_growth;        /* most that a kernel may let rounding errors grow against the plain sum;
+                                   0: ERROR_GROWTH */
+    const char *const *forced;  /* "conv2d_2=im2col", "conv2d_2:weight=direct" */
+    int forced_count;
+    const struct wisdom *wisdom;        /* measured times; NULL: none */
+    int rank;                   /* for measuring: of candidates of unknown time, the one with so many before it */
+};
+
+/* ---- where tensors live --------------------------------------------------------------------------------------- */
+
+enum region {
+    REGION_NONE, REGION_INPUT, REGION_LABELS, REGION_PARAMS, REGION_GRADS, REGION_STATISTICS, REGION_PREDICTIONS,
+    REGION_MEMORY,
+    REGION_LOCAL                /* of the thread: lives in one loop over images only */
+};
+
+/* Maps lie as N x H x W x C, C innermost, without padding; flat tensors as N x C. */
+struct tensor_place {
+    enum region region;
+    int64_t offset;             /* elements; in REGION_MEMORY and REGION_LOCAL bytes, a multiple of 64 */
+    int64_t bytes;              /* the whole batch */
+    int64_t sample;             /* elements from one sample to the next */
+    int first, last;            /* phases in which it is live (REGION_MEMORY) */
+    bool of_turn;               /* REGION_LOCAL: holds the images of a whole turn, not those of one call */
+    const struct tensor *base;  /* a view: where its memory really is; NULL: its own */
+};
+
+/* Parameters lie in panels of the output channels, so that a product reads them as they are:
+ *     [ceil(O / panel)][KH][KW][I][panel]    (conv; dense: KH = KW = 1, I in the memory order of its input)
+ * padded with zeros to whole panels; vectors lie contiguous, padded to whole vectors.  Those of positions lie as
+ *     [OH][OW][O / panel][KH][KW][I][panel]
+ * without padding: the panel divides O (it is O where no multiple of the vector length does). */
+struct param_place {
+    int64_t offset, stored;     /* elements */
+    bool early;                 /* a step of training updates it (step.updates) */
+    int panel;                  /* a multiple of the vector length; of positions also O itself */
+};
+
+/* ---- groups, steps, phases ------------------------------------------------------------------------------------- */
+
+/* Operations computed together: a main one and elementwise ones applied to its result while it is in registers.
+ * Their results in between are never stored. */
+struct group {
+    struct node *main;          /* for a chain of elementwise operations alone: the first */
+    struct node **chain;        /* applied in order; chain[i] reads the result so far and its other inputs */
+    int chain_count;
+    int followers_count;        /* chain_count, or what it was before the kernel declined to apply them */
+    struct node *companion;     /* conv2d_weight_grad, dense_weight_grad: the bias_grad of the same dy, or NULL */
+    struct tensor *result;      /* what is stored in the end */
+    bool training;              /* of the training step: parameters are others at every call */
+    const struct kernel *kernel;
+    const char *reason;         /* why this kernel */
+    const char *candidates;     /* "direct 7.9 ms, im2col 10.1 ms" */
+    const char *key;            /* the name of its task in wisdom; NULL: there is nothing to choose */
+    bool untimed;               /* there is a choice, and wisdom does not know every candidate */
+    void *detail;               /* the kernel's own numbers, made by its plan() */
+    int first_step, steps_count;        /* of program.steps: its own, one after the other */
+};
+
+enum split { SPLIT_IMAGES, SPLIT_BLOCKS };
+
+/* One emitted function, called for each image or each block [0, blocks). */
+struct step {
+    struct group *group;
+    int index;                  /* in program.steps */
+    int part;                   /* a kernel may need several steps: pack, multiply, reduce */
+    enum split split;
+    int64_t blocks;
+    int images;                 /* SPLIT_IMAGES: images of one call, a divisor of the batch */
+    int repeat;                 /* > 0: the steps of this group that say so are done in turn, so many times; `j` */
+    int groups;                 /* > 0: an image belongs to one of so many groups of equal size, and the images of a
+                                 * group are done in order by one thread: sums by group.  `g` */
+    bool inputs_done;           /* reads only buffers that earlier steps of the group made */
+    bool hoisted;               /* reads parameters only: computed before its group's other steps, not in its turn */
+    int run;                    /* of blocks: threads take so many in turn; 0: each takes an equal part in one piece */
+    bool beside;                /* of blocks, too small for a phase: joins an earlier one of blocks if it may */
+    const struct tensor *rows_of;       /* of blocks: b is the inputs [b * rows, (b + 1) * rows) of these weights */
+    int rows;
+    const struct param *updates;        /* its update, once the gradient is there, where the context asks for that */
+    const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
+    int64_t flops;              /* one whole batch */
+    int stretch;                /* index into plan.stretches */
+    int phase;
+    /* set by kernel.emit: the call, an expression of `i` (the first image) or `b` (block) and `j`, `n` (samples of the
+     * batch), `c` (the context), `scratch` (the thread's) and the pointers named by tensors, parameters and buffers */
+    const char *call;
+    const char *begin;          /* with groups: what is done before the first image of a group */
+};
+
+/* Steps between two barriers.  A phase of images runs its steps one after the other for each image; one of blocks has a
+ * loop for each, but neighbours that work on the same rows share one. */
+struct phase {
+    enum split split;
+    struct step **steps;
+    int steps_count;
+    size_t steps_capacity;
+    int images;                 /* SPLIT_IMAGES: in one turn of the loop, the largest of its steps */
+    int groups;                 /* > 0: of images, see struct step */
+    int repeat;                 /* > 0: of a loop around this phase and its neighbours of the same group */
+};
+
+/* Memory of a kernel's own that all threads share: packed weights, partial sums. */
+struct buffer {
+    const char *name;           /* a C identifier, unique */
+    const char *type;           /* "float", "double", "int32_t" ... */
+    int64_t bytes, offset;
+    int first_step, last_step;  /* indices in program.steps between which it is live */
+    int first, last;            /* phases */
+    bool lasting;               /* keeps what it holds from call to call: its bytes serve nothing else, in no program */
+};
+
+/* The training step, or the network in use. */
+struct program {
+    const struct graph *graph;
+    bool training;
+    struct group **groups;
+    int groups_count;
+    struct step **steps;
+    int steps_count;
+    size_t steps_capacity;
+    struct phase *phases;
+    int phases_count;
+    struct tensor_place *places;       /* by tensor id */
+    struct buffer **buffers;
+    int buffers_count;
+    size_t buffers_capacity;
+    int64_t memory_bytes, local_bytes;
+};
+
+struct stretch {
+    struct layer *layer;
+    enum op op;                 /* of the groups whose steps it holds */
+    bool backward;
+    const char *what;
+    int64_t flops;
+    int64_t updated;            /* parameters that its steps update */
+};
+
+struct plan {
+    struct arena *arena;
+    const struct model *model;
+    const char *name;           /* what public names begin with */
+    const struct target *target;
+    const char *asked_target;   /* what it was called on the command line: "native" is one too */
+    bool real_double;
+    int lanes;                  /* reals in a vector */
+    const char *real;           /* "float" */
+    int real_size;
+    int batch;
+    struct program train, use;
+    struct param_place *params; /* by param id; both graphs number parameters alike */
+    int64_t params_stored, statistics_stored;
+    int64_t memory_bytes;
+    int64_t scratch_bytes;      /* of a thread: kernel_scratch, then what is local to a loop over images */
+    int64_t kernel_scratch;
+    struct stretch *stretches;
+    int stretches_count;
+    size_t stretches_capacity;
+    struct table stretches_by_name;
+    bool uses_blas;
+    double error_growth;        /* 1: exact */
+    int choices, informed;      /* groups with rival kernels; those of which wisdom knows any time */
+    int untimed;                /* candidates of the group that has most among those whose times are not all known */
+    uint64_t hash;
+};
+
+/* Reports only wrong --kernel options (diag); NULL then. */
+struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
+                        const struct plan_options *options, struct diag *d);
+const char *plan_verify(const struct plan *p);
+/* The steps, neighbours in a phase, whose blocks are the same rows: one loop does both, block by block. */
+bool plan_same_rows(const struct step *a, const struct step *b);
+/* Whether a step of training updates parameters (early_update of struct cnn_context). */
+bool plan_updates_early(const struct plan *p);
+void plan_dump(const struct plan *p, FILE *out);
+/* Without the reasons: two plans that compute the same look the same. */
+void plan_dump_decisions(const struct plan *p, FILE *out);
+
+/* emit.c */
+/* The C file, which includes its header by that name; NULL: it has none. */
+void emit_source(const struct plan *p, const char *header, FILE *out);
+/* The header of that name, for the C file of that name. */
+void emit_header(const struct plan *p, const char *header, const char *file, FILE *out);
+
+#endif

@@ -1,0 +1,318 @@
+/* predict.c - what a trained network takes pictures for.
+ *
+ * A picture is prepared as in training: its decoder, `resize`, and the tables of bytes are the very
+ * same.  One that cannot be read is told of on stderr, the others go on, and the exit status is 1.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <jansson.h>
+
+#include "cli/command.h"
+#include "core/guest.h"
+#include "data/image.h"
+#include "core/json_text.h"
+#include "train/loader.h"
+#include "core/message.h"
+#include "files/notes.h"
+#include "data/picture_list.h"
+#include "core/quoted.h"
+#include "core/recipe.h"
+#include "files/run_folder.h"
+#include "core/team.h"
+
+enum { TOP_DEFAULT = 3 };
+
+struct prediction {
+    int class;
+    double probability;
+};
+
+struct predict {
+    const struct cnn_model *model;
+    const struct command_options *options;
+    struct cnn_context *context;
+    struct loader loader;
+    struct picture_list list;
+    int shorter;                /* resize's number; 0: none */
+    int top;
+    uint8_t *pixels;            /* (batch, height, width, channels) */
+    struct image_fault *faults; /* (batch); text "": the picture is there */
+    int *places;                /* (batch) of the picture among those that the network sees */
+    struct prediction *order;   /* (classes) */
+    int64_t first;              /* number of the batch's first picture in the list */
+    int64_t printed, failed;
+};
+
+/* ---- printing -------------------------------------------------------------------------------- */
+
+static const char *class_name(const struct predict *p, int class)
+{
+    char *const *names = rt_notes(p->context)->class_names;
+    return names ? names[class] : NULL;
+}
+
+/* Digits that give a number of the network back exactly. */
+static int digits(const struct predict *p)
+{
+    return p->model->real_size == 4 ? 9 : 17;
+}
+
+static void print_text(const struct predict *p, const char *path)
+{
+    rt_print_name(stdout, path);
+    for (int i = 0; i < p->top; i++) {
+        const char *name = class_name(p, p->order[i].class);
+        printf(i ? ", " : ": ");
+        if (name)
+            rt_print_name(stdout, name);
+        else
+            printf("class %d", p->order[i].class);
+        printf(" %.4f", p->order[i].probability);
+    }
+    putchar('\n');
+}
+
+static void print_csv(const struct predict *p, const char *path)
+{
+    for (int i = 0; i < p->top; i++) {
+        const char *name = class_name(p, p->order[i].class);
+        rt_csv_text(stdout, path);
+        printf(",%d,%d,", i + 1, p->order[i].class);
+        rt_csv_text(stdout, name ? name : "");
+        printf(",%.*g\n", digits(p), p->order[i].probability);
+    }
+}
+
+/* The number that so many digits are. */
+static double shown(const struct predict *p, double x)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.*g", digits(p), x);
+    return strtod(text, NULL);
+}
+
+/* One element of the list: {"file": .., "predictions": [..]} or {"file": .., "error": ".."}. */
+static int print_json(struct predict *p, const char *path, const char *fault)
+{
+    json_t *picture = json_object(), *list = json_array();
+    int status = json_object_set_new(picture, "file", rt_json_text(path));
+    for (int i = 0; !fault && i < p->top; i++) {
+        const char *name = class_name(p, p->order[i].class);
+        status |= json_array_append_new(list, json_pack("{s:i, s:s?, s:f}", "class",
+                                                        p->order[i].class, "name", name,
+                                                        "probability",
+                                                        shown(p, p->order[i].probability)));
+    }
+    if (fault)
+        status |= json_object_set_new(picture, "error", rt_json_text(fault));
+    else
+        status |= json_object_set(picture, "predictions", list);
+    char *text = status ? NULL : rt_json_print(picture, JSON_REAL_PRECISION((size_t)digits(p)));
+    if (text)
+        printf("%s\n  %s", p->printed++ ? "," : "", text);
+    else
+        rt_error("%s: no memory to print it", path);
+    free(text);
+    json_decref(list);
+    json_decref(picture);
+    return text ? 0 : -1;
+}
+
+/* The more probable first, of equals the first class. */
+static int by_probability(const void *a, const void *b)
+{
+    const struct prediction *x = a, *y = b;
+    if (x->probability != y->probability)
+        return x->probability < y->probability ? 1 : -1;
+    return x->class - y->class;
+}
+
+/* What the network has made of sample `at`. */
+static int sample_print(struct predict *p, const char *path, int at)
+{
+    const struct cnn_model *m = p->model;
+    size_t first = (size_t)at * (size_t)m->classes;
+    for (int k = 0; k < m->classes; k++) {
+        const void *all = p->context->predictions;
+        double probability = m->real_size == 8 ? ((const double *)all)[first + (size_t)k]
+                                               : (double)((const float *)all)[first + (size_t)k];
+        if (!(probability >= 0.0 && probability <= 1.0)) {
+            struct image_fault fault;
+            snprintf(fault.text, sizeof fault.text, "the network gives %g for class %d",
+                     probability, k);
+            rt_error("%s: %s", path, fault.text);
+            p->failed++;
+            return p->options->json ? print_json(p, path, fault.text) : 0;
+        }
+        p->order[k] = (struct prediction){ k, probability };
+    }
+    qsort(p->order, (size_t)m->classes, sizeof *p->order, by_probability);
+    if (p->options->json)
+        return print_json(p, path, NULL);
+    if (p->options->csv)
+        print_csv(p, path);
+    else
+        print_text(p, path);
+    return 0;
+}
+
+/* ---- the work -------------------------------------------------------------------------------- */
+
+/* The batch's picture number `at`. */
+static void picture_read(void *arg, int64_t at)
+{
+    struct predict *p = arg;
+    const char *path = p->list.pictures.paths[p->first + at];
+    const struct cnn_model *m = p->model;
+    size_t bytes = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
+    struct image image;
+    p->faults[at].text[0] = '\0';
+    if (rt_image_read(&image, path, m->in_channels, &p->faults[at]) == 0)
+        rt_image_fit(&image, p->shorter, m->in_width, m->in_height, p->pixels + (size_t)at * bytes,
+                     &p->faults[at]);
+    rt_image_free(&image);
+}
+
+/* `count` pictures from `first` on, printed in their order.  0, or -1 when printing must end. */
+static int batch_predict(struct predict *p, int64_t first, int count)
+{
+    const struct cnn_model *m = p->model;
+    size_t bytes = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
+    int n = 0;
+    p->first = first;
+    rt_team_each(p->context->team, count, picture_read, p);
+    for (int i = 0; i < count; i++) {
+        p->places[i] = n;
+        if (p->faults[i].text[0])
+            continue;
+        rt_loader_set(&p->loader, p->context, n, p->pixels + (size_t)i * bytes);
+        p->context->labels[n++] = 0;        /* the loss is not looked at */
+    }
+    if (n > 0)
+        m->infer(p->context, n);
+    for (int i = 0; i < count; i++) {
+        const char *path = p->list.pictures.paths[first + i], *fault = p->faults[i].text;
+        if (*fault) {
+            rt_error("%s: %s", path, fault);
+            p->failed++;
+            if (p->options->json && print_json(p, path, fault))
+                return -1;
+        } else if (sample_print(p, path, p->places[i])) {
+            return -1;
+        }
+    }
+    return ferror(stdout) ? -1 : 0;
+}
+
+/* Files as they are named, folders with all pictures in them. */
+static int words_list(struct predict *p)
+{
+    const struct command_options *o = p->options;
+    for (int i = 0; i < o->words_count; i++) {
+        const char *word = o->words[i];
+        int64_t before = p->list.pictures.count;
+        if (!rt_is_folder(word)) {
+            if (rt_pictures_add(&p->list, word))
+                return -1;
+            continue;
+        }
+        struct left_out left = { 0 };
+        rt_pictures_forget(&p->list);   /* a folder may be named twice */
+        int failed = rt_pictures_find(&p->list, word, &left);
+        rt_left_out_tell(&left, word);
+        rt_left_out_free(&left);
+        if (failed) {
+            p->failed++;
+        } else if (p->list.pictures.count == before) {
+            rt_error("%s: holds no pictures (.png, .jpg, .jpeg)", word);
+            p->failed++;
+        }
+    }
+    return 0;
+}
+
+static int predict_open(struct predict *p, const char *weights)
+{
+    const struct cnn_model *m = p->model;
+    const struct cnn_clause *resize = rt_recipe_step(m, "resize");
+    size_t batch = (size_t)m->batch;
+    if (m->in_channels != 1 && m->in_channels != 3) {
+        rt_error("pictures have 1 or 3 channels, the network's input %d", m->in_channels);
+        return -1;
+    }
+    p->shorter = resize ? (int)rt_setting_number(resize, "side", 0) : 0;
+    p->top = p->options->top > 0 ? (int)p->options->top : TOP_DEFAULT;
+    if (p->top > m->classes)
+        p->top = m->classes;
+    p->context = cnn_open(m, (int)p->options->threads, m->train.seed);
+    if (!p->context || cnn_load_weights(p->context, weights)
+        || rt_loader_open(&p->loader, p->context, NULL, false))
+        return -1;
+    p->pixels = malloc(batch * (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width);
+    p->faults = calloc(batch, sizeof *p->faults);
+    p->places = calloc(batch, sizeof *p->places);
+    p->order = calloc((size_t)m->classes, sizeof *p->order);
+    if (p->pixels && p->faults && p->places && p->order)
+        return 0;
+    rt_error("no memory for %d pictures", m->batch);
+    return -1;
+}
+
+/* On stderr: what is printed may be a table. */
+static void origin_tell(const struct predict *p, const char *weights)
+{
+    char *origin = rt_origin_text(&rt_notes(p->context)->origin);
+    if (origin)
+        rt_note("weights %s: %s", origin, weights);
+    free(origin);
+}
+
+static void predict_close(struct predict *p)
+{
+    free(p->pixels);
+    free(p->faults);
+    free(p->places);
+    free(p->order);
+    rt_pictures_free(&p->list);
+    rt_loader_close(&p->loader);
+    cnn_close(p->context);
+}
+
+static int predict_all(struct predict *p)
+{
+    int batch = p->model->batch, status = 0;
+    if (p->options->json)
+        putchar('[');
+    if (p->options->csv)
+        printf("file,rank,class,name,probability\n");
+    for (int64_t i = 0; i < p->list.pictures.count && status == 0; i += batch) {
+        int64_t left = p->list.pictures.count - i;
+        status = batch_predict(p, i, left < batch ? (int)left : batch);
+    }
+    if (p->options->json)
+        printf("%s]\n", p->printed ? "\n" : "");
+    return status;
+}
+
+int rt_predict(const struct cnn_model *model, const struct command_options *o)
+{
+    struct predict p = { .model = model, .options = o };
+    struct run_folder folder;
+    if (o->json && o->csv) {
+        rt_error("--json and --csv: one of them");
+        return EXIT_WRONG_USE;
+    }
+    if (rt_run_folder_name(&folder, model, o->run_dir))
+        return EXIT_FAILED;
+    const char *weights = o->weights ? o->weights : rt_run_folder_weights(&folder);
+    int status = EXIT_FAILED;
+    if (weights && predict_open(&p, weights) == 0 && words_list(&p) == 0) {
+        origin_tell(&p, weights);
+        if (predict_all(&p) == 0 && p.failed == 0)
+            status = EXIT_FINE;
+    }
+    predict_close(&p);
+    rt_run_folder_free(&folder);
+    return status;
+}

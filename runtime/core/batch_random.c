@@ -1,0 +1,29 @@
+/* batch_random.c - noise in the network's own numbers. */
+#include "core/batch_random.h"
+
+#include <stdlib.h>
+
+#include "core/message.h"
+
+int rt_batch_random(struct cnn_context *c, int n, uint64_t seed, enum random_use use)
+{
+    const struct cnn_model *m = c->model;
+    size_t size = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
+    uint64_t pixels = rt_random_key(seed, use, 0), labels = rt_random_key(seed, use, 1);
+    double *exact = malloc(size * sizeof *exact);
+    float *narrow = malloc(size * sizeof *narrow);
+    bool fits = exact && narrow;
+    if (!fits)
+        rt_error("no memory for a picture");
+    for (int i = 0; i < n && fits; i++) {
+        for (size_t k = 0; k < size; k++) {
+            exact[k] = 2.0 * rt_random_uniform(pixels, (uint64_t)i * size + k) - 1.0;
+            narrow[k] = (float)exact[k];
+        }
+        cnn_input_set(c, i, m->real_size == 8 ? (const void *)exact : (const void *)narrow);
+        c->labels[i] = (int32_t)rt_random_below(labels, (uint64_t)i, (uint64_t)m->classes);
+    }
+    free(exact);
+    free(narrow);
+    return fits ? 0 : -1;
+}

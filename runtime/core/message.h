@@ -1,0 +1,13 @@
+/* message.h - what the runtime says when something is wrong: one line on stderr, headed by the
+ * program's name, as printable.h shows it. */
+#ifndef MESSAGE_H
+#define MESSAGE_H
+
+#include "common/printable.h"
+
+/* The run cannot go on as asked. */
+void rt_error(const char *format, ...) RT_PRINTF(1, 2);
+/* Something a user should know; the run goes on. */
+void rt_note(const char *format, ...) RT_PRINTF(1, 2);
+
+#endif

@@ -1,0 +1,32 @@
+/* recipe.c - looks settings up by key. */
+#include "core/recipe.h"
+
+#include <string.h>
+
+const struct cnn_setting *rt_setting(const struct cnn_clause *clause, const char *key)
+{
+    for (int i = 0; i < clause->settings_count; i++)
+        if (strcmp(clause->settings[i].key, key) == 0)
+            return &clause->settings[i];
+    return NULL;
+}
+
+double rt_setting_number(const struct cnn_clause *clause, const char *key, double otherwise)
+{
+    const struct cnn_setting *s = rt_setting(clause, key);
+    return s ? s->number : otherwise;
+}
+
+const char *rt_setting_text(const struct cnn_clause *clause, const char *key, const char *otherwise)
+{
+    const struct cnn_setting *s = rt_setting(clause, key);
+    return s && s->text ? s->text : otherwise;
+}
+
+const struct cnn_clause *rt_recipe_step(const struct cnn_model *model, const char *name)
+{
+    for (int i = 0; i < model->data.steps_count; i++)
+        if (strcmp(model->data.steps[i].name, name) == 0)
+            return &model->data.steps[i];
+    return NULL;
+}

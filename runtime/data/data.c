@@ -1,0 +1,374 @@
+/* data.c - finds a source's directory, lets the source read it, and checks that it fits the
+ * network. */
+#define _GNU_SOURCE
+#include "data/data.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/message.h"
+#include "data/picture_list.h"
+#include "core/recipe.h"
+
+static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_images,
+                                                     &rt_data_mnist, &rt_data_shapes };
+
+enum { SOURCES_COUNT = sizeof sources / sizeof sources[0], PLACES_MAX = 4, CLASSES_SHOWN = 5 };
+
+char *rt_path_join(const char *dir, const char *name)
+{
+    size_t length = strlen(dir) + strlen(name) + 2;
+    char *path = malloc(length);
+    if (path)
+        snprintf(path, length, "%s%s%s", dir, *dir && dir[strlen(dir) - 1] == '/' ? "" : "/", name);
+    return path;
+}
+
+bool rt_file_exists(const char *dir, const char *name)
+{
+    char *path = rt_path_join(dir, name);
+    bool there = path && access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+char *rt_names_text(const char *const *names, int count, int shown)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return NULL;
+    /* one more takes no more room than to say that there is one */
+    int listed = count > shown + 1 ? shown : count;
+    for (int i = 0; i < listed; i++)
+        fprintf(out, "%s'%s'", i ? ", " : "", names[i]);
+    if (listed < count)
+        fprintf(out, " and %d more", count - listed);
+    if (fclose(out)) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+static bool is_among(const char *name, const char *const *names, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+void rt_unused_tell(const char *dir, bool (*looks)(const char *name), const char *const *used, int used_count)
+{
+    struct dirent **entries;
+    int count = scandir(dir, &entries, NULL, by_bytes), found = 0;
+    const char **names = calloc((size_t)(count > 0 ? count : 0) + 1, sizeof *names);
+    for (int i = 0; names && i < count; i++)
+        if (looks(entries[i]->d_name) && !is_among(entries[i]->d_name, used, used_count))
+            names[found++] = entries[i]->d_name;
+    char *text = found ? rt_names_text(names, found, CLASSES_SHOWN) : NULL;
+    if (text)
+        rt_note("%s: not used: %s", dir, text);
+    free(text);
+    free(names);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    if (count >= 0)
+        free(entries);
+}
+
+int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
+{
+    size_t picture = (size_t)d->channels * (size_t)d->height * (size_t)d->width;
+    s->count = count;
+    s->pixels = count > 0 && (size_t)count > SIZE_MAX / picture
+                    ? NULL
+                    : malloc((size_t)count * picture + 1);
+    s->labels = malloc((size_t)count * sizeof *s->labels + 1);
+    if (s->pixels && s->labels)
+        return 0;
+    rt_error("no memory for %lld pictures of %dx%dx%d", (long long)count, d->channels, d->height,
+             d->width);
+    return -1;
+}
+
+int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t count)
+{
+    s->count = count;
+    s->store = d->store;
+    s->labels = malloc((size_t)count * sizeof *s->labels + 1);
+    s->numbers = malloc((size_t)count * sizeof *s->numbers + 1);
+    if (s->labels && s->numbers)
+        return 0;
+    rt_error("no memory for the labels of %lld pictures", (long long)count);
+    return -1;
+}
+
+const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NAME_ROOM])
+{
+    if (s->files)
+        return s->files[i];
+    snprintf(room, PICTURE_NAME_ROOM, "%lld", s->records ? (long long)s->records[i] : (long long)i);
+    return room;
+}
+
+void rt_split_free(struct split *s)
+{
+    free(s->pixels);
+    free(s->labels);
+    free(s->numbers);
+    for (int64_t i = 0; s->files && i < s->count; i++)
+        free(s->files[i]);
+    free(s->files);
+    free(s->records);
+    *s = (struct split){ 0 };
+}
+
+const uint8_t *rt_split_picture(const struct split *s, int64_t i, size_t bytes, uint8_t *room)
+{
+    if (s->pixels)
+        return s->pixels + (size_t)i * bytes;
+    return s->store->read(s->store, s->numbers[i], room) ? NULL : room;
+}
+
+void rt_dataset_close(struct dataset *d)
+{
+    rt_split_free(&d->train);
+    rt_split_free(&d->val);
+    rt_split_free(&d->test);
+    if (d->store)
+        d->store->close(d->store);
+    for (int i = 0; d->class_names && i < d->classes; i++)
+        free(d->class_names[i]);
+    free(d->class_names);
+    *d = (struct dataset){ 0 };
+}
+
+/* The folder the program itself lies in, malloc'd; NULL where the system does not say. */
+static char *own_directory(void)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length <= 0)
+        return NULL;
+    path[length] = '\0';
+    char *slash = strrchr(path, '/');
+    if (!slash)
+        return NULL;
+    *slash = '\0';
+    return strdup(*path ? path : "/");
+}
+
+/* The last part of a path: what --data's directory may hold. */
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+/* Where a source's directory may be, in the order of search.  Returns how many; the caller frees
+ * them. */
+static int places_list(char *places[PLACES_MAX], const char *name, const char *data_dir)
+{
+    int n = 0;
+    if (data_dir) {
+        places[n++] = rt_path_join(data_dir, base_name(name));
+        places[n++] = strdup(data_dir);
+    }
+    if (*name == '/') {
+        places[n++] = strdup(name);
+        return n;
+    }
+    places[n++] = strdup(name);
+    char *own = own_directory();
+    if (own)
+        places[n++] = rt_path_join(own, name);
+    free(own);
+    return n;
+}
+
+static bool is_directory(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+static void mistaken_tell(const struct data_source *source, const char *dir)
+{
+    const char *what = source->mistaken(dir);
+    if (what)
+        rt_note("%s %s", dir, what);
+}
+
+/* Where the files may be that were not found in a place: in the folder above, in one inside, or there in
+ * another form. */
+static void nearby_tell(const struct data_source *source, const char *place)
+{
+    char **names, *above = rt_path_join(place, "..");
+    int count = rt_folders_list(place, &names);
+    if (above && source->probe(above))
+        rt_note("%s holds them", above);
+    free(above);
+    mistaken_tell(source, place);
+    for (int i = 0; i < count; i++) {
+        char *path = rt_path_join(place, names[i]);
+        if (path && source->probe(path))
+            rt_note("%s holds them", path);
+        else if (path)
+            mistaken_tell(source, path);
+        free(path);
+    }
+    if (count >= 0)
+        rt_names_free(names, count);
+}
+
+/* The directory of a source's files, malloc'd, or NULL with a message that names every place looked
+ * at. */
+static char *directory_find(const struct data_source *source, const char *name,
+                            const char *data_dir)
+{
+    if (data_dir && !is_directory(data_dir)) {
+        rt_error("--data %s: %s", data_dir,
+                 access(data_dir, F_OK) ? strerror(errno) : "is not a directory");
+        return NULL;
+    }
+    char *places[PLACES_MAX];
+    int n = places_list(places, name, data_dir);
+    char *found = NULL;
+    for (int i = 0; i < n; i++) {
+        if (!found && places[i] && source->probe(places[i])) {
+            found = places[i];
+            if (data_dir && i >= 2)
+                rt_note("--data %s holds no %s; reading %s", data_dir, source->name, found);
+            places[i] = NULL;
+        }
+    }
+    if (!found) {
+        rt_error("the %s data (%s) are in none of these:", source->name, source->files);
+        for (int i = 0; i < n; i++)
+            if (places[i])
+                rt_print_line(stderr, "    %s%s", places[i],
+                        is_directory(places[i]) ? "" : " (no such directory)");
+        fprintf(stderr, "Name their directory, or the one above it, with --data DIR.\n");
+        for (int i = 0; i < n && source->mistaken; i++)
+            if (places[i] && is_directory(places[i]))
+                nearby_tell(source, places[i]);
+    }
+    for (int i = 0; i < n; i++)
+        free(places[i]);
+    return found;
+}
+
+int rt_dataset_fits(const struct dataset *d, const struct cnn_model *m)
+{
+    if (d->channels != m->in_channels || d->height != m->in_height || d->width != m->in_width) {
+        rt_error("the pictures of %s are %dx%dx%d (channels x height x width), the network's input "
+                 "is %dx%dx%d",
+                 m->data.source.name, d->channels, d->height, d->width, m->in_channels, m->in_height,
+                 m->in_width);
+        return -1;
+    }
+    return 0;
+}
+
+static int fits_check(const struct dataset *d, const struct cnn_model *m)
+{
+    const char *source = m->data.source.name;
+    if (rt_dataset_fits(d, m))
+        return -1;
+    if (d->classes != m->classes) {
+        rt_error("%s has %d classes, the network ends in %d", source, d->classes, m->classes);
+        return -1;
+    }
+    if (d->test_only && d->val.count < 1 && d->test.count < 1) {
+        rt_error("%s holds no pictures to test with", source);
+        return -1;
+    }
+    if (!d->test_only && (d->train.count < 1 || d->val.count < 1)) {
+        rt_error("%s holds %lld pictures to train with and %lld to validate with; at least one of "
+                 "each is needed",
+                 source, (long long)d->train.count, (long long)d->val.count);
+        return -1;
+    }
+    return 0;
+}
+
+/* Names the classes of which a set has no picture: nothing is learned or measured of them. */
+static void classes_tell(const struct dataset *d, const struct split *s, const char *set, const char *source)
+{
+    bool *there = calloc((size_t)d->classes, sizeof *there);
+    const char **missing = calloc((size_t)d->classes, sizeof *missing);
+    char (*numbers)[24] = calloc((size_t)d->classes, sizeof *numbers);
+    int count = 0;
+    for (int64_t i = 0; there && i < s->count; i++)
+        there[s->labels[i]] = true;
+    for (int k = 0; there && missing && numbers && s->count && k < d->classes; k++) {
+        if (there[k])
+            continue;
+        snprintf(numbers[k], sizeof numbers[k], "class %d", k);
+        missing[count++] = d->class_names ? d->class_names[k] : numbers[k];
+    }
+    char *text = count ? rt_names_text(missing, count, CLASSES_SHOWN) : NULL;
+    if (text)
+        rt_note("%s: %d of %d classes %s no picture in the %s set: %s", source, count, d->classes,
+                count == 1 ? "has" : "have", set, text);
+    free(text);
+    free(numbers);
+    free(missing);
+    free(there);
+}
+
+int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir,
+                    bool test_only, int threads)
+{
+    *d = (struct dataset){ .test_only = test_only, .threads = threads };
+    const struct cnn_clause *clause = &m->data.source;
+    if (!clause->name) {
+        rt_error("%s has no `data` section: there is nothing to train on or to test with",
+                 m->source);
+        return -1;
+    }
+    const struct data_source *source = NULL;
+    for (int i = 0; i < SOURCES_COUNT; i++)
+        if (strcmp(sources[i]->name, clause->name) == 0)
+            source = sources[i];
+    if (!source) {
+        rt_error("this version of the runtime has no data source '%s'", clause->name);
+        return -1;
+    }
+    char *dir = NULL;
+    if (source->probe) {
+        /* the directory is the one text among a file source's settings */
+        const char *name = NULL;
+        for (int i = 0; i < clause->settings_count && !name; i++)
+            name = clause->settings[i].text;
+        dir = directory_find(source, name ? name : source->name, data_dir);
+        if (!dir)
+            return -1;
+    } else if (data_dir) {
+        rt_note("--data %s: nothing is read there, %s needs no files", data_dir, source->name);
+    }
+    int failed = source->read(d, dir, m) || (!source->prepares && rt_dataset_prepare(d, m))
+                 || fits_check(d, m);
+    free(dir);
+    if (failed) {
+        rt_dataset_close(d);
+        return -1;
+    }
+    classes_tell(d, &d->train, "training", clause->name);
+    classes_tell(d, &d->val, d->val_tests ? "test" : "validation", clause->name);
+    classes_tell(d, &d->test, "test", clause->name);
+    return 0;
+}

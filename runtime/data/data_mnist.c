@@ -1,0 +1,425 @@
+/* data_mnist.c - MNIST and sets of its form: four IDX files, gzipped or plain.
+ *
+ * An IDX file is a big-endian header - a magic number that says "unsigned bytes" and how many
+ * dimensions, then the extents - and the bytes (http://yann.lecun.com/exdb/mnist/).
+ */
+#include "data/data.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "data/image.h"
+#include "core/message.h"
+#include "core/recipe.h"
+#include "core/regular_file.h"
+#include "core/team.h"
+
+enum {
+    MAGIC_LABELS = 0x801,
+    MAGIC_PICTURES = 0x803,
+    SIDE_MAX = 4096,
+    COUNT_MAX = 4000000,
+    DEFLATE_MOST = 1032,        /* bytes that a packed one unpacks to */
+    BLOCK = 1 << 22             /* bytes that are read at a time, or one picture */
+};
+
+/* Names under both spellings one meets, packed or not. */
+enum { SPELLINGS = 4 };
+
+static const char *spelling(char *name, size_t size, int which, const char *part, bool pictures)
+{
+    const char *kind = pictures ? "images" : "labels";
+    int dimensions = pictures ? 3 : 1;
+    switch (which) {        /* format strings stay constants that the compiler can check */
+    case 0:
+        snprintf(name, size, "%s-%s-idx%d-ubyte", part, kind, dimensions);
+        break;
+    case 1:
+        snprintf(name, size, "%s-%s-idx%d-ubyte.gz", part, kind, dimensions);
+        break;
+    case 2:
+        snprintf(name, size, "%s-%s.idx%d-ubyte", part, kind, dimensions);
+        break;
+    default:
+        snprintf(name, size, "%s-%s.idx%d-ubyte.gz", part, kind, dimensions);
+        break;
+    }
+    return name;
+}
+
+/* The first spelling that is there, as a malloc'd path; NULL: none. */
+static char *file_find(const char *dir, const char *part, bool pictures)
+{
+    char name[64];
+    for (int i = 0; i < SPELLINGS; i++)
+        if (rt_file_exists(dir, spelling(name, sizeof name, i, part, pictures)))
+            return rt_path_join(dir, name);
+    return NULL;
+}
+
+static bool probe(const char *dir)
+{
+    for (int i = 0; i < 4; i++) {
+        char *path = file_find(dir, i / 2 ? "t10k" : "train", i % 2);
+        free(path);
+        if (path)
+            return true;
+    }
+    return false;
+}
+
+/* Files in this form, of whatever set. */
+static bool looks_like_idx(const char *name)
+{
+    return strstr(name, "idx1-ubyte") || strstr(name, "idx3-ubyte");
+}
+
+static const char *mistaken(const char *dir)
+{
+    if (rt_file_exists(dir, "mnist.npz"))
+        return "holds mnist.npz; the four IDX files are needed";
+    if (rt_file_exists(dir, "mnist_train.csv"))
+        return "holds CSV; the four IDX files are needed";
+    DIR *folder = opendir(dir);
+    bool found = false;
+    for (struct dirent *entry; folder && !found && (entry = readdir(folder));)
+        found = looks_like_idx(entry->d_name);
+    if (folder)
+        closedir(folder);
+    return found ? "holds IDX files under other names; train- and t10k- come first in those that are read" : NULL;
+}
+
+struct idx {
+    char *path;
+    gzFile file;
+    struct stat status;
+    int64_t count, height, width;       /* labels: 1 x 1 */
+};
+
+/* Of the first part's pictures; height 0: none has been read. */
+struct idx_size {
+    int height, width;
+    dev_t device;
+    ino_t inode;
+};
+
+static void idx_close(struct idx *x)
+{
+    if (x->file)
+        gzclose(x->file);
+    free(x->path);
+    *x = (struct idx){ 0 };
+}
+
+/* Reads exactly `size` bytes.  Tells why not: a system error, a broken gzip stream, or too few
+ * bytes. */
+static int bytes_read(struct idx *x, void *to, size_t size, int64_t *got)
+{
+    char *at = to;
+    *got = 0;
+    while (size > 0) {
+        unsigned chunk = size > (1u << 28) ? 1u << 28 : (unsigned)size;
+        int n = gzread(x->file, at, chunk);
+        if (n > 0) {
+            at += n;
+            *got += n;
+            size -= (size_t)n;
+            continue;
+        }
+        int code;
+        const char *text = gzerror(x->file, &code);
+        if (code == Z_ERRNO)
+            text = strerror(errno);
+        if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
+            rt_error("%s: %s", x->path, text);
+            return -1;
+        }
+        return 1;
+    }
+    return 0;
+}
+
+static uint32_t big_endian(const uint8_t *b)
+{
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+static int header_read(struct idx *x, bool pictures)
+{
+    uint8_t header[16] = { 0 };
+    size_t size = pictures ? 16 : 8;
+    int64_t got;
+    int status = bytes_read(x, header, size, &got);
+    if (status > 0)
+        rt_error("%s: the header is cut short: expected %zu bytes, found %lld", x->path, size,
+                 (long long)got);
+    if (status)
+        return -1;
+    uint32_t expected = pictures ? MAGIC_PICTURES : MAGIC_LABELS, magic = big_endian(header);
+    if (magic != expected) {
+        rt_error("%s: the magic number is 0x%08x, expected 0x%08x (%s)", x->path, (unsigned)magic,
+                 (unsigned)expected,
+                 pictures ? "pictures, unsigned bytes" : "labels, unsigned bytes");
+        return -1;
+    }
+    x->count = big_endian(header + 4);
+    x->height = pictures ? big_endian(header + 8) : 1;
+    x->width = pictures ? big_endian(header + 12) : 1;
+    if (x->count < 1 || x->count > COUNT_MAX || x->height < 1 || x->height > SIDE_MAX
+        || x->width < 1 || x->width > SIDE_MAX) {
+        rt_error("%s: the header says %lld records of %lldx%lld; expected 1 to %d records, sides "
+                 "of 1 to %d",
+                 x->path, (long long)x->count, (long long)x->height, (long long)x->width, COUNT_MAX,
+                 SIDE_MAX);
+        return -1;
+    }
+    return 0;
+}
+
+/* The header is believed as far as a file of `size` bytes can hold what it says. */
+static int size_believe(const struct idx *x, int64_t size)
+{
+    int64_t wanted = x->count * x->height * x->width;
+    if (wanted / DEFLATE_MOST <= size)
+        return 0;
+    rt_error("%s: is cut short: the header says %lld records of %lldx%lld, %lld bytes, and the file has %lld", x->path,
+             (long long)x->count, (long long)x->height, (long long)x->width, (long long)wanted, (long long)size);
+    return -1;
+}
+
+static int idx_open(struct idx *x, const char *dir, const char *part, bool pictures)
+{
+    *x = (struct idx){ 0 };
+    char name[64];
+    x->path = file_find(dir, part, pictures);
+    if (!x->path) {
+        rt_error("%s/%s (or with .gz) is missing", dir,
+                 spelling(name, sizeof name, 0, part, pictures));
+        return -1;
+    }
+    const char *why;
+    int fd = rt_regular_open(x->path, &x->status, &why);
+    if (fd < 0) {
+        rt_error("%s: %s", x->path, why);
+        return -1;
+    }
+    x->file = gzdopen(fd, "rb");
+    if (!x->file) {
+        close(fd);
+        rt_error("%s: %s", x->path, strerror(ENOMEM));
+        return -1;
+    }
+    gzbuffer(x->file, 1 << 17);
+    return header_read(x, pictures) || size_believe(x, x->status.st_size) ? -1 : 0;
+}
+
+/* Nothing may follow the last record; reading on also makes zlib check the stream's sum. */
+static int end_check(struct idx *x)
+{
+    uint8_t extra;
+    int64_t got;
+    int status = bytes_read(x, &extra, 1, &got);
+    if (status < 0)
+        return -1;
+    int code;
+    gzerror(x->file, &code);
+    if (status == 0) {
+        rt_error("%s: the file goes on after record %lld, the last that its header announces",
+                 x->path, (long long)x->count);
+        return -1;
+    }
+    if (code == Z_BUF_ERROR) {
+        rt_error("%s: the end of the gzip stream is missing", x->path);
+        return -1;
+    }
+    return 0;
+}
+
+static int records_short(const struct idx *x, int64_t got)
+{
+    int64_t record = x->height * x->width;
+    rt_error(
+        "%s: record %lld of %lld is cut short: expected %lld bytes after the header, found %lld",
+        x->path, (long long)(got / record + 1), (long long)x->count, (long long)(x->count * record),
+        (long long)got);
+    return -1;
+}
+
+/* How many pictures are read at a time. */
+static int64_t block_pictures(const struct idx *x, int64_t count)
+{
+    int64_t fit = BLOCK / (x->height * x->width);
+    return fit < 1 ? 1 : fit < count ? fit : count;
+}
+
+/* `count` pictures from number `first` on. */
+static int block_read(struct idx *x, int64_t first, int64_t count, uint8_t *to)
+{
+    int64_t size = x->height * x->width, got;
+    int status = bytes_read(x, to, (size_t)(count * size), &got);
+    if (status > 0)
+        records_short(x, first * size + got);
+    return status ? -1 : 0;
+}
+
+/* A block of pictures that are resized. */
+struct shrinking {
+    const struct idx *x;
+    const struct cnn_model *model;
+    int shorter;
+    uint8_t *block, *to;
+    struct image_fault *faults;         /* one a picture; text "": it is there */
+};
+
+static void picture_shrink(void *arg, int64_t i)
+{
+    const struct shrinking *k = arg;
+    const struct cnn_model *m = k->model;
+    int width = (int)k->x->width, height = (int)k->x->height;
+    struct image picture = { width, height, 1, k->block + i * width * height };
+    k->faults[i].text[0] = '\0';
+    rt_image_fit(&picture, k->shorter, m->in_width, m->in_height, k->to + i * m->in_width * m->in_height,
+                 &k->faults[i]);
+}
+
+/* Pictures that are larger than the network wants are resized as they are read: all of them as they are
+ * may be any number of times what is kept. */
+static int pictures_shrink(struct idx *x, const struct split *s, const struct cnn_model *m, int shorter, int threads)
+{
+    int64_t size = x->height * x->width, room = block_pictures(x, s->count);
+    struct shrinking k = { .x = x, .model = m, .shorter = shorter, .block = malloc((size_t)(room * size)),
+                           .faults = calloc((size_t)room, sizeof *k.faults) };
+    int status = k.block && k.faults ? 0 : -1;
+    if (status)
+        rt_error("%s: no memory for %lld pictures of %lldx%lld", x->path, (long long)room, (long long)x->height,
+                 (long long)x->width);
+    for (int64_t first = 0; status == 0 && first < s->count; first += room) {
+        int64_t count = s->count - first < room ? s->count - first : room;
+        status = block_read(x, first, count, k.block);
+        if (status)
+            break;
+        k.to = s->pixels + first * m->in_height * m->in_width;
+        rt_each(threads, count, picture_shrink, &k);
+        for (int64_t i = 0; status == 0 && i < count; i++)
+            if (k.faults[i].text[0]) {
+                rt_error("%s: record %lld %s", x->path, (long long)(first + i + 1), k.faults[i].text);
+                status = -1;
+            }
+    }
+    free(k.block);
+    free(k.faults);
+    return status;
+}
+
+static int pictures_read(struct idx *x, const struct split *s)
+{
+    int64_t room = block_pictures(x, s->count);
+    for (int64_t first = 0; first < s->count; first += room) {
+        int64_t count = s->count - first < room ? s->count - first : room;
+        if (block_read(x, first, count, s->pixels + first * x->height * x->width))
+            return -1;
+    }
+    return 0;
+}
+
+static int labels_read(struct idx *x, const struct dataset *d, struct split *s, int first_label)
+{
+    for (int64_t i = 0; i < s->count; i++) {
+        uint8_t label;
+        int64_t got;
+        int status = bytes_read(x, &label, 1, &got);
+        if (status > 0)
+            records_short(x, i);
+        if (status)
+            return -1;
+        if (label < first_label || label >= first_label + d->classes) {
+            rt_error("%s: record %lld: label %d, expected %d to %d", x->path, (long long)i + 1,
+                     label, first_label, first_label + d->classes - 1);
+            return -1;
+        }
+        s->labels[i] = (uint16_t)(label - first_label);
+    }
+    return end_check(x);
+}
+
+/* The pictures' size: what the network takes, unless they are resized, and in both parts the same.
+ * Before anything is read: it may be a lot. */
+static int size_check(struct dataset *d, const struct idx *x, struct idx_size *size, const struct cnn_model *m)
+{
+    bool resizes = rt_recipe_step(m, "resize") != NULL;
+    if (size->height && (size->height != x->height || size->width != x->width)) {
+        rt_error("%s: pictures of %dx%d, but the training set's are of another size", x->path,
+                 (int)x->height, (int)x->width);
+        return -1;
+    }
+    if (size->height && size->device == x->status.st_dev && size->inode == x->status.st_ino)
+        rt_note("%s is the training set's file again: its pictures are trained and tested", x->path);
+    *size = (struct idx_size){ (int)x->height, (int)x->width, x->status.st_dev, x->status.st_ino };
+    d->resized = resizes && x->height * x->width > (int64_t)m->in_height * m->in_width;
+    d->height = d->resized ? m->in_height : size->height;
+    d->width = d->resized ? m->in_width : size->width;
+    return resizes ? 0 : rt_dataset_fits(d, m);
+}
+
+static int part_read(struct dataset *d, struct split *s, const char *dir, const char *part,
+                     struct idx_size *size, const struct cnn_model *m)
+{
+    struct idx pictures = { 0 }, labels = { 0 };
+    int failed = idx_open(&pictures, dir, part, true) || idx_open(&labels, dir, part, false);
+    if (!failed && pictures.count != labels.count) {
+        rt_error("%s holds %lld pictures, %s %lld labels", pictures.path, (long long)pictures.count,
+                 labels.path, (long long)labels.count);
+        failed = -1;
+    }
+    int first_label = (int)rt_setting_number(&m->data.source, "first_label", 0);
+    failed = failed || size_check(d, &pictures, size, m) || rt_split_allocate(d, s, pictures.count)
+             || labels_read(&labels, d, s, first_label);
+    if (!failed && d->resized) {
+        int shorter = (int)rt_setting_number(rt_recipe_step(m, "resize"), "side", 0);
+        failed = pictures_shrink(&pictures, s, m, shorter, d->threads);
+    } else if (!failed) {
+        failed = pictures_read(&pictures, s);
+    }
+    failed = failed || end_check(&pictures);
+    idx_close(&pictures);
+    idx_close(&labels);
+    return failed ? -1 : 0;
+}
+
+/* A second spelling of a file that is read, and files of other sets. */
+static void unused_tell(const char *dir)
+{
+    char *paths[4];
+    const char *names[4];
+    int count = 0;
+    for (int i = 0; i < 4; i++)
+        if ((paths[count] = file_find(dir, i / 2 ? "t10k" : "train", i % 2))) {
+            names[count] = strrchr(paths[count], '/') + 1;
+            count++;
+        }
+    rt_unused_tell(dir, looks_like_idx, names, count);
+    for (int i = 0; i < count; i++)
+        free(paths[i]);
+}
+
+static int read_all(struct dataset *d, const char *dir, const struct cnn_model *m)
+{
+    struct idx_size size = { .height = 0 };
+    d->channels = 1;
+    d->classes = (int)rt_setting_number(&m->data.source, "classes", 10);
+    if (!d->test_only && part_read(d, &d->train, dir, "train", &size, m))
+        return -1;
+    if (part_read(d, &d->val, dir, "t10k", &size, m))
+        return -1;
+    unused_tell(dir);
+    return 0;
+}
+
+const struct data_source rt_data_mnist = {
+    .name = "mnist", .probe = probe, .read = read_all,
+    .files = "train-images-idx3-ubyte.gz and its three fellows, or unpacked", .mistaken = mistaken
+};

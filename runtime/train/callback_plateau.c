@@ -1,0 +1,52 @@
+/* callback_plateau.c - reduce_lr_on_plateau: a lower rate when a value stops to improve, as Keras's
+ * ReduceLROnPlateau. */
+#include <math.h>
+
+#include "train/callback_parts.h"
+#include "core/recipe.h"
+
+static void plateau_open(struct callback *c, const struct cnn_clause *clause)
+{
+    c->plateau = (struct plateau){
+        .factor = rt_setting_number(clause, "factor", 0.1),
+        .min_delta = rt_setting_number(clause, "min_delta", 1e-4),
+        .min_lr = rt_setting_number(clause, "min_lr", 0.0),
+        .patience = (int)rt_setting_number(clause, "patience", 10),
+        .cooldown = (int)rt_setting_number(clause, "cooldown", 0),
+    };
+    c->verbose = rt_setting_number(clause, "verbose", 1) != 0.0;
+}
+
+static void plateau_epoch_end(struct callback *c, struct epoch_end *end)
+{
+    const struct plateau *p = &c->plateau;
+    struct callback_state *s = &c->state;
+    double now = rt_monitor_value(&c->monitor, end);
+    if (s->cooling > 0) {
+        s->cooling--;
+        s->waited = 0;
+    }
+    if (rt_monitor_better(c, now, p->min_delta)) {
+        s->best = now;
+        s->waited = 0;
+        return;
+    }
+    if (s->cooling > 0 || ++s->waited < p->patience)
+        return;
+    if (end->schedule->rate > p->min_lr) {
+        end->schedule->rate = fmax(end->schedule->rate * p->factor, p->min_lr);
+        if (c->verbose)
+            rt_progress_say(end->progress,
+                            "\nEpoch %05d: ReduceLROnPlateau reducing learning rate to %g.\n",
+                            end->epoch + 1, end->schedule->rate);
+        s->cooling = p->cooldown;
+        s->waited = 0;
+    }
+}
+
+const struct callback_kind rt_callback_plateau = {
+    .name = "reduce_lr_on_plateau",
+    .monitors = true,
+    .open = plateau_open,
+    .epoch_end = plateau_epoch_end,
+};

@@ -1,0 +1,121 @@
+/* evaluation.c - as JSON or CSV. */
+#include "train/evaluation.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <jansson.h>
+
+#include "core/message.h"
+#include "core/quoted.h"
+
+/* JSON has no word for what is not a number. */
+static json_t *number_json(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *origin_json(const struct evaluation *e)
+{
+    const struct weights_origin *o = e->origin;
+    json_t *weights = json_object();
+    int status = json_object_set_new(weights, "file", rt_json_text(e->weights));
+    if (o->steps > 0) {
+        status |= json_object_set_new(weights, "epochs", json_integer(o->epochs));
+        status |= json_object_set_new(weights, "samples", json_integer(o->samples));
+        status |= json_object_set_new(weights, "steps", json_integer(o->steps));
+    }
+    if (o->monitor) {
+        status |= json_object_set_new(weights, "monitor", rt_json_text(o->monitor));
+        status |= json_object_set_new(weights, "value", number_json(o->value));
+    }
+    if (status == 0)
+        return weights;
+    json_decref(weights);
+    return NULL;
+}
+
+static json_t *class_json(const struct evaluation *e, int k)
+{
+    const struct confusion *m = &e->values->confusion;
+    struct class_scores s = rt_confusion_class(m, k);
+    return json_pack("{s:i, s:o, s:I, s:f, s:f, s:f}", "class", k, "name",
+                     e->names ? rt_json_text(e->names[k]) : json_null(), "support", (json_int_t)m->support[k],
+                     "precision", s.precision, "recall", s.recall, "f1", s.f1);
+}
+
+static json_t *average_json(const struct confusion *m, enum cnn_average average)
+{
+    struct class_scores s = rt_confusion_scores(m, average);
+    return json_pack("{s:f, s:f, s:f}", "precision", s.precision, "recall", s.recall, "f1", s.f1);
+}
+
+static json_t *counts_json(const struct confusion *m, int k)
+{
+    json_t *row = json_array();
+    for (int j = 0; j < m->classes; j++)
+        json_array_append_new(row, json_integer(m->counts[(size_t)k * (size_t)m->classes + (size_t)j]));
+    return row;
+}
+
+static json_t *evaluation_pack(const struct evaluation *e)
+{
+    const struct tally *t = e->values;
+    const struct confusion *m = &t->confusion;
+    json_t *all = json_object(), *metrics = json_object(), *classes = json_array(), *counts = json_array();
+    int status = 0;
+    for (int i = 1; i < rt_tally_count(t); i++)
+        status |= json_object_set_new(metrics, t->model->train.metrics[i - 1].name, number_json(rt_tally_value(t, i)));
+    for (int k = 0; k < m->classes; k++) {
+        status |= json_array_append_new(classes, class_json(e, k));
+        status |= json_array_append_new(counts, counts_json(m, k));
+    }
+    status |= json_object_set_new(all, "model", rt_json_text(t->model->name));
+    status |= json_object_set_new(all, "weights", origin_json(e));
+    status |= json_object_set_new(all, "set", json_string(e->set));
+    status |= json_object_set_new(all, "samples", json_integer(t->samples));
+    status |= json_object_set_new(all, "right", json_integer(m->hits));
+    status |= json_object_set_new(all, "loss", number_json(rt_tally_value(t, 0)));
+    status |= json_object_set_new(all, "metrics", metrics);
+    status |= json_object_set_new(all, "classes", classes);
+    status |= json_object_set_new(all, "macro_average", average_json(m, CNN_AVERAGE_MACRO));
+    status |= json_object_set_new(all, "weighted_average", average_json(m, CNN_AVERAGE_WEIGHTED));
+    /* a row for each class that pictures are, its columns what they were taken for */
+    status |= json_object_set_new(all, "confusion", counts);
+    if (status == 0)
+        return all;
+    json_decref(all);
+    return NULL;
+}
+
+int rt_evaluation_json(const struct evaluation *e)
+{
+    json_t *all = evaluation_pack(e);
+    char *text = all ? json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    json_decref(all);
+    if (text)
+        printf("%s\n", text);
+    else
+        rt_error("no memory to print what was found as JSON");
+    free(text);
+    return text ? 0 : -1;
+}
+
+int rt_evaluation_csv(const struct evaluation *e)
+{
+    const struct confusion *m = &e->values->confusion;
+    printf("class,name,support,precision,recall,f1");
+    for (int j = 0; j < m->classes; j++)
+        printf(",taken_for_%d", j);
+    putchar('\n');
+    for (int k = 0; k < m->classes; k++) {
+        struct class_scores s = rt_confusion_class(m, k);
+        printf("%d,", k);
+        rt_csv_text(stdout, e->names ? e->names[k] : "");
+        printf(",%" PRId64 ",%.9g,%.9g,%.9g", m->support[k], s.precision, s.recall, s.f1);
+        for (int j = 0; j < m->classes; j++)
+            printf(",%" PRId64, m->counts[(size_t)k * (size_t)m->classes + (size_t)j]);
+        putchar('\n');
+    }
+    return 0;
+}

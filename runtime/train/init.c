@@ -1,0 +1,172 @@
+/* init.c - first values of parameters.  All are drawn in double, in the order of files, so that a
+ * float and a double network of one seed begin at the same point whatever their plans. */
+#include "train/session.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "core/guest.h"
+#include "core/message.h"
+#include "core/param.h"
+#include "core/random.h"
+#include "core/team.h"
+
+enum { PIECE = 1 << 14 };               /* elements drawn at a time */
+
+/* Redrawn beyond two deviations: one draw in twenty-two. */
+static double truncated_normal(uint64_t key, uint64_t i)
+{
+    uint64_t own = rt_random_subkey(key, i);
+    for (uint64_t attempt = 0;; attempt++) {
+        double z = rt_random_normal(own, attempt);
+        if (fabs(z) <= 2.0)
+            return z;
+    }
+}
+
+static double draw(const struct cnn_init *init, uint64_t key, uint64_t i)
+{
+    switch (init->kind) {
+    case CNN_INIT_ZEROS:
+        return 0.0;
+    case CNN_INIT_ONES:
+        return 1.0;
+    case CNN_INIT_CONSTANT:
+        return init->a;
+    case CNN_INIT_UNIFORM:
+        return init->a + (init->b - init->a) * rt_random_uniform(key, i);
+    case CNN_INIT_NORMAL:
+        return init->a + init->b * rt_random_normal(key, i);
+    case CNN_INIT_TRUNCATED_NORMAL:
+        return init->b * truncated_normal(key, i);
+    case CNN_INIT_ORTHOGONAL:
+        break;          /* not one element at a time */
+    }
+    return 0.0;
+}
+
+static double row_product(const double *x, const double *y, int64_t stride, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i * stride] * y[i * stride];
+    return sum;
+}
+
+/* Makes `vectors` vectors of `length` elements orthonormal, in order (modified Gram-Schmidt, twice
+ * over for the digits).  Element i of vector v lies at v * step + i * stride. */
+static void orthonormalise(double *x, int64_t vectors, int64_t length, int64_t step, int64_t stride)
+{
+    for (int64_t v = 0; v < vectors; v++) {
+        double *own = x + v * step;
+        for (int pass = 0; pass < 2; pass++)
+            for (int64_t u = 0; u < v; u++) {
+                const double *other = x + u * step;
+                double along = row_product(own, other, stride, length);
+                for (int64_t i = 0; i < length; i++)
+                    own[i * stride] -= along * other[i * stride];
+            }
+        double norm = sqrt(row_product(own, own, stride, length));
+        for (int64_t i = 0; i < length; i++)
+            own[i * stride] /= norm;
+    }
+}
+
+/* The parameter as a matrix: its first extent by all others (one at each position where the two
+ * extents of positions come first); the shorter side's vectors are orthonormal (Saxe et al., "Exact
+ * solutions to the nonlinear dynamics of learning in deep linear networks", 2014). */
+static void orthogonal(const struct cnn_param *p, uint64_t key, double *x)
+{
+    bool local = p->rank == 6;
+    int64_t matrices = local ? p->shape[0] * p->shape[1] : 1, rows = p->shape[local ? 2 : 0];
+    int64_t columns = p->count / matrices / rows;
+    for (int64_t i = 0; i < p->count; i++)
+        x[i] = rt_random_normal(key, (uint64_t)i);
+    for (int64_t m = 0; m < matrices; m++) {
+        double *own = x + m * rows * columns;
+        if (rows <= columns)
+            orthonormalise(own, rows, columns, columns, 1);
+        else
+            orthonormalise(own, columns, rows, 1, columns);
+    }
+    double gain = p->init.a != 0.0 ? p->init.a : 1.0;
+    for (int64_t i = 0; i < p->count; i++)
+        x[i] *= gain;
+}
+
+struct filling {
+    const struct cnn_context *context;
+    int param;
+    uint64_t key;
+    atomic_bool failed;
+};
+
+/* Every number is a function of its place alone: threads share them out, piece by piece. */
+static void fill_share(void *arg, struct cnn_worker *w)
+{
+    struct filling *f = arg;
+    const struct cnn_model *m = f->context->model;
+    const struct cnn_param *p = &m->params[f->param];
+    void *flat = rt_param_vector(f->context, f->param);
+    void *piece = malloc(PIECE * sizeof(double));
+    double *wide = piece;
+    float *narrow = piece;
+    if (!piece) {
+        f->failed = true;
+        return;
+    }
+    for (int64_t first = (int64_t)w->number * PIECE; first < p->count; first += (int64_t)w->count * PIECE) {
+        int64_t count = p->count - first < PIECE ? p->count - first : PIECE;
+        for (int64_t i = 0; i < count; i++) {
+            double x = draw(&p->init, f->key, (uint64_t)(first + i));
+            if (m->real_size == 8)
+                wide[i] = x;
+            else
+                narrow[i] = (float)x;
+        }
+        rt_param_scatter(m, f->param, flat, first, count, piece);
+    }
+    free(piece);
+}
+
+static int fill(struct cnn_context *c, int param, uint64_t key)
+{
+    struct filling f = { .context = c, .param = param, .key = key };
+    if (c->model->params[param].count > PIECE)
+        rt_team_run(c->team, fill_share, &f);
+    else
+        fill_share(&f, &(struct cnn_worker){ .count = 1 });
+    return f.failed ? -1 : 0;
+}
+
+static int fill_orthogonal(struct cnn_context *c, int param, uint64_t key)
+{
+    const struct cnn_param *p = &c->model->params[param];
+    double *values = malloc((size_t)p->count * sizeof *values);
+    float *narrow = malloc((size_t)p->count * sizeof *narrow);
+    bool fits = values && narrow;
+    if (fits) {
+        orthogonal(p, key, values);
+        for (int64_t i = 0; i < p->count; i++)
+            narrow[i] = (float)values[i];
+        cnn_param_set(c, param, c->model->real_size == 4 ? (void *)narrow : (void *)values);
+    }
+    free(values);
+    free(narrow);
+    return fits ? 0 : -1;
+}
+
+int rt_params_init(struct cnn_context *c, uint64_t seed)
+{
+    const struct cnn_model *m = c->model;
+    for (int i = 0; i < m->params_list_count; i++) {
+        uint64_t key = rt_random_key(seed, RANDOM_INIT, (uint64_t)i);
+        if (m->params[i].init.kind == CNN_INIT_ORTHOGONAL ? fill_orthogonal(c, i, key)
+                                                          : fill(c, i, key)) {
+            rt_error("no memory to initialise %lld numbers", (long long)m->params[i].count);
+            return -1;
+        }
+    }
+    return 0;
+}
