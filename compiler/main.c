@@ -12,6 +12,7 @@
 #include "check/check.h"
 #include "emit/emit_inference.h"
 #include "graph/graph.h"
+#include "passes/passes.h"
 #include "options.h"
 #include "output.h"
 #include "syntax/parse.h"

@@ -4,8 +4,6 @@
 
 #include "steps/kernel.h"
 
-/* emit_functions.c: all functions gathered so far, from number `first` on. */
-void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
 /* emit_update.c: static void update(struct cnn_context *c). */
 void emit_update(struct emitter *e, struct cwriter *w);
 /* The function it is made of, which steps that update early call too. */

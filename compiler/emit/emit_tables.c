@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "emit/emit.h"
+#include "model/optimizers.h"
 #include "ops/ops.h"
 #include "output.h"
 #include "plan/plan_parts.h"
@@ -364,7 +365,7 @@ static void emit_sizes(struct emitter *e, struct cwriter *w)
     cw_line(w, ".statistics_stored = %" PRId64 ",", p->statistics_stored);
     cw_line(w, ".params_count = %" PRId64 ",", count);
     cw_line(w, ".trainable_count = %" PRId64 ",", trained);
-    cw_line(w, ".optimizer_slots = %d,", emit_optimizer_slots(p->model));
+    cw_line(w, ".optimizer_slots = %d,", optimizer_slots(p->model));
     cw_line(w, ".memory_bytes = %" PRId64 ",", p->memory_bytes);
     cw_line(w, ".scratch_bytes_per_thread = %" PRId64 ",", p->scratch_bytes);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "emit/emit.h"
+#include "model/optimizers.h"
 
 /* Elements; a block of adam's four streams fits into a level-2 cache. */
 enum { UPDATE_BLOCK = 8192 };
@@ -13,21 +14,12 @@ enum { UPDATE_BLOCK = 8192 };
 /* How an optimizer is written down; a row of the table below. */
 struct optimizer {
     const char *name;
-    const char *rule;           /* struct of the numbers of one step */
-    int (*slots)(const struct clause *c);
     /* The rule of this step. */
     const char *(*value)(struct emitter *e, const struct clause *c);
     /* The call for the vector at element `i`. */
     const char *(*call)(const struct clause *c);
     const char *formula;
-    int flops;                  /* an element */
 };
-
-static int adam_slots(const struct clause *c)
-{
-    (void)c;
-    return 2;
-}
 
 static const char *adam_value(struct emitter *e, const struct clause *c)
 {
@@ -43,11 +35,6 @@ static const char *adam_call(const struct clause *c)
     return "cnn_adam(&own, p + i, g + i, m + i, s + i)";
 }
 
-static int sgd_slots(const struct clause *c)
-{
-    return clause_number(c, "momentum") != 0;
-}
-
 static const char *sgd_value(struct emitter *e, const struct clause *c)
 {
     return arena_printf(e->arena, "cnn_sgd_at(c->lr, %s)",
@@ -56,19 +43,18 @@ static const char *sgd_value(struct emitter *e, const struct clause *c)
 
 static const char *sgd_call(const struct clause *c)
 {
-    if (!sgd_slots(c))
+    if (clause_number(c, "momentum") == 0)
         return "cnn_sgd(&own, p + i, g + i)";
     return clause_number(c, "nesterov") != 0 ? "cnn_sgd_nesterov(&own, p + i, g + i, m + i)"
                                              : "cnn_sgd_momentum(&own, p + i, g + i, m + i)";
 }
 
 static const struct optimizer optimizers[] = {
-    { "adam", "cnn_adam", adam_slots, adam_value, adam_call,
+    { "adam", adam_value, adam_call,
       "m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) g^2, p -= rate m / (sqrt(s) + "
-      "epsilon)",
-      12 },
-    { "sgd", "cnn_sgd", sgd_slots, sgd_value, sgd_call,
-      "p -= rate g, by way of a velocity where there is momentum", 4 },
+      "epsilon)" },
+    { "sgd", sgd_value, sgd_call,
+      "p -= rate g, by way of a velocity where there is momentum" },
 };
 
 /* NULL: the model is not trained. */
@@ -80,12 +66,6 @@ static const struct optimizer *optimizer_of(const struct model *m)
         if (!strcmp(optimizers[i].name, m->optimizer->def->name))
             return &optimizers[i];
     return NULL;
-}
-
-int emit_optimizer_slots(const struct model *m)
-{
-    const struct optimizer *o = optimizer_of(m);
-    return o ? o->slots(m->optimizer) : 0;
 }
 
 /* ---- ranges of trainable parameters ---------------------------------------------------------- */
@@ -124,7 +104,7 @@ int64_t emit_early_flops(struct emitter *e, int stretch)
 {
     const struct plan *p = e->plan;
     const struct optimizer *o = optimizer_of(p->model);
-    return o ? p->stretches[stretch].updated * o->flops : 0;
+    return o ? p->stretches[stretch].updated * optimizer_def_of(p->model)->flops : 0;
 }
 
 int64_t emit_update_flops(struct emitter *e)
@@ -136,7 +116,7 @@ int64_t emit_update_flops(struct emitter *e)
     for (int i = 0; i < count; i++)
         if (!ranges[i].early)
             elements += ranges[i].end - ranges[i].begin;
-    return o ? elements * o->flops : 0;
+    return o ? elements * optimizer_def_of(e->plan->model)->flops : 0;
 }
 
 /* Weights would be lost that follow from an invalid loss where a callback ends the run before
@@ -209,33 +189,28 @@ void emit_update_range(struct emitter *e, struct cwriter *w)
     cw_comment(w, "One step of %s for `count` parameters from number `at` on, with gradients g: %s.",
                o->name, o->formula);
     cw_line(w, "static void update_range(const struct cnn_context *c, const struct %s *rule, int64_t at, "
-            "int64_t count, const %s *g)", o->rule, p->real);
+            "int64_t count, const %s *g)", optimizer_def_of(p->model)->rule, p->real);
     cw_open(w, "{");
-    cw_line(w, "const struct %s own = *rule;", o->rule);
+    cw_line(w, "const struct %s own = *rule;", optimizer_def_of(p->model)->rule);
     cw_line(w, "%s *const p = (%s *)c->params + at;", p->real, p->real);
-    if (o->slots(clause) > 0)
+    if (optimizer_slots(p->model) > 0)
         cw_line(w, "%s *const m = (%s *)c->optimizer_state + at;", p->real, p->real);
-    if (o->slots(clause) > 1)
+    if (optimizer_slots(p->model) > 1)
         cw_line(w, "%s *const s = m + %" PRId64 ";", p->real, p->params_stored);
     cw_open(w, "for (int64_t i = 0; i < count; i += V_LANES)");
     cw_line(w, "%s;", o->call(clause));
     cw_close(w, "");
     cw_close(w, "}");
     cw_blank(w);
-    if (plan_updates_early(p) && o->slots(clause) > 0)
-        emit_fetch_state(e, w, o->slots(clause));
+    if (plan_updates_early(p) && optimizer_slots(p->model) > 0)
+        emit_fetch_state(e, w, optimizer_slots(p->model));
 }
 
 void emit_rule(struct emitter *e, struct cwriter *w)
 {
     const struct model *m = e->plan->model;
     const struct optimizer *o = optimizer_of(m);
-    cw_line(w, "const struct %s rule = %s;", o->rule, o->value(e, m->optimizer));
-}
-
-const char *emit_rule_type(const struct plan *p)
-{
-    return optimizer_of(p->model)->rule;
+    cw_line(w, "const struct %s rule = %s;", optimizer_def_of(m)->rule, o->value(e, m->optimizer));
 }
 
 void emit_early_rule(struct emitter *e, struct cwriter *w)
@@ -244,7 +219,8 @@ void emit_early_rule(struct emitter *e, struct cwriter *w)
     const char *valid = "";
     if (stops_before_update(p->model))
         valid = arena_printf(e->arena, " && isfinite(loss_sum(%s, n))", p->train.graph->loss->name);
-    cw_line(w, "const struct %s *const early = c->early_update%s ? &rule : NULL;", emit_rule_type(p), valid);
+    cw_line(w, "const struct %s *const early = c->early_update%s ? &rule : NULL;", optimizer_def_of(p->model)->rule,
+            valid);
 }
 
 void emit_update(struct emitter *e, struct cwriter *w)

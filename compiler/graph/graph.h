@@ -137,18 +137,10 @@ struct param *graph_param(struct graph *g, struct layer *layer, const char *suff
 struct param *graph_param_local(struct graph *g, struct layer *layer, const char *suffix, enum param_kind kind,
                                 enum cnn_param_role role, int oh, int ow, int out, int in, int kh, int kw);
 
-/* NULL when every invariant holds, else what is broken (in the graph's arena). */
-const char *graph_verify(const struct graph *g);
-void graph_dump(const struct graph *g, FILE *out);
+bool role_is_per_sample(enum tensor_role role);
 const char *op_name(enum op op);
 const char *activation_word(enum activation a);
 /* The numbers of a parameter in a file: oh x ow x out x in x kh x kw. */
 int64_t param_elements(const struct param *p);
-
-/* lower.c: the forward graph with loss.  autodiff.c: adds gradients of every trainable parameter. */
-struct graph *lower_model(struct arena *a, const struct model *m, bool training);
-void differentiate(struct graph *g);
-/* simplify.c: rewrites of the forward graph, before its gradients. */
-void simplify(struct graph *g);
 
 #endif

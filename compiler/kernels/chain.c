@@ -502,3 +502,10 @@ double chain_cycles(const struct group *g)
     }
     return cycles;
 }
+
+double group_chain_cycles(const struct plan *p, const struct group *g)
+{
+    if (!g->chain_count)
+        return 0;
+    return chain_cycles(g) * (double)shape_elements(g->result->shape) * p->batch / p->lanes;
+}

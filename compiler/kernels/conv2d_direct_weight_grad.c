@@ -16,7 +16,6 @@
 
 #include "kernels/conv_geometry.h"
 #include "kernels/loops.h"
-#include "plan/plan_parts.h"
 #include "kernels/product.h"
 
 struct weight_grad {

@@ -12,7 +12,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "plan/plan_parts.h"
 #include "kernels/loops.h"
 
 enum { U_CHUNK = 16 };          /* multiplied channels of U in one block of its transform */

@@ -3,7 +3,6 @@
  * buffers of all threads. */
 #include <inttypes.h>
 
-#include "plan/plan_parts.h"
 #include "kernels/conv2d_winograd.h"
 #include "kernels/loops.h"
 

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "plan/plan_parts.h"
 #include "kernels/conv2d_winograd.h"
 #include "kernels/loops.h"
 

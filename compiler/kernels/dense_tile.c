@@ -4,8 +4,8 @@
  * for a batch of moderate size that is what a dense layer costs. */
 #include <inttypes.h>
 
-#include "plan/plan_parts.h"
 #include "kernels/loops.h"
+#include "model/optimizers.h"
 #include "kernels/product.h"
 
 enum {
@@ -468,7 +468,7 @@ static void weight_emit_main(struct emitter *e, struct step *step)
     cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, "
             "%s *restrict scratch)", real, real, real,
             updates ? arena_printf(e->arena, ", const struct cnn_context *c, const struct %s *early, int64_t number",
-                                   emit_rule_type(e->plan)) : "", real);
+                                   optimizer_def_of(e->plan->model)->rule) : "", real);
     cw_open(e->w, "{");
     cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", b.inputs, d.in, b.inputs, d.in,
             b.inputs);
@@ -488,7 +488,7 @@ static void weight_emit_main(struct emitter *e, struct step *step)
         cw_line(e->w, "%s *const to = dw + %s;", real, from);
     }
     cw_line(e->w, "int r = 0;");
-    bool fetch = updates && emit_optimizer_slots(e->plan->model) > 0;
+    bool fetch = updates && optimizer_slots(e->plan->model) > 0;
     cw_open(e->w, "for (; r + %d <= rows; r += %d)%s", b.rows, b.rows, fetch ? " {" : "");
     if (fetch) {
         cw_open(e->w, "if (early)");

@@ -10,7 +10,6 @@
  * are independent without partial sums. */
 #include <inttypes.h>
 
-#include "plan/plan_parts.h"
 #include "kernels/loops.h"
 #include "kernels/product.h"
 

@@ -5,33 +5,9 @@
  * leads back to a trainable parameter).  Ensures: every trainable parameter has a gradient; nothing
  * is computed that none of them needs.  Without a loss nothing is added. */
 #include <assert.h>
+#include "passes/passes.h"
+
 #include "ops/ops.h"
-
-struct tensor *grad_tensor(struct graph *g, const struct tensor *t)
-{
-    enum tensor_role role = t->role == TENSOR_PARAM ? TENSOR_PARAM_GRADIENT : TENSOR_GRADIENT;
-    struct tensor *d = graph_tensor(g, role, t->shape, arena_printf(g->arena, "d_%s", t->name));
-
-    d->order = t->order;
-    d->param = t->role == TENSOR_PARAM ? t->param : NULL;
-    return d;
-}
-
-void grad_add(struct graph *g, struct tensor *t, struct tensor *gradient)
-{
-    if (!t->gradient) {
-        t->gradient = gradient;
-        return;
-    }
-    /* Consumers are met from the last to the first: that is the order of the sum. */
-    assert(t->role == TENSOR_ACTIVATION && t->producer);
-    struct tensor *sum = grad_tensor(g, t);
-    const char *name = arena_printf(g->arena, "%s_grad_sum", t->producer->name);
-    struct node *n = graph_node(g, OP_sum, t->producer->layer, name,
-                                (struct tensor *[]){ t->gradient, gradient }, 2, &sum, 1);
-    n->backward = true;
-    t->gradient = sum;
-}
 
 /* Whether the loss depends on n, and something trainable stands behind it. */
 static bool carries_gradient(const struct graph *g, const struct node *n)

@@ -5,6 +5,7 @@
  * are set.  The network's last softmax and categorical cross-entropy become one operation on the
  * logits. */
 #include <assert.h>
+#include "passes/passes.h"
 #include "ops/ops.h"
 #include "ops/op_support.h"
 

@@ -8,7 +8,7 @@
  * no more once it is dropped. */
 #include <string.h>
 
-#include "graph/graph.h"
+#include "passes/passes.h"
 #include "ops/ops.h"
 
 static bool never_falls(const struct node *n)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emit/emit.h"
 #include "steps/kernel.h"
 #include "steps/plan.h"
 #include "plan/plan_parts.h"

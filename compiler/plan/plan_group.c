@@ -34,17 +34,6 @@ const char *plan_pass(const struct node *n)
     }
 }
 
-int group_nodes(const struct group *g, const struct node **nodes, int most)
-{
-    int count = 0;
-    nodes[count++] = g->main;
-    for (int i = 0; i < g->chain_count && count < most; i++)
-        nodes[count++] = g->chain[i];
-    if (g->companion && count < most)
-        nodes[count++] = g->companion;
-    return count;
-}
-
 /* Bias gradients ride with the weight gradient of the same layer: both read the same dy. */
 static void find_companions(struct grouping *s)
 {
@@ -125,13 +114,6 @@ static void grow_chain(struct grouping *s, struct group *g)
         g->result = n->out[0];
     }
     g->followers_count = g->chain_count;
-}
-
-double group_chain_cycles(const struct plan *p, const struct group *g)
-{
-    if (!g->chain_count)
-        return 0;
-    return chain_cycles(g) * (double)shape_elements(g->result->shape) * p->batch / p->lanes;
 }
 
 static void mark(struct grouping *s, const struct group *g, int index)

@@ -60,11 +60,6 @@ void plan_places(struct plan *p, struct program *q)
         place_tensor(p, q, g->tensors[i]);
 }
 
-const struct tensor_place *plan_place(const struct program *q, const struct tensor *t)
-{
-    return &q->places[t->id];
-}
-
 /* ---- liveness ---------------------------------------------------------------------------------------------------- */
 
 static void live(struct program *q, const struct tensor *t, int first, int last)

@@ -4,26 +4,6 @@
  * vector of parameters (statistics: of statistics) that is a multiple of 64 bytes. */
 #include "plan/plan_parts.h"
 
-int64_t plan_round(int64_t value, int64_t multiple)
-{
-    return (value + multiple - 1) / multiple * multiple;
-}
-
-/* The fewest panels of at most `most` vectors, then the narrowest that still cover the channels. */
-int plan_panel(const struct plan *p, int channels)
-{
-    int most = p->target->registers >= 32 ? 4 : 2;
-    int vectors = (channels + p->lanes - 1) / p->lanes;
-    int panels = (vectors + most - 1) / most;
-    return (vectors + panels - 1) / panels * p->lanes;
-}
-
-int plan_columns(const struct plan *p, int channels)
-{
-    int vectors = (channels + p->lanes - 1) / p->lanes;
-    return (vectors <= 3 ? vectors : vectors % 2 && vectors % 3 == 0 ? 3 : 2) * p->lanes;
-}
-
 /* Weights of a position are used once a sample: what they cost is to be read, and padding would be read too.
  * So there is none: the channels are cut into whole panels, or stay in one piece. */
 static int local_panel(const struct plan *p, int channels)
@@ -54,9 +34,4 @@ void plan_params(struct plan *p, const struct graph *g)
         place->offset = *end;
         *end += plan_round(place->stored, align);
     }
-}
-
-const struct param_place *plan_param(const struct plan *p, const struct tensor *param)
-{
-    return &p->params[param->param->id];
 }

@@ -25,8 +25,4 @@ void plan_places(struct plan *p, struct program *q);    /* regions and sizes; be
 void plan_memory(struct plan *p, struct program *q);    /* offsets; after plan_schedule */
 void plan_lasting_memory(struct plan *p, struct program *q);    /* behind what both programs use in turn */
 
-/* The nodes that read a group's operands: main, chain and companion, in that order. */
-int group_nodes(const struct group *g, const struct node **nodes, int most);
-int64_t plan_round(int64_t value, int64_t multiple);
-
 #endif

@@ -14,46 +14,6 @@
  * within the image. */
 #include "plan/plan_parts.h"
 
-struct step *plan_step(struct plan *p, struct program *q, struct group *g, int part, enum split split, int64_t blocks,
-                       const char *what, int64_t flops)
-{
-    struct step *s = arena_alloc(p->arena, sizeof *s);
-    *s = (struct step){ .group = g, .index = q->steps_count, .part = part, .split = split, .blocks = blocks,
-                       .images = 1, .what = what, .flops = flops };
-    LIST_ADD(p->arena, q->steps, q->steps_count, q->steps_capacity, s);
-    return s;
-}
-
-struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes,
-                           const struct step *first, const struct step *last)
-{
-    struct buffer *b = arena_alloc(p->arena, sizeof *b);
-    *b = (struct buffer){ .name = name, .type = type, .bytes = bytes, .first_step = first->index,
-                         .last_step = last->index };
-    LIST_ADD(p->arena, q->buffers, q->buffers_count, q->buffers_capacity, b);
-    return b;
-}
-
-void plan_scratch(struct plan *p, int64_t bytes)
-{
-    /* an odd number of cache lines between threads would not matter; whole pages keep them apart */
-    bytes = plan_round(bytes, 4096);
-    if (bytes > p->scratch_bytes)
-        p->scratch_bytes = bytes;
-}
-
-bool plan_splits_image(const struct plan *p, double cycles)
-{
-    enum { WORTH_A_BARRIER = 8000 };    /* a few microseconds: some times what it costs two threads to meet */
-    return p->batch == 1 && cycles >= WORTH_A_BARRIER;
-}
-
-double plan_barrier_cycles(const struct plan *p, int barriers)
-{
-    enum { BARRIER = 2000, THREADS = 2 };       /* half a microsecond for each thread, two at least */
-    return p->batch == 1 ? (double)barriers * BARRIER * THREADS : 0;
-}
-
 static int larger(int a, int b)
 {
     return a > b ? a : b;

@@ -47,6 +47,10 @@ int plan_panel(const struct plan *p, int channels);
 int plan_columns(const struct plan *p, int channels);
 const struct param_place *plan_param(const struct plan *p, const struct tensor *param);     /* PARAM or its gradient */
 
+/* The nodes that read a group's operands: main, chain and companion, in that order. */
+int group_nodes(const struct group *g, const struct node **nodes, int most);
+int64_t plan_round(int64_t value, int64_t multiple);
+
 /* ---- for kernel.emit --------------------------------------------------------------------------------------------- */
 
 /* A function that is being written; they nest (a kernel emits the tiles that it calls). */
@@ -86,10 +90,8 @@ void emit_begin(struct emitter *e);
 /* Ends it.  The same text written before is reused; else it gets the name hint (made unique).  The comment (may
  * be NULL) stands above it: source line, shapes, operation count, kernel and why.  Returns the name. */
 const char *emit_end(struct emitter *e, const char *hint, const char *comment);
-/* The struct of the optimizer's numbers of one step: of `rule` in update_range(c, rule, at, count, g). */
-const char *emit_rule_type(const struct plan *p);
-/* Vectors as long as the parameters that the model's optimizer keeps: there is fetch_state(c, at, count) if any. */
-int emit_optimizer_slots(const struct model *m);
+/* All functions gathered so far, from number `first` on. */
+void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
 /* Ends a piece of text that is no function: what was written since emit_begin(). */
 const char *emit_text_end(struct emitter *e);
 

@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "core/batch_random.h"
+#include "train/batch_random.h"
 #include "cli/command.h"
 #include "core/json_text.h"
 #include "core/message.h"

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/batch_random.h"
+#include "train/batch_random.h"
 #include "cli/command.h"
 #include "core/message.h"
 #include "core/param.h"

@@ -2,15 +2,24 @@
 #define _GNU_SOURCE
 #include "core/same_file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/data.h"
 
 enum { LINKS_MAX = 16 };        /* as many as are followed from name to name */
+
+char *rt_path_join(const char *dir, const char *name)
+{
+    size_t length = strlen(dir) + strlen(name) + 2;
+    char *path = malloc(length);
+    if (path)
+        snprintf(path, length, "%s%s%s", dir, *dir && dir[strlen(dir) - 1] == '/' ? "" : "/", name);
+    return path;
+}
 
 const char *rt_base_of(const char *path)
 {

@@ -1,4 +1,4 @@
-/* same_file.h - whether two paths name one file, however they are spelled. */
+/* same_file.h - whether two paths name one file, however they are spelled; and the parts of paths. */
 #ifndef SAME_FILE_H
 #define SAME_FILE_H
 
@@ -10,6 +10,8 @@
 bool rt_same_file(const char *a, const char *b);
 /* Whether two paths name one folder that exists. */
 bool rt_same_folder(const char *a, const char *b);
+/* dir/name in malloc'd memory; NULL: no memory. */
+char *rt_path_join(const char *dir, const char *name);
 /* The folder of a path, malloc'd; NULL: no memory. */
 char *rt_folder_of(const char *path);
 /* Behind its last slash. */

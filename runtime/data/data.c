@@ -20,15 +20,6 @@ static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_
 
 enum { SOURCES_COUNT = sizeof sources / sizeof sources[0], PLACES_MAX = 4, CLASSES_SHOWN = 5 };
 
-char *rt_path_join(const char *dir, const char *name)
-{
-    size_t length = strlen(dir) + strlen(name) + 2;
-    char *path = malloc(length);
-    if (path)
-        snprintf(path, length, "%s%s%s", dir, *dir && dir[strlen(dir) - 1] == '/' ? "" : "/", name);
-    return path;
-}
-
 bool rt_file_exists(const char *dir, const char *name)
 {
     char *path = rt_path_join(dir, name);

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include "cnnrt.h"
+#include "core/same_file.h"
 
 /* Pictures that stay in their files until a batch needs them: the system's cache of files holds
  * them as well as the process would, and gives them up where memory is short.  A source that can
@@ -90,8 +91,6 @@ int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
 /* Labels and numbers for `count` pictures that stay in the dataset's store.  Likewise. */
 int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t count);
 void rt_split_free(struct split *s);
-/* dir/name in malloc'd memory. */
-char *rt_path_join(const char *dir, const char *name);
 bool rt_file_exists(const char *dir, const char *name);
 /* Names the files in `dir` that look like the source's and are none of those that are read. */
 void rt_unused_tell(const char *dir, bool (*looks)(const char *name), const char *const *used, int used_count);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "core/message.h"
-#include "files/notes.h"
 #include "core/recipe.h"
 
 /* Values by channel: one serves all. */
@@ -39,17 +38,17 @@ static bool is_auto(const struct cnn_clause *step)
 }
 
 static int step_normalize(const struct cnn_clause *step, double *table, int channels,
-                          const struct weights_notes *notes)
+                          const struct pixel_measure *measure)
 {
     struct channel_list mean, std;
     if (is_auto(step)) {
-        if (!notes || !notes->mean) {
+        if (!measure || !measure->mean) {
             rt_error("'normalize auto' needs the training set's mean and deviation, which these "
                      "weights do not come with");
             return -1;
         }
-        mean = (struct channel_list){ notes->mean, channels };
-        std = (struct channel_list){ notes->std, channels };
+        mean = (struct channel_list){ measure->mean, channels };
+        std = (struct channel_list){ measure->std, channels };
     } else if (list_take(step, "mean", channels, &mean) || list_take(step, "std", channels, &std)) {
         return -1;
     }
@@ -60,9 +59,9 @@ static int step_normalize(const struct cnn_clause *step, double *table, int chan
 }
 
 static int step_scale(const struct cnn_clause *step, double *table, int channels,
-                      const struct weights_notes *notes)
+                      const struct pixel_measure *measure)
 {
-    (void)notes;
+    (void)measure;
     double factor = rt_setting_number(step, "factor", 1.0);
     for (int i = 0; i < channels * 256; i++)
         table[i] *= factor;
@@ -71,36 +70,36 @@ static int step_scale(const struct cnn_clause *step, double *table, int channels
 
 /* What has been done to the pictures before their bytes are looked up. */
 static int step_before(const struct cnn_clause *step, double *table, int channels,
-                       const struct weights_notes *notes)
+                       const struct pixel_measure *measure)
 {
     (void)step;
     (void)table;
     (void)channels;
-    (void)notes;
+    (void)measure;
     return 0;
 }
 
 static const struct {
     const char *name;
     int (*apply)(const struct cnn_clause *step, double *table, int channels,
-                 const struct weights_notes *notes);
+                 const struct pixel_measure *measure);
 } pixel_steps[] = {
     { "scale", step_scale }, { "normalize", step_normalize },
     { "split", step_before }, { "limit", step_before }, { "resize", step_before },
 };
 
 static int step_apply(const struct cnn_clause *step, double *table, int channels,
-                      const struct weights_notes *notes)
+                      const struct pixel_measure *measure)
 {
     for (size_t i = 0; i < sizeof pixel_steps / sizeof pixel_steps[0]; i++)
         if (strcmp(step->name, pixel_steps[i].name) == 0)
-            return pixel_steps[i].apply(step, table, channels, notes);
+            return pixel_steps[i].apply(step, table, channels, measure);
     rt_error("this version of the runtime has no step '%s'", step->name);
     return -1;
 }
 
 /* The bytes after the first `steps` steps, malloc'd. */
-static double *exact_table(const struct cnn_model *m, int steps, const struct weights_notes *notes)
+static double *exact_table(const struct cnn_model *m, int steps, const struct pixel_measure *measure)
 {
     int entries = m->in_channels * 256;
     double *table = malloc((size_t)entries * sizeof *table);
@@ -111,7 +110,7 @@ static double *exact_table(const struct cnn_model *m, int steps, const struct we
     for (int i = 0; i < entries; i++)
         table[i] = i % 256;
     for (int i = 0; i < steps; i++)
-        if (step_apply(&m->data.steps[i], table, m->in_channels, notes)) {
+        if (step_apply(&m->data.steps[i], table, m->in_channels, measure)) {
             free(table);
             return NULL;
         }
@@ -178,9 +177,9 @@ int rt_pixels_measure(const struct cnn_model *m, const struct split *train, doub
     return status;
 }
 
-void *rt_pixels_table(const struct cnn_model *m, const struct weights_notes *notes)
+void *rt_pixels_table(const struct cnn_model *m, const struct pixel_measure *measure)
 {
-    double *exact = exact_table(m, m->data.steps_count, notes);
+    double *exact = exact_table(m, m->data.steps_count, measure);
     if (!exact || m->real_size == 8)
         return exact;
     int entries = m->in_channels * 256;

@@ -5,7 +5,10 @@
 
 #include "data/data.h"
 
-struct weights_notes;
+/* What `normalize auto` finds in a training set: of what arrives at it.  NULL: not known. */
+struct pixel_measure {
+    double *mean, *std;         /* (channels) */
+};
 
 /* Whether the recipe says `normalize auto`. */
 bool rt_pixels_need_measure(const struct cnn_model *model);
@@ -16,8 +19,8 @@ bool rt_pixels_need_measure(const struct cnn_model *model);
 int rt_pixels_measure(const struct cnn_model *model, const struct split *train, double *mean,
                       double *std);
 
-/* The table, real (channels, 256), malloc'd; NULL with a message.  notes: where the numbers of
- * `normalize auto` are found. */
-void *rt_pixels_table(const struct cnn_model *model, const struct weights_notes *notes);
+/* The table, real (channels, 256), malloc'd; NULL with a message.  measure: the numbers of
+ * `normalize auto`. */
+void *rt_pixels_table(const struct cnn_model *model, const struct pixel_measure *measure);
 
 #endif

@@ -13,7 +13,6 @@
 
 #include "core/json_text.h"
 #include "core/message.h"
-#include "data/pixels.h"
 
 static void names_free(char **names, int count)
 {
@@ -22,11 +21,16 @@ static void names_free(char **names, int count)
     free(names);
 }
 
+struct weights_notes *rt_notes(const struct cnn_context *c)
+{
+    return &((struct noted_context *)c)->notes;
+}
+
 void rt_notes_free(struct weights_notes *notes, const struct cnn_model *model)
 {
     names_free(notes->class_names, model->classes);
-    free(notes->mean);
-    free(notes->std);
+    free(notes->measure.mean);
+    free(notes->measure.std);
     rt_origin_free(&notes->origin);
     *notes = (struct weights_notes){ 0 };
 }
@@ -94,7 +98,7 @@ static int names_learn(struct cnn_context *c, const struct dataset *d, enum note
 
 bool rt_notes_need_training(const struct cnn_context *c, enum notes_use use)
 {
-    return rt_pixels_need_measure(c->model) && (use != NOTES_KEEP || !rt_notes(c)->mean);
+    return rt_pixels_need_measure(c->model) && (use != NOTES_KEEP || !rt_notes(c)->measure.mean);
 }
 
 int rt_notes_learn(struct cnn_context *c, const struct dataset *d, enum notes_use use)
@@ -121,14 +125,14 @@ int rt_notes_learn(struct cnn_context *c, const struct dataset *d, enum notes_us
         return -1;
     }
     size_t bytes = (size_t)m->in_channels * sizeof *mean;
-    if (use == NOTES_RESUME && notes->mean
-        && (memcmp(mean, notes->mean, bytes) || memcmp(std, notes->std, bytes)))
+    if (use == NOTES_RESUME && notes->measure.mean
+        && (memcmp(mean, notes->measure.mean, bytes) || memcmp(std, notes->measure.std, bytes)))
         rt_note("the training set's mean and deviation are not what they were when the run began: its pictures or the "
                 "steps before 'normalize auto' have changed");
-    free(notes->mean);
-    free(notes->std);
-    notes->mean = mean;
-    notes->std = std;
+    free(notes->measure.mean);
+    free(notes->measure.std);
+    notes->measure.mean = mean;
+    notes->measure.std = std;
     return 0;
 }
 
@@ -164,10 +168,10 @@ static int data_write(const struct cnn_context *c, struct text_pair pairs[DATA_P
         pairs[count++] = (struct text_pair){ "classes", json_take(list, (size_t)m->classes,
                                                                   json_array_size(list)) };
     }
-    if (notes->mean) {
+    if (notes->measure.mean) {
         json_t *both = json_object();
-        json_object_set_new(both, "mean", numbers_json(notes->mean, m->in_channels));
-        json_object_set_new(both, "std", numbers_json(notes->std, m->in_channels));
+        json_object_set_new(both, "mean", numbers_json(notes->measure.mean, m->in_channels));
+        json_object_set_new(both, "std", numbers_json(notes->measure.std, m->in_channels));
         pairs[count++] =
             (struct text_pair){ "normalize", json_take(both, 2, json_object_size(both)) };
     }
@@ -254,10 +258,10 @@ int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char
     if (classes && !fresh.class_names && !partial)
         rt_note("%s: its metadata 'classes' should hold the names of %d classes: they have none now", path, m->classes);
     if (normalize && rt_pixels_need_measure(m)) {
-        fresh.mean = numbers_parse(json_object_get(normalize, "mean"), m->in_channels, false);
-        fresh.std = numbers_parse(json_object_get(normalize, "std"), m->in_channels, true);
+        fresh.measure.mean = numbers_parse(json_object_get(normalize, "mean"), m->in_channels, false);
+        fresh.measure.std = numbers_parse(json_object_get(normalize, "std"), m->in_channels, true);
     }
-    bool wrong = normalize && rt_pixels_need_measure(m) && (!fresh.mean || !fresh.std);
+    bool wrong = normalize && rt_pixels_need_measure(m) && (!fresh.measure.mean || !fresh.measure.std);
     json_decref(classes);
     json_decref(normalize);
     if (wrong) {

@@ -4,13 +4,20 @@
 #define NOTES_H
 
 #include "data/data.h"
+#include "data/pixels.h"
 #include "files/origin.h"
 #include "files/safetensors.h"
 
 struct weights_notes {
     char **class_names;         /* (model's classes), NULL: not known */
-    double *mean, *std; /* (channels) of what arrives at `normalize auto`, NULL: not known */
+    struct pixel_measure measure;
     struct weights_origin origin;
+};
+
+/* What an open network begins with: the caller's pointer to the context is one to this. */
+struct noted_context {
+    struct cnn_context context;
+    struct weights_notes notes;
 };
 
 /* The notes of an open network. */

@@ -18,7 +18,7 @@ int rt_loader_open(struct loader *l, const struct cnn_context *c, const struct s
                    bool shuffles)
 {
     *l = (struct loader){ .model = c->model, .split = split };
-    l->table = rt_pixels_table(c->model, rt_notes(c));
+    l->table = rt_pixels_table(c->model, &rt_notes(c)->measure);
     if (!l->table)
         return -1;
     if (split && !split->pixels) {

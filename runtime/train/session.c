@@ -20,16 +20,10 @@ enum { LINE = 64 };
 static const size_t huge_page = (size_t)2 << 20;
 
 struct session {
-    struct cnn_context context;         /* first: the caller's pointer is the session's */
+    struct noted_context noted;         /* first: the caller's pointer to its context is the session's */
     char *workspace;
     size_t workspace_bytes;
-    struct weights_notes notes;
 };
-
-struct weights_notes *rt_notes(const struct cnn_context *c)
-{
-    return &((struct session *)c)->notes;
-}
 
 const char *cnn_version(void)
 {
@@ -146,7 +140,7 @@ static struct cnn_context *session_open(const struct cnn_model *model, int threa
         return NULL;
     }
     char *at = s->workspace;
-    struct cnn_context *c = &s->context;
+    struct cnn_context *c = &s->noted.context;
     c->input = carve(&at, sizes.input);
     c->labels = carve(&at, sizes.labels);
     c->params = carve(&at, sizes.params);
@@ -185,7 +179,7 @@ void cnn_close(struct cnn_context *c)
         return;
     struct session *s = (struct session *)c;
     rt_team_close(c->team);
-    rt_notes_free(&s->notes, c->model);
+    rt_notes_free(&s->noted.notes, c->model);
     munmap(s->workspace, s->workspace_bytes);
     free(s);
 }

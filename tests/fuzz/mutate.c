@@ -14,6 +14,7 @@
 
 #include "check/check.h"
 #include "graph/graph.h"
+#include "passes/passes.h"
 #include "syntax/parse.h"
 
 enum { LARGEST = 1 << 16 };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "ops/ops.h"
+#include "passes/passes.h"
 
 struct network {
     struct arena arena;

@@ -6,6 +6,7 @@
 
 #include "check/check.h"
 #include "graph/graph.h"
+#include "passes/passes.h"
 #include "steps/kernel.h"
 #include "syntax/parse.h"
 #include "plan/plan_parts.h"

@@ -1,5 +1,5 @@
 /* batch_random.c - noise in the network's own numbers. */
-#include "core/batch_random.h"
+#include "train/batch_random.h"
 
 #include <stdlib.h>
 

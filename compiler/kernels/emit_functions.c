@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "emit/emit.h"
 #include "steps/kernel.h"
 
 void emit_begin(struct emitter *e)

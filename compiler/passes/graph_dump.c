@@ -1,0 +1,162 @@
+/* graph_dump.c - a graph as text, for --dump=graph. */
+#include "passes/passes.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "ops/ops.h"
+
+static void dump_count(FILE *out, int64_t n)
+{
+    if (n >= 1000000)
+        fprintf(out, "%.2f M", (double)n / 1e6);
+    else if (n >= 10000)
+        fprintf(out, "%.1f k", (double)n / 1e3);
+    else
+        fprintf(out, "%lld", (long long)n);
+}
+
+static void dump_init(FILE *out, struct cnn_init init)
+{
+    static const char *const names[] = {
+        "zeros", "ones", "constant", "uniform", "normal", "truncated_normal", "orthogonal"
+    };
+
+    fprintf(out, "%s", names[init.kind]);
+    if (init.kind == CNN_INIT_CONSTANT)
+        fprintf(out, "(%.9g)", init.a);
+    else if (init.kind == CNN_INIT_UNIFORM || init.kind == CNN_INIT_NORMAL)
+        fprintf(out, "(%.9g, %.9g)", init.a, init.b);
+    else if (init.kind == CNN_INIT_TRUNCATED_NORMAL)
+        fprintf(out, "(%.9g)", init.b);
+}
+
+static void dump_order(FILE *out, struct map_order order)
+{
+    if (order.c)
+        fprintf(out, " as (h, w, c) of %dx%dx%d", order.c, order.h, order.w);
+}
+
+static void dump_param(FILE *out, const struct param *p)
+{
+    fprintf(out, "    %s ", p->name);
+    if (p->kind == PARAM_CONV)
+        fprintf(out, "%dx%dx%dx%d", p->out, p->in, p->kh, p->kw);
+    else if (p->kind == PARAM_DENSE)
+        fprintf(out, "%dx%d", p->out, p->in);
+    else if (p->kind == PARAM_LOCAL)
+        fprintf(out, "%dx%dx%dx%dx%dx%d", p->oh, p->ow, p->out, p->in, p->kh, p->kw);
+    else if (p->kind == PARAM_MAP)
+        fprintf(out, "%dx%dx%d", p->oh, p->ow, p->out);
+    else
+        fprintf(out, "%d", p->out);
+    dump_order(out, p->order);
+    fprintf(out, ", ");
+    dump_init(out, p->init);
+    fprintf(out, "%s\n", p->role == CNN_STATISTIC ? ", statistic" : p->trainable ? "" : ", fixed");
+}
+
+static void dump_tensor(FILE *out, const struct tensor *t)
+{
+    if (!t) {
+        fputs("-", out);
+        return;
+    }
+    fputs(t->name, out);
+    if (t->param)
+        return;
+    if (t->role == TENSOR_LABELS || t->role == TENSOR_LOSS)
+        fputs(" 1", out);
+    else
+        fprintf(out, " %s", shape_text(t->shape).text);
+    if (t->element == ELEMENT_U8)
+        fputs(" u8", out);
+    dump_order(out, t->order);
+}
+
+static void dump_window(FILE *out, const struct window *w)
+{
+    fprintf(out, " window=%dx%d", w->kh, w->kw);
+    if (w->stride_h != 1 || w->stride_w != 1)
+        fprintf(out, " stride=%dx%d", w->stride_h, w->stride_w);
+    if (w->dilation_h != 1 || w->dilation_w != 1)
+        fprintf(out, " dilation=%dx%d", w->dilation_h, w->dilation_w);
+    if (w->pad_top || w->pad_bottom || w->pad_left || w->pad_right)
+        fprintf(out, " padding=%d+%d,%d+%d", w->pad_top, w->pad_bottom, w->pad_left, w->pad_right);
+}
+
+static void dump_attributes(FILE *out, const struct node *n)
+{
+    if (n->window.kh)
+        dump_window(out, &n->window);
+    if (n->op == OP_activation || n->op == OP_activation_grad) {
+        fprintf(out, " %s", activation_word(n->activation));
+        if (n->activation == ACT_LEAKY_RELU || n->activation == ACT_ELU)
+            fprintf(out, "(%.9g)", n->alpha);
+    }
+    if (n->op == OP_dropout || n->op == OP_dropout_grad)
+        fprintf(out, " rate=%.9g stream=%d", n->rate, n->stream);
+    if (n->op == OP_batchnorm_moments)
+        fprintf(out, " momentum=%.9g epsilon=%.9g", n->momentum, n->epsilon);
+    if (n->op == OP_batchnorm_use || n->op == OP_batchnorm_use_grad)
+        fprintf(out, " epsilon=%.9g", n->epsilon);
+}
+
+static void dump_node(FILE *out, const struct node *n)
+{
+    int64_t flops = op_def_get(n->op)->flops(n);
+
+    fprintf(out, "    %s: %s(", n->name, op_name(n->op));
+    for (int i = 0; i < n->in_count; i++) {
+        fputs(i ? ", " : "", out);
+        dump_tensor(out, n->in[i]);
+    }
+    fputs(")", out);
+    dump_attributes(out, n);
+    fputs(" -> ", out);
+    for (int i = 0; i < n->out_count; i++) {
+        fputs(i ? ", " : "", out);
+        dump_tensor(out, n->out[i]);
+    }
+    if (flops) {
+        fputs("  [", out);
+        dump_count(out, flops);
+        fputs(" flops]", out);
+    }
+    fputc('\n', out);
+}
+
+static void dump_nodes(const struct graph *g, FILE *out, bool backward)
+{
+    int64_t flops = 0;
+    int count = 0;
+
+    for (int i = 0; i < g->nodes_count; i++)
+        if (g->nodes[i]->backward == backward) {
+            flops += op_def_get(g->nodes[i]->op)->flops(g->nodes[i]);
+            count++;
+        }
+    if (!count)
+        return;
+    fprintf(out, "%s: %d operation%s, ", backward ? "backward" : "forward", count,
+            count == 1 ? "" : "s");
+    dump_count(out, flops);
+    fputs(" flops a sample\n", out);
+    for (int i = 0; i < g->nodes_count; i++)
+        if (g->nodes[i]->backward == backward)
+            dump_node(out, g->nodes[i]);
+}
+
+void graph_dump(const struct graph *g, FILE *out)
+{
+    int64_t parameters = 0;
+
+    for (int i = 0; i < g->params_count; i++)
+        parameters += param_elements(g->params[i]);
+    fprintf(out, "graph of %s, %s\n", g->model->name, g->training ? "training" : "use");
+    fprintf(out, "parameters: %lld\n", (long long)parameters);
+    for (int i = 0; i < g->params_count; i++)
+        dump_param(out, g->params[i]);
+    dump_nodes(g, out, false);
+    dump_nodes(g, out, true);
+}

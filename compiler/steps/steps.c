@@ -1,0 +1,83 @@
+/* steps.c - what kernels plan with: steps, buffers, scratch, and what was decided before they are asked. */
+#include "steps/kernel.h"
+
+struct step *plan_step(struct plan *p, struct program *q, struct group *g, int part, enum split split, int64_t blocks,
+                       const char *what, int64_t flops)
+{
+    struct step *s = arena_alloc(p->arena, sizeof *s);
+    *s = (struct step){ .group = g, .index = q->steps_count, .part = part, .split = split, .blocks = blocks,
+                       .images = 1, .what = what, .flops = flops };
+    LIST_ADD(p->arena, q->steps, q->steps_count, q->steps_capacity, s);
+    return s;
+}
+
+struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes,
+                           const struct step *first, const struct step *last)
+{
+    struct buffer *b = arena_alloc(p->arena, sizeof *b);
+    *b = (struct buffer){ .name = name, .type = type, .bytes = bytes, .first_step = first->index,
+                         .last_step = last->index };
+    LIST_ADD(p->arena, q->buffers, q->buffers_count, q->buffers_capacity, b);
+    return b;
+}
+
+void plan_scratch(struct plan *p, int64_t bytes)
+{
+    /* an odd number of cache lines between threads would not matter; whole pages keep them apart */
+    bytes = plan_round(bytes, 4096);
+    if (bytes > p->scratch_bytes)
+        p->scratch_bytes = bytes;
+}
+
+bool plan_splits_image(const struct plan *p, double cycles)
+{
+    enum { WORTH_A_BARRIER = 8000 };    /* a few microseconds: some times what it costs two threads to meet */
+    return p->batch == 1 && cycles >= WORTH_A_BARRIER;
+}
+
+double plan_barrier_cycles(const struct plan *p, int barriers)
+{
+    enum { BARRIER = 2000, THREADS = 2 };       /* half a microsecond for each thread, two at least */
+    return p->batch == 1 ? (double)barriers * BARRIER * THREADS : 0;
+}
+
+int group_nodes(const struct group *g, const struct node **nodes, int most)
+{
+    int count = 0;
+    nodes[count++] = g->main;
+    for (int i = 0; i < g->chain_count && count < most; i++)
+        nodes[count++] = g->chain[i];
+    if (g->companion && count < most)
+        nodes[count++] = g->companion;
+    return count;
+}
+
+const struct tensor_place *plan_place(const struct program *q, const struct tensor *t)
+{
+    return &q->places[t->id];
+}
+
+int64_t plan_round(int64_t value, int64_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+/* The fewest panels of at most `most` vectors, then the narrowest that still cover the channels. */
+int plan_panel(const struct plan *p, int channels)
+{
+    int most = p->target->registers >= 32 ? 4 : 2;
+    int vectors = (channels + p->lanes - 1) / p->lanes;
+    int panels = (vectors + most - 1) / most;
+    return (vectors + panels - 1) / panels * p->lanes;
+}
+
+int plan_columns(const struct plan *p, int channels)
+{
+    int vectors = (channels + p->lanes - 1) / p->lanes;
+    return (vectors <= 3 ? vectors : vectors % 2 && vectors % 3 == 0 ? 3 : 2) * p->lanes;
+}
+
+const struct param_place *plan_param(const struct plan *p, const struct tensor *param)
+{
+    return &p->params[param->param->id];
+}

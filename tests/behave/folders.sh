@@ -1,0 +1,74 @@
+#!/bin/sh
+# folders.sh - the folders of compiler/ and runtime/ stand in an order: what lies in one uses nothing of a later one,
+# neither by including it nor by calling it.  Files directly in compiler/ and runtime/ are not looked at: main.c and what
+# belongs to it may use everything, and cnnrt.h is everybody's.
+. "$(dirname "$0")/../run/common.sh"
+
+compiler="base syntax model expr graph ops check passes steps kernels plan emit show"
+runtime="common core data files train cli"
+
+# A line "file included" for each include that names a folder.
+includes() {
+    (cd "$1" && find . -mindepth 2 -name '*.[ch]' | sed 's|^\./||' | sort | while read -r file; do
+        sed -n 's|^ *# *include "\([a-z]*/[^"]*\)".*|\1|p' "$file" | sed "s|^|$file |"
+    done)
+}
+
+# A line "object object (symbol)" for each symbol that the first takes from the second; objects are named as folder/file.
+# What has no source any more is left from an earlier build.
+calls() {
+    find "$BUILD/$1" -mindepth 2 -name "$2-*.o" | sort | while read -r object; do
+        name=$(echo "${object#"$BUILD/$1/"}" | sed "s|\.libs/||; s|$2-||; s|o\$|c|")
+        [ -f "$TOP/$1/$name" ] && nm "$object" | awk -v name="$name" '{ print name, $(NF - 1), $NF }'
+    done | sort -u | awk '
+        $2 ~ /^[TDBRC]$/ { owner[$3] = $1 }
+        $2 == "U" { user[++count] = $1; symbol[count] = $3 }
+        END { for (i = 1; i <= count; i++) if (symbol[i] in owner) print user[i], owner[symbol[i]] " (" symbol[i] ")" }'
+}
+
+# Lines that go against the order of the folders: "folders ..." first.
+against() {
+    awk -v order="$1" '
+        BEGIN { n = split(order, names, " "); for (i = 1; i <= n; i++) place[names[i]] = i }
+        { from = $1; sub("/.*", "", from); to = $2; sub("/.*", "", to) }
+        !(from in place) { print "no place in the order: " $1; next }
+        to in place && place[to] > place[from]'
+}
+
+# What ./uses says of a root.
+check() {
+    root=$1 order=$2 what=$3
+    seen=$(wc -l <uses)
+    against "$order" <uses | sort -u >wrong
+    if [ "$seen" -lt 50 ]; then
+        fail "$root, $what: only $seen uses were found"
+    elif [ -s wrong ]; then
+        fail "$root, $what: against the order of the folders"
+        head -60 wrong
+    fi
+}
+
+for root in compiler runtime; do
+    eval "order=\$$root"
+    for folder in "$TOP/$root"/*/; do
+        case " $order vec " in
+        *" $(basename "$folder") "*) ;;
+        *) fail "$root/$(basename "$folder") has no place in the order" ;;
+        esac
+    done
+done
+includes "$TOP/compiler" >uses
+check compiler "common $compiler" includes
+includes "$TOP/runtime" >uses
+check runtime "$runtime" includes
+if command -v nm >/dev/null; then
+    calls compiler libcnnc_a >uses
+    check compiler "$compiler" calls
+    calls runtime libcnnrt_la >uses
+    check runtime "$runtime" calls
+fi
+
+# What the test would not see, it could not find.
+printf 'base/arena.c graph/graph.h\n' | against "$compiler" | grep -q . || fail "an include upwards is not found"
+printf 'graph/graph.c base/arena.h\n' | against "$compiler" | grep -q . && fail "an include downwards is found"
+finish
