@@ -51,7 +51,7 @@ static const struct {
     const char *name;           /* of the function; NULL: none is needed */
     const char *body;
     bool has_alpha;
-} activations[] = {
+} activations[ACTIVATIONS_COUNT] = {
     [ACT_LINEAR] = {NULL, NULL, false},
     /* written so that what is not a number stays so */
     [ACT_RELU] = {"relu", "x < 0.0f ? 0.0f : x", false},
@@ -66,8 +66,6 @@ static const struct {
     [ACT_SOFTPLUS] = {"softplus", "(x > 0.0f ? x : 0.0f) + log1pf(expf(-fabsf(x)))", false},
 };
 
-enum { ACTIVATIONS = sizeof activations / sizeof *activations };
-
 static bool uses_activation(const struct inference *net, enum activation a)
 {
     for (int i = 0; i < net->steps_count; i++)
@@ -78,7 +76,7 @@ static bool uses_activation(const struct inference *net, enum activation a)
 
 static void emit_activations(const struct layers *l)
 {
-    for (int a = 0; a < ACTIVATIONS; a++) {
+    for (int a = 0; a < ACTIVATIONS_COUNT; a++) {
         if (!activations[a].body || !uses_activation(l->net, (enum activation)a))
             continue;
         cw_line(l->w, "static inline float %s(float x%s)", activations[a].name,

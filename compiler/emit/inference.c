@@ -110,17 +110,6 @@ static void step_mentions(struct builder *b, struct infer_step *s, const char *t
     s->text = arena_printf(b->arena, "%s + %s", s->text, text);
 }
 
-static const char *activation_name(const struct node *n)
-{
-    static const char *const names[] = {
-        [ACT_LINEAR] = "linear", [ACT_RELU] = "relu", [ACT_RELU6] = "relu6",
-        [ACT_LEAKY_RELU] = "leaky_relu", [ACT_ELU] = "elu", [ACT_SELU] = "selu",
-        [ACT_GELU] = "gelu", [ACT_SWISH] = "swish", [ACT_SIGMOID] = "sigmoid", [ACT_TANH] = "tanh",
-        [ACT_SOFTPLUS] = "softplus"};
-
-    return names[n->activation];
-}
-
 /* Folds n (bias or batch normalisation) into y = x * scale + shift. */
 static void fold(const struct builder *b, const struct node *n, double *scale, double *shift)
 {
@@ -129,7 +118,7 @@ static void fold(const struct builder *b, const struct node *n, double *scale, d
             shift[i] += param_at(b, n->in[1], i);
             continue;
         }
-        double factor = param_at(b, n->in[1], i) / sqrt(param_at(b, n->in[4], i) + n->epsilon);
+        double factor = param_at(b, n->in[1], i) / sqrt(param_at(b, n->in[4], i) + n->attr.epsilon);
         scale[i] *= factor;
         shift[i] = (shift[i] - param_at(b, n->in[3], i)) * factor + param_at(b, n->in[2], i);
     }
@@ -158,9 +147,9 @@ static struct tensor *take_activation(struct builder *b, struct infer_step *s, s
 
     if (!n || n->op != OP_activation)
         return t;
-    s->activation = n->activation;
-    s->alpha = n->alpha;
-    step_mentions(b, s, activation_name(n));
+    s->activation = n->attr.activation;
+    s->alpha = n->attr.alpha;
+    step_mentions(b, s, activation_word(n->attr.activation));
     b->done[n->id] = true;
     return n->out[0];
 }
@@ -244,7 +233,7 @@ static void add_product(struct builder *b, const struct node *n)
     bool from_input = b->values[n->in[0]->id] == b->values[b->graph->input->id];
 
     s->in_shape = n->in[0]->shape;
-    s->window = n->window;
+    s->window = n->attr.window;
     s->planes = kind == INFER_CONV2D && from_input && is_map(s->in_shape);
     step_reads(b, s, s->planes ? b->values[n->in[0]->id] : value_rows(b, n->in[0]));
     struct tensor *y = take_linear(b, s, n->out[0], scale, shift);
@@ -287,14 +276,14 @@ static void add_plain(struct builder *b, const struct node *n, enum infer_kind k
     if (kind == INFER_ADD)
         x[1] = value_rows(b, n->in[1]);
     s->in_shape = n->in[0]->shape;
-    s->window = n->window;
+    s->window = n->attr.window;
     for (int i = 0; i < 2 && x[i]; i++)
         step_reads(b, s, x[i]);
     s->spread = kind == INFER_ADD &&
                 shape_elements(n->in[1]->shape) != shape_elements(n->in[0]->shape);
     if (n->op == OP_activation) {
-        s->activation = n->activation;
-        s->alpha = n->alpha;
+        s->activation = n->attr.activation;
+        s->alpha = n->attr.alpha;
     }
     step_add(b, s, kind == INFER_ACTIVATION || kind == INFER_SOFTMAX
                        ? n->out[0]

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char *const op_names[] = {
-#define OP(name, text) #name,
+#define OP(name, attributes, text) #name,
 #include "graph/ops.def"
 #undef OP
 };
@@ -15,6 +15,18 @@ const char *op_name(enum op op)
 {
     assert(op >= 0 && op < OP_COUNT);
     return op_names[op];
+}
+
+static const unsigned op_sets[] = {
+#define OP(name, attributes, text) attributes,
+#include "graph/ops.def"
+#undef OP
+};
+
+unsigned op_attributes(enum op op)
+{
+    assert(op >= 0 && op < OP_COUNT);
+    return op_sets[op];
 }
 
 bool order_equal(struct map_order a, struct map_order b)
@@ -176,13 +188,4 @@ struct param *graph_param(struct graph *g, struct layer *layer, const char *suff
                           int kw)
 {
     return graph_param_local(g, layer, suffix, kind, role, 1, 1, out, in, kh, kw);
-}
-
-static const char *const activation_names[] = { "linear",  "relu", "relu6",   "leaky_relu",
-                                                "elu",     "selu", "gelu",    "swish",
-                                                "sigmoid", "tanh", "softplus" };
-
-const char *activation_word(enum activation a)
-{
-    return activation_names[a];
 }

@@ -6,11 +6,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "base/arena.h"
+#include "graph/attributes.h"
 #include "model/model.h"
 #include "base/table.h"
 
 enum op {
-#define OP(name, text) OP_##name,
+#define OP(name, attributes, text) OP_##name,
 #include "graph/ops.def"
 #undef OP
     OP_COUNT
@@ -78,17 +79,6 @@ struct param {
     struct tensor *tensor, *gradient;
 };
 
-/* Geometry of a convolution or pooling window: padding may differ at the two ends (`same`). */
-struct window {
-    int kh, kw, stride_h, stride_w, dilation_h, dilation_w;
-    int pad_top, pad_bottom, pad_left, pad_right;
-};
-
-enum activation {
-    ACT_LINEAR, ACT_RELU, ACT_RELU6, ACT_LEAKY_RELU, ACT_ELU, ACT_SELU, ACT_GELU, ACT_SWISH, ACT_SIGMOID,
-    ACT_TANH, ACT_SOFTPLUS
-};
-
 struct node {
     int id;                         /* position in graph.nodes */
     enum op op;
@@ -98,13 +88,7 @@ struct node {
     struct tensor **in, **out;      /* both followed by a NULL; an optional input or output may be NULL */
     int in_count, out_count;
     struct node *forward;           /* of a backward node: the node it differentiates; NULL for sums */
-    /* attributes, by op */
-    struct window window;           /* conv2d*, locally_connected2d*, maxpool2d*, avgpool2d* */
-    enum activation activation;     /* activation, activation_grad */
-    double alpha;                   /* leaky_relu slope, elu scale */
-    double rate;                    /* dropout: fraction dropped */
-    int stream;                     /* dropout: number of the random stream, by layer */
-    double epsilon, momentum;       /* batchnorm */
+    struct attributes attr;         /* those of op_attributes(op); the others are 0 */
 };
 
 struct graph {
@@ -139,7 +123,8 @@ struct param *graph_param_local(struct graph *g, struct layer *layer, const char
 
 bool role_is_per_sample(enum tensor_role role);
 const char *op_name(enum op op);
-const char *activation_word(enum activation a);
+/* The attributes that nodes of this operation have: a set of HAS_... */
+unsigned op_attributes(enum op op);
 /* The numbers of a parameter in a file: oh x ow x out x in x kh x kw. */
 int64_t param_elements(const struct param *p);
 

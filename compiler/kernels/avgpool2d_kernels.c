@@ -6,7 +6,7 @@
 static double avgpool_cost(const struct plan *p, const struct group *g)
 {
     const struct tensor *out = g->main->out[0];
-    int taps = g->main->window.kh * g->main->window.kw;
+    int taps = g->main->attr.window.kh * g->main->attr.window.kw;
     if (g->main->backward)
         return pass_cycles(p, out, 2 + chain_cycles(g), 2);
     return pass_cycles(p, out, taps + chain_cycles(g), taps + 1);

@@ -80,7 +80,7 @@ static const char *moments_of_image(struct emitter *e, const struct step *s)
 /* "running = momentum running + (1 - momentum) batch" */
 static void line_running(struct emitter *e, const struct node *n, const char *running, const char *batch)
 {
-    const char *keep = text_real(e, n->momentum), *take = text_real(e, 1 - n->momentum);
+    const char *keep = text_real(e, n->attr.momentum), *take = text_real(e, 1 - n->attr.momentum);
     cw_line(e->w, "v_store(%s + j, v_fma(v_set(%s), v_load(%s + j), v_mul(v_set(%s), %s)));", running, keep, running,
             take, batch);
 }
@@ -112,7 +112,7 @@ static const char *moments_of_batch(struct emitter *e, const struct step *s)
     cw_line(e->w, "const v variance = v_div(squares, v_mul(samples, v_set(%s)));", pixels);
     cw_line(e->w, "v_store(mean + j, center);");
     cw_line(e->w, "v_store(inverse_deviation + j, v_div(v_set(%s), v_sqrt(v_add(variance, v_set(%s)))));",
-            text_real(e, 1), text_real(e, n->epsilon));
+            text_real(e, 1), text_real(e, n->attr.epsilon));
     if (runs) {
         line_running(e, n, "running_mean", "center");
         line_running(e, n, "running_variance", "variance");

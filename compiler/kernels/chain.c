@@ -144,17 +144,17 @@ static const struct activation_row activation_rows[] = {
 
 static const char *activation_apply(const struct link_text *t, const char *value)
 {
-    const struct activation_row *row = &activation_rows[t->node->activation];
+    const struct activation_row *row = &activation_rows[t->node->attr.activation];
     if (!row->function)
         return value;
     if (row->has_alpha)
-        return text_printf(t->e, "v_%s(%s, %s)", row->function, value, text_real(t->e, t->node->alpha));
+        return text_printf(t->e, "v_%s(%s, %s)", row->function, value, text_real(t->e, t->node->attr.alpha));
     return text_printf(t->e, "v_%s(%s)", row->function, value);
 }
 
 static double activation_cycles(const struct node *n)
 {
-    return activation_rows[n->activation].cycles;
+    return activation_rows[n->attr.activation].cycles;
 }
 
 static void activation_grad_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
@@ -168,19 +168,19 @@ static void activation_grad_operands(struct emitter *e, const struct node *n, in
 
 static const char *activation_grad_apply(const struct link_text *t, const char *value)
 {
-    const struct activation_row *row = &activation_rows[t->node->activation];
+    const struct activation_row *row = &activation_rows[t->node->attr.activation];
     if (!row->function)
         return value;
     if (row->has_alpha)
         return text_printf(t->e, "v_%s_grad(%s, %s, %s)", row->function, value, t->loads[0],
-                           text_real(t->e, t->node->alpha));
+                           text_real(t->e, t->node->attr.alpha));
     return text_printf(t->e, "v_%s_grad(%s, %s)", row->function, value, t->loads[0]);
 }
 
 static double activation_grad_cycles(const struct node *n)
 {
     /* gelu and swish compute their function again; the others take what they need from its result */
-    double cycles = activation_rows[n->activation].cycles;
+    double cycles = activation_rows[n->attr.activation].cycles;
     return n->in[1] && cycles > 4 ? 4 : cycles + 2;
 }
 
@@ -190,17 +190,17 @@ static void dropout_operands(struct emitter *e, const struct node *n, int value,
 {
     int64_t elements = tensor_elements(n->in[value]);
     operand_add(e, c, OPERAND_SCALAR, "key", "uint64_t ", NULL,
-                text_printf(e, "cnn_key(c->seed, c->step, %d)", n->stream));
+                text_printf(e, "cnn_key(c->seed, c->step, %d)", n->attr.stream));
     operand_add(e, c, OPERAND_INDEX, "element", "int64_t ", NULL, text_printf(e, "(int64_t)i * %" PRId64, elements));
 }
 
 static const char *dropout_apply(const struct link_text *t, const char *value)
 {
-    double threshold = round(t->node->rate * 4294967296.0);
+    double threshold = round(t->node->attr.rate * 4294967296.0);
     if (threshold > 4294967295.0)
         threshold = 4294967295.0;
     return text_printf(t->e, "v_dropout(%s, %s, %s, %.0fu, %s)", value, t->loads[0], t->loads[1], threshold,
-                       text_real(t->e, 1 / (1 - t->node->rate)));
+                       text_real(t->e, 1 / (1 - t->node->attr.rate)));
 }
 
 static double dropout_cycles(const struct node *n)
@@ -264,7 +264,7 @@ static double batchnorm_cycles(const struct node *n)
 /* "v_sqrt(variance + epsilon)" */
 static const char *text_deviation(const struct link_text *t, const char *variance)
 {
-    return text_printf(t->e, "v_sqrt(v_add(%s, %s))", variance, text_set(t->e, t->node->epsilon));
+    return text_printf(t->e, "v_sqrt(v_add(%s, %s))", variance, text_set(t->e, t->node->attr.epsilon));
 }
 
 static const char *batchnorm_use_apply(const struct link_text *t, const char *value)
@@ -485,7 +485,7 @@ const char *chain_suffix(struct emitter *e, const struct chain *c)
         const struct node *n = sequence_node(c->group, k);
         const char *name = op_name(n->op), *grad = "";
         if (n->op == OP_activation || n->op == OP_activation_grad) {
-            name = activation_rows[n->activation].function;
+            name = activation_rows[n->attr.activation].function;
             grad = n->op == OP_activation_grad ? "_grad" : "";
         }
         text = text_printf(e, "%s_%s%s", text, name ? name : "linear", grad);

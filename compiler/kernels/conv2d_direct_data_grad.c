@@ -92,7 +92,7 @@ static struct shape_of_grad grad_of(const struct plan *p, struct arena *a, const
 static bool applicable(const struct plan *p, const struct group *g)
 {
     (void)p;
-    const struct window *w = &g->main->window;
+    const struct window *w = &g->main->attr.window;
     return (int64_t)w->stride_h * w->stride_w <= CLASSES_MOST;
 }
 

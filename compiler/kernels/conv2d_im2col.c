@@ -32,11 +32,11 @@ static struct conv conv_of_group(const struct plan *p, const struct group *g)
     const struct node *n = g->main;
     switch (n->op) {
     case OP_conv2d_data_grad:
-        return conv_of(p, &n->window, n->out[0], n->in[0], n->in[1]);
+        return conv_of(p, &n->attr.window, n->out[0], n->in[0], n->in[1]);
     case OP_conv2d_weight_grad:
-        return conv_of(p, &n->window, n->in[0], n->in[1], n->out[0]);
+        return conv_of(p, &n->attr.window, n->in[0], n->in[1], n->out[0]);
     default:
-        return conv_of(p, &n->window, n->in[0], n->out[0], n->in[1]);
+        return conv_of(p, &n->attr.window, n->in[0], n->out[0], n->in[1]);
     }
 }
 

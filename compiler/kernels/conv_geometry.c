@@ -6,7 +6,7 @@
 
 struct conv_geometry conv_geometry_of(const struct plan *p, const struct node *n)
 {
-    struct conv_geometry g = { .window = n->window };
+    struct conv_geometry g = { .window = n->attr.window };
     const struct tensor *x, *y, *w;
     if (n->op == OP_conv2d) {
         x = n->in[0], y = n->out[0], w = n->in[1];
@@ -17,10 +17,10 @@ struct conv_geometry conv_geometry_of(const struct plan *p, const struct node *n
     }
     g.c = x->shape.c, g.h = x->shape.h, g.w = x->shape.w;
     g.o = y->shape.c, g.oh = y->shape.h, g.ow = y->shape.w;
-    g.taps = n->window.kh * n->window.kw;
-    g.padded = n->window.pad_top || n->window.pad_bottom || n->window.pad_left || n->window.pad_right;
-    g.ph = (g.oh - 1) * n->window.stride_h + (n->window.kh - 1) * n->window.dilation_h + 1;
-    g.pw = (g.ow - 1) * n->window.stride_w + (n->window.kw - 1) * n->window.dilation_w + 1;
+    g.taps = n->attr.window.kh * n->attr.window.kw;
+    g.padded = n->attr.window.pad_top || n->attr.window.pad_bottom || n->attr.window.pad_left || n->attr.window.pad_right;
+    g.ph = (g.oh - 1) * n->attr.window.stride_h + (n->attr.window.kh - 1) * n->attr.window.dilation_h + 1;
+    g.pw = (g.ow - 1) * n->attr.window.stride_w + (n->attr.window.kw - 1) * n->attr.window.dilation_w + 1;
     g.weight = plan_param(p, w);
     g.k = (int64_t)g.taps * g.c;
     return g;

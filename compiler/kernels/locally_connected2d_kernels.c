@@ -33,7 +33,7 @@ static struct local local_of(const struct plan *p, const struct node *n)
     const struct tensor *x = data ? n->out[0] : n->in[0], *y = weight ? n->in[1] : data ? n->in[0] : n->out[0];
     const struct tensor *w = weight ? n->out[0] : n->in[1];
     struct local l = { .c = x->shape.c, .h = x->shape.h, .w = x->shape.w, .o = y->shape.c, .oh = y->shape.h,
-                       .ow = y->shape.w, .window = n->window, .weight = plan_param(p, w) };
+                       .ow = y->shape.w, .window = n->attr.window, .weight = plan_param(p, w) };
     l.run = l.window.kw * l.c;
     l.depth = l.window.kh * l.run;
     l.stored = l.weight->panel;

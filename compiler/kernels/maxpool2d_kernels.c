@@ -15,13 +15,13 @@ static bool maxpool_applicable(const struct plan *p, const struct group *g)
 {
     (void)p;
     const struct node *n = g->main->op == OP_maxpool2d ? g->main : g->main->forward;
-    return n->window.kh * n->window.kw <= TAPS_MOST || (n == g->main && !n->out[1]);
+    return n->attr.window.kh * n->attr.window.kw <= TAPS_MOST || (n == g->main && !n->out[1]);
 }
 
 static double maxpool_cost(const struct plan *p, const struct group *g)
 {
     const struct tensor *out = g->main->out[0];
-    int taps = g->main->window.kh * g->main->window.kw;
+    int taps = g->main->attr.window.kh * g->main->attr.window.kw;
     if (g->main->backward)
         return pass_cycles(p, out, 3 + chain_cycles(g), 2);
     return pass_cycles(p, out, 3 * taps + chain_cycles(g), taps + 1.25);

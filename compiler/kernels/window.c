@@ -7,7 +7,7 @@ enum { TAPS_WRITTEN_OUT = 16 };
 
 struct pool pool_of(const struct node *n, const struct tensor *in, const struct tensor *out, const struct chain *c)
 {
-    return (struct pool){ .window = n->window, .in = in->shape, .out = out->shape, .chain = c };
+    return (struct pool){ .window = n->attr.window, .in = in->shape, .out = out->shape, .chain = c };
 }
 
 int pool_taps(const struct pool *p)

@@ -55,7 +55,7 @@ static const struct activation_row {
     char gradient_reads;
     bool has_alpha;
     int flops;                  /* an element, an exponential counted as 8 */
-} activations[] = {
+} activations[ACTIVATIONS_COUNT] = {
     { NULL, ACT_LINEAR, 0, false, 0 },
     { &layer_relu, ACT_RELU, 'y', false, 1 },
     { &layer_relu6, ACT_RELU6, 'y', false, 2 },
@@ -69,12 +69,10 @@ static const struct activation_row {
     { &layer_softplus, ACT_SOFTPLUS, 'y', false, 17 },
 };
 
-enum { ACTIVATIONS = sizeof activations / sizeof *activations };
-
 /* The row of the enum's value: the table is in its order. */
 static const struct activation_row *activation_row(enum activation a)
 {
-    assert((int)a >= 0 && (int)a < ACTIVATIONS && activations[a].activation == a);
+    assert((int)a >= 0 && (int)a < ACTIVATIONS_COUNT && activations[a].activation == a);
     return &activations[a];
 }
 
@@ -83,7 +81,7 @@ enum activation activation_of(const struct clause *call, double *alpha)
     *alpha = 0;
     if (!call)
         return ACT_LINEAR;
-    for (int i = 1; i < ACTIVATIONS; i++)
+    for (int i = 1; i < ACTIVATIONS_COUNT; i++)
         if (call->def == &activations[i].layer->clause) {
             if (activations[i].has_alpha)
                 *alpha = clause_number(call, "alpha");
@@ -109,7 +107,7 @@ struct tensor *lower_activation(struct graph *g, struct layer *l, const struct c
     if (call->def == &layer_softmax.clause)
         return unary_node(g, OP_softmax, l, name, x, x->shape, x->order)->out[0];
     struct node *n = unary_node(g, OP_activation, l, name, x, x->shape, x->order);
-    n->activation = activation_of(call, &n->alpha);
+    n->attr.activation = activation_of(call, &n->attr.alpha);
     return n->out[0];
 }
 
@@ -118,7 +116,7 @@ struct tensor *lower_activation(struct graph *g, struct layer *l, const struct c
 static void activation_gradient(struct graph *g, struct node *n)
 {
     struct tensor *x = n->in[0], *y = n->out[0], *dx;
-    char reads = activation_needs(n->activation);
+    char reads = activation_needs(n->attr.activation);
 
     if (!x->needs_gradient)
         return;
@@ -139,16 +137,13 @@ static const char *unary_verify(const struct node *n)
 static const char *activation_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
-    CHECK(n->activation > ACT_LINEAR && (int)n->activation < ACTIVATIONS, "no such activation");
-    CHECK(n->alpha >= 0, "its slope is negative");
     return unary_verify(n);
 }
 
 static const char *activation_grad_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
-    CHECK(n->activation > ACT_LINEAR && (int)n->activation < ACTIVATIONS, "no such activation");
-    char reads = activation_needs(n->activation);
+    char reads = activation_needs(n->attr.activation);
     CHECK(node_has(n, 3, 1, (reads != 'x') | (unsigned)(reads != 'y') << 1),
           "wrong number of inputs or outputs");
     CHECK((n->in[0] != NULL) == (reads == 'x') && (n->in[1] != NULL) == (reads == 'y'),
@@ -164,13 +159,13 @@ static const char *activation_grad_verify(const struct graph *g, const struct no
 
 static int64_t activation_flops(const struct node *n)
 {
-    return shape_elements(n->out[0]->shape) * activation_row(n->activation)->flops;
+    return shape_elements(n->out[0]->shape) * activation_row(n->attr.activation)->flops;
 }
 
 static int64_t activation_grad_flops(const struct node *n)
 {
     /* Those that read the result have their exponential already. */
-    return activation_needs(n->activation) == 'x' ? activation_flops(n)
+    return activation_needs(n->attr.activation) == 'x' ? activation_flops(n)
                                                   : 2 * shape_elements(n->out[0]->shape);
 }
 

@@ -9,7 +9,7 @@ static struct tensor *avgpool2d_lower(struct graph *g, struct layer *l, struct t
     struct node *n = unary_node(g, OP_avgpool2d, l, layer_node_name(g, l), x[0], l->out,
                                 (struct map_order){ 0, 0, 0 });
 
-    n->window = layer_window(l, "window");
+    n->attr.window = layer_window(l, "window");
     return n->out[0];
 }
 
@@ -42,12 +42,12 @@ static const char *avgpool2d_grad_verify(const struct graph *g, const struct nod
 
 static int64_t avgpool2d_flops(const struct node *n)
 {
-    return shape_elements(n->out[0]->shape) * n->window.kh * n->window.kw;
+    return shape_elements(n->out[0]->shape) * n->attr.window.kh * n->attr.window.kw;
 }
 
 static int64_t avgpool2d_grad_flops(const struct node *n)
 {
-    return shape_elements(n->in[0]->shape) * n->window.kh * n->window.kw;
+    return shape_elements(n->in[0]->shape) * n->attr.window.kh * n->attr.window.kw;
 }
 
 const struct op_def op_def_avgpool2d = { OP_avgpool2d, avgpool2d_verify, avgpool2d_gradient,

@@ -45,12 +45,6 @@ static struct tensor *batchnorm_moment(struct graph *g, const struct tensor *x, 
     return t;
 }
 
-static void batchnorm_attributes(struct node *n, const struct layer *l)
-{
-    n->epsilon = clause_number(l->clause, "epsilon");
-    n->momentum = clause_number(l->clause, "momentum");
-}
-
 static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
                                       struct tensor *const *inputs)
 {
@@ -63,10 +57,11 @@ static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
     struct tensor *running_var =
         batchnorm_param(g, l, x, "running_var", CNN_STATISTIC, CNN_INIT_ONES);
     struct tensor *y = result_tensor(g, name, x->shape, x->order);
+    double epsilon = clause_number(l->clause, "epsilon");
 
     if (!g->training || !l->trainable) {
         struct tensor *in[] = { x, gamma, beta, running_mean, running_var };
-        batchnorm_attributes(graph_node(g, OP_batchnorm_use, l, name, in, 5, &y, 1), l);
+        graph_node(g, OP_batchnorm_use, l, name, in, 5, &y, 1)->attr.epsilon = epsilon;
         return y;
     }
     struct tensor *moments[] = { batchnorm_moment(g, x, name, "mean"),
@@ -74,9 +69,10 @@ static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
     struct tensor *moments_in[] = { x, running_mean, running_var };
     struct tensor *in[] = { x, gamma, beta, moments[0], moments[1] };
     const char *moments_name = arena_printf(g->arena, "%s_moments", name);
-    batchnorm_attributes(
-        graph_node(g, OP_batchnorm_moments, l, moments_name, moments_in, 3, moments, 2), l);
-    batchnorm_attributes(graph_node(g, OP_batchnorm, l, name, in, 5, &y, 1), l);
+    struct node *n = graph_node(g, OP_batchnorm_moments, l, moments_name, moments_in, 3, moments, 2);
+    n->attr.epsilon = epsilon;
+    n->attr.momentum = clause_number(l->clause, "momentum");
+    graph_node(g, OP_batchnorm, l, name, in, 5, &y, 1);
     return y;
 }
 
@@ -132,7 +128,6 @@ static const char *batchnorm_moments_verify(const struct graph *g, const struct 
 {
     CHECK(node_has(n, 3, 2, 0), "wrong number of inputs or outputs");
     CHECK(g->training, "it is in the graph of use");
-    CHECK(n->epsilon > 0, "its epsilon is not positive");
     CHECK(n->in[1]->role == TENSOR_STATISTIC && n->in[2]->role == TENSOR_STATISTIC,
           "its statistics are none");
     CHECK(per_channel(n, 1, 2, n->in[0]), "its statistics do not fit its input");
@@ -168,7 +163,6 @@ static const char *batchnorm_use_verify(const struct graph *g, const struct node
     CHECK(n->in[3]->role == TENSOR_STATISTIC && n->in[4]->role == TENSOR_STATISTIC,
           "its statistics are none");
     CHECK(per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
-    CHECK(n->epsilon > 0, "its epsilon is not positive");
     CHECK(shapes_equal(n->in[0], n->out[0]),
           "its result has another shape or order than its input");
     return NULL;

@@ -67,7 +67,7 @@ static struct tensor *conv2d_lower(struct graph *g, struct layer *l, struct tens
                       field * l->out.c);
     struct node *n =
         graph_node(g, OP_conv2d, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
-    n->window = window;
+    n->attr.window = window;
     if (!clause_number(l->clause, "bias"))
         return y;
     return lower_bias(
@@ -108,11 +108,11 @@ static const char *conv2d_fits(const struct node *n, const struct tensor *x, con
     const struct param *p = w->param;
 
     CHECK(p && p->kind == PARAM_CONV, "its weights are no filters");
-    CHECK(p->kh == n->window.kh && p->kw == n->window.kw,
+    CHECK(p->kh == n->attr.window.kh && p->kw == n->attr.window.kw,
           "its filters have another size than its window");
     CHECK(p->in == x->shape.c && p->out == y->shape.c,
           "its filters have other channels than its maps");
-    CHECK(window_links(&n->window, x, y), "its window does not take one map to the other");
+    CHECK(window_links(&n->attr.window, x, y), "its window does not take one map to the other");
     return NULL;
 }
 

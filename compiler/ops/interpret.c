@@ -54,7 +54,7 @@ double interpret_activation(enum activation a, double alpha, double x)
 
 static void run_conv2d(const struct node *n, const double *x, const double *w, double *y)
 {
-    const struct window *k = &n->window;
+    const struct window *k = &n->attr.window;
     struct shape in = n->in[0]->shape, out = n->out[0]->shape;
 
     for (int o = 0; o < out.c; o++)
@@ -79,7 +79,7 @@ static void run_conv2d(const struct node *n, const double *x, const double *w, d
 static void run_local(const struct node *n, const double *x, const double *w, const double *b,
                       double *y)
 {
-    const struct window *k = &n->window;
+    const struct window *k = &n->attr.window;
     struct shape in = n->in[0]->shape, out = n->out[0]->shape;
 
     for (int row = 0; row < out.h; row++)
@@ -97,7 +97,7 @@ static void run_local(const struct node *n, const double *x, const double *w, co
 
 static void run_pooling(const struct node *n, const double *x, double *y)
 {
-    const struct window *k = &n->window;
+    const struct window *k = &n->attr.window;
     struct shape in = n->in[0]->shape, out = n->out[0]->shape;
 
     for (int c = 0; c < out.c; c++)
@@ -159,7 +159,7 @@ static void run_batchnorm(const struct node *n, const struct weights *w, const d
 
     for (int64_t i = 0; i < s.c * positions; i++) {
         int64_t c = i / positions;
-        y[i] = (x[i] - mean[c]) / sqrt(var[c] + n->epsilon) * gamma[c] + beta[c];
+        y[i] = (x[i] - mean[c]) / sqrt(var[c] + n->attr.epsilon) * gamma[c] + beta[c];
     }
 }
 
@@ -187,7 +187,7 @@ static void run_node(const struct node *n, const struct weights *w, double **val
         break;
     case OP_activation:
         for (int64_t i = 0; i < count; i++)
-            y[i] = interpret_activation(n->activation, n->alpha, x[i]);
+            y[i] = interpret_activation(n->attr.activation, n->attr.alpha, x[i]);
         break;
     case OP_maxpool2d: case OP_avgpool2d:
         run_pooling(n, x, y);

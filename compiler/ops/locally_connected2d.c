@@ -85,7 +85,7 @@ static struct tensor *local_lower(struct graph *g, struct layer *l, struct tenso
     }
     struct tensor *y = result_tensor(g, name, l->out, (struct map_order){ 0, 0, 0 });
     struct node *n = graph_node(g, OP_locally_connected2d, l, name, in, in_count, &y, 1);
-    n->window = window;
+    n->attr.window = window;
     return y;
 }
 
@@ -125,7 +125,7 @@ static const char *local_fits(const struct node *n, const struct tensor *x, cons
                               const struct tensor *w, const struct tensor *b)
 {
     const struct param *p = w->param;
-    const struct window *k = &n->window;
+    const struct window *k = &n->attr.window;
 
     CHECK(p && p->kind == PARAM_LOCAL, "its weights are no filters by position");
     CHECK(p->kh == k->kh && p->kw == k->kw, "its filters have another size than its window");

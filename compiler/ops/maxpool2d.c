@@ -29,7 +29,7 @@ static struct tensor *maxpool2d_lower(struct graph *g, struct layer *l, struct t
         out[1] = graph_tensor(g, TENSOR_SAVED, l->out, arena_printf(g->arena, "%s_index", name));
         out[1]->element = ELEMENT_U8;
     }
-    graph_node(g, OP_maxpool2d, l, name, x, 1, out, out[1] ? 2 : 1)->window =
+    graph_node(g, OP_maxpool2d, l, name, x, 1, out, out[1] ? 2 : 1)->attr.window =
         layer_window(l, "window");
     return out[0];
 }
@@ -62,7 +62,7 @@ static const char *maxpool2d_verify(const struct graph *g, const struct node *n)
           "it keeps indices without need, or does not where needed");
     CHECK(!keeps || g->training, "it keeps indices in the graph of use");
     CHECK(!keeps || is_index(n->out[1], n->out[0]), "its indices do not fit its result");
-    CHECK(n->window.kh * n->window.kw <= MAX_TAPS,
+    CHECK(n->attr.window.kh * n->attr.window.kw <= MAX_TAPS,
           "its window has more elements than its indices can number");
     return pooling_fits(n, n->in[0], n->out[0]);
 }
@@ -79,7 +79,7 @@ static const char *maxpool2d_grad_verify(const struct graph *g, const struct nod
 
 static int64_t maxpool2d_flops(const struct node *n)
 {
-    return shape_elements(n->out[0]->shape) * n->window.kh * n->window.kw;
+    return shape_elements(n->out[0]->shape) * n->attr.window.kh * n->attr.window.kw;
 }
 
 static int64_t maxpool2d_grad_flops(const struct node *n)

@@ -259,13 +259,7 @@ struct node *backward_node(struct graph *g, struct node *n, enum op op, const ch
 
     b->backward = true;
     b->forward = n;
-    b->window = n->window;
-    b->activation = n->activation;
-    b->alpha = n->alpha;
-    b->rate = n->rate;
-    b->stream = n->stream;
-    b->epsilon = n->epsilon;
-    b->momentum = n->momentum;
+    b->attr = attributes_of(&n->attr, op_attributes(op) & op_attributes(n->op));
     return b;
 }
 

@@ -8,7 +8,7 @@
 #include "ops/layers.def"
 #undef LAYER
 
-#define OP(name, text) extern const struct op_def op_def_##name;
+#define OP(name, attributes, text) extern const struct op_def op_def_##name;
 #include "graph/ops.def"
 #undef OP
 
@@ -19,7 +19,7 @@ static const struct layer_def *const layers[] = {
 };
 
 static const struct op_def *const operations[] = {
-#define OP(name, text) [OP_##name] = &op_def_##name,
+#define OP(name, attributes, text) [OP_##name] = &op_def_##name,
 #include "graph/ops.def"
 #undef OP
 };

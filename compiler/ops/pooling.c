@@ -48,7 +48,7 @@ void pooling_gradient(struct graph *g, struct node *n, enum op op, struct tensor
 
 const char *pooling_fits(const struct node *n, const struct tensor *x, const struct tensor *y)
 {
-    const struct window *w = &n->window;
+    const struct window *w = &n->attr.window;
 
     CHECK(x->shape.c == y->shape.c, "its maps have different channels");
     CHECK(w->dilation_h == 1 && w->dilation_w == 1, "its window is dilated");

@@ -74,35 +74,7 @@ static void dump_tensor(FILE *out, const struct tensor *t)
     dump_order(out, t->order);
 }
 
-static void dump_window(FILE *out, const struct window *w)
-{
-    fprintf(out, " window=%dx%d", w->kh, w->kw);
-    if (w->stride_h != 1 || w->stride_w != 1)
-        fprintf(out, " stride=%dx%d", w->stride_h, w->stride_w);
-    if (w->dilation_h != 1 || w->dilation_w != 1)
-        fprintf(out, " dilation=%dx%d", w->dilation_h, w->dilation_w);
-    if (w->pad_top || w->pad_bottom || w->pad_left || w->pad_right)
-        fprintf(out, " padding=%d+%d,%d+%d", w->pad_top, w->pad_bottom, w->pad_left, w->pad_right);
-}
-
-static void dump_attributes(FILE *out, const struct node *n)
-{
-    if (n->window.kh)
-        dump_window(out, &n->window);
-    if (n->op == OP_activation || n->op == OP_activation_grad) {
-        fprintf(out, " %s", activation_word(n->activation));
-        if (n->activation == ACT_LEAKY_RELU || n->activation == ACT_ELU)
-            fprintf(out, "(%.9g)", n->alpha);
-    }
-    if (n->op == OP_dropout || n->op == OP_dropout_grad)
-        fprintf(out, " rate=%.9g stream=%d", n->rate, n->stream);
-    if (n->op == OP_batchnorm_moments)
-        fprintf(out, " momentum=%.9g epsilon=%.9g", n->momentum, n->epsilon);
-    if (n->op == OP_batchnorm_use || n->op == OP_batchnorm_use_grad)
-        fprintf(out, " epsilon=%.9g", n->epsilon);
-}
-
-static void dump_node(FILE *out, const struct node *n)
+static void dump_node(const struct graph *g, FILE *out, const struct node *n)
 {
     int64_t flops = op_def_get(n->op)->flops(n);
 
@@ -111,9 +83,7 @@ static void dump_node(FILE *out, const struct node *n)
         fputs(i ? ", " : "", out);
         dump_tensor(out, n->in[i]);
     }
-    fputs(")", out);
-    dump_attributes(out, n);
-    fputs(" -> ", out);
+    fprintf(out, ")%s -> ", attributes_text(g->arena, &n->attr, op_attributes(n->op)));
     for (int i = 0; i < n->out_count; i++) {
         fputs(i ? ", " : "", out);
         dump_tensor(out, n->out[i]);
@@ -144,7 +114,7 @@ static void dump_nodes(const struct graph *g, FILE *out, bool backward)
     fputs(" flops a sample\n", out);
     for (int i = 0; i < g->nodes_count; i++)
         if (g->nodes[i]->backward == backward)
-            dump_node(out, g->nodes[i]);
+            dump_node(g, out, g->nodes[i]);
 }
 
 void graph_dump(const struct graph *g, FILE *out)

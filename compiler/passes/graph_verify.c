@@ -122,6 +122,16 @@ static const char *verify_links(const struct graph *g, const struct node *n)
     return NULL;
 }
 
+static const char *verify_attributes(const struct node *n)
+{
+    unsigned set = op_attributes(n->op);
+    const char *fault = attributes_fault(&n->attr, set);
+
+    if (!fault && n->forward && !attributes_equal(&n->attr, &n->forward->attr, set & op_attributes(n->forward->op)))
+        fault = "its attributes are not those of the node it differentiates";
+    return fault;
+}
+
 static const char *verify_param(const struct graph *g, const struct param *p)
 {
     if (p->out < 1 || p->in < 1 || p->kh < 1 || p->kw < 1 || p->oh < 1 || p->ow < 1)
@@ -174,6 +184,8 @@ const char *graph_verify(const struct graph *g)
         if (n->backward && !g->differentiated)
             return arena_printf(g->arena, "node %s: a backward node in a forward graph", n->name);
         wrong = verify_links(g, n);
+        if (!wrong)
+            wrong = verify_attributes(n);
         if (!wrong)
             wrong = op_def_get(n->op)->verify(g, n);
         if (wrong)

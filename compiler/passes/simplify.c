@@ -13,11 +13,11 @@
 
 static bool never_falls(const struct node *n)
 {
-    switch (n->activation) {
+    switch (n->attr.activation) {
     case ACT_RELU: case ACT_RELU6: case ACT_SELU: case ACT_SIGMOID: case ACT_TANH: case ACT_SOFTPLUS:
         return true;
     case ACT_LEAKY_RELU: case ACT_ELU:
-        return n->alpha >= 0;
+        return n->attr.alpha >= 0;
     default:
         return false;
     }

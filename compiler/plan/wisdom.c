@@ -237,11 +237,23 @@ static const char *tensor_words(struct arena *a, struct tensor *const *list, int
     return text;
 }
 
-static const char *window_words(struct arena *a, const struct window *w)
+static bool has_param(struct tensor *const *list, int count)
 {
+    for (int i = 0; i < count; i++)
+        if (list[i] && list[i]->param)
+            return true;
+    return false;
+}
+
+/* The size of filters is that of the weights. */
+static const char *window_words(struct arena *a, const struct node *n)
+{
+    const struct window *w = &n->attr.window;
     const char *text = "";
     if (!w->kh)
         return text;
+    if (!has_param(n->in, n->in_count) && !has_param(n->out, n->out_count))
+        text = arena_printf(a, ",window=%dx%d", w->kh, w->kw);
     if (w->stride_h != 1 || w->stride_w != 1)
         text = arena_printf(a, "%s,stride=%dx%d", text, w->stride_h, w->stride_w);
     if (w->dilation_h != 1 || w->dilation_w != 1)
@@ -251,10 +263,20 @@ static const char *window_words(struct arena *a, const struct window *w)
     return text;
 }
 
+/* A key is one word. */
+static const char *attribute_words(struct arena *a, const struct node *n)
+{
+    char *text = arena_printf(a, "%s", attributes_text(a, &n->attr, op_attributes(n->op) & ~(unsigned)HAS_window));
+    for (char *at = text; *at; at++)
+        if (*at == ' ')
+            *at = ',';
+    return arena_printf(a, "%s%s", window_words(a, n), text);
+}
+
 static const char *link_word(struct arena *a, const struct node *n)
 {
     if (n->op == OP_activation || n->op == OP_activation_grad)
-        return arena_printf(a, "%s%s", activation_word(n->activation), n->op == OP_activation_grad ? "_grad" : "");
+        return arena_printf(a, "%s%s", activation_word(n->attr.activation), n->op == OP_activation_grad ? "_grad" : "");
     if (n->op == OP_add && shape_elements(n->in[0]->shape) != shape_elements(n->in[1]->shape))
         return "add_spread";
     return op_name(n->op);
@@ -265,7 +287,7 @@ const char *wisdom_key(const struct plan *p, const struct group *g)
     const struct node *n = g->main;
     struct arena *a = p->arena;
     const char *text = arena_printf(a, "%s(%s>%s%s)", op_name(n->op), tensor_words(a, n->in, n->in_count),
-                                    tensor_words(a, n->out, n->out_count), window_words(a, &n->window));
+                                    tensor_words(a, n->out, n->out_count), attribute_words(a, n));
     for (int i = 0; i < g->followers_count; i++)
         text = arena_printf(a, "%s+%s", text, link_word(a, g->chain[i]));
     return g->companion ? arena_printf(a, "%s&%s", text, op_name(g->companion->op)) : text;

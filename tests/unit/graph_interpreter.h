@@ -191,7 +191,7 @@ static inline void run_activation_grad(struct machine *m, const struct node *n)
 {
     for (int64_t i = 0; i < tensor_elements(m, n->out[0]); i++) {
         double x = n->in[0] ? at(m, n->in[0])[i] : NAN, y = n->in[1] ? at(m, n->in[1])[i] : NAN;
-        at(m, n->out[0])[i] = at(m, n->in[2])[i] * activation_slope(n->activation, n->alpha, x, y);
+        at(m, n->out[0])[i] = at(m, n->in[2])[i] * activation_slope(n->attr.activation, n->attr.alpha, x, y);
     }
 }
 
@@ -225,7 +225,7 @@ static inline void run_pool(struct machine *m, const struct node *n, const struc
         for (int i = 0; i < y->shape.c * y->shape.h * y->shape.w; i++) {
             int c = i % y->shape.c, ox = i / y->shape.c % y->shape.w,
                 oy = i / y->shape.c / y->shape.w;
-            int count = window_taps(&n->window, x->shape, oy, ox, taps), best = 0;
+            int count = window_taps(&n->attr.window, x->shape, oy, ox, taps), best = 0;
             double *result = map_at(m, y, s, c, oy, ox), mean = 0;
             for (int t = 0; t < count; t++) {
                 double *here = map_at(m, x, s, c, taps[t][1], taps[t][2]);
@@ -251,10 +251,10 @@ static inline void run_pool(struct machine *m, const struct node *n, const struc
 static inline double mask(const struct node *n, int64_t i)
 {
     uint64_t z =
-        (uint64_t)i * 0x9E3779B97F4A7C15u + (uint64_t)(n->stream + 1) * 0xD1B54A32D192ED03u;
+        (uint64_t)i * 0x9E3779B97F4A7C15u + (uint64_t)(n->attr.stream + 1) * 0xD1B54A32D192ED03u;
 
     z = (z ^ z >> 31) * 0x94D049BB133111EBu;
-    return (double)(z >> 40) / (1 << 24) < n->rate ? 0 : 1 / (1 - n->rate);
+    return (double)(z >> 40) / (1 << 24) < n->attr.rate ? 0 : 1 / (1 - n->attr.rate);
 }
 
 /* ---- batchnorm ------------------------------------------------------------------------------- */
@@ -280,7 +280,7 @@ static inline void run_moments(struct machine *m, const struct node *n)
         for (int64_t i = c; i < elements; i += channels)
             variance += (x[i] - mean) * (x[i] - mean) / (double)count;
         at(m, n->out[0])[c] = mean;
-        at(m, n->out[1])[c] = 1 / sqrt(variance + n->epsilon);
+        at(m, n->out[1])[c] = 1 / sqrt(variance + n->attr.epsilon);
     }
 }
 
@@ -291,7 +291,7 @@ static inline void run_batchnorm(struct machine *m, const struct node *n)
     for (int64_t i = 0; i < tensor_elements(m, n->out[0]); i++) {
         double scale = column(m, n->in[4], i);
         if (use)
-            scale = 1 / sqrt(scale + n->epsilon);
+            scale = 1 / sqrt(scale + n->attr.epsilon);
         at(m, n->out[0])[i] =
             (at(m, n->in[0])[i] - column(m, n->in[3], i)) * scale * column(m, n->in[1], i) +
             column(m, n->in[2], i);
@@ -430,13 +430,13 @@ static inline void run_elementwise(struct machine *m, const struct node *n)
     for (int64_t i = 0; i < tensor_elements(m, n->out[0]); i++)
         switch (n->op) {
         case OP_bias: y[i] = x[i] + column(m, n->in[1], i); break;
-        case OP_activation: y[i] = activate(n->activation, n->alpha, x[i]); break;
+        case OP_activation: y[i] = activate(n->attr.activation, n->attr.alpha, x[i]); break;
         case OP_dropout:
         case OP_dropout_grad: y[i] = x[i] * mask(n, i); break;
         case OP_sum: y[i] = x[i] + at(m, n->in[1])[i]; break;
         case OP_batchnorm_use_grad:
             y[i] = at(m, n->in[2])[i] * column(m, n->in[0], i) /
-                   sqrt(column(m, n->in[1], i) + n->epsilon);
+                   sqrt(column(m, n->in[1], i) + n->attr.epsilon);
             break;
         default: y[i] = x[i]; break;            /* view */
         }
@@ -449,19 +449,19 @@ static inline void run_node(struct machine *m, const struct node *n)
     for (int i = 0; i < n->out_count; i++)
         memset(at(m, out[i]), 0, sizeof(double) * (size_t)tensor_elements(m, out[i]));
     switch (n->op) {
-    case OP_conv2d: conv_each(m, &n->window, in[0], out[0], in[1], add_to_y); break;
-    case OP_conv2d_data_grad: conv_each(m, &n->window, out[0], in[0], in[1], add_to_x); break;
-    case OP_conv2d_weight_grad: conv_each(m, &n->window, in[0], in[1], out[0], add_to_w); break;
+    case OP_conv2d: conv_each(m, &n->attr.window, in[0], out[0], in[1], add_to_y); break;
+    case OP_conv2d_data_grad: conv_each(m, &n->attr.window, out[0], in[0], in[1], add_to_x); break;
+    case OP_conv2d_weight_grad: conv_each(m, &n->attr.window, in[0], in[1], out[0], add_to_w); break;
     case OP_locally_connected2d:
-        local_each(m, &n->window, in[0], out[0], in[1], add_to_y);
+        local_each(m, &n->attr.window, in[0], out[0], in[1], add_to_y);
         if (in[2])
             run_local_bias(m, out[0], in[2]);
         break;
     case OP_locally_connected2d_data_grad:
-        local_each(m, &n->window, out[0], in[0], in[1], add_to_x);
+        local_each(m, &n->attr.window, out[0], in[0], in[1], add_to_x);
         break;
     case OP_locally_connected2d_weight_grad:
-        local_each(m, &n->window, in[0], in[1], out[0], add_to_w);
+        local_each(m, &n->attr.window, in[0], in[1], out[0], add_to_w);
         if (out[1])
             run_local_bias_grad(m, in[1], out[1]);
         break;

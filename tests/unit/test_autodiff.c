@@ -358,8 +358,8 @@ Test(autodiff, pooling_dropout_batchnorm)
     l = put(&n, "batchnorm", put(&n, "flatten", put_add(&n, max, mean)));
     put_loss(&n, put_dropout(&n, l, 0.2), 3);
     struct graph *g = differentiated(&n);
-    cr_assert_eq(node_named(g, "dropout_1_grad")->stream, node_named(g, "dropout_1")->stream);
-    cr_assert_neq(node_named(g, "dropout_2")->stream, node_named(g, "dropout_1")->stream);
+    cr_assert_eq(node_named(g, "dropout_1_grad")->attr.stream, node_named(g, "dropout_1")->attr.stream);
+    cr_assert_neq(node_named(g, "dropout_2")->attr.stream, node_named(g, "dropout_1")->attr.stream);
     expect_right_gradients(&n, g);
     network_end(&n);
 }

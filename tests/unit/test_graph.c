@@ -342,10 +342,10 @@ static void break_id(struct graph *g) { g->nodes[5]->id = 6; }
 static void break_tensor_id(struct graph *g) { g->tensors[5]->id = 6; }
 static void break_shape(struct graph *g) { tensor_named(g, "gelu_1_y")->shape.w++; }
 static void break_empty_shape(struct graph *g) { tensor_named(g, "gelu_1_y")->shape.h = 0; }
-static void break_window(struct graph *g) { node_named(g, "conv2d_1")->window.stride_h = 2; }
+static void break_window(struct graph *g) { node_named(g, "conv2d_1")->attr.window.stride_h = 2; }
 static void break_padding(struct graph *g)
 {
-    node_named(g, "maxpool2d_1_grad")->window.pad_top = 2;
+    node_named(g, "maxpool2d_1_grad")->attr.window.pad_top = 2;
 }
 static void break_filters(struct graph *g) { param_named(g, "conv2d_1.weight")->in = 2; }
 static void break_gradient_shape(struct graph *g) 
@@ -369,12 +369,18 @@ static void break_fixed_gradient(struct graph *g)
 {
     param_named(g, "conv2d_1.weight")->trainable = false;
 }
-static void break_mask(struct graph *g) { node_named(g, "dropout_1_grad")->stream++; }
-static void break_rate(struct graph *g) { node_named(g, "dropout_1")->rate = 1; }
+static void break_mask(struct graph *g) { node_named(g, "dropout_1_grad")->attr.stream++; }
+static void break_rate(struct graph *g) { node_named(g, "dropout_1")->attr.rate = 1; }
+static void break_attribute_of_none(struct graph *g) { node_named(g, "add_1")->attr.rate = 0.5; }
+static void break_attribute_of_gradient(struct graph *g)
+{
+    node_named(g, "conv2d_1_relu_grad")->attr.activation = ACT_RELU6;
+}
+static void break_epsilon(struct graph *g) { node_named(g, "batchnorm_1_moments")->attr.epsilon = 0; }
 static void break_activation_input(struct graph *g)
 {
     struct node *n = node_named(g, "dense_1_elu_grad");
-    n->activation = ACT_GELU;
+    n->attr.activation = n->forward->attr.activation = ACT_GELU;
 }
 static void break_index(struct graph *g)
 {
@@ -404,6 +410,34 @@ static void break_view(struct graph *g)
 static void break_role(struct graph *g) { tensor_named(g, "gelu_1_y")->role = TENSOR_INPUT; }
 static void break_undifferentiated(struct graph *g) { g->differentiated = false; }
 
+/* ---- attributes ------------------------------------------------------------------------------ */
+
+/* Every attribute alone: taken over, compared and written where the set has it, and nowhere else. */
+Test(graph, attributes_are_those_of_their_set)
+{
+    const struct attributes all = {
+        .window = { 3, 2, 2, 1, 1, 1, 1, 0, 0, 1 }, .activation = ACT_ELU, .alpha = 0.5, .rate = 0.25, .stream = 4,
+        .momentum = 0.9, .epsilon = 1e-3,
+    };
+    static const struct attributes none;
+    struct arena arena = { 0 };
+
+    cr_assert_str_eq(attributes_text(&arena, &all, (1u << ATTRIBUTES) - 1),
+                     " window=3x2 stride=2x1 padding=1+0,0+1 elu(0.5) rate=0.25 stream=4 momentum=0.9 epsilon=0.001");
+    cr_assert_str_eq(attributes_text(&arena, &all, HAS_none), "");
+    cr_assert_null(attributes_fault(&all, (1u << ATTRIBUTES) - 1));
+    for (int i = 0; i < ATTRIBUTES; i++) {
+        unsigned set = 1u << i;
+        struct attributes one = attributes_of(&all, set);
+        cr_assert(attributes_equal(&one, &all, set), "attribute %d is not taken over", i);
+        cr_assert(attributes_equal(&one, &none, ~set), "others come along with attribute %d", i);
+        cr_assert_not(attributes_equal(&one, &none, set), "attribute %d is not compared", i);
+        cr_assert_null(attributes_fault(&one, set));
+        cr_assert_not_null(attributes_fault(&one, HAS_none), "attribute %d may stand anywhere", i);
+    }
+    arena_free(&arena);
+}
+
 Test(graph, verify_finds_what_is_broken)
 {
     static void (*const breaks[])(struct graph * g) = { break_producer,
@@ -426,6 +460,9 @@ Test(graph, verify_finds_what_is_broken)
                                                         break_fixed_gradient,
                                                         break_mask,
                                                         break_rate,
+                                                        break_attribute_of_none,
+                                                        break_attribute_of_gradient,
+                                                        break_epsilon,
                                                         break_activation_input,
                                                         break_index,
                                                         break_index_missing,

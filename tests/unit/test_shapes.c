@@ -80,7 +80,7 @@ static struct window lowered_window(struct network *n, struct layer *l)
     struct graph *g = lower_model(&n->arena, &n->model, false);
 
     (void)l;
-    return g->nodes[0]->window;
+    return g->nodes[0]->attr.window;
 }
 
 static void check_same_ends(int in, int out, int size, int stride, int dilation, int before,
