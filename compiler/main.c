@@ -131,7 +131,7 @@ static bool consult_wisdom(struct compilation *c, const struct graph *train, con
     const struct options *o = c->options;
     const struct model *m = use->model;
     const char *path = o->wisdom ? o->wisdom : wisdom_cache_path(&c->plans);
-    int threads = o->threads ? o->threads : m->threads;
+    int threads = o->threads ? (int)o->threads : m->threads;
 
     if (!path)
         return false;
@@ -146,7 +146,7 @@ static bool consult_wisdom(struct compilation *c, const struct graph *train, con
     if (!w)
         return false;
     inputs_add(&c->inputs, path, "the wisdom");
-    if (wisdom_use(w, target_find(o->target)->name, o->real_double, threads))
+    if (wisdom_use(w, target_find(options_target(o))->name, o->real_double, threads))
         options->wisdom = w;
     else
         rt_print_line(stderr,
@@ -174,7 +174,7 @@ static int compile_model(struct compilation *c, const struct model *m)
         }
     }
     if (needs_plan(o, m)) {
-        struct plan_options options = {.target = o->target,
+        struct plan_options options = {.target = options_target(o),
                                        .name = o->name,
                                        .real_double = o->real_double,
                                        .exact = o->exact,
@@ -214,7 +214,7 @@ static int compile_source(struct compilation *c, const struct source *source)
                                   .defines_count = o->defines_count,
                                   .include_dirs = o->include_dirs,
                                   .include_dirs_count = o->include_dirs_count,
-                                  .batch = o->batch,
+                                  .batch = (int)o->batch,
                                   .whole = (o->output && !o->inference) ||
                                            o->dump == STAGE_PLAN || o->tune};
 

@@ -11,6 +11,7 @@
 #include "output.h"
 #include "common/printable.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,279 +28,127 @@
 
 enum { THREADS_MOST = 4096, ERROR_GROWTH_MOST = 1000000 };
 
-struct context {
-    struct arena *arena;
-    struct options *options;
-    int word;                   /* which of the option's words the argument is */
-};
-
-struct option_def {
-    char letter;                /* '\0': none */
-    const char *name;           /* NULL: none */
-    const char *argument;       /* NULL: takes none; "[FILE]": it may be left out */
-    const char *help;
-    /* false: the argument is wrong (reported) */
-    bool (*set)(struct context *c, const char *argument);
-    /* What follows is what a shell completes; of words, the argument must be one. */
-    enum completion_value value;
-    const char *words[COMPLETION_WORDS_MAX];
-    bool repeats;
-};
-
-static bool wrong(const char *option, const char *argument, const char *expected)
+static const char *set_depfile(void *into, const char *argument)
 {
-    rt_print_line(stderr, "cnnc: %s: expected %s, found '%s'", option, expected, argument);
-    return false;
-}
+    struct options *o = into;
 
-static bool set_output(struct context *c, const char *argument)
-{
-    c->options->output = argument;
-    return *argument || wrong("-o", argument, "a file");
-}
-
-static bool set_depfile(struct context *c, const char *argument)
-{
-    c->options->wants_depfile = true;
+    o->wants_depfile = true;
     if (argument)
-        c->options->depfile = argument;
-    return !argument || *argument || wrong("--depfile", argument, "a file");
-}
-
-static bool set_check(struct context *c, const char *argument)
-{
-    (void)argument;
-    return c->options->check = true;
-}
-
-static bool set_summary(struct context *c, const char *argument)
-{
-    (void)argument;
-    return c->options->summary = true;
-}
-
-static bool set_explain(struct context *c, const char *argument)
-{
-    (void)argument;
-    return c->options->explain = true;
-}
-
-static bool set_emit(struct context *c, const char *argument)
-{
-    (void)argument;
-    c->options->inference = c->word == 1;
-    return true;
-}
-
-static bool set_weights(struct context *c, const char *argument)
-{
-    c->options->weights = argument;
-    return *argument || wrong("--weights", argument, "a safetensors file");
-}
-
-static bool set_weights_as(struct context *c, const char *argument)
-{
-    (void)argument;
-    c->options->extern_weights = c->word == 1;
-    return true;
-}
-
-static bool set_arena(struct context *c, const char *argument)
-{
-    (void)argument;
-    c->options->caller_arena = c->word == 1;
-    return true;
+        o->depfile = argument;
+    return !argument || *argument ? NULL : "a file";
 }
 
 /* It begins every public name, macros in capital letters among them. */
-static bool set_name(struct context *c, const char *argument)
+static const char *set_name(void *into, const char *argument)
 {
+    struct options *o = into;
     size_t letters = strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                       "_0123456789");
 
-    c->options->name = argument;
-    return (letters && !argument[letters] && *argument != '_' &&
-            !(*argument >= '0' && *argument <= '9')) ||
-           wrong("--name", argument, "a name as C has them, beginning with a letter");
+    o->name = argument;
+    return letters && !argument[letters] && *argument != '_' && !(*argument >= '0' && *argument <= '9')
+               ? NULL : "a name as C has them, beginning with a letter";
 }
 
-static bool set_print_makefile(struct context *c, const char *argument)
+static const char *set_wisdom(void *into, const char *argument)
 {
-    (void)argument;
-    return c->options->print_makefile = true;
+    struct options *o = into;
+
+    o->uses_wisdom = true;
+    o->wisdom = argument;
+    return !argument || *argument ? NULL : "a file";
 }
 
-static bool set_print_completion(struct context *c, const char *argument)
+static const char *set_kernel(void *into, const char *argument)
 {
-    c->options->completion = argument;
-    return true;
-}
-
-static bool set_exact(struct context *c, const char *argument)
-{
-    (void)argument;
-    return c->options->exact = true;
-}
-
-/* A factor; 1 is --exact. */
-static bool set_error_growth(struct context *c, const char *argument)
-{
-    char *end;
-    double value = strtod(argument, &end);
-
-    c->options->error_growth = value;
-    return (end != argument && !*end && value >= 1 && value <= ERROR_GROWTH_MOST) ||
-           wrong("--error-growth", argument, "a number from 1 to 1000000");
-}
-
-static bool set_tune(struct context *c, const char *argument)
-{
-    (void)argument;
-    return c->options->tune = true;
-}
-
-static bool set_wisdom(struct context *c, const char *argument)
-{
-    c->options->uses_wisdom = true;
-    c->options->wisdom = argument;
-    return !argument || *argument || wrong("--wisdom", argument, "a file");
-}
-
-static bool set_threads(struct context *c, const char *argument)
-{
-    char *end;
-    long value = strtol(argument, &end, 10);
-
-    c->options->threads = (int)value;
-    return (end != argument && !*end && value >= 1 && value <= THREADS_MOST) ||
-           wrong("--threads", argument, "a whole number from 1 to 4096");
-}
-
-static bool set_batch(struct context *c, const char *argument)
-{
-    char *end;
-    long value = strtol(argument, &end, 10);
-
-    c->options->batch = (int)value;
-    return (end != argument && !*end && value >= 1 && value <= BATCH_MOST) ||
-           wrong("--batch", argument, "a whole number from 1 to 65536");
-}
-
-static bool set_dump(struct context *c, const char *argument)
-{
-    (void)argument;
-    c->options->dump = (enum stage)(STAGE_AST + c->word);
-    return true;
-}
-
-static bool set_real(struct context *c, const char *argument)
-{
-    (void)argument;
-    c->options->real_double = c->word == 1;
-    return true;
-}
-
-static bool set_target(struct context *c, const char *argument)
-{
-    c->options->target = argument;
-    return true;
-}
-
-static bool set_kernel(struct context *c, const char *argument)
-{
-    struct options *o = c->options;
+    struct options *o = into;
     const char *equals = strchr(argument, '=');
 
     if (!equals || equals == argument || !equals[1])
-        return wrong("--kernel", argument, "LAYER=NAME or LAYER:PASS=NAME");
-    LIST_ADD(c->arena, o->forced, o->forced_count, o->forced_capacity, argument);
-    return true;
+        return "LAYER=NAME or LAYER:PASS=NAME";
+    LIST_ADD(o->arena, o->forced, o->forced_count, o->forced_capacity, argument);
+    return NULL;
 }
 
-static bool set_define(struct context *c, const char *argument)
+static const char *set_define(void *into, const char *argument)
 {
-    struct options *o = c->options;
+    struct options *o = into;
     size_t name = strspn(argument,
                          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
 
     if (!name || argument[name] != '=' || (*argument >= '0' && *argument <= '9'))
-        return wrong("-D", argument, "name=value");
+        return "name=value";
     if (strpbrk(argument, "\n;{}#"))
-        return wrong("-D", argument, "one value");
-    LIST_ADD(c->arena, o->defines, o->defines_count, o->defines_capacity, argument);
-    return true;
+        return "one value";
+    LIST_ADD(o->arena, o->defines, o->defines_count, o->defines_capacity, argument);
+    return NULL;
 }
 
-static bool set_include(struct context *c, const char *argument)
+static const char *set_include(void *into, const char *argument)
 {
-    struct options *o = c->options;
+    struct options *o = into;
 
-    LIST_ADD(c->arena, o->include_dirs, o->include_dirs_count, o->include_dirs_capacity, argument);
-    return true;
+    LIST_ADD(o->arena, o->include_dirs, o->include_dirs_count, o->include_dirs_capacity, argument);
+    return NULL;
 }
 
-static const struct option_def option_defs[] = {
-    {'o', "output", "FILE",
-     "write the C file FILE (default: MODEL.c here), and its header beside it", .set = set_output,
-     .value = COMPLETE_FILE},
+#define PLACE(field) .place = offsetof(struct options, field)
+#define FLAG(field) .kind = OPTION_FLAG, PLACE(field)
+#define TEXT(field, what) .kind = OPTION_TEXT, PLACE(field), .expected = what, .completes = COMPLETE_FILE
+#define WORD(field, first, ...) .kind = OPTION_WORD, PLACE(field), .least = first, .words = {__VA_ARGS__}
+#define WHOLE(field, from, to) .kind = OPTION_WHOLE, PLACE(field), .least = from, .most = to
+#define OWN(function) .kind = OPTION_OWN, .set = function
+
+static const struct option_row rows[] = {
+    {'o', "output", "FILE", "write the C file FILE (default: MODEL.c here), and its header beside it",
+     TEXT(output, "a file")},
     {0, "depfile", "[FILE]",
      "write what the C file is made from, for make, into FILE (default: .d beside it); also -MD, -MF FILE",
-     .set = set_depfile, .value = COMPLETE_FILE},
-    {0, "check", NULL, "only check the model", .set = set_check},
-    {0, "summary", NULL, "print the layers, their shapes and parameters", .set = set_summary},
-    {0, "explain", NULL, "print the recipe with every default filled in", .set = set_explain},
-    {0, "dump", "STAGE", "print what a stage made: ast, model, graph or plan", .set = set_dump,
-     .value = COMPLETE_WORDS, .words = {"ast", "model", "graph", "plan"}},
-    {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value",
-     .set = set_define, .repeats = true},
-    {0, "batch", "N", "take N samples at a time, whatever the recipe says", .set = set_batch},
-    {'I', "include", "DIR", "look for included files in DIR too", .set = set_include,
-     .value = COMPLETE_FOLDER, .repeats = true},
-    {0, "emit", "WHAT",
-     "write a trainer (default), or inference: the trained network as portable C", .set = set_emit,
-     .value = COMPLETE_WORDS, .words = {"trainer", "inference"}},
-    {0, "weights", "FILE", "inference: the trained weights, a safetensors file", .set = set_weights,
-     .value = COMPLETE_FILE},
-    {0, "weights-as", "HOW",
-     "inference: weights embedded in the C file (default), or extern: in one beside it",
-     .set = set_weights_as, .value = COMPLETE_WORDS, .words = {"embedded", "extern"}},
-    {0, "arena", "WHOSE",
-     "inference: memory is static (default), or the caller's: then calls are reentrant",
-     .set = set_arena, .value = COMPLETE_WORDS, .words = {"static", "caller"}},
-    {0, "name", "PREFIX", "what public names of the C file begin with (default: the model's name)",
-     .set = set_name},
+     OWN(set_depfile), .completes = COMPLETE_FILE},
+    {0, "check", NULL, "only check the model", FLAG(check)},
+    {0, "summary", NULL, "print the layers, their shapes and parameters", FLAG(summary)},
+    {0, "explain", NULL, "print the recipe with every default filled in", FLAG(explain)},
+    {0, "dump", "STAGE", "print what a stage made: ast, model, graph or plan",
+     WORD(dump, STAGE_AST, "ast", "model", "graph", "plan")},
+    {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value", OWN(set_define),
+     .repeats = true},
+    {0, "batch", "N", "take N samples at a time, whatever the recipe says", WHOLE(batch, 1, BATCH_MOST)},
+    {'I', "include", "DIR", "look for included files in DIR too", OWN(set_include), .completes = COMPLETE_FOLDER,
+     .repeats = true},
+    {0, "emit", "WHAT", "write a trainer (default), or inference: the trained network as portable C",
+     WORD(inference, 0, "trainer", "inference")},
+    {0, "weights", "FILE", "inference: the trained weights, a safetensors file", TEXT(weights, "a safetensors file")},
+    {0, "weights-as", "HOW", "inference: weights embedded in the C file (default), or extern: in one beside it",
+     WORD(extern_weights, 0, "embedded", "extern")},
+    {0, "arena", "WHOSE", "inference: memory is static (default), or the caller's: then calls are reentrant",
+     WORD(caller_arena, 0, "static", "caller")},
+    {0, "name", "PREFIX", "what public names of the C file begin with (default: the model's name)", OWN(set_name)},
     {0, "target", "NAME",
      "machine to write for: native (default), x86-64-v4, x86-64-v3, x86-64-v2, aarch64, generic",
-     .set = set_target, .value = COMPLETE_WORDS,
-     .words = {"native",
+     .kind = OPTION_WORD, PLACE(target), .words = {"native",
 #define TARGET(name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core) name,
 #include "steps/targets.def"
 #undef TARGET
      }},
-    {0, "real", "TYPE", "compute in float (default) or double", .set = set_real,
-     .value = COMPLETE_WORDS, .words = {"float", "double"}},
-    {0, "exact", NULL, "no kernel that rounds more than the plain one", .set = set_exact},
-    {0, "error-growth", "N",
-     "no kernel whose rounding errors are over N times those of the plain one (25)",
-     .set = set_error_growth},
-    {0, "kernel", "LAYER[:PASS]=NAME",
-     "compute a layer (or one pass of it) with this kernel; may be repeated", .set = set_kernel,
-     .repeats = true},
-    {0, "tune", NULL, "time the kernels on this machine first, and note that as wisdom",
-     .set = set_tune},
-    {0, "wisdom", "[FILE]",
-     "choose kernels by the times in FILE (default: $CNNC_WISDOM, or the one in the cache)",
-     .set = set_wisdom, .value = COMPLETE_FILE},
+    {0, "real", "TYPE", "compute in float (default) or double", WORD(real_double, 0, "float", "double")},
+    {0, "exact", NULL, "no kernel that rounds more than the plain one", FLAG(exact)},
+    {0, "error-growth", "N", "no kernel whose rounding errors are over N times those of the plain one (25)",
+     .kind = OPTION_REAL, PLACE(error_growth), .low = 1, .high = ERROR_GROWTH_MOST,
+     .expected = "a number from 1 to 1000000"},
+    {0, "kernel", "LAYER[:PASS]=NAME", "compute a layer (or one pass of it) with this kernel; may be repeated",
+     OWN(set_kernel), .repeats = true},
+    {0, "tune", NULL, "time the kernels on this machine first, and note that as wisdom", FLAG(tune)},
+    {0, "wisdom", "[FILE]", "choose kernels by the times in FILE (default: $CNNC_WISDOM, or the one in the cache)",
+     OWN(set_wisdom), .completes = COMPLETE_FILE},
     {0, "threads", "N", "threads that --tune and --wisdom are about (default: the model's, or all)",
-     .set = set_threads},
-    {0, "print-makefile", NULL, "print where cnnc.mk lies, to be included in a Makefile",
-     .set = set_print_makefile},
+     WHOLE(threads, 1, THREADS_MOST)},
+    {0, "print-makefile", NULL, "print where cnnc.mk lies, to be included in a Makefile", FLAG(print_makefile)},
     {0, "print-completion", "SHELL", "print the completion of cnnc for bash, zsh or fish",
-     .set = set_print_completion, .value = COMPLETE_WORDS, .words = {"bash", "zsh", "fish"}},
-    {'h', "help", NULL, "print this help", .set = NULL},
-    {'V', "version", NULL, "print the version", .set = NULL}};
+     WORD(completion, 1, "bash", "zsh", "fish")},
+    {'h', "help", NULL, "print this help", .kind = OPTION_ASKS},
+    {'V', "version", NULL, "print the version", .kind = OPTION_ASKS}};
 
-enum { OPTIONS_COUNT = sizeof option_defs / sizeof *option_defs };
+enum { OPTIONS_COUNT = sizeof rows / sizeof *rows };
 
 static void print_help(void)
 {
@@ -308,7 +157,7 @@ static void print_help(void)
     puts("Usage: cnnc [OPTION]... MODEL.cnn\n"
          "Compile a convolutional network, its data and its training recipe into one C file.\n");
     for (int i = 0; i < OPTIONS_COUNT; i++) {
-        const struct option_def *def = &option_defs[i];
+        const struct option_row *def = &rows[i];
         char left[64];
         int n = snprintf(left, sizeof left, "  %c%c%s --%s", def->letter ? '-' : ' ',
                          def->letter ? def->letter : ' ', def->letter ? "," : " ", def->name);
@@ -323,18 +172,11 @@ static void print_help(void)
     puts("\nExit status: 0 fine, 1 errors in the model or its files, 2 wrong use.");
 }
 
-static void print_completion(const char *shell)
+static void print_completion(int shell)
 {
-    struct completion_option options[OPTIONS_COUNT];
-    struct completion c = {.program = "cnnc", .options = options, .options_count = OPTIONS_COUNT,
-                           .ending = ".cnn"};
+    struct completion c = {.program = "cnnc", .options = rows, .options_count = OPTIONS_COUNT, .ending = ".cnn"};
 
-    for (int i = 0; i < OPTIONS_COUNT; i++) {
-        const struct option_def *def = &option_defs[i];
-        options[i] = (struct completion_option){def->letter, def->name,  def->argument, def->help,
-                                                def->value,  def->words, def->repeats};
-    }
-    rt_completion_print(&c, shell, stdout);
+    rt_completion_print(&c, rt_completion_shells[shell - 1], stdout);
 }
 
 static void print_version(void)
@@ -347,33 +189,6 @@ static int try_help(void)
 {
     fputs("Try 'cnnc --help' for more information.\n", stderr);
     return EXIT_WRONG_USE;
-}
-
-static void describe(struct option_name *names)
-{
-    for (int i = 0; i < OPTIONS_COUNT; i++) {
-        const struct option_def *def = &option_defs[i];
-        names[i] = (struct option_name){def->name, def->letter,
-                                        !def->argument          ? ARGUMENT_NONE
-                                        : *def->argument == '[' ? ARGUMENT_OPTIONAL
-                                                                : ARGUMENT_NEEDED};
-    }
-}
-
-/* Which of the option's words the argument is; -1 is reported with all there are. */
-static int word_find(struct arena *a, const struct option_def *def, const char *argument)
-{
-    const char *expected = def->words[0];
-
-    for (int i = 0; def->words[i]; i++) {
-        if (!strcmp(def->words[i], argument))
-            return i;
-        if (i)
-            expected = arena_printf(a, "%s%s%s", expected,
-                                    def->words[i + 1] ? ", " : " or ", def->words[i]);
-    }
-    wrong(arena_printf(a, "--%s", def->name), argument, expected);
-    return -1;
 }
 
 static bool wrong_together(const char *text)
@@ -489,26 +304,34 @@ static char **name_depfile(struct arena *a, int *argc, char **argv)
     return words;
 }
 
-static int options_read(struct context *c, struct command_line *line)
+/* An option is called by its letter where that is how everybody writes it. */
+static int wrong_argument(const struct option_row *row, const char *argument, const char *expected)
 {
-    struct options *o = c->options;
+    if (row->letter)
+        rt_print_line(stderr, "cnnc: -%c: expected %s, found '%s'", row->letter, expected, argument);
+    else
+        rt_print_line(stderr, "cnnc: --%s: expected %s, found '%s'", row->name, expected, argument);
+    return try_help();
+}
+
+static int options_read(struct options *o, struct command_line *line)
+{
     const char *argument;
+    char text[256];
     int code;
 
     while ((code = rt_command_line_next(line, &argument)) >= 0) {
-        const struct option_def *def = &option_defs[code];
-        if (def->set) {
-            if (def->words[0] && (c->word = word_find(c->arena, def, argument)) < 0)
-                return try_help();
-            if (!def->set(c, argument))
-                return try_help();
-            continue;
+        const struct option_row *row = &rows[code];
+        if (row->kind == OPTION_ASKS) {
+            if (row->letter == 'h')
+                print_help();
+            else
+                print_version();
+            return fflush(stdout) ? EXIT_FAILED : EXIT_FINE;
         }
-        if (def->letter == 'h')
-            print_help();
-        else
-            print_version();
-        return fflush(stdout) ? EXIT_FAILED : EXIT_FINE;
+        const char *expected = rt_option_store(row, argument, o, text, sizeof text);
+        if (expected)
+            return wrong_argument(row, argument, expected);
     }
     if (code == COMMAND_LINE_WRONG) {
         rt_print_line(stderr, "cnnc: '%.*s' %s", line->word_length, line->word, line->fault);
@@ -518,25 +341,30 @@ static int options_read(struct context *c, struct command_line *line)
         print_completion(o->completion);
         return fflush(stdout) ? EXIT_FAILED : EXIT_FINE;
     }
-    return options_finish(c->arena, line->operands, line->operands_count, o);
+    return options_finish(o->arena, line->operands, line->operands_count, o);
 }
 
 int options_parse(struct arena *a, int argc, char **argv, struct options *o)
 {
-    struct context c = {a, o, 0};
-    struct option_name names[OPTIONS_COUNT];
     struct command_line line;
 
-    o->target = "native";
+    o->arena = a;
     argv = name_depfile(a, &argc, argv);
-    describe(names);
-    if (rt_command_line_open(&line, names, OPTIONS_COUNT, argc, argv)) {
+    if (rt_command_line_open(&line, rows, OPTIONS_COUNT, argc, argv)) {
         fputs("cnnc: no memory for the command line\n", stderr);
         return EXIT_FAILED;
     }
-    int status = options_read(&c, &line);
+    int status = options_read(o, &line);
     rt_command_line_close(&line);
     return status;
+}
+
+const char *options_target(const struct options *o)
+{
+    for (int i = 0; i < OPTIONS_COUNT; i++)
+        if (rows[i].place == offsetof(struct options, target))
+            return rows[i].words[o->target];
+    return NULL;
 }
 
 /* A tree that was moved as a whole (unpacked elsewhere, staged with DESTDIR) still fits together:

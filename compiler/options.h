@@ -3,29 +3,32 @@
 #define OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include "base/arena.h"
 
 enum stage { STAGE_NONE, STAGE_AST, STAGE_MODEL, STAGE_GRAPH, STAGE_PLAN };
 
 struct options {
+    struct arena *arena;
     const char *input;          /* the .cnn file */
     const char *output;         /* NULL: nothing is written */
     const char *depfile;        /* NULL: none */
     bool wants_depfile;         /* as said; depfile has its name then */
     bool check, summary, explain, print_makefile;
-    const char *completion;     /* the shell */
-    enum stage dump;
-    bool real_double, exact;
+    int completion;             /* the shell of that number; 0: not asked for */
+    int dump;                   /* enum stage */
+    int real_double;            /* 1: --real=double */
+    bool exact;
     double error_growth;        /* 0: as the planner likes it */
     bool tune, uses_wisdom;
     const char *wisdom;         /* NULL: the one in the cache */
-    int threads;                /* of tuning and wisdom; 0: not said */
-    int batch;                  /* instead of the recipe's; 0: not said */
+    int64_t threads;            /* of tuning and wisdom; 0: not said */
+    int64_t batch;              /* instead of the recipe's; 0: not said */
     const char *name;           /* what public names begin with; NULL: the model's */
-    bool inference;             /* --emit=inference; what follows is its own */
+    int inference;              /* 1: --emit=inference; what follows is its own */
     const char *weights;        /* the trained parameters */
-    bool extern_weights, caller_arena;
-    const char *target;
+    int extern_weights, caller_arena;   /* 1: that is asked for */
+    int target;                 /* options_target() has its name */
     const char **forced;        /* LAYER[:PASS]=NAME */
     int forced_count;
     const char **defines;       /* name=value */
@@ -40,6 +43,7 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
 /* -1: go on.  Else the exit status: --help and --version have been printed, or wrong use has been
  * reported. */
 int options_parse(struct arena *a, int argc, char **argv, struct options *o);
+const char *options_target(const struct options *o);
 /* Where cnnc.mk lies: $CNNC_MAKEFILE, else beside the program in a build tree, else where the tree
  * that the program lies in has it, else where it was to be installed. */
 const char *options_makefile(struct arena *a);

@@ -35,80 +35,54 @@ static const struct command_row {
 
 enum { COMMANDS_COUNT = sizeof commands / sizeof commands[0] };
 
-enum option_kind {
-    OPTION_FLAG,
-    OPTION_TEXT,
-    OPTION_WHOLE,
-    OPTION_REAL,
-    OPTION_RATE,        /* a number above 0 */
-    OPTION_COMPLETION,
-    OPTION_HELP,
-    OPTION_VERSION
-};
+enum { FOR_SETS = COMMAND_TRAIN | COMMAND_EVALUATE, FOR_TABLES = COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_PREDICT };
 
-static const int64_t whole_limit = INT64_MAX;
+#define PLACE(field) .place = offsetof(struct command_options, field)
+#define FLAG(field) .kind = OPTION_FLAG, PLACE(field)
+#define FILE_NAME(field) .kind = OPTION_TEXT, PLACE(field), .expected = "the name of a file", .completes = COMPLETE_FILE
+#define FOLDER(field) .kind = OPTION_TEXT, PLACE(field), .expected = "the name of a folder", .completes = COMPLETE_FOLDER
+#define WHOLE(field, from, to) .kind = OPTION_WHOLE, PLACE(field), .least = from, .most = to
 
-static const struct option_row {
-    const char *name, *value;       /* value: its name in --help; NULL: takes none */
-    enum option_kind kind;
-    size_t place;                   /* in struct command_options */
-    int64_t min, max;               /* WHOLE */
-    int commands;                   /* bits of those it means something to */
-    const char *help;
-} rows[] = {
-#define PLACE(field) offsetof(struct command_options, field)
-    { "data", "DIR", OPTION_TEXT, PLACE(data), 0, 0, COMMAND_TRAIN | COMMAND_EVALUATE,
-      "the data's directory, or the one above it" },
-    { "epochs", "N", OPTION_WHOLE, PLACE(epochs), 0, 1000000, COMMAND_TRAIN,
-      "passes over the training set" },
-    { "lr", "X", OPTION_RATE, PLACE(lr), 0, 0, COMMAND_TRAIN, "learning rate" },
-    { "seed", "N", OPTION_WHOLE, PLACE(seed), 0, whole_limit,
-      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_GRADCHECK,
-      "seed of all that is random" },
-    { "threads", "N", OPTION_WHOLE, PLACE(threads), 1, 4096, COMMAND_ALL,
-      "processors used (as many as the machine has)" },
-    { "verbose", "0|1|2", OPTION_WHOLE, PLACE(verbose), 0, 2, COMMAND_TRAIN | COMMAND_EVALUATE,
-      "nothing, a progress bar, or a line an epoch" },
-    { "run-dir", "DIR", OPTION_TEXT, PLACE(run_dir), 0, 0,
-      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT, "where a run is kept (MODEL.run)" },
-    { "overwrite", NULL, OPTION_FLAG, PLACE(overwrite), 0, 0, COMMAND_TRAIN,
-      "replace the run that DIR holds" },
-    { "resume", NULL, OPTION_FLAG, PLACE(resume), 0, 0, COMMAND_TRAIN,
-      "go on with the run that DIR holds; --epochs counts in all" },
-    { "save-every", "MIN", OPTION_REAL, PLACE(save_every), 0, 0, COMMAND_TRAIN,
-      "minutes between saved states within an epoch (10)" },
-    { "weights", "FILE", OPTION_TEXT, PLACE(weights), 0, 0,
-      COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK,
-      "use these weights, or start from them (safetensors or .npz)" },
-    { "partial", NULL, OPTION_FLAG, PLACE(partial), 0, 0, COMMAND_TRAIN,
-      "take of --weights what fits and list what does not" },
-    { "limit-steps", "N", OPTION_WHOLE, PLACE(limit_steps), 1, whole_limit, COMMAND_TRAIN,
-      "end training after N steps in all" },
-    { "no-shuffle", NULL, OPTION_FLAG, PLACE(no_shuffle), 0, 0, COMMAND_TRAIN,
-      "take the training set in its own order" },
-    { "history", "FILE", OPTION_TEXT, PLACE(history), 0, 0, COMMAND_TRAIN,
-      "write a row an epoch as CSV" },
-    { "log-steps", "FILE", OPTION_TEXT, PLACE(log_steps), 0, 0, COMMAND_TRAIN,
-      "write a row a step as CSV" },
-    { "steps", "N", OPTION_WHOLE, PLACE(steps), 1, 1000000, COMMAND_BENCH, "steps timed (50)" },
-    { "json", NULL, OPTION_FLAG, PLACE(json), 0, 0,
-      COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_PREDICT, "print JSON" },
-    { "csv", NULL, OPTION_FLAG, PLACE(csv), 0, 0,
-      COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_PREDICT,
-      "print CSV; evaluate: a row a class, bench: the time of each stretch" },
-    { "wrong", "FILE", OPTION_TEXT, PLACE(wrong), 0, 0, COMMAND_EVALUATE,
-      "write as CSV which pictures were taken for what they are not" },
-    { "top", "K", OPTION_WHOLE, PLACE(top), 1, 65536, COMMAND_PREDICT,
-      "classes shown of a picture (3)" },
-    { "points", "N", OPTION_WHOLE, PLACE(points), 1, 1000000, COMMAND_GRADCHECK,
-      "elements checked of a parameter (24)" },
-    { "samples", "N", OPTION_WHOLE, PLACE(samples), 1, 1000000, COMMAND_GRADCHECK,
-      "size of the batch used (4)" },
-    { "print-completion", "SHELL", OPTION_COMPLETION, 0, 0, 0, COMMAND_ALL,
-      "print this trainer's completion for bash, zsh or fish" },
-    { "help", NULL, OPTION_HELP, 0, 0, 0, COMMAND_ALL, "print this and exit; so does -h" },
-    { "version", NULL, OPTION_VERSION, 0, 0, 0, COMMAND_ALL, "print the version and exit; so does -V" },
-#undef PLACE
+static const struct option_row rows[] = {
+    { 0, "data", "DIR", "the data's directory, or the one above it", FOLDER(data), .commands = FOR_SETS },
+    { 0, "epochs", "N", "passes over the training set", WHOLE(epochs, 0, 1000000), .commands = COMMAND_TRAIN },
+    { 0, "lr", "X", "learning rate", .kind = OPTION_REAL, PLACE(lr), .above = true, .high = INFINITY,
+      .expected = "a number above 0", .commands = COMMAND_TRAIN },
+    { 0, "seed", "N", "seed of all that is random", WHOLE(seed, 0, INT64_MAX),
+      .commands = FOR_SETS | COMMAND_BENCH | COMMAND_GRADCHECK },
+    { 0, "threads", "N", "processors used (as many as the machine has)", WHOLE(threads, 1, 4096),
+      .commands = COMMAND_ALL },
+    { 0, "verbose", "0|1|2", "nothing, a progress bar, or a line an epoch", WHOLE(verbose, 0, 2),
+      .words = { "0", "1", "2" }, .commands = FOR_SETS },
+    { 0, "run-dir", "DIR", "where a run is kept (MODEL.run)", FOLDER(run_dir), .commands = FOR_SETS | COMMAND_PREDICT },
+    { 0, "overwrite", NULL, "replace the run that DIR holds", FLAG(overwrite), .commands = COMMAND_TRAIN },
+    { 0, "resume", NULL, "go on with the run that DIR holds; --epochs counts in all", FLAG(resume),
+      .commands = COMMAND_TRAIN },
+    { 0, "save-every", "MIN", "minutes between saved states within an epoch (10)", .kind = OPTION_REAL,
+      PLACE(save_every), .high = INFINITY, .expected = "a number, 0 or more", .commands = COMMAND_TRAIN },
+    { 0, "weights", "FILE", "use these weights, or start from them (safetensors or .npz)", FILE_NAME(weights),
+      .commands = FOR_SETS | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK },
+    { 0, "partial", NULL, "take of --weights what fits and list what does not", FLAG(partial),
+      .commands = COMMAND_TRAIN },
+    { 0, "limit-steps", "N", "end training after N steps in all", WHOLE(limit_steps, 1, INT64_MAX),
+      .commands = COMMAND_TRAIN },
+    { 0, "no-shuffle", NULL, "take the training set in its own order", FLAG(no_shuffle), .commands = COMMAND_TRAIN },
+    { 0, "history", "FILE", "write a row an epoch as CSV", FILE_NAME(history), .commands = COMMAND_TRAIN },
+    { 0, "log-steps", "FILE", "write a row a step as CSV", FILE_NAME(log_steps), .commands = COMMAND_TRAIN },
+    { 0, "steps", "N", "steps timed (50)", WHOLE(steps, 1, 1000000), .commands = COMMAND_BENCH },
+    { 0, "json", NULL, "print JSON", FLAG(json), .commands = FOR_TABLES },
+    { 0, "csv", NULL, "print CSV; evaluate: a row a class, bench: the time of each stretch", FLAG(csv),
+      .commands = FOR_TABLES },
+    { 0, "wrong", "FILE", "write as CSV which pictures were taken for what they are not", FILE_NAME(wrong),
+      .commands = COMMAND_EVALUATE },
+    { 0, "top", "K", "classes shown of a picture (3)", WHOLE(top, 1, 65536), .commands = COMMAND_PREDICT },
+    { 0, "points", "N", "elements checked of a parameter (24)", WHOLE(points, 1, 1000000),
+      .commands = COMMAND_GRADCHECK },
+    { 0, "samples", "N", "size of the batch used (4)", WHOLE(samples, 1, 1000000), .commands = COMMAND_GRADCHECK },
+    { 0, "print-completion", "SHELL", "print this trainer's completion for bash, zsh or fish", .kind = OPTION_ASKS,
+      .words = { "bash", "zsh", "fish" }, .commands = COMMAND_ALL },
+    { 'h', "help", NULL, "print this and exit; so does -h", .kind = OPTION_ASKS, .commands = COMMAND_ALL },
+    { 'V', "version", NULL, "print the version and exit; so does -V", .kind = OPTION_ASKS, .commands = COMMAND_ALL },
 };
 
 enum { ROWS_COUNT = sizeof rows / sizeof rows[0] };
@@ -134,11 +108,9 @@ static void help_print(const struct cnn_model *model, const char *program)
     printf("\nOptions:\n");
     for (int i = 0; i < ROWS_COUNT; i++) {
         const struct option_row *r = &rows[i];
-        if (!r->help)
-            continue;
         char name[64];
-        snprintf(name, sizeof name, "--%s%s%s", r->name, r->value ? " " : "",
-                 r->value ? r->value : "");
+        snprintf(name, sizeof name, "--%s%s%s", r->name, r->argument ? " " : "",
+                 r->argument ? r->argument : "");
         printf("  %-24s %s", name, r->help);
         if (r->commands != COMMAND_ALL) {
             fputs("  [", stdout);
@@ -151,30 +123,13 @@ static void help_print(const struct cnn_model *model, const char *program)
            "Exit status: 0 finished, 1 the run failed, 2 wrong use.\n");
 }
 
-/* What a row's argument is follows from its name in --help; of --verbose the words are. */
 static int completion_print(const char *program, const char *shell)
 {
-    static const char *const levels[] = { "0", "1", "2", NULL };
-    struct completion_option options[ROWS_COUNT];
     struct completion_command words[COMMANDS_COUNT];
-    for (int i = 0; i < ROWS_COUNT; i++) {
-        const struct option_row *r = &rows[i];
-        const char *value = r->value ? r->value : "";
-        struct completion_option *o = &options[i];
-        *o = (struct completion_option){ .name = r->name, .argument = r->value, .help = r->help };
-        if (strcmp(value, "FILE") == 0)
-            o->value = COMPLETE_FILE;
-        else if (strcmp(value, "DIR") == 0)
-            o->value = COMPLETE_FOLDER;
-        else if (strcmp(value, "0|1|2") == 0)
-            o->value = COMPLETE_WORDS, o->words = levels;
-        else if (r->kind == OPTION_COMPLETION)
-            o->value = COMPLETE_WORDS, o->words = rt_completion_shells;
-    }
     for (int i = 0; i < COMMANDS_COUNT; i++)
         words[i] = (struct completion_command){ commands[i].name, commands[i].help };
     struct completion c = { .program = program,
-                            .options = options,
+                            .options = rows,
                             .options_count = ROWS_COUNT,
                             .commands = words,
                             .commands_count = COMMANDS_COUNT };
@@ -188,45 +143,6 @@ static int wrong_use(const char *program)
 {
     rt_print_line(stderr, "Try '%s --help'.", program);
     return EXIT_WRONG_USE;
-}
-
-/* Stores an option's value.  0, or -1 with a message. */
-static int value_store(const struct option_row *r, const char *text, struct command_options *o)
-{
-    char *place = (char *)o + r->place, *end;
-    errno = 0;
-    if (r->kind == OPTION_FLAG) {
-        *(bool *)place = true;
-    } else if (r->kind == OPTION_TEXT) {
-        if (!*text) {
-            rt_error("--%s '': expected the name of a %s", r->name,
-                     strcmp(r->value, "DIR") ? "file" : "folder");
-            return -1;
-        }
-        *(const char **)place = text;
-    } else if (r->kind == OPTION_WHOLE) {
-        long long value = strtoll(text, &end, 10);
-        if (errno || end == text || *end || value < r->min || value > r->max) {
-            if (r->max == whole_limit)
-                rt_error("--%s '%s': expected a whole number from %lld", r->name, text,
-                         (long long)r->min);
-            else
-                rt_error("--%s '%s': expected a whole number from %lld to %lld", r->name, text,
-                         (long long)r->min, (long long)r->max);
-            return -1;
-        }
-        *(int64_t *)place = value;
-    } else {
-        double value = strtod(text, &end);
-        bool fits = r->kind == OPTION_RATE ? value > 0.0 : value >= 0.0;
-        if (end == text || *end || !fits || isinf(value)) {
-            rt_error("--%s '%s': expected a number%s", r->name, text,
-                     r->kind == OPTION_RATE ? " above 0" : ", 0 or more");
-            return -1;
-        }
-        *(double *)place = value;
-    }
-    return 0;
 }
 
 static const struct command_row *command_find(const char *name)
@@ -273,27 +189,35 @@ static bool options_fit(const bool given[ROWS_COUNT], const struct command_row *
     return true;
 }
 
+/* What an option asks for that is all that is done. */
+static enum parsed answer(const struct cnn_model *model, const char *program, const struct option_row *row,
+                          const char *argument)
+{
+    if (row->letter == 'h')
+        help_print(model, program);
+    else if (row->letter == 'V')
+        rt_print(stdout, "%s, compiled for %s, with the cnnc runtime %s\n", model->name, model->target, cnn_version());
+    else if (completion_print(program, argument))
+        return PARSED_WRONG;
+    return PARSED_DONE;
+}
+
 /* Options after one another, until one of them is all that is asked for. */
 static enum parsed options_parse(const struct cnn_model *model, const char *program, struct command_line *line,
                                  struct command_options *o, bool given[ROWS_COUNT])
 {
     const char *argument;
+    char text[256];
     int code;
     while ((code = rt_command_line_next(line, &argument)) >= 0) {
         const struct option_row *r = &rows[code];
-        if (r->kind == OPTION_HELP) {
-            help_print(model, program);
-            return PARSED_DONE;
-        }
-        if (r->kind == OPTION_COMPLETION)
-            return completion_print(program, argument) ? PARSED_WRONG : PARSED_DONE;
-        if (r->kind == OPTION_VERSION) {
-            rt_print(stdout, "%s, compiled for %s, with the cnnc runtime %s\n", model->name, model->target,
-                   cnn_version());
-            return PARSED_DONE;
-        }
-        if (value_store(r, argument, o))
+        if (r->kind == OPTION_ASKS)
+            return answer(model, program, r, argument);
+        const char *expected = rt_option_store(r, argument, o, text, sizeof text);
+        if (expected) {
+            rt_error("--%s '%s': expected %s", r->name, argument, expected);
             return PARSED_WRONG;
+        }
         given[code] = true;
     }
     if (code == COMMAND_LINE_END)
@@ -357,20 +281,15 @@ static int command_run(const struct cnn_model *model, struct command_line *line,
 
 static int guest_run(const struct cnn_model *model, int argc, char **argv, bool alone)
 {
-    struct option_name names[ROWS_COUNT];
     struct command_line line;
     struct guest guest;
     int status = EXIT_FAILED;
-    for (int i = 0; i < ROWS_COUNT; i++)
-        names[i] = (struct option_name){ rows[i].name, rows[i].kind == OPTION_HELP ? 'h'
-                                                       : rows[i].kind == OPTION_VERSION ? 'V' : 0,
-                                         rows[i].value ? ARGUMENT_NEEDED : ARGUMENT_NONE };
     rt_guest_enter(&guest);
     if (model->abi != CNNRT_ABI)
         rt_error("the network was compiled for version %u of the runtime's interface, the library "
                  "has version %d",
                  (unsigned)model->abi, CNNRT_ABI);
-    else if (rt_command_line_open(&line, names, ROWS_COUNT, argc, argv))
+    else if (rt_command_line_open(&line, rows, ROWS_COUNT, argc, argv))
         rt_error("no memory for %d words", argc);
     else {
         status = command_run(model, &line, argc, argv, alone);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int rt_command_line_open(struct command_line *l, const struct option_name *options, int options_count, int argc,
+int rt_command_line_open(struct command_line *l, const struct option_row *options, int options_count, int argc,
                          char **argv)
 {
     int count = argc > 1 ? argc - 1 : 0;
@@ -18,6 +18,13 @@ void rt_command_line_close(struct command_line *l)
 {
     free(l->operands);
     l->operands = NULL;
+}
+
+enum takes { TAKES_NONE, TAKES_ONE, MAY_TAKE_ONE };
+
+static enum takes argument_of(const struct option_row *row)
+{
+    return !row->argument ? TAKES_NONE : *row->argument == '[' ? MAY_TAKE_ONE : TAKES_ONE;
 }
 
 static int wrong(struct command_line *l, const char *word, size_t length, const char *fault)
@@ -48,12 +55,12 @@ static int letter_read(struct command_line *l, const char **argument)
         found++;
     if (found == l->options_count)
         return wrong(l, l->letter, 2, "is not an option");
-    if (!rest || l->options[found].argument != ARGUMENT_NONE)
+    if (!rest || argument_of(&l->options[found]) != TAKES_NONE)
         l->letters = NULL;
-    if (l->options[found].argument == ARGUMENT_NONE)
+    if (argument_of(&l->options[found]) == TAKES_NONE)
         return found;
-    *argument = rest || l->options[found].argument == ARGUMENT_OPTIONAL ? rest : word_take(l);
-    if (!*argument && l->options[found].argument == ARGUMENT_NEEDED)
+    *argument = rest || argument_of(&l->options[found]) == MAY_TAKE_ONE ? rest : word_take(l);
+    if (!*argument && argument_of(&l->options[found]) == TAKES_ONE)
         return wrong(l, l->letter, 2, "requires an argument");
     return found;
 }
@@ -79,11 +86,11 @@ static int name_read(struct command_line *l, const char *word, const char **argu
     int found = name_find(l, name, length);
     if (found < 0)
         return wrong(l, word, length + 2, found == -1 ? "is not an option" : "is ambiguous");
-    enum option_argument takes = l->options[found].argument;
-    if (equals && takes == ARGUMENT_NONE)
+    enum takes takes = argument_of(&l->options[found]);
+    if (equals && takes == TAKES_NONE)
         return wrong(l, word, length + 2, "doesn't allow an argument");
-    *argument = equals ? equals + 1 : takes == ARGUMENT_NEEDED ? word_take(l) : NULL;
-    if (!*argument && takes == ARGUMENT_NEEDED)
+    *argument = equals ? equals + 1 : takes == TAKES_ONE ? word_take(l) : NULL;
+    if (!*argument && takes == TAKES_ONE)
         return wrong(l, word, length + 2, "requires an argument");
     return found;
 }

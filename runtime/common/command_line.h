@@ -5,18 +5,10 @@
 #ifndef COMMAND_LINE_H
 #define COMMAND_LINE_H
 
-#include <stdbool.h>
-
-enum option_argument { ARGUMENT_NONE, ARGUMENT_NEEDED, ARGUMENT_OPTIONAL };
-
-struct option_name {
-    const char *name;           /* NULL: none */
-    char letter;                /* '\0': none */
-    enum option_argument argument;
-};
+#include "common/option.h"
 
 struct command_line {
-    const struct option_name *options;
+    const struct option_row *options;
     int options_count;
     const char *const *words;   /* what is still to be read */
     int words_count;
@@ -34,7 +26,7 @@ struct command_line {
 enum { COMMAND_LINE_END = -1, COMMAND_LINE_WRONG = -2 };
 
 /* argv[0] is passed over.  0, or -1 without memory. */
-int rt_command_line_open(struct command_line *l, const struct option_name *options, int options_count, int argc,
+int rt_command_line_open(struct command_line *l, const struct option_row *options, int options_count, int argc,
                          char **argv);
 void rt_command_line_close(struct command_line *l);
 

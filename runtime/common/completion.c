@@ -37,22 +37,22 @@ static void heading_print(const struct completion *c, const char *shell, FILE *o
 
 /* ---- bash ---------------------------------------------------------------------------------- */
 
-static void bash_value(const struct completion_option *o, FILE *out)
+static void bash_value(const struct option_row *o, FILE *out)
 {
     fputs("    ", out);
     if (o->letter)
         fprintf(out, "-%c | ", o->letter);
     fprintf(out, "--%s)\n", o->name);
-    if (o->value == COMPLETE_WORDS) {
+    if (o->words[0]) {
         fputs("        COMPREPLY=($(compgen -W '", out);
         for (int i = 0; o->words[i]; i++)
             fprintf(out, "%s%s", i ? " " : "", o->words[i]);
         fputs("' -- \"$word\"))\n", out);
-    } else if (o->value != COMPLETE_NOTHING) {
+    } else if (o->completes != COMPLETE_NOTHING) {
         fprintf(out,
                 "        compopt -o filenames 2>/dev/null\n"
                 "        mapfile -t COMPREPLY < <(compgen -%c -- \"$word\")\n",
-                o->value == COMPLETE_FILE ? 'f' : 'd');
+                o->completes == COMPLETE_FILE ? 'f' : 'd');
     }
     fputs("        return ;;\n", out);
 }
@@ -127,7 +127,7 @@ static void zsh_text(const char *text, const char *special, FILE *out)
     }
 }
 
-static void zsh_option(const struct completion_option *o, FILE *out)
+static void zsh_option(const struct option_row *o, FILE *out)
 {
     bool optional = o->argument && *o->argument == '[';
     const char *equals = optional ? "=-" : o->argument ? "=" : "";
@@ -147,14 +147,14 @@ static void zsh_option(const struct completion_option *o, FILE *out)
         fputs(optional ? "::" : ":", out);
         zsh_text(o->argument, ":\\", out);
         fputc(':', out);
-        if (o->value == COMPLETE_WORDS) {
+        if (o->words[0]) {
             fputc('(', out);
             for (int i = 0; o->words[i]; i++)
                 fprintf(out, "%s%s", i ? " " : "", o->words[i]);
             fputc(')', out);
         } else {
-            fputs(o->value == COMPLETE_FILE     ? "_files"
-                  : o->value == COMPLETE_FOLDER ? "_files -/"
+            fputs(o->completes == COMPLETE_FILE     ? "_files"
+                  : o->completes == COMPLETE_FOLDER ? "_files -/"
                                                 : " ",
                   out);
         }
@@ -214,20 +214,20 @@ static void fish_start(const struct completion *c, FILE *out)
     fish_quoted(program_name(c), out);
 }
 
-static void fish_option(const struct completion *c, const struct completion_option *o, FILE *out)
+static void fish_option(const struct completion *c, const struct option_row *o, FILE *out)
 {
     fish_start(c, out);
     if (o->letter)
         fprintf(out, " -s %c", o->letter);
     fprintf(out, " -l %s", o->name);
-    if (o->value == COMPLETE_WORDS) {
+    if (o->words[0]) {
         fputs(" -x -a '", out);
         for (int i = 0; o->words[i]; i++)
             fprintf(out, "%s%s", i ? " " : "", o->words[i]);
         fputc('\'', out);
-    } else if (o->value == COMPLETE_FILE) {
+    } else if (o->completes == COMPLETE_FILE) {
         fputs(*o->argument == '[' ? " -F" : " -r -F", out);
-    } else if (o->value == COMPLETE_FOLDER) {
+    } else if (o->completes == COMPLETE_FOLDER) {
         fputs(" -x -a '(__fish_complete_directories)'", out);
     } else if (o->argument) {
         fputs(" -x", out);

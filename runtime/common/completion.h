@@ -6,20 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { COMPLETION_WORDS_MAX = 12 };     /* of one option, the NULL behind them counted */
-
-/* What the argument of an option is. */
-enum completion_value { COMPLETE_NOTHING, COMPLETE_WORDS, COMPLETE_FILE, COMPLETE_FOLDER };
-
-struct completion_option {
-    char letter;                /* '\0': none */
-    const char *name;
-    const char *argument;       /* as --help calls it; NULL: takes none; "[FILE]": it may be left out */
-    const char *help;
-    enum completion_value value;
-    const char *const *words;   /* COMPLETE_WORDS: what there is, NULL at the end */
-    bool repeats;
-};
+#include "common/option.h"
 
 struct completion_command {
     const char *name, *help;
@@ -27,7 +14,7 @@ struct completion_command {
 
 struct completion {
     const char *program;        /* its path will do: it is called by the last part */
-    const struct completion_option *options;
+    const struct option_row *options;
     int options_count;
     const struct completion_command *commands;  /* the first word that is no option; none: 0 */
     int commands_count;

@@ -25,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/guest.h"
+#include "guest.h"
 
 extern char **environ;
 extern int openblas_get_num_threads(void);
