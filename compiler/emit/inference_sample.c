@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/interpret.h"
+#include "ops/run.h"
 
 /* ---- pixels ---------------------------------------------------------------------------------- */
 
@@ -144,14 +144,53 @@ static void draw(unsigned char *pixels, int sample, struct shape s)
 /* As the emitted code prepares them: in float. */
 static void prepare(const struct inference *net, const unsigned char *pixels, double *input)
 {
-    struct shape s = net->graph->input->shape;
-    int64_t positions = (int64_t)s.h * s.w;
+    int channels = net->graph->input->shape.c;
 
-    for (int64_t i = 0; i < positions; i++)
-        for (int c = 0; c < s.c; c++)
-            input[c * positions + i] = (float)pixels[i * s.c + c] *
-                                           (float)net->pixels.scale[c] +
-                                       (float)net->pixels.shift[c];
+    for (int64_t i = 0; i < net->inputs; i++)
+        input[i] = (float)pixels[i] * (float)net->pixels.scale[i % channels] + (float)net->pixels.shift[i % channels];
+}
+
+static double largest(const double *x, int64_t count, double most)
+{
+    for (int64_t i = 0; i < count; i++)
+        most = fmax(most, fabs(x[i]));
+    return most;
+}
+
+/* As largest(), but what is not a number is beyond all. */
+static double farthest(const double *x, int64_t count, double most)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!(fabs(x[i]) <= most))
+            most = isnan(x[i]) ? INFINITY : fabs(x[i]);
+    return most;
+}
+
+/* A map as channels x rows x columns. */
+static void copy_predictions(const struct run *r, double *outputs)
+{
+    const struct tensor *y = r->graph->predictions;
+    int64_t positions = (int64_t)y->shape.h * y->shape.w;
+
+    for (int64_t i = 0; i < run_elements(r, y); i++)
+        outputs[i % y->shape.c * positions + i / y->shape.c] = run_values(r, y)[i];
+}
+
+/* One sample.  *reach: the largest magnitude of any value on the way; *scale: of predictions and logits, to which the
+ * rounding errors to expect are proportional. */
+static void predict(struct inference *net, const struct run *r, int sample, double *reach, double *scale)
+{
+    const struct graph *g = net->graph;
+
+    prepare(net, net->sample_pixels[sample], run_values(r, g->input));
+    run_graph(r, false);
+    for (int i = 0; i < g->tensors_count; i++)
+        if (!g->tensors[i]->param)
+            *reach = farthest(run_values(r, g->tensors[i]), run_elements(r, g->tensors[i]), *reach);
+    if (g->logits)
+        *scale = largest(run_values(r, g->logits), run_elements(r, g->logits), *scale);
+    *scale = largest(run_values(r, g->predictions), run_elements(r, g->predictions), *scale);
+    copy_predictions(r, net->sample_outputs[sample]);
 }
 
 bool inference_samples(struct arena *a, struct inference *net, const struct weights *w, struct diag *d)
@@ -159,17 +198,22 @@ bool inference_samples(struct arena *a, struct inference *net, const struct weig
     /* A float has 24 bits; sums of thousands of products lose some of them, and an exponential
      * turns an error of its argument into a relative one of its result. */
     const double share = 1e-5;
-    double *input = arena_array(a, (size_t)net->inputs, sizeof *input), largest = 1, reach = 0;
+    double scale = 1, reach = 0;
     /* sums pass by larger numbers than they end at */
     const double most = FLT_MAX / 64;
+    struct arena values = {0};
+    struct run r = run_new(&values, net->graph, 1);
 
+    for (int i = 0; i < net->graph->params_count; i++)
+        memcpy(run_values(&r, net->graph->params[i]->tensor), w->values[i],
+               sizeof(double) * (size_t)param_elements(net->graph->params[i]));
     for (int i = 0; i < INFER_SAMPLES; i++) {
         net->sample_pixels[i] = arena_alloc(a, (size_t)net->inputs);
         net->sample_outputs[i] = arena_array(a, (size_t)net->outputs, sizeof(double));
         draw(net->sample_pixels[i], i, net->graph->input->shape);
-        prepare(net, net->sample_pixels[i], input);
-        largest = fmax(largest, interpret(net->graph, w, input, net->sample_outputs[i], &reach));
+        predict(net, &r, i, &reach, &scale);
     }
+    arena_free(&values);
     if (!(reach <= most)) {
         diag_error(d, DIAG_bad_weights, (struct span){0},
                    "%s: with these weights numbers reach %.2g on the way, more than a float can hold (%.2g): such "
@@ -177,6 +221,6 @@ bool inference_samples(struct arena *a, struct inference *net, const struct weig
                    net->weights_path, reach, most);
         return false;
     }
-    net->tolerance = share * largest;
+    net->tolerance = share * scale;
     return true;
 }

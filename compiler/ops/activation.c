@@ -1,6 +1,7 @@
 /* activation.c - the activations: layers of their own, and what may end a conv2d, dense or
  * batchnorm. */
 #include <assert.h>
+#include <math.h>
 #include "ops/op_support.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
@@ -169,10 +170,67 @@ static int64_t activation_grad_flops(const struct node *n)
                                                   : 2 * shape_elements(n->out[0]->shape);
 }
 
-const struct op_def op_def_activation = { OP_activation, activation_verify, activation_gradient,
-                                          activation_flops };
+static const double selu_scale = 1.0507009873554805, selu_alpha = 1.6732632423543772;
+
+static double activation_value(enum activation a, double alpha, double x)
+{
+    switch (a) {
+    case ACT_LINEAR: return x;
+    case ACT_RELU: return fmax(x, 0);
+    case ACT_RELU6: return fmin(fmax(x, 0), 6);
+    case ACT_LEAKY_RELU: return x > 0 ? x : alpha * x;
+    case ACT_ELU: return x > 0 ? x : alpha * expm1(x);
+    case ACT_SELU: return selu_scale * (x > 0 ? x : selu_alpha * expm1(x));
+    case ACT_GELU: return 0.5 * x * erfc(-x / sqrt(2));
+    case ACT_SWISH: return x / (1 + exp(-x));
+    case ACT_SIGMOID: return 1 / (1 + exp(-x));
+    case ACT_TANH: return tanh(x);
+    case ACT_SOFTPLUS: return fmax(x, 0) + log1p(exp(-fabs(x)));
+    }
+    return NAN;
+}
+
+/* The derivative from x or y, whichever activation_needs() says; the other is none. */
+static double activation_slope(enum activation a, double alpha, double x, double y)
+{
+    const double pi = 3.141592653589793;
+
+    switch (a) {
+    case ACT_LINEAR: return 1;
+    case ACT_RELU: return y > 0;
+    case ACT_RELU6: return y > 0 && y < 6;
+    case ACT_LEAKY_RELU: return y > 0 ? 1 : alpha;
+    case ACT_ELU: return y > 0 ? 1 : y + alpha;
+    case ACT_SELU: return y > 0 ? selu_scale : y + selu_scale * selu_alpha;
+    case ACT_GELU: return 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * pi);
+    case ACT_SWISH: return 1 / (1 + exp(-x)) * (1 + x - x / (1 + exp(-x)));
+    case ACT_SIGMOID: return y * (1 - y);
+    case ACT_TANH: return 1 - y * y;
+    case ACT_SOFTPLUS: return -expm1(-y);
+    }
+    return NAN;
+}
+
+static void activation_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++)
+        run_values(r, n->out[0])[i] = activation_value(n->attr.activation, n->attr.alpha, run_values(r, n->in[0])[i]);
+}
+
+static void activation_grad_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++) {
+        double x = n->in[0] ? run_values(r, n->in[0])[i] : NAN, y = n->in[1] ? run_values(r, n->in[1])[i] : NAN;
+        run_values(r, n->out[0])[i] =
+            run_values(r, n->in[2])[i] * activation_slope(n->attr.activation, n->attr.alpha, x, y);
+    }
+}
+
+const struct op_def op_def_activation = {
+    OP_activation, activation_verify, activation_gradient, activation_flops, activation_run
+};
 const struct op_def op_def_activation_grad = {
-    OP_activation_grad, activation_grad_verify, NULL, activation_grad_flops
+    OP_activation_grad, activation_grad_verify, NULL, activation_grad_flops, activation_grad_run
 };
 
 static void softmax_gradient(struct graph *g, struct node *n)
@@ -211,7 +269,29 @@ static int64_t softmax_grad_flops(const struct node *n)
     return 4 * shape_elements(n->out[0]->shape);
 }
 
-const struct op_def op_def_softmax = { OP_softmax, softmax_verify, softmax_gradient,
-                                       softmax_flops };
-const struct op_def op_def_softmax_grad = { OP_softmax_grad, softmax_grad_verify, NULL,
-                                            softmax_grad_flops };
+static void softmax_run(const struct run *r, const struct node *n)
+{
+    int channels = n->in[0]->shape.c;
+
+    for (int64_t i = 0; i < run_elements(r, n->in[0]); i += channels)
+        run_softmax(run_values(r, n->in[0]) + i, channels, run_values(r, n->out[0]) + i);
+}
+
+static void softmax_grad_run(const struct run *r, const struct node *n)
+{
+    int channels = n->in[0]->shape.c;
+
+    for (int64_t i = 0; i < run_elements(r, n->in[0]); i += channels) {
+        const double *y = run_values(r, n->in[0]) + i, *dy = run_values(r, n->in[1]) + i;
+        double dot = 0;
+        for (int c = 0; c < channels; c++)
+            dot += y[c] * dy[c];
+        for (int c = 0; c < channels; c++)
+            run_values(r, n->out[0])[i + c] = y[c] * (dy[c] - dot);
+    }
+}
+
+const struct op_def op_def_softmax = { OP_softmax, softmax_verify, softmax_gradient, softmax_flops, softmax_run };
+const struct op_def op_def_softmax_grad = {
+    OP_softmax_grad, softmax_grad_verify, NULL, softmax_grad_flops, softmax_grad_run
+};

@@ -157,7 +157,29 @@ static int64_t spread_grad_flops(const struct node *n)
     return shape_elements(n->in[0]->shape);
 }
 
-const struct op_def op_def_add = { OP_add, add_verify, add_gradient, out_flops };
-const struct op_def op_def_spread_grad = { OP_spread_grad, spread_grad_verify, NULL,
-                                           spread_grad_flops };
-const struct op_def op_def_sum = { OP_sum, sum_verify, NULL, out_flops };
+static void add_run(const struct run *r, const struct node *n)
+{
+    const struct tensor *a = n->in[0], *b = n->in[1], *y = n->out[0];
+
+    for (int64_t i = 0; i < run_elements(r, y); i++)
+        run_values(r, y)[i] = run_values(r, a)[i] + (is_spread(b, a->shape) ? 0 : run_values(r, b)[i]);
+    if (is_spread(b, a->shape))
+        run_spread(r, b, y, 1);
+}
+
+static void spread_grad_run(const struct run *r, const struct node *n)
+{
+    run_sum_area(r, n->in[0], n->out[0], 1);
+}
+
+static void sum_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++)
+        run_values(r, n->out[0])[i] = run_values(r, n->in[0])[i] + run_values(r, n->in[1])[i];
+}
+
+const struct op_def op_def_add = { OP_add, add_verify, add_gradient, out_flops, add_run };
+const struct op_def op_def_spread_grad = {
+    OP_spread_grad, spread_grad_verify, NULL, spread_grad_flops, spread_grad_run
+};
+const struct op_def op_def_sum = { OP_sum, sum_verify, NULL, out_flops, sum_run };

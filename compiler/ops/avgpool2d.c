@@ -50,8 +50,35 @@ static int64_t avgpool2d_grad_flops(const struct node *n)
     return shape_elements(n->in[0]->shape) * n->attr.window.kh * n->attr.window.kw;
 }
 
-const struct op_def op_def_avgpool2d = { OP_avgpool2d, avgpool2d_verify, avgpool2d_gradient,
-                                         avgpool2d_flops };
+static void avgpool2d_each(const struct run *r, const struct node *n, const struct tensor *x, const struct tensor *y,
+                           bool backward)
+{
+    for (int64_t i = 0; i < run_elements(r, y); i++) {
+        struct pooling_taps taps = pooling_taps(n, x, y, i);
+        double *result = run_values(r, y) + i;
+        for (int k = 0; k < taps.count; k++) {
+            double *here = pooling_tap(r, x, &taps, k);
+            if (backward)
+                *here += *result / taps.count;
+            else
+                *result += *here / taps.count;
+        }
+    }
+}
+
+static void avgpool2d_run(const struct run *r, const struct node *n)
+{
+    avgpool2d_each(r, n, n->in[0], n->out[0], false);
+}
+
+static void avgpool2d_grad_run(const struct run *r, const struct node *n)
+{
+    avgpool2d_each(r, n, n->out[0], n->in[0], true);
+}
+
+const struct op_def op_def_avgpool2d = {
+    OP_avgpool2d, avgpool2d_verify, avgpool2d_gradient, avgpool2d_flops, avgpool2d_run
+};
 const struct op_def op_def_avgpool2d_grad = {
-    OP_avgpool2d_grad, avgpool2d_grad_verify, NULL, avgpool2d_grad_flops
+    OP_avgpool2d_grad, avgpool2d_grad_verify, NULL, avgpool2d_grad_flops, avgpool2d_grad_run
 };

@@ -4,6 +4,7 @@
  * The variance divides by the number of values (biased), both for normalising and in the running
  * variance; running = momentum * running + (1 - momentum) * batch.  Frozen layers use their running
  * statistics in training too and leave them alone. */
+#include <math.h>
 #include "ops/op_support.h"
 
 static const struct arg_def batchnorm_args[] = {
@@ -225,21 +226,85 @@ static int64_t batchnorm_data_grad_flops(const struct node *n)
     return 5 * shape_elements(n->out[0]->shape);
 }
 
+/* The running statistics are left as they are: a graph can be run again. */
+static void batchnorm_moments_run(const struct run *r, const struct node *n)
+{
+    const double *x = run_values(r, n->in[0]);
+    double *mean = run_values(r, n->out[0]), *deviation = run_values(r, n->out[1]);
+    int64_t channels = n->in[0]->shape.c, elements = run_elements(r, n->in[0]);
+    double count = (double)(elements / channels);
+
+    for (int64_t i = 0; i < elements; i++)
+        mean[i % channels] += x[i] / count;
+    for (int64_t i = 0; i < elements; i++)
+        deviation[i % channels] += (x[i] - mean[i % channels]) * (x[i] - mean[i % channels]) / count;
+    for (int64_t c = 0; c < channels; c++)
+        deviation[c] = 1 / sqrt(deviation[c] + n->attr.epsilon);
+}
+
+static void batchnorm_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++) {
+        double normal = (run_values(r, n->in[0])[i] - *run_column(r, n->in[3], i)) * *run_column(r, n->in[4], i);
+        run_values(r, n->out[0])[i] = normal * *run_column(r, n->in[1], i) + *run_column(r, n->in[2], i);
+    }
+}
+
+static void batchnorm_use_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++) {
+        double normal = (run_values(r, n->in[0])[i] - *run_column(r, n->in[3], i)) /
+                        sqrt(*run_column(r, n->in[4], i) + n->attr.epsilon);
+        run_values(r, n->out[0])[i] = normal * *run_column(r, n->in[1], i) + *run_column(r, n->in[2], i);
+    }
+}
+
+static void batchnorm_use_grad_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++)
+        run_values(r, n->out[0])[i] = run_values(r, n->in[2])[i] * *run_column(r, n->in[0], i) /
+                                      sqrt(*run_column(r, n->in[1], i) + n->attr.epsilon);
+}
+
+static void batchnorm_param_grad_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->in[0]); i++) {
+        double normal = (run_values(r, n->in[0])[i] - *run_column(r, n->in[1], i)) * *run_column(r, n->in[2], i);
+        *run_column(r, n->out[0], i) += run_values(r, n->in[3])[i] * normal;
+        *run_column(r, n->out[1], i) += run_values(r, n->in[3])[i];
+    }
+}
+
+static void batchnorm_data_grad_run(const struct run *r, const struct node *n)
+{
+    const struct tensor *x = n->in[0];
+    double count = (double)(run_elements(r, x) / x->shape.c);
+
+    for (int64_t i = 0; i < run_elements(r, x); i++) {
+        double deviation = *run_column(r, n->in[3], i);
+        double normal = (run_values(r, x)[i] - *run_column(r, n->in[2], i)) * deviation;
+        double rest = run_values(r, n->in[6])[i] - *run_column(r, n->in[5], i) / count -
+                      normal * *run_column(r, n->in[4], i) / count;
+        run_values(r, n->out[0])[i] = *run_column(r, n->in[1], i) * deviation * rest;
+    }
+}
+
 const struct op_def op_def_batchnorm_moments = {
     /* No gradient flows to its outputs: batchnorm's own counts what passes through them. */
-    OP_batchnorm_moments, batchnorm_moments_verify, NULL, batchnorm_moments_flops
+    OP_batchnorm_moments, batchnorm_moments_verify, NULL, batchnorm_moments_flops, batchnorm_moments_run
 };
-const struct op_def op_def_batchnorm = { OP_batchnorm, batchnorm_verify, batchnorm_gradient,
-                                         batchnorm_flops };
+const struct op_def op_def_batchnorm = {
+    OP_batchnorm, batchnorm_verify, batchnorm_gradient, batchnorm_flops, batchnorm_run
+};
 const struct op_def op_def_batchnorm_use = {
-    OP_batchnorm_use, batchnorm_use_verify, batchnorm_use_gradient, batchnorm_flops
+    OP_batchnorm_use, batchnorm_use_verify, batchnorm_use_gradient, batchnorm_flops, batchnorm_use_run
 };
 const struct op_def op_def_batchnorm_use_grad = {
-    OP_batchnorm_use_grad, batchnorm_use_grad_verify, NULL, out_flops
+    OP_batchnorm_use_grad, batchnorm_use_grad_verify, NULL, out_flops, batchnorm_use_grad_run
 };
 const struct op_def op_def_batchnorm_param_grad = {
-    OP_batchnorm_param_grad, batchnorm_param_grad_verify, NULL, batchnorm_param_grad_flops
+    OP_batchnorm_param_grad, batchnorm_param_grad_verify, NULL, batchnorm_param_grad_flops, batchnorm_param_grad_run
 };
 const struct op_def op_def_batchnorm_data_grad = {
-    OP_batchnorm_data_grad, batchnorm_data_grad_verify, NULL, batchnorm_data_grad_flops
+    OP_batchnorm_data_grad, batchnorm_data_grad_verify, NULL, batchnorm_data_grad_flops, batchnorm_data_grad_run
 };

@@ -39,5 +39,17 @@ static int64_t bias_grad_flops(const struct node *n)
     return shape_elements(n->in[0]->shape);
 }
 
-const struct op_def op_def_bias = { OP_bias, bias_verify, bias_gradient, out_flops };
-const struct op_def op_def_bias_grad = { OP_bias_grad, bias_grad_verify, NULL, bias_grad_flops };
+static void bias_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++)
+        run_values(r, n->out[0])[i] = run_values(r, n->in[0])[i] + *run_column(r, n->in[1], i);
+}
+
+static void bias_grad_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->in[0]); i++)
+        *run_column(r, n->out[0], i) += run_values(r, n->in[0])[i];
+}
+
+const struct op_def op_def_bias = { OP_bias, bias_verify, bias_gradient, out_flops, bias_run };
+const struct op_def op_def_bias_grad = { OP_bias_grad, bias_grad_verify, NULL, bias_grad_flops, bias_grad_run };

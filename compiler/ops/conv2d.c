@@ -162,10 +162,25 @@ static int64_t conv2d_weight_grad_flops(const struct node *n)
     return conv2d_flops_of(n->out[0]->param, n->in[1]);
 }
 
-const struct op_def op_def_conv2d = { OP_conv2d, conv2d_verify, conv2d_gradient, conv2d_flops };
+static void conv2d_run(const struct run *r, const struct node *n)
+{
+    run_filters(r, &n->attr.window, RUN_Y, n->in[0], n->out[0], n->in[1]);
+}
+
+static void conv2d_data_grad_run(const struct run *r, const struct node *n)
+{
+    run_filters(r, &n->attr.window, RUN_X, n->out[0], n->in[0], n->in[1]);
+}
+
+static void conv2d_weight_grad_run(const struct run *r, const struct node *n)
+{
+    run_filters(r, &n->attr.window, RUN_W, n->in[0], n->in[1], n->out[0]);
+}
+
+const struct op_def op_def_conv2d = { OP_conv2d, conv2d_verify, conv2d_gradient, conv2d_flops, conv2d_run };
 const struct op_def op_def_conv2d_data_grad = {
-    OP_conv2d_data_grad, conv2d_data_grad_verify, NULL, conv2d_data_grad_flops
+    OP_conv2d_data_grad, conv2d_data_grad_verify, NULL, conv2d_data_grad_flops, conv2d_data_grad_run
 };
 const struct op_def op_def_conv2d_weight_grad = {
-    OP_conv2d_weight_grad, conv2d_weight_grad_verify, NULL, conv2d_weight_grad_flops
+    OP_conv2d_weight_grad, conv2d_weight_grad_verify, NULL, conv2d_weight_grad_flops, conv2d_weight_grad_run
 };

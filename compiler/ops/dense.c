@@ -136,9 +136,37 @@ static int64_t dense_weight_grad_flops(const struct node *n)
     return 2 * param_elements(n->out[0]->param);
 }
 
-const struct op_def op_def_dense = { OP_dense, dense_verify, dense_gradient, dense_flops };
-const struct op_def op_def_dense_data_grad = { OP_dense_data_grad, dense_data_grad_verify, NULL,
-                                               dense_flops };
+static void dense_products(const struct run *r, enum run_sum to, const struct tensor *x, const struct tensor *y,
+                           const struct tensor *w)
+{
+    int64_t in = x->shape.c, out = y->shape.c;
+
+    for (int s = 0; s < r->batch; s++)
+        for (int64_t o = 0; o < out; o++)
+            for (int64_t i = 0; i < in; i++)
+                run_product(to, run_values(r, x) + s * in + order_place(x->order, i), run_values(r, y) + s * out + o,
+                            run_values(r, w) + o * in + i);
+}
+
+static void dense_run(const struct run *r, const struct node *n)
+{
+    dense_products(r, RUN_Y, n->in[0], n->out[0], n->in[1]);
+}
+
+static void dense_data_grad_run(const struct run *r, const struct node *n)
+{
+    dense_products(r, RUN_X, n->out[0], n->in[0], n->in[1]);
+}
+
+static void dense_weight_grad_run(const struct run *r, const struct node *n)
+{
+    dense_products(r, RUN_W, n->in[0], n->in[1], n->out[0]);
+}
+
+const struct op_def op_def_dense = { OP_dense, dense_verify, dense_gradient, dense_flops, dense_run };
+const struct op_def op_def_dense_data_grad = {
+    OP_dense_data_grad, dense_data_grad_verify, NULL, dense_flops, dense_data_grad_run
+};
 const struct op_def op_def_dense_weight_grad = {
-    OP_dense_weight_grad, dense_weight_grad_verify, NULL, dense_weight_grad_flops
+    OP_dense_weight_grad, dense_weight_grad_verify, NULL, dense_weight_grad_flops, dense_weight_grad_run
 };

@@ -50,5 +50,17 @@ static const char *dropout_verify(const struct graph *g, const struct node *n)
     return NULL;
 }
 
-const struct op_def op_def_dropout = { OP_dropout, dropout_verify, dropout_gradient, out_flops };
-const struct op_def op_def_dropout_grad = { OP_dropout_grad, dropout_verify, NULL, out_flops };
+/* Which elements are dropped is drawn anew in each training step by what is emitted; here it is always the same. */
+static void dropout_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++) {
+        uint64_t z = (uint64_t)i * UINT64_C(0x9E3779B97F4A7C15) +
+                     (uint64_t)(n->attr.stream + 1) * UINT64_C(0xD1B54A32D192ED03);
+        z = (z ^ z >> 31) * UINT64_C(0x94D049BB133111EB);
+        bool kept = (double)(z >> 40) / (1 << 24) >= n->attr.rate;
+        run_values(r, n->out[0])[i] = kept ? run_values(r, n->in[0])[i] / (1 - n->attr.rate) : 0;
+    }
+}
+
+const struct op_def op_def_dropout = { OP_dropout, dropout_verify, dropout_gradient, out_flops, dropout_run };
+const struct op_def op_def_dropout_grad = { OP_dropout_grad, dropout_verify, NULL, out_flops, dropout_run };

@@ -1,5 +1,6 @@
 /* flatten.c - a map as a vector: the same memory (view), whose order the tensor carries; and the
  * explicit change of that order (reorder) where something must see (c, h, w). */
+#include <string.h>
 #include "ops/op_support.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
@@ -65,5 +66,20 @@ static const char *reorder_verify(const struct graph *g, const struct node *n)
     return NULL;
 }
 
-const struct op_def op_def_view = { OP_view, view_verify, like_gradient, no_flops };
-const struct op_def op_def_reorder = { OP_reorder, reorder_verify, like_gradient, no_flops };
+static void view_run(const struct run *r, const struct node *n)
+{
+    memcpy(run_values(r, n->out[0]), run_values(r, n->in[0]), sizeof(double) * (size_t)run_elements(r, n->in[0]));
+}
+
+static void reorder_run(const struct run *r, const struct node *n)
+{
+    const struct tensor *x = n->in[0], *y = n->out[0];
+    int64_t features = x->shape.c;
+
+    for (int64_t at = 0; at < run_elements(r, x); at += features)
+        for (int64_t i = 0; i < features; i++)
+            run_values(r, y)[at + order_place(y->order, i)] = run_values(r, x)[at + order_place(x->order, i)];
+}
+
+const struct op_def op_def_view = { OP_view, view_verify, like_gradient, no_flops, view_run };
+const struct op_def op_def_reorder = { OP_reorder, reorder_verify, like_gradient, no_flops, reorder_run };

@@ -61,9 +61,24 @@ static int64_t global_avgpool2d_flops(const struct node *n)
     return shape_elements(n->in[0]->shape);
 }
 
+static double share_of(const struct tensor *map)
+{
+    return 1 / ((double)map->shape.h * map->shape.w);
+}
+
+static void global_avgpool2d_run(const struct run *r, const struct node *n)
+{
+    run_sum_area(r, n->in[0], n->out[0], share_of(n->in[0]));
+}
+
+static void global_avgpool2d_grad_run(const struct run *r, const struct node *n)
+{
+    run_spread(r, n->in[0], n->out[0], share_of(n->out[0]));
+}
+
 const struct op_def op_def_global_avgpool2d = {
-    OP_global_avgpool2d, global_avgpool2d_verify, global_avgpool2d_gradient, global_avgpool2d_flops
+    OP_global_avgpool2d, global_avgpool2d_verify, global_avgpool2d_gradient, global_avgpool2d_flops, global_avgpool2d_run
 };
 const struct op_def op_def_global_avgpool2d_grad = {
-    OP_global_avgpool2d_grad, global_avgpool2d_grad_verify, NULL, out_flops
+    OP_global_avgpool2d_grad, global_avgpool2d_grad_verify, NULL, out_flops, global_avgpool2d_grad_run
 };

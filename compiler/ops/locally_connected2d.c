@@ -183,11 +183,36 @@ static int64_t local_weight_grad_flops(const struct node *n)
     return 2 * param_elements(n->out[0]->param);
 }
 
-const struct op_def op_def_locally_connected2d = { OP_locally_connected2d, local_verify,
-                                                   local_gradient, local_flops };
+/* The biases lie as the map does, rows, columns, channels. */
+static void local_run(const struct run *r, const struct node *n)
+{
+    const struct tensor *y = n->out[0];
+
+    run_filters(r, &n->attr.window, RUN_Y, n->in[0], y, n->in[1]);
+    for (int64_t i = 0; n->in_count > 2 && i < run_elements(r, y); i++)
+        run_values(r, y)[i] += run_values(r, n->in[2])[i % shape_elements(y->shape)];
+}
+
+static void local_data_grad_run(const struct run *r, const struct node *n)
+{
+    run_filters(r, &n->attr.window, RUN_X, n->out[0], n->in[0], n->in[1]);
+}
+
+static void local_weight_grad_run(const struct run *r, const struct node *n)
+{
+    const struct tensor *dy = n->in[1];
+
+    run_filters(r, &n->attr.window, RUN_W, n->in[0], dy, n->out[0]);
+    for (int64_t i = 0; n->out_count > 1 && i < run_elements(r, dy); i++)
+        run_values(r, n->out[1])[i % shape_elements(dy->shape)] += run_values(r, dy)[i];
+}
+
+const struct op_def op_def_locally_connected2d = {
+    OP_locally_connected2d, local_verify, local_gradient, local_flops, local_run
+};
 const struct op_def op_def_locally_connected2d_data_grad = {
-    OP_locally_connected2d_data_grad, local_data_grad_verify, NULL, local_flops
+    OP_locally_connected2d_data_grad, local_data_grad_verify, NULL, local_flops, local_data_grad_run
 };
 const struct op_def op_def_locally_connected2d_weight_grad = {
-    OP_locally_connected2d_weight_grad, local_weight_grad_verify, NULL, local_weight_grad_flops
+    OP_locally_connected2d_weight_grad, local_weight_grad_verify, NULL, local_weight_grad_flops, local_weight_grad_run
 };

@@ -87,8 +87,38 @@ static int64_t maxpool2d_grad_flops(const struct node *n)
     return shape_elements(n->in[1]->shape);
 }
 
-const struct op_def op_def_maxpool2d = { OP_maxpool2d, maxpool2d_verify, maxpool2d_gradient,
-                                         maxpool2d_flops };
+/* The first of the greatest wins. */
+static void maxpool2d_run(const struct run *r, const struct node *n)
+{
+    const struct tensor *x = n->in[0], *y = n->out[0];
+
+    for (int64_t i = 0; i < run_elements(r, y); i++) {
+        struct pooling_taps taps = pooling_taps(n, x, y, i);
+        int best = 0;
+        for (int k = 1; k < taps.count; k++)
+            if (*pooling_tap(r, x, &taps, k) > *pooling_tap(r, x, &taps, best))
+                best = k;
+        run_values(r, y)[i] = *pooling_tap(r, x, &taps, best);
+        if (n->out_count > 1)
+            run_values(r, n->out[1])[i] = pooling_tap_number(n, &taps, best);
+    }
+}
+
+static void maxpool2d_grad_run(const struct run *r, const struct node *n)
+{
+    const struct tensor *index = n->in[0], *dy = n->in[1], *dx = n->out[0];
+
+    for (int64_t i = 0; i < run_elements(r, dy); i++) {
+        struct pooling_taps taps = pooling_taps(n, dx, dy, i);
+        for (int k = 0; k < taps.count; k++)
+            if (pooling_tap_number(n, &taps, k) == run_values(r, index)[i])
+                *pooling_tap(r, dx, &taps, k) += run_values(r, dy)[i];
+    }
+}
+
+const struct op_def op_def_maxpool2d = {
+    OP_maxpool2d, maxpool2d_verify, maxpool2d_gradient, maxpool2d_flops, maxpool2d_run
+};
 const struct op_def op_def_maxpool2d_grad = {
-    OP_maxpool2d_grad, maxpool2d_grad_verify, NULL, maxpool2d_grad_flops
+    OP_maxpool2d_grad, maxpool2d_grad_verify, NULL, maxpool2d_grad_flops, maxpool2d_grad_run
 };

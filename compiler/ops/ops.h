@@ -7,6 +7,8 @@
 #include "graph/graph.h"
 #include "model/model.h"
 
+struct run;
+
 struct layer_def {
     struct clause_def clause;
     bool is_activation;         /* may stand as `conv2d 8, 3x3, NAME` */
@@ -31,6 +33,8 @@ struct op_def {
     void (*gradient)(struct graph *g, struct node *n);
     /* Floating-point operations for one sample. */
     int64_t (*flops)(const struct node *n);
+    /* Computes n's outputs in double precision, with the plainest loops (run.h). */
+    void (*run)(const struct run *r, const struct node *n);
 };
 
 const struct layer_def *layer_def_find(const char *name);       /* NULL: no such layer */

@@ -58,3 +58,40 @@ const char *pooling_fits(const struct node *n, const struct tensor *x, const str
     CHECK(window_links(w, x, y), "its window does not take one map to the other");
     return NULL;
 }
+
+static int largest(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+struct pooling_taps pooling_taps(const struct node *n, const struct tensor *x, const struct tensor *y, int64_t i)
+{
+    const struct window *w = &n->attr.window;
+    int64_t position = i / y->shape.c;
+    int top = (int)(position / y->shape.w % y->shape.h) * w->stride_h - w->pad_top;
+    int left = (int)(position % y->shape.w) * w->stride_w - w->pad_left;
+    struct pooling_taps t = { .sample = (int)(i / shape_elements(y->shape)), .channel = (int)(i % y->shape.c),
+                              .row = largest(top, 0), .column = largest(left, 0) };
+
+    t.rows = least(top + w->kh, x->shape.h) - t.row;
+    t.columns = least(left + w->kw, x->shape.w) - t.column;
+    t.tap_row = t.row - top;
+    t.tap_column = t.column - left;
+    t.count = t.rows * t.columns;
+    return t;
+}
+
+double *pooling_tap(const struct run *r, const struct tensor *x, const struct pooling_taps *t, int k)
+{
+    return run_at(r, x, t->sample, t->channel, t->row + k / t->columns, t->column + k % t->columns);
+}
+
+int pooling_tap_number(const struct node *n, const struct pooling_taps *t, int k)
+{
+    return (t->tap_row + k / t->columns) * n->attr.window.kw + t->tap_column + k % t->columns;
+}

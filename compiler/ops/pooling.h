@@ -1,4 +1,4 @@
-/* pooling.h - what maxpool2d and avgpool2d share: their arguments and shape rule. */
+/* pooling.h - what maxpool2d and avgpool2d share: their arguments, shape rule and windows. */
 #ifndef POOLING_H
 #define POOLING_H
 
@@ -19,5 +19,17 @@ bool pooling_shape(struct layer *l, struct diag *d);
 void pooling_gradient(struct graph *g, struct node *n, enum op op, struct tensor *index);
 /* x, y: the maps, whatever the direction. */
 const char *pooling_fits(const struct node *n, const struct tensor *x, const struct tensor *y);
+
+/* The taps of a window that lie in the map: rows x columns of them, from a tap of the window on that lies at a place of
+ * the map. */
+struct pooling_taps {
+    int sample, channel, count, rows, columns;
+    int tap_row, tap_column, row, column;
+};
+/* Of the element number i of y. */
+struct pooling_taps pooling_taps(const struct node *n, const struct tensor *x, const struct tensor *y, int64_t i);
+/* What lies under tap k of them, and its number in the window. */
+double *pooling_tap(const struct run *r, const struct tensor *x, const struct pooling_taps *taps, int k);
+int pooling_tap_number(const struct node *n, const struct pooling_taps *taps, int k);
 
 #endif

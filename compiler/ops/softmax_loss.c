@@ -47,9 +47,29 @@ static int64_t softmax_loss_grad_flops(const struct node *n)
     return 2 * shape_elements(n->out[0]->shape);
 }
 
+static void softmax_loss_run(const struct run *r, const struct node *n)
+{
+    const double *x = run_values(r, n->in[0]), *label = run_values(r, n->in[1]);
+    int classes = n->in[0]->shape.c;
+
+    for (int s = 0; s < r->batch; s++, x += classes) {
+        double sum = run_softmax(x, classes, run_values(r, n->out[0]) + (int64_t)s * classes);
+        run_values(r, n->out[1])[s] = sum - x[(int)label[s]];
+    }
+}
+
+static void softmax_loss_grad_run(const struct run *r, const struct node *n)
+{
+    const double *p = run_values(r, n->in[0]), *label = run_values(r, n->in[1]);
+    int classes = n->in[0]->shape.c;
+
+    for (int64_t i = 0; i < (int64_t)r->batch * classes; i++)
+        run_values(r, n->out[0])[i] = (p[i] - (i % classes == label[i / classes])) / r->batch;
+}
+
 const struct op_def op_def_softmax_loss = {
-    OP_softmax_loss, softmax_loss_verify, softmax_loss_gradient, softmax_loss_flops
+    OP_softmax_loss, softmax_loss_verify, softmax_loss_gradient, softmax_loss_flops, softmax_loss_run
 };
 const struct op_def op_def_softmax_loss_grad = {
-    OP_softmax_loss_grad, softmax_loss_grad_verify, NULL, softmax_loss_grad_flops
+    OP_softmax_loss_grad, softmax_loss_grad_verify, NULL, softmax_loss_grad_flops, softmax_loss_grad_run
 };

@@ -1,8 +1,8 @@
 /* test_autodiff.c - the backward graph: its structure on hand-built diamonds, and its numbers,
- * computed by a plain interpreter, against finite differences on hand-built and random networks. */
+ * computed by each operation's obvious loops (ops/run.h), against finite differences on hand-built and random networks. */
 #include <criterion/criterion.h>
-#include "graph_interpreter.h"
-#include "network_fixture.h"
+#include <math.h>
+#include "random_network.h"
 
 static struct graph *differentiated(struct network *n)
 {
@@ -16,62 +16,27 @@ static struct graph *differentiated(struct network *n)
     return g;
 }
 
-static struct layer *put_act(struct network *n, struct layer *from, const char *name)
-{
-    return put(n, name, from);
-}
-
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-static double next_random(uint64_t *state)
+static double loss_of(const struct run *r)
 {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(*state >> 33) / (double)(1u << 31) * 2 - 1;
-}
-
-static int choose(uint64_t *state, int count)
-{
-    return (int)((next_random(state) + 1) / 2 * count) % count;
-}
-
-static void fill(struct machine *m, const struct tensor *t, uint64_t *state, double scale,
-                 double shift)
-{
-    for (int64_t i = 0; i < tensor_elements(m, t); i++)
-        at(m, t)[i] = next_random(state) * scale + shift;
-}
-
-static struct machine filled_machine(struct network *n, const struct graph *g, int batch,
-                                     uint64_t *state)
-{
-    struct machine m = machine_new(&n->arena, g, batch);
-
-    fill(&m, g->input, state, 1, 0);
-    for (int i = 0; i < g->params_count; i++) {
-        const struct param *p = g->params[i];
-        bool positive =
-            p->role == CNN_STATISTIC || (p->kind == PARAM_VECTOR && p->role == CNN_WEIGHT);
-        fill(&m, p->tensor, state, positive ? 0.3 : 1.5 / sqrt((double)p->in * p->kh * p->kw),
-             positive ? 1 : 0);
-    }
-    for (int s = 0; s < batch; s++)
-        at(&m, g->labels)[s] = choose(state, g->logits->shape.c);
-    return m;
+    run_graph(r, false);
+    return run_loss(r);
 }
 
 /* A difference at one step, or none: the loss has a kink within it. */
-static bool finite_difference(struct machine *m, double *w, double h, double *slope)
+static bool finite_difference(const struct run *r, double *w, double h, double *slope)
 {
     double kept = *w, wide, narrow;
 
     *w = kept + h;
-    wide = machine_loss(m);
+    wide = loss_of(r);
     *w = kept - h;
-    wide = (wide - machine_loss(m)) / (2 * h);
+    wide = (wide - loss_of(r)) / (2 * h);
     *w = kept + h / 8;
-    narrow = machine_loss(m);
+    narrow = loss_of(r);
     *w = kept - h / 8;
-    narrow = (narrow - machine_loss(m)) / (h / 4);
+    narrow = (narrow - loss_of(r)) / (h / 4);
     *w = kept;
     *slope = narrow;
     return fabs(wide - narrow) <= 1e-6 * (1 + fabs(narrow));
@@ -81,17 +46,17 @@ static bool finite_difference(struct machine *m, double *w, double h, double *sl
 static int compare_gradients(struct network *n, const struct graph *g, int batch, int samples,
                              uint64_t seed)
 {
-    struct machine m = filled_machine(n, g, batch, &seed);
+    struct run r = filled_run(n, g, batch, &seed);
     int compared = 0;
 
-    machine_loss(&m);
-    machine_run(&m, true);
+    loss_of(&r);
+    run_graph(&r, true);
     for (int i = 0; i < g->params_count; i++) {
         const struct param *p = g->params[i];
         for (int s = 0; p->gradient && s < samples; s++) {
             int64_t e = choose(&seed, (int)param_elements(p));
-            double slope, found = at(&m, p->gradient)[e];
-            if (!finite_difference(&m, at(&m, p->tensor) + e, 1e-4, &slope))
+            double slope, found = run_values(&r, p->gradient)[e];
+            if (!finite_difference(&r, run_values(&r, p->tensor) + e, 1e-4, &slope))
                 continue;
             compared++;
             cr_assert(fabs(slope - found) <= 2e-6 * (1 + fabs(slope)),
@@ -386,69 +351,6 @@ Test(autodiff, orders_of_flattened_maps)
 
 /* ---- random networks ------------------------------------------------------------------------- */
 
-static struct layer *random_conv(struct network *n, struct layer *l, uint64_t *state)
-{
-    struct layer *conv = layer_after(n, "conv2d", l);
-
-    arg_number(conv, "filters", 1 + choose(state, 5));
-    int kh = 1 + choose(state, l->out.h < 3 ? l->out.h : 3),
-        kw = 1 + choose(state, l->out.w < 3 ? l->out.w : 3);
-    arg_pair(conv, "kernel", kh, kw);
-    int stride = 1 + choose(state, 2), padding = choose(state, 2);
-    arg_pair(conv, "stride", stride, 1 + choose(state, 2));
-    if (choose(state, 2))
-        arg_text(conv, "padding", "same");
-    else
-        arg_pair(conv, "padding", padding, 1 - padding);
-    arg_number(conv, "bias", choose(state, 3) > 0);
-    if (choose(state, 2))
-        arg_activation(n, conv, choose(state, 2) ? "tanh" : "gelu");
-    cr_assert(layer_shape(n, conv));
-    return conv;
-}
-
-static struct layer *random_diamond(struct network *n, struct layer *l, uint64_t *state)
-{
-    struct layer *same = layer_after(n, "conv2d", l);
-
-    arg_number(same, "filters", l->out.c);
-    arg_pair(same, "kernel", 3, 2);
-    arg_text(same, "padding", "same");
-    cr_assert(layer_shape(n, same));
-    if (choose(state, 2))
-        return put_add(n, put_act(n, same, "swish"), l);
-    struct layer *vector = put_dense(n, put(n, "global_avgpool2d", same), l->out.c),
-                 *sum = put_add(n, l, same);
-    return put_add(n, vector, sum);
-}
-
-static struct layer *random_layer(struct network *n, struct layer *l, uint64_t *state)
-{
-    switch (choose(state, 7)) {
-    case 0:
-    case 1: return random_conv(n, l, state);
-    case 2: return random_diamond(n, l, state);
-    case 3: return put(n, "batchnorm", l);
-    case 4: return put_dropout(n, l, 0.3);
-    case 5: return put(n, choose(state, 2) ? "leaky_relu" : "softmax", l);
-    default:
-        if (l->out.h < 2 || l->out.w < 2)
-            return put(n, "selu", l);
-        return put_pool(n, l, choose(state, 2) ? "maxpool2d" : "avgpool2d", 2,
-                        1 + choose(state, 2));
-    }
-}
-
-static struct layer *random_end(struct network *n, struct layer *l, uint64_t *state)
-{
-    l = put(n, choose(state, 3) ? "flatten" : "global_avgpool2d", l);
-    if (choose(state, 2))
-        l = put(n, "batchnorm", l);
-    if (choose(state, 2))
-        l = put_add(n, l, put_dense(n, l, l->out.c));
-    return l;
-}
-
 Test(autodiff, random_networks)
 {
     int compared = 0;
@@ -456,15 +358,7 @@ Test(autodiff, random_networks)
     for (uint64_t seed = 1; seed <= 60; seed++) {
         struct network n;
         uint64_t state = seed * 7919;
-        network_begin(&n);
-        int channels = 1 + choose(&state, 4), height = 4 + choose(&state, 5);
-        struct layer *l = put_input(&n, channels, height, 4 + choose(&state, 5));
-        for (int i = 2 + choose(&state, 5); i > 0; i--) {
-            l = random_layer(&n, l, &state);
-            l->trainable = choose(&state, 6) > 0;
-        }
-        l = random_end(&n, l, &state);
-        put_loss(&n, l, 2 + choose(&state, 4));
+        put_random(&n, &state);
         compared += compare_gradients(&n, differentiated(&n), 1 + choose(&state, 4), 4, seed);
         network_end(&n);
     }

@@ -1,0 +1,201 @@
+/* test_run.c - op_def.run: numbers worked out by hand; and that simplifying a graph does not change what it computes. */
+#include "random_network.h"
+
+/* ---- by hand --------------------------------------------------------------------------------- */
+
+static struct run running(struct network *n, int batch)
+{
+    return run_new(&n->arena, lower_model(&n->arena, &n->model, false), batch);
+}
+
+static void set(const struct run *r, const struct tensor *t, const double *values)
+{
+    memcpy(run_values(r, t), values, sizeof *values * (size_t)run_elements(r, t));
+}
+
+static void set_param(const struct run *r, const char *name, const double *values)
+{
+    set(r, param_named(r->graph, name)->tensor, values);
+}
+
+static void expect(const struct run *r, const struct tensor *t, const double *values)
+{
+    for (int64_t i = 0; i < run_elements(r, t); i++)
+        cr_assert(fabs(run_values(r, t)[i] - values[i]) <= 1e-14 * (1 + fabs(values[i])),
+                  "%s[%lld] is %.15g, not %.15g", t->name, (long long)i, run_values(r, t)[i], values[i]);
+}
+
+static void expect_predictions(const struct run *r, const double *values)
+{
+    run_graph(r, false);
+    expect(r, r->graph->predictions, values);
+}
+
+#define NUMBERS(...) (const double[]){ __VA_ARGS__ }
+
+/* Two channels of 2x2, the result's innermost: 1 2 3 4 and 10 20 30 40. */
+static const double two_channels[] = { 1, 10, 2, 20, 3, 30, 4, 40 };
+
+Test(run, conv2d_takes_filters_as_files_hold_them)
+{
+    struct network n;
+
+    network_begin(&n);
+    put_conv(&n, put_input(&n, 2, 2, 2), 2, 1, 2);
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, two_channels);
+    set_param(&r, "conv2d_1.weight", NUMBERS(1, -1, 2, 0, 0, 0, 0, 0.5));
+    set_param(&r, "conv2d_1.bias", NUMBERS(100, -1));
+    expect_predictions(&r, NUMBERS(100 + 1 - 2 + 20, -1 + 10, 100 + 3 - 4 + 60, -1 + 20));
+    network_end(&n);
+}
+
+Test(run, conv2d_counts_nothing_beside_the_map)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "conv2d", put_input(&n, 1, 2, 2));
+    arg_number(l, "filters", 1);
+    arg_pair(l, "kernel", 2, 2);
+    arg_pair(l, "padding", 1, 0);
+    arg_pair(l, "stride", 2, 1);
+    arg_number(l, "bias", 0);
+    cr_assert(layer_shape(&n, l));
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, NUMBERS(1, 2, 3, 4));
+    set_param(&r, "conv2d_1.weight", NUMBERS(1, 10, 100, 1000));
+    expect_predictions(&r, NUMBERS(2100, 43));
+    network_end(&n);
+}
+
+Test(run, locally_connected2d_has_a_filter_and_a_bias_for_each_position)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "locally_connected2d", put_input(&n, 2, 2, 2));
+    arg_number(l, "filters", 1);
+    arg_pair(l, "kernel", 2, 1);
+    cr_assert(layer_shape(&n, l));
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, two_channels);
+    set_param(&r, "locally_connected2d_1.weight", NUMBERS(1, 2, 0, 0, 0, 0, 3, 4));
+    set_param(&r, "locally_connected2d_1.bias", NUMBERS(0.5, 0.25));
+    expect_predictions(&r, NUMBERS(1 + 2 * 3 + 0.5, 3 * 20 + 4 * 40 + 0.25));
+    network_end(&n);
+}
+
+/* The columns of a dense layer are counted by channels, rows, columns, whatever the order in memory. */
+Test(run, dense_after_a_map)
+{
+    struct network n;
+
+    network_begin(&n);
+    put_dense(&n, put(&n, "flatten", put_input(&n, 2, 2, 2)), 1);
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, two_channels);
+    set_param(&r, "dense_1.weight", NUMBERS(1, 0, 0, 0.5, 0, 0.25, 0, 2));
+    set_param(&r, "dense_1.bias", NUMBERS(7));
+    expect_predictions(&r, NUMBERS(1 + 0.5 * 4 + 0.25 * 20 + 2 * 40 + 7));
+    network_end(&n);
+}
+
+Test(run, pooling)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *x = put_input(&n, 1, 2, 3);
+    struct layer *most = layer_after(&n, "maxpool2d", x), *mean = layer_after(&n, "avgpool2d", x);
+    struct layer *both[] = { most, mean };
+    for (int i = 0; i < 2; i++) {
+        arg_pair(both[i], "window", 2, 2);
+        arg_pair(both[i], "stride", 2, 2);
+        arg_pair(both[i], "padding", 0, 1);
+        cr_assert(layer_shape(&n, both[i]));
+    }
+    put_add(&n, most, mean);
+    struct run r = running(&n, 2);
+    set(&r, r.graph->input, NUMBERS(-1, -2, -3, -4, -5, -6, 1, 2, 3, 4, 5, 6));
+    expect_predictions(&r, NUMBERS(-1 - 2.5, -2 - 4, 4 + 2.5, 6 + 4));
+    network_end(&n);
+}
+
+Test(run, batchnorm_in_use_and_what_comes_after)
+{
+    struct network n;
+
+    network_begin(&n);
+    put(&n, "global_avgpool2d", put(&n, "relu", put(&n, "batchnorm", put_input(&n, 2, 1, 2))));
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, NUMBERS(1, 8, 3, 2));
+    set_param(&r, "batchnorm_1.weight", NUMBERS(2, 3));
+    set_param(&r, "batchnorm_1.bias", NUMBERS(1, -1));
+    set_param(&r, "batchnorm_1.running_mean", NUMBERS(2, 2));
+    set_param(&r, "batchnorm_1.running_var", NUMBERS(4 - 1e-3, 9 - 1e-3));
+    expect_predictions(&r, NUMBERS((0 + 2) / 2.0, (5 + 0) / 2.0));
+    network_end(&n);
+}
+
+Test(run, softmax_and_its_loss)
+{
+    struct network n;
+
+    network_begin(&n);
+    put_loss(&n, put(&n, "flatten", put_input(&n, 2, 1, 1)), 2);
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, NUMBERS(1000, 1000 + log(3)));       /* nothing overflows */
+    set_param(&r, "dense_1.weight", NUMBERS(1, 0, 0, 1));
+    run_values(&r, r.graph->labels)[0] = 1;
+    run_graph(&r, false);
+    cr_assert_float_eq(run_values(&r, r.graph->predictions)[0], 0.25, 1e-12);
+    cr_assert_float_eq(run_loss(&r), log(4.0 / 3), 1e-12);
+    network_end(&n);
+}
+
+/* ---- simplify -------------------------------------------------------------------------------- */
+
+static void fill_alike(const struct run *r, uint64_t state)
+{
+    fill(r, r->graph->input, &state, 1, 0);
+    for (int i = 0; i < r->graph->params_count; i++)
+        fill(r, r->graph->params[i]->tensor, &state, 0.5, r->graph->params[i]->role == CNN_STATISTIC);
+    for (int s = 0; s < r->batch; s++)
+        run_values(r, r->graph->labels)[s] = choose(&state, r->graph->logits->shape.c);
+    run_graph(r, false);
+}
+
+/* Returns whether there was something to simplify. */
+static bool expect_same(struct network *n, bool training, uint64_t seed)
+{
+    struct graph *plain = lower_model(&n->arena, &n->model, training),
+                 *simple = lower_model(&n->arena, &n->model, training);
+
+    simplify(simple);
+    const char *wrong = graph_verify(simple);
+    cr_assert_null(wrong, "%s", wrong);
+    struct run a = run_new(&n->arena, plain, 2), b = run_new(&n->arena, simple, 2);
+    fill_alike(&a, seed);
+    fill_alike(&b, seed);
+    expect(&b, simple->predictions, run_values(&a, plain->predictions));
+    expect(&b, simple->loss, run_values(&a, plain->loss));
+    for (int i = 0; i < plain->nodes_count; i++)
+        if (i >= simple->nodes_count || plain->nodes[i]->op != simple->nodes[i]->op)
+            return true;
+    return false;
+}
+
+Test(run, simplified_graphs_compute_the_same)
+{
+    int changed = 0;
+
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct network n;
+        uint64_t state = seed * 104729;
+        put_random(&n, &state);
+        changed += expect_same(&n, true, seed) + expect_same(&n, false, seed);
+        network_end(&n);
+    }
+    cr_assert_gt(changed, 10, "only %d graphs were simplified", changed);
+}
