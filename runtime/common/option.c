@@ -39,7 +39,8 @@ static const char *words_text(const struct option_row *row, char *text, size_t s
 {
     size_t at = 0;
     for (int i = 0; row->words[i] && at < size; i++)
-        at += (size_t)snprintf(text + at, size - at, "%s%s", !i ? "" : row->words[i + 1] ? ", " : " or ", row->words[i]);
+        at += (size_t)snprintf(text + at, size - at, "%s%s", !i ? "" : row->words[i + 1] ? ", " : " or ",
+                               row->words[i]);
     return text;
 }
 

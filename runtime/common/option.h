@@ -39,7 +39,7 @@ struct option_row {
     enum option_completes completes;
     bool repeats;
     int commands;               /* bits of the commands that it means something to */
-    /* OPTION_OWN: `into` is the program's struct.  NULL, or what was expected instead; argument NULL: left out. */
+    /* OPTION_OWN: `into` is the program's struct, argument NULL where it was left out.  NULL, or what was expected. */
     const char *(*set)(void *into, const char *argument);
 };
 

@@ -208,12 +208,9 @@ int rt_notes_write(const struct cnn_context *c, struct text_pair pairs[NOTES_PAI
 
 static json_t *metadata_json(const struct tensor_file *f, const char *key)
 {
-    for (int i = 0; i < f->metadata_count; i++)
-        if (strcmp(f->metadata[i].key, key) == 0) {
-            json_t *value = json_loads(f->metadata[i].value, 0, NULL);
-            return value ? value : json_null();
-        }
-    return NULL;
+    const char *text = rt_stored_text(f, key);
+    json_t *value = text ? json_loads(text, 0, NULL) : NULL;
+    return text && !value ? json_null() : value;
 }
 
 /* NULL: it does not hold `count` names. */

@@ -79,25 +79,17 @@ int rt_origin_write(const struct weights_origin *o, struct text_pair pairs[ORIGI
     return whole ? count : -1;
 }
 
-static const char *metadata_find(const struct tensor_file *f, const char *key)
-{
-    for (int i = 0; i < f->metadata_count; i++)
-        if (strcmp(f->metadata[i].key, key) == 0)
-            return f->metadata[i].value;
-    return NULL;
-}
-
 /* A number from 0 that a file says under a name; 0 where it says none. */
 static int64_t whole_find(const struct tensor_file *f, const char *key)
 {
-    const char *text = metadata_find(f, key);
+    const char *text = rt_stored_text(f, key);
     long long number = text ? strtoll(text, NULL, 10) : 0;
     return number > 0 ? number : 0;
 }
 
 void rt_origin_read(struct weights_origin *o, const struct tensor_file *f)
 {
-    const char *monitor = metadata_find(f, "monitor"), *value = metadata_find(f, "value");
+    const char *monitor = rt_stored_text(f, "monitor"), *value = rt_stored_text(f, "value");
     rt_origin_set(o, whole_find(f, "epochs"), whole_find(f, "samples"), whole_find(f, "steps"));
     if (o->steps > 0 && monitor && value)
         rt_origin_choose(o, monitor, strtod(value, NULL));

@@ -21,25 +21,10 @@
 #endif
 
 /* PIECE: elements that are gathered at a time */
-enum { LENGTH_BYTES = 8, CHECKSUM_BYTES = 4, PIECE = 1 << 15 };
+enum { LENGTH_BYTES = TENSOR_LENGTH_BYTES, CHECKSUM_BYTES = 4, PIECE = 1 << 15 };
 static const char checksum_name[] = "checksum";
-static const uint64_t header_limit = 100000000;         /* the format's own */
 
 /* ---- reading --------------------------------------------------------------------------------- */
-
-static int element_size(const char *dtype)
-{
-    static const struct {
-        const char *name;
-        int size;
-    } dtypes[] = { { "F64", 8 }, { "F32", 4 }, { "F16", 2 },  { "BF16", 2 },    { "I64", 8 },
-                   { "I32", 4 }, { "I16", 2 }, { "I8", 1 },   { "U64", 8 },     { "U32", 4 },
-                   { "U16", 2 }, { "U8", 1 },  { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 } };
-    for (size_t i = 0; i < sizeof dtypes / sizeof dtypes[0]; i++)
-        if (strcmp(dtype, dtypes[i].name) == 0)
-            return dtypes[i].size;
-    return 0;
-}
 
 unsigned char *rt_file_read(const char *path, uint64_t *size)
 {
@@ -73,151 +58,6 @@ unsigned char *rt_file_read(const char *path, uint64_t *size)
     return bytes;
 }
 
-/* Fills t->shape and t->count from a JSON list.  NULL, or what is wrong. */
-static const char *shape_read(struct stored_tensor *t, const json_t *shape)
-{
-    if (!json_is_array(shape))
-        return "has no list `shape`";
-    if (json_array_size(shape) > TENSOR_RANK_MAX)
-        return "has too many dimensions";
-    t->rank = (int)json_array_size(shape);
-    t->count = 1;
-    for (int i = 0; i < t->rank; i++) {
-        const json_t *extent = json_array_get(shape, (size_t)i);
-        if (!json_is_integer(extent) || json_integer_value(extent) < 0)
-            return "has a shape that is not made of whole numbers";
-        t->shape[i] = json_integer_value(extent);
-        if (t->shape[i] > 0 && t->count > INT64_MAX / 8 / t->shape[i])
-            return "has an absurd shape";
-        t->count *= t->shape[i];
-    }
-    return NULL;
-}
-
-/* One tensor of the header.  NULL, or what is wrong. */
-static const char *tensor_read(struct stored_tensor *t, const json_t *value,
-                               const unsigned char *data, uint64_t data_size)
-{
-    if (!json_is_object(value))
-        return "is not described by an object";
-    const char *dtype = json_string_value(json_object_get(value, "dtype"));
-    if (!dtype)
-        return "has no text `dtype`";
-    t->element_size = element_size(dtype);
-    if (t->element_size == 0)
-        return "has an unknown dtype";
-    strncpy(t->dtype, dtype, sizeof t->dtype - 1);
-    const char *wrong = shape_read(t, json_object_get(value, "shape"));
-    if (wrong)
-        return wrong;
-    const json_t *offsets = json_object_get(value, "data_offsets");
-    const json_t *first = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
-    if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(end))
-        return "has no pair of whole numbers `data_offsets`";
-    int64_t from = json_integer_value(first), to = json_integer_value(end);
-    if (from < 0 || to < from || (uint64_t)to > data_size)
-        return "has data_offsets outside the file's data";
-    if (to - from != t->count * t->element_size)
-        return "has data_offsets that do not fit its shape and dtype";
-    t->data = data + from;
-    return NULL;
-}
-
-static int compare_places(const void *a, const void *b)
-{
-    const struct stored_tensor *x = *(const struct stored_tensor *const *)a;
-    const struct stored_tensor *y = *(const struct stored_tensor *const *)b;
-    if (x->data != y->data)
-        return x->data < y->data ? -1 : 1;
-    return (x->count > y->count) - (x->count < y->count);       /* empty ones first */
-}
-
-/* Every byte of the data belongs to exactly one tensor. */
-static int cover_check(const struct tensor_file *f, const char *path, const unsigned char *data,
-                       uint64_t size)
-{
-    const struct stored_tensor **sorted = malloc(((size_t)f->count + 1) * sizeof *sorted);
-    if (!sorted) {
-        rt_error("%s: no memory for %d tensors", path, f->count);
-        return -1;
-    }
-    for (int i = 0; i < f->count; i++)
-        sorted[i] = &f->tensors[i];
-    qsort(sorted, (size_t)f->count, sizeof *sorted, compare_places);
-    const unsigned char *end = data;
-    int status = 0;
-    for (int i = 0; i < f->count && status == 0; i++) {
-        if (sorted[i]->data < end) {
-            rt_error("%s: the data of %s and %s overlap", path, sorted[i - 1]->name,
-                     sorted[i]->name);
-            status = -1;
-        } else if (sorted[i]->data > end) {
-            rt_error("%s: %lld bytes before the data of %s belong to no tensor", path,
-                     (long long)(sorted[i]->data - end), sorted[i]->name);
-            status = -1;
-        }
-        end = sorted[i]->data + sorted[i]->count * sorted[i]->element_size;
-    }
-    if (status == 0 && end != data + size) {
-        rt_error("%s: the last %lld bytes belong to no tensor", path,
-                 (long long)(data + size - end));
-        status = -1;
-    }
-    free(sorted);
-    return status;
-}
-
-/* The format has only texts there; what else a writer put in is passed over. */
-static int metadata_read(struct tensor_file *f, json_t *metadata)
-{
-    const char *key;
-    json_t *value;
-    f->metadata = calloc(json_object_size(metadata) + 1, sizeof *f->metadata);
-    if (!f->metadata)
-        return -1;
-    json_object_foreach(metadata, key, value) {
-        if (!json_is_string(value))
-            continue;
-        struct stored_text *text = &f->metadata[f->metadata_count++];
-        text->key = strdup(key);
-        text->value = strdup(json_string_value(value));
-        if (!text->key || !text->value)
-            return -1;
-    }
-    return 0;
-}
-
-static int header_read(struct tensor_file *f, const char *path, json_t *header,
-                       const unsigned char *data, uint64_t data_size)
-{
-    f->tensors = calloc(json_object_size(header) + 1, sizeof *f->tensors);
-    if (!f->tensors) {
-        rt_error("%s: no memory for its header", path);
-        return -1;
-    }
-    const char *name;
-    json_t *value;
-    json_object_foreach(header, name, value) {
-        if (strcmp(name, "__metadata__") == 0) {
-            if (metadata_read(f, value)) {
-                rt_error("%s: no memory for its header", path);
-                return -1;
-            }
-            continue;
-        }
-        struct stored_tensor *t = &f->tensors[f->count];
-        t->name = strdup(name);
-        const char *wrong =
-            t->name ? tensor_read(t, value, data, data_size) : "does not fit into memory";
-        f->count++;
-        if (wrong) {
-            rt_error("%s: tensor '%s' %s", path, name, wrong);
-            return -1;
-        }
-    }
-    return cover_check(f, path, data, data_size);
-}
-
 /* Whether a file ends with the checksum of what stands before. */
 static bool checksum_fits(const unsigned char *bytes, uint64_t size)
 {
@@ -231,7 +71,7 @@ static bool checksum_fits(const unsigned char *bytes, uint64_t size)
 static int whole_read(struct tensor_file *f, const char *path, bool state)
 {
     *f = (struct tensor_file){ 0 };
-    uint64_t size = 0, length = 0;
+    uint64_t size = 0;
     f->bytes = rt_file_read(path, &size);
     if (!f->bytes)
         return -1;
@@ -240,33 +80,12 @@ static int whole_read(struct tensor_file *f, const char *path, bool state)
         rt_safetensors_free(f);
         return -1;
     }
-    if (size >= LENGTH_BYTES)
-        memcpy(&length, f->bytes, LENGTH_BYTES);
-    json_t *header = NULL;
-    json_error_t error;
-    if (size < LENGTH_BYTES) {
-        rt_error(
-            "%s: has %llu bytes; a safetensors file begins with %d that give its header's length",
-            path, (unsigned long long)size, LENGTH_BYTES);
-    } else if (length > header_limit || length > size - LENGTH_BYTES) {
-        rt_error("%s: the first %d bytes give a header of %llu bytes, but %llu follow: cut short, "
-                 "or not a safetensors file",
-                 path, LENGTH_BYTES, (unsigned long long)length,
-                 (unsigned long long)(size - LENGTH_BYTES));
-    } else if (!(header = json_loadb((char *)f->bytes + LENGTH_BYTES, (size_t)length,
-                                     JSON_REJECT_DUPLICATES, &error))) {
-        rt_error("%s: the header is not JSON: line %d, column %d: %s", path, error.line,
-                 error.column, error.text);
-    } else if (!json_is_object(header)) {
-        rt_error("%s: the header is not a JSON object", path);
-        json_decref(header);
-        header = NULL;
-    }
-    int status = header ? header_read(f, path, header, f->bytes + LENGTH_BYTES + length,
-                                      size - LENGTH_BYTES - length) : -1;
-    json_decref(header);
-    if (status)
+    char fault[512];
+    int status = rt_tensor_header_read(f, size, fault, sizeof fault);
+    if (status) {
+        rt_error("%s: %s", path, fault);
         rt_safetensors_free(f);
+    }
     return status;
 }
 
@@ -282,14 +101,7 @@ int rt_safetensors_read_state(struct tensor_file *f, const char *path)
 
 void rt_safetensors_free(struct tensor_file *f)
 {
-    for (int i = 0; i < f->count; i++)
-        free(f->tensors[i].name);
-    free(f->tensors);
-    for (int i = 0; i < f->metadata_count; i++) {
-        free(f->metadata[i].key);
-        free(f->metadata[i].value);
-    }
-    free(f->metadata);
+    rt_tensor_header_free(f);
     free(f->bytes);
     *f = (struct tensor_file){ 0 };
 }

@@ -1,38 +1,9 @@
-/* safetensors.h - the file format: 8 bytes little-endian length, a JSON header of that length, the
- * data.
- *
- * The header names each tensor's dtype, shape and place
- * (https://github.com/huggingface/safetensors).  Readers here accept F32 and F64 as numbers and
- * check that tensors cover the data without holes or overlaps.
- */
+/* safetensors.h - files of tensors, read and written; tensor_header.h describes the format. */
 #ifndef SAFETENSORS_H
 #define SAFETENSORS_H
 
 #include "cnnrt.h"
-
-enum { TENSOR_RANK_MAX = 8 };
-
-struct stored_tensor {
-    char *name;
-    char dtype[8];                      /* "F32" */
-    int rank;
-    int64_t shape[TENSOR_RANK_MAX];
-    int64_t count;                      /* product of shape */
-    int element_size;                   /* bytes */
-    const unsigned char *data;          /* unaligned, little-endian */
-};
-
-struct stored_text {
-    char *key, *value;
-};
-
-struct tensor_file {
-    struct stored_tensor *tensors;
-    int count;
-    struct stored_text *metadata;       /* the header's `__metadata__` */
-    int metadata_count;
-    unsigned char *bytes;               /* the whole file, or what was unpacked from it */
-};
+#include "common/tensor_header.h"
 
 /* Reads and checks a whole file.  0, or -1 with a message that names the file and the fault. */
 int rt_safetensors_read(struct tensor_file *f, const char *path);

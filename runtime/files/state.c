@@ -191,10 +191,7 @@ int rt_state_read(struct state *s, const struct cnn_model *model, const char *pa
 const char *rt_state_text(const struct state *s, const char *name)
 {
     char *key = key_make(s, name, "");
-    const char *value = NULL;
-    for (int i = 0; key && i < s->file.metadata_count && !value; i++)
-        if (strcmp(s->file.metadata[i].key, key) == 0)
-            value = s->file.metadata[i].value;
+    const char *value = key ? rt_stored_text(&s->file, key) : NULL;
     free(key);
     return value;
 }
