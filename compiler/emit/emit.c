@@ -45,44 +45,33 @@ static void emit_head(const struct plan *p, const char *header, struct cwriter *
 
 /* ---- schedules --------------------------------------------------------------------------------------------------- */
 
-static bool is_word(char c)
-{
-    return c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+/* What the steps of a program are given: which pointers they need. */
+struct needs {
+    bool *tensors, *buffers;    /* by tensor id; by number of the buffer */
+    bool scratch, memory;
+};
 
-/* Does the C text mention the identifier? */
-static bool mentions(const char *text, const char *name)
-{
-    size_t length = strlen(name);
-    for (const char *at = strstr(text, name); at; at = strstr(at + 1, name))
-        if ((at == text || !is_word(at[-1])) && !is_word(at[length]))
-            return true;
-    return false;
-}
-
-static void collect_words(struct emitter *e, const char *text, struct table *words)
-{
-    for (const char *at = text; *at;) {
-        const char *end = at;
-        while (is_word(*end))
-            end++;
-        if (end > at)
-            table_put(words, arena_string(e->arena, at, (size_t)(end - at)), e);
-        at = end > at ? end : at + 1;
-    }
-}
-
-/* All words that the steps of the program mention. */
-static struct table program_words(struct emitter *e)
+static struct needs program_needs(struct emitter *e)
 {
     const struct program *q = e->program;
-    struct table words = { .arena = e->arena };
-    for (int i = 0; i < q->steps_count; i++) {
-        collect_words(e, q->steps[i]->call, &words);
-        if (q->steps[i]->begin)
-            collect_words(e, q->steps[i]->begin, &words);
-    }
-    return words;
+    struct needs n = { 0 };
+    n.tensors = arena_array(e->arena, (size_t)q->graph->tensors_count + 1, sizeof *n.tensors);
+    n.buffers = arena_array(e->arena, (size_t)q->buffers_count + 1, sizeof *n.buffers);
+    for (int i = 0; i < q->steps_count; i++)
+        for (int k = 0; k < q->steps[i]->arguments_count; k++) {
+            const struct argument *a = &q->steps[i]->arguments[k];
+            n.scratch |= a->kind == ARGUMENT_SCRATCH;
+            n.memory |= a->kind == ARGUMENT_BUFFER;
+            if (a->kind == ARGUMENT_BUFFER)
+                n.buffers[a->buffer->index] = true;
+            if (a->kind == ARGUMENT_TENSOR)
+                n.tensors[a->tensor->id] = true;
+        }
+    if (q->graph->loss)         /* it is summed in the end */
+        n.tensors[q->graph->loss->id] = n.memory = true;
+    for (int i = 0; i < q->graph->tensors_count; i++)
+        n.memory |= n.tensors[i] && q->places[i].region == REGION_MEMORY;
+    return n;
 }
 
 static const char *tensor_shape(struct emitter *e, const struct tensor *t)
@@ -117,7 +106,7 @@ static const char *bytes_from(struct emitter *e, const char *type, const char *b
 static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const struct tensor *t)
 {
     const struct tensor_place *place = &e->program->places[t->id];
-    const char *type = emit_element_type(e, t);
+    const char *type = plan_element_type(e->plan, t);
     const char *constant = place->region == REGION_PARAMS || place->region == REGION_INPUT ||
                            place->region == REGION_LABELS ? "const " : "";
     const char *base = "memory";
@@ -141,50 +130,43 @@ static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const stru
     cw_line(w, "%s%s *const %s = %s;  // %s", constant, type, t->name, value, tensor_shape(e, t));
 }
 
-static void emit_pointers(struct emitter *e, struct cwriter *w, const struct table *words)
+static void emit_pointers(struct emitter *e, struct cwriter *w, const struct needs *needs)
 {
     const struct program *q = e->program;
     const struct graph *g = q->graph;
-    bool memory = g->loss != NULL;
-    for (int i = 0; i < g->tensors_count && !memory; i++)
-        memory = q->places[i].region == REGION_MEMORY && table_get(words, g->tensors[i]->name);
-    for (int i = 0; i < q->buffers_count; i++)
-        memory |= table_get(words, q->buffers[i]->name) != NULL;
-    if (memory)
+    if (needs->memory)
         cw_line(w, "char *const memory = c->memory;");
     for (int i = 0; i < g->tensors_count; i++)
-        if (q->places[i].region != REGION_LOCAL &&
-            (table_get(words, g->tensors[i]->name) || g->tensors[i] == g->loss))
+        if (q->places[i].region != REGION_LOCAL && needs->tensors[i])
             emit_tensor_pointer(e, w, g->tensors[i]);
     for (int i = 0; i < q->buffers_count; i++) {
         const struct buffer *b = q->buffers[i];
-        if (table_get(words, b->name))
+        if (needs->buffers[i])
             cw_line(w, "%s *const %s = %s;", b->type, b->name, bytes_from(e, b->type, "memory", b->offset));
     }
 }
 
 /* Within the parallel region: the thread's own. */
-static void emit_local_pointers(struct emitter *e, struct cwriter *w, const struct table *words)
+static void emit_local_pointers(struct emitter *e, struct cwriter *w, const struct needs *needs)
 {
     const struct program *q = e->program;
     const struct plan *p = e->plan;
-    bool scratch = table_get(words, "scratch") != NULL;
-    if (scratch || q->local_bytes)
+    if (needs->scratch || q->local_bytes)
         cw_line(w, "char *const own = (char *)c->scratch + (size_t)w->number * %" PRId64 ";",
                 p->scratch_bytes);
-    if (scratch)
+    if (needs->scratch)
         cw_line(w, "%s *const scratch = (%s *)own;", p->real, p->real);
     if (!q->local_bytes)
         return;
     cw_line(w, "char *const local = own + %" PRId64 ";  // for the images of one turn", p->kernel_scratch);
     for (int i = 0; i < q->graph->tensors_count; i++)
-        if (q->places[i].region == REGION_LOCAL && table_get(words, q->graph->tensors[i]->name))
+        if (q->places[i].region == REGION_LOCAL && needs->tensors[i])
             emit_tensor_pointer(e, w, q->graph->tensors[i]);
 }
 
-static void emit_call(struct cwriter *w, const struct step *s)
+static void emit_call(struct emitter *e, struct cwriter *w, const struct step *s)
 {
-    cw_line(w, "%s;", s->call);
+    cw_line(w, "%s(%s);", e->called[s->index], emit_arguments(e, s));
     cw_line(w, "TICK(%d);", s->stretch);
 }
 
@@ -197,23 +179,18 @@ static const char *advance(struct emitter *e, const char *variable, int by)
 /* One turn: the images from `first` on, or the image `i`. */
 static void emit_turn(struct emitter *e, struct cwriter *w, const struct phase *f)
 {
-    for (int k = 0; k < f->steps_count; k++) {
-        if (f->images == 1) {
-            emit_call(w, f->steps[k]);
-            continue;
-        }
-        /* neighbours with the same stride share a loop over the images of a turn */
-        int images = f->steps[k]->images;
-        if (images == f->images) {
+    for (int k = 0; k < f->loops_count; k++) {
+        const struct loop *loop = &f->loops[k];
+        if (f->images > 1 && loop->images == f->images) {
             cw_open(w, "{");
             cw_line(w, "const int i = first;");
-        } else {
-            cw_open(w, "for (int i = first; i < first + %d && i < n; %s) {", f->images, advance(e, "i", images));
+        } else if (f->images > 1) {
+            cw_open(w, "for (int i = first; i < first + %d && i < n; %s) {", f->images, advance(e, "i", loop->images));
         }
-        emit_call(w, f->steps[k]);
-        while (k + 1 < f->steps_count && f->steps[k + 1]->images == images)
-            emit_call(w, f->steps[++k]);
-        cw_close(w, "}");
+        for (int s = 0; s < loop->count; s++)
+            emit_call(e, w, f->steps[loop->first + s]);
+        if (f->images > 1)
+            cw_close(w, "}");
     }
 }
 
@@ -230,9 +207,11 @@ static void emit_images(struct emitter *e, struct cwriter *w, const struct phase
     if (f->groups) {
         int size = batch / f->groups;
         cw_open(w, "for (%s; g < end; g++) {", share(e, "g", arena_printf(e->arena, "%d", f->groups), 1));
-        for (int k = 0; k < f->steps_count; k++)
-            if (f->steps[k]->begin)
-                cw_line(w, "%s;", f->steps[k]->begin);
+        for (int k = 0; k < f->steps_count; k++) {
+            const char *clearing = emit_clearing(e, f->steps[k]);
+            if (*clearing)
+                cw_line(w, "%s;", clearing);
+        }
         cw_open(w, "for (int %s = g * %d; %s < (g + 1) * %d && %s < n; %s) {", image, size, image, size, image,
                 next);
     } else {
@@ -244,47 +223,27 @@ static void emit_images(struct emitter *e, struct cwriter *w, const struct phase
         cw_close(w, "}");
 }
 
-/* A loop over the blocks of `count` steps that share them; `alone`: how many such of one block came before in the
- * phase, so that they go to different threads. */
-static void emit_blocks(struct emitter *e, struct cwriter *w, struct step *const *steps, int count, int alone)
+static void emit_blocks(struct emitter *e, struct cwriter *w, const struct phase *f, const struct loop *loop)
 {
-    const struct step *s = steps[0];
-    if (s->blocks == 1) {
+    if (loop->blocks == 1) {
         bool b = false;
-        for (int i = 0; i < count; i++)
-            b |= mentions(steps[i]->call, "b");
-        if (alone)
-            cw_open(w, "if (w->number == %d %% w->count) {", alone);
+        for (int i = 0; i < loop->count; i++)
+            b |= step_uses_kind(f->steps[loop->first + i], ARGUMENT_BLOCK);
+        if (loop->thread)
+            cw_open(w, "if (w->number == %d %% w->count) {", loop->thread);
         else
             cw_open(w, "if (w->number == 0) {");
         if (b)
             cw_line(w, "const int b = 0;");
-    } else if (s->run) {
-        cw_open(w, "for (int b = w->number * %d; b < %" PRId64 "; b = cnn_next(w, b, %d)) {", s->run, s->blocks,
-                s->run);
+    } else if (loop->run) {
+        cw_open(w, "for (int b = w->number * %d; b < %" PRId64 "; b = cnn_next(w, b, %d)) {", loop->run, loop->blocks,
+                loop->run);
     } else {
-        cw_open(w, "for (%s; b < end; b++) {", share(e, "b", arena_printf(e->arena, "%" PRId64, s->blocks), 1));
+        cw_open(w, "for (%s; b < end; b++) {", share(e, "b", arena_printf(e->arena, "%" PRId64, loop->blocks), 1));
     }
-    for (int i = 0; i < count; i++)
-        emit_call(w, steps[i]);
+    for (int i = 0; i < loop->count; i++)
+        emit_call(e, w, f->steps[loop->first + i]);
     cw_close(w, "}");
-}
-
-static void emit_loops_of_blocks(struct emitter *e, struct cwriter *w, const struct phase *f)
-{
-    int alone = 0;
-    for (int first = 0, end; first < f->steps_count; first = end) {
-        for (end = first + 1; end < f->steps_count && plan_same_rows(f->steps[first], f->steps[end]); end++)
-            ;
-        emit_blocks(e, w, f->steps + first, end - first, alone);
-        alone += f->steps[first]->blocks == 1;
-    }
-}
-
-/* Phases of one group that repeat stand in a loop of their own. */
-static bool same_loop(const struct phase *a, const struct phase *b)
-{
-    return a->repeat && a->repeat == b->repeat && a->steps[0]->group == b->steps[0]->group;
 }
 
 /* What this thread waits for the others, or for who does all, is part of the last step. */
@@ -294,32 +253,22 @@ static void emit_arrival(struct cwriter *w, const struct phase *f)
     cw_line(w, "TICK(%d);", f->steps[f->steps_count - 1]->stretch);
 }
 
-/* The last phase that makes losses of samples; -1: none. */
-static int loss_phase(const struct program *q)
-{
-    int last = -1;
-    for (int i = 0; i < q->steps_count; i++)
-        if (q->graph->loss && q->steps[i]->group->main == q->graph->loss->producer && q->steps[i]->phase > last)
-            last = q->steps[i]->phase;
-    return last;
-}
-
 static void emit_phases(struct emitter *e, struct cwriter *w)
 {
     const struct program *q = e->program;
-    int batch = e->plan->batch, early_from = q->training && plan_updates_early(e->plan) ? loss_phase(q) : -1;
+    int batch = e->plan->batch;
     for (int i = 0; i < q->phases_count; i++) {
         const struct phase *f = &q->phases[i];
-        if (f->repeat && (i == 0 || !same_loop(&q->phases[i - 1], f)))
+        if (f->repeat_begins)
             cw_open(w, "for (int j = 0; j < %d && j * %d < n; j++) {", f->repeat, batch / f->repeat);
         if (f->split == SPLIT_IMAGES)
             emit_images(e, w, f, batch);
-        else
-            emit_loops_of_blocks(e, w, f);
+        for (int k = 0; f->split == SPLIT_BLOCKS && k < f->loops_count; k++)
+            emit_blocks(e, w, f, &f->loops[k]);
         emit_arrival(w, f);
-        if (i == early_from)
+        if (i == q->rule_phase)
             emit_early_rule(e, w);
-        if (f->repeat && (i == q->phases_count - 1 || !same_loop(f, &q->phases[i + 1])))
+        if (f->repeat_ends)
             cw_close(w, "}");
     }
 }
@@ -354,11 +303,11 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     cw_comment(w, "%s This is what one of the threads does of it.", comment);
     cw_line(w, "static void %s_share(struct cnn_context *c, int n, struct cnn_worker *w)", name);
     cw_open(w, "{");
-    const struct table words = program_words(e);
-    emit_pointers(e, w, &words);
-    if (e->program->training && plan_updates_early(e->plan))
+    const struct needs needs = program_needs(e);
+    emit_pointers(e, w, &needs);
+    if (e->program->rule_phase >= 0)
         emit_rule(e, w);
-    emit_local_pointers(e, w, &words);
+    emit_local_pointers(e, w, &needs);
     cw_line(w, "uint64_t *const ticks = w->number == 0 ? c->ticks : NULL;");
     cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
     cw_blank(w);
@@ -373,11 +322,14 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     cw_blank(w);
 }
 
-static void emit_steps(struct emitter *e, const struct program *q)
+/* The functions of a program's steps; their names, by number of the step. */
+static const char **emit_steps(struct emitter *e, const struct program *q)
 {
+    const char **names = arena_array(e->arena, (size_t)q->steps_count + 1, sizeof *names);
     e->program = q;
     for (int i = 0; i < q->steps_count; i++)
-        q->steps[i]->group->kernel->emit(e, q->steps[i]);
+        names[i] = q->steps[i]->group->kernel->emit(e, q->steps[i]);
+    return names;
 }
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
@@ -401,8 +353,7 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
     struct arena arena = { 0 };
     struct emitter e = emitter_of(p, &arena);
     struct cwriter *w = cw_new(out);
-    emit_steps(&e, &p->train);
-    emit_steps(&e, &p->use);
+    const char **train = emit_steps(&e, &p->train), **use = emit_steps(&e, &p->use);
     emit_head(p, header, w);
     emit_update_range(&e, w);
     emit_functions(&e, w, out, 0);
@@ -410,10 +361,12 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
         emit_loss_sum(p, w);
     emit_tick(w);
     e.program = &p->train;
+    e.called = train;
     emit_schedule(&e, w, "train_step",
                   "Training: forward with dropout and the batch's own moments, loss, and the gradients of its mean "
                   "with respect to every parameter.");
     e.program = &p->use;
+    e.called = use;
     emit_schedule(&e, w, "infer", "The network in use: predictions, and the loss where labels are set.");
     emit_update(&e, w);
     emit_metrics(&e, w);

@@ -4,6 +4,11 @@
 
 #include "steps/kernel.h"
 
+/* emit_call.c: "x + (size_t)i * 3072, w, y": what a call of the step is given, where `i` is the first image, `b` the
+ * block, `g` the group of images, `j` the time of repeated phases. */
+const char *emit_arguments(struct emitter *e, const struct step *s);
+/* "memset(dw, 0, ...)": what is done before the first image of a group; "": nothing. */
+const char *emit_clearing(struct emitter *e, const struct step *s);
 /* emit_update.c: static void update(struct cnn_context *c). */
 void emit_update(struct emitter *e, struct cwriter *w);
 /* The function it is made of, which steps that update early call too. */
@@ -11,10 +16,6 @@ void emit_update_range(struct emitter *e, struct cwriter *w);
 /* `rule`: this step's numbers; `early`, when the losses are known: NULL or a pointer to it. */
 void emit_rule(struct emitter *e, struct cwriter *w);
 void emit_early_rule(struct emitter *e, struct cwriter *w);
-/* Floating-point operations of update(), less what is done early. */
-int64_t emit_update_flops(struct emitter *e);
-/* Of the updates that a stretch does early. */
-int64_t emit_early_flops(struct emitter *e, int stretch);
 /* emit_metrics.c: static void metrics(const struct cnn_context *c, int n, double *values). */
 void emit_metrics(struct emitter *e, struct cwriter *w);
 /* emit_tables.c: the constant tables, the model, main(). */

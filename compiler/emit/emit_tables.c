@@ -271,6 +271,17 @@ static struct layer_groups *find_layer_groups(struct emitter *e)
     return list;
 }
 
+/* Whether a group before has the same pass and kernel. */
+static bool said_before(const struct layer_groups *own, int index)
+{
+    const struct group *g = own->groups[index];
+    for (int i = 0; i < index; i++)
+        if (has_rivals(own->groups[i]->kernel) && !strcmp(own->groups[i]->kernel->name, g->kernel->name) &&
+            !strcmp(plan_pass(own->groups[i]->main), plan_pass(g->main)))
+            return true;
+    return false;
+}
+
 /* The kernels that were chosen for a layer in training: "direct" for all passes, or "direct, data
  * im2col". */
 static const char *layer_plan(struct emitter *e, const struct layer_groups *own)
@@ -280,13 +291,10 @@ static const char *layer_plan(struct emitter *e, const struct layer_groups *own)
         const struct group *g = own->groups[i];
         if (!has_rivals(g->kernel))
             continue;
-        if (!first) {
+        if (!first)
             text = first = g->kernel->name;
-            continue;
-        }
-        const char *pass = arena_printf(e->arena, "%s %s", plan_pass(g->main), g->kernel->name);
-        if (strcmp(first, g->kernel->name) && !strstr(text, pass))
-            text = arena_printf(e->arena, "%s, %s", text, pass);
+        else if (strcmp(first, g->kernel->name) && !said_before(own, i))
+            text = arena_printf(e->arena, "%s, %s %s", text, plan_pass(g->main), g->kernel->name);
     }
     const struct layer *host = first ? NULL : own->host;
     return host ? arena_printf(e->arena, "with %s", host->name) : text;
@@ -322,16 +330,17 @@ static void emit_layers(struct emitter *e, struct cwriter *w)
 static void emit_stretches(struct emitter *e, struct cwriter *w)
 {
     const struct plan *p = e->plan;
+    int64_t flops = p->update.optimizer ? p->update.optimizer->flops : 0;       /* an element */
     cw_comment(w, "What TICK() counts the time of.");
     cw_open(w, "static const struct cnn_stretch stretch_table[] = {");
     for (int i = 0; i < p->stretches_count; i++) {
         const struct stretch *s = &p->stretches[i];
         cw_line(w, "{ .layer = %d, .backward = %s, .what = %s, .flops = %" PRId64 " },",
                 s->layer ? s->layer->index : -1, s->backward ? "true" : "false",
-                emit_quoted(e, s->what), s->flops + emit_early_flops(e, i));
+                emit_quoted(e, s->what), s->flops + s->updated * flops);
     }
     cw_line(w, "{ .layer = -1, .backward = true, .what = \"update\", .flops = %" PRId64 " },",
-            emit_update_flops(e));
+            p->update.late_elements * flops);
     cw_close(w, "};");
     cw_blank(w);
 }

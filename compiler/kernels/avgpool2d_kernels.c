@@ -14,10 +14,13 @@ static double avgpool_cost(const struct plan *p, const struct group *g)
 
 static void avgpool_plan(struct plan *p, struct program *q, struct group *g)
 {
+    struct step *s;
     if (!g->main->backward && plan_splits_image(p, avgpool_cost(p, g)))
-        plan_step(p, q, g, 0, SPLIT_BLOCKS, g->main->out[0]->shape.h, "forward", group_flops(p, g));
+        s = plan_step(p, q, g, 0, SPLIT_BLOCKS, g->main->out[0]->shape.h, "forward", group_flops(p, g));
     else
-        plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+        s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+    step_takes_rows(p, s, g->main->in[0], g->result);
+    step_takes_chain(p, s);
 }
 
 /* A window's share of one tap where all of them lie inside. */
@@ -59,35 +62,25 @@ static void forward_general(struct emitter *e, const void *data, const char *at,
     store_mean(e, p, "share", at, tail);
 }
 
-static void avgpool_emit(struct emitter *e, struct step *s)
+static const char *avgpool_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;
     const char *real = e->plan->real;
     struct chain c;
-    chain_make(e, s->group, &c);
+    chain_make(e->plan, s->group, &c);
     struct pool p = pool_of(n, n->in[0], n->out[0], &c);
     p.block = s->split == SPLIT_BLOCKS;
     bool plain = pool_is_plain(&p);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, %s *restrict y%s)", p.block ? "int b, " : "", real, real,
-            chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    emit_function(e, "%sconst %s *x, %s *restrict y%s", p.block ? "int b, " : "", real, real, chain_parameters(e, &c));
     pool_note(e, &p, "x", "y");
     pool_open_outputs(e, &p);
     if (!plain)
         cw_line(e->w, "const %s share = (%s)1 / (%s)((ky1 - ky0) * (kx1 - kx0));", real, real, real);
     each_vector(e, "j", p.in.c, plain ? forward_plain : forward_general, &p);
     pool_close(e);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "avgpool2d_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
                                    chain_suffix(e, &c));
-    const char *name = emit_end(e, hint, emit_comment(e, s));
-    if (p.block)
-        s->call = text_printf(e, "%s(b, %s, %s%s)", name, emit_pointer(e, n->in[0]), emit_pointer(e, s->group->result),
-                              chain_arguments_batch(e, &c));
-    else
-        s->call = text_printf(e, "%s(%s, %s%s)", name, emit_sample(e, n->in[0]), emit_sample(e, s->group->result),
-                              chain_arguments(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* ---- gradient --------------------------------------------------------------------------------------------------- */
@@ -129,16 +122,14 @@ static void grad_gathered(struct emitter *e, const void *data, const char *at, i
     line_store(e, "dx", to, chain_apply_at(e, p->chain, "sum", at, to, tail), tail);
 }
 
-static void avgpool_grad_emit(struct emitter *e, struct step *s)
+static const char *avgpool_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;
     const char *real = e->plan->real;
     struct chain c;
-    chain_make(e, s->group, &c);
+    chain_make(e->plan, s->group, &c);
     struct pool p = pool_of(n->forward, n->out[0], n->in[0], &c);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, %s *restrict dx%s)", real, real, chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *dy, %s *restrict dx%s", real, real, chain_parameters(e, &c));
     pool_note(e, &p, "dx", "dy");
     if (pool_tiles(&p)) {
         pool_open_outputs(e, &p);
@@ -150,12 +141,9 @@ static void avgpool_grad_emit(struct emitter *e, struct step *s)
         each_vector(e, "j", p.in.c, grad_gathered, &p);
         pool_close(e);
     }
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "avgpool2d_grad_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
                                    chain_suffix(e, &c));
-    const char *name = emit_end(e, hint, emit_comment(e, s));
-    s->call = text_printf(e, "%s(%s, %s%s)", name, emit_sample(e, n->in[0]), emit_sample(e, s->group->result),
-                          chain_arguments(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 const struct kernel kernel_avgpool2d = {

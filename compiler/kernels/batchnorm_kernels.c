@@ -8,16 +8,35 @@
 #include "kernels/sums.h"
 
 /* Part 0: each image; part 1: the batch.  A row of the buffer: two columns of the channels, padded. */
-static void plan_two_parts(struct plan *p, struct program *q, struct group *g, const char *what)
+struct two_parts {
+    struct step *images, *batch;
+    struct buffer *partial;
+    int64_t row;
+};
+
+static struct two_parts plan_two_parts(struct plan *p, struct program *q, struct group *g, const char *what)
 {
-    int64_t row = 2 * padded_channels(p, g->main->in[0]) * p->real_size;
-    struct step *images = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
-    struct step *batch = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, what, 0);
-    g->detail = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", g->main->name), p->real, row * p->batch, images,
-                            batch);
+    struct two_parts t = { .row = 2 * padded_channels(p, g->main->in[0]) };
+    t.images = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
+    t.batch = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, what, 0);
+    t.partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", g->main->name), p->real,
+                            t.row * p->real_size * p->batch, t.images, t.batch);
+    return t;
+}
+
+/* Of the second part: the rows of all images. */
+static void batch_takes_rows(struct plan *p, const struct two_parts *t)
+{
+    step_uses(p, t->batch, ACCESS_READ, t->partial, TOUCH_ALL);
+    step_is_told(p, t->batch, ARGUMENT_SAMPLES);
 }
 
 /* ---- moments ---------------------------------------------------------------------------------------------------- */
+
+static bool has_running(const struct node *n)
+{
+    return n->in_count > 2 && n->in[1] && n->in[2];
+}
 
 static double moments_cost(const struct plan *p, const struct group *g)
 {
@@ -26,7 +45,15 @@ static double moments_cost(const struct plan *p, const struct group *g)
 
 static void moments_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_two_parts(p, q, g, "moments");
+    const struct node *n = g->main;     /* x, running mean and variance -> mean, inverse_deviation */
+    struct two_parts t = plan_two_parts(p, q, g, "moments");
+    step_takes(p, t.images, ACCESS_READ, n->in[0]);
+    step_uses_row(p, t.images, ACCESS_WRITE, t.partial, AT_IMAGE, t.row);
+    batch_takes_rows(p, &t);
+    step_takes(p, t.batch, ACCESS_WRITE, n->out[0]);
+    step_takes(p, t.batch, ACCESS_WRITE, n->out[1]);
+    for (int i = 1; i <= 2 && has_running(n); i++)
+        step_takes(p, t.batch, ACCESS_ADD, n->in[i]);
 }
 
 static void mean_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
@@ -65,15 +92,12 @@ static const char *moments_of_image(struct emitter *e, const struct step *s)
     const char *real = e->plan->real, *share = text_real(e, 1.0 / (double)tensor_pixels(x));
     struct pixel_sums mean = { x->shape, 1, mean_add, mean_store, share };
     struct pixel_sums squares = { x->shape, 1, squares_add, squares_store, NULL };
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict partial)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, %s *restrict partial", real, real);
     cw_line(e->w, "// x (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
     cw_line(e->w, "%s *const mean = partial;", real);
     cw_line(e->w, "%s *const squares = partial + %" PRId64 ";", real, padded_channels(e->plan, x));
     emit_pixel_sums(e, &mean);
     emit_pixel_sums(e, &squares);
-    cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "moments_%s", text_shape(e, x->shape)), emit_comment(e, s));
 }
 
@@ -91,11 +115,9 @@ static const char *moments_of_batch(struct emitter *e, const struct step *s)
     const struct tensor *x = n->in[0];
     const char *real = e->plan->real, *pixels = text_real(e, (double)tensor_pixels(x));
     int64_t columns = padded_channels(e->plan, x);
-    bool runs = n->in_count > 2 && n->in[1] && n->in[2];
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *partial, int n, %s *mean, %s *inverse_deviation%s)", real, real,
-            real, runs ? text_printf(e, ", %s *running_mean, %s *running_variance", real, real) : "");
-    cw_open(e->w, "{");
+    bool runs = has_running(n);
+    emit_function(e, "const %s *partial, int n, %s *mean, %s *inverse_deviation%s",
+                  real, real, real, runs ? text_printf(e, ", %s *running_mean, %s *running_variance", real, real) : "");
     cw_line(e->w, "const v samples = v_set((%s)n);", real);
     cw_open(e->w, "for (int j = 0; j < %" PRId64 "; j += %d) {", columns, e->plan->lanes);
     cw_line(e->w, "v sum = v_zero(), squares = v_zero();");
@@ -118,24 +140,12 @@ static const char *moments_of_batch(struct emitter *e, const struct step *s)
         line_running(e, n, "running_variance", "variance");
     }
     cw_close(e->w, "}");
-    cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "moments_of_batch_%s", text_shape(e, x->shape)), emit_comment(e, s));
 }
 
-static void moments_emit(struct emitter *e, struct step *s)
+static const char *moments_emit(struct emitter *e, const struct step *s)
 {
-    const struct node *n = s->group->main;
-    const struct buffer *partial = s->group->detail;
-    if (s->part == 0) {
-        s->call = text_printf(e, "%s(%s, %s + (size_t)i * %" PRId64 ")", moments_of_image(e, s),
-                              emit_sample(e, n->in[0]), partial->name, 2 * padded_channels(e->plan, n->in[0]));
-        return;
-    }
-    const char *running = "";
-    if (n->in_count > 2 && n->in[1] && n->in[2])
-        running = text_printf(e, ", %s, %s", emit_pointer(e, n->in[1]), emit_pointer(e, n->in[2]));
-    s->call = text_printf(e, "%s(%s, n, %s, %s%s)", moments_of_batch(e, s), partial->name, emit_pointer(e, n->out[0]),
-                          emit_pointer(e, n->out[1]), running);
+    return s->part == 0 ? moments_of_image(e, s) : moments_of_batch(e, s);
 }
 
 /* ---- gradients of gamma and beta -------------------------------------------------------------------------------- */
@@ -147,7 +157,14 @@ static double param_grad_cost(const struct plan *p, const struct group *g)
 
 static void param_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_two_parts(p, q, g, "weight gradient");
+    const struct node *n = g->main;     /* x, mean, inverse_deviation, dy -> dgamma, dbeta */
+    struct two_parts t = plan_two_parts(p, q, g, "weight gradient");
+    for (int i = 0; i < 4; i++)
+        step_takes(p, t.images, ACCESS_READ, n->in[i]);
+    step_uses_row(p, t.images, ACCESS_WRITE, t.partial, AT_IMAGE, t.row);
+    batch_takes_rows(p, &t);
+    step_takes(p, t.batch, ACCESS_WRITE, n->out[0]);
+    step_takes(p, t.batch, ACCESS_WRITE, n->out[1]);
 }
 
 static void grads_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
@@ -168,31 +185,20 @@ static void grads_store(struct emitter *e, const void *data, const char *const *
     line_store(e, "partial", text_plus(e, text_printf(e, "%" PRId64, *columns), col), sum[1], 0);
 }
 
-static void param_grad_emit(struct emitter *e, struct step *s)
+static const char *param_grad_emit(struct emitter *e, const struct step *s)
 {
-    const struct node *n = s->group->main;      /* x, mean, inverse_deviation, dy -> dgamma, dbeta */
-    const struct tensor *x = n->in[0];
-    const struct buffer *partial = s->group->detail;
+    const struct tensor *x = s->group->main->in[0];
     const char *real = e->plan->real;
     int64_t columns = padded_channels(e->plan, x);
-    if (s->part == 1) {
-        const char *name = emit_batch_sums(e, columns, 2, emit_comment(e, s));
-        s->call = text_printf(e, "%s(%s, n, %s, %s)", name, partial->name, emit_pointer(e, n->out[0]),
-                              emit_pointer(e, n->out[1]));
-        return;
-    }
+    if (s->part == 1)
+        return emit_batch_sums(e, columns, 2, emit_comment(e, s));
     struct pixel_sums sums = { x->shape, 2, grads_add, grads_store, &columns };
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *mean, const %s *inverse_deviation, "
-            "const %s *dy, %s *restrict partial)", real, real, real, real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, const %s *mean, const %s *inverse_deviation, const %s *dy, %s *restrict partial",
+                  real, real, real, real, real);
     cw_line(e->w, "// x, dy (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
     emit_pixel_sums(e, &sums);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "batchnorm_param_grad_%s", text_shape(e, x->shape));
-    s->call = text_printf(e, "%s(%s, %s, %s, %s, %s + (size_t)i * %" PRId64 ")",
-                          emit_end(e, hint, emit_comment(e, s)), emit_sample(e, x), emit_pointer(e, n->in[1]),
-                          emit_pointer(e, n->in[2]), emit_sample(e, n->in[3]), partial->name, 2 * columns);
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 const struct kernel kernel_batchnorm_moments = {

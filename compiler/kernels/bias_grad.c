@@ -12,11 +12,16 @@ static double bias_grad_cost(const struct plan *p, const struct group *g)
 static void bias_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
     const char *what = "bias gradient";
-    int64_t row = padded_channels(p, g->main->in[0]) * p->real_size;
+    int64_t row = padded_channels(p, g->main->in[0]);
     struct step *images = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
     struct step *batch = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, what, 0);
-    g->detail = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", g->main->name), p->real, row * p->batch, images,
-                            batch);
+    struct buffer *partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", g->main->name), p->real,
+                                         row * p->real_size * p->batch, images, batch);
+    step_takes(p, images, ACCESS_READ, g->main->in[0]);
+    step_uses_row(p, images, ACCESS_WRITE, partial, AT_IMAGE, row);
+    step_uses(p, batch, ACCESS_READ, partial, TOUCH_ALL);
+    step_is_told(p, batch, ARGUMENT_SAMPLES);
+    step_takes(p, batch, ACCESS_WRITE, g->main->out[0]);
 }
 
 static void add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at, int k,
@@ -36,25 +41,16 @@ static void store(struct emitter *e, const void *data, const char *const *sum, c
     line_store(e, "partial", col, sum[0], 0);
 }
 
-static void bias_grad_emit(struct emitter *e, struct step *s)
+static const char *bias_grad_emit(struct emitter *e, const struct step *s)
 {
-    const struct tensor *dy = s->group->main->in[0], *db = s->group->main->out[0];
-    const struct buffer *partial = s->group->detail;
-    int64_t columns = padded_channels(e->plan, dy);
-    if (s->part == 1) {
-        const char *name = emit_batch_sums(e, columns, 1, emit_comment(e, s));
-        s->call = text_printf(e, "%s(%s, n, %s)", name, partial->name, emit_pointer(e, db));
-        return;
-    }
+    const struct tensor *dy = s->group->main->in[0];
+    if (s->part == 1)
+        return emit_batch_sums(e, padded_channels(e->plan, dy), 1, emit_comment(e, s));
     struct pixel_sums sums = { .shape = dy->shape, .sums = 1, .add = add, .store = store };
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, %s *restrict partial)", e->plan->real, e->plan->real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *dy, %s *restrict partial", e->plan->real, e->plan->real);
     cw_line(e->w, "// dy (%d, %d, %d)", dy->shape.h, dy->shape.w, dy->shape.c);
     emit_pixel_sums(e, &sums);
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, text_printf(e, "bias_grad_%s", text_shape(e, dy->shape)), emit_comment(e, s));
-    s->call = text_printf(e, "%s(%s, %s + (size_t)i * %" PRId64 ")", name, emit_sample(e, dy), partial->name, columns);
+    return emit_end(e, text_printf(e, "bias_grad_%s", text_shape(e, dy->shape)), emit_comment(e, s));
 }
 
 const struct kernel kernel_bias_grad = {

@@ -63,13 +63,16 @@ int64_t group_sums_blocks(const struct plan *p, int64_t stored)
     return (stored + CHUNK - 1) / CHUNK;
 }
 
+struct part group_sums_part(int64_t stored)
+{
+    return part_runs(stored, CHUNK);
+}
+
 const char *emit_group_sums(struct emitter *e, int groups, int64_t stored, const char *comment)
 {
     const char *real = e->plan->real;
     int64_t blocks = group_sums_blocks(e->plan, stored);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *partial, %s *restrict dw, int b)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *partial, %s *restrict dw, int b", real, real);
     if (blocks > 1)
         cw_line(e->w, "const int end = b < %" PRId64 " ? (b + 1) * %d : %" PRId64 ";", blocks - 1, CHUNK, stored);
     else
@@ -79,7 +82,6 @@ const char *emit_group_sums(struct emitter *e, int groups, int64_t stored, const
     for (int i = 1; i < groups; i++)
         cw_line(e->w, "sum = v_add(sum, v_load(partial + j + %" PRId64 "));", i * stored);
     cw_line(e->w, "v_store(dw + j, sum);");
-    cw_close(e->w, "}");
     cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "sum_groups_%dx%" PRId64, groups, stored), comment);
 }

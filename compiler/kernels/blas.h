@@ -33,5 +33,6 @@ int weight_groups(const struct plan *p, int64_t stored);
 /* A function that adds `groups` rows of `stored` elements, a chunk of them a block: name(partial, dw, b). */
 const char *emit_group_sums(struct emitter *e, int groups, int64_t stored, const char *comment);
 int64_t group_sums_blocks(const struct plan *p, int64_t stored);
+struct part group_sums_part(int64_t stored);
 
 #endif

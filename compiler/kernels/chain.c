@@ -24,7 +24,7 @@ struct link_text {
 struct link {
     enum op op;
     int value_input;
-    void (*operands)(struct emitter *e, const struct node *n, int value, struct chain *c);
+    void (*operands)(const struct plan *p, const struct node *n, int value, struct chain *c);
     const char *(*apply)(const struct link_text *t, const char *value);
     double (*cycles)(const struct node *n);
 };
@@ -72,32 +72,38 @@ static int sequence_value(const struct group *g, int k)
 /* ---- operands --------------------------------------------------------------------------------------------------- */
 
 /* Names are of roles, not of layers, so that equal functions have equal text. */
-static void operand_add(struct emitter *e, struct chain *c, enum operand_kind kind, const char *name,
-                        const char *type, const struct tensor *tensor, const char *value)
+static struct operand *operand_add(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name,
+                                   const char *type)
 {
     assert(c->operands_count < CHAIN_OPERANDS);
     int same = 1;
-    for (int i = 0; i < c->operands_count; i++) {
-        size_t length = strlen(name);
-        const char *other = c->operands[i].name;
-        if (!strncmp(other, name, length) && (!other[length] || other[length] == '_'))
-            same++;
-    }
+    for (int i = 0; i < c->operands_count; i++)
+        same += !strcmp(c->operands[i].role, name);
+    struct operand *o = &c->operands[c->operands_count++];
+    *o = (struct operand){ .kind = kind, .role = name, .name = name, .type = type };
     if (same > 1)
-        name = text_printf(e, "%s_%d", name, same);
-    c->operands[c->operands_count++] = (struct operand){ .kind = kind, .name = name, .type = type, .tensor = tensor,
-                                                         .value = value };
+        o->name = arena_printf(p->arena, "%s_%d", name, same);
+    return o;
 }
 
-static void operand_pointer(struct emitter *e, struct chain *c, enum operand_kind kind, const char *name,
+static void operand_pointer(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name,
                             const struct tensor *t)
 {
-    operand_add(e, c, kind, name, text_printf(e, "const %s *", emit_element_type(e, t)), t, NULL);
+    operand_add(p, c, kind, name, arena_printf(p->arena, "const %s *", plan_element_type(p, t)))->tensor = t;
 }
 
-static void operand_column(struct emitter *e, struct chain *c, const char *name, const struct tensor *t)
+static void operand_column(const struct plan *p, struct chain *c, const char *name, const struct tensor *t)
 {
-    operand_pointer(e, c, OPERAND_COLUMN, name, t);
+    operand_pointer(p, c, OPERAND_COLUMN, name, t);
+}
+
+/* A number known at run time. */
+static void operand_number(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name,
+                           const char *type, enum argument_kind argument, int64_t number)
+{
+    struct operand *o = operand_add(p, c, kind, name, type);
+    o->argument = argument;
+    o->number = number;
 }
 
 /* "v_set(0.5f)": not worth a local variable: the compiler lifts them out of every loop. */
@@ -108,10 +114,10 @@ static const char *text_set(struct emitter *e, double x)
 
 /* ---- bias ------------------------------------------------------------------------------------------------------- */
 
-static void bias_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+static void bias_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     (void)value;
-    operand_column(e, c, "bias", n->in[1]);
+    operand_column(p, c, "bias", n->in[1]);
 }
 
 static const char *bias_apply(const struct link_text *t, const char *value)
@@ -157,13 +163,13 @@ static double activation_cycles(const struct node *n)
     return activation_rows[n->attr.activation].cycles;
 }
 
-static void activation_grad_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+static void activation_grad_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     (void)value;
     if (n->in[1])
-        operand_pointer(e, c, OPERAND_ELEMENT, "result", n->in[1]);
+        operand_pointer(p, c, OPERAND_ELEMENT, "result", n->in[1]);
     else if (n->in[0])
-        operand_pointer(e, c, OPERAND_ELEMENT, "argument", n->in[0]);
+        operand_pointer(p, c, OPERAND_ELEMENT, "argument", n->in[0]);
 }
 
 static const char *activation_grad_apply(const struct link_text *t, const char *value)
@@ -186,12 +192,11 @@ static double activation_grad_cycles(const struct node *n)
 
 /* ---- dropout ---------------------------------------------------------------------------------------------------- */
 
-static void dropout_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+static void dropout_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     int64_t elements = tensor_elements(n->in[value]);
-    operand_add(e, c, OPERAND_SCALAR, "key", "uint64_t ", NULL,
-                text_printf(e, "cnn_key(c->seed, c->step, %d)", n->attr.stream));
-    operand_add(e, c, OPERAND_INDEX, "element", "int64_t ", NULL, text_printf(e, "(int64_t)i * %" PRId64, elements));
+    operand_number(p, c, OPERAND_SCALAR, "key", "uint64_t ", ARGUMENT_KEY, n->attr.stream);
+    operand_number(p, c, OPERAND_INDEX, "element", "int64_t ", ARGUMENT_ELEMENT, elements);
 }
 
 static const char *dropout_apply(const struct link_text *t, const char *value)
@@ -217,15 +222,15 @@ static bool is_spread(const struct tensor *a, const struct tensor *b)
     return tensor_elements(b) != tensor_elements(a);
 }
 
-static void add_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+static void add_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     const struct tensor *other = n->in[1 - value];
     if (behind_views(n->in[0]) == behind_views(n->in[1]))
         return;     /* x + x: the value is its own partner */
     if (is_spread(n->in[value], other))
-        operand_pointer(e, c, OPERAND_COLUMN_SAMPLE, "spread", other);
+        operand_pointer(p, c, OPERAND_COLUMN_SAMPLE, "spread", other);
     else
-        operand_pointer(e, c, OPERAND_ELEMENT, "addend", other);
+        operand_pointer(p, c, OPERAND_ELEMENT, "addend", other);
 }
 
 static const char *add_apply(const struct link_text *t, const char *value)
@@ -237,16 +242,16 @@ static const char *add_apply(const struct link_text *t, const char *value)
 
 /* ---- batch normalisation ---------------------------------------------------------------------------------------- */
 
-static void batchnorm_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+static void batchnorm_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     (void)value;
-    operand_column(e, c, "gamma", n->in[1]);
-    operand_column(e, c, "beta", n->in[2]);
-    operand_column(e, c, "mean", n->in[3]);
+    operand_column(p, c, "gamma", n->in[1]);
+    operand_column(p, c, "beta", n->in[2]);
+    operand_column(p, c, "mean", n->in[3]);
     if (n->op == OP_batchnorm)
-        operand_column(e, c, "inverse_deviation", n->in[4]);
+        operand_column(p, c, "inverse_deviation", n->in[4]);
     else
-        operand_column(e, c, "variance", n->in[4]);
+        operand_column(p, c, "variance", n->in[4]);
 }
 
 static const char *batchnorm_apply(const struct link_text *t, const char *value)
@@ -279,11 +284,11 @@ static double batchnorm_use_cycles(const struct node *n)
     return 40;      /* a root and a division */
 }
 
-static void batchnorm_use_grad_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+static void batchnorm_use_grad_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     (void)value;
-    operand_column(e, c, "gamma", n->in[0]);
-    operand_column(e, c, "variance", n->in[1]);
+    operand_column(p, c, "gamma", n->in[0]);
+    operand_column(p, c, "variance", n->in[1]);
 }
 
 static const char *batchnorm_use_grad_apply(const struct link_text *t, const char *value)
@@ -292,17 +297,16 @@ static const char *batchnorm_use_grad_apply(const struct link_text *t, const cha
 }
 
 /* x, gamma, mean, inverse_deviation, dgamma, dbeta, dy -> dx */
-static void batchnorm_data_grad_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+static void batchnorm_data_grad_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     int64_t pixels = tensor_pixels(n->in[value]);
-    operand_pointer(e, c, OPERAND_ELEMENT, "argument", n->in[0]);
-    operand_column(e, c, "gamma", n->in[1]);
-    operand_column(e, c, "mean", n->in[2]);
-    operand_column(e, c, "inverse_deviation", n->in[3]);
-    operand_column(e, c, "dgamma", n->in[4]);
-    operand_column(e, c, "dbeta", n->in[5]);
-    operand_add(e, c, OPERAND_SCALAR, "share", text_printf(e, "%s ", e->plan->real), NULL,
-                text_printf(e, "(%s)1 / ((%s)n * %" PRId64 ")", e->plan->real, e->plan->real, pixels));
+    operand_pointer(p, c, OPERAND_ELEMENT, "argument", n->in[0]);
+    operand_column(p, c, "gamma", n->in[1]);
+    operand_column(p, c, "mean", n->in[2]);
+    operand_column(p, c, "inverse_deviation", n->in[3]);
+    operand_column(p, c, "dgamma", n->in[4]);
+    operand_column(p, c, "dbeta", n->in[5]);
+    operand_number(p, c, OPERAND_SCALAR, "share", arena_printf(p->arena, "%s ", p->real), ARGUMENT_SHARE, pixels);
 }
 
 static const char *batchnorm_data_grad_apply(const struct link_text *t, const char *value)
@@ -321,9 +325,9 @@ static double batchnorm_data_grad_cycles(const struct node *n)
 
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
-static void no_operands(struct emitter *e, const struct node *n, int value, struct chain *c)
+static void no_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
-    (void)e;
+    (void)p;
     (void)n;
     (void)value;
     (void)c;
@@ -376,16 +380,29 @@ int chain_input(const struct node *n, const struct tensor *t)
     return -1;
 }
 
-void chain_make(struct emitter *e, const struct group *g, struct chain *c)
+void chain_make(const struct plan *p, const struct group *g, struct chain *c)
 {
     c->group = g;
     c->operands_count = 0;
     for (int k = 0; k < sequence_count(g); k++) {
         const struct node *n = sequence_node(g, k);
         int first = c->operands_count;
-        link_find(n->op)->operands(e, n, sequence_value(g, k), c);
+        link_find(n->op)->operands(p, n, sequence_value(g, k), c);
         for (int i = first; i < c->operands_count; i++)
             c->operands[i].node = k;
+    }
+}
+
+void step_takes_chain(struct plan *p, struct step *s)
+{
+    struct chain c;
+    chain_make(p, s->group, &c);
+    for (int i = 0; i < c.operands_count; i++) {
+        const struct operand *o = &c.operands[i];
+        if (o->tensor)
+            step_takes(p, s, ACCESS_READ, o->tensor);
+        else
+            step_is_given(p, s, o->argument, o->number);
     }
 }
 
@@ -394,34 +411,6 @@ const char *chain_parameters(struct emitter *e, const struct chain *c)
     const char *text = "";
     for (int i = 0; i < c->operands_count; i++)
         text = text_printf(e, "%s, %s%s", text, c->operands[i].type, c->operands[i].name);
-    return text;
-}
-
-const char *chain_arguments(struct emitter *e, const struct chain *c)
-{
-    const char *text = "";
-    for (int i = 0; i < c->operands_count; i++) {
-        const struct operand *o = &c->operands[i];
-        const char *value = o->value;
-        if (o->kind == OPERAND_COLUMN)
-            value = emit_pointer(e, o->tensor);
-        else if (o->tensor)
-            value = emit_sample(e, o->tensor);
-        text = text_printf(e, "%s, %s", text, value);
-    }
-    return text;
-}
-
-const char *chain_arguments_batch(struct emitter *e, const struct chain *c)
-{
-    const char *text = "";
-    for (int i = 0; i < c->operands_count; i++) {
-        const struct operand *o = &c->operands[i];
-        const char *value = o->kind == OPERAND_INDEX ? "0" : o->value;
-        if (o->tensor)
-            value = emit_pointer(e, o->tensor);
-        text = text_printf(e, "%s, %s", text, value);
-    }
     return text;
 }
 

@@ -56,15 +56,25 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     struct product t = product_of(&s);
     int64_t flops = 2 * s.k * s.o * s.oh * s.ow * p->batch;
     if (!plan_splits_image(p, cost(p, g))) {
-        plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, "forward", flops);
+        struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, "forward", flops);
+        step_takes(p, main, ACCESS_READ, g->main->in[0]);
+        step_takes(p, main, ACCESS_READ, g->main->in[1]);
+        step_takes(p, main, ACCESS_WRITE, g->result);
+        step_takes_chain(p, main);
         if (s.padded)
-            plan_scratch(p, (int64_t)s.ph * s.pw * s.c * p->real_size);
+            step_scratch(p, main, (int64_t)s.ph * s.pw * s.c * p->real_size);
         return;
     }
     struct step *padding = s.padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
     struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_BLOCKS, product_blocks(p, &t), "forward", flops);
+    step_is_told(p, main, ARGUMENT_BLOCK);
     if (padding)
-        conv_padding_buffer(p, q, g, padding, main);
+        step_uses(p, main, ACCESS_READ, conv_padding_buffer(p, q, g, padding, main), TOUCH_ALL);
+    else
+        step_takes(p, main, ACCESS_READ, g->main->in[0]);
+    step_takes(p, main, ACCESS_READ, g->main->in[1]);
+    step_takes_part(p, main, ACCESS_WRITE, g->result, product_part(p, &t));
+    step_takes_chain(p, main);
 }
 
 /* Segments of A in the order of the weights: (kh, kw, c). */
@@ -90,15 +100,14 @@ static void window_segments(struct tile *t, const struct conv_geometry *s, int64
     t->b_segment = t->depth * t->b_k;
 }
 
-static void emit_main(struct emitter *e, struct step *step)
+static const char *emit_main(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
-    const struct node *n = g->main;
-    struct conv_geometry s = conv_geometry_of(e->plan, n);
+    struct conv_geometry s = conv_geometry_of(e->plan, g->main);
     const char *real = e->plan->real;
     bool blocks = step->split == SPLIT_BLOCKS, copies = s.padded && !blocks;
     struct chain chain;
-    chain_make(e, g, &chain);
+    chain_make(e->plan, g, &chain);
     struct product t = product_of(&s);
     t.a = copies ? "scratch" : "x";
     t.b = "w";
@@ -108,38 +117,23 @@ static void emit_main(struct emitter *e, struct step *step)
     t.tile.chain = g->chain_count ? &chain : NULL;
     t.tile.far = true;
 
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, const %s *w, %s *restrict y%s%s)", blocks ? "int b, " : "",
-            real, real, real, chain_parameters(e, &chain),
-            copies ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
-    cw_open(e->w, "{");
+    emit_function(e, "%sconst %s *x, const %s *w, %s *restrict y%s%s",
+                  blocks ? "int b, " : "", real, real, real, chain_parameters(e, &chain),
+                  copies ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     if (copies)
         emit_padded_copy(e, "x", "scratch", s.h, s.w, s.c, s.window.pad_top, s.window.pad_left, s.ph, s.pw);
     if (blocks)
         product_emit_block(e, &t);
     else
         product_emit(e, &t);
-    cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &s), s.c, s.h, s.w, s.o, s.oh,
                                     s.ow);
-    const char *name = emit_end(e, hint, emit_comment(e, step));
-    if (blocks) {
-        const char *from = s.padded ? conv_padding_name(e->plan, g) : emit_pointer(e, n->in[0]);
-        step->call = arena_printf(e->arena, "%s(b, %s, %s, %s%s)", name, from, emit_pointer(e, n->in[1]),
-                                  emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
-        return;
-    }
-    step->call = arena_printf(e->arena, "%s(%s, %s, %s%s%s)", name, emit_sample(e, n->in[0]),
-                              emit_pointer(e, n->in[1]), emit_sample(e, g->result), chain_arguments(e, &chain),
-                              s.padded ? ", scratch" : "");
+    return emit_end(e, hint, emit_comment(e, step));
 }
 
-static void emit(struct emitter *e, struct step *step)
+static const char *emit(struct emitter *e, const struct step *step)
 {
-    if (step->part == PART_PADDING)
-        conv_padding_emit(e, step);
-    else
-        emit_main(e, step);
+    return step->part == PART_PADDING ? conv_padding_emit(e, step) : emit_main(e, step);
 }
 
 const struct kernel kernel_conv2d_direct = {

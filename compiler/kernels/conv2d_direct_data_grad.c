@@ -118,12 +118,6 @@ static double cost(const struct plan *p, const struct group *g)
     return cycles + copy + 2.0 * (double)d.s.k * d.s.o + group_chain_cycles(p, g);
 }
 
-static const char *packed_name(struct plan *p, const struct program *q, const struct group *g)
-{
-    (void)q;
-    return arena_printf(p->arena, "%s_packed", g->main->in[1]->name);
-}
-
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct shape_of_grad d = grad_of(p, p->arena, g->main);
@@ -132,10 +126,18 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     pack->hoisted = true;
     struct step *main = plan_step(p, q, g, 1, SPLIT_IMAGES, 0, "data gradient",
                                   2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
-    plan_buffer(p, q, packed_name(p, q, g), p->real, (int64_t)panels * d.panel * d.s.taps * d.s.o * p->real_size, pack,
-                main);
+    int64_t block = (int64_t)d.s.o * d.panel;
+    struct buffer *packed = plan_buffer(p, q, arena_printf(p->arena, "%s_packed", g->main->in[1]->name), p->real,
+                                        pack->blocks * block * p->real_size, pack, main);
+    step_is_told(p, pack, ARGUMENT_BLOCK);
+    step_takes(p, pack, ACCESS_READ, g->main->in[1]);
+    step_uses_part(p, pack, ACCESS_WRITE, packed, part_rows(pack->blocks, block));
+    step_takes(p, main, ACCESS_READ, g->main->in[0]);
+    step_uses(p, main, ACCESS_READ, packed, TOUCH_ALL);
+    step_takes(p, main, ACCESS_WRITE, g->result);
+    step_takes_chain(p, main);
     if (d.padded)
-        plan_scratch(p, (int64_t)d.ph * d.pw * d.s.o * p->real_size);
+        step_scratch(p, main, (int64_t)d.ph * d.pw * d.s.o * p->real_size);
 }
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
@@ -206,7 +208,7 @@ static const char *emit_tap(struct emitter *e, const struct shape_of_grad *d)
     return "tap";
 }
 
-static void emit_pack(struct emitter *e, struct step *step)
+static const char *emit_pack(struct emitter *e, const struct step *step)
 {
     const struct node *n = step->group->main;
     struct shape_of_grad d = grad_of(e->plan, e->arena, n);
@@ -214,9 +216,7 @@ static void emit_pack(struct emitter *e, struct step *step)
     int from_panel = d.s.weight->panel;
     const char *tap = NULL;
 
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *w, %s *restrict packed)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int b, const %s *w, %s *restrict packed", real, real);
     if (d.s.taps > 1) {
         tap = emit_tap(e, &d);
         cw_line(e->w, "const int panel = b / %d, first = panel * %d;", d.s.taps, d.panel);
@@ -240,13 +240,10 @@ static void emit_pack(struct emitter *e, struct step *step)
     }
     cw_close(e->w, "");
     cw_close(e->w, "}");
-    cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "pack_%s_%d_to_%d", conv_name(e, &d.s), d.s.o, d.s.c);
     const char *comment = arena_printf(e->arena, "The weights of %s for its data gradient: (%d in panels of %d, tap, "
                                        "%d); block b is one panel and tap.", n->layer->name, d.s.c, d.panel, d.s.o);
-    const char *name = emit_end(e, hint, comment);
-    step->call = arena_printf(e->arena, "%s(b, %s, %s)", name, emit_pointer(e, n->in[1]),
-                              packed_name((struct plan *)e->plan, e->program, step->group));
+    return emit_end(e, hint, comment);
 }
 
 /* ---- the gradient ------------------------------------------------------------------------------------------------ */
@@ -312,18 +309,17 @@ static void emit_class(struct emitter *e, const struct shape_of_grad *d, const s
     product_emit(e, &t);
 }
 
-static void emit_main(struct emitter *e, struct step *step)
+static const char *emit_main(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     const struct node *n = g->main;
     struct shape_of_grad d = grad_of(e->plan, e->arena, n);
     const char *real = e->plan->real;
     struct chain chain;
-    chain_make(e, g, &chain);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, const %s *w, %s *restrict dx%s%s)", real, real, real,
-            chain_parameters(e, &chain), d.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
-    cw_open(e->w, "{");
+    chain_make(e->plan, g, &chain);
+    emit_function(e, "const %s *dy, const %s *w, %s *restrict dx%s%s",
+                  real, real, real, chain_parameters(e, &chain),
+                  d.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     if (d.padded)
         emit_padded_copy(e, "dy", "scratch", d.s.oh, d.s.ow, d.s.o, d.v.before, d.h.before, d.ph, d.pw);
     int64_t taps = 0;
@@ -332,21 +328,14 @@ static void emit_main(struct emitter *e, struct step *step)
             emit_class(e, &d, &d.v.class[i], &d.h.class[j], g->chain_count ? &chain : NULL, taps);
             taps += (int64_t)d.v.class[i].taps * d.h.class[j].taps;
         }
-    cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_data_grad_%dx%dx%d_to_%dx%dx%d", conv_name(e, &d.s), d.s.o, d.s.oh,
                                     d.s.ow, d.s.c, d.s.h, d.s.w);
-    const char *name = emit_end(e, hint, emit_comment(e, step));
-    step->call = arena_printf(e->arena, "%s(%s, %s, %s%s%s)", name, emit_sample(e, n->in[0]),
-                              packed_name((struct plan *)e->plan, e->program, g), emit_sample(e, g->result),
-                              chain_arguments(e, &chain), d.padded ? ", scratch" : "");
+    return emit_end(e, hint, emit_comment(e, step));
 }
 
-static void emit(struct emitter *e, struct step *step)
+static const char *emit(struct emitter *e, const struct step *step)
 {
-    if (step->part == 0)
-        emit_pack(e, step);
-    else
-        emit_main(e, step);
+    return step->part == 0 ? emit_pack(e, step) : emit_main(e, step);
 }
 
 const struct kernel kernel_conv2d_direct_data_grad = {

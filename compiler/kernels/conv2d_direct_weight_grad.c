@@ -132,14 +132,30 @@ static double cost(const struct plan *p, const struct group *g)
     return cycles + pack + reduce;
 }
 
-static const char *partial_name(const struct plan *p, const struct group *g)
+/* Sums of `elements`, a row for each group; `range` elements of it in each range of a group.  NULL: there is one group,
+ * whose sums are the gradient itself. */
+static void plan_sums(struct plan *p, const struct weight_grad *d, struct step *sum, const struct buffer *partial,
+                      const struct tensor *gradient, int64_t elements, int64_t range)
 {
-    return arena_printf(p->arena, "%s_partial", g->main->out[0]->name);
+    if (d->by_image && partial)
+        step_uses_cleared(p, sum, partial, elements);
+    else if (d->by_image)
+        step_takes_cleared(p, sum, gradient, elements);
+    else if (partial)
+        step_uses_part(p, sum, ACCESS_WRITE, partial,
+                       (struct part){ { { .count = d->groups, .step = elements, .piece = 1, .over = d->ranges },
+                                        { .count = elements, .step = 1, .piece = range, .over = 1 } } });
+    else
+        step_takes_part(p, sum, ACCESS_WRITE, gradient, part_runs(elements, range));
 }
 
-static const char *bias_partial_name(const struct plan *p, const struct group *g)
+/* The rows of all groups. */
+static struct buffer *partial_buffer(struct plan *p, struct program *q, const struct weight_grad *d,
+                                     const struct tensor *gradient, int64_t elements, const struct step *sum,
+                                     const struct step *reduce)
 {
-    return arena_printf(p->arena, "%s_partial", g->companion->out[0]->name);
+    return plan_buffer(p, q, arena_printf(p->arena, "%s_partial", gradient->name), p->real,
+                       d->groups * elements * p->real_size, sum, reduce);
 }
 
 enum { REDUCE_CHUNK = 8192 };       /* elements of dw that one block of the second step adds up */
@@ -150,15 +166,32 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     struct step *sum = plan_step(p, q, g, 0, d.by_image ? SPLIT_IMAGES : SPLIT_BLOCKS, (int64_t)d.groups * d.ranges,
                                  "weight gradient", 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     sum->groups = d.by_image ? d.groups : 0;
-    plan_scratch(p, d.x_bytes + d.dy_bytes);
-    if (d.groups == 1)
+    const struct tensor *dw = g->main->out[0], *db = g->companion ? g->companion->out[0] : NULL;
+    int64_t stored = d.s.weight->stored, chunks = (stored + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
+    struct step *reduce = d.groups > 1 ? plan_step(p, q, g, 1, SPLIT_BLOCKS, chunks, "weight gradient", 0) : NULL;
+    struct buffer *partial = reduce ? partial_buffer(p, q, &d, dw, stored, sum, reduce) : NULL;
+    struct buffer *bias_partial = reduce && db ? partial_buffer(p, q, &d, db, d.db_stored, sum, reduce) : NULL;
+    if (!d.by_image) {
+        step_is_told(p, sum, ARGUMENT_BLOCK);
+        step_is_told(p, sum, ARGUMENT_SAMPLES);
+    }
+    step_takes(p, sum, ACCESS_READ, g->main->in[0]);
+    step_takes(p, sum, ACCESS_READ, g->main->in[1]);
+    plan_sums(p, &d, sum, partial, dw, stored, d.range_panels * d.s.k * d.s.weight->panel);
+    if (db)
+        plan_sums(p, &d, sum, bias_partial, db, d.db_stored, d.range_panels * d.s.weight->panel);
+    if (d.x_bytes + d.dy_bytes)
+        step_scratch(p, sum, d.x_bytes + d.dy_bytes);
+    if (!reduce)
         return;
-    int64_t chunks = (d.s.weight->stored + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
-    struct step *reduce = plan_step(p, q, g, 1, SPLIT_BLOCKS, chunks, "weight gradient", 0);
     reduce->inputs_done = true;
-    plan_buffer(p, q, partial_name(p, g), p->real, d.groups * d.s.weight->stored * p->real_size, sum, reduce);
-    if (g->companion)
-        plan_buffer(p, q, bias_partial_name(p, g), p->real, d.groups * d.db_stored * p->real_size, sum, reduce);
+    step_is_told(p, reduce, ARGUMENT_BLOCK);
+    step_uses(p, reduce, ACCESS_READ, partial, TOUCH_ALL);
+    step_takes_part(p, reduce, ACCESS_WRITE, dw, part_runs(stored, REDUCE_CHUNK));
+    if (db) {
+        step_uses(p, reduce, ACCESS_READ, bias_partial, TOUCH_ALL);
+        step_takes_in(p, reduce, ACCESS_WRITE, db, TOUCH_FIRST);
+    }
 }
 
 /* ---- the products of one panel ----------------------------------------------------------------------------------- */
@@ -248,9 +281,7 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
     } else {
         t.a_row = 1;
     }
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int rows, const %s *x, const %s *dy, %s *restrict dw)", real, real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int rows, const %s *x, const %s *dy, %s *restrict dw", real, real, real);
     if (g->merged) {
         cw_open(e->w, "for (int kh = 0; kh < %d; kh++) {", w->kh);
     } else {
@@ -263,7 +294,6 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
     }
     emit_row_tiles(e, g, &t, g->rows.large, g->rows.large_count, 0);
     emit_row_tiles(e, g, &t, g->rows.large - 1, g->rows.small_count, g->rows.large_count);
-    cw_close(e->w, "}");
     cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "weight_grad_panel_%dx%dx%d_%d", g->s.c, w->kh, w->kw, vectors),
                     "One panel of a weight gradient over `rows` rows of pixels: every tap and tile of channels.");
@@ -294,9 +324,7 @@ static const char *emit_pack_x(struct emitter *e, const struct weight_grad *g)
     int lanes = e->plan->lanes, c = g->s.c;
     const struct window *w = &g->s.window;
     bool checked = g->s.padded;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int row, int count, const %s *x, %s *restrict to)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int row, int count, const %s *x, %s *restrict to", real, real);
     if (checked)
         cw_line(e->w, "static const %s zeros[%" PRId64 "];", real, plan_round(c, lanes) + lanes);
     cw_open(e->w, "for (int pixel = 0; pixel < count * %d; pixel++) {", g->s.pw);
@@ -315,7 +343,6 @@ static const char *emit_pack_x(struct emitter *e, const struct weight_grad *g)
     emit_pack_tiles(e, g, g->rows.large, g->rows.large_count, 0);
     emit_pack_tiles(e, g, g->rows.large - 1, g->rows.small_count, g->rows.large_count);
     cw_close(e->w, "}");
-    cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "pack_x_%dx%dx%d", c, g->s.h, g->s.w),
                     "Rows of x as (tile of channels, pixel, channel) for the weight gradient.");
 }
@@ -325,9 +352,7 @@ static const char *emit_pack_dy(struct emitter *e, const struct weight_grad *g, 
 {
     const char *real = e->plan->real;
     int lanes = e->plan->lanes, panel = g->s.weight->panel;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int pixels, const %s *dy, %s *restrict to)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int pixels, const %s *dy, %s *restrict to", real, real);
     cw_open(e->w, "for (int i = 0; i < pixels; i++) {");
     for (int j = 0; j < vectors; j++) {
         const char *at = j ? arena_printf(e->arena, " + %d", j * lanes) : "";
@@ -336,7 +361,6 @@ static const char *emit_pack_dy(struct emitter *e, const struct weight_grad *g, 
         else
             cw_line(e->w, "v_store(to + i * %d%s, v_load(dy + i * %d%s));", panel, at, g->s.o, at);
     }
-    cw_close(e->w, "}");
     cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "pack_dy_%d_of_%d", vectors * lanes, g->s.o),
                     "One panel of dy, dense.");
@@ -347,9 +371,7 @@ static const char *emit_bias(struct emitter *e, const struct weight_grad *g, int
 {
     const char *real = e->plan->real;
     int lanes = e->plan->lanes;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int pixels, const %s *dy, %s *restrict db)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int pixels, const %s *dy, %s *restrict db", real, real);
     for (int j = 0; j < vectors; j++)
         cw_line(e->w, "v sum%d = v_load(db%s);", j, text_offset(e, j * lanes));
     cw_open(e->w, "for (int i = 0; i < pixels; i++) {");
@@ -363,7 +385,6 @@ static const char *emit_bias(struct emitter *e, const struct weight_grad *g, int
     cw_close(e->w, "}");
     for (int j = 0; j < vectors; j++)
         cw_line(e->w, "v_store(db%s, sum%d);", text_offset(e, j * lanes), j);
-    cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "bias_grad_panel_%d_of_%d", vectors * lanes, g->s.o),
                     "One panel of a bias gradient.");
 }
@@ -475,11 +496,10 @@ static void emit_block_head(struct emitter *e, const struct weight_grad *g, bool
     }
 }
 
-static void emit_sum(struct emitter *e, struct step *step)
+static const char *emit_sum(struct emitter *e, const struct step *step)
 {
     const struct group *group = step->group;
-    const struct node *n = group->main;
-    struct weight_grad g = weight_grad_of(e->plan, n);
+    struct weight_grad g = weight_grad_of(e->plan, group->main);
     const char *real = e->plan->real;
     bool bias = group->companion != NULL, scratch = g.x_bytes + g.dy_bytes > 0;
     struct panels s = product_panels(e->plan, g.s.o, g.s.weight->panel);
@@ -490,13 +510,12 @@ static void emit_sum(struct emitter *e, struct step *step)
         last = panel_functions_of(e, &g, bias, s.last_vectors, s.last_tail);
     const char *pack_x = g.merged ? NULL : emit_pack_x(e, &g);
 
-    emit_begin(e);
     const char *more = arena_printf(e->arena, "%s%s", bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
                                     scratch ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
-    cw_line(e->w, g.by_image ? "static void " EMIT_NAME "(const %s *x_image, const %s *dy_image, %s *restrict dw%s)"
-                             : "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *dy, %s *restrict dw%s)",
-            real, real, real, more);
-    cw_open(e->w, "{");
+    if (g.by_image)
+        emit_function(e, "const %s *x_image, const %s *dy_image, %s *restrict dw%s", real, real, real, more);
+    else
+        emit_function(e, "int b, int n, const %s *x, const %s *dy, %s *restrict dw%s", real, real, real, more);
     if (!g.by_image)
         emit_block_head(e, &g, bias);
     if (!g.merged)
@@ -521,28 +540,9 @@ static void emit_sum(struct emitter *e, struct step *step)
         cw_close(e->w, "}");
     if (!g.by_image)
         cw_close(e->w, "}");
-    cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_weight_grad_%dx%dx%d_to_%d", conv_name(e, &g.s), g.s.c, g.s.h, g.s.w,
                                     g.s.o);
-    const char *name = emit_end(e, hint, emit_comment(e, step));
-    const char *dw = g.groups > 1 ? partial_name(e->plan, group) : emit_pointer(e, n->out[0]);
-    const char *db = !bias ? "" : g.groups > 1 ? bias_partial_name(e->plan, group)
-                                               : emit_pointer(e, group->companion->out[0]);
-    if (!g.by_image) {
-        step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s%s%s)", name, emit_pointer(e, n->in[0]),
-                                  emit_pointer(e, n->in[1]), dw, bias ? ", " : "", db, scratch ? ", scratch" : "");
-        return;
-    }
-    if (g.groups > 1)
-        dw = arena_printf(e->arena, "%s + (size_t)g * %" PRId64, dw, g.s.weight->stored);
-    if (g.groups > 1 && bias)
-        db = arena_printf(e->arena, "%s + g * %" PRId64, db, g.db_stored);
-    step->begin = arena_printf(e->arena, "memset(%s, 0, sizeof(%s) * %" PRId64 ")", dw, real, g.s.weight->stored);
-    if (bias)
-        step->begin = arena_printf(e->arena, "%s; memset(%s, 0, sizeof(%s) * %" PRId64 ")", step->begin, db, real,
-                                   g.db_stored);
-    step->call = arena_printf(e->arena, "%s(%s, %s, %s%s%s%s)", name, emit_sample(e, n->in[0]),
-                              emit_sample(e, n->in[1]), dw, bias ? ", " : "", db, scratch ? ", scratch" : "");
+    return emit_end(e, hint, emit_comment(e, step));
 }
 
 /* ---- adding the partial sums ------------------------------------------------------------------------------------- */
@@ -556,16 +556,15 @@ static void emit_add_up(struct emitter *e, int groups, int64_t stored, const cha
     cw_line(e->w, "v_store(%s + i, sum);", to);
 }
 
-static void emit_reduce(struct emitter *e, struct step *step)
+static const char *emit_reduce(struct emitter *e, const struct step *step)
 {
     const struct group *group = step->group;
     struct weight_grad g = weight_grad_of(e->plan, group->main);
     const char *real = e->plan->real;
     bool bias = group->companion != NULL;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *partial, %s *restrict dw%s)", real, real,
-            bias ? arena_printf(e->arena, ", const %s *bias_partial, %s *restrict db", real, real) : "");
-    cw_open(e->w, "{");
+    emit_function(e, "int b, const %s *partial, %s *restrict dw%s",
+                  real, real,
+                  bias ? arena_printf(e->arena, ", const %s *bias_partial, %s *restrict db", real, real) : "");
     cw_line(e->w, "const int64_t first = b * INT64_C(%d), most = first + %d;", REDUCE_CHUNK, REDUCE_CHUNK);
     cw_line(e->w, "const int64_t end = most < %" PRId64 " ? most : %" PRId64 ";", g.s.weight->stored,
             g.s.weight->stored);
@@ -577,21 +576,13 @@ static void emit_reduce(struct emitter *e, struct step *step)
         emit_add_up(e, g.groups, g.db_stored, "bias_partial", "db");
         cw_close(e->w, "}");
     }
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "add_partial_%" PRId64, g.s.weight->stored),
-                                "Adds the partial sums of the image groups in their order.");
-    step->call = arena_printf(e->arena, "%s(b, %s, %s%s)", name, partial_name(e->plan, group),
-                              emit_pointer(e, group->main->out[0]),
-                              bias ? arena_printf(e->arena, ", %s, %s", bias_partial_name(e->plan, group),
-                                                  emit_pointer(e, group->companion->out[0])) : "");
+    return emit_end(e, arena_printf(e->arena, "add_partial_%" PRId64, g.s.weight->stored),
+                    "Adds the partial sums of the image groups in their order.");
 }
 
-static void emit(struct emitter *e, struct step *step)
+static const char *emit(struct emitter *e, const struct step *step)
 {
-    if (step->part == 0)
-        emit_sum(e, step);
-    else
-        emit_reduce(e, step);
+    return step->part == 0 ? emit_sum(e, step) : emit_reduce(e, step);
 }
 
 const struct kernel kernel_conv2d_direct_weight_grad = {

@@ -60,11 +60,23 @@ static double chain_pass_cycles(const struct plan *p, const struct group *g)
     return g->chain_count ? pass_cycles(p, g->main->out[0], chain_cycles(g), 2) : 0;
 }
 
-static void ask_for_matrix(struct plan *p, const struct conv *c)
+static void matrix_scratch(struct plan *p, struct step *s, const struct conv *c)
 {
     p->uses_blas = true;
     if (!c->is_image)
-        plan_scratch(p, c->pixels * c->depth * p->real_size);
+        step_scratch(p, s, c->pixels * c->depth * p->real_size);
+}
+
+/* Forward and data gradient: from one map to the other, by the weights. */
+static void plan_pass(struct plan *p, struct program *q, struct group *g, const char *what)
+{
+    struct conv c = conv_of_group(p, g);
+    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
+    step_takes(p, s, ACCESS_READ, g->main->in[0]);
+    step_takes(p, s, ACCESS_READ, g->main->in[1]);
+    step_takes(p, s, ACCESS_WRITE, g->result);
+    matrix_scratch(p, s, &c);
+    step_takes_chain(p, s);
 }
 
 /* ---- the matrix ------------------------------------------------------------------------------------------------- */
@@ -146,9 +158,7 @@ static void emit_window_rows(struct emitter *e, const struct conv *c)
 static const char *emit_im2col(struct emitter *e, const struct conv *c)
 {
     const char *real = e->plan->real;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict matrix)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, %s *restrict matrix", real, real);
     note_shapes(e, c);
     if (!is_padded(c) && c->window.dilation_w == 1) {
         emit_window_rows(e, c);
@@ -164,7 +174,6 @@ static const char *emit_im2col(struct emitter *e, const struct conv *c)
         each_vector(e, "j", c->in.c, copy_body, NULL);
         close_runs(e);
     }
-    cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "im2col_%s", text_window(e, c)),
                     "The image's windows as rows of a matrix: output pixels x (taps, channels).");
 }
@@ -180,9 +189,7 @@ static void add_body(struct emitter *e, const void *data, const char *at, int ta
 static const char *emit_col2im(struct emitter *e, const struct conv *c)
 {
     const char *real = e->plan->real;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *matrix, %s *restrict x)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *matrix, %s *restrict x", real, real);
     note_shapes(e, c);
     cw_line(e->w, "memset(x, 0, %" PRId64 " * sizeof *x);", (int64_t)c->in.h * c->in.w * c->in.c);
     open_runs(e, c);
@@ -194,7 +201,6 @@ static const char *emit_col2im(struct emitter *e, const struct conv *c)
     cw_line(e->w, "const int to = (iy * %d + ix) * %d;", c->in.w, c->in.c);
     each_vector(e, "j", c->in.c, add_body, NULL);
     close_runs(e);
-    cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "col2im_%s", text_window(e, c)),
                     "The rows of a matrix of windows, added where the image has them.");
 }
@@ -212,9 +218,7 @@ static double forward_cost(const struct plan *p, const struct group *g)
 
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
 {
-    struct conv c = conv_of_group(p, g);
-    ask_for_matrix(p, &c);
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "forward", group_flops(p, g));
+    plan_pass(p, q, g, "forward");
 }
 
 /* "for (int o = 0; o < 4; o++) {" over panels. */
@@ -234,23 +238,16 @@ static const char *matrix_parameter(struct emitter *e, const struct conv *c)
     return c->is_image ? "" : text_printf(e, ", %s *matrix", e->plan->real);
 }
 
-static const char *matrix_argument(const struct conv *c)
-{
-    return c->is_image ? "" : ", scratch";
-}
-
-static void forward_emit(struct emitter *e, struct step *s)
+static const char *forward_emit(struct emitter *e, const struct step *s)
 {
     const struct group *g = s->group;
     struct conv c = conv_of_group(e->plan, g);
     const char *real = e->plan->real;
     struct chain chain;
-    chain_make(e, g, &chain);
+    chain_make(e->plan, g, &chain);
     const char *im2col = c.is_image ? NULL : emit_im2col(e, &c);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *w, %s *y%s%s)", real, real, real,
-            matrix_parameter(e, &c), chain_parameters(e, &chain));
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, const %s *w, %s *y%s%s",
+                  real, real, real, matrix_parameter(e, &c), chain_parameters(e, &chain));
     cw_line(e->w, "// x (%d, %d, %d), y (%d, %d, %d)", c.in.h, c.in.w, c.in.c, c.out.h, c.out.w, c.out.c);
     if (im2col)
         cw_line(e->w, "%s(x, matrix);", im2col);
@@ -263,12 +260,9 @@ static void forward_emit(struct emitter *e, struct step *s)
     cw_close(e->w, "}");
     if (g->chain_count)
         chain_over_image(e, &chain, "y", "y", "0", c.pixels, c.out.c);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "conv2d_im2col_%s_to_%d%s", text_window(e, &c), c.out.c,
                                    chain_suffix(e, &chain));
-    s->call = text_printf(e, "%s(%s, %s, %s%s%s)", emit_end(e, hint, emit_comment(e, s)),
-                          emit_sample(e, g->main->in[0]), emit_pointer(e, g->main->in[1]), emit_sample(e, g->result),
-                          matrix_argument(&c), chain_arguments(e, &chain));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* ---- data gradient ---------------------------------------------------------------------------------------------- */
@@ -282,23 +276,19 @@ static double data_grad_cost(const struct plan *p, const struct group *g)
 
 static void data_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
-    struct conv c = conv_of_group(p, g);
-    ask_for_matrix(p, &c);
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "data gradient", group_flops(p, g));
+    plan_pass(p, q, g, "data gradient");
 }
 
-static void data_grad_emit(struct emitter *e, struct step *s)
+static const char *data_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct group *g = s->group;
     struct conv c = conv_of_group(e->plan, g);
     const char *real = e->plan->real;
     struct chain chain;
-    chain_make(e, g, &chain);
+    chain_make(e->plan, g, &chain);
     const char *col2im = c.is_image ? NULL : emit_col2im(e, &c);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, const %s *w, %s *dx%s%s)", real, real, real,
-            matrix_parameter(e, &c), chain_parameters(e, &chain));
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *dy, const %s *w, %s *dx%s%s",
+                  real, real, real, matrix_parameter(e, &c), chain_parameters(e, &chain));
     cw_line(e->w, "// dy (%d, %d, %d), dx (%d, %d, %d)", c.out.h, c.out.w, c.out.c, c.in.h, c.in.w, c.in.c);
     open_panels(e, &c);
     line_gemm(e, &(struct gemm){ false, true, text_printf(e, "%" PRId64, c.pixels), text_printf(e, "%" PRId64, c.depth),
@@ -310,20 +300,12 @@ static void data_grad_emit(struct emitter *e, struct step *s)
         cw_line(e->w, "%s(matrix, dx);", col2im);
     if (g->chain_count)
         chain_over_image(e, &chain, "dx", "dx", "0", (int64_t)c.in.h * c.in.w, c.in.c);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "conv2d_im2col_data_grad_%s_to_%d%s", text_window(e, &c), c.out.c,
                                    chain_suffix(e, &chain));
-    s->call = text_printf(e, "%s(%s, %s, %s%s%s)", emit_end(e, hint, emit_comment(e, s)),
-                          emit_sample(e, g->main->in[0]), emit_pointer(e, g->main->in[1]), emit_sample(e, g->result),
-                          matrix_argument(&c), chain_arguments(e, &chain));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* ---- weight gradient -------------------------------------------------------------------------------------------- */
-
-struct weight_detail {
-    int groups;
-    struct buffer *partial, *bias_partial;
-};
 
 static double weight_grad_cost(const struct plan *p, const struct group *g)
 {
@@ -336,26 +318,39 @@ static double weight_grad_cost(const struct plan *p, const struct group *g)
     return p->batch * (product + matrix_cycles(p, &c)) + adds + sums;
 }
 
+/* Adds up the rows of a buffer, one for each group of images, which it makes. */
+static struct buffer *plan_group_sums(struct plan *p, struct program *q, struct group *g, const struct step *groups,
+                                      int part, const char *suffix, const struct tensor *gradient)
+{
+    int64_t stored = plan_param(p, gradient)->stored;
+    struct step *sum = plan_step(p, q, g, part, SPLIT_BLOCKS, group_sums_blocks(p, stored), "weight gradient", 0);
+    struct buffer *partial = plan_buffer(p, q, arena_printf(p->arena, "%s%s", g->main->name, suffix), p->real,
+                                         groups->blocks * stored * p->real_size, groups, sum);
+    step_uses(p, sum, ACCESS_READ, partial, TOUCH_ALL);
+    step_takes_part(p, sum, ACCESS_WRITE, gradient, group_sums_part(stored));
+    step_is_told(p, sum, ARGUMENT_BLOCK);
+    return partial;
+}
+
 /* Part 0: partial sums over groups of images; part 1: their sum; part 2: that of the bias. */
 static void weight_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct conv c = conv_of_group(p, g);
-    const char *what = "weight gradient", *name = g->main->name;
-    int64_t stored = plan_param(p, g->main->out[0])->stored;
-    struct weight_detail *d = arena_alloc(p->arena, sizeof *d);
-    d->groups = weight_groups(p, stored);
-    g->detail = d;
-    ask_for_matrix(p, &c);
-    struct step *groups = plan_step(p, q, g, 0, SPLIT_BLOCKS, d->groups, what, group_flops(p, g));
-    struct step *sum = plan_step(p, q, g, 1, SPLIT_BLOCKS, group_sums_blocks(p, stored), what, 0);
-    d->partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", name), p->real,
-                             d->groups * stored * p->real_size, groups, sum);
-    if (g->companion) {
-        int64_t row = padded_channels(p, g->main->in[1]) * p->real_size;
-        struct step *bias = plan_step(p, q, g, 2, SPLIT_BLOCKS, 1, what, 0);
-        d->bias_partial = plan_buffer(p, q, arena_printf(p->arena, "%s_bias_partial", name), p->real, d->groups * row,
-                                      groups, bias);
+    const struct tensor *dw = g->main->out[0], *db = g->companion ? g->companion->out[0] : NULL;
+    int64_t stored = plan_param(p, dw)->stored;
+    struct step *groups =
+        plan_step(p, q, g, 0, SPLIT_BLOCKS, weight_groups(p, stored), "weight gradient", group_flops(p, g));
+    step_takes(p, groups, ACCESS_READ, g->main->in[0]);
+    step_takes(p, groups, ACCESS_READ, g->main->in[1]);
+    struct buffer *partial = plan_group_sums(p, q, g, groups, 1, "_partial", dw);
+    step_uses_row(p, groups, ACCESS_WRITE, partial, AT_BLOCK, stored);
+    if (db) {
+        struct buffer *bias_partial = plan_group_sums(p, q, g, groups, 2, "_bias_partial", db);
+        step_uses_row(p, groups, ACCESS_WRITE, bias_partial, AT_BLOCK, padded_channels(p, g->main->in[1]));
     }
+    matrix_scratch(p, groups, &c);
+    step_is_told(p, groups, ARGUMENT_SAMPLES);
+    step_is_told(p, groups, ARGUMENT_BLOCK);
 }
 
 static void bias_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
@@ -378,12 +373,9 @@ static void bias_store(struct emitter *e, const void *data, const char *const *s
 static const char *emit_bias_of_image(struct emitter *e, const struct conv *c)
 {
     struct pixel_sums sums = { .shape = c->out, .sums = 1, .add = bias_add, .store = bias_store };
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, %s *restrict db)", e->plan->real, e->plan->real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *dy, %s *restrict db", e->plan->real, e->plan->real);
     cw_line(e->w, "// dy (%d, %d, %d)", c->out.h, c->out.w, c->out.c);
     emit_pixel_sums(e, &sums);
-    cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "add_bias_grad_%dx%dx%d", c->out.c, c->out.h, c->out.w),
                     "Adds the sums of an image's channels.");
 }
@@ -406,52 +398,38 @@ static void weight_group_body(struct emitter *e, const struct conv *c, const cha
     cw_close(e->w, "}");
 }
 
-static void emit_weight_groups(struct emitter *e, struct step *s)
+static const char *emit_weight_groups(struct emitter *e, const struct step *s)
 {
     const struct group *g = s->group;
-    const struct weight_detail *d = g->detail;
     struct conv c = conv_of_group(e->plan, g);
     const char *real = e->plan->real;
     int64_t stored = plan_param(e->plan, g->main->out[0])->stored;
     int64_t columns = padded_channels(e->plan, g->main->in[1]);
     const char *im2col = c.is_image ? NULL : emit_im2col(e, &c);
     const char *bias = g->companion ? emit_bias_of_image(e, &c) : NULL;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *dy, %s *dw%s%s, int n, int b)", real, real, real,
-            bias ? text_printf(e, ", %s *db", real) : "", matrix_parameter(e, &c));
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, const %s *dy, %s *dw%s%s, int n, int b",
+                  real, real, real, bias ? text_printf(e, ", %s *db", real) : "", matrix_parameter(e, &c));
     cw_line(e->w, "// x (n, %d, %d, %d), dy (n, %d, %d, %d): the images of group b", c.in.h, c.in.w, c.in.c, c.out.h,
             c.out.w, c.out.c);
     cw_line(e->w, "memset(dw, 0, %" PRId64 " * sizeof *dw);", stored);
     if (bias)
         cw_line(e->w, "memset(db, 0, %" PRId64 " * sizeof *db);", columns);
-    cw_open(e->w, "for (int i = %s; i < %s; i++) {", text_over(e, "b * n", d->groups),
-            text_over(e, "(b + 1) * n", d->groups));
+    cw_open(e->w, "for (int i = %s; i < %s; i++) {", text_over(e, "b * n", (int)s->blocks),
+            text_over(e, "(b + 1) * n", (int)s->blocks));
     weight_group_body(e, &c, im2col, bias);
     cw_close(e->w, "}");
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "conv2d_im2col_weight_grad_%s_to_%d", text_window(e, &c), c.out.c);
-    const char *db = "";
-    if (bias)
-        db = text_printf(e, ", %s + (size_t)b * %" PRId64, d->bias_partial->name, columns);
-    s->call = text_printf(e, "%s(%s, %s, %s + (size_t)b * %" PRId64 "%s%s, n, b)",
-                          emit_end(e, hint, emit_comment(e, s)), emit_pointer(e, g->main->in[0]),
-                          emit_pointer(e, g->main->in[1]), d->partial->name, stored, db, matrix_argument(&c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
-static void weight_grad_emit(struct emitter *e, struct step *s)
+static const char *weight_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct group *g = s->group;
-    const struct weight_detail *d = g->detail;
-    if (s->part == 0) {
-        emit_weight_groups(e, s);
-        return;
-    }
-    bool bias = s->part == 2;
-    const struct tensor *target = bias ? g->companion->out[0] : g->main->out[0];
-    const struct buffer *partial = bias ? d->bias_partial : d->partial;
-    const char *name = emit_group_sums(e, d->groups, plan_param(e->plan, target)->stored, emit_comment(e, s));
-    s->call = text_printf(e, "%s(%s, %s, b)", name, partial->name, emit_pointer(e, target));
+    if (s->part == 0)
+        return emit_weight_groups(e, s);
+    int64_t stored = plan_param(e->plan, g->main->out[0])->stored;
+    const struct tensor *target = s->part == 2 ? g->companion->out[0] : g->main->out[0];
+    return emit_group_sums(e, weight_groups(e->plan, stored), plan_param(e->plan, target)->stored, emit_comment(e, s));
 }
 
 const struct kernel kernel_conv2d_im2col = {

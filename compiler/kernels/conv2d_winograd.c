@@ -77,11 +77,6 @@ bool winograd_conv_of(const struct plan *p, const struct group *g, int points, s
     return true;
 }
 
-int winograd_points_of(const struct kernel *k)
-{
-    return k->name[strlen(k->name) - 1] - '0';
-}
-
 double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int from, int to)
 {
     /* read, transform, write: some eight cycles a vector and what the caches add; values that do not stay in
@@ -164,41 +159,152 @@ static double error_with(const struct plan *p, const struct group *g, int points
 
 /* ---- plan -------------------------------------------------------------------------------------------------------- */
 
-const char *winograd_u_name(const struct plan *p, const struct group *g)
+/* U of all positions, and of a copy of the weights that it was made from: a block has some channels of a panel. */
+static struct part u_part(const struct winograd_conv *c, int chunks)
 {
-    return arena_printf(p->arena, "%s_%s", g->main->in[1]->name,
-                        g->main->op == OP_conv2d ? "winograd" : "winograd_turned");
+    return (struct part){ { { .count = c->panels_count, .step = c->u_panel, .piece = 1, .over = chunks },
+                            { .count = c->tiles.positions, .step = c->u_position },
+                            { .count = c->from, .step = c->panel, .piece = U_CHUNK, .over = 1 },
+                            { .count = c->panel, .step = 1 } } };
 }
 
-static const char *kept_name(const struct plan *p, const struct group *g)
+static struct part kept_part(const struct winograd_conv *c, int chunks)
 {
-    return arena_printf(p->arena, "%s_kept", winograd_u_name(p, g));
+    struct part part = u_part(c, chunks);
+    part.axis[0].step = c->s.k * c->panel;
+    part.axis[1] = (struct axis){ .count = c->s.taps, .step = (int64_t)c->s.c * c->panel };
+    return part;
+}
+
+/* The transform of the weights into U. */
+static void plan_weights(struct plan *p, struct program *q, struct step *weights, const struct winograd_conv *c,
+                         struct buffer *u, int chunks)
+{
+    const struct group *g = weights->group;
+    step_is_told(p, weights, ARGUMENT_BLOCK);
+    step_takes(p, weights, ACCESS_READ, g->main->in[1]);
+    step_uses_part(p, weights, ACCESS_WRITE, u, u_part(c, chunks));
+    if (keeps_weights(p, g)) {
+        struct buffer *kept = plan_buffer(p, q, arena_printf(p->arena, "%s_kept", u->name), p->real,
+                                          c->s.weight->stored * p->real_size, weights, weights);
+        u->lasting = kept->lasting = true;
+        step_uses_part(p, weights, ACCESS_ADD, kept, kept_part(c, chunks));
+    }
+    if (c->data_grad)
+        step_scratch(p, weights, (int64_t)c->s.taps * U_CHUNK * c->panel * p->real_size);
 }
 
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct winograd_conv c;
-    winograd_conv_of(p, g, winograd_points_of(g->kernel), &c);
+    winograd_conv_of(p, g, g->kernel->number, &c);
     int chunks = (c.from + U_CHUNK - 1) / U_CHUNK;
     int64_t flops = 2 * c.s.k * c.s.o * c.s.oh * c.s.ow * p->batch;
     struct step *weights = plan_step(p, q, g, PART_WEIGHTS, SPLIT_BLOCKS, (int64_t)c.panels_count * chunks,
                                      "transform weights", 0);
     weights->hoisted = true;
     struct step *main;
-    if (!c.data_grad && plan_splits_image(p, cost_with(p, g, winograd_points_of(g->kernel)))) {
+    bool split = !c.data_grad && plan_splits_image(p, cost_with(p, g, g->kernel->number));
+    if (split) {
         main = winograd_split_plan(p, q, g, &c, flops);
     } else {
         main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, c.data_grad ? "data gradient" : "forward", flops);
         main->images = c.images;
-        plan_scratch(p, c.scratch * p->real_size);
     }
-    struct buffer *u =
-        plan_buffer(p, q, winograd_u_name(p, g), p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
-    if (keeps_weights(p, g)) {
-        int64_t bytes = c.s.weight->stored * p->real_size;
-        u->lasting = true;
-        plan_buffer(p, q, kept_name(p, g), p->real, bytes, weights, weights)->lasting = true;
+    const char *name = arena_printf(p->arena, "%s_%s", g->main->in[1]->name,
+                                    c.data_grad ? "winograd_turned" : "winograd");
+    struct buffer *u = plan_buffer(p, q, name, p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
+    plan_weights(p, q, weights, &c, u, chunks);
+    if (split) {
+        winograd_split_reads(p, main, u);
+        return;
     }
+    step_takes(p, main, ACCESS_READ, g->main->in[0]);
+    step_uses(p, main, ACCESS_READ, u, TOUCH_ALL);
+    step_takes(p, main, ACCESS_WRITE, g->result);
+    step_takes_chain(p, main);
+    step_scratch(p, main, c.scratch * p->real_size);
+}
+
+/* ---- what is asked for ------------------------------------------------------------------------------------------- */
+
+/* A map that the transforms after the products of a panel go through. */
+struct asked {
+    const char *name;
+    bool written;
+};
+
+/* What is asked for while products are computed, so that it is in the cache when the transforms come: memory has little
+ * else to do meanwhile.  (Measured on the data gradient of 128x30x30 with its relu: 4.29 -> 4.02 ms.) */
+struct ahead {
+    struct asked maps[ASKED_MOST];
+    int count;
+    int pixels;                 /* of each map, before each tile of a product */
+    int channels;               /* of a pixel that the panel has */
+    int64_t pixel;              /* elements from pixel to pixel */
+};
+
+/* Tiles of a product of a class. */
+static int64_t class_tiles(const struct plan *p, const struct winograd_conv *c, const struct winograd_class *s,
+                           int vectors)
+{
+    int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
+    if (!s->count || !rows)
+        return 0;
+    struct row_split split = split_rows(rows, tile_rows_max(p, vectors));
+    return split.large_count + split.small_count;
+}
+
+/* A map that is longer in use than the caches last. */
+static bool comes_from_memory(const struct plan *p, const struct program *q, const struct tensor *t)
+{
+    const struct tensor_place *place = plan_place(q, t);
+    return place->region == REGION_MEMORY && t->element == ELEMENT_REAL &&
+           (double)place->bytes > 4 * p->target->l2_bytes;
+}
+
+/* For panels of so many vectors. */
+static struct ahead ahead_of(const struct plan *p, const struct program *q, const struct winograd_conv *c,
+                             const struct group *g, int vectors)
+{
+    struct ahead h = { .channels = vectors * p->lanes, .pixel = c->to };
+    int64_t tiles = 0, pixels = c->images * (c->data_grad ? (int64_t)c->s.h * c->s.w : (int64_t)c->s.oh * c->s.ow);
+    for (int k = 0; k < WINOGRAD_CLASSES; k++)
+        tiles += c->tiles.class[k].count * class_tiles(p, c, &c->tiles.class[k], vectors);
+    h.pixels = (int)((pixels + tiles - 1) / tiles);
+    if ((c->padded && c->data_grad) || h.pixels * vectors > c->from / 4)        /* more than goes along unnoticed */
+        return h;
+    struct chain chain;
+    chain_make(p, g, &chain);
+    if (comes_from_memory(p, q, g->result))
+        h.maps[h.count++] = (struct asked){ c->data_grad ? "dx" : "y", true };
+    for (int i = 0; i < chain.operands_count && h.count < ASKED_MOST; i++)
+        if (chain.operands[i].kind == OPERAND_ELEMENT && comes_from_memory(p, q, chain.operands[i].tensor))
+            h.maps[h.count++] = (struct asked){ chain.operands[i].name, false };
+    return h;
+}
+
+/* What the main step asks for: in whole panels, and in the last one where it is narrower. */
+struct main_detail {
+    struct ahead whole, last;
+};
+
+static void settle(struct plan *p, struct program *q, struct group *g)
+{
+    struct winograd_conv c;
+    winograd_conv_of(p, g, g->kernel->number, &c);
+    struct step *main = q->steps[g->first_step + g->steps_count - 1];
+    if (main->part != PART_MAIN)
+        return;
+    struct main_detail *d = arena_alloc(p->arena, sizeof *d);
+    g->detail = d;
+    if (c.panels.whole)
+        d->whole = ahead_of(p, q, &c, g, c.panels.vectors);
+    if (c.panels.last_vectors)
+        d->last = ahead_of(p, q, &c, g, c.panels.last_vectors);
+    const struct ahead *h = c.panels.whole ? &d->whole : &d->last;
+    if (h->count)
+        main->prefetch = arena_printf(p->arena, "%d pixels of %d maps a tile", h->pixels, h->count);
 }
 
 /* ---- the weights ------------------------------------------------------------------------------------------------- */
@@ -269,19 +375,17 @@ static void emit_keep(struct emitter *e, const struct winograd_conv *c)
     cw_close(e->w, "");
 }
 
-static void emit_weights(struct emitter *e, struct step *step)
+static const char *emit_weights(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     const struct node *n = g->main;
     struct winograd_conv c;
-    winograd_conv_of(e->plan, g, winograd_points_of(g->kernel), &c);
+    winograd_conv_of(e->plan, g, g->kernel->number, &c);
     const char *real = e->plan->real;
     bool keeps = keeps_weights(e->plan, g);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *w, %s *restrict u%s%s)", real, real,
-            keeps ? arena_printf(e->arena, ", %s *restrict kept", real) : "",
-            c.data_grad ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
-    cw_open(e->w, "{");
+    emit_function(e, "int b, const %s *w, %s *restrict u%s%s",
+                  real, real, keeps ? arena_printf(e->arena, ", %s *restrict kept", real) : "",
+                  c.data_grad ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     winograd_emit_block(e, c.from, U_CHUNK);
     if (keeps)
         emit_compare(e, &c);
@@ -303,7 +407,6 @@ static void emit_weights(struct emitter *e, struct step *step)
     cw_close(e->w, "}");
     if (keeps)
         emit_keep(e, &c);
-    cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "winograd_weights_%s%s_%d_to_%d", conv_name(e, &c.s),
                                     c.data_grad ? "_turned" : "", c.from, c.to);
     const char *comment = arena_printf(e->arena,
@@ -311,41 +414,19 @@ static void emit_weights(struct emitter *e, struct step *step)
                                        "%d); block b is a panel and %d channels.%s",
                                        n->layer->name, c.tiles.positions, c.to, c.panel, c.from, U_CHUNK,
                                        keeps ? " Only where weights have changed." : "");
-    const char *name = emit_end(e, hint, comment);
-    step->call = arena_printf(e->arena, "%s(b, %s, %s%s%s)", name, emit_pointer(e, n->in[1]),
-                              winograd_u_name(e->plan, g),
-                              keeps ? arena_printf(e->arena, ", %s", kept_name(e->plan, g)) : "",
-                              c.data_grad ? ", scratch" : "");
+    return emit_end(e, hint, comment);
 }
 
 /* ---- the products ------------------------------------------------------------------------------------------------ */
 
-/* A map that the transforms after the products of a panel go through. */
-struct asked {
-    const char *name;
-    bool written;
-};
-
-/* What is asked for while products are computed, so that it is in the cache when the transforms come: memory has little
- * else to do meanwhile.  (Measured on the data gradient of 128x30x30 with its relu: 4.29 -> 4.02 ms.) */
-struct ahead {
-    struct asked maps[ASKED_MOST];
-    int count;
-    int pixels;                 /* of each map, before each tile of a product */
-    int channels;               /* of a pixel that the panel has */
-    int64_t pixel;              /* elements from pixel to pixel */
-};
-
 static const char *emit_ask(struct emitter *e, const struct ahead *h)
 {
     const char *real = e->plan->real;
-    emit_begin(e);
     char *parameters = "";
     for (int i = 0; i < h->count; i++)
         parameters = arena_printf(e->arena, "%s%s%s%s *%s", parameters, i ? ", " : "",
                                   h->maps[i].written ? "" : "const ", real, h->maps[i].name);
-    cw_line(e->w, "static void " EMIT_NAME "(%s)", parameters);
-    cw_open(e->w, "{");
+    emit_function(e, "%s", parameters);
     cw_open(e->w, "for (int i = 0; i < %d; i++)", h->pixels);
     cw_open(e->w, "for (int c = 0; c < %d; c += %d)%s", h->channels, 64 / e->plan->real_size, h->count > 1 ? " {" : "");
     for (int i = 0; i < h->count; i++)
@@ -353,7 +434,6 @@ static const char *emit_ask(struct emitter *e, const struct ahead *h)
                 h->maps[i].name, h->pixel);
     cw_close(e->w, h->count > 1 ? "}" : "");
     cw_close(e->w, "");
-    cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "ask_for_%dx%d", h->pixels, h->channels),
                     "Pixels of maps that will soon be needed are on their way to the cache.");
 }
@@ -371,7 +451,6 @@ static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth,
     t.tile.depth = depth;
     t.tile.segments = 1;
     t.tile.c_row = panel;
-    emit_begin(e);
     char *more = "";
     for (int i = 0; i < h->count; i++) {
         more = arena_printf(e->arena, "%s, %s%s *%s", more, h->maps[i].written ? "" : "const ", real, h->maps[i].name);
@@ -380,10 +459,8 @@ static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth,
     t.ask = h->count ? emit_ask(e, h) : NULL;
     t.asked_count = h->count;
     t.ask_step = h->pixels * h->pixel;
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c%s)", real, real, real, more);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *a, const %s *b, %s *restrict c%s", real, real, real, more);
     product_emit(e, &t);
-    cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "multiply_%" PRId64 "x%" PRId64 "x%d", rows, depth, channels),
                     "C = A B for one position.");
 }
@@ -392,43 +469,6 @@ const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t dept
                                    int vectors)
 {
     return emit_multiply(e, rows, depth, a_row, panel, vectors, &(struct ahead){ .count = 0 });
-}
-
-/* Tiles of a product of a class. */
-static int64_t class_tiles(struct emitter *e, const struct winograd_conv *c, const struct winograd_class *s,
-                           int vectors)
-{
-    int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
-    if (!s->count || !rows)
-        return 0;
-    struct row_split split = split_rows(rows, tile_rows_max(e->plan, vectors));
-    return split.large_count + split.small_count;
-}
-
-/* A map that is longer in use than the caches last. */
-static bool comes_from_memory(struct emitter *e, const struct tensor *t)
-{
-    const struct tensor_place *place = plan_place(e->program, t);
-    return place->region == REGION_MEMORY && t->element == ELEMENT_REAL &&
-           (double)place->bytes > 4 * e->plan->target->l2_bytes;
-}
-
-static struct ahead ahead_of(struct emitter *e, const struct winograd_conv *c, const struct group *g,
-                             const struct chain *chain, int vectors)
-{
-    struct ahead h = { .channels = vectors * e->plan->lanes, .pixel = c->to };
-    int64_t tiles = 0, pixels = c->images * (c->data_grad ? (int64_t)c->s.h * c->s.w : (int64_t)c->s.oh * c->s.ow);
-    for (int k = 0; k < WINOGRAD_CLASSES; k++)
-        tiles += c->tiles.class[k].count * class_tiles(e, c, &c->tiles.class[k], vectors);
-    h.pixels = (int)((pixels + tiles - 1) / tiles);
-    if ((c->padded && c->data_grad) || h.pixels * vectors > c->from / 4)        /* more than goes along unnoticed */
-        return h;
-    if (comes_from_memory(e, g->result))
-        h.maps[h.count++] = (struct asked){ c->data_grad ? "dx" : "y", true };
-    for (int i = 0; chain && i < chain->operands_count && h.count < ASKED_MOST; i++)
-        if (chain->operands[i].kind == OPERAND_ELEMENT && comes_from_memory(e, chain->operands[i].tensor))
-            h.maps[h.count++] = (struct asked){ chain->operands[i].name, false };
-    return h;
 }
 
 static void emit_products(struct emitter *e, const struct winograd_conv *c, int vectors, const struct ahead *h)
@@ -442,7 +482,7 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
         const char *name = emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors, h);
         const char *values = text_offset(e, c->v.class_offset[k]), *up = text_offset(e, s->first * c->u_position),
                    *products = text_offset(e, c->m.class_offset[k]);
-        int64_t each = class_tiles(e, c, s, vectors) * h->pixels;
+        int64_t each = class_tiles(e->plan, c, s, vectors) * h->pixels;
         char *more = "";
         for (int i = 0; i < h->count; i++) {
             more = arena_printf(e->arena, "%s, %s + p * %d%s", more, h->maps[i].name, c->panel,
@@ -561,68 +601,62 @@ static void emit_out(struct emitter *e, const struct winograd_conv *c, const str
     close_images_loop(e, c);
 }
 
-static void emit_panel(struct emitter *e, const struct winograd_conv *c, const struct group *g, const struct side *out,
+static void emit_panel(struct emitter *e, const struct winograd_conv *c, const struct ahead *h, const struct side *out,
                        const struct chain *chain, int vectors, int tail)
 {
-    struct ahead h = ahead_of(e, c, g, chain, vectors);
     cw_line(e->w, "const %s *const up = u + p * %" PRId64 ";", e->plan->real, c->u_panel);
-    emit_products(e, c, vectors, &h);
-    emit_out(e, c, out, chain, vectors, tail, h.count > 0);
+    emit_products(e, c, vectors, h);
+    emit_out(e, c, out, chain, vectors, tail, h->count > 0);
 }
 
-static void emit_main(struct emitter *e, struct step *step)
+static const char *emit_main(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
-    const struct node *n = g->main;
     struct winograd_conv c;
-    winograd_conv_of(e->plan, g, winograd_points_of(g->kernel), &c);
+    winograd_conv_of(e->plan, g, g->kernel->number, &c);
     const char *real = e->plan->real;
+    const struct main_detail *d = g->detail;
     struct chain operands;
-    chain_make(e, g, &operands);
+    chain_make(e->plan, g, &operands);
     const struct chain *chain = g->chain_count ? &operands : NULL;
     struct side x = { c.data_grad ? "dx" : "x", c.s.h, c.s.w, c.s.c };
     struct side y = { c.data_grad ? "dy" : "y", c.s.oh, c.s.ow, c.s.o };
     const struct side *in = c.data_grad ? &y : &x, *out = c.data_grad ? &x : &y;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *%s, const %s *u, %s *restrict %s%s, %s *restrict scratch)", real,
-            in->name, real, real, out->name, chain_parameters(e, &operands), real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *%s, const %s *u, %s *restrict %s%s, %s *restrict scratch",
+                  real, in->name, real, real, out->name, chain_parameters(e, &operands), real);
     cw_line(e->w, "%s *const values = scratch, *const products = scratch + %" PRId64 ";", real, c.m_at);
     if (c.padded)
         cw_line(e->w, "%s *const padded = scratch + %" PRId64 ";", real, c.pad_at);
     emit_in(e, &c, in);
     if (c.panels.whole > 1) {
         cw_open(e->w, "for (int p = 0; p < %d; p++) {", c.panels.whole);
-        emit_panel(e, &c, g, out, chain, c.panels.vectors, 0);
+        emit_panel(e, &c, &d->whole, out, chain, c.panels.vectors, 0);
         cw_close(e->w, "}");
     } else if (c.panels.whole == 1) {
         cw_open(e->w, "{");
         cw_line(e->w, "const int p = 0;");
-        emit_panel(e, &c, g, out, chain, c.panels.vectors, 0);
+        emit_panel(e, &c, &d->whole, out, chain, c.panels.vectors, 0);
         cw_close(e->w, "}");
     }
     if (c.panels.last_vectors) {
         cw_open(e->w, "{");
         cw_line(e->w, "const int p = %d;", c.panels.whole);
-        emit_panel(e, &c, g, out, chain, c.panels.last_vectors, c.panels.last_tail);
+        emit_panel(e, &c, &d->last, out, chain, c.panels.last_vectors, c.panels.last_tail);
         cw_close(e->w, "}");
     }
-    cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "winograd_%s%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c.s),
                                     c.data_grad ? "_data_grad" : "", in->c, in->h, in->w, out->c, out->h, out->w);
     const char *comment = arena_printf(e->arena, "%s\n%s %d image%s at a time.", emit_comment(e, step),
                                        winograd_tiles_text(e, &c.tiles, &c.s), c.images, c.images > 1 ? "s" : "");
-    const char *name = emit_end(e, hint, comment);
-    step->call = arena_printf(e->arena, "%s(%s, %s, %s%s, scratch)", name, emit_sample(e, n->in[0]),
-                              winograd_u_name(e->plan, g), emit_sample(e, g->result), chain_arguments(e, &operands));
+    return emit_end(e, hint, comment);
 }
 
-static void emit(struct emitter *e, struct step *step)
+static const char *emit(struct emitter *e, const struct step *step)
 {
     switch (step->part) {
-    case PART_WEIGHTS: emit_weights(e, step); break;
-    case PART_MAIN: emit_main(e, step); break;
-    default: winograd_split_emit(e, step); break;
+    case PART_WEIGHTS: return emit_weights(e, step);
+    case PART_MAIN: return emit_main(e, step);
+    default: return winograd_split_emit(e, step);
     }
 }
 
@@ -641,13 +675,14 @@ static void emit(struct emitter *e, struct step *step)
     }                                                                                                                  \
     const struct kernel kernel_conv2d_winograd##points = {                                                             \
         .name = "winograd" #points, .op = OP_conv2d, .fuses_chain = true, .applicable = applicable_##points,          \
-        .cost = cost_##points, .error = error_##points, .plan = plan, .emit = emit,                                   \
-        .help = "minimal filtering, tiles of " #points " points",                                                     \
+        .cost = cost_##points, .error = error_##points, .plan = plan, .settle = settle, .emit = emit,                 \
+        .number = points, .help = "minimal filtering, tiles of " #points " points",                                   \
     };                                                                                                                 \
     const struct kernel kernel_conv2d_winograd##points##_data_grad = {                                                 \
         .name = "winograd" #points, .op = OP_conv2d_data_grad, .fuses_chain = true,                                   \
         .applicable = applicable_##points, .cost = cost_##points, .error = error_##points, .plan = plan,              \
-        .emit = emit, .help = "transposed minimal filtering, tiles of " #points " points",                            \
+        .settle = settle, .emit = emit, .number = points,                                                             \
+        .help = "transposed minimal filtering, tiles of " #points " points",                                          \
     };
 
 WINOGRAD_KERNEL(4)

@@ -28,15 +28,13 @@ enum winograd_part { PART_WEIGHTS, PART_MAIN, PART_PADDING, PART_IN, PART_PRODUC
 
 /* False where tiles of so many points do not suit. */
 bool winograd_conv_of(const struct plan *p, const struct group *g, int points, struct winograd_conv *c);
-/* The buffer of the transformed weights. */
-const char *winograd_u_name(const struct plan *p, const struct group *g);
-/* One image, cut into blocks (conv2d_winograd_split.c).  Returns the last step that reads U. */
+/* One image, cut into blocks (conv2d_winograd_split.c).  Returns the step that reads U. */
 struct step *winograd_split_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c,
                                  int64_t flops);
-void winograd_split_emit(struct emitter *e, struct step *step);
+/* What that step is given: V, U, M. */
+void winograd_split_reads(struct plan *p, struct step *products, const struct buffer *u);
+const char *winograd_split_emit(struct emitter *e, const struct step *step);
 
-/* 4, 6 or 8: the last character of the kernel's name. */
-int winograd_points_of(const struct kernel *k);
 /* One position's product: emits a function (a, b, c) for `rows` rows of `depth` columns, a_row apart, and `vectors`
  * vectors of a panel. */
 const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel,

@@ -8,14 +8,28 @@
 
 /* ---- plan -------------------------------------------------------------------------------------------------------- */
 
-static const char *values_name(const struct plan *p, const struct group *g)
+/* Of the group, for the step that reads U. */
+struct split_buffers {
+    struct buffer *values, *products;
+};
+
+/* Rows of tiles, and panels. */
+static struct part part_of_y(const struct winograd_conv *c)
 {
-    return arena_printf(p->arena, "%s_values", g->main->out[0]->name);
+    const struct winograd_split *v = &c->tiles.v;
+    return (struct part){ { { .count = c->s.oh, .step = (int64_t)c->s.ow * c->s.o, .piece = v->m,
+                              .larger = v->large_count, .over = 1 },
+                            { .count = c->s.ow, .step = c->s.o },
+                            { .count = c->s.o, .step = 1, .piece = c->panel, .over = v->tiles } } };
 }
 
-static const char *products_name(const struct plan *p, const struct group *g)
+static void reads_x(struct plan *p, struct step *in, const struct buffer *padded)
 {
-    return arena_printf(p->arena, "%s_products", g->main->out[0]->name);
+    step_is_told(p, in, ARGUMENT_BLOCK);
+    if (padded)
+        step_uses(p, in, ACCESS_READ, padded, TOUCH_ALL);
+    else
+        step_takes(p, in, ACCESS_READ, in->group->main->in[0]);
 }
 
 struct step *winograd_split_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c,
@@ -27,11 +41,29 @@ struct step *winograd_split_plan(struct plan *p, struct program *q, struct group
                                       (int64_t)c->panels_count * c->tiles.positions, "forward", flops);
     struct step *out =
         plan_step(p, q, g, PART_OUT, SPLIT_BLOCKS, (int64_t)c->panels_count * c->tiles.v.tiles, "forward", 0);
-    if (padding)
-        conv_padding_buffer(p, q, g, padding, in);
-    plan_buffer(p, q, values_name(p, g), p->real, c->v.size * p->real_size, in, products);
-    plan_buffer(p, q, products_name(p, g), p->real, c->panels_count * c->m.size * p->real_size, products, out);
+    struct split_buffers *b = arena_alloc(p->arena, sizeof *b);
+    g->detail = b;
+    const char *y = g->main->out[0]->name;
+    reads_x(p, in, padding ? conv_padding_buffer(p, q, g, padding, in) : NULL);
+    b->values = plan_buffer(p, q, arena_printf(p->arena, "%s_values", y), p->real, c->v.size * p->real_size, in,
+                            products);
+    b->products = plan_buffer(p, q, arena_printf(p->arena, "%s_products", y), p->real,
+                              c->panels_count * c->m.size * p->real_size, products, out);
+    step_uses(p, in, ACCESS_WRITE, b->values, TOUCH_OWN);
+    step_is_told(p, out, ARGUMENT_BLOCK);
+    step_uses(p, out, ACCESS_READ, b->products, TOUCH_ALL);
+    step_takes_part(p, out, ACCESS_WRITE, g->result, part_of_y(c));
+    step_takes_chain(p, out);
     return products;
+}
+
+void winograd_split_reads(struct plan *p, struct step *products, const struct buffer *u)
+{
+    const struct split_buffers *b = products->group->detail;
+    step_is_told(p, products, ARGUMENT_BLOCK);
+    step_uses(p, products, ACCESS_READ, b->values, TOUCH_ALL);
+    step_uses(p, products, ACCESS_READ, u, TOUCH_ALL);
+    step_uses(p, products, ACCESS_WRITE, b->products, TOUCH_OWN);
 }
 
 /* ---- the steps --------------------------------------------------------------------------------------------------- */
@@ -42,25 +74,18 @@ static const char *split_name(struct emitter *e, const struct winograd_conv *c, 
                         c->s.w, c->s.o, c->s.oh, c->s.ow);
 }
 
-static void emit_in(struct emitter *e, struct step *step, const struct winograd_conv *c)
+static const char *emit_in(struct emitter *e, const struct step *step, const struct winograd_conv *c)
 {
-    const struct node *n = step->group->main;
     const char *real = e->plan->real;
     struct winograd_transform t = { .kind = TRANSFORM_X, .tiles = &c->tiles, .values = &c->v, .pixel = c->s.c,
                                     .channels = c->s.c, .tail = c->s.c % e->plan->lanes, .down = "b" };
     t.row = (int64_t)(c->padded ? c->s.pw : c->s.w) * c->s.c;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *x, %s *restrict values)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int b, const %s *x, %s *restrict values", real, real);
     if (c->tiles.v.tiles == 1)
         cw_line(e->w, "(void)b;");
     winograd_emit_image(e, &t, "x", "values", "0", "0", "0");
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, split_name(e, c, "in"), arena_printf(e->arena, "%s: V = B^T x B for a row of tiles.",
-                                                                        n->layer->name));
-    step->call = arena_printf(e->arena, "%s(b, %s, %s)", name,
-                              c->padded ? conv_padding_name(e->plan, step->group) : emit_pointer(e, n->in[0]),
-                              values_name(e->plan, step->group));
+    return emit_end(e, split_name(e, c, "in"), arena_printf(e->arena, "%s: V = B^T x B for a row of tiles.",
+                                                            step->group->main->layer->name));
 }
 
 /* "k * 2320 + 512" */
@@ -125,24 +150,17 @@ static void products_part(struct emitter *e, const struct winograd_conv *c, void
     emit_position(e, c, vectors);
 }
 
-static void emit_products(struct emitter *e, struct step *step, const struct winograd_conv *c)
+static const char *emit_products(struct emitter *e, const struct step *step, const struct winograd_conv *c)
 {
-    const struct group *g = step->group;
     const char *real = e->plan->real;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *values, const %s *u, %s *restrict products)", real, real,
-            real);
-    cw_open(e->w, "{");
+    emit_function(e, "int b, const %s *values, const %s *u, %s *restrict products", real, real, real);
     cw_line(e->w, "const int p = b / %d, k = b %% %d;", c->tiles.positions, c->tiles.positions);
     cw_line(e->w, "const %s *const up = u + p * %" PRId64 " + k * %" PRId64 ";", real, c->u_panel, c->u_position);
     cw_line(e->w, "%s *const mp = products + p * %" PRId64 ";", real, c->m.size);
     emit_panels(e, c, NULL, products_part);
-    cw_close(e->w, "}");
     const char *comment = arena_printf(e->arena, "%s\n%s A block is a panel and a position.", emit_comment(e, step),
                                        winograd_tiles_text(e, &c->tiles, &c->s));
-    const char *name = emit_end(e, split_name(e, c, "products"), comment);
-    step->call = arena_printf(e->arena, "%s(b, %s, %s, %s)", name, values_name(e->plan, g), winograd_u_name(e->plan, g),
-                              products_name(e->plan, g));
+    return emit_end(e, split_name(e, c, "products"), comment);
 }
 
 static void out_part(struct emitter *e, const struct winograd_conv *c, void *data, int vectors, int tail)
@@ -154,38 +172,31 @@ static void out_part(struct emitter *e, const struct winograd_conv *c, void *dat
     winograd_emit_image(e, &t, arena_printf(e->arena, "y + p * %d", c->panel), "mp", "0", first, first);
 }
 
-static void emit_out(struct emitter *e, struct step *step, const struct winograd_conv *c)
+static const char *emit_out(struct emitter *e, const struct step *step, const struct winograd_conv *c)
 {
     const struct group *g = step->group;
     const char *real = e->plan->real;
     struct chain chain;
-    chain_make(e, g, &chain);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, const %s *products, %s *restrict y%s)", real, real,
-            chain_parameters(e, &chain));
-    cw_open(e->w, "{");
+    chain_make(e->plan, g, &chain);
+    emit_function(e, "int b, const %s *products, %s *restrict y%s", real, real, chain_parameters(e, &chain));
     if (c->tiles.v.tiles > 1)
         cw_line(e->w, "const int p = b / %d, down = b %% %d;", c->tiles.v.tiles, c->tiles.v.tiles);
     else
         cw_line(e->w, "const int p = b;");
     cw_line(e->w, "const %s *const mp = products + p * %" PRId64 ";", real, c->m.size);
     emit_panels(e, c, g->chain_count ? &chain : NULL, out_part);
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, split_name(e, c, "out"),
-                                arena_printf(e->arena, "%s: y = A^T M A for a panel and a row of tiles.",
-                                             g->main->layer->name));
-    step->call = arena_printf(e->arena, "%s(b, %s, %s%s)", name, products_name(e->plan, g), emit_pointer(e, g->result),
-                              chain_arguments_batch(e, &chain));
+    return emit_end(e, split_name(e, c, "out"),
+                    arena_printf(e->arena, "%s: y = A^T M A for a panel and a row of tiles.", g->main->layer->name));
 }
 
-void winograd_split_emit(struct emitter *e, struct step *step)
+const char *winograd_split_emit(struct emitter *e, const struct step *step)
 {
     struct winograd_conv c;
-    winograd_conv_of(e->plan, step->group, winograd_points_of(step->group->kernel), &c);
+    winograd_conv_of(e->plan, step->group, step->group->kernel->number, &c);
     switch (step->part) {
-    case PART_PADDING: conv_padding_emit(e, step); break;
-    case PART_IN: emit_in(e, step, &c); break;
-    case PART_PRODUCTS: emit_products(e, step, &c); break;
-    case PART_OUT: emit_out(e, step, &c); break;
+    case PART_IN: return emit_in(e, step, &c);
+    case PART_PRODUCTS: return emit_products(e, step, &c);
+    case PART_OUT: return emit_out(e, step, &c);
+    default: return conv_padding_emit(e, step);
     }
 }

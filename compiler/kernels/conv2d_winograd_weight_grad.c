@@ -90,15 +90,34 @@ static double error_with(const struct plan *p, const struct group *g, int points
 
 /* ---- plan -------------------------------------------------------------------------------------------------------- */
 
-static const char *buffer_name(const struct plan *p, const struct group *g, const char *what)
+static struct buffer *own_buffer(struct plan *p, struct program *q, const struct group *g, const char *what,
+                                 int64_t elements, const struct step *first, const struct step *last)
 {
-    return arena_printf(p->arena, "%s_%s", g->main->out[0]->name, what);
+    return plan_buffer(p, q, arena_printf(p->arena, "%s_%s", g->main->out[0]->name, what), p->real,
+                       elements * p->real_size, first, last);
+}
+
+/* A position and panel of dU. */
+static struct part products_part(const struct winograd_weights *d)
+{
+    return (struct part){ { { .count = d->panels, .step = d->u_panel, .piece = 1, .over = 1 },
+                            { .count = d->tiles.positions, .step = d->u_position, .piece = 1, .over = d->panels },
+                            { .count = (int64_t)d->s.c * d->panel, .step = 1 } } };
+}
+
+/* A panel and some input channels of dw. */
+static struct part inverse_part(const struct winograd_weights *d, int chunks)
+{
+    return (struct part){ { { .count = d->panels, .step = d->s.k * d->panel, .piece = 1, .over = chunks },
+                            { .count = d->s.taps, .step = (int64_t)d->s.c * d->panel },
+                            { .count = d->s.c, .step = d->panel, .piece = INVERSE_CHUNK, .over = 1 },
+                            { .count = d->panel, .step = 1 } } };
 }
 
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct winograd_weights d;
-    winograd_weights_of(p, g->main, winograd_points_of(g->kernel), &d);
+    winograd_weights_of(p, g->main, g->kernel->number, &d);
     const char *what = "weight gradient";
     struct step *in = plan_step(p, q, g, 0, SPLIT_BLOCKS, 2 * d.images, what, 0);
     struct step *multiply = plan_step(p, q, g, 1, SPLIT_BLOCKS, (int64_t)d.tiles.positions * d.panels, what,
@@ -108,13 +127,37 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     int chunks = (d.s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
     struct step *out = plan_step(p, q, g, 2, SPLIT_BLOCKS, (int64_t)d.panels * chunks, what, 0);
     out->inputs_done = true;
-    plan_buffer(p, q, buffer_name(p, g, "x_values"), p->real, d.v.size * p->real_size, in, multiply);
-    plan_buffer(p, q, buffer_name(p, g, "dy_values"), p->real, d.m.size * p->real_size, in, multiply);
-    plan_buffer(p, q, buffer_name(p, g, "winograd"), p->real, d.panels * d.u_panel * p->real_size, in, out);
-    if (g->companion)
-        plan_buffer(p, q, buffer_name(p, g, "bias_images"), p->real, p->batch * d.db_stored * p->real_size, in, out);
+    struct buffer *x_values = own_buffer(p, q, g, "x_values", d.v.size, in, multiply),
+                  *dy_values = own_buffer(p, q, g, "dy_values", d.m.size, in, multiply),
+                  *du = own_buffer(p, q, g, "winograd", d.panels * d.u_panel, in, out),
+                  *bias = g->companion ? own_buffer(p, q, g, "bias_images", p->batch * d.db_stored, in, out) : NULL;
+
+    step_is_told(p, in, ARGUMENT_BLOCK);
+    step_is_given(p, in, ARGUMENT_FIRST, d.images);
+    step_is_told(p, in, ARGUMENT_SAMPLES);
+    step_takes(p, in, ACCESS_READ, g->main->in[0]);
+    step_takes(p, in, ACCESS_READ, g->main->in[1]);
+    step_uses(p, in, ACCESS_WRITE, x_values, TOUCH_OWN);
+    step_uses(p, in, ACCESS_WRITE, dy_values, TOUCH_OWN);
+    if (bias)
+        step_uses(p, in, ACCESS_WRITE, bias, TOUCH_OWN);
     if (d.s.padded)
-        plan_scratch(p, (int64_t)d.s.ph * d.s.pw * d.s.c * p->real_size);
+        step_scratch(p, in, (int64_t)d.s.ph * d.s.pw * d.s.c * p->real_size);
+
+    step_is_told(p, multiply, ARGUMENT_BLOCK);
+    step_is_told(p, multiply, ARGUMENT_BEGINS);
+    step_uses(p, multiply, ACCESS_READ, x_values, TOUCH_ALL);
+    step_uses(p, multiply, ACCESS_READ, dy_values, TOUCH_ALL);
+    step_uses_part(p, multiply, ACCESS_ADD, du, products_part(&d));
+
+    step_is_told(p, out, ARGUMENT_BLOCK);
+    step_is_told(p, out, ARGUMENT_SAMPLES);
+    step_uses(p, out, ACCESS_READ, du, TOUCH_ALL);
+    step_takes_part(p, out, ACCESS_WRITE, g->main->out[0], inverse_part(&d, chunks));
+    if (bias) {
+        step_uses(p, out, ACCESS_READ, bias, TOUCH_ALL);
+        step_takes_in(p, out, ACCESS_WRITE, g->companion->out[0], TOUCH_FIRST);
+    }
 }
 
 /* ---- step 0: transforms of a block of images --------------------------------------------------------------------- */
@@ -198,24 +241,21 @@ static void emit_bias(struct emitter *e, const struct winograd_weights *d)
         emit_bias_vectors(e, d, arena_printf(e->arena, "%d", fours * 4 * lanes), rest, tail);
 }
 
-static void emit_transforms(struct emitter *e, struct step *step)
+static const char *emit_transforms(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     struct winograd_weights d;
-    winograd_weights_of(e->plan, g->main, winograd_points_of(g->kernel), &d);
+    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL;
     struct winograd_transform x = { .kind = TRANSFORM_X, .tiles = &d.tiles, .values = &d.v, .pixel = d.s.c,
                                     .row = (int64_t)(d.s.padded ? d.s.pw : d.s.w) * d.s.c };
     struct winograd_transform dy = { .kind = TRANSFORM_DY, .tiles = &d.tiles, .values = &d.m, .pixel = d.s.o,
                                      .row = (int64_t)d.s.ow * d.s.o };
-    emit_begin(e);
-    cw_line(e->w,
-            "static void " EMIT_NAME "(int b, int first, int n, const %s *x, const %s *dy, %s *restrict x_values, "
-            "%s *restrict dy_values%s%s)",
-            real, real, real, real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
-            d.s.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
-    cw_open(e->w, "{");
+    emit_function(e, "int b, int first, int n, const %s *x, const %s *dy, %s *restrict x_values, %s *restrict "
+                  "dy_values%s%s", real, real, real, real,
+                  bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
+                  d.s.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     cw_line(e->w, "const int image = b / 2;");
     cw_open(e->w, "if (b %% 2 == 0 && first + image < n) {");
     cw_line(e->w, "x += (size_t)(first + image) * %" PRId64 ";", (int64_t)d.s.h * d.s.w * d.s.c);
@@ -235,17 +275,11 @@ static void emit_transforms(struct emitter *e, struct step *step)
     cw_middle(e->w, "} else {");
     emit_clear(e, &d, &d.m, d.panels, "dy_values");
     cw_close(e->w, "}");
-    cw_close(e->w, "}");
     const char *comment = arena_printf(e->arena, "%s\nBlock b transforms an image of a block of %d: x (even b) or dy "
                                        "(odd b). %s", emit_comment(e, step), d.images,
                                        winograd_tiles_text(e, &d.tiles, &d.s));
-    const char *name = emit_end(e, arena_printf(e->arena, "winograd_weight_grad_in_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w,
-                                                d.s.o), comment);
-    step->call = arena_printf(e->arena, "%s(b, j * %d, n, %s, %s, %s, %s%s%s%s)", name, d.images,
-                              emit_pointer(e, g->main->in[0]), emit_pointer(e, g->main->in[1]),
-                              buffer_name(e->plan, g, "x_values"), buffer_name(e->plan, g, "dy_values"),
-                              bias ? ", " : "", bias ? buffer_name(e->plan, g, "bias_images") : "",
-                              d.s.padded ? ", scratch" : "");
+    return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_in_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o),
+                    comment);
 }
 
 /* ---- step 1: products -------------------------------------------------------------------------------------------- */
@@ -266,9 +300,7 @@ static const char *emit_position(struct emitter *e, const struct winograd_weight
     t.tile.segments = 1;
     t.tile.c_row = d->panel;
     t.tile.accumulate = t.tile.onward = add;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c)", real, real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *a, const %s *b, %s *restrict c", real, real, real);
     if (whole)
         product_emit(e, &t);
     if (rest) {
@@ -278,7 +310,6 @@ static const char *emit_position(struct emitter *e, const struct winograd_weight
         t.c = whole ? arena_printf(e->arena, "c + %" PRId64, whole * t.c_line) : "c";
         product_emit(e, &t);
     }
-    cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "%s_%dx%" PRId64 "x%d", add ? "add_product" : "product", d->s.c, depth,
                                     channels), add ? "C += A^T B over the tiles of a block of images."
                                                    : "C = A^T B over the tiles of a block of images.");
@@ -321,17 +352,15 @@ static void emit_classes(struct emitter *e, const struct winograd_weights *d, in
     cw_close(e->w, "}");
 }
 
-static void emit_products(struct emitter *e, struct step *step)
+static const char *emit_products(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     struct winograd_weights d;
-    winograd_weights_of(e->plan, g->main, winograd_points_of(g->kernel), &d);
+    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
     const char *real = e->plan->real;
     struct panels s = product_panels(e->plan, d.s.o, d.panel);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int block, bool begin, const %s *x_values, const %s *dy_values, "
-            "%s *restrict du)", real, real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int block, bool begin, const %s *x_values, const %s *dy_values, %s *restrict du",
+                  real, real, real);
     if (d.panels > 1)
         cw_line(e->w, "const int position = block / %d, panel = block %% %d;", d.panels, d.panels);
     else
@@ -346,12 +375,8 @@ static void emit_products(struct emitter *e, struct step *step)
     } else {
         emit_classes(e, &d, s.whole ? s.vectors : s.last_vectors, "panel");
     }
-    cw_close(e->w, "}");
     const char *comment = arena_printf(e->arena, "%s\nA block is a position and panel of dU.", emit_comment(e, step));
-    const char *name = emit_end(e, arena_printf(e->arena, "winograd_weight_grad_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w,
-                                                d.s.o), comment);
-    step->call = arena_printf(e->arena, "%s(b, j == 0, %s, %s, %s)", name, buffer_name(e->plan, g, "x_values"),
-                              buffer_name(e->plan, g, "dy_values"), buffer_name(e->plan, g, "winograd"));
+    return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o), comment);
 }
 
 /* ---- step 2: back to taps ---------------------------------------------------------------------------------------- */
@@ -379,18 +404,17 @@ static void emit_inverse_vector(struct emitter *e, const struct winograd_weights
     }
 }
 
-static void emit_inverse(struct emitter *e, struct step *step)
+static const char *emit_inverse(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     struct winograd_weights d;
-    winograd_weights_of(e->plan, g->main, winograd_points_of(g->kernel), &d);
+    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL;
     struct panels s = product_panels(e->plan, d.s.o, d.panel);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *du, %s *restrict dw%s)", real, real,
-            bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "");
-    cw_open(e->w, "{");
+    emit_function(e, "int b, int n, const %s *du, %s *restrict dw%s",
+                  real, real,
+                  bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "");
     winograd_emit_block(e, d.s.c, INVERSE_CHUNK);
     const char *width = arena_printf(e->arena, "%d", d.panel);
     if (s.last_vectors) {       /* vectors of the last panel that no output channel reaches stay zero */
@@ -419,23 +443,14 @@ static void emit_inverse(struct emitter *e, struct step *step)
     } else {
         cw_line(e->w, "(void)n;");
     }
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "winograd_weight_grad_out_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w,
-                                                d.s.o), "G^T dU G; block b is a panel and some input channels.");
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s%s)", name, buffer_name(e->plan, g, "winograd"),
-                              emit_pointer(e, g->main->out[0]),
-                              bias ? arena_printf(e->arena, ", %s, %s", buffer_name(e->plan, g, "bias_images"),
-                                                  emit_pointer(e, g->companion->out[0])) : "");
+    return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_out_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o),
+                    "G^T dU G; block b is a panel and some input channels.");
 }
 
-static void emit(struct emitter *e, struct step *step)
+static const char *emit(struct emitter *e, const struct step *step)
 {
-    if (step->part == 0)
-        emit_transforms(e, step);
-    else if (step->part == 1)
-        emit_products(e, step);
-    else
-        emit_inverse(e, step);
+    return step->part == 0 ? emit_transforms(e, step) : step->part == 1 ? emit_products(e, step)
+                                                                        : emit_inverse(e, step);
 }
 
 #define WINOGRAD_KERNEL(points)                                                                                        \
@@ -454,7 +469,7 @@ static void emit(struct emitter *e, struct step *step)
     const struct kernel kernel_conv2d_winograd##points##_weight_grad = {                                               \
         .name = "winograd" #points, .op = OP_conv2d_weight_grad, .applicable = applicable_##points,                   \
         .cost = cost_##points, .error = error_##points, .plan = plan, .emit = emit,                                   \
-        .help = "minimal filtering over a block of images, tiles of " #points " points",                              \
+        .number = points, .help = "minimal filtering over a block of images, tiles of " #points " points",            \
     };
 
 WINOGRAD_KERNEL(4)

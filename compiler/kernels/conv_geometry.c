@@ -52,24 +52,25 @@ void emit_padded_copy(struct emitter *e, const char *from, const char *to, int h
                 (ph - end) * row);
 }
 
-const char *conv_padding_name(const struct plan *p, const struct group *g)
-{
-    return arena_printf(p->arena, "%s_padded", g->main->out[0]->name);
-}
-
 struct step *conv_padding_plan(struct plan *p, struct program *q, struct group *g, int part)
 {
     return plan_step(p, q, g, part, SPLIT_BLOCKS, conv_geometry_of(p, g->main).ph, "forward", 0);
 }
 
-void conv_padding_buffer(struct plan *p, struct program *q, const struct group *g, const struct step *copy,
-                         const struct step *last)
+struct buffer *conv_padding_buffer(struct plan *p, struct program *q, const struct group *g, struct step *copy,
+                                   const struct step *last)
 {
     struct conv_geometry s = conv_geometry_of(p, g->main);
-    plan_buffer(p, q, conv_padding_name(p, g), p->real, (int64_t)s.ph * s.pw * s.c * p->real_size, copy, last);
+    int64_t row = (int64_t)s.pw * s.c;
+    struct buffer *padded = plan_buffer(p, q, arena_printf(p->arena, "%s_padded", g->main->out[0]->name), p->real,
+                                        s.ph * row * p->real_size, copy, last);
+    step_is_told(p, copy, ARGUMENT_BLOCK);
+    step_takes(p, copy, ACCESS_READ, g->main->in[0]);
+    step_uses_part(p, copy, ACCESS_WRITE, padded, part_rows(s.ph, row));
+    return padded;
 }
 
-void conv_padding_emit(struct emitter *e, struct step *step)
+const char *conv_padding_emit(struct emitter *e, const struct step *step)
 {
     const struct node *n = step->group->main;
     struct conv_geometry s = conv_geometry_of(e->plan, n);
@@ -78,9 +79,7 @@ void conv_padding_emit(struct emitter *e, struct step *step)
     int columns = left + s.w > s.pw ? s.pw - left : s.w, right = s.pw - left - columns;
     int end = top + s.h > s.ph ? s.ph : top + s.h;
     int64_t row = (int64_t)s.pw * s.c;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int r, const %s *x, %s *restrict padded)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int r, const %s *x, %s *restrict padded", real, real);
     cw_line(e->w, "%s *const line = padded + r * %" PRId64 ";", real, row);
     if (top || end < s.ph) {
         if (top && end < s.ph)
@@ -100,12 +99,9 @@ void conv_padding_emit(struct emitter *e, struct step *step)
     if (right)
         cw_line(e->w, "memset(line + %" PRId64 ", 0, sizeof(%s) * %" PRId64 ");", (int64_t)(left + columns) * s.c, real,
                 (int64_t)right * s.c);
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "pad_%dx%dx%d_to_%dx%d", s.c, s.h, s.w, s.ph, s.pw),
-                                arena_printf(e->arena, "A row of the copy of %s's input that has zeros around it.",
-                                             n->layer->name));
-    step->call = arena_printf(e->arena, "%s(b, %s, %s)", name, emit_pointer(e, n->in[0]),
-                              conv_padding_name(e->plan, step->group));
+    return emit_end(e, arena_printf(e->arena, "pad_%dx%dx%d_to_%dx%d", s.c, s.h, s.w, s.ph, s.pw),
+                    arena_printf(e->arena, "A row of the copy of %s's input that has zeros around it.",
+                                 n->layer->name));
 }
 
 const char *conv_name(struct emitter *e, const struct conv_geometry *g)

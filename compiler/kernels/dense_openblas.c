@@ -41,11 +41,24 @@ static double forward_cost(const struct plan *p, const struct group *g)
            pass_cycles(p, g->main->out[0], chain_cycles(g), g->chain_count ? 2 : 0);
 }
 
+/* From x or dy by the weights to `count` numbers a sample, `piece` of them a block. */
+static void plan_columns_pass(struct plan *p, struct step *s, int64_t count, int64_t piece)
+{
+    const struct group *g = s->group;
+    step_takes(p, s, ACCESS_READ, g->main->in[0]);
+    step_takes(p, s, ACCESS_READ, g->main->in[1]);
+    step_takes_part(p, s, ACCESS_WRITE, g->result, part_columns(p, count, piece));
+    step_is_told(p, s, ARGUMENT_SAMPLES);
+    step_is_told(p, s, ARGUMENT_BLOCK);
+    step_takes_chain(p, s);
+}
+
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct panels panels = panels_of(p, g->main->in[1]);
     p->uses_blas = true;
-    plan_step(p, q, g, 0, SPLIT_BLOCKS, panels_count(&panels), "forward", group_flops(p, g));
+    struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, panels_count(&panels), "forward", group_flops(p, g));
+    plan_columns_pass(p, s, panels.out, panels.width);
 }
 
 struct panel_pass {
@@ -80,19 +93,16 @@ static void emit_panel_chain(struct emitter *e, const struct chain *c, const str
     cw_close(e->w, "}");
 }
 
-static void forward_emit(struct emitter *e, struct step *s)
+static const char *forward_emit(struct emitter *e, const struct step *s)
 {
     const struct group *g = s->group;
-    const struct tensor *x = g->main->in[0], *w = g->main->in[1];
+    const struct tensor *w = g->main->in[1];
     const char *real = e->plan->real;
     struct panels panels = panels_of(e->plan, w);
     int inputs = w->param->in;
     struct chain c;
-    chain_make(e, g, &c);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *w, %s *y, int n, int b%s)", real, real, real,
-            chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    chain_make(e->plan, g, &c);
+    emit_function(e, "const %s *x, const %s *w, %s *y, int n, int b%s", real, real, real, chain_parameters(e, &c));
     cw_line(e->w, "// x (n, %d), y (n, %d): columns of panel b", inputs, panels.out);
     cw_line(e->w, "const int col = b * %d;", panels.width);
     line_gemm(e, &(struct gemm){ false, false, "n", panel_columns(e, &panels, "b"), text_printf(e, "%d", inputs), "x",
@@ -100,10 +110,8 @@ static void forward_emit(struct emitter *e, struct step *s)
                                  panels.width, panels.out });
     if (g->chain_count)
         emit_panel_chain(e, &c, &panels);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "dense_%dx%d%s", inputs, panels.out, chain_suffix(e, &c));
-    s->call = text_printf(e, "%s(%s, %s, %s, n, b%s)", emit_end(e, hint, emit_comment(e, s)), emit_pointer(e, x),
-                          emit_pointer(e, w), emit_pointer(e, g->result), chain_arguments_batch(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* ---- dx = w^T dy ------------------------------------------------------------------------------------------------ */
@@ -119,8 +127,10 @@ static double data_grad_cost(const struct plan *p, const struct group *g)
 
 static void data_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
+    int64_t inputs = g->main->in[1]->param->in;
     p->uses_blas = true;
-    plan_step(p, q, g, 0, SPLIT_BLOCKS, input_blocks(g->main->in[1]->param->in), "data gradient", group_flops(p, g));
+    struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, input_blocks(inputs), "data gradient", group_flops(p, g));
+    plan_columns_pass(p, s, inputs, inputs_of_block(inputs));
 }
 
 static void input_body(struct emitter *e, const void *data, const char *at, int tail)
@@ -147,19 +157,16 @@ static void emit_input_chain(struct emitter *e, const struct chain *c, int64_t i
     cw_close(e->w, "}");
 }
 
-static void data_grad_emit(struct emitter *e, struct step *s)
+static const char *data_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct group *g = s->group;
-    const struct tensor *dy = g->main->in[0], *w = g->main->in[1];
+    const struct tensor *w = g->main->in[1];
     const char *real = e->plan->real;
     struct panels panels = panels_of(e->plan, w);
     int64_t inputs = w->param->in, each = inputs_of_block(inputs);
     struct chain c;
-    chain_make(e, g, &c);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, const %s *w, %s *dx, int n, int b%s)", real, real, real,
-            chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    chain_make(e->plan, g, &c);
+    emit_function(e, "const %s *dy, const %s *w, %s *dx, int n, int b%s", real, real, real, chain_parameters(e, &c));
     cw_line(e->w, "// dy (n, %d), dx (n, %" PRId64 "): columns of block b", panels.out, inputs);
     cw_line(e->w, "const int col = b * %" PRId64 ";", each);
     cw_open(e->w, "for (int o = 0; o < %d; o++) {", panels_count(&panels));
@@ -171,10 +178,8 @@ static void data_grad_emit(struct emitter *e, struct step *s)
     cw_close(e->w, "}");
     if (g->chain_count)
         emit_input_chain(e, &c, inputs);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "dense_data_grad_%" PRId64 "x%d%s", inputs, panels.out, chain_suffix(e, &c));
-    s->call = text_printf(e, "%s(%s, %s, %s, n, b%s)", emit_end(e, hint, emit_comment(e, s)), emit_pointer(e, dy),
-                          emit_pointer(e, w), emit_pointer(e, g->result), chain_arguments_batch(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* ---- dw = dy x^T ------------------------------------------------------------------------------------------------ */
@@ -193,11 +198,26 @@ static void weight_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
     const struct tensor *dw = g->main->out[0];
     struct panels panels = panels_of(p, dw);
+    int64_t inputs = dw->param->in, blocks = input_blocks(inputs);
     p->uses_blas = true;
-    plan_step(p, q, g, 0, SPLIT_BLOCKS, panels_count(&panels) * input_blocks(dw->param->in), "weight gradient",
-              group_flops(p, g));
-    if (g->companion)
-        plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, "bias gradient", 0);
+    struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, panels_count(&panels) * blocks, "weight gradient",
+                               group_flops(p, g));
+    step_takes(p, s, ACCESS_READ, g->main->in[0]);
+    step_takes(p, s, ACCESS_READ, g->main->in[1]);
+    step_takes_part(p, s, ACCESS_WRITE, dw,
+                    (struct part){ { { .count = panels_count(&panels), .step = panels.stride, .piece = 1,
+                                       .over = blocks },
+                                     { .count = inputs, .step = panels.width, .piece = inputs_of_block(inputs),
+                                       .over = 1 },
+                                     { .count = panels.width, .step = 1 } } });
+    step_is_told(p, s, ARGUMENT_SAMPLES);
+    step_is_told(p, s, ARGUMENT_BLOCK);
+    if (!g->companion)
+        return;
+    struct step *bias = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, "bias gradient", 0);
+    step_takes(p, bias, ACCESS_READ, g->companion->in[0]);
+    step_takes(p, bias, ACCESS_WRITE, g->companion->out[0]);
+    step_is_told(p, bias, ARGUMENT_SAMPLES);
 }
 
 static void bias_body(struct emitter *e, const void *data, const char *at, int tail)
@@ -210,35 +230,26 @@ static void bias_body(struct emitter *e, const void *data, const char *at, int t
     line_store(e, "db", at, "sum", tail);
 }
 
-static void bias_emit(struct emitter *e, struct step *s)
+static const char *bias_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->companion;
     const char *real = e->plan->real;
     int out = n->in[0]->shape.c;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, %s *restrict db, int n)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *dy, %s *restrict db, int n", real, real);
     cw_line(e->w, "// dy (n, %d)", out);
     each_vector(e, "j", out, bias_body, &out);
-    cw_close(e->w, "}");
-    s->call = text_printf(e, "%s(%s, %s, n)",
-                          emit_end(e, text_printf(e, "dense_bias_grad_%d", out), emit_comment(e, s)),
-                          emit_pointer(e, n->in[0]), emit_pointer(e, n->out[0]));
+    return emit_end(e, text_printf(e, "dense_bias_grad_%d", out), emit_comment(e, s));
 }
 
-static void weight_grad_emit(struct emitter *e, struct step *s)
+static const char *weight_grad_emit(struct emitter *e, const struct step *s)
 {
-    if (s->part == 1) {
-        bias_emit(e, s);
-        return;
-    }
-    const struct tensor *x = s->group->main->in[0], *dy = s->group->main->in[1], *dw = s->group->main->out[0];
+    if (s->part == 1)
+        return bias_emit(e, s);
+    const struct tensor *dw = s->group->main->out[0];
     const char *real = e->plan->real;
     struct panels panels = panels_of(e->plan, dw);
     int64_t inputs = dw->param->in, each = inputs_of_block(inputs), blocks = input_blocks(inputs);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const %s *dy, %s *dw, int n, int block)", real, real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, const %s *dy, %s *dw, int n, int block", real, real, real);
     cw_line(e->w, "// x (n, %" PRId64 "), dy (n, %d): inputs of block b, outputs of panel o", inputs, panels.out);
     cw_line(e->w, "const int o = block / %" PRId64 ", b = block %% %" PRId64 ";", blocks, blocks);
     line_gemm(e, &(struct gemm){ true, false, block_inputs(e, inputs), panel_columns(e, &panels, "o"), "n",
@@ -246,10 +257,8 @@ static void weight_grad_emit(struct emitter *e, struct step *s)
                                  text_printf(e, "dw + (size_t)o * %" PRId64 " + (size_t)b * %" PRId64, panels.stride,
                                              each * panels.width),
                                  "0", inputs, panels.out, panels.width });
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "dense_weight_grad_%" PRId64 "x%d", inputs, panels.out);
-    s->call = text_printf(e, "%s(%s, %s, %s, n, b)", emit_end(e, hint, emit_comment(e, s)), emit_pointer(e, x),
-                          emit_pointer(e, dy), emit_pointer(e, dw));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 const struct kernel kernel_dense_openblas = {

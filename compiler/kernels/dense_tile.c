@@ -69,7 +69,13 @@ static double forward_cost(const struct plan *p, const struct group *g)
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct dense d = dense_of(p, g->main);
-    plan_step(p, q, g, 0, SPLIT_BLOCKS, d.panels, "forward", dense_flops(p, &d));
+    struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, d.panels, "forward", dense_flops(p, &d));
+    step_is_told(p, s, ARGUMENT_BLOCK);
+    step_is_told(p, s, ARGUMENT_SAMPLES);
+    step_takes(p, s, ACCESS_READ, g->main->in[0]);
+    step_takes(p, s, ACCESS_READ, g->main->in[1]);
+    step_takes_part(p, s, ACCESS_WRITE, g->result, part_columns(p, d.out, d.panel));
+    step_takes_chain(p, s);
 }
 
 /* Tiles of `rows` samples over one chunk of inputs, then single ones for the rest of the batch. */
@@ -127,20 +133,18 @@ static void forward_panel(struct emitter *e, const struct dense *d, const struct
                   at ? arena_printf(e->arena, " + %" PRId64, at * d->panel) : "");
 }
 
-static void forward_emit(struct emitter *e, struct step *step)
+static const char *forward_emit(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     const struct node *n = g->main;
     struct dense d = dense_of(e->plan, n);
     const char *real = e->plan->real;
     struct chain chain;
-    chain_make(e, g, &chain);
+    chain_make(e->plan, g, &chain);
     const struct chain *c = g->chain_count ? &chain : NULL;
     struct panels s = product_panels(e->plan, d.out, d.panel);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int p, int n, const %s *x, const %s *w, %s *restrict y%s)", real, real,
-            real, chain_parameters(e, &chain));
-    cw_open(e->w, "{");
+    emit_function(e, "int p, int n, const %s *x, const %s *w, %s *restrict y%s",
+                  real, real, real, chain_parameters(e, &chain));
     cw_line(e->w, "const %s *const wp = w + (size_t)p * %" PRId64 ";", real, (int64_t)d.in * d.panel);
     if (s.whole && s.last_vectors) {
         cw_open(e->w, "if (p < %d) {", s.whole);
@@ -153,10 +157,7 @@ static void forward_emit(struct emitter *e, struct step *step)
     } else {
         forward_panel(e, &d, c, s.last_vectors, s.last_tail);
     }
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "dense_%d_to_%d", d.in, d.out), emit_comment(e, step));
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s)", name, emit_pointer(e, n->in[0]),
-                              emit_pointer(e, n->in[1]), emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
+    return emit_end(e, arena_printf(e->arena, "dense_%d_to_%d", d.in, d.out), emit_comment(e, step));
 }
 
 const struct kernel kernel_dense_tile = {
@@ -214,10 +215,12 @@ static double data_cost(const struct plan *p, const struct group *g)
     return (cycles > stream ? cycles : stream) + turn + group_chain_cycles(p, g);
 }
 
-static const char *turned_name(const struct plan *p, const struct group *g)
+/* The rows of some inputs in weights or their gradient, `piece` of them in a block. */
+static struct part part_of_weights(const struct dense *d, int piece)
 {
-    /* after the weights: two layers may get the same dy */
-    return arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name);
+    return (struct part){ { { .count = d->panels, .step = (int64_t)d->in * d->panel },
+                            { .count = d->in, .step = d->panel, .piece = piece, .over = 1 },
+                            { .count = d->panel, .step = 1 } } };
 }
 
 static void data_plan(struct plan *p, struct program *q, struct group *g)
@@ -231,19 +234,29 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     turn->beside = true;
     main->rows_of = g->main->in[1];
     main->rows = block;
-    plan_buffer(p, q, turned_name(p, g), p->real, rows * d.batch_padded * p->real_size, turn, main);
-    plan_scratch(p, 2 * block * (int64_t)d.batch_padded * p->real_size);
+    /* named after the weights: two layers may get the same dy */
+    struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name), p->real,
+                                        rows * d.batch_padded * p->real_size, turn, main);
+    step_is_told(p, turn, ARGUMENT_BLOCK);
+    step_is_told(p, turn, ARGUMENT_SAMPLES);
+    step_takes(p, turn, ACCESS_READ, g->main->in[0]);
+    step_uses_part(p, turn, ACCESS_WRITE, turned, part_runs(rows * d.batch_padded, 64 * (int64_t)d.batch_padded));
+    step_is_told(p, main, ARGUMENT_BLOCK);
+    step_is_told(p, main, ARGUMENT_SAMPLES);
+    step_takes_part(p, main, ACCESS_READ, g->main->in[1], part_of_weights(&d, block));
+    step_uses(p, main, ACCESS_READ, turned, TOUCH_ALL);
+    step_takes_part(p, main, ACCESS_WRITE, g->result, part_columns(p, d.in, block));
+    step_takes_chain(p, main);
+    step_scratch(p, main, 2 * block * (int64_t)d.batch_padded * p->real_size);
 }
 
-static void data_emit_turn(struct emitter *e, struct step *step)
+static const char *data_emit_turn(struct emitter *e, const struct step *step)
 {
     const struct node *n = step->group->main;
     struct dense d = dense_of(e->plan, n);
     const char *real = e->plan->real;
     int rows = d.panels * d.panel;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *dy, %s *restrict turned)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int b, int n, const %s *dy, %s *restrict turned", real, real);
     cw_line(e->w, "const int end = b * 64 + 64 < %d ? b * 64 + 64 : %d;", rows, rows);
     cw_open(e->w, "for (int o = b * 64; o < end; o++)");
     cw_open(e->w, "for (int i = 0; i < %d; i++)", d.batch_padded);
@@ -251,11 +264,8 @@ static void data_emit_turn(struct emitter *e, struct step *step)
     cw_line(e->w, "turned[o * %d + i] = %s ? dy[(size_t)i * %d + o] : 0;", d.batch_padded, valid, d.out);
     cw_close(e->w, "");
     cw_close(e->w, "");
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "turn_%d", d.out),
-                                "dy turned over: outputs x samples, zeros where there are none.");
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s)", name, emit_pointer(e, n->in[0]),
-                              turned_name(e->plan, step->group));
+    return emit_end(e, arena_printf(e->arena, "turn_%d", d.out),
+                    "dy turned over: outputs x samples, zeros where there are none.");
 }
 
 static void data_emit_products(struct emitter *e, const struct dense *d)
@@ -297,7 +307,7 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
     }
 }
 
-static void data_emit_main(struct emitter *e, struct step *step)
+static const char *data_emit_main(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     const struct node *n = g->main;
@@ -305,11 +315,9 @@ static void data_emit_main(struct emitter *e, struct step *step)
     const char *real = e->plan->real;
     int tail = d.in % e->plan->lanes, tile_rows, block = input_block(e->plan, &d, &tile_rows);
     struct chain chain;
-    chain_make(e, g, &chain);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, "
-            "%s *restrict scratch)", real, real, real, chain_parameters(e, &chain), real);
-    cw_open(e->w, "{");
+    chain_make(e->plan, g, &chain);
+    emit_function(e, "int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, %s *restrict scratch",
+                  real, real, real, chain_parameters(e, &chain), real);
     if (d.in <= block)
         cw_line(e->w, "const int first = b * %d, rows = %d;", block, d.in);
     else
@@ -337,19 +345,12 @@ static void data_emit_main(struct emitter *e, struct step *step)
         cw_close(e->w, "");
     }
     cw_close(e->w, "}");
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "dense_data_grad_%d_to_%d", d.out, d.in),
-                                emit_comment(e, step));
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s, scratch)", name, emit_pointer(e, n->in[1]),
-                              turned_name(e->plan, g), emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
+    return emit_end(e, arena_printf(e->arena, "dense_data_grad_%d_to_%d", d.out, d.in), emit_comment(e, step));
 }
 
-static void data_emit(struct emitter *e, struct step *step)
+static const char *data_emit(struct emitter *e, const struct step *step)
 {
-    if (step->part == 0)
-        data_emit_turn(e, step);
-    else
-        data_emit_main(e, step);
+    return step->part == 0 ? data_emit_turn(e, step) : data_emit_main(e, step);
 }
 
 const struct kernel kernel_dense_tile_data_grad = {
@@ -383,7 +384,7 @@ static const struct param *updated_early(const struct plan *p, const struct grou
 {
     const struct param *param = g->main->out[0]->param;
     bool large = (double)d->weight->stored * p->real_size > p->target->l2_bytes;
-    return large && p->model->optimizer && param->trainable ? param : NULL;
+    return large && p->update.optimizer && param->trainable ? param : NULL;
 }
 
 static double weight_cost(const struct plan *p, const struct group *g)
@@ -392,11 +393,6 @@ static double weight_cost(const struct plan *p, const struct group *g)
     struct dense_weight_block b = weight_block(p, &d);
     double cycles = product_cycles(p, d.out, d.panel, d.in, b.inputs, p->batch), stream = stream_cycles(p, &d);
     return cycles + stream + 2.0 * d.in * p->batch / p->lanes;
-}
-
-static const char *panels_name(const struct plan *p, const struct group *g)
-{
-    return arena_printf(p->arena, "%s_dy_panels", g->main->out[0]->name);
 }
 
 static void weight_plan(struct plan *p, struct program *q, struct group *g)
@@ -409,23 +405,37 @@ static void weight_plan(struct plan *p, struct program *q, struct group *g)
     pack->beside = true;
     main->rows_of = g->main->out[0]->param->tensor;
     main->rows = b.inputs;
-    main->updates = updated_early(p, g, &d);
-    plan_buffer(p, q, panels_name(p, g), p->real, (int64_t)d.panels * d.panel * p->batch * p->real_size, pack, main);
-    plan_scratch(p, (int64_t)(p->batch + (main->updates ? d.panel : 0)) * b.inputs * p->real_size);
+    const struct tensor *dw = g->main->out[0];
+    const struct param *updated = updated_early(p, g, &d);
+    int64_t panel = (int64_t)d.panel * p->batch;
+    struct buffer *panels = plan_buffer(p, q, arena_printf(p->arena, "%s_dy_panels", dw->name), p->real,
+                                        d.panels * panel * p->real_size, pack, main);
+    step_is_told(p, pack, ARGUMENT_BLOCK);
+    step_is_told(p, pack, ARGUMENT_SAMPLES);
+    step_takes(p, pack, ACCESS_READ, g->main->in[1]);
+    step_uses_part(p, pack, ACCESS_WRITE, panels, part_rows(d.panels, panel));
+    if (g->companion)
+        step_takes_part(p, pack, ACCESS_WRITE, g->companion->out[0], part_runs(d.out, d.panel));
+    step_is_told(p, main, ARGUMENT_BLOCK);
+    step_is_told(p, main, ARGUMENT_SAMPLES);
+    step_takes(p, main, ACCESS_READ, g->main->in[0]);
+    step_uses(p, main, ACCESS_READ, panels, TOUCH_ALL);
+    step_takes_part(p, main, ACCESS_WRITE, dw, part_of_weights(&d, b.inputs));
+    if (updated)
+        step_updates(p, main, updated, part_of_weights(&d, b.inputs));
+    step_scratch(p, main, (int64_t)(p->batch + (updated ? d.panel : 0)) * b.inputs * p->real_size);
 }
 
 /* Block p: panel p of dy, dense and padded with zeros, and the bias gradient of its outputs. */
-static void weight_emit_pack(struct emitter *e, struct step *step)
+static const char *weight_emit_pack(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     struct dense d = dense_of(e->plan, g->main);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL;
     int rest = d.out % d.panel;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int p, int n, const %s *dy, %s *restrict panels%s)", real, real,
-            bias ? arena_printf(e->arena, ", %s *restrict db", real) : "");
-    cw_open(e->w, "{");
+    emit_function(e, "int p, int n, const %s *dy, %s *restrict panels%s",
+                  real, real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "");
     cw_line(e->w, "%s *const to = panels + p * %d;", real, d.panel * e->plan->batch);
     if (rest && d.panels > 1)
         cw_line(e->w, "const int outputs = p < %d ? %d : %d;", d.panels - 1, d.panel, rest);
@@ -446,15 +456,11 @@ static void weight_emit_pack(struct emitter *e, struct step *step)
         cw_close(e->w, "");
         cw_close(e->w, "");
     }
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "dense_pack_%d", d.out),
-                                bias ? "A panel of dy, dense, and its bias gradient." : "A panel of dy, dense.");
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s%s)", name, emit_pointer(e, g->main->in[1]),
-                              panels_name(e->plan, g),
-                              bias ? arena_printf(e->arena, ", %s", emit_pointer(e, g->companion->out[0])) : "");
+    return emit_end(e, arena_printf(e->arena, "dense_pack_%d", d.out),
+                    bias ? "A panel of dy, dense, and its bias gradient." : "A panel of dy, dense.");
 }
 
-static void weight_emit_main(struct emitter *e, struct step *step)
+static const char *weight_emit_main(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     struct dense d = dense_of(e->plan, g->main);
@@ -464,12 +470,12 @@ static void weight_emit_main(struct emitter *e, struct step *step)
     struct tile t = { .rows = b.rows, .vectors = b.vectors, .a_row = 1, .a_k = b.inputs, .b_k = d.panel, .segments = 1,
                       .c_row = d.panel };
     bool updates = step->updates != NULL;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, "
-            "%s *restrict scratch)", real, real, real,
-            updates ? arena_printf(e->arena, ", const struct cnn_context *c, const struct %s *early, int64_t number",
-                                   optimizer_def_of(e->plan->model)->rule) : "", real);
-    cw_open(e->w, "{");
+    const char *how = "";
+    if (updates)
+        how = arena_printf(e->arena, ", const struct cnn_context *c, const struct %s *early, int64_t number",
+                           e->plan->update.optimizer->rule);
+    emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict scratch", real, real,
+                  real, how, real);
     cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", b.inputs, d.in, b.inputs, d.in,
             b.inputs);
     if (updates)
@@ -488,7 +494,7 @@ static void weight_emit_main(struct emitter *e, struct step *step)
         cw_line(e->w, "%s *const to = dw + %s;", real, from);
     }
     cw_line(e->w, "int r = 0;");
-    bool fetch = updates && optimizer_slots(e->plan->model) > 0;
+    bool fetch = updates && e->plan->update.optimizer->slots > 0;
     cw_open(e->w, "for (; r + %d <= rows; r += %d)%s", b.rows, b.rows, fetch ? " {" : "");
     if (fetch) {
         cw_open(e->w, "if (early)");
@@ -509,24 +515,16 @@ static void weight_emit_main(struct emitter *e, struct step *step)
         cw_close(e->w, "");
     }
     cw_close(e->w, "}");
-    cw_close(e->w, "}");
-    const char *comment = emit_comment(e, step), *more = "";
-    if (updates) {
+    const char *comment = emit_comment(e, step);
+    if (updates)
         comment = arena_printf(e->arena, "%s\nThe weights, parameter `number` and those that follow, are updated where "
                                "`early` says how, and the gradient is not kept.", comment);
-        more = arena_printf(e->arena, ", c, early, %" PRId64, d.weight->offset);
-    }
-    const char *name = emit_end(e, arena_printf(e->arena, "dense_weight_grad_%d_to_%d", d.in, d.out), comment);
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s, scratch)", name, emit_pointer(e, g->main->in[0]),
-                              panels_name(e->plan, g), emit_pointer(e, g->main->out[0]), more);
+    return emit_end(e, arena_printf(e->arena, "dense_weight_grad_%d_to_%d", d.in, d.out), comment);
 }
 
-static void weight_emit(struct emitter *e, struct step *step)
+static const char *weight_emit(struct emitter *e, const struct step *step)
 {
-    if (step->part == 0)
-        weight_emit_pack(e, step);
-    else
-        weight_emit_main(e, step);
+    return step->part == 0 ? weight_emit_pack(e, step) : weight_emit_main(e, step);
 }
 
 const struct kernel kernel_dense_tile_weight_grad = {

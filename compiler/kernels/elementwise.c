@@ -35,13 +35,16 @@ static void elementwise_plan(struct plan *p, struct program *q, struct group *g)
 {
     int64_t flops = group_flops(p, g);
     int rows = value_of(g)->shape.h;
+    struct step *s;
     if (!g->main->backward && rows > 1 && plan_splits_image(p, elementwise_cost(p, g)))
-        plan_step(p, q, g, 0, SPLIT_BLOCKS, rows, "forward", flops);
+        s = plan_step(p, q, g, 0, SPLIT_BLOCKS, rows, "forward", flops);
     else
-        plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", flops);
+        s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", flops);
+    step_takes_rows(p, s, value_of(g), g->result);
+    step_takes_chain(p, s);
 }
 
-static void elementwise_emit(struct emitter *e, struct step *s)
+static const char *elementwise_emit(struct emitter *e, const struct step *s)
 {
     const struct group *g = s->group;
     const struct tensor *x = value_of(g);
@@ -49,25 +52,16 @@ static void elementwise_emit(struct emitter *e, struct step *s)
     const char *from = g->main->backward ? "dy" : "x", *to = g->main->backward ? "dx" : "y";
     bool blocks = s->split == SPLIT_BLOCKS;
     struct chain c;
-    chain_make(e, g, &c);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *%s, %s *restrict %s%s)", blocks ? "int b, " : "", real, from,
-            real, to, chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    chain_make(e->plan, g, &c);
+    emit_function(e, "%sconst %s *%s, %s *restrict %s%s",
+                  blocks ? "int b, " : "", real, from, real, to, chain_parameters(e, &c));
     cw_line(e->w, "// %s, %s (%d, %d, %d)", from, to, x->shape.h, x->shape.w, x->shape.c);
     if (blocks)                 /* a row of the map */
         chain_over_image(e, &c, from, to, text_printf(e, "b * %d", x->shape.w * x->shape.c), x->shape.w, x->shape.c);
     else
         chain_over_image(e, &c, from, to, "0", tensor_pixels(x), x->shape.c);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "%s_%s", chain_suffix(e, &c) + 1, shape);
-    const char *name = emit_end(e, hint, emit_comment(e, s));
-    if (blocks)
-        s->call = text_printf(e, "%s(b, %s, %s%s)", name, emit_pointer(e, x), emit_pointer(e, g->result),
-                              chain_arguments_batch(e, &c));
-    else
-        s->call = text_printf(e, "%s(%s, %s%s)", name, emit_sample(e, x), emit_sample(e, g->result),
-                              chain_arguments(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 #define ELEMENTWISE(operation)                                                                       \

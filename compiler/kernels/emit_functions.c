@@ -1,11 +1,12 @@
 /* emit_functions.c - functions of the emitted file, each written once whatever number of layers need it. */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "steps/kernel.h"
 
-void emit_begin(struct emitter *e)
+void emit_text_begin(struct emitter *e)
 {
     struct emit_frame *f = arena_alloc(e->arena, sizeof *f);
     f->outer = e->frame;
@@ -27,6 +28,17 @@ const char *emit_text_end(struct emitter *e)
     const char *text = arena_string(e->arena, cw_text(e->w), cw_bytes(e->w));
     end_frame(e);
     return text;
+}
+
+void emit_function(struct emitter *e, const char *parameters, ...)
+{
+    va_list list;
+    va_start(list, parameters);
+    const char *text = arena_vprintf(e->arena, parameters, list);
+    va_end(list);
+    emit_text_begin(e);
+    e->frame->parameters = text;
+    cw_open(e->w, "{");
 }
 
 struct emitter emitter_of(const struct plan *p, struct arena *a)
@@ -57,44 +69,50 @@ static void add_comment(struct emitter *e, struct emitted_function *f, const cha
     text_add(&f->comments, "%s%s", f->comments.count ? "\n" : "", comment);
 }
 
-/* The function's text with EMIT_NAME replaced by name; its head is broken into lines anew. */
-static const char *named(struct emitter *e, const char *text, const char *name)
+static const char *whole_text(struct emitter *e, const char *name, const char *parameters, const char *body)
 {
-    const char *at = strstr(text, EMIT_NAME), *body = strstr(text, "\n{");
-    assert(at && body && at < body && !strstr(at + 1, EMIT_NAME));
-    const char *rest = at + strlen(EMIT_NAME);
-    char *parameters = arena_string(e->arena, rest, (size_t)(body - rest)), *to = parameters;
-    for (const char *from = parameters; *from; from++) {
-        bool broken = *from == '\n';
-        *to++ = broken ? ' ' : *from;
-        if (broken)
-            from += strspn(from + 1, " ");
+    emit_text_begin(e);
+    cw_line(e->w, "static void %s(%s)", name, parameters);
+    return arena_printf(e->arena, "%s%s", emit_text_end(e), body);
+}
+
+/* The function that was being written; *known: it is one that was there. */
+static struct emitted_function *end_function(struct emitter *e, const char *hint, bool *known)
+{
+    cw_close(e->w, "}");
+    assert(strlen(cw_text(e->w)) == cw_bytes(e->w));
+    const char *parameters = e->frame->parameters;
+    const char *pattern = arena_printf(e->arena, "%s\n%s", parameters, cw_text(e->w));
+    struct emitted_function *f = table_get(&e->patterns, pattern);
+    *known = f != NULL;
+    if (f) {
+        end_frame(e);
+        return f;
     }
-    *to = '\0';
-    emit_begin(e);
-    cw_line(e->w, "%.*s%s%s", (int)(at - text), text, name, parameters);
-    return arena_printf(e->arena, "%s%s", emit_text_end(e), body + 1);
+    f = arena_alloc(e->arena, sizeof *f);
+    f->name = unique_name(e, hint);
+    f->text = whole_text(e, f->name, parameters, emit_text_end(e));
+    f->comments.arena = e->arena;
+    table_put(&e->patterns, pattern, f);
+    LIST_ADD(e->arena, e->functions, e->functions_count, e->functions_capacity, f);
+    return f;
 }
 
 const char *emit_end(struct emitter *e, const char *hint, const char *comment)
 {
-    assert(strlen(cw_text(e->w)) == cw_bytes(e->w));
-    struct emitted_function *f = table_get(&e->patterns, cw_text(e->w));
-    if (f) {
-        end_frame(e);
-        if (comment && f->comments.count && strncmp(hint, "tile", 4))
-            add_comment(e, f, comment);
-        return f->name;
-    }
-    const char *pattern = emit_text_end(e);
-    f = arena_alloc(e->arena, sizeof *f);
-    f->name = unique_name(e, hint);
-    f->text = named(e, pattern, f->name);
-    f->comments.arena = e->arena;
-    if (comment)
+    bool known;
+    struct emitted_function *f = end_function(e, hint, &known);
+    if (comment && (!known || f->comments.count))
         add_comment(e, f, comment);
-    table_put(&e->patterns, pattern, f);
-    LIST_ADD(e->arena, e->functions, e->functions_count, e->functions_capacity, f);
+    return f->name;
+}
+
+const char *emit_end_shared(struct emitter *e, const char *hint, const char *comment)
+{
+    bool known;
+    struct emitted_function *f = end_function(e, hint, &known);
+    if (!known)
+        add_comment(e, f, comment);
     return f->name;
 }
 
@@ -109,32 +127,7 @@ void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first)
     }
 }
 
-/* ---- names of things at a call ----------------------------------------------------------------------------------- */
-
-const char *emit_element_type(const struct emitter *e, const struct tensor *t)
-{
-    return t->element == ELEMENT_U8 ? "uint8_t" : t->element == ELEMENT_I32 ? "int32_t" : e->plan->real;
-}
-
-const char *emit_pointer(struct emitter *e, const struct tensor *t)
-{
-    (void)e;
-    return t->name;
-}
-
-const char *emit_sample(struct emitter *e, const struct tensor *t)
-{
-    const struct tensor_place *place = &e->program->places[t->id];
-    int64_t stride = place->sample;
-    if (!t->per_sample)
-        return t->name;
-    if (place->region == REGION_LOCAL)
-        return !place->of_turn
-                   ? t->name : arena_printf(e->arena, "%s + (size_t)(i - first) * %" PRId64, t->name, stride);
-    if (stride == 1)
-        return arena_printf(e->arena, "%s + i", t->name);
-    return arena_printf(e->arena, "%s + (size_t)i * %" PRId64, t->name, stride);
-}
+/* ---- comments ---------------------------------------------------------------------------------------------------- */
 
 static const char *tensor_text(struct emitter *e, const struct tensor *t)
 {

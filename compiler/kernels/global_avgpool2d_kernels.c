@@ -11,7 +11,10 @@ static double global_avgpool_cost(const struct plan *p, const struct group *g)
 
 static void global_avgpool_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+    struct step *s =
+        plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+    step_takes_rows(p, s, g->main->in[0], g->result);
+    step_takes_chain(p, s);
 }
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
@@ -37,23 +40,19 @@ static void store(struct emitter *e, const void *data, const char *const *sum, c
     line_store(e, "y", col, chain_apply_at(e, m->chain, value, col, col, tail), tail);
 }
 
-static void global_avgpool_emit(struct emitter *e, struct step *s)
+static const char *global_avgpool_emit(struct emitter *e, const struct step *s)
 {
     const struct tensor *x = s->group->main->in[0];
     const char *real = e->plan->real;
     struct chain c;
-    chain_make(e, s->group, &c);
+    chain_make(e->plan, s->group, &c);
     struct mean mean = { &c, text_real(e, 1.0 / (double)tensor_pixels(x)) };
     struct pixel_sums sums = { .shape = x->shape, .sums = 1, .add = add, .store = store, .data = &mean };
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict y%s)", real, real, chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, %s *restrict y%s", real, real, chain_parameters(e, &c));
     cw_line(e->w, "// x (%d, %d, %d), y (%d)", x->shape.h, x->shape.w, x->shape.c, x->shape.c);
     emit_pixel_sums(e, &sums);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "global_avgpool2d_%s%s", text_shape(e, x->shape), chain_suffix(e, &c));
-    s->call = text_printf(e, "%s(%s, %s%s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, x),
-                          emit_sample(e, s->group->result), chain_arguments(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* ---- gradient --------------------------------------------------------------------------------------------------- */
@@ -66,25 +65,21 @@ static void grad_body(struct emitter *e, const void *data, const char *at, int t
     line_store(e, "dx", to, chain_apply_at(e, m->chain, value, at, to, tail), tail);
 }
 
-static void global_avgpool_grad_emit(struct emitter *e, struct step *s)
+static const char *global_avgpool_grad_emit(struct emitter *e, const struct step *s)
 {
-    const struct tensor *dx = s->group->main->out[0], *dy = s->group->main->in[0];
+    const struct tensor *dx = s->group->main->out[0];
     const char *real = e->plan->real;
     struct chain c;
-    chain_make(e, s->group, &c);
+    chain_make(e->plan, s->group, &c);
     struct mean mean = { &c, text_real(e, 1.0 / (double)tensor_pixels(dx)) };
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, %s *restrict dx%s)", real, real, chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *dy, %s *restrict dx%s", real, real, chain_parameters(e, &c));
     cw_line(e->w, "// dy (%d), dx (%d, %d, %d)", dx->shape.c, dx->shape.h, dx->shape.w, dx->shape.c);
     cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++) {", tensor_pixels(dx));
     cw_line(e->w, "const int to = p * %d;", dx->shape.c);
     each_vector(e, "j", dx->shape.c, grad_body, &mean);
     cw_close(e->w, "}");
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "global_avgpool2d_grad_%s%s", text_shape(e, dx->shape), chain_suffix(e, &c));
-    s->call = text_printf(e, "%s(%s, %s%s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, dy),
-                          emit_sample(e, s->group->result), chain_arguments(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 const struct kernel kernel_global_avgpool2d = {

@@ -126,7 +126,13 @@ static double forward_cost(const struct plan *p, const struct group *g)
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct local l = local_of(p, g->main);
-    plan_step(p, q, g, 0, SPLIT_BLOCKS, positions(&l), "forward", local_flops(p, &l));
+    struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, positions(&l), "forward", local_flops(p, &l));
+    step_is_told(p, s, ARGUMENT_BLOCK);
+    step_is_told(p, s, ARGUMENT_SAMPLES);
+    for (int i = 0; i < g->main->in_count; i++)         /* x, weights and perhaps a bias */
+        step_takes(p, s, ACCESS_READ, g->main->in[i]);
+    step_takes_part(p, s, ACCESS_WRITE, g->result, part_columns(p, l.y_sample, l.o));
+    step_takes_chain(p, s);
 }
 
 /* Tiles of `rows` samples each, as long as they end within `limit` (C text). */
@@ -193,7 +199,7 @@ static void forward_panels(struct emitter *e, const struct local *l, const struc
     }
 }
 
-static void forward_emit(struct emitter *e, struct step *step)
+static const char *forward_emit(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     const struct node *n = g->main;
@@ -201,11 +207,10 @@ static void forward_emit(struct emitter *e, struct step *step)
     const char *real = e->plan->real;
     const struct tensor *bias = n->in_count > 2 ? n->in[2] : NULL;
     struct chain chain;
-    chain_make(e, g, &chain);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *w, %s%s *restrict y%s)", real, real,
-            bias ? arena_printf(e->arena, "const %s *position_bias, ", real) : "", real, chain_parameters(e, &chain));
-    cw_open(e->w, "{");
+    chain_make(e->plan, g, &chain);
+    emit_function(e, "int b, int n, const %s *x, const %s *w, %s%s *restrict y%s",
+                  real, real, bias ? arena_printf(e->arena, "const %s *position_bias, ", real) : "", real,
+                  chain_parameters(e, &chain));
     emit_window_pointer(e, &l);
     cw_line(e->w, "const %s *const wb = w + (size_t)b * %" PRId64 ";", real, position_weights(&l));
     cw_line(e->w, "%s *const yb = y + (size_t)b * %d;", real, l.o);
@@ -216,13 +221,8 @@ static void forward_emit(struct emitter *e, struct step *step)
         cw_close(e->w, "");
     }
     forward_panels(e, &l, g->chain_count ? &chain : NULL, bias != NULL);
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "local%dx%d_%d_to_%d", l.window.kh, l.window.kw, l.c, l.o),
-                                emit_comment(e, step));
-    step->call =
-        arena_printf(e->arena, "%s(b, n, %s, %s, %s%s%s)", name, emit_pointer(e, n->in[0]), emit_pointer(e, n->in[1]),
-                     bias ? arena_printf(e->arena, "%s, ", emit_pointer(e, bias)) : "", emit_pointer(e, g->result),
-                     chain_arguments_batch(e, &chain));
+    return emit_end(e, arena_printf(e->arena, "local%dx%d_%d_to_%d", l.window.kh, l.window.kw, l.c, l.o),
+                    emit_comment(e, step));
 }
 
 const struct kernel kernel_locally_connected2d = {
@@ -248,29 +248,33 @@ static double data_cost(const struct plan *p, const struct group *g)
     return longer(p, &l, cycles * positions(&l) * l.window.kh * l.window.kw) + turn + group_chain_cycles(p, g);
 }
 
-static const char *turned_name(const struct plan *p, const struct group *g)
-{
-    /* after the weights: two layers may get the same dy */
-    return arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name);
-}
-
 static void data_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct local l = local_of(p, g->main);
     struct step *turn = plan_step(p, q, g, 0, SPLIT_BLOCKS, positions(&l), "data gradient", 0);
     struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (int64_t)l.h * l.w, "data gradient", local_flops(p, &l));
-    plan_buffer(p, q, turned_name(p, g), p->real, l.y_sample * l.batch_padded * p->real_size, turn, main);
-    plan_scratch(p, ((int64_t)l.c * l.batch_padded + plan_round(l.c, p->lanes)) * p->real_size);
+    /* named after the weights: two layers may get the same dy */
+    struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name), p->real,
+                                        l.y_sample * l.batch_padded * p->real_size, turn, main);
+    step_is_told(p, turn, ARGUMENT_BLOCK);
+    step_is_told(p, turn, ARGUMENT_SAMPLES);
+    step_takes(p, turn, ACCESS_READ, g->main->in[0]);
+    step_uses_part(p, turn, ACCESS_WRITE, turned, part_rows(positions(&l), (int64_t)l.o * l.batch_padded));
+    step_is_told(p, main, ARGUMENT_BLOCK);
+    step_is_told(p, main, ARGUMENT_SAMPLES);
+    step_takes(p, main, ACCESS_READ, g->main->in[1]);
+    step_uses(p, main, ACCESS_READ, turned, TOUCH_ALL);
+    step_takes_part(p, main, ACCESS_WRITE, g->result, part_columns(p, l.x_sample, l.c));
+    step_takes_chain(p, main);
+    step_scratch(p, main, ((int64_t)l.c * l.batch_padded + plan_round(l.c, p->lanes)) * p->real_size);
 }
 
-static void data_emit_turn(struct emitter *e, struct step *step)
+static const char *data_emit_turn(struct emitter *e, const struct step *step)
 {
     const struct node *n = step->group->main;
     struct local l = local_of(e->plan, n);
     const char *real = e->plan->real;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *dy, %s *restrict turned)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "int b, int n, const %s *dy, %s *restrict turned", real, real);
     cw_line(e->w, "%s *const to = turned + (size_t)b * %" PRId64 ";", real, (int64_t)l.o * l.batch_padded);
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
     cw_line(e->w, "const %s *const from = dy + (size_t)i * %" PRId64 " + (size_t)b * %d;", real, l.y_sample, l.o);
@@ -281,11 +285,8 @@ static void data_emit_turn(struct emitter *e, struct step *step)
     cw_open(e->w, "for (int o = 0; n < %d && o < %d; o++)", l.batch_padded, l.o);
     cw_line(e->w, "memset(to + o * %d + n, 0, sizeof(%s) * (size_t)(%d - n));", l.batch_padded, real, l.batch_padded);
     cw_close(e->w, "");
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "turn_local_%d", l.o),
-                                "dy of a position turned over: outputs x samples, zeros where there are none.");
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s)", name, emit_pointer(e, n->in[0]),
-                              turned_name(e->plan, step->group));
+    return emit_end(e, arena_printf(e->arena, "turn_local_%d", l.o),
+                    "dy of a position turned over: outputs x samples, zeros where there are none.");
 }
 
 /* Asks for the weights of `rows` inputs from `ahead` on: a tile walks down as many lines of memory as it has rows,
@@ -400,18 +401,16 @@ static void data_emit_store(struct emitter *e, const struct local *l, const stru
     cw_close(e->w, "}");
 }
 
-static void data_emit_main(struct emitter *e, struct step *step)
+static const char *data_emit_main(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     const struct node *n = g->main;
     struct local l = local_of(e->plan, n);
     const char *real = e->plan->real;
     struct chain chain;
-    chain_make(e, g, &chain);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, "
-            "%s *restrict scratch)", real, real, real, chain_parameters(e, &chain), real);
-    cw_open(e->w, "{");
+    chain_make(e->plan, g, &chain);
+    emit_function(e, "int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, %s *restrict scratch",
+                  real, real, real, chain_parameters(e, &chain), real);
     cw_line(e->w, "const int r = b / %d, c = b %% %d;", l.w, l.w);
     cw_line(e->w, "%s *const product = scratch;  // (inputs, samples)", real);
     cw_line(e->w, "%s *const back = scratch + %d;  // the inputs of a sample", real, l.c * l.batch_padded);
@@ -422,19 +421,13 @@ static void data_emit_main(struct emitter *e, struct step *step)
     data_emit_products(e, &l);
     cw_close(e->w, "}");
     data_emit_store(e, &l, g->chain_count ? &chain : NULL);
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "local%dx%d_data_grad_%d_to_%d", l.window.kh, l.window.kw,
-                                                l.o, l.c), emit_comment(e, step));
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s, scratch)", name, emit_pointer(e, n->in[1]),
-                              turned_name(e->plan, g), emit_pointer(e, g->result), chain_arguments_batch(e, &chain));
+    return emit_end(e, arena_printf(e->arena, "local%dx%d_data_grad_%d_to_%d", l.window.kh, l.window.kw, l.o, l.c),
+                    emit_comment(e, step));
 }
 
-static void data_emit(struct emitter *e, struct step *step)
+static const char *data_emit(struct emitter *e, const struct step *step)
 {
-    if (step->part == 0)
-        data_emit_turn(e, step);
-    else
-        data_emit_main(e, step);
+    return step->part == 0 ? data_emit_turn(e, step) : data_emit_main(e, step);
 }
 
 const struct kernel kernel_locally_connected2d_data_grad = {
@@ -489,8 +482,16 @@ static double weight_cost(const struct plan *p, const struct group *g)
 static void weight_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct local l = local_of(p, g->main);
-    plan_step(p, q, g, 0, SPLIT_BLOCKS, positions(&l), "weight gradient", local_flops(p, &l));
-    plan_scratch(p, ((int64_t)packed_stride(p, &l) + outputs_padded(p, &l)) * p->batch * p->real_size);
+    const struct node *n = g->main;
+    struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, positions(&l), "weight gradient", local_flops(p, &l));
+    step_is_told(p, s, ARGUMENT_BLOCK);
+    step_is_told(p, s, ARGUMENT_SAMPLES);
+    step_takes(p, s, ACCESS_READ, n->in[0]);
+    step_takes(p, s, ACCESS_READ, n->in[1]);
+    step_takes_part(p, s, ACCESS_WRITE, n->out[0], part_rows(positions(&l), position_weights(&l)));
+    if (n->out_count > 1)
+        step_takes_part(p, s, ACCESS_WRITE, n->out[1], part_rows(positions(&l), l.o));
+    step_scratch(p, s, ((int64_t)packed_stride(p, &l) + outputs_padded(p, &l)) * p->batch * p->real_size);
 }
 
 static void weight_emit_pack(struct emitter *e, const struct local *l)
@@ -551,7 +552,7 @@ static void weight_emit_panel(struct emitter *e, const struct local *l, struct t
     }
 }
 
-static void weight_emit(struct emitter *e, struct step *step)
+static const char *weight_emit(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     const struct node *n = g->main;
@@ -561,12 +562,8 @@ static void weight_emit(struct emitter *e, struct step *step)
     struct panels s = product_panels(e->plan, l.o, l.columns);
     struct tile t = { .vectors = s.vectors, .a_row = 1, .a_k = packed_stride(e->plan, &l),
                       .b_k = outputs_padded(e->plan, &l), .segments = 1, .c_row = l.stored };
-    emit_begin(e);
-    cw_line(e->w,
-            "static void " EMIT_NAME "(int b, int n, const %s *x, const %s *dy, %s *restrict dw, %s"
-            "%s *restrict scratch)",
-            real, real, real, bias ? arena_printf(e->arena, "%s *restrict db, ", real) : "", real);
-    cw_open(e->w, "{");
+    emit_function(e, "int b, int n, const %s *x, const %s *dy, %s *restrict dw, %s%s *restrict scratch",
+                  real, real, real, bias ? arena_printf(e->arena, "%s *restrict db, ", real) : "", real);
     emit_window_pointer(e, &l);
     cw_line(e->w, "%s *const dwb = dw + (size_t)b * %" PRId64 ";", real, position_weights(&l));
     cw_line(e->w, "%s *const windows = scratch;", real);
@@ -585,12 +582,8 @@ static void weight_emit(struct emitter *e, struct step *step)
         t.tail = s.last_tail;
         weight_emit_panel(e, &l, t, NULL, s.whole);
     }
-    cw_close(e->w, "}");
-    const char *name = emit_end(e, arena_printf(e->arena, "local%dx%d_weight_grad_%d_to_%d", l.window.kh, l.window.kw,
-                                                l.c, l.o), emit_comment(e, step));
-    step->call = arena_printf(e->arena, "%s(b, n, %s, %s, %s%s, scratch)", name, emit_pointer(e, n->in[0]),
-                              emit_pointer(e, n->in[1]), emit_pointer(e, n->out[0]),
-                              bias ? arena_printf(e->arena, ", %s", emit_pointer(e, n->out[1])) : "");
+    return emit_end(e, arena_printf(e->arena, "local%dx%d_weight_grad_%d_to_%d", l.window.kh, l.window.kw, l.c, l.o),
+                    emit_comment(e, step));
 }
 
 const struct kernel kernel_locally_connected2d_weight_grad = {

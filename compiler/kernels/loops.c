@@ -101,7 +101,7 @@ void line_store_u8(struct emitter *e, const char *p, const char *at, const char 
 static void one_vector(struct emitter *e, void (*body)(struct emitter *e, const void *data, const char *at, int tail),
                        const void *data, const char *at, int tail)
 {
-    emit_begin(e);
+    emit_text_begin(e);
     body(e, data, at, tail);
     const char *text = emit_text_end(e);
     size_t length = strlen(text);

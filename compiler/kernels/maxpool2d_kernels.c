@@ -27,12 +27,32 @@ static double maxpool_cost(const struct plan *p, const struct group *g)
     return pass_cycles(p, out, 3 * taps + chain_cycles(g), taps + 1.25);
 }
 
+static bool keeps_index(const struct node *n)
+{
+    return n->out_count > 1 && n->out[1];
+}
+
 static void maxpool_plan(struct plan *p, struct program *q, struct group *g)
 {
-    if (!g->main->backward && plan_splits_image(p, maxpool_cost(p, g)))
-        plan_step(p, q, g, 0, SPLIT_BLOCKS, g->main->out[0]->shape.h, "forward", group_flops(p, g));
+    struct step *s;
+    if (plan_splits_image(p, maxpool_cost(p, g)))
+        s = plan_step(p, q, g, 0, SPLIT_BLOCKS, g->main->out[0]->shape.h, "forward", group_flops(p, g));
     else
-        plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+        s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "forward", group_flops(p, g));
+    step_takes_rows(p, s, g->main->in[0], g->result);
+    if (keeps_index(g->main))
+        step_writes_rows(p, s, g->main->out[1]);
+    step_takes_chain(p, s);
+}
+
+static void maxpool_grad_plan(struct plan *p, struct program *q, struct group *g)
+{
+    const struct node *n = g->main;     /* index, dy -> dx */
+    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "data gradient", group_flops(p, g));
+    step_takes(p, s, ACCESS_READ, n->in[1]);
+    step_takes(p, s, ACCESS_READ, n->in[0]);
+    step_takes(p, s, ACCESS_WRITE, g->result);
+    step_takes_chain(p, s);
 }
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
@@ -84,35 +104,24 @@ static void forward_general(struct emitter *e, const void *data, const char *at,
     forward_end(e, b, at, tail);
 }
 
-static void maxpool_emit(struct emitter *e, struct step *s)
+static const char *maxpool_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;
     struct chain c;
-    chain_make(e, s->group, &c);
+    chain_make(e->plan, s->group, &c);
     struct pool p = pool_of(n, n->in[0], n->out[0], &c);
     p.block = s->split == SPLIT_BLOCKS;
-    struct body b = { &p, n->out_count > 1 && n->out[1] };
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%sconst %s *x, %s *restrict y%s%s)", p.block ? "int b, " : "",
-            e->plan->real, e->plan->real, b.keeps_index ? ", uint8_t *restrict index" : "", chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    struct body b = { &p, keeps_index(n) };
+    emit_function(e, "%sconst %s *x, %s *restrict y%s%s",
+                  p.block ? "int b, " : "", e->plan->real, e->plan->real,
+                  b.keeps_index ? ", uint8_t *restrict index" : "", chain_parameters(e, &c));
     pool_note(e, &p, "x", "y");
     pool_open_outputs(e, &p);
     each_vector(e, "j", p.in.c, pool_is_plain(&p) ? forward_plain : forward_general, &b);
     pool_close(e);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "maxpool2d_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
                                    chain_suffix(e, &c));
-    const char *name = emit_end(e, hint, emit_comment(e, s));
-    if (p.block) {
-        s->call = text_printf(
-            e, "%s(b, %s, %s%s%s)", name, emit_pointer(e, n->in[0]), emit_pointer(e, s->group->result),
-            b.keeps_index ? text_printf(e, ", %s", emit_pointer(e, n->out[1])) : "", chain_arguments_batch(e, &c));
-        return;
-    }
-    const char *index = b.keeps_index ? text_printf(e, ", %s", emit_sample(e, n->out[1])) : "";
-    s->call = text_printf(e, "%s(%s, %s%s%s)", name, emit_sample(e, n->in[0]), emit_sample(e, s->group->result), index,
-                          chain_arguments(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* ---- gradient --------------------------------------------------------------------------------------------------- */
@@ -151,17 +160,15 @@ static void grad_gathered(struct emitter *e, const void *data, const char *at, i
     line_store(e, "dx", to, chain_apply_at(e, p->chain, "sum", at, to, tail), tail);
 }
 
-static void maxpool_grad_emit(struct emitter *e, struct step *s)
+static const char *maxpool_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;
     struct chain c;
-    chain_make(e, s->group, &c);
+    chain_make(e->plan, s->group, &c);
     struct pool p = pool_of(n->forward, n->out[0], n->in[1], &c);
     struct body b = { &p, true };
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, const uint8_t *index, %s *restrict dx%s)", e->plan->real,
-            e->plan->real, chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *dy, const uint8_t *index, %s *restrict dx%s",
+                  e->plan->real, e->plan->real, chain_parameters(e, &c));
     pool_note(e, &p, "dx", "dy");
     if (pool_tiles(&p)) {
         pool_open_outputs(e, &p);
@@ -173,12 +180,9 @@ static void maxpool_grad_emit(struct emitter *e, struct step *s)
         each_vector(e, "j", p.in.c, grad_gathered, &b);
         pool_close(e);
     }
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "maxpool2d_grad_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
                                    chain_suffix(e, &c));
-    const char *name = emit_end(e, hint, emit_comment(e, s));
-    s->call = text_printf(e, "%s(%s, %s, %s%s)", name, emit_sample(e, n->in[1]), emit_sample(e, n->in[0]),
-                          emit_sample(e, s->group->result), chain_arguments(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 const struct kernel kernel_maxpool2d = {
@@ -188,5 +192,5 @@ const struct kernel kernel_maxpool2d = {
 
 const struct kernel kernel_maxpool2d_grad = {
     .name = "maxpool2d_grad", .op = OP_maxpool2d_grad, .fuses_chain = true, .applicable = maxpool_applicable,
-    .cost = maxpool_cost, .plan = maxpool_plan, .emit = maxpool_grad_emit, .help = "one pass, channels in vectors",
+    .cost = maxpool_cost, .plan = maxpool_grad_plan, .emit = maxpool_grad_emit, .help = "one pass, channels in vectors",
 };

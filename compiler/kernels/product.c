@@ -131,6 +131,19 @@ int64_t product_blocks(const struct plan *p, const struct product *t)
     return blocks_of_panel(p, t) * (panels_apart(p, t) ? s.whole + (s.last_vectors > 0) : 1);
 }
 
+struct part product_part(const struct plan *p, const struct product *t)
+{
+    bool apart = panels_apart(p, t);
+    int64_t rows = blocks_of_panel(p, t);
+    struct axis columns = { .count = t->channels, .step = 1, .piece = apart ? t->panel : 0, .over = rows };
+    if (t->lines > 1)
+        return (struct part){ { { .count = t->lines, .step = t->c_line, .piece = 1, .over = 1 },
+                                { .count = t->length, .step = t->tile.c_row }, columns } };
+    struct row_split cut = cut_line(p, t);
+    return (struct part){ { { .count = t->length, .step = t->tile.c_row, .piece = cut.large,
+                              .larger = cut.large_count, .over = 1 }, columns } };
+}
+
 /* A tile of the only line: number `r` of those that have so many rows and begin with row `first`. */
 static void emit_cut(struct emitter *e, const struct product *t, struct tile tile, int rows, int first,
                      const char *panel)

@@ -37,6 +37,8 @@ void product_emit(struct emitter *e, const struct product *t);
  * block is a line, or where there is but one line a tile of its rows; for all panels, or for one of them where the
  * weights of all do not stay in the cache from block to block. */
 int64_t product_blocks(const struct plan *p, const struct product *t);
+/* What a block has of C. */
+struct part product_part(const struct plan *p, const struct product *t);
 void product_emit_block(struct emitter *e, const struct product *t);
 /* Cycles of one core for `rows_total` rows in lines of `length`, each of `depth` multiply-adds a channel. */
 double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,

@@ -11,18 +11,19 @@ static double reorder_cost(const struct plan *p, const struct group *g)
 
 static void reorder_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+    struct step *s =
+        plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+    step_takes(p, s, ACCESS_READ, g->main->in[0]);
+    step_takes(p, s, ACCESS_WRITE, g->main->out[0]);
 }
 
-static void reorder_emit(struct emitter *e, struct step *s)
+static const char *reorder_emit(struct emitter *e, const struct step *s)
 {
     const struct tensor *x = s->group->main->in[0], *y = s->group->main->out[0];
     bool forth = x->order.c != 0;       /* out of memory order */
     const struct map_order m = forth ? x->order : y->order;
     const char *real = e->plan->real;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict y)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, %s *restrict y", real, real);
     if (m.c == 0) {
         cw_line(e->w, "memcpy(y, x, %" PRId64 " * sizeof *y);", tensor_elements(x));
     } else {
@@ -38,9 +39,8 @@ static void reorder_emit(struct emitter *e, struct step *s)
         cw_close(e->w, "}");
         cw_close(e->w, "}");
     }
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "reorder_%s%d_%d_%d", forth ? "" : "back_", m.c, m.h, m.w);
-    s->call = text_printf(e, "%s(%s, %s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, x), emit_sample(e, y));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 const struct kernel kernel_reorder = {

@@ -11,9 +11,18 @@ static double softmax_cost(const struct plan *p, const struct group *g)
     return pass_cycles(p, g->main->in[0], g->main->backward ? 4 : 30, 3);
 }
 
+/* All inputs and outputs, image by image. */
 static void softmax_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", group_flops(p, g));
+    const struct node *n = g->main;
+    const char *what = n->backward ? "data gradient" : "forward";
+    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
+    for (int i = 0; i < n->in_count; i++)
+        step_takes(p, s, ACCESS_READ, n->in[i]);
+    for (int i = 0; i < n->out_count; i++)
+        step_takes(p, s, ACCESS_WRITE, n->out[i]);
+    if (n->op == OP_softmax_loss_grad)
+        step_is_told(p, s, ARGUMENT_SAMPLES);
 }
 
 /* ---- the softmax of one pixel, x -> y --------------------------------------------------------------------------- */
@@ -67,24 +76,20 @@ static void emit_softmax_of_pixel(struct emitter *e, int channels)
     each_vector(e, "j", channels, scale_body, NULL);
 }
 
-static void softmax_emit(struct emitter *e, struct step *s)
+static const char *softmax_emit(struct emitter *e, const struct step *s)
 {
     const struct tensor *x = s->group->main->in[0];
     const char *real = e->plan->real;
     int64_t pixels = tensor_pixels(x);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, %s *restrict y)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, %s *restrict y", real, real);
     cw_line(e->w, "// x, y (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
     if (pixels > 1)
         cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++, x += %d, y += %d) {", pixels, x->shape.c, x->shape.c);
     emit_softmax_of_pixel(e, x->shape.c);
     if (pixels > 1)
         cw_close(e->w, "}");
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "softmax_%s", text_shape(e, x->shape));
-    s->call = text_printf(e, "%s(%s, %s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, x),
-                          emit_sample(e, s->group->result));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* ---- its gradient: dx = y (dy - sum y dy) ----------------------------------------------------------------------- */
@@ -103,15 +108,13 @@ static void softmax_grad_body(struct emitter *e, const void *data, const char *a
     line_store(e, "dx", at, value, tail);
 }
 
-static void softmax_grad_emit(struct emitter *e, struct step *s)
+static const char *softmax_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;      /* y, dy -> dx */
     const struct shape shape = n->in[0]->shape;
     const char *real = e->plan->real;
     int64_t pixels = tensor_pixels(n->in[0]);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *y, const %s *dy, %s *restrict dx)", real, real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *y, const %s *dy, %s *restrict dx", real, real, real);
     cw_line(e->w, "// y, dy, dx (%d, %d, %d)", shape.h, shape.w, shape.c);
     if (pixels > 1)
         cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++, y += %d, dy += %d, dx += %d) {", pixels, shape.c, shape.c,
@@ -122,33 +125,24 @@ static void softmax_grad_emit(struct emitter *e, struct step *s)
     each_vector(e, "j", shape.c, softmax_grad_body, NULL);
     if (pixels > 1)
         cw_close(e->w, "}");
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "softmax_grad_%s", text_shape(e, shape));
-    s->call = text_printf(e, "%s(%s, %s, %s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, n->in[0]),
-                          emit_sample(e, n->in[1]), emit_sample(e, s->group->result));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* ---- the loss --------------------------------------------------------------------------------------------------- */
 
-static void softmax_loss_emit(struct emitter *e, struct step *s)
+static const char *softmax_loss_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;      /* logits, labels -> predictions, loss */
     const struct tensor *x = n->in[0];
     const char *real = e->plan->real, *log = e->plan->real_double ? "log" : "logf";
     int classes = (int)tensor_elements(x);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *x, const int32_t *label, %s *restrict y, %s *restrict loss)",
-            real, real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *x, const int32_t *label, %s *restrict y, %s *restrict loss", real, real, real);
     cw_line(e->w, "// x: logits, y: predictions (%d)", classes);
     emit_softmax_of_pixel(e, classes);
     cw_line(e->w, "const int right = *label;");
     cw_line(e->w, "*loss = right >= 0 && right < %d ? %s(sum) + (top - x[right]) : 0;", classes, log);
-    cw_close(e->w, "}");
-    s->call = text_printf(e, "%s(%s, %s, %s, %s)",
-                          emit_end(e, text_printf(e, "softmax_loss_%d", classes), emit_comment(e, s)),
-                          emit_sample(e, x), emit_sample(e, n->in[1]), emit_sample(e, n->out[0]),
-                          emit_sample(e, n->out[1]));
+    return emit_end(e, text_printf(e, "softmax_loss_%d", classes), emit_comment(e, s));
 }
 
 static void loss_grad_body(struct emitter *e, const void *data, const char *at, int tail)
@@ -157,15 +151,13 @@ static void loss_grad_body(struct emitter *e, const void *data, const char *at, 
     line_store(e, "dx", at, text_printf(e, "v_mul(%s, share)", text_load(e, "y", at, tail)), tail);
 }
 
-static void softmax_loss_grad_emit(struct emitter *e, struct step *s)
+static const char *softmax_loss_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;      /* predictions, labels -> dlogits */
     const struct tensor *y = n->in[0];
     const char *real = e->plan->real;
     int classes = (int)tensor_elements(y);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *y, const int32_t *label, %s *restrict dx, int n)", real, real);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *y, const int32_t *label, %s *restrict dx, int n", real, real);
     cw_line(e->w, "// y: predictions, dx: gradient of the batch's mean loss (%d)", classes);
     cw_line(e->w, "const v share = v_set((%s)1 / (%s)n);", real, real);
     each_vector(e, "j", classes, loss_grad_body, NULL);
@@ -173,10 +165,7 @@ static void softmax_loss_grad_emit(struct emitter *e, struct step *s)
     cw_open(e->w, "if (right >= 0 && right < %d)", classes);
     cw_line(e->w, "dx[right] = (y[right] - 1) / (%s)n;", real);
     cw_close(e->w, "");
-    cw_close(e->w, "}");
-    s->call = text_printf(e, "%s(%s, %s, %s, n)",
-                          emit_end(e, text_printf(e, "softmax_loss_grad_%d", classes), emit_comment(e, s)),
-                          emit_sample(e, y), emit_sample(e, n->in[1]), emit_sample(e, s->group->result));
+    return emit_end(e, text_printf(e, "softmax_loss_grad_%d", classes), emit_comment(e, s));
 }
 
 #define SOFTMAX(operation, emitter_of)                                                               \

@@ -8,7 +8,10 @@ static double spread_grad_cost(const struct plan *p, const struct group *g)
 
 static void spread_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "data gradient", group_flops(p, g));
+    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "data gradient", group_flops(p, g));
+    step_takes(p, s, ACCESS_READ, g->main->in[0]);
+    step_takes(p, s, ACCESS_WRITE, g->result);
+    step_takes_chain(p, s);
 }
 
 static void add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at, int k,
@@ -25,22 +28,18 @@ static void store(struct emitter *e, const void *data, const char *const *sum, c
     line_store(e, "db", col, chain_apply_at(e, data, sum[0], col, col, tail), tail);
 }
 
-static void spread_grad_emit(struct emitter *e, struct step *s)
+static const char *spread_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct tensor *dy = s->group->main->in[0];
     const char *real = e->plan->real;
     struct chain c;
-    chain_make(e, s->group, &c);
+    chain_make(e->plan, s->group, &c);
     struct pixel_sums sums = { .shape = dy->shape, .sums = 1, .add = add, .store = store, .data = &c };
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *dy, %s *restrict db%s)", real, real, chain_parameters(e, &c));
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *dy, %s *restrict db%s", real, real, chain_parameters(e, &c));
     cw_line(e->w, "// dy (%d, %d, %d), db (%d)", dy->shape.h, dy->shape.w, dy->shape.c, dy->shape.c);
     emit_pixel_sums(e, &sums);
-    cw_close(e->w, "}");
     const char *hint = text_printf(e, "spread_grad_%s%s", text_shape(e, dy->shape), chain_suffix(e, &c));
-    s->call = text_printf(e, "%s(%s, %s%s)", emit_end(e, hint, emit_comment(e, s)), emit_sample(e, dy),
-                          emit_sample(e, s->group->result), chain_arguments(e, &c));
+    return emit_end(e, hint, emit_comment(e, s));
 }
 
 const struct kernel kernel_spread_grad = {

@@ -104,9 +104,7 @@ const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, con
     assert(columns % lanes == 0);
     for (int i = 0; i < targets; i++)
         to = text_printf(e, "%s, %s *restrict to%d", to, real, i);
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *partial, int n%s)", real, to);
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *partial, int n%s", real, to);
     cw_open(e->w, "for (int j = 0; j < %" PRId64 "; j += %d) {", columns, lanes);
     for (int i = 0; i < targets; i++)
         cw_line(e->w, "v sum%d = v_zero();", i);
@@ -118,7 +116,6 @@ const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, con
     cw_close(e->w, "}");
     for (int i = 0; i < targets; i++)
         cw_line(e->w, "v_store(to%d + j, sum%d);", i, i);
-    cw_close(e->w, "}");
     cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "sum_samples_%dx%" PRId64, targets, columns), comment);
 }

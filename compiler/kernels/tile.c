@@ -193,12 +193,10 @@ static const char *tile_hint(struct emitter *e, const struct tile *t)
 static const char *write_tile(struct emitter *e, const struct tile *t)
 {
     const char *real = e->plan->real;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(const %s *a, const %s *b, %s *restrict c%s%s%s%s)", real, real, real,
-            t->depth || !t->segments ? "" : ", int depth", t->outer ? ", int outer" : "",
-            t->next ? arena_printf(e->arena, ", const %s *next", real) : "",
-            t->chain ? chain_parameters(e, t->chain) : "");
-    cw_open(e->w, "{");
+    emit_function(e, "const %s *a, const %s *b, %s *restrict c%s%s%s%s",
+                  real, real, real, t->depth || !t->segments ? "" : ", int depth", t->outer ? ", int outer" : "",
+                  t->next ? arena_printf(e->arena, ", const %s *next", real) : "",
+                  t->chain ? chain_parameters(e, t->chain) : "");
     if (t->segments > 1 && t->segments <= TABLE_LONGEST && t->a_columns) {
         struct text list = { .arena = e->arena };
         for (int s = 0; s < t->segments; s++)
@@ -218,12 +216,11 @@ static const char *write_tile(struct emitter *e, const struct tile *t)
         cw_line(e->w, "(void)b;");
     }
     store(e, t);
-    cw_close(e->w, "}");
     const char *comment = arena_printf(e->arena, "C (%d x %d vectors%s) %s A B, %s.", t->rows, t->vectors,
                                        t->tail ? arena_printf(e->arena, ", the last of %d", t->tail) : "",
                                        t->accumulate ? "+=" : "=",
                                        t->segments > 1 ? "A in segments" : "one stretch of A");
-    return emit_end(e, tile_hint(e, t), comment);
+    return emit_end_shared(e, tile_hint(e, t), comment);
 }
 
 /* All that the text of a tile depends on. */

@@ -338,11 +338,9 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
     const char *real = e->plan->real;
     bool in = to_values(t->kind), dx = t->kind == TRANSFORM_DX;
     int whole = t->tail ? (t->channels - 1) / e->plan->lanes : t->channels / e->plan->lanes;
-    emit_begin(e);
-    cw_line(e->w, "static void " EMIT_NAME "(%s%s *map, %s%s *values, int image, int down, int across%s%s)",
-            in ? "const " : "", real, in ? "" : "const ", real, dx && t->chain ? ", bool last_v, bool last_h" : "",
-            t->chain ? chain_parameters(e, t->chain) : "");
-    cw_open(e->w, "{");
+    emit_function(e, "%s%s *map, %s%s *values, int image, int down, int across%s%s",
+                  in ? "const " : "", real, in ? "" : "const ", real,
+                  dx && t->chain ? ", bool last_v, bool last_h" : "", t->chain ? chain_parameters(e, t->chain) : "");
     emit_rows(e, t, k);
     if (dx)
         cw_line(e->w, "const bool above = down > 0, before = across > 0;");
@@ -357,7 +355,6 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
         e->operations = 0;
         emit_vector(e, t, k, t->tail);
     }
-    cw_close(e->w, "}");
     static const char *const formulas[] = { "B^T d B", "A^T M A", "A dy A^T", "B V B^T" };
     const char *comment = arena_printf(e->arena, "Winograd F(%dx%d, %dx%d), one tile: %s for %d channels; %d additions "
                                        "and multiplications a vector of them.", k->m_v, k->m_h, k->v.r, k->h.r,

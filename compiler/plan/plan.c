@@ -66,6 +66,9 @@ static void plan_program(struct plan *p, struct program *q, const struct graph *
     plan_groups(p, q, o, d);
     plan_schedule(p, q);
     plan_memory(p, q);
+    for (int i = 0; i < q->groups_count; i++)
+        if (q->groups[i]->kernel->settle)
+            q->groups[i]->kernel->settle(p, q, q->groups[i]);
     add_stretches(p, q);
     if (q->memory_bytes > p->memory_bytes)
         p->memory_bytes = q->memory_bytes;
@@ -106,7 +109,9 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
     p->batch = train->model->batch;
     p->error_growth = options->exact ? 1 : options->error_growth > 0 ? options->error_growth : ERROR_GROWTH;
     plan_params(p, train);
+    plan_optimizer(p);
     plan_program(p, &p->train, train, options, d);
+    plan_update(p);
     plan_program(p, &p->use, use, options, d);
     plan_lasting_memory(p, &p->train);
     plan_lasting_memory(p, &p->use);
@@ -117,14 +122,6 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
         return NULL;
     p->hash = hash_plan(p);
     return p;
-}
-
-bool plan_updates_early(const struct plan *p)
-{
-    for (int i = 0; i < p->train.steps_count; i++)
-        if (p->train.steps[i]->updates)
-            return true;
-    return false;
 }
 
 /* ---- invariants -------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,14 @@ static void dump_group(const struct group *g, bool reasons, FILE *out)
     fprintf(out, "\n");
 }
 
+static bool in_loop_of_previous(const struct phase *f, int step)
+{
+    for (int i = 0; i < f->loops_count; i++)
+        if (f->loops[i].first == step)
+            return false;
+    return true;
+}
+
 static void dump_phase(const struct phase *f, int index, FILE *out)
 {
     fprintf(out, "  phase %d, %s:", index, f->split == SPLIT_IMAGES ? "image by image" : "blocks");
@@ -29,7 +37,7 @@ static void dump_phase(const struct phase *f, int index, FILE *out)
             fprintf(out, " x %" PRId64, s->blocks);
         if (s->run)
             fprintf(out, " in runs of %d", s->run);
-        if (i && f->split == SPLIT_BLOCKS && plan_same_rows(f->steps[i - 1], s))
+        if (i && f->split == SPLIT_BLOCKS && in_loop_of_previous(f, i))
             fprintf(out, " in the same loop");
         if (s->updates)
             fprintf(out, " and update");

@@ -156,18 +156,15 @@ static void touch(struct stretch_of_steps *touched, const struct group *g, int f
         }
 }
 
-/* Steps of a phase run one after the other for each image.  Where a turn has several images, neighbours with the same
- * stride share a loop within it (emit_turn): outside of this loop one image may be at its end while the next is at its
- * beginning.  The loop of each step. */
-static void find_loops(const struct phase *f, struct stretch_of_steps *loops)
+/* The loop of each step of the phase, by its first and last step: outside of it one image of a turn may be at its end
+ * while the next is at its beginning. */
+static void list_loops(const struct phase *f, struct stretch_of_steps *loops)
 {
-    for (int first = 0, end; first < f->steps_count; first = end) {
-        for (end = first + 1; end < f->steps_count; end++)
-            if (f->images > 1 && f->steps[end - 1]->images != f->steps[end]->images)
-                break;
-        for (int s = first; s < end; s++)
-            loops[s] = (struct stretch_of_steps){ .first = first, .last = end - 1 };
-    }
+    for (int i = 0; i < f->loops_count; i++)
+        for (int s = 0; s < f->loops[i].count; s++)
+            loops[f->loops[i].first + s] = (struct stretch_of_steps){
+                .first = f->loops[i].first, .last = f->loops[i].first + f->loops[i].count - 1
+            };
 }
 
 /* What a tensor needs in the phase that it lives in, and between which steps.  Within one loop: the images of one call,
@@ -225,7 +222,7 @@ static void place_local(struct program *q)
         int count = 0;
         for (int s = 0; s < phase->steps_count; s++)
             touch(touched, phase->steps[s]->group, f, s);
-        find_loops(phase, loops);
+        list_loops(phase, loops);
         for (int i = first[f]; i >= 0; i = next[i]) {
             struct tensor_place *x = &q->places[i];
             x->region = REGION_LOCAL;

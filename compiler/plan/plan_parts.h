@@ -17,8 +17,14 @@ void plan_check_forced(const struct plan *p, const struct plan_options *o, struc
 /* "forward", "data", "weight": the pass a node belongs to, as --kernel names it. */
 const char *plan_pass(const struct node *n);
 
-/* plan_schedule.c: steps of every group into phases between barriers. */
+/* plan_schedule.c: steps of every group into phases between barriers, and into the loops of these. */
 void plan_schedule(struct plan *p, struct program *q);
+/* The steps, neighbours in a phase, whose blocks are the same rows: one loop does both, block by block. */
+bool plan_same_rows(const struct step *a, const struct step *b);
+
+/* plan_update.c: which optimizer, before steps are planned; what it does, after that. */
+void plan_optimizer(struct plan *p);
+void plan_update(struct plan *p);
 
 /* plan_memory.c: liveness by phase, and offsets. */
 void plan_places(struct plan *p, struct program *q);    /* regions and sizes; before steps are made */

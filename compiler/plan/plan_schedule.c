@@ -144,6 +144,62 @@ static void drop_first_phase(struct program *q)
         q->steps[i]->phase--;
 }
 
+/* Whether a step goes on in the loop of the one before it. */
+static bool same_loop(const struct phase *f, const struct step *before, const struct step *s)
+{
+    if (f->split == SPLIT_BLOCKS)
+        return plan_same_rows(before, s);
+    return f->images == 1 || before->images == s->images;
+}
+
+/* Steps of one image a turn are one loop; where a turn has several, neighbours that take equally many a call share one
+ * within it.  Blocks of the same rows share one.  Steps of one block alone fall to one thread after the other. */
+static void find_loops(struct plan *p, struct phase *f)
+{
+    int alone = 0;
+    f->loops = arena_array(p->arena, (size_t)f->steps_count, sizeof *f->loops);
+    for (int i = 0; i < f->steps_count; i++) {
+        const struct step *s = f->steps[i];
+        if (i && same_loop(f, f->steps[i - 1], s)) {
+            f->loops[f->loops_count - 1].count++;
+            continue;
+        }
+        struct loop *loop = &f->loops[f->loops_count++];
+        *loop = (struct loop){ .first = i, .count = 1, .images = s->images, .blocks = s->blocks, .run = s->run };
+        if (s->blocks == 1)
+            loop->thread = alone++;
+    }
+}
+
+/* Phases of one group that are repeated stand in a loop of their own. */
+static bool repeated_together(const struct phase *a, const struct phase *b)
+{
+    return a->repeat && a->repeat == b->repeat && a->steps[0]->group == b->steps[0]->group;
+}
+
+static void find_repeats(struct program *q)
+{
+    for (int i = 0; i < q->phases_count; i++) {
+        struct phase *f = &q->phases[i];
+        f->repeat_begins = f->repeat && (i == 0 || !repeated_together(&q->phases[i - 1], f));
+        f->repeat_ends = f->repeat && (i == q->phases_count - 1 || !repeated_together(f, &q->phases[i + 1]));
+    }
+}
+
+/* The last phase that makes losses of samples, where some weights are updated early; -1: none are. */
+static int rule_phase(const struct program *q)
+{
+    int last = -1;
+    bool early = false;
+    for (int i = 0; i < q->steps_count; i++) {
+        const struct step *s = q->steps[i];
+        early |= s->updates != NULL;
+        if (q->graph->loss && s->group->main == q->graph->loss->producer && s->phase > last)
+            last = s->phase;
+    }
+    return early ? last : -1;
+}
+
 void plan_schedule(struct plan *p, struct program *q)
 {
     for (int i = 0; i < q->groups_count; i++) {
@@ -164,4 +220,8 @@ void plan_schedule(struct plan *p, struct program *q)
             phase_add(p, q, q->steps[i], phase_of_hoisted(q, q->steps[i]));
     if (q->phases[0].steps_count == 0)
         drop_first_phase(q);
+    for (int i = 0; i < q->phases_count; i++)
+        find_loops(p, &q->phases[i]);
+    find_repeats(q);
+    q->rule_phase = rule_phase(q);
 }

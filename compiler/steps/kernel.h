@@ -20,8 +20,11 @@ struct kernel {
     double (*error)(const struct plan *p, const struct group *g);
     /* Adds its steps with plan_step(), its buffers with plan_buffer(), asks for scratch with plan_scratch(). */
     void (*plan)(struct plan *p, struct program *q, struct group *g);
-    /* Writes the function of a step (emit_begin ... emit_end) and sets step->call. */
-    void (*emit)(struct emitter *e, struct step *s);
+    /* Optional: decides what depends on where tensors lie, when that is known. */
+    void (*settle)(struct plan *p, struct program *q, struct group *g);
+    /* Writes the function of a step (emit_function ... emit_end), which takes the step's arguments; returns its name. */
+    const char *(*emit)(struct emitter *e, const struct step *s);
+    int number;                 /* the kernel's own, where several differ in it alone */
     const char *help;
 };
 
@@ -36,11 +39,13 @@ struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, 
                            const struct step *first, const struct step *last);
 void plan_scratch(struct plan *p, int64_t bytes);
 /* Whether a step of so many cycles is better cut within the image: where a batch is one image, images give no work to
- * other threads.  Such a step has SPLIT_BLOCKS and takes its tensors whole (emit_pointer, chain_arguments_batch). */
+ * other threads.  Such a step has SPLIT_BLOCKS. */
 bool plan_splits_image(const struct plan *p, double cycles);
 /* What it costs a split step that its group's other steps are behind a barrier: so many more barriers. */
 double plan_barrier_cycles(const struct plan *p, int barriers);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
+/* The C type of a tensor's elements. */
+const char *plan_element_type(const struct plan *p, const struct tensor *t);
 /* Width of a panel for so many channels, in reals: whole vectors, as many as a register tile takes. */
 int plan_panel(const struct plan *p, int channels);
 /* Columns of a register tile for so many channels that lie one after the other, in reals: 1 to 3 vectors. */
@@ -51,12 +56,51 @@ const struct param_place *plan_param(const struct plan *p, const struct tensor *
 int group_nodes(const struct group *g, const struct node **nodes, int most);
 int64_t plan_round(int64_t value, int64_t multiple);
 
+/* ---- for kernel.plan: what a step is given at each call, in the order of its function's parameters.  What it reads or
+ * writes must be among it, for plan_verify() believes it ------------------------------------------------------------ */
+
+/* A tensor, parameter, gradient or statistic.  A step of images takes what is given a sample image by image; else all of
+ * it is touched at each call. */
+void step_takes(struct plan *p, struct step *s, enum access access, const struct tensor *t);
+/* In a step of blocks, of which each has its part; or it has one that is not written down (TOUCH_OWN, TOUCH_FIRST). */
+void step_takes_part(struct plan *p, struct step *s, enum access access, const struct tensor *t, struct part part);
+void step_takes_in(struct plan *p, struct step *s, enum access access, const struct tensor *t, enum touch touch);
+/* A gradient of so many elements, in one group of images: it is 0 before the first image. */
+void step_takes_cleared(struct plan *p, struct step *s, const struct tensor *t, int64_t elements);
+void step_uses(struct plan *p, struct step *s, enum access access, const struct buffer *b, enum touch touch);
+void step_uses_part(struct plan *p, struct step *s, enum access access, const struct buffer *b, struct part part);
+/* The pointer stands at the row for the call's image or block, of `row` elements each. */
+void step_uses_row(struct plan *p, struct step *s, enum access access, const struct buffer *b, enum stand at,
+                   int64_t row);
+/* The row of the call's group of images, which is 0 before the first one. */
+void step_uses_cleared(struct plan *p, struct step *s, const struct buffer *b, int64_t row);
+/* A map that is made row by row where the step has blocks; and what is made of which other, after the block. */
+void step_writes_rows(struct plan *p, struct step *s, const struct tensor *t);
+void step_takes_rows(struct plan *p, struct step *s, const struct tensor *from, const struct tensor *to);
+/* What the chain of its group reads. */
+void step_takes_chain(struct plan *p, struct step *s);
+/* So many bytes that only this thread uses, for the time of the call. */
+void step_scratch(struct plan *p, struct step *s, int64_t bytes);
+void step_is_told(struct plan *p, struct step *s, enum argument_kind what);
+void step_is_given(struct plan *p, struct step *s, enum argument_kind what, int64_t number);
+/* It may update a parameter, whose gradient's part it makes: context, rule, number of the parameter. */
+void step_updates(struct plan *p, struct step *s, const struct param *param, struct part part);
+/* `count` rows, one for each block; so many elements in pieces, one for each block. */
+struct part part_rows(int64_t count, int64_t row);
+struct part part_runs(int64_t elements, int64_t piece);
+/* `count` numbers of each sample, `piece` of them in a block, for the whole batch. */
+struct part part_columns(const struct plan *p, int64_t count, int64_t piece);
+int64_t axis_pieces(const struct axis *x);
+/* Whether an argument is of that kind; ARGUMENT_BLOCK: or stands at the block. */
+bool step_uses_kind(const struct step *s, enum argument_kind kind);
+
 /* ---- for kernel.emit --------------------------------------------------------------------------------------------- */
 
 /* A function that is being written; they nest (a kernel emits the tiles that it calls). */
 struct emit_frame {
     struct emit_frame *outer;
     struct cwriter *w;
+    const char *parameters;
 };
 
 struct emitted_function {
@@ -72,34 +116,30 @@ struct emitter {
     struct emitted_function **functions;
     int functions_count;
     size_t functions_capacity;
-    struct table patterns;      /* the functions, by their text with EMIT_NAME for the name */
+    struct table patterns;      /* the functions, by their text without the name */
     struct table names;         /* of functions: the next number for another of that name */
     struct table comments;      /* that the functions have */
     struct table tiles;         /* names of the functions of tiles, by what makes their text */
-    struct cwriter *w;          /* of the function being written, between emit_begin and emit_end */
+    struct cwriter *w;          /* of the function being written, between emit_function and emit_end */
     struct emit_frame *frame;
+    const char *const *called;  /* the functions of the program's steps, by number of the step */
     int operations;             /* on vectors, in the linear combinations that were written: a caller sets it to 0 */
 };
 
-/* The name that a function calls itself while it is written. */
-#define EMIT_NAME "this_function"
-
 struct emitter emitter_of(const struct plan *p, struct arena *a);
-/* Starts a function; e->w takes its text: "static void " EMIT_NAME "(const float *x, ...)" and so on. */
-void emit_begin(struct emitter *e);
+/* Text that is no function: what is written to e->w in between. */
+void emit_text_begin(struct emitter *e);
+const char *emit_text_end(struct emitter *e);
+/* Starts a function of such parameters, "const float *x, ..."; e->w takes its body. */
+void emit_function(struct emitter *e, const char *parameters, ...) __attribute__((format(printf, 2, 3)));
 /* Ends it.  The same text written before is reused; else it gets the name hint (made unique).  The comment (may
  * be NULL) stands above it: source line, shapes, operation count, kernel and why.  Returns the name. */
 const char *emit_end(struct emitter *e, const char *hint, const char *comment);
+/* The same for a function that says nothing of who calls it: where there is one already, its comment does. */
+const char *emit_end_shared(struct emitter *e, const char *hint, const char *comment);
 /* All functions gathered so far, from number `first` on. */
 void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
-/* Ends a piece of text that is no function: what was written since emit_begin(). */
-const char *emit_text_end(struct emitter *e);
 
-/* "const float *" + name for parameters of functions; the C type of a tensor's elements. */
-const char *emit_element_type(const struct emitter *e, const struct tensor *t);
-/* Pointer expression of a tensor for image i: "conv2d_1_y + i * 123008"; for the whole batch: its name. */
-const char *emit_sample(struct emitter *e, const struct tensor *t);
-const char *emit_pointer(struct emitter *e, const struct tensor *t);
 /* The comment of a step: layer and source line, shapes, operations, kernel, reason. */
 const char *emit_comment(struct emitter *e, const struct step *s);
 
@@ -116,10 +156,11 @@ enum operand_kind {
 
 struct operand {
     enum operand_kind kind;
-    const char *name;               /* C identifier in the function: "bias", "y", "key" */
+    const char *role, *name;        /* "bias", "y", "key"; in the function, where no two have the same: "bias_2" */
     const char *type;               /* "const float *", "uint32_t" ... */
     const struct tensor *tensor;    /* COLUMN, COLUMN_SAMPLE, ELEMENT */
-    const char *value;              /* SCALAR, INDEX: the expression at the call */
+    enum argument_kind argument;    /* SCALAR, INDEX: what the call gives, and its number */
+    int64_t number;
     int node;                       /* index in the chain */
 };
 
@@ -136,13 +177,9 @@ bool chain_accepts(const struct node *n, int *value_input);
 /* The input of n that may be t with n in a chain applied to t (an add takes either); -1: none. */
 int chain_input(const struct node *n, const struct tensor *t);
 /* The operands of group->chain (for a group whose main is elementwise: of main and chain). */
-void chain_make(struct emitter *e, const struct group *g, struct chain *c);
+void chain_make(const struct plan *p, const struct group *g, struct chain *c);
 /* ", const float *bias, const float *y": parameters of the function. */
 const char *chain_parameters(struct emitter *e, const struct chain *c);
-/* ", conv2d_1_bias, y + i * 123008": arguments of the call from the schedule, for image i. */
-const char *chain_arguments(struct emitter *e, const struct chain *c);
-/* The same for a function that works on the whole batch. */
-const char *chain_arguments_batch(struct emitter *e, const struct chain *c);
 /* ", bias + (col), y + (at)": arguments for a tile whose first column is `col` and first element `at` (C text;
  * "0" for none). */
 const char *chain_pass(struct emitter *e, const struct chain *c, const char *col, const char *at);

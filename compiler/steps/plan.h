@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/diag.h"
 #include "graph/graph.h"
+#include "model/optimizers.h"
 
 /* A machine to generate for: a row of targets.def. */
 struct target {
@@ -97,6 +98,68 @@ struct group {
 
 enum split { SPLIT_IMAGES, SPLIT_BLOCKS };
 
+/* What a step does with a value.  Adding is both. */
+enum access { ACCESS_READ = 1, ACCESS_WRITE = 2, ACCESS_ADD = ACCESS_READ | ACCESS_WRITE };
+
+enum { PART_AXES = 4 };
+
+/* One direction of a value that is cut into pieces, one for each block. */
+struct axis {
+    int64_t count, step;        /* indices; elements from one to the next */
+    int64_t piece;              /* indices in a piece, the last one may have fewer; 0: it is not cut */
+    int64_t larger;             /* > 0: so many pieces of `piece`, the others have one less */
+    int64_t over;               /* block b has piece (b / over) % pieces */
+};
+
+/* What a block has of a value: the elements at the sums of index * step over all directions.  The directions end with
+ * the first one of count 0. */
+struct part {
+    struct axis axis[PART_AXES];
+};
+
+/* What one call touches of a value. */
+enum touch {
+    TOUCH_ALL,
+    TOUCH_IMAGES,               /* those of the call; of a buffer, a row for each */
+    TOUCH_GROUP,                /* the row of the call's group of images */
+    TOUCH_PART,                 /* the block's, argument.part */
+    TOUCH_OWN,                  /* what no other block touches, and all blocks together all of it: the kernel's word */
+    TOUCH_FIRST                 /* all of it, in block 0 alone */
+};
+
+/* Where a pointer stands: at the beginning of a value, or at its row for image i, group g, block b. */
+enum stand { AT_BASE, AT_IMAGE, AT_GROUP, AT_BLOCK };
+
+enum argument_kind {
+    ARGUMENT_TENSOR,            /* also a parameter, its gradient, a statistic */
+    ARGUMENT_BUFFER,
+    ARGUMENT_SCRATCH,           /* the thread's own, `number` bytes of it */
+    ARGUMENT_BLOCK,
+    ARGUMENT_SAMPLES,           /* of the batch that are in use */
+    ARGUMENT_FIRST,             /* with repeat: the first image of this time, of `number` each time */
+    ARGUMENT_BEGINS,            /* with repeat: whether it is the first time.  What is added to is begun then */
+    ARGUMENT_KEY,               /* of the random numbers of stream `number` */
+    ARGUMENT_ELEMENT,           /* where the image begins in a batch of `number` elements each; 0 for a batch */
+    ARGUMENT_SHARE,             /* 1 over the batch's pixels, `number` an image */
+    ARGUMENT_CONTEXT, ARGUMENT_RULE,    /* for an early update, see ARGUMENT_PARAMETER */
+    ARGUMENT_PARAMETER          /* where the parameter `tensor` begins among all.  It is updated where there is a rule */
+};
+
+/* What a step is given at a call.  The text of the call, the pointers that are declared for it, and what plan_verify()
+ * knows of reads and writes all come from here. */
+struct argument {
+    enum argument_kind kind;
+    const struct tensor *tensor;
+    const struct buffer *buffer;
+    enum access access;
+    enum touch touch;
+    const struct part *part;
+    enum stand at;
+    int64_t row;                /* elements from one row of a buffer, or of a cleared gradient, to the next */
+    bool cleared;               /* with groups: `row` elements are set to 0 before the first image of a group */
+    int64_t number;
+};
+
 /* One emitted function, called for each image or each block [0, blocks). */
 struct step {
     struct group *group;
@@ -115,31 +178,44 @@ struct step {
     const struct tensor *rows_of;       /* of blocks: b is the inputs [b * rows, (b + 1) * rows) of these weights */
     int rows;
     const struct param *updates;        /* its update, once the gradient is there, where the context asks for that */
+    const char *prefetch;       /* what it asks memory for ahead of its use, for the dump; NULL: nothing */
     const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
     int64_t flops;              /* one whole batch */
     int stretch;                /* index into plan.stretches */
     int phase;
-    /* set by kernel.emit: the call, an expression of `i` (the first image) or `b` (block) and `j`, `n` (samples of the
-     * batch), `c` (the context), `scratch` (the thread's) and the pointers named by tensors, parameters and buffers */
-    const char *call;
-    const char *begin;          /* with groups: what is done before the first image of a group */
+    struct argument *arguments; /* of its call, in their order */
+    int arguments_count;
+    size_t arguments_capacity;
 };
 
-/* Steps between two barriers.  A phase of images runs its steps one after the other for each image; one of blocks has a
- * loop for each, but neighbours that work on the same rows share one. */
+/* Steps that are done one after the other in each turn of a loop. */
+struct loop {
+    int first, count;           /* of the phase's steps */
+    int images;                 /* SPLIT_IMAGES: of each call */
+    int64_t blocks;             /* SPLIT_BLOCKS, and `run` as in struct step */
+    int run;
+    int thread;                 /* of one block: the thread that does it, where there are so many */
+};
+
+/* Steps between two barriers.  A phase of images is one loop over turns of images, dealt out to the threads; in a turn
+ * its loops are done one after the other.  One of blocks deals out each of its loops, and none waits for another. */
 struct phase {
     enum split split;
     struct step **steps;
     int steps_count;
     size_t steps_capacity;
+    struct loop *loops;
+    int loops_count;
     int images;                 /* SPLIT_IMAGES: in one turn of the loop, the largest of its steps */
     int groups;                 /* > 0: of images, see struct step */
     int repeat;                 /* > 0: of a loop around this phase and its neighbours of the same group */
+    bool repeat_begins, repeat_ends;
 };
 
 /* Memory of a kernel's own that all threads share: packed weights, partial sums. */
 struct buffer {
     const char *name;           /* a C identifier, unique */
+    int index;                  /* in program.buffers */
     const char *type;           /* "float", "double", "int32_t" ... */
     int64_t bytes, offset;
     int first_step, last_step;  /* indices in program.steps between which it is live */
@@ -158,11 +234,32 @@ struct program {
     size_t steps_capacity;
     struct phase *phases;
     int phases_count;
+    int rule_phase;             /* after it is known whether weights are updated early; -1: none is */
     struct tensor_place *places;       /* by tensor id */
     struct buffer **buffers;
     int buffers_count;
     size_t buffers_capacity;
     int64_t memory_bytes, local_bytes;
+};
+
+/* ---- the optimizer's step ---------------------------------------------------------------------------------------- */
+
+/* Trained parameters that lie one after the other: elements of the flat vector. */
+struct update_range {
+    int64_t begin, end;
+    bool early;                 /* where the context asks for it a step of training has updated it */
+    int64_t blocks;             /* of update.block elements, dealt out to the threads; the last one may be smaller */
+};
+
+/* What follows the training step.  No two ranges touch, so threads need not wait for each other. */
+struct update {
+    const struct optimizer_def *optimizer;  /* NULL: nothing is trained */
+    int64_t block;
+    struct update_range *ranges;
+    int ranges_count;
+    bool early;                 /* some range is */
+    bool needs_valid_loss;      /* early only where the loss is a number */
+    int64_t late_elements;      /* of the ranges that are not early */
 };
 
 struct stretch {
@@ -186,6 +283,7 @@ struct plan {
     int real_size;
     int batch;
     struct program train, use;
+    struct update update;
     struct param_place *params; /* by param id; both graphs number parameters alike */
     int64_t params_stored, statistics_stored;
     int64_t memory_bytes;
@@ -206,10 +304,8 @@ struct plan {
 struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
                         const struct plan_options *options, struct diag *d);
 const char *plan_verify(const struct plan *p);
-/* The steps, neighbours in a phase, whose blocks are the same rows: one loop does both, block by block. */
-bool plan_same_rows(const struct step *a, const struct step *b);
-/* Whether a step of training updates parameters (early_update of struct cnn_context). */
-bool plan_updates_early(const struct plan *p);
+/* Whether the optimizer changes it. */
+bool plan_trains(const struct param *param);
 void plan_dump(const struct plan *p, FILE *out);
 /* Without the reasons: two plans that compute the same look the same. */
 void plan_dump_decisions(const struct plan *p, FILE *out);

@@ -15,8 +15,8 @@ struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, 
                            const struct step *first, const struct step *last)
 {
     struct buffer *b = arena_alloc(p->arena, sizeof *b);
-    *b = (struct buffer){ .name = name, .type = type, .bytes = bytes, .first_step = first->index,
-                         .last_step = last->index };
+    *b = (struct buffer){ .name = name, .index = q->buffers_count, .type = type, .bytes = bytes,
+                         .first_step = first->index, .last_step = last->index };
     LIST_ADD(p->arena, q->buffers, q->buffers_count, q->buffers_capacity, b);
     return b;
 }
@@ -50,6 +50,11 @@ int group_nodes(const struct group *g, const struct node **nodes, int most)
     if (g->companion && count < most)
         nodes[count++] = g->companion;
     return count;
+}
+
+const char *plan_element_type(const struct plan *p, const struct tensor *t)
+{
+    return t->element == ELEMENT_U8 ? "uint8_t" : t->element == ELEMENT_I32 ? "int32_t" : p->real;
 }
 
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t)
