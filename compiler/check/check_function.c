@@ -4,6 +4,7 @@
  * Ensures for each function that passes: every local is used, the result is one number, and no
  * operation meets an operand that it does not know. */
 #include "check/check_parts.h"
+#include "expr/expr.h"
 
 #include <string.h>
 
@@ -20,51 +21,25 @@ struct scope {
     bool *poisoned;                     /* by local: its value is wrong and was reported */
     size_t poisoned_capacity;
     int poisoned_count;
-    bool *conditions;                   /* by local: its value is true or false */
-    size_t conditions_capacity;
-    int conditions_count;
     int nodes_count, sums_count;        /* of its expressions */
     bool failed, too_many;
 };
 
-static struct expr *check_expr(struct scope *s, const struct ast_expr *e);
+static const struct expr *check_expr(struct scope *s, const struct ast_expr *e);
 
 /* ---- the functions one may call -------------------------------------------------------------- */
 
-enum shape_rule { ELEMENTWISE, REDUCES };
-
-static const struct callable {
-    const char *name;
-    int arguments;
-    enum shape_rule rule;
-} callables[] = {
-    {"exp", 1, ELEMENTWISE},   {"log", 1, ELEMENTWISE},     {"log1p", 1, ELEMENTWISE},
-    {"expm1", 1, ELEMENTWISE}, {"sqrt", 1, ELEMENTWISE},    {"abs", 1, ELEMENTWISE},
-    {"sign", 1, ELEMENTWISE},  {"round", 1, ELEMENTWISE},   {"floor", 1, ELEMENTWISE},
-    {"tanh", 1, ELEMENTWISE},  {"sigmoid", 1, ELEMENTWISE}, {"softplus", 1, ELEMENTWISE},
-    {"erf", 1, ELEMENTWISE},   {"relu", 1, ELEMENTWISE},    {"pow", 2, ELEMENTWISE},
-    {"min", 2, ELEMENTWISE},   {"max", 2, ELEMENTWISE},     {"clip", 3, ELEMENTWISE},
-    {"sum", 1, REDUCES},       {"mean", 1, REDUCES}};
-
-static const struct callable *callable_find(const char *name)
+/* All names that are there to be called, hidden ones aside. */
+static void names_add_functions(struct names *names)
 {
-    for (size_t i = 0; i < sizeof callables / sizeof *callables; i++)
-        if (!strcmp(callables[i].name, name))
-            return &callables[i];
-    return NULL;
+    for (int i = 0; i < EXPR_OPERATIONS; i++) {
+        const struct expr_op_row *row = expr_op_row((enum expr_op)i);
+        if (row->name && row->kind != EXPR_HIDDEN)
+            names_add(names, row->name);
+    }
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */
-
-static struct expr *expr_new(struct scope *s, enum expr_kind kind, const struct ast_expr *e)
-{
-    struct expr *x = arena_alloc(s->c->arena, sizeof *x);
-
-    s->nodes_count++;
-    x->kind = kind;
-    x->where = e->where;
-    return x;
-}
 
 /* The place of a local or parameter in the function's list, -1: there is none. */
 static int local_find(const struct scope *s, const char *name)
@@ -86,7 +61,7 @@ static void name_variable(struct scope *s, const char *name, int number)
     table_put(&s->variables, name, kept);
 }
 
-static struct expr *unknown_variable(struct scope *s, const struct ast_expr *e)
+static const struct expr *unknown_variable(struct scope *s, const struct ast_expr *e)
 {
     struct names names = {.arena = s->c->arena};
     const struct unknown unknown = {.word = e->text, .names = &names, .list = "names that have a value here"};
@@ -99,30 +74,24 @@ static struct expr *unknown_variable(struct scope *s, const struct ast_expr *e)
         names_add(&names, k->name);
     diag_error(s->c->diag, DIAG_unknown_name, e->where, "nothing is called '%s' in '%s'", e->text,
                s->f->name);
-    if (callable_find(e->text))
+    if (expr_function(e->text) != EXPR_OPERATIONS)
         diag_hint(s->c->diag, "it is a function and needs its arguments: %s(...)", e->text);
     else
         check_suggest(s->c, &unknown);
     return NULL;
 }
 
-static struct expr *check_variable(struct scope *s, const struct ast_expr *e)
+static const struct expr *check_variable(struct scope *s, const struct ast_expr *e)
 {
     int local = local_find(s, e->text), param = param_find(s, e->text);
 
     if (local >= 0) {
-        if (s->poisoned[local])
-            return NULL;
-        struct expr *x = expr_new(s, EXPR_LOCAL, e);
-        x->index = local;
-        x->is_array = s->f->locals[local].value->is_array;
-        return x;
+        s->nodes_count++;
+        return s->poisoned[local] ? NULL : s->f->locals[local].named;
     }
     if (param >= 0) {
-        struct expr *x = expr_new(s, EXPR_PARAM, e);
-        x->index = param;
-        x->is_array = param < FUNCTION_ARRAYS;
-        return x;
+        s->nodes_count++;
+        return expr_input(s->f->pool, param, s->f->params[param], param < FUNCTION_ARRAYS);
     }
     struct constant *k = check_constant_find(s->c, e->text);
     if (!k)
@@ -136,51 +105,28 @@ static struct expr *check_variable(struct scope *s, const struct ast_expr *e)
         check_constant_note(s->c, &v);
         return NULL;
     }
-    struct expr *x = expr_new(s, EXPR_NUMBER, e);
-    x->number = v.number;
-    return x;
+    s->nodes_count++;
+    return expr_number(s->f->pool, v.number);
 }
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
-/* Whether x is true or false rather than a number. */
-static bool is_condition(const struct scope *s, const struct expr *x)
+static bool need_condition(struct scope *s, const struct expr *x, struct span at, const char *where)
 {
-    switch (x->kind) {
-    case EXPR_EQ:
-    case EXPR_NE:
-    case EXPR_LT:
-    case EXPR_GT:
-    case EXPR_LE:
-    case EXPR_GE:
-    case EXPR_AND:
-    case EXPR_OR:
-    case EXPR_NOT:
+    if (x->is_condition)
         return true;
-    case EXPR_LOCAL:
-        return s->conditions[x->index];
-    case EXPR_IF:
-        return is_condition(s, x->args[1]) && is_condition(s, x->args[2]);
-    default:
-        return false;
-    }
-}
-
-static bool need_condition(struct scope *s, const struct expr *x, const char *where)
-{
-    if (is_condition(s, x))
-        return true;
-    diag_error(s->c->diag, DIAG_not_a_condition, x->where,
+    diag_error(s->c->diag, DIAG_not_a_condition, at,
                "'%s' needs a condition such as a > 0, this is a number", where);
     return false;
 }
 
-/* Operands in order; NULL when one of them is wrong. */
-static struct expr *check_operands(struct scope *s, struct expr *x, const struct ast_args *args)
+/* Operands in order; false when one of them is wrong. */
+static bool check_operands(struct scope *s, const struct ast_args *args, const struct expr **operands)
 {
+    int count = 0;
     bool good = true;
 
-    x->args = arena_array(s->c->arena, (size_t)args->count + 1, sizeof(struct expr *));
+    s->nodes_count++;
     for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
         if (arg->key) {
             diag_error(s->c->diag, DIAG_unknown_argument, arg->key_where,
@@ -188,39 +134,31 @@ static struct expr *check_operands(struct scope *s, struct expr *x, const struct
             good = false;
             continue;
         }
-        struct expr *operand = check_expr(s, arg->value);
+        const struct expr *operand = check_expr(s, arg->value);
         good = good && operand;
-        if (!good)
-            continue;
-        x->args[x->args_count++] = operand;
-        x->is_array = x->is_array || operand->is_array;
+        if (good)
+            operands[count++] = operand;
     }
-    return good ? x : NULL;
+    return good;
 }
 
-static struct expr *check_operation(struct scope *s, const struct ast_expr *e)
+static const struct expr *check_operation(struct scope *s, const struct ast_expr *e)
 {
-    static const enum expr_kind kinds[] = {
-        [AST_NEGATE] = EXPR_NEGATE, [AST_NOT] = EXPR_NOT, [AST_ADD] = EXPR_ADD,
-        [AST_SUB] = EXPR_SUB,       [AST_MUL] = EXPR_MUL, [AST_DIV] = EXPR_DIV,
-        [AST_MOD] = EXPR_MOD,       [AST_POW] = EXPR_POW, [AST_EQ] = EXPR_EQ,
-        [AST_NE] = EXPR_NE,         [AST_LT] = EXPR_LT,   [AST_GT] = EXPR_GT,
-        [AST_LE] = EXPR_LE,         [AST_GE] = EXPR_GE,   [AST_AND] = EXPR_AND,
-        [AST_OR] = EXPR_OR};
-    struct expr *x = expr_new(s, e->kind == AST_CHOICE ? EXPR_IF : kinds[e->op], e);
+    enum expr_op op = expr_op_of_ast(e);
+    const struct expr *operands[EXPR_ARGUMENTS];
+    const struct ast_arg *arg = e->args.first;
 
-    if (!check_operands(s, x, &e->args))
+    if (!check_operands(s, &e->args, operands))
         return NULL;
-    if (e->kind == AST_CHOICE)
-        return need_condition(s, x->args[0], "if") ? x : NULL;
-    if (x->kind == EXPR_AND || x->kind == EXPR_OR || x->kind == EXPR_NOT)
-        for (int i = 0; i < x->args_count; i++)
-            if (!need_condition(s, x->args[i], ast_operator_text(e->op)))
-                return NULL;
-    return x;
+    if (op == EXPR_IF && !need_condition(s, operands[0], arg->value->where, "if"))
+        return NULL;
+    for (int i = 0; expr_op_row(op)->takes_conditions && arg; i++, arg = arg->next)
+        if (!need_condition(s, operands[i], arg->value->where, ast_operator_text(e->op)))
+            return NULL;
+    return expr_make(s->f->pool, op, operands);
 }
 
-static struct expr *unknown_function(struct scope *s, const struct ast_expr *e)
+static const struct expr *unknown_function(struct scope *s, const struct ast_expr *e)
 {
     struct names names = {.arena = s->c->arena};
     const struct layer_def *layer = layer_def_find(e->text);
@@ -231,50 +169,46 @@ static struct expr *unknown_function(struct scope *s, const struct ast_expr *e)
                    e->text);
         return NULL;
     }
-    for (size_t i = 0; i < sizeof callables / sizeof *callables; i++)
-        names_add(&names, callables[i].name);
+    names_add_functions(&names);
     diag_error(s->c->diag, DIAG_unknown_function, e->word, "no function is called '%s'", e->text);
     check_suggest(s->c, &(struct unknown){.word = e->text, .names = &names, .list = "the functions are"});
     return NULL;
 }
 
-static struct expr *check_call(struct scope *s, const struct ast_expr *e)
+static const struct expr *check_call(struct scope *s, const struct ast_expr *e)
 {
-    const struct callable *f = callable_find(e->text);
+    enum expr_op op = expr_function(e->text);
+    const struct expr_op_row *f;
+    const struct expr *operands[EXPR_ARGUMENTS];
 
-    if (!f)
+    if (op == EXPR_OPERATIONS)
         return unknown_function(s, e);
+    f = expr_op_row(op);
     if (e->args.count != f->arguments) {
         diag_error(s->c->diag, DIAG_bad_function, e->where, "'%s' takes %d argument%s, found %d",
                    f->name, f->arguments, f->arguments == 1 ? "" : "s", e->args.count);
         return NULL;
     }
-    struct expr *x = expr_new(s, EXPR_CALL, e);
-    x->function = f->name;
-    if (!check_operands(s, x, &e->args))
+    if (!check_operands(s, &e->args, operands))
         return NULL;
-    if (f->rule == ELEMENTWISE)
-        return x;
-    if (!x->args[0]->is_array) {
-        diag_error(s->c->diag, DIAG_bad_function, x->args[0]->where,
+    if (f->kind != EXPR_REDUCTION)
+        return expr_make(s->f->pool, op, operands);
+    if (!operands[0]->is_array) {
+        diag_error(s->c->diag, DIAG_bad_function, e->args.first->value->where,
                    "'%s' runs over the batch and the classes, this is one number already",
                    f->name);
         return NULL;
     }
-    x->is_array = false;
     s->sums_count++;
-    return x;
+    return expr_make(s->f->pool, op, operands);
 }
 
-static struct expr *check_expr(struct scope *s, const struct ast_expr *e)
+static const struct expr *check_expr(struct scope *s, const struct ast_expr *e)
 {
-    struct expr *x;
-
     switch (e->kind) {
     case AST_NUMBER:
-        x = expr_new(s, EXPR_NUMBER, e);
-        x->number = e->number;
-        return x;
+        s->nodes_count++;
+        return expr_number(s->f->pool, e->number);
     case AST_NAME:
         return check_variable(s, e);
     case AST_CALL:
@@ -399,14 +333,12 @@ static void check_local(struct scope *s, const struct ast_statement *st)
         s->too_many = s->failed = true;
         return;
     }
-    struct expr *value = check_expr(s, st->value);
-    struct function_local local = {.name = st->word, .value = value};
+    const struct expr *value = check_expr(s, st->value);
+    struct function_local local = {st->word, value ? expr_named(s->f->pool, st->word, value) : NULL};
     LIST_ADD(c->arena, s->f->locals, s->f->locals_count, s->locals_capacity, local);
     name_variable(s, local.name, s->f->locals_count);
     LIST_ADD(c->arena, s->local_where, s->where_count, s->where_capacity, st->word_where);
     LIST_ADD(c->arena, s->poisoned, s->poisoned_count, s->poisoned_capacity, value == NULL);
-    LIST_ADD(c->arena, s->conditions, s->conditions_count, s->conditions_capacity,
-             value && is_condition(s, value));
     s->failed = s->failed || !value;
 }
 
@@ -462,46 +394,18 @@ static void check_function_body(struct scope *s)
 
 /* ---- locals that nothing uses ---------------------------------------------------------------- */
 
-static void mark_used(const struct expr *x, bool *used)
-{
-    if (x->kind == EXPR_LOCAL)
-        used[x->index] = true;
-    for (int i = 0; i < x->args_count; i++)
-        mark_used(x->args[i], used);
-}
-
-static void renumber(struct expr *x, const int *place)
-{
-    if (x->kind == EXPR_LOCAL)
-        x->index = place[x->index];
-    for (int i = 0; i < x->args_count; i++)
-        renumber(x->args[i], place);
-}
-
 static void drop_unused(struct scope *s)
 {
     struct user_function *f = s->f;
-    bool *used = arena_array(s->c->arena, (size_t)f->locals_count + 1, sizeof *used);
-    int *place = arena_array(s->c->arena, (size_t)f->locals_count + 1, sizeof *place), count = 0;
+    const bool *used = expr_reached(f->pool, &f->result, 1);
+    int count = 0;
 
-    mark_used(f->result, used);
-    for (int i = f->locals_count - 1; i >= 0; i--)      /* each uses only what stands before it */
-        if (used[i])
-            mark_used(f->locals[i].value, used);
     for (int i = 0; i < f->locals_count; i++) {
-        place[i] = count;
-        count += used[i];
-        if (!used[i])
+        if (used[f->locals[i].named->id])
+            f->locals[count++] = f->locals[i];
+        else
             diag_warning(s->c->diag, DIAG_unused_local, s->local_where[i],
                          "'%s' is computed and never used", f->locals[i].name);
-    }
-    renumber(f->result, place);
-    count = 0;
-    for (int i = 0; i < f->locals_count; i++) {
-        if (!used[i])
-            continue;
-        renumber(f->locals[i].value, place);
-        f->locals[count++] = f->locals[i];
     }
     f->locals_count = count;
 }
@@ -521,6 +425,7 @@ void check_function(struct check *c, struct function_entry *entry)
     struct scope s = {.c = c, .statement = st, .f = arena_alloc(c->arena, sizeof *s.f),
                       .variables = {.arena = c->arena}};
 
+    s.f->pool = expr_pool_new(c->arena);
     s.f->name = entry->name;
     s.f->where = st->head->word;
     if (is_logged(entry->name)) {

@@ -148,15 +148,22 @@ static const struct layer *origin(const struct layer *l)
     return l;
 }
 
+static bool is_never_negative(const char *activation)
+{
+    for (int a = ACT_LINEAR + 1; a < ACTIVATIONS_COUNT; a++)
+        if (!strcmp(activation_word((enum activation)a), activation))
+            return activation_row((enum activation)a)->never_negative;
+    return !strcmp(activation, "softmax");
+}
+
 static void check_activation(struct check *c, const struct layer *l)
 {
-    static const char *const positive[] = {"relu", "relu6", "sigmoid", "softplus", "softmax", NULL};
     const struct layer *from = origin(l);
     const char *name = l->def->clause.name, *before = from ? last_activation(from) : NULL;
 
     if (!l->def->is_activation || !before)
         return;
-    if (!strcmp(name, "relu") ? word_in(before, positive) : !strcmp(name, "relu6") && !strcmp(before, "relu6")) {
+    if (!strcmp(name, "relu") ? is_never_negative(before) : !strcmp(name, "relu6") && !strcmp(before, "relu6")) {
         diag_warning(c->diag, DIAG_useless_activation, l->where, "%s changes nothing after %s", name, before);
         diag_note(c->diag, from->where, "%s stands here", before);
     } else if (!strcmp(name, "softmax") && strcmp(before, "softmax") && l->out.flat) {

@@ -191,88 +191,6 @@ static void put_layer(struct text *t, const struct layer *l)
 
 /* ---- functions ------------------------------------------------------------------------------- */
 
-static const char *const expr_operators[] = {
-    [EXPR_NEGATE] = "-", [EXPR_NOT] = "not ", [EXPR_ADD] = " + ",   [EXPR_SUB] = " - ",
-    [EXPR_MUL] = " * ",  [EXPR_DIV] = " / ",  [EXPR_MOD] = " % ",   [EXPR_POW] = "^",
-    [EXPR_EQ] = " == ",  [EXPR_NE] = " != ",  [EXPR_LT] = " < ",    [EXPR_GT] = " > ",
-    [EXPR_LE] = " <= ",  [EXPR_GE] = " >= ",  [EXPR_AND] = " and ", [EXPR_OR] = " or "};
-
-static int expr_precedence(const struct expr *x)
-{
-    switch (x->kind) {
-    case EXPR_IF: return 0;
-    case EXPR_OR: return 1;
-    case EXPR_AND: return 2;
-    case EXPR_NOT: return 3;
-    case EXPR_EQ: case EXPR_NE: case EXPR_LT: case EXPR_GT: case EXPR_LE: case EXPR_GE: return 4;
-    case EXPR_ADD: case EXPR_SUB: return 5;
-    case EXPR_MUL: case EXPR_DIV: case EXPR_MOD: return 6;
-    case EXPR_NEGATE: return 7;
-    case EXPR_POW: return 8;
-    case EXPR_NUMBER: return x->number < 0 ? 7 : 9;
-    case EXPR_PARAM: case EXPR_LOCAL: case EXPR_CALL: return 9;
-    }
-    return 9;
-}
-
-static void put_expr(struct text *t, const struct user_function *f, const struct expr *x);
-
-static void put_operand(struct text *t, const struct user_function *f, const struct expr *x,
-                        int at_least)
-{
-    bool brackets = expr_precedence(x) < at_least;
-
-    if (brackets)
-        text_add(t, "(");
-    put_expr(t, f, x);
-    if (brackets)
-        text_add(t, ")");
-}
-
-static void put_expr(struct text *t, const struct user_function *f, const struct expr *x)
-{
-    int own = expr_precedence(x);
-
-    switch (x->kind) {
-    case EXPR_NUMBER:
-        put_number(t, x->number);
-        break;
-    case EXPR_PARAM:
-        text_add(t, "%s", f->params[x->index]);
-        break;
-    case EXPR_LOCAL:
-        text_add(t, "%s", f->locals[x->index].name);
-        break;
-    case EXPR_CALL:
-        text_add(t, "%s(", x->function);
-        for (int i = 0; i < x->args_count; i++) {
-            text_add(t, i ? ", " : "");
-            put_expr(t, f, x->args[i]);
-        }
-        text_add(t, ")");
-        break;
-    case EXPR_IF:
-        text_add(t, "if ");
-        put_operand(t, f, x->args[0], 1);
-        text_add(t, " then ");
-        put_operand(t, f, x->args[1], 1);
-        text_add(t, " else ");
-        put_operand(t, f, x->args[2], 0);
-        break;
-    case EXPR_NEGATE:
-    case EXPR_NOT:
-        text_add(t, "%s", expr_operators[x->kind]);
-        put_operand(t, f, x->args[0], own);
-        break;
-    default:
-        /* left to right, but for powers and for comparisons, which do not chain */
-        put_operand(t, f, x->args[0], x->kind == EXPR_POW || own == 4 ? own + 1 : own);
-        text_add(t, "%s", expr_operators[x->kind]);
-        put_operand(t, f, x->args[1], x->kind == EXPR_POW ? own : own + 1);
-        break;
-    }
-}
-
 static void put_function(struct text *t, const struct user_function *f)
 {
     static const char *const directions[] = {
@@ -286,14 +204,9 @@ static void put_function(struct text *t, const struct user_function *f)
         put_number(t, f->param_defaults[i]);
     }
     text_add(t, ") %s{\n", directions[f->direction]);
-    for (int i = 0; i < f->locals_count; i++) {
-        text_add(t, "    %s = ", f->locals[i].name);
-        put_expr(t, f, f->locals[i].value);
-        text_add(t, "\n");
-    }
-    text_add(t, "    return ");
-    put_expr(t, f, f->result);
-    text_add(t, "\n}\n");
+    for (int i = 0; i < f->locals_count; i++)
+        text_add(t, "    %s = %s\n", f->locals[i].name, expr_text(t->arena, f->locals[i].named->args[0]));
+    text_add(t, "    return %s\n}\n", expr_text(t->arena, f->result));
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */

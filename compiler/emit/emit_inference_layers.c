@@ -47,25 +47,6 @@ struct float_text emit_inference_float(float x)
 
 /* ---- activations ----------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name;           /* of the function; NULL: none is needed */
-    const char *body;
-    bool has_alpha;
-} activations[ACTIVATIONS_COUNT] = {
-    [ACT_LINEAR] = {NULL, NULL, false},
-    /* written so that what is not a number stays so */
-    [ACT_RELU] = {"relu", "x < 0.0f ? 0.0f : x", false},
-    [ACT_RELU6] = {"relu6", "x < 0.0f ? 0.0f : x > 6.0f ? 6.0f : x", false},
-    [ACT_LEAKY_RELU] = {"leaky_relu", "x > 0.0f ? x : alpha * x", true},
-    [ACT_ELU] = {"elu", "x > 0.0f ? x : alpha * expm1f(x)", true},
-    [ACT_SELU] = {"selu", "1.05070099f * (x > 0.0f ? x : 1.67326324f * expm1f(x))", false},
-    [ACT_GELU] = {"gelu", "0.5f * x * erfcf(-0.707106781f * x)", false},
-    [ACT_SWISH] = {"swish", "x / (1.0f + expf(-x))", false},
-    [ACT_SIGMOID] = {"sigmoid", "1.0f / (1.0f + expf(-x))", false},
-    [ACT_TANH] = {"tanhf", NULL, false},
-    [ACT_SOFTPLUS] = {"softplus", "(x > 0.0f ? x : 0.0f) + log1pf(expf(-fabsf(x)))", false},
-};
-
 static bool uses_activation(const struct inference *net, enum activation a)
 {
     for (int i = 0; i < net->steps_count; i++)
@@ -76,14 +57,13 @@ static bool uses_activation(const struct inference *net, enum activation a)
 
 static void emit_activations(const struct layers *l)
 {
-    for (int a = 0; a < ACTIVATIONS_COUNT; a++) {
-        if (!activations[a].body || !uses_activation(l->net, (enum activation)a))
+    for (int a = ACT_LINEAR + 1; a < ACTIVATIONS_COUNT; a++) {
+        enum activation act = (enum activation)a;
+        bool written;
+        const char *name = activation_c_name(l->arena, act, EXPR_C_FLOAT, &written);
+        if (!written || !uses_activation(l->net, act))
             continue;
-        cw_line(l->w, "static inline float %s(float x%s)", activations[a].name,
-                activations[a].has_alpha ? ", float alpha" : "");
-        cw_open(l->w, "{");
-        cw_line(l->w, "return %s;", activations[a].body);
-        cw_close(l->w, "}");
+        activation_write(l->w, act, EXPR_C_FLOAT, name);
         cw_blank(l->w);
     }
 }
@@ -91,12 +71,13 @@ static void emit_activations(const struct layers *l)
 /* The expression with the step's activation around it. */
 static const char *activated(const struct layers *l, const struct infer_step *s, const char *x)
 {
+    bool written;
     if (s->activation == ACT_LINEAR)
         return x;
-    if (!activations[s->activation].has_alpha)
-        return arena_printf(l->arena, "%s(%s)", activations[s->activation].name, x);
-    return arena_printf(l->arena, "%s(%s, %s)", activations[s->activation].name, x,
-                        emit_inference_float((float)s->alpha).text);
+    const char *name = activation_c_name(l->arena, s->activation, EXPR_C_FLOAT, &written);
+    if (!activation_has_alpha(s->activation))
+        return arena_printf(l->arena, "%s(%s)", name, x);
+    return arena_printf(l->arena, "%s(%s, %s)", name, x, emit_inference_float((float)s->alpha).text);
 }
 
 /* ---- pieces ---------------------------------------------------------------------------------- */

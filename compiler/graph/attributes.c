@@ -7,18 +7,6 @@
 
 /* ---- kinds: how a value is written ------------------------------------------------------------------------------- */
 
-static const char *const activation_words[] = {
-    [ACT_LINEAR] = "linear", [ACT_RELU] = "relu", [ACT_RELU6] = "relu6", [ACT_LEAKY_RELU] = "leaky_relu",
-    [ACT_ELU] = "elu", [ACT_SELU] = "selu", [ACT_GELU] = "gelu", [ACT_SWISH] = "swish", [ACT_SIGMOID] = "sigmoid",
-    [ACT_TANH] = "tanh", [ACT_SOFTPLUS] = "softplus",
-};
-
-const char *activation_word(enum activation a)
-{
-    assert((int)a >= 0 && (int)a < ACTIVATIONS_COUNT);
-    return activation_words[a];
-}
-
 /* Only what is not as usual, but for the size. */
 static const char *text_WINDOW(struct arena *a, const struct attributes *of, const char *name, const void *value)
 {
@@ -46,7 +34,7 @@ static const char *text_ACTIVATION(struct arena *a, const struct attributes *of,
 static const char *text_ALPHA(struct arena *a, const struct attributes *of, const char *name, const void *value)
 {
     (void)name;
-    if (of->activation != ACT_LEAKY_RELU && of->activation != ACT_ELU)
+    if (!activation_has_alpha(of->activation))
         return "";
     return arena_printf(a, "(%.9g)", *(const double *)value);
 }

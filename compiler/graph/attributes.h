@@ -5,19 +5,13 @@
 #include <stdbool.h>
 
 #include "base/arena.h"
+#include "expr/activations.h"
 
 /* Geometry of a convolution or pooling window: padding may differ at the two ends (`same`). */
 struct window {
     int kh, kw, stride_h, stride_w, dilation_h, dilation_w;
     int pad_top, pad_bottom, pad_left, pad_right;
 };
-
-enum activation {
-    ACT_LINEAR, ACT_RELU, ACT_RELU6, ACT_LEAKY_RELU, ACT_ELU, ACT_SELU, ACT_GELU, ACT_SWISH, ACT_SIGMOID,
-    ACT_TANH, ACT_SOFTPLUS
-};
-
-enum { ACTIVATIONS_COUNT = ACT_SOFTPLUS + 1 };
 
 struct attributes {
 #define ATTRIBUTE(member, type, kind, holds, fault) type member;
@@ -48,7 +42,5 @@ bool attributes_equal(const struct attributes *a, const struct attributes *b, un
 const char *attributes_text(struct arena *a, const struct attributes *from, unsigned set);
 /* What does not hold of one of the set, or that one of the others is not 0; NULL: all is well. */
 const char *attributes_fault(const struct attributes *of, unsigned set);
-
-const char *activation_word(enum activation a);
 
 #endif

@@ -133,34 +133,39 @@ static double one_cycle(const struct node *n)
 
 /* ---- activations ------------------------------------------------------------------------------------------------ */
 
-struct activation_row {
-    const char *function;
-    bool has_alpha;
-    double cycles;
-};
-
-static const struct activation_row activation_rows[] = {
-    [ACT_LINEAR] = { NULL, false, 0 },          [ACT_RELU] = { "relu", false, 1 },
-    [ACT_RELU6] = { "relu6", false, 2 },        [ACT_LEAKY_RELU] = { "leaky_relu", true, 2 },
-    [ACT_ELU] = { "elu", true, 16 },            [ACT_SELU] = { "selu", false, 16 },
-    [ACT_GELU] = { "gelu", false, 30 },         [ACT_SWISH] = { "swish", false, 20 },
-    [ACT_SIGMOID] = { "sigmoid", false, 18 },   [ACT_TANH] = { "tanh", false, 20 },
-    [ACT_SOFTPLUS] = { "softplus", false, 35 },
-};
+/* The function of vectors; of a row that has none by hand it is written now. */
+static const char *activation_function(struct emitter *e, enum activation a, bool gradient)
+{
+    const struct activation_row *row = activation_row(a);
+    const char *name = text_printf(e, "v_%s%s", row->name, gradient ? "_grad" : "");
+    if (row->tuned || table_get(&e->tiles, name))
+        return name;
+    table_put(&e->tiles, name, e);
+    enum expr_dialect dialect = !strcmp(e->plan->real, "double") ? EXPR_VECTOR_DOUBLE : EXPR_VECTOR_FLOAT;
+    emit_text_begin(e);
+    if (gradient)
+        activation_write_gradient(e->w, a, dialect, name);
+    else
+        activation_write(e->w, a, dialect, name);
+    emit_written(e, name, emit_text_end(e),
+                 text_printf(e, "%s%s: y = %s.", gradient ? "The gradient of " : "", row->name, row->formula));
+    return name;
+}
 
 static const char *activation_apply(const struct link_text *t, const char *value)
 {
-    const struct activation_row *row = &activation_rows[t->node->attr.activation];
-    if (!row->function)
+    enum activation a = t->node->attr.activation;
+    if (a == ACT_LINEAR)
         return value;
-    if (row->has_alpha)
-        return text_printf(t->e, "v_%s(%s, %s)", row->function, value, text_real(t->e, t->node->attr.alpha));
-    return text_printf(t->e, "v_%s(%s)", row->function, value);
+    const char *function = activation_function(t->e, a, false);
+    if (activation_has_alpha(a))
+        return text_printf(t->e, "%s(%s, %s)", function, value, text_real(t->e, t->node->attr.alpha));
+    return text_printf(t->e, "%s(%s)", function, value);
 }
 
 static double activation_cycles(const struct node *n)
 {
-    return activation_rows[n->attr.activation].cycles;
+    return n->attr.activation == ACT_LINEAR ? 0 : activation_row(n->attr.activation)->cycles;
 }
 
 static void activation_grad_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
@@ -174,19 +179,19 @@ static void activation_grad_operands(const struct plan *p, const struct node *n,
 
 static const char *activation_grad_apply(const struct link_text *t, const char *value)
 {
-    const struct activation_row *row = &activation_rows[t->node->attr.activation];
-    if (!row->function)
+    enum activation a = t->node->attr.activation;
+    if (a == ACT_LINEAR)
         return value;
-    if (row->has_alpha)
-        return text_printf(t->e, "v_%s_grad(%s, %s, %s)", row->function, value, t->loads[0],
-                           text_real(t->e, t->node->attr.alpha));
-    return text_printf(t->e, "v_%s_grad(%s, %s)", row->function, value, t->loads[0]);
+    const char *function = activation_function(t->e, a, true);
+    if (activation_has_alpha(a))
+        return text_printf(t->e, "%s(%s, %s, %s)", function, value, t->loads[0], text_real(t->e, t->node->attr.alpha));
+    return text_printf(t->e, "%s(%s, %s)", function, value, t->loads[0]);
 }
 
 static double activation_grad_cycles(const struct node *n)
 {
-    /* gelu and swish compute their function again; the others take what they need from its result */
-    double cycles = activation_rows[n->attr.activation].cycles;
+    /* what reads its argument computes the function again; the others take what they need from its result */
+    double cycles = activation_cycles(n);
     return n->in[1] && cycles > 4 ? 4 : cycles + 2;
 }
 
@@ -474,10 +479,10 @@ const char *chain_suffix(struct emitter *e, const struct chain *c)
         const struct node *n = sequence_node(c->group, k);
         const char *name = op_name(n->op), *grad = "";
         if (n->op == OP_activation || n->op == OP_activation_grad) {
-            name = activation_rows[n->attr.activation].function;
+            name = activation_word(n->attr.activation);
             grad = n->op == OP_activation_grad ? "_grad" : "";
         }
-        text = text_printf(e, "%s_%s%s", text, name ? name : "linear", grad);
+        text = text_printf(e, "%s_%s%s", text, name, grad);
     }
     return text;
 }

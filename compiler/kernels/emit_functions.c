@@ -116,6 +116,15 @@ const char *emit_end_shared(struct emitter *e, const char *hint, const char *com
     return f->name;
 }
 
+void emit_written(struct emitter *e, const char *name, const char *text, const char *comment)
+{
+    struct emitted_function *f = arena_alloc(e->arena, sizeof *f);
+    *f = (struct emitted_function){ .name = unique_name(e, name), .text = text, .comments = { .arena = e->arena } };
+    assert(!strcmp(f->name, name));
+    add_comment(e, f, comment);
+    LIST_ADD(e->arena, e->functions, e->functions_count, e->functions_capacity, f);
+}
+
 void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first)
 {
     for (int i = first; i < e->functions_count; i++) {

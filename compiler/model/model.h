@@ -110,43 +110,25 @@ struct layer {
 
 /* ---- the user's own functions -------------------------------------------------------------------------------- */
 
-/* A checked expression of a metric function.  An array has a value for each (sample, class). */
-enum expr_kind {
-    EXPR_NUMBER, EXPR_PARAM,        /* param: index into function.params: y, p, or one with a default */
-    EXPR_LOCAL,                     /* index into function.locals */
-    EXPR_NEGATE, EXPR_NOT,
-    EXPR_ADD, EXPR_SUB, EXPR_MUL, EXPR_DIV, EXPR_MOD, EXPR_POW,
-    EXPR_EQ, EXPR_NE, EXPR_LT, EXPR_GT, EXPR_LE, EXPR_GE, EXPR_AND, EXPR_OR,
-    EXPR_IF,                        /* args: condition, then, else */
-    EXPR_CALL                       /* function: exp log sqrt abs sign round floor clip min max sum mean ... */
-};
-
-struct expr {
-    enum expr_kind kind;
-    struct span where;
-    bool is_array;
-    double number;
-    int index;                      /* EXPR_PARAM, EXPR_LOCAL */
-    const char *function;           /* EXPR_CALL */
-    struct expr **args;
-    int args_count;
-};
+struct expr;            /* expr/expr.h */
+struct expr_pool;
 
 struct function_local {
     const char *name;
-    struct expr *value;
+    const struct expr *named;       /* its value, with the name */
 };
 
 struct user_function {
     const char *name;
     struct span where;
     enum cnn_direction direction;
-    const char **params;            /* "y", "p" first */
+    struct expr_pool *pool;         /* of its expressions, as they were written */
+    const char **params;            /* "y", "p" first; inputs of the expressions, of which these two are arrays */
     double *param_defaults;         /* from index 2 on */
     int params_count;
     struct function_local *locals;  /* in order; each may use the ones before */
     int locals_count;
-    struct expr *result;            /* a scalar */
+    const struct expr *result;      /* one number */
 };
 
 /* ---- the whole ----------------------------------------------------------------------------------------------- */

@@ -1,100 +1,51 @@
 /* activation.c - the activations: layers of their own, and what may end a conv2d, dense or
  * batchnorm. */
 #include <assert.h>
-#include <math.h>
 #include "ops/op_support.h"
-
-static const struct arg_def no_args[] = { { .name = NULL } };
-
-/* Not negative: then the sign of the result tells that of the argument, and gradients need the
- * result alone. */
-static const struct arg_def leaky_relu_args[] = {
-    { .name = "alpha", .type = ARG_REAL, .positional = true, .min = 0, .max = 1e6,
-      .default_number = 0.3,
-      .help = "slope below 0" },
-    { .name = NULL }
-};
-
-static const struct arg_def elu_args[] = {
-    { .name = "alpha", .type = ARG_REAL, .positional = true, .min = 0, .max = 1e6,
-      .default_number = 1,
-      .help = "what the result falls to, -alpha" },
-    { .name = NULL }
-};
 
 static struct tensor *activation_lower(struct graph *g, struct layer *l, struct tensor *const *x)
 {
     return lower_activation(g, l, l->clause, x[0]);
 }
 
-#define ACTIVATION(id, arguments, text)                                     \
-    const struct layer_def layer_##id = {                                   \
-        .clause = { #id, ARGS(arguments), .help = text },                   \
-        .is_activation = true,                                              \
-        .shape = same_shape_rule,                                           \
-        .lower = activation_lower,                                          \
+#define NO_ALPHA
+#define ALPHA(most, value, text)                                                                                       \
+    { .name = "alpha", .type = ARG_REAL, .positional = true, .min = 0, .max = most, .default_number = value, .help = text },
+#define ACTIVATION(id, text, alpha, ...)                                                                               \
+    static const struct arg_def id##_args[] = { alpha { .name = NULL } };                                              \
+    const struct layer_def layer_##id = {                                                                              \
+        .clause = { #id, ARGS(id##_args), .help = text },                                                              \
+        .is_activation = true,                                                                                         \
+        .shape = same_shape_rule,                                                                                      \
+        .lower = activation_lower,                                                                                     \
     };
 
-ACTIVATION(relu, no_args, "max(x, 0)")
-ACTIVATION(relu6, no_args, "min(max(x, 0), 6)")
-ACTIVATION(leaky_relu, leaky_relu_args, "x, below 0 alpha * x")
-ACTIVATION(elu, elu_args, "x, below 0 alpha * (exp(x) - 1)")
-ACTIVATION(selu, no_args,
-           "elu scaled so that networks normalise themselves (Klambauer et al. 2017)")
-ACTIVATION(gelu, no_args, "x * (1 + erf(x / sqrt(2))) / 2")
-ACTIVATION(swish, no_args, "x * sigmoid(x)")
-ACTIVATION(sigmoid, no_args, "1 / (1 + exp(-x))")
-ACTIVATION(tanh, no_args, "hyperbolic tangent")
-ACTIVATION(softplus, no_args, "log(1 + exp(x))")
-ACTIVATION(softmax, no_args, "exp(x) over its sum over the channels")
+#include "expr/activations.def"
+ACTIVATION(softmax, "exp(x) over its sum over the channels", NO_ALPHA)
 
 #undef ACTIVATION
+#undef ALPHA
+#undef NO_ALPHA
 
-static const struct activation_row {
-    const struct layer_def *layer;
-    enum activation activation;
-    char gradient_reads;
-    bool has_alpha;
-    int flops;                  /* an element, an exponential counted as 8 */
-} activations[ACTIVATIONS_COUNT] = {
-    { NULL, ACT_LINEAR, 0, false, 0 },
-    { &layer_relu, ACT_RELU, 'y', false, 1 },
-    { &layer_relu6, ACT_RELU6, 'y', false, 2 },
-    { &layer_leaky_relu, ACT_LEAKY_RELU, 'y', true, 2 },
-    { &layer_elu, ACT_ELU, 'y', true, 10 },
-    { &layer_selu, ACT_SELU, 'y', false, 11 },
-    { &layer_gelu, ACT_GELU, 'x', false, 20 },
-    { &layer_swish, ACT_SWISH, 'x', false, 11 },
-    { &layer_sigmoid, ACT_SIGMOID, 'y', false, 10 },
-    { &layer_tanh, ACT_TANH, 'y', false, 11 },
-    { &layer_softplus, ACT_SOFTPLUS, 'y', false, 17 },
+static const struct layer_def *const activation_layers[] = {
+#define ACTIVATION(id, ...) [ACT_##id] = &layer_##id,
+#include "expr/activations.def"
+#undef ACTIVATION
 };
-
-/* The row of the enum's value: the table is in its order. */
-static const struct activation_row *activation_row(enum activation a)
-{
-    assert((int)a >= 0 && (int)a < ACTIVATIONS_COUNT && activations[a].activation == a);
-    return &activations[a];
-}
 
 enum activation activation_of(const struct clause *call, double *alpha)
 {
     *alpha = 0;
     if (!call)
         return ACT_LINEAR;
-    for (int i = 1; i < ACTIVATIONS_COUNT; i++)
-        if (call->def == &activations[i].layer->clause) {
-            if (activations[i].has_alpha)
+    for (int i = ACT_LINEAR + 1; i < ACTIVATIONS_COUNT; i++)
+        if (call->def == &activation_layers[i]->clause) {
+            if (activation_has_alpha((enum activation)i))
                 *alpha = clause_number(call, "alpha");
-            return activations[i].activation;
+            return (enum activation)i;
         }
     assert(!"a clause that is no activation");
     return ACT_LINEAR;
-}
-
-char activation_needs(enum activation a)
-{
-    return activation_row(a)->gradient_reads;
 }
 
 struct tensor *lower_activation(struct graph *g, struct layer *l, const struct clause *call,
@@ -117,7 +68,7 @@ struct tensor *lower_activation(struct graph *g, struct layer *l, const struct c
 static void activation_gradient(struct graph *g, struct node *n)
 {
     struct tensor *x = n->in[0], *y = n->out[0], *dx;
-    char reads = activation_needs(n->attr.activation);
+    char reads = activation_reads(n->attr.activation);
 
     if (!x->needs_gradient)
         return;
@@ -144,7 +95,7 @@ static const char *activation_verify(const struct graph *g, const struct node *n
 static const char *activation_grad_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
-    char reads = activation_needs(n->attr.activation);
+    char reads = activation_reads(n->attr.activation);
     CHECK(node_has(n, 3, 1, (reads != 'x') | (unsigned)(reads != 'y') << 1),
           "wrong number of inputs or outputs");
     CHECK((n->in[0] != NULL) == (reads == 'x') && (n->in[1] != NULL) == (reads == 'y'),
@@ -166,64 +117,22 @@ static int64_t activation_flops(const struct node *n)
 static int64_t activation_grad_flops(const struct node *n)
 {
     /* Those that read the result have their exponential already. */
-    return activation_needs(n->attr.activation) == 'x' ? activation_flops(n)
+    return activation_reads(n->attr.activation) == 'x' ? activation_flops(n)
                                                   : 2 * shape_elements(n->out[0]->shape);
-}
-
-static const double selu_scale = 1.0507009873554805, selu_alpha = 1.6732632423543772;
-
-static double activation_value(enum activation a, double alpha, double x)
-{
-    switch (a) {
-    case ACT_LINEAR: return x;
-    case ACT_RELU: return fmax(x, 0);
-    case ACT_RELU6: return fmin(fmax(x, 0), 6);
-    case ACT_LEAKY_RELU: return x > 0 ? x : alpha * x;
-    case ACT_ELU: return x > 0 ? x : alpha * expm1(x);
-    case ACT_SELU: return selu_scale * (x > 0 ? x : selu_alpha * expm1(x));
-    case ACT_GELU: return 0.5 * x * erfc(-x / sqrt(2));
-    case ACT_SWISH: return x / (1 + exp(-x));
-    case ACT_SIGMOID: return 1 / (1 + exp(-x));
-    case ACT_TANH: return tanh(x);
-    case ACT_SOFTPLUS: return fmax(x, 0) + log1p(exp(-fabs(x)));
-    }
-    return NAN;
-}
-
-/* The derivative from x or y, whichever activation_needs() says; the other is none. */
-static double activation_slope(enum activation a, double alpha, double x, double y)
-{
-    const double pi = 3.141592653589793;
-
-    switch (a) {
-    case ACT_LINEAR: return 1;
-    case ACT_RELU: return y > 0;
-    case ACT_RELU6: return y > 0 && y < 6;
-    case ACT_LEAKY_RELU: return y > 0 ? 1 : alpha;
-    case ACT_ELU: return y > 0 ? 1 : y + alpha;
-    case ACT_SELU: return y > 0 ? selu_scale : y + selu_scale * selu_alpha;
-    case ACT_GELU: return 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * pi);
-    case ACT_SWISH: return 1 / (1 + exp(-x)) * (1 + x - x / (1 + exp(-x)));
-    case ACT_SIGMOID: return y * (1 - y);
-    case ACT_TANH: return 1 - y * y;
-    case ACT_SOFTPLUS: return -expm1(-y);
-    }
-    return NAN;
 }
 
 static void activation_run(const struct run *r, const struct node *n)
 {
-    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++)
-        run_values(r, n->out[0])[i] = activation_value(n->attr.activation, n->attr.alpha, run_values(r, n->in[0])[i]);
+    activation_evaluate(n->attr.activation, n->attr.alpha, run_values(r, n->in[0]), run_elements(r, n->out[0]),
+                        run_values(r, n->out[0]));
 }
 
 static void activation_grad_run(const struct run *r, const struct node *n)
 {
-    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++) {
-        double x = n->in[0] ? run_values(r, n->in[0])[i] : NAN, y = n->in[1] ? run_values(r, n->in[1])[i] : NAN;
-        run_values(r, n->out[0])[i] =
-            run_values(r, n->in[2])[i] * activation_slope(n->attr.activation, n->attr.alpha, x, y);
-    }
+    const double *read = run_values(r, n->in[0] ? n->in[0] : n->in[1]);
+
+    activation_evaluate_gradient(n->attr.activation, n->attr.alpha, run_values(r, n->in[2]), read,
+                                 run_elements(r, n->out[0]), run_values(r, n->out[0]));
 }
 
 const struct op_def op_def_activation = {

@@ -47,8 +47,6 @@ void grad_add(struct graph *g, struct tensor *t, struct tensor *gradient);
 struct tensor *grad_tensor(struct graph *g, const struct tensor *t);
 /* The activation of a clause whose def is an activation layer; ACT_LINEAR for NULL. */
 enum activation activation_of(const struct clause *call, double *alpha);
-/* What the gradient of an activation reads: 'x', 'y', or 0 for neither. */
-char activation_needs(enum activation a);
 struct tensor *lower_activation(struct graph *g, struct layer *l, const struct clause *call, struct tensor *x);
 /* The initialisers' clause definitions: glorot_uniform .. orthogonal (ops/init.c). */
 const struct clause_def *init_def_find(const char *name);       /* NULL: no such initialiser */

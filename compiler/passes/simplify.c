@@ -11,21 +11,9 @@
 #include "passes/passes.h"
 #include "ops/ops.h"
 
-static bool never_falls(const struct node *n)
-{
-    switch (n->attr.activation) {
-    case ACT_RELU: case ACT_RELU6: case ACT_SELU: case ACT_SIGMOID: case ACT_TANH: case ACT_SOFTPLUS:
-        return true;
-    case ACT_LEAKY_RELU: case ACT_ELU:
-        return n->attr.alpha >= 0;
-    default:
-        return false;
-    }
-}
-
 static bool is_movable(const struct node *n)
 {
-    return n && (n->op == OP_bias || (n->op == OP_activation && never_falls(n)));
+    return n && (n->op == OP_bias || (n->op == OP_activation && activation_row(n->attr.activation)->rises));
 }
 
 static bool has_one_reader(const struct tensor *t)

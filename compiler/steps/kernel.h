@@ -119,7 +119,7 @@ struct emitter {
     struct table patterns;      /* the functions, by their text without the name */
     struct table names;         /* of functions: the next number for another of that name */
     struct table comments;      /* that the functions have */
-    struct table tiles;         /* names of the functions of tiles, by what makes their text */
+    struct table tiles;         /* names of the functions of tiles and activations, by what makes their text */
     struct cwriter *w;          /* of the function being written, between emit_function and emit_end */
     struct emit_frame *frame;
     const char *const *called;  /* the functions of the program's steps, by number of the step */
@@ -137,6 +137,8 @@ void emit_function(struct emitter *e, const char *parameters, ...) __attribute__
 const char *emit_end(struct emitter *e, const char *hint, const char *comment);
 /* The same for a function that says nothing of who calls it: where there is one already, its comment does. */
 const char *emit_end_shared(struct emitter *e, const char *hint, const char *comment);
+/* A function that stands there as it is, of a name that no other has. */
+void emit_written(struct emitter *e, const char *name, const char *text, const char *comment);
 /* All functions gathered so far, from number `first` on. */
 void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
 

@@ -9,7 +9,21 @@
 #ifndef CNN_MATH_H
 #define CNN_MATH_H
 
+/* Through libm lane by lane, for what there is no polynomial for. */
+#define CNN_LANEWISE2(name, function)                                                              \
+    CNN_INLINE v name(v a, v b)                                                                    \
+    {                                                                                              \
+        real lanes[V_LANES], others[V_LANES];                                                      \
+        v_store(lanes, a);                                                                         \
+        v_store(others, b);                                                                        \
+        for (int l = 0; l < V_LANES; l++)                                                          \
+            lanes[l] = function(lanes[l], others[l]);                                              \
+        return v_load(lanes);                                                                      \
+    }
+
 #ifdef CNN_DOUBLE
+
+CNN_LANEWISE2(v_pow, pow)
 
 #define CNN_LANEWISE(name, expression)                                                             \
     CNN_INLINE v name(v vector)                                                                    \
@@ -27,15 +41,19 @@ CNN_LANEWISE(v_exp, exp(x))
 CNN_LANEWISE(v_expm1, expm1(x))
 CNN_LANEWISE(cnn_expm1_negative, expm1(x))
 CNN_LANEWISE(v_log, log(x))
+CNN_LANEWISE(v_log1p, log1p(x))
 CNN_LANEWISE(cnn_log1p_unit, log1p(x))
 CNN_LANEWISE(v_tanh, tanh(x))
 CNN_LANEWISE(v_erf, erf(x))
+CNN_LANEWISE(v_erfc, erfc(x))
 /* The normal distribution: the share of it below x. */
 CNN_LANEWISE(cnn_normal_share, 0.5 * erfc(-0.70710678118654752 * x))
 
 #undef CNN_LANEWISE
 
 #else
+
+CNN_LANEWISE2(v_pow, powf)
 
 /* ---- exponentials: x = n ln 2 + r, |r| <= ln 2 / 2 ------------------------------------------- */
 
@@ -140,6 +158,15 @@ CNN_INLINE v cnn_log1p_unit(v x)
     return v_fma(s, v_sub(v_mul(z, p), x), x);
 }
 
+/* log(1 + x): what 1 + x loses to rounding is made good by a factor. */
+CNN_INLINE v v_log1p(v x)
+{
+    v sum = v_add(v_set(1.0f), x), kept = v_sub(sum, v_set(1.0f));
+    v y = v_mul(v_log(sum), v_div(x, kept));
+    y = v_select(v_eq(kept, v_zero()), x, y);
+    return v_select(v_eq(x, v_set(INFINITY)), x, y);
+}
+
 /* ---- tanh, erf ------------------------------------------------------------------------------- */
 
 CNN_INLINE v v_tanh(v x)
@@ -179,6 +206,13 @@ CNN_INLINE v v_erf(v x)
     return v_select(v_lt(z, v_set(1.0f)), inner, v_copysign(outer, x));
 }
 
+CNN_INLINE v v_erfc(v x)
+{
+    v z = v_abs(x);
+    v outside = v_mul(v_exp(v_neg(v_mul(z, z))), cnn_erfc_scaled(z));
+    return v_select(v_gt(x, v_zero()), outside, v_sub(v_set(2.0f), outside));
+}
+
 /* The normal distribution: the share of it below x. */
 CNN_INLINE v cnn_normal_share(v x)
 {
@@ -191,6 +225,21 @@ CNN_INLINE v cnn_normal_share(v x)
 #undef CNN_WHOLE
 
 #endif
+
+#undef CNN_LANEWISE2
+
+CNN_INLINE vm v_ne(v a, v b) { return vm_not(v_eq(a, b)); }
+
+/* As cnn_scalar.h has them: what is not a number comes through from either side. */
+CNN_INLINE v v_lesser(v a, v b) { return v_select(v_eq(a, a), v_min(a, b), a); }
+CNN_INLINE v v_greater(v a, v b) { return v_select(v_eq(a, a), v_max(a, b), a); }
+CNN_INLINE v v_clip(v x, v low, v high) { return v_min(high, v_max(low, x)); }
+CNN_INLINE v v_sign(v x)
+{
+    return v_select(v_gt(x, v_zero()), v_set(1), v_select(v_lt(x, v_zero()), v_set(-1), x));
+}
+/* The remainder that goes with floor: it has the sign of y. */
+CNN_INLINE v v_mod(v x, v y) { return v_sub(x, v_mul(v_floor(v_div(x, y)), y)); }
 
 CNN_INLINE v v_sigmoid(v x)
 {

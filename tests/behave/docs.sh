@@ -170,7 +170,7 @@ network {
     batchnorm
     add { branch { } branch { relu6 } }
     maxpool2d 2x2; avgpool2d 2x2
-    leaky_relu; elu; selu; gelu; swish; sigmoid; tanh; softplus
+    ACTIVATIONS
     dropout 0.5
     add { branch { flatten; dense 4 } branch { global_avgpool2d } }
     dense 10
@@ -183,14 +183,16 @@ train {
     reduce_lr_on_plateau; early_stopping; checkpoint "kept.safetensors"; stop_on_nan
 }
 CNN
+activations=$(sed -n 's/^ACTIVATION(\([a-z0-9_]*\), ".*/\1/p' "$TOP/compiler/expr/activations.def")
+sed -i "s/ACTIVATIONS/$(echo $activations | sed 's/ /; /g')/" all.cnn
 expect 0 "$CNNC" --explain all.cnn
 cp out explained
 # what the compiler's own tables hold
-layers=$(sed -n 's/^LAYER(\(.*\))$/\1/p' "$TOP/compiler/ops/layers.def")
+layers=$(sed -n 's/^LAYER(\(.*\))$/\1/p' "$TOP/compiler/ops/layers.def")" $activations"
 recipe_words=$(grep -o '\.name = "[a-z0-9_]*"' "$TOP/compiler/model/recipes.c" | cut -d'"' -f2 | sort -u)
 initialisers=$(sed -n '/ initialisers\[\] = {/,/^};/s/.*{ { "\([a-z_]*\)".*/\1/p' "$TOP/compiler/ops/initialiser.c")
-functions=$(sed -n '/ callables\[\] = {/,/};/p; /value_functions\[\] = {/,/};/p' \
-    "$TOP/compiler/check/check_function.c" "$TOP/compiler/check/check_value.c" | grep -o '{"[a-z0-9_]*"' | cut -d'"' -f2)
+functions=$(sed -n '/EXPR_HIDDEN/d; s/^OPERATION([A-Z0-9_]*, "\([a-z0-9_]*\)".*/\1/p' "$TOP/compiler/expr/operations.def"
+    sed -n '/value_functions\[\] = {/,/};/p' "$TOP/compiler/check/check_value.c" | grep -o '{"[a-z0-9_]*"' | cut -d'"' -f2)
 later=$(sed -n '/^\/\* ---- not in this version/,$p' "$TOP/compiler/model/recipes.c" | grep -o '"[a-z0-9_]*"' | tr -d '"')
 options=$(grep -oE '\b[a-z_0-9]+=' explained | tr -d = | sort -u)
 for list in layers recipe_words initialisers functions later options; do

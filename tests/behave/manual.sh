@@ -43,7 +43,8 @@ fi
 
 # ---- cnn.5
 {
-    sed -n 's/^LAYER(\(.*\)).*/\1/p' "$TOP/compiler/ops/layers.def"
+    sed -n 's/^LAYER(\(.*\)).*/\1/p; s/^ACTIVATION(\([a-z0-9_]*\), ".*/\1/p' \
+        "$TOP/compiler/ops/layers.def" "$TOP/compiler/expr/activations.def"
     sed -n '/static/,$s/.*\.name = "\([a-z0-9_]*\)".*/\1/p' "$TOP/compiler/model/recipes.c" | grep -v -x -e dir -e name -e file -e count -e size
 } | sort -u >words
 [ "$(wc -l <words)" -gt 60 ] || fail "too few words of the language found: $(wc -l <words)"

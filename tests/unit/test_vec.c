@@ -364,6 +364,18 @@ static v call_expm1(v x) { return v_expm1(x); }
 static v call_log(v x) { return v_log(x); }
 static v call_tanh(v x) { return v_tanh(x); }
 static v call_erf(v x) { return v_erf(x); }
+static wide reference_log1p(wide x) { return WIDE(log1p)(x); }
+static wide reference_erfc(wide x) { return WIDE(erfc)(x); }
+static wide reference_sign(wide x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
+static wide reference_clip(wide x) { return x < -2 ? -2 : x > 3 ? 3 : x; }
+static wide reference_mod(wide x) { return x - WIDE(floor)(x / 2) * 2; }
+static wide reference_pow(wide x) { return WIDE(pow)(x, (real)2.5); }
+static v call_log1p(v x) { return v_log1p(x); }
+static v call_erfc(v x) { return v_erfc(x); }
+static v call_sign(v x) { return v_sign(x); }
+static v call_clip(v x) { return v_clip(x, v_set(-2), v_set(3)); }
+static v call_mod(v x) { return v_mod(x, v_set(2)); }
+static v call_pow(v x) { return v_pow(x, v_set((real)2.5)); }
 static v call_sigmoid(v x) { return v_sigmoid(x); }
 static v call_softplus(v x) { return v_softplus(x); }
 static v call_relu(v x) { return v_relu(x); }
@@ -378,6 +390,12 @@ static const struct function functions[] = {
     { "log", call_log, reference_log, 3, 0, 0, 0.25, 4 },
     { "tanh", call_tanh, reference_tanh, 4, 0, 0, -10, 10 },
     { "erf", call_erf, reference_erf, 3, 0, 0, -5, 5 },
+    { "log1p", call_log1p, reference_log1p, 4, 0, 0, -0.9, 4 },
+    { "erfc", call_erfc, reference_erfc, 9, 3, 0, -5, 9 },
+    { "sign", call_sign, reference_sign, 0, 0, 0, -2, 2 },
+    { "clip", call_clip, reference_clip, 0, 0, 0, -4, 4 },
+    { "mod", call_mod, reference_mod, 1, 0, 0, -40, 40 },
+    { "pow", call_pow, reference_pow, 2, 0, 0, -1, 9 },
     { "sigmoid", call_sigmoid, reference_sigmoid, 4, 0, 0, -90, 90 },
     { "softplus", call_softplus, reference_softplus, 4, 0, 0, -90, 90 },
     { "relu", call_relu, reference_relu, 0, 0, 0, -2, 2 },
@@ -514,6 +532,20 @@ static void test_limits(void)
     CHECK_AT(call_swish_grad, (real)-INFINITY, 0);
     CHECK_AT(call_elu, (real)0, 0);
     CHECK_AT(call_elu, (real)-INFINITY, (real)-0.7);
+}
+
+/* The greater and the lesser of two, whichever is no number. */
+static void test_pairs(void)
+{
+    const real pairs[][2] = { { 1, 2 }, { 2, 1 }, { -INFINITY, 3 }, { 3, INFINITY }, { NAN, 1 }, { 1, NAN }, { NAN, NAN } };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        real a = pairs[i][0], b = pairs[i][1], nan = a + b;
+        real lesser = first_lane(v_lesser(v_set(a), v_set(b))), greater = first_lane(v_greater(v_set(a), v_set(b)));
+        CHECK(isnan(nan) ? isnan(lesser) && isnan(greater) : lesser == (a < b ? a : b) && greater == (a < b ? b : a),
+              "of %g and %g %g is the lesser, %g the greater", (double)a, (double)b, (double)lesser, (double)greater);
+        real differ = first_lane(v_select(v_ne(v_set(a), v_set(b)), v_set(1), v_zero()));
+        CHECK(differ == (a != b), "%g and %g differ: %g", (double)a, (double)b, (double)differ);
+    }
 }
 
 /* Gradients that read the result, against their formulas. */
@@ -680,6 +712,7 @@ int main(int argc, char **argv)
     test_memory();
     test_functions();
     test_limits();
+    test_pairs();
     test_gradients();
     test_rates();
     test_independence();

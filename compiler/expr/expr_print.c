@@ -1,0 +1,359 @@
+/* expr_print.c - expressions as C: numbers, and vectors.
+ *
+ * What is used more than once, what a user gave a name, and what would be too long for a line becomes a variable, in the
+ * order of the pool, so that each reads only what stands above it.  Reductions become loops: all that can be done in one
+ * pass over the arrays shares it, and what a later pass needs of an earlier one stands between them. */
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "expr/expr_parts.h"
+
+enum { TEXT_LONGEST = 60 };     /* of an expression within a line */
+
+struct writer {
+    struct cwriter *w;
+    struct expr_pool *pool;
+    struct arena *arena;
+    const struct expr_writing *how;
+    int nodes;                  /* of the pool */
+    const bool *reached;
+    int *uses, *lengths, *levels;       /* by node; levels: passes over the arrays before its value is there */
+    bool *variable;
+    const char **names;         /* by node: what a variable is called */
+    const char **texts;         /* by node: of leaves, and of variables that are declared */
+    int temporaries, reductions;
+};
+
+struct piece {
+    const char *text;
+    enum expr_level level;      /* how tightly C binds it */
+};
+
+static bool is_vector(const struct writer *t)
+{
+    return t->how->dialect == EXPR_VECTOR_DOUBLE || t->how->dialect == EXPR_VECTOR_FLOAT;
+}
+
+static bool is_float(enum expr_dialect d)
+{
+    return d == EXPR_C_FLOAT || d == EXPR_VECTOR_FLOAT;
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+const char *expr_number_text(struct arena *a, enum expr_dialect dialect, double number)
+{
+    bool single = is_float(dialect);
+    char text[40];
+    double x = single ? (double)(float)number : number;
+    if (isnan(x))
+        return "NAN";
+    if (isinf(x))
+        return x > 0 ? "INFINITY" : "-INFINITY";
+    for (int digits = single ? 6 : 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, x);
+        if (single ? strtof(text, NULL) == (float)x : strtod(text, NULL) == x)
+            break;
+    }
+    return arena_printf(a, "%s%s%s", text, strpbrk(text, ".e") ? "" : ".0", single ? "f" : "");
+}
+
+static const char *leaf_text(const struct writer *t, const struct expr *e)
+{
+    const char *text = e->op == EXPR_NUMBER ? expr_number_text(t->arena, t->how->dialect, e->number)
+                       : e->op == EXPR_INPUT ? t->how->inputs[e->index]
+                                             : arena_printf(t->arena, "(%s)", t->how->loops->count);
+    if (!is_vector(t) || e->is_array)
+        return text;
+    if (expr_is_number(e, 0) && !signbit(e->number))
+        return "v_zero()";
+    return arena_printf(t->arena, "v_set(%s)", text);
+}
+
+/* ---- pieces of text -------------------------------------------------------------------------- */
+
+static struct piece piece_of(struct writer *t, const struct expr *e);
+
+static const char *text_of_piece(struct writer *t, const struct expr *e, enum expr_level least)
+{
+    struct piece p = piece_of(t, e);
+    return p.level < least ? arena_printf(t->arena, "(%s)", p.text) : p.text;
+}
+
+static struct piece call(struct writer *t, const char *function, const struct expr *const *args, int count)
+{
+    char *text = arena_printf(t->arena, "%s(", function);
+    for (int i = 0; i < count; i++)
+        text = arena_printf(t->arena, "%s%s%s", text, i ? ", " : "", text_of_piece(t, args[i], EXPR_LEVEL_CHOICE));
+    return (struct piece){ arena_printf(t->arena, "%s)", text), EXPR_LEVEL_PRIMARY };
+}
+
+static struct piece vector_piece(struct writer *t, const struct expr *e)
+{
+    const struct expr_op_row *row = expr_op_row(e->op);
+    const struct expr *a[EXPR_ARGUMENTS] = { e->args[0], e->args[1], e->args[2] };
+    const char *function = row->vector;
+    assert(function);
+    if (row->with_constant && (a[0]->op == EXPR_NUMBER || a[1]->op == EXPR_NUMBER)) {
+        function = row->with_constant;
+        if (a[1]->op == EXPR_NUMBER) {
+            a[1] = a[0];
+            a[0] = e->args[1];
+        }
+    }
+    return call(t, function, a, row->arguments);
+}
+
+/* Signs that group to the left ask for brackets on the right; `and` and `or` for brackets around the other. */
+static struct piece infix_piece(struct writer *t, const struct expr *e)
+{
+    const struct expr_op_row *row = expr_op_row(e->op);
+    const char *sides[2];
+    for (int i = 0; i < 2; i++) {
+        enum expr_level least = row->level + (i == 1);
+        if (row->level == EXPR_LEVEL_COMPARE)
+            least = EXPR_LEVEL_SUM;
+        if (row->takes_conditions)
+            least = e->args[i]->op == e->op ? row->level : EXPR_LEVEL_COMPARE;
+        sides[i] = text_of_piece(t, e->args[i], least);
+    }
+    return (struct piece){ arena_printf(t->arena, "%s %s %s", sides[0], row->c_sign ? row->c_sign : row->sign, sides[1]),
+                           row->level };
+}
+
+static const char *type_of(const struct writer *t)
+{
+    return is_vector(t) ? "v" : is_float(t->how->dialect) ? "float" : "double";
+}
+
+static struct piece choice_piece(struct writer *t, const struct expr *e)
+{
+    if (expr_is_truth(e))       /* a number of its own: no division of whole numbers may come of it */
+        return (struct piece){ arena_printf(t->arena, "(%s)%s", type_of(t),
+                                            text_of_piece(t, e->args[0], EXPR_LEVEL_PRIMARY)), EXPR_LEVEL_NEGATE };
+    return (struct piece){ arena_printf(t->arena, "%s ? %s : %s", text_of_piece(t, e->args[0], EXPR_LEVEL_OR),
+                                        text_of_piece(t, e->args[1], EXPR_LEVEL_OR),
+                                        text_of_piece(t, e->args[2], EXPR_LEVEL_CHOICE)), EXPR_LEVEL_CHOICE };
+}
+
+static struct piece piece_of(struct writer *t, const struct expr *e)
+{
+    const struct expr_op_row *row = expr_op_row(e->op);
+    if (t->texts[e->id])
+        return (struct piece){ t->texts[e->id], t->texts[e->id][0] == '-' ? EXPR_LEVEL_NEGATE : EXPR_LEVEL_PRIMARY };
+    assert(!expr_is_reduction(e));
+    if (is_vector(t))
+        return vector_piece(t, e);
+    if (t->how->dialect == EXPR_C_SCALAR && row->scalar)
+        return call(t, row->scalar, e->args, row->arguments);
+    if (row->c)
+        return call(t, arena_printf(t->arena, "%s%s", row->c, is_float(t->how->dialect) ? "f" : ""), e->args,
+                    row->arguments);
+    if (row->kind == EXPR_CHOICE)
+        return choice_piece(t, e);
+    if (row->kind == EXPR_INFIX)
+        return infix_piece(t, e);
+    assert(row->kind == EXPR_PREFIX);
+    return (struct piece){ arena_printf(t->arena, "%s%s", row->c_sign ? row->c_sign : row->sign,
+                                        text_of_piece(t, e->args[0], EXPR_LEVEL_PRIMARY)), EXPR_LEVEL_NEGATE };
+}
+
+/* ---- what becomes a variable ----------------------------------------------------------------- */
+
+static bool is_leaf(const struct expr *e)
+{
+    return expr_op_row(e->op)->kind == EXPR_LEAF;
+}
+
+static const char *operation_text(const struct writer *t, const struct expr_op_row *row)
+{
+    const char *text = is_vector(t) ? row->vector : row->scalar ? row->scalar : row->c ? row->c : row->sign;
+    return text ? text : "? :";
+}
+
+/* Along the pool, all that is reached. */
+static void measure(struct writer *t, const struct expr *last)
+{
+    for (int i = 0; i <= last->id; i++) {
+        const struct expr *e = t->pool->nodes[i];
+        if (!t->reached[i])
+            continue;
+        for (int k = 0; k < expr_arguments(e); k++) {
+            int a = e->args[k]->id;
+            t->levels[i] = t->levels[a] > t->levels[i] ? t->levels[a] : t->levels[i];
+            t->lengths[i] += 2 + (t->variable[a] ? (int)strlen(t->names[a]) : t->lengths[a]);
+        }
+        if (is_leaf(e)) {
+            t->texts[i] = leaf_text(t, e);
+            t->lengths[i] = (int)strlen(t->texts[i]);
+            continue;
+        }
+        t->lengths[i] += (int)strlen(operation_text(t, expr_op_row(e->op)));
+        t->levels[i] += expr_is_reduction(e);
+        t->variable[i] = t->names[i] || expr_is_reduction(e) ||
+                         (e != last && (t->uses[i] > 1 || t->lengths[i] > TEXT_LONGEST));
+        if (!t->variable[i] || t->names[i])
+            continue;
+        if (expr_is_reduction(e))
+            t->names[i] = arena_printf(t->arena, "%s_%d", expr_op_row(e->op)->name, ++t->reductions);
+        else
+            t->names[i] = arena_printf(t->arena, "t%d", ++t->temporaries);
+    }
+}
+
+static void count_uses(struct writer *t)
+{
+    for (int i = 0; i < t->nodes; i++)
+        for (int k = 0; t->reached[i] && k < expr_arguments(t->pool->nodes[i]); k++)
+            t->uses[t->pool->nodes[i]->args[k]->id]++;
+}
+
+/* ---- statements ------------------------------------------------------------------------------ */
+
+static void declare(struct writer *t, const struct expr *e)
+{
+    const char *type = type_of(t);
+    if (e->is_condition)
+        type = is_vector(t) ? "vm" : "int";
+    cw_line(t->w, "const %s %s = %s;", type, t->names[e->id], text_of_piece(t, e, EXPR_LEVEL_CHOICE));
+    t->texts[e->id] = t->names[e->id];
+}
+
+/* The variables among what is marked, numbers or elements of arrays. */
+static void declare_all(struct writer *t, const bool *marked, int level, bool arrays)
+{
+    for (int i = 0; i < t->nodes; i++) {
+        const struct expr *e = t->pool->nodes[i];
+        if (marked[i] && t->variable[i] && !t->texts[i] && t->levels[i] <= level && e->is_array == arrays &&
+            !expr_is_reduction(e))
+            declare(t, e);
+    }
+}
+
+/* The arrays' elements that the roots need, in loops that have been opened. */
+static void open_loops(struct writer *t, const struct expr *const *roots, int count, int level)
+{
+    bool *needed = expr_reached(t->pool, roots, count);
+    bool *reads = arena_array(t->arena, (size_t)t->how->inputs_count + 1, sizeof *reads);
+    for (int i = 0; i < t->nodes; i++)          /* what is a number by now has been computed from other elements */
+        needed[i] = false;
+    for (int k = 0; k < count; k++)
+        needed[roots[k]->id] = true;
+    for (int i = t->nodes - 1; i >= 0; i--) {
+        const struct expr *e = t->pool->nodes[i];
+        if (!needed[i] || (t->texts[i] && !is_leaf(e)))
+            continue;
+        if (e->op == EXPR_INPUT && e->is_array)
+            reads[e->index] = true;
+        for (int k = 0; k < expr_arguments(e); k++)
+            needed[e->args[k]->id] = true;
+    }
+    t->how->loops->open(t->how->loops->context, reads);
+    declare_all(t, needed, level, true);
+}
+
+static void close_loops(struct writer *t)
+{
+    t->how->loops->close(t->how->loops->context);
+    for (int i = 0; i < t->nodes; i++)
+        if (t->variable[i] && t->pool->nodes[i]->is_array)
+            t->texts[i] = NULL;                 /* out of sight */
+}
+
+/* All reductions of what takes `level` passes, in one pass. */
+static void write_pass(struct writer *t, int level)
+{
+    const struct expr **arrays = arena_array(t->arena, (size_t)t->nodes, sizeof *arrays), **sums =
+        arena_array(t->arena, (size_t)t->nodes, sizeof *sums);
+    int count = 0;
+    for (int i = 0; i < t->nodes; i++)
+        if (t->reached[i] && expr_is_reduction(t->pool->nodes[i]) && t->levels[i] == level + 1) {
+            sums[count] = t->pool->nodes[i];
+            arrays[count++] = t->pool->nodes[i]->args[0];
+        }
+    if (!count)
+        return;
+    for (int i = 0; i < count; i++)
+        cw_line(t->w, "%s %s = 0;", type_of(t), t->names[sums[i]->id]);
+    open_loops(t, arrays, count, level);
+    for (int i = 0; i < count; i++)
+        cw_line(t->w, "%s += %s;", t->names[sums[i]->id], text_of_piece(t, arrays[i], EXPR_LEVEL_CHOICE));
+    close_loops(t);
+    for (int i = 0; i < count; i++) {
+        if (sums[i]->op == EXPR_MEAN)
+            cw_line(t->w, "%s /= %s;", t->names[sums[i]->id], t->how->loops->count);
+        t->texts[sums[i]->id] = t->names[sums[i]->id];
+    }
+}
+
+/* ---- definitions for what C has not ---------------------------------------------------------- */
+
+static bool wants_definition(enum expr_dialect d, const struct expr_op_row *row)
+{
+    return (d == EXPR_C_DOUBLE || d == EXPR_C_FLOAT || (d == EXPR_C_SCALAR && !row->scalar)) && row->definition;
+}
+
+static void define(struct expr_pool *p, enum expr_dialect d, const struct expr **roots, int count)
+{
+    bool defined = true;
+    while (defined) {           /* definitions are made of what may want one; three turns at most */
+        const bool *reached = expr_reached(p, roots, count);
+        const int nodes = p->count;
+        const struct expr **becomes = arena_array(p->arena, (size_t)nodes, sizeof *becomes);
+        defined = false;
+        for (int i = 0; i < nodes; i++) {
+            const struct expr *e = p->nodes[i], *args[EXPR_ARGUMENTS] = { NULL };
+            if (!reached[i])
+                continue;
+            for (int k = 0; k < expr_arguments(e); k++)
+                args[k] = becomes[e->args[k]->id];
+            becomes[i] = is_leaf(e) ? e : expr_make(p, e->op, args);
+            if (wants_definition(d, expr_op_row(e->op))) {
+                becomes[i] = expr_of_row(p, expr_op_row(e->op)->definition, becomes[i], false);
+                defined = true;
+            }
+        }
+        for (int i = 0; i < count; i++)
+            roots[i] = becomes[roots[i]->id];
+    }
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
+                       const struct expr *const *given, int count)
+{
+    const struct expr **roots = arena_array(p->arena, (size_t)count, sizeof *roots);
+    memcpy(roots, given, (size_t)count * sizeof *roots);
+    if (roots[count - 1]->is_condition)
+        roots[count - 1] = expr_build(p, EXPR_IF, (const struct expr *[]){ roots[count - 1], expr_number(p, 1),
+                                                                          expr_number(p, 0) });
+    define(p, how->dialect, roots, count);
+    const struct expr *last = roots[count - 1];
+    struct writer t = { .w = w, .pool = p, .arena = p->arena, .how = how, .nodes = p->count,
+                        .reached = expr_reached(p, &last, 1) };
+    size_t nodes = (size_t)t.nodes;
+    t.uses = arena_array(p->arena, nodes, sizeof *t.uses);
+    t.lengths = arena_array(p->arena, nodes, sizeof *t.lengths);
+    t.levels = arena_array(p->arena, nodes, sizeof *t.levels);
+    t.variable = arena_array(p->arena, nodes, sizeof *t.variable);
+    t.names = arena_array(p->arena, nodes, sizeof *t.names);
+    t.texts = arena_array(p->arena, nodes, sizeof *t.texts);
+    for (int i = 0; i < count - 1 && how->names; i++)
+        if (!is_leaf(roots[i]) && !t.names[roots[i]->id])
+            t.names[roots[i]->id] = how->names[i];
+    count_uses(&t);
+    measure(&t, last);
+    for (int level = 0; level <= t.levels[last->id]; level++) {
+        declare_all(&t, t.reached, level, false);
+        if (how->loops)
+            write_pass(&t, level);
+    }
+    if (last->is_array && how->loops)
+        open_loops(&t, &last, 1, t.levels[last->id]);
+    else
+        declare_all(&t, t.reached, 0, true);
+    return text_of_piece(&t, last, EXPR_LEVEL_CHOICE);
+}
