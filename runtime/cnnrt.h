@@ -23,9 +23,9 @@ extern "C" {
 #endif
 
 /* Raised whenever a struct below changes; emitted files refuse to compile against another. */
-#define CNNRT_ABI 4
+#define CNNRT_ABI 5
 
-enum { CNN_MAX_RANK = 6 };
+enum { CNN_MAX_RANK = 8 };
 
 /* ---- recipe: what the .cnn file says about data and training, every default filled in ---------------------- */
 
@@ -97,22 +97,37 @@ struct cnn_init {
     double a, b;
 };
 
+/* What an axis of a parameter counts. */
+enum cnn_axis {
+    CNN_AXIS_NONE,
+    CNN_AXIS_OUT, CNN_AXIS_IN,          /* channels, units or features of the result, of what is read */
+    CNN_AXIS_KH, CNN_AXIS_KW,           /* taps of a filter */
+    CNN_AXIS_OH, CNN_AXIS_OW,           /* positions of the result: each has numbers of its own */
+    CNN_AXIS_GROUP                      /* groups of channels: likewise */
+};
+
+/* Where the elements of a tensor lie that is row-major in files.  Element (i0, i1, ..) of `dim`, which are its axes in
+ * files or a finer factoring of them with the same row-major order, lies at
+ *     sum of i_d * stride[d]   over d != panel_dim
+ *         + (i_p / panel) * panel_stride + (i_p % panel) * stride[p]   for p = panel_dim
+ * (panel_dim -1: no panels). */
+struct cnn_layout {
+    int dims;
+    int64_t dim[CNN_MAX_RANK], stride[CNN_MAX_RANK];
+    int panel_dim;
+    int64_t panel, panel_stride;
+};
+
 /* One parameter tensor.  Files hold it as `shape` (row-major, PyTorch's layout); the trainer holds it where the
- * kernels want it.  Element (i0, .., i5) of `dim` (a finer factoring of `shape` with the same row-major order)
- * lies at
- *     offset + sum of i_d * stride[d]   over d != panel_dim
- *            + (i_p / panel) * panel_stride + (i_p % panel) * stride[p]   for p = panel_dim
- * (panel_dim -1: no panels).  Stored elements that no index reaches are zero and stay zero. */
+ * kernels want it.  Stored elements that no index reaches are zero and stay zero. */
 struct cnn_param {
     const char *name;                   /* "conv2d_1.weight" */
     enum cnn_param_role role;
     bool trainable;
     int rank;
     int64_t shape[CNN_MAX_RANK];
-    int dims;
-    int64_t dim[CNN_MAX_RANK], stride[CNN_MAX_RANK];
-    int panel_dim;
-    int64_t panel, panel_stride;
+    enum cnn_axis axis[CNN_MAX_RANK];
+    struct cnn_layout layout;           /* from `offset` on */
     int64_t offset;                     /* in elements, in the flat vector of parameters (statistics: of statistics) */
     int64_t stored;                     /* elements from offset on that belong to it, padding included */
     int64_t count;                      /* elements in a file: the product of shape */

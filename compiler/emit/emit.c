@@ -76,20 +76,8 @@ static struct needs program_needs(struct emitter *e)
 
 static const char *tensor_shape(struct emitter *e, const struct tensor *t)
 {
-    if (t->param) {
-        const struct param *m = t->param;
-        const struct param_place *place = plan_param(e->plan, t);
-        if (m->kind == PARAM_VECTOR)
-            return arena_printf(e->arena, "(%d)", m->out);
-        if (m->kind == PARAM_MAP)
-            return arena_printf(e->arena, "(%d, %d, %d)", m->oh, m->ow, m->out);
-        if (m->kind == PARAM_LOCAL)
-            return arena_printf(e->arena, "(%d, %d, %d in panels of %d, %d, %d, %d)", m->oh, m->ow, m->out,
-                                place->panel, m->kh, m->kw, m->in);
-        if (m->kind == PARAM_DENSE)
-            return arena_printf(e->arena, "(%d in panels of %d, %d)", m->out, place->panel, m->in);
-        return arena_printf(e->arena, "(%d in panels of %d, %d, %d, %d)", m->out, place->panel, m->kh, m->kw, m->in);
-    }
+    if (t->param)
+        return param_memory_text(e->arena, t->param, plan_param(e->plan, t)->panel);
     const char *n = t->per_sample ? "N, " : "";
     if (t->shape.flat || (t->shape.h == 1 && t->shape.w == 1))
         return arena_printf(e->arena, "(%s%d)", n, t->shape.c);

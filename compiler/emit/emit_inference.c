@@ -208,19 +208,22 @@ static void emit_array(struct cwriter *w, const char *qualifier, const char *nam
 
 static const char *weights_comment(const struct files *f, const struct infer_step *s)
 {
-    const struct param *p = s->kind == INFER_SCALE ? NULL : s->node->in[1]->param;
+    if (s->kind == INFER_SCALE)
+        return s->text;
+    const struct param *p = s->node->in[1]->param;
+    int kh = param_extent(p, CNN_AXIS_KH), kw = param_extent(p, CNN_AXIS_KW), in = param_extent(p, CNN_AXIS_IN),
+        out = param_extent(p, CNN_AXIS_OUT), oh = param_extent(p, CNN_AXIS_OH), ow = param_extent(p, CNN_AXIS_OW);
 
     switch (s->kind) {
     case INFER_CONV2D:
-        return arena_printf(f->arena, "%s: %d x %d x %d x %d (rows, columns, inputs, outputs)",
-                            s->text, p->kh, p->kw, p->in, p->out);
+        return arena_printf(f->arena, "%s: %d x %d x %d x %d (rows, columns, inputs, outputs)", s->text, kh, kw, in,
+                            out);
     case INFER_LOCAL2D:
         return arena_printf(f->arena,
-                            "%s: %d x %d positions, in each %d x %d x %d x %d (rows, columns, "
-                            "inputs, outputs)",
-                            s->text, p->oh, p->ow, p->kh, p->kw, p->in, p->out);
+                            "%s: %d x %d positions, in each %d x %d x %d x %d (rows, columns, inputs, outputs)",
+                            s->text, oh, ow, kh, kw, in, out);
     case INFER_DENSE:
-        return arena_printf(f->arena, "%s: %d x %d (inputs, outputs)", s->text, p->in, p->out);
+        return arena_printf(f->arena, "%s: %d x %d (inputs, outputs)", s->text, in, out);
     default:
         return s->text;
     }

@@ -13,91 +13,27 @@
 
 /* ---- parameters ------------------------------------------------------------------------------ */
 
-/* The numbers of a cnn_param that say where its elements lie. */
-struct param_map {
-    int rank, dims, panel_dim;
-    int64_t shape[CNN_MAX_RANK], dim[CNN_MAX_RANK], stride[CNN_MAX_RANK];
-    int64_t panel, panel_stride;
-};
-
-static void map_shape(struct param_map *m, int64_t size)
+static const char *axis_name(enum cnn_axis axis)
 {
-    m->shape[m->rank++] = size;
+    switch (axis) {
+    case CNN_AXIS_NONE: return "CNN_AXIS_NONE";
+    case CNN_AXIS_OUT: return "CNN_AXIS_OUT";
+    case CNN_AXIS_IN: return "CNN_AXIS_IN";
+    case CNN_AXIS_KH: return "CNN_AXIS_KH";
+    case CNN_AXIS_KW: return "CNN_AXIS_KW";
+    case CNN_AXIS_OH: return "CNN_AXIS_OH";
+    case CNN_AXIS_OW: return "CNN_AXIS_OW";
+    case CNN_AXIS_GROUP: return "CNN_AXIS_GROUP";
+    }
+    return NULL;
 }
 
-static void map_dim(struct param_map *m, int64_t size, int64_t stride)
+static const char *axes_text(struct emitter *e, const enum cnn_axis *list, int count)
 {
-    m->dim[m->dims] = size;
-    m->stride[m->dims++] = stride;
-}
-
-/* A vector of c x h x w that lies in the order (h, w, c), elements `unit` apart; without such an
- * order as counted. */
-static void map_ordered(struct param_map *m, int64_t size, struct map_order order, int64_t unit)
-{
-    if (!order.c) {
-        map_dim(m, size, unit);
-        return;
-    }
-    assert((int64_t)order.c * order.h * order.w == size);
-    map_dim(m, order.c, unit);
-    map_dim(m, order.h, (int64_t)order.w * order.c * unit);
-    map_dim(m, order.w, order.c * unit);
-}
-
-/* A product's weights at each of oh x ow positions, or a number for each element of a map. */
-static void map_positions(struct param_map *m, const struct param *p, const struct param_place *place)
-{
-    int64_t inner = (int64_t)p->kh * p->kw * p->in, position = inner * p->out;
-    map_shape(m, p->oh);
-    map_shape(m, p->ow);
-    map_shape(m, p->out);
-    map_dim(m, p->oh, p->ow * position);
-    map_dim(m, p->ow, position);
-    if (place->panel < p->out) {
-        m->panel_dim = m->dims;
-        m->panel = place->panel;
-        m->panel_stride = inner * place->panel;
-    }
-    map_dim(m, p->out, 1);
-    if (p->kind == PARAM_MAP)
-        return;
-    map_shape(m, p->in);
-    map_shape(m, p->kh);
-    map_shape(m, p->kw);
-    map_dim(m, p->in, place->panel);
-    map_dim(m, p->kh, (int64_t)p->kw * p->in * place->panel);
-    map_dim(m, p->kw, (int64_t)p->in * place->panel);
-}
-
-static struct param_map param_map_of(const struct param *p, const struct param_place *place)
-{
-    struct param_map m = { .panel_dim = -1 };
-    if (p->kind == PARAM_VECTOR) {
-        map_shape(&m, p->out);
-        map_ordered(&m, p->out, p->order, 1);
-        return m;
-    }
-    if (p->kind == PARAM_LOCAL || p->kind == PARAM_MAP) {
-        map_positions(&m, p, place);
-        return m;
-    }
-    m.panel_dim = 0;
-    m.panel = place->panel;
-    m.panel_stride = (int64_t)p->kh * p->kw * p->in * place->panel;
-    map_shape(&m, p->out);
-    map_shape(&m, p->in);
-    map_dim(&m, p->out, 1);
-    if (p->kind == PARAM_DENSE) {
-        map_ordered(&m, p->in, p->order, place->panel);
-        return m;
-    }
-    map_shape(&m, p->kh);
-    map_shape(&m, p->kw);
-    map_dim(&m, p->in, place->panel);
-    map_dim(&m, p->kh, (int64_t)p->kw * p->in * place->panel);
-    map_dim(&m, p->kw, (int64_t)p->in * place->panel);
-    return m;
+    char *text = arena_printf(e->arena, "{");
+    for (int i = 0; i < count; i++)
+        text = arena_printf(e->arena, "%s%s %s", text, i ? "," : "", axis_name(list[i]));
+    return arena_printf(e->arena, "%s }", text);
 }
 
 static const char *init_name(enum cnn_init_kind kind)
@@ -138,19 +74,24 @@ static void emit_param(struct emitter *e, struct cwriter *w, const struct param 
         [CNN_WEIGHT] = "CNN_WEIGHT", [CNN_BIAS] = "CNN_BIAS", [CNN_STATISTIC] = "CNN_STATISTIC"
     };
     const struct param_place *place = &e->plan->params[p->id];
-    struct param_map m = param_map_of(p, place);
+    const struct cnn_layout *l = &place->layout;
+    int64_t shape[CNN_MAX_RANK];
+    enum cnn_axis axes[CNN_MAX_RANK];
+    int rank = param_shape(p, shape, axes);
     cw_open(w, "{");
     cw_line(w, ".name = %s, .role = %s, .trainable = %s,", emit_quoted(e, p->name), roles[p->role],
             p->trainable ? "true" : "false");
-    cw_line(w, ".rank = %d, .shape = %s, .count = %" PRId64 ",", m.rank,
-            sizes_text(e, m.shape, m.rank), param_elements(p));
-    cw_line(w, ".dims = %d, .dim = %s, .stride = %s,", m.dims, sizes_text(e, m.dim, m.dims),
-            sizes_text(e, m.stride, m.dims));
-    if (m.panel_dim < 0)
-        cw_line(w, ".panel_dim = -1,");
+    cw_line(w, ".rank = %d, .shape = %s, .count = %" PRId64 ",", rank, sizes_text(e, shape, rank), param_elements(p));
+    cw_line(w, ".axis = %s,", axes_text(e, axes, rank));
+    cw_open(w, ".layout = {");
+    cw_line(w, ".dims = %d, .dim = %s, .stride = %s,", l->dims, sizes_text(e, l->dim, l->dims),
+            sizes_text(e, l->stride, l->dims));
+    if (l->panel_dim < 0)
+        cw_line(w, ".panel_dim = -1");
     else
-        cw_line(w, ".panel_dim = %d, .panel = %" PRId64 ", .panel_stride = %" PRId64 ",",
-                m.panel_dim, m.panel, m.panel_stride);
+        cw_line(w, ".panel_dim = %d, .panel = %" PRId64 ", .panel_stride = %" PRId64, l->panel_dim, l->panel,
+                l->panel_stride);
+    cw_close(w, "},");
     cw_line(w, ".offset = %" PRId64 ", .stored = %" PRId64 ",", place->offset, place->stored);
     cw_line(w, ".init = %s", init_text(e, p->init));
     cw_close(w, "},");

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/param_layout.h"
 
 struct builder {
     struct arena *arena;
@@ -95,7 +96,7 @@ static int64_t user_index(struct map_order order, int64_t place)
 
 static double param_at(const struct builder *b, const struct tensor *t, int64_t place)
 {
-    return b->weights->values[t->param->id][user_index(t->param->order, place)];
+    return b->weights->values[t->param->id][user_index(param_order(t->param, CNN_AXIS_OUT), place)];
 }
 
 /* The only reader of a tensor that is nothing but a step between; else NULL. */
@@ -196,16 +197,14 @@ static void step_weights(struct builder *b, struct infer_step *s, const struct p
                          const double *scale)
 {
     const double *w = b->weights->values[p->id];
-    int64_t taps = (int64_t)p->kh * p->kw, rest = p->in * taps, at = 0;
+    int outputs = param_extent(p, CNN_AXIS_OUT);
+    struct cnn_layout layout = param_layout(p, outputs, 1, &s->weights_count);      /* one panel of all outputs */
 
-    s->weights_count = param_elements(p);
     s->weights = arena_array(b->arena, (size_t)s->weights_count, sizeof *s->weights);
-    for (; at < s->weights_count; w += p->out * rest)
-        for (int64_t tap = 0; tap < taps; tap++)
-            for (int64_t i = 0; i < p->in; i++)
-                for (int k = 0; k < p->out; k++)
-                    s->weights[at++] = rounded(
-                        b, s, w[k * rest + user_index(p->order, i) * taps + tap] * scale[k]);
+    for (int64_t i = 0; i < s->weights_count; i++) {
+        int64_t place = rt_layout_place(&layout, i);
+        s->weights[place] = rounded(b, s, w[i] * scale[place % outputs]);
+    }
 }
 
 /* A layer's own biases by position, and what was folded into it by channel. */

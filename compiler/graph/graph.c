@@ -29,16 +29,6 @@ unsigned op_attributes(enum op op)
     return op_sets[op];
 }
 
-bool order_equal(struct map_order a, struct map_order b)
-{
-    return a.c == b.c && (a.c == 0 || (a.h == b.h && a.w == b.w));
-}
-
-int64_t param_elements(const struct param *p)
-{
-    return (int64_t)p->oh * p->ow * p->out * p->in * p->kh * p->kw;
-}
-
 /* ---- names ----------------------------------------------------------------------------------- */
 
 /* Nodes become functions and tensors pointers of one C file: they share one set of names. */
@@ -154,38 +144,27 @@ static const char *param_tensor_name(struct graph *g, const struct layer *layer,
     return arena_printf(g->arena, "%s_%s", layer->name, suffix);
 }
 
-struct param *graph_param_local(struct graph *g, struct layer *layer, const char *suffix,
-                                enum param_kind kind, enum cnn_param_role role, int oh, int ow,
-                                int out, int in, int kh, int kw)
+struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum cnn_param_role role,
+                          const struct param_form *form, const int *extents)
 {
     struct param *p = arena_alloc(g->arena, sizeof *p);
     enum tensor_role tensor_role = role == CNN_STATISTIC ? TENSOR_STATISTIC : TENSOR_PARAM;
-    struct shape shape = { .c = out, .h = in * kh * kw, .w = oh * ow };
 
-    if (kind == PARAM_VECTOR || kind == PARAM_DENSE || kind == PARAM_CONV)
-        shape = (struct shape){ .c = out, .h = in, .w = kh * kw, .flat = kind == PARAM_VECTOR };
     p->id = g->params_count;
     p->name = arena_printf(g->arena, "%s.%s", layer->name, suffix);
     p->layer = layer;
-    p->kind = kind;
+    p->form = form;
+    for (int i = 0; i < CNN_MAX_RANK && form->files[i] != CNN_AXIS_NONE; i++)
+        p->extents[i] = extents[i];
     p->role = role;
     p->trainable = layer->trainable && role != CNN_STATISTIC;
-    p->oh = oh;
-    p->ow = ow;
-    p->out = out;
-    p->in = in;
-    p->kh = kh;
-    p->kw = kw;
+    int out = param_extent(p, CNN_AXIS_OUT), in = param_extent(p, CNN_AXIS_IN);
+    int64_t elements = param_elements(p);
+    bool flat = form->files[1] == CNN_AXIS_NONE;
+    struct shape shape = { .c = out, .h = in, .w = (int)(elements / out / in), .flat = flat };
     p->tensor = graph_tensor(g, tensor_role, shape, param_tensor_name(g, layer, suffix));
     p->tensor->param = p;
     p->tensor->needs_gradient = g->training && p->trainable;
     LIST_ADD(g->arena, g->params, g->params_count, g->params_capacity, p);
     return p;
-}
-
-struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix,
-                          enum param_kind kind, enum cnn_param_role role, int out, int in, int kh,
-                          int kw)
-{
-    return graph_param_local(g, layer, suffix, kind, role, 1, 1, out, in, kh, kw);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include "base/arena.h"
 #include "graph/attributes.h"
+#include "graph/parameter.h"
 #include "model/model.h"
 #include "base/table.h"
 
@@ -33,14 +34,6 @@ enum tensor_element { ELEMENT_REAL, ELEMENT_U8, ELEMENT_I32 };
 
 struct node;
 
-/* Order of a flat tensor's elements: a vector that was a c x h x w map keeps the map's memory order (h, w, c);
- * what a user counts is (c, h, w).  c = 0: no map behind it, or h = w = 1. */
-struct map_order {
-    int c, h, w;
-};
-
-bool order_equal(struct map_order a, struct map_order b);
-
 struct tensor {
     int id;
     const char *name;               /* unique, a C identifier: "conv2d_1_y" */
@@ -56,27 +49,6 @@ struct tensor {
     struct node **consumers;        /* each node once, in the order of the nodes */
     int consumers_count;
     size_t consumers_capacity;
-};
-
-enum param_kind {
-    PARAM_CONV, PARAM_DENSE, PARAM_VECTOR,
-    PARAM_LOCAL,                    /* filters of their own at each position of a map */
-    PARAM_MAP                       /* a number for each element of a map */
-};
-
-/* A parameter as the language knows it; the plan gives it a place in memory. */
-struct param {
-    int id;
-    const char *name;               /* "conv2d_1.weight" */
-    struct layer *layer;
-    enum param_kind kind;
-    enum cnn_param_role role;
-    bool trainable;
-    int out, in, kh, kw;            /* CONV: O x I x KH x KW.  DENSE: out x in.  VECTOR: out, the rest 1 */
-    int oh, ow;                     /* LOCAL: OH x OW x O x I x KH x KW.  MAP: OH x OW x O.  Else 1 */
-    struct map_order order;         /* DENSE: of its input.  VECTOR on a flat map: of its elements */
-    struct cnn_init init;
-    struct tensor *tensor, *gradient;
 };
 
 struct node {
@@ -115,17 +87,13 @@ void graph_rename_tensor(struct graph *g, struct tensor *t, const char *name);
 /* A node with room for its inputs and outputs; consumers and producer are linked. */
 struct node *graph_node(struct graph *g, enum op op, struct layer *layer, const char *name,
                         struct tensor *const *in, int in_count, struct tensor *const *out, int out_count);
-struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum param_kind kind,
-                          enum cnn_param_role role, int out, int in, int kh, int kw);
-/* The same with numbers for each of oh x ow positions: PARAM_LOCAL, PARAM_MAP. */
-struct param *graph_param_local(struct graph *g, struct layer *layer, const char *suffix, enum param_kind kind,
-                                enum cnn_param_role role, int oh, int ow, int out, int in, int kh, int kw);
+/* A parameter of the layer, "LAYER.suffix"; extents: of form->files. */
+struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum cnn_param_role role,
+                          const struct param_form *form, const int *extents);
 
 bool role_is_per_sample(enum tensor_role role);
 const char *op_name(enum op op);
 /* The attributes that nodes of this operation have: a set of HAS_... */
 unsigned op_attributes(enum op op);
-/* The numbers of a parameter in a file: oh x ow x out x in x kh x kw. */
-int64_t param_elements(const struct param *p);
 
 #endif

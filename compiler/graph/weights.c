@@ -91,25 +91,6 @@ static bool read_file(struct reading *r)
 
 /* ---- what the network wants ------------------------------------------------------------------ */
 
-/* The shape of a parameter in a file; returns its rank. */
-static int param_shape(const struct param *p, int64_t *shape)
-{
-    bool by_position = p->kind == PARAM_LOCAL || p->kind == PARAM_MAP;
-    int filter = p->kind == PARAM_VECTOR || p->kind == PARAM_MAP ? 1
-               : p->kind == PARAM_DENSE                          ? 2
-                                                                 : 4;
-    int rank = 0;
-
-    if (by_position) {
-        shape[rank++] = p->oh;
-        shape[rank++] = p->ow;
-    }
-    const int extents[] = {p->out, p->in, p->kh, p->kw};
-    for (int i = 0; i < filter; i++)
-        shape[rank++] = extents[i];
-    return rank;
-}
-
 /* "[128, 3, 2, 2]" */
 static const char *shape_list(struct reading *r, const int64_t *shape, int rank)
 {
@@ -159,8 +140,8 @@ static const double *take_values(struct reading *r, const struct stored_tensor *
 /* The values of one parameter; NULL with an error. */
 static const double *take_param(struct reading *r, const struct param *p, const struct stored_tensor *t)
 {
-    int64_t shape[TENSOR_RANK_MAX];
-    int rank = param_shape(p, shape);
+    int64_t shape[CNN_MAX_RANK];
+    int rank = param_shape(p, shape, NULL);
 
     if (!t) {
         wrong(r, "has no tensor '%s', which the network wants as %s", p->name,

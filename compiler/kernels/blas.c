@@ -23,7 +23,8 @@ struct panels panels_of(const struct plan *p, const struct tensor *weight)
 {
     const struct param *w = weight->param;
     int width = plan_param(p, weight)->panel;
-    return (struct panels){ w->out, width, (int64_t)w->kh * w->kw * w->in * width };
+    int out = param_extent(w, CNN_AXIS_OUT);
+    return (struct panels){ out, width, param_elements(w) / out * width };
 }
 
 int panels_count(const struct panels *w)

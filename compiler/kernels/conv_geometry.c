@@ -18,7 +18,7 @@ struct conv_geometry conv_geometry_of(const struct plan *p, const struct node *n
     g.c = x->shape.c, g.h = x->shape.h, g.w = x->shape.w;
     g.o = y->shape.c, g.oh = y->shape.h, g.ow = y->shape.w;
     g.taps = n->attr.window.kh * n->attr.window.kw;
-    g.padded = n->attr.window.pad_top || n->attr.window.pad_bottom || n->attr.window.pad_left || n->attr.window.pad_right;
+    g.padded = g.window.pad_top || g.window.pad_bottom || g.window.pad_left || g.window.pad_right;
     g.ph = (g.oh - 1) * n->attr.window.stride_h + (n->attr.window.kh - 1) * n->attr.window.dilation_h + 1;
     g.pw = (g.ow - 1) * n->attr.window.stride_w + (n->attr.window.kw - 1) * n->attr.window.dilation_w + 1;
     g.weight = plan_param(p, w);

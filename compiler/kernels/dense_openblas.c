@@ -36,8 +36,8 @@ static double forward_cost(const struct plan *p, const struct group *g)
 {
     const struct param *w = g->main->in[1]->param;
     struct panels panels = panels_of(p, g->main->in[1]);
-    double columns = panels.width < w->out ? panels.width : w->out;
-    return panels_count(&panels) * blas_cycles(p, p->batch, columns, w->in) +
+    double columns = panels.width < panels.out ? panels.width : panels.out;
+    return panels_count(&panels) * blas_cycles(p, p->batch, columns, param_extent(w, CNN_AXIS_IN)) +
            pass_cycles(p, g->main->out[0], chain_cycles(g), g->chain_count ? 2 : 0);
 }
 
@@ -99,7 +99,7 @@ static const char *forward_emit(struct emitter *e, const struct step *s)
     const struct tensor *w = g->main->in[1];
     const char *real = e->plan->real;
     struct panels panels = panels_of(e->plan, w);
-    int inputs = w->param->in;
+    int inputs = param_extent(w->param, CNN_AXIS_IN);
     struct chain c;
     chain_make(e->plan, g, &c);
     emit_function(e, "const %s *x, const %s *w, %s *y, int n, int b%s", real, real, real, chain_parameters(e, &c));
@@ -118,16 +118,16 @@ static const char *forward_emit(struct emitter *e, const struct step *s)
 
 static double data_grad_cost(const struct plan *p, const struct group *g)
 {
-    const struct param *w = g->main->in[1]->param;
+    int inputs = param_extent(g->main->in[1]->param, CNN_AXIS_IN);
     struct panels panels = panels_of(p, g->main->in[1]);
-    double columns = panels.width < w->out ? panels.width : w->out, blocks = (double)input_blocks(w->in);
-    return blocks * panels_count(&panels) * blas_cycles(p, p->batch, w->in / blocks, columns) +
+    double columns = panels.width < panels.out ? panels.width : panels.out, blocks = (double)input_blocks(inputs);
+    return blocks * panels_count(&panels) * blas_cycles(p, p->batch, inputs / blocks, columns) +
            pass_cycles(p, g->main->out[0], chain_cycles(g), g->chain_count ? 2 : 0);
 }
 
 static void data_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
-    int64_t inputs = g->main->in[1]->param->in;
+    int64_t inputs = param_extent(g->main->in[1]->param, CNN_AXIS_IN);
     p->uses_blas = true;
     struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, input_blocks(inputs), "data gradient", group_flops(p, g));
     plan_columns_pass(p, s, inputs, inputs_of_block(inputs));
@@ -163,7 +163,7 @@ static const char *data_grad_emit(struct emitter *e, const struct step *s)
     const struct tensor *w = g->main->in[1];
     const char *real = e->plan->real;
     struct panels panels = panels_of(e->plan, w);
-    int64_t inputs = w->param->in, each = inputs_of_block(inputs);
+    int64_t inputs = param_extent(w->param, CNN_AXIS_IN), each = inputs_of_block(inputs);
     struct chain c;
     chain_make(e->plan, g, &c);
     emit_function(e, "const %s *dy, const %s *w, %s *dx, int n, int b%s", real, real, real, chain_parameters(e, &c));
@@ -188,9 +188,9 @@ static double weight_grad_cost(const struct plan *p, const struct group *g)
 {
     const struct tensor *dw = g->main->out[0];
     struct panels panels = panels_of(p, dw);
-    double columns = panels.width < dw->param->out ? panels.width : dw->param->out;
-    double blocks = (double)input_blocks(dw->param->in);
-    return blocks * panels_count(&panels) * blas_cycles(p, dw->param->in / blocks, columns, p->batch);
+    int inputs = param_extent(dw->param, CNN_AXIS_IN);
+    double columns = panels.width < panels.out ? panels.width : panels.out, blocks = (double)input_blocks(inputs);
+    return blocks * panels_count(&panels) * blas_cycles(p, inputs / blocks, columns, p->batch);
 }
 
 /* Part 0: weights, blocks by panel and inputs; part 1: the bias, where the group has one. */
@@ -198,7 +198,7 @@ static void weight_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
     const struct tensor *dw = g->main->out[0];
     struct panels panels = panels_of(p, dw);
-    int64_t inputs = dw->param->in, blocks = input_blocks(inputs);
+    int64_t inputs = param_extent(dw->param, CNN_AXIS_IN), blocks = input_blocks(inputs);
     p->uses_blas = true;
     struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, panels_count(&panels) * blocks, "weight gradient",
                                group_flops(p, g));
@@ -248,7 +248,8 @@ static const char *weight_grad_emit(struct emitter *e, const struct step *s)
     const struct tensor *dw = s->group->main->out[0];
     const char *real = e->plan->real;
     struct panels panels = panels_of(e->plan, dw);
-    int64_t inputs = dw->param->in, each = inputs_of_block(inputs), blocks = input_blocks(inputs);
+    int64_t inputs = param_extent(dw->param, CNN_AXIS_IN);
+    int64_t each = inputs_of_block(inputs), blocks = input_blocks(inputs);
     emit_function(e, "const %s *x, const %s *dy, %s *dw, int n, int block", real, real, real);
     cw_line(e->w, "// x (n, %" PRId64 "), dy (n, %d): inputs of block b, outputs of panel o", inputs, panels.out);
     cw_line(e->w, "const int o = block / %" PRId64 ", b = block %% %" PRId64 ";", blocks, blocks);

@@ -22,7 +22,9 @@ struct dense {
 static struct dense dense_of(const struct plan *p, const struct node *n)
 {
     const struct tensor *w = n->op == OP_dense_weight_grad ? n->out[0] : n->in[1];
-    struct dense d = { .in = w->param->in, .out = w->param->out, .weight = plan_param(p, w) };
+    struct dense d = { .weight = plan_param(p, w) };
+    d.in = param_extent(w->param, CNN_AXIS_IN);
+    d.out = param_extent(w->param, CNN_AXIS_OUT);
     d.panel = d.weight->panel;
     d.panels = (d.out + d.panel - 1) / d.panel;
     d.batch_padded = (int)plan_round(p->batch, p->lanes);

@@ -28,10 +28,11 @@ static struct tensor *batchnorm_param(struct graph *g, struct layer *l, const st
                                       const char *suffix, enum cnn_param_role role,
                                       enum cnn_init_kind init)
 {
-    struct param *p = graph_param(g, l, suffix, PARAM_VECTOR, role, x->shape.c, 1, 1, 1);
+    struct param *p = graph_param(g, l, suffix, role, &param_vector, &x->shape.c);
 
     p->init.kind = init;
-    p->order = p->tensor->order = x->order;
+    p->tensor->order = x->order;
+    param_set_order(p, CNN_AXIS_OUT, x->order);
     return p->tensor;
 }
 
@@ -142,7 +143,7 @@ static const char *batchnorm_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 5, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], PARAM_VECTOR) && is_param(n->in[2], PARAM_VECTOR),
+    CHECK(is_param(n->in[1], &param_vector) && is_param(n->in[2], &param_vector),
           "its parameters are none");
     CHECK(n->in[3]->role == TENSOR_SAVED && n->in[3]->producer &&
               n->in[3]->producer == n->in[4]->producer &&
@@ -159,7 +160,7 @@ static const char *batchnorm_use_verify(const struct graph *g, const struct node
 {
     CHECK(node_has(n, 5, 1, 0), "wrong number of inputs or outputs");
     CHECK(!g->training || !n->layer->trainable, "it is in training, and its layer is not frozen");
-    CHECK(is_param(n->in[1], PARAM_VECTOR) && is_param(n->in[2], PARAM_VECTOR),
+    CHECK(is_param(n->in[1], &param_vector) && is_param(n->in[2], &param_vector),
           "its parameters are none");
     CHECK(n->in[3]->role == TENSOR_STATISTIC && n->in[4]->role == TENSOR_STATISTIC,
           "its statistics are none");
@@ -173,7 +174,7 @@ static const char *batchnorm_use_grad_verify(const struct graph *g, const struct
 {
     (void)g;
     CHECK(node_has(n, 3, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[0], PARAM_VECTOR) && n->in[1]->role == TENSOR_STATISTIC,
+    CHECK(is_param(n->in[0], &param_vector) && n->in[1]->role == TENSOR_STATISTIC,
           "its parameters are none");
     CHECK(per_channel(n, 0, 1, n->in[2]), "its parameters do not fit its input");
     CHECK(shapes_equal(n->in[2], n->out[0]),

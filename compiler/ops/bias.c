@@ -17,7 +17,7 @@ static const char *bias_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], PARAM_VECTOR), "its second input is no vector of parameters");
+    CHECK(is_param(n->in[1], &param_vector), "its second input is no vector of parameters");
     CHECK(is_per_channel(n->in[1], n->in[0]), "its bias does not fit its input");
     CHECK(shapes_equal(n->in[0], n->out[0]),
           "its result has another shape or order than its input");

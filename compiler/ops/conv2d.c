@@ -54,24 +54,26 @@ static int64_t conv2d_multiply_adds(const struct layer *l)
     return conv2d_weights(l) * l->out.h * l->out.w;
 }
 
+static const struct param_form filters = {
+    .files = { CNN_AXIS_OUT, CNN_AXIS_IN, CNN_AXIS_KH, CNN_AXIS_KW },
+    .memory = { CNN_AXIS_OUT, CNN_AXIS_KH, CNN_AXIS_KW, CNN_AXIS_IN },
+    .packing = PACKED_PANELS,
+    .cut = CNN_AXIS_OUT,
+};
+
 static struct tensor *conv2d_lower(struct graph *g, struct layer *l, struct tensor *const *x)
 {
     const char *name = layer_node_name(g, l);
     struct window window = layer_window(l, "kernel");
-    struct param *w = graph_param(g, l, "weight", PARAM_CONV, CNN_WEIGHT, l->out.c, l->in.c,
-                                  window.kh, window.kw);
+    struct param *w = graph_param(g, l, "weight", CNN_WEIGHT, &filters,
+                                  (int[]){ l->out.c, l->in.c, window.kh, window.kw });
     struct tensor *y = result_tensor(g, name, l->out, (struct map_order){ 0, 0, 0 });
-    int64_t field = (int64_t)window.kh * window.kw;
 
-    w->init = init_of(clause_arg(l->clause, "init")->call, "glorot_uniform", field * l->in.c,
-                      field * l->out.c);
+    param_initialise(w, "init");
     struct node *n =
         graph_node(g, OP_conv2d, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
     n->attr.window = window;
-    if (!clause_number(l->clause, "bias"))
-        return y;
-    return lower_bias(
-        g, l, y, init_of(clause_arg(l->clause, "bias_init")->call, "zeros", l->out.c, l->out.c));
+    return clause_number(l->clause, "bias") ? lower_bias(g, l, y) : y;
 }
 
 const struct layer_def layer_conv2d = {
@@ -107,10 +109,10 @@ static const char *conv2d_fits(const struct node *n, const struct tensor *x, con
 {
     const struct param *p = w->param;
 
-    CHECK(p && p->kind == PARAM_CONV, "its weights are no filters");
-    CHECK(p->kh == n->attr.window.kh && p->kw == n->attr.window.kw,
+    CHECK(p && p->form == &filters, "its weights are no filters");
+    CHECK(param_extent(p, CNN_AXIS_KH) == n->attr.window.kh && param_extent(p, CNN_AXIS_KW) == n->attr.window.kw,
           "its filters have another size than its window");
-    CHECK(p->in == x->shape.c && p->out == y->shape.c,
+    CHECK(param_extent(p, CNN_AXIS_IN) == x->shape.c && param_extent(p, CNN_AXIS_OUT) == y->shape.c,
           "its filters have other channels than its maps");
     CHECK(window_links(&n->attr.window, x, y), "its window does not take one map to the other");
     return NULL;
@@ -120,7 +122,7 @@ static const char *conv2d_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], PARAM_CONV), "its weights are no filters");
+    CHECK(is_param(n->in[1], &filters), "its weights are no filters");
     return conv2d_fits(n, n->in[0], n->out[0], n->in[1]);
 }
 
@@ -128,7 +130,7 @@ static const char *conv2d_data_grad_verify(const struct graph *g, const struct n
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], PARAM_CONV), "its weights are no filters");
+    CHECK(is_param(n->in[1], &filters), "its weights are no filters");
     return conv2d_fits(n, n->out[0], n->in[0], n->in[1]);
 }
 

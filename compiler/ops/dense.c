@@ -1,5 +1,5 @@
 /* dense.c - y = w x, w of units x features.  Features of a flattened map stay in the map's memory
- * order; the parameter knows it (param.order). */
+ * order; the parameter knows it (param_order()). */
 #include "ops/op_support.h"
 
 static const struct arg_def dense_args[] = {
@@ -44,19 +44,23 @@ static int64_t dense_parameters(const struct layer *l)
     return dense_multiply_adds(l) + (clause_number(l->clause, "bias") ? l->out.c : 0);
 }
 
+static const struct param_form matrix = {
+    .files = { CNN_AXIS_OUT, CNN_AXIS_IN },
+    .memory = { CNN_AXIS_OUT, CNN_AXIS_IN },
+    .packing = PACKED_PANELS,
+    .cut = CNN_AXIS_OUT,
+};
+
 static struct tensor *dense_lower(struct graph *g, struct layer *l, struct tensor *const *x)
 {
     const char *name = layer_node_name(g, l);
-    struct param *w = graph_param(g, l, "weight", PARAM_DENSE, CNN_WEIGHT, l->out.c, l->in.c, 1, 1);
+    struct param *w = graph_param(g, l, "weight", CNN_WEIGHT, &matrix, (int[]){ l->out.c, l->in.c });
     struct tensor *y = result_tensor(g, name, l->out, (struct map_order){ 0, 0, 0 });
 
-    w->init = init_of(clause_arg(l->clause, "init")->call, "glorot_uniform", l->in.c, l->out.c);
-    w->order = x[0]->order;
+    param_initialise(w, "init");
+    param_set_order(w, CNN_AXIS_IN, x[0]->order);
     graph_node(g, OP_dense, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
-    if (!clause_number(l->clause, "bias"))
-        return y;
-    return lower_bias(
-        g, l, y, init_of(clause_arg(l->clause, "bias_init")->call, "zeros", l->out.c, l->out.c));
+    return clause_number(l->clause, "bias") ? lower_bias(g, l, y) : y;
 }
 
 const struct layer_def layer_dense = {
@@ -92,11 +96,11 @@ static const char *dense_fits(const struct tensor *x, const struct tensor *y,
 {
     const struct param *p = w->param;
 
-    CHECK(p && p->kind == PARAM_DENSE, "its weights are no matrix");
+    CHECK(p && p->form == &matrix, "its weights are no matrix");
     CHECK(x->shape.flat && y->shape.flat, "one of its sides is no vector");
-    CHECK(p->in == x->shape.c && p->out == y->shape.c,
+    CHECK(param_extent(p, CNN_AXIS_IN) == x->shape.c && param_extent(p, CNN_AXIS_OUT) == y->shape.c,
           "its weights have another size than its vectors");
-    CHECK(order_equal(p->order, x->order), "its weights expect another order of its input");
+    CHECK(order_equal(param_order(p, CNN_AXIS_IN), x->order), "its weights expect another order of its input");
     CHECK(!y->order.c, "its result has a map's order");
     return NULL;
 }
@@ -105,7 +109,7 @@ static const char *dense_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], PARAM_DENSE), "its weights are no matrix");
+    CHECK(is_param(n->in[1], &matrix), "its weights are no matrix");
     return dense_fits(n->in[0], n->out[0], n->in[1]);
 }
 
@@ -113,7 +117,7 @@ static const char *dense_data_grad_verify(const struct graph *g, const struct no
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], PARAM_DENSE), "its weights are no matrix");
+    CHECK(is_param(n->in[1], &matrix), "its weights are no matrix");
     return dense_fits(n->out[0], n->in[0], n->in[1]);
 }
 

@@ -144,3 +144,13 @@ struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t
     }
     return init;
 }
+
+void param_initialise(struct param *p, const char *argument)
+{
+    const struct clause *clause = p->layer->clause;
+    const struct arg_value *value = clause_arg(clause, argument);
+    int64_t fan_in, fan_out;
+
+    param_fans(p, &fan_in, &fan_out);
+    p->init = init_of(value->call, clause->def->args[value - clause->args].default_text, fan_in, fan_out);
+}

@@ -62,25 +62,36 @@ static int64_t local_parameters(const struct layer *l)
     return local_weights(l) + (clause_number(l->clause, "bias") ? shape_elements(l->out) : 0);
 }
 
+/* Filters and biases of each position. */
+static const struct param_form filters = {
+    .files = { CNN_AXIS_OH, CNN_AXIS_OW, CNN_AXIS_OUT, CNN_AXIS_IN, CNN_AXIS_KH, CNN_AXIS_KW },
+    .memory = { CNN_AXIS_OH, CNN_AXIS_OW, CNN_AXIS_OUT, CNN_AXIS_KH, CNN_AXIS_KW, CNN_AXIS_IN },
+    .packing = PACKED_DIVISORS,
+    .cut = CNN_AXIS_OUT,
+};
+
+static const struct param_form biases = {
+    .files = { CNN_AXIS_OH, CNN_AXIS_OW, CNN_AXIS_OUT },
+    .memory = { CNN_AXIS_OH, CNN_AXIS_OW, CNN_AXIS_OUT },
+    .packing = PACKED_TIGHTLY,
+};
+
 /* The fans are those of one position, as in a convolution.  (Keras counts all positions into both, which makes its
  * first weights smaller by the root of their number.) */
 static struct tensor *local_lower(struct graph *g, struct layer *l, struct tensor *const *x)
 {
     const char *name = layer_node_name(g, l);
     struct window window = layer_window(l, "kernel");
-    int64_t field = (int64_t)window.kh * window.kw;
     struct tensor *in[3] = { x[0] };
     int in_count = 2;
 
-    struct param *w = graph_param_local(g, l, "weight", PARAM_LOCAL, CNN_WEIGHT, l->out.h, l->out.w,
-                                        l->out.c, l->in.c, window.kh, window.kw);
-    w->init = init_of(clause_arg(l->clause, "init")->call, "glorot_uniform", field * l->in.c,
-                      field * l->out.c);
+    struct param *w = graph_param(g, l, "weight", CNN_WEIGHT, &filters,
+                                  (int[]){ l->out.h, l->out.w, l->out.c, l->in.c, window.kh, window.kw });
+    param_initialise(w, "init");
     in[1] = w->tensor;
     if (clause_number(l->clause, "bias")) {
-        struct param *b = graph_param_local(g, l, "bias", PARAM_MAP, CNN_BIAS, l->out.h, l->out.w,
-                                            l->out.c, 1, 1, 1);
-        b->init = init_of(clause_arg(l->clause, "bias_init")->call, "zeros", l->out.c, l->out.c);
+        struct param *b = graph_param(g, l, "bias", CNN_BIAS, &biases, (int[]){ l->out.h, l->out.w, l->out.c });
+        param_initialise(b, "bias_init");
         in[in_count++] = b->tensor;
     }
     struct tensor *y = result_tensor(g, name, l->out, (struct map_order){ 0, 0, 0 });
@@ -120,6 +131,11 @@ static void local_gradient(struct graph *g, struct node *n)
     }
 }
 
+static bool has_positions(const struct param *p, const struct tensor *y)
+{
+    return param_extent(p, CNN_AXIS_OH) == y->shape.h && param_extent(p, CNN_AXIS_OW) == y->shape.w;
+}
+
 /* x, y: the maps, whatever the direction; w, b: the parameters or their gradients, b may be NULL. */
 static const char *local_fits(const struct node *n, const struct tensor *x, const struct tensor *y,
                               const struct tensor *w, const struct tensor *b)
@@ -127,19 +143,20 @@ static const char *local_fits(const struct node *n, const struct tensor *x, cons
     const struct param *p = w->param;
     const struct window *k = &n->attr.window;
 
-    CHECK(p && p->kind == PARAM_LOCAL, "its weights are no filters by position");
-    CHECK(p->kh == k->kh && p->kw == k->kw, "its filters have another size than its window");
-    CHECK(p->in == x->shape.c && p->out == y->shape.c,
+    CHECK(p && p->form == &filters, "its weights are no filters by position");
+    CHECK(param_extent(p, CNN_AXIS_KH) == k->kh && param_extent(p, CNN_AXIS_KW) == k->kw,
+          "its filters have another size than its window");
+    CHECK(param_extent(p, CNN_AXIS_IN) == x->shape.c && param_extent(p, CNN_AXIS_OUT) == y->shape.c,
           "its filters have other channels than its maps");
-    CHECK(p->oh == y->shape.h && p->ow == y->shape.w,
+    CHECK(has_positions(p, y),
           "its filters have other positions than its result");
     CHECK(!k->pad_top && !k->pad_bottom && !k->pad_left && !k->pad_right, "its window is padded");
     CHECK(k->dilation_h == 1 && k->dilation_w == 1, "its window is dilated");
     CHECK(window_links(k, x, y), "its window does not take one map to the other");
     if (!b)
         return NULL;
-    CHECK(b->param && b->param->kind == PARAM_MAP, "its bias is no map of parameters");
-    CHECK(b->param->oh == y->shape.h && b->param->ow == y->shape.w && b->param->out == y->shape.c,
+    CHECK(b->param && b->param->form == &biases, "its bias is no map of parameters");
+    CHECK(has_positions(b->param, y) && param_extent(b->param, CNN_AXIS_OUT) == y->shape.c,
           "its bias does not fit its result");
     return NULL;
 }
@@ -148,8 +165,8 @@ static const char *local_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0) || node_has(n, 3, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], PARAM_LOCAL), "its weights are no filters by position");
-    CHECK(n->in_count == 2 || is_param(n->in[2], PARAM_MAP), "its bias is no map of parameters");
+    CHECK(is_param(n->in[1], &filters), "its weights are no filters by position");
+    CHECK(n->in_count == 2 || is_param(n->in[2], &biases), "its bias is no map of parameters");
     return local_fits(n, n->in[0], n->out[0], n->in[1], n->in_count > 2 ? n->in[2] : NULL);
 }
 
@@ -157,7 +174,7 @@ static const char *local_data_grad_verify(const struct graph *g, const struct no
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], PARAM_LOCAL), "its weights are no filters by position");
+    CHECK(is_param(n->in[1], &filters), "its weights are no filters by position");
     return local_fits(n, n->out[0], n->in[0], n->in[1], NULL);
 }
 

@@ -236,14 +236,15 @@ struct tensor *lower_reorder(struct graph *g, struct layer *l, const char *name,
     return unary_node(g, OP_reorder, l, name, x, x->shape, order)->out[0];
 }
 
-struct tensor *lower_bias(struct graph *g, struct layer *l, struct tensor *x, struct cnn_init init)
+struct tensor *lower_bias(struct graph *g, struct layer *l, struct tensor *x)
 {
-    struct param *b = graph_param(g, l, "bias", PARAM_VECTOR, CNN_BIAS, x->shape.c, 1, 1, 1);
+    struct param *b = graph_param(g, l, "bias", CNN_BIAS, &param_vector, &x->shape.c);
     const char *name = arena_printf(g->arena, "%s_bias", l->name);
     struct tensor *y = result_tensor(g, name, x->shape, x->order);
 
-    b->init = init;
-    b->order = b->tensor->order = x->order;
+    param_initialise(b, "bias_init");
+    param_set_order(b, CNN_AXIS_OUT, x->order);
+    b->tensor->order = x->order;
     graph_node(g, OP_bias, l, name, (struct tensor *[]){ x, b->tensor }, 2, &y, 1);
     return y;
 }
@@ -294,9 +295,9 @@ bool shapes_equal(const struct tensor *a, const struct tensor *b)
            a->shape.flat == b->shape.flat && order_equal(a->order, b->order);
 }
 
-bool is_param(const struct tensor *t, enum param_kind kind)
+bool is_param(const struct tensor *t, const struct param_form *form)
 {
-    return t->role == TENSOR_PARAM && t->param && t->param->kind == kind;
+    return t->role == TENSOR_PARAM && t->param && t->param->form == form;
 }
 
 bool is_param_gradient(const struct tensor *t, const struct node *of, int input)

@@ -59,8 +59,8 @@ struct tensor *lower_view(struct graph *g, struct layer *l, const char *name, st
                           struct shape shape);
 struct tensor *lower_reorder(struct graph *g, struct layer *l, const char *name, struct tensor *x,
                              struct map_order order);
-/* x + b, with the parameter "LAYER.bias". */
-struct tensor *lower_bias(struct graph *g, struct layer *l, struct tensor *x, struct cnn_init init);
+/* x + b, with the parameter "LAYER.bias", which begins as the layer's `bias_init` says. */
+struct tensor *lower_bias(struct graph *g, struct layer *l, struct tensor *x);
 
 /* ---- gradients ------------------------------------------------------------------------------- */
 
@@ -76,7 +76,7 @@ struct tensor *param_gradient(struct graph *g, struct tensor *param);
 /* The counts of inputs and outputs, and that those of the masks (bit i: number i) are there. */
 bool node_has(const struct node *n, int in_count, int out_count, unsigned optional_in);
 bool shapes_equal(const struct tensor *a, const struct tensor *b);
-bool is_param(const struct tensor *t, enum param_kind kind);
+bool is_param(const struct tensor *t, const struct param_form *form);
 bool is_param_gradient(const struct tensor *t, const struct node *of, int input);
 /* A vector (parameter, statistic or moments) with one element a channel of x. */
 bool is_per_channel(const struct tensor *v, const struct tensor *x);

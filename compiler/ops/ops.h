@@ -55,5 +55,7 @@ const struct clause_def *const *init_defs(int *count);
 bool init_check(const struct layer *l, struct diag *d, const char *name);
 /* The initialiser of an ARG_INIT (call NULL: fallback by name) for the given fans. */
 struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t fan_in, int64_t fan_out);
+/* Gives the parameter the initialiser that the layer's ARG_INIT of that name says, or its default, for its own fans. */
+void param_initialise(struct param *p, const char *argument);
 
 #endif

@@ -50,18 +50,20 @@ void run_filters(const struct run *r, const struct window *k, enum run_sum to, c
                  const struct tensor *y, const struct tensor *w)
 {
     const struct param *p = w->param;
-    int64_t taps = (int64_t)p->in * p->kh * p->kw;
+    int in = param_extent(p, CNN_AXIS_IN), kh = param_extent(p, CNN_AXIS_KH), kw = param_extent(p, CNN_AXIS_KW);
+    int out = param_extent(p, CNN_AXIS_OUT), rows = param_extent(p, CNN_AXIS_OH), columns = param_extent(p, CNN_AXIS_OW);
+    int64_t taps = (int64_t)in * kh * kw;
 
     for (int s = 0; s < r->batch; s++)
         for (int row = 0; row < y->shape.h; row++)
             for (int column = 0; column < y->shape.w; column++) {
-                int64_t position = p->kind == PARAM_LOCAL ? (int64_t)row * p->ow + column : 0;
-                for (int o = 0; o < p->out; o++) {
-                    double *filter = run_values(r, w) + (position * p->out + o) * taps;
+                int64_t position = (int64_t)(row % rows) * columns + column % columns;
+                for (int o = 0; o < out; o++) {
+                    double *filter = run_values(r, w) + (position * out + o) * taps;
                     double *result = run_at(r, y, s, o, row, column);
-                    for (int i = 0; i < p->in; i++)
-                        for (int ky = 0; ky < p->kh; ky++)
-                            for (int kx = 0; kx < p->kw; kx++, filter++) {
+                    for (int i = 0; i < in; i++)
+                        for (int ky = 0; ky < kh; ky++)
+                            for (int kx = 0; kx < kw; kx++, filter++) {
                                 int iy = row * k->stride_h - k->pad_top + ky * k->dilation_h;
                                 int ix = column * k->stride_w - k->pad_left + kx * k->dilation_w;
                                 if (iy >= 0 && iy < x->shape.h && ix >= 0 && ix < x->shape.w)

@@ -37,20 +37,11 @@ static void dump_order(FILE *out, struct map_order order)
         fprintf(out, " as (h, w, c) of %dx%dx%d", order.c, order.h, order.w);
 }
 
-static void dump_param(FILE *out, const struct param *p)
+static void dump_param(const struct graph *g, FILE *out, const struct param *p)
 {
-    fprintf(out, "    %s ", p->name);
-    if (p->kind == PARAM_CONV)
-        fprintf(out, "%dx%dx%dx%d", p->out, p->in, p->kh, p->kw);
-    else if (p->kind == PARAM_DENSE)
-        fprintf(out, "%dx%d", p->out, p->in);
-    else if (p->kind == PARAM_LOCAL)
-        fprintf(out, "%dx%dx%dx%dx%dx%d", p->oh, p->ow, p->out, p->in, p->kh, p->kw);
-    else if (p->kind == PARAM_MAP)
-        fprintf(out, "%dx%dx%d", p->oh, p->ow, p->out);
-    else
-        fprintf(out, "%d", p->out);
-    dump_order(out, p->order);
+    fprintf(out, "    %s %s", p->name, param_shape_text(g->arena, p, "x"));
+    dump_order(out, param_order(p, CNN_AXIS_OUT));
+    dump_order(out, param_order(p, CNN_AXIS_IN));
     fprintf(out, ", ");
     dump_init(out, p->init);
     fprintf(out, "%s\n", p->role == CNN_STATISTIC ? ", statistic" : p->trainable ? "" : ", fixed");
@@ -126,7 +117,7 @@ void graph_dump(const struct graph *g, FILE *out)
     fprintf(out, "graph of %s, %s\n", g->model->name, g->training ? "training" : "use");
     fprintf(out, "parameters: %lld\n", (long long)parameters);
     for (int i = 0; i < g->params_count; i++)
-        dump_param(out, g->params[i]);
+        dump_param(g, out, g->params[i]);
     dump_nodes(g, out, false);
     dump_nodes(g, out, true);
 }

@@ -134,13 +134,13 @@ static const char *verify_attributes(const struct node *n)
 
 static const char *verify_param(const struct graph *g, const struct param *p)
 {
-    if (p->out < 1 || p->in < 1 || p->kh < 1 || p->kw < 1 || p->oh < 1 || p->ow < 1)
-        return "an extent is not positive";
-    if (p->kind != PARAM_LOCAL && p->kind != PARAM_MAP && (p->oh != 1 || p->ow != 1))
-        return "it has positions of its own";
+    const char *fault = param_fault(p);
+
+    if (fault)
+        return fault;
     if (!p->tensor || p->tensor->param != p)
         return "its tensor belongs to another one";
-    if (p->kind == PARAM_VECTOR && !order_equal(p->order, p->tensor->order))
+    if (p->tensor->shape.flat && !order_equal(param_order(p, CNN_AXIS_OUT), p->tensor->order))
         return "its tensor has another order";
     if (g->differentiated && p->trainable && !p->gradient)
         return "it is trainable and has no gradient";

@@ -6,10 +6,22 @@
 
 /* Weights of a position are used once a sample: what they cost is to be read, and padding would be read too.
  * So there is none: the channels are cut into whole panels, or stay in one piece. */
-static int local_panel(const struct plan *p, int channels)
+static int dividing_panel(const struct plan *p, int channels)
 {
     int columns = plan_columns(p, channels);
     return channels % columns ? channels : columns;
+}
+
+static int panel_of(const struct plan *p, const struct param *param)
+{
+    int extent = param_extent(param, param->form->cut);
+    switch (param->form->packing) {
+    case PACKED_PANELS: return plan_panel(p, extent);
+    case PACKED_DIVISORS: return dividing_panel(p, extent);
+    case PACKED_ROWS: return p->lanes;
+    case PACKED_TIGHTLY: break;
+    }
+    return param_extent(param, CNN_AXIS_OUT);
 }
 
 void plan_params(struct plan *p, const struct graph *g)
@@ -19,17 +31,8 @@ void plan_params(struct plan *p, const struct graph *g)
     for (int i = 0; i < g->params_count; i++) {
         const struct param *param = g->params[i];
         struct param_place *place = &p->params[i];
-        if (param->kind == PARAM_VECTOR) {
-            place->panel = p->lanes;
-            place->stored = plan_round(param->out, p->lanes);
-        } else if (param->kind == PARAM_LOCAL || param->kind == PARAM_MAP) {
-            place->panel = param->kind == PARAM_MAP ? param->out : local_panel(p, param->out);
-            place->stored = param_elements(param);
-        } else {
-            place->panel = plan_panel(p, param->out);
-            int64_t inner = (int64_t)param->kh * param->kw * param->in;
-            place->stored = plan_round(param->out, place->panel) * inner;
-        }
+        place->panel = panel_of(p, param);
+        place->layout = param_layout(param, place->panel, p->lanes, &place->stored);
         int64_t *end = param->role == CNN_STATISTIC ? &p->statistics_stored : &p->params_stored;
         place->offset = *end;
         *end += plan_round(place->stored, align);

@@ -221,11 +221,7 @@ static const char *tensor_word(struct arena *a, const struct tensor *t)
         return arena_printf(a, "%d", t->shape.c);
     if (!m)
         return arena_printf(a, "%dx%dx%d", t->shape.c, t->shape.h, t->shape.w);
-    if (m->kind == PARAM_LOCAL || m->kind == PARAM_MAP)
-        return arena_printf(a, "w%dx%dx%dx%dx%dx%d", m->oh, m->ow, m->out, m->in, m->kh, m->kw);
-    if (m->kind == PARAM_CONV)
-        return arena_printf(a, "w%dx%dx%dx%d", m->out, m->in, m->kh, m->kw);
-    return m->kind == PARAM_DENSE ? arena_printf(a, "w%dx%d", m->out, m->in) : arena_printf(a, "w%d", m->out);
+    return arena_printf(a, "w%s", param_shape_text(a, m, "x"));
 }
 
 static const char *tensor_words(struct arena *a, struct tensor *const *list, int count)

@@ -64,15 +64,16 @@ struct tensor_place {
     const struct tensor *base;  /* a view: where its memory really is; NULL: its own */
 };
 
-/* Parameters lie in panels of the output channels, so that a product reads them as they are:
- *     [ceil(O / panel)][KH][KW][I][panel]    (conv; dense: KH = KW = 1, I in the memory order of its input)
- * padded with zeros to whole panels; vectors lie contiguous, padded to whole vectors.  Those of positions lie as
+/* Parameters lie as their form says (param_layout()), so that a product reads them as they are: filters
+ *     [ceil(O / panel)][KH][KW][I][panel]    (a matrix: KH = KW = 1, I in the memory order of its input)
+ * padded with zeros to whole panels; vectors contiguous, padded to whole vectors; filters of positions
  *     [OH][OW][O / panel][KH][KW][I][panel]
  * without padding: the panel divides O (it is O where no multiple of the vector length does). */
 struct param_place {
     int64_t offset, stored;     /* elements */
     bool early;                 /* a step of training updates it (step.updates) */
-    int panel;                  /* a multiple of the vector length; of positions also O itself */
+    int panel;                  /* a multiple of the vector length; where it divides the axis perhaps all of it */
+    struct cnn_layout layout;   /* from offset on */
 };
 
 /* ---- groups, steps, phases ------------------------------------------------------------------------------------- */

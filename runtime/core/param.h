@@ -22,4 +22,13 @@ void *rt_param_vector(const struct cnn_context *c, int param);
  * one. */
 int64_t rt_param_index_place(const struct cnn_param *p, int64_t file_index);
 
+/* The elements of a parameter as `matrices` matrices of `rows` x `columns`, one after the other: a row holds what
+ * belongs to one output, a matrix what belongs to one position or group.  `layout` takes an index in the order of files
+ * to the place among them. */
+struct param_matrices {
+    int64_t matrices, rows, columns;
+    struct cnn_layout layout;
+};
+struct param_matrices rt_param_matrices(const struct cnn_param *p);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "common/param_layout.h"
 #include "core/guest.h"
 #include "core/message.h"
 #include "core/param.h"
@@ -73,22 +74,18 @@ static void orthonormalise(double *x, int64_t vectors, int64_t length, int64_t s
     }
 }
 
-/* The parameter as a matrix: its first extent by all others (one at each position where the two
- * extents of positions come first); the shorter side's vectors are orthonormal (Saxe et al., "Exact
- * solutions to the nonlinear dynamics of learning in deep linear networks", 2014). */
-static void orthogonal(const struct cnn_param *p, uint64_t key, double *x)
+/* Of each matrix of the parameter, an output a row, the shorter side's vectors are orthonormal (Saxe et al., "Exact
+ * solutions to the nonlinear dynamics of learning in deep linear networks", 2014).  x: in the order of matrices. */
+static void orthogonal(const struct cnn_param *p, const struct param_matrices *m, uint64_t key, double *x)
 {
-    bool local = p->rank == 6;
-    int64_t matrices = local ? p->shape[0] * p->shape[1] : 1, rows = p->shape[local ? 2 : 0];
-    int64_t columns = p->count / matrices / rows;
     for (int64_t i = 0; i < p->count; i++)
-        x[i] = rt_random_normal(key, (uint64_t)i);
-    for (int64_t m = 0; m < matrices; m++) {
-        double *own = x + m * rows * columns;
-        if (rows <= columns)
-            orthonormalise(own, rows, columns, columns, 1);
+        x[rt_layout_place(&m->layout, i)] = rt_random_normal(key, (uint64_t)i);
+    for (int64_t k = 0; k < m->matrices; k++) {
+        double *own = x + k * m->rows * m->columns;
+        if (m->rows <= m->columns)
+            orthonormalise(own, m->rows, m->columns, m->columns, 1);
         else
-            orthonormalise(own, columns, rows, 1, columns);
+            orthonormalise(own, m->columns, m->rows, 1, m->columns);
     }
     double gain = p->init.a != 0.0 ? p->init.a : 1.0;
     for (int64_t i = 0; i < p->count; i++)
@@ -143,16 +140,19 @@ static int fill(struct cnn_context *c, int param, uint64_t key)
 static int fill_orthogonal(struct cnn_context *c, int param, uint64_t key)
 {
     const struct cnn_param *p = &c->model->params[param];
-    double *values = malloc((size_t)p->count * sizeof *values);
+    struct param_matrices m = rt_param_matrices(p);
+    double *values = malloc((size_t)p->count * sizeof *values), *wide = malloc((size_t)p->count * sizeof *wide);
     float *narrow = malloc((size_t)p->count * sizeof *narrow);
-    bool fits = values && narrow;
+    bool fits = values && wide && narrow;
     if (fits) {
-        orthogonal(p, key, values);
+        orthogonal(p, &m, key, values);
+        rt_layout_gather(&m.layout, sizeof *wide, values, 0, p->count, wide);
         for (int64_t i = 0; i < p->count; i++)
-            narrow[i] = (float)values[i];
-        cnn_param_set(c, param, c->model->real_size == 4 ? (void *)narrow : (void *)values);
+            narrow[i] = (float)wide[i];
+        cnn_param_set(c, param, c->model->real_size == 4 ? (void *)narrow : (void *)wide);
     }
     free(values);
+    free(wide);
     free(narrow);
     return fits ? 0 : -1;
 }

@@ -600,12 +600,13 @@ static void check_params(struct trial *t, int step)
 static void check_padding(struct trial *t, const struct cnn_context *c, const struct cnn_param *p)
 {
     unsigned char *reached = room(p->stored, 1);
+    const struct cnn_layout *l = &p->layout;
     for (int64_t i = 0; i < p->count; i++) {
         int64_t rest = i, place = 0;
-        for (int d = p->dims - 1; d >= 0; rest /= p->dim[d--]) {
-            int64_t k = rest % p->dim[d];
-            place += d == p->panel_dim ? k / p->panel * p->panel_stride + k % p->panel * p->stride[d]
-                                       : k * p->stride[d];
+        for (int d = l->dims - 1; d >= 0; rest /= l->dim[d--]) {
+            int64_t k = rest % l->dim[d];
+            place += d == l->panel_dim ? k / l->panel * l->panel_stride + k % l->panel * l->stride[d]
+                                       : k * l->stride[d];
         }
         if (place < 0 || place >= p->stored || reached[place]) {
             fail(t, "%s: element %lld lies at %lld of %lld, %s", p->name, (long long)i, (long long)place,

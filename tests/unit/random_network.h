@@ -34,8 +34,9 @@ static inline struct run filled_run(struct network *n, const struct graph *g, in
     for (int i = 0; i < g->params_count; i++) {
         const struct param *p = g->params[i];
         bool positive =
-            p->role == CNN_STATISTIC || (p->kind == PARAM_VECTOR && p->role == CNN_WEIGHT);
-        fill(&r, p->tensor, state, positive ? 0.3 : 1.5 / sqrt((double)p->in * p->kh * p->kw),
+            p->role == CNN_STATISTIC || (p->form == &param_vector && p->role == CNN_WEIGHT);
+        int field = param_extent(p, CNN_AXIS_KH) * param_extent(p, CNN_AXIS_KW);
+        fill(&r, p->tensor, state, positive ? 0.3 : 1.5 / sqrt((double)param_extent(p, CNN_AXIS_IN) * field),
              positive ? 1 : 0);
     }
     for (int s = 0; s < batch; s++)

@@ -344,8 +344,8 @@ Test(autodiff, orders_of_flattened_maps)
     struct layer *sum = put_add(&n, dense, norm);
     put_loss(&n, put_add(&n, put(&n, "flatten", map), put(&n, "tanh", sum)), 3);
     struct graph *g = differentiated(&n);
-    cr_assert_eq(param_named(g, "batchnorm_1.weight")->order.c, 3);
-    cr_assert_eq(param_named(g, "dense_1.weight")->order.c, 3);
+    cr_assert_eq(param_order(param_named(g, "batchnorm_1.weight"), CNN_AXIS_OUT).c, 3);
+    cr_assert_eq(param_order(param_named(g, "dense_1.weight"), CNN_AXIS_IN).c, 3);
     cr_assert_geq(count_op(g, OP_reorder), 2);
     expect_right_gradients(&n, g);
     network_end(&n);

@@ -104,10 +104,10 @@ Test(graph, parameters_have_pytorchs_names)
     cr_assert_eq(g->params[2]->init.kind, CNN_INIT_ONES);
     cr_assert_eq(g->params[5]->init.kind, CNN_INIT_ONES);
     cr_assert_not(g->params[4]->trainable);
-    cr_assert_eq(g->params[0]->out, 4);
-    cr_assert_eq(g->params[0]->in, 3);
-    cr_assert_eq(g->params[0]->kh, 3);
-    cr_assert_eq(g->params[0]->kw, 2);
+    cr_assert_eq(param_extent(g->params[0], CNN_AXIS_OUT), 4);
+    cr_assert_eq(param_extent(g->params[0], CNN_AXIS_IN), 3);
+    cr_assert_eq(param_extent(g->params[0], CNN_AXIS_KH), 3);
+    cr_assert_eq(param_extent(g->params[0], CNN_AXIS_KW), 2);
     network_end(&n);
 }
 
@@ -184,8 +184,8 @@ Test(graph, dense_absorbs_the_order_of_a_map)
     struct graph *g = trained(&n);
     const struct map_order order = { 6, 3, 4 };
     cr_assert_eq(count_op(g, OP_reorder), 0);
-    cr_assert(order_equal(param_named(g, "dense_1.weight")->order, order));
-    cr_assert(order_equal(param_named(g, "batchnorm_1.running_mean")->order, order));
+    cr_assert(order_equal(param_order(param_named(g, "dense_1.weight"), CNN_AXIS_IN), order));
+    cr_assert(order_equal(param_order(param_named(g, "batchnorm_1.running_mean"), CNN_AXIS_OUT), order));
     cr_assert(order_equal(tensor_named(g, "batchnorm_1_mean")->order, order));
     cr_assert(order_equal(tensor_named(g, "d_relu_1_y")->order, order));
     cr_assert_eq(g->logits->order.c, 0);
@@ -230,7 +230,7 @@ Test(graph, joins_of_different_orders_are_reordered)
     put_loss(&n, put_add(&n, a, b), 3);
     struct graph *g = trained(&n);
     cr_assert_eq(count_op(g, OP_reorder), 4); /* map to map takes two, and two back */
-    cr_assert_eq(param_named(g, "dense_1.weight")->order.c, 3);
+    cr_assert_eq(param_order(param_named(g, "dense_1.weight"), CNN_AXIS_IN).c, 3);
     network_end(&n);
 }
 
@@ -347,7 +347,7 @@ static void break_padding(struct graph *g)
 {
     node_named(g, "maxpool2d_1_grad")->attr.window.pad_top = 2;
 }
-static void break_filters(struct graph *g) { param_named(g, "conv2d_1.weight")->in = 2; }
+static void break_filters(struct graph *g) { param_named(g, "conv2d_1.weight")->extents[1] = 2; }
 static void break_gradient_shape(struct graph *g) 
 {
     node_named(g, "gelu_1")->in[0]->gradient->shape.c++;
@@ -356,7 +356,7 @@ static void break_gradient_order(struct graph *g)
 {
     tensor_named(g, "flatten_1_y")->gradient->order.c = 0;
 }
-static void break_dense_order(struct graph *g) { param_named(g, "dense_1.weight")->order.h = 99; }
+static void break_dense_order(struct graph *g) { param_named(g, "dense_1.weight")->orders[1].h = 99; }
 static void break_missing_gradient(struct graph *g)
 {
     param_named(g, "dense_1.weight")->gradient = NULL;

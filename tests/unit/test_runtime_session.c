@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "train/loader.h"
+#include "common/param_layout.h"
 #include "core/param.h"
 #include "train/session.h"
 #include "tiny_model.h"
@@ -151,8 +152,10 @@ static struct cnn_context *open_initialised(struct cnn_model *m, struct cnn_para
                                             struct cnn_init init, int rows, int columns)
 {
     *m = tiny_double_model;
-    *p = (struct cnn_param){ .name = "w", .rank = 2, .shape = { rows, columns }, .dims = 2,
-                             .dim = { rows, columns }, .stride = { columns, 1 }, .panel_dim = -1,
+    *p = (struct cnn_param){ .name = "w", .rank = 2, .shape = { rows, columns },
+                             .axis = { CNN_AXIS_OUT, CNN_AXIS_IN },
+                             .layout = { .dims = 2, .dim = { rows, columns }, .stride = { columns, 1 },
+                                         .panel_dim = -1 },
                              .stored = rows * columns, .count = rows * columns, .init = init };
     m->params = p;
     m->params_list_count = 1;
@@ -193,6 +196,57 @@ Test(params, orthogonal_rows_or_columns)
                     product += x[a * step + i * stride] * x[b * step + i * stride];
                 cr_assert_float_eq(product, a == b, 1e-12);
             }
+        cnn_close(c);
+    }
+}
+
+/* Where outputs are not the first axis of a file, and where each position has a matrix of its own: filters of a transposed
+ * convolution, and filters of positions. */
+Test(params, orthogonal_by_outputs_whatever_the_order_of_axes)
+{
+    static const struct {
+        int rank, shape[CNN_MAX_RANK];
+        enum cnn_axis axis[CNN_MAX_RANK];
+        int matrices, rows, columns;
+    } kinds[] = {
+        { 4, { 5, 4, 3, 2 }, { CNN_AXIS_IN, CNN_AXIS_OUT, CNN_AXIS_KH, CNN_AXIS_KW }, 1, 4, 30 },
+        { 3, { 3, 31, 2 }, { CNN_AXIS_IN, CNN_AXIS_OUT, CNN_AXIS_KH }, 1, 31, 6 },
+        { 4, { 3, 2, 4, 5 }, { CNN_AXIS_OH, CNN_AXIS_OW, CNN_AXIS_OUT, CNN_AXIS_IN }, 6, 4, 5 },
+    };
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        struct cnn_model m = tiny_double_model;
+        struct cnn_param p = { .name = "w", .rank = kinds[k].rank, .count = 1,
+                               .layout = { .dims = kinds[k].rank, .panel_dim = -1 },
+                               .init = { CNN_INIT_ORTHOGONAL, 0.0, 0.0 } };
+        for (int d = p.rank - 1; d >= 0; d--) {
+            p.axis[d] = kinds[k].axis[d];
+            p.shape[d] = p.layout.dim[d] = kinds[k].shape[d];
+            p.layout.stride[d] = p.count;
+            p.stored = p.count *= p.shape[d];
+        }
+        m.params = &p;
+        m.params_list_count = 1;
+        struct cnn_context *c = cnn_open(&m, 1, 4);
+        struct param_matrices s = rt_param_matrices(&p);
+        cr_assert_eq(s.matrices, kinds[k].matrices);
+        cr_assert_eq(s.rows, kinds[k].rows);
+        cr_assert_eq(s.columns, kinds[k].columns);
+        double *x = malloc((size_t)p.count * sizeof *x);
+        for (int64_t i = 0; i < p.count; i++)
+            x[rt_layout_place(&s.layout, i)] = ((const double *)c->params)[i];
+        bool wide = s.rows <= s.columns;
+        int64_t vectors = wide ? s.rows : s.columns, length = wide ? s.columns : s.rows;
+        int64_t step = wide ? s.columns : 1, stride = wide ? 1 : s.columns;
+        for (int64_t n = 0; n < s.matrices; n++)
+            for (int64_t a = 0; a < vectors; a++)
+                for (int64_t b = 0; b <= a; b++) {
+                    double product = 0.0;
+                    for (int64_t i = 0; i < length; i++)
+                        product += x[n * s.rows * s.columns + a * step + i * stride] *
+                                   x[n * s.rows * s.columns + b * step + i * stride];
+                    cr_assert_float_eq(product, a == b, 1e-12);
+                }
+        free(x);
         cnn_close(c);
     }
 }
