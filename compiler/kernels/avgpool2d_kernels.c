@@ -8,8 +8,8 @@ static double avgpool_cost(const struct plan *p, const struct group *g)
     const struct tensor *out = g->main->out[0];
     int taps = g->main->attr.window.kh * g->main->attr.window.kw;
     if (g->main->backward)
-        return pass_cycles(p, out, 2 + chain_cycles(g), 2);
-    return pass_cycles(p, out, taps + chain_cycles(g), taps + 1);
+        return pass_cycles(p, out, 2 + chain_cycles(p, g), 2);
+    return pass_cycles(p, out, taps + chain_cycles(p, g), taps + 1);
 }
 
 static void avgpool_plan(struct plan *p, struct program *q, struct group *g)

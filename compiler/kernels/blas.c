@@ -4,7 +4,6 @@
 #include <inttypes.h>
 
 enum {
-    CALL_CYCLES = 1500,                 /* of one call: checks, packing buffers */
     GROUPS_MOST = 8, GROUPS_LEAST = 2,
     PARTIAL_BYTES_MOST = 64 << 20,
     CHUNK = 8192                        /* elements summed in one block */
@@ -14,9 +13,8 @@ double blas_cycles(const struct plan *p, double m, double n, double k)
 {
     const struct target *t = p->target;
     double peak = t->flops_per_cycle / (p->real_double ? 2 : 1) * t->blas_efficiency;
-    /* packing is work of m k + k n beside m n k; thin products never reach the peak */
-    double filled = m / (m + 12) * (n / (n + 12)) * (k / (k + 24));
-    return 2 * m * n * k / (peak * filled) + CALL_CYCLES;
+    double thin = t->costs->blas_thin, filled = m / (m + thin) * (n / (n + thin)) * (k / (k + t->costs->blas_shallow));
+    return 2 * m * n * k / (peak * filled) + t->costs->blas_call;
 }
 
 struct panels panels_of(const struct plan *p, const struct tensor *weight)

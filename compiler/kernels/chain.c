@@ -26,7 +26,7 @@ struct link {
     int value_input;
     void (*operands)(const struct plan *p, const struct node *n, int value, struct chain *c);
     const char *(*apply)(const struct link_text *t, const char *value);
-    double (*cycles)(const struct node *n);
+    double (*cycles)(const struct plan *p, const struct node *n);
 };
 
 static const struct link *link_find(enum op op);
@@ -125,8 +125,9 @@ static const char *bias_apply(const struct link_text *t, const char *value)
     return text_printf(t->e, "v_add(%s, %s)", value, t->loads[0]);
 }
 
-static double one_cycle(const struct node *n)
+static double one_cycle(const struct plan *p, const struct node *n)
 {
+    (void)p;
     (void)n;
     return 1;
 }
@@ -163,8 +164,9 @@ static const char *activation_apply(const struct link_text *t, const char *value
     return text_printf(t->e, "%s(%s)", function, value);
 }
 
-static double activation_cycles(const struct node *n)
+static double activation_cycles(const struct plan *p, const struct node *n)
 {
+    (void)p;
     return n->attr.activation == ACT_LINEAR ? 0 : activation_row(n->attr.activation)->cycles;
 }
 
@@ -188,10 +190,10 @@ static const char *activation_grad_apply(const struct link_text *t, const char *
     return text_printf(t->e, "%s(%s, %s)", function, value, t->loads[0]);
 }
 
-static double activation_grad_cycles(const struct node *n)
+static double activation_grad_cycles(const struct plan *p, const struct node *n)
 {
     /* what reads its argument computes the function again; the others take what they need from its result */
-    double cycles = activation_cycles(n);
+    double cycles = activation_cycles(p, n);
     return n->in[1] && cycles > 4 ? 4 : cycles + 2;
 }
 
@@ -213,10 +215,10 @@ static const char *dropout_apply(const struct link_text *t, const char *value)
                        text_real(t->e, 1 / (1 - t->node->attr.rate)));
 }
 
-static double dropout_cycles(const struct node *n)
+static double dropout_cycles(const struct plan *p, const struct node *n)
 {
     (void)n;
-    return 14;
+    return p->target->costs->random;
 }
 
 /* ---- sums ------------------------------------------------------------------------------------------------------- */
@@ -265,8 +267,9 @@ static const char *batchnorm_apply(const struct link_text *t, const char *value)
                        t->loads[1]);
 }
 
-static double batchnorm_cycles(const struct node *n)
+static double batchnorm_cycles(const struct plan *p, const struct node *n)
 {
+    (void)p;
     (void)n;
     return 5;
 }
@@ -283,10 +286,10 @@ static const char *batchnorm_use_apply(const struct link_text *t, const char *va
                        text_deviation(t, t->loads[3]), t->loads[1]);
 }
 
-static double batchnorm_use_cycles(const struct node *n)
+static double batchnorm_use_cycles(const struct plan *p, const struct node *n)
 {
     (void)n;
-    return 40;      /* a root and a division */
+    return p->target->costs->root;
 }
 
 static void batchnorm_use_grad_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
@@ -322,8 +325,9 @@ static const char *batchnorm_data_grad_apply(const struct link_text *t, const ch
     return text_printf(t->e, "v_mul(v_mul(%s, %s), v_sub(%s, %s))", o[1], o[3], value, moved);
 }
 
-static double batchnorm_data_grad_cycles(const struct node *n)
+static double batchnorm_data_grad_cycles(const struct plan *p, const struct node *n)
 {
+    (void)p;
     (void)n;
     return 12;
 }
@@ -487,12 +491,12 @@ const char *chain_suffix(struct emitter *e, const struct chain *c)
     return text;
 }
 
-double chain_cycles(const struct group *g)
+double chain_cycles(const struct plan *p, const struct group *g)
 {
     double cycles = 0;
     for (int k = 0; k < sequence_count(g); k++) {
         const struct node *n = sequence_node(g, k);
-        cycles += link_find(n->op)->cycles(n);
+        cycles += link_find(n->op)->cycles(p, n);
     }
     return cycles;
 }
@@ -501,5 +505,5 @@ double group_chain_cycles(const struct plan *p, const struct group *g)
 {
     if (!g->chain_count)
         return 0;
-    return chain_cycles(g) * (double)shape_elements(g->result->shape) * p->batch / p->lanes;
+    return chain_cycles(p, g) * (double)shape_elements(g->result->shape) * p->batch / p->lanes;
 }

@@ -28,7 +28,8 @@ static double cost(const struct plan *p, const struct group *g)
     struct conv_geometry s = conv_geometry_of(p, g->main);
     int64_t pixels = (int64_t)s.oh * s.ow * p->batch;
     double cycles = product_cycles(p, s.o, s.weight->panel, pixels, is_pointwise(&s) ? s.oh * s.ow : s.ow, s.k);
-    double copy = s.padded ? 2.0 * s.ph * s.pw * s.c * p->real_size * p->batch / 32 + plan_barrier_cycles(p, 1) : 0;
+    double copy = s.padded ? 2.0 * s.ph * s.pw * s.c * p->real_size * p->batch / p->target->costs->copy_rate : 0;
+    copy += s.padded ? plan_barrier_cycles(p, 1) : 0;
     /* one image must wait for the weights to come from memory */
     double stream = p->batch == 1 ? (double)s.weight->stored * p->real_size / p->target->memory_bytes_per_cycle : 0;
     return (cycles > stream ? cycles : stream) + copy + group_chain_cycles(p, g);

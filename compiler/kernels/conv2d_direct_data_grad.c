@@ -114,8 +114,8 @@ static double cost(const struct plan *p, const struct group *g)
                                          is_pointwise(&d) ? v->count * h->count : h->count,
                                          (int64_t)v->taps * h->taps * d.s.o);
         }
-    double copy = d.padded ? 2.0 * d.ph * d.pw * d.s.o * p->real_size * p->batch / 32 : 0;
-    return cycles + copy + 2.0 * (double)d.s.k * d.s.o + group_chain_cycles(p, g);
+    double copy = d.padded ? 2.0 * d.ph * d.pw * d.s.o * p->real_size * p->batch / p->target->costs->copy_rate : 0;
+    return cycles + copy + p->target->costs->turned_block * (double)d.s.k * d.s.o + group_chain_cycles(p, g);
 }
 
 static void plan(struct plan *p, struct program *q, struct group *g)

@@ -127,8 +127,9 @@ static double cost(const struct plan *p, const struct group *g)
     int64_t rows = (int64_t)d.row_total * (d.merged ? d.s.window.kh : d.s.taps);
     double cycles = product_cycles(p, d.s.o, d.s.weight->panel, rows, d.row_total, pixels);
     double pack = d.merged ? 0 : ((double)d.s.ph * d.s.pw * d.s.c * d.ranges + (double)d.s.oh * d.s.ow * d.s.o) *
-                                 p->batch * p->real_size * 2 / 32;
-    double reduce = d.groups > 1 ? 2.0 * d.groups * (double)d.s.weight->stored * p->real_size / 16 : 0;
+                                 p->batch * p->real_size * 2 / p->target->costs->copy_rate;
+    double bytes = 2.0 * d.groups * (double)d.s.weight->stored * p->real_size;
+    double reduce = d.groups > 1 ? bytes / p->target->costs->second_rate : 0;
     return cycles + pack + reduce;
 }
 

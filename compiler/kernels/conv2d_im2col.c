@@ -51,13 +51,14 @@ static double matrix_cycles(const struct plan *p, const struct conv *c)
     if (c->is_image)
         return 0;
     double bytes = (double)(c->pixels * c->depth) * p->real_size;
-    double per_cycle = bytes > p->target->l2_bytes ? p->target->memory_bytes_per_cycle : 16;
-    return 3 * bytes / per_cycle + (double)(c->pixels * c->window.kh * c->window.kw) * 8;
+    const struct costs *k = p->target->costs;
+    double rate = bytes > p->target->l2_bytes ? p->target->memory_bytes_per_cycle : k->second_rate;
+    return 3 * bytes / rate + (double)(c->pixels * c->window.kh * c->window.kw) * k->moved_call;
 }
 
 static double chain_pass_cycles(const struct plan *p, const struct group *g)
 {
-    return g->chain_count ? pass_cycles(p, g->main->out[0], chain_cycles(g), 2) : 0;
+    return g->chain_count ? pass_cycles(p, g->main->out[0], chain_cycles(p, g), 2) : 0;
 }
 
 static void matrix_scratch(struct plan *p, struct step *s, const struct conv *c)
@@ -313,7 +314,7 @@ static double weight_grad_cost(const struct plan *p, const struct group *g)
     int64_t stored = plan_param(p, g->main->out[0])->stored;
     double product = blas_cycles(p, (double)c.depth, panel_width(&c), (double)c.pixels) * panels_count(&c.panels);
     /* every image adds to the partial sums; at the end they are added up */
-    double adds = (double)stored * p->real_size / 16 * p->batch;
+    double adds = (double)stored * p->real_size / p->target->costs->second_rate * p->batch;
     double sums = (double)(stored * weight_groups(p, stored)) * p->real_size / p->target->memory_bytes_per_cycle;
     return p->batch * (product + matrix_cycles(p, &c)) + adds + sums;
 }

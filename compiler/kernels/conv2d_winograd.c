@@ -79,10 +79,9 @@ bool winograd_conv_of(const struct plan *p, const struct group *g, int points, s
 
 double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int from, int to)
 {
-    /* read, transform, write: some eight cycles a vector and what the caches add; values that do not stay in
-     * registers on their way cost more */
+    const struct costs *c = p->target->costs;
     int values = t->v.points * t->h.points;
-    double each = values <= 36 ? 11 : values <= 49 ? 18 : 24;
+    double each = values <= 36 ? c->transform_36 : values <= 49 ? c->transform_49 : c->transform_64;
     int vectors = (from + p->lanes - 1) / p->lanes + (to + p->lanes - 1) / p->lanes;
     return (double)t->v.tiles * t->h.tiles * p->batch * t->positions * vectors * each;
 }
@@ -91,9 +90,10 @@ double winograd_memory_cycles(const struct plan *p, double live, double moved)
 {
     /* measured with 3x3 filters on 8 to 64 channels of 128x128 and 512x512 pixels: what the last cache may hold costs
      * nothing beyond what the transforms are counted with; memory is read and written in order, in large pieces */
-    double far = (live / p->target->l2_bytes - 8) / 16;
+    const struct costs *c = p->target->costs;
+    double far = (live / p->target->l2_bytes - c->last_share) / c->last_span;
     far = far < 0 ? 0 : far > 1 ? 1 : far;
-    return far * moved / (2.5 * p->target->memory_bytes_per_cycle);
+    return far * moved / (c->stream_times * p->target->memory_bytes_per_cycle);
 }
 
 bool winograd_reaches(int64_t elements)
@@ -136,15 +136,15 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
     cycles += calls * winograd_memory_cycles(p, (double)(c.v.size + c.m.size) * p->real_size,
                                              ((2.0 + c.panels_count) * (double)c.v.size +
                                               3.0 * c.panels_count * (double)c.m.size) * p->real_size);
-    if (keeps_weights(p, g))    /* compared, at eight bytes a cycle of two */
-        cycles += (double)c.s.weight->stored * p->real_size / 8;
+    const struct costs *k = p->target->costs;
+    if (keeps_weights(p, g))    /* compared */
+        cycles += (double)c.s.weight->stored * p->real_size / k->compare_rate;
     else
-        cycles += 8.0 * c.tiles.positions * c.from * c.to / p->lanes;       /* U, once a step */
+        cycles += k->transform_filter * c.tiles.positions * c.from * c.to / p->lanes;       /* U, once a step */
     if (p->batch == 1) {
-        /* U serves one image only and is read, unless it is kept also written, through the last cache at best, which
-         * gives about twice what memory does */
+        /* U serves one image only and is read, unless it is kept also written, through the last cache at best */
         double bytes = (double)c.panels_count * (double)c.u_panel * p->real_size;
-        cycles += (keeps_weights(p, g) ? 1 : 2) * bytes / (2 * p->target->memory_bytes_per_cycle);
+        cycles += (keeps_weights(p, g) ? 1 : 2) * bytes / (k->last_times * p->target->memory_bytes_per_cycle);
         cycles += plan_barrier_cycles(p, c.data_grad ? 0 : c.padded ? 3 : 2);
     }
     return cycles + group_chain_cycles(p, g);

@@ -77,7 +77,7 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
                                               ((2.0 + d.panels) * (double)d.v.size +
                                                (2.0 + d.x_panels) * (double)d.m.size) * p->real_size);
     /* dU is read and written for each block of images */
-    cycles += blocks * 2 * (double)(d.panels * d.u_panel) * p->real_size / 24;
+    cycles += blocks * 2 * (double)(d.panels * d.u_panel) * p->real_size / p->target->costs->sum_rate;
     return cycles;
 }
 

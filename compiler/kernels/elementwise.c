@@ -28,7 +28,7 @@ static double elementwise_cost(const struct plan *p, const struct group *g)
     int streams = 2 + element_operands(g->main);
     for (int i = 0; i < g->chain_count; i++)
         streams += element_operands(g->chain[i]);
-    return pass_cycles(p, value_of(g), chain_cycles(g), streams);
+    return pass_cycles(p, value_of(g), chain_cycles(p, g), streams);
 }
 
 static void elementwise_plan(struct plan *p, struct program *q, struct group *g)

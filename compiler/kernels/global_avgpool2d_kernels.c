@@ -6,7 +6,7 @@
 static double global_avgpool_cost(const struct plan *p, const struct group *g)
 {
     const struct tensor *map = g->main->backward ? g->main->out[0] : g->main->in[0];
-    return pass_cycles(p, map, 1 + (g->main->backward ? chain_cycles(g) : 0), 1);
+    return pass_cycles(p, map, 1 + (g->main->backward ? chain_cycles(p, g) : 0), 1);
 }
 
 static void global_avgpool_plan(struct plan *p, struct program *q, struct group *g)

@@ -244,7 +244,7 @@ static double data_cost(const struct plan *p, const struct group *g)
 {
     struct local l = local_of(p, g->main);
     double cycles = product_cycles(p, l.batch_padded, plan_columns(p, l.batch_padded), l.c, l.c, l.o);
-    double turn = 2.0 * (double)(l.x_sample + l.y_sample) * l.batch_padded;
+    double turn = p->target->costs->turned_block * (double)(l.x_sample + l.y_sample) * l.batch_padded;
     return longer(p, &l, cycles * positions(&l) * l.window.kh * l.window.kw) + turn + group_chain_cycles(p, g);
 }
 
@@ -475,7 +475,7 @@ static double weight_cost(const struct plan *p, const struct group *g)
 {
     struct local l = local_of(p, g->main);
     double cycles = product_cycles(p, l.o, l.columns, l.depth, l.depth, p->batch);
-    double pack = 4.0 * (l.depth + l.o) * p->batch / p->lanes;
+    double pack = p->target->costs->packed * (l.depth + l.o) * p->batch / p->lanes;
     return longer(p, &l, positions(&l) * (cycles + pack));
 }
 

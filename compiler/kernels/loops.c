@@ -205,7 +205,7 @@ double pass_cycles(const struct plan *p, const struct tensor *t, double instruct
     double elements = (double)tensor_elements(t) * p->batch;
     /* channels that no vector divides cost whole vectors */
     double vectors = elements / t->shape.c * (double)(padded_channels(p, t) / p->lanes);
-    double work = vectors * (instructions + streams) / 2;           /* about two a cycle */
+    double work = vectors * (instructions + streams) / p->target->costs->instructions;
     double memory = elements * streams * p->real_size / p->target->memory_bytes_per_cycle;
     return work > memory ? work : memory;
 }

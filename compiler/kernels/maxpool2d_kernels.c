@@ -23,8 +23,8 @@ static double maxpool_cost(const struct plan *p, const struct group *g)
     const struct tensor *out = g->main->out[0];
     int taps = g->main->attr.window.kh * g->main->attr.window.kw;
     if (g->main->backward)
-        return pass_cycles(p, out, 3 + chain_cycles(g), 2);
-    return pass_cycles(p, out, 3 * taps + chain_cycles(g), taps + 1.25);
+        return pass_cycles(p, out, 3 + chain_cycles(p, g), 2);
+    return pass_cycles(p, out, 3 * taps + chain_cycles(p, g), taps + 1.25);
 }
 
 static bool keeps_index(const struct node *n)

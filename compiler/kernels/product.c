@@ -212,6 +212,7 @@ void product_emit_block(struct emitter *e, const struct product *t)
 double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
                       int64_t depth)
 {
+    const struct costs *c = p->target->costs;
     struct panels s = product_panels(p, channels, panel);
     double cycles = 0, fma = p->target->flops_per_cycle * 4 / (2.0 * p->target->vector_bytes);
     for (int last = 0; last < 2; last++) {
@@ -222,14 +223,16 @@ double product_cycles(const struct plan *p, int channels, int panel, int64_t row
         double lines = (double)rows_total / (double)length;
         double tiles = (split.large_count + split.small_count) * lines;
         double accumulators = (double)length * vectors * lines;
-        /* a dependent FMA every four cycles: few accumulators cannot fill the units */
-        double per_tile = accumulators / tiles, fill = per_tile < 4 * fma ? 4 * fma / per_tile : 1;
-        /* loads: a row's broadcast and the vectors of B, two a cycle */
+        /* an FMA waits for the one before it on the same sum: few accumulators cannot fill the units */
+        double per_tile = accumulators / tiles, enough = c->fma_latency * fma;
+        double fill = per_tile < enough ? enough / per_tile : 1;
+        /* loads: a row's broadcast and the vectors of B */
         double rows = (double)length / (split.large_count + split.small_count);
-        double load = (rows + vectors) / 2 / (rows * vectors / fma);
+        double load = (rows + vectors) / c->loads / (rows * vectors / fma);
         if (load > fill)
             fill = load;
-        cycles += count * (accumulators * (double)depth / fma * fill * 1.06 + tiles * 20 + accumulators * 2);
+        cycles += count * (accumulators * (double)depth / fma * fill * c->tile_loop + tiles * c->tile +
+                           accumulators * c->accumulator);
     }
     return cycles;
 }

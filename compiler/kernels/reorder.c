@@ -5,8 +5,7 @@
 
 static double reorder_cost(const struct plan *p, const struct group *g)
 {
-    /* a gather, element by element */
-    return pass_cycles(p, g->main->in[0], 2 * p->lanes, 2);
+    return pass_cycles(p, g->main->in[0], p->target->costs->gathered * p->lanes, 2);
 }
 
 static void reorder_plan(struct plan *p, struct program *q, struct group *g)

@@ -8,7 +8,7 @@
 
 static double softmax_cost(const struct plan *p, const struct group *g)
 {
-    return pass_cycles(p, g->main->in[0], g->main->backward ? 4 : 30, 3);
+    return pass_cycles(p, g->main->in[0], g->main->backward ? 4 : p->target->costs->exponential, 3);
 }
 
 /* All inputs and outputs, image by image. */

@@ -194,7 +194,7 @@ const char *chain_apply_at(struct emitter *e, const struct chain *c, const char 
 /* "_bias_relu": what a function with this chain adds to its name. */
 const char *chain_suffix(struct emitter *e, const struct chain *c);
 /* Work of the chain on one vector, in vector instructions, for costs. */
-double chain_cycles(const struct group *g);
+double chain_cycles(const struct plan *p, const struct group *g);
 /* The same for a whole batch. */
 double group_chain_cycles(const struct plan *p, const struct group *g);
 

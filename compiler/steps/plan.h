@@ -10,6 +10,7 @@
 #include "base/diag.h"
 #include "graph/graph.h"
 #include "model/optimizers.h"
+#include "steps/costs.h"
 
 /* A machine to generate for: a row of targets.def. */
 struct target {
@@ -23,6 +24,7 @@ struct target {
     double memory_bytes_per_cycle;
     double blas_efficiency;     /* of OpenBLAS's sgemm on a machine of this kind, against flops_per_cycle */
     const char *blas_core;      /* OPENBLAS_CORETYPE that serves it, NULL: leave alone */
+    const struct costs *costs;  /* what else kernels estimate with */
 };
 
 const struct target *target_find(const char *name);     /* "native" is resolved to the machine cnnc runs on */

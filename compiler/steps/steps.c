@@ -31,14 +31,13 @@ void plan_scratch(struct plan *p, int64_t bytes)
 
 bool plan_splits_image(const struct plan *p, double cycles)
 {
-    enum { WORTH_A_BARRIER = 8000 };    /* a few microseconds: some times what it costs two threads to meet */
-    return p->batch == 1 && cycles >= WORTH_A_BARRIER;
+    return p->batch == 1 && cycles >= p->target->costs->worth_a_barrier;
 }
 
 double plan_barrier_cycles(const struct plan *p, int barriers)
 {
-    enum { BARRIER = 2000, THREADS = 2 };       /* half a microsecond for each thread, two at least */
-    return p->batch == 1 ? (double)barriers * BARRIER * THREADS : 0;
+    const struct costs *c = p->target->costs;
+    return p->batch == 1 ? (double)barriers * c->barrier * c->barrier_threads : 0;
 }
 
 int group_nodes(const struct group *g, const struct node **nodes, int most)

@@ -3,9 +3,16 @@
 
 #include "steps/plan.h"
 
+/* The same for all machines so far. */
+static const struct costs costs = {
+#define COST(name, value, what) .name = (value),
+#include "steps/costs.def"
+#undef COST
+};
+
 static const struct target targets[] = {
 #define TARGET(name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core) \
-    { name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core },
+    { name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core, &costs },
 #include "steps/targets.def"
 #undef TARGET
 };
