@@ -475,16 +475,6 @@ bool check_slot(struct check *c, const struct clause_def *owner, const struct ar
 
 /* ---- a whole clause -------------------------------------------------------------------------- */
 
-static void argument_default(const struct arg_def *def, struct arg_value *out)
-{
-    out->number = def->default_number;
-    if (def->type == ARG_EXTENT2 || def->type == ARG_EXTENT3)
-        for (int i = 0; i < 3; i++)
-            out->dims[i] = (int64_t)def->default_number;
-    if (def->type != ARG_INIT && def->type != ARG_ACTIVATION)
-        out->text = def->default_text;
-}
-
 static int argument_find(const struct clause_def *def, const char *key)
 {
     for (int i = 0; i < clause_def_count(def); i++)
@@ -619,8 +609,6 @@ struct clause *check_clause(struct check *c, const struct clause_def *def, struc
     clause->def = def;
     clause->where = where;
     clause->args = arena_array(c->arena, (size_t)count + 1, sizeof *clause->args);
-    for (int i = 0; i < count; i++)
-        argument_default(&def->args[i], &clause->args[i]);
     for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
         int slot = arg->key ? argument_find(def, arg->key) : argument_positional(def, positional++);
         int pieces = slot >= 0 && !arg->key
@@ -666,6 +654,7 @@ struct clause *check_clause(struct check *c, const struct clause_def *def, struc
     }
     if (!good || missing_arguments(c, clause))
         return NULL;
+    clause_fill_defaults(clause);
     return clause;
 }
 

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-enum { TRAIN_BATCH_DEFAULT = 32 };
-
 struct train_state {
     const struct ast_statement *loss, *optimizer, *metrics, *numbers[TRAIN_NUMBERS];
 };
@@ -292,6 +290,17 @@ static void check_metrics(struct check *c, const struct ast_statement *s)
 
 /* ---- numbers and callbacks ------------------------------------------------------------------- */
 
+static void set_number(struct check *c, enum train_number which, double number)
+{
+    switch (which) {
+    case TRAIN_EPOCHS: c->model->epochs = (int)number; break;
+    case TRAIN_BATCH: c->model->batch = c->options->batch ? c->options->batch : (int)number; break;
+    case TRAIN_SEED: c->model->seed = (uint64_t)number; break;
+    case TRAIN_THREADS: c->model->threads = (int)number; break;
+    case TRAIN_NUMBERS: break;
+    }
+}
+
 static void check_number(struct check *c, const struct ast_statement *s, enum train_number which)
 {
     struct ast_args args = check_statement_args(c, s);
@@ -299,19 +308,11 @@ static void check_number(struct check *c, const struct ast_statement *s, enum tr
 
     if (!clause)
         return;
-    double number = clause->args[0].number;
     if (which == TRAIN_BATCH)
         c->batch_where = s->where;
-    switch (which) {
-    case TRAIN_EPOCHS:
-        c->model->epochs = (int)number;
+    if (which == TRAIN_EPOCHS)
         c->epochs_where = s->where;
-        break;
-    case TRAIN_BATCH: c->model->batch = c->options->batch ? c->options->batch : (int)number; break;
-    case TRAIN_SEED: c->model->seed = (uint64_t)number; break;
-    case TRAIN_THREADS: c->model->threads = (int)number; break;
-    case TRAIN_NUMBERS: break;
-    }
+    set_number(c, which, clause->args[0].number);
 }
 
 static void check_callback(struct check *c, const struct ast_statement *s,
@@ -460,8 +461,8 @@ void check_train(struct check *c, const struct ast_statement *section)
     struct train_state state = {0};
 
     c->model->has_train = true;
-    c->model->batch = c->options->batch ? c->options->batch : TRAIN_BATCH_DEFAULT;
-    c->model->epochs = 1;
+    for (int i = 0; i < TRAIN_NUMBERS; i++)
+        set_number(c, (enum train_number)i, train_numbers[i].args[0].default_number);
     c->metrics_broken = section->body->broken;
     c->level++;
     add_monitor(c, "loss", "loss", CNN_LOWER_IS_BETTER, (struct span){0});

@@ -32,3 +32,28 @@ const char *clause_text(const struct clause *c, const char *name)
 {
     return clause_arg(c, name)->text;
 }
+
+/* What an argument is where it is not given. */
+static struct arg_value default_value(const struct arg_def *def)
+{
+    struct arg_value v = { .number = def->default_number };
+
+    if (def->type == ARG_EXTENT2 || def->type == ARG_EXTENT3)
+        for (int i = 0; i < 3; i++)
+            v.dims[i] = (int64_t)def->default_number;
+    if (def->type != ARG_INIT && def->type != ARG_ACTIVATION)
+        v.text = def->default_text;
+    return v;
+}
+
+void clause_fill_defaults(struct clause *c)
+{
+    for (int i = 0; c->def->args[i].name; i++) {
+        const struct arg_def *def = &c->def->args[i];
+        if (c->args[i].given)
+            continue;
+        c->args[i] = def->default_of ? *clause_arg(c, def->default_of) : default_value(def);
+        c->args[i].given = false;
+        c->args[i].where = (struct span){ 0 };
+    }
+}

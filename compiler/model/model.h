@@ -51,6 +51,7 @@ struct arg_def {
     bool min_open, max_open;
     double default_number;      /* INT, REAL, BOOL; both parts of EXTENT2 */
     const char *default_text;   /* WORD, STRING, PADDING, MONITOR, and the name of an INIT */
+    const char *default_of;     /* the argument of the same clause whose value it takes instead; NULL: none */
     const char *const *words;   /* WORD: NULL-terminated */
     const char *help;           /* half a line: what it is, with its unit */
 };
@@ -85,6 +86,8 @@ struct clause {
 
 /* The number of a definition's arguments (args_count where it is filled in). */
 int clause_def_count(const struct clause_def *def);
+/* Gives what was not given its default. */
+void clause_fill_defaults(struct clause *c);
 /* The argument of that name; an assertion when the definition has none. */
 const struct arg_value *clause_arg(const struct clause *c, const char *name);
 double clause_number(const struct clause *c, const char *name);

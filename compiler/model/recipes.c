@@ -232,13 +232,13 @@ const struct clause_def callback_defs[] = {
 
 static const struct arg_def epochs_args[] = {
     {.name = "count", .type = ARG_INT, .positional = true, .required = true, .min = 1,
-     .max = WHOLE_MAX, .help = "how many"},
+     .max = WHOLE_MAX, .default_number = 1, .help = "how many"},
     {.name = NULL}
 };
 
 static const struct arg_def batch_args[] = {
     {.name = "size", .type = ARG_INT, .positional = true, .required = true, .min = 1,
-     .max = BATCH_MOST, .help = "how many"},
+     .max = BATCH_MOST, .default_number = 32, .help = "how many"},
     {.name = NULL}
 };
 

@@ -26,7 +26,7 @@ extern const struct data_source data_sources[];
 extern const struct clause_def data_steps[], loss_defs[], optimizer_defs[], callback_defs[];
 extern const struct metric_def metric_defs[];
 
-/* Statements of `train` that set one number. */
+/* Statements of `train` that set one number, which is their argument's default where they do not stand. */
 enum train_number { TRAIN_EPOCHS, TRAIN_BATCH, TRAIN_SEED, TRAIN_THREADS, TRAIN_NUMBERS };
 extern const struct clause_def train_numbers[TRAIN_NUMBERS + 1];
 

@@ -1,22 +1,8 @@
 /* pooling.c - see pooling.h. */
 #include "ops/pooling.h"
 
-/* A stride that was not given is the window; from here on it says so. */
-static void pooling_fill_stride(struct layer *l)
-{
-    const struct arg_value *window = clause_arg(l->clause, "window"),
-                           *stride = clause_arg(l->clause, "stride");
-
-    if (stride->given)
-        return;
-    struct arg_value *fill = &l->clause->args[stride - l->clause->args];
-    fill->dims[0] = window->dims[0];
-    fill->dims[1] = window->dims[1];
-}
-
 bool pooling_shape(struct layer *l, struct diag *d)
 {
-    pooling_fill_stride(l);
     if (!layer_needs_map(l, d))
         return false;
     struct axis y = layer_axis(l, "window", 0), x = layer_axis(l, "window", 1);

@@ -7,7 +7,7 @@
 #define POOLING_ARGS                                                                              \
     { .name = "window", .type = ARG_EXTENT2, .positional = true, .required = true, .min = 1,      \
       .max = WINDOW_MOST, .help = "height x width of what becomes one element" },                  \
-    { .name = "stride", .type = ARG_EXTENT2, .min = 1, .max = WINDOW_MOST,                         \
+    { .name = "stride", .type = ARG_EXTENT2, .min = 1, .max = WINDOW_MOST, .default_of = "window", \
       .help = "rows x columns from one position to the next (the window's)" },                    \
     { .name = "padding", .type = ARG_PADDING, .min = 0, .max = WINDOW_MOST,                        \
       .default_text = "valid",                                                                    \

@@ -202,6 +202,41 @@ for layer in $layers; do
     grep -qw "$layer" explained ||
         fail "the layer '$layer' is not among those that are explained here"
 done
+# the defaults are those of the tables: `name` ... `option` (value), `name` (value), `name(option=value)`
+awk -F'|' '/^\|/ {
+    count = split($2, names, /`, */)
+    for (c = 1; c <= count; c++) {
+        name = names[c]
+        gsub(/[ `]*/, "", name)
+        if (name == "") continue
+        name = names[c]
+        gsub(/`/, "", name)
+        sub(/^ +/, "", name)
+        sub(/^(optimizer|loss) /, "", name)
+        if (match(name, /^[a-z0-9_]+\([a-z]+=[^)|]*\)/)) {
+            option = value = name
+            gsub(/.*=|\).*/, "", value)
+            gsub(/.*\(|=.*/, "", option)
+            sub(/\(.*/, "", name)
+            print name, option, value
+        }
+        sub(/[^a-z0-9_].*/, "", name)
+        if (match($3, /^ \([0-9]+\)/)) print name, "-", substr($3, 3, RLENGTH - 3)
+        for (cell = 3; cell < NF; cell++) {
+            rest = $cell
+            while (match(rest, /`[a-z0-9_]+` \((the )?[a-z0-9_.e-]+\)/)) {
+                option = value = substr(rest, RSTART, RLENGTH)
+                rest = substr(rest, RSTART + RLENGTH)
+                gsub(/`|\(.*| /, "", option)
+                gsub(/.*\((the )?|\)/, "", value)
+                print name, option, value
+            }
+        }
+    }
+}' "$page" | grep -vwE "^($(echo $initialisers | tr ' ' '|'))" >promised
+awk -f "$TOP/tests/behave/defaults.awk" explained promised >compared
+[ "$(tail -n 1 compared | cut -d' ' -f1)" -gt 40 ] || fail "the defaults of docs/language.md were not found"
+while read -r line; do fail "docs/language.md: $line"; done < <(sed '$d' compared)
 tr -d '\n' <"$page" | grep -oE '`[^`]*`' | tr -c 'a-z0-9_' '\n' | sort -u >documented
 for word in $layers $recipe_words $initialisers $functions $later $options; do
     grep -qx "$word" documented || fail "docs/language.md does not mention '$word'"

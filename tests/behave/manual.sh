@@ -52,6 +52,35 @@ tr -c 'a-z0-9_' '\n' <"$pages/cnn.5" | sort -u >there
 comm -23 words there >missing
 [ -s missing ] && fail "cnn.5 does not name: $(tr '\n' ' ' <missing)"
 
+# the defaults are those of the tables: `.BR option =value` below the names of a tag
+cat >defaults.cnn <<'CNN'
+model defaults
+data { images "pictures" }
+network {
+    input 3x32x32
+    conv2d 4, 3x3; locally_connected2d 4, 3x3; batchnorm; maxpool2d 2x2; avgpool2d 2x2; leaky_relu; elu
+    flatten; dense 10; softmax
+}
+train {
+    loss categorical_crossentropy; optimizer adam; metrics top_k, f1
+    reduce_lr_on_plateau; early_stopping; checkpoint "kept.safetensors"; stop_on_nan
+}
+CNN
+"$CNNC" --explain defaults.cnn >explained 2>/dev/null
+sed 's/images "pictures"/shapes/' defaults.cnn >shapes.cnn
+"$CNNC" --explain shapes.cnn 2>/dev/null | grep -w shapes >>explained
+sed -e 's/\\-/-/g' "$pages/cnn.5" | awk '
+    now { tag = $0; now = 0; sub(/^\.[A-Z]* /, "", tag); sub(/^(optimizer|loss) /, "", tag)
+          count = split(tag, names, /"\\fR, \\fP/); next }
+    /^\.TP/ { now = 1; count = 0; next }
+    /^\.BR [a-z0-9_]+ =[^ |]+$/ { for (i = 1; i <= count; i++) {
+        name = names[i]
+        sub(/[^a-z0-9_].*/, "", name)
+        if (name != "") print name, $2, substr($3, 2) } }' >promised
+awk -f "$TOP/tests/behave/defaults.awk" explained promised >compared
+[ "$(tail -n 1 compared | cut -d' ' -f1)" -gt 30 ] || fail "the defaults of cnn.5 were not found"
+while read -r line; do fail "cnn.5: $line"; done < <(sed '$d' compared)
+
 # ---- all of them are sound
 for page in "$pages"/*.[1-8]; do
     grep -q '^\.SH NAME$' "$page" || fail "${page##*/} has no NAME"

@@ -46,12 +46,7 @@ static inline struct clause *clause_new(struct network *n, const struct clause_d
     c->def = def;
     c->where = network_span(n);
     c->args = arena_array(&n->arena, (size_t)clause_def_count(def) + 1, sizeof *c->args);
-    for (int i = 0; def->args[i].name; i++) {
-        c->args[i].number = def->args[i].default_number;
-        c->args[i].dims[0] = c->args[i].dims[1] = (int64_t)def->args[i].default_number;
-        if (def->args[i].type != ARG_INIT)
-            c->args[i].text = def->args[i].default_text;
-    }
+    clause_fill_defaults(c);
     return c;
 }
 
@@ -118,6 +113,7 @@ static inline struct layer *layer_after(struct network *n, const char *kind, str
 
 static inline bool layer_shape(struct network *n, struct layer *l)
 {
+    clause_fill_defaults(l->clause);
     return l->def->shape(l, n->diag);
 }
 
