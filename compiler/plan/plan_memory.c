@@ -192,7 +192,8 @@ static bool is_local(const struct program *q, const struct tensor *t)
            x->first == x->last && q->phases[x->first].split == SPLIT_IMAGES;
 }
 
-/* The local tensors of each phase, in the order of the graph: the first of each phase, and the next of each; -1: none. */
+/* The local tensors of each phase, in the order of the graph: the first of each phase, and the next of each; -1:
+ * none. */
 static void list_local(const struct program *q, int *first, int *next)
 {
     for (int f = 0; f < q->phases_count; f++)

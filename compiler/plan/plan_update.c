@@ -1,16 +1,16 @@
 /* plan_update.c - the optimizer's step over the flat vector of parameters: which ranges of it, in which blocks, and
  * which of them a step of training updates before (struct step, updates).
  *
- * Requires: the training program's steps; parameters lie at multiples of 64 bytes, so a range of whole parameters is one
- * of whole vectors; what lies between them has no gradient (it is 0 and stays 0).
+ * Requires: the training program's steps; parameters lie at multiples of 64 bytes, so a range of whole parameters is
+ * one of whole vectors; what lies between them has no gradient (it is 0 and stays 0).
  * Ensures: every trained parameter lies in one range. */
 #include "plan/plan_parts.h"
 
 /* Elements; a block of adam's four streams fits into a level-2 cache. */
 enum { UPDATE_BLOCK = 8192 };
 
-/* Weights would be lost that follow from an invalid loss where a callback ends the run before their update: then nothing
- * is updated early. */
+/* Weights would be lost that follow from an invalid loss where a callback ends the run before their update: then
+ * nothing is updated early. */
 static bool stops_before_update(const struct model *m)
 {
     for (int i = 0; i < m->callbacks_count; i++)

@@ -22,7 +22,7 @@ struct kernel {
     void (*plan)(struct plan *p, struct program *q, struct group *g);
     /* Optional: decides what depends on where tensors lie, when that is known. */
     void (*settle)(struct plan *p, struct program *q, struct group *g);
-    /* Writes the function of a step (emit_function ... emit_end), which takes the step's arguments; returns its name. */
+    /* Writes the function of a step (emit_function ... emit_end), which takes its arguments; returns its name. */
     const char *(*emit)(struct emitter *e, const struct step *s);
     int number;                 /* the kernel's own, where several differ in it alone */
     const char *help;
@@ -56,11 +56,12 @@ const struct param_place *plan_param(const struct plan *p, const struct tensor *
 int group_nodes(const struct group *g, const struct node **nodes, int most);
 int64_t plan_round(int64_t value, int64_t multiple);
 
-/* ---- for kernel.plan: what a step is given at each call, in the order of its function's parameters.  What it reads or
- * writes must be among it, for plan_verify() believes it ------------------------------------------------------------ */
+/* ---- for kernel.plan: arguments ------------------------------------------------------------------------------------
+ * What a step is given at each call, in the order of its function's parameters.  What it reads or writes must be among
+ * it: plan_verify() believes it. */
 
-/* A tensor, parameter, gradient or statistic.  A step of images takes what is given a sample image by image; else all of
- * it is touched at each call. */
+/* A tensor, parameter, gradient or statistic.  A step of images takes what is given a sample image by image; else all
+ * of it is touched at each call. */
 void step_takes(struct plan *p, struct step *s, enum access access, const struct tensor *t);
 /* In a step of blocks, of which each has its part; or it has one that is not written down (TOUCH_OWN, TOUCH_FIRST). */
 void step_takes_part(struct plan *p, struct step *s, enum access access, const struct tensor *t, struct part part);

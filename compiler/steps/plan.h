@@ -145,7 +145,7 @@ enum argument_kind {
     ARGUMENT_ELEMENT,           /* where the image begins in a batch of `number` elements each; 0 for a batch */
     ARGUMENT_SHARE,             /* 1 over the batch's pixels, `number` an image */
     ARGUMENT_CONTEXT, ARGUMENT_RULE,    /* for an early update, see ARGUMENT_PARAMETER */
-    ARGUMENT_PARAMETER          /* where the parameter `tensor` begins among all.  It is updated where there is a rule */
+    ARGUMENT_PARAMETER          /* where the parameter `tensor` begins among all; it is updated where there is a rule */
 };
 
 /* What a step is given at a call.  The text of the call, the pointers that are declared for it, and what plan_verify()

@@ -4,50 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "check/check.h"
 #include "graph/graph.h"
-#include "passes/passes.h"
-#include "steps/kernel.h"
-#include "syntax/parse.h"
-#include "plan/plan_parts.h"
+#include "planned.h"
 
 enum { LINE = 16 };     /* bytes of one claim */
-
-struct world {
-    struct arena arena;
-    struct diag *diag;
-    struct plan *plan;
-};
-
-/* batch 0: as the text says. */
-static void world_begin_batch(struct world *w, const char *text, const char *target, const char *const *forced,
-                              int count, int batch)
-{
-    memset(w, 0, sizeof *w);
-    w->diag = diag_new(&w->arena);
-    struct source *source = source_from_text(&w->arena, "test.cnn", text, strlen(text));
-    struct ast_body *file = parse_source(&w->arena, source, w->diag);
-    struct check_options check = { .batch = batch };
-    struct model *m = check_model(&w->arena, source, file, &check, w->diag);
-    diag_print(w->diag, stderr);
-    cr_assert_eq(diag_errors(w->diag), 0);
-    struct graph *train = lower_model(&w->arena, m, true), *use = lower_model(&w->arena, m, false);
-    simplify(train);
-    simplify(use);
-    differentiate(train);
-    cr_assert_null(graph_verify(train));
-    cr_assert_null(graph_verify(use));
-    struct plan_options o = { .target = target, .forced = forced, .forced_count = count };
-    w->plan = plan_model(&w->arena, train, use, &o, w->diag);
-    diag_print(w->diag, stderr);
-    cr_assert_not_null(w->plan);
-    cr_assert_null(plan_verify(w->plan));
-}
-
-static void world_begin(struct world *w, const char *text, const char *target, const char *const *forced, int count)
-{
-    world_begin_batch(w, text, target, forced, count, 0);
-}
 
 /* ---- the walk ---------------------------------------------------------------------------------------------------- */
 
@@ -177,23 +137,6 @@ static void walk(const struct plan *p, const struct program *q)
     free(w.local);
 }
 
-#define TAIL "train { loss categorical_crossentropy\n optimizer adam\n metrics accuracy\n epochs 1\n batch 8\n }\n"
-
-static const char sequence[] =
-    "network {\n input 3x32x32\n conv2d 32, 2x2, relu\n conv2d 48, 3x3, elu, padding=same\n conv2d 20, 1x1, relu\n"
-    " maxpool2d 2x2\n conv2d 64, 2x2, relu\n conv2d 64, 2x2, gelu\n conv2d 24, 1x1, relu\n maxpool2d 2x2\n"
-    " dropout 0.5\n"
-    " flatten\n dense 40, relu\n dropout 0.5\n dense 10, softmax\n}\n" TAIL;
-
-static const char branches[] =
-    "network {\n input 3x32x32\n conv2d 16, 3x3, padding=same\n batchnorm relu\n"
-    " add {\n branch {\n conv2d 16, 3x3, padding=same\n batchnorm relu\n conv2d 16, 3x3, padding=same\n batchnorm\n }\n"
-    " branch { }\n }\n relu\n"
-    " add {\n branch {\n conv2d 32, 3x3, stride=2, padding=same\n }\n"
-    " branch {\n conv2d 32, 1x1, stride=2, padding=same\n"
-    " add {\n branch { }\n branch { avgpool2d 3x3, stride=1, padding=1 }\n }\n }\n }\n relu\n"
-    " global_avgpool2d\n flatten\n dense 10, softmax\n}\n" TAIL;
-
 static void check_plans(const char *text, int batch)
 {
     static const char *const names[] = { "x86-64-v4", "x86-64-v3", "x86-64-v2", "aarch64", "generic" };
@@ -208,18 +151,18 @@ static void check_plans(const char *text, int batch)
 
 Test(plan, no_read_finds_its_bytes_overwritten_in_a_sequence)
 {
-    check_plans(sequence, 0);
+    check_plans(planned_sequence, 0);
 }
 
 Test(plan, no_read_finds_its_bytes_overwritten_with_branches)
 {
-    check_plans(branches, 0);
+    check_plans(planned_branches, 0);
 }
 
 Test(plan, no_read_finds_its_bytes_overwritten_with_one_image_a_batch)
 {
-    check_plans(sequence, 1);
-    check_plans(branches, 1);
+    check_plans(planned_sequence, 1);
+    check_plans(planned_branches, 1);
 }
 
 static const char wide[] =
@@ -266,7 +209,7 @@ Test(plan, forced_kernels_are_taken)
 {
     static const char *const forced[] = { "conv2d_2=winograd6", "conv2d_4:forward=im2col", "dense_1:data=openblas" };
     struct world w;
-    world_begin(&w, sequence, "x86-64-v3", forced, 3);
+    world_begin(&w, planned_sequence, "x86-64-v3", forced, 3);
     int seen = 0;
     for (int i = 0; i < w.plan->train.groups_count; i++) {
         const struct group *g = w.plan->train.groups[i];
@@ -286,10 +229,10 @@ Test(plan, forced_kernels_are_taken)
 Test(plan, equal_inputs_give_equal_plans)
 {
     struct world a, b;
-    world_begin(&a, sequence, "x86-64-v3", NULL, 0);
-    world_begin(&b, sequence, "x86-64-v3", NULL, 0);
+    world_begin(&a, planned_sequence, "x86-64-v3", NULL, 0);
+    world_begin(&b, planned_sequence, "x86-64-v3", NULL, 0);
     cr_assert_eq(a.plan->hash, b.plan->hash);
-    world_begin(&b, branches, "x86-64-v3", NULL, 0);
+    world_begin(&b, planned_branches, "x86-64-v3", NULL, 0);
     cr_assert_neq(a.plan->hash, b.plan->hash);
 }
 

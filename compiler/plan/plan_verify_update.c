@@ -1,0 +1,83 @@
+/* plan_verify_update.c - what holds of the optimizer's step. */
+#include <inttypes.h>
+
+#include "plan/plan_verify.h"
+
+static const char *verify_range(const struct plan *p, int index)
+{
+    const struct update *u = &p->update;
+    const struct update_range *r = &u->ranges[index];
+    int64_t align = 64 / p->real_size, elements = r->end - r->begin;
+    int64_t after = index ? u->ranges[index - 1].end : 0;
+    struct arena *a = p->arena;
+    if (r->begin < after || elements <= 0 || r->begin % align || r->end % align ||
+        r->end > plan_round(p->params_stored, align))
+        return arena_printf(a, "range %d of the update, %" PRId64 " to %" PRId64 ", is none or lies in another", index,
+                            r->begin, r->end);
+    if (u->block % align || (r->blocks - 1) * u->block >= elements || r->blocks * u->block < elements)
+        return arena_printf(a, "range %d of the update, %" PRId64 " to %" PRId64 ", is not %" PRId64 " blocks of %"
+                            PRId64, index, r->begin, r->end, r->blocks, u->block);
+    return NULL;
+}
+
+/* How many ranges have a part of the parameter; *whole: the one that has all of it. */
+static int ranges_of(const struct plan *p, const struct param_place *place, const struct update_range **whole)
+{
+    int found = 0;
+    *whole = NULL;
+    for (int i = 0; i < p->update.ranges_count; i++) {
+        const struct update_range *r = &p->update.ranges[i];
+        int64_t end = place->offset + place->stored;
+        found += r->begin < end && place->offset < r->end;
+        if (r->begin <= place->offset && end <= r->end)
+            *whole = r;
+    }
+    return found;
+}
+
+static bool is_updated_in_a_step(const struct plan *p, const struct param *param)
+{
+    for (int i = 0; i < p->train.steps_count; i++)
+        if (p->train.steps[i]->updates == param)
+            return true;
+    return false;
+}
+
+static const char *verify_param(const struct plan *p, const struct param *param)
+{
+    const struct param_place *place = &p->params[param->id];
+    const struct update_range *whole;
+    bool trained = p->update.optimizer && plan_trains(param);
+    if (param->role == CNN_STATISTIC)           /* lies among the statistics */
+        return NULL;
+    int found = ranges_of(p, place, &whole);
+    if (!trained && found)
+        return arena_printf(p->arena, "the update changes %s, which is not trained", param->name);
+    if (trained && (found != 1 || !whole))
+        return arena_printf(p->arena, "the update leaves out %s or a part of it", param->name);
+    if (trained && (whole->early != place->early || place->early != is_updated_in_a_step(p, param)))
+        return arena_printf(p->arena, "%s is updated twice or not at all: early, late or both", param->name);
+    return NULL;
+}
+
+const char *verify_update(const struct plan *p)
+{
+    const struct graph *g = p->train.graph;
+    int64_t late = 0;
+    bool early = false;
+    for (int i = 0; i < p->update.ranges_count; i++) {
+        const char *broken = verify_range(p, i);
+        if (broken)
+            return broken;
+        late += p->update.ranges[i].early ? 0 : p->update.ranges[i].end - p->update.ranges[i].begin;
+        early |= p->update.ranges[i].early;
+    }
+    for (int i = 0; i < g->params_count; i++) {
+        const char *broken = verify_param(p, g->params[i]);
+        if (broken)
+            return broken;
+    }
+    if (late != p->update.late_elements || early != p->update.early || early != (p->train.rule_phase >= 0))
+        return "the update is not the sum of its ranges";
+    return NULL;
+}

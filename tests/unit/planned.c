@@ -1,0 +1,54 @@
+/* planned.c - see planned.h. */
+#include "planned.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "check/check.h"
+#include "passes/passes.h"
+#include "syntax/parse.h"
+
+const char planned_sequence[] =
+    "network {\n input 3x32x32\n conv2d 32, 2x2, relu\n conv2d 48, 3x3, elu, padding=same\n conv2d 20, 1x1, relu\n"
+    " maxpool2d 2x2\n conv2d 64, 2x2, relu\n conv2d 64, 2x2, gelu\n conv2d 24, 1x1, relu\n maxpool2d 2x2\n"
+    " dropout 0.5\n"
+    " flatten\n dense 40, relu\n dropout 0.5\n dense 10, softmax\n}\n" TAIL;
+
+const char planned_branches[] =
+    "network {\n input 3x32x32\n conv2d 16, 3x3, padding=same\n batchnorm relu\n"
+    " add {\n branch {\n conv2d 16, 3x3, padding=same\n batchnorm relu\n conv2d 16, 3x3, padding=same\n batchnorm\n }\n"
+    " branch { }\n }\n relu\n"
+    " add {\n branch {\n conv2d 32, 3x3, stride=2, padding=same\n }\n"
+    " branch {\n conv2d 32, 1x1, stride=2, padding=same\n"
+    " add {\n branch { }\n branch { avgpool2d 3x3, stride=1, padding=1 }\n }\n }\n }\n relu\n"
+    " global_avgpool2d\n dense 10, softmax\n}\n" TAIL;
+
+void world_begin_batch(struct world *w, const char *text, const char *target, const char *const *forced,
+                              int count, int batch)
+{
+    memset(w, 0, sizeof *w);
+    w->diag = diag_new(&w->arena);
+    struct source *source = source_from_text(&w->arena, "test.cnn", text, strlen(text));
+    struct ast_body *file = parse_source(&w->arena, source, w->diag);
+    struct check_options check = { .batch = batch };
+    struct model *m = check_model(&w->arena, source, file, &check, w->diag);
+    diag_print(w->diag, stderr);
+    cr_assert_eq(diag_errors(w->diag), 0);
+    struct graph *train = lower_model(&w->arena, m, true), *use = lower_model(&w->arena, m, false);
+    simplify(train);
+    simplify(use);
+    differentiate(train);
+    cr_assert_null(graph_verify(train));
+    cr_assert_null(graph_verify(use));
+    struct plan_options o = { .target = target, .forced = forced, .forced_count = count };
+    w->plan = plan_model(&w->arena, train, use, &o, w->diag);
+    diag_print(w->diag, stderr);
+    cr_assert_not_null(w->plan);
+    const char *broken = plan_verify(w->plan);
+    cr_assert_null(broken, "%s", broken);
+}
+
+void world_begin(struct world *w, const char *text, const char *target, const char *const *forced, int count)
+{
+    world_begin_batch(w, text, target, forced, count, 0);
+}
