@@ -13,6 +13,7 @@
 #include "core/json_text.h"
 #include "core/message.h"
 #include "core/peak.h"
+#include "core/recipe.h"
 
 enum { STEPS = 50, WARM_UP = 3 };
 
@@ -284,11 +285,11 @@ static int report(struct bench *b, const struct command_options *o)
 int rt_bench(const struct cnn_model *model, const struct command_options *o)
 {
     struct bench b = { .model = model, .steps = o->steps > 0 ? (int)o->steps : STEPS };
-    uint64_t seed = rt_seed_choose(model, o);
-    b.context = cnn_open(model, (int)o->threads, seed);
+    uint64_t seed = rt_recipe_seed(model, o->run.seed);
+    b.context = cnn_open(model, (int)o->run.threads, seed);
     b.times = calloc((size_t)b.steps, sizeof *b.times);
     int status = EXIT_FAILED;
-    if (b.context && b.times && !(o->weights && cnn_load_weights(b.context, o->weights))
+    if (b.context && b.times && !(o->run.weights && cnn_load_weights(b.context, o->run.weights))
         && rt_batch_random(b.context, model->batch, seed, RANDOM_BENCH) == 0) {
         /* a rate of zero keeps the weights where they are, however many steps are timed */
         b.context->lr = 0.0;

@@ -44,31 +44,31 @@ enum { FOR_SETS = COMMAND_TRAIN | COMMAND_EVALUATE, FOR_TABLES = COMMAND_EVALUAT
 #define WHOLE(field, from, to) .kind = OPTION_WHOLE, PLACE(field), .least = from, .most = to
 
 static const struct option_row rows[] = {
-    { 0, "data", "DIR", "the data's directory, or the one above it", FOLDER(data), .commands = FOR_SETS },
-    { 0, "epochs", "N", "passes over the training set", WHOLE(epochs, 0, 1000000), .commands = COMMAND_TRAIN },
-    { 0, "lr", "X", "learning rate", .kind = OPTION_REAL, PLACE(lr), .above = true, .high = INFINITY,
+    { 0, "data", "DIR", "the data's directory, or the one above it", FOLDER(run.data), .commands = FOR_SETS },
+    { 0, "epochs", "N", "passes over the training set", WHOLE(run.epochs, 0, 1000000), .commands = COMMAND_TRAIN },
+    { 0, "lr", "X", "learning rate", .kind = OPTION_REAL, PLACE(run.lr), .above = true, .high = INFINITY,
       .expected = "a number above 0", .commands = COMMAND_TRAIN },
-    { 0, "seed", "N", "seed of all that is random", WHOLE(seed, 0, INT64_MAX),
+    { 0, "seed", "N", "seed of all that is random", WHOLE(run.seed, 0, INT64_MAX),
       .commands = FOR_SETS | COMMAND_BENCH | COMMAND_GRADCHECK },
-    { 0, "threads", "N", "processors used (as many as the machine has)", WHOLE(threads, 1, 4096),
+    { 0, "threads", "N", "processors used (as many as the machine has)", WHOLE(run.threads, 1, 4096),
       .commands = COMMAND_ALL },
-    { 0, "verbose", "0|1|2", "nothing, a progress bar, or a line an epoch", WHOLE(verbose, 0, 2),
+    { 0, "verbose", "0|1|2", "nothing, a progress bar, or a line an epoch", WHOLE(run.verbose, 0, 2),
       .words = { "0", "1", "2" }, .commands = FOR_SETS },
-    { 0, "run-dir", "DIR", "where a run is kept (MODEL.run)", FOLDER(run_dir), .commands = FOR_SETS | COMMAND_PREDICT },
-    { 0, "overwrite", NULL, "replace the run that DIR holds", FLAG(overwrite), .commands = COMMAND_TRAIN },
-    { 0, "resume", NULL, "go on with the run that DIR holds; --epochs counts in all", FLAG(resume),
+    { 0, "run-dir", "DIR", "where a run is kept (MODEL.run)", FOLDER(run.run_dir), .commands = FOR_SETS | COMMAND_PREDICT },
+    { 0, "overwrite", NULL, "replace the run that DIR holds", FLAG(run.overwrite), .commands = COMMAND_TRAIN },
+    { 0, "resume", NULL, "go on with the run that DIR holds; --epochs counts in all", FLAG(run.resume),
       .commands = COMMAND_TRAIN },
     { 0, "save-every", "MIN", "minutes between saved states within an epoch (10)", .kind = OPTION_REAL,
-      PLACE(save_every), .high = INFINITY, .expected = "a number, 0 or more", .commands = COMMAND_TRAIN },
-    { 0, "weights", "FILE", "use these weights, or start from them (safetensors or .npz)", FILE_NAME(weights),
+      PLACE(run.save_every), .high = INFINITY, .expected = "a number, 0 or more", .commands = COMMAND_TRAIN },
+    { 0, "weights", "FILE", "use these weights, or start from them (safetensors or .npz)", FILE_NAME(run.weights),
       .commands = FOR_SETS | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK },
-    { 0, "partial", NULL, "take of --weights what fits and list what does not", FLAG(partial),
+    { 0, "partial", NULL, "take of --weights what fits and list what does not", FLAG(run.partial),
       .commands = COMMAND_TRAIN },
-    { 0, "limit-steps", "N", "end training after N steps in all", WHOLE(limit_steps, 1, INT64_MAX),
+    { 0, "limit-steps", "N", "end training after N steps in all", WHOLE(run.limit_steps, 1, INT64_MAX),
       .commands = COMMAND_TRAIN },
-    { 0, "no-shuffle", NULL, "take the training set in its own order", FLAG(no_shuffle), .commands = COMMAND_TRAIN },
-    { 0, "history", "FILE", "write a row an epoch as CSV", FILE_NAME(history), .commands = COMMAND_TRAIN },
-    { 0, "log-steps", "FILE", "write a row a step as CSV", FILE_NAME(log_steps), .commands = COMMAND_TRAIN },
+    { 0, "no-shuffle", NULL, "take the training set in its own order", FLAG(run.no_shuffle), .commands = COMMAND_TRAIN },
+    { 0, "history", "FILE", "write a row an epoch as CSV", FILE_NAME(run.history), .commands = COMMAND_TRAIN },
+    { 0, "log-steps", "FILE", "write a row a step as CSV", FILE_NAME(run.log_steps), .commands = COMMAND_TRAIN },
     { 0, "steps", "N", "steps timed (50)", WHOLE(steps, 1, 1000000), .commands = COMMAND_BENCH },
     { 0, "json", NULL, "print JSON", FLAG(json), .commands = FOR_TABLES },
     { 0, "csv", NULL, "print CSV; evaluate: a row a class, bench: the time of each stretch", FLAG(csv),
@@ -243,28 +243,12 @@ static enum parsed parse(const struct cnn_model *model, const char *program, str
     return options_fit(given, *command) ? PARSED_RUN : PARSED_WRONG;
 }
 
-uint64_t rt_seed_choose(const struct cnn_model *model, const struct command_options *o)
-{
-    return o->seed >= 0 ? (uint64_t)o->seed : model->train.seed;
-}
-
 /* alone: the process is nothing but this trainer. */
 static int command_run(const struct cnn_model *model, struct command_line *line, int argc, char **argv, bool alone)
 {
     const char *program = argc > 0 ? argv[0] : model->name;
-    struct command_options o = { .epochs = -1,
-                                 .threads = -1,
-                                 .verbose = -1,
-                                 .limit_steps = -1,
-                                 .steps = -1,
-                                 .points = -1,
-                                 .samples = -1,
-                                 .top = -1,
-                                 .seed = -1,
-                                 .lr = NAN,
-                                 .save_every = NAN,
-                                 .argv = argv,
-                                 .argc = argc };
+    struct command_options o = { .run = rt_run_options(argc, argv),
+                                 .steps = -1, .points = -1, .samples = -1, .top = -1 };
     const struct command_row *command;
     switch (parse(model, program, line, &o, &command)) {
     case PARSED_WRONG:

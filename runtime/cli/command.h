@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cnnrt.h"
+#include "train/run_options.h"
 
 enum command_bit {
     COMMAND_TRAIN = 1,
@@ -25,16 +26,12 @@ enum { STOPPED = 256 };
 /* What the command line says; what it does not say is NULL, -1 or false. */
 struct command_options {
     enum command_bit command;
-    const char *data, *run_dir, *weights, *history, *log_steps, *wrong;
-    int64_t epochs, threads, verbose, limit_steps, steps, points, samples, top;
-    double lr;                  /* NaN: not given */
-    int64_t seed;               /* -1: the recipe's */
-    double save_every;          /* minutes; NaN: not given */
-    bool overwrite, resume, partial, no_shuffle, json, csv;
+    struct run_options run;     /* what other commands than train want too is there as well */
+    const char *wrong;
+    int64_t steps, points, samples, top;
+    bool json, csv;
     const char *const *words;   /* what follows the command: pictures */
     int words_count;
-    char *const *argv;          /* all of the command line */
-    int argc;
 };
 
 /* Each command returns the exit status, with the signal that ended it. */
@@ -44,9 +41,6 @@ int rt_predict(const struct cnn_model *model, const struct command_options *o);
 int rt_summary(const struct cnn_model *model, const struct command_options *o);
 int rt_bench(const struct cnn_model *model, const struct command_options *o);
 int rt_gradcheck(const struct cnn_model *model, const struct command_options *o);
-
-/* The seed of a run: the option, else the recipe. */
-uint64_t rt_seed_choose(const struct cnn_model *model, const struct command_options *o);
 
 /* The width of a column that was wide enough for what came before, and has to hold text too. */
 static inline int column_width(const char *text, int width)

@@ -62,7 +62,7 @@ int rt_summary(const struct cnn_model *m, const struct command_options *o)
     rt_print(stdout, "Non-trainable params: %s\n",
            grouped(text, sizeof text, m->params_count - m->trainable_count));
     rt_print(stdout, "Multiply-adds forward, one sample: %s\n", grouped(text, sizeof text, adds));
-    int threads = rt_threads_choose((int)o->threads, m);
+    int threads = rt_threads_choose((int)o->run.threads, m);
     struct workspace_sizes s = rt_workspace_sizes(m, threads);
     rt_print(stdout, "Memory with %d thread%s:\n", threads, threads == 1 ? "" : "s");
     memory_line("weights", s.params + s.statistics);

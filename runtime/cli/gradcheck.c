@@ -23,6 +23,7 @@
 #include "cli/command.h"
 #include "core/message.h"
 #include "core/param.h"
+#include "core/recipe.h"
 
 enum { POINTS = 24, SAMPLES = 4, RUNGS = 3 };
 static const double rungs[RUNGS] = { 1e-4, 1e-5, 1e-6 };
@@ -211,7 +212,7 @@ static bool params_check(struct check *k)
 static int check_open(struct check *k, const struct command_options *o)
 {
     const struct cnn_model *m = k->model;
-    uint64_t seed = rt_seed_choose(m, o);
+    uint64_t seed = rt_recipe_seed(m, o->run.seed);
     k->points = o->points > 0 ? (int)o->points : POINTS;
     k->n = o->samples > 0 ? (int)o->samples : m->batch < SAMPLES ? m->batch : SAMPLES;
     if (k->n > m->batch) {
@@ -222,7 +223,7 @@ static int check_open(struct check *k, const struct command_options *o)
     for (int i = 0; i < m->params_list_count; i++)
         if (m->params[i].count > largest)
             largest = m->params[i].count;
-    k->context = cnn_open(m, (int)o->threads, seed);
+    k->context = cnn_open(m, (int)o->run.threads, seed);
     k->statistics = malloc((size_t)m->statistics_stored * sizeof(double) + 1);
     k->gradient = malloc((size_t)largest * sizeof(double));
     k->list = malloc((size_t)k->points * sizeof *k->list);
@@ -232,9 +233,9 @@ static int check_open(struct check *k, const struct command_options *o)
         rt_error("no memory for %lld slopes", (long long)largest);
         return -1;
     }
-    if (o->weights && cnn_load_weights(k->context, o->weights))
+    if (o->run.weights && cnn_load_weights(k->context, o->run.weights))
         return -1;
-    if (!o->weights)
+    if (!o->run.weights)
         biases_move(k->context);
     memcpy(k->statistics, k->context->statistics, (size_t)m->statistics_stored * sizeof(double));
     return rt_batch_random(k->context, k->n, seed, RANDOM_GRADCHECK);

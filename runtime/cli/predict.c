@@ -13,6 +13,7 @@
 #include "data/image.h"
 #include "core/json_text.h"
 #include "train/loader.h"
+#include "core/file_path.h"
 #include "core/message.h"
 #include "files/notes.h"
 #include "data/picture_list.h"
@@ -245,7 +246,7 @@ static int predict_open(struct predict *p, const char *weights)
     p->top = p->options->top > 0 ? (int)p->options->top : TOP_DEFAULT;
     if (p->top > m->classes)
         p->top = m->classes;
-    p->context = cnn_open(m, (int)p->options->threads, m->train.seed);
+    p->context = cnn_open(m, (int)p->options->run.threads, m->train.seed);
     if (!p->context || cnn_load_weights(p->context, weights)
         || rt_loader_open(&p->loader, p->context, NULL, false))
         return -1;
@@ -303,9 +304,9 @@ int rt_predict(const struct cnn_model *model, const struct command_options *o)
         rt_error("--json and --csv: one of them");
         return EXIT_WRONG_USE;
     }
-    if (rt_run_folder_name(&folder, model, o->run_dir))
+    if (rt_run_folder_name(&folder, model, o->run.run_dir))
         return EXIT_FAILED;
-    const char *weights = o->weights ? o->weights : rt_run_folder_weights(&folder);
+    const char *weights = o->run.weights ? o->run.weights : rt_run_folder_weights(&folder);
     int status = EXIT_FAILED;
     if (weights && predict_open(&p, weights) == 0 && words_list(&p) == 0) {
         origin_tell(&p, weights);

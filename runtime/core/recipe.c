@@ -30,3 +30,8 @@ const struct cnn_clause *rt_recipe_step(const struct cnn_model *model, const cha
             return &model->data.steps[i];
     return NULL;
 }
+
+uint64_t rt_recipe_seed(const struct cnn_model *model, int64_t given)
+{
+    return given >= 0 ? (uint64_t)given : model->train.seed;
+}

@@ -9,29 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/file_path.h"
 
 enum { LINKS_MAX = 16 };        /* as many as are followed from name to name */
-
-char *rt_path_join(const char *dir, const char *name)
-{
-    size_t length = strlen(dir) + strlen(name) + 2;
-    char *path = malloc(length);
-    if (path)
-        snprintf(path, length, "%s%s%s", dir, *dir && dir[strlen(dir) - 1] == '/' ? "" : "/", name);
-    return path;
-}
-
-const char *rt_base_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-char *rt_folder_of(const char *path)
-{
-    size_t length = (size_t)(rt_base_of(path) - path);
-    return length ? strndup(path, length) : strdup(".");
-}
 
 static bool same_inode(const struct stat *a, const struct stat *b)
 {

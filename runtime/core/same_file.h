@@ -1,4 +1,4 @@
-/* same_file.h - whether two paths name one file, however they are spelled; and the parts of paths. */
+/* same_file.h - whether two paths name one file, however they are spelled. */
 #ifndef SAME_FILE_H
 #define SAME_FILE_H
 
@@ -10,11 +10,5 @@
 bool rt_same_file(const char *a, const char *b);
 /* Whether two paths name one folder that exists. */
 bool rt_same_folder(const char *a, const char *b);
-/* dir/name in malloc'd memory; NULL: no memory. */
-char *rt_path_join(const char *dir, const char *name);
-/* The folder of a path, malloc'd; NULL: no memory. */
-char *rt_folder_of(const char *path);
-/* Behind its last slash. */
-const char *rt_base_of(const char *path);
 
 #endif

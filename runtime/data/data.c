@@ -8,9 +8,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/file_path.h"
 #include "core/message.h"
 #include "data/picture_list.h"
 #include "core/recipe.h"
@@ -19,34 +19,6 @@ static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_
                                                      &rt_data_mnist, &rt_data_shapes };
 
 enum { SOURCES_COUNT = sizeof sources / sizeof sources[0], PLACES_MAX = 4, CLASSES_SHOWN = 5 };
-
-bool rt_file_exists(const char *dir, const char *name)
-{
-    char *path = rt_path_join(dir, name);
-    bool there = path && access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
-
-char *rt_names_text(const char *const *names, int count, int shown)
-{
-    char *text = NULL;
-    size_t length = 0;
-    FILE *out = open_memstream(&text, &length);
-    if (!out)
-        return NULL;
-    /* one more takes no more room than to say that there is one */
-    int listed = count > shown + 1 ? shown : count;
-    for (int i = 0; i < listed; i++)
-        fprintf(out, "%s'%s'", i ? ", " : "", names[i]);
-    if (listed < count)
-        fprintf(out, " and %d more", count - listed);
-    if (fclose(out)) {
-        free(text);
-        return NULL;
-    }
-    return text;
-}
 
 static bool is_among(const char *name, const char *const *names, int count)
 {
@@ -190,12 +162,6 @@ static int places_list(char *places[PLACES_MAX], const char *name, const char *d
     return n;
 }
 
-static bool is_directory(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
 static void mistaken_tell(const struct data_source *source, const char *dir)
 {
     const char *what = source->mistaken(dir);
@@ -230,7 +196,7 @@ static void nearby_tell(const struct data_source *source, const char *place)
 static char *directory_find(const struct data_source *source, const char *name,
                             const char *data_dir)
 {
-    if (data_dir && !is_directory(data_dir)) {
+    if (data_dir && !rt_is_folder(data_dir)) {
         rt_error("--data %s: %s", data_dir,
                  access(data_dir, F_OK) ? strerror(errno) : "is not a directory");
         return NULL;
@@ -251,10 +217,10 @@ static char *directory_find(const struct data_source *source, const char *name,
         for (int i = 0; i < n; i++)
             if (places[i])
                 rt_print_line(stderr, "    %s%s", places[i],
-                        is_directory(places[i]) ? "" : " (no such directory)");
+                        rt_is_folder(places[i]) ? "" : " (no such directory)");
         fprintf(stderr, "Name their directory, or the one above it, with --data DIR.\n");
         for (int i = 0; i < n && source->mistaken; i++)
-            if (places[i] && is_directory(places[i]))
+            if (places[i] && rt_is_folder(places[i]))
                 nearby_tell(source, places[i]);
     }
     for (int i = 0; i < n; i++)

@@ -91,10 +91,7 @@ int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
 /* Labels and numbers for `count` pictures that stay in the dataset's store.  Likewise. */
 int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t count);
 void rt_split_free(struct split *s);
-bool rt_file_exists(const char *dir, const char *name);
 /* Names the files in `dir` that look like the source's and are none of those that are read. */
 void rt_unused_tell(const char *dir, bool (*looks)(const char *name), const char *const *used, int used_count);
-/* "'a', 'b' and 3 more", malloc'd: at most `shown` of the names.  NULL: no memory. */
-char *rt_names_text(const char *const *names, int count, int shown);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/file_path.h"
 #include "core/message.h"
 #include "core/regular_file.h"
 

@@ -14,6 +14,7 @@
 #include "core/guest.h"
 #include "data/image.h"
 #include "data/image_folders.h"
+#include "core/file_path.h"
 #include "core/message.h"
 #include "core/recipe.h"
 #include "data/subset.h"

@@ -13,6 +13,7 @@
 #include <zlib.h>
 
 #include "data/image.h"
+#include "core/file_path.h"
 #include "core/message.h"
 #include "core/recipe.h"
 #include "core/regular_file.h"

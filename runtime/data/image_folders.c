@@ -7,8 +7,9 @@
 #include <strings.h>
 #include <jansson.h>
 
-#include "data/data.h"
+#include "core/file_path.h"
 #include "core/message.h"
+#include "core/same_file.h"
 
 enum { NAMES_SHOWN = 5, ROLE_NAMES = 4 };
 
@@ -43,13 +44,6 @@ static enum image_role role_of(const char *name)
     return IMAGE_ROLES;
 }
 
-static bool same_folder(const char *a, const char *b)
-{
-    struct stat one, other;
-    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev
-           && one.st_ino == other.st_ino;
-}
-
 /* A folder becomes a set.  One that is there under two names (a link) is one. */
 static int set_found(struct picture_set *s, char *path)
 {
@@ -61,7 +55,7 @@ static int set_found(struct picture_set *s, char *path)
         s->dir = path;
         return 0;
     }
-    bool same = same_folder(s->dir, path);
+    bool same = rt_same_folder(s->dir, path);
     if (!same)
         rt_error("%s and %s would both be used as the same set: rename the one that is not meant", s->dir, path);
     free(path);

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/data.h"
 #include "data/image.h"
+#include "core/file_path.h"
 #include "core/message.h"
 
 enum { DEPTH_MAX = 256, DEPTH_LINKS = 8 };
@@ -28,12 +28,6 @@ struct walk {
 };
 
 /* ---- lists ----------------------------------------------------------------------------------- */
-
-bool rt_is_folder(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
 
 static void paths_free(struct path_list *l)
 {

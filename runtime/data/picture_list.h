@@ -66,6 +66,4 @@ void rt_names_free(char **names, int count);
 /* Counts the pictures directly in `dir`, of whatever format. */
 void rt_loose_pictures_count(const char *dir, struct path_count *loose);
 
-bool rt_is_folder(const char *path);
-
 #endif

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/atomic_file.h"
-#include "data/data.h"
+#include "core/file_path.h"
 #include "core/message.h"
 #include "core/same_file.h"
 

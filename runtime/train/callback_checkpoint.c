@@ -10,7 +10,7 @@
 #include "core/atomic_file.h"
 #include "train/callback_parts.h"
 #include "files/checkpoint.h"
-#include "data/data.h"
+#include "core/file_path.h"
 #include "common/file_template.h"
 #include "core/message.h"
 #include "files/notes.h"

@@ -1,0 +1,60 @@
+/* command_evaluate.c - evaluate: what trained weights make of the test set, for people or for programs. */
+#include <stdlib.h>
+
+#include "cli/command.h"
+#include "core/message.h"
+#include "files/notes.h"
+#include "train/evaluation.h"
+#include "train/report.h"
+#include "train/trainer.h"
+
+static void evaluation_print(struct trainer *t, const char *weights)
+{
+    char *const *names = rt_notes(t->context)->class_names;
+    char *origin = rt_origin_text(&rt_notes(t->context)->origin);
+    rt_progress_say(&t->progress, "Weights %s: %s\n", origin ? origin : "", weights);
+    free(origin);
+    rt_run_report(t);
+    if (t->progress.verbosity != VERBOSE_SILENT)
+        rt_report_classes(&t->progress, &t->val_tally.confusion, names);
+}
+
+/* 0, or -1 with a message. */
+static int evaluate(struct trainer *t, const struct command_options *o, const char *weights)
+{
+    const struct weights_notes *notes = rt_notes(t->context);
+    bool tests = t->data.test.count > 0, machine = o->json || o->csv;
+    struct loader *set = tests ? &t->test : &t->val;
+    const struct evaluation found = { .weights = weights, .origin = &notes->origin, .values = &t->val_tally,
+                                      .set = tests || t->data.val_tests ? "test" : "validation",
+                                      .names = notes->class_names };
+    rt_progress_open(&t->progress, machine ? VERBOSE_SILENT : (int)o->run.verbose, NULL, set->split->count);
+    rt_run_measure(t, set);
+    if (t->data_failed)
+        return -1;
+    if (!machine)
+        evaluation_print(t, weights);
+    else if (o->json ? rt_evaluation_json(&found) : rt_evaluation_csv(&found))
+        return -1;
+    return o->wrong ? rt_wrong_write(t->wrong, o->wrong, set->split, notes->class_names) : 0;
+}
+
+int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
+{
+    struct trainer t = rt_trainer_of(model, &o->run);
+    struct wrong_list wrong = { 0 };
+    if (o->json && o->csv) {
+        rt_error("--json and --csv: one of them");
+        return EXIT_WRONG_USE;
+    }
+    if (rt_run_folder_name(&t.folder, model, o->run.run_dir))
+        return EXIT_FAILED;
+    t.wrong = o->wrong ? &wrong : NULL;
+    const char *weights = o->run.weights ? o->run.weights : rt_run_folder_weights(&t.folder);
+    int status = weights && rt_trainer_open(&t, weights, false) == 0 && evaluate(&t, o, weights) == 0 ? EXIT_FINE
+                                                                                                        : EXIT_FAILED;
+    if (rt_trainer_close(&t))
+        status = EXIT_FAILED;
+    rt_wrong_free(&wrong);
+    return status;
+}

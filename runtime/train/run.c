@@ -1,0 +1,165 @@
+/* run.c - from epoch to epoch until the run ends or is broken off, and what it says of that. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "core/message.h"
+#include "files/notes.h"
+#include "train/run_parts.h"
+#include "train/stop_signal.h"
+
+bool rt_run_finished(const struct trainer *t)
+{
+    return rt_stop_signal() || t->invalid || t->data_failed || t->folder_lost
+           || t->context->step >= t->limit;
+}
+
+bool rt_run_epoch_left(const struct trainer *t)
+{
+    bool complete = t->inside && t->train.next == t->data.train.count;
+    return t->epoch < t->epochs && !t->ended && (complete || !rt_run_finished(t));
+}
+
+/* That --limit-steps ended training before its epochs were over, if it did. */
+static void limit_report(struct trainer *t)
+{
+    if (t->ended || t->context->step < t->limit || t->epoch >= t->epochs)
+        return;
+    rt_progress_say(&t->progress, "Ended by --limit-steps after %" PRIu64 " steps, ", t->context->step);
+    if (t->train.next > 0)
+        rt_progress_say(&t->progress,
+                        "with %" PRId64 " of %" PRId64 " samples of epoch %d; --resume goes on from there\n",
+                        t->train.next, t->data.train.count, t->epoch + 1);
+    else
+        rt_progress_say(&t->progress, "with %d of %d epochs; --resume goes on from there\n", t->epoch, t->epochs);
+}
+
+/* Which weights the test loss belongs to, where the folder's best are others. */
+static void origin_report(struct trainer *t)
+{
+    const struct weights_origin *last = &rt_notes(t->context)->origin;
+    if (t->best.steps == 0 || t->best.steps == last->steps)
+        return;
+    char *ours = rt_origin_text(last), *best = rt_origin_text(&t->best);
+    if (ours && best)
+        rt_progress_say(&t->progress,
+                        "That is what the weights %s, give (%s);\n"
+                        "those %s, are in %s, which evaluate and predict take\n",
+                        ours, t->folder.last, best, t->folder.best);
+    free(ours);
+    free(best);
+}
+
+void rt_run_report(struct trainer *t)
+{
+    const char *set = t->data.test.count || t->data.val_tests ? "Test" : "Validation";
+    const struct tally *values = &t->val_tally;
+    rt_progress_result(&t->progress, "%s loss: %.4f\n", set, rt_tally_value(values, 0));
+    for (int i = 0; i < t->model->train.metrics_count; i++)
+        rt_progress_result(&t->progress, "%s %s: %.4f\n", set, t->model->train.metrics[i].name,
+                           rt_tally_value(values, i + 1));
+}
+
+/* Saves where the run stands and says so. */
+static void stop_report(struct trainer *t)
+{
+    rt_progress_say(&t->progress, "\nStopped after %llu steps",
+                    (unsigned long long)t->context->step);
+    rt_run_save_last(t);
+    rt_run_state_save(t);
+    if (!t->last_failed)
+        rt_progress_say(&t->progress, "; weights saved in %s", t->folder.last);
+    rt_progress_say(&t->progress, t->state_failed ? ".\n" : "; --resume goes on from here.\n");
+}
+
+static void resumption_say(struct trainer *t)
+{
+    rt_progress_say(&t->progress, "Resumed after %llu steps, in epoch %d\n",
+                    (unsigned long long)t->context->step, t->epoch + 1);
+    if (t->ended)
+        rt_note("a callback has ended this run: there is nothing to go on with");
+    else if (t->epoch >= t->epochs)
+        rt_note("the run has had its %d epoch%s: a larger --epochs, counted in all, goes on",
+                t->epochs, t->epochs == 1 ? "" : "s");
+}
+
+/* From epoch to epoch until the run ends or is broken off.  Returns whether the last measured set is
+ * the validation set with the weights as they are. */
+static bool epochs_train(struct trainer *t)
+{
+    bool validated = false;
+    while (rt_run_epoch_left(t)) {
+        validated = false;
+        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs, t->inside ? t->train.next : 0);
+        rt_epoch_train(t);
+        if (rt_stop_signal() || t->invalid || t->data_failed)
+            break;
+        if (t->train.next < t->data.train.count) {      /* --limit-steps */
+            rt_run_state_save(t);
+            t->inside = true;
+            break;
+        }
+        t->ended = !rt_epoch_finish(t);
+        if (t->data_failed || t->folder_lost)
+            break;
+        validated = true;
+        t->epoch++;
+        t->train.next = 0;
+        rt_run_state_save(t);
+    }
+    return validated;
+}
+
+/* The end of a run that was not broken off: `last` is what it ends with, and is measured.  The state
+ * stays as the last epoch, or --limit-steps within one, has left it: a resumed run goes on from
+ * there. */
+static int run_end(struct trainer *t, bool validated)
+{
+    if (t->inside) {
+        rt_epoch_cut(t);
+        validated = true;
+    } else {
+        rt_run_catch_up(t);
+    }
+    if (t->data_failed)
+        return -1;
+    limit_report(t);
+    bool restored = rt_callbacks_train_end(&t->callbacks, &t->progress);
+    if (restored || !t->last_is_ours)
+        rt_run_save_last(t);
+    /* without a split the validation set is the test set */
+    if (t->data.test.count)
+        rt_run_measure(t, &t->test);
+    else if (!validated || restored)
+        rt_run_validate(t);
+    if (t->data_failed)
+        return -1;
+    rt_run_report(t);
+    origin_report(t);
+    return 0;
+}
+
+int rt_run(struct trainer *t)
+{
+    rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
+                    (long long)t->data.train.count, (long long)t->data.val.count);
+    if (t->model->batch > t->data.train.count)
+        rt_progress_say(&t->progress, "A batch of %d is more than there are: each step takes all of them\n",
+                        t->model->batch);
+    if (t->resumed.path) {
+        resumption_say(t);
+        rt_run_catch_up(t);
+    }
+    bool validated = epochs_train(t);
+    if (t->unsaved && (t->invalid || !(rt_stop_signal() || t->data_failed || t->folder_lost))) {
+        /* not one step: its loss was invalid, or none was asked for */
+        t->train.next = 0;
+        rt_run_state_save(t);
+    }
+    if (t->invalid || rt_run_folder_lost(t))
+        return -1;
+    if (rt_stop_signal() || t->data_failed) {
+        stop_report(t);
+        return t->data_failed ? -1 : 0;
+    }
+    return run_end(t, validated);
+}

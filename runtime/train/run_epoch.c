@@ -1,0 +1,164 @@
+/* run_epoch.c - an epoch's steps, and what follows them: validation, log, weights, callbacks. */
+#include <math.h>
+#include <string.h>
+
+#include "core/message.h"
+#include "files/notes.h"
+#include "train/chart.h"
+#include "train/run_parts.h"
+#include "train/stop_signal.h"
+
+static void nan_tell(struct trainer *t)
+{
+    if (t->told_nan || isfinite(t->context->loss))
+        return;
+    t->told_nan = true;
+    rt_progress_say(&t->progress,
+                    "%sEpoch %05d: the loss is not a number since step %llu; training goes on.\n",
+                    t->progress.verbosity == VERBOSE_BAR ? "\n" : "", t->epoch + 1,
+                    (unsigned long long)t->context->step);
+}
+
+void rt_epoch_train(struct trainer *t)
+{
+    struct cnn_context *c = t->context;
+    int n = 0;
+    int64_t position = t->inside ? t->train.next : 0;
+    int64_t batch = position / t->model->batch;
+    rt_loader_begin(&t->train, c->seed, (uint64_t)t->epoch);
+    rt_loader_skip(&t->train, position);
+    if (!t->inside)
+        rt_tally_begin(&t->train_tally);
+    t->inside = false;
+    t->last_is_ours = false;
+    while (!rt_run_finished(t) && (n = rt_loader_next(&t->train, c)) > 0) {
+        c->lr = rt_schedule_rate(&t->schedule, c->step);
+        t->model->train_step(c, n);
+        /* weights that follow an invalid loss would be lost */
+        if (!rt_callbacks_step(&t->callbacks, &t->progress, batch++, c->loss / n)) {
+            t->invalid = true;
+            return;
+        }
+        t->model->update(c);
+        rt_tally_add(&t->train_tally, c, n);
+        rt_history_step(&t->step_log, c->step, c->loss / n);
+        nan_tell(t);
+        c->step++;
+        rt_progress_step(&t->progress, &t->train_tally);
+        if ((t->unsaved || cnn_clock() - t->saved >= t->save_interval) && !rt_stop_signal()) {
+            rt_run_origin_note(t);
+            rt_run_state_save(t);
+        }
+    }
+    rt_run_origin_note(t);
+    t->data_failed = n < 0;
+}
+
+void rt_run_measure(struct trainer *t, struct loader *set)
+{
+    int n = 0;
+    const char *what = t->progress.inside ? "validating" : "measuring";
+    rt_loader_begin(set, 0, 0);
+    rt_tally_begin(&t->val_tally);
+    while (n >= 0 && (n = rt_loader_next(set, t->context)) > 0) {
+        t->model->infer(t->context, n);
+        rt_tally_add(&t->val_tally, t->context, n);
+        if (t->wrong && rt_wrong_add(t->wrong, t->context, n, set->next - n))
+            n = -1;
+        rt_progress_measure(&t->progress, what, t->val_tally.samples, set->split->count);
+    }
+    t->data_failed = n < 0;
+}
+
+void rt_run_validate(struct trainer *t)
+{
+    rt_run_measure(t, &t->val);
+}
+
+void rt_run_save_last(struct trainer *t)
+{
+    if (rt_run_folder_lost(t))
+        return;
+    t->last_failed = cnn_save_weights(t->context, t->folder.last) != 0;
+    t->last_is_ours = !t->last_failed;
+}
+
+/* The weights of an epoch's end with a loss lower than those before, for `best`. */
+static void best_save(struct trainer *t, double loss)
+{
+    if (rt_run_folder_lost(t))
+        return;
+    struct weights_origin *origin = &rt_notes(t->context)->origin;
+    rt_origin_choose(origin, "val_loss", loss);
+    t->best_due = cnn_save_weights(t->context, t->folder.best) != 0;
+    if (t->best_due) {
+        t->missed_loss = fmin(loss, t->missed_loss);
+    } else {
+        t->best_loss = loss;
+        rt_origin_copy(&t->best, origin);
+    }
+    rt_origin_choose(origin, NULL, 0.0);
+}
+
+static void chart_draw(struct trainer *t)
+{
+    if (rt_run_folder_lost(t))
+        return;
+    const char *text = t->kept_history.text, *rows = text ? strchr(text, '\n') : NULL;
+    t->chart_due = rows && rows[1] && rt_chart_write(t->folder.chart, t->model->name, text);
+}
+
+/* A row of an epoch: to the log, the tables and the chart. */
+static void epoch_note(struct trainer *t, double rate)
+{
+    rt_progress_epoch_end(&t->progress, &t->train_tally, &t->val_tally);
+    const struct history_row row = { .epoch = t->epoch, .lr = rate, .train = &t->train_tally, .val = &t->val_tally,
+                                     .steps = t->context->step, .seconds = t->progress.seconds,
+                                     .images_per_second = t->progress.images_per_second };
+    rt_history_epoch(&t->kept_history, &row);
+    rt_history_epoch(&t->history, &row);
+    chart_draw(t);
+}
+
+bool rt_epoch_finish(struct trainer *t)
+{
+    rt_run_validate(t);
+    if (t->data_failed)
+        return false;
+    epoch_note(t, t->schedule.rate);
+    double loss = rt_tally_value(&t->val_tally, 0);
+    t->best_due = false;        /* what was due is lost with the weights that it was due for */
+    if (loss < t->best_loss)
+        best_save(t, loss);
+    rt_run_save_last(t);
+    if (t->best_due || t->last_failed)
+        rt_note("training goes on; the weights are saved again after the next epoch");
+    struct epoch_end end = { .epoch = t->epoch, .lr = t->schedule.rate, .train = &t->train_tally, .val = &t->val_tally,
+                             .schedule = &t->schedule, .progress = &t->progress };
+    if (rt_run_folder_lost(t))
+        return false;
+    rt_callbacks_epoch_end(&t->callbacks, &end);
+    return !end.stop;
+}
+
+void rt_epoch_cut(struct trainer *t)
+{
+    if (t->progress.steps == 0)         /* resumed within it, and nothing was left to train */
+        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs, t->train.next);
+    rt_run_validate(t);
+    if (t->data_failed)
+        return;
+    epoch_note(t, t->schedule.rate);
+    rt_run_save_last(t);
+}
+
+void rt_run_catch_up(struct trainer *t)
+{
+    if (t->chart_due)
+        chart_draw(t);
+    if (!rt_run_between_epochs(t))
+        return;
+    if (t->best_due)
+        best_save(t, t->missed_loss);
+    rt_callbacks_catch_up(&t->callbacks);
+}

@@ -1,0 +1,248 @@
+/* run_open.c - opens what training and measuring need, and the rest of what a run needs, in the order in which things
+ * can go wrong; closes all of it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/host.h"
+#include "core/message.h"
+#include "core/recipe.h"
+#include "files/checkpoint.h"
+#include "files/notes.h"
+#include "train/run_parts.h"
+
+struct trainer rt_trainer_of(const struct cnn_model *model, const struct run_options *options)
+{
+    return (struct trainer){ .model = model, .options = options, .best_loss = INFINITY, .missed_loss = INFINITY };
+}
+
+int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
+{
+    const struct cnn_model *model = t->model;
+    const struct run_options *o = t->options;
+    t->context = cnn_open(model, (int)o->threads, rt_recipe_seed(model, o->seed));
+    if (!t->context || (weights && rt_checkpoint_load(t->context, weights, o->partial)))
+        return -1;
+    /* a resumed run has its notes in its state */
+    if (t->resumed.path && rt_notes_read(t->context, &t->resumed.file, t->resumed.path, false))
+        return -1;
+    enum notes_use use = !trains ? NOTES_KEEP : t->resumed.path ? NOTES_RESUME : NOTES_START;
+    bool test_only = !trains && !rt_notes_need_training(t->context, use);
+    return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads)
+           || rt_notes_learn(t->context, &t->data, use)
+           || rt_loader_open(&t->val, t->context, &t->data.val, false)
+           || rt_loader_open(&t->test, t->context, &t->data.test, false)
+           || rt_tally_open(&t->val_tally, model, !trains) ? -1 : 0;
+}
+
+/* What the kept recipe does not say of this run, as a comment below it, malloc'd; "": nothing.  NULL:
+ * no memory.  lr: as it was given, NaN where it was not. */
+static char *remarks_make(const struct trainer *t, double lr)
+{
+    const struct run_options *o = t->options;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (!out)
+        return NULL;
+    fputs("# trained with", out);
+    long nothing = ftell(out);
+    if (o->epochs >= 0)
+        fprintf(out, " --epochs %" PRId64, o->epochs);
+    if (!isnan(lr))
+        fprintf(out, " --lr %.9g", lr);
+    if (o->seed >= 0 || (t->resumed.path && t->context->seed != t->model->train.seed))
+        fprintf(out, " --seed %" PRIu64, t->context->seed);
+    if (o->limit_steps >= 0)
+        fprintf(out, " --limit-steps %" PRId64, o->limit_steps);
+    if (o->no_shuffle)
+        fprintf(out, " --no-shuffle");
+    if (t->weights_given) {
+        fprintf(out, "%s --weights ", t->partial_given ? " --partial" : "");
+        for (const char *c = t->weights_given; *c; c++)         /* a line must stay a line */
+            fputc((unsigned char)*c < 0x20 ? '?' : *c, out);
+    }
+    bool any = ftell(out) > nothing;
+    fputc('\n', out);
+    if (fclose(out)) {
+        free(text);
+        return NULL;
+    }
+    if (!any)
+        text[0] = '\0';
+    return text;
+}
+
+/* A run that begins at weights of its own has them in a state before anything of a run before is
+ * removed: they may be of that run.  0, or -1 with a message. */
+static int weights_secure(struct trainer *t)
+{
+    if (t->options->weights)
+        rt_run_state_write(t);
+    return t->state_failed ? -1 : 0;
+}
+
+/* A new run's recipe, or the one that a resumed run goes on with. */
+static int recipe_keep(struct trainer *t)
+{
+    if (t->resumed.path && !rt_run_epoch_left(t))
+        return 0;               /* nothing comes of what is given now */
+    double lr = isnan(t->options->lr) ? t->lr_given : t->options->lr;
+    bool other_rate = t->resumed.path && (isnan(lr) != isnan(t->lr_given) || lr < t->lr_given || lr > t->lr_given);
+    char *remarks = remarks_make(t, lr), past[96] = "";
+    int status = -1;
+    if (other_rate && isnan(t->lr_given))
+        snprintf(past, sizeof past, "# up to step %" PRIu64 " the rate was the recipe's\n", t->context->step);
+    else if (other_rate)
+        snprintf(past, sizeof past, "# up to step %" PRIu64 " trained with --lr %.9g\n", t->context->step,
+                 t->lr_given);
+    if (!remarks)
+        rt_error("no memory for what is said of the recipe");
+    else if (t->resumed.path)
+        status = rt_run_folder_recipe(&t->folder, t->model, t->context->step, past, remarks);
+    else
+        status = rt_run_folder_claim(&t->folder, t->model, remarks, !t->unsaved);
+    free(remarks);
+    t->lr_given = lr;
+    return status;
+}
+
+/* The tables of a run: new, or with what a resumed run had. */
+static int tables_open(struct trainer *t)
+{
+    const struct run_options *o = t->options;
+    if (t->resumed.path) {
+        const char *rows = rt_state_text(&t->resumed, "history");
+        char *was = rt_history_read(t->folder.history);
+        bool failed = rt_history_resume(&t->history, o->history, rows ? rows : "", &t->train_tally, was, false)
+                      || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step)
+                      || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "", &t->train_tally, was,
+                                           true)
+                      || recipe_keep(t);
+        free(was);
+        return failed ? -1 : 0;
+    }
+    if (rt_history_open(&t->history, o->history) || rt_history_open(&t->step_log, o->log_steps)
+        || weights_secure(t) || recipe_keep(t)
+        || rt_history_open(&t->kept_history, t->folder.history))
+        return -1;
+    rt_history_epoch_header(&t->kept_history, &t->train_tally);
+    rt_history_epoch_header(&t->history, &t->train_tally);
+    rt_history_step_header(&t->step_log);
+    return 0;
+}
+
+/* What the log begins with: nothing that a run depends on, all that is asked for when two runs differ. */
+static void log_head(struct trainer *t)
+{
+    time_t now = time(NULL);
+    struct tm day;
+    char date[40] = "";
+    if (gmtime_r(&now, &day))
+        strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &day);
+    char *processor = rt_host_processor(), *command = rt_host_command(t->options->argc, t->options->argv);
+    int threads = t->context->threads;
+    rt_progress_note(&t->progress, "# cnnc %s, %s, %s, %d thread%s, compiled for %s\n# %s\n", cnn_version(), date,
+                     processor ? processor : "", threads, threads == 1 ? "" : "s", t->model->target,
+                     command ? command : "");
+    free(processor);
+    free(command);
+}
+
+int rt_run_outputs_check(const struct trainer *t)
+{
+    const struct { const char *option, *path; enum history_kind kind; } outputs[] = {
+        { "--history", t->options->history, HISTORY_EPOCHS }, { "--log-steps", t->options->log_steps, HISTORY_STEPS }
+    };
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++) {
+        const char *path = outputs[i].path, *file = path ? rt_run_folder_file(&t->folder, path) : NULL;
+        if (file) {
+            rt_error("%s %s: is %s, which the run itself keeps", outputs[i].option, path, file);
+            return -1;
+        }
+        if (rt_history_check(path, outputs[i].kind))
+            return -1;
+    }
+    return 0;
+}
+
+/* The folder is this run's from here on.  0, or -1 with a message. */
+static int folder_take(struct trainer *t)
+{
+    bool had_lock = t->folder.lock >= 0;
+    if (rt_run_folder_make(&t->folder) || rt_run_folder_lock(&t->folder))
+        return -1;
+    /* it was not there when it was checked: somebody else may have made it since, and even be done */
+    if (!had_lock
+        && rt_run_folder_check(&t->folder, t->model, t->options->overwrite) != RUN_FOLDER_FREE)
+        return -1;
+    return had_lock ? 0 : rt_run_outputs_check(t);
+}
+
+int rt_run_open(struct trainer *t)
+{
+    /* From its first save on the folder always holds a state.  A run that begins at the recipe's
+     * initial weights takes one step first: until then it has nothing that its command would not
+     * give again. */
+    t->unsaved = !t->resumed.path;
+    t->lr_given = NAN;
+    t->weights_given = t->options->weights;
+    t->partial_given = t->options->partial;
+    const struct cnn_model *m = t->model;
+    const struct run_options *o = t->options;
+    t->epochs = o->epochs >= 0 ? (int)o->epochs : m->train.epochs;
+    t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
+    t->context->early_update = true;
+    rt_schedule_begin(&t->schedule, &m->train, isnan(o->lr) ? NULL : &o->lr);
+    if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle)
+        || rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
+        || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
+        || (t->resumed.path && rt_run_state_apply(t)) || folder_take(t)
+        || rt_callbacks_check(&t->callbacks, &t->folder, (const char *const[2]){ o->history, o->log_steps })
+        || tables_open(t)
+        || rt_callbacks_claim(&t->callbacks, t->resumed.path != NULL))
+        return -1;
+    rt_run_folder_tidy(&t->folder);
+    t->log = fopen(t->folder.log, t->resumed.path ? "a" : "w");
+    if (!t->log) {
+        rt_error("%s: %s", t->folder.log, strerror(errno));
+        return -1;
+    }
+    rt_progress_open(&t->progress, (int)o->verbose, t->log, t->data.train.count);
+    log_head(t);
+    double minutes = isnan(o->save_every) ? 10.0 : o->save_every;
+    t->save_interval = (uint64_t)fmin(minutes * 60e9, 9e18);
+    t->saved = cnn_clock();
+    return 0;
+}
+
+int rt_trainer_close(struct trainer *t)
+{
+    int status = t->last_failed || t->state_failed || t->chart_due
+                         || t->missed_loss < t->best_loss || rt_callbacks_failed(&t->callbacks) ? -1 : 0;
+    if (t->log) {
+        bool bad = ferror(t->log) != 0;
+        if (fclose(t->log) || bad) {
+            rt_error("%s: %s", t->folder.log, strerror(errno));
+            status = -1;
+        }
+    }
+    status |= rt_history_close(&t->kept_history);
+    status |= rt_history_close(&t->history);
+    status |= rt_history_close(&t->step_log);
+    rt_callbacks_close(&t->callbacks);
+    rt_tally_close(&t->train_tally);
+    rt_tally_close(&t->val_tally);
+    rt_loader_close(&t->train);
+    rt_loader_close(&t->val);
+    rt_loader_close(&t->test);
+    rt_dataset_close(&t->data);
+    cnn_close(t->context);
+    rt_origin_free(&t->best);
+    rt_state_free(&t->resumed);
+    rt_run_folder_free(&t->folder);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* run_options.h - what a command line may ask of a run. */
+#ifndef RUN_OPTIONS_H
+#define RUN_OPTIONS_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What is asked of a run; what is not said is NULL, -1 or false. */
+struct run_options {
+    const char *data, *run_dir, *weights, *history, *log_steps;
+    int64_t epochs, threads, verbose, limit_steps;
+    double lr;                  /* NaN: not given */
+    int64_t seed;               /* -1: the recipe's */
+    double save_every;          /* minutes; NaN: not given */
+    bool overwrite, resume, partial, no_shuffle;
+    char *const *argv;          /* the whole command line */
+    int argc;
+};
+
+/* Nothing is asked. */
+static inline struct run_options rt_run_options(int argc, char *const *argv)
+{
+    return (struct run_options){ .epochs = -1, .threads = -1, .verbose = -1, .limit_steps = -1, .lr = NAN, .seed = -1,
+                                 .save_every = NAN, .argv = argv, .argc = argc };
+}
+
+#endif

@@ -1,0 +1,228 @@
+/* run_state.c - where a run stands, to a file and back. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "core/message.h"
+#include "files/notes.h"
+#include "train/run_parts.h"
+
+void rt_run_origin_note(struct trainer *t)
+{
+    bool whole = t->train.next >= t->data.train.count;
+    rt_origin_set(&rt_notes(t->context)->origin, t->epoch + whole, whole ? 0 : t->train.next,
+                  (int64_t)t->context->step);
+}
+
+/* Tells one recipe from another. */
+static void recipe_mark(char mark[24], const struct cnn_model *m)
+{
+    const char *recipe = m->recipe ? m->recipe : "";
+    snprintf(mark, 24, "%08lx", crc32_z(0, (const unsigned char *)recipe, strlen(recipe)));
+}
+
+/* Tells one training set from another of as many pictures. */
+static void labels_mark(char mark[24], const struct split *train)
+{
+    snprintf(mark, 24, "%08lx",
+             crc32_z(0, (const unsigned char *)train->labels, (size_t)train->count * sizeof *train->labels));
+}
+
+bool rt_run_between_epochs(const struct trainer *t)
+{
+    return t->train.next == 0 && t->epoch > 0;
+}
+
+void rt_run_state_write(struct trainer *t)
+{
+    struct cnn_context *c = t->context;
+    const struct cnn_model *m = t->model;
+    size_t slot_bytes = (size_t)m->params_stored * (size_t)m->real_size;
+    char plan[24], name[24];
+    struct state s;
+    snprintf(plan, sizeof plan, "%016" PRIx64, m->plan_hash);
+    rt_state_begin(&s, m);
+    rt_state_put_text(&s, "format", "pt");
+    rt_state_put_text(&s, "model", m->name);
+    rt_state_put_text(&s, "plan", plan);
+    recipe_mark(name, m);
+    rt_state_put_text(&s, "recipe", name);
+    rt_state_put_text(&s, "history", t->kept_history.text ? t->kept_history.text : "");
+    rt_state_put_whole(&s, "tensors", m->params_list_count);
+    rt_state_put_whole(&s, "slots", m->optimizer_slots);
+    rt_state_put_whole(&s, "training_samples", t->data.train.count);
+    labels_mark(name, &t->data.train);
+    rt_state_put_text(&s, "training_labels", name);
+    rt_state_put_whole(&s, "shuffled", !t->options->no_shuffle);
+    rt_state_put_whole(&s, "seed", (int64_t)c->seed);
+    rt_state_put_whole(&s, "step", (int64_t)c->step);
+    rt_state_put_whole(&s, "epoch", t->epoch);
+    rt_state_put_whole(&s, "position", t->train.next);
+    rt_state_put_whole(&s, "ended", t->ended);
+    rt_state_put_whole(&s, "told_nan", t->told_nan);
+    rt_state_put_number(&s, "rate", t->schedule.rate);
+    rt_state_put_number(&s, "best_loss", t->best_loss);
+    rt_state_put_number(&s, "lr_given", t->lr_given);
+    rt_state_put_text(&s, "weights_given", t->weights_given ? t->weights_given : "");
+    rt_state_put_whole(&s, "partial_given", t->partial_given);
+    rt_notes_save(c, &s);
+    if (t->best_due && rt_run_between_epochs(t))
+        rt_state_put_number(&s, "due_loss", t->missed_loss);
+    rt_state_section(&s, "best");
+    rt_origin_save(&t->best, &s);
+    rt_tally_save(&t->train_tally, &s);
+    rt_callbacks_save(&t->callbacks, &s);
+    rt_state_section(&s, "%s", "");
+    rt_state_put_params(&s, "parameters", c->params);
+    rt_state_put_statistics(&s, "parameters", c->statistics);
+    for (int i = 0; i < m->optimizer_slots; i++) {
+        snprintf(name, sizeof name, "optimizer_%d", i + 1);
+        rt_state_put_params(&s, name, (char *)c->optimizer_state + (size_t)i * slot_bytes);
+    }
+    t->state_failed = rt_state_write(&s, t->folder.state, t->folder.previous_state) != 0;
+    t->saved = cnn_clock();
+    t->unsaved = false;
+    rt_state_free(&s);
+}
+
+bool rt_run_folder_lost(struct trainer *t)
+{
+    if (!t->folder_lost && rt_run_folder_replaced(&t->folder)) {
+        t->folder_lost = true;
+        rt_error("%s: is not the folder that this run began in: the run ends here", t->folder.path);
+    }
+    return t->folder_lost;
+}
+
+void rt_run_state_save(struct trainer *t)
+{
+    if (rt_run_folder_lost(t))
+        return;
+    rt_run_state_write(t);
+    if (t->state_failed)
+        rt_note("training goes on; what was saved before is as it was");
+}
+
+/* Whether the state is of a run that this network with these options can go on with. */
+static int state_check(const struct trainer *t)
+{
+    const struct state *s = &t->resumed;
+    const struct cnn_model *m = t->model;
+    const struct run_options *o = t->options;
+    int64_t tensors, slots, samples, shuffled, seed;
+    if (rt_state_get_whole(s, "tensors", &tensors) || rt_state_get_whole(s, "slots", &slots)
+        || rt_state_get_whole(s, "training_samples", &samples)
+        || rt_state_get_whole(s, "shuffled", &shuffled) || rt_state_get_whole(s, "seed", &seed))
+        return -1;
+    const char *labels = rt_state_text(s, "training_labels");  /* older states have none */
+    char ours[24];
+    labels_mark(ours, &t->data.train);
+    if (tensors != m->params_list_count)
+        rt_error("%s: is the state of another network: of %lld parameters, %s has %d", s->path,
+                 (long long)tensors, m->name, m->params_list_count);
+    else if (slots != m->optimizer_slots)
+        rt_error("%s: was saved by another optimizer: with %lld numbers a weight, %s has %d",
+                 s->path, (long long)slots, m->train.optimizer.name, m->optimizer_slots);
+    else if (samples != t->data.train.count)
+        rt_error("%s: the run trained on %lld samples, the data have %lld now", s->path,
+                 (long long)samples, (long long)t->data.train.count);
+    else if (labels && strcmp(labels, ours))
+        rt_error("%s: the run trained on as many samples with other labels: classes or pictures have changed places",
+                 s->path);
+    else if (shuffled != !o->no_shuffle)
+        rt_error("%s: the run was started with%s --no-shuffle and has to go on so", s->path,
+                 shuffled ? "out" : "");
+    else if (o->seed >= 0 && o->seed != seed)
+        rt_error("%s: the run was started with --seed %lld and goes on with it", s->path,
+                 (long long)seed);
+    else
+        return 0;
+    return -1;
+}
+
+/* What may differ, but is worth a word. */
+static void state_compare(struct trainer *t)
+{
+    const struct state *s = &t->resumed;
+    const struct cnn_model *m = t->model;
+    const char *plan = rt_state_text(s, "plan"), *recipe = rt_state_text(s, "recipe"),
+               *name = rt_state_text(s, "model");
+    char ours[24];
+    snprintf(ours, sizeof ours, "%016" PRIx64, m->plan_hash);
+    if (name && strcmp(name, m->name))
+        rt_note("%s was saved by the model '%s'", s->path, name);
+    if (plan && strcmp(plan, ours))
+        rt_note("%s was saved under another plan (%s, now %s): results may differ in rounding from "
+                "those of a run without a break",
+                s->path, plan, ours);
+    recipe_mark(ours, m);
+    if (recipe && strcmp(recipe, ours))
+        rt_note("the recipe is not the one %s was saved under; the new one holds from here on",
+                s->path);
+}
+
+/* Options that the run was started with; the first states did not hold them. */
+static void options_recall(struct trainer *t)
+{
+    const struct state *s = &t->resumed;
+    const char *weights = rt_state_text(s, "weights_given");
+    int64_t partial;
+    if (!weights)
+        return;
+    t->weights_given = *weights ? weights : NULL;
+    t->partial_given = rt_state_get_whole(s, "partial_given", &partial) == 0 && partial;
+    rt_state_get_number(s, "lr_given", &t->lr_given);
+}
+
+int rt_run_state_apply(struct trainer *t)
+{
+    struct state *s = &t->resumed;
+    struct cnn_context *c = t->context;
+    const struct cnn_model *m = t->model;
+    size_t slot_bytes = (size_t)m->params_stored * (size_t)m->real_size;
+    int64_t seed, step, epoch, position, ended, told_nan;
+    double rate;
+    if (state_check(t) || rt_state_get_whole(s, "seed", &seed)
+        || rt_state_get_whole(s, "step", &step) || rt_state_get_whole(s, "epoch", &epoch)
+        || rt_state_get_whole(s, "position", &position) || rt_state_get_whole(s, "ended", &ended)
+        || rt_state_get_whole(s, "told_nan", &told_nan) || rt_state_get_number(s, "rate", &rate)
+        || rt_state_get_number(s, "best_loss", &t->best_loss)
+        || (rt_state_text(s, "due_loss") && rt_state_get_number(s, "due_loss", &t->missed_loss))
+        || rt_callbacks_load(&t->callbacks, s)
+        || rt_state_get_params(s, "parameters", c->params)
+        || rt_state_get_statistics(s, "parameters", c->statistics))
+        return -1;
+    if (position < 0 || position > t->data.train.count || epoch < 0 || epoch > INT32_MAX) {
+        rt_error("%s: stands at sample %lld of epoch %lld, which makes no sense", s->path,
+                 (long long)position, (long long)epoch + 1);
+        return -1;
+    }
+    for (int i = 0; i < m->optimizer_slots; i++) {
+        char name[24];
+        snprintf(name, sizeof name, "optimizer_%d", i + 1);
+        if (rt_state_get_params(s, name, (char *)c->optimizer_state + (size_t)i * slot_bytes))
+            return -1;
+    }
+    if (position > 0 && rt_tally_load(&t->train_tally, s))
+        return -1;
+    state_compare(t);
+    c->seed = (uint64_t)seed;
+    c->step = (uint64_t)step;
+    t->epoch = (int)epoch;
+    t->inside = position > 0;
+    t->train.next = position;
+    t->ended = ended && rt_callbacks_stopped(&t->callbacks);
+    t->told_nan = told_nan != 0;
+    t->chart_due = true;
+    options_recall(t);
+    t->best_due = t->missed_loss < INFINITY;
+    if (isnan(t->options->lr))
+        t->schedule.rate = rate;
+    rt_run_origin_note(t);
+    rt_state_section(s, "best");
+    rt_origin_load(&t->best, s);
+    rt_state_section(s, "%s", "");
+    return 0;
+}

@@ -1,0 +1,87 @@
+/* trainer.h - a network with its data: what training and measuring it have in common, and the run that trains it.
+ *
+ * Everything that can be wrong with a run is found before anything of an older run is touched: the
+ * weights to start from, the data and the callbacks come first, the run folder last.
+ */
+#ifndef TRAINER_H
+#define TRAINER_H
+
+#include "data/data.h"
+#include "files/origin.h"
+#include "files/run_folder.h"
+#include "files/state.h"
+#include "train/callback.h"
+#include "train/history.h"
+#include "train/loader.h"
+#include "train/progress.h"
+#include "train/run_options.h"
+#include "train/schedule.h"
+#include "train/tally.h"
+#include "train/wrong.h"
+
+struct trainer {
+    const struct cnn_model *model;
+    const struct run_options *options;
+    struct cnn_context *context;
+    struct dataset data;
+    struct loader train, val, test;
+    struct tally train_tally, val_tally;
+    struct wrong_list *wrong;   /* takes up what is taken for something else; NULL: nobody asks */
+    struct callback_list callbacks;
+    struct schedule schedule;
+    struct progress progress;
+    struct run_folder folder;
+    FILE *log;
+    /* the run folder's; --history's; --log-steps' */
+    struct history kept_history, history, step_log;
+    int epochs;
+    uint64_t limit;             /* steps in all */
+    double best_loss;
+    struct weights_origin best; /* of the weights in the folder's best */
+    bool told_nan;
+    bool invalid;               /* a callback found a loss that the run cannot go on from */
+    /* what could not be written when it was last to be */
+    bool last_failed, state_failed;
+    bool chart_due;             /* the picture is not that of the history */
+    bool last_is_ours;          /* last.safetensors holds the weights as they are */
+    bool best_due;              /* best.safetensors should hold the weights of the last epoch's end */
+    double missed_loss;         /* the lowest one whose weights could not be written */
+    bool data_failed;           /* a sample could not be read any more */
+    bool unsaved;               /* no state of this run has been written yet */
+    bool folder_lost;           /* another directory has its name */
+    /* options that hold on when the run is resumed */
+    double lr_given;            /* NaN: the recipe's */
+    const char *weights_given;  /* NULL: none */
+    bool partial_given;
+    /* where the run stands, and where the last state was saved */
+    int epoch;                  /* the one to train or to finish */
+    bool inside;                /* resumed within it: loader and tally go on */
+    bool ended;                 /* a callback has ended the training */
+    uint64_t save_interval, saved;      /* cnn_clock's */
+    struct state resumed;       /* what was read; of no file when the run is new */
+};
+
+/* A trainer of nothing yet. */
+struct trainer rt_trainer_of(const struct cnn_model *model, const struct run_options *options);
+
+/* What training and measuring have in common: memory, weights (NULL: as initialised), data.  trains: else only the set
+ * that is measured is wanted.  0, or -1 with a message. */
+int rt_trainer_open(struct trainer *t, const char *weights, bool trains);
+/* 0, or -1 when a file of the run could not be written whole. */
+int rt_trainer_close(struct trainer *t);
+
+/* Loss and metrics of a set as the network stands, in val_tally; data_failed where a sample cannot be read. */
+void rt_run_measure(struct trainer *t, struct loader *set);
+/* What the last measured set gave.  Where all samples there are were split, none of them tests. */
+void rt_run_report(struct trainer *t);
+
+/* 0, or -1 with a message: files that the command line names must not be others of the run, nor files that are no
+ * tables. */
+int rt_run_outputs_check(const struct trainer *t);
+/* The rest of what a run needs: state, callbacks, folder, log, tables.  0, or -1 with a message. */
+int rt_run_open(struct trainer *t);
+/* Trains until the run ends or is broken off.  0, or -1 when it ended on a loss that is no number, or without its
+ * data. */
+int rt_run(struct trainer *t);
+
+#endif
