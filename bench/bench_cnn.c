@@ -62,9 +62,9 @@ static void outputs(struct contender *w)
     w->model->infer(w->context, 1);
     const float *predictions = w->context->predictions;
     double values[MOST_CLASSES];
-    for (int i = 0; i < w->model->classes; i++)
+    for (int i = 0; i < w->model->outputs; i++)
         values[i] = predictions[i];
-    worker_answer("outputs", values, w->model->classes);
+    worker_answer("outputs", values, w->model->outputs);
 }
 
 static void serve(struct contender *w)
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
     const struct cnn_model *m = w.model;
     int threads = atoi(argv[1]);
     if (w.batches < 1 || threads < 1 || threads > MOST_THREADS ||
-        m->classes > MOST_CLASSES || m->real_size != (int)sizeof(float))
+        m->outputs > MOST_CLASSES || m->real_size != (int)sizeof(float))
         worker_die("needs a float network, threads and at least one batch", argv[0]);
     w.context = cnn_open(m, threads, m->train.seed);
     if (!w.context)

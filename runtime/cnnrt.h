@@ -45,8 +45,25 @@ struct cnn_clause {
     int settings_count;
 };
 
+/* What a source's samples are made of.  The recipe's steps make the network's numbers of them. */
+enum cnn_sample_kind { CNN_SAMPLE_BYTES, CNN_SAMPLE_FLOATS };
+
+/* What a network is trained towards, sample by sample. */
+enum cnn_target_kind {
+    CNN_TARGET_CLASS,       /* one of `size` classes */
+    CNN_TARGET_VECTOR,      /* `size` numbers */
+    CNN_TARGET_LABELS,      /* any of `size` labels: a 1 or 0 for each */
+    CNN_TARGET_INPUT        /* its own `size` numbers, as they arrive at the network */
+};
+
+struct cnn_target {
+    enum cnn_target_kind kind;
+    int size;
+};
+
 struct cnn_data_recipe {
     struct cnn_clause source;           /* name NULL: the model has no data section */
+    enum cnn_sample_kind sample;
     const struct cnn_clause *steps;     /* scale, normalize ... from top to bottom */
     int steps_count;
 };
@@ -71,6 +88,7 @@ struct cnn_metric {
 
 struct cnn_train_recipe {
     struct cnn_clause loss, optimizer;
+    struct cnn_target target;
     const struct cnn_clause *callbacks; /* in the order of the file */
     int callbacks_count;
     const struct cnn_metric *metrics;
@@ -193,13 +211,14 @@ static inline int cnn_next(const struct cnn_worker *w, int i, int run)
  * pointers lie in one workspace, aligned to 64 bytes, at the offsets of the plan. */
 struct cnn_context {
     void *input;                /* real (batch, ...) with cnn_model.input strides; filled by the runtime */
-    int32_t *labels;            /* (batch) class of each sample, 0 .. classes-1 */
+    int32_t *labels;            /* (batch) where targets are classes: each sample's, 0 .. train.target.size-1 */
+    void *targets;              /* real (batch, train.target.size) where they are numbers or labels */
     void *params;               /* real (params_stored) */
     void *grads;                /* real (params_stored); of the batch's mean loss; made by train_step(), but for what it
                                  * updates early */
     void *statistics;           /* real (statistics_stored): running means and variances */
     void *optimizer_state;      /* real (optimizer_slots, params_stored) */
-    void *predictions;          /* real (batch, classes): softmax applied */
+    void *predictions;          /* real (batch, outputs): the last activation applied */
     void *memory;               /* activations and what all threads share: cnn_model.memory_bytes */
     void *scratch;              /* threads x cnn_model.scratch_bytes_per_thread */
     double loss;                /* out: sum of the samples' losses of the last train_step() or infer() */
@@ -224,7 +243,8 @@ struct cnn_model {
     uint64_t plan_hash;                 /* other plans round otherwise */
     const char *recipe;                 /* the .cnn file with every default filled in (cnnc --explain) */
     int real_size;                      /* 4 or 8 */
-    int batch, classes;
+    int batch;
+    int outputs;                        /* numbers that it predicts of a sample */
     int in_channels, in_height, in_width;
     /* the pixel (n, c, h, w) of a batch lies at n*image_stride + c*channel_stride + h*row_stride + w*column_stride */
     int64_t image_stride, channel_stride, row_stride, column_stride;
@@ -247,11 +267,11 @@ struct cnn_model {
 
     /* forward as in training (dropout, batch statistics), loss, backward: grads, loss, predictions; early updates */
     void (*train_step)(struct cnn_context *c, int n);
-    /* forward as in use, loss (where labels are set): predictions, loss */
+    /* forward as in use, loss (where labels or targets are set): predictions, loss */
     void (*infer)(struct cnn_context *c, int n);
     /* one optimizer step from grads, with c->lr and c->step, for what was not updated early */
     void (*update)(struct cnn_context *c);
-    /* values[metrics_count] of the last batch, from predictions and labels; those over the set are not touched */
+    /* values[metrics_count] of the last batch, from predictions and targets; those over the set are not touched */
     void (*metrics)(const struct cnn_context *c, int n, double *values);
 };
 

@@ -419,21 +419,6 @@ static void check_constants(struct check *c, struct constant *newest)
 
 /* ---- what must fit between sections ---------------------------------------------------------- */
 
-static bool is_softmax(const struct layer *l)
-{
-    const struct layer_def *softmax = layer_def_find("softmax");
-
-    if (!softmax)
-        return false;
-    if (l->def == softmax)
-        return true;
-    for (int i = 0; i < clause_def_count(l->clause->def); i++)
-        if (l->clause->def->args[i].type == ARG_ACTIVATION && l->clause->args[i].call &&
-            l->clause->args[i].call->def == &softmax->clause)
-            return true;
-    return false;
-}
-
 /* 0: only the data know. */
 static int data_classes(const struct check *c)
 {
@@ -462,38 +447,102 @@ static void check_top_k(struct check *c)
     }
 }
 
+/* What a network ends in, by what it is trained towards. */
+static const struct {
+    const char *needs;          /* behind what it ends in */
+    const char *numbers;        /* what its outputs are then */
+    const char *mismatch;       /* two numbers and the source */
+} ends[] = {
+    [CNN_TARGET_CLASS] = {"one number a class is needed", "classes", "the network ends in %d classes, %s has %d"},
+    [CNN_TARGET_VECTOR] = {"one number for each of a target's is needed", "numbers",
+                           "the network ends in %d numbers, the targets of %s have %d"},
+    [CNN_TARGET_LABELS] = {"one number a label is needed", "labels", "the network ends in %d labels, %s has %d"},
+    [CNN_TARGET_INPUT] = {"as many numbers as the input's are needed", "numbers", NULL}
+};
+
+/* The data say what the network is trained towards, and where there are none the loss. */
+static enum cnn_target_kind target_kind(const struct check *c)
+{
+    const struct model *m = c->model;
+    int kind = CNN_TARGET_CLASS;
+
+    if (c->data)
+        return c->data->target;
+    while (m->loss && !(loss_def_of(m->loss)->targets & TARGETS(kind)))
+        kind++;
+    return (enum cnn_target_kind)kind;
+}
+
+/* Whether the last result has the form that the targets ask for. */
+static bool check_end_shape(struct check *c, const struct layer *last)
+{
+    const struct model *m = c->model;
+    int64_t input = shape_elements(m->layers[0]->out);
+    bool vector = last->out.h == 1 && last->out.w == 1 && last->out.flat;
+
+    if (m->target.kind == CNN_TARGET_INPUT ? m->classes == input : vector)
+        return true;
+    diag_error(c->diag, DIAG_not_classes, last->where, "the network ends in %s; %s",
+               shape_text(last->out).text, ends[m->target.kind].needs);
+    if (m->target.kind == CNN_TARGET_CLASS)
+        diag_hint(c->diag, "end it with 'flatten' and 'dense %d, softmax'",
+                  c->data && m->source_clause && data_classes(c) ? data_classes(c) : 10);
+    return false;
+}
+
+/* What the loss asks for: targets that it can be taken of, and the network's last activation. */
+static void check_loss_ends(struct check *c, const struct layer *last)
+{
+    const struct model *m = c->model;
+    const struct loss_def *loss = loss_def_of(m->loss);
+    const struct clause *activation = layer_activation(last);
+    int size = c->data && m->source_clause && data_classes(c) ? data_classes(c) : m->classes;
+
+    if (!(loss->targets & TARGETS(m->target.kind))) {
+        diag_error(c->diag, DIAG_class_mismatch, c->loss_where, "%s cannot be taken of %s", m->loss->def->name,
+                   ends[m->target.kind].numbers);
+        diag_note(c->diag, c->data_where, "they come from here");
+    } else if (loss->activation && (!activation || strcmp(activation->def->name, loss->activation))) {
+        diag_error(c->diag, DIAG_needs_softmax, last->where,
+                   "%s needs %s: the network must end in %s", m->loss->def->name, loss->needs, loss->activation);
+        diag_note(c->diag, c->loss_where, "the loss is chosen here");
+        diag_hint(c->diag, "write: dense %d, %s", size, loss->activation);
+    }
+}
+
+/* A metric counts what is there to be counted. */
+static void check_metric_targets(struct check *c)
+{
+    const struct model *m = c->model;
+
+    for (int i = 0; i < m->metrics_count; i++)
+        if (!(m->metrics[i].targets & TARGETS(m->target.kind)))
+            diag_error(c->diag, DIAG_class_mismatch, m->metrics[i].where, "%s cannot be taken of %s",
+                       m->metrics[i].name, ends[m->target.kind].numbers);
+}
+
 static void check_ends(struct check *c)
 {
     struct model *m = c->model;
     const struct layer *last = m->layers[m->layers_count - 1];
-    bool has_source = c->data && m->source_clause, vector = last->out.h == 1 && last->out.w == 1;
+    const struct clause *activation = layer_activation(last);
+    bool has_source = c->data && m->source_clause;
 
-    m->ends_in_softmax = is_softmax(last);
+    m->ends_in_softmax = activation && !strcmp(activation->def->name, "softmax");
     m->classes = (int)shape_elements(last->out);
-    if (!m->has_data && !m->has_train)
+    m->target = (struct cnn_target){target_kind(c), m->classes};
+    m->sample = c->data ? c->data->sample : CNN_SAMPLE_BYTES;
+    if ((!m->has_data && !m->has_train) || !check_end_shape(c, last))
         return;
-    if (!vector || !last->out.flat) {
-        diag_error(c->diag, DIAG_not_classes, last->where,
-                   "the network ends in %s; one number a class is needed",
-                   shape_text(last->out).text);
-        diag_hint(c->diag, "end it with 'flatten' and 'dense %d, softmax'",
-                  has_source && data_classes(c) ? data_classes(c) : 10);
-        return;
-    }
-    if (has_source && data_classes(c) && m->classes != data_classes(c)) {
-        diag_error(c->diag, DIAG_class_mismatch, last->where,
-                   "the network ends in %d classes, %s has %d", m->classes, c->data->clause.name,
-                   data_classes(c));
+    if (has_source && data_classes(c) && m->classes != data_classes(c) && m->target.kind != CNN_TARGET_INPUT) {
+        diag_error(c->diag, DIAG_class_mismatch, last->where, ends[m->target.kind].mismatch, m->classes,
+                   c->data->clause.name, data_classes(c));
         diag_note(c->diag, c->data_where, "the data come from here");
     }
     check_top_k(c);
-    if (m->loss && !m->ends_in_softmax) {
-        diag_error(c->diag, DIAG_needs_softmax, last->where,
-                   "%s needs probabilities: the network must end in softmax", m->loss->def->name);
-        diag_note(c->diag, c->loss_where, "the loss is chosen here");
-        diag_hint(c->diag, "write: dense %d, softmax",
-                  has_source && data_classes(c) ? data_classes(c) : m->classes);
-    }
+    check_metric_targets(c);
+    if (m->loss)
+        check_loss_ends(c, last);
 }
 
 /* A recipe that trains nothing runs, but can hardly be meant. */

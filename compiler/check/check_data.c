@@ -1,5 +1,6 @@
 /* check_data.c - the section `data`: one source, then steps from top to bottom. */
 #include "check/check_parts.h"
+#include "model/clause_recipe.h"
 
 #include <string.h>
 
@@ -44,17 +45,25 @@ static void check_channel_lists(struct check *c, const struct clause *step)
     }
 }
 
-/* Pictures are chosen first, then resized, and only then do their pixels become numbers. */
-static int step_rank(const char *name)
+static enum step_kind kind_of(const struct clause *step)
 {
-    if (!strcmp(name, "split") || !strcmp(name, "limit"))
-        return 0;
-    return !strcmp(name, "resize") ? 1 : 2;
+    return rt_data_step(step->def->name)->kind;
 }
 
-static bool is_auto(const struct clause *step)
+/* Pictures are chosen first, then resized, and only then do their pixels become numbers. */
+static int step_rank(const struct clause *step)
 {
-    return !strcmp(step->def->name, "normalize") && clause_text(step, "auto");
+    enum step_kind kind = kind_of(step);
+
+    return kind == STEP_CHOOSES ? 0 : kind == STEP_FITS ? 1 : 2;
+}
+
+/* Whether its numbers are measured in the training set. */
+static bool is_auto(const struct check *c, const struct clause *step)
+{
+    const struct cnn_clause recipe = clause_recipe(c->arena, step);
+
+    return rt_step_measures(&recipe);
 }
 
 static const struct clause *step_before(const struct check *c, const char *name)
@@ -72,48 +81,72 @@ static bool check_step_order(struct check *c, const struct clause *step)
 
     for (int i = 0; i < c->model->steps_count; i++) {
         const struct clause *before = c->model->steps[i];
-        if (step_rank(before->def->name) > step_rank(name)) {
+        if (step_rank(before) > step_rank(step)) {
             diag_error(c->diag, DIAG_misplaced_statement, step->where,
-                       step_rank(name) ? "'%s' comes before what is done to pixels"
+                       step_rank(step) ? "'%s' comes before what is done to pixels"
                                        : "'%s' comes first: it chooses the pictures",
                        name);
             diag_note(c->diag, before->where, "'%s' is here", before->def->name);
             return false;
         }
-        if (is_auto(step) && is_auto(before))
+        if (is_auto(c, step) && is_auto(c, before))
             same = before;
     }
-    if (step_rank(name) < 2)
+    if (step_rank(step) < 2)
         same = step_before(c, name);
     if (!same)
         return true;
     diag_error(c->diag, DIAG_duplicate_statement, step->where, "'%s%s' is given twice", name,
-               is_auto(step) ? " auto" : "");
+               is_auto(c, step) ? " auto" : "");
     diag_note(c->diag, same->where, "the first one is here");
     return false;
 }
 
-/* What no single slot can tell. */
-static bool check_step_args(struct check *c, const struct clause *step)
-{
-    const char *name = step->def->name;
+/* ---- what no single slot of a step can tell --------------------------------------------------- */
 
-    if (!strcmp(name, "limit") && !clause_int(step, "train") && !clause_int(step, "val")) {
-        diag_error(c->diag, DIAG_missing_argument, step->where,
-                   "limit needs 'train', 'val' or both: how many pictures to use");
-        diag_hint(c->diag, "such as: limit train=1000, val=200");
-        return false;
-    }
-    if (strcmp(name, "normalize"))
-        return true;
-    bool mean = clause_arg(step, "mean")->given, std = clause_arg(step, "std")->given;
-    if (is_auto(step) ? !mean && !std : mean && std)
+static bool check_limit(struct check *c, const struct clause *step)
+{
+    if (clause_int(step, "train") || clause_int(step, "val"))
         return true;
     diag_error(c->diag, DIAG_missing_argument, step->where,
-               is_auto(step) ? "normalize takes 'auto' or 'mean' and 'std', not both"
-                             : "normalize needs 'mean' and 'std', or the word 'auto'");
+               "limit needs 'train', 'val' or both: how many pictures to use");
+    diag_hint(c->diag, "such as: limit train=1000, val=200");
+    return false;
+}
+
+static bool check_normalize(struct check *c, const struct clause *step)
+{
+    bool mean = clause_arg(step, "mean")->given, std = clause_arg(step, "std")->given, measures = is_auto(c, step);
+
+    if (measures ? !mean && !std : mean && std)
+        return true;
+    diag_error(c->diag, DIAG_missing_argument, step->where,
+               measures ? "normalize takes 'auto' or 'mean' and 'std', not both"
+                        : "normalize needs 'mean' and 'std', or the word 'auto'");
     diag_hint(c->diag, "write: normalize auto; or: normalize mean=[..], std=[..]");
     return false;
+}
+
+/* Steps that have more to be checked than their slots. */
+static const struct {
+    const char *name;
+    bool (*args)(struct check *c, const struct clause *step);
+} step_checks[] = {
+    {"limit", check_limit},
+    {"normalize", check_normalize},
+};
+
+static bool check_step_args(struct check *c, const struct clause *step)
+{
+    if (c->data && c->data->sample != CNN_SAMPLE_BYTES && kind_of(step) == STEP_FITS) {
+        diag_error(c->diag, DIAG_misplaced_statement, step->where, "'%s' is for pictures; %s has numbers",
+                   step->def->name, c->data->clause.name);
+        return false;
+    }
+    for (size_t i = 0; i < sizeof step_checks / sizeof step_checks[0]; i++)
+        if (!strcmp(step_checks[i].name, step->def->name))
+            return step_checks[i].args(c, step);
+    return true;
 }
 
 static void check_step(struct check *c, const struct ast_statement *s, const struct clause_def *def)
@@ -298,43 +331,34 @@ struct pixel_range {
     bool is_scaled;             /* some `scale` stands there: how far they reach is meant */
 };
 
-static double least_of(const struct arg_value *list)
-{
-    double least = list->list[0];
-
-    for (int i = 1; i < list->list_length; i++)
-        least = list->list[i] < least ? list->list[i] : least;
-    return least;
-}
-
 /* Of the channel with the largest deviation. */
-static void range_normalize(struct pixel_range *r, const struct clause *step)
+static void range_follow(struct pixel_range *r, const struct pixel_map *maps, int channels)
 {
-    const struct arg_value *mean = clause_arg(step, "mean"), *std = clause_arg(step, "std");
-    double m = least_of(mean), s = least_of(std);
+    struct pixel_map most = maps[0];
 
-    r->low = (r->low - m) / s;
-    r->high = (r->high - m) / s;
+    for (int i = 1; i < channels; i++) {
+        most.mean = maps[i].mean < most.mean ? maps[i].mean : most.mean;
+        most.std = maps[i].std < most.std ? maps[i].std : most.std;
+    }
+    double low = rt_pixel_mapped(most, r->low), high = rt_pixel_mapped(most, r->high);
+    r->low = low < high ? low : high;
+    r->high = low < high ? high : low;
 }
 
 static struct pixel_range pixel_range(const struct check *c)
 {
     struct pixel_range r = {.high = 255};
+    int channels = c->model->layers[0]->out.c;
 
     for (int i = 0; i < c->model->steps_count; i++) {
         const struct clause *step = c->model->steps[i];
-        if (!strcmp(step->def->name, "scale")) {
-            double factor = clause_number(step, "factor");
-            double low = r.low * factor, high = r.high * factor;
-            r.low = low < high ? low : high;
-            r.high = low < high ? high : low;
-            r.is_scaled = true;
-        } else if (is_auto(step)) {
-            r.low = -2;                         /* most of what has mean 0 and deviation 1 */
-            r.high = 2;
-        } else if (!strcmp(step->def->name, "normalize")) {
-            range_normalize(&r, step);
-        }
+        struct pixel_map *maps;
+        enum step_status status = clause_maps(c->arena, step, channels, (struct pixel_measure){0}, &maps).status;
+        if (status == STEP_UNMEASURED)
+            r = (struct pixel_range){-2, 2, r.is_scaled};       /* most of what has mean 0 and deviation 1 */
+        else if (status == STEP_DONE && maps)
+            range_follow(&r, maps, channels);
+        r.is_scaled = r.is_scaled || !strcmp(step->def->name, "scale");
     }
     return r;
 }
@@ -360,7 +384,7 @@ static bool weights_meet_pixels(const struct check *c)
     return false;
 }
 
-/* A second `scale` with no `normalize` between: what was meant once is done twice.  Whether it is there. */
+/* A second `scale` with nothing that maps pixels between: what was meant once is done twice.  Whether it is there. */
 static bool check_scales(struct check *c)
 {
     const struct clause *scale = NULL;
@@ -369,7 +393,7 @@ static bool check_scales(struct check *c)
     for (int i = 0; i < c->model->steps_count; i++) {
         const struct clause *step = c->model->steps[i];
         if (strcmp(step->def->name, "scale")) {
-            scale = !strcmp(step->def->name, "normalize") ? NULL : scale;
+            scale = kind_of(step) == STEP_MAPS ? NULL : scale;
             continue;
         }
         if (scale) {
@@ -390,7 +414,7 @@ void check_data_pixels(struct check *c)
     const struct pixel_range r = pixel_range(c);
     bool high = !r.is_scaled && (r.high > most || r.low < -most), flat = r.high - r.low < least;
 
-    if (check_scales(c) || (!high && !flat) || !weights_meet_pixels(c))
+    if (c->data->sample != CNN_SAMPLE_BYTES || check_scales(c) || (!high && !flat) || !weights_meet_pixels(c))
         return;
     diag_warning(c->diag, DIAG_unscaled_pixels, c->data_where,
                  "pixels arrive at the network's weights as %.4g to %.4g: %s", r.low, r.high,

@@ -5,6 +5,7 @@
 #include "base/bounds.h"
 #include "check/check.h"
 #include "syntax/foreign.h"
+#include "ops/losses.h"
 #include "ops/ops.h"
 #include "model/recipes.h"
 #include "base/table.h"

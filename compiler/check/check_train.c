@@ -209,7 +209,8 @@ static void check_builtin(struct check *c, const struct metric_def *def, const s
                           const struct ast_args *args)
 {
     struct model_metric m = {.clause = check_clause(c, &def->clause, e->word, args),
-                             .direction = def->direction, .kind = def->kind};
+                             .direction = def->direction, .kind = def->kind, .targets = def->targets,
+                             .where = e->word};
     bool good = true;
 
     if (!m.clause)
@@ -260,6 +261,9 @@ static void check_metric(struct check *c, const struct ast_arg *arg)
             return;
         m.name = m.log_name = m.function->name;
         m.direction = m.function->direction;
+        /* of one-hot classes, of numbers, of ones and zeros */
+        m.targets = TARGETS(CNN_TARGET_CLASS) | TARGETS(CNN_TARGET_VECTOR) | TARGETS(CNN_TARGET_LABELS);
+        m.where = e->word;
         add_metric(c, m, e->word);
         return;
     }
@@ -279,7 +283,7 @@ static void check_metrics(struct check *c, const struct ast_statement *s)
     if (!args.first) {
         diag_error(c->diag, DIAG_missing_argument, s->word_where,
                    "'metrics' needs at least one metric");
-        diag_hint(c->diag, "such as: metrics accuracy");
+        diag_hint(c->diag, "such as: metrics %s", c->model->loss ? loss_def_of(c->model->loss)->metric : "accuracy");
     }
     for (const struct ast_arg *arg = args.first; arg; arg = arg->next) {
         int count = c->model->metrics_count;

@@ -96,11 +96,12 @@ static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const stru
     const struct tensor_place *place = &e->program->places[t->id];
     const char *type = plan_element_type(e->plan, t);
     const char *constant = place->region == REGION_PARAMS || place->region == REGION_INPUT ||
-                           place->region == REGION_LABELS ? "const " : "";
+                           place->region == REGION_LABELS || place->region == REGION_TARGETS ? "const " : "";
     const char *base = "memory";
     switch (place->region) {
     case REGION_INPUT: base = "c->input"; break;
     case REGION_LABELS: base = "c->labels"; break;
+    case REGION_TARGETS: base = "c->targets"; break;
     case REGION_PARAMS: base = "c->params"; break;
     case REGION_GRADS: base = "c->grads"; break;
     case REGION_STATISTICS: base = "c->statistics"; break;

@@ -4,27 +4,9 @@
 #include <string.h>
 
 #include "emit/emit.h"
+#include "model/clause_recipe.h"
 
 /* ---- one clause ------------------------------------------------------------------------------ */
-
-/* The numbers of a list or an extent; count 0: the argument is neither. */
-static const double *setting_list(struct emitter *e, const struct arg_def *def,
-                                  const struct arg_value *v, int *count)
-{
-    *count = 0;
-    if (def->type == ARG_REAL_LIST) {
-        *count = v->list_length;
-        return v->list;
-    }
-    if (def->type == ARG_EXTENT3)
-        *count = 3;
-    else if (def->type == ARG_EXTENT2 || (def->type == ARG_PADDING && !v->text))
-        *count = 2;
-    double *list = arena_array(e->arena, 3, sizeof *list);
-    for (int i = 0; i < *count; i++)
-        list[i] = (double)v->dims[i];
-    return list;
-}
 
 static void emit_list(struct emitter *e, struct cwriter *w, const char *name, const double *list,
                       int count)
@@ -37,42 +19,36 @@ static void emit_list(struct emitter *e, struct cwriter *w, const char *name, co
     emit_wrapped(e, w, 0, text_of(&text));
 }
 
-static const char *setting_value(struct emitter *e, const char *table, const struct arg_def *def,
-                                 const struct arg_value *v)
+static bool is_number(enum arg_type type)
 {
-    int count;
-    setting_list(e, def, v, &count);
-    if (count)
-        return arena_printf(e->arena, ".list = %s_%s, .list_length = %d", table, def->name, count);
-    switch (def->type) {
-    case ARG_INT: case ARG_REAL: case ARG_BOOL:
-        return arena_printf(e->arena, ".number = %s", emit_number(e, v->number));
-    case ARG_ACTIVATION: case ARG_INIT:
-        return arena_printf(e->arena, ".text = %s",
-                            emit_quoted(e, v->call ? v->call->def->name : NULL));
-    default:
-        return arena_printf(e->arena, ".text = %s", emit_quoted(e, v->text));
-    }
+    return type == ARG_INT || type == ARG_REAL || type == ARG_BOOL;
+}
+
+static const char *setting_value(struct emitter *e, const char *table, const struct arg_def *def,
+                                 const struct cnn_setting *s)
+{
+    if (s->list_length)
+        return arena_printf(e->arena, ".list = %s_%s, .list_length = %d", table, s->key, s->list_length);
+    return is_number(def->type) ? arena_printf(e->arena, ".number = %s", emit_number(e, s->number))
+                                : arena_printf(e->arena, ".text = %s", emit_quoted(e, s->text));
 }
 
 /* The settings of a clause, as an array of that name; none: nothing. */
 static void emit_settings(struct emitter *e, struct cwriter *w, const char *table,
                           const struct clause *c)
 {
-    int args = clause_def_count(c->def);
-    if (!args)
+    const struct cnn_clause recipe = clause_recipe(e->arena, c);
+    if (!recipe.settings_count)
         return;
-    for (int i = 0; i < args; i++) {
-        int count;
-        const double *list = setting_list(e, &c->def->args[i], &c->args[i], &count);
-        if (count)
-            emit_list(e, w, arena_printf(e->arena, "%s_%s", table, c->def->args[i].name), list,
-                      count);
+    for (int i = 0; i < recipe.settings_count; i++) {
+        const struct cnn_setting *s = &recipe.settings[i];
+        if (s->list_length)
+            emit_list(e, w, arena_printf(e->arena, "%s_%s", table, s->key), s->list, s->list_length);
     }
     cw_open(w, "static const struct cnn_setting %s[] = {", table);
-    for (int i = 0; i < args; i++)
-        cw_line(w, "{ .key = %s, %s },", emit_quoted(e, c->def->args[i].name),
-                setting_value(e, table, &c->def->args[i], &c->args[i]));
+    for (int i = 0; i < recipe.settings_count; i++)
+        cw_line(w, "{ .key = %s, %s },", emit_quoted(e, recipe.settings[i].key),
+                setting_value(e, table, &c->def->args[i], &recipe.settings[i]));
     cw_close(w, "};");
     cw_blank(w);
 }
@@ -166,6 +142,11 @@ static void emit_table_fields(struct cwriter *w, const char *field, const char *
     cw_line(w, ".%s_count = %d,", field, count);
 }
 
+static const char *const target_names[] = {
+    [CNN_TARGET_CLASS] = "CNN_TARGET_CLASS", [CNN_TARGET_VECTOR] = "CNN_TARGET_VECTOR",
+    [CNN_TARGET_LABELS] = "CNN_TARGET_LABELS", [CNN_TARGET_INPUT] = "CNN_TARGET_INPUT"
+};
+
 void emit_recipe_fields(struct emitter *e, struct cwriter *w)
 {
     const struct model *m = e->plan->model;
@@ -173,6 +154,7 @@ void emit_recipe_fields(struct emitter *e, struct cwriter *w)
     cw_line(w, ".source = %s,",
             m->source_clause ? clause_value(e, "source_settings", m->source_clause)
                              : "{ .name = NULL }");
+    cw_line(w, ".sample = %s,", m->sample == CNN_SAMPLE_BYTES ? "CNN_SAMPLE_BYTES" : "CNN_SAMPLE_FLOATS");
     emit_table_fields(w, "steps", "data_step", m->steps_count);
     cw_close(w, "},");
     cw_open(w, ".train = {");
@@ -180,6 +162,7 @@ void emit_recipe_fields(struct emitter *e, struct cwriter *w)
         cw_line(w, ".loss = %s,", clause_value(e, "loss_settings", m->loss));
     if (m->optimizer)
         cw_line(w, ".optimizer = %s,", clause_value(e, "optimizer_settings", m->optimizer));
+    cw_line(w, ".target = { .kind = %s, .size = %d },", target_names[m->target.kind], m->target.size);
     emit_table_fields(w, "callbacks", "callback", m->callbacks_count);
     emit_table_fields(w, "metrics", "metric", m->metrics_count);
     cw_line(w, ".epochs = %d,", m->epochs);

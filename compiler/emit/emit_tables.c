@@ -347,7 +347,7 @@ static void emit_model(struct emitter *e, struct cwriter *w)
     cw_line(w, ".recipe = recipe_text,");
     cw_line(w, ".real_size = sizeof(real),");
     cw_line(w, ".batch = %d,", p->batch);
-    cw_line(w, ".classes = %d,", m->classes);
+    cw_line(w, ".outputs = %d,", m->classes);
     emit_input(e, w);
     emit_sizes(e, w);
     if (p->train.graph->params_count)

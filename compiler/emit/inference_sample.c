@@ -5,80 +5,41 @@
 #include <math.h>
 #include <string.h>
 
+#include "model/clause_recipe.h"
 #include "ops/run.h"
 
 /* ---- pixels ---------------------------------------------------------------------------------- */
 
-/* A number for each channel, or one for all. */
-struct channel_list {
-    const double *list;
-    int length;
-};
-
-static double list_at(struct channel_list l, int channel)
+static bool report_step(struct diag *d, const struct inference *net, const struct clause *step)
 {
-    return l.list[l.length == 1 ? 0 : channel];
+    diag_error(d, DIAG_bad_weights, step->where, "%s does not say what '%s auto' found in the training set",
+               net->weights_path, step->def->name);
+    diag_hint(d, "weights that the trainer has saved say it");
+    return false;
 }
 
-static struct channel_list list_of(const struct clause *step, const char *name)
-{
-    const struct arg_value *v = clause_arg(step, name);
-
-    return (struct channel_list){v->list, v->list_length};
-}
-
-/* (pixel - mean) / std, by channel. */
-static bool apply_normalize(struct inference *net, const struct clause *step,
-                            const struct weights *w, struct diag *d)
+/* One more step behind those before. */
+static bool apply_step(struct arena *a, struct inference *net, const struct clause *step, const struct weights *w,
+                       struct diag *d)
 {
     struct infer_pixels *p = &net->pixels;
     int channels = net->graph->input->shape.c;
-    struct channel_list mean = list_of(step, "mean"), std = list_of(step, "std");
+    /* they are only read */
+    const struct pixel_measure measured = {(double *)w->mean, (double *)w->std};
+    struct pixel_map *maps;
 
-    if (clause_text(step, "auto")) {
-        mean = (struct channel_list){w->mean, channels};
-        std = (struct channel_list){w->std, channels};
-        if (!w->mean || !w->std) {
-            diag_error(d, DIAG_bad_weights, step->where,
-                       "%s does not say what 'normalize auto' found in the training set",
-                       net->weights_path);
-            diag_hint(d, "weights that the trainer has saved say it");
-            return false;
-        }
-    }
-    for (int c = 0; c < channels; c++) {
-        p->scale[c] /= list_at(std, c);
-        p->shift[c] = (p->shift[c] - list_at(mean, c)) / list_at(std, c);
+    if (clause_maps(a, step, channels, measured, &maps).status != STEP_DONE)
+        return report_step(d, net, step);
+    for (int c = 0; maps && c < channels; c++) {
+        p->scale[c] = p->scale[c] * maps[c].factor / maps[c].std;
+        p->shift[c] = (p->shift[c] * maps[c].factor - maps[c].mean) / maps[c].std;
         if (isfinite((float)p->scale[c]) && isfinite((float)p->shift[c]))
             continue;
         diag_error(d, DIAG_bad_weights, step->where,
-                   "'normalize' with mean %g and std %g of channel %d gives no numbers",
-                   list_at(mean, c), list_at(std, c), c);
+                   "'%s' with mean %g and std %g of channel %d gives no numbers",
+                   step->def->name, maps[c].mean, maps[c].std, c);
         return false;
     }
-    return true;
-}
-
-static bool apply_step(struct arena *a, struct inference *net, const struct clause *step,
-                       const struct weights *w, struct diag *d)
-{
-    const char *name = step->def->name;
-    struct infer_pixels *p = &net->pixels;
-
-    if (!strcmp(name, "normalize"))
-        return apply_normalize(net, step, w, d);
-    if (!strcmp(name, "scale")) {
-        for (int c = 0; c < net->graph->input->shape.c; c++) {
-            p->scale[c] *= clause_number(step, "factor");
-            p->shift[c] *= clause_number(step, "factor");
-        }
-    } else if (!strcmp(name, "resize")) {
-        p->before = arena_printf(a,
-                                 "Before, a picture's shorter side is brought to %lld pixels and "
-                                 "its middle cut out.",
-                                 (long long)clause_int(step, "side"));
-    }
-    /* split, limit, augment: nothing of them is left in use */
     return true;
 }
 
@@ -97,6 +58,10 @@ bool inference_pixels(struct arena *a, struct inference *net, const struct weigh
     for (int i = 0; i < m->steps_count; i++)
         if (!apply_step(a, net, m->steps[i], w, d))
             return false;
+    struct pixel_fit fit = clauses_fit(a, m->steps, m->steps_count);
+    if (fit.fits)
+        p->before = arena_printf(a, "Before, a picture's shorter side is brought to %d pixels and its middle cut out.",
+                                 fit.shorter);
     return true;
 }
 

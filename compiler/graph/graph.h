@@ -20,7 +20,8 @@ enum op {
 
 enum tensor_role {
     TENSOR_INPUT,           /* the batch's pictures; per sample */
-    TENSOR_LABELS,          /* int32 a sample */
+    TENSOR_LABELS,          /* int32 a sample: the targets where they are classes */
+    TENSOR_TARGETS,         /* targets that are numbers; per sample */
     TENSOR_PARAM,           /* a trainable (or frozen) parameter */
     TENSOR_STATISTIC,       /* running mean or variance */
     TENSOR_ACTIVATION,      /* result of a forward operation; per sample */
@@ -45,7 +46,7 @@ struct tensor {
     struct param *param;            /* PARAM, STATISTIC, PARAM_GRADIENT: which */
     bool needs_gradient;            /* a trainable parameter lies behind it (or it is one) */
     struct tensor *gradient;        /* ACTIVATION, PARAM: set by autodiff, NULL where none flows */
-    struct node *producer;          /* NULL: input, labels, parameters */
+    struct node *producer;          /* NULL: input, targets, parameters */
     struct node **consumers;        /* each node once, in the order of the nodes */
     int consumers_count;
     size_t consumers_capacity;
@@ -77,7 +78,7 @@ struct graph {
     struct param **params;
     int params_count;
     size_t params_capacity;
-    struct tensor *input, *labels, *logits, *predictions, *loss;
+    struct tensor *input, *target, *logits, *predictions, *loss;
     struct table names;             /* of tensors and nodes: the next number for another of that name */
 };
 

@@ -143,6 +143,8 @@ struct model_metric {
     enum cnn_direction direction;
     enum cnn_metric_kind kind;
     enum cnn_average average;       /* of kinds over the set */
+    unsigned targets;               /* 1 << enum cnn_target_kind: what it can be taken of */
+    struct span where;
 };
 
 struct model {
@@ -154,6 +156,8 @@ struct model {
     struct layer **layers;          /* topological order; [0] is input */
     int layers_count;
     int classes;                    /* width of the last layer */
+    struct cnn_target target;       /* what it is trained towards */
+    enum cnn_sample_kind sample;    /* what its source's samples are made of */
     bool ends_in_softmax;           /* the last layer is (or ends in) a softmax: the loss works on its logits */
 
     bool has_data, has_train;       /* --check and --summary need only a network */

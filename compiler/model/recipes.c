@@ -96,20 +96,52 @@ static const struct arg_def normalize_args[] = {
     {.name = NULL}
 };
 
+#ifdef CNN_TEST_ROWS
+static const struct arg_def invert_args[] = {
+    {.name = "top", .type = ARG_REAL, .positional = true, .default_number = 255, .help = "what becomes 0"},
+    {.name = NULL}
+};
+
+static const struct arg_def mirror_args[] = {
+    {.name = "share", .type = ARG_REAL, .positional = true, .max = 1, .default_number = 0.5,
+     .help = "of the pictures that are mirrored"},
+    {.name = NULL}
+};
+
+#define invert_help "numbers taken off a number"
+#define mirror_help "left and right change places"
+#endif
+
+#define split_help "takes the validation set from the training set"
+#define limit_help "uses only so many, evenly over the classes"
+#define resize_help "to the network's input, the middle of it"
+#define scale_help "multiplies every pixel"
+#define normalize_help "(pixel - mean) / std, by channel"
+
 const struct clause_def data_steps[] = {
-    {.name = "split", .args = split_args, .help = "takes the validation set from the training set"},
-    {.name = "limit", .args = limit_args, .help = "uses only so many, evenly over the classes"},
-    {.name = "resize", .args = resize_args, .help = "to the network's input, the middle of it"},
-    {.name = "scale", .args = scale_args, .help = "multiplies every pixel"},
-    {.name = "normalize", .args = normalize_args, .help = "(pixel - mean) / std, by channel"},
+#define STEP(step) {.name = #step, .args = step##_args, .help = step##_help},
+#define CHOOSES(step) STEP(step)
+#define FITS(step) STEP(step)
+#define AUGMENTS(step) STEP(step)
+#define MAPS(step) STEP(step)
+#include "common/data_steps.def"
+#undef CHOOSES
+#undef FITS
+#undef AUGMENTS
+#undef MAPS
+#undef STEP
     {.name = NULL}
 };
 
 /* ---- train ----------------------------------------------------------------------------------- */
 
+#define categorical_crossentropy_args no_args
+#define categorical_crossentropy_help "-log of the probability of the right class"
+
 const struct clause_def loss_defs[] = {
-    {.name = "categorical_crossentropy", .args = no_args,
-     .help = "-log of the probability of the right class"},
+#define LOSS(loss) {.name = #loss, .args = loss##_args, .help = loss##_help},
+#include "model/losses.def"
+#undef LOSS
     {.name = NULL}
 };
 
@@ -159,19 +191,19 @@ static const struct arg_def average_args[] = {
 const struct metric_def metric_defs[] = {
     {.clause = {.name = "accuracy", .args = accuracy_args,
                 .help = "share of samples whose most probable class is right"},
-     .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER},
+     .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS},
     {.clause = {.name = "top_k", .args = top_k_args,
                 .help = "share of samples with the right class among the k most probable"},
-     .direction = CNN_HIGHER_IS_BETTER},
+     .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS},
     {.clause = {.name = "precision", .args = average_args,
                 .help = "share of a class's predictions that are right"},
-     .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_PRECISION},
+     .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS, .kind = CNN_METRIC_PRECISION},
     {.clause = {.name = "recall", .args = average_args,
                 .help = "share of a class's samples that are found"},
-     .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_RECALL},
+     .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS, .kind = CNN_METRIC_RECALL},
     {.clause = {.name = "f1", .args = average_args,
                 .help = "harmonic mean of precision and recall"},
-     .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_F1},
+     .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS, .kind = CNN_METRIC_F1},
     {.clause = {.name = NULL}}
 };
 

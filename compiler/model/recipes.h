@@ -7,8 +7,10 @@
 
 struct data_source {
     struct clause_def clause;
+    enum cnn_sample_kind sample;
     struct shape picture;       /* of one sample; all 0: as the network's input wants it */
-    int classes;                /* 0: the argument `classes` says it; where there is none, the data */
+    enum cnn_target_kind target;
+    int classes;                /* or numbers.  0: the argument `classes` says it; where there is none, the data */
 };
 
 struct metric_def {
@@ -16,6 +18,7 @@ struct metric_def {
     const char *log_name;       /* NULL: the metric's own name */
     enum cnn_direction direction;
     enum cnn_metric_kind kind;
+    unsigned targets;           /* 1 << enum cnn_target_kind: what it can be taken of */
 };
 
 /* The words of `average`, by enum cnn_average. */

@@ -1,7 +1,22 @@
 /* softmax_loss.c - categorical cross-entropy of a softmax, on the logits: loss = log(sum(exp(z))) -
- * z[label], its gradient (p - onehot) / n.  No layer: lower.c puts it where the network's last
- * softmax and the loss meet. */
+ * z[label], its gradient (p - onehot) / n.  No layer: the loss puts it in the place of the network's
+ * last softmax. */
+#include "ops/losses.h"
 #include "ops/op_support.h"
+
+static void crossentropy_lower(struct graph *g, struct layer *last, const struct clause *loss, struct tensor *y)
+{
+    (void)loss;
+    g->logits = y;
+    loss_tensors(g, y->shape);
+    graph_node(g, OP_softmax_loss, last, "softmax_loss", (struct tensor *[]){ y, g->target }, 2,
+               (struct tensor *[]){ g->predictions, g->loss }, 2);
+}
+
+const struct loss_def loss_categorical_crossentropy = {
+    .targets = TARGETS(CNN_TARGET_CLASS), .activation = "softmax", .needs = "probabilities", .on_logits = true,
+    .metric = "accuracy", .lower = crossentropy_lower,
+};
 
 static void softmax_loss_gradient(struct graph *g, struct node *n)
 {
@@ -18,7 +33,7 @@ static void softmax_loss_gradient(struct graph *g, struct node *n)
 static const char *softmax_loss_verify(const struct graph *g, const struct node *n)
 {
     CHECK(node_has(n, 2, 2, 0), "wrong number of inputs or outputs");
-    CHECK(n->in[0] == g->logits && n->in[1] == g->labels,
+    CHECK(n->in[0] == g->logits && n->in[1] == g->target,
           "it does not read the graph's logits and labels");
     CHECK(n->out[0] == g->predictions && n->out[1] == g->loss, "its results are not the graph's");
     CHECK(n->in[0]->shape.flat && !n->in[0]->order.c,
@@ -31,7 +46,7 @@ static const char *softmax_loss_verify(const struct graph *g, const struct node 
 static const char *softmax_loss_grad_verify(const struct graph *g, const struct node *n)
 {
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(n->in[0] == g->predictions && n->in[1] == g->labels,
+    CHECK(n->in[0] == g->predictions && n->in[1] == g->target,
           "it does not read the graph's predictions and labels");
     CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape than the predictions");
     return NULL;

@@ -63,8 +63,8 @@ static const char *verify_gradient(const struct graph *g, const struct tensor *t
 
 static const char *verify_tensor(const struct graph *g, const struct tensor *t)
 {
-    bool made = t->role != TENSOR_INPUT && t->role != TENSOR_LABELS && t->role != TENSOR_PARAM &&
-                t->role != TENSOR_STATISTIC;
+    bool made = t->role != TENSOR_INPUT && t->role != TENSOR_LABELS && t->role != TENSOR_TARGETS &&
+                t->role != TENSOR_PARAM && t->role != TENSOR_STATISTIC;
 
     if (t->shape.c < 1 || t->shape.h < 1 || t->shape.w < 1)
         return "an extent is not positive";
@@ -159,9 +159,9 @@ static const char *verify_ends(const struct graph *g)
         return "the graph has no predictions";
     if (g->predictions->order.c)
         return "the predictions are not in the user's order";
-    if ((g->loss != NULL) != (g->labels != NULL))
-        return "a loss goes with labels, and labels with a loss";
-    if (g->loss && (g->loss->role != TENSOR_LOSS || !g->logits))
+    if ((g->loss != NULL) != (g->target != NULL))
+        return "a loss goes with a target, and a target with a loss";
+    if (g->loss && g->loss->role != TENSOR_LOSS)
         return "the loss is not one";
     return NULL;
 }

@@ -1,49 +1,26 @@
 /* lower.c - the checked model as a forward graph: layers become operations.
  *
  * Requires: a checked model (shapes computed).  Ensures: the graph of training or of use, in the
- * order of the layers; input, predictions and, where the model has a loss, labels, logits and loss
- * are set.  The network's last softmax and categorical cross-entropy become one operation on the
- * logits. */
+ * order of the layers; input, predictions and, where the model has a loss, target and loss
+ * are set, and the logits that it works on.  The network's last activation is left to a loss that works on logits. */
 #include <assert.h>
 #include "passes/passes.h"
+#include "ops/losses.h"
 #include "ops/ops.h"
 #include "ops/op_support.h"
-
-/* The activation given as an argument of the layer ("conv2d 8, 3x3, relu"), or NULL. */
-static const struct clause *activation_argument(const struct layer *l)
-{
-    const struct clause_def *def = l->clause->def;
-
-    for (int i = 0; def->args[i].name; i++)
-        if (def->args[i].type == ARG_ACTIVATION)
-            return l->clause->args[i].call;
-    return NULL;
-}
-
-static bool is_softmax(const struct clause *c)
-{
-    return c && c->def == &layer_softmax.clause;
-}
-
-/* Whether the layer is a softmax or has one for its activation; as the last one it is left to
- * lower_end(). */
-static bool ends_in_softmax(const struct layer *l)
-{
-    return is_softmax(l->clause) || is_softmax(activation_argument(l));
-}
 
 static struct tensor *lower_layer(struct graph *g, struct layer *l, struct tensor *const *results,
                                   bool is_last)
 {
     struct tensor **x = arena_array(g->arena, (size_t)l->inputs_count + 1, sizeof *x);
-    bool leave_softmax = is_last && ends_in_softmax(l);
+    bool leave = is_last && activation_is_left(g->model);
 
     for (int i = 0; i < l->inputs_count; i++)
         x[i] = results[l->inputs[i]->index];
-    if (leave_softmax && is_softmax(l->clause))
+    if (leave && l->def->is_activation)
         return x[0];
     struct tensor *y = l->def->lower(g, l, x);
-    return leave_softmax ? y : lower_activation(g, l, activation_argument(l), y);
+    return leave || l->def->is_activation ? y : lower_activation(g, l, layer_activation(l), y);
 }
 
 /* The network's last result as the outside sees it: channels in the user's order, a 10x1x1 as a
@@ -57,23 +34,44 @@ static struct tensor *lower_result(struct graph *g, struct layer *last, struct t
     return lower_reorder(g, last, "result_reorder", y, (struct map_order){ 0, 0, 0 });
 }
 
-static void lower_loss(struct graph *g, struct layer *last, struct tensor *logits)
+/* Any map as a vector in the user's order. */
+static struct tensor *lower_flat(struct graph *g, struct layer *l, const char *name, struct tensor *x)
 {
-    g->logits = logits;
-    g->labels = graph_tensor(g, TENSOR_LABELS, (struct shape){ 1, 1, 1, true }, "labels");
-    g->predictions = graph_tensor(g, TENSOR_ACTIVATION, logits->shape, "predictions");
-    g->loss = graph_tensor(g, TENSOR_LOSS, (struct shape){ 1, 1, 1, true }, "loss");
-    graph_node(g, OP_softmax_loss, last, "softmax_loss", (struct tensor *[]){ logits, g->labels },
-               2, (struct tensor *[]){ g->predictions, g->loss }, 2);
+    const struct shape s = x->shape;
+
+    if (!s.flat) {
+        bool has_order = s.h > 1 || s.w > 1;
+        struct map_order order = { has_order ? s.c : 0, has_order ? s.h : 0, has_order ? s.w : 0 };
+        x = lower_view(g, l, name, x, (struct shape){ (int)shape_elements(s), 1, 1, true });
+        x->order = order;
+    }
+    return lower_reorder(g, l, name, x, (struct map_order){ 0, 0, 0 });
+}
+
+/* What the loss is taken of. */
+static struct tensor *lower_target(struct graph *g, struct layer *last)
+{
+    const struct cnn_target target = g->model->target;
+
+    switch (target.kind) {
+    case CNN_TARGET_CLASS: return graph_tensor(g, TENSOR_LABELS, (struct shape){ 1, 1, 1, true }, "labels");
+    case CNN_TARGET_VECTOR:
+    case CNN_TARGET_LABELS:
+        return graph_tensor(g, TENSOR_TARGETS, (struct shape){ target.size, 1, 1, true }, "targets");
+    case CNN_TARGET_INPUT: return lower_flat(g, last, "target", g->input);
+    }
+    return NULL;
 }
 
 static void lower_end(struct graph *g, struct layer *last, struct tensor *y)
 {
-    y = lower_result(g, last, y);
-    if (g->model->loss) {
-        assert(ends_in_softmax(last) && y->shape.flat);
-        lower_loss(g, last, y);
-    } else if (ends_in_softmax(last)) {
+    const struct model *m = g->model;
+
+    y = m->target.kind == CNN_TARGET_INPUT ? lower_flat(g, last, "result", y) : lower_result(g, last, y);
+    if (m->loss) {
+        g->target = lower_target(g, last);
+        loss_def_of(m->loss)->lower(g, last, m->loss, y);
+    } else if (m->ends_in_softmax) {
         g->logits = y;
         g->predictions = graph_tensor(g, TENSOR_ACTIVATION, y->shape, "predictions");
         graph_node(g, OP_softmax, last, "softmax", &y, 1, &g->predictions, 1);

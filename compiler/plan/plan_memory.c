@@ -41,8 +41,8 @@ static void place_tensor(struct plan *p, struct program *q, const struct tensor 
         place->bytes = p->params[t->param->id].stored * p->real_size;
     } else if (t == g->input) {
         place->region = REGION_INPUT;
-    } else if (t == g->labels) {
-        place->region = REGION_LABELS;
+    } else if (t->role == TENSOR_LABELS || t->role == TENSOR_TARGETS) {
+        place->region = t->role == TENSOR_LABELS ? REGION_LABELS : REGION_TARGETS;
     } else if (t == g->predictions) {
         place->region = REGION_PREDICTIONS;
     } else {

@@ -50,7 +50,8 @@ struct plan_options {
 /* ---- where tensors live --------------------------------------------------------------------------------------- */
 
 enum region {
-    REGION_NONE, REGION_INPUT, REGION_LABELS, REGION_PARAMS, REGION_GRADS, REGION_STATISTICS, REGION_PREDICTIONS,
+    REGION_NONE, REGION_INPUT, REGION_LABELS, REGION_TARGETS, REGION_PARAMS, REGION_GRADS, REGION_STATISTICS,
+    REGION_PREDICTIONS,
     REGION_MEMORY,
     REGION_LOCAL                /* of the thread: lives in one loop over images only */
 };

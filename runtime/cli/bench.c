@@ -13,7 +13,7 @@
 #include "core/json_text.h"
 #include "core/message.h"
 #include "core/peak.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 
 enum { STEPS = 50, WARM_UP = 3 };
 

@@ -5,18 +5,16 @@
 #include "core/message.h"
 #include "files/notes.h"
 #include "train/evaluation.h"
-#include "train/report.h"
 #include "train/trainer.h"
 
-static void evaluation_print(struct trainer *t, const char *weights)
+static void evaluation_print(struct trainer *t, const struct evaluation *found)
 {
-    char *const *names = rt_notes(t->context)->class_names;
-    char *origin = rt_origin_text(&rt_notes(t->context)->origin);
-    rt_progress_say(&t->progress, "Weights %s: %s\n", origin ? origin : "", weights);
+    char *origin = rt_origin_text(found->origin);
+    rt_progress_say(&t->progress, "Weights %s: %s\n", origin ? origin : "", found->weights);
     free(origin);
     rt_run_report(t);
     if (t->progress.verbosity != VERBOSE_SILENT)
-        rt_report_classes(&t->progress, &t->val_tally.confusion, names);
+        rt_evaluation_print(found, &t->progress);
 }
 
 /* 0, or -1 with a message. */
@@ -33,7 +31,7 @@ static int evaluate(struct trainer *t, const struct command_options *o, const ch
     if (t->data_failed)
         return -1;
     if (!machine)
-        evaluation_print(t, weights);
+        evaluation_print(t, &found);
     else if (o->json ? rt_evaluation_json(&found) : rt_evaluation_csv(&found))
         return -1;
     return o->wrong ? rt_wrong_write(t->wrong, o->wrong, set->split, notes->class_names) : 0;
@@ -45,6 +43,10 @@ int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
     struct wrong_list wrong = { 0 };
     if (o->json && o->csv) {
         rt_error("--json and --csv: one of them");
+        return EXIT_WRONG_USE;
+    }
+    if (o->wrong && model->train.target.kind != CNN_TARGET_CLASS) {
+        rt_error("--wrong lists what is taken for another class; %s learns no classes", model->source);
         return EXIT_WRONG_USE;
     }
     if (rt_run_folder_name(&t.folder, model, o->run.run_dir))

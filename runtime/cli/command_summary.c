@@ -68,7 +68,7 @@ int rt_summary(const struct cnn_model *m, const struct command_options *o)
     memory_line("weights", s.params + s.statistics);
     memory_line("gradients", s.grads);
     memory_line("optimizer state", s.optimizer_state);
-    memory_line("input and output", s.input + s.labels + s.predictions);
+    memory_line("input and output", s.input + s.labels + s.targets + s.predictions);
     memory_line("activations", s.memory);
     memory_line("scratch", s.scratch);
     memory_line("in all", s.total);

@@ -23,7 +23,7 @@
 #include "cli/command.h"
 #include "core/message.h"
 #include "core/param.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 
 enum { POINTS = 24, SAMPLES = 4, RUNGS = 3 };
 static const double rungs[RUNGS] = { 1e-4, 1e-5, 1e-6 };

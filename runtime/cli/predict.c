@@ -1,9 +1,10 @@
 /* predict.c - what a trained network takes pictures for.
  *
- * A picture is prepared as in training: its decoder, `resize`, and the tables of bytes are the very
- * same.  One that cannot be read is told of on stderr, the others go on, and the exit status is 1.
+ * A picture is prepared as in training: its decoder and the recipe's steps are the very same, but for
+ * those that draw.  One that cannot be read is told of on stderr, the others go on, and the exit status is 1.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
@@ -18,7 +19,7 @@
 #include "files/notes.h"
 #include "data/picture_list.h"
 #include "core/quoted.h"
-#include "core/recipe.h"
+#include "core/target.h"
 #include "files/run_folder.h"
 #include "core/team.h"
 
@@ -35,12 +36,13 @@ struct predict {
     struct cnn_context *context;
     struct loader loader;
     struct picture_list list;
-    int shorter;                /* resize's number; 0: none */
+    struct pixel_fit fit;
     int top;
     uint8_t *pixels;            /* (batch, height, width, channels) */
     struct image_fault *faults; /* (batch); text "": the picture is there */
     int *places;                /* (batch) of the picture among those that the network sees */
     struct prediction *order;   /* (classes) */
+    int sample;                 /* of the batch: the one being printed */
     int64_t first;              /* number of the batch's first picture in the list */
     int64_t printed, failed;
 };
@@ -59,9 +61,42 @@ static int digits(const struct predict *p)
     return p->model->real_size == 4 ? 9 : 17;
 }
 
-static void print_text(const struct predict *p, const char *path)
+/* The number that so many digits are. */
+static double shown(const struct predict *p, double x)
 {
-    rt_print_name(stdout, path);
+    char text[40];
+    snprintf(text, sizeof text, "%.*g", digits(p), x);
+    return strtod(text, NULL);
+}
+
+/* ---- classes --------------------------------------------------------------------------------- */
+
+/* The more probable first, of equals the first class. */
+static int by_probability(const void *a, const void *b)
+{
+    const struct prediction *x = a, *y = b;
+    if (x->probability != y->probability)
+        return x->probability < y->probability ? 1 : -1;
+    return x->class - y->class;
+}
+
+static int classes_take(struct predict *p, struct image_fault *fault)
+{
+    int classes = p->model->train.target.size;
+    for (int k = 0; k < classes; k++) {
+        double probability = rt_predicted_number(p->context, p->sample, k);
+        if (!(probability >= 0.0 && probability <= 1.0)) {
+            snprintf(fault->text, sizeof fault->text, "the network gives %g for class %d", probability, k);
+            return -1;
+        }
+        p->order[k] = (struct prediction){ k, probability };
+    }
+    qsort(p->order, (size_t)classes, sizeof *p->order, by_probability);
+    return 0;
+}
+
+static void classes_text(const struct predict *p)
+{
     for (int i = 0; i < p->top; i++) {
         const char *name = class_name(p, p->order[i].class);
         printf(i ? ", " : ": ");
@@ -74,7 +109,7 @@ static void print_text(const struct predict *p, const char *path)
     putchar('\n');
 }
 
-static void print_csv(const struct predict *p, const char *path)
+static void classes_csv(const struct predict *p, const char *path)
 {
     for (int i = 0; i < p->top; i++) {
         const char *name = class_name(p, p->order[i].class);
@@ -85,12 +120,70 @@ static void print_csv(const struct predict *p, const char *path)
     }
 }
 
-/* The number that so many digits are. */
-static double shown(const struct predict *p, double x)
+static int classes_json(const struct predict *p, json_t *list)
 {
-    char text[40];
-    snprintf(text, sizeof text, "%.*g", digits(p), x);
-    return strtod(text, NULL);
+    int status = 0;
+    for (int i = 0; i < p->top; i++)
+        status |= json_array_append_new(list, json_pack("{s:i, s:s?, s:f}", "class", p->order[i].class, "name",
+                                                        class_name(p, p->order[i].class), "probability",
+                                                        shown(p, p->order[i].probability)));
+    return status;
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+static int numbers_take(struct predict *p, struct image_fault *fault)
+{
+    for (int k = 0; k < p->model->outputs; k++) {
+        double number = rt_predicted_number(p->context, p->sample, k);
+        if (!isfinite(number)) {
+            snprintf(fault->text, sizeof fault->text, "the network gives %g for output %d", number, k);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void numbers_text(const struct predict *p)
+{
+    for (int k = 0; k < p->model->outputs; k++)
+        printf("%s %.6g", k ? "," : ":", rt_predicted_number(p->context, p->sample, k));
+    putchar('\n');
+}
+
+static void numbers_csv(const struct predict *p, const char *path)
+{
+    for (int k = 0; k < p->model->outputs; k++) {
+        rt_csv_text(stdout, path);
+        printf(",%d,%.*g\n", k, digits(p), rt_predicted_number(p->context, p->sample, k));
+    }
+}
+
+static int numbers_json(const struct predict *p, json_t *list)
+{
+    int status = 0;
+    for (int k = 0; k < p->model->outputs; k++)
+        status |= json_array_append_new(list, json_real(shown(p, rt_predicted_number(p->context, p->sample, k))));
+    return status;
+}
+
+/* ---- printing, by what the network's targets are --------------------------------------------- */
+
+static const struct answer {
+    /* 0, or -1 with why there is none to be printed */
+    int (*take)(struct predict *p, struct image_fault *fault);
+    void (*text)(const struct predict *p);          /* behind the file's name */
+    const char *csv_head;
+    void (*csv)(const struct predict *p, const char *path);
+    const char *json_key;
+    int (*json)(const struct predict *p, json_t *list);
+} classes_answer = { classes_take, classes_text, "file,rank,class,name,probability\n", classes_csv, "predictions",
+                     classes_json },
+  numbers_answer = { numbers_take, numbers_text, "file,output,value\n", numbers_csv, "outputs", numbers_json };
+
+static const struct answer *answer_of(const struct predict *p)
+{
+    return p->model->train.target.kind == CNN_TARGET_CLASS ? &classes_answer : &numbers_answer;
 }
 
 /* One element of the list: {"file": .., "predictions": [..]} or {"file": .., "error": ".."}. */
@@ -98,17 +191,10 @@ static int print_json(struct predict *p, const char *path, const char *fault)
 {
     json_t *picture = json_object(), *list = json_array();
     int status = json_object_set_new(picture, "file", rt_json_text(path));
-    for (int i = 0; !fault && i < p->top; i++) {
-        const char *name = class_name(p, p->order[i].class);
-        status |= json_array_append_new(list, json_pack("{s:i, s:s?, s:f}", "class",
-                                                        p->order[i].class, "name", name,
-                                                        "probability",
-                                                        shown(p, p->order[i].probability)));
-    }
     if (fault)
         status |= json_object_set_new(picture, "error", rt_json_text(fault));
     else
-        status |= json_object_set(picture, "predictions", list);
+        status |= answer_of(p)->json(p, list) | json_object_set(picture, answer_of(p)->json_key, list);
     char *text = status ? NULL : rt_json_print(picture, JSON_REAL_PRECISION((size_t)digits(p)));
     if (text)
         printf("%s\n  %s", p->printed++ ? "," : "", text);
@@ -120,41 +206,24 @@ static int print_json(struct predict *p, const char *path, const char *fault)
     return text ? 0 : -1;
 }
 
-/* The more probable first, of equals the first class. */
-static int by_probability(const void *a, const void *b)
-{
-    const struct prediction *x = a, *y = b;
-    if (x->probability != y->probability)
-        return x->probability < y->probability ? 1 : -1;
-    return x->class - y->class;
-}
-
 /* What the network has made of sample `at`. */
 static int sample_print(struct predict *p, const char *path, int at)
 {
-    const struct cnn_model *m = p->model;
-    size_t first = (size_t)at * (size_t)m->classes;
-    for (int k = 0; k < m->classes; k++) {
-        const void *all = p->context->predictions;
-        double probability = m->real_size == 8 ? ((const double *)all)[first + (size_t)k]
-                                               : (double)((const float *)all)[first + (size_t)k];
-        if (!(probability >= 0.0 && probability <= 1.0)) {
-            struct image_fault fault;
-            snprintf(fault.text, sizeof fault.text, "the network gives %g for class %d",
-                     probability, k);
-            rt_error("%s: %s", path, fault.text);
-            p->failed++;
-            return p->options->json ? print_json(p, path, fault.text) : 0;
-        }
-        p->order[k] = (struct prediction){ k, probability };
+    struct image_fault fault;
+    p->sample = at;
+    if (answer_of(p)->take(p, &fault)) {
+        rt_error("%s: %s", path, fault.text);
+        p->failed++;
+        return p->options->json ? print_json(p, path, fault.text) : 0;
     }
-    qsort(p->order, (size_t)m->classes, sizeof *p->order, by_probability);
     if (p->options->json)
         return print_json(p, path, NULL);
-    if (p->options->csv)
-        print_csv(p, path);
-    else
-        print_text(p, path);
+    if (p->options->csv) {
+        answer_of(p)->csv(p, path);
+    } else {
+        rt_print_name(stdout, path);
+        answer_of(p)->text(p);
+    }
     return 0;
 }
 
@@ -170,7 +239,7 @@ static void picture_read(void *arg, int64_t at)
     struct image image;
     p->faults[at].text[0] = '\0';
     if (rt_image_read(&image, path, m->in_channels, &p->faults[at]) == 0)
-        rt_image_fit(&image, p->shorter, m->in_width, m->in_height, p->pixels + (size_t)at * bytes,
+        rt_image_fit(&image, p->fit, m->in_width, m->in_height, p->pixels + (size_t)at * bytes,
                      &p->faults[at]);
     rt_image_free(&image);
 }
@@ -236,24 +305,27 @@ static int words_list(struct predict *p)
 static int predict_open(struct predict *p, const char *weights)
 {
     const struct cnn_model *m = p->model;
-    const struct cnn_clause *resize = rt_recipe_step(m, "resize");
     size_t batch = (size_t)m->batch;
+    if (m->data.sample != CNN_SAMPLE_BYTES) {
+        rt_error("predict takes pictures; %s was trained on other numbers", m->source);
+        return -1;
+    }
     if (m->in_channels != 1 && m->in_channels != 3) {
         rt_error("pictures have 1 or 3 channels, the network's input %d", m->in_channels);
         return -1;
     }
-    p->shorter = resize ? (int)rt_setting_number(resize, "side", 0) : 0;
+    p->fit = rt_steps_fit(&m->data);
     p->top = p->options->top > 0 ? (int)p->options->top : TOP_DEFAULT;
-    if (p->top > m->classes)
-        p->top = m->classes;
+    if (p->top > m->train.target.size)
+        p->top = m->train.target.size;
     p->context = cnn_open(m, (int)p->options->run.threads, m->train.seed);
     if (!p->context || cnn_load_weights(p->context, weights)
-        || rt_loader_open(&p->loader, p->context, NULL, false))
+        || rt_loader_open(&p->loader, p->context, NULL, LOADER_MEASURES))
         return -1;
     p->pixels = malloc(batch * (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width);
     p->faults = calloc(batch, sizeof *p->faults);
     p->places = calloc(batch, sizeof *p->places);
-    p->order = calloc((size_t)m->classes, sizeof *p->order);
+    p->order = calloc((size_t)m->train.target.size, sizeof *p->order);
     if (p->pixels && p->faults && p->places && p->order)
         return 0;
     rt_error("no memory for %d pictures", m->batch);
@@ -286,7 +358,7 @@ static int predict_all(struct predict *p)
     if (p->options->json)
         putchar('[');
     if (p->options->csv)
-        printf("file,rank,class,name,probability\n");
+        fputs(answer_of(p)->csv_head, stdout);
     for (int64_t i = 0; i < p->list.pictures.count && status == 0; i += batch) {
         int64_t left = p->list.pictures.count - i;
         status = batch_predict(p, i, left < batch ? (int)left : batch);

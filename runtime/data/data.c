@@ -13,7 +13,7 @@
 #include "core/file_path.h"
 #include "core/message.h"
 #include "data/picture_list.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 
 static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_images,
                                                      &rt_data_mnist, &rt_data_shapes };
@@ -52,15 +52,25 @@ void rt_unused_tell(const char *dir, bool (*looks)(const char *name), const char
         free(entries);
 }
 
+/* Memory for targets, one even where there are none.  0, or -1. */
+static int targets_allocate(const struct dataset *d, struct split *s)
+{
+    size_t count = (size_t)s->count + 1;
+    if (d->target.kind == CNN_TARGET_CLASS)
+        return (s->labels = calloc(count, sizeof *s->labels)) ? 0 : -1;
+    return (s->vectors = calloc(count * (size_t)d->target.size, sizeof *s->vectors)) ? 0 : -1;
+}
+
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
 {
-    size_t picture = (size_t)d->channels * (size_t)d->height * (size_t)d->width;
+    size_t sample = (size_t)d->channels * (size_t)d->height * (size_t)d->width
+                    * rt_number_size(rt_sample_numbers(d->kind));
     s->count = count;
-    s->pixels = count > 0 && (size_t)count > SIZE_MAX / picture
+    s->kind = d->kind;
+    s->samples = count > 0 && (size_t)count > SIZE_MAX / sample
                     ? NULL
-                    : malloc((size_t)count * picture + 1);
-    s->labels = malloc((size_t)count * sizeof *s->labels + 1);
-    if (s->pixels && s->labels)
+                    : malloc((size_t)count * sample + 1);
+    if (s->samples && targets_allocate(d, s) == 0)
         return 0;
     rt_error("no memory for %lld pictures of %dx%dx%d", (long long)count, d->channels, d->height,
              d->width);
@@ -70,13 +80,22 @@ int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
 int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t count)
 {
     s->count = count;
+    s->kind = d->kind;
     s->store = d->store;
-    s->labels = malloc((size_t)count * sizeof *s->labels + 1);
     s->numbers = malloc((size_t)count * sizeof *s->numbers + 1);
-    if (s->labels && s->numbers)
+    if (s->numbers && targets_allocate(d, s) == 0)
         return 0;
     rt_error("no memory for the labels of %lld pictures", (long long)count);
     return -1;
+}
+
+void rt_split_copy_target(const struct dataset *d, const struct split *from, int64_t i, struct split *to, int64_t k)
+{
+    size_t size = (size_t)d->target.size;
+    if (from->labels)
+        to->labels[k] = from->labels[i];
+    else
+        memcpy(to->vectors + (size_t)k * size, from->vectors + (size_t)i * size, size * sizeof *to->vectors);
 }
 
 const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NAME_ROOM])
@@ -89,8 +108,9 @@ const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NA
 
 void rt_split_free(struct split *s)
 {
-    free(s->pixels);
+    free(s->samples);
     free(s->labels);
+    free(s->vectors);
     free(s->numbers);
     for (int64_t i = 0; s->files && i < s->count; i++)
         free(s->files[i]);
@@ -99,10 +119,10 @@ void rt_split_free(struct split *s)
     *s = (struct split){ 0 };
 }
 
-const uint8_t *rt_split_picture(const struct split *s, int64_t i, size_t bytes, uint8_t *room)
+const void *rt_split_sample(const struct split *s, int64_t i, size_t elements, void *room)
 {
-    if (s->pixels)
-        return s->pixels + (size_t)i * bytes;
+    if (s->samples)
+        return (const char *)s->samples + (size_t)i * elements * rt_number_size(rt_sample_numbers(s->kind));
     return s->store->read(s->store, s->numbers[i], room) ? NULL : room;
 }
 
@@ -113,7 +133,7 @@ void rt_dataset_close(struct dataset *d)
     rt_split_free(&d->test);
     if (d->store)
         d->store->close(d->store);
-    for (int i = 0; d->class_names && i < d->classes; i++)
+    for (int i = 0; d->class_names && i < d->target.size; i++)
         free(d->class_names[i]);
     free(d->class_names);
     *d = (struct dataset){ 0 };
@@ -240,15 +260,35 @@ int rt_dataset_fits(const struct dataset *d, const struct cnn_model *m)
     return 0;
 }
 
+/* Whether the targets are what the network is trained towards. */
+static int target_fits(const struct dataset *d, const struct cnn_model *m)
+{
+    static const char *const what[] = {
+        [CNN_TARGET_CLASS] = "classes", [CNN_TARGET_VECTOR] = "numbers a sample", [CNN_TARGET_LABELS] = "labels"
+    };
+    const char *source = m->data.source.name;
+    if (m->train.target.kind == CNN_TARGET_INPUT)
+        return 0;               /* whatever the source has beside its samples is not asked for */
+    if (d->target.kind != m->train.target.kind)
+        rt_error("%s has %s, the network learns %s", source, what[d->target.kind], what[m->train.target.kind]);
+    else if (d->target.size != m->train.target.size)
+        rt_error("%s has %d %s, the network ends in %d", source, d->target.size, what[d->target.kind], m->train.target.size);
+    else
+        return 0;
+    return -1;
+}
+
 static int fits_check(const struct dataset *d, const struct cnn_model *m)
 {
     const char *source = m->data.source.name;
     if (rt_dataset_fits(d, m))
         return -1;
-    if (d->classes != m->classes) {
-        rt_error("%s has %d classes, the network ends in %d", source, d->classes, m->classes);
+    if (d->kind != m->data.sample) {
+        rt_error("the samples of %s are not of the kind that the network was compiled for", source);
         return -1;
     }
+    if (target_fits(d, m))
+        return -1;
     if (d->test_only && d->val.count < 1 && d->test.count < 1) {
         rt_error("%s holds no pictures to test with", source);
         return -1;
@@ -265,13 +305,15 @@ static int fits_check(const struct dataset *d, const struct cnn_model *m)
 /* Names the classes of which a set has no picture: nothing is learned or measured of them. */
 static void classes_tell(const struct dataset *d, const struct split *s, const char *set, const char *source)
 {
-    bool *there = calloc((size_t)d->classes, sizeof *there);
-    const char **missing = calloc((size_t)d->classes, sizeof *missing);
-    char (*numbers)[24] = calloc((size_t)d->classes, sizeof *numbers);
+    if (!s->labels)
+        return;
+    bool *there = calloc((size_t)d->target.size, sizeof *there);
+    const char **missing = calloc((size_t)d->target.size, sizeof *missing);
+    char (*numbers)[24] = calloc((size_t)d->target.size, sizeof *numbers);
     int count = 0;
     for (int64_t i = 0; there && i < s->count; i++)
         there[s->labels[i]] = true;
-    for (int k = 0; there && missing && numbers && s->count && k < d->classes; k++) {
+    for (int k = 0; there && missing && numbers && s->count && k < d->target.size; k++) {
         if (there[k])
             continue;
         snprintf(numbers[k], sizeof numbers[k], "class %d", k);
@@ -279,7 +321,7 @@ static void classes_tell(const struct dataset *d, const struct split *s, const c
     }
     char *text = count ? rt_names_text(missing, count, CLASSES_SHOWN) : NULL;
     if (text)
-        rt_note("%s: %d of %d classes %s no picture in the %s set: %s", source, count, d->classes,
+        rt_note("%s: %d of %d classes %s no picture in the %s set: %s", source, count, d->target.size,
                 count == 1 ? "has" : "have", set, text);
     free(text);
     free(numbers);

@@ -1,5 +1,5 @@
-/* data.h - pictures with labels, as bytes in memory or left in their files, and the sources they
- * come from.
+/* data.h - samples with targets, in memory or left in their files, and the sources they come from.  Samples are bytes
+ * (pictures) or floats, targets classes or vectors.
  *
  * A source is one file data_NAME.c and one row of the table in data.c.
  */
@@ -8,24 +8,32 @@
 
 #include <stdio.h>
 #include "cnnrt.h"
+#include "data/sample.h"
 #include "core/same_file.h"
 
-/* Pictures that stay in their files until a batch needs them: the system's cache of files holds
+/* Samples that stay in their files until a batch needs them: the system's cache of files holds
  * them as well as the process would, and gives them up where memory is short.  A source that can
- * find a picture in its files at once begins a struct of its own with this. */
-struct picture_store {
-    /* Picture `number` as bytes (height, width, channels); may be called by several threads.  0, or
+ * find a sample in its files at once begins a struct of its own with this. */
+struct sample_store {
+    /* Sample `number`, (height, width, channels); may be called by several threads.  0, or
      * -1 with a message. */
-    int (*read)(const struct picture_store *store, int64_t number, uint8_t *to);
-    void (*close)(struct picture_store *store);
+    int (*read)(const struct sample_store *store, int64_t number, void *to);
+    void (*close)(struct sample_store *store);
 };
 
 struct split {
     int64_t count;
-    uint8_t *pixels;            /* (count, height, width, channels), NULL: they lie in the store */
-    uint16_t *labels;           /* (count) 0 .. classes-1 */
-    const struct picture_store *store;  /* the dataset's; NULL where pixels is not */
-    uint32_t *numbers;          /* (count) which pictures of the store; likewise */
+    enum cnn_sample_kind kind;  /* of its samples */
+    union {                     /* (count, height, width, channels), NULL: they lie in the store */
+        void *samples;
+        uint8_t *pixels;        /* bytes */
+        float *values;          /* floats */
+    };
+    /* the targets, by the dataset's kind: (count) classes; (count, size) numbers, or a 1 or 0 for each label */
+    uint16_t *labels;
+    float *vectors;
+    const struct sample_store *store;   /* the dataset's; NULL where samples is not */
+    uint32_t *numbers;          /* (count) which samples of the store; likewise */
     /* (count) what each was called where it was read: its file; or which record of its set's files it was, NULL: in
      * their order */
     char **files;
@@ -33,9 +41,10 @@ struct split {
 };
 
 struct dataset {
+    enum cnn_sample_kind kind;
     int channels, height, width;
-    int classes;
-    char **class_names;         /* (classes), or NULL where the source has none */
+    struct cnn_target target;   /* a class, a vector or labels */
+    char **class_names;         /* (target.size), or NULL where the source has none */
     struct split train, val;
     /* used once, at the end; empty: val is the test set, or there is none */
     struct split test;
@@ -44,7 +53,7 @@ struct dataset {
     bool test_only;
     int threads;                /* likewise: how many may read */
     bool resized;               /* the source has done `resize` */
-    struct picture_store *store;        /* NULL: all pictures are in memory */
+    struct sample_store *store; /* NULL: all samples are in memory */
 };
 
 struct data_source {
@@ -64,16 +73,16 @@ struct data_source {
 
 extern const struct data_source rt_data_cifar10, rt_data_images, rt_data_mnist, rt_data_shapes;
 
-/* Opens the model's data, checked against its input and classes.  `data_dir` is --data's, or NULL.
+/* Opens the model's data, checked against its input and target.  `data_dir` is --data's, or NULL.
  * test_only: only the set that `evaluate` measures is wanted, and the others may be empty.  Classes
  * without a picture in a set are named. */
 int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir,
                     bool test_only, int threads);
 void rt_dataset_close(struct dataset *d);
 
-/* Picture i of a split, of `bytes` bytes: where it lies in memory, or read into `room` (of as many);
+/* Sample i of a split, of so many numbers: where it lies in memory, or read into `room` (for as many);
  * NULL with a message. */
-const uint8_t *rt_split_picture(const struct split *s, int64_t i, size_t bytes, uint8_t *room);
+const void *rt_split_sample(const struct split *s, int64_t i, size_t elements, void *room);
 
 /* How a person finds picture i: its file, or the number of its record in the set's files, from 0, written into `room`. */
 enum { PICTURE_NAME_ROOM = 24 };
@@ -86,11 +95,13 @@ const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NA
 int rt_dataset_prepare(struct dataset *d, const struct cnn_model *model);
 /* Whether the pictures are what the network takes.  0, or -1 with a message. */
 int rt_dataset_fits(const struct dataset *d, const struct cnn_model *model);
-/* Memory for `count` pictures of the dataset's shape.  0, or -1 with a message. */
+/* Memory for `count` samples of the dataset's shape, and their targets.  0, or -1 with a message. */
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
-/* Labels and numbers for `count` pictures that stay in the dataset's store.  Likewise. */
+/* Targets and numbers for `count` samples that stay in the dataset's store.  Likewise. */
 int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t count);
 void rt_split_free(struct split *s);
+/* The target of sample i of a split as that of sample k of another. */
+void rt_split_copy_target(const struct dataset *d, const struct split *from, int64_t i, struct split *to, int64_t k);
 /* Names the files in `dir` that look like the source's and are none of those that are read. */
 void rt_unused_tell(const char *dir, bool (*looks)(const char *name), const char *const *used, int used_count);
 

@@ -36,7 +36,7 @@ static const char *const file_names[FILES] = { "data_batch_1.bin", "data_batch_2
 /* The six files.  Every record is looked at once, when they are opened; a batch reads its pictures
  * anew. */
 struct record_files {
-    struct picture_store store;         /* first: the dataset's pointer is the files' */
+    struct sample_store store;         /* first: the dataset's pointer is the files' */
     struct {
         char *path;
         int fd;                         /* -1: not open */
@@ -165,8 +165,9 @@ static int file_open(struct record_files *r, int number, const char *dir)
     return failed;
 }
 
-static int picture_read(const struct picture_store *store, int64_t number, uint8_t *to)
+static int picture_read(const struct sample_store *store, int64_t number, void *room)
 {
+    uint8_t *to = room;
     const struct record_files *r = (const struct record_files *)store;
     int file = (int)(number / RECORDS), place = (int)(number % RECORDS);
     const char *path = r->files[file].path;
@@ -191,7 +192,7 @@ static int picture_read(const struct picture_store *store, int64_t number, uint8
     return 0;
 }
 
-static void files_close(struct picture_store *store)
+static void files_close(struct sample_store *store)
 {
     struct record_files *r = (struct record_files *)store;
     for (int i = 0; i < FILES; i++) {
@@ -250,13 +251,13 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     (void)model;
     d->channels = CHANNELS;
     d->height = d->width = SIDE;
-    d->classes = CLASSES;
+    d->target.size = CLASSES;
     struct record_files *r = calloc(1, sizeof *r);
     if (!r) {
         rt_error("no memory for the labels of %s", dir);
         return -1;
     }
-    r->store = (struct picture_store){ .read = picture_read, .close = files_close };
+    r->store = (struct sample_store){ .read = picture_read, .close = files_close };
     for (int i = 0; i < FILES; i++)
         r->files[i].fd = -1;
     d->store = &r->store;

@@ -16,7 +16,7 @@
 #include "data/image_folders.h"
 #include "core/file_path.h"
 #include "core/message.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 #include "data/subset.h"
 #include "core/team.h"
 
@@ -30,7 +30,7 @@ struct chosen {
 
 struct reading {
     const struct cnn_model *model;
-    int shorter;                /* resize's number; 0: none */
+    struct pixel_fit fit;
     int64_t count;
     char **paths;               /* the split's */
     struct image_fault **faults;        /* NULL: the picture is there */
@@ -52,7 +52,7 @@ static void picture_read(void *arg, int64_t i)
     struct image image;
     struct image_fault fault;
     if (rt_image_read(&image, r->paths[i], m->in_channels, &fault)
-        || rt_image_fit(&image, r->shorter, m->in_width, m->in_height,
+        || rt_image_fit(&image, r->fit, m->in_width, m->in_height,
                         r->pixels + (size_t)i * picture_bytes(m), &fault)) {
         r->faults[i] = malloc(sizeof fault);
         if (r->faults[i])
@@ -146,10 +146,8 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from,
         count += from.set->part[i] == from.part;
     if (count == 0)
         return 0;
-    const struct cnn_clause *resize = rt_recipe_step(m, "resize");
     bool skips = rt_setting_number(&m->data.source, "skip_damaged", 0) != 0;
-    struct reading r = { .model = m,
-                         .shorter = resize ? (int)rt_setting_number(resize, "side", 0) : 0 };
+    struct reading r = { .model = m, .fit = rt_steps_fit(&m->data) };
     if (rt_split_allocate(d, s, count))
         return -1;
     int status = reading_open(&r, s, from);
@@ -222,10 +220,10 @@ static int splits_read(struct dataset *d, struct image_folders *f, const struct 
 
 static int classes_fit(const struct image_folders *f, const char *dir, const struct cnn_model *m)
 {
-    if (f->classes == m->classes)
+    if (f->classes == m->train.target.size)
         return 0;
     char *names = rt_names_text((const char *const *)f->class_names, f->classes, CLASSES_SHOWN);
-    rt_error("%s: has %d folders of classes, the network ends in %d: %s", dir, f->classes, m->classes,
+    rt_error("%s: has %d folders of classes, the network ends in %d: %s", dir, f->classes, m->train.target.size,
              names ? names : "");
     free(names);
     return -1;
@@ -242,7 +240,7 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->channels = m->in_channels;
     d->height = m->in_height;
     d->width = m->in_width;
-    d->classes = f.classes;
+    d->target.size = f.classes;
     if (status == 0)
         status = classes_fit(&f, dir, m) || splits_read(d, &f, m) ? -1 : 0;
     d->class_names = f.class_names;

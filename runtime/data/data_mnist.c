@@ -15,7 +15,7 @@
 #include "data/image.h"
 #include "core/file_path.h"
 #include "core/message.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 #include "core/regular_file.h"
 #include "core/team.h"
 
@@ -271,7 +271,7 @@ static int block_read(struct idx *x, int64_t first, int64_t count, uint8_t *to)
 struct shrinking {
     const struct idx *x;
     const struct cnn_model *model;
-    int shorter;
+    struct pixel_fit fit;
     uint8_t *block, *to;
     struct image_fault *faults;         /* one a picture; text "": it is there */
 };
@@ -283,16 +283,16 @@ static void picture_shrink(void *arg, int64_t i)
     int width = (int)k->x->width, height = (int)k->x->height;
     struct image picture = { width, height, 1, k->block + i * width * height };
     k->faults[i].text[0] = '\0';
-    rt_image_fit(&picture, k->shorter, m->in_width, m->in_height, k->to + i * m->in_width * m->in_height,
+    rt_image_fit(&picture, k->fit, m->in_width, m->in_height, k->to + i * m->in_width * m->in_height,
                  &k->faults[i]);
 }
 
 /* Pictures that are larger than the network wants are resized as they are read: all of them as they are
  * may be any number of times what is kept. */
-static int pictures_shrink(struct idx *x, const struct split *s, const struct cnn_model *m, int shorter, int threads)
+static int pictures_shrink(struct idx *x, const struct split *s, const struct cnn_model *m, int threads)
 {
     int64_t size = x->height * x->width, room = block_pictures(x, s->count);
-    struct shrinking k = { .x = x, .model = m, .shorter = shorter, .block = malloc((size_t)(room * size)),
+    struct shrinking k = { .x = x, .model = m, .fit = rt_steps_fit(&m->data), .block = malloc((size_t)(room * size)),
                            .faults = calloc((size_t)room, sizeof *k.faults) };
     int status = k.block && k.faults ? 0 : -1;
     if (status)
@@ -337,9 +337,9 @@ static int labels_read(struct idx *x, const struct dataset *d, struct split *s, 
             records_short(x, i);
         if (status)
             return -1;
-        if (label < first_label || label >= first_label + d->classes) {
+        if (label < first_label || label >= first_label + d->target.size) {
             rt_error("%s: record %lld: label %d, expected %d to %d", x->path, (long long)i + 1,
-                     label, first_label, first_label + d->classes - 1);
+                     label, first_label, first_label + d->target.size - 1);
             return -1;
         }
         s->labels[i] = (uint16_t)(label - first_label);
@@ -351,7 +351,7 @@ static int labels_read(struct idx *x, const struct dataset *d, struct split *s, 
  * Before anything is read: it may be a lot. */
 static int size_check(struct dataset *d, const struct idx *x, struct idx_size *size, const struct cnn_model *m)
 {
-    bool resizes = rt_recipe_step(m, "resize") != NULL;
+    bool resizes = rt_steps_fit(&m->data).fits;
     if (size->height && (size->height != x->height || size->width != x->width)) {
         rt_error("%s: pictures of %dx%d, but the training set's are of another size", x->path,
                  (int)x->height, (int)x->width);
@@ -379,12 +379,8 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
     int first_label = (int)rt_setting_number(&m->data.source, "first_label", 0);
     failed = failed || size_check(d, &pictures, size, m) || rt_split_allocate(d, s, pictures.count)
              || labels_read(&labels, d, s, first_label);
-    if (!failed && d->resized) {
-        int shorter = (int)rt_setting_number(rt_recipe_step(m, "resize"), "side", 0);
-        failed = pictures_shrink(&pictures, s, m, shorter, d->threads);
-    } else if (!failed) {
-        failed = pictures_read(&pictures, s);
-    }
+    if (!failed)
+        failed = d->resized ? pictures_shrink(&pictures, s, m, d->threads) : pictures_read(&pictures, s);
     failed = failed || end_check(&pictures);
     idx_close(&pictures);
     idx_close(&labels);
@@ -411,7 +407,7 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
 {
     struct idx_size size = { .height = 0 };
     d->channels = 1;
-    d->classes = (int)rt_setting_number(&m->data.source, "classes", 10);
+    d->target.size = (int)rt_setting_number(&m->data.source, "classes", 10);
     if (!d->test_only && part_read(d, &d->train, dir, "train", &size, m))
         return -1;
     if (part_read(d, &d->val, dir, "t10k", &size, m))

@@ -15,7 +15,7 @@
 #include "core/guest.h"
 #include "core/message.h"
 #include "core/random.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 #include "core/team.h"
 
 enum { SIDE = 32, CHANNELS = 3, PIXELS = SIDE * SIDE, FIGURES = 10, COUNT_MAX = 10000000 };
@@ -260,8 +260,8 @@ static void split_draw(struct split *s, uint64_t key, int classes, int threads)
 
 static int names_keep(struct dataset *d)
 {
-    d->class_names = calloc((size_t)d->classes, sizeof *d->class_names);
-    for (int i = 0; d->class_names && i < d->classes; i++) {
+    d->class_names = calloc((size_t)d->target.size, sizeof *d->class_names);
+    for (int i = 0; d->class_names && i < d->target.size; i++) {
         size_t length = strlen(figure_names[i]) + 1;
         d->class_names[i] = malloc(length);
         if (!d->class_names[i])
@@ -288,13 +288,13 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     }
     d->channels = CHANNELS;
     d->height = d->width = SIDE;
-    d->classes = (int)classes;
+    d->target.size = (int)classes;
     if (rt_split_allocate(d, &d->train, d->test_only ? 0 : (int64_t)train)
         || rt_split_allocate(d, &d->val, (int64_t)val) || names_keep(d))
         return -1;
     uint64_t seed = (uint64_t)rt_setting_number(clause, "seed", 0);
-    split_draw(&d->train, rt_random_key(seed, RANDOM_SHAPES, 0), d->classes, d->threads);
-    split_draw(&d->val, rt_random_key(seed, RANDOM_SHAPES, 1), d->classes, d->threads);
+    split_draw(&d->train, rt_random_key(seed, RANDOM_SHAPES, 0), d->target.size, d->threads);
+    split_draw(&d->val, rt_random_key(seed, RANDOM_SHAPES, 1), d->target.size, d->threads);
     return 0;
 }
 

@@ -239,10 +239,10 @@ int rt_image_read(struct image *image, const char *path, int channels, struct im
 
 /* ---- fitting --------------------------------------------------------------------------------- */
 
-int rt_image_fit(const struct image *image, int shorter, int width, int height, uint8_t *to,
+int rt_image_fit(const struct image *image, struct pixel_fit fit, int width, int height, uint8_t *to,
                  struct image_fault *fault)
 {
-    if (shorter == 0) {
+    if (!fit.fits) {
         if (image->width != width || image->height != height)
             return rt_image_unfit(fault,
                                   "is %dx%d (width x height), the network's input %dx%d: write "
@@ -254,8 +254,8 @@ int rt_image_fit(const struct image *image, int shorter, int width, int height, 
     }
     /* the longer side keeps the proportion, rounded */
     int64_t least = image->width < image->height ? image->width : image->height;
-    int64_t wide = ((int64_t)2 * image->width * shorter + least) / (2 * least);
-    int64_t high = ((int64_t)2 * image->height * shorter + least) / (2 * least);
+    int64_t wide = ((int64_t)2 * image->width * fit.shorter + least) / (2 * least);
+    int64_t high = ((int64_t)2 * image->height * fit.shorter + least) / (2 * least);
     if (wide < width || high < height)
         return rt_image_unfit(
             fault,

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/pixel_steps.h"
+
 struct image {
     int width, height, channels;
     uint8_t *pixels;            /* (height, width, channels), malloc'd */
@@ -48,9 +50,8 @@ struct image_window {
 int rt_image_resize(const struct image *image, int width, int height, struct image_window keep,
                     uint8_t *to);
 
-/* The picture as a network's input of width x height: the shorter side becomes `shorter`, then the
- * middle is cut out.  shorter 0: the picture must have that size.  0, or -1 with the fault. */
-int rt_image_fit(const struct image *image, int shorter, int width, int height, uint8_t *to,
+/* The picture as a network's input of width x height.  0, or -1 with the fault. */
+int rt_image_fit(const struct image *image, struct pixel_fit fit, int width, int height, uint8_t *to,
                  struct image_fault *fault);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "core/message.h"
 #include "core/random.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 
 /* The samples of each class, behind one another in `members`; class k has members[start[k] ..
  * start[k + 1]-1]. */
@@ -132,21 +132,43 @@ int64_t rt_subset_limit(const uint16_t *labels, int64_t count, int classes, int6
     return all;
 }
 
+static void choose_split(struct subset_recipe *r, const struct cnn_clause *step)
+{
+    r->splits = true;
+    r->fraction = rt_setting_number(step, "fraction", 0.0);
+    r->split_seed = (uint64_t)rt_setting_number(step, "seed", 0.0);
+}
+
+static void choose_limit(struct subset_recipe *r, const struct cnn_clause *step)
+{
+    r->train = (int64_t)rt_setting_number(step, "train", 0.0);
+    r->val = (int64_t)rt_setting_number(step, "val", 0.0);
+    r->limit_seed = (uint64_t)rt_setting_number(step, "seed", 0.0);
+}
+
+/* The rows of data_steps.def that choose. */
+static const struct {
+    const char *name;
+    void (*choose)(struct subset_recipe *r, const struct cnn_clause *step);
+} rows[] = {
+#define CHOOSES(step) { #step, choose_##step },
+#define FITS(step)
+#define AUGMENTS(step)
+#define MAPS(step)
+#include "common/data_steps.def"
+#undef CHOOSES
+#undef FITS
+#undef AUGMENTS
+#undef MAPS
+};
+
 struct subset_recipe rt_subset_recipe(const struct cnn_model *m)
 {
     struct subset_recipe r = { 0 };
-    const struct cnn_clause *split = rt_recipe_step(m, "split"),
-                            *limit = rt_recipe_step(m, "limit");
-    if (split) {
-        r.splits = true;
-        r.fraction = rt_setting_number(split, "fraction", 0.0);
-        r.split_seed = (uint64_t)rt_setting_number(split, "seed", 0.0);
-    }
-    if (limit) {
-        r.train = (int64_t)rt_setting_number(limit, "train", 0.0);
-        r.val = (int64_t)rt_setting_number(limit, "val", 0.0);
-        r.limit_seed = (uint64_t)rt_setting_number(limit, "seed", 0.0);
-    }
+    for (int i = 0; i < m->data.steps_count; i++)
+        for (size_t k = 0; k < sizeof rows / sizeof rows[0]; k++)
+            if (strcmp(m->data.steps[i].name, rows[k].name) == 0)
+                rows[k].choose(&r, &m->data.steps[i]);
     return r;
 }
 

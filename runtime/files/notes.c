@@ -28,7 +28,7 @@ struct weights_notes *rt_notes(const struct cnn_context *c)
 
 void rt_notes_free(struct weights_notes *notes, const struct cnn_model *model)
 {
-    names_free(notes->class_names, model->classes);
+    names_free(notes->class_names, model->train.target.size);
     free(notes->measure.mean);
     free(notes->measure.std);
     rt_origin_free(&notes->origin);
@@ -84,14 +84,14 @@ static int names_compare(char *const *trained, char *const *names, int count, en
 static int names_learn(struct cnn_context *c, const struct dataset *d, enum notes_use use)
 {
     struct weights_notes *notes = rt_notes(c);
-    if (notes->class_names && names_compare(notes->class_names, d->class_names, d->classes, use))
+    if (notes->class_names && names_compare(notes->class_names, d->class_names, d->target.size, use))
         return -1;
-    char **names = names_copy(d->class_names, d->classes);
+    char **names = names_copy(d->class_names, d->target.size);
     if (!names) {
-        rt_error("no memory for the names of %d classes", d->classes);
+        rt_error("no memory for the names of %d classes", d->target.size);
         return -1;
     }
-    names_free(notes->class_names, d->classes);
+    names_free(notes->class_names, d->target.size);
     notes->class_names = names;
     return 0;
 }
@@ -108,7 +108,7 @@ int rt_notes_learn(struct cnn_context *c, const struct dataset *d, enum notes_us
     if (d->class_names && names_learn(c, d, use))
         return -1;
     if (!d->class_names && use == NOTES_START) {
-        names_free(notes->class_names, m->classes);
+        names_free(notes->class_names, m->train.target.size);
         notes->class_names = NULL;
     }
     if (use == NOTES_START)
@@ -163,9 +163,9 @@ static int data_write(const struct cnn_context *c, struct text_pair pairs[DATA_P
     int count = 0;
     if (notes->class_names) {
         json_t *list = json_array();
-        for (int i = 0; i < m->classes; i++)
+        for (int i = 0; i < m->train.target.size; i++)
             json_array_append_new(list, json_string(notes->class_names[i]));
-        pairs[count++] = (struct text_pair){ "classes", json_take(list, (size_t)m->classes,
+        pairs[count++] = (struct text_pair){ "classes", json_take(list, (size_t)m->train.target.size,
                                                                   json_array_size(list)) };
     }
     if (notes->measure.mean) {
@@ -251,9 +251,9 @@ int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char
     const struct cnn_model *m = c->model;
     struct weights_notes fresh = { 0 };
     json_t *classes = metadata_json(f, "classes"), *normalize = metadata_json(f, "normalize");
-    fresh.class_names = partial ? NULL : names_parse(classes, m->classes);
+    fresh.class_names = partial ? NULL : names_parse(classes, m->train.target.size);
     if (classes && !fresh.class_names && !partial)
-        rt_note("%s: its metadata 'classes' should hold the names of %d classes: they have none now", path, m->classes);
+        rt_note("%s: its metadata 'classes' should hold the names of %d classes: they have none now", path, m->train.target.size);
     if (normalize && rt_pixels_need_measure(m)) {
         fresh.measure.mean = numbers_parse(json_object_get(normalize, "mean"), m->in_channels, false);
         fresh.measure.std = numbers_parse(json_object_get(normalize, "std"), m->in_channels, true);

@@ -9,7 +9,7 @@
 #include "files/safetensors.h"
 
 struct weights_notes {
-    char **class_names;         /* (model's classes), NULL: not known */
+    char **class_names;         /* (target.size), NULL: not known */
     struct pixel_measure measure;
     struct weights_origin origin;
 };

@@ -4,6 +4,20 @@
 #include <stdlib.h>
 
 #include "core/message.h"
+#include "core/target.h"
+
+static void target_draw(struct cnn_context *c, int i, uint64_t key)
+{
+    const struct cnn_target target = c->model->train.target;
+    uint64_t first = (uint64_t)i * (uint64_t)target.size;
+    if (target.kind == CNN_TARGET_CLASS)
+        c->labels[i] = (int32_t)rt_random_below(key, (uint64_t)i, (uint64_t)target.size);
+    else if (rt_target_has_numbers(c->model))
+        for (int k = 0; k < target.size; k++) {
+            double drawn = 2.0 * rt_random_uniform(key, first + (uint64_t)k) - 1.0;
+            rt_target_set(c, i, k, target.kind == CNN_TARGET_LABELS ? drawn < 0.0 : drawn);
+        }
+}
 
 int rt_batch_random(struct cnn_context *c, int n, uint64_t seed, enum random_use use)
 {
@@ -21,7 +35,7 @@ int rt_batch_random(struct cnn_context *c, int n, uint64_t seed, enum random_use
             narrow[k] = (float)exact[k];
         }
         cnn_input_set(c, i, m->real_size == 8 ? (const void *)exact : (const void *)narrow);
-        c->labels[i] = (int32_t)rt_random_below(labels, (uint64_t)i, (uint64_t)m->classes);
+        target_draw(c, i, labels);
     }
     free(exact);
     free(narrow);

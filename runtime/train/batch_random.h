@@ -5,7 +5,7 @@
 #include "core/random.h"
 #include "cnnrt.h"
 
-/* Pixels in [-1, 1) and labels of n samples, from (seed, use).  0, or -1 with a message. */
+/* Pixels in [-1, 1) and targets of n samples, from (seed, use).  0, or -1 with a message. */
 int rt_batch_random(struct cnn_context *c, int n, uint64_t seed, enum random_use use);
 
 #endif

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/message.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 #include "files/state.h"
 
 /* ---- monitors: a value of an epoch by name --------------------------------------------------- */

@@ -14,7 +14,7 @@
 #include "common/file_template.h"
 #include "core/message.h"
 #include "files/notes.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 #include "files/run_folder.h"
 #include "core/same_file.h"
 #include "files/state.h"

@@ -2,7 +2,7 @@
  * EarlyStopping.  With restore_best the weights of the best epoch come back at the end of training. */
 #include "train/callback_parts.h"
 #include "core/message.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 #include "files/state.h"
 
 static void stopping_open(struct callback *c, const struct cnn_clause *clause)

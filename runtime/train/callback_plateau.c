@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "train/callback_parts.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 
 static void plateau_open(struct callback *c, const struct cnn_clause *clause)
 {

@@ -55,7 +55,7 @@ static int most_probable_double(const double *row, int classes)
 
 int rt_most_probable(const struct cnn_context *c, int i, double *probability)
 {
-    int classes = c->model->classes;
+    int classes = c->model->outputs;
     size_t from = (size_t)i * (size_t)classes;
     if (c->model->real_size == 8) {
         const double *row = (const double *)c->predictions + from;

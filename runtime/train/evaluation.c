@@ -1,4 +1,4 @@
-/* evaluation.c - as JSON or CSV. */
+/* evaluation.c - what is told of a set depends on what its targets are: a row for each kind. */
 #include "train/evaluation.h"
 
 #include <inttypes.h>
@@ -8,6 +8,7 @@
 
 #include "core/message.h"
 #include "core/quoted.h"
+#include "train/report.h"
 
 /* JSON has no word for what is not a number. */
 static json_t *number_json(double value)
@@ -58,34 +59,120 @@ static json_t *counts_json(const struct confusion *m, int k)
     return row;
 }
 
-static json_t *evaluation_pack(const struct evaluation *e)
+/* What is told of each class, behind the loss and the metrics. */
+static int classes_pack(const struct evaluation *e, json_t *all)
 {
-    const struct tally *t = e->values;
-    const struct confusion *m = &t->confusion;
-    json_t *all = json_object(), *metrics = json_object(), *classes = json_array(), *counts = json_array();
+    const struct confusion *m = &e->values->confusion;
+    json_t *classes = json_array(), *counts = json_array();
     int status = 0;
-    for (int i = 1; i < rt_tally_count(t); i++)
-        status |= json_object_set_new(metrics, t->model->train.metrics[i - 1].name, number_json(rt_tally_value(t, i)));
     for (int k = 0; k < m->classes; k++) {
         status |= json_array_append_new(classes, class_json(e, k));
         status |= json_array_append_new(counts, counts_json(m, k));
     }
-    status |= json_object_set_new(all, "model", rt_json_text(t->model->name));
-    status |= json_object_set_new(all, "weights", origin_json(e));
-    status |= json_object_set_new(all, "set", json_string(e->set));
-    status |= json_object_set_new(all, "samples", json_integer(t->samples));
-    status |= json_object_set_new(all, "right", json_integer(m->hits));
-    status |= json_object_set_new(all, "loss", number_json(rt_tally_value(t, 0)));
-    status |= json_object_set_new(all, "metrics", metrics);
     status |= json_object_set_new(all, "classes", classes);
     status |= json_object_set_new(all, "macro_average", average_json(m, CNN_AVERAGE_MACRO));
     status |= json_object_set_new(all, "weighted_average", average_json(m, CNN_AVERAGE_WEIGHTED));
     /* a row for each class that pictures are, its columns what they were taken for */
-    status |= json_object_set_new(all, "confusion", counts);
+    return status | json_object_set_new(all, "confusion", counts);
+}
+
+static json_t *deviation_json(struct deviation d)
+{
+    return json_pack("{s:o, s:o}", "mean_absolute_error", number_json(d.absolute), "root_mean_square_error",
+                     number_json(d.root_mean_square));
+}
+
+/* What is told of each output that is to be near a number. */
+static int outputs_pack(const struct evaluation *e, json_t *all)
+{
+    const struct deviations *d = &e->values->deviations;
+    json_t *outputs = json_array();
+    int status = 0;
+    for (int k = 0; k < d->outputs; k++)
+        status |= json_array_append_new(outputs, deviation_json(rt_deviation(d, k)));
+    status |= json_object_set_new(all, "outputs", outputs);
+    return status | json_object_set_new(all, "all_outputs", deviation_json(rt_deviation_of_all(d)));
+}
+
+static void classes_csv(const struct evaluation *e)
+{
+    const struct confusion *m = &e->values->confusion;
+    printf("class,name,support,precision,recall,f1");
+    for (int j = 0; j < m->classes; j++)
+        printf(",taken_for_%d", j);
+    putchar('\n');
+    for (int k = 0; k < m->classes; k++) {
+        struct class_scores s = rt_confusion_class(m, k);
+        printf("%d,", k);
+        rt_csv_text(stdout, e->names ? e->names[k] : "");
+        printf(",%" PRId64 ",%.9g,%.9g,%.9g", m->support[k], s.precision, s.recall, s.f1);
+        for (int j = 0; j < m->classes; j++)
+            printf(",%" PRId64, m->counts[(size_t)k * (size_t)m->classes + (size_t)j]);
+        putchar('\n');
+    }
+}
+
+static void outputs_csv(const struct evaluation *e)
+{
+    const struct deviations *d = &e->values->deviations;
+    printf("output,mean_absolute_error,root_mean_square_error\n");
+    for (int k = 0; k < d->outputs; k++)
+        printf("%d,%.9g,%.9g\n", k, rt_deviation(d, k).absolute, rt_deviation(d, k).root_mean_square);
+}
+
+static void classes_print(const struct evaluation *e, struct progress *p)
+{
+    rt_report_classes(p, &e->values->confusion, e->names);
+}
+
+static void outputs_print(const struct evaluation *e, struct progress *p)
+{
+    rt_report_outputs(p, &e->values->deviations);
+}
+
+/* A report for each kind of target. */
+static const struct {
+    void (*print)(const struct evaluation *e, struct progress *p);
+    int (*pack)(const struct evaluation *e, json_t *all);
+    void (*csv)(const struct evaluation *e);
+    bool counts_right;
+} reports[] = {
+    [CNN_TARGET_CLASS] = { classes_print, classes_pack, classes_csv, true },
+    [CNN_TARGET_VECTOR] = { outputs_print, outputs_pack, outputs_csv, false },
+    [CNN_TARGET_LABELS] = { outputs_print, outputs_pack, outputs_csv, false },
+    [CNN_TARGET_INPUT] = { outputs_print, outputs_pack, outputs_csv, false },
+};
+
+static enum cnn_target_kind target_kind(const struct evaluation *e)
+{
+    return e->values->model->train.target.kind;
+}
+
+static json_t *evaluation_pack(const struct evaluation *e)
+{
+    const struct tally *t = e->values;
+    json_t *all = json_object(), *metrics = json_object();
+    int status = 0;
+    for (int i = 1; i < rt_tally_count(t); i++)
+        status |= json_object_set_new(metrics, t->model->train.metrics[i - 1].name, number_json(rt_tally_value(t, i)));
+    status |= json_object_set_new(all, "model", rt_json_text(t->model->name));
+    status |= json_object_set_new(all, "weights", origin_json(e));
+    status |= json_object_set_new(all, "set", json_string(e->set));
+    status |= json_object_set_new(all, "samples", json_integer(t->samples));
+    if (reports[target_kind(e)].counts_right)
+        status |= json_object_set_new(all, "right", json_integer(t->confusion.hits));
+    status |= json_object_set_new(all, "loss", number_json(rt_tally_value(t, 0)));
+    status |= json_object_set_new(all, "metrics", metrics);
+    status |= reports[target_kind(e)].pack(e, all);
     if (status == 0)
         return all;
     json_decref(all);
     return NULL;
+}
+
+void rt_evaluation_print(const struct evaluation *e, struct progress *p)
+{
+    reports[target_kind(e)].print(e, p);
 }
 
 int rt_evaluation_json(const struct evaluation *e)
@@ -103,19 +190,6 @@ int rt_evaluation_json(const struct evaluation *e)
 
 int rt_evaluation_csv(const struct evaluation *e)
 {
-    const struct confusion *m = &e->values->confusion;
-    printf("class,name,support,precision,recall,f1");
-    for (int j = 0; j < m->classes; j++)
-        printf(",taken_for_%d", j);
-    putchar('\n');
-    for (int k = 0; k < m->classes; k++) {
-        struct class_scores s = rt_confusion_class(m, k);
-        printf("%d,", k);
-        rt_csv_text(stdout, e->names ? e->names[k] : "");
-        printf(",%" PRId64 ",%.9g,%.9g,%.9g", m->support[k], s.precision, s.recall, s.f1);
-        for (int j = 0; j < m->classes; j++)
-            printf(",%" PRId64, m->counts[(size_t)k * (size_t)m->classes + (size_t)j]);
-        putchar('\n');
-    }
+    reports[target_kind(e)].csv(e);
     return 0;
 }

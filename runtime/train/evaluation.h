@@ -1,8 +1,9 @@
-/* evaluation.h - what `evaluate` found, for programs. */
+/* evaluation.h - what `evaluate` found, for people and for programs. */
 #ifndef EVALUATION_H
 #define EVALUATION_H
 
 #include "files/origin.h"
+#include "train/progress.h"
 #include "train/tally.h"
 
 struct evaluation {
@@ -13,7 +14,9 @@ struct evaluation {
     char *const *names;                 /* of the classes, or NULL */
 };
 
-/* One object, or a table with a row a class, on stdout.  0, or -1 with a message. */
+/* Behind loss and metrics: tables of classes, or of outputs. */
+void rt_evaluation_print(const struct evaluation *e, struct progress *p);
+/* One object, or a table with a row a class or output, on stdout.  0, or -1 with a message. */
 int rt_evaluation_json(const struct evaluation *e);
 int rt_evaluation_csv(const struct evaluation *e);
 

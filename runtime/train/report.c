@@ -1,4 +1,4 @@
-/* report.c - tables of classes: precision, recall, F1, support; the confusion matrix. */
+/* report.c - tables of classes: precision, recall, F1, support; the confusion matrix.  Tables of outputs: errors. */
 #include "train/report.h"
 
 #include <inttypes.h>
@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_WIDTH_MAX = 24, NAME_ROOM = 32, MATRIX_CLASSES_MAX = 30, PAIRS_SHOWN = 20, LINE_COLUMNS = 110 };
+enum { NAME_WIDTH_MAX = 24, NAME_ROOM = 32, MATRIX_CLASSES_MAX = 30, PAIRS_SHOWN = 20, LINE_COLUMNS = 110,
+       OUTPUTS_SHOWN = 30 };
 
 static const char *class_name(char *const *names, int k, char room[NAME_ROOM])
 {
@@ -145,4 +146,21 @@ void rt_report_classes(struct progress *p, const struct confusion *m, char *cons
     for (int k = 0; shown && k < m->classes; k++)
         free(shown[k]);
     free(shown);
+}
+
+static void deviation_row(struct progress *p, const char *name, struct deviation d)
+{
+    rt_progress_result(p, "%-12s  %19.6g  %22.6g\n", name, d.absolute, d.root_mean_square);
+}
+
+void rt_report_outputs(struct progress *p, const struct deviations *d)
+{
+    char name[24];
+    rt_progress_result(p, "\n%-12s  %19s  %22s\n", "output", "mean absolute error", "root mean square error");
+    for (int k = 0; k < d->outputs && d->outputs <= OUTPUTS_SHOWN; k++) {
+        snprintf(name, sizeof name, "%d", k);
+        deviation_row(p, name, rt_deviation(d, k));
+    }
+    snprintf(name, sizeof name, "all %d", d->outputs);
+    deviation_row(p, name, rt_deviation_of_all(d));
 }

@@ -9,7 +9,7 @@
 
 #include "core/host.h"
 #include "core/message.h"
-#include "core/recipe.h"
+#include "common/recipe.h"
 #include "files/checkpoint.h"
 #include "files/notes.h"
 #include "train/run_parts.h"
@@ -33,8 +33,8 @@ int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
     bool test_only = !trains && !rt_notes_need_training(t->context, use);
     return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads)
            || rt_notes_learn(t->context, &t->data, use)
-           || rt_loader_open(&t->val, t->context, &t->data.val, false)
-           || rt_loader_open(&t->test, t->context, &t->data.test, false)
+           || rt_loader_open(&t->val, t->context, &t->data.val, LOADER_MEASURES)
+           || rt_loader_open(&t->test, t->context, &t->data.test, LOADER_MEASURES)
            || rt_tally_open(&t->val_tally, model, !trains) ? -1 : 0;
 }
 
@@ -197,7 +197,7 @@ int rt_run_open(struct trainer *t)
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
     t->context->early_update = true;
     rt_schedule_begin(&t->schedule, &m->train, isnan(o->lr) ? NULL : &o->lr);
-    if (rt_loader_open(&t->train, t->context, &t->data.train, !o->no_shuffle)
+    if (rt_loader_open(&t->train, t->context, &t->data.train, o->no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES)
         || rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
         || (t->resumed.path && rt_run_state_apply(t)) || folder_take(t)

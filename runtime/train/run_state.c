@@ -23,11 +23,14 @@ static void recipe_mark(char mark[24], const struct cnn_model *m)
     snprintf(mark, 24, "%08lx", crc32_z(0, (const unsigned char *)recipe, strlen(recipe)));
 }
 
-/* Tells one training set from another of as many pictures. */
-static void labels_mark(char mark[24], const struct split *train)
+/* Tells one training set from another of as many samples: by its targets. */
+static void labels_mark(char mark[24], const struct dataset *d)
 {
-    snprintf(mark, 24, "%08lx",
-             crc32_z(0, (const unsigned char *)train->labels, (size_t)train->count * sizeof *train->labels));
+    size_t count = (size_t)d->train.count;
+    const void *targets = d->train.labels ? (const void *)d->train.labels : d->train.vectors;
+    size_t bytes = d->train.labels ? count * sizeof *d->train.labels
+                                   : count * (size_t)d->target.size * sizeof *d->train.vectors;
+    snprintf(mark, 24, "%08lx", crc32_z(0, targets, bytes));
 }
 
 bool rt_run_between_epochs(const struct trainer *t)
@@ -53,7 +56,7 @@ void rt_run_state_write(struct trainer *t)
     rt_state_put_whole(&s, "tensors", m->params_list_count);
     rt_state_put_whole(&s, "slots", m->optimizer_slots);
     rt_state_put_whole(&s, "training_samples", t->data.train.count);
-    labels_mark(name, &t->data.train);
+    labels_mark(name, &t->data);
     rt_state_put_text(&s, "training_labels", name);
     rt_state_put_whole(&s, "shuffled", !t->options->no_shuffle);
     rt_state_put_whole(&s, "seed", (int64_t)c->seed);
@@ -118,7 +121,7 @@ static int state_check(const struct trainer *t)
         return -1;
     const char *labels = rt_state_text(s, "training_labels");  /* older states have none */
     char ours[24];
-    labels_mark(ours, &t->data.train);
+    labels_mark(ours, &t->data);
     if (tensors != m->params_list_count)
         rt_error("%s: is the state of another network: of %lld parameters, %s has %d", s->path,
                  (long long)tensors, m->name, m->params_list_count);

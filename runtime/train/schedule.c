@@ -2,7 +2,7 @@
  * come here. */
 #include "train/schedule.h"
 
-#include "core/recipe.h"
+#include "common/recipe.h"
 
 void rt_schedule_begin(struct schedule *s, const struct cnn_train_recipe *recipe,
                        const double *asked)

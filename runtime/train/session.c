@@ -10,6 +10,7 @@
 #include "core/message.h"
 #include "files/notes.h"
 #include "core/parallel.h"
+#include "core/target.h"
 #include "core/team.h"
 
 #ifndef CNNRT_VERSION
@@ -58,16 +59,17 @@ struct workspace_sizes rt_workspace_sizes(const struct cnn_model *m, int threads
     struct workspace_sizes s = {
         .input = input_elements(m) * real,
         .labels = (size_t)m->batch * sizeof(int32_t),
+        .targets = rt_target_has_numbers(m) ? (size_t)m->batch * (size_t)m->train.target.size * real : 0,
         .params = (size_t)m->params_stored * real,
         .grads = (size_t)m->params_stored * real,
         .statistics = (size_t)m->statistics_stored * real,
         .optimizer_state = (size_t)m->optimizer_slots * (size_t)m->params_stored * real,
-        .predictions = (size_t)m->batch * (size_t)m->classes * real,
+        .predictions = (size_t)m->batch * (size_t)m->outputs * real,
         .memory = (size_t)m->memory_bytes,
         .scratch = (size_t)threads * (size_t)m->scratch_bytes_per_thread,
     };
-    s.total = padded(s.input) + padded(s.labels) + padded(s.params) + padded(s.grads)
-              + padded(s.statistics) + padded(s.optimizer_state) + padded(s.predictions)
+    s.total = padded(s.input) + padded(s.labels) + (s.targets ? padded(s.targets) : 0) + padded(s.params)
+              + padded(s.grads) + padded(s.statistics) + padded(s.optimizer_state) + padded(s.predictions)
               + padded(s.memory) + padded(s.scratch);
     return s;
 }
@@ -143,6 +145,7 @@ static struct cnn_context *session_open(const struct cnn_model *model, int threa
     struct cnn_context *c = &s->noted.context;
     c->input = carve(&at, sizes.input);
     c->labels = carve(&at, sizes.labels);
+    c->targets = sizes.targets ? carve(&at, sizes.targets) : NULL;
     c->params = carve(&at, sizes.params);
     c->grads = carve(&at, sizes.grads);
     c->statistics = carve(&at, sizes.statistics);

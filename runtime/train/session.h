@@ -6,7 +6,7 @@
 
 /* Sizes in bytes of the parts of a workspace, each as the network asks for it. */
 struct workspace_sizes {
-    size_t input, labels, params, grads, statistics, optimizer_state, predictions, memory, scratch;
+    size_t input, labels, targets, params, grads, statistics, optimizer_state, predictions, memory, scratch;
     size_t total;               /* with the gaps that align each part */
 };
 

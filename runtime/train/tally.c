@@ -8,10 +8,12 @@
 #include "core/message.h"
 #include "files/state.h"
 
-int rt_tally_open(struct tally *t, const struct cnn_model *model, bool classes)
+int rt_tally_open(struct tally *t, const struct cnn_model *model, bool reports)
 {
     size_t count = (size_t)model->train.metrics_count;
-    *t = (struct tally){ .model = model, .counts_classes = classes };
+    bool classes = model->train.target.kind == CNN_TARGET_CLASS;
+    *t = (struct tally){ .model = model, .counts_classes = reports && classes,
+                         .measures_deviations = reports && !classes };
     t->metrics = calloc(2 * count + 1, sizeof *t->metrics);
     t->missed = calloc(count + 1, sizeof *t->missed);
     if (!t->metrics || !t->missed) {
@@ -21,7 +23,9 @@ int rt_tally_open(struct tally *t, const struct cnn_model *model, bool classes)
     t->batch = t->metrics + count;
     for (size_t i = 0; i < count; i++)
         t->counts_classes |= model->train.metrics[i].kind != CNN_METRIC_BATCH;
-    return t->counts_classes ? rt_confusion_open(&t->confusion, model->classes) : 0;
+    if (t->measures_deviations && rt_deviations_open(&t->deviations, model->outputs))
+        return -1;
+    return t->counts_classes ? rt_confusion_open(&t->confusion, model->train.target.size) : 0;
 }
 
 void rt_tally_close(struct tally *t)
@@ -29,6 +33,7 @@ void rt_tally_close(struct tally *t)
     free(t->metrics);
     free(t->missed);
     rt_confusion_close(&t->confusion);
+    rt_deviations_close(&t->deviations);
     *t = (struct tally){ 0 };
 }
 
@@ -42,6 +47,8 @@ void rt_tally_begin(struct tally *t)
     }
     if (t->counts_classes)
         rt_confusion_begin(&t->confusion);
+    if (t->measures_deviations)
+        rt_deviations_begin(&t->deviations);
 }
 
 void rt_tally_add(struct tally *t, const struct cnn_context *c, int n)
@@ -55,6 +62,8 @@ void rt_tally_add(struct tally *t, const struct cnn_context *c, int n)
     t->samples += n;
     if (t->counts_classes)
         rt_confusion_add(&t->confusion, c, n);
+    if (t->measures_deviations)
+        rt_deviations_add(&t->deviations, c, n);
 }
 
 static double set_value(const struct tally *t, const struct cnn_metric *metric)

@@ -3,6 +3,7 @@
 #define TALLY_H
 
 #include "train/confusion.h"
+#include "train/deviations.h"
 
 struct tally {
     const struct cnn_model *model;
@@ -11,12 +12,15 @@ struct tally {
     double *batch;              /* (metrics_count) the last batch's values */
     int64_t *missed;            /* (metrics_count) samples before a metric was added to the recipe */
     int64_t samples;
-    bool counts_classes;
-    struct confusion confusion; /* where metrics over the set, or a report, want it */
+    /* where metrics over the set, or a report, want them */
+    bool counts_classes, measures_deviations;
+    struct confusion confusion;
+    struct deviations deviations;
 };
 
-/* classes: count them even where no metric asks for it.  0, or -1 with a message. */
-int rt_tally_open(struct tally *t, const struct cnn_model *model, bool classes);
+/* reports: what a report of the set needs is counted too, even where no metric asks for it: classes, or how far numbers
+ * are from their targets.  0, or -1 with a message. */
+int rt_tally_open(struct tally *t, const struct cnn_model *model, bool reports);
 void rt_tally_close(struct tally *t);
 void rt_tally_begin(struct tally *t);
 /* Takes up the batch that train_step() or infer() has just computed. */

@@ -689,9 +689,9 @@ static bool match_model(struct trial *t)
 {
     const struct cnn_model *m = t->model;
     const struct ref_node *input = &t->net->nodes[0];
-    if (m->batch != t->net->batch || m->classes != t->network->classes || m->in_channels != input->c
+    if (m->batch != t->net->batch || m->outputs != t->network->classes || m->in_channels != input->c
         || m->in_height != input->h || m->in_width != input->w) {
-        fail(t, "the model has batch %d, %d classes, input %dx%dx%d", m->batch, m->classes, m->in_channels,
+        fail(t, "the model has batch %d, %d classes, input %dx%dx%d", m->batch, m->outputs, m->in_channels,
              m->in_height, m->in_width);
         return false;
     }

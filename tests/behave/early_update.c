@@ -51,7 +51,7 @@ static void step_once(struct cnn_context *c, int step)
     for (int64_t i = 0; i < MODEL.image_stride * MODEL.batch; i++)
         set_number(c->input, i, (double)((uint32_t)((i + 77 * step) * 2654435761u) >> 8) / 16777216.0);
     for (int i = 0; i < MODEL.batch; i++)
-        c->labels[i] = (i * 3 + step) % MODEL.classes;
+        c->labels[i] = (i * 3 + step) % MODEL.outputs;
     MODEL.train_step(c, samples(step));
     MODEL.update(c);
     c->step++;

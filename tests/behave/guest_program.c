@@ -192,11 +192,11 @@ static void functions_call(const char *path)
             picture[i] = FLT_MAX / 8;
         for (int i = 0; i < m->batch; i++) {
             cnn_input_set(c, i, picture);
-            c->labels[i] = i % m->classes;
+            c->labels[i] = i % m->outputs;
         }
         CALL(m->infer(c, m->batch));
         /* weights below the normal range are zeros, in every thread and whatever the caller's mode */
-        for (int i = 0; i < m->batch * m->classes; i++)
+        for (int i = 0; i < m->batch * m->outputs; i++)
             if (((float *)c->predictions)[i] != ((float *)c->predictions)[0]) {
                 fprintf(stderr, "FAILED: with %d threads prediction %d is %g, the first %g\n", threads, i,
                         (double)((float *)c->predictions)[i], (double)((float *)c->predictions)[0]);

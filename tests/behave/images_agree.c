@@ -29,14 +29,14 @@ int main(int argc, char **argv)
     struct dataset d;
     struct loader l;
     if (argc != 2 || !c || cnn_load_weights(c, argv[1]) || rt_dataset_open(&d, m, NULL, false, 1)
-        || rt_notes_learn(c, &d, false) || rt_loader_open(&l, c, &d.val, false))
+        || rt_notes_learn(c, &d, false) || rt_loader_open(&l, c, &d.val, LOADER_MEASURES))
         return 1;
     int n;
     rt_loader_begin(&l, 0, 0);
     while ((n = rt_loader_next(&l, c)) > 0) {
         m->infer(c, n);
         for (int i = 0; i < n; i++)
-            sample_print((const float *)c->predictions + i * m->classes, m->classes);
+            sample_print((const float *)c->predictions + i * m->outputs, m->outputs);
     }
     rt_loader_close(&l);
     rt_dataset_close(&d);

@@ -100,7 +100,7 @@ static const struct png_kind png_kinds[] = {
 enum { KINDS = sizeof png_kinds / sizeof png_kinds[0], SIDE_MAX = 40 };
 
 /* A picture as its file holds it, one number a part, and what it should be read as. */
-struct sample {
+struct drawn {
     int width, height;
     unsigned parts[SIDE_MAX * SIDE_MAX * 4];
     double rgb[SIDE_MAX * SIDE_MAX * 3];        /* 0 .. 255, not rounded */
@@ -114,7 +114,7 @@ static double on_white(double value, double alpha)
     return value * alpha + 255.0 * (1.0 - alpha);
 }
 
-static void sample_draw(struct sample *s, const struct png_kind *k, int width, int height)
+static void sample_draw(struct drawn *s, const struct png_kind *k, int width, int height)
 {
     double whole = (1 << k->depth) - 1;
     s->width = width;
@@ -144,7 +144,7 @@ static void sample_draw(struct sample *s, const struct png_kind *k, int width, i
     }
 }
 
-static struct bytes png_write_sample(const struct sample *s, const struct png_kind *k,
+static struct bytes png_write_sample(const struct drawn *s, const struct png_kind *k,
                                      const struct bytes *exif)
 {
     struct bytes out = { 0 };
@@ -287,7 +287,7 @@ static void expect_pixels(const char *what, const struct bytes *file, const doub
 static void decode_png(void)
 {
     static const int sizes[][2] = { { 1, 1 }, { 3, 2 }, { 7, 40 }, { 33, 17 } };
-    static struct sample s;
+    static struct drawn s;
     for (int k = 0; k < KINDS; k++)
         for (int i = 0; i < 4; i++) {
             sample_draw(&s, &png_kinds[k], sizes[i][0], sizes[i][1]);
@@ -365,7 +365,7 @@ static void orientation_store(int orientation, const unsigned *upright, int widt
 static void decode_orientations(void)
 {
     static const struct png_kind kind = { "eXIf", PNG_COLOR_TYPE_RGB, 8, 3, false, false };
-    static struct sample upright, stored;
+    static struct drawn upright, stored;
     sample_draw(&upright, &kind, 24, 16);
     for (int i = 0; i < 24 * 16;
          i++) /* blocks of one colour, which JPEG keeps; the two halves differ */
@@ -458,7 +458,7 @@ static void chunk_add(struct bytes *b, const char type[4], const uint8_t *data, 
 static void test_bombs(void)
 {
     enum { TEXT = 7000000, TEXTS = 300, HEAD = 8 + 25 };
-    static struct sample s;
+    static struct drawn s;
     sample_draw(&s, &png_kinds[0], 9, 11);
     struct bytes plain = png_write_sample(&s, &png_kinds[0], NULL), bomb = { NULL, 0, 0 };
     uLongf packed = compressBound(TEXT);
@@ -496,7 +496,7 @@ static void test_bombs(void)
 
 static void test_damage(void)
 {
-    static struct sample s;
+    static struct drawn s;
     static uint8_t pixels[SIDE_MAX * SIDE_MAX * 4];
     static double rgb[SIDE_MAX * SIDE_MAX * 3];
     for (int k = 0; k < KINDS; k++) {
@@ -593,22 +593,22 @@ static void test_resize(void)
     uint8_t wide[8] = { 0, 0, 200, 100, 100, 50, 0, 0 }, to[4];
     struct image image = { 8, 1, 1, wide };
     struct image_fault fault = { "" };
-    CHECK(rt_image_fit(&image, 1, 1, 1, to, &fault) == 0 && to[0] == 100, "the middle of 8x1 is %d",
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ true, 1 }, 1, 1, to, &fault) == 0 && to[0] == 100, "the middle of 8x1 is %d",
           to[0]);
-    CHECK(rt_image_fit(&image, 1, 4, 1, to, &fault) == 0 && to[0] == 200 && to[3] == 50,
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ true, 1 }, 4, 1, to, &fault) == 0 && to[0] == 200 && to[3] == 50,
           "the middle four");
-    CHECK(rt_image_fit(&image, 1, 1, 2, to, &fault) != 0 && strstr(fault.text, "8x1"),
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ true, 1 }, 1, 2, to, &fault) != 0 && strstr(fault.text, "8x1"),
           "2 rows of one");
-    CHECK(rt_image_fit(&image, 0, 1, 1, to, &fault) != 0 && strstr(fault.text, "resize"),
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ 0 }, 1, 1, to, &fault) != 0 && strstr(fault.text, "resize"),
           "another size: %s", fault.text);
-    CHECK(rt_image_fit(&image, 0, 8, 1, wide, &fault) == 0, "its own size");
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ 0 }, 8, 1, wide, &fault) == 0, "its own size");
     /* anti-aliasing: a chequered floor from afar is grey, not black or white */
     enum { MANY = 64 };
     uint8_t *floor = malloc(MANY * MANY), grey[16];
     for (int i = 0; i < MANY * MANY; i++)
         floor[i] = (i % MANY + i / MANY) % 2 ? 255 : 0;
     struct image chequered = { MANY, MANY, 1, floor };
-    CHECK(rt_image_fit(&chequered, 4, 4, 4, grey, &fault) == 0, "%s", fault.text);
+    CHECK(rt_image_fit(&chequered, (struct pixel_fit){ true, 4 }, 4, 4, grey, &fault) == 0, "%s", fault.text);
     for (int i = 0; i < 16; i++)
         CHECK(grey[i] == 127 || grey[i] == 128, "a chequered floor has %d", grey[i]);
     free(floor);
@@ -720,7 +720,7 @@ static void make(const char *dir)
                 if (i % 2) {
                     file = jpeg_write(pixels, width, height, &jpeg_kinds[1], NULL);
                 } else {
-                    static struct sample sample;
+                    static struct drawn sample;
                     static const struct png_kind kind = {
                         "", PNG_COLOR_TYPE_RGB, 8, 3, false, false
                     };

@@ -81,7 +81,7 @@ int main(int argc, char **argv)
         c->labels[0] = 0;
         MODEL.infer(c, 1);
         fwrite(pixels, 1, inputs, out);
-        fwrite(c->predictions, sizeof(float), (size_t)MODEL.classes, out);
+        fwrite(c->predictions, sizeof(float), (size_t)MODEL.outputs, out);
     }
     free(pixels);
     free(input);

@@ -41,7 +41,7 @@ static void predict_afresh(const struct cnn_context *c, int threads, float *pred
     memcpy(fresh->statistics, c->statistics, sizeof(float) * (size_t)MODEL.statistics_stored);
     set_input(fresh);
     MODEL.infer(fresh, 1);
-    memcpy(predictions, fresh->predictions, sizeof(float) * (size_t)MODEL.classes);
+    memcpy(predictions, fresh->predictions, sizeof(float) * (size_t)MODEL.outputs);
     cnn_close(fresh);
 }
 
@@ -111,8 +111,8 @@ int main(void)
 {
     struct cnn_context *c = cnn_open(&MODEL, THREADS, 7);
     float before[CLASSES_MOST], after[CLASSES_MOST], expected[CLASSES_MOST];
-    size_t size = sizeof *before * (size_t)MODEL.classes;
-    if (!c || MODEL.batch != 1 || MODEL.classes > CLASSES_MOST)
+    size_t size = sizeof *before * (size_t)MODEL.outputs;
+    if (!c || MODEL.batch != 1 || MODEL.outputs > CLASSES_MOST)
         return 1;
     set_input(c);
     MODEL.infer(c, 1);

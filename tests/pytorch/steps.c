@@ -101,7 +101,7 @@ int main(int argc, char **argv)
         feed(c, in, n);
         if (step == 0) {
             MODEL.infer(c, n);
-            record(out, "use", "predictions", c->predictions, (int64_t)n * MODEL.classes);
+            record(out, "use", "predictions", c->predictions, (int64_t)n * MODEL.outputs);
         }
         c->step = (uint64_t)step;
         c->lr = atof(argv[3]);
@@ -117,7 +117,7 @@ int main(int argc, char **argv)
     fseek(in, sizeof head, SEEK_SET);
     feed(c, in, n);
     MODEL.infer(c, n);
-    record(out, "end", "predictions", c->predictions, (int64_t)n * MODEL.classes);
+    record(out, "end", "predictions", c->predictions, (int64_t)n * MODEL.outputs);
     cnn_close(c);
     free(losses);
     fclose(in);

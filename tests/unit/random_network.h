@@ -40,7 +40,7 @@ static inline struct run filled_run(struct network *n, const struct graph *g, in
              positive ? 1 : 0);
     }
     for (int s = 0; s < batch; s++)
-        run_values(&r, g->labels)[s] = choose(state, g->logits->shape.c);
+        run_values(&r, g->target)[s] = choose(state, g->logits->shape.c);
     return r;
 }
 

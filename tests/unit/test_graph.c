@@ -63,7 +63,7 @@ Test(graph, operations_of_training)
                           "softmax_loss"));
     cr_assert_str_eq(g->logits->name, "dense_2_bias_y");
     cr_assert_eq(g->predictions->producer, g->loss->producer);
-    cr_assert_eq(g->labels->element, ELEMENT_I32);
+    cr_assert_eq(g->target->element, ELEMENT_I32);
     cr_assert_eq(node_named(g, "maxpool2d_1")->out_count, 2);
     network_end(&n);
 }
@@ -120,7 +120,7 @@ Test(graph, networks_without_a_loss)
     struct graph *g = lowered(&n, true);
     cr_assert_eq(g->predictions, tensor_named(g, "dense_1_bias_y"));
     cr_assert_null(g->loss);
-    cr_assert_null(g->labels);
+    cr_assert_null(g->target);
     put(&n, "softmax", l);
     n.model.ends_in_softmax = true;
     g = lowered(&n, false);

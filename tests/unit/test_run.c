@@ -147,7 +147,7 @@ Test(run, softmax_and_its_loss)
     struct run r = running(&n, 1);
     set(&r, r.graph->input, NUMBERS(1000, 1000 + log(3)));       /* nothing overflows */
     set_param(&r, "dense_1.weight", NUMBERS(1, 0, 0, 1));
-    run_values(&r, r.graph->labels)[0] = 1;
+    run_values(&r, r.graph->target)[0] = 1;
     run_graph(&r, false);
     cr_assert_float_eq(run_values(&r, r.graph->predictions)[0], 0.25, 1e-12);
     cr_assert_float_eq(run_loss(&r), log(4.0 / 3), 1e-12);
@@ -162,7 +162,7 @@ static void fill_alike(const struct run *r, uint64_t state)
     for (int i = 0; i < r->graph->params_count; i++)
         fill(r, r->graph->params[i]->tensor, &state, 0.5, r->graph->params[i]->role == CNN_STATISTIC);
     for (int s = 0; s < r->batch; s++)
-        run_values(r, r->graph->labels)[s] = choose(&state, r->graph->logits->shape.c);
+        run_values(r, r->graph->target)[s] = choose(&state, r->graph->logits->shape.c);
     run_graph(r, false);
 }
 

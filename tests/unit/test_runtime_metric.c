@@ -39,7 +39,7 @@ static void measure(bool real_double, int classes, const int *right, const int *
     struct cnn_context c = { .predictions = real_double ? (void *)doubles : (void *)floats,
                              .labels = labels, .model = &m };
     struct tally t;
-    m.classes = classes;
+    m.outputs = m.train.target.size = classes;
     m.metrics = metrics_none;
     m.train.metrics = all_metrics;
     m.train.metrics_count = METRICS;
@@ -168,7 +168,7 @@ Test(set_metrics, the_first_of_equals_is_predicted)
     int32_t label = 1;
     struct cnn_context c = { .predictions = row, .labels = &label, .model = &m };
     struct confusion counts;
-    m.classes = 3;
+    m.outputs = m.train.target.size = 3;
     cr_assert_eq(rt_confusion_open(&counts, 3), 0);
     rt_confusion_add(&counts, &c, 1);
     cr_assert_eq(counts.hits, 1);

@@ -101,7 +101,7 @@ Test(random, below_reaches_all_and_only_what_is_below)
 static int loader_open(struct loader *l, struct cnn_context *c, const struct split *s,
                        bool shuffles)
 {
-    return rt_loader_open(l, c, s, shuffles);
+    return rt_loader_open(l, c, s, shuffles ? LOADER_SHUFFLES : LOADER_MEASURES);
 }
 
 enum { PICTURES = 1000 };

@@ -255,7 +255,7 @@ Test(params, orthogonal_by_outputs_whatever_the_order_of_axes)
 static int loader_open(struct loader *l, struct cnn_context *c, const struct split *s,
                        bool shuffles)
 {
-    return rt_loader_open(l, c, s, shuffles);
+    return rt_loader_open(l, c, s, shuffles ? LOADER_SHUFFLES : LOADER_MEASURES);
 }
 
 /* What the tiny recipe makes of a byte: scale 1/255, mean 0.5, std 0.5. */

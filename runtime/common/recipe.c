@@ -1,5 +1,5 @@
 /* recipe.c - looks settings up by key. */
-#include "core/recipe.h"
+#include "common/recipe.h"
 
 #include <string.h>
 

@@ -1,0 +1,34 @@
+/* losses.h - what a loss is taken of, what the network must end in for it, and how it is computed.  A row of
+ * model/losses.def and one struct; nothing else knows a loss by name. */
+#ifndef LOSSES_H
+#define LOSSES_H
+
+#include "ops/ops.h"
+
+/* A set of enum cnn_target_kind. */
+#define TARGETS(kind) (1u << (kind))
+
+struct loss_def {
+    unsigned targets;           /* kinds of targets that it can be taken of */
+    const char *activation;     /* of the language: what the network must end in; NULL: anything */
+    const char *needs;          /* why: "probabilities" */
+    /* It works on what arrives at that activation, which is left out, and makes the predictions as well. */
+    bool on_logits;
+    const char *metric;         /* that goes with it: said where none is named */
+    /* Adds the loss of the network's result y, in the user's order, against g->target: sets g->predictions and g->loss,
+     * and g->logits where it works on them. */
+    void (*lower)(struct graph *g, struct layer *last, const struct clause *loss, struct tensor *y);
+};
+
+/* The row of a loss of the model. */
+const struct loss_def *loss_def_of(const struct clause *loss);
+
+/* The activation that the layer is or has for an argument; NULL: none. */
+const struct clause *layer_activation(const struct layer *l);
+/* Whether the last layer's is computed with the loss, or where there is none after everything else. */
+bool activation_is_left(const struct model *m);
+
+/* Predictions and loss of a sample, as tensors of the graph. */
+void loss_tensors(struct graph *g, struct shape predictions);
+
+#endif

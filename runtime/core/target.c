@@ -1,0 +1,36 @@
+/* target.c - see target.h. */
+#include "core/target.h"
+
+bool rt_target_has_numbers(const struct cnn_model *m)
+{
+    return m->train.target.kind == CNN_TARGET_VECTOR || m->train.target.kind == CNN_TARGET_LABELS;
+}
+
+static double real_at(const struct cnn_context *c, const void *reals, int64_t place)
+{
+    return c->model->real_size == 8 ? ((const double *)reals)[place] : (double)((const float *)reals)[place];
+}
+
+void rt_target_set(const struct cnn_context *c, int i, int k, double number)
+{
+    int64_t place = (int64_t)i * c->model->train.target.size + k;
+    if (c->model->real_size == 8)
+        ((double *)c->targets)[place] = number;
+    else
+        ((float *)c->targets)[place] = (float)number;
+}
+
+double rt_target_number(const struct cnn_context *c, int i, int k)
+{
+    const struct cnn_model *m = c->model;
+    if (m->train.target.kind != CNN_TARGET_INPUT)
+        return real_at(c, c->targets, (int64_t)i * m->train.target.size + k);
+    int plane = m->in_height * m->in_width;
+    return real_at(c, c->input, i * m->image_stride + k / plane * m->channel_stride
+                                    + k % plane / m->in_width * m->row_stride + k % m->in_width * m->column_stride);
+}
+
+double rt_predicted_number(const struct cnn_context *c, int i, int k)
+{
+    return real_at(c, c->predictions, (int64_t)i * c->model->outputs + k);
+}
