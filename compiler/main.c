@@ -100,24 +100,49 @@ static void sizes_print(const struct options *o, const struct inference *net)
     printf("  multiply-adds  %10" PRId64 " a picture\n", s.multiply_adds);
 }
 
-/* The other way out: the graph of use with trained weights, as portable C. */
+/* The graph of use as a function by itself, with trained weights. */
+static struct graph *trained_graph(struct compilation *c, const struct model *m, const struct weights *w)
+{
+    struct graph *g = lower_alone(&c->graphs, m);
+
+    weights_settle(g, w);
+    return g;
+}
+
+/* The other way out: the network with trained weights, as portable C. */
 static int compile_inference(struct compilation *c, const struct model *m)
 {
     const struct options *o = c->options;
-    const struct graph *use = lower_model(&c->graphs, m, false);
-    VERIFY("graph of use", graph_verify(use));
-    const struct weights *weights = weights_read(&c->plans, o->weights, use, c->diag);
+    struct graph *plain = lower_alone(&c->graphs, m);
+    VERIFY("graph of use", graph_verify(plain));
+    const struct weights *weights = weights_read(&c->plans, o->weights, plain, c->diag);
+    if (!weights)
+        return EXIT_FAILED;
+    weights_settle(plain, weights);
+    struct graph *use = trained_graph(c, m, weights);
+    simplify(use);
+    VERIFY("simplified graph of use", graph_verify(use));
+    if (o->extern_weights)
+        inference_publish(use, o->name ? o->name : m->name);
+    struct plan *plan = plan_model(&c->plans, NULL, use, &(struct plan_options){.target = "portable", .name = o->name},
+                                   c->diag);
+    if (!plan)
+        return EXIT_FAILED;
+    VERIFY("plan", plan_verify(plan));
     struct inference_options options = {.name = o->name,
                                         .weights_path = o->weights,
                                         .extern_weights = o->extern_weights,
                                         .caller_arena = o->caller_arena};
-
-    if (!weights)
-        return EXIT_FAILED;
-    struct inference *net = inference_plan(&c->plans, use, weights, &options, c->diag);
+    struct inference *net = inference_of(&c->plans, plain, plan, weights, &options, c->diag);
     if (!net)
         return EXIT_FAILED;
+    if (o->dump == STAGE_GRAPH)
+        graph_dump(use, stdout);
+    if (o->dump == STAGE_PLAN)
+        plan_dump(plan, stdout);
     inputs_add(&c->inputs, o->weights, "the weights");
+    if (!o->output)
+        return EXIT_FINE;
     int status = emit_inference(&c->plans, o->output, net, o->depfile, &c->inputs);
     if (status == EXIT_FINE)
         sizes_print(o, net);
@@ -161,6 +186,8 @@ static int compile_model(struct compilation *c, const struct model *m)
     struct graph *train = NULL, *use = NULL;
     struct plan *plan = NULL;
 
+    if (o->inference && o->weights && !o->summary)
+        return compile_inference(c, m);
     if (needs_graph(o, m)) {
         use = lower_model(&c->graphs, m, false);
         simplify(use);
@@ -201,8 +228,6 @@ static int compile_model(struct compilation *c, const struct model *m)
         plan_dump(plan, stdout);
     if (o->summary)
         summary_print(m, plan, stdout);
-    if (o->output && o->inference)
-        return compile_inference(c, m);
     return o->output ? output_write(&c->plans, o->output, plan, o->depfile, &c->inputs) : EXIT_FINE;
 }
 

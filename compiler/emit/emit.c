@@ -311,8 +311,7 @@ static void emit_schedule(struct emitter *e, struct cwriter *w, const char *name
     cw_blank(w);
 }
 
-/* The functions of a program's steps; their names, by number of the step. */
-static const char **emit_steps(struct emitter *e, const struct program *q)
+const char **emit_steps(struct emitter *e, const struct program *q)
 {
     const char **names = arena_array(e->arena, (size_t)q->steps_count + 1, sizeof *names);
     e->program = q;

@@ -9,7 +9,7 @@ static const char *tensor_text(struct emitter *e, const struct argument *a)
 {
     const struct tensor *t = a->tensor;
     const struct tensor_place *place = &e->program->places[t->id];
-    if (a->at == AT_BASE)
+    if (a->at == AT_BASE || e->plan->target->portable)      /* there is but one image */
         return t->name;
     if (place->region == REGION_LOCAL && !place->of_turn)
         return t->name;

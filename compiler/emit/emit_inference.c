@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "emit/emit.h"
 #include "output.h"
 
 /* What the writers of all files know. */
@@ -36,6 +37,11 @@ static void emit_origin(const struct files *f, struct cwriter *w, const char *wh
                basename_of(f->net->weights_path), f->net->name, what);
 }
 
+static int64_t arena_floats(const struct files *f)
+{
+    return f->net->plan->scratch_bytes / (int64_t)sizeof(float);
+}
+
 static void emit_sizes(const struct files *f, struct cwriter *w)
 {
     const struct inference *net = f->net;
@@ -49,9 +55,9 @@ static void emit_sizes(const struct files *f, struct cwriter *w)
     cw_directive(w, "#define %s_INPUTS %" PRId64 "   /* channels x height x width */", n,
                  net->inputs);
     cw_directive(w, "#define %s_OUTPUTS %" PRId64 "%s", n, net->outputs,
-                 net->graph->predictions->shape.flat && net->graph->model->ends_in_softmax
+                 net->plan->use.graph->predictions->shape.flat && net->graph->model->ends_in_softmax
                      ? "   /* classes */" : "");
-    cw_directive(w, "#define %s_ARENA_FLOATS %" PRId64 "   /* %s */", n, net->arena_floats,
+    cw_directive(w, "#define %s_ARENA_FLOATS %" PRId64 "   /* %s */", n, arena_floats(f),
                  net->caller_arena ? "the caller's" : "static memory");
     cw_directive(w, "#define %s_ARENA_BYTES (%s_ARENA_FLOATS * sizeof(float))", n, n);
     cw_directive(w, "#define %s_CONSTANT_BYTES %" PRId64 "   /* of weights: flash, besides the code%s */", n,
@@ -86,7 +92,7 @@ static const char *tolerance_text(const struct files *f)
 static void emit_declarations(const struct files *f, struct cwriter *w)
 {
     const struct inference *net = f->net;
-    struct shape out = net->graph->predictions->shape;
+    struct shape out = net->plan->use.graph->predictions->shape;
 
     if (net->class_names) {
         cw_comment(w, "The names of the classes, in the order of the outputs.");
@@ -134,7 +140,7 @@ static void emit_other_network(const struct files *f, struct cwriter *w)
     cw_directive(w, "    %s_HEIGHT != %d || \\", n, in.h);
     cw_directive(w, "    %s_WIDTH != %d || \\", n, in.w);
     cw_directive(w, "    %s_OUTPUTS != %" PRId64 " || \\", n, f->net->outputs);
-    cw_directive(w, "    %s_ARENA_FLOATS != %" PRId64, n, f->net->arena_floats);
+    cw_directive(w, "    %s_ARENA_FLOATS != %" PRId64, n, arena_floats(f));
     cw_directive(w, "#error \"two networks are called %s here: give one another name, cnnc --name=NAME\"",
                  f->net->name);
 }
@@ -170,6 +176,25 @@ static void emit_header_file(const void *what, FILE *out)
 
 enum { COLUMNS = 100, INDENT = 4 };
 
+/* A C constant of type float that reads back as the same: "0.001f", "2.0f". */
+struct float_text {
+    char text[24];
+};
+
+static struct float_text float_text(float x)
+{
+    struct float_text t;
+    int n = snprintf(t.text, sizeof t.text - 3, "%.9g", x);
+
+    if (!strpbrk(t.text, ".e")) {
+        t.text[n++] = '.';
+        t.text[n++] = '0';
+    }
+    t.text[n++] = 'f';
+    t.text[n] = '\0';
+    return t;
+}
+
 /* The elements of an initialiser, as many on a line as fit. */
 struct row {
     struct cwriter *w;
@@ -201,48 +226,41 @@ static void emit_array(struct cwriter *w, const char *qualifier, const char *nam
 
     cw_open(w, "%s float %s[%" PRId64 "] = {", qualifier, name, count);
     for (int64_t i = 0; i < count; i++)
-        row_add(&row, emit_inference_float(values[i]).text);
+        row_add(&row, float_text(values[i]).text);
     row_end(&row);
     cw_close(w, "};");
 }
 
-static const char *weights_comment(const struct files *f, const struct infer_step *s)
+/* "conv2d_1.weight: 5 x 5 x 1 x 6 (rows, columns, inputs, outputs)" */
+static const char *constants_comment(const struct files *f, const struct param *p)
 {
-    if (s->kind == INFER_SCALE)
-        return s->text;
-    const struct param *p = s->node->in[1]->param;
-    int kh = param_extent(p, CNN_AXIS_KH), kw = param_extent(p, CNN_AXIS_KW), in = param_extent(p, CNN_AXIS_IN),
-        out = param_extent(p, CNN_AXIS_OUT), oh = param_extent(p, CNN_AXIS_OH), ow = param_extent(p, CNN_AXIS_OW);
+    static const char *const words[] = {
+        [CNN_AXIS_OUT] = "outputs", [CNN_AXIS_IN] = "inputs", [CNN_AXIS_KH] = "rows", [CNN_AXIS_KW] = "columns",
+        [CNN_AXIS_OH] = "rows of the result", [CNN_AXIS_OW] = "its columns", [CNN_AXIS_GROUP] = "groups",
+    };
+    const char *extents = "", *names = "";
+    int count = 0;
 
-    switch (s->kind) {
-    case INFER_CONV2D:
-        return arena_printf(f->arena, "%s: %d x %d x %d x %d (rows, columns, inputs, outputs)", s->text, kh, kw, in,
-                            out);
-    case INFER_LOCAL2D:
-        return arena_printf(f->arena,
-                            "%s: %d x %d positions, in each %d x %d x %d x %d (rows, columns, inputs, outputs)",
-                            s->text, oh, ow, kh, kw, in, out);
-    case INFER_DENSE:
-        return arena_printf(f->arena, "%s: %d x %d (inputs, outputs)", s->text, in, out);
-    default:
-        return s->text;
-    }
+    /* what is cut into panels is innermost: there is one panel of all of it */
+    for (int turn = 0; turn < 2; turn++)
+        for (int i = 0; i < CNN_MAX_RANK && p->form->memory[i] != CNN_AXIS_NONE; i++) {
+            enum cnn_axis axis = p->form->memory[i];
+            if ((p->form->packing >= PACKED_PANELS && axis == p->form->cut) != turn)
+                continue;
+            extents = arena_printf(f->arena, "%s%s%d", extents, count ? " x " : "", param_extent(p, axis));
+            names = arena_printf(f->arena, "%s%s%s", names, count++ ? ", " : "", words[axis]);
+        }
+    return count > 1 ? arena_printf(f->arena, "%s: %s (%s)", p->name, extents, names) : p->name;
 }
 
 static void emit_constants(const struct files *f, struct cwriter *w, const char *qualifier)
 {
     const struct inference *net = f->net;
 
-    for (int i = 0; i < net->steps_count; i++) {
-        const struct infer_step *s = net->steps[i];
-        if (!s->weights)
-            continue;
-        cw_comment(w, "%s", weights_comment(f, s));
-        emit_array(w, qualifier, emit_inference_weights(f->arena, net, s), s->weights,
-                   s->weights_count);
-        if (s->biases)
-            emit_array(w, qualifier, emit_inference_biases(f->arena, net, s), s->biases,
-                       s->biases_count);
+    for (int i = 0; i < net->constants_count; i++) {
+        const struct infer_constants *c = &net->constants[i];
+        cw_comment(w, "%s", constants_comment(f, c->param));
+        emit_array(w, qualifier, c->param->tensor->name, c->values, c->count);
         cw_blank(w);
     }
 }
@@ -252,15 +270,9 @@ static void emit_extern(const struct files *f, struct cwriter *w)
     const struct inference *net = f->net;
 
     cw_comment(w, "in %s", f->weights_name);
-    for (int i = 0; i < net->steps_count; i++) {
-        const struct infer_step *s = net->steps[i];
-        if (s->weights)
-            cw_line(w, "extern const float %s[%" PRId64 "];",
-                    emit_inference_weights(f->arena, net, s), s->weights_count);
-        if (s->biases)
-            cw_line(w, "extern const float %s[%" PRId64 "];",
-                    emit_inference_biases(f->arena, net, s), s->biases_count);
-    }
+    for (int i = 0; i < net->constants_count; i++)
+        cw_line(w, "extern const float %s[%" PRId64 "];", net->constants[i].param->tensor->name,
+                net->constants[i].count);
     cw_blank(w);
 }
 
@@ -294,32 +306,59 @@ static void emit_class_names(const struct files *f, struct cwriter *w)
     cw_blank(w);
 }
 
-static const char *value_text(const struct files *f, const struct infer_value *v)
+/* Where a tensor that the steps speak of lies. */
+static void emit_place(const struct files *f, struct cwriter *w, const struct tensor *t)
 {
-    if (v->place == INFER_IN_INPUT)
-        return "input";
-    if (v->place == INFER_IN_OUTPUT)
-        return "output";
-    return v->offset ? arena_printf(f->arena, "arena + %" PRId64, v->offset) : "arena";
+    const struct tensor_place *place = plan_place(&f->net->plan->use, t);
+    const char *qualifier = "", *base = "arena";
+
+    if (place->region == REGION_INPUT) {
+        base = "input";
+        qualifier = "const ";
+    } else if (place->region == REGION_PREDICTIONS) {
+        base = "output";
+    } else if (place->offset) {
+        base = arena_printf(f->arena, "arena + %" PRId64, place->offset / (int64_t)sizeof(float));
+    }
+    if (strcmp(base, t->name) != 0)
+        cw_line(w, "%sfloat *const %s = %s;  // %s", qualifier, t->name, base, shape_text(t->shape).text);
 }
 
-static void emit_predict(const struct files *f, struct cwriter *w)
+/* By tensor id: those that some step is given. */
+static bool *given_tensors(const struct files *f)
+{
+    const struct program *q = &f->net->plan->use;
+    bool *given = arena_array(f->arena, (size_t)q->graph->tensors_count + 1, sizeof *given);
+
+    for (int i = 0; i < q->steps_count; i++)
+        for (int k = 0; k < q->steps[i]->arguments_count; k++)
+            if (q->steps[i]->arguments[k].kind == ARGUMENT_TENSOR)
+                given[q->steps[i]->arguments[k].tensor->id] = true;
+    return given;
+}
+
+/* functions: of the steps. */
+static void emit_predict(const struct files *f, struct emitter *e, const char *const *functions, struct cwriter *w)
 {
     const struct inference *net = f->net;
+    const struct program *q = &net->plan->use;
+    const bool *given = given_tensors(f);
 
     cw_line(w, "%s", predict_head(f));
     cw_open(w, "{");
-    if (!net->caller_arena && net->arena_floats) {
+    if (!net->caller_arena && arena_floats(f))
         cw_line(w, "static float arena[%s_ARENA_FLOATS];", f->capitals);
-        cw_blank(w);
-    }
-    if (net->caller_arena && !net->arena_floats)
+    for (int i = 0; i < q->graph->tensors_count; i++)
+        if (given[i] && !q->graph->tensors[i]->param)
+            emit_place(f, w, q->graph->tensors[i]);
+    cw_blank(w);
+    if (net->caller_arena && !arena_floats(f))
         cw_line(w, "(void)arena;");
-    for (int i = 0; i < net->steps_count; i++) {
-        const struct infer_step *s = net->steps[i];
-        cw_line(w, "%s(%s%s%s, %s);", s->name, value_text(f, s->in[0]), s->in_count > 1 ? ", " : "",
-                s->in_count > 1 ? value_text(f, s->in[1]) : "", value_text(f, s->out));
-    }
+    for (int i = 0; i < q->phases_count; i++)
+        for (int k = 0; k < q->phases[i].steps_count; k++) {
+            const struct step *s = q->phases[i].steps[k];
+            cw_line(w, "%s(%s);", functions[s->index], emit_arguments(e, s));
+        }
     cw_close(w, "}");
     cw_blank(w);
 }
@@ -332,10 +371,10 @@ static const char *pixel_number(const struct files *f, struct cwriter *w, const 
     struct row row = {.w = w};
 
     if (infer_pixels_same(f->net, list))
-        return arena_printf(f->arena, "%s", emit_inference_float((float)list[0]).text);
+        return arena_printf(f->arena, "%s", float_text((float)list[0]).text);
     cw_open(w, "static const float %s[%d] = {", name, channels);
     for (int c = 0; c < channels; c++)
-        row_add(&row, emit_inference_float((float)list[c]).text);
+        row_add(&row, float_text((float)list[c]).text);
     row_end(&row);
     cw_close(w, "};");
     return arena_printf(f->arena, "%s[c]", name);
@@ -398,7 +437,7 @@ static void emit_samples(const struct files *f, struct cwriter *w)
     for (int s = 0; s < INFER_SAMPLES; s++) {
         cw_open(w, "{");
         for (int64_t i = 0; i < net->outputs; i++)
-            row_add(&row, emit_inference_float((float)net->sample_outputs[s][i]).text);
+            row_add(&row, float_text((float)net->sample_outputs[s][i]).text);
         row_end(&row);
         cw_close(w, "},");
     }
@@ -444,6 +483,9 @@ static void emit_source_file(const void *what, FILE *out)
 {
     const struct files *f = what;
     struct cwriter *w = cw_new(out);
+    struct emitter e = emitter_of(f->net->plan, f->arena);
+
+    const char *const *functions = emit_steps(&e, &f->net->plan->use);
 
     emit_origin(f, w, "a trained network as C99");
     cw_directive(w, "#include \"%s\"", f->header_name);
@@ -458,9 +500,9 @@ static void emit_source_file(const void *what, FILE *out)
     else
         emit_constants(f, w, "static const");
     emit_class_names(f, w);
-    emit_inference_layers(f->arena, w, f->net);
+    emit_functions(&e, w, out, 0);
     emit_prepare(f, w);
-    emit_predict(f, w);
+    emit_predict(f, &e, functions, w);
     emit_selftest(f, w);
     cw_free(w);
 }

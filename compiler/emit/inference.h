@@ -1,61 +1,11 @@
-/* inference.h - a trained network as a list of steps: the result of inference.c, which only has to
- * be written down (emit_inference*.c).
- *
- * Ensured: bias and batch normalisation are part of the convolution or dense layer before them, or
- * of a step of their own (INFER_SCALE); an activation is part of the step before it; every weight
- * has the place that the emitted loops read it from; every value has a place in memory. */
+/* inference.h - a trained network as --emit=inference writes it: the plan of its graph of use for the target `portable`,
+ * and what there is around it.  inference*.c work it out; emit_inference.c only writes it down. */
 #ifndef INFERENCE_H
 #define INFERENCE_H
 
-#include "graph/graph.h"
+#include "base/diag.h"
 #include "graph/weights.h"
-
-enum infer_kind {
-    INFER_CONV2D,               /* y = w * x + b */
-    INFER_LOCAL2D,              /* the same with weights and biases for each position */
-    INFER_DENSE,                /* y = w x + b */
-    INFER_SCALE,                /* y = x * weights[c] + biases[c] */
-    INFER_ACTIVATION,           /* y = x, then the activation */
-    INFER_ADD,                  /* y = in[0] + in[1], which may be one number a channel */
-    INFER_MAXPOOL2D,
-    INFER_AVGPOOL2D,
-    INFER_GLOBAL_AVGPOOL2D,
-    INFER_SOFTMAX,              /* over the channels of each position */
-    INFER_TO_ROWS,              /* channels x rows x columns -> rows x columns x channels */
-    INFER_TO_PLANES             /* and back */
-};
-
-enum infer_place { INFER_IN_INPUT, INFER_IN_OUTPUT, INFER_IN_ARENA };
-
-/* What lies in memory between two steps.  Maps lie as rows x columns x channels; only what comes
- * from outside and what goes there lies as channels x rows x columns. */
-struct infer_value {
-    enum infer_place place;
-    int64_t size;               /* floats */
-    int64_t offset;             /* in the arena, floats */
-    int first, last;            /* the steps that write it and that read it last */
-    struct infer_value *same;   /* NULL, or the value whose memory it takes over */
-};
-
-struct infer_step {
-    enum infer_kind kind;
-    const char *name;           /* of the emitted function: "conv2d_1" */
-    const char *text;           /* "conv2d_1 + batchnorm_1 + relu" */
-    const struct node *node;
-    struct infer_value *in[2], *out;
-    int in_count;
-    struct shape in_shape, out_shape;
-    bool spread;                /* ADD: in[1] has one number a channel */
-    bool planes;                /* CONV2D: it reads channels x rows x columns */
-    bool in_place;              /* its function works on one array */
-    struct window window;
-    enum activation activation;
-    double alpha;
-    /* CONV2D: kh x kw x in x out.  LOCAL2D: the same at each position.  DENSE: in x out.  SCALE:
-     * one a channel.  Outputs are innermost: the loop over them is the one to vectorise. */
-    float *weights, *biases;    /* biases NULL: none */
-    int64_t weights_count, biases_count;
-};
+#include "steps/plan.h"
 
 /* pixel * scale[c] + shift[c] */
 struct infer_pixels {
@@ -66,19 +16,22 @@ struct infer_pixels {
 
 enum { INFER_SAMPLES = 3 };
 
+/* A parameter's numbers in the order in which the loops read them. */
+struct infer_constants {
+    const struct param *param;
+    float *values;
+    int64_t count;
+};
+
 struct inference {
-    const struct graph *graph;
+    const struct plan *plan;
+    const struct graph *graph;  /* as the file's weights are for: before simplify() */
     const char *name;           /* prefix of all that is public */
     const char *weights_path;
     const char *const *class_names;     /* (outputs), or NULL */
     bool extern_weights, caller_arena;
-    struct infer_step **steps;
-    int steps_count;
-    size_t steps_capacity;
-    struct infer_value **values;
-    int values_count;
-    size_t values_capacity;
-    int64_t arena_floats;
+    struct infer_constants *constants;
+    int constants_count;
     int64_t inputs, outputs;
     struct infer_pixels pixels;
     /* The self-test: pictures of rows x columns x channels, and what the network makes of them. */
@@ -93,12 +46,13 @@ struct inference_options {
     bool extern_weights, caller_arena;
 };
 
-/* Requires the graph of use, verified.  NULL with errors in d. */
-struct inference *inference_plan(struct arena *a, const struct graph *g, const struct weights *w,
-                                 const struct inference_options *options, struct diag *d);
+/* Both graphs stand alone (lower_alone) and know their parameters; `plan` is that of the simplified one.  NULL with errors
+ * in d. */
+struct inference *inference_of(struct arena *a, const struct graph *g, const struct plan *plan, const struct weights *w,
+                               const struct inference_options *options, struct diag *d);
 
-/* Multiplications of a step's products, one picture. */
-int64_t infer_step_multiply_adds(const struct infer_step *s);
+/* The constants of a graph that is not planned yet become public, NAME_conv2d_1_w: they have a file of their own. */
+void inference_publish(struct graph *g, const char *name);
 
 /* What the network takes where it runs, without its code: what is counted is exact.  The names of classes are not, whose
  * pointers are as long as the machine has them. */
@@ -112,11 +66,9 @@ struct infer_sizes inference_sizes(const struct inference *net);
 /* Whether a preparation's numbers are one constant; otherwise they are an array. */
 bool infer_pixels_same(const struct inference *net, const double *list);
 
-/* inference_memory.c: the place of every value. */
-void inference_place(struct arena *a, struct inference *net);
 /* inference_sample.c: pixels, samples, tolerance; false with errors in d. */
 bool inference_pixels(struct arena *a, struct inference *net, const struct weights *w,
                       struct diag *d);
-bool inference_samples(struct arena *a, struct inference *net, const struct weights *w, struct diag *d);
+bool inference_samples(struct arena *a, struct inference *net, struct diag *d);
 
 #endif

@@ -109,10 +109,13 @@ static void draw(unsigned char *pixels, int sample, struct shape s)
 /* As the emitted code prepares them: in float. */
 static void prepare(const struct inference *net, const unsigned char *pixels, double *input)
 {
-    int channels = net->graph->input->shape.c;
+    struct shape s = net->graph->input->shape;
+    int64_t positions = (int64_t)s.h * s.w;
 
-    for (int64_t i = 0; i < net->inputs; i++)
-        input[i] = (float)pixels[i] * (float)net->pixels.scale[i % channels] + (float)net->pixels.shift[i % channels];
+    for (int64_t i = 0; i < positions; i++)
+        for (int c = 0; c < s.c; c++)
+            input[c * positions + i] = (float)pixels[i * s.c + c] * (float)net->pixels.scale[c] +
+                                       (float)net->pixels.shift[c];
 }
 
 static double largest(const double *x, int64_t count, double most)
@@ -131,16 +134,6 @@ static double farthest(const double *x, int64_t count, double most)
     return most;
 }
 
-/* A map as channels x rows x columns. */
-static void copy_predictions(const struct run *r, double *outputs)
-{
-    const struct tensor *y = r->graph->predictions;
-    int64_t positions = (int64_t)y->shape.h * y->shape.w;
-
-    for (int64_t i = 0; i < run_elements(r, y); i++)
-        outputs[i % y->shape.c * positions + i / y->shape.c] = run_values(r, y)[i];
-}
-
 /* One sample.  *reach: the largest magnitude of any value on the way; *scale: of predictions and logits, to which the
  * rounding errors to expect are proportional. */
 static void predict(struct inference *net, const struct run *r, int sample, double *reach, double *scale)
@@ -155,10 +148,10 @@ static void predict(struct inference *net, const struct run *r, int sample, doub
     if (g->logits)
         *scale = largest(run_values(r, g->logits), run_elements(r, g->logits), *scale);
     *scale = largest(run_values(r, g->predictions), run_elements(r, g->predictions), *scale);
-    copy_predictions(r, net->sample_outputs[sample]);
+    memcpy(net->sample_outputs[sample], run_values(r, g->predictions), sizeof(double) * (size_t)net->outputs);
 }
 
-bool inference_samples(struct arena *a, struct inference *net, const struct weights *w, struct diag *d)
+bool inference_samples(struct arena *a, struct inference *net, struct diag *d)
 {
     /* A float has 24 bits; sums of thousands of products lose some of them, and an exponential
      * turns an error of its argument into a relative one of its result. */
@@ -169,9 +162,6 @@ bool inference_samples(struct arena *a, struct inference *net, const struct weig
     struct arena values = {0};
     struct run r = run_new(&values, net->graph, 1);
 
-    for (int i = 0; i < net->graph->params_count; i++)
-        memcpy(run_values(&r, net->graph->params[i]->tensor), w->values[i],
-               sizeof(double) * (size_t)param_elements(net->graph->params[i]));
     for (int i = 0; i < INFER_SAMPLES; i++) {
         net->sample_pixels[i] = arena_alloc(a, (size_t)net->inputs);
         net->sample_outputs[i] = arena_array(a, (size_t)net->outputs, sizeof(double));

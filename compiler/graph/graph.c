@@ -29,6 +29,11 @@ unsigned op_attributes(enum op op)
     return op_sets[op];
 }
 
+bool is_ordered(struct shape s)
+{
+    return s.c > 1 && (int64_t)s.h * s.w > 1;
+}
+
 /* ---- names ----------------------------------------------------------------------------------- */
 
 /* Nodes become functions and tensors pointers of one C file: they share one set of names. */
@@ -167,4 +172,103 @@ struct param *graph_param(struct graph *g, struct layer *layer, const char *suff
     p->tensor->needs_gradient = g->training && p->trainable;
     LIST_ADD(g->arena, g->params, g->params_count, g->params_capacity, p);
     return p;
+}
+
+/* ---- rewriting ------------------------------------------------------------------------------- */
+
+static void tensor_drop_consumer(struct tensor *t, const struct node *n)
+{
+    int count = 0;
+
+    for (int i = 0; i < t->consumers_count; i++)
+        if (t->consumers[i] != n)
+            t->consumers[count++] = t->consumers[i];
+    t->consumers_count = count;
+}
+
+/* In the order of the nodes, as the others. */
+static void tensor_insert_consumer(struct graph *g, struct tensor *t, struct node *n)
+{
+    int at = t->consumers_count;
+
+    for (int i = 0; i < t->consumers_count; i++)
+        if (t->consumers[i] == n)
+            return;
+    LIST_ADD(g->arena, t->consumers, t->consumers_count, t->consumers_capacity, n);
+    for (; at > 0 && t->consumers[at - 1]->id > n->id; at--)
+        t->consumers[at] = t->consumers[at - 1];
+    t->consumers[at] = n;
+}
+
+static void node_drop_inputs(struct node *n)
+{
+    for (int i = 0; i < n->in_count; i++)
+        if (n->in[i])
+            tensor_drop_consumer(n->in[i], n);
+    n->in_count = 0;
+}
+
+void graph_become(struct graph *g, struct node *n, enum op op, struct tensor *const *in, int in_count)
+{
+    struct tensor **list = tensor_list(g, in, in_count);
+
+    node_drop_inputs(n);
+    n->op = op;
+    n->attr = (struct attributes){ 0 };
+    n->in = list;
+    n->in_count = in_count;
+    for (int i = 0; i < in_count; i++)
+        tensor_insert_consumer(g, list[i], n);
+}
+
+void graph_bypass(struct graph *g, struct node *n)
+{
+    struct tensor *x = n->in[0], *y = n->out[0];
+
+    assert(n->out_count == 1 && shape_elements(x->shape) == shape_elements(y->shape));
+    node_drop_inputs(n);
+    for (int i = 0; i < y->consumers_count; i++) {
+        struct node *reader = y->consumers[i];
+        for (int k = 0; k < reader->in_count; k++)
+            if (reader->in[k] == y)
+                reader->in[k] = x;
+        tensor_insert_consumer(g, x, reader);
+    }
+    y->consumers_count = 0;
+    g->logits = g->logits == y ? x : g->logits;
+    g->predictions = g->predictions == y ? x : g->predictions;
+}
+
+static bool is_bypassed(const struct node *n)
+{
+    return n && n->in_count == 0;
+}
+
+static bool is_unread(const struct tensor *t)
+{
+    return t->param && t->consumers_count == 0 && t->role != TENSOR_PARAM_GRADIENT;
+}
+
+void graph_sweep(struct graph *g)
+{
+    int tensors = 0, nodes = 0, params = 0;
+
+    for (int i = 0; i < g->params_count; i++)
+        if (!is_unread(g->params[i]->tensor)) {
+            g->params[i]->id = params;
+            g->params[params++] = g->params[i];
+        }
+    for (int i = 0; i < g->tensors_count; i++)
+        if (!is_bypassed(g->tensors[i]->producer) && !is_unread(g->tensors[i])) {
+            g->tensors[i]->id = tensors;
+            g->tensors[tensors++] = g->tensors[i];
+        }
+    for (int i = 0; i < g->nodes_count; i++)
+        if (!is_bypassed(g->nodes[i])) {
+            g->nodes[i]->id = nodes;
+            g->nodes[nodes++] = g->nodes[i];
+        }
+    g->params_count = params;
+    g->tensors_count = tensors;
+    g->nodes_count = nodes;
 }

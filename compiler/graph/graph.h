@@ -35,6 +35,9 @@ enum tensor_element { ELEMENT_REAL, ELEMENT_U8, ELEMENT_I32 };
 
 struct node;
 
+/* Whether (h, w, c) and (c, h, w) are different orders of such a map's elements. */
+bool is_ordered(struct shape s);
+
 struct tensor {
     int id;
     const char *name;               /* unique, a C identifier: "conv2d_1_y" */
@@ -43,6 +46,8 @@ struct tensor {
     bool per_sample;                /* has a leading batch dimension */
     struct shape shape;             /* of one sample; parameters: see param */
     struct map_order order;
+    bool planes;                    /* a map that lies as channels x rows x columns: only at the ends of a graph that stands
+                                     * alone (graph.alone), and only where that is another order */
     struct param *param;            /* PARAM, STATISTIC, PARAM_GRADIENT: which */
     bool needs_gradient;            /* a trainable parameter lies behind it (or it is one) */
     struct tensor *gradient;        /* ACTIVATION, PARAM: set by autodiff, NULL where none flows */
@@ -69,6 +74,7 @@ struct graph {
     const struct model *model;
     bool differentiated;            /* the backward nodes are there */
     bool training;                  /* false: the graph of use: no dropout, running statistics, no gradients */
+    bool alone;                     /* the graph of use as a function by itself: maps come and go as planes, no labels */
     struct tensor **tensors;
     int tensors_count;
     size_t tensors_capacity;
@@ -91,6 +97,14 @@ struct node *graph_node(struct graph *g, enum op op, struct layer *layer, const 
 /* A parameter of the layer, "LAYER.suffix"; extents: of form->files. */
 struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum cnn_param_role role,
                           const struct param_form *form, const int *extents);
+
+/* Takes n, a node of one result, out of what is computed: who reads its result reads its first input.  It stays in the
+ * lists until graph_sweep(). */
+void graph_bypass(struct graph *g, struct node *n);
+/* n is another operation from now on, of these inputs and without attributes. */
+void graph_become(struct graph *g, struct node *n, enum op op, struct tensor *const *in, int in_count);
+/* Drops bypassed nodes, and parameters that nothing reads. */
+void graph_sweep(struct graph *g);
 
 bool role_is_per_sample(enum tensor_role role);
 const char *op_name(enum op op);

@@ -51,6 +51,8 @@ struct param {
     enum cnn_param_role role;
     bool trainable;
     struct cnn_init init;
+    const double *values;           /* param_elements() numbers as a file holds them, where they are known: of a network
+                                     * that has been trained.  NULL: they are not */
     struct tensor *tensor, *gradient;
 };
 

@@ -264,3 +264,9 @@ const struct weights *weights_read(struct arena *a, const char *path, const stru
     rt_tensor_header_free(&r.file);
     return fine ? w : NULL;
 }
+
+void weights_settle(struct graph *g, const struct weights *w)
+{
+    for (int i = 0; i < g->params_count; i++)
+        g->params[i]->values = w->values[i];
+}

@@ -20,4 +20,7 @@ struct weights {
 const struct weights *weights_read(struct arena *a, const char *path, const struct graph *g,
                                    struct diag *d);
 
+/* The graph's parameters have these numbers. */
+void weights_settle(struct graph *g, const struct weights *w);
+
 #endif

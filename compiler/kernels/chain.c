@@ -27,6 +27,8 @@ struct link {
     void (*operands)(const struct plan *p, const struct node *n, int value, struct chain *c);
     const char *(*apply)(const struct link_text *t, const char *value);
     double (*cycles)(const struct plan *p, const struct node *n);
+    /* As apply, of one number in plain C; value NULL: what a sum adds, by itself.  NULL: not for the target `portable`. */
+    const char *(*plain)(const struct link_text *t, const char *value);
 };
 
 static const struct link *link_find(enum op op);
@@ -112,6 +114,12 @@ static const char *text_set(struct emitter *e, double x)
     return text_printf(e, "v_set(%s)", text_real(e, x));
 }
 
+/* Plain C as a factor of a product. */
+static const char *text_factor(struct emitter *e, const char *value)
+{
+    return strchr(value, ' ') ? text_printf(e, "(%s)", value) : value;
+}
+
 /* ---- bias ------------------------------------------------------------------------------------------------------- */
 
 static void bias_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
@@ -123,6 +131,13 @@ static void bias_operands(const struct plan *p, const struct node *n, int value,
 static const char *bias_apply(const struct link_text *t, const char *value)
 {
     return text_printf(t->e, "v_add(%s, %s)", value, t->loads[0]);
+}
+
+static const char *sum_plain(const struct link_text *t, const char *value)
+{
+    if (!t->count)              /* x + x */
+        return text_printf(t->e, "2.0f * %s", text_factor(t->e, value));
+    return value ? text_printf(t->e, "%s + %s", value, t->loads[0]) : t->loads[0];
 }
 
 static double one_cycle(const struct plan *p, const struct node *n)
@@ -162,6 +177,26 @@ static const char *activation_apply(const struct link_text *t, const char *value
     if (activation_has_alpha(a))
         return text_printf(t->e, "%s(%s, %s)", function, value, text_real(t->e, t->node->attr.alpha));
     return text_printf(t->e, "%s(%s)", function, value);
+}
+
+/* The function of <math.h>, or one of its own, written when it is first needed. */
+static const char *activation_plain(const struct link_text *t, const char *value)
+{
+    struct emitter *e = t->e;
+    enum activation a = t->node->attr.activation;
+    bool written;
+    if (a == ACT_LINEAR)
+        return value;
+    const char *function = activation_c_name(e->arena, a, EXPR_C_FLOAT, &written);
+    if (written && !table_get(&e->tiles, function)) {
+        table_put(&e->tiles, function, e);
+        emit_text_begin(e);
+        activation_write(e->w, a, EXPR_C_FLOAT, function);
+        emit_written(e, function, emit_text_end(e), NULL);
+    }
+    if (activation_has_alpha(a))
+        return text_printf(e, "%s(%s, %s)", function, value, text_real(e, t->node->attr.alpha));
+    return text_printf(e, "%s(%s)", function, value);
 }
 
 static double activation_cycles(const struct plan *p, const struct node *n)
@@ -274,6 +309,23 @@ static double batchnorm_cycles(const struct plan *p, const struct node *n)
     return 5;
 }
 
+static void scale_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
+{
+    (void)value;
+    operand_column(p, c, "scale", n->in[1]);
+    operand_column(p, c, "shift", n->in[2]);
+}
+
+static const char *scale_apply(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "v_fma(%s, %s, %s)", value, t->loads[0], t->loads[1]);
+}
+
+static const char *scale_plain(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "%s * %s + %s", text_factor(t->e, value), t->loads[0], t->loads[1]);
+}
+
 /* "v_sqrt(variance + epsilon)" */
 static const char *text_deviation(const struct link_text *t, const char *variance)
 {
@@ -343,18 +395,19 @@ static void no_operands(const struct plan *p, const struct node *n, int value, s
 }
 
 static const struct link links[] = {
-    { OP_bias, 0, bias_operands, bias_apply, one_cycle },
-    { OP_activation, 0, no_operands, activation_apply, activation_cycles },
-    { OP_activation_grad, 2, activation_grad_operands, activation_grad_apply, activation_grad_cycles },
-    { OP_dropout, 0, dropout_operands, dropout_apply, dropout_cycles },
-    { OP_dropout_grad, 0, dropout_operands, dropout_apply, dropout_cycles },
-    { OP_add, 0, add_operands, add_apply, one_cycle },
-    { OP_sum, 0, add_operands, add_apply, one_cycle },
-    { OP_batchnorm, 0, batchnorm_operands, batchnorm_apply, batchnorm_cycles },
-    { OP_batchnorm_use, 0, batchnorm_operands, batchnorm_use_apply, batchnorm_use_cycles },
-    { OP_batchnorm_use_grad, 2, batchnorm_use_grad_operands, batchnorm_use_grad_apply, batchnorm_use_cycles },
+    { OP_bias, 0, bias_operands, bias_apply, one_cycle, sum_plain },
+    { OP_scale, 0, scale_operands, scale_apply, one_cycle, scale_plain },
+    { OP_activation, 0, no_operands, activation_apply, activation_cycles, activation_plain },
+    { OP_activation_grad, 2, activation_grad_operands, activation_grad_apply, activation_grad_cycles, NULL },
+    { OP_dropout, 0, dropout_operands, dropout_apply, dropout_cycles, NULL },
+    { OP_dropout_grad, 0, dropout_operands, dropout_apply, dropout_cycles, NULL },
+    { OP_add, 0, add_operands, add_apply, one_cycle, sum_plain },
+    { OP_sum, 0, add_operands, add_apply, one_cycle, NULL },
+    { OP_batchnorm, 0, batchnorm_operands, batchnorm_apply, batchnorm_cycles, NULL },
+    { OP_batchnorm_use, 0, batchnorm_operands, batchnorm_use_apply, batchnorm_use_cycles, NULL },
+    { OP_batchnorm_use_grad, 2, batchnorm_use_grad_operands, batchnorm_use_grad_apply, batchnorm_use_cycles, NULL },
     { OP_batchnorm_data_grad, 6, batchnorm_data_grad_operands, batchnorm_data_grad_apply,
-      batchnorm_data_grad_cycles },
+      batchnorm_data_grad_cycles, NULL },
 };
 
 static const struct link *link_find(enum op op)
@@ -467,6 +520,50 @@ const char *chain_apply_at(struct emitter *e, const struct chain *c, const char 
             t.loads[t.count++] = operand_load(e, &c->operands[next], col, at, tail);
         }
         value = link_find(t.node->op)->apply(&t, value);
+    }
+    return value;
+}
+
+/* ---- plain C ----------------------------------------------------------------------------------------------------- */
+
+int chain_operations(const struct chain *c)
+{
+    return sequence_count(c->group);
+}
+
+bool chain_has_columns(const struct chain *c)
+{
+    for (int i = 0; i < c->operands_count; i++)
+        if (c->operands[i].kind == OPERAND_COLUMN || c->operands[i].kind == OPERAND_COLUMN_SAMPLE)
+            return true;
+    return false;
+}
+
+/* x + x adds nothing that is known before. */
+int chain_leading_sums(const struct chain *c)
+{
+    int sums = 0, next = 0;
+    for (; sums < chain_operations(c); sums++) {
+        if (link_find(sequence_node(c->group, sums)->op)->plain != sum_plain)
+            break;
+        if (next == c->operands_count || c->operands[next++].node != sums)
+            break;
+    }
+    return sums;
+}
+
+const char *chain_apply_plain(struct emitter *e, const struct chain *c, int from, int to, const char *value,
+                              const char *channel, const char *element)
+{
+    for (int k = from; k < to; k++) {
+        struct link_text t = { .e = e, .node = sequence_node(c->group, k) };
+        for (int i = 0; i < c->operands_count; i++) {
+            const struct operand *o = &c->operands[i];
+            if (o->node == k)
+                t.loads[t.count++] =
+                    text_printf(e, "%s[%s]", o->name, o->kind == OPERAND_ELEMENT ? element : channel);
+        }
+        value = link_find(t.node->op)->plain(&t, value);
     }
     return value;
 }

@@ -136,10 +136,12 @@ static void activation_grad_run(const struct run *r, const struct node *n)
 }
 
 const struct op_def op_def_activation = {
-    OP_activation, activation_verify, activation_gradient, activation_flops, activation_run
+    .op = OP_activation, .verify = activation_verify, .gradient = activation_gradient, .flops = activation_flops,
+    .run = activation_run,
 };
 const struct op_def op_def_activation_grad = {
-    OP_activation_grad, activation_grad_verify, NULL, activation_grad_flops, activation_grad_run
+    .op = OP_activation_grad, .verify = activation_grad_verify, .flops = activation_grad_flops,
+    .run = activation_grad_run,
 };
 
 static void softmax_gradient(struct graph *g, struct node *n)
@@ -200,7 +202,10 @@ static void softmax_grad_run(const struct run *r, const struct node *n)
     }
 }
 
-const struct op_def op_def_softmax = { OP_softmax, softmax_verify, softmax_gradient, softmax_flops, softmax_run };
+const struct op_def op_def_softmax = {
+    .op = OP_softmax, .verify = softmax_verify, .gradient = softmax_gradient, .flops = softmax_flops,
+    .run = softmax_run,
+};
 const struct op_def op_def_softmax_grad = {
-    OP_softmax_grad, softmax_grad_verify, NULL, softmax_grad_flops, softmax_grad_run
+    .op = OP_softmax_grad, .verify = softmax_grad_verify, .flops = softmax_grad_flops, .run = softmax_grad_run,
 };

@@ -178,8 +178,12 @@ static void sum_run(const struct run *r, const struct node *n)
         run_values(r, n->out[0])[i] = run_values(r, n->in[0])[i] + run_values(r, n->in[1])[i];
 }
 
-const struct op_def op_def_add = { OP_add, add_verify, add_gradient, out_flops, add_run };
-const struct op_def op_def_spread_grad = {
-    OP_spread_grad, spread_grad_verify, NULL, spread_grad_flops, spread_grad_run
+const struct op_def op_def_add = {
+    .op = OP_add, .verify = add_verify, .gradient = add_gradient, .flops = out_flops, .run = add_run,
 };
-const struct op_def op_def_sum = { OP_sum, sum_verify, NULL, out_flops, sum_run };
+const struct op_def op_def_spread_grad = {
+    .op = OP_spread_grad, .verify = spread_grad_verify, .flops = spread_grad_flops, .run = spread_grad_run,
+};
+const struct op_def op_def_sum = {
+    .op = OP_sum, .verify = sum_verify, .flops = out_flops, .run = sum_run,
+};

@@ -77,8 +77,10 @@ static void avgpool2d_grad_run(const struct run *r, const struct node *n)
 }
 
 const struct op_def op_def_avgpool2d = {
-    OP_avgpool2d, avgpool2d_verify, avgpool2d_gradient, avgpool2d_flops, avgpool2d_run
+    .op = OP_avgpool2d, .verify = avgpool2d_verify, .gradient = avgpool2d_gradient, .flops = avgpool2d_flops,
+    .run = avgpool2d_run,
 };
 const struct op_def op_def_avgpool2d_grad = {
-    OP_avgpool2d_grad, avgpool2d_grad_verify, NULL, avgpool2d_grad_flops, avgpool2d_grad_run
+    .op = OP_avgpool2d_grad, .verify = avgpool2d_grad_verify, .flops = avgpool2d_grad_flops,
+    .run = avgpool2d_grad_run,
 };

@@ -170,6 +170,16 @@ static const char *batchnorm_use_verify(const struct graph *g, const struct node
     return NULL;
 }
 
+static const char *scale_verify(const struct graph *g, const struct node *n)
+{
+    CHECK(node_has(n, 3, 1, 0), "wrong number of inputs or outputs");
+    CHECK(!g->training, "it is in the graph of training");
+    CHECK(is_param(n->in[1], &param_vector) && is_param(n->in[2], &param_vector), "its parameters are none");
+    CHECK(per_channel(n, 1, 2, n->in[0]), "its parameters do not fit its input");
+    CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape or order than its input");
+    return NULL;
+}
+
 static const char *batchnorm_use_grad_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
@@ -260,6 +270,30 @@ static void batchnorm_use_run(const struct run *r, const struct node *n)
     }
 }
 
+static double known(const struct node *n, int input, int64_t channel)
+{
+    return n->in[input]->param->values[channel];
+}
+
+static void batchnorm_use_affine(const struct node *n, int64_t channel, double *scale, double *shift)
+{
+    *scale = known(n, 1, channel) / sqrt(known(n, 4, channel) + n->attr.epsilon);
+    *shift = known(n, 2, channel) - known(n, 3, channel) * *scale;
+}
+
+static void scale_run(const struct run *r, const struct node *n)
+{
+    for (int64_t i = 0; i < run_elements(r, n->out[0]); i++)
+        run_values(r, n->out[0])[i] =
+            run_values(r, n->in[0])[i] * *run_column(r, n->in[1], i) + *run_column(r, n->in[2], i);
+}
+
+static void scale_affine(const struct node *n, int64_t channel, double *scale, double *shift)
+{
+    *scale = known(n, 1, channel);
+    *shift = known(n, 2, channel);
+}
+
 static void batchnorm_use_grad_run(const struct run *r, const struct node *n)
 {
     for (int64_t i = 0; i < run_elements(r, n->out[0]); i++)
@@ -292,20 +326,29 @@ static void batchnorm_data_grad_run(const struct run *r, const struct node *n)
 
 const struct op_def op_def_batchnorm_moments = {
     /* No gradient flows to its outputs: batchnorm's own counts what passes through them. */
-    OP_batchnorm_moments, batchnorm_moments_verify, NULL, batchnorm_moments_flops, batchnorm_moments_run
+    .op = OP_batchnorm_moments, .verify = batchnorm_moments_verify, .flops = batchnorm_moments_flops,
+    .run = batchnorm_moments_run,
 };
 const struct op_def op_def_batchnorm = {
-    OP_batchnorm, batchnorm_verify, batchnorm_gradient, batchnorm_flops, batchnorm_run
+    .op = OP_batchnorm, .verify = batchnorm_verify, .gradient = batchnorm_gradient, .flops = batchnorm_flops,
+    .run = batchnorm_run,
 };
 const struct op_def op_def_batchnorm_use = {
-    OP_batchnorm_use, batchnorm_use_verify, batchnorm_use_gradient, batchnorm_flops, batchnorm_use_run
+    .op = OP_batchnorm_use, .verify = batchnorm_use_verify, .gradient = batchnorm_use_gradient,
+    .flops = batchnorm_flops, .run = batchnorm_use_run, .affine = batchnorm_use_affine,
+};
+const struct op_def op_def_scale = {
+    .op = OP_scale, .verify = scale_verify, .flops = batchnorm_flops, .run = scale_run, .affine = scale_affine,
 };
 const struct op_def op_def_batchnorm_use_grad = {
-    OP_batchnorm_use_grad, batchnorm_use_grad_verify, NULL, out_flops, batchnorm_use_grad_run
+    .op = OP_batchnorm_use_grad, .verify = batchnorm_use_grad_verify, .flops = out_flops,
+    .run = batchnorm_use_grad_run,
 };
 const struct op_def op_def_batchnorm_param_grad = {
-    OP_batchnorm_param_grad, batchnorm_param_grad_verify, NULL, batchnorm_param_grad_flops, batchnorm_param_grad_run
+    .op = OP_batchnorm_param_grad, .verify = batchnorm_param_grad_verify, .flops = batchnorm_param_grad_flops,
+    .run = batchnorm_param_grad_run,
 };
 const struct op_def op_def_batchnorm_data_grad = {
-    OP_batchnorm_data_grad, batchnorm_data_grad_verify, NULL, batchnorm_data_grad_flops, batchnorm_data_grad_run
+    .op = OP_batchnorm_data_grad, .verify = batchnorm_data_grad_verify, .flops = batchnorm_data_grad_flops,
+    .run = batchnorm_data_grad_run,
 };

@@ -45,11 +45,22 @@ static void bias_run(const struct run *r, const struct node *n)
         run_values(r, n->out[0])[i] = run_values(r, n->in[0])[i] + *run_column(r, n->in[1], i);
 }
 
+static void bias_affine(const struct node *n, int64_t channel, double *scale, double *shift)
+{
+    *scale = 1;
+    *shift = n->in[1]->param->values[channel];
+}
+
 static void bias_grad_run(const struct run *r, const struct node *n)
 {
     for (int64_t i = 0; i < run_elements(r, n->in[0]); i++)
         *run_column(r, n->out[0], i) += run_values(r, n->in[0])[i];
 }
 
-const struct op_def op_def_bias = { OP_bias, bias_verify, bias_gradient, out_flops, bias_run };
-const struct op_def op_def_bias_grad = { OP_bias_grad, bias_grad_verify, NULL, bias_grad_flops, bias_grad_run };
+const struct op_def op_def_bias = {
+    .op = OP_bias, .verify = bias_verify, .gradient = bias_gradient, .flops = out_flops, .run = bias_run,
+    .affine = bias_affine,
+};
+const struct op_def op_def_bias_grad = {
+    .op = OP_bias_grad, .verify = bias_grad_verify, .flops = bias_grad_flops, .run = bias_grad_run,
+};

@@ -78,6 +78,7 @@ static struct tensor *conv2d_lower(struct graph *g, struct layer *l, struct tens
 
 const struct layer_def layer_conv2d = {
     .clause = { "conv2d", ARGS(conv2d_args), .help = "convolution" },
+    .reads_planes = true,
     .shape = conv2d_shape,
     .parameters = conv2d_parameters,
     .multiply_adds = conv2d_multiply_adds,
@@ -179,10 +180,14 @@ static void conv2d_weight_grad_run(const struct run *r, const struct node *n)
     run_filters(r, &n->attr.window, RUN_W, n->in[0], n->in[1], n->out[0]);
 }
 
-const struct op_def op_def_conv2d = { OP_conv2d, conv2d_verify, conv2d_gradient, conv2d_flops, conv2d_run };
+const struct op_def op_def_conv2d = {
+    .op = OP_conv2d, .reads_planes = true, .verify = conv2d_verify, .gradient = conv2d_gradient, .flops = conv2d_flops, .run = conv2d_run,
+};
 const struct op_def op_def_conv2d_data_grad = {
-    OP_conv2d_data_grad, conv2d_data_grad_verify, NULL, conv2d_data_grad_flops, conv2d_data_grad_run
+    .op = OP_conv2d_data_grad, .verify = conv2d_data_grad_verify, .flops = conv2d_data_grad_flops,
+    .run = conv2d_data_grad_run,
 };
 const struct op_def op_def_conv2d_weight_grad = {
-    OP_conv2d_weight_grad, conv2d_weight_grad_verify, NULL, conv2d_weight_grad_flops, conv2d_weight_grad_run
+    .op = OP_conv2d_weight_grad, .verify = conv2d_weight_grad_verify, .flops = conv2d_weight_grad_flops,
+    .run = conv2d_weight_grad_run,
 };

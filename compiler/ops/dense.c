@@ -167,10 +167,13 @@ static void dense_weight_grad_run(const struct run *r, const struct node *n)
     dense_products(r, RUN_W, n->in[0], n->in[1], n->out[0]);
 }
 
-const struct op_def op_def_dense = { OP_dense, dense_verify, dense_gradient, dense_flops, dense_run };
+const struct op_def op_def_dense = {
+    .op = OP_dense, .verify = dense_verify, .gradient = dense_gradient, .flops = dense_flops, .run = dense_run,
+};
 const struct op_def op_def_dense_data_grad = {
-    OP_dense_data_grad, dense_data_grad_verify, NULL, dense_flops, dense_data_grad_run
+    .op = OP_dense_data_grad, .verify = dense_data_grad_verify, .flops = dense_flops, .run = dense_data_grad_run,
 };
 const struct op_def op_def_dense_weight_grad = {
-    OP_dense_weight_grad, dense_weight_grad_verify, NULL, dense_weight_grad_flops, dense_weight_grad_run
+    .op = OP_dense_weight_grad, .verify = dense_weight_grad_verify, .flops = dense_weight_grad_flops,
+    .run = dense_weight_grad_run,
 };

@@ -62,5 +62,9 @@ static void dropout_run(const struct run *r, const struct node *n)
     }
 }
 
-const struct op_def op_def_dropout = { OP_dropout, dropout_verify, dropout_gradient, out_flops, dropout_run };
-const struct op_def op_def_dropout_grad = { OP_dropout_grad, dropout_verify, NULL, out_flops, dropout_run };
+const struct op_def op_def_dropout = {
+    .op = OP_dropout, .verify = dropout_verify, .gradient = dropout_gradient, .flops = out_flops, .run = dropout_run,
+};
+const struct op_def op_def_dropout_grad = {
+    .op = OP_dropout_grad, .verify = dropout_verify, .flops = out_flops, .run = dropout_run,
+};

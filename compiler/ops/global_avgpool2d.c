@@ -77,8 +77,10 @@ static void global_avgpool2d_grad_run(const struct run *r, const struct node *n)
 }
 
 const struct op_def op_def_global_avgpool2d = {
-    OP_global_avgpool2d, global_avgpool2d_verify, global_avgpool2d_gradient, global_avgpool2d_flops, global_avgpool2d_run
+    .op = OP_global_avgpool2d, .verify = global_avgpool2d_verify, .gradient = global_avgpool2d_gradient,
+    .flops = global_avgpool2d_flops, .run = global_avgpool2d_run,
 };
 const struct op_def op_def_global_avgpool2d_grad = {
-    OP_global_avgpool2d_grad, global_avgpool2d_grad_verify, NULL, out_flops, global_avgpool2d_grad_run
+    .op = OP_global_avgpool2d_grad, .verify = global_avgpool2d_grad_verify, .flops = out_flops,
+    .run = global_avgpool2d_grad_run,
 };

@@ -22,6 +22,7 @@ static struct tensor *input_lower(struct graph *g, struct layer *l, struct tenso
 {
     (void)x;
     g->input = graph_tensor(g, TENSOR_INPUT, l->out, "input");
+    g->input->planes = g->alone && is_ordered(l->out);
     return g->input;
 }
 

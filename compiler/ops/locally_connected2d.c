@@ -225,11 +225,14 @@ static void local_weight_grad_run(const struct run *r, const struct node *n)
 }
 
 const struct op_def op_def_locally_connected2d = {
-    OP_locally_connected2d, local_verify, local_gradient, local_flops, local_run
+    .op = OP_locally_connected2d, .verify = local_verify, .gradient = local_gradient, .flops = local_flops,
+    .run = local_run,
 };
 const struct op_def op_def_locally_connected2d_data_grad = {
-    OP_locally_connected2d_data_grad, local_data_grad_verify, NULL, local_flops, local_data_grad_run
+    .op = OP_locally_connected2d_data_grad, .verify = local_data_grad_verify, .flops = local_flops,
+    .run = local_data_grad_run,
 };
 const struct op_def op_def_locally_connected2d_weight_grad = {
-    OP_locally_connected2d_weight_grad, local_weight_grad_verify, NULL, local_weight_grad_flops, local_weight_grad_run
+    .op = OP_locally_connected2d_weight_grad, .verify = local_weight_grad_verify, .flops = local_weight_grad_flops,
+    .run = local_weight_grad_run,
 };

@@ -117,8 +117,10 @@ static void maxpool2d_grad_run(const struct run *r, const struct node *n)
 }
 
 const struct op_def op_def_maxpool2d = {
-    OP_maxpool2d, maxpool2d_verify, maxpool2d_gradient, maxpool2d_flops, maxpool2d_run
+    .op = OP_maxpool2d, .verify = maxpool2d_verify, .gradient = maxpool2d_gradient, .flops = maxpool2d_flops,
+    .run = maxpool2d_run,
 };
 const struct op_def op_def_maxpool2d_grad = {
-    OP_maxpool2d_grad, maxpool2d_grad_verify, NULL, maxpool2d_grad_flops, maxpool2d_grad_run
+    .op = OP_maxpool2d_grad, .verify = maxpool2d_grad_verify, .flops = maxpool2d_grad_flops,
+    .run = maxpool2d_grad_run,
 };

@@ -208,7 +208,7 @@ struct node *unary_node(struct graph *g, enum op op, struct layer *l, const char
 /* The order of a vector that is a map's memory; none where (h, w, c) and (c, h, w) are the same. */
 static struct map_order order_of_map(struct shape s)
 {
-    if (s.c == 1 || (int64_t)s.h * s.w == 1)
+    if (!is_ordered(s))
         return (struct map_order){ 0, 0, 0 };
     return (struct map_order){ s.c, s.h, s.w };
 }
@@ -220,7 +220,7 @@ struct tensor *lower_view(struct graph *g, struct layer *l, const char *name, st
 
     assert(shape_elements(x->shape) == shape_elements(shape));
     assert(!x->order.c);
-    if (shape.flat && !x->shape.flat)
+    if (shape.flat && !x->shape.flat && !x->planes)
         order = order_of_map(x->shape);
     return unary_node(g, OP_view, l, name, x, shape, order)->out[0];
 }
@@ -234,6 +234,15 @@ struct tensor *lower_reorder(struct graph *g, struct layer *l, const char *name,
     if (x->order.c && order.c)
         x = lower_reorder(g, l, name, x, (struct map_order){ 0, 0, 0 });
     return unary_node(g, OP_reorder, l, name, x, x->shape, order)->out[0];
+}
+
+struct tensor *lower_turn(struct graph *g, struct layer *l, const char *name, struct tensor *x)
+{
+    struct tensor *y = result_tensor(g, name, x->shape, x->order);
+
+    y->planes = !x->planes;
+    graph_node(g, OP_reorder, l, name, &x, 1, &y, 1);
+    return y;
 }
 
 struct tensor *lower_bias(struct graph *g, struct layer *l, struct tensor *x)

@@ -12,6 +12,7 @@ struct run;
 struct layer_def {
     struct clause_def clause;
     bool is_activation;         /* may stand as `conv2d 8, 3x3, NAME` */
+    bool reads_planes;          /* its input may lie as channels x rows x columns */
     bool is_join;               /* takes branches: inputs_count >= 2 */
     /* The result's shape.  Reports what does not fit, at the argument that is wrong, and returns false. */
     bool (*shape)(struct layer *l, struct diag *d);
@@ -27,6 +28,7 @@ struct layer_def {
 /* ops.def's other face: what each operation of the graph knows of itself. */
 struct op_def {
     enum op op;
+    bool reads_planes;          /* in[0] may lie as channels x rows x columns */
     /* What must hold of the node's tensors and attributes; NULL when it does. */
     const char *(*verify)(const struct graph *g, const struct node *n);
     /* Adds the gradients of n's inputs with grad_add(), given that of its outputs (tensor->gradient). */
@@ -35,6 +37,9 @@ struct op_def {
     int64_t (*flops)(const struct node *n);
     /* Computes n's outputs in double precision, with the plainest loops (run.h). */
     void (*run)(const struct run *r, const struct node *n);
+    /* The operation as result = scale * in[0] + shift in each channel, from what is known of its parameters (channels
+     * as a user counts them); NULL: it is no such operation. */
+    void (*affine)(const struct node *n, int64_t channel, double *scale, double *shift);
 };
 
 const struct layer_def *layer_def_find(const char *name);       /* NULL: no such layer */

@@ -17,6 +17,10 @@ struct run run_new(struct arena *a, const struct graph *g, int batch)
 
     for (int i = 0; i < g->tensors_count; i++)
         r.values[i] = arena_array(a, (size_t)run_elements(&r, g->tensors[i]), sizeof **r.values);
+    for (int i = 0; i < g->params_count; i++)
+        if (g->params[i]->values)
+            memcpy(r.values[g->params[i]->tensor->id], g->params[i]->values,
+                   sizeof(double) * (size_t)param_elements(g->params[i]));
     return r;
 }
 

@@ -3,7 +3,7 @@
  * It is what an operation means.  The samples of an emitted network's self-test, and the unit tests of lowering,
  * gradients and simplification, come from it; nothing of it is shared with what is emitted.
  *
- * Maps lie N x H x W x C, vectors in the order that their tensor says, parameters as files hold them (out x in x kh x
+ * Maps lie N x H x W x C (N x C x H x W where the tensor is planes), vectors in the order that their tensor says, parameters as files hold them (out x in x kh x
  * kw; vectors and columns in the user's order). */
 #ifndef RUN_H
 #define RUN_H
@@ -16,7 +16,7 @@ struct run {
     double **values;            /* by tensor id */
 };
 
-/* All values are zero. */
+/* All values are zero, but parameters have those that are known of them. */
 struct run run_new(struct arena *a, const struct graph *g, int batch);
 /* The outputs of a node from its inputs. */
 void run_node(const struct run *r, const struct node *n);
@@ -38,6 +38,8 @@ static inline double *run_at(const struct run *r, const struct tensor *t, int n,
 {
     const struct shape s = t->shape;
 
+    if (t->planes)
+        return run_values(r, t) + (((int64_t)n * s.c + c) * s.h + y) * s.w + x;
     return run_values(r, t) + (((int64_t)n * s.h + y) * s.w + x) * s.c + c;
 }
 

@@ -83,8 +83,10 @@ static void softmax_loss_grad_run(const struct run *r, const struct node *n)
 }
 
 const struct op_def op_def_softmax_loss = {
-    OP_softmax_loss, softmax_loss_verify, softmax_loss_gradient, softmax_loss_flops, softmax_loss_run
+    .op = OP_softmax_loss, .verify = softmax_loss_verify, .gradient = softmax_loss_gradient,
+    .flops = softmax_loss_flops, .run = softmax_loss_run,
 };
 const struct op_def op_def_softmax_loss_grad = {
-    OP_softmax_loss_grad, softmax_loss_grad_verify, NULL, softmax_loss_grad_flops, softmax_loss_grad_run
+    .op = OP_softmax_loss_grad, .verify = softmax_loss_grad_verify, .flops = softmax_loss_grad_flops,
+    .run = softmax_loss_grad_run,
 };

@@ -63,6 +63,8 @@ static void dump_tensor(FILE *out, const struct tensor *t)
     if (t->element == ELEMENT_U8)
         fputs(" u8", out);
     dump_order(out, t->order);
+    if (t->planes)
+        fputs(" as (c, h, w)", out);
 }
 
 static void dump_node(const struct graph *g, FILE *out, const struct node *n)

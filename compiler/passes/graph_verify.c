@@ -70,6 +70,8 @@ static const char *verify_tensor(const struct graph *g, const struct tensor *t)
         return "an extent is not positive";
     if (t->shape.flat && (t->shape.h != 1 || t->shape.w != 1))
         return "a vector has a height or width";
+    if (t->planes && (!g->alone || t->shape.flat || !is_ordered(t->shape)))
+        return "it lies as planes without need";
     if (t->order.c && !t->shape.flat)
         return "a map has an order of its own";
     if (t->order.c && (int64_t)t->order.c * t->order.h * t->order.w != t->shape.c)
@@ -105,6 +107,8 @@ static const char *verify_links(const struct graph *g, const struct node *n)
             return "it is no consumer of what it reads";
         if (t->producer && t->producer->id >= n->id)
             return "it reads what is produced after it";
+        if (t->planes && (i || !op_def_get(n->op)->reads_planes))
+            return "it cannot read what lies as planes";
     }
     for (int i = 0; i < n->out_count; i++) {
         const struct tensor *t = n->out[i];

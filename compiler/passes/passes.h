@@ -8,6 +8,8 @@
 
 /* The forward graph with loss. */
 struct graph *lower_model(struct arena *a, const struct model *m, bool training);
+/* The graph of use as a function by itself (graph.alone), which --emit=inference writes. */
+struct graph *lower_alone(struct arena *a, const struct model *m);
 /* Rewrites of the forward graph, before its gradients. */
 void simplify(struct graph *g);
 /* Adds gradients of every trainable parameter. */

@@ -1,19 +1,28 @@
 /* simplify.c - rewrites of the forward graph that change the work but not the result.
  *
- * Requires: a graph from lower_model(), before differentiate().  Ensures: the same function of the same parameters.
+ * Requires: a graph from lower_model(), before differentiate().  Ensures: the same function of the same parameters; of
+ * those whose values are known others may be left, or other values.
+ *
+ * What multiplies and adds, channel by channel, with known numbers (op_def.affine: a bias, batch normalisation in use)
+ * becomes part of the convolution or dense layer before it: its weights are multiplied, and what is added is a bias.
+ * Where there is none before it, it is a `scale`.  A bias of nothing is left out.
  *
  * Pooling before the activation: max pooling, a bias per channel and an activation that never falls may change places:
  *     conv -> bias -> relu -> maxpool   becomes   conv -> maxpool -> bias -> relu
  * Bias and activation then work on a quarter of the values, and so do their gradients; what the pooling drops is needed
  * no more once it is dropped. */
+#include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "passes/passes.h"
 #include "ops/ops.h"
 
-static bool is_movable(const struct node *n)
+/* Where a graph stands alone a bias stays where it is: plain loops begin their sums with it, which costs nothing. */
+static bool is_movable(const struct graph *g, const struct node *n)
 {
-    return n && (n->op == OP_bias || (n->op == OP_activation && activation_row(n->attr.activation)->rises));
+    return n && ((n->op == OP_bias && !g->alone) ||
+                 (n->op == OP_activation && activation_row(n->attr.activation)->rises));
 }
 
 static bool has_one_reader(const struct tensor *t)
@@ -52,7 +61,7 @@ static void swap_with_pool(struct graph *g, struct node *n, struct node *pool)
     move_behind(g, n, pool);
 }
 
-void simplify(struct graph *g)
+static void pool_first(struct graph *g)
 {
     for (int i = 0; i < g->nodes_count; i++) {
         struct node *pool = g->nodes[i];
@@ -60,10 +69,151 @@ void simplify(struct graph *g)
             shape_elements(pool->out[0]->shape) >= shape_elements(pool->in[0]->shape))
             continue;
         struct node *n = pool->in[0]->producer;
-        while (is_movable(n) && has_one_reader(pool->in[0]) && pool->in[0] != g->logits) {
+        while (is_movable(g, n) && has_one_reader(pool->in[0]) && pool->in[0] != g->logits) {
             swap_with_pool(g, n, pool);
             n = pool->in[0]->producer;
         }
         i = pool->id;
     }
+}
+
+/* ---- known multiplications and additions ------------------------------------------------------------------------- */
+
+struct affine {
+    int64_t channels;
+    double *scale, *shift;      /* by channel as a user counts them */
+};
+
+static bool is_known(const struct node *n, int first)
+{
+    for (int i = first; i < n->in_count; i++)
+        if (!n->in[i]->param || !n->in[i]->param->values)
+            return false;
+    return true;
+}
+
+static bool is_affine(const struct node *n)
+{
+    return n && n->in_count && op_def_get(n->op)->affine && is_known(n, 1);
+}
+
+static bool is_product(const struct node *n)
+{
+    return n && (n->op == OP_conv2d || n->op == OP_dense || n->op == OP_locally_connected2d) && is_known(n, 1);
+}
+
+static struct affine affine_of(struct graph *g, const struct node *n)
+{
+    struct affine f = { .channels = n->out[0]->shape.c };
+
+    f.scale = arena_array(g->arena, (size_t)f.channels, sizeof *f.scale);
+    f.shift = arena_array(g->arena, (size_t)f.channels, sizeof *f.shift);
+    for (int64_t c = 0; c < f.channels; c++)
+        op_def_get(n->op)->affine(n, c, &f.scale[c], &f.shift[c]);
+    return f;
+}
+
+/* Whether nothing else sees what goes from the producer of t to its reader. */
+static bool is_between(const struct graph *g, const struct tensor *t)
+{
+    return has_one_reader(t) && t != g->logits && t != g->predictions;
+}
+
+/* The affine operations before n, a scale and shift, become part of it. */
+static void take_affine(struct graph *g, struct node *n, struct affine *f)
+{
+    while (is_between(g, n->in[0]) && is_affine(n->in[0]->producer)) {
+        struct node *before = n->in[0]->producer;
+        struct affine b = affine_of(g, before);
+        for (int64_t c = 0; c < f->channels; c++) {
+            f->shift[c] += f->scale[c] * b.shift[c];
+            f->scale[c] *= b.scale[c];
+        }
+        graph_bypass(g, before);
+    }
+}
+
+/* A parameter's numbers, of `in` a channel, multiplied by the channel's scale, with the shift added where there is one. */
+static void rescale(struct graph *g, struct param *p, const struct affine *f, bool shifted)
+{
+    int out = param_extent(p, CNN_AXIS_OUT);
+    int64_t count = param_elements(p), rest = (int64_t)param_extent(p, CNN_AXIS_IN) * param_extent(p, CNN_AXIS_KH) *
+                                              param_extent(p, CNN_AXIS_KW);
+    double *values = arena_array(g->arena, (size_t)count, sizeof *values);
+
+    assert(p->tensor->consumers_count == 1 && out == f->channels);
+    for (int64_t i = 0; i < count; i++) {
+        int64_t c = i / rest % out;
+        values[i] = p->values[i] * f->scale[c] + (shifted ? f->shift[c] : 0);
+    }
+    p->values = values;
+}
+
+static bool is_nothing(const double *list, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (list[i] != 0 || signbit(list[i]))
+            return false;
+    return true;
+}
+
+/* n, which multiplies and adds these numbers, as a bias behind a product, or as a scale. */
+static void settle(struct graph *g, struct node *n, const struct affine *f)
+{
+    struct tensor *x = n->in[0], *scale = n->in[1], *shift = n->in[2];
+    struct node *product = is_between(g, x) && is_product(x->producer) ? x->producer : NULL;
+
+    if (!product) {
+        scale->param->values = f->scale;
+        shift->param->values = f->shift;
+        graph_become(g, n, OP_scale, (struct tensor *[]){ x, scale, shift }, 3);
+        return;
+    }
+    rescale(g, product->in[1]->param, f, false);
+    if (product->in_count > 2) {                /* a bias for each position */
+        rescale(g, product->in[2]->param, f, true);
+        graph_bypass(g, n);
+        return;
+    }
+    shift->param->values = f->shift;
+    graph_become(g, n, OP_bias, (struct tensor *[]){ x, shift }, 2);
+}
+
+static void fold_affine(struct graph *g)
+{
+    for (int i = 0; i < g->nodes_count; i++) {
+        struct node *n = g->nodes[i];
+        if (!is_affine(n) || n->op == OP_bias)
+            continue;
+        struct affine f = affine_of(g, n);
+        take_affine(g, n, &f);
+        settle(g, n, &f);
+    }
+}
+
+static void drop_biases_of_nothing(struct graph *g)
+{
+    for (int i = 0; i < g->nodes_count; i++) {
+        struct node *n = g->nodes[i];
+        if (n->op == OP_bias && is_affine(n) && is_nothing(n->in[1]->param->values, n->out[0]->shape.c))
+            graph_bypass(g, n);
+    }
+}
+
+static bool knows_parameters(const struct graph *g)
+{
+    for (int i = 0; i < g->params_count; i++)
+        if (g->params[i]->values)
+            return true;
+    return false;
+}
+
+void simplify(struct graph *g)
+{
+    if (knows_parameters(g)) {
+        fold_affine(g);
+        drop_biases_of_nothing(g);
+        graph_sweep(g);
+    }
+    pool_first(g);
 }

@@ -1,6 +1,6 @@
 /* plan.c - from graphs to a plan: the stages of planning in order, and what holds of their result.
  *
- * Requires: verified graphs of training and of use, over the same parameters.
+ * Requires: verified graphs of training and of use, over the same parameters; for the target `portable` that of use.
  * Ensures: plan_verify(). */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -92,26 +92,49 @@ static uint64_t hash_plan(const struct plan *p)
     return hash;
 }
 
+/* Reports the first operation that no plain loops are written for. */
+static bool is_portable(const struct graph *g, struct diag *d)
+{
+    int count;
+    const struct kernel *const *all = kernels(&count);
+    for (int i = 0; i < g->nodes_count; i++) {
+        const struct node *n = g->nodes[i];
+        bool found = n->op == OP_view;
+        for (int k = 0; k < count && !found; k++)
+            found = all[k]->portable && all[k]->op == n->op;
+        if (!found) {
+            diag_error(d, DIAG_not_supported, n->layer->where,
+                       "--emit=inference cannot write the operation '%s' of this layer yet", op_name(n->op));
+            return false;
+        }
+    }
+    return true;
+}
+
 struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
                         const struct plan_options *options, struct diag *d)
 {
     struct plan *p = arena_alloc(a, sizeof *p);
     p->arena = a;
     p->stretches_by_name.arena = a;
-    p->model = train->model;
-    p->name = options->name ? options->name : train->model->name;
+    p->model = use->model;
+    p->name = options->name ? options->name : use->model->name;
     p->target = target_find(options->target);
     p->asked_target = options->target;
     p->real_double = options->real_double;
     p->real = options->real_double ? "double" : "float";
     p->real_size = options->real_double ? 8 : 4;
     p->lanes = p->target->vector_bytes / p->real_size;
-    p->batch = train->model->batch;
+    p->batch = p->target->portable ? 1 : use->model->batch;
     p->error_growth = options->exact ? 1 : options->error_growth > 0 ? options->error_growth : ERROR_GROWTH;
-    plan_params(p, train);
-    plan_optimizer(p);
-    plan_program(p, &p->train, train, options, d);
-    plan_update(p);
+    if (p->target->portable && !is_portable(use, d))
+        return NULL;
+    plan_params(p, train ? train : use);
+    if (train) {
+        plan_optimizer(p);
+        plan_program(p, &p->train, train, options, d);
+        plan_update(p);
+    }
     plan_program(p, &p->use, use, options, d);
     plan_lasting_memory(p, &p->train);
     plan_lasting_memory(p, &p->use);

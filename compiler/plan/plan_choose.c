@@ -48,7 +48,7 @@ static int find_candidates(const struct plan *p, const struct program *q, struct
     int count, found = 0;
     const struct kernel *const *all = kernels(&count);
     for (int i = 0; i < count; i++) {
-        if (all[i]->op != g->main->op || !all[i]->applicable(p, g))
+        if (all[i]->op != g->main->op || all[i]->portable != p->target->portable || !all[i]->applicable(p, g))
             continue;
         assert(found < CANDIDATES_MOST);
         struct candidate *c = &list[found++];
@@ -186,7 +186,7 @@ static bool option_serves(const struct plan *p, const struct program *q, const c
         int count;
         const struct kernel *const *all = kernels(&count);
         for (int k = 0; k < count; k++) {
-            if (all[k]->op != n->op || !all[k]->applicable(p, q->groups[i]))
+            if (all[k]->op != n->op || all[k]->portable != p->target->portable || !all[k]->applicable(p, q->groups[i]))
                 continue;
             served |= !strcmp(all[k]->name, equal + 1);
             if (!strstr(*names, all[k]->name))

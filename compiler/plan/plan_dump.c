@@ -84,11 +84,12 @@ static void dump(const struct plan *p, bool reasons, FILE *out)
     fprintf(out, "plan of %s for %s, %s, batch %d\n", p->model->name, p->target->name, p->real, p->batch);
     fprintf(out, "parameters: %" PRId64 " stored, statistics: %" PRId64 ", scratch a thread: %" PRId64 " bytes\n",
             p->params_stored, p->statistics_stored, p->scratch_bytes);
-    const struct graph *g = p->train.graph;
+    const struct graph *g = p->use.graph;
     for (int i = 0; i < g->params_count; i++)
         fprintf(out, "  %-10" PRId64 " %-10" PRId64 " panels of %-3d %s\n", p->params[i].offset, p->params[i].stored,
                 p->params[i].panel, g->params[i]->name);
-    dump_program(&p->train, "training", reasons, out);
+    if (p->train.graph)
+        dump_program(&p->train, "training", reasons, out);
     dump_program(&p->use, "use", reasons, out);
 }
 

@@ -9,7 +9,7 @@
 #include "steps/placing.h"
 #include "plan/plan_parts.h"
 
-enum { ALIGN = 64, NODES_MOST = 16 };
+enum { NODES_MOST = 16 };
 
 static int element_size(const struct plan *p, const struct tensor *t)
 {
@@ -43,7 +43,7 @@ static void place_tensor(struct plan *p, struct program *q, const struct tensor 
         place->region = REGION_INPUT;
     } else if (t->role == TENSOR_LABELS || t->role == TENSOR_TARGETS) {
         place->region = t->role == TENSOR_LABELS ? REGION_LABELS : REGION_TARGETS;
-    } else if (t == g->predictions) {
+    } else if (t == base_of(g->predictions)) {
         place->region = REGION_PREDICTIONS;
     } else {
         place->region = REGION_MEMORY;
@@ -205,7 +205,7 @@ static void list_local(const struct program *q, int *first, int *next)
         }
 }
 
-static void place_local(struct program *q)
+static void place_local(const struct plan *p, struct program *q)
 {
     const struct graph *g = q->graph;
     size_t most = (size_t)g->tensors_count + 1, steps = (size_t)q->steps_count + 1;
@@ -230,27 +230,28 @@ static void place_local(struct program *q)
             struct item *item = &items[count];
             *item = (struct item){ .offset = &x->offset, .order = count };
             need_of(phase, &touched[i], loops, x, item);
-            item->bytes = plan_round(x->bytes / q->graph->model->batch * item->bytes, ALIGN);
+            item->bytes = plan_aligned(p, x->bytes / p->batch * item->bytes);
             count++;
         }
         place_items(items, placed, count, &q->local_bytes);
     }
-    q->local_bytes = plan_round(q->local_bytes, 4096);
+    if (!p->target->portable)   /* threads have pages of their own */
+        q->local_bytes = plan_round(q->local_bytes, 4096);
 }
 
 void plan_lasting_memory(struct plan *p, struct program *q)
 {
     for (int i = 0; i < q->buffers_count; i++)
         if (q->buffers[i]->lasting) {
-            q->buffers[i]->offset = plan_round(p->memory_bytes, ALIGN);
-            p->memory_bytes = q->buffers[i]->offset + plan_round(q->buffers[i]->bytes, ALIGN);
+            q->buffers[i]->offset = plan_aligned(p, p->memory_bytes);
+            p->memory_bytes = q->buffers[i]->offset + plan_aligned(p, q->buffers[i]->bytes);
         }
 }
 
 void plan_memory(struct plan *p, struct program *q)
 {
     find_lifetimes(p, q);
-    place_local(q);
+    place_local(p, q);
     const struct graph *g = q->graph;
     size_t most = (size_t)(g->tensors_count + q->buffers_count) + 1;
     struct item *items = arena_array(p->arena, most, sizeof *items);
@@ -261,14 +262,14 @@ void plan_memory(struct plan *p, struct program *q)
         if (place->region != REGION_MEMORY || place->base || place->first < 0)
             continue;
         items[count] =
-            (struct item){ plan_round(place->bytes, ALIGN), &place->offset, place->first, place->last, count };
+            (struct item){ plan_aligned(p, place->bytes), &place->offset, place->first, place->last, count };
         count++;
     }
     for (int i = 0; i < q->buffers_count; i++) {
         struct buffer *b = q->buffers[i];
         if (b->lasting)
             continue;
-        items[count] = (struct item){ plan_round(b->bytes, ALIGN), &b->offset, b->first, b->last, count };
+        items[count] = (struct item){ plan_aligned(p, b->bytes), &b->offset, b->first, b->last, count };
         count++;
     }
     place_items(items, placed, count, &q->memory_bytes);

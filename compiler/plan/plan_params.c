@@ -15,6 +15,8 @@ static int dividing_panel(const struct plan *p, int channels)
 static int panel_of(const struct plan *p, const struct param *param)
 {
     int extent = param_extent(param, param->form->cut);
+    if (p->target->portable && param->form->packing >= PACKED_PANELS)
+        return extent;          /* a single one */
     switch (param->form->packing) {
     case PACKED_PANELS: return plan_panel(p, extent);
     case PACKED_DIVISORS: return dividing_panel(p, extent);

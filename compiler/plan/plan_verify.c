@@ -512,8 +512,8 @@ static const char *verify_program(const struct plan *p, const struct program *q)
 
 const char *plan_verify(const struct plan *p)
 {
-    const char *broken = verify_program(p, &p->train);
+    const char *broken = p->train.graph ? verify_program(p, &p->train) : NULL;
     broken = broken ? broken : verify_program(p, &p->use);
     broken = broken ? broken : verify_lasting(p);
-    return broken ? broken : verify_update(p);
+    return broken || !p->train.graph ? broken : verify_update(p);
 }

@@ -103,7 +103,7 @@ static const char *verify_claims(const struct plan *p, struct claims *c, int64_t
     qsort(c->list, (size_t)c->count, sizeof *c->list, by_offset);
     for (int i = 0; i < c->count; i++) {
         const struct claim *x = &c->list[i];
-        if (x->offset < 0 || x->offset % 64 || x->end > bytes)
+        if (x->offset < 0 || x->offset % plan_alignment(p) || x->end > bytes)
             return arena_printf(p->arena, "%s lies outside of its memory", x->name);
         for (int j = i + 1; j < c->count && c->list[j].offset < x->end; j++) {
             const struct claim *y = &c->list[j];

@@ -12,6 +12,7 @@ struct emitter;
 struct kernel {
     const char *name;           /* "direct", "im2col": what --kernel takes */
     enum op op;                 /* the main operation it computes */
+    bool portable;              /* plain C99: serves the target `portable`, and no other */
     bool fuses_chain;           /* applies group.chain itself */
     bool (*applicable)(const struct plan *p, const struct group *g);
     /* Estimated cycles of one core for a whole batch. */
@@ -55,6 +56,9 @@ const struct param_place *plan_param(const struct plan *p, const struct tensor *
 /* The nodes that read a group's operands: main, chain and companion, in that order. */
 int group_nodes(const struct group *g, const struct node **nodes, int most);
 int64_t plan_round(int64_t value, int64_t multiple);
+/* Of all that lies in memory: a cache line; where a machine has none what vectors like. */
+int plan_alignment(const struct plan *p);
+int64_t plan_aligned(const struct plan *p, int64_t bytes);
 
 /* ---- for kernel.plan: arguments ------------------------------------------------------------------------------------
  * What a step is given at each call, in the order of its function's parameters.  What it reads or writes must be among
@@ -192,6 +196,15 @@ const char *chain_apply(struct emitter *e, const struct chain *c, const char *va
 /* The same with offsets in C text, "0" for none. */
 const char *chain_apply_at(struct emitter *e, const struct chain *c, const char *value, const char *col, const char *at,
                            int tail);
+/* In plain C, for the target `portable`: the operations from .. to - 1 of the chain (main's own too where it is one)
+ * applied to one number.  value NULL: they are sums, and what they add by itself.  channel, element: C indices. */
+const char *chain_apply_plain(struct emitter *e, const struct chain *c, int from, int to, const char *value,
+                              const char *channel, const char *element);
+int chain_operations(const struct chain *c);
+/* How many at the beginning are sums with what is there before the value is. */
+int chain_leading_sums(const struct chain *c);
+/* Whether some operand has one number a channel. */
+bool chain_has_columns(const struct chain *c);
 /* "_bias_relu": what a function with this chain adds to its name. */
 const char *chain_suffix(struct emitter *e, const struct chain *c);
 /* Work of the chain on one vector, in vector instructions, for costs. */

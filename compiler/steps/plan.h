@@ -16,7 +16,7 @@
 struct target {
     const char *name;           /* "x86-64-v4" */
     const char *macro;          /* "CNN_TARGET_X86_64_V4": selects the vector primitives in cnn_vec.h */
-    int vector_bytes;           /* 64, 32, 16 */
+    int vector_bytes;           /* 64, 32, 16; 4: none */
     int registers;              /* vector registers */
     bool has_fma;
     double flops_per_cycle;     /* fp32, one core */
@@ -25,6 +25,7 @@ struct target {
     double blas_efficiency;     /* of OpenBLAS's sgemm on a machine of this kind, against flops_per_cycle */
     const char *blas_core;      /* OPENBLAS_CORETYPE that serves it, NULL: leave alone */
     const struct costs *costs;  /* what else kernels estimate with */
+    bool portable;              /* C99 alone, a picture at a time, no threads and no runtime: for --emit=inference */
 };
 
 const struct target *target_find(const char *name);     /* "native" is resolved to the machine cnnc runs on */
@@ -96,6 +97,7 @@ struct group {
     const char *candidates;     /* "direct 7.9 ms, im2col 10.1 ms" */
     const char *key;            /* the name of its task in wisdom; NULL: there is nothing to choose */
     bool untimed;               /* there is a choice, and wisdom does not know every candidate */
+    const struct tensor *in_place;      /* whose memory the result takes over, element by element; NULL: none */
     void *detail;               /* the kernel's own numbers, made by its plan() */
     int first_step, steps_count;        /* of program.steps: its own, one after the other */
 };
@@ -304,7 +306,8 @@ struct plan {
     uint64_t hash;
 };
 
-/* Reports only wrong --kernel options (diag); NULL then. */
+/* train NULL: there is none (for the target `portable`).  Reports only wrong --kernel options and operations that the target has
+ * no kernel for (diag); NULL then. */
 struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
                         const struct plan_options *options, struct diag *d);
 const char *plan_verify(const struct plan *p);

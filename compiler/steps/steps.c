@@ -66,6 +66,16 @@ int64_t plan_round(int64_t value, int64_t multiple)
     return (value + multiple - 1) / multiple * multiple;
 }
 
+int plan_alignment(const struct plan *p)
+{
+    return p->target->portable ? 16 : 64;
+}
+
+int64_t plan_aligned(const struct plan *p, int64_t bytes)
+{
+    return plan_round(bytes, plan_alignment(p));
+}
+
 /* The fewest panels of at most `most` vectors, then the narrowest that still cover the channels. */
 int plan_panel(const struct plan *p, int channels)
 {

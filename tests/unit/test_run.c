@@ -166,24 +166,36 @@ static void fill_alike(const struct run *r, uint64_t state)
     run_graph(r, false);
 }
 
+static bool differ(const struct graph *a, const struct graph *b)
+{
+    for (int i = 0; i < a->nodes_count; i++)
+        if (i >= b->nodes_count || a->nodes[i]->op != b->nodes[i]->op)
+            return true;
+    return false;
+}
+
+static struct graph *simplified(struct graph *g)
+{
+    const char *wrong;
+
+    simplify(g);
+    wrong = graph_verify(g);
+    cr_assert_null(wrong, "%s", wrong);
+    return g;
+}
+
 /* Returns whether there was something to simplify. */
 static bool expect_same(struct network *n, bool training, uint64_t seed)
 {
     struct graph *plain = lower_model(&n->arena, &n->model, training),
-                 *simple = lower_model(&n->arena, &n->model, training);
-
-    simplify(simple);
-    const char *wrong = graph_verify(simple);
-    cr_assert_null(wrong, "%s", wrong);
+                 *simple = simplified(lower_model(&n->arena, &n->model, training));
     struct run a = run_new(&n->arena, plain, 2), b = run_new(&n->arena, simple, 2);
+
     fill_alike(&a, seed);
     fill_alike(&b, seed);
     expect(&b, simple->predictions, run_values(&a, plain->predictions));
     expect(&b, simple->loss, run_values(&a, plain->loss));
-    for (int i = 0; i < plain->nodes_count; i++)
-        if (i >= simple->nodes_count || plain->nodes[i]->op != simple->nodes[i]->op)
-            return true;
-    return false;
+    return differ(plain, simple);
 }
 
 Test(run, simplified_graphs_compute_the_same)
@@ -198,4 +210,67 @@ Test(run, simplified_graphs_compute_the_same)
         network_end(&n);
     }
     cr_assert_gt(changed, 10, "only %d graphs were simplified", changed);
+}
+
+/* The graph of use, whose parameters are known: drawn, one bias in three is nothing. */
+static struct graph *known(struct network *n, uint64_t state)
+{
+    struct graph *g = lower_model(&n->arena, &n->model, false);
+
+    for (int i = 0; i < g->params_count; i++) {
+        struct param *p = g->params[i];
+        double *values = arena_array(&n->arena, (size_t)param_elements(p), sizeof *values);
+        bool nothing = p->role == CNN_BIAS && choose(&state, 3) == 0;
+        for (int64_t k = 0; k < param_elements(p); k++)
+            values[k] = nothing ? 0 : next_random(&state) * 0.5 + (p->role == CNN_STATISTIC);
+        p->values = values;
+    }
+    return g;
+}
+
+static void expect_folded(struct network *n, uint64_t seed)
+{
+    struct run a = run_new(&n->arena, known(n, seed), 1), b = run_new(&n->arena, simplified(known(n, seed)), 1);
+    uint64_t state = seed, again = seed;
+
+    fill(&a, a.graph->input, &state, 1, 0);
+    fill(&b, b.graph->input, &again, 1, 0);
+    run_graph(&a, false);
+    expect_predictions(&b, run_values(&a, a.graph->predictions));
+    cr_assert_eq(count_op(b.graph, OP_batchnorm_use), 0);
+}
+
+Test(run, known_parameters_are_folded)
+{
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct network n;
+        uint64_t state = seed * 15485863;
+        put_random(&n, &state);
+        expect_folded(&n, seed);
+        network_end(&n);
+    }
+}
+
+Test(run, where_batch_normalisation_goes)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = put(&n, "batchnorm", put_input(&n, 2, 6, 6));         /* nothing before it */
+    l = put(&n, "batchnorm", put(&n, "batchnorm", put_conv(&n, l, 3, 2, 2)));
+    struct layer *local = layer_after(&n, "locally_connected2d", put(&n, "relu", l));
+    arg_number(local, "filters", 4);
+    arg_pair(local, "kernel", 2, 2);
+    cr_assert(layer_shape(&n, local));
+    l = put(&n, "flatten", put(&n, "batchnorm", local));
+    put_loss(&n, put(&n, "batchnorm", put_add(&n, l, put(&n, "batchnorm", put_dense(&n, l, l->out.c)))), 3);
+    const struct graph *g = simplified(known(&n, 5));
+    cr_assert_eq(count_op(g, OP_batchnorm_use), 0);
+    cr_assert_eq(count_op(g, OP_scale), 2, "%d", count_op(g, OP_scale));
+    cr_assert_eq(count_op(g, OP_bias), 3, "%d", count_op(g, OP_bias));
+    cr_assert_null(param_named(g, "batchnorm_2.weight"));
+    cr_assert_null(param_named(g, "conv2d_1.bias"));                        /* it is in batchnorm_3's */
+    cr_assert_not_null(param_named(g, "batchnorm_3.bias"));
+    expect_folded(&n, 5);
+    network_end(&n);
 }
