@@ -17,8 +17,7 @@ enum {
 
     /* ---- words and brackets */
     NAME_LONGEST = 64,          /* names come again in names of C and in messages many times */
-    EXPRESSION_DEEPEST = 200,   /* brackets and operators: each is a level of recursion, and the text of a metric is
-                                 * copied once for each */
+    EXPRESSION_DEEPEST = 200,   /* brackets and operators: each is a level of recursion */
     VALUE_DEEPEST = 1000,       /* constants that need one another: levels of recursion again */
 
     /* ---- things with names */
@@ -34,8 +33,8 @@ enum {
     /* ---- metrics of the user's own */
     FUNCTION_PARAMETERS_MOST = 50,
     FUNCTION_LOCALS_MOST = 500,
-    METRICS_LARGEST = 200000,   /* names, numbers and operations of a metric times its sums, which are loops that compute
-                                 * anew what they read; of all metrics together.  It is what is emitted of them. */
+    METRICS_LARGEST = 200000,   /* names, numbers and operations of a metric times its sums, which may each need a pass of
+                                 * its own that computes anew what it reads; of all metrics together */
 
     /* ---- numbers */
     CHANNELS_MOST = 1 << 20,

@@ -38,6 +38,15 @@ network {
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }
 CNN
 
+# Every activation that there is, by the rows of their table.
+{
+    echo "model activations; data { shapes classes=10; scale 1/255 }; network { input 3x32x32; avgpool2d 4x4"
+    sed -n 's/^ACTIVATION(\([a-z0-9_]*\), ".*/conv2d 3, 2x2, \1, padding=same; batchnorm/p' "$TOP/compiler/expr/activations.def"
+    echo "flatten; dense 10, softmax }"
+    echo "train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }"
+} >activations.cnn
+[ "$(grep -c '^conv2d' activations.cnn)" -ge 10 ] || fail "the rows of activations were not found"
+
 # Kernels of more taps than stand in a table: where they lie is computed, with one class of pixels and with several.
 cat >kernels.cnn <<'CNN'
 model kernels
@@ -63,7 +72,7 @@ compile() {
     return 1
 }
 
-for model in plain branches kernels; do
+for model in plain branches activations kernels; do
     direct=
     [ $model = kernels ] && direct="--kernel conv2d_2=direct --kernel conv2d_3=direct --kernel conv2d_4=direct"
     # shellcheck disable=SC2086
