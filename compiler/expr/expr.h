@@ -168,7 +168,8 @@ struct expr_writing {
 };
 
 /* Writes what is used more than once, or too long for a line, as variables, and returns the text of the last root.
- * With `names` the roots before it become variables of these names, if they are used. */
+ * With `names` the roots before it become variables of these names, if they are used.  With `loops`, and where the last
+ * root is an array, loops over its elements have been opened, which the caller closes. */
 const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
                        const struct expr *const *roots, int count);
 

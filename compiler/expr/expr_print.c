@@ -351,9 +351,9 @@ const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr
         if (how->loops)
             write_pass(&t, level);
     }
-    if (last->is_array && how->loops)
-        open_loops(&t, &last, 1, t.levels[last->id]);
-    else
+    if (!how->loops)
         declare_all(&t, t.reached, 0, true);
+    else if (last->is_array)
+        open_loops(&t, &last, 1, t.levels[last->id]);
     return text_of_piece(&t, last, EXPR_LEVEL_CHOICE);
 }

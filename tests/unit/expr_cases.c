@@ -3,7 +3,7 @@
  *     expr_cases scalar|double|float|vector_double|vector_float COUNT > cases.c
  *
  * The cases are COUNT random expressions and their derivatives by x, every activation's function and gradient as they
- * are printed, and, among vectors, the versions by hand.  How far a result may be off is measured: each node's value is
+ * are printed, among vectors the versions by hand, and in double reductions with their gradients.  How far a result may be off is measured: each node's value is
  * disturbed by a few units in its last place, many times, and points where that moves the result much (near a jump) are
  * left out. */
 #include <float.h>
@@ -94,10 +94,8 @@ static void draw(struct maker *m)
             m->inputs[i][k] = random_number(&m->random);
 }
 
-/* The points of a function that has been written; call: with the inputs a, b, c, d. */
-static void put_case(struct maker *m, const struct expr_pool *p, const struct expr *e, const char *call, const char *what)
+static void put_inputs(const struct maker *m, int number)
 {
-    int number = m->cases++;
     printf("static const double in_%d[%d][%d] = {", number, INPUTS, POINTS);
     for (int k = 0; k < INPUTS; k++) {
         printf("\n    {");
@@ -105,7 +103,15 @@ static void put_case(struct maker *m, const struct expr_pool *p, const struct ex
             printf("%s %.17g", i ? "," : "", m->inputs[i][k]);
         printf(" },");
     }
-    printf("\n};\nstatic const double out_%d[%d][2] = {", number, POINTS);
+    printf("\n};\n");
+}
+
+/* The points of a function that has been written; call: with the inputs a, b, c, d. */
+static void put_case(struct maker *m, const struct expr_pool *p, const struct expr *e, const char *call, const char *what)
+{
+    int number = m->cases++;
+    put_inputs(m, number);
+    printf("static const double out_%d[%d][2] = {", number, POINTS);
     for (int i = 0; i < POINTS; i++) {
         double value, tolerance;
         bool good = expected(m, p, e, m->inputs[i], &value, &tolerance);
@@ -179,6 +185,92 @@ static void put_activation(struct maker *m, enum activation act)
         put_case(m, e.pool, e.gradient, arena_printf(&arena, "v_%s_grad(d, %s%s)", row->name, read, more), row->name);
     }
     arena_free(&arena);
+}
+
+/* ---- reductions ------------------------------------------------------------------------------ */
+
+struct loops {
+    struct cwriter *w;
+};
+
+static void open_elements(void *context, const bool *reads)
+{
+    static const char *const words[] = { "x", "y", "z", "w" };
+    struct cwriter *w = ((struct loops *)context)->w;
+    cw_open(w, "for (int i = 0; i < POINTS; i++) {");
+    for (int k = 0; k < 3; k++)
+        if (reads[k])
+            cw_line(w, "const TYPE %s = in[%d][i];", words[k], k);
+}
+
+static void close_elements(void *context)
+{
+    cw_close(((struct loops *)context)->w, "}");
+}
+
+/* Of arrays x, y, z and the number w: one number, which all points then have, and its gradient by x. */
+static void put_reductions(struct maker *m)
+{
+    static const char *const formulas[] = {
+        "sum(x * y)", "mean((x - y)^2)", "sum(x) * mean(y * x) + w", "log(sum(exp(x))) - sum(x * y)",
+        "sum((x - mean(x))^2) / sum(y * y)", "if sum(x) > w then sum(x * x) else mean(x * z)",
+        "sum(tanh(x * mean(y * mean(x * x))))", "sum(abs(x - mean(x) * mean(x)) * abs(x - mean(x) * mean(x)))",
+        "mean(if x > y and z < w then x * z else y) * (sum(x) > 0)", "sum(if w > 0 then 2 else x) + mean(round(clip(x * y, 0, 1)))"
+    };
+    static const char *const words[] = { "x", "y", "z", "w" };
+    for (size_t i = 0; i < sizeof formulas / sizeof *formulas; i++) {
+        struct arena arena = {0};
+        struct expr_pool *p = expr_pool_new(&arena);
+        const struct expr *inputs[INPUTS];
+        struct expr_name names[INPUTS + 1] = { { NULL, NULL } };
+        const char *wrong = NULL;
+        for (int k = 0; k < INPUTS; k++) {
+            inputs[k] = expr_input(p, k, words[k], k < 3);
+            names[k] = (struct expr_name){ words[k], inputs[k] };
+        }
+        const struct expr *e = expr_parse(p, formulas[i], names, &wrong);
+        if (!e) {
+            fprintf(stderr, "%s: %s\n", formulas[i], wrong);
+            exit(1);
+        }
+        expr_simplify(p, &e, 1);
+        const struct expr *both[] = { e, expr_gradient(p, e, inputs[0]) };
+        draw(m);
+        double columns[INPUTS][POINTS], result[POINTS];
+        for (int k = 0; k < INPUTS; k++)
+            for (int j = 0; j < POINTS; j++)
+                columns[k][j] = m->inputs[j][k];
+        for (int k = 0; k < 2; k++) {
+            const struct expr *const root = both[k];
+            expr_evaluate(p, root, (const double *[]){ columns[0], columns[1], columns[2], columns[3] }, POINTS, result);
+            int number = m->cases++;
+            put_inputs(m, number);
+            printf("static const double out_%d[%d][2] = {", number, POINTS);
+            for (int j = 0; j < POINTS; j++) {
+                double value = result[root->is_array ? j : 0];
+                printf("%s { %.17g, %.17g }", j ? "," : "", value, 1e-11 * (1 + fabs(value)));
+                m->points++;
+            }
+            printf(" };\n");
+            struct loops l = { cw_new(NULL) };
+            const struct expr_loops loops = { open_elements, close_elements, &l, "POINTS" };
+            const struct expr_writing how = { m->d->dialect, words, INPUTS, NULL, &loops };
+            cw_line(l.w, "static void run_%d(const real (*in)[POINTS], real *out)", number);
+            cw_open(l.w, "{");
+            cw_line(l.w, "const TYPE w = in[3][0];");
+            cw_line(l.w, "(void)w;");
+            const char *value = expr_write(l.w, p, &how, &root, 1);
+            if (!root->is_array)
+                cw_open(l.w, "for (int i = 0; i < POINTS; i++) {");
+            cw_line(l.w, "out[i] = %s;", value);
+            cw_close(l.w, "}");
+            cw_close(l.w, "}");
+            fputs(cw_text(l.w), stdout);
+            cw_free(l.w);
+            printf("static const char what_%d[] = \"%.120s\";\n\n", number, formulas[i]);
+        }
+        arena_free(&arena);
+    }
 }
 
 /* ---- the program ----------------------------------------------------------------------------- */
@@ -275,6 +367,8 @@ int main(int argc, char **argv)
     put_head(m.d);
     for (int a = ACT_LINEAR + 1; a < ACTIVATIONS_COUNT; a++)
         put_activation(&m, (enum activation)a);
+    if (!m.d->vector && !m.d->single)
+        put_reductions(&m);
     for (int i = atoi(argv[2]); i > 0; i--)
         put_random(&m);
     put_main(&m);
