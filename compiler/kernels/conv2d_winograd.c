@@ -309,26 +309,39 @@ static void settle(struct plan *p, struct program *q, struct group *g)
 
 /* ---- the weights ------------------------------------------------------------------------------------------------- */
 
+struct weight_text {
+    const struct winograd_conv *c;
+    int64_t tap_stride;
+};
+
+static const char *load_tap(struct emitter *e, const void *data, int i, const struct winograd_run *j)
+{
+    const struct weight_text *x = data;
+    int64_t first = (i * x->c->tiles.r_h + j->first) * x->tap_stride;
+    return arena_printf(e->arena, "v_load(from%s)", winograd_along(e, j, first, x->tap_stride));
+}
+
+static bool position_begins(const void *data, int p)
+{
+    return winograd_row_begins(&((const struct weight_text *)data)->c->tiles, p);
+}
+
+static void store_position(struct emitter *e, const void *data, const struct winograd_run *p, int q, const char *value)
+{
+    const struct winograd_conv *c = ((const struct weight_text *)data)->c;
+    int first = c->tiles.number_of[p->first][q], step = p->count > 1 ? c->tiles.number_of[p->first + 1][q] - first : 0;
+    cw_line(e->w, "v_store(to%s, %s);", winograd_along(e, p, first * c->u_position, step * c->u_position), value);
+}
+
 /* One vector of U for every position: G g G^T. */
 static void emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride)
 {
     struct winograd v = winograd_make(c->tiles.v.m, c->tiles.r_v), h = winograd_make(c->tiles.h.m, c->tiles.r_h);
-    const char *names[WINOGRAD_POINTS];
-    for (int j = 0; j < c->tiles.r_h; j++) {
-        for (int i = 0; i < c->tiles.r_v; i++) {
-            int64_t at = (i * c->tiles.r_h + j) * tap_stride;
-            names[i] = arena_printf(e->arena, "g%d_%d", i, j);
-            cw_line(e->w, "const v %s = v_load(from%s);", names[i], text_offset(e, at));
-        }
-        winograd_emit_product(e, &v.g, names, arena_printf(e->arena, "t%d_", j));
-    }
-    for (int p = 0; p < v.n; p++) {
-        for (int j = 0; j < c->tiles.r_h; j++)
-            names[j] = arena_printf(e->arena, "t%d_%d", j, p);
-        winograd_emit_product(e, &h.g, names, arena_printf(e->arena, "u%d_", p));
-        for (int q = 0; q < h.n; q++)
-            cw_line(e->w, "v_store(to%s, u%d_%d);", text_offset(e, c->tiles.number_of[p][q] * c->u_position), p, q);
-    }
+    winograd_emit_two_way(e, &(struct winograd_two_way){
+        .left = winograd_emit_line(e, &v.g, "g", "G g", &v), .right = winograd_emit_line(e, &h.g, "g", "G g", &h),
+        .row_begins = position_begins, .load = load_tap, .store = store_position,
+        .data = &(struct weight_text){ .c = c, .tap_stride = tap_stride },
+    });
 }
 
 /* For the data gradient: the weights of the block's outputs, turned so that a vector runs over input channels. */

@@ -381,27 +381,36 @@ static const char *emit_products(struct emitter *e, const struct step *step)
 
 /* ---- step 2: back to taps ---------------------------------------------------------------------------------------- */
 
+static const char *load_position(struct emitter *e, const void *data, int p, const struct winograd_run *q)
+{
+    const struct winograd_weights *d = data;
+    int first = d->tiles.number_of[p][q->first], step = q->count > 1 ? d->tiles.number_of[p][q->first + 1] - first : 0;
+    return arena_printf(e->arena, "v_load(from%s)",
+                        winograd_along(e, q, first * d->u_position, step * d->u_position));
+}
+
+static bool position_begins(const void *data, int q)
+{
+    return winograd_column_begins(&((const struct winograd_weights *)data)->tiles, q);
+}
+
+static void store_tap(struct emitter *e, const void *data, const struct winograd_run *i, int j, const char *value)
+{
+    const struct winograd_weights *d = data;
+    int64_t tap = (int64_t)d->s.c * d->panel;
+    cw_line(e->w, "v_store(to%s, %s);",
+            winograd_along(e, i, (i->first * d->tiles.r_h + j) * tap, d->tiles.r_h * tap), value);
+}
+
 static void emit_inverse_vector(struct emitter *e, const struct winograd_weights *d)
 {
     struct winograd v = winograd_make(d->tiles.v.m, d->tiles.r_v), h = winograd_make(d->tiles.h.m, d->tiles.r_h);
     struct winograd_matrix left = winograd_transpose(&v.g), right = winograd_transpose(&h.g);
-    const char *names[WINOGRAD_POINTS];
-    for (int q = 0; q < h.n; q++) {
-        for (int p = 0; p < v.n; p++) {
-            names[p] = arena_printf(e->arena, "u%d_%d", p, q);
-            cw_line(e->w, "const v %s = v_load(from%s);", names[p],
-                    text_offset(e, d->tiles.number_of[p][q] * d->u_position));
-        }
-        winograd_emit_product(e, &left, names, arena_printf(e->arena, "t%d_", q));
-    }
-    for (int i = 0; i < d->tiles.r_v; i++) {
-        for (int q = 0; q < h.n; q++)
-            names[q] = arena_printf(e->arena, "t%d_%d", q, i);
-        winograd_emit_product(e, &right, names, arena_printf(e->arena, "g%d_", i));
-        for (int j = 0; j < d->tiles.r_h; j++)
-            cw_line(e->w, "v_store(to%s, g%d_%d);", text_offset(e, (int64_t)(i * d->tiles.r_h + j) * d->s.c * d->panel),
-                    i, j);
-    }
+    winograd_emit_two_way(e, &(struct winograd_two_way){
+        .left = winograd_emit_line(e, &left, "dg", "G^T dU", &v),
+        .right = winograd_emit_line(e, &right, "dg", "G^T dU", &h), .column_begins = position_begins,
+        .load = load_position, .store = store_tap, .data = d,
+    });
 }
 
 static const char *emit_inverse(struct emitter *e, const struct step *step)

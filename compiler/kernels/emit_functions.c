@@ -30,15 +30,28 @@ const char *emit_text_end(struct emitter *e)
     return text;
 }
 
+static void begin_function(struct emitter *e, const char *storage, const char *parameters)
+{
+    emit_text_begin(e);
+    e->frame->storage = storage;
+    e->frame->parameters = parameters;
+    cw_open(e->w, "{");
+}
+
 void emit_function(struct emitter *e, const char *parameters, ...)
 {
     va_list list;
     va_start(list, parameters);
-    const char *text = arena_vprintf(e->arena, parameters, list);
+    begin_function(e, "static", arena_vprintf(e->arena, parameters, list));
     va_end(list);
-    emit_text_begin(e);
-    e->frame->parameters = text;
-    cw_open(e->w, "{");
+}
+
+void emit_inline(struct emitter *e, const char *parameters, ...)
+{
+    va_list list;
+    va_start(list, parameters);
+    begin_function(e, "CNN_INLINE", arena_vprintf(e->arena, parameters, list));
+    va_end(list);
 }
 
 struct emitter emitter_of(const struct plan *p, struct arena *a)
@@ -69,10 +82,11 @@ static void add_comment(struct emitter *e, struct emitted_function *f, const cha
     text_add(&f->comments, "%s%s", f->comments.count ? "\n" : "", comment);
 }
 
-static const char *whole_text(struct emitter *e, const char *name, const char *parameters, const char *body)
+static const char *whole_text(struct emitter *e, const char *storage, const char *name, const char *parameters,
+                              const char *body)
 {
     emit_text_begin(e);
-    cw_line(e->w, "static void %s(%s)", name, parameters);
+    cw_line(e->w, "%s void %s(%s)", storage, name, parameters);
     return arena_printf(e->arena, "%s%s", emit_text_end(e), body);
 }
 
@@ -81,7 +95,7 @@ static struct emitted_function *end_function(struct emitter *e, const char *hint
 {
     cw_close(e->w, "}");
     assert(strlen(cw_text(e->w)) == cw_bytes(e->w));
-    const char *parameters = e->frame->parameters;
+    const char *storage = e->frame->storage, *parameters = e->frame->parameters;
     const char *pattern = arena_printf(e->arena, "%s\n%s", parameters, cw_text(e->w));
     struct emitted_function *f = table_get(&e->patterns, pattern);
     *known = f != NULL;
@@ -91,7 +105,7 @@ static struct emitted_function *end_function(struct emitter *e, const char *hint
     }
     f = arena_alloc(e->arena, sizeof *f);
     f->name = unique_name(e, hint);
-    f->text = whole_text(e, f->name, parameters, emit_text_end(e));
+    f->text = whole_text(e, storage, f->name, parameters, emit_text_end(e));
     f->comments.arena = e->arena;
     table_put(&e->patterns, pattern, f);
     LIST_ADD(e->arena, e->functions, e->functions_count, e->functions_capacity, f);

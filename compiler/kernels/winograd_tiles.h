@@ -41,6 +41,9 @@ struct winograd_values {
 bool winograd_tiles_of(const struct conv_geometry *g, int points, struct winograd_tiles *t);
 struct winograd_values winograd_values_of(const struct winograd_tiles *t, int images, int width, int gap);
 int64_t winograd_position_offset(const struct winograd_tiles *t, const struct winograd_values *s, int p, int q);
+/* Whether the values of row p, of column q, lie in other classes than those of the one before it. */
+bool winograd_row_begins(const struct winograd_tiles *t, int p);
+bool winograd_column_begins(const struct winograd_tiles *t, int q);
 /* Multiplications for one image, channel and output channel: the sum over positions of their rows. */
 int64_t winograd_products(const struct winograd_tiles *t);
 /* Factor by which rounding errors grow against the plain sum, both directions together. */
@@ -79,10 +82,45 @@ void winograd_emit_image(struct emitter *e, const struct winograd_transform *t, 
 /* Writes what block `b` of the weights is: `panel`, and the channels from `first` to `end`, of `channels`, `chunk` at a
  * time. */
 void winograd_emit_block(struct emitter *e, int channels, int chunk);
-/* A linear combination of named vectors as one C expression; NULL for all zeros. */
-const char *winograd_combination(struct emitter *e, const struct rational *c, const char *const *names, int count);
-/* Writes: `prefix`0 .. `prefix`(rows-1) = matrix x names, sharing what pairs of rows have in common. */
-void winograd_emit_product(struct emitter *e, const struct winograd_matrix *m, const char *const *names,
-                           const char *prefix);
+
+/* ---- emitted transforms of one value after the other ------------------------------------------------------------- */
+
+/* A function that multiplies a matrix with vectors: name(d0, ..., to). */
+struct winograd_line {
+    const char *name;
+    int from, to;               /* vectors */
+    int operations;             /* on vectors */
+};
+
+/* Emits it, once whatever number of tiles need it.  what: "x", of its name; formula: for its comment. */
+struct winograd_line winograd_emit_line(struct emitter *e, const struct winograd_matrix *m, const char *what,
+                                        const char *formula, const struct winograd *w);
+
+/* Rows or columns that lie alike, one loop: `index` is its variable. */
+struct winograd_run {
+    const char *index;
+    int first, count;
+};
+
+/* " + 512 + j * 128": the offset of what lies at `first` for the first of a run and `step` farther for each other. */
+const char *winograd_along(struct emitter *e, const struct winograd_run *r, int64_t first, int64_t step);
+
+/* left x values x right^T, of one vector of channels: columns first, then rows. */
+struct winograd_two_way {
+    struct winograd_line left, right;
+    /* Whether this column of the values, or row of the results, lies or is treated otherwise than the one before it;
+     * NULL: none does. */
+    bool (*column_begins)(const void *data, int j);
+    bool (*row_begins)(const void *data, int i);
+    /* The value in row i of the columns of a run, as C text. */
+    const char *(*load)(struct emitter *e, const void *data, int i, const struct winograd_run *j);
+    void (*between)(struct emitter *e, const void *data);       /* NULL: nothing */
+    /* Writes the statements that store the results in column j of the rows of a run. */
+    void (*store)(struct emitter *e, const void *data, const struct winograd_run *i, int j, const char *value);
+    const void *data;
+};
+
+/* Writes it; returns its operations on vectors. */
+int winograd_emit_two_way(struct emitter *e, const struct winograd_two_way *t);
 
 #endif

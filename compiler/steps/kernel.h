@@ -105,7 +105,7 @@ bool step_uses_kind(const struct step *s, enum argument_kind kind);
 struct emit_frame {
     struct emit_frame *outer;
     struct cwriter *w;
-    const char *parameters;
+    const char *storage, *parameters;   /* of a function: "static" */
 };
 
 struct emitted_function {
@@ -137,6 +137,8 @@ void emit_text_begin(struct emitter *e);
 const char *emit_text_end(struct emitter *e);
 /* Starts a function of such parameters, "const float *x, ..."; e->w takes its body. */
 void emit_function(struct emitter *e, const char *parameters, ...) __attribute__((format(printf, 2, 3)));
+/* The same for one that is part of whatever calls it. */
+void emit_inline(struct emitter *e, const char *parameters, ...) __attribute__((format(printf, 2, 3)));
 /* Ends it.  The same text written before is reused; else it gets the name hint (made unique).  The comment (may
  * be NULL) stands above it: source line, shapes, operation count, kernel and why.  Returns the name. */
 const char *emit_end(struct emitter *e, const char *hint, const char *comment);

@@ -38,6 +38,16 @@
 #define CNN_INLINE static inline
 #endif
 
+/* Before a loop over a few rows of a tile: it stays a loop.  Unrolled it would run no faster, and take long to
+ * compile. */
+#if defined __clang__
+#define CNN_ROLLED _Pragma("clang loop unroll(disable)")
+#elif defined __GNUC__
+#define CNN_ROLLED _Pragma("GCC unroll 1")
+#else
+#define CNN_ROLLED
+#endif
+
 #ifdef CNN_DOUBLE
 typedef double real;
 #else

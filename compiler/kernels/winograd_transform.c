@@ -1,0 +1,526 @@
+/* winograd_transform.c - the emitted transforms: a matrix in one direction, the same in two, a tile, all tiles of an
+ * image.
+ *
+ * The transform in one direction is a function of its own, inlined wherever it is called: for the columns of a tile,
+ * then for the rows of what came out.  Rows and columns that lie alike are done in a loop; only those at the edge,
+ * whose values lie elsewhere or which meet other tiles, stand alone. */
+#include "kernels/winograd_tiles.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/loops.h"
+
+/* ---- linear combinations ----------------------------------------------------------------------------------------- */
+
+static bool is_value(struct rational a, int64_t value)
+{
+    return a.num == value && a.den == 1;
+}
+
+static const char *constant(struct emitter *e, struct rational a)
+{
+    return arena_printf(e->arena, "v_set(%s)", text_real(e, rational_value(a)));
+}
+
+/* A linear combination of named vectors as one C expression; NULL for all zeros. */
+static const char *combination(struct emitter *e, const struct rational *c, const char *const *names, int count)
+{
+    int first = -1;
+    for (int i = 0; i < count; i++)         /* a term that needs no multiplication begins */
+        if (is_value(c[i], 1)) {
+            first = i;
+            break;
+        }
+    for (int i = 0; i < count && first < 0; i++)
+        if (c[i].num)
+            first = i;
+    if (first < 0)
+        return NULL;
+    const char *sum = names[first];
+    e->operations += !is_value(c[first], 1);
+    if (is_value(c[first], -1))
+        sum = arena_printf(e->arena, "v_neg(%s)", names[first]);
+    else if (!is_value(c[first], 1))
+        sum = arena_printf(e->arena, "v_mul(%s, %s)", constant(e, c[first]), names[first]);
+    for (int i = 0; i < count; i++) {
+        if (i == first || !c[i].num)
+            continue;
+        e->operations++;
+        if (is_value(c[i], 1))
+            sum = arena_printf(e->arena, "v_add(%s, %s)", sum, names[i]);
+        else if (is_value(c[i], -1))
+            sum = arena_printf(e->arena, "v_sub(%s, %s)", sum, names[i]);
+        else
+            sum = arena_printf(e->arena, "v_fma(%s, %s, %s)", constant(e, c[i]), names[i], sum);
+    }
+    return sum;
+}
+
+/* Rows a and b that agree on some columns and are opposite on all others (points x and -x): even + odd, even - odd. */
+static bool is_pair(const struct winograd_matrix *m, int a, int b)
+{
+    int even = 0, odd = 0, both = 0;
+    for (int i = 0; i < m->columns; i++) {
+        struct rational x = m->at[a][i], y = m->at[b][i];
+        if (!x.num && !y.num)
+            continue;
+        both++;
+        if (x.num == y.num && x.den == y.den)
+            even++;
+        else if (x.num == -y.num && x.den == y.den)
+            odd++;
+    }
+    return even + odd == both && even > 0 && odd > 0;
+}
+
+static void emit_pair(struct emitter *e, const struct winograd_matrix *m, int a, int b, const char *const *names)
+{
+    struct rational even[WINOGRAD_POINTS], odd[WINOGRAD_POINTS];
+    for (int i = 0; i < m->columns; i++) {
+        bool same = m->at[a][i].num == m->at[b][i].num;
+        even[i] = same ? m->at[a][i] : rational_make(0, 1);
+        odd[i] = same ? rational_make(0, 1) : m->at[a][i];
+    }
+    const char *first = combination(e, even, names, m->columns);
+    const char *second = combination(e, odd, names, m->columns);
+    cw_line(e->w, "const v even%d = %s, odd%d = %s;", a, first, a, second);
+    cw_line(e->w, "to[%d] = v_add(even%d, odd%d);", a, a, a);
+    cw_line(e->w, "to[%d] = v_sub(even%d, odd%d);", b, a, a);
+    e->operations += 2;
+}
+
+/* ---- one direction ----------------------------------------------------------------------------------------------- */
+
+struct winograd_line winograd_emit_line(struct emitter *e, const struct winograd_matrix *m, const char *what,
+                                        const char *formula, const struct winograd *w)
+{
+    const char *names[WINOGRAD_POINTS];
+    bool done[WINOGRAD_POINTS] = { false };
+    struct text parameters = { .arena = e->arena };
+    for (int i = 0; i < m->columns; i++) {
+        names[i] = arena_printf(e->arena, "d%d", i);
+        text_add(&parameters, "v %s, ", names[i]);
+    }
+    e->operations = 0;
+    emit_inline(e, "%sv *to", text_of(&parameters));
+    for (int a = 0; a < m->rows; a++) {
+        for (int b = a + 1; b < m->rows && !done[a]; b++)
+            if (!done[b] && is_pair(m, a, b)) {
+                emit_pair(e, m, a, b, names);
+                done[a] = done[b] = true;
+            }
+        if (!done[a]) {
+            const char *sum = combination(e, m->at[a], names, m->columns);
+            cw_line(e->w, "to[%d] = %s;", a, sum ? sum : "v_zero()");
+        }
+    }
+    return (struct winograd_line){
+        .name = emit_end(e, arena_printf(e->arena, "winograd_%s_f%d_%d", what, w->m, w->r),
+                         arena_printf(e->arena, "Winograd F(%d, %d) in one direction, %d values from %d: %s.", w->m,
+                                      w->r, m->rows, m->columns, formula)),
+        .from = m->columns, .to = m->rows, .operations = e->operations,
+    };
+}
+
+/* ---- two directions ---------------------------------------------------------------------------------------------- */
+
+const char *winograd_along(struct emitter *e, const struct winograd_run *r, int64_t first, int64_t step)
+{
+    if (r->count == 1)
+        return text_offset(e, first);
+    int64_t from = first - r->first * step;
+    return arena_printf(e->arena, "%s + %s", from ? arena_printf(e->arena, " %c %" PRId64, from < 0 ? '-' : '+',
+                                                                 from < 0 ? -from : from) : "",
+                        step == 1 ? r->index : arena_printf(e->arena, "%s * %" PRId64, r->index, step));
+}
+
+/* The run that begins with `first`, up to the next number that `begins` one. */
+static struct winograd_run run_from(const char *index, int first, int count, bool (*begins)(const void *data, int i),
+                                    const void *data)
+{
+    int end = first + 1;
+    while (end < count && !(begins && begins(data, end)))
+        end++;
+    return (struct winograd_run){ .index = index, .first = first, .count = end - first };
+}
+
+/* The number within a run, as C text. */
+static const char *number_of(struct emitter *e, const struct winograd_run *r)
+{
+    return r->count > 1 ? r->index : arena_printf(e->arena, "%d", r->first);
+}
+
+/* Opens the loop over a run; none for a run of one. */
+static void open_run(struct emitter *e, const struct winograd_run *r, bool braces)
+{
+    if (r->count == 1)
+        return;
+    cw_line(e->w, "CNN_ROLLED");
+    cw_open(e->w, "for (int %s = %d; %s < %d; %s++)%s", r->index, r->first, r->index, r->first + r->count, r->index,
+            braces ? " {" : "");
+}
+
+static void close_run(struct emitter *e, const struct winograd_run *r, bool braces)
+{
+    if (r->count > 1)
+        cw_close(e->w, braces ? "}" : "");
+}
+
+int winograd_emit_two_way(struct emitter *e, const struct winograd_two_way *t)
+{
+    const struct winograd_line *left = &t->left, *right = &t->right;
+    struct winograd_run r;
+    cw_line(e->w, "v t[%d][%d], o[%d];", right->from, left->to, right->to);
+    for (int j = 0; j < right->from; j += r.count) {
+        struct text values = { .arena = e->arena };
+        r = run_from("j", j, right->from, t->column_begins, t->data);
+        for (int i = 0; i < left->from; i++)
+            text_add(&values, "%s, ", t->load(e, t->data, i, &r));
+        open_run(e, &r, false);
+        cw_line(e->w, "%s(%st[%s]);", left->name, text_of(&values), number_of(e, &r));
+        close_run(e, &r, false);
+    }
+    if (t->between)
+        t->between(e, t->data);
+    for (int i = 0; i < left->to; i += r.count) {
+        struct text values = { .arena = e->arena };
+        r = run_from("i", i, left->to, t->row_begins, t->data);
+        for (int j = 0; j < right->from; j++)
+            text_add(&values, "t[%d][%s], ", j, number_of(e, &r));
+        open_run(e, &r, true);
+        cw_line(e->w, "%s(%so);", right->name, text_of(&values));
+        for (int j = 0; j < right->to; j++)
+            t->store(e, t->data, &r, j, arena_printf(e->arena, "o[%d]", j));
+        close_run(e, &r, true);
+    }
+    return left->operations * right->from + right->operations * left->to;
+}
+
+/* ---- one tile ---------------------------------------------------------------------------------------------------- */
+
+/* Whether something holds for the tiles of a kind: for some, where it is a variable of the emitted function. */
+enum when { NEVER, SOMETIMES, ALWAYS };
+
+/* Tiles of a kind in one direction: as long as each other, large ones or small ones. */
+struct tile_row {
+    int m;                      /* outputs */
+    int first, count;           /* their numbers */
+    struct winograd w;
+    enum when after_others, last;       /* some tile comes before, none behind */
+};
+
+struct tile_kind {
+    struct tile_row v, h;
+};
+
+static struct tile_row tile_row_of(const struct winograd_split *s, int r, bool small)
+{
+    struct tile_row k = { .m = s->m - small, .first = small ? s->large_count : 0 };
+    k.count = small ? s->tiles - s->large_count : s->large_count;
+    k.w = winograd_make(k.m, r);
+    k.after_others = k.first > 0 ? ALWAYS : k.count > 1 ? SOMETIMES : NEVER;
+    k.last = k.first + k.count < s->tiles ? NEVER : k.count > 1 ? SOMETIMES : ALWAYS;
+    return k;
+}
+
+/* What the text of one tile's vectors is made of. */
+struct tile_text {
+    const struct winograd_transform *t;
+    const struct tile_kind *k;
+    int tail;
+    const char *row[WINOGRAD_CLASSES];  /* " + row0": of the tile in the class; "" where it is a number, */
+    int64_t row_at[WINOGRAD_CLASSES];   /* which is part of the offset */
+};
+
+static bool to_values(enum transform kind)
+{
+    return kind == TRANSFORM_X || kind == TRANSFORM_DY;
+}
+
+static const char *const kind_names[] = { "x", "y", "dy", "dx" };
+
+/* The matrix applied from the left, in one direction. */
+static struct winograd_line line_of(struct emitter *e, enum transform kind, const struct winograd *w)
+{
+    static const char *const formulas[] = { "B^T d", "A^T m", "A dy", "B v" };
+    struct winograd_matrix m = w->bt;
+    switch (kind) {
+    case TRANSFORM_X: break;
+    case TRANSFORM_Y: m = w->at; break;
+    case TRANSFORM_DY: m = winograd_transpose(&w->at); break;
+    case TRANSFORM_DX: m = winograd_transpose(&w->bt); break;
+    }
+    return winograd_emit_line(e, &m, kind_names[kind], formulas[kind], w);
+}
+
+/* A transformed value in a column of a run of columns, or in a row of a run of rows. */
+static const char *values_at(struct emitter *e, const struct tile_text *x, int p, int q, const struct winograd_run *r,
+                             bool along_rows)
+{
+    const struct winograd_tiles *s = x->t->tiles;
+    int k = s->class_of[p][q];
+    int64_t first = winograd_position_offset(s, x->t->values, p, q), step = 0;
+    if (r->count > 1)
+        step = winograd_position_offset(s, x->t->values, p + along_rows, q + !along_rows) - first;
+    return arena_printf(e->arena, "values%s%s + c", winograd_along(e, r, first + x->row_at[k], step), x->row[k]);
+}
+
+static bool column_begins(const void *data, int j)
+{
+    const struct tile_text *x = data;
+    return !to_values(x->t->kind) && winograd_column_begins(x->t->tiles, j);
+}
+
+static bool row_begins(const void *data, int i)
+{
+    const struct tile_text *x = data;
+    if (to_values(x->t->kind))
+        return winograd_row_begins(x->t->tiles, i);
+    /* rows of dx that the tile above adds to, and that the one below will add to */
+    return x->t->kind == TRANSFORM_DX && (i == x->k->v.w.r - 1 || i == x->k->v.m);
+}
+
+static const char *load(struct emitter *e, const void *data, int i, const struct winograd_run *j)
+{
+    const struct tile_text *x = data;
+    const struct winograd_transform *t = x->t;
+    if (!to_values(t->kind))
+        return arena_printf(e->arena, "v_load(%s)", values_at(e, x, i, j->first, j, false));
+    const char *at = arena_printf(e->arena, "c%s",
+                                  winograd_along(e, j, i * t->row + j->first * t->pixel, t->pixel));
+    return text_load(e, "map", at, x->tail);
+}
+
+/* Both of them, or one of them; what holds always is not asked for. */
+static enum when join(struct emitter *e, enum when a, const char *a_name, enum when b, const char *b_name, bool both,
+                      const char **text)
+{
+    enum when strong = both ? NEVER : ALWAYS, weak = both ? ALWAYS : NEVER;
+    if (a == strong || b == strong)
+        return strong;
+    if (a == weak && b == weak)
+        return weak;
+    *text = a == weak ? b_name : b == weak ? a_name : arena_printf(e->arena, "%s %s %s", a_name, both ? "&&" : "||",
+                                                                   b_name);
+    return SOMETIMES;
+}
+
+/* An element of dx: added to what earlier tiles left, and finished by the chain when no later tile will add. */
+static void store_dx(struct emitter *e, const struct tile_text *x, const struct winograd_run *i, int j,
+                     const char *value, const char *at)
+{
+    const struct winograd_transform *t = x->t;
+    const struct tile_row *v = &x->k->v, *h = &x->k->h;
+    const char *test = NULL;
+    enum when add = join(e, i->first < v->w.r - 1 ? v->after_others : NEVER, "above",
+                         j < h->w.r - 1 ? h->after_others : NEVER, "before", false, &test);
+    if (add == SOMETIMES)
+        cw_open(e->w, "if (%s)", test);
+    if (add != NEVER)
+        cw_line(e->w, "%s = v_add(%s, %s);", value, value, text_load(e, "map", at, x->tail));
+    if (add == SOMETIMES)
+        cw_close(e->w, "");
+    const char *final = t->chain ? chain_apply_at(e, t->chain, value, "c", at, x->tail) : value;
+    enum when done = join(e, i->first >= v->m ? v->last : ALWAYS, "last_v", j >= h->m ? h->last : ALWAYS, "last_h",
+                          true, &test);
+    if (t->chain && done == SOMETIMES) {
+        cw_open(e->w, "if (%s)", test);
+        cw_line(e->w, "%s = %s;", value, final);
+        cw_close(e->w, "");
+    }
+    line_store(e, "map", at, done == ALWAYS ? final : value, x->tail);
+}
+
+static void store(struct emitter *e, const void *data, const struct winograd_run *i, int j, const char *value)
+{
+    const struct tile_text *x = data;
+    const struct winograd_transform *t = x->t;
+    if (to_values(t->kind)) {
+        cw_line(e->w, "v_store(%s, %s);", values_at(e, x, i->first, j, i, true), value);
+        return;
+    }
+    const char *at = arena_printf(e->arena, "c%s", winograd_along(e, i, i->first * t->row + j * t->pixel, t->row));
+    if (t->kind == TRANSFORM_DX)
+        store_dx(e, x, i, j, value, at);
+    else
+        line_store(e, "map", at, t->chain ? chain_apply_at(e, t->chain, value, "c", at, x->tail) : value, x->tail);
+}
+
+/* The lines that the next tile will write, and read for the chain, are asked for now. */
+static void ask_ahead(struct emitter *e, const void *data)
+{
+    const struct tile_text *x = data;
+    const struct winograd_transform *t = x->t;
+    bool dx = t->kind == TRANSFORM_DX;
+    if (to_values(t->kind) || x->tail || t->asked)
+        return;
+    const struct winograd_run rows = { .index = "i", .count = dx ? x->k->v.w.n : x->k->v.m };
+    int first = dx ? x->k->h.w.n : x->k->h.m;       /* columns before are this tile's own */
+    open_run(e, &rows, true);
+    for (int j = first; j < first + x->k->h.m; j++) {
+        const char *at = arena_printf(e->arena, "c%s", winograd_along(e, &rows, j * t->pixel, t->row));
+        cw_line(e->w, "v_prefetchw(map + %s);", at);
+        for (int o = 0; t->chain && o < t->chain->operands_count; o++)
+            if (t->chain->operands[o].kind == OPERAND_ELEMENT)
+                cw_line(e->w, "v_prefetch(%s + %s);", t->chain->operands[o].name, at);
+    }
+    close_run(e, &rows, true);
+}
+
+/* Is the image's number among the arguments? */
+static bool takes_image(const struct winograd_transform *t)
+{
+    return t->values->images > 1;
+}
+
+/* Rows of the values that the tile (down, across) of image `image` has in each class. */
+static void emit_rows(struct emitter *e, struct tile_text *x)
+{
+    const struct winograd_transform *t = x->t;
+    const struct tile_kind *k = x->k;
+    bool used[WINOGRAD_CLASSES] = { false };
+    int classes = 0;
+    for (int p = 0; p < k->v.w.n; p++)
+        for (int q = 0; q < k->h.w.n; q++)
+            used[t->tiles->class_of[p][q]] = true;
+    for (int i = 0; i < WINOGRAD_CLASSES; i++)
+        classes += used[i];
+    for (int i = 0; i < WINOGRAD_CLASSES; i++) {
+        int64_t across = t->values->width, down = across * t->tiles->class[i].rows_h,
+                image = down * t->tiles->class[i].rows_v;
+        struct text sum = { .arena = e->arena };
+        x->row[i] = "";
+        x->row_at[i] = 0;
+        if (!used[i])
+            continue;
+        if (takes_image(t))
+            text_add(&sum, "image * %" PRId64, image);
+        if (k->v.count > 1)
+            text_add(&sum, "%sdown * %" PRId64, sum.count ? " + " : "", down);
+        else
+            x->row_at[i] += k->v.first * down;
+        if (k->h.count > 1)
+            text_add(&sum, "%sacross * %" PRId64, sum.count ? " + " : "", across);
+        else
+            x->row_at[i] += k->h.first * across;
+        if (!sum.count)
+            continue;
+        const char *name = classes > 1 ? arena_printf(e->arena, "row%d", i) : "row";
+        cw_line(e->w, "const int %s = %s;", name, text_of(&sum));
+        x->row[i] = arena_printf(e->arena, " + %s", name);
+    }
+}
+
+/* Where tiles overlap: what is asked of each. */
+static void emit_edges(struct emitter *e, const struct tile_kind *k, const struct winograd_transform *t)
+{
+    if (k->v.after_others == SOMETIMES)
+        cw_line(e->w, "const bool above = down > 0;");
+    if (k->h.after_others == SOMETIMES)
+        cw_line(e->w, "const bool before = across > 0;");
+    if (t->chain && k->v.last == SOMETIMES)
+        cw_line(e->w, "const bool last_v = down == %d;", t->tiles->v.tiles - 1);
+    if (t->chain && k->h.last == SOMETIMES)
+        cw_line(e->w, "const bool last_h = across == %d;", t->tiles->h.tiles - 1);
+}
+
+static const char *emit_tile_transform(struct emitter *e, const struct winograd_transform *t, const struct tile_kind *k)
+{
+    const char *real = e->plan->real;
+    bool in = to_values(t->kind);
+    int whole = t->tail ? (t->channels - 1) / e->plan->lanes : t->channels / e->plan->lanes, operations = 0;
+    struct tile_text x = { .t = t, .k = k };
+    struct winograd_two_way both = {
+        .left = line_of(e, t->kind, &k->v.w), .right = line_of(e, t->kind, &k->h.w), .column_begins = column_begins,
+        .row_begins = row_begins, .load = load, .between = ask_ahead, .store = store, .data = &x,
+    };
+    emit_function(e, "%s%s *map, %s%s *values%s%s%s%s", in ? "const " : "", real, in ? "" : "const ", real,
+                  takes_image(t) ? ", int image" : "", k->v.count > 1 ? ", int down" : "",
+                  k->h.count > 1 ? ", int across" : "", t->chain ? chain_parameters(e, t->chain) : "");
+    emit_rows(e, &x);
+    if (t->kind == TRANSFORM_DX)
+        emit_edges(e, k, t);
+    if (whole) {
+        cw_open(e->w, "for (int c = 0; c < %d; c += V_LANES) {", whole * e->plan->lanes);
+        operations = winograd_emit_two_way(e, &both);
+        cw_close(e->w, "}");
+    }
+    if (t->tail) {
+        cw_line(e->w, "const int c = %d;", whole * e->plan->lanes);
+        x.tail = t->tail;
+        operations = winograd_emit_two_way(e, &both);
+    }
+    static const char *const formulas[] = { "B^T d B", "A^T M A", "A dy A^T", "B V B^T" };
+    const char *comment = arena_printf(e->arena, "Winograd F(%dx%d, %dx%d), one tile: %s for %d channels; %d additions "
+                                       "and multiplications a vector of them.", k->v.m, k->h.m, k->v.w.r, k->h.w.r,
+                                       formulas[t->kind], t->channels, operations);
+    return emit_end(e, arena_printf(e->arena, "winograd_%s_%dx%d_%dx%d_%d", kind_names[t->kind], k->v.m, k->h.m,
+                                    k->v.w.r, k->h.w.r, t->channels), comment);
+}
+
+/* ---- all tiles of an image --------------------------------------------------------------------------------------- */
+
+/* Opens a loop over the tiles of a direction, or none for a single one or where the variable is given.  *start: of the
+ * tile's first output, as C text. */
+static bool open_tiles(struct emitter *e, const struct tile_row *k, int shift, const char *variable, bool given,
+                       const char **start)
+{
+    if (k->count == 1) {
+        *start = arena_printf(e->arena, "%d", k->first * k->m + shift);
+        return false;
+    }
+    if (!given)
+        cw_open(e->w, "for (int %s = %d; %s < %d; %s++) {", variable, k->first, variable, k->first + k->count,
+                variable);
+    *start = shift ? arena_printf(e->arena, "(%s * %d + %d)", variable, k->m, shift)
+                   : arena_printf(e->arena, "%s * %d", variable, k->m);
+    return !given;
+}
+
+/* start * step, both numbers where start is one. */
+static const char *start_at(struct emitter *e, const struct tile_row *k, const char *start, int64_t step)
+{
+    if (k->count == 1)
+        return arena_printf(e->arena, "%" PRId64, atoi(start) * step);
+    return arena_printf(e->arena, "%s * %" PRId64, start, step);
+}
+
+static void emit_kind(struct emitter *e, const struct winograd_transform *t, bool small_v, bool small_h,
+                      const char *map, const char *values, const char *image, const char *col, const char *at)
+{
+    const struct winograd_tiles *s = t->tiles;
+    struct tile_kind k = { .v = tile_row_of(&s->v, s->r_v, small_v), .h = tile_row_of(&s->h, s->r_h, small_h) };
+    const char *name = emit_tile_transform(e, t, &k), *start_v, *start_h, *down = t->down ? t->down : "down";
+    bool opened_v = open_tiles(e, &k.v, small_v ? s->v.large_count : 0, down, t->down, &start_v);
+    bool opened_h = open_tiles(e, &k.h, small_h ? s->h.large_count : 0, "across", false, &start_h);
+    const char *offset = text_plus(e, start_at(e, &k.v, start_v, t->row), start_at(e, &k.h, start_h, t->pixel));
+    cw_line(e->w, "%s(%s, %s%s%s%s%s);", name, text_plus(e, map, offset), values,
+            takes_image(t) ? arena_printf(e->arena, ", %s", image) : "",
+            k.v.count > 1 ? arena_printf(e->arena, ", %s", down) : "", k.h.count > 1 ? ", across" : "",
+            t->chain ? chain_pass(e, t->chain, col, text_plus(e, at, offset)) : "");
+    if (opened_h)
+        cw_close(e->w, "}");
+    if (opened_v)
+        cw_close(e->w, "}");
+}
+
+void winograd_emit_image(struct emitter *e, const struct winograd_transform *t, const char *map, const char *values,
+                         const char *image, const char *col, const char *at)
+{
+    const struct winograd_split *v = &t->tiles->v, *h = &t->tiles->h;
+    bool both = t->down && v->large_count < v->tiles;
+    if (both)
+        cw_open(e->w, "if (%s < %d) {", t->down, v->large_count);
+    for (int i = 0; i < 4; i++) {
+        bool small_v = i & 2, small_h = i & 1;
+        if ((small_v && v->large_count == v->tiles) || (small_h && h->large_count == h->tiles))
+            continue;
+        if (both && i == 2)
+            cw_middle(e->w, "} else {");
+        emit_kind(e, t, small_v, small_h, map, values, image, col, at);
+    }
+    if (both)
+        cw_close(e->w, "}");
+}
