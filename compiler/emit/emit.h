@@ -11,6 +11,15 @@ const char **emit_steps(struct emitter *e, const struct program *q);
 const char *emit_arguments(struct emitter *e, const struct step *s);
 /* "memset(dw, 0, ...)": what is done before the first image of a group; "": nothing. */
 const char *emit_clearing(struct emitter *e, const struct step *s);
+/* emit_schedule.c: the names of what is timed, e->stretches; an enum of them, and the clock. */
+void emit_name_stretches(struct emitter *e);
+void emit_stopwatch(struct emitter *e, struct cwriter *w);
+/* static double loss_sum(const float *losses, int n). */
+void emit_loss_sum(const struct plan *p, struct cwriter *w);
+/* static void NAME(struct cnn_context *c, int n), and what it is made of, of e->program, whose steps e->called are. */
+void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment);
+/* "(N, 31, 31, 128)" */
+const char *emit_tensor_shape(struct emitter *e, const struct tensor *t);
 /* emit_update.c: static void update(struct cnn_context *c). */
 void emit_update(struct emitter *e, struct cwriter *w);
 /* The function it is made of, which steps that update early call too. */

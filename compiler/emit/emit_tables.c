@@ -267,20 +267,20 @@ static void emit_layers(struct emitter *e, struct cwriter *w)
     cw_blank(w);
 }
 
-/* The optimizer's stretch comes last; update() counts on it. */
 static void emit_stretches(struct emitter *e, struct cwriter *w)
 {
     const struct plan *p = e->plan;
     int64_t flops = p->update.optimizer ? p->update.optimizer->flops : 0;       /* an element */
-    cw_comment(w, "What TICK() counts the time of.");
+    cw_comment(w, "What is timed.");
     cw_open(w, "static const struct cnn_stretch stretch_table[] = {");
     for (int i = 0; i < p->stretches_count; i++) {
         const struct stretch *s = &p->stretches[i];
-        cw_line(w, "{ .layer = %d, .backward = %s, .what = %s, .flops = %" PRId64 " },",
+        cw_line(w, "[%s] = { .layer = %d, .backward = %s, .what = %s, .flops = %" PRId64 " },", e->stretches[i],
                 s->layer ? s->layer->index : -1, s->backward ? "true" : "false",
                 emit_quoted(e, s->what), s->flops + s->updated * flops);
     }
-    cw_line(w, "{ .layer = -1, .backward = true, .what = \"update\", .flops = %" PRId64 " },",
+    cw_line(w, "[%s] = { .layer = -1, .backward = true, .what = \"update\", .flops = %" PRId64 " },",
+            e->stretches[p->stretches_count],
             p->update.late_elements * flops);
     cw_close(w, "};");
     cw_blank(w);

@@ -124,10 +124,9 @@ void emit_update(struct emitter *e, struct cwriter *w)
                p->update.early ? " that train_step() has not updated early" : "");
     cw_line(w, "static void update(struct cnn_context *c)");
     cw_open(w, "{");
-    cw_line(w, "uint64_t *const ticks = c->ticks;");
-    cw_line(w, "uint64_t clock = ticks ? cnn_clock() : 0;");
+    cw_line(w, "struct stopwatch watch = start_watch(c->ticks);");
     cw_line(w, "cnn_parallel(c, 0, update_share);");
-    cw_line(w, "TICK(%d);", p->stretches_count);
+    cw_line(w, "tick(&watch, %s);", e->stretches[p->stretches_count]);
     cw_close(w, "}");
     cw_blank(w);
 }

@@ -408,13 +408,13 @@ static const char *emit_weights(struct emitter *e, const struct step *step)
         tap_stride = (int64_t)U_CHUNK * c.panel;
     }
     cw_open(e->w, "for (int k = first; k < end; k++) {");
-    cw_open(e->w, "for (int i = 0; i < %d; i += V_LANES) {", c.panel);
+    cw_open(e->w, "for (int lane = 0; lane < %d; lane += V_LANES) {", c.panel);
     if (c.data_grad)
-        cw_line(e->w, "const %s *const from = scratch + (k - first) * %d + i;", real, c.panel);
+        cw_line(e->w, "const %s *const from = scratch + (k - first) * %d + lane;", real, c.panel);
     else
-        cw_line(e->w, "const %s *const from = w + (size_t)panel * %" PRId64 " + k * %d + i;", real, c.s.k * c.panel,
+        cw_line(e->w, "const %s *const from = w + (size_t)panel * %" PRId64 " + k * %d + lane;", real, c.s.k * c.panel,
                 c.panel);
-    cw_line(e->w, "%s *const to = u + panel * %" PRId64 " + k * %d + i;", real, c.u_panel, c.panel);
+    cw_line(e->w, "%s *const to = u + panel * %" PRId64 " + k * %d + lane;", real, c.u_panel, c.panel);
     emit_weight_vector(e, &c, tap_stride);
     cw_close(e->w, "}");
     cw_close(e->w, "}");

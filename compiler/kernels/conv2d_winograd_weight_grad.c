@@ -133,7 +133,8 @@ static void plan(struct plan *p, struct program *q, struct group *g)
                   *bias = g->companion ? own_buffer(p, q, g, "bias_images", p->batch * d.db_stored, in, out) : NULL;
 
     step_is_told(p, in, ARGUMENT_BLOCK);
-    step_is_given(p, in, ARGUMENT_FIRST, d.images);
+    if (in->repeat > 1)
+        step_is_given(p, in, ARGUMENT_FIRST, d.images);
     step_is_told(p, in, ARGUMENT_SAMPLES);
     step_takes(p, in, ACCESS_READ, g->main->in[0]);
     step_takes(p, in, ACCESS_READ, g->main->in[1]);
@@ -145,10 +146,11 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         step_scratch(p, in, (int64_t)d.s.ph * d.s.pw * d.s.c * p->real_size);
 
     step_is_told(p, multiply, ARGUMENT_BLOCK);
-    step_is_told(p, multiply, ARGUMENT_BEGINS);
+    if (multiply->repeat > 1)
+        step_is_told(p, multiply, ARGUMENT_BEGINS);
     step_uses(p, multiply, ACCESS_READ, x_values, TOUCH_ALL);
     step_uses(p, multiply, ACCESS_READ, dy_values, TOUCH_ALL);
-    step_uses_part(p, multiply, ACCESS_ADD, du, products_part(&d));
+    step_uses_part(p, multiply, multiply->repeat > 1 ? ACCESS_ADD : ACCESS_WRITE, du, products_part(&d));
 
     step_is_told(p, out, ARGUMENT_BLOCK);
     step_is_told(p, out, ARGUMENT_SAMPLES);
@@ -252,22 +254,24 @@ static const char *emit_transforms(struct emitter *e, const struct step *step)
                                     .row = (int64_t)(d.s.padded ? d.s.pw : d.s.w) * d.s.c };
     struct winograd_transform dy = { .kind = TRANSFORM_DY, .tiles = &d.tiles, .values = &d.m, .pixel = d.s.o,
                                      .row = (int64_t)d.s.ow * d.s.o };
-    emit_function(e, "int b, int first, int n, const %s *x, const %s *dy, %s *restrict x_values, %s *restrict "
-                  "dy_values%s%s", real, real, real, real,
+    bool once = d.images == e->plan->batch;
+    const char *sample = once ? "image" : "(first + image)";
+    emit_function(e, "int b, %sint n, const %s *x, const %s *dy, %s *restrict x_values, %s *restrict dy_values%s%s",
+                  once ? "" : "int first, ", real, real, real, real,
                   bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
                   d.s.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     cw_line(e->w, "const int image = b / 2;");
-    cw_open(e->w, "if (b %% 2 == 0 && first + image < n) {");
-    cw_line(e->w, "x += (size_t)(first + image) * %" PRId64 ";", (int64_t)d.s.h * d.s.w * d.s.c);
+    cw_open(e->w, "if (b %% 2 == 0 && %simage < n) {", once ? "" : "first + ");
+    cw_line(e->w, "x += (size_t)%s * %" PRId64 ";", sample, (int64_t)d.s.h * d.s.w * d.s.c);
     if (d.s.padded)
         emit_padded_copy(e, "x", "scratch", d.s.h, d.s.w, d.s.c, d.s.window.pad_top, d.s.window.pad_left, d.s.ph,
                          d.s.pw);
     emit_panels(e, &d, &x, d.s.c, d.x_panel, d.s.padded ? "scratch" : "x", "x_values");
-    cw_middle(e->w, "} else if (first + image < n) {");
-    cw_line(e->w, "dy += (size_t)(first + image) * %" PRId64 ";", (int64_t)d.s.oh * d.s.ow * d.s.o);
+    cw_middle(e->w, once ? "} else if (image < n) {" : "} else if (first + image < n) {");
+    cw_line(e->w, "dy += (size_t)%s * %" PRId64 ";", sample, (int64_t)d.s.oh * d.s.ow * d.s.o);
     emit_panels(e, &d, &dy, d.s.o, d.panel, "dy", "dy_values");
     if (bias) {
-        cw_line(e->w, "db += (first + image) * %" PRId64 ";", d.db_stored);
+        cw_line(e->w, "db += %s * %" PRId64 ";", sample, d.db_stored);
         emit_bias(e, &d);
     }
     cw_middle(e->w, "} else if (b % 2 == 0) {");
@@ -319,7 +323,7 @@ static void emit_class_call(struct emitter *e, const struct winograd_weights *d,
 {
     const struct winograd_class *s = &d->tiles.class[k];
     int64_t depth = (int64_t)d->images * s->rows_v * s->rows_h;
-    const char *first = emit_position(e, d, depth, vectors, false), *next = emit_position(e, d, depth, vectors, true);
+    const char *first = emit_position(e, d, depth, vectors, false);
     if (s->first)
         cw_line(e->w, "const int i = position - %d;", s->first);
     const char *i = s->first ? "i" : "position";
@@ -327,15 +331,23 @@ static void emit_class_call(struct emitter *e, const struct winograd_weights *d,
             text_offset(e, d->v.class_offset[k]), i, d->v.stride[k]);
     cw_line(e->w, "const %s *const b = dy_values%s + %s * %" PRId64 " + %s * %" PRId64 ";", e->plan->real,
             text_offset(e, d->m.class_offset[k]), i, d->m.stride[k], panel, depth * d->panel);
+    if (d->images == e->plan->batch) {
+        cw_line(e->w, "%s(a, b, du);", first);
+        return;
+    }
     cw_open(e->w, "if (begin)");
     cw_line(e->w, "%s(a, b, du);", first);
     cw_middle(e->w, "else");
-    cw_line(e->w, "%s(a, b, du);", next);
+    cw_line(e->w, "%s(a, b, du);", emit_position(e, d, depth, vectors, true));
     cw_close(e->w, "");
 }
 
 static void emit_classes(struct emitter *e, const struct winograd_weights *d, int vectors, const char *panel)
 {
+    if (d->tiles.class[0].count == d->tiles.positions) {
+        emit_class_call(e, d, 0, vectors, panel);
+        return;
+    }
     bool more = false;
     for (int k = 0; k < WINOGRAD_CLASSES; k++) {
         const struct winograd_class *s = &d->tiles.class[k];
@@ -359,8 +371,8 @@ static const char *emit_products(struct emitter *e, const struct step *step)
     winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
     const char *real = e->plan->real;
     struct panels s = product_panels(e->plan, d.s.o, d.panel);
-    emit_function(e, "int block, bool begin, const %s *x_values, const %s *dy_values, %s *restrict du",
-                  real, real, real);
+    emit_function(e, "int block, %sconst %s *x_values, const %s *dy_values, %s *restrict du",
+                  d.images == e->plan->batch ? "" : "bool begin, ", real, real, real);
     if (d.panels > 1)
         cw_line(e->w, "const int position = block / %d, panel = block %% %d;", d.panels, d.panels);
     else
@@ -435,9 +447,9 @@ static const char *emit_inverse(struct emitter *e, const struct step *step)
         cw_close(e->w, "");
     }
     cw_open(e->w, "for (int c = first; c < end; c++) {");
-    cw_open(e->w, "for (int i = 0; i < %s; i += V_LANES) {", width);
-    cw_line(e->w, "const %s *const from = du + panel * %" PRId64 " + c * %d + i;", real, d.u_panel, d.panel);
-    cw_line(e->w, "%s *const to = dw + (size_t)panel * %" PRId64 " + c * %d + i;", real, d.s.k * d.panel, d.panel);
+    cw_open(e->w, "for (int lane = 0; lane < %s; lane += V_LANES) {", width);
+    cw_line(e->w, "const %s *const from = du + panel * %" PRId64 " + c * %d + lane;", real, d.u_panel, d.panel);
+    cw_line(e->w, "%s *const to = dw + (size_t)panel * %" PRId64 " + c * %d + lane;", real, d.s.k * d.panel, d.panel);
     emit_inverse_vector(e, &d);
     cw_close(e->w, "}");
     cw_close(e->w, "}");

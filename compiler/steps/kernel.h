@@ -105,7 +105,7 @@ bool step_uses_kind(const struct step *s, enum argument_kind kind);
 struct emit_frame {
     struct emit_frame *outer;
     struct cwriter *w;
-    const char *storage, *parameters;   /* of a function: "static" */
+    const char *storage, *parameters;   /* of a function: "CNN_APART" */
 };
 
 struct emitted_function {
@@ -127,6 +127,7 @@ struct emitter {
     struct table tiles;         /* names of the functions of tiles and activations, by what makes their text */
     struct cwriter *w;          /* of the function being written, between emit_function and emit_end */
     struct emit_frame *frame;
+    const char *const *stretches;       /* names of what is timed, the update last */
     const char *const *called;  /* the functions of the program's steps, by number of the step */
     int operations;             /* on vectors, in the linear combinations that were written: a caller sets it to 0 */
 };

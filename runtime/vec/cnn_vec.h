@@ -38,6 +38,13 @@
 #define CNN_INLINE static inline
 #endif
 
+/* A function that stays one: what calls it is compiled sooner, and a profiler names it. */
+#if defined __GNUC__
+#define CNN_APART static __attribute__((noinline))
+#else
+#define CNN_APART static
+#endif
+
 /* Before a loop over a few rows of a tile: it stays a loop.  Unrolled it would run no faster, and take long to
  * compile. */
 #if defined __clang__

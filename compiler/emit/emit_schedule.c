@@ -1,0 +1,462 @@
+/* emit_schedule.c - the schedules of training and of use: a function for each phase, which has the pointers that its
+ * steps are given, and one that goes through them.
+ *
+ * A phase is a function of its own so that compilers need not look at a whole deep network at once. */
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "emit/emit.h"
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+/* "CONV2D_2_WEIGHT_GRADIENT" */
+static const char *stretch_name(struct emitter *e, const struct stretch *s, bool with_op)
+{
+    const char *layer = s->layer ? s->layer->name : "loss";
+    const char *name = with_op ? arena_printf(e->arena, "%s_%s_%s", layer, op_name(s->op), s->what)
+                               : arena_printf(e->arena, "%s_%s", layer, s->what);
+    char *out = arena_string(e->arena, name, strlen(name));
+    for (char *c = out; *c; c++)
+        *c = isalnum((unsigned char)*c) ? (char)toupper((unsigned char)*c) : '_';
+    return arena_printf(e->arena, "TIME_%s", out);
+}
+
+void emit_name_stretches(struct emitter *e)
+{
+    const struct plan *p = e->plan;
+    const char **names = arena_array(e->arena, (size_t)p->stretches_count + 1, sizeof *names);
+    struct table count = { .arena = e->arena };
+    for (int i = 0; i < p->stretches_count; i++) {
+        const char *name = stretch_name(e, &p->stretches[i], false);
+        table_put(&count, name, table_get(&count, name) ? e : (void *)p);
+    }
+    struct table taken = { .arena = e->arena };
+    table_put(&taken, "TIME_UPDATE", e);
+    for (int i = 0; i < p->stretches_count; i++) {
+        bool alone = table_get(&count, stretch_name(e, &p->stretches[i], false)) == p;
+        names[i] = stretch_name(e, &p->stretches[i], !alone);
+        for (int k = 2; table_get(&taken, names[i]); k++)       /* names of layers may differ in small letters only */
+            names[i] = arena_printf(e->arena, "%s_%d", stretch_name(e, &p->stretches[i], !alone), k);
+        table_put(&taken, names[i], e);
+    }
+    names[p->stretches_count] = "TIME_UPDATE";
+    e->stretches = names;
+}
+
+void emit_stopwatch(struct emitter *e, struct cwriter *w)
+{
+    cw_comment(w, "What is timed while profiling.");
+    cw_open(w, "enum {");
+    for (int i = 0; i <= e->plan->stretches_count; i++)
+        cw_line(w, "%s%s", e->stretches[i], i < e->plan->stretches_count ? "," : "");
+    cw_close(w, "};");
+    cw_blank(w);
+    cw_comment(w, "The first thread's, while profiling; without ticks it stands still.");
+    cw_open(w, "struct stopwatch {");
+    cw_line(w, "uint64_t *ticks;  // nanoseconds of each stretch");
+    cw_line(w, "uint64_t last;");
+    cw_close(w, "};");
+    cw_blank(w);
+    cw_line(w, "static struct stopwatch start_watch(uint64_t *ticks)");
+    cw_open(w, "{");
+    cw_line(w, "return (struct stopwatch){ ticks, ticks ? cnn_clock() : 0 };");
+    cw_close(w, "}");
+    cw_blank(w);
+    cw_comment(w, "The time since the last tick was spent on that stretch.");
+    cw_line(w, "CNN_APART void tick(struct stopwatch *watch, int stretch)");
+    cw_open(w, "{");
+    cw_open(w, "if (watch->ticks) {");
+    cw_line(w, "const uint64_t now = cnn_clock();");
+    cw_line(w, "watch->ticks[stretch] += now - watch->last;");
+    cw_line(w, "watch->last = now;");
+    cw_close(w, "}");
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+static void emit_tick(struct emitter *e, struct cwriter *w, int stretch)
+{
+    cw_line(w, "tick(watch, %s);", e->stretches[stretch]);
+}
+
+/* ---- pointers ---------------------------------------------------------------------------------------------------- */
+
+const char *emit_tensor_shape(struct emitter *e, const struct tensor *t)
+{
+    if (t->param)
+        return param_memory_text(e->arena, t->param, plan_param(e->plan, t)->panel);
+    const char *n = t->per_sample ? "N, " : "";
+    if (t->shape.flat || (t->shape.h == 1 && t->shape.w == 1))
+        return arena_printf(e->arena, "(%s%d)", n, t->shape.c);
+    return arena_printf(e->arena, "(%s%d, %d, %d)", n, t->shape.h, t->shape.w, t->shape.c);
+}
+
+/* What the steps of some phases are given: which pointers and variables they need. */
+struct needs {
+    const struct tensor **tensors;      /* in the order of their numbers, each once; buffers likewise */
+    const struct buffer **buffers;
+    int tensors_count, buffers_count;
+    size_t tensors_capacity, buffers_capacity;
+    bool scratch, local, memory, context, samples, rule;
+};
+
+static void need_tensor(struct emitter *e, struct needs *n, const struct tensor *t)
+{
+    const enum region region = e->program->places[t->id].region;
+    LIST_ADD(e->arena, n->tensors, n->tensors_count, n->tensors_capacity, t);
+    n->context = true;
+    n->memory |= region == REGION_MEMORY;
+    n->local |= region == REGION_LOCAL;
+}
+
+static void need_argument(struct emitter *e, struct needs *n, const struct argument *a)
+{
+    switch (a->kind) {
+    case ARGUMENT_TENSOR: need_tensor(e, n, a->tensor); break;
+    case ARGUMENT_BUFFER:
+        LIST_ADD(e->arena, n->buffers, n->buffers_count, n->buffers_capacity, a->buffer);
+        n->memory = n->context = true;
+        break;
+    case ARGUMENT_SCRATCH: n->scratch = n->context = true; break;
+    case ARGUMENT_SAMPLES:
+    case ARGUMENT_SHARE: n->samples = true; break;
+    case ARGUMENT_KEY:
+    case ARGUMENT_CONTEXT: n->context = true; break;
+    case ARGUMENT_RULE: n->rule = true; break;
+    default: break;
+    }
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return (*(const struct tensor *const *)a)->id - (*(const struct tensor *const *)b)->id;
+}
+
+static int by_index(const void *a, const void *b)
+{
+    return (*(const struct buffer *const *)a)->index - (*(const struct buffer *const *)b)->index;
+}
+
+static void sort_needs(struct needs *n)
+{
+    int tensors = 0, buffers = 0;
+    if (n->tensors_count)
+        qsort(n->tensors, (size_t)n->tensors_count, sizeof(struct tensor *), by_id);
+    for (int i = 0; i < n->tensors_count; i++)
+        if (!tensors || n->tensors[tensors - 1] != n->tensors[i])
+            n->tensors[tensors++] = n->tensors[i];
+    if (n->buffers_count)
+        qsort(n->buffers, (size_t)n->buffers_count, sizeof(struct buffer *), by_index);
+    for (int i = 0; i < n->buffers_count; i++)
+        if (!buffers || n->buffers[buffers - 1] != n->buffers[i])
+            n->buffers[buffers++] = n->buffers[i];
+    n->tensors_count = tensors;
+    n->buffers_count = buffers;
+}
+
+static struct needs needs_of(struct emitter *e, const struct phase *f, int count)
+{
+    struct needs n = { .samples = f->repeat > 1 };
+    for (int i = 0; i < count; i++) {
+        n.samples |= f[i].split == SPLIT_IMAGES;
+        for (int s = 0; s < f[i].steps_count; s++)
+            for (int k = 0; k < f[i].steps[s]->arguments_count; k++)
+                need_argument(e, &n, &f[i].steps[s]->arguments[k]);
+    }
+    sort_needs(&n);
+    return n;
+}
+
+/* A pointer to what lies so many bytes behind base, a char *. */
+static const char *bytes_from(struct emitter *e, const char *type, const char *base, int64_t offset)
+{
+    return offset ? arena_printf(e->arena, "(%s *)(%s + %" PRId64 ")", type, base, offset)
+                  : arena_printf(e->arena, "(%s *)%s", type, base);
+}
+
+static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const struct tensor *t)
+{
+    const struct tensor_place *place = &e->program->places[t->id];
+    const char *type = plan_element_type(e->plan, t);
+    const char *constant = place->region == REGION_PARAMS || place->region == REGION_INPUT ||
+                           place->region == REGION_LABELS || place->region == REGION_TARGETS ? "const " : "";
+    const char *base = "memory";
+    switch (place->region) {
+    case REGION_INPUT: base = "c->input"; break;
+    case REGION_LABELS: base = "c->labels"; break;
+    case REGION_TARGETS: base = "c->targets"; break;
+    case REGION_PARAMS: base = "c->params"; break;
+    case REGION_GRADS: base = "c->grads"; break;
+    case REGION_STATISTICS: base = "c->statistics"; break;
+    case REGION_PREDICTIONS: base = "c->predictions"; break;
+    case REGION_LOCAL: base = "local"; break;
+    default: break;
+    }
+    const char *value;
+    if (place->region == REGION_MEMORY || place->region == REGION_LOCAL)
+        value = bytes_from(e, type, base, place->offset);
+    else if (place->offset)
+        value = arena_printf(e->arena, "(%s%s *)%s + %" PRId64, constant, type, base, place->offset);
+    else
+        value = base;
+    cw_line(w, "%s%s *const %s = %s;  // %s", constant, type, t->name, value, emit_tensor_shape(e, t));
+}
+
+static void emit_pointers(struct emitter *e, struct cwriter *w, const struct needs *needs)
+{
+    const struct plan *p = e->plan;
+    if (needs->memory)
+        cw_line(w, "char *const memory = c->memory;");
+    for (int i = 0; i < needs->tensors_count; i++)
+        if (e->program->places[needs->tensors[i]->id].region != REGION_LOCAL)
+            emit_tensor_pointer(e, w, needs->tensors[i]);
+    for (int i = 0; i < needs->buffers_count; i++) {
+        const struct buffer *b = needs->buffers[i];
+        cw_line(w, "%s *const %s = %s;", b->type, b->name, bytes_from(e, b->type, "memory", b->offset));
+    }
+    /* the thread's own */
+    if (needs->scratch || needs->local)
+        cw_line(w, "char *const own = (char *)c->scratch + (size_t)w->number * %" PRId64 ";", p->scratch_bytes);
+    if (needs->scratch)
+        cw_line(w, "%s *const scratch = (%s *)own;", p->real, p->real);
+    if (needs->local)
+        cw_line(w, "char *const local = own + %" PRId64 ";  // for the images of one turn", p->kernel_scratch);
+    for (int i = 0; i < needs->tensors_count; i++)
+        if (e->program->places[needs->tensors[i]->id].region == REGION_LOCAL)
+            emit_tensor_pointer(e, w, needs->tensors[i]);
+}
+
+/* ---- loops ------------------------------------------------------------------------------------------------------- */
+
+static void emit_call(struct emitter *e, struct cwriter *w, const struct step *s)
+{
+    cw_line(w, "%s(%s);", e->called[s->index], emit_arguments(e, s));
+    emit_tick(e, w, s->stretch);
+}
+
+/* "i++", "i += 4" */
+static const char *advance(struct emitter *e, const char *variable, int by)
+{
+    return by == 1 ? arena_printf(e->arena, "%s++", variable) : arena_printf(e->arena, "%s += %d", variable, by);
+}
+
+/* One turn: the images from `first` on, or the image `i`. */
+static void emit_turn(struct emitter *e, struct cwriter *w, const struct phase *f)
+{
+    for (int k = 0; k < f->loops_count; k++) {
+        const struct loop *loop = &f->loops[k];
+        if (f->images > 1 && loop->images == f->images) {
+            cw_open(w, "{");
+            cw_line(w, "const int i = first;");
+        } else if (f->images > 1) {
+            cw_open(w, "for (int i = first; i < first + %d && i < n; %s) {", f->images, advance(e, "i", loop->images));
+        }
+        for (int s = 0; s < loop->count; s++)
+            emit_call(e, w, f->steps[loop->first + s]);
+        if (f->images > 1)
+            cw_close(w, "}");
+    }
+}
+
+/* "int i = 0, end = 32": this thread's part of `count`, `turn` at a time. */
+static const char *share(struct emitter *e, const char *variable, const char *count, int turn)
+{
+    return arena_printf(e->arena, "int %s = cnn_first(w, %s, %d), end = cnn_end(w, %s, %d)", variable, count, turn,
+                        count, turn);
+}
+
+static void emit_images(struct emitter *e, struct cwriter *w, const struct phase *f, int batch)
+{
+    const char *image = f->images == 1 ? "i" : "first", *next = advance(e, image, f->images);
+    if (f->groups) {
+        int size = batch / f->groups;
+        cw_open(w, "for (%s; g < end; g++) {", share(e, "g", arena_printf(e->arena, "%d", f->groups), 1));
+        for (int k = 0; k < f->steps_count; k++) {
+            const char *clearing = emit_clearing(e, f->steps[k]);
+            if (*clearing)
+                cw_line(w, "%s;", clearing);
+        }
+        cw_open(w, "for (int %s = g * %d; %s < (g + 1) * %d && %s < n; %s) {", image, size, image, size, image,
+                next);
+    } else {
+        cw_open(w, "for (%s; %s < end; %s) {", share(e, image, "n", f->images), image, next);
+    }
+    emit_turn(e, w, f);
+    cw_close(w, "}");
+    if (f->groups)
+        cw_close(w, "}");
+}
+
+static void emit_blocks(struct emitter *e, struct cwriter *w, const struct phase *f, const struct loop *loop)
+{
+    if (loop->blocks == 1) {
+        bool b = false;
+        for (int i = 0; i < loop->count; i++)
+            b |= step_uses_kind(f->steps[loop->first + i], ARGUMENT_BLOCK);
+        if (loop->thread)
+            cw_open(w, "if (w->number == %d %% w->count) {", loop->thread);
+        else
+            cw_open(w, "if (w->number == 0) {");
+        if (b)
+            cw_line(w, "const int b = 0;");
+    } else if (loop->run) {
+        cw_open(w, "for (int b = w->number * %d; b < %" PRId64 "; b = cnn_next(w, b, %d)) {", loop->run, loop->blocks,
+                loop->run);
+    } else {
+        cw_open(w, "for (%s; b < end; b++) {", share(e, "b", arena_printf(e->arena, "%" PRId64, loop->blocks), 1));
+    }
+    for (int i = 0; i < loop->count; i++)
+        emit_call(e, w, f->steps[loop->first + i]);
+    cw_close(w, "}");
+}
+
+/* ---- phases ------------------------------------------------------------------------------------------------------ */
+
+/* Phases that are repeated together are one function: from number `first` on. */
+static int phases_from(const struct program *q, int first)
+{
+    int count = 1;
+    if (q->phases[first].repeat)
+        while (!q->phases[first + count - 1].repeat_ends)
+            count++;
+    return count;
+}
+
+static const char *phase_name(struct emitter *e, const char *program, int first)
+{
+    return arena_printf(e->arena, "%s_phase_%d", program, first);
+}
+
+/* ", const float *losses"... what a phase is given: all of them the watch and the worker, the rest where they need it. */
+static const char *phase_list(struct emitter *e, const struct needs *n, bool declared)
+{
+    const char *rule = "";
+    if (n->rule && declared)
+        rule = arena_printf(e->arena, ", const struct %s *early", e->plan->update.optimizer->rule);
+    else if (n->rule)
+        rule = ", early";
+    if (!declared)
+        return arena_printf(e->arena, "%s%sw, %s%s", n->context ? "c, " : "", n->samples ? "n, " : "", "&watch", rule);
+    return arena_printf(e->arena, "%s%sstruct cnn_worker *w, struct stopwatch *watch%s",
+                        n->context ? "struct cnn_context *c, " : "", n->samples ? "int n, " : "", rule);
+}
+
+/* "conv2d_2 forward, maxpool2d_1 forward", each once. */
+static const char *phase_steps(struct emitter *e, const struct phase *f, int count)
+{
+    struct text list = { .arena = e->arena };
+    struct table said = { .arena = e->arena };
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < f[i].steps_count; k++) {
+            const struct step *s = f[i].steps[k];
+            const struct layer *l = s->group->main->layer;
+            const char *text = arena_printf(e->arena, "%s %s", l ? l->name : "loss", s->what);
+            if (!table_get(&said, text))
+                text_add(&list, "%s%s", list.count ? ", " : "", text);
+            table_put(&said, text, e);
+        }
+    return text_of(&list);
+}
+
+static void emit_phase_comment(struct emitter *e, struct cwriter *w, int first, int count)
+{
+    const struct phase *f = &e->program->phases[first];
+    const char *numbers = count > 1 ? arena_printf(e->arena, "Phases %d to %d", first, first + count - 1)
+                                    : arena_printf(e->arena, "Phase %d", first);
+    const char *images = f->split == SPLIT_IMAGES ? ", image by image" : "";
+    if (f->repeat > 1)
+        images = arena_printf(e->arena, ", %d images at a time", e->plan->batch / f->repeat);
+    cw_comment(w, "%s%s: %s.", numbers, images, phase_steps(e, f, count));
+}
+
+static void emit_phase(struct emitter *e, struct cwriter *w, const char *program, int first, int count)
+{
+    const struct phase *f = &e->program->phases[first];
+    const struct needs needs = needs_of(e, f, count);
+    int batch = e->plan->batch;
+    emit_phase_comment(e, w, first, count);
+    cw_line(w, "CNN_APART void %s(%s)", phase_name(e, program, first), phase_list(e, &needs, true));
+    cw_open(w, "{");
+    emit_pointers(e, w, &needs);
+    if (needs.context)
+        cw_blank(w);
+    if (f->repeat > 1)
+        cw_open(w, "for (int j = 0; j < %d && j * %d < n; j++) {", f->repeat, batch / f->repeat);
+    for (int i = 0; i < count; i++) {
+        if (f[i].split == SPLIT_IMAGES)
+            emit_images(e, w, &f[i], batch);
+        for (int k = 0; f[i].split == SPLIT_BLOCKS && k < f[i].loops_count; k++)
+            emit_blocks(e, w, &f[i], &f[i].loops[k]);
+        /* what this thread waits for the others, or for who does all, is part of the last step */
+        cw_line(w, "cnn_meet(w);");
+        emit_tick(e, w, f[i].steps[f[i].steps_count - 1]->stretch);
+    }
+    if (f->repeat > 1)
+        cw_close(w, "}");
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
+
+void emit_loss_sum(const struct plan *p, struct cwriter *w)
+{
+    cw_comment(w, "The loss of a batch, in the order of its samples.");
+    cw_line(w, "static double loss_sum(const %s *losses, int n)", p->real);
+    cw_open(w, "{");
+    cw_line(w, "double sum = 0;");
+    cw_open(w, "for (int i = 0; i < n; i++)");
+    cw_line(w, "sum += losses[i];");
+    cw_close(w, "return sum;");
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* The calls of the phases; in the end one thread sums the loss in the order of the samples: the others are waited for
+ * anyhow. */
+static void emit_phase_calls(struct emitter *e, struct cwriter *w, const char *program)
+{
+    const struct program *q = e->program;
+    for (int i = 0, count; i < q->phases_count; i += count) {
+        count = phases_from(q, i);
+        const struct needs needs = needs_of(e, &q->phases[i], count);
+        cw_line(w, "%s(%s);", phase_name(e, program, i), phase_list(e, &needs, false));
+        if (q->rule_phase >= i && q->rule_phase < i + count)
+            emit_early_rule(e, w);
+    }
+    if (!q->graph->loss)
+        return;
+    cw_open(w, "if (w->number == 0)");
+    cw_line(w, "c->loss = loss_sum(%s, n);", q->graph->loss->name);
+    cw_close(w, "");
+}
+
+/* The phases, what each thread does of them, and the function that has all threads do it. */
+void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment)
+{
+    const struct program *q = e->program;
+    for (int i = 0; i < q->phases_count; i += phases_from(q, i))
+        emit_phase(e, w, name, i, phases_from(q, i));
+    cw_comment(w, "%s This is what one of the threads does of it.", comment);
+    cw_line(w, "static void %s_share(struct cnn_context *c, int n, struct cnn_worker *w)", name);
+    cw_open(w, "{");
+    struct needs needs = { 0 };
+    if (q->graph->loss)
+        need_tensor(e, &needs, q->graph->loss);
+    emit_pointers(e, w, &needs);
+    if (q->rule_phase >= 0)
+        emit_rule(e, w);
+    cw_line(w, "struct stopwatch watch = start_watch(w->number == 0 ? c->ticks : NULL);");
+    cw_blank(w);
+    emit_phase_calls(e, w, name);
+    cw_close(w, "}");
+    cw_blank(w);
+    cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
+    cw_open(w, "{");
+    cw_line(w, "cnn_parallel(c, n, %s_share);", name);
+    cw_close(w, "}");
+    cw_blank(w);
+}
