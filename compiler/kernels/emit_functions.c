@@ -42,7 +42,7 @@ void emit_function(struct emitter *e, const char *parameters, ...)
 {
     va_list list;
     va_start(list, parameters);
-    begin_function(e, "CNN_APART", arena_vprintf(e->arena, parameters, list));
+    begin_function(e, e->plan->target->portable ? "static" : "CNN_APART", arena_vprintf(e->arena, parameters, list));
     va_end(list);
 }
 
