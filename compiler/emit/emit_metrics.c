@@ -22,13 +22,21 @@ struct metric_writer {
     int classes;
 };
 
+/* Whether targets are classes, one-hot to a function of the user's; else they are numbers. */
+static bool has_classes(const struct emitter *e)
+{
+    return e->plan->model->target.kind == CNN_TARGET_CLASS;
+}
+
 static void open_batch(void *context, const bool *reads)
 {
     const struct metric_writer *m = context;
     cw_open(m->w, "for (int i = 0; i < n; i++) {");
     cw_open(m->w, "for (int k = 0; k < %d; k++) {", m->classes);
-    if (reads[0])
+    if (reads[0] && has_classes(m->e))
         cw_line(m->w, "const double %s = k == labels[i];", m->params[0]);
+    else if (reads[0])
+        cw_line(m->w, "const double %s = targets[(size_t)i * %d + k];", m->params[0], m->classes);
     if (reads[1])
         cw_line(m->w, "const double %s = predictions[(size_t)i * %d + k];", m->params[1], m->classes);
 }
@@ -42,8 +50,9 @@ static void close_batch(void *context)
 
 static void emit_signature(struct emitter *e, struct cwriter *w, const char *name)
 {
-    cw_line(w, "static double metric_%s(const %s *predictions, const int32_t *labels, int n)", name,
-            e->plan->real);
+    const char *real = e->plan->real;
+    cw_line(w, "static double metric_%s(const %s *predictions, const %s, int n)", name, real,
+            has_classes(e) ? "int32_t *labels" : arena_printf(e->arena, "%s *targets", real));
     cw_open(w, "{");
 }
 
@@ -62,7 +71,7 @@ static void emit_given(struct metric_writer *m, const struct user_function *f, c
         if (reads[i])
             cw_line(m->w, "const double %s = %s;", m->params[i], emit_number(m->e, f->param_defaults[i]));
     if (!reads[0])
-        cw_line(m->w, "(void)labels;");
+        cw_line(m->w, has_classes(m->e) ? "(void)labels;" : "(void)targets;");
     if (!reads[1])
         cw_line(m->w, "(void)predictions;");
     if (!reduces)
@@ -191,7 +200,8 @@ void emit_metrics(struct emitter *e, struct cwriter *w)
     for (int i = 0; i < m->metrics_count; i++) {
         const struct model_metric *k = &m->metrics[i];
         if (k->kind == CNN_METRIC_BATCH)
-            cw_line(w, "values[%d] = metric_%s(c->predictions, c->labels, n);", i, k->name);
+            cw_line(w, "values[%d] = metric_%s(c->predictions, c->%s, n);", i, k->name,
+                    has_classes(e) ? "labels" : "targets");
     }
     if (of_batches)
         cw_line(w, "cnn_float_end(arithmetic);");

@@ -51,6 +51,15 @@ static const char *text_WHOLE(struct arena *a, const struct attributes *of, cons
     return arena_printf(a, " %s=%d", name, *(const int *)value);
 }
 
+static const char *text_LOSS(struct arena *a, const struct attributes *of, const char *name, const void *value)
+{
+    const struct clause *loss = *(const struct clause *const *)value;
+
+    (void)of;
+    (void)name;
+    return loss ? arena_printf(a, " %s", loss->def->name) : "";
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 #define ATTRIBUTE(member, type, kind, holds, fault)                                                                  \

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "expr/activations.h"
+#include "model/model.h"
 
 /* Geometry of a convolution or pooling window: padding may differ at the two ends (`same`). */
 struct window {

@@ -46,6 +46,13 @@ static const struct arg_def images_args[] = {
     {.name = NULL}
 };
 
+#ifdef CNN_TEST_ROWS
+static const struct arg_def waves_args[] = {
+    {.name = "train", .type = ARG_INT, .min = 1, .max = 100000, .default_number = 400, .help = "samples"},
+    {.name = NULL}
+};
+#endif
+
 const struct data_source data_sources[] = {
     {.clause = {.name = "cifar10", .args = cifar10_args, .help = "CIFAR-10's binary files"},
      .picture = {3, 32, 32, false}, .classes = 10},
@@ -54,6 +61,12 @@ const struct data_source data_sources[] = {
      .picture = {1, 28, 28, false}},
     {.clause = {.name = "shapes", .args = shapes_args, .help = "drawn from a seed, no download"},
      .picture = {3, 32, 32, false}},
+#ifdef CNN_TEST_ROWS
+    {.clause = {.name = "waves", .args = waves_args, .help = "numbers to be predicted from numbers"},
+     .sample = CNN_SAMPLE_FLOATS, .picture = {2, 6, 6, false}, .target = CNN_TARGET_VECTOR, .classes = 3},
+    {.clause = {.name = "echoes", .args = waves_args, .help = "numbers to be given back"},
+     .sample = CNN_SAMPLE_FLOATS, .picture = {2, 6, 6, false}, .target = CNN_TARGET_INPUT},
+#endif
     {.clause = {.name = NULL}}
 };
 
@@ -137,6 +150,15 @@ const struct clause_def data_steps[] = {
 
 #define categorical_crossentropy_args no_args
 #define categorical_crossentropy_help "-log of the probability of the right class"
+
+#ifdef CNN_TEST_ROWS
+static const struct arg_def squares_args[] = {
+    {.name = "weight", .type = ARG_REAL, .default_number = 1, .help = "of the mean"},
+    {.name = NULL}
+};
+
+#define squares_help "the mean of squared distances"
+#endif
 
 const struct clause_def loss_defs[] = {
 #define LOSS(loss) {.name = #loss, .args = loss##_args, .help = loss##_help},

@@ -1,6 +1,7 @@
 /* losses.c - see losses.h. */
 #include "ops/losses.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "ops/op_support.h"
@@ -17,6 +18,13 @@ static const struct {
 #include "model/losses.def"
 #undef LOSS
 };
+
+#ifdef CNN_TEST_ROWS
+const struct loss_def loss_squares = {
+    .targets = TARGETS(CNN_TARGET_CLASS) | TARGETS(CNN_TARGET_VECTOR) | TARGETS(CNN_TARGET_INPUT), .metric = "accuracy",
+    .formula = "weight * mean((p - y)^2)",
+};
+#endif
 
 const struct loss_def *loss_def_of(const struct clause *loss)
 {
@@ -45,4 +53,44 @@ void loss_tensors(struct graph *g, struct shape predictions)
 {
     g->predictions = graph_tensor(g, TENSOR_ACTIVATION, predictions, "predictions");
     g->loss = graph_tensor(g, TENSOR_LOSS, (struct shape){1, 1, 1, true}, "loss");
+}
+
+static void formula_lower(struct graph *g, struct layer *last, const struct clause *loss, struct tensor *y)
+{
+    g->predictions = y;
+    g->loss = graph_tensor(g, TENSOR_LOSS, (struct shape){1, 1, 1, true}, "loss");
+    graph_node(g, OP_formula_loss, last, loss->def->name, (struct tensor *[]){y, g->target}, 2, &g->loss, 1)
+        ->attr.loss = loss;
+}
+
+void loss_lower(struct graph *g, struct layer *last, struct tensor *y)
+{
+    const struct clause *loss = g->model->loss;
+    const struct loss_def *def = loss_def_of(loss);
+
+    if (def->lower)
+        def->lower(g, last, loss, y);
+    else
+        formula_lower(g, last, loss, y);
+}
+
+struct loss_expr loss_expr(struct arena *a, const struct clause *loss)
+{
+    struct loss_expr e = {.pool = expr_pool_new(a)};
+    int args = clause_def_count(loss->def);
+    struct expr_name *names = arena_array(a, (size_t)args + LOSS_INPUTS + 1, sizeof *names);
+    const struct expr *p = expr_input(e.pool, LOSS_P, "p", true);
+    const char *wrong = NULL;
+
+    names[0] = (struct expr_name){"y", expr_input(e.pool, LOSS_Y, "y", true)};
+    names[1] = (struct expr_name){"p", p};
+    for (int i = 0; i < args; i++)
+        names[LOSS_INPUTS + i] = (struct expr_name){loss->def->args[i].name,
+                                                    expr_number(e.pool, loss->args[i].number)};
+    e.value = expr_parse(e.pool, loss_def_of(loss)->formula, names, &wrong);
+    assert(e.value);
+    e.text = expr_text(a, e.value);
+    expr_simplify(e.pool, &e.value, 1);
+    e.gradient = expr_gradient(e.pool, e.value, p);
+    return e;
 }

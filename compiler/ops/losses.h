@@ -3,6 +3,7 @@
 #ifndef LOSSES_H
 #define LOSSES_H
 
+#include "expr/expr.h"
 #include "ops/ops.h"
 
 /* A set of enum cnn_target_kind. */
@@ -15,8 +16,11 @@ struct loss_def {
     /* It works on what arrives at that activation, which is left out, and makes the predictions as well. */
     bool on_logits;
     const char *metric;         /* that goes with it: said where none is named */
+    /* The loss of one sample, of its targets y (one-hot where they are classes), the predictions p and the loss' own
+     * arguments: "sum((p - y)^2)".  NULL: an operation of its own, by `lower`. */
+    const char *formula;
     /* Adds the loss of the network's result y, in the user's order, against g->target: sets g->predictions and g->loss,
-     * and g->logits where it works on them. */
+     * and g->logits where it works on them.  NULL: the formula. */
     void (*lower)(struct graph *g, struct layer *last, const struct clause *loss, struct tensor *y);
 };
 
@@ -28,7 +32,22 @@ const struct clause *layer_activation(const struct layer *l);
 /* Whether the last layer's is computed with the loss, or where there is none after everything else. */
 bool activation_is_left(const struct model *m);
 
+/* Adds the model's loss. */
+void loss_lower(struct graph *g, struct layer *last, struct tensor *y);
 /* Predictions and loss of a sample, as tensors of the graph. */
 void loss_tensors(struct graph *g, struct shape predictions);
+
+/* ---- a loss that is a formula ---------------------------------------------------------------- */
+
+enum loss_input { LOSS_Y, LOSS_P, LOSS_INPUTS };
+
+struct loss_expr {
+    struct expr_pool *pool;
+    const struct expr *value;           /* of a sample */
+    const struct expr *gradient;        /* by each of its predictions */
+    const char *text;                   /* the formula with the loss' own numbers */
+};
+
+struct loss_expr loss_expr(struct arena *a, const struct clause *loss);
 
 #endif

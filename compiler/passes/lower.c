@@ -102,7 +102,7 @@ static void lower_end(struct graph *g, struct layer *last, struct tensor *y)
         g->predictions = lower_outside(g, last, y);
     } else if (m->loss) {
         g->target = lower_target(g, last);
-        loss_def_of(m->loss)->lower(g, last, m->loss, y);
+        loss_lower(g, last, y);
     } else if (m->ends_in_softmax) {
         g->logits = y;
         g->predictions = graph_tensor(g, TENSOR_ACTIVATION, y->shape, "predictions");

@@ -16,7 +16,11 @@
 #include "common/recipe.h"
 
 static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_images,
-                                                     &rt_data_mnist, &rt_data_shapes };
+                                                     &rt_data_mnist, &rt_data_shapes,
+#ifdef CNN_TEST_ROWS            /* tests/behave/rows.sh */
+                                                     &rt_data_waves, &rt_data_echoes
+#endif
+};
 
 enum { SOURCES_COUNT = sizeof sources / sizeof sources[0], PLACES_MAX = 4, CLASSES_SHOWN = 5 };
 
@@ -52,10 +56,12 @@ void rt_unused_tell(const char *dir, bool (*looks)(const char *name), const char
         free(entries);
 }
 
-/* Memory for targets, one even where there are none.  0, or -1. */
+/* Memory for targets, one even where there are no samples.  0, or -1. */
 static int targets_allocate(const struct dataset *d, struct split *s)
 {
     size_t count = (size_t)s->count + 1;
+    if (d->target.kind == CNN_TARGET_INPUT)
+        return 0;
     if (d->target.kind == CNN_TARGET_CLASS)
         return (s->labels = calloc(count, sizeof *s->labels)) ? 0 : -1;
     return (s->vectors = calloc(count * (size_t)d->target.size, sizeof *s->vectors)) ? 0 : -1;
@@ -94,7 +100,7 @@ void rt_split_copy_target(const struct dataset *d, const struct split *from, int
     size_t size = (size_t)d->target.size;
     if (from->labels)
         to->labels[k] = from->labels[i];
-    else
+    else if (from->vectors)
         memcpy(to->vectors + (size_t)k * size, from->vectors + (size_t)i * size, size * sizeof *to->vectors);
 }
 

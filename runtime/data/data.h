@@ -43,7 +43,7 @@ struct split {
 struct dataset {
     enum cnn_sample_kind kind;
     int channels, height, width;
-    struct cnn_target target;   /* a class, a vector or labels */
+    struct cnn_target target;   /* the input: it has no others */
     char **class_names;         /* (target.size), or NULL where the source has none */
     struct split train, val;
     /* used once, at the end; empty: val is the test set, or there is none */
@@ -71,7 +71,8 @@ struct data_source {
     bool prepares;              /* read() does `split`, `limit` and `resize` itself */
 };
 
-extern const struct data_source rt_data_cifar10, rt_data_images, rt_data_mnist, rt_data_shapes;
+extern const struct data_source rt_data_cifar10, rt_data_images, rt_data_mnist, rt_data_shapes, rt_data_waves,
+    rt_data_echoes;             /* the last two in tests alone */
 
 /* Opens the model's data, checked against its input and target.  `data_dir` is --data's, or NULL.
  * test_only: only the set that `evaluate` measures is wanted, and the others may be empty.  Classes

@@ -74,7 +74,7 @@ static int divide(struct dataset *d, const struct subset_recipe *r)
         rt_error("no memory to divide %lld pictures", (long long)d->train.count);
     status = status
                      || rt_subset_divide(r, classes_count, classes, d->train.count, part,
-                                         d->val.labels || d->val.vectors ? held_classes : NULL, d->val.count, held)
+                                         d->val.samples || d->val.numbers ? held_classes : NULL, d->val.count, held)
                      || split_pick(d, &d->train, part, SUBSET_TRAIN, &train)
                      || (r->splits ? split_pick(d, &d->train, part, SUBSET_VAL, &val)
                                    : split_pick(d, &d->val, held, SUBSET_VAL, &val))

@@ -1,0 +1,88 @@
+/* formula_loss.c - losses that are formulas: a sample at a time, in double whatever the network computes in, since sums
+ * of many small numbers are what losses are. */
+#include "kernels/loops.h"
+#include "ops/losses.h"
+
+static double formula_cost(const struct plan *p, const struct group *g)
+{
+    struct arena a = { 0 };
+    const struct loss_expr e = loss_expr(&a, g->main->attr.loss);
+    double cycles = expr_cycles(e.pool, g->main->backward ? e.gradient : e.value);
+    arena_free(&a);
+    return pass_cycles(p, g->main->in[0], p->lanes * cycles, g->main->backward ? 3 : 2);
+}
+
+static void formula_plan(struct plan *p, struct program *q, struct group *g)
+{
+    const struct node *n = g->main;
+    const char *what = n->backward ? "data gradient" : "forward";
+    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
+    step_takes(p, s, ACCESS_READ, n->in[0]);
+    step_takes(p, s, ACCESS_READ, n->in[1]);
+    step_takes(p, s, ACCESS_WRITE, n->out[0]);
+    if (n->backward)
+        step_is_told(p, s, ARGUMENT_SAMPLES);
+}
+
+struct formula_writer {
+    struct emitter *e;
+    int count;
+    bool classes;               /* targets are classes, and y is one-hot */
+};
+
+static const char *const names[LOSS_INPUTS] = { [LOSS_Y] = "y", [LOSS_P] = "p" };
+
+static void open_outputs(void *context, const bool *reads)
+{
+    const struct formula_writer *f = context;
+    cw_open(f->e->w, "for (int k = 0; k < %d; k++) {", f->count);
+    if (reads[LOSS_Y])
+        cw_line(f->e->w, f->classes ? "const double y = k == *target;" : "const double y = target[k];");
+    if (reads[LOSS_P])
+        cw_line(f->e->w, "const double p = predictions[k];");
+}
+
+static void close_outputs(void *context)
+{
+    const struct formula_writer *f = context;
+    cw_close(f->e->w, "}");
+}
+
+static const char *formula_emit(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;      /* predictions, targets -> loss or its gradient */
+    const struct loss_expr l = loss_expr(e->arena, n->attr.loss);
+    struct formula_writer f = { e, (int)tensor_elements(n->in[0]), n->in[1]->element == ELEMENT_I32 };
+    const struct expr_loops loops = { open_outputs, close_outputs, &f, text_printf(e, "%d", f.count) };
+    const struct expr_writing how = { EXPR_C_SCALAR, names, LOSS_INPUTS, NULL, &loops };
+    const struct expr *root = n->backward ? l.gradient : l.value;
+    const char *real = e->plan->real, *type = f.classes ? "int32_t" : real;
+    if (n->backward)
+        emit_function(e, "const %s *predictions, const %s *target, %s *restrict gradient, int n", real, type, real);
+    else
+        emit_function(e, "const %s *predictions, const %s *target, %s *restrict loss", real, type, real);
+    cw_line(e->w, "// predictions (%d): %s = %s", f.count, n->attr.loss->def->name, l.text);
+    const char *value = expr_write(e->w, l.pool, &how, &root, 1);
+    if (n->backward && root->is_array) {
+        cw_line(e->w, "gradient[k] = (%s)((%s) / n);", real, value);
+        close_outputs(&f);
+    } else if (n->backward) {                   /* the same for all */
+        cw_open(e->w, "for (int k = 0; k < %d; k++)", f.count);
+        cw_line(e->w, "gradient[k] = (%s)((%s) / n);", real, value);
+        cw_close(e->w, "");
+    } else {
+        cw_line(e->w, "*loss = (%s)(%s);", real, value);
+    }
+    return emit_end(e, text_printf(e, "%s%s_%d", n->attr.loss->def->name, n->backward ? "_grad" : "", f.count),
+                    emit_comment(e, s));
+}
+
+#define FORMULA(operation)                                                                           \
+    const struct kernel kernel_##operation = {                                                       \
+        .name = #operation, .op = OP_##operation, .applicable = always_applicable,                   \
+        .cost = formula_cost, .plan = formula_plan, .emit = formula_emit,                            \
+        .help = "the formula, an image at a time",                                                   \
+    };
+
+FORMULA(formula_loss)
+FORMULA(formula_loss_grad)
