@@ -47,7 +47,9 @@ static struct ref_node *node_of(struct maker *m, int x)
 /* ---- activations --------------------------------------------------------------------------------------------- */
 
 static const char *const activation_names[REF_ACTIVATIONS] = {
-    "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "swish", "sigmoid", "tanh", "softplus"
+#define REF_ACTIVATION(id, name, ...) #name,
+#include "reference_activations.def"
+#undef REF_ACTIVATION
 };
 
 struct choice {

@@ -330,52 +330,43 @@ static double sigmoid(double x)
 
 double ref_act(enum ref_activation a, double alpha, double x)
 {
+    double s = sigmoid(x);
     switch (a) {
-    case REF_RELU: return x > 0 ? x : 0;
-    case REF_RELU6: return x > 0 ? x < 6 ? x : 6 : 0;
-    case REF_LEAKY_RELU: return x > 0 ? x : alpha * x;
-    case REF_ELU: return x > 0 ? x : alpha * expm1(x);
-    case REF_SELU: return SELU_SCALE * (x > 0 ? x : SELU_ALPHA * expm1(x));
-    case REF_GELU: return 0.5 * x * (1 + erf(x / sqrt(2)));
-    case REF_SWISH: return x * sigmoid(x);
-    case REF_SIGMOID: return sigmoid(x);
-    case REF_TANH: return tanh(x);
-    case REF_SOFTPLUS: return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x));
+#define REF_ACTIVATION(id, name, value, slope, kink) case REF_##id: return value;
+#include "reference_activations.def"
+#undef REF_ACTIVATION
     case REF_ACTIVATIONS: break;
     }
     assert(!"an activation");
-    return 0;
+    return s;
 }
 
 double ref_act_slope(enum ref_activation a, double alpha, double x)
 {
     double s = sigmoid(x);
     switch (a) {
-    case REF_RELU: return x > 0;
-    case REF_RELU6: return x > 0 && x < 6;
-    case REF_LEAKY_RELU: return x > 0 ? 1 : alpha;
-    case REF_ELU: return x > 0 ? 1 : alpha * exp(x);
-    case REF_SELU: return SELU_SCALE * (x > 0 ? 1 : SELU_ALPHA * exp(x));
-    case REF_GELU: return 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x * x / 2) / sqrt(2 * 3.14159265358979323846);
-    case REF_SWISH: return s + x * s * (1 - s);
-    case REF_SIGMOID: return s * (1 - s);
-    case REF_TANH: return 1 - tanh(x) * tanh(x);
-    case REF_SOFTPLUS: return s;
+#define REF_ACTIVATION(id, name, value, slope, kink) case REF_##id: return slope;
+#include "reference_activations.def"
+#undef REF_ACTIVATION
     case REF_ACTIVATIONS: break;
     }
     assert(!"an activation");
-    return 0;
+    return s;
 }
+
+#define NO_KINK 1e300
 
 /* The distance to the nearest point where the slope jumps; a large number where there is none. */
 static double kink_distance(const struct ref_node *node, double x)
 {
+    double alpha = node->alpha;
     switch (node->activation) {
-    case REF_RELU: case REF_LEAKY_RELU: case REF_SELU: return fabs(x);
-    case REF_RELU6: return fmin(fabs(x), fabs(x - 6));
-    case REF_ELU: return node->alpha == 1 ? 1e300 : fabs(x);
-    default: return 1e300;
+#define REF_ACTIVATION(id, name, value, slope, kink) case REF_##id: return kink;
+#include "reference_activations.def"
+#undef REF_ACTIVATION
+    case REF_ACTIVATIONS: break;
     }
+    return alpha;
 }
 
 /* ---- forward ------------------------------------------------------------------------------------------------- */

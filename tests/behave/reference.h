@@ -19,8 +19,10 @@ enum ref_kind {
 };
 
 enum ref_activation {
-    REF_RELU, REF_RELU6, REF_LEAKY_RELU, REF_ELU, REF_SELU, REF_GELU, REF_SWISH, REF_SIGMOID, REF_TANH,
-    REF_SOFTPLUS, REF_ACTIVATIONS
+#define REF_ACTIVATION(id, ...) REF_##id,
+#include "reference_activations.def"
+#undef REF_ACTIVATION
+    REF_ACTIVATIONS
 };
 
 enum ref_role { REF_WEIGHT, REF_BIAS, REF_STATISTIC };

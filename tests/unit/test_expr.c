@@ -313,6 +313,31 @@ Test(expr, a_wrong_derivative_is_found)
     finish(f);
 }
 
+/* Choices within choices, of which one branch each is 0: what products go into stays in proportion. */
+Test(expr, derivatives_of_deep_choices)
+{
+    static const char *const steps[] = { "if x > y then tanh(x) else 0", "sqrt(if x > y then (if x > z then x else 0) else x)",
+                                         "(if x > y then 0 else x) * exp(x) + (if x > z then 0 else tanh(x))",
+                                         "relu(x) + relu(-x) * clip(x, y, z)" };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        int nodes[2];
+        for (int k = 0; k < 2; k++) {
+            struct fixture *f = fixture();
+            const struct expr *e = f->inputs[0];
+            for (int n = 0; n < 40 * (k + 1); n++) {
+                const struct expr_name names[] = { { "x", e }, { "y", f->inputs[1] }, { "z", f->inputs[2] }, { NULL, NULL } };
+                const char *wrong = NULL;
+                e = expr_parse(f->pool, steps[i], names, &wrong);
+            }
+            e = simple(f, e);
+            expr_derivative(f->pool, e, f->inputs[0]);
+            nodes[k] = f->pool->count;
+            finish(f);
+        }
+        cr_expect(nodes[1] < 3 * nodes[0], "%s: %d nodes, and twice as deep %d", steps[i], nodes[0], nodes[1]);
+    }
+}
+
 /* ---- reductions ------------------------------------------------------------------------------ */
 
 enum { ELEMENTS = 7 };
