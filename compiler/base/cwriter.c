@@ -12,7 +12,7 @@ enum { CW_INDENT = 4, CW_COLUMNS = 100 };
 struct cwriter {
     FILE *out;
     int depth;
-    size_t bytes;
+    size_t bytes, lines;
     char *line;                 /* the line being made, reused */
     size_t capacity;
     char *text;                 /* without a file: all that was written */
@@ -47,6 +47,11 @@ void cw_free(struct cwriter *w)
 size_t cw_bytes(const struct cwriter *w)
 {
     return w->bytes;
+}
+
+size_t cw_lines(const struct cwriter *w)
+{
+    return w->lines;
 }
 
 const char *cw_text(const struct cwriter *w)
@@ -88,6 +93,12 @@ static void cw_put(struct cwriter *w, const char *text, size_t length)
         w->text[w->bytes + length] = '\0';
     }
     w->bytes += length;
+}
+
+static void cw_end_line(struct cwriter *w)
+{
+    cw_put(w, "\n", 1);
+    w->lines++;
 }
 
 static void cw_indent(struct cwriter *w)
@@ -155,7 +166,7 @@ static void cw_text_line(struct cwriter *w, const char *text)
         cw_indent(w);
         cw_put(w, "        ", within ? 8 : 0);
         cw_put(w, text, at);
-        cw_put(w, "\n", 1);
+        cw_end_line(w);
         within = text[at - 1] != ';';
         text += at + 1;
     }
@@ -164,7 +175,7 @@ static void cw_text_line(struct cwriter *w, const char *text)
         cw_put(w, "        ", within ? 8 : 0);
         cw_put(w, text, strlen(text));
     }
-    cw_put(w, "\n", 1);
+    cw_end_line(w);
 }
 
 void cw_line(struct cwriter *w, const char *format, ...)
@@ -211,12 +222,12 @@ void cw_directive(struct cwriter *w, const char *format, ...)
     va_end(args);
     assert(!strchr(w->line, '\n'));
     cw_put(w, w->line, strlen(w->line));
-    cw_put(w, "\n", 1);
+    cw_end_line(w);
 }
 
 void cw_blank(struct cwriter *w)
 {
-    cw_put(w, "\n", 1);
+    cw_end_line(w);
 }
 
 /* ---- comments -------------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ void cw_comment(struct cwriter *w, const char *format, ...) __attribute__((forma
 /* text as a C string literal in out (of size): quotes, control characters and trigraphs escaped. */
 void cw_quote(char *out, size_t size, const char *text);
 size_t cw_bytes(const struct cwriter *w);       /* written so far */
+size_t cw_lines(const struct cwriter *w);
 /* What a writer without a file has written, cw_bytes() long and a zero byte behind, until it is freed. */
 const char *cw_text(const struct cwriter *w);
 

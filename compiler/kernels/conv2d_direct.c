@@ -51,6 +51,8 @@ static struct product product_of(const struct conv_geometry *s)
 
 enum { PART_MAIN, PART_PADDING };
 
+#define ASKED_Y "the place of each tile in y, and what its chain reads"
+
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct conv_geometry s = conv_geometry_of(p, g->main);
@@ -64,6 +66,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         step_takes_chain(p, main);
         if (s.padded)
             step_scratch(p, main, (int64_t)s.ph * s.pw * s.c * p->real_size);
+        main->prefetch = s.k >= FAR_DEPTH ? ASKED_Y : NULL;
         return;
     }
     struct step *padding = s.padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
@@ -76,6 +79,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     step_takes(p, main, ACCESS_READ, g->main->in[1]);
     step_takes_part(p, main, ACCESS_WRITE, g->result, product_part(p, &t));
     step_takes_chain(p, main);
+    main->prefetch = s.k >= FAR_DEPTH ? ASKED_Y : NULL;
 }
 
 /* Segments of A in the order of the weights: (kh, kw, c). */
@@ -116,7 +120,7 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     t.at = "0";
     window_segments(&t.tile, &s, (int64_t)(s.padded ? s.pw : s.w) * s.c);
     t.tile.chain = g->chain_count ? &chain : NULL;
-    t.tile.far = true;
+    t.tile.far = s.k >= FAR_DEPTH;
 
     emit_function(e, "%sconst %s *x, const %s *w, %s *restrict y%s%s",
                   blocks ? "int b, " : "", real, real, real, chain_parameters(e, &chain),

@@ -118,6 +118,21 @@ static double cost(const struct plan *p, const struct group *g)
     return cycles + copy + p->target->costs->turned_block * (double)d.s.k * d.s.o + group_chain_cycles(p, g);
 }
 
+/* A class whose sums leave the time for what its tiles ask for to come. */
+static bool is_deep(const struct shape_of_grad *d, const struct class *v, const struct class *h)
+{
+    return (int64_t)v->taps * h->taps * d->s.o >= FAR_DEPTH;
+}
+
+static bool any_is_deep(const struct shape_of_grad *d)
+{
+    for (int i = 0; i < d->v.classes; i++)
+        for (int j = 0; j < d->h.classes; j++)
+            if (d->v.class[i].count && d->h.class[j].count && is_deep(d, &d->v.class[i], &d->h.class[j]))
+                return true;
+    return false;
+}
+
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct shape_of_grad d = grad_of(p, p->arena, g->main);
@@ -138,6 +153,8 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     step_takes_chain(p, main);
     if (d.padded)
         step_scratch(p, main, (int64_t)d.ph * d.pw * d.s.o * p->real_size);
+    if (any_is_deep(&d))
+        main->prefetch = "the place of each tile in dx, and what its chain reads";
 }
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
@@ -299,7 +316,7 @@ static void emit_class(struct emitter *e, const struct shape_of_grad *d, const s
     t.tile.a_row = o;
     t.tile.c_row = (int64_t)d->h.stride * d->s.c;
     t.tile.chain = chain;
-    t.tile.far = true;
+    t.tile.far = is_deep(d, v, h);
     t.lines = is_pointwise(d) ? 1 : v->count;
     t.length = is_pointwise(d) ? (int64_t)v->count * h->count : h->count;
     t.a_line = row;

@@ -28,6 +28,7 @@ struct weight_grad {
     int groups, ranges, range_panels;
     int row_total;              /* rows of a product: c, or kw * c */
     struct row_split rows;
+    bool asks_for_x;            /* the large tiles ask for the next band of x, which lies in memory */
     int band;                   /* rows of dy in a block of pixels; oh: whole images */
     int band_h;                 /* rows of x it touches */
     int64_t tile_stride;        /* packed x: from tile to tile */
@@ -91,6 +92,7 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
     choose_blocks(p, &g);
     g.row_total = g.merged ? g.s.c * w->kw : g.s.c;
     g.rows = split_rows(g.row_total, tile_rows_max(p, panel / p->lanes));
+    g.asks_for_x = g.merged && w->kh == 1 && !g.s.padded && g.rows.large_count > 1;
     g.db_stored = plan_round(g.s.o, p->lanes);
     g.pack_dy = !g.merged && g.s.o != panel;
     /* a band of rows whose packed pixels take about half of the second-level cache */
@@ -183,6 +185,8 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         plan_sums(p, &d, sum, bias_partial, db, d.db_stored, d.range_panels * d.s.weight->panel);
     if (d.x_bytes + d.dy_bytes)
         step_scratch(p, sum, d.x_bytes + d.dy_bytes);
+    if (d.asks_for_x)
+        sum->prefetch = "the next band of x";
     if (!reduce)
         return;
     reduce->inputs_done = true;
@@ -228,7 +232,7 @@ static void emit_row_tiles(struct emitter *e, const struct weight_grad *g, struc
     int panel = g->s.weight->panel;
     t->rows = rows;
     int first_row = first_tile * g->rows.large;
-    bool prefetch = g->merged && w->kh == 1 && !g->s.padded && count > 1 && first_tile == 0;
+    bool prefetch = g->asks_for_x && first_tile == 0;
     if (!g->merged) {
         t->a_k = (int64_t)w->stride_w * rows;
         t->a_outer = (int64_t)w->stride_h * g->s.pw * rows;

@@ -304,7 +304,8 @@ static void settle(struct plan *p, struct program *q, struct group *g)
         d->last = ahead_of(p, q, &c, g, c.panels.last_vectors);
     const struct ahead *h = c.panels.whole ? &d->whole : &d->last;
     if (h->count)
-        main->prefetch = arena_printf(p->arena, "%d pixels of %d maps a tile", h->pixels, h->count);
+        main->prefetch = arena_printf(p->arena, "%d pixels of %d maps before each tile of a product", h->pixels,
+                                      h->count);
 }
 
 /* ---- the weights ------------------------------------------------------------------------------------------------- */

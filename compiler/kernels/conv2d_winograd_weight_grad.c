@@ -151,6 +151,8 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     step_uses(p, multiply, ACCESS_READ, x_values, TOUCH_ALL);
     step_uses(p, multiply, ACCESS_READ, dy_values, TOUCH_ALL);
     step_uses_part(p, multiply, multiply->repeat > 1 ? ACCESS_ADD : ACCESS_WRITE, du, products_part(&d));
+    if (multiply->repeat > 1)
+        multiply->prefetch = "the next tile of what is added to";
 
     step_is_told(p, out, ARGUMENT_BLOCK);
     step_is_told(p, out, ARGUMENT_SAMPLES);

@@ -78,6 +78,8 @@ static void forward_plan(struct plan *p, struct program *q, struct group *g)
     step_takes(p, s, ACCESS_READ, g->main->in[1]);
     step_takes_part(p, s, ACCESS_WRITE, g->result, part_columns(p, d.out, d.panel));
     step_takes_chain(p, s);
+    if (d.in > DEPTH_CHUNK)
+        s->prefetch = "the weights of the next chunk of inputs";
 }
 
 /* Tiles of `rows` samples over one chunk of inputs, then single ones for the rest of the batch. */
@@ -250,6 +252,7 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     step_takes_part(p, main, ACCESS_WRITE, g->result, part_columns(p, d.in, block));
     step_takes_chain(p, main);
     step_scratch(p, main, 2 * block * (int64_t)d.batch_padded * p->real_size);
+    main->prefetch = "the weights of the next tile";
 }
 
 static const char *data_emit_turn(struct emitter *e, const struct step *step)
@@ -425,6 +428,8 @@ static void weight_plan(struct plan *p, struct program *q, struct group *g)
     step_takes_part(p, main, ACCESS_WRITE, dw, part_of_weights(&d, b.inputs));
     if (updated)
         step_updates(p, main, updated, part_of_weights(&d, b.inputs));
+    if (updated && p->update.optimizer->slots > 0)
+        main->prefetch = "the optimizer's state, before an early update";
     step_scratch(p, main, (int64_t)(p->batch + (updated ? d.panel : 0)) * b.inputs * p->real_size);
 }
 
@@ -496,7 +501,7 @@ static const char *weight_emit_main(struct emitter *e, const struct step *step)
         cw_line(e->w, "%s *const to = dw + %s;", real, from);
     }
     cw_line(e->w, "int r = 0;");
-    bool fetch = updates && e->plan->update.optimizer->slots > 0;
+    bool fetch = step->prefetch != NULL;
     cw_open(e->w, "for (; r + %d <= rows; r += %d)%s", b.rows, b.rows, fetch ? " {" : "");
     if (fetch) {
         cw_open(e->w, "if (early)");

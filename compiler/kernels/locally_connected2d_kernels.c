@@ -267,6 +267,7 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     step_takes_part(p, main, ACCESS_WRITE, g->result, part_columns(p, l.x_sample, l.c));
     step_takes_chain(p, main);
     step_scratch(p, main, ((int64_t)l.c * l.batch_padded + plan_round(l.c, p->lanes)) * p->real_size);
+    main->prefetch = "the weights of the next window";
 }
 
 static const char *data_emit_turn(struct emitter *e, const struct step *step)

@@ -103,12 +103,10 @@ static void one_vector(struct emitter *e, void (*body)(struct emitter *e, const 
 {
     emit_text_begin(e);
     body(e, data, at, tail);
+    bool single = cw_lines(e->w) == 1;
     const char *text = emit_text_end(e);
-    size_t length = strlen(text);
-    bool single = length && strchr(text, '\n') == text + length - 1 && strncmp(text, "const ", 6) &&
-                  strncmp(text, "v ", 2);
     if (single) {
-        cw_line(e->w, "%.*s", (int)length - 1, text);
+        cw_line(e->w, "%.*s", (int)strlen(text) - 1, text);
         return;
     }
     cw_open(e->w, "{");

@@ -5,7 +5,10 @@
 
 #include "steps/kernel.h"
 
-enum { ASKED_MOST = 4 };
+enum {
+    ASKED_MOST = 4,
+    FAR_DEPTH = 32              /* of a sum, in which what its tile asked for comes (tile.far) */
+};
 
 /* `lines` lines of `length` rows each; row k of line r of A begins at a + r * a_line + k * tile.a_row, of C at
  * c + r * c_line + k * tile.c_row.  Columns are `channels`, in panels of B. */

@@ -205,7 +205,7 @@ static const char *write_tile(struct emitter *e, const struct tile *t)
         cw_line(e->w, "static const int segment[%d] = { %s };", t->segments, text_of(&list));
     }
     declare_accumulators(e, t);
-    if (t->far && t->segments * t->depth >= 32)
+    if (t->far)
         ask_ahead(e, t);
     if (t->onward)
         ask_onward(e, t);

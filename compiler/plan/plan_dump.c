@@ -19,30 +19,95 @@ static void dump_group(const struct group *g, bool reasons, FILE *out)
     fprintf(out, "\n");
 }
 
-static bool in_loop_of_previous(const struct phase *f, int step)
+static void dump_step_name(const struct step *s, FILE *out)
 {
-    for (int i = 0; i < f->loops_count; i++)
-        if (f->loops[i].first == step)
-            return false;
-    return true;
+    fprintf(out, "%s (%s)", s->group->main->name, s->what);
 }
 
-static void dump_phase(const struct phase *f, int index, FILE *out)
+/* The indices in a block along what is cut of the first value that has parts: "of 128"; a block of one is not worth a
+ * word. */
+static void dump_pieces(const struct step *s, FILE *out)
 {
-    fprintf(out, "  phase %d, %s:", index, f->split == SPLIT_IMAGES ? "image by image" : "blocks");
-    for (int i = 0; i < f->steps_count; i++) {
-        const struct step *s = f->steps[i];
-        fprintf(out, "%s %s (%s)", i ? "," : "", s->group->main->name, s->what);
-        if (f->split == SPLIT_BLOCKS)
-            fprintf(out, " x %" PRId64, s->blocks);
-        if (s->run)
-            fprintf(out, " in runs of %d", s->run);
-        if (i && f->split == SPLIT_BLOCKS && in_loop_of_previous(f, i))
-            fprintf(out, " in the same loop");
-        if (s->updates)
-            fprintf(out, " and update");
+    for (int i = 0; i < s->arguments_count; i++) {
+        const struct part *part = s->arguments[i].part;
+        if (!part || !(s->arguments[i].access & ACCESS_WRITE))
+            continue;
+        for (int k = 0; k < PART_AXES && part->axis[k].count; k++)
+            if (part->axis[k].piece > 1 && axis_pieces(&part->axis[k]) > 1)
+                fprintf(out, " of %" PRId64, part->axis[k].piece);
+        return;
     }
+}
+
+static void dump_step(const struct phase *f, const struct loop *loop, const struct step *s, bool first, FILE *out)
+{
+    fprintf(out, " ");
+    dump_step_name(s, out);
+    if (f->split == SPLIT_BLOCKS) {
+        fprintf(out, " x %" PRId64, s->blocks);
+        dump_pieces(s, out);
+    }
+    if (s->images > 1)
+        fprintf(out, " %d at a time", s->images);
+    if (loop->run)
+        fprintf(out, " in runs of %d", loop->run);
+    if (loop->thread)
+        fprintf(out, " on thread %d", loop->thread);
+    if (!first && f->split == SPLIT_BLOCKS)
+        fprintf(out, " in the same loop");
+    if (s->updates)
+        fprintf(out, " and update");
+}
+
+/* Within a turn of several images its loops are set apart by semicolons. */
+static void dump_phase(const struct program *q, int index, FILE *out)
+{
+    const struct phase *f = &q->phases[index];
+    fprintf(out, "  phase %d, %s", index, f->split == SPLIT_IMAGES ? "image by image" : "blocks");
+    if (f->images > 1)
+        fprintf(out, " in turns of %d", f->images);
+    if (f->groups)
+        fprintf(out, " in %d groups", f->groups);
+    if (f->repeat_begins)
+        fprintf(out, ", %d times", f->repeat);
+    else if (f->repeat)
+        fprintf(out, ", with the one before");
+    fprintf(out, ":");
+    for (int i = 0; i < f->loops_count; i++)
+        for (int k = 0; k < f->loops[i].count; k++) {
+            if (i || k)
+                fprintf(out, k == 0 && f->images > 1 ? ";" : ",");
+            dump_step(f, &f->loops[i], f->steps[f->loops[i].first + k], k == 0, out);
+        }
+    if (index == q->rule_phase)
+        fprintf(out, ", then how to update early");
     fprintf(out, "\n");
+}
+
+/* What steps ask memory for, so that it is in the cache when they come to it. */
+static void dump_prefetch(const struct program *q, const char *name, FILE *out)
+{
+    fprintf(out, "%s: asked for ahead\n", name);
+    for (int i = 0; i < q->steps_count; i++)
+        if (q->steps[i]->prefetch) {
+            fprintf(out, "  ");
+            dump_step_name(q->steps[i], out);
+            fprintf(out, ": %s\n", q->steps[i]->prefetch);
+        }
+}
+
+static void dump_update(const struct plan *p, FILE *out)
+{
+    const struct update *u = &p->update;
+    if (!u->optimizer)
+        return;
+    fprintf(out, "update: %s, %d vectors of state, blocks of %" PRId64 " (first, end)\n", u->optimizer->name,
+            u->optimizer->slots, u->block);
+    for (int i = 0; i < u->ranges_count; i++)
+        fprintf(out, "  %-10" PRId64 " %-10" PRId64 " %" PRId64 "%s\n", u->ranges[i].begin, u->ranges[i].end,
+                u->ranges[i].blocks, u->ranges[i].early ? " blocks, unless early" : " blocks");
+    if (u->early && u->needs_valid_loss)
+        fprintf(out, "  early only where the loss is a number\n");
 }
 
 static void dump_memory(const struct program *q, FILE *out)
@@ -54,8 +119,8 @@ static void dump_memory(const struct program *q, FILE *out)
             fprintf(out, "  %-12" PRId64 " %-12" PRId64 " phases %d-%d  %s\n", x->offset, x->bytes, x->first, x->last,
                     g->tensors[i]->name);
         if (x->region == REGION_LOCAL && !x->base)
-            fprintf(out, "  %-12" PRId64 " %-12s phase %d, local to a thread  %s\n", x->offset, "", x->first,
-                    g->tensors[i]->name);
+            fprintf(out, "  %-12" PRId64 " %-12s phase %d, local to a thread%s  %s\n", x->offset, "", x->first,
+                    x->of_turn ? " for a turn" : "", g->tensors[i]->name);
     }
     for (int i = 0; i < q->buffers_count; i++) {
         const struct buffer *b = q->buffers[i];
@@ -74,7 +139,8 @@ static void dump_program(const struct program *q, const char *name, bool reasons
         dump_group(q->groups[i], reasons, out);
     fprintf(out, "%s: schedule\n", name);
     for (int i = 0; i < q->phases_count; i++)
-        dump_phase(&q->phases[i], i, out);
+        dump_phase(q, i, out);
+    dump_prefetch(q, name, out);
     fprintf(out, "%s: memory, %" PRId64 " bytes (offset, bytes, live)\n", name, q->memory_bytes);
     dump_memory(q, out);
 }
@@ -91,6 +157,7 @@ static void dump(const struct plan *p, bool reasons, FILE *out)
     if (p->train.graph)
         dump_program(&p->train, "training", reasons, out);
     dump_program(&p->use, "use", reasons, out);
+    dump_update(p, out);
 }
 
 void plan_dump(const struct plan *p, FILE *out)

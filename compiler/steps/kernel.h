@@ -237,7 +237,8 @@ struct tile {
     const struct chain *chain;  /* applied before C is stored; NULL: none */
     int64_t a_ahead;            /* != 0: while A is read, what lies so many elements on is fetched, a line for each k */
     bool next;                  /* the argument `next`: fetched likewise */
-    bool far;                   /* C and the chain's operands are not in the cache yet: asked for before the sum */
+    bool far;                   /* C and the chain's operands are not in the cache yet: asked for before the sum,
+                                 * which must be deep enough for them to come */
     bool onward;                /* the tile that follows goes on below C: its C is asked for before the sum */
 };
 
