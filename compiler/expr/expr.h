@@ -172,5 +172,8 @@ struct expr_writing {
  * root is an array, loops over its elements have been opened, which the caller closes. */
 const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
                        const struct expr *const *roots, int count);
+/* The same for several results, such as a weight and its moments: the text of each in values; names are not asked. */
+void expr_write_all(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
+                    const struct expr *const *roots, int count, const char **values);
 
 #endif

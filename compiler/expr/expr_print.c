@@ -19,6 +19,7 @@ struct writer {
     const struct expr_writing *how;
     int nodes;                  /* of the pool */
     const bool *reached;
+    bool *root;                 /* by node: its text is asked for */
     int *uses, *lengths, *levels;       /* by node; levels: passes over the arrays before its value is there */
     bool *variable;
     const char **names;         /* by node: what a variable is called */
@@ -174,9 +175,9 @@ static const char *operation_text(const struct writer *t, const struct expr_op_r
 }
 
 /* Along the pool, all that is reached. */
-static void measure(struct writer *t, const struct expr *last)
+static void measure(struct writer *t)
 {
-    for (int i = 0; i <= last->id; i++) {
+    for (int i = 0; i < t->nodes; i++) {
         const struct expr *e = t->pool->nodes[i];
         if (!t->reached[i])
             continue;
@@ -193,7 +194,7 @@ static void measure(struct writer *t, const struct expr *last)
         t->lengths[i] += (int)strlen(operation_text(t, expr_op_row(e->op)));
         t->levels[i] += expr_is_reduction(e);
         t->variable[i] = t->names[i] || expr_is_reduction(e) ||
-                         (e != last && (t->uses[i] > 1 || t->lengths[i] > TEXT_LONGEST));
+                         t->uses[i] > 1 || (!t->root[i] && t->lengths[i] > TEXT_LONGEST);
         if (!t->variable[i] || t->names[i])
             continue;
         if (expr_is_reduction(e))
@@ -322,38 +323,82 @@ static void define(struct expr_pool *p, enum expr_dialect d, const struct expr *
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
-                       const struct expr *const *given, int count)
+/* A writer of these roots. */
+static struct writer writer_of(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
+                               const struct expr *const *roots, int count)
 {
-    const struct expr **roots = arena_array(p->arena, (size_t)count, sizeof *roots);
-    memcpy(roots, given, (size_t)count * sizeof *roots);
-    if (roots[count - 1]->is_condition)
-        roots[count - 1] = expr_build(p, EXPR_IF, (const struct expr *[]){ roots[count - 1], expr_number(p, 1),
-                                                                          expr_number(p, 0) });
-    define(p, how->dialect, roots, count);
-    const struct expr *last = roots[count - 1];
     struct writer t = { .w = w, .pool = p, .arena = p->arena, .how = how, .nodes = p->count,
-                        .reached = expr_reached(p, &last, 1) };
+                        .reached = expr_reached(p, roots, count) };
     size_t nodes = (size_t)t.nodes;
+    t.root = arena_array(p->arena, nodes, sizeof *t.root);
     t.uses = arena_array(p->arena, nodes, sizeof *t.uses);
     t.lengths = arena_array(p->arena, nodes, sizeof *t.lengths);
     t.levels = arena_array(p->arena, nodes, sizeof *t.levels);
     t.variable = arena_array(p->arena, nodes, sizeof *t.variable);
     t.names = arena_array(p->arena, nodes, sizeof *t.names);
     t.texts = arena_array(p->arena, nodes, sizeof *t.texts);
+    for (int i = 0; i < count; i++)
+        t.root[roots[i]->id] = true;
+    return t;
+}
+
+/* All statements before the values of these roots. */
+static void write_statements(struct writer *t, const struct expr *const *roots, int count)
+{
+    const struct expr **arrays = arena_array(t->arena, (size_t)count, sizeof *arrays);
+    int levels = 0, arrays_count = 0;
+    count_uses(t);
+    measure(t);
+    for (int i = 0; i < count; i++) {
+        levels = t->levels[roots[i]->id] > levels ? t->levels[roots[i]->id] : levels;
+        if (roots[i]->is_array)
+            arrays[arrays_count++] = roots[i];
+    }
+    for (int level = 0; level <= levels; level++) {
+        declare_all(t, t->reached, level, false);
+        if (t->how->loops)
+            write_pass(t, level);
+    }
+    if (!t->how->loops)
+        declare_all(t, t->reached, 0, true);
+    else if (arrays_count)
+        open_loops(t, arrays, arrays_count, levels);
+}
+
+/* Roots as this dialect can write them; what is true or false as a number. */
+static const struct expr **writable(struct expr_pool *p, const struct expr_writing *how, const struct expr *const *given,
+                                    int count, int first_number)
+{
+    const struct expr **roots = arena_array(p->arena, (size_t)count, sizeof *roots);
+    for (int i = 0; i < count; i++) {
+        roots[i] = given[i];
+        if (i >= first_number && given[i]->is_condition)
+            roots[i] = expr_build(p, EXPR_IF, (const struct expr *[]){ given[i], expr_number(p, 1), expr_number(p, 0) });
+    }
+    define(p, how->dialect, roots, count);
+    return roots;
+}
+
+const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
+                       const struct expr *const *given, int count)
+{
+    const struct expr **roots = writable(p, how, given, count, count - 1), *last = roots[count - 1];
+    struct writer t = writer_of(w, p, how, &last, 1);
     for (int i = 0; i < count - 1 && how->names; i++)
         if (!is_leaf(roots[i]) && !t.names[roots[i]->id])
             t.names[roots[i]->id] = how->names[i];
-    count_uses(&t);
-    measure(&t, last);
-    for (int level = 0; level <= t.levels[last->id]; level++) {
-        declare_all(&t, t.reached, level, false);
-        if (how->loops)
-            write_pass(&t, level);
-    }
-    if (!how->loops)
-        declare_all(&t, t.reached, 0, true);
-    else if (last->is_array)
-        open_loops(&t, &last, 1, t.levels[last->id]);
+    write_statements(&t, &last, 1);
     return text_of_piece(&t, last, EXPR_LEVEL_CHOICE);
+}
+
+void expr_write_all(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
+                    const struct expr *const *given, int count, const char **values)
+{
+    const struct expr **roots = writable(p, how, given, count, 0);
+    struct writer t = writer_of(w, p, how, roots, count);
+    for (int i = 0; i < count; i++)
+        t.uses[roots[i]->id]++;         /* one that another is made of is computed once */
+    write_statements(&t, roots, count);
+    for (int i = 0; i < count; i++)
+        values[i] = text_of_piece(&t, roots[i], EXPR_LEVEL_CHOICE);
 }

@@ -3,7 +3,8 @@
  *     expr_cases scalar|double|float|vector_double|vector_float COUNT > cases.c
  *
  * The cases are COUNT random expressions and their derivatives by x, every activation's function and gradient as they
- * are printed, among vectors the versions by hand, and in double reductions with their gradients.  How far a result may be off is measured: each node's value is
+ * are printed, among vectors the versions by hand, a rule of several results, and in double reductions
+ * with their gradients.  How far a result may be off is measured: each node's value is
  * disturbed by a few units in its last place, many times, and points where that moves the result much (near a jump) are
  * left out. */
 #include <float.h>
@@ -187,6 +188,46 @@ static void put_activation(struct maker *m, enum activation act)
     arena_free(&arena);
 }
 
+/* ---- several results ------------------------------------------------------------------------- */
+
+/* Adam's rule, which makes a weight and two moments of w, g, m and v: their sum is compared. */
+static void put_rule(struct maker *m)
+{
+    static const char *const words[] = { "w", "g", "m", "v2" };
+    static const char *const rule[] = { "0.9 * m + 0.1 * g", "0.999 * v2 + 0.001 * g * g",
+                                        "w - 0.01 * (0.9 * m + 0.1 * g) / (sqrt(abs(0.999 * v2 + 0.001 * g * g)) + 0.125)", "g" };
+    enum { RESULTS = sizeof rule / sizeof *rule };
+    struct arena arena = {0};
+    struct expr_pool *p = expr_pool_new(&arena);
+    struct expr_name names[INPUTS + 1] = { { NULL, NULL } };
+    const struct expr *results[RESULTS], *sum = NULL;
+    const char *wrong = NULL, *values[RESULTS];
+    for (int k = 0; k < INPUTS; k++)
+        names[k] = (struct expr_name){ words[k], expr_input(p, k, words[k], true) };
+    for (int i = 0; i < RESULTS; i++)
+        results[i] = expr_parse(p, rule[i], names, &wrong);
+    expr_simplify(p, results, RESULTS);
+    for (int i = 0; i < RESULTS; i++)
+        sum = sum ? expr_make(p, EXPR_ADD, (const struct expr *[]){ sum, results[i] }) : results[i];
+    const struct expr_writing how = { .dialect = m->d->dialect, .inputs = words, .inputs_count = INPUTS };
+    struct cwriter *w = cw_new(NULL);
+    cw_line(w, "static TYPE rule(TYPE w, TYPE g, TYPE m, TYPE v2)");
+    cw_open(w, "{");
+    expr_write_all(w, p, &how, results, RESULTS, values);
+    for (int i = 0; i < RESULTS; i++)
+        cw_line(w, "const TYPE result_%d = %s;", i, values[i]);
+    if (m->d->vector)
+        cw_line(w, "return v_add(v_add(v_add(result_0, result_1), result_2), result_3);");
+    else
+        cw_line(w, "return result_0 + result_1 + result_2 + result_3;");
+    cw_close(w, "}");
+    fputs(cw_text(w), stdout);
+    cw_free(w);
+    draw(m);
+    put_case(m, p, sum, "rule(a, b, c, d)", "a rule");
+    arena_free(&arena);
+}
+
 /* ---- reductions ------------------------------------------------------------------------------ */
 
 struct loops {
@@ -367,6 +408,7 @@ int main(int argc, char **argv)
     put_head(m.d);
     for (int a = ACT_LINEAR + 1; a < ACTIVATIONS_COUNT; a++)
         put_activation(&m, (enum activation)a);
+    put_rule(&m);
     if (!m.d->vector && !m.d->single)
         put_reductions(&m);
     for (int i = atoi(argv[2]); i > 0; i--)
