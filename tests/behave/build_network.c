@@ -225,3 +225,84 @@ const struct cnn_model *build_network(const struct tools *tools, const char *fol
         fprintf(log, "the emitted file has no symbol %s\n", symbol);
     return model;
 }
+
+/* ---- inference --------------------------------------------------------------------------------------------------- */
+
+/* What its header says of it becomes something that can be asked for by name. */
+static bool write_caller(const char *path)
+{
+    FILE *f = fopen(path, "w");
+    if (!f)
+        return false;
+    fputs("#include \"net.h\"\n"
+          "const long call_sizes[] = { NET_ARENA_FLOATS, NET_INPUTS, NET_OUTPUTS };\n"
+          "void call_predict(const float *input, float *output, float *arena);\n"
+          "int call_selftest(float *arena);\n"
+          "void call_predict(const float *input, float *output, float *arena) { net_predict(input, output, arena); }\n"
+          "int call_selftest(float *arena) { return net_selftest(arena); }\n", f);
+    return fclose(f) == 0;
+}
+
+static bool compile_inference(const struct tools *tools, const char *folder, FILE *log)
+{
+    char source[600], caller[600], object[600], output[600];
+    snprintf(source, sizeof source, "%s/net.c", folder);
+    snprintf(caller, sizeof caller, "%s/call.c", folder);
+    snprintf(object, sizeof object, "%s/net.so", folder);
+    snprintf(output, sizeof output, "%s/cc.log", folder);
+    if (!write_caller(caller)) {
+        fprintf(log, "%s cannot be written\n", caller);
+        return false;
+    }
+    char *cc = strdup(tools->cc), *cflags = strdup(tools->cflags);
+    static const char *const fixed[] = {
+        "-std=c99", "-pedantic", "-O1", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-DNET_SELFTEST", "-shared", "-fPIC"
+    };
+    struct arguments a = {.count = 0};
+    push_words(&a, cc);
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        push(&a, fixed[i]);
+    push_words(&a, cflags);
+    push(&a, source);
+    push(&a, caller);
+    push(&a, "-o");
+    push(&a, object);
+    push(&a, "-lm");
+    bool fine = run_logged(&a, output, log);
+    free(cc);
+    free(cflags);
+    return fine;
+}
+
+bool build_inference(const struct tools *tools, const char *folder, struct built_inference *net, FILE *log)
+{
+    char source[600], weights[600], emitted[600], object[600], output[600];
+    snprintf(source, sizeof source, "%s/model.cnn", folder);
+    snprintf(weights, sizeof weights, "--weights=%s/weights.safetensors", folder);
+    snprintf(emitted, sizeof emitted, "%s/net.c", folder);
+    snprintf(object, sizeof object, "%s/net.so", folder);
+    snprintf(output, sizeof output, "%s/cnnc.log", folder);
+    struct arguments a = {.count = 0};
+    push(&a, tools->cnnc);
+    push(&a, "--emit=inference");
+    push(&a, "--name=net");
+    push(&a, "--arena=caller");
+    push(&a, weights);
+    push(&a, source);
+    push(&a, "-o");
+    push(&a, emitted);
+    if (!run_logged(&a, output, log) || !compile_inference(tools, folder, log))
+        return false;
+    net->handle = dlopen(object, RTLD_NOW | RTLD_LOCAL);
+    const long *sizes = net->handle ? dlsym(net->handle, "call_sizes") : NULL;
+    if (!sizes) {
+        fprintf(log, "dlopen: %s\n", dlerror());
+        return false;
+    }
+    net->arena = sizes[0];
+    net->inputs = sizes[1];
+    net->outputs = sizes[2];
+    *(void **)&net->predict = dlsym(net->handle, "call_predict");
+    *(void **)&net->selftest = dlsym(net->handle, "call_selftest");
+    return true;
+}

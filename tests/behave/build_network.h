@@ -39,4 +39,15 @@ const struct cnn_model *build_network(const struct tools *tools, const char *fol
                                       const char *real, const char *const *forced, int forced_count, void **handle,
                                       FILE *log);
 
+/* What --emit=inference writes, loaded; the arena is the caller's. */
+struct built_inference {
+    void (*predict)(const float *input, float *output, float *arena);
+    int (*selftest)(float *arena);
+    long arena, inputs, outputs;        /* floats */
+    void *handle;
+};
+
+/* Compiles folder/model.cnn with folder/weights.safetensors and loads it; false with lines in log. */
+bool build_inference(const struct tools *tools, const char *folder, struct built_inference *net, FILE *log);
+
 #endif

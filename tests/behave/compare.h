@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "build_network.h"
 #include "cnnrt.h"
 #include "generate.h"
 
@@ -33,5 +34,12 @@ struct compare_counts {
  * faults: plants those of enum ref_fault one by one in the reference and expects the comparison to fail. */
 void compare_network(struct network *network, const struct cnn_model *model, bool filtering, bool faults, FILE *log,
                      struct compare_counts *counts);
+
+/* The parameters as float in a file of weights, and rounded to that; false: it cannot be written. */
+bool write_weights(struct network *network, const char *path);
+/* The network in use, a picture at a time, as --emit=inference has written it with these weights.  faults: a tap that is
+ * left out of the reference must be noticed. */
+void compare_inference(struct network *network, const struct built_inference *built, bool faults, FILE *log,
+                       struct compare_counts *counts);
 
 #endif

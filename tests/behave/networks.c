@@ -10,6 +10,7 @@
  *   --kernels HOW      auto: as planned or one drawn at each place, by turns; all: every candidate at every place
  *   --kernel TEXT      exactly this one forced, as cnnc's; may be repeated
  *   --real R           float, double, both, or turns (the default)
+ *   --emit=inference   the network in use as plain C, with its weights
  *   --break            plants faults in the reference as well, each of which must be noticed
  *   --cc CC --cflags F --folder DIR (of files; kept where a network fails) --verbose
  *
@@ -43,7 +44,7 @@ struct options {
     const char *kernels, *real, *folder;
     const char *forced[SITES];
     int forced_count;
-    bool faults, verbose;
+    bool inference, faults, verbose;
 };
 
 struct kernel_use {
@@ -188,10 +189,27 @@ static void try_real(struct run *r, const char *real, uint64_t random)
         try_build(r, real, forced, force_kernels(r, turn, random, texts, forced));
 }
 
+static void try_inference(struct run *r)
+{
+    struct built_inference built = {.handle = NULL};
+    struct compare_counts counts = {0};
+    char weights[600];
+    snprintf(weights, sizeof weights, "%s/weights.safetensors", r->folder);
+    bool fine = write_weights(r->network, weights) && build_inference(&r->tools, r->folder, &built, r->log);
+    r->builds++;
+    if (fine)
+        compare_inference(r->network, &built, r->options->faults, r->log, &counts);
+    r->failures += !fine + counts.failures + counts.faults_missed;
+    if (r->failures)
+        fprintf(r->log, "  in: %s --emit=inference --weights=%s %s/model.cnn\n", r->tools.cnnc, weights, r->folder);
+    report(r, &counts, "float", false);
+}
+
 static void remove_files(const char *folder)
 {
     static const char *const files[] = {
-        "model.cnn", "model.c", "model.h", "model.so", "plan.txt", "cc.log", "cnnc.log"
+        "model.cnn", "model.c", "model.h", "model.so", "plan.txt", "cc.log", "cnnc.log",
+        "weights.safetensors", "net.c", "net.h", "net.so", "call.c"
     };
     char path[600];
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
@@ -223,7 +241,9 @@ static int run_network(const struct options *o, uint64_t seed, const char *log_p
     fputs(run->network->text, f);
     fclose(f);
     uint64_t random = seed;
-    for (int i = 0; i < o->targets_count; i++) {
+    if (o->inference)
+        try_inference(run);
+    for (int i = 0; i < o->targets_count && !o->inference; i++) {
         run->tools.target = o->targets[i];
         uint64_t draw = ref_random(&random);
         bool both = strcmp(o->real, "both") == 0, turns = strcmp(o->real, "turns") == 0;
@@ -362,7 +382,8 @@ static int print_totals(const struct options *o, struct totals *t)
     printf("\n");
     if (t->failed)
         printf("again: networks --seed SEED --count 1 --folder %s, with the other options as they were\n", o->folder);
-    if (o->faults && t->seen < t->networks) {
+    /* of inference there is one in each, and not every one shows */
+    if (o->faults && t->seen < (o->inference ? t->networks / 2 : t->networks)) {
         puts("networks: too few planted faults were noticed");
         return 1;
     }
@@ -392,7 +413,7 @@ static const struct option long_options[] = {
     { "target", 1, NULL, 't' },  { "targets", 1, NULL, 't' }, { "kernels", 1, NULL, 'k' }, { "real", 1, NULL, 'r' },
     { "break", 0, NULL, 'b' },   { "kernel", 1, NULL, 'K' },  { "cnnc", 1, NULL, 'c' },    { "cc", 1, NULL, 'C' },
     { "cflags", 1, NULL, 'F' },  { "include", 1, NULL, 'I' }, { "folder", 1, NULL, 'd' },  { "keep", 1, NULL, 'd' },
-    { "verbose", 0, NULL, 'v' }, { NULL, 0, NULL, 0 }
+    { "emit", 1, NULL, 'e' },    { "verbose", 0, NULL, 'v' }, { NULL, 0, NULL, 0 }
 };
 
 static void read_options(struct options *o, int argc, char **argv)
@@ -412,6 +433,7 @@ static void read_options(struct options *o, int argc, char **argv)
             break;
         case 'r': o->real = optarg; break;
         case 'b': o->faults = true; break;
+        case 'e': o->inference = strcmp(optarg, "inference") == 0; break;
         case 'c': o->tools.cnnc = optarg; break;
         case 'C': o->tools.cc = optarg; break;
         case 'F': o->tools.cflags = optarg; break;

@@ -29,6 +29,9 @@ run --count "$((CNN_NETWORKS / 25 + 1))" --seed 100000 --kernels all --real both
 # one image a batch: steps are cut within the image (where vectors are short, nearly all of them)
 run --count "$((CNN_NETWORKS / 16))" --seed 300000 --batch 1 --targets native,generic
 run --count 3 --seed 400000 --batch 1 --targets generic --kernels all
+# what --emit=inference writes, with the networks' weights
+run --count "$((CNN_NETWORKS / 4))" --seed 600000 --emit inference
+run --count 12 --seed 6000 --emit inference --break
 # the proof that it can fail: faults planted in the reference, each of which must be noticed
 run --count 12 --seed 5000 --break --real both
 if [ "$CNN_NETWORKS" -gt 1000 ]; then
