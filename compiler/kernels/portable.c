@@ -26,24 +26,35 @@ void portable_plan(struct plan *p, struct program *q, struct group *g)
     step_takes_chain(p, s);
 }
 
-/* ---- functions --------------------------------------------------------------------------------------------------- */
-
-/* Whether the result takes the memory of something that the chain reads, or of the input. */
-static const char *apart(const struct portable *f)
+static const struct tensor *behind_views(const struct tensor *t)
 {
-    return f->group->in_place ? "" : "restrict ";
+    while (t->producer && t->producer->op == OP_view)
+        t = t->producer->in[0];
+    return t;
 }
+
+bool portable_reads(const struct group *g, const struct tensor *t)
+{
+    for (int i = 0; i < g->main->in_count; i++)
+        if (behind_views(g->main->in[i]) == behind_views(t))
+            return true;
+    return false;
+}
+
+/* ---- functions --------------------------------------------------------------------------------------------------- */
 
 struct portable portable_begin(struct emitter *e, const struct step *s, const char *const *inputs)
 {
     const struct group *g = s->group;
     struct portable f = { .e = e, .group = g, .in = g->main->in[0]->shape, .out = g->main->out[0]->shape };
-    const char *parameters = "";
+    /* written over: what the operation reads, or what the chain does */
+    const char *parameters = "", *apart = g->in_place ? "" : "restrict ";
+    const char *kept = g->in_place && portable_reads(g, g->in_place) ? "" : "restrict ";
 
     chain_make(e->plan, g, &f.chain);
     for (int i = 0; inputs[i]; i++)
-        parameters = text_printf(e, "%sconst float *%s%s, ", parameters, apart(&f), inputs[i]);
-    emit_function(e, "%sfloat *%sy%s", parameters, apart(&f), chain_parameters(e, &f.chain));
+        parameters = text_printf(e, "%sconst float *%s%s, ", parameters, kept, inputs[i]);
+    emit_function(e, "%sfloat *%sy%s", parameters, apart, chain_parameters(e, &f.chain));
     return f;
 }
 

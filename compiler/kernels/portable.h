@@ -19,6 +19,9 @@ struct portable {
 void portable_plan(struct plan *p, struct program *q, struct group *g);
 double portable_cost(const struct plan *p, const struct group *g);
 
+/* Whether the operation itself, not its chain, reads that memory. */
+bool portable_reads(const struct group *g, const struct tensor *t);
+
 /* Begins the function; inputs: names of what the operation reads, in its order. */
 struct portable portable_begin(struct emitter *e, const struct step *s, const char *const *inputs);
 /* Ends it; name: "conv5x5", to which shapes are added.  Returns the function's. */

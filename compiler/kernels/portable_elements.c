@@ -77,11 +77,19 @@ static const char *write_turn(struct emitter *e, const struct step *s)
     return portable_end(&f, to_planes ? "to_planes" : "to_rows");
 }
 
+/* An element is read before it is written, and an operand of one number a channel has another size. */
+static bool may_overwrite(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    (void)p;
+    (void)t;
+    return g->main->op != OP_reorder;
+}
+
 #define ELEMENTS(operation, writer, chains)                                                          \
     const struct kernel kernel_portable_##operation = {                                              \
         .name = "portable", .op = OP_##operation, .portable = true, .fuses_chain = chains,           \
         .applicable = always_applicable, .cost = portable_cost, .plan = portable_plan,               \
-        .emit = writer, .help = "plain loops",                                                       \
+        .overwrites = may_overwrite, .emit = writer, .help = "plain loops",                                                       \
     };
 
 ELEMENTS(bias, write_elements, true)

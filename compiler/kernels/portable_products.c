@@ -110,11 +110,23 @@ static const char *write_dense(struct emitter *e, const struct step *s)
     return portable_end(&f, text_printf(e, "dense%s", chain_suffix(e, &f.chain)));
 }
 
+/* What the sums of a position begin with is read there and nowhere else. */
+static bool may_overwrite(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    struct chain c;
+
+    chain_make(p, g, &c);
+    for (int i = 0; i < c.operands_count; i++)
+        if (c.operands[i].kind == OPERAND_ELEMENT && c.operands[i].tensor == t)
+            return c.operands[i].node < chain_leading_sums(&c) && !portable_reads(g, t);
+    return false;
+}
+
 #define PRODUCT(operation, writer)                                                                   \
     const struct kernel kernel_portable_##operation = {                                              \
         .name = "portable", .op = OP_##operation, .portable = true, .fuses_chain = true,             \
         .applicable = always_applicable, .cost = portable_cost, .plan = portable_plan,               \
-        .emit = writer, .help = "plain loops, outputs innermost",                                    \
+        .overwrites = may_overwrite, .emit = writer, .help = "plain loops, outputs innermost",                                    \
     };
 
 PRODUCT(conv2d, write_filters)

@@ -12,6 +12,8 @@ static void dump_group(const struct group *g, bool reasons, FILE *out)
     fprintf(out, "    # %s", op_name(g->main->op));
     for (int i = 0; i < g->chain_count; i++)
         fprintf(out, " + %s", op_name(g->chain[i]->op));
+    if (g->in_place)
+        fprintf(out, ", over %s", g->in_place->name);
     if (g->companion)
         fprintf(out, ", with %s", op_name(g->companion->op));
     if (reasons)

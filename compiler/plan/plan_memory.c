@@ -205,6 +205,29 @@ static void list_local(const struct program *q, int *first, int *next)
         }
 }
 
+/* What nobody else reads afterwards, and the group's kernel reads before it writes there, gives its memory to the
+ * result.  Nothing else lives in between. */
+static void take_over(const struct plan *p, struct program *q, const struct step *s, int number,
+                      struct stretch_of_steps *touched)
+{
+    struct group *g = s->group;
+    const struct tensor *y = g->result;
+    if (!g->kernel->overwrites || !is_local(q, y) || touched[y->id].first != number)
+        return;
+    for (int k = 0; k < s->arguments_count && !g->in_place; k++) {
+        const struct argument *a = &s->arguments[k];
+        if (a->kind != ARGUMENT_TENSOR || a->tensor == y || !a->tensor->per_sample)
+            continue;
+        const struct tensor *t = plan_root(q, a->tensor);
+        if (is_local(q, t) && touched[t->id].last == number && q->places[t->id].bytes == q->places[y->id].bytes &&
+            g->kernel->overwrites(p, g, a->tensor)) {
+            g->in_place = t;
+            q->places[y->id].base = t;
+            touched[t->id].last = touched[y->id].last;
+        }
+    }
+}
+
 static void place_local(const struct plan *p, struct program *q)
 {
     const struct graph *g = q->graph;
@@ -223,9 +246,13 @@ static void place_local(const struct plan *p, struct program *q)
         int count = 0;
         for (int s = 0; s < phase->steps_count; s++)
             touch(touched, phase->steps[s]->group, f, s);
+        for (int s = 0; s < phase->steps_count; s++)
+            take_over(p, q, phase->steps[s], s, touched);
         list_loops(phase, loops);
         for (int i = first[f]; i >= 0; i = next[i]) {
             struct tensor_place *x = &q->places[i];
+            if (x->base)
+                continue;
             x->region = REGION_LOCAL;
             struct item *item = &items[count];
             *item = (struct item){ .offset = &x->offset, .order = count };
@@ -273,12 +300,15 @@ void plan_memory(struct plan *p, struct program *q)
         count++;
     }
     place_items(items, placed, count, &q->memory_bytes);
-    for (int i = 0; i < g->tensors_count; i++)
-        if (q->places[i].base) {
-            q->places[i].region = q->places[q->places[i].base->id].region;
-            q->places[i].of_turn = q->places[q->places[i].base->id].of_turn;
-            q->places[i].offset = q->places[q->places[i].base->id].offset;
-            q->places[i].first = q->places[q->places[i].base->id].first;
-            q->places[i].last = q->places[q->places[i].base->id].last;
-        }
+    for (int i = 0; i < g->tensors_count; i++) {
+        struct tensor_place *x = &q->places[i];
+        const struct tensor_place *root = &q->places[plan_root(q, g->tensors[i])->id];
+        if (x == root)
+            continue;
+        x->region = root->region;
+        x->of_turn = root->of_turn;
+        x->offset = root->offset;
+        x->first = root->first;
+        x->last = root->last;
+    }
 }

@@ -77,6 +77,59 @@ static const char *verify_views(const struct walk *w)
     return NULL;
 }
 
+/* Steps of one loop over single images come one after the other. */
+static bool is_after(const struct walk *w, int step, const struct step *s)
+{
+    const struct step_at *x = &w->at[step], *y = &w->at[s->index];
+    return x->phase > y->phase || (x->phase == y->phase && x->index > y->index);
+}
+
+/* What the argument is was made before the step. */
+static bool made_before(const struct walk *w, const struct argument *a, const struct step *s)
+{
+    const struct step *maker = w->tensors[verify_base(a->tensor)->id].maker;
+    return maker && is_after(w, s->index, maker);
+}
+
+/* The result of a step lies where its kernel may write it over what nobody reads any more. */
+static const char *verify_take_over(const struct walk *w, const struct tensor *y)
+{
+    const struct tensor_place *x = &w->q->places[y->id];
+    const struct step *s = w->tensors[y->id].maker;
+    bool may = false;
+    for (int k = 0; s && k < s->arguments_count; k++) {
+        const struct argument *a = &s->arguments[k];
+        may |= a->kind == ARGUMENT_TENSOR && a->tensor != y && plan_root(w->q, a->tensor) == plan_root(w->q, y) &&
+               s->group->result == y && s->group->kernel->overwrites &&
+               s->group->kernel->overwrites(w->p, s->group, a->tensor);
+    }
+    if (!may || x->bytes != w->q->places[x->base->id].bytes)
+        return arena_printf(w->p->arena, "%s lies where %s does, whose memory it may not take over", y->name,
+                            x->base->name);
+    for (int i = 0; i < w->q->steps_count; i++)
+        for (int k = 0; k < w->q->steps[i]->arguments_count; k++) {
+            const struct argument *a = &w->q->steps[i]->arguments[k];
+            if (a->kind == ARGUMENT_TENSOR && w->tensors[verify_base(a->tensor)->id].maker != s &&
+                plan_root(w->q, a->tensor) == plan_root(w->q, y) && made_before(w, a, s) && is_after(w, i, s))
+                return arena_printf(w->p->arena, "%s reads %s, over which %s has been written",
+                                    verify_step_name(w, w->q->steps[i]), a->tensor->name, y->name);
+        }
+    return NULL;
+}
+
+static const char *verify_taken_over(const struct walk *w)
+{
+    for (int i = 0; i < w->q->graph->tensors_count; i++) {
+        const struct tensor *t = w->q->graph->tensors[i];
+        if (!w->q->places[i].base || verify_base(t) != t)
+            continue;
+        const char *broken = verify_take_over(w, t);
+        if (broken)
+            return broken;
+    }
+    return NULL;
+}
+
 /* ---- sharing ----------------------------------------------------------------------------------------------------- */
 
 /* Bytes that are taken from one time to another. */
@@ -187,7 +240,7 @@ static struct touched *find_touched(const struct walk *w)
     for (int i = 0; i < w->q->steps_count; i++)
         for (int k = 0; k < w->q->steps[i]->arguments_count; k++)
             if (w->q->steps[i]->arguments[k].kind == ARGUMENT_TENSOR)
-                note_touched(&touched[verify_base(w->q->steps[i]->arguments[k].tensor)->id], &w->at[i]);
+                note_touched(&touched[plan_root(w->q, w->q->steps[i]->arguments[k].tensor)->id], &w->at[i]);
     return touched;
 }
 
@@ -220,6 +273,7 @@ static const char *verify_local(const struct walk *w)
 const char *verify_memory(const struct walk *w)
 {
     const char *broken = verify_views(w);
+    broken = broken ? broken : verify_taken_over(w);
     broken = broken ? broken : verify_lives(w);
     broken = broken ? broken : verify_shared(w);
     broken = broken ? broken : verify_local(w);

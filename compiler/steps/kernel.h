@@ -19,6 +19,9 @@ struct kernel {
     double (*cost)(const struct plan *p, const struct group *g);
     /* How much larger its rounding errors are than those of the plain sum; NULL: no larger. */
     double (*error)(const struct plan *p, const struct group *g);
+    /* Whether its result may lie where t does, which it reads: each element before it writes that of the result.  NULL:
+     * of nothing. */
+    bool (*overwrites)(const struct plan *p, const struct group *g, const struct tensor *t);
     /* Adds its steps with plan_step(), its buffers with plan_buffer(), asks for scratch with plan_scratch(). */
     void (*plan)(struct plan *p, struct program *q, struct group *g);
     /* Optional: decides what depends on where tensors lie, when that is known. */
@@ -45,6 +48,8 @@ bool plan_splits_image(const struct plan *p, double cycles);
 /* What it costs a split step that its group's other steps are behind a barrier: so many more barriers. */
 double plan_barrier_cycles(const struct plan *p, int barriers);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
+/* The tensor whose memory it really is. */
+const struct tensor *plan_root(const struct program *q, const struct tensor *t);
 /* The C type of a tensor's elements. */
 const char *plan_element_type(const struct plan *p, const struct tensor *t);
 /* Width of a panel for so many channels, in reals: whole vectors, as many as a register tile takes. */

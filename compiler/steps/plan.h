@@ -65,7 +65,7 @@ struct tensor_place {
     int64_t sample;             /* elements from one sample to the next */
     int first, last;            /* phases in which it is live (REGION_MEMORY) */
     bool of_turn;               /* REGION_LOCAL: holds the images of a whole turn, not those of one call */
-    const struct tensor *base;  /* a view: where its memory really is; NULL: its own */
+    const struct tensor *base;  /* a view, or what has taken over another's memory (group.in_place): whose; NULL: its own */
 };
 
 /* Parameters lie as their form says (param_layout()), so that a product reads them as they are: filters
@@ -97,7 +97,7 @@ struct group {
     const char *candidates;     /* "direct 7.9 ms, im2col 10.1 ms" */
     const char *key;            /* the name of its task in wisdom; NULL: there is nothing to choose */
     bool untimed;               /* there is a choice, and wisdom does not know every candidate */
-    const struct tensor *in_place;      /* whose memory the result takes over, element by element; NULL: none */
+    const struct tensor *in_place;      /* whose memory the result takes over, element by element; NULL: nobody's */
     void *detail;               /* the kernel's own numbers, made by its plan() */
     int first_step, steps_count;        /* of program.steps: its own, one after the other */
 };

@@ -61,6 +61,13 @@ const struct tensor_place *plan_place(const struct program *q, const struct tens
     return &q->places[t->id];
 }
 
+const struct tensor *plan_root(const struct program *q, const struct tensor *t)
+{
+    while (q->places[t->id].base)
+        t = q->places[t->id].base;
+    return t;
+}
+
 int64_t plan_round(int64_t value, int64_t multiple)
 {
     return (value + multiple - 1) / multiple * multiple;

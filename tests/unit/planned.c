@@ -23,8 +23,7 @@ const char planned_branches[] =
     " add {\n branch { }\n branch { avgpool2d 3x3, stride=1, padding=1 }\n }\n }\n }\n relu\n"
     " global_avgpool2d\n dense 10, softmax\n}\n" TAIL;
 
-void world_begin_batch(struct world *w, const char *text, const char *target, const char *const *forced,
-                              int count, int batch)
+static struct model *checked(struct world *w, const char *text, int batch)
 {
     memset(w, 0, sizeof *w);
     w->diag = diag_new(&w->arena);
@@ -34,6 +33,22 @@ void world_begin_batch(struct world *w, const char *text, const char *target, co
     struct model *m = check_model(&w->arena, source, file, &check, w->diag);
     diag_print(w->diag, stderr);
     cr_assert_eq(diag_errors(w->diag), 0);
+    return m;
+}
+
+static void planned(struct world *w, const struct graph *train, const struct graph *use, const struct plan_options *o)
+{
+    w->plan = plan_model(&w->arena, train, use, o, w->diag);
+    diag_print(w->diag, stderr);
+    cr_assert_not_null(w->plan);
+    const char *broken = plan_verify(w->plan);
+    cr_assert_null(broken, "%s", broken);
+}
+
+void world_begin_batch(struct world *w, const char *text, const char *target, const char *const *forced, int count,
+                       int batch)
+{
+    struct model *m = checked(w, text, batch);
     struct graph *train = lower_model(&w->arena, m, true), *use = lower_model(&w->arena, m, false);
     simplify(train);
     simplify(use);
@@ -41,11 +56,23 @@ void world_begin_batch(struct world *w, const char *text, const char *target, co
     cr_assert_null(graph_verify(train));
     cr_assert_null(graph_verify(use));
     struct plan_options o = { .target = target, .forced = forced, .forced_count = count };
-    w->plan = plan_model(&w->arena, train, use, &o, w->diag);
-    diag_print(w->diag, stderr);
-    cr_assert_not_null(w->plan);
-    const char *broken = plan_verify(w->plan);
+    planned(w, train, use, &o);
+}
+
+void world_begin_portable(struct world *w, const char *text)
+{
+    struct graph *g = lower_alone(&w->arena, checked(w, text, 0));
+    for (int i = 0; i < g->params_count; i++) {
+        int64_t count = param_elements(g->params[i]);
+        double *values = arena_array(&w->arena, (size_t)count, sizeof *values);
+        for (int64_t k = 0; k < count; k++)
+            values[k] = 0.5;
+        g->params[i]->values = values;
+    }
+    simplify(g);
+    const char *broken = graph_verify(g);
     cr_assert_null(broken, "%s", broken);
+    planned(w, NULL, g, &(struct plan_options){ .target = "portable" });
 }
 
 void world_begin(struct world *w, const char *text, const char *target, const char *const *forced, int count)

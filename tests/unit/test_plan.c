@@ -165,6 +165,33 @@ Test(plan, no_read_finds_its_bytes_overwritten_with_one_image_a_batch)
     check_plans(planned_branches, 1);
 }
 
+static const struct group *group_over(const struct plan *p, const char *name)
+{
+    for (int i = 0; i < p->use.groups_count; i++)
+        if (p->use.groups[i]->in_place && !strcmp(p->use.groups[i]->in_place->name, name))
+            return p->use.groups[i];
+    return NULL;
+}
+
+/* One picture in plain loops: sums begin with what is added to them, in its place. */
+Test(plan, portable_plans_keep_their_promises)
+{
+    struct world w;
+    world_begin_portable(&w, planned_sequence);
+    walk(w.plan, &w.plan->use);
+    cr_assert_eq(w.plan->use.phases_count, 1);
+    arena_free(&w.arena);
+    world_begin_portable(&w, planned_branches);
+    walk(w.plan, &w.plan->use);
+    cr_assert_not_null(group_over(w.plan, "batchnorm_1_relu_y"));       /* by conv2d_3 + add_1 */
+    arena_free(&w.arena);
+    world_begin_portable(&w, "network {\n input 2x5x4\n relu\n add {\n branch { tanh }\n branch { }\n }\n"
+                             " softmax\n flatten\n}\n");
+    walk(w.plan, &w.plan->use);
+    cr_assert_eq(w.plan->scratch_bytes, 160);          /* all of it in one map */
+    arena_free(&w.arena);
+}
+
 static const char wide[] =
     "network {\n input 3x32x32\n conv2d 32, 3x3, relu\n conv2d 48, 3x3, elu, padding=same\n maxpool2d 3x3, stride=2\n"
     " conv2d 64, 2x2, relu\n flatten\n dense 10, softmax\n}\n" TAIL;

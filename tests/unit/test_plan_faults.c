@@ -1122,3 +1122,60 @@ Test(plan_faults, each_is_found_and_named)
         cr_expect_gt(times, 0, "%s: no network has a place for it", faults[i].name);
     }
 }
+
+/* ---- plain loops: results in the place of what they are made of ---------------------------------------------------- */
+
+static struct group *group_in_place(struct plan *p)
+{
+    for (int i = 0; i < p->use.groups_count; i++)
+        if (p->use.groups[i]->in_place)
+            return p->use.groups[i];
+    return NULL;
+}
+
+/* The last step reads what has been written over. */
+static void plant_late_reader(struct plan *p)
+{
+    struct step *last = p->use.steps[p->use.steps_count - 1];
+    argument_of(last, ACCESS_READ, ARGUMENT_TENSOR, ANY)->tensor = group_in_place(p)->in_place;
+}
+
+/* A convolution writes over what all of its positions read. */
+static void plant_greedy(struct plan *p)
+{
+    struct group *g = group_in_place(p);
+    p->use.places[g->result->id].base = base_of(g->main->in[0]);
+}
+
+/* A result that is written over something lives on where something else lies meanwhile. */
+static void plant_short_life(struct plan *p)
+{
+    struct group *g = group_in_place(p);
+    for (int i = 0; i < p->use.steps_count; i++)
+        for (int k = 0; k < p->use.steps[i]->arguments_count; k++) {
+            const struct argument *a = &p->use.steps[i]->arguments[k];
+            if (a->kind == ARGUMENT_TENSOR && a->tensor == g->result && a->access == ACCESS_READ)
+                p->use.places[p->use.steps[i]->group->result->id].offset = p->use.places[g->in_place->id].offset;
+        }
+}
+
+static const struct {
+    void (*plant)(struct plan *p);
+    const char *message;
+} portable_faults[] = {
+    { plant_late_reader, "has been written" },
+    { plant_greedy, "whose memory it may not take over" },
+    { plant_short_life, "share memory while both live" },
+};
+
+Test(plan_faults, of_plain_loops)
+{
+    for (size_t i = 0; i < sizeof portable_faults / sizeof *portable_faults; i++) {
+        struct world w;
+        world_begin_portable(&w, planned_branches);
+        portable_faults[i].plant(w.plan);
+        const char *broken = plan_verify(w.plan);
+        cr_assert(broken && strstr(broken, portable_faults[i].message), "%s", broken ? broken : "nothing is found");
+        arena_free(&w.arena);
+    }
+}
