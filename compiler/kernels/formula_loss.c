@@ -48,6 +48,20 @@ static void close_outputs(void *context)
     cw_close(f->e->w, "}");
 }
 
+/* Says of each input that the formula does not read that it is meant so. */
+static void emit_unread(struct emitter *e, const struct expr_pool *pool, const struct expr *root)
+{
+    static const char *const arguments[LOSS_INPUTS] = { [LOSS_Y] = "target", [LOSS_P] = "predictions" };
+    const bool *reached = expr_reached(pool, &root, 1);
+    bool reads[LOSS_INPUTS] = { false };
+    for (int i = 0; i <= root->id; i++)
+        if (reached[i] && pool->nodes[i]->op == EXPR_INPUT)
+            reads[pool->nodes[i]->index] = true;
+    for (int i = 0; i < LOSS_INPUTS; i++)
+        if (!reads[i])
+            cw_line(e->w, "(void)%s;", arguments[i]);
+}
+
 static const char *formula_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;      /* predictions, targets -> loss or its gradient */
@@ -62,6 +76,7 @@ static const char *formula_emit(struct emitter *e, const struct step *s)
     else
         emit_function(e, "const %s *predictions, const %s *target, %s *restrict loss", real, type, real);
     cw_line(e->w, "// predictions (%d): %s = %s", f.count, n->attr.loss->def->name, l.text);
+    emit_unread(e, l.pool, root);
     const char *value = expr_write(e->w, l.pool, &how, &root, 1);
     if (n->backward && root->is_array) {
         cw_line(e->w, "gradient[k] = (%s)((%s) / n);", real, value);

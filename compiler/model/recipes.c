@@ -9,6 +9,10 @@
 
 static const struct arg_def no_args[] = {{.name = NULL}};
 
+#ifdef CNN_TEST_ROWS                    /* tests/behave/rows.sh */
+#include "rows_recipes.h"
+#endif
+
 /* ---- data ------------------------------------------------------------------------------------ */
 
 static const struct arg_def cifar10_args[] = {
@@ -46,13 +50,6 @@ static const struct arg_def images_args[] = {
     {.name = NULL}
 };
 
-#ifdef CNN_TEST_ROWS
-static const struct arg_def waves_args[] = {
-    {.name = "train", .type = ARG_INT, .min = 1, .max = 100000, .default_number = 400, .help = "samples"},
-    {.name = NULL}
-};
-#endif
-
 const struct data_source data_sources[] = {
     {.clause = {.name = "cifar10", .args = cifar10_args, .help = "CIFAR-10's binary files"},
      .picture = {3, 32, 32, false}, .classes = 10},
@@ -62,10 +59,7 @@ const struct data_source data_sources[] = {
     {.clause = {.name = "shapes", .args = shapes_args, .help = "drawn from a seed, no download"},
      .picture = {3, 32, 32, false}},
 #ifdef CNN_TEST_ROWS
-    {.clause = {.name = "waves", .args = waves_args, .help = "numbers to be predicted from numbers"},
-     .sample = CNN_SAMPLE_FLOATS, .picture = {2, 6, 6, false}, .target = CNN_TARGET_VECTOR, .classes = 3},
-    {.clause = {.name = "echoes", .args = waves_args, .help = "numbers to be given back"},
-     .sample = CNN_SAMPLE_FLOATS, .picture = {2, 6, 6, false}, .target = CNN_TARGET_INPUT},
+    ROWS_SOURCES
 #endif
     {.clause = {.name = NULL}}
 };
@@ -109,22 +103,6 @@ static const struct arg_def normalize_args[] = {
     {.name = NULL}
 };
 
-#ifdef CNN_TEST_ROWS
-static const struct arg_def invert_args[] = {
-    {.name = "top", .type = ARG_REAL, .positional = true, .default_number = 255, .help = "what becomes 0"},
-    {.name = NULL}
-};
-
-static const struct arg_def mirror_args[] = {
-    {.name = "share", .type = ARG_REAL, .positional = true, .max = 1, .default_number = 0.5,
-     .help = "of the pictures that are mirrored"},
-    {.name = NULL}
-};
-
-#define invert_help "numbers taken off a number"
-#define mirror_help "left and right change places"
-#endif
-
 #define split_help "takes the validation set from the training set"
 #define limit_help "uses only so many, evenly over the classes"
 #define resize_help "to the network's input, the middle of it"
@@ -150,15 +128,6 @@ const struct clause_def data_steps[] = {
 
 #define categorical_crossentropy_args no_args
 #define categorical_crossentropy_help "-log of the probability of the right class"
-
-#ifdef CNN_TEST_ROWS
-static const struct arg_def squares_args[] = {
-    {.name = "weight", .type = ARG_REAL, .default_number = 1, .help = "of the mean"},
-    {.name = NULL}
-};
-
-#define squares_help "the mean of squared distances"
-#endif
 
 const struct clause_def loss_defs[] = {
 #define LOSS(loss) {.name = #loss, .args = loss##_args, .help = loss##_help},

@@ -49,16 +49,8 @@ static struct step_result map_normalize(const struct cnn_clause *step, int chann
     return (struct step_result){ .status = STEP_DONE };
 }
 
-#ifdef CNN_TEST_ROWS
-/* top - x */
-static struct step_result map_invert(const struct cnn_clause *step, int channels, struct pixel_measure measured,
-                                     struct pixel_map *maps)
-{
-    (void)measured;
-    for (int c = 0; c < channels; c++)
-        maps[c] = (struct pixel_map){ .factor = -1.0, .mean = -rt_setting_number(step, "top", 255), .std = 1.0 };
-    return (struct step_result){ .status = STEP_DONE };
-}
+#ifdef CNN_TEST_ROWS            /* tests/behave/rows.sh */
+#include "rows_pixels.h"
 #endif
 
 /* ---- the rows -------------------------------------------------------------------------------- */

@@ -189,7 +189,10 @@ expect 0 "$CNNC" --explain all.cnn
 cp out explained
 # what the compiler's own tables hold
 layers=$(sed -n 's/^LAYER(\(.*\))$/\1/p' "$TOP/compiler/ops/layers.def")" $activations"
-recipe_words=$(grep -o '\.name = "[a-z0-9_]*"' "$TOP/compiler/model/recipes.c" | cut -d'"' -f2 | sort -u)
+recipe_words=$({
+    grep -o '\.name = "[a-z0-9_]*"' "$TOP/compiler/model/recipes.c" | cut -d'"' -f2
+    sed -n 's/^[A-Z]*(\([a-z0-9_]*\))$/\1/p' "$TOP/compiler/model/losses.def" "$TOP/runtime/common/data_steps.def"
+} | sort -u)
 initialisers=$(sed -n '/ initialisers\[\] = {/,/^};/s/.*{ { "\([a-z_]*\)".*/\1/p' "$TOP/compiler/ops/initialiser.c")
 functions=$(sed -n '/EXPR_HIDDEN/d; s/^OPERATION([A-Z0-9_]*, "\([a-z0-9_]*\)".*/\1/p' "$TOP/compiler/expr/operations.def"
     sed -n '/value_functions\[\] = {/,/};/p' "$TOP/compiler/check/check_value.c" | grep -o '{"[a-z0-9_]*"' | cut -d'"' -f2)

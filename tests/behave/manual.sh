@@ -45,6 +45,7 @@ fi
 {
     sed -n 's/^LAYER(\(.*\)).*/\1/p; s/^ACTIVATION(\([a-z0-9_]*\), ".*/\1/p' \
         "$TOP/compiler/ops/layers.def" "$TOP/compiler/expr/activations.def"
+    sed -n 's/^[A-Z]*(\([a-z0-9_]*\))$/\1/p' "$TOP/compiler/model/losses.def" "$TOP/runtime/common/data_steps.def"
     sed -n '/static/,$s/.*\.name = "\([a-z0-9_]*\)".*/\1/p' "$TOP/compiler/model/recipes.c" | grep -v -x -e dir -e name -e file -e count -e size
 } | sort -u >words
 [ "$(wc -l <words)" -gt 60 ] || fail "too few words of the language found: $(wc -l <words)"

@@ -7,7 +7,7 @@
 cp "$TOP/tests/behave/rows_test.c" "$TOP/tests/behave/rows_sources.c" .
 cat >Makefile <<'MK'
 include $(CNNC_MK)
-rows_flags = -DCNN_TEST_ROWS -O1 -I$(TOP)/compiler -I$(TOP)/runtime -I$(TOP)/runtime/vec -I$(BUILD)
+rows_flags = -DCNN_TEST_ROWS -O1 -I$(TOP)/compiler -I$(TOP)/runtime -I$(TOP)/runtime/vec -I$(BUILD) -I$(TOP)/tests/behave
 runtime_rows = $(TOP)/runtime/common/pixel_steps.c $(TOP)/runtime/data/augment.c $(TOP)/runtime/data/data.c rows_sources.c
 trainer = $(CC) $(cnnc_cflags) $(CNNC_CFLAGS) $(rows_flags)
 cnnc_rows:
@@ -100,6 +100,8 @@ if trainer waves; then
     expect 1 ./waves predict waves.c
     grep -q 'predict takes pictures' err || fail "predict on floats: $(cat err)"
     expect 0 ./waves bench --steps 2 --threads 1
+    expect 0 ./cnnc_rows --emit=inference --weights=whole.run2/last.safetensors waves.cnn -o used_waves.c &&
+        expect 0 "$CC" -std=c99 -Wall -Wextra -c used_waves.c -o used_waves.o
 fi
 trainer waves --real=double && expect 0 ./waves gradcheck --threads 1
 
