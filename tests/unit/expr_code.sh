@@ -42,6 +42,7 @@ aarch64) set -- GENERIC: AARCH64: ;;
 esac
 for target; do
     for precision in float double; do
+        case $target$precision in X86_64_V[24]*double) continue ;; esac     # V3 and GENERIC stand for them
         define=-DCNN_FLOAT
         [ $precision = double ] && define=-DCNN_DOUBLE
         # shellcheck disable=SC2086
