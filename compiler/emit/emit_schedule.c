@@ -89,6 +89,10 @@ const char *emit_tensor_shape(struct emitter *e, const struct tensor *t)
     if (t->param)
         return param_memory_text(e->arena, t->param, plan_param(e->plan, t)->panel);
     const char *n = t->per_sample ? "N, " : "";
+    const struct tensor_place *place = plan_place(e->program, t);
+    if (place->base && place->pixel != t->shape.c && !t->shape.flat)
+        return arena_printf(e->arena, "(%s%d, %d, %d of %" PRId64 ": in %s)", n, t->shape.h, t->shape.w, t->shape.c,
+                            place->pixel, place->base->name);
     if (t->shape.flat || (t->shape.h == 1 && t->shape.w == 1))
         return arena_printf(e->arena, "(%s%d)", n, t->shape.c);
     return arena_printf(e->arena, "(%s%d, %d, %d)", n, t->shape.h, t->shape.w, t->shape.c);
@@ -197,7 +201,7 @@ static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const stru
     }
     const char *value;
     if (place->region == REGION_MEMORY || place->region == REGION_LOCAL)
-        value = bytes_from(e, type, base, place->offset);
+        value = bytes_from(e, type, base, place->offset + place->within * e->plan->real_size);
     else if (place->offset)
         value = arena_printf(e->arena, "(%s%s *)%s + %" PRId64, constant, type, base, place->offset);
     else

@@ -90,8 +90,8 @@ static const char *moments_of_image(struct emitter *e, const struct step *s)
 {
     const struct tensor *x = s->group->main->in[0];
     const char *real = e->plan->real, *share = text_real(e, 1.0 / (double)tensor_pixels(x));
-    struct pixel_sums mean = { x->shape, 1, mean_add, mean_store, share };
-    struct pixel_sums squares = { x->shape, 1, squares_add, squares_store, NULL };
+    struct pixel_sums mean = { x->shape, emit_pixel(e, x), 1, mean_add, mean_store, share };
+    struct pixel_sums squares = { x->shape, emit_pixel(e, x), 1, squares_add, squares_store, NULL };
     emit_function(e, "const %s *x, %s *restrict partial", real, real);
     cw_line(e->w, "// x (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
     cw_line(e->w, "%s *const mean = partial;", real);
@@ -192,7 +192,7 @@ static const char *param_grad_emit(struct emitter *e, const struct step *s)
     int64_t columns = padded_channels(e->plan, x);
     if (s->part == 1)
         return emit_batch_sums(e, columns, 2, emit_comment(e, s));
-    struct pixel_sums sums = { x->shape, 2, grads_add, grads_store, &columns };
+    struct pixel_sums sums = { x->shape, 0, 2, grads_add, grads_store, &columns };
     emit_function(e, "const %s *x, const %s *mean, const %s *inverse_deviation, const %s *dy, %s *restrict partial",
                   real, real, real, real, real);
     cw_line(e->w, "// x, dy (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
@@ -203,7 +203,7 @@ static const char *param_grad_emit(struct emitter *e, const struct step *s)
 
 const struct kernel kernel_batchnorm_moments = {
     .name = "batchnorm_moments", .op = OP_batchnorm_moments, .applicable = always_applicable, .cost = moments_cost,
-    .plan = moments_plan, .emit = moments_emit, .help = "moments of each image, then of the batch",
+    .plan = moments_plan, .emit = moments_emit, .strided = sums_strided, .help = "moments of each image, then of the batch",
 };
 
 const struct kernel kernel_batchnorm_param_grad = {

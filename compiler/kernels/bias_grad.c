@@ -46,7 +46,7 @@ static const char *bias_grad_emit(struct emitter *e, const struct step *s)
     const struct tensor *dy = s->group->main->in[0];
     if (s->part == 1)
         return emit_batch_sums(e, padded_channels(e->plan, dy), 1, emit_comment(e, s));
-    struct pixel_sums sums = { .shape = dy->shape, .sums = 1, .add = add, .store = store };
+    struct pixel_sums sums = { .shape = dy->shape, .pixel = emit_pixel(e, dy), .sums = 1, .add = add, .store = store };
     emit_function(e, "const %s *dy, %s *restrict partial", e->plan->real, e->plan->real);
     cw_line(e->w, "// dy (%d, %d, %d)", dy->shape.h, dy->shape.w, dy->shape.c);
     emit_pixel_sums(e, &sums);
@@ -55,5 +55,5 @@ static const char *bias_grad_emit(struct emitter *e, const struct step *s)
 
 const struct kernel kernel_bias_grad = {
     .name = "bias_grad", .op = OP_bias_grad, .applicable = always_applicable, .cost = bias_grad_cost,
-    .plan = bias_grad_plan, .emit = bias_grad_emit, .help = "sums of each image, then of the batch",
+    .plan = bias_grad_plan, .emit = bias_grad_emit, .strided = sums_strided, .help = "sums of each image, then of the batch",
 };

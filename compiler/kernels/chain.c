@@ -455,6 +455,16 @@ void chain_make(const struct plan *p, const struct group *g, struct chain *c)
     }
 }
 
+bool chain_is_by_channel(const struct plan *p, const struct group *g)
+{
+    struct chain c;
+    chain_make(p, g, &c);
+    for (int i = 0; i < c.operands_count; i++)
+        if (c.operands[i].kind == OPERAND_ELEMENT || c.operands[i].kind == OPERAND_INDEX)
+            return false;
+    return true;
+}
+
 void step_takes_chain(struct plan *p, struct step *s)
 {
     struct chain c;

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "kernels/conv_geometry.h"
+#include "kernels/loops.h"
 #include "kernels/product.h"
 
 static bool applicable(const struct plan *p, const struct group *g)
@@ -35,17 +36,17 @@ static double cost(const struct plan *p, const struct group *g)
     return (cycles > stream ? cycles : stream) + copy + group_chain_cycles(p, g);
 }
 
-/* The rows and panels of the product. */
-static struct product product_of(const struct conv_geometry *s)
+/* The rows and panels of the product; pixels of the result are y_pixel elements apart. */
+static struct product product_of(const struct conv_geometry *s, int64_t y_pixel)
 {
     int64_t row = (int64_t)(s->padded ? s->pw : s->w) * s->c;
     struct product t = { .channels = s->o, .panel = s->weight->panel, .panel_stride = s->k * s->weight->panel };
     t.tile.a_row = (int64_t)s->window.stride_w * s->c;
-    t.tile.c_row = s->o;
+    t.tile.c_row = y_pixel;
     t.lines = is_pointwise(s) ? 1 : s->oh;
     t.length = is_pointwise(s) ? (int64_t)s->oh * s->ow : s->ow;
     t.a_line = s->window.stride_h * row;
-    t.c_line = (int64_t)s->ow * s->o;
+    t.c_line = s->ow * y_pixel;
     return t;
 }
 
@@ -56,7 +57,7 @@ enum { PART_MAIN, PART_PADDING };
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct conv_geometry s = conv_geometry_of(p, g->main);
-    struct product t = product_of(&s);
+    struct product t = product_of(&s, s.o);
     int64_t flops = 2 * s.k * s.o * s.oh * s.ow * p->batch;
     if (!plan_splits_image(p, cost(p, g))) {
         struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, "forward", flops);
@@ -113,7 +114,7 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     bool blocks = step->split == SPLIT_BLOCKS, copies = s.padded && !blocks;
     struct chain chain;
     chain_make(e->plan, g, &chain);
-    struct product t = product_of(&s);
+    struct product t = product_of(&s, emit_is_strided(e, g->result) ? emit_pixel(e, g->result) : s.o);
     t.a = copies ? "scratch" : "x";
     t.b = "w";
     t.c = "y";
@@ -141,7 +142,13 @@ static const char *emit(struct emitter *e, const struct step *step)
     return step->part == PART_PADDING ? conv_padding_emit(e, step) : emit_main(e, step);
 }
 
+/* Its result, where the chain reads nothing that would have to be as far apart. */
+static bool strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    return t == g->result && chain_is_by_channel(p, g);
+}
+
 const struct kernel kernel_conv2d_direct = {
     .name = "direct", .op = OP_conv2d, .fuses_chain = true, .applicable = applicable, .cost = cost, .plan = plan,
-    .emit = emit, .help = "register tiles over the pixels of a row",
+    .emit = emit, .strided = strided, .help = "register tiles over the pixels of a row",
 };

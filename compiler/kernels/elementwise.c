@@ -56,7 +56,9 @@ static const char *elementwise_emit(struct emitter *e, const struct step *s)
     emit_function(e, "%sconst %s *%s, %s *restrict %s%s",
                   blocks ? "int b, " : "", real, from, real, to, chain_parameters(e, &c));
     cw_line(e->w, "// %s, %s (%d, %d, %d)", from, to, x->shape.h, x->shape.w, x->shape.c);
-    if (blocks)                 /* a row of the map */
+    if (chain_is_strided(e, &c, x, g->result))
+        chain_over_places(e, &c, from, x, to, g->result);
+    else if (blocks)            /* a row of the map */
         chain_over_image(e, &c, from, to, text_printf(e, "b * %d", x->shape.w * x->shape.c), x->shape.w, x->shape.c);
     else
         chain_over_image(e, &c, from, to, "0", tensor_pixels(x), x->shape.c);
@@ -64,11 +66,19 @@ static const char *elementwise_emit(struct emitter *e, const struct step *s)
     return emit_end(e, hint, emit_comment(e, s));
 }
 
+static bool elementwise_strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    (void)p;
+    (void)g;
+    (void)t;
+    return true;
+}
+
 #define ELEMENTWISE(operation)                                                                       \
     const struct kernel kernel_##operation = {                                                       \
         .name = "elementwise", .op = OP_##operation, .fuses_chain = true,                            \
         .applicable = always_applicable, .cost = elementwise_cost, .plan = elementwise_plan,         \
-        .emit = elementwise_emit, .help = "one pass over the image",                                 \
+        .emit = elementwise_emit, .strided = elementwise_strided, .help = "one pass over the image", \
     };
 
 ELEMENTWISE(bias)

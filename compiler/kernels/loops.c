@@ -174,6 +174,53 @@ void chain_over_image(struct emitter *e, const struct chain *c, const char *from
     }
 }
 
+int64_t emit_pixel(const struct emitter *e, const struct tensor *t)
+{
+    return plan_place(e->program, t)->pixel;
+}
+
+bool emit_is_strided(const struct emitter *e, const struct tensor *t)
+{
+    return emit_pixel(e, t) != t->shape.c;
+}
+
+bool chain_is_strided(struct emitter *e, const struct chain *c, const struct tensor *x, const struct tensor *y)
+{
+    bool strided = emit_is_strided(e, x) || emit_is_strided(e, y);
+    for (int i = 0; i < c->operands_count; i++)
+        if (c->operands[i].kind == OPERAND_ELEMENT)
+            strided |= emit_is_strided(e, c->operands[i].tensor);
+    return strided;
+}
+
+/* "const float *const NAME_p = NAME + p * 96;": returns the new name. */
+static const char *line_pixel(struct emitter *e, const char *type, const char *name, int64_t pixel)
+{
+    const char *own = text_printf(e, "%s_p", name);
+    cw_line(e->w, "%sconst %s = %s + p * %" PRId64 ";", type, own, name, pixel);
+    return own;
+}
+
+void chain_over_places(struct emitter *e, const struct chain *c, const char *from, const struct tensor *x, const char *to,
+                       const struct tensor *y)
+{
+    struct chain own = *c;              /* its operands begin at the pixel */
+    struct chain_pass s = { .chain = &own, .offset = "0", .pixel = "0" };
+    const char *real = e->plan->real;
+    cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++) {", tensor_pixels(x));
+    s.from = line_pixel(e, text_printf(e, "const %s *", real), from, emit_pixel(e, x));
+    s.to = line_pixel(e, text_printf(e, "%s *", real), to, emit_is_strided(e, y) ? emit_pixel(e, y) : x->shape.c);
+    for (int i = 0; i < own.operands_count; i++) {
+        struct operand *o = &own.operands[i];
+        int64_t pixel = o->kind == OPERAND_ELEMENT && emit_is_strided(e, o->tensor) ? emit_pixel(e, o->tensor)
+                                                                                     : x->shape.c;
+        if (o->kind == OPERAND_ELEMENT || o->kind == OPERAND_INDEX)
+            o->name = line_pixel(e, o->kind == OPERAND_INDEX ? "int64_t " : o->type, o->name, pixel);
+    }
+    each_vector(e, "j", x->shape.c, chain_body, &s);
+    cw_close(e->w, "}");
+}
+
 /* ---- sizes and costs -------------------------------------------------------------------------------------------- */
 
 const char *text_shape(struct emitter *e, struct shape s)

@@ -34,7 +34,7 @@ static const char *spread_grad_emit(struct emitter *e, const struct step *s)
     const char *real = e->plan->real;
     struct chain c;
     chain_make(e->plan, s->group, &c);
-    struct pixel_sums sums = { .shape = dy->shape, .sums = 1, .add = add, .store = store, .data = &c };
+    struct pixel_sums sums = { .shape = dy->shape, .pixel = emit_pixel(e, dy), .sums = 1, .add = add, .store = store, .data = &c };
     emit_function(e, "const %s *dy, %s *restrict db%s", real, real, chain_parameters(e, &c));
     cw_line(e->w, "// dy (%d, %d, %d), db (%d)", dy->shape.h, dy->shape.w, dy->shape.c, dy->shape.c);
     emit_pixel_sums(e, &sums);
@@ -44,6 +44,6 @@ static const char *spread_grad_emit(struct emitter *e, const struct step *s)
 
 const struct kernel kernel_spread_grad = {
     .name = "spread_grad", .op = OP_spread_grad, .fuses_chain = true, .applicable = always_applicable,
-    .cost = spread_grad_cost, .plan = spread_grad_plan, .emit = spread_grad_emit,
+    .cost = spread_grad_cost, .plan = spread_grad_plan, .emit = spread_grad_emit, .strided = sums_strided,
     .help = "one pass, channels in vectors",
 };

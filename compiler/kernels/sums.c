@@ -45,13 +45,14 @@ static void add_pixel(struct emitter *e, const struct block *b, const char *pref
 static void emit_block(struct emitter *e, const struct block *b)
 {
     const struct shape s = b->sums->shape;
+    int64_t apart = b->sums->pixel ? b->sums->pixel : s.c;
     bool rows = s.h > 1 && s.w > 1;
     declare(e, b, "sum");
     if (rows) {
         cw_open(e->w, "for (int r = 0; r < %d; r++) {", s.h);
         declare(e, b, "row");
         cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.w);
-        cw_line(e->w, "const int at = %s;", text_plus(e, text_printf(e, "(r * %d + p) * %d", s.w, s.c), b->col));
+        cw_line(e->w, "const int at = %s;", text_plus(e, text_printf(e, "(r * %d + p) * %" PRId64, s.w, apart), b->col));
         add_pixel(e, b, "row");
         cw_close(e->w, "}");
         for (int i = 0; i < b->vectors * b->sums->sums; i++)
@@ -61,7 +62,7 @@ static void emit_block(struct emitter *e, const struct block *b)
         int pixels = s.h * s.w;
         if (pixels > 1)
             cw_open(e->w, "for (int p = 0; p < %d; p++) {", pixels);
-        const char *pixel = pixels > 1 ? text_printf(e, "p * %d", s.c) : "0";
+        const char *pixel = pixels > 1 ? text_printf(e, "p * %" PRId64, apart) : "0";
         cw_line(e->w, "const int at = %s;", text_plus(e, pixel, b->col));
         add_pixel(e, b, "sum");
         if (pixels > 1)
@@ -73,6 +74,12 @@ static void emit_block(struct emitter *e, const struct block *b)
         b->sums->store(e, b->sums->data, sum, text_plus(e, b->col, text_printf(e, "%d", k * e->plan->lanes)),
                        k == b->vectors - 1 ? b->tail : 0);
     }
+}
+
+bool sums_strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    (void)p;
+    return t == g->main->in[0];
 }
 
 void emit_pixel_sums(struct emitter *e, const struct pixel_sums *s)

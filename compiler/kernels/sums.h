@@ -9,6 +9,7 @@ enum { SUMS_MOST = 2 };
 /* What is summed over the pixels of one image.  Vectors of channels side by side keep the adders busy. */
 struct pixel_sums {
     struct shape shape;
+    int64_t pixel;                  /* elements from one pixel to the next; 0: the channels */
     int sums;                       /* accumulators a vector of channels, at most SUMS_MOST */
     /* Adds a pixel's terms to the accumulators sum[0 .. sums-1].  col: offset of the vector's first channel; at: of
      * its element; k: a number of the vector, for names of variables. */
@@ -18,6 +19,8 @@ struct pixel_sums {
     const void *data;
 };
 
+/* Of kernels whose sums are of one tensor, their first input: pixels may be apart (kernel.strided). */
+bool sums_strided(const struct plan *p, const struct group *g, const struct tensor *t);
 void emit_pixel_sums(struct emitter *e, const struct pixel_sums *s);
 
 /* A function that sums rows of `stride` reals over n samples: name(partial, n, to0[, to1]); to0 takes the first

@@ -53,6 +53,8 @@ struct tensor *grad_tensor(struct graph *g, const struct tensor *t);
 /* The activation of a clause whose def is an activation layer; ACT_LINEAR for NULL. */
 enum activation activation_of(const struct clause *call, double *alpha);
 struct tensor *lower_activation(struct graph *g, struct layer *l, const struct clause *call, struct tensor *x);
+/* The inputs one after the other by channels: maps of equal pixels, or vectors without an order of their own. */
+struct tensor *lower_concat(struct graph *g, struct layer *l, const char *name, struct tensor *const *x, int count);
 /* The initialisers' clause definitions: glorot_uniform .. orthogonal (ops/init.c). */
 const struct clause_def *init_def_find(const char *name);       /* NULL: no such initialiser */
 const struct clause_def *const *init_defs(int *count);

@@ -64,6 +64,7 @@ static void plan_program(struct plan *p, struct program *q, const struct graph *
     q->training = g->training;
     plan_places(p, q);
     plan_groups(p, q, o, d);
+    plan_views(p, q);
     plan_schedule(p, q);
     plan_memory(p, q);
     for (int i = 0; i < q->groups_count; i++)

@@ -120,6 +120,9 @@ static void dump_memory(const struct program *q, FILE *out)
         if (x->region == REGION_MEMORY && !x->base && x->first >= 0)
             fprintf(out, "  %-12" PRId64 " %-12" PRId64 " phases %d-%d  %s\n", x->offset, x->bytes, x->first, x->last,
                     g->tensors[i]->name);
+        if (x->base && x->pixel != g->tensors[i]->shape.c)
+            fprintf(out, "  %-12s %-12s in %s from channel %" PRId64 " on  %s\n", "", "", x->base->name, x->within,
+                    g->tensors[i]->name);
         if (x->region == REGION_LOCAL && !x->base)
             fprintf(out, "  %-12" PRId64 " %-12s phase %d, local to a thread%s  %s\n", x->offset, "", x->first,
                     x->of_turn ? " for a turn" : "", g->tensors[i]->name);

@@ -31,6 +31,7 @@ static void place_tensor(struct plan *p, struct program *q, const struct tensor 
     place->last = -1;
     place->sample = t->per_sample ? shape_elements(t->shape) : 0;
     place->bytes = (t->per_sample ? place->sample * p->batch : shape_elements(t->shape)) * element_size(p, t);
+    place->pixel = t->shape.c;
     const struct tensor *base = base_of(t);
     if (base != t)
         place->base = base;
@@ -64,7 +65,7 @@ void plan_places(struct plan *p, struct program *q)
 
 static void live(struct program *q, const struct tensor *t, int first, int last)
 {
-    struct tensor_place *place = &q->places[base_of(t)->id];
+    struct tensor_place *place = &q->places[plan_root(q, t)->id];
     if (place->first < 0 || first < place->first)
         place->first = first;
     if (last > place->last)
@@ -109,6 +110,8 @@ static void find_lifetimes(struct plan *p, struct program *q)
     for (int i = 0; i < q->groups_count; i++) {
         const struct group *g = q->groups[i];
         int first = -1, read = -1, last = -1;
+        if (g->steps_count == 0)        /* a concatenation of views */
+            continue;
         for (int j = g->first_step; j < g->first_step + g->steps_count; j++) {
             const struct step *s = q->steps[j];
             if (s->hoisted)
@@ -140,7 +143,7 @@ struct stretch_of_steps {
 };
 
 /* Step number s of phase f touches what its group's nodes read and write; touched: by tensor id. */
-static void touch(struct stretch_of_steps *touched, const struct group *g, int f, int s)
+static void touch(const struct program *q, struct stretch_of_steps *touched, const struct group *g, int f, int s)
 {
     const struct node *nodes[NODES_MOST];
     int count = group_nodes(g, nodes, NODES_MOST);
@@ -149,7 +152,7 @@ static void touch(struct stretch_of_steps *touched, const struct group *g, int f
             const struct tensor *t = j < nodes[i]->in_count ? nodes[i]->in[j] : nodes[i]->out[j - nodes[i]->in_count];
             if (!t)
                 continue;
-            struct stretch_of_steps *x = &touched[j < nodes[i]->in_count ? base_of(t)->id : t->id];
+            struct stretch_of_steps *x = &touched[plan_root(q, t)->id];
             if (x->phase != f)
                 *x = (struct stretch_of_steps){ f, s, s };
             x->last = s;
@@ -245,7 +248,7 @@ static void place_local(const struct plan *p, struct program *q)
         const struct phase *phase = &q->phases[f];
         int count = 0;
         for (int s = 0; s < phase->steps_count; s++)
-            touch(touched, phase->steps[s]->group, f, s);
+            touch(q, touched, phase->steps[s]->group, f, s);
         for (int s = 0; s < phase->steps_count; s++)
             take_over(p, q, phase->steps[s], s, touched);
         list_loops(phase, loops);

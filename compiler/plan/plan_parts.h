@@ -17,6 +17,9 @@ void plan_check_forced(const struct plan *p, const struct plan_options *o, struc
 /* "forward", "data", "weight": the pass a node belongs to, as --kernel names it. */
 const char *plan_pass(const struct node *n);
 
+/* plan_views.c: what lies inside of a concatenation; after plan_groups() */
+void plan_views(struct plan *p, struct program *q);
+
 /* plan_schedule.c: steps of every group into phases between barriers, and into the loops of these. */
 void plan_schedule(struct plan *p, struct program *q);
 /* The steps, neighbours in a phase, whose blocks are the same rows: one loop does both, block by block. */

@@ -45,11 +45,18 @@ static bool images_agree(const struct plan *p, const struct phase *f, const stru
     return f->images % s->images == 0 || s->images % f->images == 0;
 }
 
-static const struct tensor *base_of(const struct tensor *t)
+/* Whether one of these nodes makes t, or a part of it where it is a view of several. */
+static bool made_by(const struct tensor *t, const struct node *const *makers, int count)
 {
-    while (t->producer && t->producer->op == OP_view)
-        t = t->producer->in[0];
-    return t;
+    const struct node *n = t->producer;
+    for (int k = 0; n && k < count; k++)
+        if (n == makers[k])
+            return true;
+    bool through = n && (n->op == OP_view || n->op == OP_concat || n->op == OP_slice);
+    for (int i = 0; through && i < n->in_count; i++)
+        if (made_by(n->in[i], makers, count))
+            return true;
+    return false;
 }
 
 /* Whether s must come after t, which stands before it in the program. */
@@ -62,9 +69,8 @@ static bool needs(const struct step *s, const struct step *t)
     int readers_count = group_nodes(s->group, readers, MOST), makers_count = group_nodes(t->group, makers, MOST);
     for (int i = 0; i < readers_count; i++)
         for (int j = 0; j < readers[i]->in_count; j++)
-            for (int k = 0; k < makers_count && readers[i]->in[j]; k++)
-                if (base_of(readers[i]->in[j])->producer == makers[k])
-                    return true;
+            if (readers[i]->in[j] && made_by(readers[i]->in[j], makers, makers_count))
+                return true;
     return false;
 }
 

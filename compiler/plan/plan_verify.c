@@ -330,9 +330,9 @@ static bool comes_from_outside(const struct value *v)
            v->region == REGION_STATISTICS;
 }
 
-static const char *verify_read(const struct walk *w, const struct step *s, const struct argument *a)
+static const char *verify_read_value(const struct walk *w, const struct step *s, const struct argument *a,
+                                     const struct value *v)
 {
-    const struct value *v = verify_value(w, a);
     if (comes_from_outside(v))
         return NULL;
     if (!v->maker)
@@ -345,6 +345,35 @@ static const char *verify_read(const struct walk *w, const struct step *s, const
         return NULL;
     return arena_printf(w->p->arena, "%s reads %s, which other threads still write in %s", verify_step_name(w, s),
                         v->name, verify_step_name(w, v->maker));
+}
+
+/* What is put together of views is made where they are. */
+static const char *verify_read_tensor(const struct walk *w, const struct step *s, const struct argument *a,
+                                      const struct tensor *t)
+{
+    const struct tensor *base = verify_base(t);
+    const struct node *n = base->producer;
+    bool whole = true;
+    if (!n || (n->op != OP_concat && n->op != OP_slice))
+        return verify_read_value(w, s, a, &w->tensors[base->id]);
+    for (int i = 0, channel = 0; i < n->in_count; channel += n->in[i++]->shape.c) {
+        if (n->op == OP_slice ? !plan_lies_inside(w->q, base, n->in[i], n->attr.channel)
+                              : !plan_lies_inside(w->q, n->in[i], base, channel)) {
+            whole = false;
+            continue;
+        }
+        const char *broken = verify_read_tensor(w, s, a, n->in[i]);
+        if (broken)
+            return broken;
+    }
+    return whole ? NULL : verify_read_value(w, s, a, &w->tensors[base->id]);
+}
+
+static const char *verify_read(const struct walk *w, const struct step *s, const struct argument *a)
+{
+    if (a->kind == ARGUMENT_TENSOR)
+        return verify_read_tensor(w, s, a, a->tensor);
+    return verify_read_value(w, s, a, verify_value(w, a));
 }
 
 static const char *verify_write(const struct walk *w, const struct step *s, const struct argument *a)

@@ -77,6 +77,46 @@ static const char *verify_views(const struct walk *w)
     return NULL;
 }
 
+/* What lies inside of a concatenation, or of what it is a slice of, lies where its channels are. */
+static const char *verify_part(const struct walk *w, const struct tensor *part, const struct tensor *whole, int channel)
+{
+    const struct tensor_place *x = &w->q->places[part->id], *y = &w->q->places[whole->id];
+    if (plan_lies_inside(w->q, part, whole, channel) &&
+        (x->region != y->region || x->offset != y->offset || x->of_turn != y->of_turn || x->pixel != y->pixel ||
+         x->sample != y->sample || x->within + part->shape.c > y->within + whole->shape.c))
+        return arena_printf(w->p->arena, "%s does not lie where %s has its channels", part->name, whole->name);
+    return NULL;
+}
+
+static bool lies_in_some(const struct program *q, const struct tensor *t)
+{
+    const struct node *cut = t->producer;
+    if (cut && cut->op == OP_slice && plan_lies_inside(q, t, cut->in[0], cut->attr.channel))
+        return true;
+    for (int i = 0; i < t->consumers_count; i++) {
+        const struct node *n = t->consumers[i];
+        for (int k = 0, channel = 0; n->op == OP_concat && k < n->in_count; channel += n->in[k++]->shape.c)
+            if (n->in[k] == t && plan_lies_inside(q, t, n->out[0], channel))
+                return true;
+    }
+    return false;
+}
+
+static const char *verify_parts(const struct walk *w)
+{
+    const struct graph *g = w->q->graph;
+    const char *broken = NULL;
+    for (int i = 0; i < g->nodes_count && !broken; i++) {
+        const struct node *n = g->nodes[i];
+        int channel = 0;
+        if (n->op == OP_slice)
+            broken = verify_part(w, n->out[0], n->in[0], n->attr.channel);
+        for (int k = 0; n->op == OP_concat && k < n->in_count && !broken; channel += n->in[k++]->shape.c)
+            broken = verify_part(w, n->in[k], n->out[0], channel);
+    }
+    return broken;
+}
+
 /* Steps of one loop over single images come one after the other. */
 static bool is_after(const struct walk *w, int step, const struct step *s)
 {
@@ -121,7 +161,7 @@ static const char *verify_taken_over(const struct walk *w)
 {
     for (int i = 0; i < w->q->graph->tensors_count; i++) {
         const struct tensor *t = w->q->graph->tensors[i];
-        if (!w->q->places[i].base || verify_base(t) != t)
+        if (!w->q->places[i].base || verify_base(t) != t || lies_in_some(w->q, t))
             continue;
         const char *broken = verify_take_over(w, t);
         if (broken)
@@ -274,6 +314,7 @@ const char *verify_memory(const struct walk *w)
 {
     const char *broken = verify_views(w);
     broken = broken ? broken : verify_taken_over(w);
+    broken = broken ? broken : verify_parts(w);
     broken = broken ? broken : verify_lives(w);
     broken = broken ? broken : verify_shared(w);
     broken = broken ? broken : verify_local(w);

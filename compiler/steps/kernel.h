@@ -26,6 +26,9 @@ struct kernel {
     void (*plan)(struct plan *p, struct program *q, struct group *g);
     /* Optional: decides what depends on where tensors lie, when that is known. */
     void (*settle)(struct plan *p, struct program *q, struct group *g);
+    /* Whether it takes tensor t, which the group reads or makes, with pixels further apart than its channels, as
+     * tensor_place.pixel will say: then t may lie inside of a concatenation.  NULL: never. */
+    bool (*strided)(const struct plan *p, const struct group *g, const struct tensor *t);
     /* Writes the function of a step (emit_function ... emit_end), which takes its arguments; returns its name. */
     const char *(*emit)(struct emitter *e, const struct step *s);
     int number;                 /* the kernel's own, where several differ in it alone */
@@ -50,6 +53,8 @@ double plan_barrier_cycles(const struct plan *p, int barriers);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
 /* The tensor whose memory it really is. */
 const struct tensor *plan_root(const struct program *q, const struct tensor *t);
+/* Whether a part of a concatenation, or a slice, is a view of the whole's channels from that one on. */
+bool plan_lies_inside(const struct program *q, const struct tensor *part, const struct tensor *whole, int channel);
 /* The C type of a tensor's elements. */
 const char *plan_element_type(const struct plan *p, const struct tensor *t);
 /* Width of a panel for so many channels, in reals: whole vectors, as many as a register tile takes. */
@@ -193,6 +198,8 @@ bool chain_accepts(const struct node *n, int *value_input);
 int chain_input(const struct node *n, const struct tensor *t);
 /* The operands of group->chain (for a group whose main is elementwise: of main and chain). */
 void chain_make(const struct plan *p, const struct group *g, struct chain *c);
+/* Whether it reads numbers of channels and none of elements, which lie at the result's own offsets. */
+bool chain_is_by_channel(const struct plan *p, const struct group *g);
 /* ", const float *bias, const float *y": parameters of the function. */
 const char *chain_parameters(struct emitter *e, const struct chain *c);
 /* ", bias + (col), y + (at)": arguments for a tile whose first column is `col` and first element `at` (C text;

@@ -57,15 +57,18 @@ enum region {
     REGION_LOCAL                /* of the thread: lives in one loop over images only */
 };
 
-/* Maps lie as N x H x W x C, C innermost, without padding; flat tensors as N x C. */
+/* Maps lie as N x H x W x C, C innermost, without padding; flat tensors as N x C.  What is part of a concatenation lies
+ * inside of it: its pixels are as far apart as that one's (plan_views.c). */
 struct tensor_place {
     enum region region;
     int64_t offset;             /* elements; in REGION_MEMORY and REGION_LOCAL bytes, a multiple of 64 */
     int64_t bytes;              /* the whole batch */
-    int64_t sample;             /* elements from one sample to the next */
+    int64_t sample, pixel;      /* elements from one sample to the next, from one pixel to the next */
     int first, last;            /* phases in which it is live (REGION_MEMORY) */
     bool of_turn;               /* REGION_LOCAL: holds the images of a whole turn, not those of one call */
-    const struct tensor *base;  /* a view, or what has taken over another's memory (group.in_place): whose; NULL: its own */
+    const struct tensor *base;  /* a view, inside of another, or what has taken over another's memory (group.in_place):
+                                 * whose; NULL: its own */
+    int64_t within;             /* elements of an image of the base before its own first one */
 };
 
 /* Parameters lie as their form says (param_layout()), so that a product reads them as they are: filters

@@ -68,6 +68,12 @@ const struct tensor *plan_root(const struct program *q, const struct tensor *t)
     return t;
 }
 
+bool plan_lies_inside(const struct program *q, const struct tensor *part, const struct tensor *whole, int channel)
+{
+    return plan_root(q, part) == plan_root(q, whole) &&
+           plan_place(q, part)->within == plan_place(q, whole)->within + channel;
+}
+
 int64_t plan_round(int64_t value, int64_t multiple)
 {
     return (value + multiple - 1) / multiple * multiple;

@@ -83,14 +83,14 @@ static inline void arg_activation(struct network *n, struct layer *l, const char
         clause_new(n, &layer_def_find(activation)->clause);
 }
 
-/* A layer of the kind after the others given, named as cnnc names it. */
-static inline struct layer *layer_join(struct network *n, const char *kind,
-                                       struct layer *const *inputs, int count)
+/* A layer after the others given, named as cnnc names it. */
+static inline struct layer *layer_of(struct network *n, const struct layer_def *def, struct layer *const *inputs,
+                                     int count)
 {
     struct layer *l = arena_alloc(&n->arena, sizeof *l);
     int number = 1;
 
-    l->def = layer_def_find(kind);
+    l->def = def;
     l->clause = clause_new(n, &l->def->clause);
     l->where = network_span(n);
     l->index = n->model.layers_count;
@@ -101,9 +101,14 @@ static inline struct layer *layer_join(struct network *n, const char *kind,
         l->inputs[i] = inputs[i];
     for (int i = 0; i < n->model.layers_count; i++)
         number += n->model.layers[i]->def == l->def;
-    l->name = arena_printf(&n->arena, "%s_%d", kind, number);
+    l->name = arena_printf(&n->arena, "%s_%d", def->clause.name, number);
     LIST_ADD(&n->arena, n->model.layers, n->model.layers_count, n->capacity, l);
     return l;
+}
+
+static inline struct layer *layer_join(struct network *n, const char *kind, struct layer *const *inputs, int count)
+{
+    return layer_of(n, layer_def_find(kind), inputs, count);
 }
 
 static inline struct layer *layer_after(struct network *n, const char *kind, struct layer *from)

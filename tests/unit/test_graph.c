@@ -419,13 +419,14 @@ Test(graph, attributes_are_those_of_their_set)
     static const struct clause loss = { .def = &loss_def };
     const struct attributes all = {
         .window = { 3, 2, 2, 1, 1, 1, 1, 0, 0, 1 }, .activation = ACT_elu, .alpha = 0.5, .rate = 0.25, .stream = 4,
-        .momentum = 0.9, .epsilon = 1e-3, .loss = &loss,
+        .momentum = 0.9, .epsilon = 1e-3, .loss = &loss, .channel = 7,
     };
     static const struct attributes none;
     struct arena arena = { 0 };
 
     cr_assert_str_eq(attributes_text(&arena, &all, (1u << ATTRIBUTES) - 1),
-                     " window=3x2 stride=2x1 padding=1+0,0+1 elu(0.5) rate=0.25 stream=4 momentum=0.9 epsilon=0.001 distance");
+                     " window=3x2 stride=2x1 padding=1+0,0+1 elu(0.5) rate=0.25 stream=4 momentum=0.9 epsilon=0.001 "
+                     "distance channel=7");
     cr_assert_str_eq(attributes_text(&arena, &all, HAS_none), "");
     cr_assert_null(attributes_fault(&all, (1u << ATTRIBUTES) - 1));
     for (int i = 0; i < ATTRIBUTES; i++) {

@@ -1,0 +1,97 @@
+/* concat.c - what of a concatenation, or of its gradient, is no view: those inputs are copied, pixel by pixel. */
+#include <inttypes.h>
+
+#include "kernels/loops.h"
+
+/* The part of node n that is number i, and the channel of the whole that it begins at. */
+static const struct tensor *part_of(const struct node *n, int i, int *channel)
+{
+    if (n->op == OP_slice) {
+        *channel = n->attr.channel;
+        return n->out[0];
+    }
+    *channel = 0;
+    for (int k = 0; k < i; k++)
+        *channel += n->in[k]->shape.c;
+    return n->in[i];
+}
+
+static int parts_count(const struct node *n)
+{
+    return n->op == OP_slice ? 1 : n->in_count;
+}
+
+static double copy_cost(const struct plan *p, const struct group *g)
+{
+    return pass_cycles(p, g->main->out[0], 0, 2);
+}
+
+/* A step, unless all parts are views. */
+static void copy_plan(struct plan *p, struct program *q, struct group *g)
+{
+    const struct node *n = g->main;
+    const struct tensor *whole = n->op == OP_slice ? n->in[0] : n->out[0];
+    struct step *s = NULL;
+    for (int i = 0, channel; i < parts_count(n); i++) {
+        const struct tensor *part = part_of(n, i, &channel);
+        if (plan_lies_inside(q, part, whole, channel))
+            continue;
+        s = s ? s : plan_step(p, q, g, 0, SPLIT_IMAGES, 0, n->backward ? "data gradient" : "forward", 0);
+        step_takes(p, s, n->op == OP_slice ? ACCESS_WRITE : ACCESS_READ, part);
+    }
+    if (s)
+        step_takes(p, s, n->op == OP_slice ? ACCESS_READ : ACCESS_WRITE, whole);
+}
+
+static const char *copy_emit(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;
+    const struct program *q = e->program;
+    bool slice = n->op == OP_slice;
+    const struct tensor *whole = slice ? n->in[0] : n->out[0];
+    const char *real = e->plan->real, *parameters = "";
+    int count = 0, channel;
+    for (int i = 0; i < parts_count(n); i++) {
+        const struct tensor *part = part_of(n, i, &channel);
+        if (!plan_lies_inside(q, part, whole, channel))
+            parameters = text_printf(e, "%s%s%s *%sx%d", parameters, count++ ? ", " : "",
+                                     slice ? real : text_printf(e, "const %s", real), slice ? "restrict " : "", i);
+    }
+    emit_function(e, "%s, %s%s *%sy", parameters, slice ? "const " : "", real, slice ? "" : "restrict ");
+    cw_line(e->w, "// y (%d, %d, %d)", whole->shape.h, whole->shape.w, whole->shape.c);
+    cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++) {", tensor_pixels(whole));
+    for (int i = 0; i < parts_count(n); i++) {
+        const struct tensor *part = part_of(n, i, &channel);
+        if (plan_lies_inside(q, part, whole, channel))
+            continue;
+        const char *x = text_printf(e, "x%d + p * %" PRId64, i, plan_place(q, part)->pixel);
+        const char *y = text_printf(e, "y + p * %" PRId64 "%s", plan_place(q, whole)->pixel, text_offset(e, channel));
+        cw_line(e->w, "memcpy(%s, %s, sizeof(%s) * %d);", slice ? x : y, slice ? y : x, real, part->shape.c);
+    }
+    cw_close(e->w, "}");
+    return emit_end(e, text_printf(e, "%s_%s", slice ? "slice" : "concat", text_shape(e, whole->shape)),
+                    emit_comment(e, s));
+}
+
+static bool copy_strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    (void)p;
+    (void)g;
+    (void)t;
+    return true;
+}
+
+const struct kernel kernel_concat = {
+    .name = "concat", .op = OP_concat, .applicable = always_applicable, .cost = copy_cost, .plan = copy_plan,
+    .emit = copy_emit, .strided = copy_strided, .help = "views; what cannot be one is copied",
+};
+
+const struct kernel kernel_slice = {
+    .name = "slice", .op = OP_slice, .applicable = always_applicable, .cost = copy_cost, .plan = copy_plan,
+    .emit = copy_emit, .strided = copy_strided, .help = "a view, or a copy",
+};
+
+const struct kernel kernel_portable_concat = {
+    .name = "portable", .op = OP_concat, .portable = true, .applicable = always_applicable, .cost = copy_cost,
+    .plan = copy_plan, .emit = copy_emit, .help = "copies, pixel by pixel",
+};

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# concat_cases.sh - networks with concatenations, built by hand (concat_cases.c), compiled and compared with what their
+# operations mean: losses, predictions, gradients; of one and of three threads.
+. "$(dirname "$0")/../run/common.sh"
+
+cases=$BUILD/tests/unit/concat_cases
+ran=0
+cat >flags.mk <<'MK'
+include $(CNNC_MK)
+cflags: ; @echo $(call cnnc_cflags_for,$(TARGET)) $(CNNC_CFLAGS)
+libs: ; @echo $(cnnc_libs)
+MK
+libs=$("$MAKE" -s --no-print-directory -f flags.mk CNNC_MK="$CNNC_MK" libs)
+
+# check_case NAME TARGET REAL TOLERANCE
+check_case() {
+    if ! "$cases" "$1" "$2" "$3" model.c data >views 2>log; then
+        fail "$1 for $2 in $3: $(cat log)"
+        return
+    fi
+    flags=$("$MAKE" -s --no-print-directory -f flags.mk CNNC_MK="$CNNC_MK" TARGET="$2" CNNC_CFLAGS="-O0 ${CNNC_CFLAGS-}" cflags)
+    # shellcheck disable=SC2086
+    if ! $CC $flags -Wall -Wextra -Wshadow -Werror -DCNN_NO_MAIN "-DMODEL=$1_model" \
+        "$TOP/tests/unit/concat_check.c" model.c $libs -o check >log 2>&1; then
+        fail "$1 for $2 in $3 does not compile without a warning"
+        head -20 log
+        return
+    fi
+    ./check data "$4" >log 2>&1 || { fail "$1 for $2 in $3"; head -20 log; }
+    echo "$1 for $2 in $3: $(cat views)"
+    ran=$((ran + 1))
+}
+
+for name in $("$cases"); do
+    check_case "$name" native double 1e-9
+done
+for name in direct winograd dense_block; do
+    check_case "$name" native float 1e-3
+done
+check_case nested generic float 1e-3
+[ "$ran" -ge 15 ] || fail "only $ran networks were made"
+finish
