@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "check/check.h"
+#include "concat_layer.h"
 #include "network_fixture.h"
 #include "ops/ops.h"
 #include "ops/run.h"
@@ -18,39 +19,6 @@
 #include "syntax/parse.h"
 
 enum { BATCH = 6, CLASSES = 5 };
-
-/* ---- a layer that concatenates ----------------------------------------------------------------------------------- */
-
-static bool concat_shape(struct layer *l, struct diag *d)
-{
-    (void)d;
-    l->out = l->inputs[0]->out;
-    for (int i = 1; i < l->inputs_count; i++)
-        l->out.c += l->inputs[i]->out.c;
-    return true;
-}
-
-static struct tensor *concat_lower(struct graph *g, struct layer *l, struct tensor *const *x)
-{
-    return lower_concat(g, l, l->name, x, l->inputs_count);
-}
-
-static const struct arg_def no_args[] = { { .name = NULL } };
-static const struct layer_def concat_def = {
-    .clause = { .name = "concat", .args = no_args, .help = "" }, .is_join = true, .shape = concat_shape,
-    .lower = concat_lower,
-};
-
-static struct layer *put_concat(struct network *n, struct layer *const *inputs, int count)
-{
-    struct layer *l = layer_of(n, &concat_def, inputs, count);
-    if (!layer_shape(n, l))
-        abort();
-    return l;
-}
-
-#define CONCAT(n, ...) \
-    put_concat(n, (struct layer *[]){ __VA_ARGS__ }, (int)(sizeof((struct layer *[]){ __VA_ARGS__ }) / sizeof(struct layer *)))
 
 /* ---- the networks ------------------------------------------------------------------------------------------------ */
 

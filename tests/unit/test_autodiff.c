@@ -2,6 +2,7 @@
  * computed by each operation's obvious loops (ops/run.h), against finite differences on hand-built and random networks. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include "concat_layer.h"
 #include "random_network.h"
 
 static struct graph *differentiated(struct network *n)
@@ -125,6 +126,29 @@ Test(autodiff, a_tensor_added_to_itself)
     cr_assert_eq(tensor_named(g, "conv2d_1_bias_y")->consumers_count, 1);
     cr_assert_eq(count_op(g, OP_sum), 1);
     expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+/* Each input that leads to something trained gets its channels of the gradient; one that stands there twice both. */
+Test(autodiff, concatenations_are_cut_apart)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *input = put_input(&n, 2, 4, 5), *fork = put_conv(&n, input, 3, 2, 2);
+    struct layer *a = put_act(&n, fork, "tanh"), *b = put_conv(&n, fork, 5, 1, 1);
+    struct layer *first = CONCAT(&n, a, b, a), *picture = put_pool(&n, input, "avgpool2d", 2, 2);
+    arg_pair(picture, "stride", 1, 1);
+    cr_assert(layer_shape(&n, picture));
+    struct layer *second = CONCAT(&n, picture, first, fork);
+    cr_assert_eq(second->out.c, 2 + 11 + 3);
+    put_loss(&n, put(&n, "flatten", put_act(&n, second, "sigmoid")), 4);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(count_op(g, OP_concat), 2);
+    cr_assert_eq(count_op(g, OP_slice), 5);
+    expect_right_gradients(&n, g);
+    node_named(g, "concat_1_slice")->attr.channel = 9;
+    cr_assert_not_null(graph_verify(g));
     network_end(&n);
 }
 
