@@ -169,6 +169,27 @@ network odd 0.00392156862745098 0.4 0.2 0.5 0.3 0.6 0.25
 network ends 0.0078125
 network narrow 0.00392156862745098
 
+# What docs/inference.md says that the networks take: exact, where cnnc knows it; of code and stack gcc 12 for x86-64
+# takes no more, and other versions not much more.
+footprint() { # NAME
+    local row name constants arena code stack adds took more=0
+    row=$(grep "^| $1 |" "$TOP/docs/inference.md") || { fail "docs/inference.md does not say what $1 takes"; return; }
+    IFS='| ' read -r name constants arena code stack adds <<<"${row#| }"
+    expect 0 "$CNNC" --emit=inference --name=net "$name.cnn" --weights "$name.safetensors" -o footprint.c || return
+    took=$(awk '/^  (flash|RAM|multiply)/ { printf "%s ", $2 }' out)
+    [ "$took" = "$constants $arena ${adds% |} " ] || fail "$name takes $took, not $constants $arena ${adds% |}"
+    case $(gcc -dumpmachine 2>/dev/null) in x86_64-*) ;; *) return ;; esac
+    [ "$(gcc -dumpversion | sed 's/\..*//')" = 12 ] || more=10
+    expect 0 gcc -std=c99 -Os -fstack-usage -c footprint.c -o footprint.o || return
+    took=$(size -A footprint.o | awk '$1 == ".text" { print $2 }')
+    [ "$took" -le $((code * (100 + more) / 100)) ] || fail "$name: $took bytes of code, $code are promised"
+    took=$(awk '{ sum += $2 } END { print sum }' footprint.su)
+    [ "$took" -le $((stack * (100 + 2 * more) / 100)) ] || fail "$name: $took bytes of stack, $stack are promised"
+}
+for name in mnist_lenet5 shapes_small resnet8; do
+    footprint $name
+done
+
 # Batch normalisation after a convolution is part of its weights: no scale is left.
 grep -q 'scale' resnet8.net/net.c && fail "batch normalisation was not folded into the convolution"
 grep -q 'scale\[c\] + shift\[c\]' odd.net/net.c || fail "a batch normalisation that nothing can take is missing"
