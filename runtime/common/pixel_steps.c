@@ -9,7 +9,7 @@
 
 static struct pixel_fit fit_resize(const struct cnn_clause *step)
 {
-    return (struct pixel_fit){ .fits = true, .shorter = (int)rt_setting_number(step, "side", 0) };
+    return (struct pixel_fit){ .fits = true, .shorter = (int)rt_setting_number(step, "side") };
 }
 
 /* ---- other numbers --------------------------------------------------------------------------- */
@@ -19,7 +19,7 @@ static struct step_result map_scale(const struct cnn_clause *step, int channels,
 {
     (void)measured;
     for (int c = 0; c < channels; c++)
-        maps[c] = (struct pixel_map){ .factor = rt_setting_number(step, "factor", 1.0), .std = 1.0 };
+        maps[c] = (struct pixel_map){ .factor = rt_setting_number(step, "factor"), .std = 1.0 };
     return (struct step_result){ .status = STEP_DONE };
 }
 
@@ -77,7 +77,7 @@ const struct data_step *rt_data_step(const char *name)
 
 bool rt_step_measures(const struct cnn_clause *step)
 {
-    return rt_setting_text(step, "auto", NULL) != NULL;
+    return rt_setting_text(step, "auto") != NULL;
 }
 
 struct pixel_fit rt_steps_fit(const struct cnn_data_recipe *recipe)

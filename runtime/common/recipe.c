@@ -11,16 +11,16 @@ const struct cnn_setting *rt_setting(const struct cnn_clause *clause, const char
     return NULL;
 }
 
-double rt_setting_number(const struct cnn_clause *clause, const char *key, double otherwise)
+double rt_setting_number(const struct cnn_clause *clause, const char *key)
 {
     const struct cnn_setting *s = rt_setting(clause, key);
-    return s ? s->number : otherwise;
+    return s ? s->number : 0.0;
 }
 
-const char *rt_setting_text(const struct cnn_clause *clause, const char *key, const char *otherwise)
+const char *rt_setting_text(const struct cnn_clause *clause, const char *key)
 {
     const struct cnn_setting *s = rt_setting(clause, key);
-    return s && s->text ? s->text : otherwise;
+    return s ? s->text : NULL;
 }
 
 const struct cnn_clause *rt_recipe_step(const struct cnn_model *model, const char *name)

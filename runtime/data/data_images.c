@@ -146,7 +146,7 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from,
         count += from.set->part[i] == from.part;
     if (count == 0)
         return 0;
-    bool skips = rt_setting_number(&m->data.source, "skip_damaged", 0) != 0;
+    bool skips = rt_setting_number(&m->data.source, "skip_damaged") != 0;
     struct reading r = { .model = m, .fit = rt_steps_fit(&m->data) };
     if (rt_split_allocate(d, s, count))
         return -1;

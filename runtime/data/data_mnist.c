@@ -376,7 +376,7 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
                  labels.path, (long long)labels.count);
         failed = -1;
     }
-    int first_label = (int)rt_setting_number(&m->data.source, "first_label", 0);
+    int first_label = (int)rt_setting_number(&m->data.source, "first_label");
     failed = failed || size_check(d, &pictures, size, m) || rt_split_allocate(d, s, pictures.count)
              || labels_read(&labels, d, s, first_label);
     if (!failed)
@@ -407,7 +407,7 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
 {
     struct idx_size size = { .height = 0 };
     d->channels = 1;
-    d->target.size = (int)rt_setting_number(&m->data.source, "classes", 10);
+    d->target.size = (int)rt_setting_number(&m->data.source, "classes");
     if (!d->test_only && part_read(d, &d->train, dir, "train", &size, m))
         return -1;
     if (part_read(d, &d->val, dir, "t10k", &size, m))

@@ -275,9 +275,9 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
 {
     (void)dir;
     const struct cnn_clause *clause = &m->data.source;
-    double classes = rt_setting_number(clause, "classes", FIGURES);
-    double train = rt_setting_number(clause, "train", 20000),
-           val = rt_setting_number(clause, "val", 2000);
+    double classes = rt_setting_number(clause, "classes");
+    double train = rt_setting_number(clause, "train"),
+           val = rt_setting_number(clause, "val");
     if (!(classes >= 2 && classes <= FIGURES)) {
         rt_error("shapes: classes is %g, expected 2 to %d", classes, FIGURES);
         return -1;
@@ -292,7 +292,7 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     if (rt_split_allocate(d, &d->train, d->test_only ? 0 : (int64_t)train)
         || rt_split_allocate(d, &d->val, (int64_t)val) || names_keep(d))
         return -1;
-    uint64_t seed = (uint64_t)rt_setting_number(clause, "seed", 0);
+    uint64_t seed = (uint64_t)rt_setting_number(clause, "seed");
     split_draw(&d->train, rt_random_key(seed, RANDOM_SHAPES, 0), d->target.size, d->threads);
     split_draw(&d->val, rt_random_key(seed, RANDOM_SHAPES, 1), d->target.size, d->threads);
     return 0;

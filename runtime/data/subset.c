@@ -135,15 +135,15 @@ int64_t rt_subset_limit(const uint16_t *labels, int64_t count, int classes, int6
 static void choose_split(struct subset_recipe *r, const struct cnn_clause *step)
 {
     r->splits = true;
-    r->fraction = rt_setting_number(step, "fraction", 0.0);
-    r->split_seed = (uint64_t)rt_setting_number(step, "seed", 0.0);
+    r->fraction = rt_setting_number(step, "fraction");
+    r->split_seed = (uint64_t)rt_setting_number(step, "seed");
 }
 
 static void choose_limit(struct subset_recipe *r, const struct cnn_clause *step)
 {
-    r->train = (int64_t)rt_setting_number(step, "train", 0.0);
-    r->val = (int64_t)rt_setting_number(step, "val", 0.0);
-    r->limit_seed = (uint64_t)rt_setting_number(step, "seed", 0.0);
+    r->train = (int64_t)rt_setting_number(step, "train");
+    r->val = (int64_t)rt_setting_number(step, "val");
+    r->limit_seed = (uint64_t)rt_setting_number(step, "seed");
 }
 
 /* The rows of data_steps.def that choose. */

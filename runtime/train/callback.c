@@ -88,7 +88,7 @@ static const struct callback_kind *kind_find(const char *name)
 static int callback_open(struct callback *c, const struct cnn_train_recipe *recipe,
                          const struct cnn_clause *clause)
 {
-    const char *monitor = rt_setting_text(clause, "monitor", "val_loss");
+    const char *monitor = rt_setting_text(clause, "monitor");
     c->kind = kind_find(clause->name);
     if (!c->kind) {
         rt_error("this version of the runtime has no callback '%s'", clause->name);

@@ -22,11 +22,11 @@
 static void checkpoint_open(struct callback *c, const struct cnn_clause *clause)
 {
     c->checkpoint = (struct checkpoint){
-        .file = rt_setting_text(clause, "file", "checkpoint.safetensors"),
-        .save_best = rt_setting_number(clause, "save_best", 0) != 0.0,
-        .period = (int)rt_setting_number(clause, "period", 1),
+        .file = rt_setting_text(clause, "file"),
+        .save_best = rt_setting_number(clause, "save_best") != 0.0,
+        .period = (int)rt_setting_number(clause, "period"),
     };
-    c->verbose = rt_setting_number(clause, "verbose", 0) != 0.0;
+    c->verbose = rt_setting_number(clause, "verbose") != 0.0;
 }
 
 /* The path of a file in the run folder, in malloc'd memory; NULL with a message. */

@@ -8,12 +8,12 @@
 static void stopping_open(struct callback *c, const struct cnn_clause *clause)
 {
     c->stopping = (struct early_stopping){
-        .min_delta = rt_setting_number(clause, "min_delta", 0.0),
-        .patience = (int)rt_setting_number(clause, "patience", 0),
-        .restore_best = rt_setting_number(clause, "restore_best", 0) != 0.0,
+        .min_delta = rt_setting_number(clause, "min_delta"),
+        .patience = (int)rt_setting_number(clause, "patience"),
+        .restore_best = rt_setting_number(clause, "restore_best") != 0.0,
         .best_epoch = -1,
     };
-    c->verbose = rt_setting_number(clause, "verbose", 1) != 0.0;
+    c->verbose = rt_setting_number(clause, "verbose") != 0.0;
 }
 
 static int stopping_begin(struct callback *c)

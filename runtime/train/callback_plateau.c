@@ -8,13 +8,13 @@
 static void plateau_open(struct callback *c, const struct cnn_clause *clause)
 {
     c->plateau = (struct plateau){
-        .factor = rt_setting_number(clause, "factor", 0.1),
-        .min_delta = rt_setting_number(clause, "min_delta", 1e-4),
-        .min_lr = rt_setting_number(clause, "min_lr", 0.0),
-        .patience = (int)rt_setting_number(clause, "patience", 10),
-        .cooldown = (int)rt_setting_number(clause, "cooldown", 0),
+        .factor = rt_setting_number(clause, "factor"),
+        .min_delta = rt_setting_number(clause, "min_delta"),
+        .min_lr = rt_setting_number(clause, "min_lr"),
+        .patience = (int)rt_setting_number(clause, "patience"),
+        .cooldown = (int)rt_setting_number(clause, "cooldown"),
     };
-    c->verbose = rt_setting_number(clause, "verbose", 1) != 0.0;
+    c->verbose = rt_setting_number(clause, "verbose") != 0.0;
 }
 
 static void plateau_epoch_end(struct callback *c, struct epoch_end *end)

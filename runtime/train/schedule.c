@@ -7,7 +7,7 @@
 void rt_schedule_begin(struct schedule *s, const struct cnn_train_recipe *recipe,
                        const double *asked)
 {
-    s->rate = asked ? *asked : rt_setting_number(&recipe->optimizer, "lr", 0.001);
+    s->rate = asked ? *asked : rt_setting_number(&recipe->optimizer, "lr");
 }
 
 double rt_schedule_rate(const struct schedule *s, uint64_t step)

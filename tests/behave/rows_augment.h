@@ -7,7 +7,7 @@ static void augment_mirror(const struct cnn_clause *step, const struct step_draw
                            struct sample *to)
 {
     size_t pixel = (size_t)from->channels * rt_number_size(from->kind), row = pixel * (size_t)from->width;
-    bool turns = rt_random_uniform(draw->key, 0) < rt_setting_number(step, "share", 0.5);
+    bool turns = rt_random_uniform(draw->key, 0) < rt_setting_number(step, "share");
     for (int h = 0; h < from->height; h++)
         for (int w = 0; w < from->width; w++)
             memcpy((char *)to->data + (size_t)h * row + (size_t)w * pixel,

@@ -6,6 +6,6 @@ static struct step_result map_invert(const struct cnn_clause *step, int channels
 {
     (void)measured;
     for (int c = 0; c < channels; c++)
-        maps[c] = (struct pixel_map){ .factor = -1.0, .mean = -rt_setting_number(step, "top", 255), .std = 1.0 };
+        maps[c] = (struct pixel_map){ .factor = -1.0, .mean = -rt_setting_number(step, "top"), .std = 1.0 };
     return (struct step_result){ .status = STEP_DONE };
 }

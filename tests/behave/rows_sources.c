@@ -38,7 +38,7 @@ static int read_as(struct dataset *d, const struct cnn_model *m, struct cnn_targ
     d->channels = CHANNELS;
     d->height = d->width = SIDE;
     d->target = target;
-    return set_draw(d, &d->train, (int64_t)rt_setting_number(&m->data.source, "train", 0), 1)
+    return set_draw(d, &d->train, (int64_t)rt_setting_number(&m->data.source, "train"), 1)
            || set_draw(d, &d->val, 64, 2) ? -1 : 0;
 }
 

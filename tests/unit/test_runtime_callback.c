@@ -78,8 +78,9 @@ static int stops_after(const char *monitor, double patience, double min_delta, c
         { .key = "min_delta", .number = min_delta },
         { .key = "patience", .number = patience },
         { .key = "restore_best", .number = 0 },
+        { .key = "verbose", .number = 1 },
     };
-    const struct cnn_clause clause = { "early_stopping", settings, 4 };
+    const struct cnn_clause clause = { "early_stopping", settings, 5 };
     struct stage s;
     int stopped = 0;
     stage_open(&s, &clause);
@@ -148,8 +149,10 @@ Test(early_stopping, restores_the_best_epochs_weights_and_statistics)
     const struct cnn_setting settings[] = {
         { .key = "patience", .number = 2 },
         { .key = "restore_best", .number = 1 },
+        { .key = "monitor", .text = "val_loss" },
+        { .key = "verbose", .number = 1 },
     };
-    const struct cnn_clause clause = { "early_stopping", settings, 2 };
+    const struct cnn_clause clause = { "early_stopping", settings, 4 };
     const double values[] = { 1.0, 0.5, 0.7, 0.6 };
     struct stage s;
     stage_open(&s, &clause);
@@ -178,8 +181,10 @@ Test(early_stopping, restores_the_best_epoch_also_where_it_does_not_stop)
     const struct cnn_setting settings[] = {
         { .key = "patience", .number = 5 },
         { .key = "restore_best", .number = 1 },
+        { .key = "monitor", .text = "val_loss" },
+        { .key = "verbose", .number = 1 },
     };
-    const struct cnn_clause clause = { "early_stopping", settings, 2 };
+    const struct cnn_clause clause = { "early_stopping", settings, 4 };
     const double values[] = { 0.5, 0.7, 0.6 };
     struct stage s;
     stage_open(&s, &clause);
@@ -197,8 +202,12 @@ Test(early_stopping, restores_the_best_epoch_also_where_it_does_not_stop)
 
 Test(early_stopping, restores_nothing_where_no_epoch_gave_a_number)
 {
-    const struct cnn_setting settings[] = { { .key = "restore_best", .number = 1 } };
-    const struct cnn_clause clause = { "early_stopping", settings, 1 };
+    const struct cnn_setting settings[] = {
+        { .key = "restore_best", .number = 1 },
+        { .key = "monitor", .text = "val_loss" },
+        { .key = "verbose", .number = 1 },
+    };
+    const struct cnn_clause clause = { "early_stopping", settings, 3 };
     struct stage s;
     stage_open(&s, &clause);
     struct epoch_end end = stage_epoch(&s, 0, NAN, 0);
@@ -230,8 +239,9 @@ Test(checkpoint_callback, saves_the_best_and_says_so_as_keras_does)
         { .key = "monitor", .text = "val_acc" },
         { .key = "verbose", .number = 1 },
         { .key = "save_best", .number = 1 },
+        { .key = "period", .number = 1 },
     };
-    const struct cnn_clause clause = { "checkpoint", settings, 4 };
+    const struct cnn_clause clause = { "checkpoint", settings, 5 };
     const double values[] = { 0.25, 0.25, 0.125, 0.5, NAN };
     const bool saved[] = { true, false, false, true, false };
     struct stage s;
@@ -260,8 +270,9 @@ Test(checkpoint_callback, saves_every_period_without_a_word)
     const struct cnn_setting settings[] = {
         { .key = "file", .text = "each.safetensors" },
         { .key = "period", .number = 2 },
+        { .key = "monitor", .text = "val_loss" },
     };
-    const struct cnn_clause clause = { "checkpoint", settings, 2 };
+    const struct cnn_clause clause = { "checkpoint", settings, 3 };
     struct stage s;
     stage_open(&s, &clause);
     for (int epoch = 0; epoch < 6; epoch++) {
@@ -279,8 +290,10 @@ Test(checkpoint_callback, what_could_not_be_saved_is_not_the_best)
     const struct cnn_setting settings[] = {
         { .key = "file", .text = "sub/good.safetensors" },
         { .key = "save_best", .number = 1 },
+        { .key = "monitor", .text = "val_loss" },
+        { .key = "period", .number = 1 },
     };
-    const struct cnn_clause clause = { "checkpoint", settings, 2 };
+    const struct cnn_clause clause = { "checkpoint", settings, 4 };
     struct stage s;
     char sub[96];
     stage_open(&s, &clause);
@@ -300,8 +313,9 @@ Test(checkpoint_callback, what_could_not_be_saved_is_saved_while_the_weights_are
     const struct cnn_setting settings[] = {
         { .key = "file", .text = "sub/good.safetensors" },
         { .key = "period", .number = 2 },
+        { .key = "monitor", .text = "val_loss" },
     };
-    const struct cnn_clause clause = { "checkpoint", settings, 2 };
+    const struct cnn_clause clause = { "checkpoint", settings, 3 };
     struct stage s;
     char sub[96];
     stage_open(&s, &clause);

@@ -183,8 +183,9 @@ static const struct cnn_setting plateau_settings[] = {
     { .key = "monitor", .text = "val_acc" }, { .key = "factor", .number = 0.5 },
     { .key = "patience", .number = 1 },      { .key = "min_delta", .number = 0.2 },
     { .key = "cooldown", .number = 0 },      { .key = "min_lr", .number = 0.001 },
+    { .key = "verbose", .number = 1 },
 };
-static const struct cnn_clause callbacks[] = { { "reduce_lr_on_plateau", plateau_settings, 6 } };
+static const struct cnn_clause callbacks[] = { { "reduce_lr_on_plateau", plateau_settings, 7 } };
 static const struct cnn_metric metric_list[] = {
     { .name = "accuracy", .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER }
 };
