@@ -439,10 +439,10 @@ static void check_top_k(struct check *c)
 
     for (int i = 0; i < m->metrics_count; i++) {
         const struct clause *clause = m->metrics[i].clause;
-        if (!clause || strcmp(clause->def->name, "top_k") || clause_int(clause, "k") < m->classes)
+        if (!clause || strcmp(clause->def->name, "top_k") || clause_int(clause, "k") < m->outputs)
             continue;
         diag_error(c->diag, DIAG_out_of_range, clause->where,
-                   "'k' of top_k must be less than the number of classes, %d, found %d", m->classes,
+                   "'k' of top_k must be less than the number of classes, %d, found %d", m->outputs,
                    (int)clause_int(clause, "k"));
     }
 }
@@ -480,7 +480,7 @@ static bool check_end_shape(struct check *c, const struct layer *last)
     int64_t input = shape_elements(m->layers[0]->out);
     bool vector = last->out.h == 1 && last->out.w == 1 && last->out.flat;
 
-    if (m->target.kind == CNN_TARGET_INPUT ? m->classes == input : vector)
+    if (m->target.kind == CNN_TARGET_INPUT ? m->outputs == input : vector)
         return true;
     diag_error(c->diag, DIAG_not_classes, last->where, "the network ends in %s; %s",
                shape_text(last->out).text, ends[m->target.kind].needs);
@@ -496,7 +496,7 @@ static void check_loss_ends(struct check *c, const struct layer *last)
     const struct model *m = c->model;
     const struct loss_def *loss = loss_def_of(m->loss);
     const struct clause *activation = layer_activation(last);
-    int size = c->data && m->source_clause && data_classes(c) ? data_classes(c) : m->classes;
+    int size = c->data && m->source_clause && data_classes(c) ? data_classes(c) : m->outputs;
 
     if (!(loss->targets & TARGETS(m->target.kind))) {
         diag_error(c->diag, DIAG_class_mismatch, c->loss_where, "%s cannot be taken of %s", m->loss->def->name,
@@ -529,13 +529,13 @@ static void check_ends(struct check *c)
     bool has_source = c->data && m->source_clause;
 
     m->ends_in_softmax = activation && !strcmp(activation->def->name, "softmax");
-    m->classes = (int)shape_elements(last->out);
-    m->target = (struct cnn_target){target_kind(c), m->classes};
+    m->outputs = (int)shape_elements(last->out);
+    m->target = (struct cnn_target){target_kind(c), m->outputs};
     m->sample = c->data ? c->data->sample : CNN_SAMPLE_BYTES;
     if ((!m->has_data && !m->has_train) || !check_end_shape(c, last))
         return;
-    if (has_source && data_classes(c) && m->classes != data_classes(c) && m->target.kind != CNN_TARGET_INPUT) {
-        diag_error(c->diag, DIAG_class_mismatch, last->where, ends[m->target.kind].mismatch, m->classes,
+    if (has_source && data_classes(c) && m->outputs != data_classes(c) && m->target.kind != CNN_TARGET_INPUT) {
+        diag_error(c->diag, DIAG_class_mismatch, last->where, ends[m->target.kind].mismatch, m->outputs,
                    c->data->clause.name, data_classes(c));
         diag_note(c->diag, c->data_where, "the data come from here");
     }

@@ -19,7 +19,7 @@ struct metric_writer {
     struct emitter *e;
     struct cwriter *w;
     const char **params;                /* as C calls them, by index: labels and predictions first */
-    int classes;
+    int outputs;
 };
 
 /* Whether targets are classes, one-hot to a function of the user's; else they are numbers. */
@@ -32,13 +32,13 @@ static void open_batch(void *context, const bool *reads)
 {
     const struct metric_writer *m = context;
     cw_open(m->w, "for (int i = 0; i < n; i++) {");
-    cw_open(m->w, "for (int k = 0; k < %d; k++) {", m->classes);
+    cw_open(m->w, "for (int k = 0; k < %d; k++) {", m->outputs);
     if (reads[0] && has_classes(m->e))
         cw_line(m->w, "const double %s = k == labels[i];", m->params[0]);
     else if (reads[0])
-        cw_line(m->w, "const double %s = targets[(size_t)i * %d + k];", m->params[0], m->classes);
+        cw_line(m->w, "const double %s = targets[(size_t)i * %d + k];", m->params[0], m->outputs);
     if (reads[1])
-        cw_line(m->w, "const double %s = predictions[(size_t)i * %d + k];", m->params[1], m->classes);
+        cw_line(m->w, "const double %s = predictions[(size_t)i * %d + k];", m->params[1], m->outputs);
 }
 
 static void close_batch(void *context)
@@ -82,7 +82,7 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
 {
     const int count = f->locals_count + 1;
     struct metric_writer m = { e, w, arena_array(e->arena, (size_t)f->params_count, sizeof *m.params),
-                               e->plan->model->classes };
+                               e->plan->model->outputs };
     const char **names = arena_array(e->arena, (size_t)count, sizeof *names);
     const struct expr **roots = arena_array(e->arena, (size_t)count, sizeof *roots);
     for (int i = 0; i < f->params_count; i++)
@@ -101,7 +101,7 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
     emit_signature(e, w, f->name);
     emit_given(&m, f, roots[count - 1]);
     const struct expr_loops loops = { open_batch, close_batch, &m,
-                                      arena_printf(e->arena, "(double)n * %d", m.classes) };
+                                      arena_printf(e->arena, "(double)n * %d", m.outputs) };
     const struct expr_writing how = { EXPR_C_SCALAR, m.params, f->params_count, names, &loops };
     const char *value = expr_write(w, f->pool, &how, roots, count);
     cw_line(w, "return %s;", value);
@@ -113,7 +113,7 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
 
 static void emit_accuracy(struct emitter *e, struct cwriter *w, const struct model_metric *metric)
 {
-    int classes = e->plan->model->classes;
+    int classes = e->plan->model->outputs;
     cw_comment(w, "The share of samples whose most probable class is the right one; the first of "
                   "equals counts.");
     emit_signature(e, w, metric->name);
@@ -133,7 +133,7 @@ static void emit_accuracy(struct emitter *e, struct cwriter *w, const struct mod
 
 static void emit_top_k(struct emitter *e, struct cwriter *w, const struct model_metric *metric)
 {
-    int classes = e->plan->model->classes, k = (int)clause_int(metric->clause, "k");
+    int classes = e->plan->model->outputs, k = (int)clause_int(metric->clause, "k");
     cw_comment(w, "The share of samples whose right class is among the %d most probable; the first "
                   "of equals counts, and what is not a number comes before all others.", k);
     emit_signature(e, w, metric->name);

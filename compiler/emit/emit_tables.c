@@ -347,7 +347,7 @@ static void emit_model(struct emitter *e, struct cwriter *w)
     cw_line(w, ".recipe = recipe_text,");
     cw_line(w, ".real_size = sizeof(real),");
     cw_line(w, ".batch = %d,", p->batch);
-    cw_line(w, ".outputs = %d,", m->classes);
+    cw_line(w, ".outputs = %d,", m->outputs);
     emit_input(e, w);
     emit_sizes(e, w);
     if (p->train.graph->params_count)
@@ -420,7 +420,8 @@ void emit_header(const struct plan *p, const char *header, const char *file, FIL
     cw_directive(w, "#include <cnnrt.h>");
     cw_blank(w);
     cw_directive(w, "#define %s_BATCH %d", capitals, p->batch);
-    cw_directive(w, "#define %s_CLASSES %d", capitals, m->classes);
+    cw_directive(w, "#define %s_%s %d", capitals, m->target.kind == CNN_TARGET_CLASS ? "CLASSES" : "OUTPUTS",
+                 m->outputs);
     cw_directive(w, "#define %s_IN_CHANNELS %d", capitals, in.c);
     cw_directive(w, "#define %s_IN_HEIGHT %d", capitals, in.h);
     cw_directive(w, "#define %s_IN_WIDTH %d", capitals, in.w);

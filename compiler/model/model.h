@@ -155,7 +155,7 @@ struct model {
     size_t included_capacity;
     struct layer **layers;          /* topological order; [0] is input */
     int layers_count;
-    int classes;                    /* width of the last layer */
+    int outputs;                    /* width of the last layer */
     struct cnn_target target;       /* what it is trained towards */
     enum cnn_sample_kind sample;    /* what its source's samples are made of */
     bool ends_in_softmax;           /* the last layer is (or ends in) a softmax: the loss works on its logits */

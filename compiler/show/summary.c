@@ -136,7 +136,7 @@ void model_dump(const struct model *m, FILE *out)
             rt_print(out, " (%s)", layer_inputs(&a, l));
         rt_print(out, " -> %s%s\n", shape_text(l->out).text, l->trainable ? "" : " frozen");
     }
-    rt_print(out, "classes %d%s\n", m->classes, m->ends_in_softmax ? ", softmax" : "");
+    rt_print(out, "classes %d%s\n", m->outputs, m->ends_in_softmax ? ", softmax" : "");
     rt_print(out, "\n%s", m->explained);
     arena_free(&a);
 }

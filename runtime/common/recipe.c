@@ -23,14 +23,6 @@ const char *rt_setting_text(const struct cnn_clause *clause, const char *key)
     return s ? s->text : NULL;
 }
 
-const struct cnn_clause *rt_recipe_step(const struct cnn_model *model, const char *name)
-{
-    for (int i = 0; i < model->data.steps_count; i++)
-        if (strcmp(model->data.steps[i].name, name) == 0)
-            return &model->data.steps[i];
-    return NULL;
-}
-
 uint64_t rt_recipe_seed(const struct cnn_model *model, int64_t given)
 {
     return given >= 0 ? (uint64_t)given : model->train.seed;

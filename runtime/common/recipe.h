@@ -10,9 +10,6 @@ const struct cnn_setting *rt_setting(const struct cnn_clause *clause, const char
 double rt_setting_number(const struct cnn_clause *clause, const char *key);
 const char *rt_setting_text(const struct cnn_clause *clause, const char *key);
 
-/* The step of `data` of that name, NULL where there is none. */
-const struct cnn_clause *rt_recipe_step(const struct cnn_model *model, const char *name);
-
 /* The seed of a run: the one given (not negative), else the recipe's. */
 uint64_t rt_recipe_seed(const struct cnn_model *model, int64_t given);
 

@@ -278,7 +278,8 @@ static int target_fits(const struct dataset *d, const struct cnn_model *m)
     if (d->target.kind != m->train.target.kind)
         rt_error("%s has %s, the network learns %s", source, what[d->target.kind], what[m->train.target.kind]);
     else if (d->target.size != m->train.target.size)
-        rt_error("%s has %d %s, the network ends in %d", source, d->target.size, what[d->target.kind], m->train.target.size);
+        rt_error("%s has %d %s, the network ends in %d", source, d->target.size, what[d->target.kind],
+                 m->train.target.size);
     else
         return 0;
     return -1;

@@ -236,7 +236,7 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
         rt_error("pictures have 1 or 3 channels, the network's input %d", m->in_channels);
         return -1;
     }
-    int status = rt_image_folders_scan(&f, dir, rt_recipe_step(m, "split") != NULL);
+    int status = rt_image_folders_scan(&f, dir, rt_subset_recipe(m).splits);
     d->channels = m->in_channels;
     d->height = m->in_height;
     d->width = m->in_width;

@@ -203,7 +203,7 @@ static inline void put_loss(struct network *n, struct layer *from, int classes)
     arg_activation(n, last, "softmax");
     n->loss.def = &def;
     n->model.loss = &n->loss;
-    n->model.classes = n->model.target.size = classes;
+    n->model.outputs = n->model.target.size = classes;
     n->model.ends_in_softmax = true;
 }
 
