@@ -69,6 +69,8 @@ static const char *avgpool_emit(struct emitter *e, const struct step *s)
     struct chain c;
     chain_make(e->plan, s->group, &c);
     struct pool p = pool_of(n, n->in[0], n->out[0], &c);
+    if (emit_is_strided(e, s->group->result))
+        p.out_pixel = emit_pixel(e, s->group->result);
     p.block = s->split == SPLIT_BLOCKS;
     bool plain = pool_is_plain(&p);
     emit_function(e, "%sconst %s *x, %s *restrict y%s", p.block ? "int b, " : "", real, real, chain_parameters(e, &c));
@@ -146,9 +148,15 @@ static const char *avgpool_grad_emit(struct emitter *e, const struct step *s)
     return emit_end(e, hint, emit_comment(e, s));
 }
 
+static bool avgpool_strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    return t == g->result && chain_is_by_channel(p, g);
+}
+
 const struct kernel kernel_avgpool2d = {
     .name = "avgpool2d", .op = OP_avgpool2d, .fuses_chain = true, .applicable = always_applicable,
-    .cost = avgpool_cost, .plan = avgpool_plan, .emit = avgpool_emit, .help = "one pass, channels in vectors",
+    .cost = avgpool_cost, .plan = avgpool_plan, .emit = avgpool_emit, .strided = avgpool_strided,
+    .help = "one pass, channels in vectors",
 };
 
 const struct kernel kernel_avgpool2d_grad = {

@@ -244,6 +244,7 @@ static const char *forward_emit(struct emitter *e, const struct step *s)
     const struct group *g = s->group;
     struct conv c = conv_of_group(e->plan, g);
     const char *real = e->plan->real;
+    bool strided = emit_is_strided(e, g->result);
     struct chain chain;
     chain_make(e->plan, g, &chain);
     const char *im2col = c.is_image ? NULL : emit_im2col(e, &c);
@@ -257,13 +258,21 @@ static const char *forward_emit(struct emitter *e, const struct step *s)
                                  panel_columns(e, &c.panels, "o"), text_printf(e, "%" PRId64, c.depth),
                                  text_matrix(&c, "x"), text_printf(e, "w + (size_t)o * %" PRId64, c.panels.stride),
                                  text_printf(e, "y + o * %d", c.panels.width), "0", c.depth, c.panels.width,
-                                 c.out.c });
+                                 strided ? emit_pixel(e, g->result) : c.out.c });
     cw_close(e->w, "}");
-    if (g->chain_count)
+    if (g->chain_count && strided)
+        chain_over_places(e, &chain, "y", g->result, "y", g->result);
+    else if (g->chain_count)
         chain_over_image(e, &chain, "y", "y", "0", c.pixels, c.out.c);
     const char *hint = text_printf(e, "conv2d_im2col_%s_to_%d%s", text_window(e, &c), c.out.c,
                                    chain_suffix(e, &chain));
     return emit_end(e, hint, emit_comment(e, s));
+}
+
+static bool forward_strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    (void)p;
+    return t == g->result;
 }
 
 /* ---- data gradient ---------------------------------------------------------------------------------------------- */
@@ -435,7 +444,8 @@ static const char *weight_grad_emit(struct emitter *e, const struct step *s)
 
 const struct kernel kernel_conv2d_im2col = {
     .name = "im2col", .op = OP_conv2d, .fuses_chain = true, .applicable = always_applicable, .cost = forward_cost,
-    .plan = forward_plan, .emit = forward_emit, .help = "windows written out, multiplied by OpenBLAS",
+    .plan = forward_plan, .emit = forward_emit, .strided = forward_strided,
+    .help = "windows written out, multiplied by OpenBLAS",
 };
 
 const struct kernel kernel_conv2d_im2col_data_grad = {

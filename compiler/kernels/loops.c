@@ -201,15 +201,15 @@ static const char *line_pixel(struct emitter *e, const char *type, const char *n
     return own;
 }
 
-void chain_over_places(struct emitter *e, const struct chain *c, const char *from, const struct tensor *x, const char *to,
-                       const struct tensor *y)
+void chain_over_places(struct emitter *e, const struct chain *c, const char *from, const struct tensor *x,
+                       const char *to, const struct tensor *y)
 {
     struct chain own = *c;              /* its operands begin at the pixel */
     struct chain_pass s = { .chain = &own, .offset = "0", .pixel = "0" };
     const char *real = e->plan->real;
     cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++) {", tensor_pixels(x));
-    s.from = line_pixel(e, text_printf(e, "const %s *", real), from, emit_pixel(e, x));
     s.to = line_pixel(e, text_printf(e, "%s *", real), to, emit_is_strided(e, y) ? emit_pixel(e, y) : x->shape.c);
+    s.from = !strcmp(from, to) ? s.to : line_pixel(e, text_printf(e, "const %s *", real), from, emit_pixel(e, x));
     for (int i = 0; i < own.operands_count; i++) {
         struct operand *o = &own.operands[i];
         int64_t pixel = o->kind == OPERAND_ELEMENT && emit_is_strided(e, o->tensor) ? emit_pixel(e, o->tensor)

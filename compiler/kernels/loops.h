@@ -33,10 +33,10 @@ void each_vector(struct emitter *e, const char *index, int64_t count,
  * text of the image's first element from where from, to and the chain's elements point, "0" for none. */
 void chain_over_image(struct emitter *e, const struct chain *c, const char *from, const char *to,
                       const char *offset, int64_t pixels, int64_t channels);
-/* The same where pixels of `from`, of `to` or of some operand are further apart than their channels: x and y are the tensors
- * of the two pointers. */
-void chain_over_places(struct emitter *e, const struct chain *c, const char *from, const struct tensor *x, const char *to,
-                       const struct tensor *y);
+/* The same where pixels of `from`, of `to` or of some operand are further apart than their channels: x and y are the
+ * tensors of the two pointers. */
+void chain_over_places(struct emitter *e, const struct chain *c, const char *from, const struct tensor *x,
+                       const char *to, const struct tensor *y);
 /* Whether there is such a tensor among them. */
 bool chain_is_strided(struct emitter *e, const struct chain *c, const struct tensor *x, const struct tensor *y);
 /* Elements from one pixel of a tensor to the next; whether that is more than its channels. */

@@ -110,6 +110,8 @@ static const char *maxpool_emit(struct emitter *e, const struct step *s)
     struct chain c;
     chain_make(e->plan, s->group, &c);
     struct pool p = pool_of(n, n->in[0], n->out[0], &c);
+    if (emit_is_strided(e, s->group->result))
+        p.out_pixel = emit_pixel(e, s->group->result);
     p.block = s->split == SPLIT_BLOCKS;
     struct body b = { &p, keeps_index(n) };
     emit_function(e, "%sconst %s *x, %s *restrict y%s%s",
@@ -185,9 +187,16 @@ static const char *maxpool_grad_emit(struct emitter *e, const struct step *s)
     return emit_end(e, hint, emit_comment(e, s));
 }
 
+/* The index lies where the result does, and is no part of a concatenation. */
+static bool maxpool_strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    return t == g->result && !keeps_index(g->main) && chain_is_by_channel(p, g);
+}
+
 const struct kernel kernel_maxpool2d = {
     .name = "maxpool2d", .op = OP_maxpool2d, .fuses_chain = true, .applicable = maxpool_applicable,
-    .cost = maxpool_cost, .plan = maxpool_plan, .emit = maxpool_emit, .help = "one pass, channels in vectors",
+    .cost = maxpool_cost, .plan = maxpool_plan, .emit = maxpool_emit, .strided = maxpool_strided,
+    .help = "one pass, channels in vectors",
 };
 
 const struct kernel kernel_maxpool2d_grad = {

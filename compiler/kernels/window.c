@@ -7,7 +7,8 @@ enum { TAPS_WRITTEN_OUT = 16 };
 
 struct pool pool_of(const struct node *n, const struct tensor *in, const struct tensor *out, const struct chain *c)
 {
-    return (struct pool){ .window = n->attr.window, .in = in->shape, .out = out->shape, .chain = c };
+    return (struct pool){ .window = n->attr.window, .in = in->shape, .out = out->shape, .out_pixel = out->shape.c,
+                          .chain = c };
 }
 
 int pool_taps(const struct pool *p)
@@ -74,7 +75,7 @@ void pool_open_outputs(struct emitter *e, const struct pool *p)
         cw_line(e->w, "const int left = %s;", text_corner(e, "ox", k->stride_w, k->pad_left));
         line_taps(e, "kx", "left", k->kw, p->in.w);
     }
-    cw_line(e->w, "const int to = (oy * %d + ox) * %d;", p->out.w, p->in.c);
+    cw_line(e->w, "const int to = (oy * %d + ox) * %" PRId64 ";", p->out.w, p->out_pixel);
 }
 
 /* "o0 <= o < o1": the windows that reach input i. */

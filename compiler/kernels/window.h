@@ -8,6 +8,7 @@
 struct pool {
     struct window window;
     struct shape in, out;
+    int64_t out_pixel;          /* elements from one pixel of the outputs to the next */
     const struct chain *chain;
     bool block;                 /* only the row `b` of the outputs */
 };
