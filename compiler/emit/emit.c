@@ -45,8 +45,10 @@ const char **emit_steps(struct emitter *e, const struct program *q)
 {
     const char **names = arena_array(e->arena, (size_t)q->steps_count + 1, sizeof *names);
     e->program = q;
-    for (int i = 0; i < q->steps_count; i++)
+    for (int i = 0; i < q->steps_count; i++) {
         names[i] = q->steps[i]->group->kernel->emit(e, q->steps[i]);
+        emit_step_shapes(e, q->steps[i], names[i]);
+    }
     return names;
 }
 
@@ -58,6 +60,7 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
     emit_name_stretches(&e);
     const char **train = emit_steps(&e, &p->train), **use = emit_steps(&e, &p->use);
     emit_head(p, header, w);
+    emit_contents(&e, w);
     emit_update_range(&e, w);
     emit_functions(&e, w, out, 0);
     emit_stopwatch(&e, w);

@@ -9,6 +9,10 @@ const char **emit_steps(struct emitter *e, const struct program *q);
 /* emit_call.c: "x + (size_t)i * 3072, w, y": what a call of the step is given, where `i` is the first image, `b` the
  * block, `g` the group of images, `j` the time of repeated phases. */
 const char *emit_arguments(struct emitter *e, const struct step *s);
+/* "(N, 31, 31, 128)", without N for one sample of the batch. */
+const char *emit_tensor_shape(struct emitter *e, const struct tensor *t, bool batch);
+/* Adds the shapes of what a step is given to the comment of its function. */
+void emit_step_shapes(struct emitter *e, const struct step *s, const char *name);
 /* "memset(dw, 0, ...)": what is done before the first image of a group; "": nothing. */
 const char *emit_clearing(struct emitter *e, const struct step *s);
 /* emit_schedule.c: the names of what is timed, e->stretches; an enum of them, and the clock. */
@@ -18,8 +22,8 @@ void emit_stopwatch(struct emitter *e, struct cwriter *w);
 void emit_loss_sum(const struct plan *p, struct cwriter *w);
 /* static void NAME(struct cnn_context *c, int n), and what it is made of, of e->program, whose steps e->called are. */
 void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment);
-/* "(N, 31, 31, 128)" */
-const char *emit_tensor_shape(struct emitter *e, const struct tensor *t);
+/* What of all this is where in the file, layer by layer. */
+void emit_contents(struct emitter *e, struct cwriter *w);
 /* emit_update.c: static void update(struct cnn_context *c). */
 void emit_update(struct emitter *e, struct cwriter *w);
 /* The function it is made of, which steps that update early call too. */

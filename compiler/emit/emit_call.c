@@ -1,5 +1,6 @@
 /* emit_call.c - the text of a step's call, from what the plan says that it is given. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "emit/emit.h"
@@ -68,4 +69,48 @@ const char *emit_clearing(struct emitter *e, const struct step *s)
                      e->plan->real, a->row);
     }
     return text_of(&list);
+}
+
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
+
+const char *emit_tensor_shape(struct emitter *e, const struct tensor *t, bool batch)
+{
+    if (t->param)
+        return param_memory_text(e->arena, t->param, plan_param(e->plan, t)->panel);
+    const char *n = t->per_sample && batch ? "N, " : "";
+    const struct tensor_place *place = plan_place(e->program, t);
+    if (place->base && place->pixel != t->shape.c && !t->shape.flat)
+        return arena_printf(e->arena, "(%s%d, %d, %d of %" PRId64 ": in %s)", n, t->shape.h, t->shape.w, t->shape.c,
+                            place->pixel, place->base->name);
+    if (t->shape.flat || (t->shape.h == 1 && t->shape.w == 1))
+        return arena_printf(e->arena, "(%s%d)", n, t->shape.c);
+    return arena_printf(e->arena, "(%s%d, %d, %d)", n, t->shape.h, t->shape.w, t->shape.c);
+}
+
+/* The name of the parameter whose text begins there; *rest: behind it and its comma. */
+static const char *parameter_name(struct emitter *e, const char *text, const char **rest)
+{
+    const char *end = text + strcspn(text, ","), *begin = end;
+    while (begin > text && begin[-1] != ' ' && begin[-1] != '*')
+        begin--;
+    *rest = *end ? end + 2 : end;
+    return arena_string(e->arena, begin, (size_t)(end - begin));
+}
+
+void emit_step_shapes(struct emitter *e, const struct step *s, const char *name)
+{
+    const struct emitted_function *f = table_get(&e->by_name, name);
+    struct text list = { .arena = e->arena };
+    const char *rest = f->parameters;
+    for (int i = 0; i < s->arguments_count && *rest; i++) {
+        const struct argument *a = &s->arguments[i];
+        const char *parameter = parameter_name(e, rest, &rest);
+        if (a->kind == ARGUMENT_TENSOR)
+            text_add(&list, "%s%s %s", list.count ? ", " : "", parameter,
+                     emit_tensor_shape(e, a->tensor, a->at != AT_IMAGE));
+        else if (a->kind == ARGUMENT_BUFFER)
+            text_add(&list, "%s%s of %" PRId64 " bytes", list.count ? ", " : "", parameter, a->buffer->bytes);
+    }
+    if (list.count)
+        emit_remark(e, name, arena_printf(e->arena, "%s%s.", s->images > 1 ? "An image: " : "", text_of(&list)));
 }

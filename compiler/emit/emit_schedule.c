@@ -84,20 +84,6 @@ static void emit_tick(struct emitter *e, struct cwriter *w, int stretch)
 
 /* ---- pointers ---------------------------------------------------------------------------------------------------- */
 
-const char *emit_tensor_shape(struct emitter *e, const struct tensor *t)
-{
-    if (t->param)
-        return param_memory_text(e->arena, t->param, plan_param(e->plan, t)->panel);
-    const char *n = t->per_sample ? "N, " : "";
-    const struct tensor_place *place = plan_place(e->program, t);
-    if (place->base && place->pixel != t->shape.c && !t->shape.flat)
-        return arena_printf(e->arena, "(%s%d, %d, %d of %" PRId64 ": in %s)", n, t->shape.h, t->shape.w, t->shape.c,
-                            place->pixel, place->base->name);
-    if (t->shape.flat || (t->shape.h == 1 && t->shape.w == 1))
-        return arena_printf(e->arena, "(%s%d)", n, t->shape.c);
-    return arena_printf(e->arena, "(%s%d, %d, %d)", n, t->shape.h, t->shape.w, t->shape.c);
-}
-
 /* What the steps of some phases are given: which pointers and variables they need. */
 struct needs {
     const struct tensor **tensors;      /* in the order of their numbers, each once; buffers likewise */
@@ -206,7 +192,7 @@ static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const stru
         value = arena_printf(e->arena, "(%s%s *)%s + %" PRId64, constant, type, base, place->offset);
     else
         value = base;
-    cw_line(w, "%s%s *const %s = %s;  // %s", constant, type, t->name, value, emit_tensor_shape(e, t));
+    cw_line(w, "%s%s *const %s = %s;  // %s", constant, type, t->name, value, emit_tensor_shape(e, t, true));
 }
 
 static void emit_pointers(struct emitter *e, struct cwriter *w, const struct needs *needs)
@@ -462,5 +448,49 @@ void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const
     cw_open(w, "{");
     cw_line(w, "cnn_parallel(c, n, %s_share);", name);
     cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* ---- contents ---------------------------------------------------------------------------------------------------- */
+
+/* The functions of a program in which steps of each layer are, by index of the layer: "train_step_phase_1, 14, 15". */
+static void list_phases(struct emitter *e, const struct program *q, const char *name, struct text *lists)
+{
+    int *last = arena_array(e->arena, (size_t)e->plan->model->layers_count + 1, sizeof *last);
+    for (int i = 0; i < q->phases_count; i += phases_from(q, i))
+        for (int k = 0; k < phases_from(q, i); k++)
+            for (int s = 0; s < q->phases[i + k].steps_count; s++) {
+                const struct layer *l = q->phases[i + k].steps[s]->group->main->layer;
+                if (!l || last[l->index] == i + 1)
+                    continue;
+                struct text *list = &lists[l->index];
+                if (last[l->index])
+                    text_add(list, ", %d", i);
+                else
+                    text_add(list, "%s%s", list->count ? "; " : "", phase_name(e, name, i));
+                last[l->index] = i + 1;
+            }
+}
+
+void emit_contents(struct emitter *e, struct cwriter *w)
+{
+    const struct plan *p = e->plan;
+    const struct model *m = p->model;
+    struct text *lists = arena_array(e->arena, (size_t)m->layers_count + 1, sizeof *lists);
+    struct text all = { .arena = e->arena };
+    for (int i = 0; i < m->layers_count; i++)
+        lists[i].arena = e->arena;
+    list_phases(e, &p->train, "train_step", lists);
+    list_phases(e, &p->use, "infer", lists);
+    for (int i = 0; i < m->layers_count; i++)
+        if (lists[m->layers[i]->index].count)
+            text_add(&all, "\n  %s (line %d): %s", m->layers[i]->name,
+                     m->layers[i]->where.file
+                         ? source_place(m->layers[i]->where.file, m->layers[i]->where.begin).line : 0,
+                     text_of(&lists[m->layers[i]->index]));
+    cw_comment(w, "Contents. First the functions of kernels, each headed by the layers that it is for, with lines of %s: "
+               "search for a layer's name. Then training, train_step(), and use, infer(), phase by phase: in a phase "
+               "threads do not wait for each other. Then update(), and the tables that the runtime reads. Each layer's "
+               "phases are:%s", m->source ? emit_basename(m->source->path) : "the model", text_of(&all));
     cw_blank(w);
 }

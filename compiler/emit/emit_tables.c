@@ -275,12 +275,13 @@ static void emit_stretches(struct emitter *e, struct cwriter *w)
     cw_open(w, "static const struct cnn_stretch stretch_table[] = {");
     for (int i = 0; i < p->stretches_count; i++) {
         const struct stretch *s = &p->stretches[i];
-        cw_line(w, "[%s] = { .layer = %d, .backward = %s, .what = %s, .flops = %" PRId64 " },", e->stretches[i],
+        cw_line(w, "[%s] =", e->stretches[i]);
+        cw_line(w, "    { .layer = %d, .backward = %s, .what = %s, .flops = %" PRId64 " },",
                 s->layer ? s->layer->index : -1, s->backward ? "true" : "false",
                 emit_quoted(e, s->what), s->flops + s->updated * flops);
     }
-    cw_line(w, "[%s] = { .layer = -1, .backward = true, .what = \"update\", .flops = %" PRId64 " },",
-            e->stretches[p->stretches_count],
+    cw_line(w, "[%s] =", e->stretches[p->stretches_count]);
+    cw_line(w, "    { .layer = -1, .backward = true, .what = \"update\", .flops = %" PRId64 " },",
             p->update.late_elements * flops);
     cw_close(w, "};");
     cw_blank(w);

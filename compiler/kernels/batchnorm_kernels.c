@@ -119,7 +119,7 @@ static const char *moments_of_batch(struct emitter *e, const struct step *s)
     emit_function(e, "const %s *partial, int n, %s *mean, %s *inverse_deviation%s",
                   real, real, real, runs ? text_printf(e, ", %s *running_mean, %s *running_variance", real, real) : "");
     cw_line(e->w, "const v samples = v_set((%s)n);", real);
-    cw_open(e->w, "for (int j = 0; j < %" PRId64 "; j += %d) {", columns, e->plan->lanes);
+    loop_open(e, "j", 0, columns, e->plan->lanes);
     cw_line(e->w, "v sum = v_zero(), squares = v_zero();");
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
     cw_line(e->w, "sum = v_add(sum, v_load(partial + (size_t)i * %" PRId64 " + j));", 2 * columns);

@@ -245,7 +245,7 @@ static const char *emit_pack(struct emitter *e, const struct step *step)
     const char *row = tap ? arena_printf(e->arena, "(%s * %d + first)", tap, d.s.c) : "first";
     cw_line(e->w, "const %s *const from = w + %s * %d;", real, row, from_panel);
     cw_line(e->w, "%s *const to = packed + (size_t)b * %" PRId64 ";", real, (int64_t)d.s.o * d.panel);
-    cw_open(e->w, "for (int o = 0; o < %d; o++) {", d.s.o);
+    loop_open(e, "o", 0, d.s.o, 1);
     cw_line(e->w, "const %s *const row = from + (size_t)(o / %d) * %" PRId64 " + o %% %d;", real, from_panel,
             d.s.k * from_panel, from_panel);
     if (d.s.c % d.panel) {

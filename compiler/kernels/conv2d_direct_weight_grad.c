@@ -288,9 +288,9 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
     }
     emit_function(e, "int rows, const %s *x, const %s *dy, %s *restrict dw", real, real, real);
     if (g->merged) {
-        cw_open(e->w, "for (int kh = 0; kh < %d; kh++) {", w->kh);
+        loop_open(e, "kh", 0, w->kh, 1);
     } else {
-        cw_open(e->w, "for (int tap = 0; tap < %d; tap++) {", g->s.taps);
+        loop_open(e, "tap", 0, g->s.taps, 1);
         if (w->kw == 1)
             cw_line(e->w, "const int pixel = tap * %d;", w->dilation_h * g->s.pw);
         else
@@ -314,7 +314,7 @@ static void emit_pack_tiles(struct emitter *e, const struct weight_grad *g, int 
     int64_t stride = g->tile_stride * rows + lanes;
     int64_t before = first_tile * (g->tile_stride * g->rows.large + lanes);
     int first = first_tile * g->rows.large;
-    cw_open(e->w, "for (int t = 0; t < %d; t++) {", count);
+    loop_open(e, "t", 0, count, 1);
     for (int at = 0; at < rows; at += lanes)
         cw_line(e->w, "v_store(to + %" PRId64 " + t * %" PRId64 " + pixel * %d, v_load(from + %d + t * %d));",
                 before + at, stride, rows, first + at, rows);
@@ -432,7 +432,7 @@ static void emit_panels(struct emitter *e, const struct weight_grad *g, const st
         cw_open(e->w, "for (int p = range * %d; p < %d && p < (range + 1) * %d; p++) {", g->range_panels, g->panels,
                 g->range_panels);
     else
-        cw_open(e->w, "for (int p = 0; p < %d; p++) {", g->panels);
+        loop_open(e, "p", 0, g->panels, 1);
     if (s->whole && s->last_vectors) {
         cw_open(e->w, "if (p < %d) {", s->whole);
         emit_panel_calls(e, g, whole);

@@ -103,9 +103,9 @@ static const char *text_input(struct emitter *e, const char *o, int stride, cons
 static void open_runs(struct emitter *e, const struct conv *c)
 {
     const struct window *k = &c->window;
-    cw_open(e->w, "for (int oy = 0; oy < %d; oy++) {", c->out.h);
-    cw_open(e->w, "for (int ox = 0; ox < %d; ox++) {", c->out.w);
-    cw_open(e->w, "for (int ky = 0; ky < %d; ky++) {", k->kh);
+    loop_open(e, "oy", 0, c->out.h, 1);
+    loop_open(e, "ox", 0, c->out.w, 1);
+    loop_open(e, "ky", 0, k->kh, 1);
     cw_line(e->w, "const int iy = %s;", text_input(e, "oy", k->stride_h, "ky", k->dilation_h, k->pad_top));
     cw_open(e->w, "for (int kx = 0; kx < %d; kx++, matrix += %d) {", k->kw, c->in.c);
     cw_line(e->w, "const int ix = %s;", text_input(e, "ox", k->stride_w, "kx", k->dilation_w, k->pad_left));
@@ -146,8 +146,8 @@ static void emit_window_rows(struct emitter *e, const struct conv *c)
 {
     const struct window *k = &c->window;
     int run = k->kw * c->in.c;
-    cw_open(e->w, "for (int oy = 0; oy < %d; oy++) {", c->out.h);
-    cw_open(e->w, "for (int ox = 0; ox < %d; ox++) {", c->out.w);
+    loop_open(e, "oy", 0, c->out.h, 1);
+    loop_open(e, "ox", 0, c->out.w, 1);
     cw_open(e->w, "for (int ky = 0; ky < %d; ky++, matrix += %d) {", k->kh, run);
     cw_line(e->w, "const int from = ((%s) * %d + ox * %d) * %d;",
             text_input(e, "oy", k->stride_h, "ky", k->dilation_h, 0), c->in.w, k->stride_w, c->in.c);
@@ -225,7 +225,7 @@ static void forward_plan(struct plan *p, struct program *q, struct group *g)
 /* "for (int o = 0; o < 4; o++) {" over panels. */
 static void open_panels(struct emitter *e, const struct conv *c)
 {
-    cw_open(e->w, "for (int o = 0; o < %d; o++) {", panels_count(&c->panels));
+    loop_open(e, "o", 0, panels_count(&c->panels), 1);
 }
 
 static const char *text_matrix(const struct conv *c, const char *image)

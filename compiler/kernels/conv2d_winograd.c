@@ -351,7 +351,7 @@ static void emit_turn(struct emitter *e, const struct winograd_conv *c)
     const char *real = e->plan->real;
     int from_panel = c->s.weight->panel;
     cw_line(e->w, "// (tap, output, input channel)");
-    cw_open(e->w, "for (int tap = 0; tap < %d; tap++) {", c->s.taps);
+    loop_open(e, "tap", 0, c->s.taps, 1);
     cw_open(e->w, "for (int k = first; k < end; k++) {");
     cw_line(e->w, "const %s *const row = w + (size_t)(k / %d) * %" PRId64 " + (tap * %d + panel * %d) * %d + k %% %d;",
             real, from_panel, c->s.k * from_panel, c->s.c, c->panel, from_panel, from_panel);
@@ -409,7 +409,7 @@ static const char *emit_weights(struct emitter *e, const struct step *step)
         tap_stride = (int64_t)U_CHUNK * c.panel;
     }
     cw_open(e->w, "for (int k = first; k < end; k++) {");
-    cw_open(e->w, "for (int lane = 0; lane < %d; lane += V_LANES) {", c.panel);
+    loop_open_vectors(e, "lane", c.panel);
     if (c.data_grad)
         cw_line(e->w, "const %s *const from = scratch + (k - first) * %d + lane;", real, c.panel);
     else
@@ -441,13 +441,13 @@ static const char *emit_ask(struct emitter *e, const struct ahead *h)
         parameters = arena_printf(e->arena, "%s%s%s%s *%s", parameters, i ? ", " : "",
                                   h->maps[i].written ? "" : "const ", real, h->maps[i].name);
     emit_function(e, "%s", parameters);
-    cw_open(e->w, "for (int i = 0; i < %d; i++)", h->pixels);
-    cw_open(e->w, "for (int c = 0; c < %d; c += %d)%s", h->channels, 64 / e->plan->real_size, h->count > 1 ? " {" : "");
+    loop_open(e, "i", 0, h->pixels, 1);
+    loop_open(e, "c", 0, h->channels, 64 / e->plan->real_size);
     for (int i = 0; i < h->count; i++)
         cw_line(e->w, "%s(%s + i * %" PRId64 " + c);", h->maps[i].written ? "v_prefetchw" : "v_prefetch",
                 h->maps[i].name, h->pixel);
-    cw_close(e->w, h->count > 1 ? "}" : "");
-    cw_close(e->w, "");
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "ask_for_%dx%d", h->pixels, h->channels),
                     "Pixels of maps that will soon be needed are on their way to the cache.");
 }
@@ -527,7 +527,7 @@ struct side {
 static void emit_images_loop(struct emitter *e, const struct winograd_conv *c)
 {
     if (c->images > 1)
-        cw_open(e->w, "for (int i = 0; i < %d; i++) {", c->images);
+        loop_open(e, "i", 0, c->images, 1);
 }
 
 static void close_images_loop(struct emitter *e, const struct winograd_conv *c)
@@ -568,7 +568,7 @@ static void emit_crop(struct emitter *e, const struct winograd_conv *c, const st
 {
     int top = c->s.window.pad_top, left = c->s.window.pad_left, lanes = e->plan->lanes;
     cw_open(e->w, "for (int h = 0; h < %d; h++)", out->h);
-    cw_open(e->w, "for (int w = 0; w < %d; w++) {", out->w);
+    loop_open(e, "w", 0, out->w, 1);
     bool inside = c->s.ph < out->h + top || c->s.pw < out->w + left;
     if (inside)
         cw_line(e->w, "const bool inside = h < %d && w < %d;", c->s.ph - top, c->s.pw - left);
@@ -643,7 +643,7 @@ static const char *emit_main(struct emitter *e, const struct step *step)
         cw_line(e->w, "%s *const padded = scratch + %" PRId64 ";", real, c.pad_at);
     emit_in(e, &c, in);
     if (c.panels.whole > 1) {
-        cw_open(e->w, "for (int p = 0; p < %d; p++) {", c.panels.whole);
+        loop_open(e, "p", 0, c.panels.whole, 1);
         emit_panel(e, &c, &d->whole, out, chain, c.panels.vectors, 0);
         cw_close(e->w, "}");
     } else if (c.panels.whole == 1) {

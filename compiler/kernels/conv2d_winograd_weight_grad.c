@@ -175,14 +175,14 @@ static void emit_clear(struct emitter *e, const struct winograd_weights *d, cons
         int rows = c->rows_v * c->rows_h;
         if (!c->count || !rows)
             continue;
-        cw_open(e->w, "for (int i = 0; i < %d; i++)", c->count * panels);
+        loop_open(e, "i", 0, c->count * panels, 1);
         const char *image = "image";
         if (panels > 1)
             image = arena_printf(e->arena, "(i %% %d * %d + image)", panels, d->images);
         cw_line(e->w, "memset(%s%s + %s * %" PRId64 " + %s * %d, 0, sizeof(%s) * %d);", values,
                 text_offset(e, s->class_offset[k]), text_over(e, "i", panels), s->stride[k], image, rows * s->width,
                 e->plan->real, rows * s->width);
-        cw_close(e->w, "");
+        cw_close(e->w, "}");
     }
 }
 
@@ -194,7 +194,7 @@ static void emit_panels(struct emitter *e, const struct winograd_weights *d, str
     if (s.whole) {
         t->channels = panel;
         t->tail = 0;
-        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+        loop_open(e, "p", 0, s.whole, 1);
         winograd_emit_image(e, t, arena_printf(e->arena, "%s + p * %d", map, panel), values,
                             arena_printf(e->arena, "p * %d + image", d->images), "0", "0");
         cw_close(e->w, "}");
@@ -216,7 +216,7 @@ static void emit_bias_vectors(struct emitter *e, const struct winograd_weights *
     for (int k = 0; k < count; k++)
         sums = arena_printf(e->arena, "%s%s sum%d = v_zero()", sums, k ? "," : "", k);
     cw_line(e->w, "%s;", sums);
-    cw_open(e->w, "for (int i = 0; i < %" PRId64 "; i++) {", (int64_t)d->s.oh * d->s.ow);
+    loop_open(e, "i", 0, (int64_t)d->s.oh * d->s.ow, 1);
     const char *at = text_plus(e, arena_printf(e->arena, "i * %d", d->s.o), first);
     for (int k = 0; k < count; k++)
         cw_line(e->w, "sum%d = v_add(sum%d, %s);", k, k,
@@ -439,17 +439,18 @@ static const char *emit_inverse(struct emitter *e, const struct step *step)
                   real, real,
                   bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "");
     winograd_emit_block(e, d.s.c, INVERSE_CHUNK);
-    const char *width = arena_printf(e->arena, "%d", d.panel);
-    if (s.last_vectors) {       /* vectors of the last panel that no output channel reaches stay zero */
+        if (s.last_vectors) {       /* vectors of the last panel that no output channel reaches stay zero */
         cw_line(e->w, "const int width = panel < %d ? %d : %d;", s.whole, d.panel, s.last_vectors * e->plan->lanes);
-        width = "width";
         cw_open(e->w, "for (int i = 0; i < %" PRId64 " && width < %d; i++)", (int64_t)d.s.taps, d.panel);
         cw_line(e->w, "memset(dw + (size_t)panel * %" PRId64 " + i * %d + first * %d, 0, sizeof(%s) * (size_t)((end - "
                 "first) * %d));", d.s.k * d.panel, d.s.c * d.panel, d.panel, real, d.panel);
         cw_close(e->w, "");
     }
     cw_open(e->w, "for (int c = first; c < end; c++) {");
-    cw_open(e->w, "for (int lane = 0; lane < %s; lane += V_LANES) {", width);
+    if (s.last_vectors)
+        cw_open(e->w, "for (int lane = 0; lane < width; lane += V_LANES) {");
+    else
+        loop_open_vectors(e, "lane", d.panel);
     cw_line(e->w, "const %s *const from = du + panel * %" PRId64 " + c * %d + lane;", real, d.u_panel, d.panel);
     cw_line(e->w, "%s *const to = dw + (size_t)panel * %" PRId64 " + c * %d + lane;", real, d.s.k * d.panel, d.panel);
     emit_inverse_vector(e, &d);

@@ -36,7 +36,7 @@ void emit_padded_copy(struct emitter *e, const char *from, const char *to, int h
     cw_line(e->w, "// a copy with zeros around: %d x %d x %d", ph, pw, c);
     if (first)
         cw_line(e->w, "memset(%s, 0, sizeof(%s) * %" PRId64 ");", to, real, first * row);
-    cw_open(e->w, "for (int r = %d; r < %d; r++) {", first, end);
+    loop_open(e, "r", first, end, 1);
     cw_line(e->w, "%s *const line = %s + r * %" PRId64 ";", real, to, row);
     if (left)
         cw_line(e->w, "memset(line, 0, sizeof(%s) * %" PRId64 ");", real, (int64_t)left * c);

@@ -169,7 +169,7 @@ static const char *data_grad_emit(struct emitter *e, const struct step *s)
     emit_function(e, "const %s *dy, const %s *w, %s *dx, int n, int b%s", real, real, real, chain_parameters(e, &c));
     cw_line(e->w, "// dy (n, %d), dx (n, %" PRId64 "): columns of block b", panels.out, inputs);
     cw_line(e->w, "const int col = b * %" PRId64 ";", each);
-    cw_open(e->w, "for (int o = 0; o < %d; o++) {", panels_count(&panels));
+    loop_open(e, "o", 0, panels_count(&panels), 1);
     line_gemm(e, &(struct gemm){ false, true, "n", block_inputs(e, inputs), panel_columns(e, &panels, "o"),
                                  text_printf(e, "dy + o * %d", panels.width),
                                  text_printf(e, "w + (size_t)o * %" PRId64 " + (size_t)col * %d", panels.stride,

@@ -290,7 +290,7 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
         input_block(e->plan, d, &rows);
         const char *column = last ? arena_printf(e->arena, " + %d", s.whole * panel) : count > 1 ? " + j" : "";
         if (!last && count > 1)
-            cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", count * panel, panel);
+            loop_open(e, "j", 0, count * panel, panel);
         else if (!alone)
             cw_open(e->w, "{");
         cw_line(e->w, "int row = 0;");
@@ -491,7 +491,7 @@ static const char *weight_emit_main(struct emitter *e, const struct step *step)
     cw_line(e->w, "memcpy(scratch + i * %d, x + (size_t)i * %d + first, sizeof(%s) * (size_t)rows);", b.inputs, d.in,
             real);
     cw_close(e->w, "");
-    cw_open(e->w, "for (int p = 0; p < %d; p++) {", d.panels);
+    loop_open(e, "p", 0, d.panels, 1);
     cw_line(e->w, "const %s *const dy = panels + p * %d;", real, panel_size);
     const char *from = arena_printf(e->arena, "((size_t)p * %d + first) * %d", d.in, d.panel);
     if (updates) {

@@ -57,6 +57,7 @@ void emit_inline(struct emitter *e, const char *parameters, ...)
 struct emitter emitter_of(const struct plan *p, struct arena *a)
 {
     return (struct emitter){ .plan = p, .arena = a, .patterns = { .arena = a }, .names = { .arena = a },
+                             .by_name = { .arena = a },
                              .comments = { .arena = a }, .tiles = { .arena = a } };
 }
 
@@ -105,11 +106,18 @@ static struct emitted_function *end_function(struct emitter *e, const char *hint
     }
     f = arena_alloc(e->arena, sizeof *f);
     f->name = unique_name(e, hint);
+    f->parameters = parameters;
     f->text = whole_text(e, storage, f->name, parameters, emit_text_end(e));
     f->comments.arena = e->arena;
     table_put(&e->patterns, pattern, f);
+    table_put(&e->by_name, f->name, f);
     LIST_ADD(e->arena, e->functions, e->functions_count, e->functions_capacity, f);
     return f;
+}
+
+void emit_remark(struct emitter *e, const char *name, const char *remark)
+{
+    add_comment(e, table_get(&e->by_name, name), remark);
 }
 
 const char *emit_end(struct emitter *e, const char *hint, const char *comment)

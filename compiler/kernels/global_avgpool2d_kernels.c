@@ -74,7 +74,7 @@ static const char *global_avgpool_grad_emit(struct emitter *e, const struct step
     struct mean mean = { &c, text_real(e, 1.0 / (double)tensor_pixels(dx)) };
     emit_function(e, "const %s *dy, %s *restrict dx%s", real, real, chain_parameters(e, &c));
     cw_line(e->w, "// dy (%d), dx (%d, %d, %d)", dx->shape.c, dx->shape.h, dx->shape.w, dx->shape.c);
-    cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++) {", tensor_pixels(dx));
+    loop_open(e, "p", 0, tensor_pixels(dx), 1);
     cw_line(e->w, "const int to = p * %d;", dx->shape.c);
     each_vector(e, "j", dx->shape.c, grad_body, &mean);
     cw_close(e->w, "}");

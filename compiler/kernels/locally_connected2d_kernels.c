@@ -182,7 +182,7 @@ static void forward_panels(struct emitter *e, const struct local *l, const struc
                       .b_segment = (int64_t)l->run * l->stored, .c_row = l->y_sample, .accumulate = bias,
                       .chain = chain };
     if (s.whole > 1)
-        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+        loop_open(e, "p", 0, s.whole, 1);
     else if (s.whole)
         cw_open(e->w, "{");
     if (s.whole) {
@@ -310,7 +310,7 @@ static void data_emit_prefetch(struct emitter *e, const struct local *l, int row
 static void data_emit_tiles(struct emitter *e, const struct local *l, struct tile t, int first, int count,
                             const char *j)
 {
-    cw_open(e->w, "for (int k = %d; k < %d; k += %d) {", first, first + count * t.rows, t.rows);
+    loop_open(e, "k", first, first + count * t.rows, t.rows);
     cw_line(e->w, "const %s *const ahead = k < %d ? wb + (k + %d) * %d : next;", e->plan->real, l->c - t.rows, t.rows,
             l->stored);
     data_emit_prefetch(e, l, t.rows);
@@ -333,7 +333,7 @@ static void data_emit_products(struct emitter *e, const struct local *l)
         struct row_split split = split_rows(l->c, tile_rows_max(e->plan, t.vectors));
         const char *j = last ? plus(e, (int64_t)s.whole * columns) : s.whole > 1 ? " + j" : "";
         if (!last && s.whole > 1)
-            cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", s.whole * columns, columns);
+            loop_open(e, "j", 0, s.whole * columns, columns);
         t.rows = split.large;
         data_emit_tiles(e, l, t, 0, split.large_count, j);
         t.rows = split.large - 1;
@@ -353,7 +353,7 @@ static void data_emit_windows(struct emitter *e, const struct local *l)
             k->kh * k->kw + 1, k->kh * k->kw);
     cw_line(e->w, "int slabs = 0;");
     cw_open(e->w, "for (int kr = 0; kr < %d; kr++)", k->kh);
-    cw_open(e->w, "for (int kc = 0; kc < %d; kc++) {", k->kw);
+    loop_open(e, "kc", 0, k->kw, 1);
     cw_line(e->w, "const int top = r - kr, left = c - kc;");
     const char *whole = "";
     if (k->stride_h > 1)
@@ -511,7 +511,7 @@ static void weight_emit_pack(struct emitter *e, const struct local *l)
 static void weight_emit_bias(struct emitter *e, const struct local *l)
 {
     int outputs = outputs_padded(e->plan, l);
-    cw_open(e->w, "for (int o = 0; o < %d; o += V_LANES) {", l->o);
+    loop_open_vectors(e, "o", l->o);
     cw_line(e->w, "v sum = v_zero();");
     cw_open(e->w, "for (int i = 0; i < n; i++)");
     cw_line(e->w, "sum = v_add(sum, v_load(dys + i * %d + o));", outputs);
@@ -573,7 +573,7 @@ static const char *weight_emit(struct emitter *e, const struct step *step)
     if (bias)
         weight_emit_bias(e, &l);
     if (s.whole > 1)
-        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+        loop_open(e, "p", 0, s.whole, 1);
     if (s.whole)
         weight_emit_panel(e, &l, t, s.whole > 1 ? "p" : NULL, 0);
     if (s.whole > 1)

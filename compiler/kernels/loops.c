@@ -97,6 +97,31 @@ void line_store_u8(struct emitter *e, const char *p, const char *at, const char 
         cw_line(e->w, "v_store_u8(%s, %s);", text_plus(e, p, at), value);
 }
 
+static void open_block(struct emitter *e, const char *variable, int64_t first)
+{
+    cw_open(e->w, "{");
+    cw_line(e->w, "const int %s = %" PRId64 ";", variable, first);
+}
+
+void loop_open(struct emitter *e, const char *variable, int64_t first, int64_t end, int64_t step)
+{
+    if (first < end && first + step >= end)
+        open_block(e, variable, first);
+    else if (step == 1)
+        cw_open(e->w, "for (int %s = %" PRId64 "; %s < %" PRId64 "; %s++) {", variable, first, variable, end, variable);
+    else
+        cw_open(e->w, "for (int %s = %" PRId64 "; %s < %" PRId64 "; %s += %" PRId64 ") {", variable, first, variable, end,
+                variable, step);
+}
+
+void loop_open_vectors(struct emitter *e, const char *variable, int64_t end)
+{
+    if (end == e->plan->lanes)
+        open_block(e, variable, 0);
+    else
+        cw_open(e->w, "for (int %s = 0; %s < %" PRId64 "; %s += V_LANES) {", variable, variable, end, variable);
+}
+
 /* The body of one vector, in braces unless it is a single statement on one line. */
 static void one_vector(struct emitter *e, void (*body)(struct emitter *e, const void *data, const char *at, int tail),
                        const void *data, const char *at, int tail)
@@ -166,7 +191,7 @@ void chain_over_image(struct emitter *e, const struct chain *c, const char *from
     } else if (pixels == 1) {
         each_vector(e, "j", channels, chain_body, &s);
     } else {
-        cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++) {", pixels);
+        loop_open(e, "p", 0, pixels, 1);
         cw_line(e->w, "const int at = p * %" PRId64 ";", channels);
         s.pixel = "at";
         each_vector(e, "j", channels, chain_body, &s);

@@ -24,6 +24,12 @@ const char *text_load_u8(struct emitter *e, const char *p, const char *at, int t
 void line_store(struct emitter *e, const char *p, const char *at, const char *value, int tail);
 void line_store_u8(struct emitter *e, const char *p, const char *at, const char *value, int tail);
 
+/* Opens the loop of an int from `first` on, below `end`; where it has one turn only, a block with that number.  To be
+ * closed with "}". */
+void loop_open(struct emitter *e, const char *variable, int64_t first, int64_t end, int64_t step);
+/* The same from 0, a vector at a time. */
+void loop_open_vectors(struct emitter *e, const char *variable, int64_t end);
+
 /* Writes body once in a loop over the whole vectors of count elements and once for the rest.  at: C text of the
  * vector's first element; tail: lanes in use, 0 for all.  index: the loop's variable. */
 void each_vector(struct emitter *e, const char *index, int64_t count,

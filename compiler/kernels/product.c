@@ -76,7 +76,7 @@ static void emit_lines(struct emitter *e, const struct product *t, int vectors, 
     struct row_split split = split_rows(t->length, tile_rows_max(e->plan, vectors));
     const char *line = t->lines > 1 ? "r" : NULL;
     if (line)
-        cw_open(e->w, "for (int r = 0; r < %" PRId64 "; r++) {", t->lines);
+        loop_open(e, "r", 0, t->lines, 1);
     tile.rows = split.large;
     emit_tiles(e, t, &tile, split.large_count, 0, panel, line);
     tile.rows = split.large - 1;
@@ -89,7 +89,7 @@ void product_emit(struct emitter *e, const struct product *t)
 {
     struct panels s = product_panels(e->plan, t->channels, t->panel);
     if (s.whole > 1) {
-        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+        loop_open(e, "p", 0, s.whole, 1);
         emit_lines(e, t, s.vectors, 0, "p");
         cw_close(e->w, "}");
     } else if (s.whole == 1) {
@@ -188,7 +188,7 @@ void product_emit_block(struct emitter *e, const struct product *t)
     if (!panels_apart(e->plan, t)) {
         cw_line(e->w, "const int r = b;");
         if (s.whole > 1)
-            cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.whole);
+            loop_open(e, "p", 0, s.whole, 1);
         if (s.whole)
             emit_block_rows(e, t, s.vectors, 0, s.whole > 1 ? "p" : NULL);
         if (s.whole > 1)

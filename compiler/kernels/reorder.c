@@ -29,8 +29,8 @@ static const char *reorder_emit(struct emitter *e, const struct step *s)
         const char *map = text_printf(e, "(%d, %d, %d)", m.h, m.w, m.c);
         const char *counted = text_printf(e, "(%d, %d, %d)", m.c, m.h, m.w);
         cw_line(e->w, "// x %s, y %s", forth ? map : counted, forth ? counted : map);
-        cw_open(e->w, "for (int j = 0; j < %d; j++) {", m.c);
-        cw_open(e->w, "for (int p = 0; p < %d; p++) {", m.h * m.w);
+        loop_open(e, "j", 0, m.c, 1);
+        loop_open(e, "p", 0, m.h * m.w, 1);
         if (forth)
             cw_line(e->w, "y[j * %d + p] = x[p * %d + j];", m.h * m.w, m.c);
         else

@@ -49,9 +49,9 @@ static void emit_block(struct emitter *e, const struct block *b)
     bool rows = s.h > 1 && s.w > 1;
     declare(e, b, "sum");
     if (rows) {
-        cw_open(e->w, "for (int r = 0; r < %d; r++) {", s.h);
+        loop_open(e, "r", 0, s.h, 1);
         declare(e, b, "row");
-        cw_open(e->w, "for (int p = 0; p < %d; p++) {", s.w);
+        loop_open(e, "p", 0, s.w, 1);
         cw_line(e->w, "const int at = %s;", text_plus(e, text_printf(e, "(r * %d + p) * %" PRId64, s.w, apart), b->col));
         add_pixel(e, b, "row");
         cw_close(e->w, "}");
@@ -61,7 +61,7 @@ static void emit_block(struct emitter *e, const struct block *b)
     } else {
         int pixels = s.h * s.w;
         if (pixels > 1)
-            cw_open(e->w, "for (int p = 0; p < %d; p++) {", pixels);
+            loop_open(e, "p", 0, pixels, 1);
         const char *pixel = pixels > 1 ? text_printf(e, "p * %" PRId64, apart) : "0";
         cw_line(e->w, "const int at = %s;", text_plus(e, pixel, b->col));
         add_pixel(e, b, "sum");
@@ -88,7 +88,7 @@ void emit_pixel_sums(struct emitter *e, const struct pixel_sums *s)
     int lanes = e->plan->lanes, vectors = s->shape.c / lanes, tail = s->shape.c % lanes;
     int most = ACCUMULATORS / s->sums, full = vectors / most;
     if (full > 1) {
-        cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", full * most * lanes, most * lanes);
+        loop_open(e, "j", 0, full * most * lanes, most * lanes);
         emit_block(e, &(struct block){ s, "j", most, 0 });
         cw_close(e->w, "}");
     } else if (full) {
@@ -112,7 +112,7 @@ const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, con
     for (int i = 0; i < targets; i++)
         to = text_printf(e, "%s, %s *restrict to%d", to, real, i);
     emit_function(e, "const %s *partial, int n%s", real, to);
-    cw_open(e->w, "for (int j = 0; j < %" PRId64 "; j += %d) {", columns, lanes);
+    loop_open(e, "j", 0, columns, lanes);
     for (int i = 0; i < targets; i++)
         cw_line(e->w, "v sum%d = v_zero();", i);
     cw_open(e->w, "for (int i = 0; i < n; i++) {");

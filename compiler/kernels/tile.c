@@ -44,22 +44,22 @@ static bool has_tail(const struct tile *t, int j)
     return t->tail && j == t->vectors - 1;
 }
 
-/* One line a row: the accumulators c<row>_<vector>. */
+/* The accumulators c<row>_<vector>: a row a line, or as many as fit where they begin with zero. */
 static void declare_accumulators(struct emitter *e, const struct tile *t)
 {
-    int lanes = e->plan->lanes;
-    for (int i = 0; i < t->rows; i++) {
-        char *line = "";
-        for (int j = 0; j < t->vectors; j++) {
-            const char *from = "v_zero()";
-            const char *at = plus(e, i * t->c_row + (int64_t)j * lanes);
-            if (t->accumulate && has_tail(t, j))
-                from = arena_printf(e->arena, "v_load_tail(c%s, %d)", at, t->tail);
-            else if (t->accumulate)
-                from = arena_printf(e->arena, "v_load(c%s)", at);
-            line = arena_printf(e->arena, "%s%s c%d_%d = %s", line, j ? "," : "v", i, j, from);
-        }
-        cw_line(e->w, "%s;", line);
+    int lanes = e->plan->lanes, per_line = t->accumulate || t->vectors > 4 ? 1 : 4 / t->vectors;
+    for (int first = 0; first < t->rows; first += per_line) {
+        struct text line = { .arena = e->arena };
+        for (int i = first; i < first + per_line && i < t->rows; i++)
+            for (int j = 0; j < t->vectors; j++) {
+                const char *from = "v_zero()", *at = plus(e, i * t->c_row + (int64_t)j * lanes);
+                if (t->accumulate && has_tail(t, j))
+                    from = arena_printf(e->arena, "v_load_tail(c%s, %d)", at, t->tail);
+                else if (t->accumulate)
+                    from = arena_printf(e->arena, "v_load(c%s)", at);
+                text_add(&line, "%s c%d_%d = %s", line.count ? "," : "v", i, j, from);
+            }
+        cw_line(e->w, "%s;", text_of(&line));
     }
 }
 
@@ -128,17 +128,20 @@ static void ask_onward(struct emitter *e, const struct tile *t)
 static void store(struct emitter *e, const struct tile *t)
 {
     int lanes = e->plan->lanes;
-    for (int i = 0; i < t->rows; i++)
+    for (int i = 0; i < t->rows; i++) {
+        struct text line = { .arena = e->arena };
         for (int j = 0; j < t->vectors; j++) {
             int64_t at = i * t->c_row + (int64_t)j * lanes;
-            const char *value = arena_printf(e->arena, "c%d_%d", i, j);
+            const char *value = arena_printf(e->arena, "c%d_%d", i, j), *gap = line.count ? " " : "";
             if (t->chain)
                 value = chain_apply(e, t->chain, value, (int64_t)j * lanes, at, has_tail(t, j) ? t->tail : 0);
             if (has_tail(t, j))
-                cw_line(e->w, "v_store_tail(c%s, %s, %d);", plus(e, at), value, t->tail);
+                text_add(&line, "%sv_store_tail(c%s, %s, %d);", gap, plus(e, at), value, t->tail);
             else
-                cw_line(e->w, "v_store(c%s, %s);", plus(e, at), value);
+                text_add(&line, "%sv_store(c%s, %s);", gap, plus(e, at), value);
         }
+        cw_line(e->w, "%s", text_of(&line));
+    }
 }
 
 /* The loops around one multiply(): outer times, segments, depth. */

@@ -62,13 +62,13 @@ void pool_open_outputs(struct emitter *e, const struct pool *p)
         cw_open(e->w, "{");
         cw_line(e->w, "const int oy = b;");
     } else {
-        cw_open(e->w, "for (int oy = 0; oy < %d; oy++) {", p->out.h);
+        loop_open(e, "oy", 0, p->out.h, 1);
     }
     if (!plain) {
         cw_line(e->w, "const int top = %s;", text_corner(e, "oy", k->stride_h, k->pad_top));
         line_taps(e, "ky", "top", k->kh, p->in.h);
     }
-    cw_open(e->w, "for (int ox = 0; ox < %d; ox++) {", p->out.w);
+    loop_open(e, "ox", 0, p->out.w, 1);
     if (plain) {
         cw_line(e->w, "const int from = (oy * %d + ox * %d) * %d;", k->stride_h * p->in.w, k->stride_w, p->in.c);
     } else {
@@ -90,9 +90,9 @@ static void line_windows(struct emitter *e, const char *o, const char *i, int ta
 void pool_open_inputs(struct emitter *e, const struct pool *p)
 {
     const struct window *k = &p->window;
-    cw_open(e->w, "for (int iy = 0; iy < %d; iy++) {", p->in.h);
+    loop_open(e, "iy", 0, p->in.h, 1);
     line_windows(e, "oy", "iy", k->kh, k->stride_h, k->pad_top, p->out.h);
-    cw_open(e->w, "for (int ix = 0; ix < %d; ix++) {", p->in.w);
+    loop_open(e, "ix", 0, p->in.w, 1);
     line_windows(e, "ox", "ix", k->kw, k->stride_w, k->pad_left, p->out.w);
     cw_line(e->w, "const int to = (iy * %d + ix) * %d;", p->in.w, p->in.c);
 }
@@ -115,8 +115,8 @@ static void rest_part(struct emitter *e, const struct pool *p, int iy0, int iy1,
 {
     if (iy0 == iy1 || ix0 == p->in.w)
         return;
-    cw_open(e->w, "for (int iy = %d; iy < %d; iy++) {", iy0, iy1);
-    cw_open(e->w, "for (int ix = %d; ix < %d; ix++) {", ix0, p->in.w);
+    loop_open(e, "iy", iy0, iy1, 1);
+    loop_open(e, "ix", ix0, p->in.w, 1);
     cw_line(e->w, "const int to = (iy * %d + ix) * %d;", p->in.w, p->in.c);
     each_vector(e, "j", p->in.c, rest_body, p);
     pool_close(e);

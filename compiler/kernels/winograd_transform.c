@@ -443,7 +443,7 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
     if (t->kind == TRANSFORM_DX)
         emit_edges(e, k, t);
     if (whole) {
-        cw_open(e->w, "for (int c = 0; c < %d; c += V_LANES) {", whole * e->plan->lanes);
+        loop_open_vectors(e, "c", whole * e->plan->lanes);
         operations = winograd_emit_two_way(e, &both);
         cw_close(e->w, "}");
     }

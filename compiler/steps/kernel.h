@@ -119,7 +119,7 @@ struct emit_frame {
 };
 
 struct emitted_function {
-    const char *name, *text;
+    const char *name, *parameters, *text;
     struct text comments;       /* of all who use it, a paragraph each */
 };
 
@@ -132,6 +132,7 @@ struct emitter {
     int functions_count;
     size_t functions_capacity;
     struct table patterns;      /* the functions, by their text without the name */
+    struct table by_name;       /* the functions */
     struct table names;         /* of functions: the next number for another of that name */
     struct table comments;      /* that the functions have */
     struct table tiles;         /* names of the functions of tiles and activations, by what makes their text */
@@ -157,6 +158,8 @@ const char *emit_end(struct emitter *e, const char *hint, const char *comment);
 const char *emit_end_shared(struct emitter *e, const char *hint, const char *comment);
 /* A function that stands there as it is, of a name that no other has. */
 void emit_written(struct emitter *e, const char *name, const char *text, const char *comment);
+/* Adds a paragraph to the comment of a function of that name. */
+void emit_remark(struct emitter *e, const char *name, const char *remark);
 /* All functions gathered so far, from number `first` on. */
 void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
 
