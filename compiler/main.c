@@ -61,17 +61,27 @@ static struct ast_body **parse_defines(struct compilation *c)
     return bodies;
 }
 
-/* What the options ask for beyond the check: the stages are run as far as one of them needs. */
-static bool needs_graph(const struct options *o, const struct model *m)
+/* Whether the network with its weights is asked for: then graph and plan are those of inference. */
+static bool has_weights(const struct options *o)
 {
-    return (o->output && !o->inference) || o->dump == STAGE_GRAPH || o->dump == STAGE_PLAN || o->tune ||
+    return o->inference && o->weights;
+}
+
+static bool dumps(const struct options *o, int stage)
+{
+    return o->dump == stage && !has_weights(o);
+}
+
+/* What the options ask for beyond the check: the stages are run as far as one of them needs. */
+static bool needs_plan(const struct options *o, const struct model *m)
+{
+    return (o->output && !o->inference) || dumps(o, STAGE_PLAN) || o->tune ||
            (o->summary && m->loss && m->has_data);
 }
 
-static bool needs_plan(const struct options *o, const struct model *m)
+static bool needs_graph(const struct options *o, const struct model *m)
 {
-    return (o->output && !o->inference) || o->dump == STAGE_PLAN || o->tune ||
-           (o->summary && m->loss && m->has_data);
+    return needs_plan(o, m) || dumps(o, STAGE_GRAPH);
 }
 
 static int finish(struct compilation *c, int status)
@@ -186,8 +196,6 @@ static int compile_model(struct compilation *c, const struct model *m)
     struct graph *train = NULL, *use = NULL;
     struct plan *plan = NULL;
 
-    if (o->inference && o->weights && !o->summary)
-        return compile_inference(c, m);
     if (needs_graph(o, m)) {
         use = lower_model(&c->graphs, m, false);
         simplify(use);
@@ -219,15 +227,17 @@ static int compile_model(struct compilation *c, const struct model *m)
                           "their estimates", options.wisdom->path, m->name, plan->batch);
         VERIFY("plan", plan_verify(plan));
     }
-    if (o->dump == STAGE_GRAPH) {
+    if (dumps(o, STAGE_GRAPH)) {
         if (train)
             graph_dump(train, stdout);
         graph_dump(use, stdout);
     }
-    if (o->dump == STAGE_PLAN)
+    if (dumps(o, STAGE_PLAN))
         plan_dump(plan, stdout);
     if (o->summary)
         summary_print(m, plan, stdout);
+    if (has_weights(o))
+        return compile_inference(c, m);
     return o->output ? output_write(&c->plans, o->output, plan, o->depfile, &c->inputs) : EXIT_FINE;
 }
 
@@ -241,7 +251,7 @@ static int compile_source(struct compilation *c, const struct source *source)
                                   .include_dirs_count = o->include_dirs_count,
                                   .batch = (int)o->batch,
                                   .whole = (o->output && !o->inference) ||
-                                           o->dump == STAGE_PLAN || o->tune};
+                                           dumps(o, STAGE_PLAN) || o->tune};
 
     if (o->dump == STAGE_AST)
         ast_dump(file, stdout);

@@ -43,6 +43,16 @@ static void copy_plan(struct plan *p, struct program *q, struct group *g)
         step_takes(p, s, n->op == OP_slice ? ACCESS_READ : ACCESS_WRITE, whole);
 }
 
+/* What is written for any machine includes nothing that has memcpy(). */
+static void write_loop(struct emitter *e, const struct program *q, const struct tensor *whole, int channel,
+                       const struct tensor *part, int number)
+{
+    cw_open(e->w, "for (int c = 0; c < %d; c++)", part->shape.c);
+    cw_line(e->w, "y[p * %" PRId64 "%s + c] = x%d[p * %" PRId64 " + c];", plan_place(q, whole)->pixel,
+            text_offset(e, channel), number, plan_place(q, part)->pixel);
+    cw_close(e->w, "");
+}
+
 static const char *copy_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;
@@ -64,6 +74,10 @@ static const char *copy_emit(struct emitter *e, const struct step *s)
         const struct tensor *part = part_of(n, i, &channel);
         if (plan_lies_inside(q, part, whole, channel))
             continue;
+        if (e->plan->target->portable) {
+            write_loop(e, q, whole, channel, part, i);
+            continue;
+        }
         const char *x = text_printf(e, "x%d + p * %" PRId64, i, plan_place(q, part)->pixel);
         const char *y = text_printf(e, "y + p * %" PRId64 "%s", plan_place(q, whole)->pixel, text_offset(e, channel));
         cw_line(e->w, "memcpy(%s, %s, sizeof(%s) * %d);", slice ? x : y, slice ? y : x, real, part->shape.c);

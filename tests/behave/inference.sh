@@ -281,6 +281,13 @@ weight='"dense_1.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}'
 bias='"dense_1.bias":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}'
 weights_file "{$weight,$bias}" "$one$one$zero" >good.safetensors
 expect 0 "$CNNC" --emit=inference pair.cnn --weights good.safetensors -o pair.c
+# graph and plan are those of the network that is written
+expect 0 "$CNNC" --emit=inference --dump=plan pair.cnn --weights good.safetensors
+grep -q '^plan of pair for portable' out || fail "--dump=plan shows another plan: $(head -n 1 out)"
+expect 0 "$CNNC" --emit=inference --dump=graph pair.cnn --weights good.safetensors
+grep -q 'dense_1_y 1' out && ! grep -q 'dense_1_bias:' out || fail "a bias of nothing is in the graph: $(cat out)"
+expect 0 "$CNNC" --emit=inference --summary pair.cnn --weights good.safetensors -o summed.c
+sed 's/summed\.h/pair.h/' summed.c | cmp - pair.c || fail "with --summary another network is written"
 grep -q '_prepare(' pair.h && fail "a network without data has a function that prepares pixels"
 bad() { # NAME PATTERN: bad.safetensors must be refused with this message
     echo precious >kept.c
