@@ -159,6 +159,7 @@ static void loops(struct emitter *e, const struct tile *t)
         open++;
     }
     if (t->segments > 1) {
+        cw_line(e->w, "CNN_ROLLED");        /* some compilers would unroll both loops and keep sums on the stack */
         cw_open(e->w, "for (int s = 0; s < %d; s++) {", t->segments);
         if (t->a_columns && t->segments <= TABLE_LONGEST)
             cw_line(e->w, "const %s *const as = %s + segment[s];", real, a);
@@ -173,6 +174,8 @@ static void loops(struct emitter *e, const struct tile *t)
         open++;
     }
     if (t->depth != 1) {
+        if (t->segments > 1)
+            cw_line(e->w, "CNN_ROLLED");
         cw_open(e->w, "for (int k = 0; k < %s; k++) {",
                 t->depth ? arena_printf(e->arena, "%" PRId64, t->depth) : "depth");
         open++;

@@ -45,7 +45,7 @@
 #define CNN_APART static
 #endif
 
-/* Before a loop over a few rows of a tile: it stays a loop.  Unrolled it would run no faster, and take long to
+/* Before a short loop with a long body: it stays a loop.  Unrolled it would run no faster, and take long to
  * compile. */
 #if defined __clang__
 #define CNN_ROLLED _Pragma("clang loop unroll(disable)")
