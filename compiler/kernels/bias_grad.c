@@ -16,7 +16,7 @@ static void bias_grad_plan(struct plan *p, struct program *q, struct group *g)
     struct step *images = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
     struct step *batch = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, what, 0);
     struct buffer *partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", g->main->name), p->real,
-                                         row * p->real_size * p->batch, images, batch);
+                                         row * p->real_size * p->batch);
     step_takes(p, images, ACCESS_READ, g->main->in[0]);
     step_uses_row(p, images, ACCESS_WRITE, partial, AT_IMAGE, row);
     step_uses(p, batch, ACCESS_READ, partial, TOUCH_ALL);

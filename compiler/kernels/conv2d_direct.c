@@ -74,7 +74,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_BLOCKS, product_blocks(p, &t), "forward", flops);
     step_is_told(p, main, ARGUMENT_BLOCK);
     if (padding)
-        step_uses(p, main, ACCESS_READ, conv_padding_buffer(p, q, g, padding, main), TOUCH_ALL);
+        step_uses(p, main, ACCESS_READ, conv_padding_buffer(p, q, g, padding), TOUCH_ALL);
     else
         step_takes(p, main, ACCESS_READ, g->main->in[0]);
     step_takes(p, main, ACCESS_READ, g->main->in[1]);

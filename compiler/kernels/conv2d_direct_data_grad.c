@@ -143,7 +143,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
                                   2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     int64_t block = (int64_t)d.s.o * d.panel;
     struct buffer *packed = plan_buffer(p, q, arena_printf(p->arena, "%s_packed", g->main->in[1]->name), p->real,
-                                        pack->blocks * block * p->real_size, pack, main);
+                                        pack->blocks * block * p->real_size);
     step_is_told(p, pack, ARGUMENT_BLOCK);
     step_takes(p, pack, ACCESS_READ, g->main->in[1]);
     step_uses_part(p, pack, ACCESS_WRITE, packed, part_rows(pack->blocks, block));

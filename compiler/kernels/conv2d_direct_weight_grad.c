@@ -154,11 +154,10 @@ static void plan_sums(struct plan *p, const struct weight_grad *d, struct step *
 
 /* The rows of all groups. */
 static struct buffer *partial_buffer(struct plan *p, struct program *q, const struct weight_grad *d,
-                                     const struct tensor *gradient, int64_t elements, const struct step *sum,
-                                     const struct step *reduce)
+                                     const struct tensor *gradient, int64_t elements)
 {
     return plan_buffer(p, q, arena_printf(p->arena, "%s_partial", gradient->name), p->real,
-                       d->groups * elements * p->real_size, sum, reduce);
+                       d->groups * elements * p->real_size);
 }
 
 enum { REDUCE_CHUNK = 8192 };       /* elements of dw that one block of the second step adds up */
@@ -172,8 +171,8 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     const struct tensor *dw = g->main->out[0], *db = g->companion ? g->companion->out[0] : NULL;
     int64_t stored = d.s.weight->stored, chunks = (stored + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
     struct step *reduce = d.groups > 1 ? plan_step(p, q, g, 1, SPLIT_BLOCKS, chunks, "weight gradient", 0) : NULL;
-    struct buffer *partial = reduce ? partial_buffer(p, q, &d, dw, stored, sum, reduce) : NULL;
-    struct buffer *bias_partial = reduce && db ? partial_buffer(p, q, &d, db, d.db_stored, sum, reduce) : NULL;
+    struct buffer *partial = reduce ? partial_buffer(p, q, &d, dw, stored) : NULL;
+    struct buffer *bias_partial = reduce && db ? partial_buffer(p, q, &d, db, d.db_stored) : NULL;
     if (!d.by_image) {
         step_is_told(p, sum, ARGUMENT_BLOCK);
         step_is_told(p, sum, ARGUMENT_SAMPLES);
@@ -189,7 +188,6 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         sum->prefetch = "the next band of x";
     if (!reduce)
         return;
-    reduce->inputs_done = true;
     step_is_told(p, reduce, ARGUMENT_BLOCK);
     step_uses(p, reduce, ACCESS_READ, partial, TOUCH_ALL);
     step_takes_part(p, reduce, ACCESS_WRITE, dw, part_runs(stored, REDUCE_CHUNK));

@@ -335,7 +335,7 @@ static struct buffer *plan_group_sums(struct plan *p, struct program *q, struct 
     int64_t stored = plan_param(p, gradient)->stored;
     struct step *sum = plan_step(p, q, g, part, SPLIT_BLOCKS, group_sums_blocks(p, stored), "weight gradient", 0);
     struct buffer *partial = plan_buffer(p, q, arena_printf(p->arena, "%s%s", g->main->name, suffix), p->real,
-                                         groups->blocks * stored * p->real_size, groups, sum);
+                                         groups->blocks * stored * p->real_size);
     step_uses(p, sum, ACCESS_READ, partial, TOUCH_ALL);
     step_takes_part(p, sum, ACCESS_WRITE, gradient, group_sums_part(stored));
     step_is_told(p, sum, ARGUMENT_BLOCK);

@@ -186,7 +186,7 @@ static void plan_weights(struct plan *p, struct program *q, struct step *weights
     step_uses_part(p, weights, ACCESS_WRITE, u, u_part(c, chunks));
     if (keeps_weights(p, g)) {
         struct buffer *kept = plan_buffer(p, q, arena_printf(p->arena, "%s_kept", u->name), p->real,
-                                          c->s.weight->stored * p->real_size, weights, weights);
+                                          c->s.weight->stored * p->real_size);
         u->lasting = kept->lasting = true;
         step_uses_part(p, weights, ACCESS_ADD, kept, kept_part(c, chunks));
     }
@@ -213,7 +213,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     }
     const char *name = arena_printf(p->arena, "%s_%s", g->main->in[1]->name,
                                     c.data_grad ? "winograd_turned" : "winograd");
-    struct buffer *u = plan_buffer(p, q, name, p->real, c.panels_count * c.u_panel * p->real_size, weights, main);
+    struct buffer *u = plan_buffer(p, q, name, p->real, c.panels_count * c.u_panel * p->real_size);
     plan_weights(p, q, weights, &c, u, chunks);
     if (split) {
         winograd_split_reads(p, main, u);

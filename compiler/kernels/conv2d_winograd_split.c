@@ -44,11 +44,10 @@ struct step *winograd_split_plan(struct plan *p, struct program *q, struct group
     struct split_buffers *b = arena_alloc(p->arena, sizeof *b);
     g->detail = b;
     const char *y = g->main->out[0]->name;
-    reads_x(p, in, padding ? conv_padding_buffer(p, q, g, padding, in) : NULL);
-    b->values = plan_buffer(p, q, arena_printf(p->arena, "%s_values", y), p->real, c->v.size * p->real_size, in,
-                            products);
+    reads_x(p, in, padding ? conv_padding_buffer(p, q, g, padding) : NULL);
+    b->values = plan_buffer(p, q, arena_printf(p->arena, "%s_values", y), p->real, c->v.size * p->real_size);
     b->products = plan_buffer(p, q, arena_printf(p->arena, "%s_products", y), p->real,
-                              c->panels_count * c->m.size * p->real_size, products, out);
+                              c->panels_count * c->m.size * p->real_size);
     step_uses(p, in, ACCESS_WRITE, b->values, TOUCH_OWN);
     step_is_told(p, out, ARGUMENT_BLOCK);
     step_uses(p, out, ACCESS_READ, b->products, TOUCH_ALL);

@@ -91,10 +91,10 @@ static double error_with(const struct plan *p, const struct group *g, int points
 /* ---- plan -------------------------------------------------------------------------------------------------------- */
 
 static struct buffer *own_buffer(struct plan *p, struct program *q, const struct group *g, const char *what,
-                                 int64_t elements, const struct step *first, const struct step *last)
+                                 int64_t elements)
 {
     return plan_buffer(p, q, arena_printf(p->arena, "%s_%s", g->main->out[0]->name, what), p->real,
-                       elements * p->real_size, first, last);
+                       elements * p->real_size);
 }
 
 /* A position and panel of dU. */
@@ -126,11 +126,10 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     multiply->run = d.panels; /* positions that few tiles need come last: dealt out, they fall to all threads */
     int chunks = (d.s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
     struct step *out = plan_step(p, q, g, 2, SPLIT_BLOCKS, (int64_t)d.panels * chunks, what, 0);
-    out->inputs_done = true;
-    struct buffer *x_values = own_buffer(p, q, g, "x_values", d.v.size, in, multiply),
-                  *dy_values = own_buffer(p, q, g, "dy_values", d.m.size, in, multiply),
-                  *du = own_buffer(p, q, g, "winograd", d.panels * d.u_panel, in, out),
-                  *bias = g->companion ? own_buffer(p, q, g, "bias_images", p->batch * d.db_stored, in, out) : NULL;
+    struct buffer *x_values = own_buffer(p, q, g, "x_values", d.v.size),
+                  *dy_values = own_buffer(p, q, g, "dy_values", d.m.size),
+                  *du = own_buffer(p, q, g, "winograd", d.panels * d.u_panel),
+                  *bias = g->companion ? own_buffer(p, q, g, "bias_images", p->batch * d.db_stored) : NULL;
 
     step_is_told(p, in, ARGUMENT_BLOCK);
     if (in->repeat > 1)

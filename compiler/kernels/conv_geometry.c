@@ -57,13 +57,12 @@ struct step *conv_padding_plan(struct plan *p, struct program *q, struct group *
     return plan_step(p, q, g, part, SPLIT_BLOCKS, conv_geometry_of(p, g->main).ph, "forward", 0);
 }
 
-struct buffer *conv_padding_buffer(struct plan *p, struct program *q, const struct group *g, struct step *copy,
-                                   const struct step *last)
+struct buffer *conv_padding_buffer(struct plan *p, struct program *q, const struct group *g, struct step *copy)
 {
     struct conv_geometry s = conv_geometry_of(p, g->main);
     int64_t row = (int64_t)s.pw * s.c;
     struct buffer *padded = plan_buffer(p, q, arena_printf(p->arena, "%s_padded", g->main->out[0]->name), p->real,
-                                        s.ph * row * p->real_size, copy, last);
+                                        s.ph * row * p->real_size);
     step_is_told(p, copy, ARGUMENT_BLOCK);
     step_takes(p, copy, ACCESS_READ, g->main->in[0]);
     step_uses_part(p, copy, ACCESS_WRITE, padded, part_rows(s.ph, row));

@@ -22,10 +22,9 @@ struct conv_geometry conv_geometry_of(const struct plan *p, const struct node *n
 void emit_padded_copy(struct emitter *e, const char *from, const char *to, int h, int w, int c, int top, int left,
                       int ph, int pw);
 /* The same copy as a step of its own, a row a block, into a buffer that all threads share: for steps that split the
- * image.  `last`: the step that reads it last. */
+ * image. */
 struct step *conv_padding_plan(struct plan *p, struct program *q, struct group *g, int part);
-struct buffer *conv_padding_buffer(struct plan *p, struct program *q, const struct group *g, struct step *copy,
-                                   const struct step *last);
+struct buffer *conv_padding_buffer(struct plan *p, struct program *q, const struct group *g, struct step *copy);
 const char *conv_padding_emit(struct emitter *e, const struct step *step);
 /* "conv2x2" or "conv3x3s2", for names of functions. */
 const char *conv_name(struct emitter *e, const struct conv_geometry *g);

@@ -240,7 +240,7 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     main->rows = block;
     /* named after the weights: two layers may get the same dy */
     struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name), p->real,
-                                        rows * d.batch_padded * p->real_size, turn, main);
+                                        rows * d.batch_padded * p->real_size);
     step_is_told(p, turn, ARGUMENT_BLOCK);
     step_is_told(p, turn, ARGUMENT_SAMPLES);
     step_takes(p, turn, ACCESS_READ, g->main->in[0]);
@@ -414,7 +414,7 @@ static void weight_plan(struct plan *p, struct program *q, struct group *g)
     const struct param *updated = updated_early(p, g, &d);
     int64_t panel = (int64_t)d.panel * p->batch;
     struct buffer *panels = plan_buffer(p, q, arena_printf(p->arena, "%s_dy_panels", dw->name), p->real,
-                                        d.panels * panel * p->real_size, pack, main);
+                                        d.panels * panel * p->real_size);
     step_is_told(p, pack, ARGUMENT_BLOCK);
     step_is_told(p, pack, ARGUMENT_SAMPLES);
     step_takes(p, pack, ACCESS_READ, g->main->in[1]);

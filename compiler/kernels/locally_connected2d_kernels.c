@@ -255,7 +255,7 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (int64_t)l.h * l.w, "data gradient", local_flops(p, &l));
     /* named after the weights: two layers may get the same dy */
     struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name), p->real,
-                                        l.y_sample * l.batch_padded * p->real_size, turn, main);
+                                        l.y_sample * l.batch_padded * p->real_size);
     step_is_told(p, turn, ARGUMENT_BLOCK);
     step_is_told(p, turn, ARGUMENT_SAMPLES);
     step_takes(p, turn, ACCESS_READ, g->main->in[0]);

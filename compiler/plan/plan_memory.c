@@ -9,8 +9,6 @@
 #include "steps/placing.h"
 #include "plan/plan_parts.h"
 
-enum { NODES_MOST = 16 };
-
 static int element_size(const struct plan *p, const struct tensor *t)
 {
     return t->element == ELEMENT_U8 ? 1 : t->element == ELEMENT_I32 ? 4 : p->real_size;
@@ -63,75 +61,62 @@ void plan_places(struct plan *p, struct program *q)
 
 /* ---- liveness ---------------------------------------------------------------------------------------------------- */
 
-static void live(struct program *q, const struct tensor *t, int first, int last)
+/* The life of what an argument is; false: it is nothing that has one. */
+static bool life_of(struct program *q, const struct argument *a, int **first, int **last)
 {
-    struct tensor_place *place = &q->places[plan_root(q, t)->id];
-    if (place->first < 0 || first < place->first)
-        place->first = first;
-    if (last > place->last)
-        place->last = last;
+    if (a->kind == ARGUMENT_BUFFER) {
+        *first = &q->buffers[a->buffer->index]->first;
+        *last = &q->buffers[a->buffer->index]->last;
+    } else if (a->kind == ARGUMENT_TENSOR) {
+        *first = &q->places[plan_root(q, a->tensor)->id].first;
+        *last = &q->places[plan_root(q, a->tensor)->id].last;
+    } else {
+        return false;
+    }
+    return true;
 }
 
-static bool is_result(const struct group *g, const struct tensor *t)
+static void live(int *first, int *last, int from, int to)
 {
-    /* results in between stay in registers; other outputs of main (pool indices, moments) are stored */
-    return t == g->result || (t->producer == g->main && t != g->main->out[0]) ||
-           (g->chain_count == 0 && t == g->main->out[0]) || (g->companion && t->producer == g->companion);
+    if (*first < 0 || from < *first)
+        *first = from;
+    if (to > *last)
+        *last = to;
 }
 
-/* Results on the way through a chain: never stored. */
-static bool stays_in_registers(const struct group *g, const struct node *const *nodes, int count,
-                               const struct tensor *t)
+/* What is touched in phases that are repeated, and made before, used after or added to each time, must not be lost when
+ * they begin again. */
+static void live_through(struct program *q, const struct step *s, int from, int to)
 {
-    const struct tensor *base = base_of(t);
-    for (int k = 0; k < count; k++)
-        if (base->producer == nodes[k])
-            return !is_result(g, t) && !is_result(g, base);
-    return false;
-}
-
-/* The group's steps run from phase first to last; its operands are read until phase read. */
-static void live_group(struct program *q, const struct group *g, int first, int read, int last)
-{
-    const struct node *nodes[NODES_MOST];
-    int count = group_nodes(g, nodes, NODES_MOST);
-    for (int i = 0; i < count; i++) {
-        for (int j = 0; j < nodes[i]->in_count; j++)
-            if (nodes[i]->in[j] && !stays_in_registers(g, nodes, count, nodes[i]->in[j]))
-                live(q, nodes[i]->in[j], first, read);
-        for (int j = 0; j < nodes[i]->out_count; j++)
-            if (nodes[i]->out[j] && !stays_in_registers(g, nodes, count, nodes[i]->out[j]))
-                live(q, nodes[i]->out[j], first, last);
+    for (int k = 0; k < s->arguments_count; k++) {
+        int *first, *last;
+        if (life_of(q, &s->arguments[k], &first, &last) &&
+            (*first < from || *last > to || s->arguments[k].access == ACCESS_ADD))
+            live(first, last, from, to);
     }
 }
 
-static void find_lifetimes(struct plan *p, struct program *q)
+/* From the first phase in which a step touches something to the last. */
+static void find_lifetimes(struct program *q)
 {
-    for (int i = 0; i < q->groups_count; i++) {
-        const struct group *g = q->groups[i];
-        int first = -1, read = -1, last = -1;
-        if (g->steps_count == 0)        /* a concatenation of views */
-            continue;
-        for (int j = g->first_step; j < g->first_step + g->steps_count; j++) {
-            const struct step *s = q->steps[j];
-            if (s->hoisted)
-                continue;
-            if (first < 0 || s->phase < first)
-                first = s->phase;
-            if (s->phase > last)
-                last = s->phase;
-            if (s->phase > read && !s->inputs_done)
-                read = s->phase;
+    for (int i = 0; i < q->buffers_count; i++)
+        q->buffers[i]->first = q->buffers[i]->last = -1;
+    for (int i = 0; i < q->steps_count; i++)
+        for (int k = 0; k < q->steps[i]->arguments_count; k++) {
+            int *first, *last;
+            if (life_of(q, &q->steps[i]->arguments[k], &first, &last))
+                live(first, last, q->steps[i]->phase, q->steps[i]->phase);
         }
-        live_group(q, g, first, read, last);
+    for (int i = 0, begin = 0; i < q->phases_count; i++) {
+        begin = q->phases[i].repeat_begins ? i : begin;
+        for (int f = begin; q->phases[i].repeat_ends && f <= i; f++)
+            for (int k = 0; k < q->phases[f].steps_count; k++)
+                live_through(q, q->phases[f].steps[k], begin, i);
     }
-    if (q->graph->loss)         /* summed after the last phase */
-        live(q, q->graph->loss, q->phases_count - 1, q->phases_count - 1);
-    for (int i = 0; i < q->buffers_count; i++) {
-        q->buffers[i]->first = q->steps[q->buffers[i]->first_step]->phase;
-        q->buffers[i]->last = q->steps[q->buffers[i]->last_step]->phase;
+    if (q->graph->loss) {       /* summed after the last phase */
+        struct tensor_place *loss = &q->places[q->graph->loss->id];
+        live(&loss->first, &loss->last, q->phases_count - 1, q->phases_count - 1);
     }
-    (void)p;
 }
 
 /* ---- tensors that live in one loop over images ------------------------------------------------------------------- */
@@ -142,21 +127,17 @@ struct stretch_of_steps {
     int first, last;
 };
 
-/* Step number s of phase f touches what its group's nodes read and write; touched: by tensor id. */
-static void touch(const struct program *q, struct stretch_of_steps *touched, const struct group *g, int f, int s)
+/* By tensor id, what step number `number` of phase f touches. */
+static void touch(const struct program *q, struct stretch_of_steps *touched, const struct step *s, int f, int number)
 {
-    const struct node *nodes[NODES_MOST];
-    int count = group_nodes(g, nodes, NODES_MOST);
-    for (int i = 0; i < count; i++)
-        for (int j = 0; j < nodes[i]->in_count + nodes[i]->out_count; j++) {
-            const struct tensor *t = j < nodes[i]->in_count ? nodes[i]->in[j] : nodes[i]->out[j - nodes[i]->in_count];
-            if (!t)
-                continue;
-            struct stretch_of_steps *x = &touched[plan_root(q, t)->id];
-            if (x->phase != f)
-                *x = (struct stretch_of_steps){ f, s, s };
-            x->last = s;
-        }
+    for (int k = 0; k < s->arguments_count; k++) {
+        if (s->arguments[k].kind != ARGUMENT_TENSOR)
+            continue;
+        struct stretch_of_steps *x = &touched[plan_root(q, s->arguments[k].tensor)->id];
+        if (x->phase != f)
+            *x = (struct stretch_of_steps){ f, number, number };
+        x->last = number;
+    }
 }
 
 /* The loop of each step of the phase, by its first and last step: outside of it one image of a turn may be at its end
@@ -248,7 +229,7 @@ static void place_local(const struct plan *p, struct program *q)
         const struct phase *phase = &q->phases[f];
         int count = 0;
         for (int s = 0; s < phase->steps_count; s++)
-            touch(q, touched, phase->steps[s]->group, f, s);
+            touch(q, touched, phase->steps[s], f, s);
         for (int s = 0; s < phase->steps_count; s++)
             take_over(p, q, phase->steps[s], s, touched);
         list_loops(phase, loops);
@@ -280,7 +261,7 @@ void plan_lasting_memory(struct plan *p, struct program *q)
 
 void plan_memory(struct plan *p, struct program *q)
 {
-    find_lifetimes(p, q);
+    find_lifetimes(q);
     place_local(p, q);
     const struct graph *g = q->graph;
     size_t most = (size_t)(g->tensors_count + q->buffers_count) + 1;

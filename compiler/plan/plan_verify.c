@@ -409,16 +409,14 @@ static const char *verify_call(const struct walk *w, const struct step *s)
     return broken;
 }
 
-/* It is worth doing once, for nothing that the training step changes. */
-static const char *verify_marks(const struct walk *w, const struct step *s)
+/* It is done before its use, when maps are not made yet. */
+static const char *verify_hoisted(const struct walk *w, const struct step *s)
 {
-    for (int k = 0; k < s->arguments_count; k++) {
+    for (int k = 0; s->hoisted && k < s->arguments_count; k++) {
         const struct argument *a = &s->arguments[k];
         const struct value *v = verify_value(w, a);
-        if (v && a->kind == ARGUMENT_TENSOR && a->access == ACCESS_READ && s->hoisted && v->region != REGION_PARAMS)
+        if (v && a->kind == ARGUMENT_TENSOR && a->access == ACCESS_READ && v->region != REGION_PARAMS)
             return fault(w, s, "is hoisted and reads", v);
-        if (v && a->kind == ARGUMENT_TENSOR && a->access == ACCESS_READ && s->inputs_done)
-            return fault(w, s, "is said to need its group's inputs no more and reads", v);
     }
     return NULL;
 }
@@ -441,7 +439,7 @@ static const char *verify_values(const struct walk *w)
     const struct program *q = w->q;
     for (int i = 0; i < q->phases_count; i++)
         for (int k = 0; k < q->phases[i].steps_count; k++) {
-            const char *broken = verify_marks(w, q->phases[i].steps[k]);
+            const char *broken = verify_hoisted(w, q->phases[i].steps[k]);
             broken = broken ? broken : verify_call(w, q->phases[i].steps[k]);
             if (broken)
                 return broken;

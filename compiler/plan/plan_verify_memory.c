@@ -17,7 +17,7 @@ static bool lives_through(const struct walk *w, const struct value *v, int phase
     int from = phase, to = phase;
     const struct repeat *r = &w->repeats[phase];
     bool made_within = v->maker && w->at[v->maker->index].phase >= r->first && w->at[v->maker->index].phase <= r->last;
-    if (r->first >= 0 && (!made_within || v->added)) {
+    if (r->first >= 0 && (!made_within || v->added || last > r->last)) {
         from = r->first;
         to = r->last;
     }

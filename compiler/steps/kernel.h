@@ -41,9 +41,8 @@ const struct kernel *const *kernels(int *count);        /* in the order of kerne
 
 struct step *plan_step(struct plan *p, struct program *q, struct group *g, int part, enum split split, int64_t blocks,
                        const char *what, int64_t flops);
-/* Live from step `first` to step `last` of the group (both included). */
-struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes,
-                           const struct step *first, const struct step *last);
+/* Live while steps that use it are done. */
+struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes);
 void plan_scratch(struct plan *p, int64_t bytes);
 /* Whether a step of so many cycles is better cut within the image: where a batch is one image, images give no work to
  * other threads.  Such a step has SPLIT_BLOCKS. */

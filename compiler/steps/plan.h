@@ -180,7 +180,6 @@ struct step {
     int repeat;                 /* > 0: the steps of this group that say so are done in turn, so many times; `j` */
     int groups;                 /* > 0: an image belongs to one of so many groups of equal size, and the images of a
                                  * group are done in order by one thread: sums by group.  `g` */
-    bool inputs_done;           /* reads only buffers that earlier steps of the group made */
     bool hoisted;               /* reads parameters only: computed before its group's other steps, not in its turn */
     int run;                    /* of blocks: threads take so many in turn; 0: each takes an equal part in one piece */
     bool beside;                /* of blocks, too small for a phase: joins an earlier one of blocks if it may */
@@ -227,8 +226,7 @@ struct buffer {
     int index;                  /* in program.buffers */
     const char *type;           /* "float", "double", "int32_t" ... */
     int64_t bytes, offset;
-    int first_step, last_step;  /* indices in program.steps between which it is live */
-    int first, last;            /* phases */
+    int first, last;            /* phases in which it is live */
     bool lasting;               /* keeps what it holds from call to call: its bytes serve nothing else, in no program */
 };
 

@@ -11,12 +11,10 @@ struct step *plan_step(struct plan *p, struct program *q, struct group *g, int p
     return s;
 }
 
-struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes,
-                           const struct step *first, const struct step *last)
+struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes)
 {
     struct buffer *b = arena_alloc(p->arena, sizeof *b);
-    *b = (struct buffer){ .name = name, .index = q->buffers_count, .type = type, .bytes = bytes,
-                         .first_step = first->index, .last_step = last->index };
+    *b = (struct buffer){ .name = name, .index = q->buffers_count, .type = type, .bytes = bytes };
     LIST_ADD(p->arena, q->buffers, q->buffers_count, q->buffers_capacity, b);
     return b;
 }

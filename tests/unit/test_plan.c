@@ -76,30 +76,14 @@ static void want(struct walk *w, const struct tensor *t, int i, struct images at
     w->reads++;
 }
 
-static bool made_inside(const struct node *const *nodes, int count, const struct tensor *t)
-{
-    for (int k = 0; k < count; k++)
-        if (base_of(t)->producer == nodes[k])
-            return true;
-    return false;
-}
-
 static void do_step(struct walk *w, const struct step *s, int i, struct images at)
 {
-    const struct group *g = s->group;
-    const struct node *nodes[16];
-    if (s->hoisted)             /* reads parameters, writes a buffer */
-        return;
-    int count = group_nodes(g, nodes, 16);
-    for (int k = 0; k < count && !s->inputs_done; k++)
-        for (int j = 0; j < nodes[k]->in_count; j++)
-            if (nodes[k]->in[j] && !made_inside(nodes, count, nodes[k]->in[j]))
-                want(w, nodes[k]->in[j], i, at);
-    claim(w, g->result, i, at);
-    for (int k = 0; k < count; k++)
-        for (int j = 0; j < nodes[k]->out_count; j++)
-            if (nodes[k]->out[j] && nodes[k] == g->main && (j > 0 || !g->chain_count))
-                claim(w, nodes[k]->out[j], i, at);
+    for (int k = 0; k < s->arguments_count; k++)
+        if (s->arguments[k].kind == ARGUMENT_TENSOR && s->arguments[k].access == ACCESS_READ)
+            want(w, s->arguments[k].tensor, i, at);
+    for (int k = 0; k < s->arguments_count; k++)
+        if (s->arguments[k].kind == ARGUMENT_TENSOR && s->arguments[k].access != ACCESS_READ)
+            claim(w, s->arguments[k].tensor, i, at);
 }
 
 static void do_turn(struct walk *w, const struct phase *f, int first)

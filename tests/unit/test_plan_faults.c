@@ -548,19 +548,6 @@ static bool hoisted_reads_a_map(struct plan *p, struct planted *f)
     return false;
 }
 
-static bool inputs_not_done(struct plan *p, struct planted *f)
-{
-    struct step *maker, *reader;
-    struct argument *read;
-    for (int from = 0; (reader = next_reader(&p->train, &from, &maker, &read));)
-        if (read->kind == ARGUMENT_TENSOR) {
-            reader->inputs_done = true;
-            names(f, reader, read);
-            return true;
-        }
-    return false;
-}
-
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 /* A step of several blocks that writes parts. */
@@ -1027,7 +1014,6 @@ static const struct fault faults[] = {
     { "statistics forgotten", statistics_forgotten, "does not go on from the earlier" },
     { "weights written", weights_written, "writes" },
     { "a hoisted step reads a map", hoisted_reads_a_map, "is hoisted and reads" },
-    { "inputs that are not done", inputs_not_done, "is said to need its group's inputs no more" },
     { "a block too few", block_too_few, "has other blocks than there are parts of" },
     { "blocks share elements", blocks_share_elements, "has blocks that share elements of" },
     { "blocks reach beyond", blocks_reach_beyond, "has blocks that reach beyond" },
