@@ -116,10 +116,12 @@ void loop_open(struct emitter *e, const char *variable, int64_t first, int64_t e
 
 void loop_open_vectors(struct emitter *e, const char *variable, int64_t end)
 {
-    if (end == e->plan->lanes)
+    if (end == e->plan->lanes) {
         open_block(e, variable, 0);
-    else
-        cw_open(e->w, "for (int %s = 0; %s < %" PRId64 "; %s += V_LANES) {", variable, variable, end, variable);
+        return;
+    }
+    cw_line(e->w, "CNN_ROLLED");
+    cw_open(e->w, "for (int %s = 0; %s < %" PRId64 "; %s += V_LANES) {", variable, variable, end, variable);
 }
 
 /* The body of one vector, in braces unless it is a single statement on one line. */

@@ -174,8 +174,7 @@ static void loops(struct emitter *e, const struct tile *t)
         open++;
     }
     if (t->depth != 1) {
-        if (t->segments > 1)
-            cw_line(e->w, "CNN_ROLLED");
+        cw_line(e->w, "CNN_ROLLED");
         cw_open(e->w, "for (int k = 0; k < %s; k++) {",
                 t->depth ? arena_printf(e->arena, "%" PRId64, t->depth) : "depth");
         open++;
