@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "model/clause_recipe.h"
-#include "ops/run.h"
+#include "ops/run_graph.h"
 
 /* ---- pixels ---------------------------------------------------------------------------------- */
 

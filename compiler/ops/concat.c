@@ -3,7 +3,7 @@
  * No layer uses it yet: lower_concat() is what one will call.  The gradient of each input is a slice of the result's; the
  * plan lets both be views where the kernels around them can say how far apart pixels are. */
 #include "ops/op_support.h"
-#include "ops/run.h"
+#include "ops/run_graph.h"
 
 struct tensor *lower_concat(struct graph *g, struct layer *l, const char *name, struct tensor *const *x, int count)
 {

@@ -6,7 +6,7 @@
 #include <limits.h>
 #include "base/bounds.h"
 #include "ops/ops.h"
-#include "ops/run.h"
+#include "ops/run_graph.h"
 
 /* In tables of arguments and operations. */
 #define ARGS(table) .args = (table), .args_count = (int)(sizeof(table) / sizeof *(table)) - 1

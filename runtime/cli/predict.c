@@ -19,7 +19,7 @@
 #include "files/notes.h"
 #include "data/picture_list.h"
 #include "core/quoted.h"
-#include "core/target.h"
+#include "core/targets.h"
 #include "files/run_folder.h"
 #include "core/team.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "core/message.h"
-#include "core/target.h"
+#include "core/targets.h"
 
 static void target_draw(struct cnn_context *c, int i, uint64_t key)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/message.h"
-#include "core/target.h"
+#include "core/targets.h"
 
 int rt_deviations_open(struct deviations *d, int outputs)
 {

@@ -10,7 +10,7 @@
 
 #include "core/message.h"
 #include "core/random.h"
-#include "core/target.h"
+#include "core/targets.h"
 #include "files/notes.h"
 
 int rt_loader_open(struct loader *l, const struct cnn_context *c, const struct split *split, enum loader_use use)

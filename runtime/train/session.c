@@ -10,7 +10,7 @@
 #include "core/message.h"
 #include "files/notes.h"
 #include "core/parallel.h"
-#include "core/target.h"
+#include "core/targets.h"
 #include "core/team.h"
 
 #ifndef CNNRT_VERSION

@@ -13,7 +13,7 @@
 #include "concat_layer.h"
 #include "network_fixture.h"
 #include "ops/ops.h"
-#include "ops/run.h"
+#include "ops/run_graph.h"
 #include "passes/passes.h"
 #include "plan/plan_parts.h"
 #include "syntax/parse.h"

@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include "network_fixture.h"
-#include "ops/run.h"
+#include "ops/run_graph.h"
 
 static inline double next_random(uint64_t *state)
 {

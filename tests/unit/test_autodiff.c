@@ -1,5 +1,5 @@
 /* test_autodiff.c - the backward graph: its structure on hand-built diamonds, and its numbers,
- * computed by each operation's obvious loops (ops/run.h), against finite differences on hand-built and random networks. */
+ * computed by each operation's obvious loops (ops/run_graph.h), against finite differences on hand-built and random networks. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include "concat_layer.h"

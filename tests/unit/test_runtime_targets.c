@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/target.h"
+#include "core/targets.h"
 #include "data/pixels.h"
 #include "data/subset.h"
 #include "tiny_model.h"

@@ -1,4 +1,4 @@
-/* concat.c - what of a concatenation, or of its gradient, is no view: those inputs are copied, pixel by pixel. */
+/* concat_kernels.c - what of a concatenation, or of its gradient, is no view: those inputs are copied, pixel by pixel. */
 #include <inttypes.h>
 
 #include "kernels/loops.h"

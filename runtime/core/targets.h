@@ -1,4 +1,4 @@
-/* target.h - numbers of a batch: what its samples are trained towards, and what the network predicts of them. */
+/* targets.h - numbers of a batch: what its samples are trained towards, and what the network predicts of them. */
 #ifndef TARGET_H
 #define TARGET_H
 

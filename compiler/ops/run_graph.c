@@ -1,5 +1,5 @@
-/* run.c - see run.h. */
-#include "ops/run.h"
+/* run_graph.c - see run_graph.h. */
+#include "ops/run_graph.h"
 
 #include <math.h>
 #include <string.h>

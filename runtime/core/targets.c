@@ -1,5 +1,5 @@
-/* target.c - see target.h. */
-#include "core/target.h"
+/* targets.c - see targets.h. */
+#include "core/targets.h"
 
 bool rt_target_has_numbers(const struct cnn_model *m)
 {

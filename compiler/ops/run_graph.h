@@ -1,4 +1,4 @@
-/* run.h - a graph computed in double precision with the plainest loops that there are: op_def.run of every operation.
+/* run_graph.h - a graph computed in double precision with the plainest loops that there are: op_def.run of every operation.
  *
  * It is what an operation means.  The samples of an emitted network's self-test, and the unit tests of lowering,
  * gradients and simplification, come from it; nothing of it is shared with what is emitted.

@@ -1,4 +1,4 @@
-/* steps.c - what kernels plan with: steps, buffers, scratch, and what was decided before they are asked. */
+/* plan_steps.c - what kernels plan with: steps, buffers, scratch, and what was decided before they are asked. */
 #include "steps/kernel.h"
 
 struct step *plan_step(struct plan *p, struct program *q, struct group *g, int part, enum split split, int64_t blocks,

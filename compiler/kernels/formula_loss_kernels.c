@@ -1,4 +1,4 @@
-/* formula_loss.c - losses that are formulas: a sample at a time, in double whatever the network computes in, since sums
+/* formula_loss_kernels.c - losses that are formulas: a sample at a time, in double whatever the network computes in, since sums
  * of many small numbers are what losses are. */
 #include "kernels/loops.h"
 #include "ops/losses.h"
