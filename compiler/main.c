@@ -14,7 +14,8 @@
 #include "graph/graph.h"
 #include "passes/passes.h"
 #include "options.h"
-#include "output.h"
+#include "base/output.h"
+#include "emit/emit.h"
 #include "syntax/parse.h"
 #include "steps/plan.h"
 #include "common/printable.h"
@@ -238,7 +239,7 @@ static int compile_model(struct compilation *c, const struct model *m)
         summary_print(m, plan, stdout);
     if (has_weights(o))
         return compile_inference(c, m);
-    return o->output ? output_write(&c->plans, o->output, plan, o->depfile, &c->inputs) : EXIT_FINE;
+    return o->output ? emit_files(&c->plans, o->output, plan, o->depfile, &c->inputs) : EXIT_FINE;
 }
 
 static int compile_source(struct compilation *c, const struct source *source)

@@ -8,7 +8,7 @@
 #include "base/bounds.h"
 #include "common/command_line.h"
 #include "common/completion.h"
-#include "output.h"
+#include "base/output.h"
 #include "common/printable.h"
 
 #include <stddef.h>
@@ -208,6 +208,9 @@ static bool inference_fits(const struct options *o, bool writes)
         return wrong_together("--emit=inference computes in float: --real=double makes no sense");
     if (o->forced_count)
         return wrong_together("--emit=inference writes plain loops: --kernel makes no sense");
+    if (o->target || o->exact || o->error_growth > 0)
+        return wrong_together("--emit=inference writes plain loops for any machine: --target, --exact and --error-growth "
+                              "make no sense");
     if (o->tune || o->uses_wisdom)
         return wrong_together("--emit=inference writes plain loops: --tune and --wisdom make no sense");
     if (o->batch)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/arena.h"
+#include "base/output.h"
 
 enum stage { STAGE_NONE, STAGE_AST, STAGE_MODEL, STAGE_GRAPH, STAGE_PLAN };
 
@@ -37,8 +38,6 @@ struct options {
     int include_dirs_count;
     size_t forced_capacity, defines_capacity, include_dirs_capacity;
 };
-
-enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
 
 /* -1: go on.  Else the exit status: --help and --version have been printed, or wrong use has been
  * reported. */

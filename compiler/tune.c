@@ -21,7 +21,8 @@
 
 #include "steps/kernel.h"
 #include "options.h"
-#include "output.h"
+#include "base/output.h"
+#include "emit/emit.h"
 #include "common/printable.h"
 #include "plan/wisdom.h"
 
@@ -263,7 +264,7 @@ static bool write_program(struct tuning *t, int k)
         rt_print_line(stderr, "cnnc: --tune: cannot make the folder %s: %s", folder, strerror(errno));
         return false;
     }
-    return output_write(t->arena, path_of(t, k, "network.c"), p, NULL, NULL) == 0;
+    return emit_files(t->arena, path_of(t, k, "network.c"), p, NULL, NULL) == 0;
 }
 
 static bool plan_programs(struct tuning *t, struct diag *d)

@@ -44,3 +44,9 @@ const char *text_of(struct text *t)
     t->bytes[t->count] = '\0';
     return t->bytes;
 }
+
+const char *text_basename(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}

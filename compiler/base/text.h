@@ -16,4 +16,7 @@ void text_add_bytes(struct text *t, const char *bytes, size_t count);
 /* The whole, which ends with a zero byte; good until something is added. */
 const char *text_of(struct text *t);
 
+/* The last part of a path. */
+const char *text_basename(const char *path);
+
 #endif

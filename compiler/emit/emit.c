@@ -2,7 +2,8 @@
 #include "config.h"
 #include "emit/emit.h"
 #include "steps/kernel.h"
-#include "output.h"
+#include "base/output.h"
+#include "base/text.h"
 
 /* ---- head -------------------------------------------------------------------------------------------------------- */
 
@@ -13,7 +14,7 @@ static void emit_head(const struct plan *p, const char *header, struct cwriter *
                OUTPUT_MARK " %s from %s for %s: the network %s. Do not edit: change the .cnn file.\n\n"
                "Maps lie as N x H x W x C, channels innermost. Weights lie in panels of output channels, padded with "
                "zeros to whole vectors. A batch has up to %d samples; n of them are in use.",
-               PACKAGE_VERSION, p->model->source ? emit_basename(p->model->source->path) : "text", p->target->name,
+               PACKAGE_VERSION, p->model->source ? text_basename(p->model->source->path) : "text", p->target->name,
                p->model->name, p->batch);
     cw_directive(w, "#define %s 1   /* --target=%s */", p->target->macro, p->asked_target);
     if (p->real_double)

@@ -2,6 +2,7 @@
 #ifndef EMIT_H
 #define EMIT_H
 
+#include "base/inputs.h"
 #include "steps/kernel.h"
 
 /* emit.c: the functions of a program's steps; their names, by number of the step. */
@@ -42,6 +43,14 @@ void emit_recipe_tables(struct emitter *e, struct cwriter *w);
 /* emit_recipe.c: the fields `.data` and `.train` of the model, made of them. */
 void emit_recipe_fields(struct emitter *e, struct cwriter *w);
 
+/* The C file, which includes its header by that name; NULL: it has none. */
+void emit_source(const struct plan *p, const char *header, FILE *out);
+/* The header of that name, for the C file of that name. */
+void emit_header(const struct plan *p, const char *header, const char *file, FILE *out);
+/* The C file of a trainer and its header beside it; a stream is given the C file alone, which then asks for no header.
+ * The exit status. */
+int emit_files(struct arena *a, const char *path, const struct plan *p, const char *depfile, const struct inputs *in);
+
 /* ---- text: emit_text.c ----------------------------------------------------------------------- */
 
 /* A number as a C constant of type double that reads back as the same: "0.001", "2.0". */
@@ -54,7 +63,5 @@ void emit_wrapped(struct emitter *e, struct cwriter *w, int depth, const char *t
 void emit_literals(struct emitter *e, struct cwriter *w, const char *text);
 /* "X" in capital letters. */
 const char *emit_capitals(struct emitter *e, const char *text);
-/* The last part of a path. */
-const char *emit_basename(const char *path);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "config.h"
 #include "emit/emit.h"
-#include "output.h"
+#include "base/output.h"
 
 /* What the writers of all files know. */
 struct files {

@@ -491,6 +491,6 @@ void emit_contents(struct emitter *e, struct cwriter *w)
     cw_comment(w, "Contents. First the functions of kernels, each headed by the layers that it is for, with lines of %s: "
                "search for a layer's name. Then training, train_step(), and use, infer(), phase by phase: in a phase "
                "threads do not wait for each other. Then update(), and the tables that the runtime reads. Each layer's "
-               "phases are:%s", m->source ? emit_basename(m->source->path) : "the model", text_of(&all));
+               "phases are:%s", m->source ? text_basename(m->source->path) : "the model", text_of(&all));
     cw_blank(w);
 }

@@ -8,7 +8,8 @@
 #include "emit/emit.h"
 #include "model/optimizers.h"
 #include "ops/ops.h"
-#include "output.h"
+#include "base/output.h"
+#include "base/text.h"
 #include "plan/plan_parts.h"
 
 /* ---- parameters ------------------------------------------------------------------------------ */
@@ -342,7 +343,7 @@ static void emit_model(struct emitter *e, struct cwriter *w)
     cw_open(w, "const struct cnn_model %s_model = {", p->name);
     cw_line(w, ".abi = CNNRT_ABI,");
     cw_line(w, ".name = %s,", emit_quoted(e, m->name));
-    cw_line(w, ".source = %s,", emit_quoted(e, m->source ? emit_basename(m->source->path) : ""));
+    cw_line(w, ".source = %s,", emit_quoted(e, m->source ? text_basename(m->source->path) : ""));
     cw_line(w, ".target = %s,", emit_quoted(e, p->target->name));
     cw_line(w, ".plan_hash = UINT64_C(0x%016" PRIx64 "),", p->hash);
     cw_line(w, ".recipe = recipe_text,");

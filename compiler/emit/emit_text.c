@@ -83,9 +83,3 @@ const char *emit_capitals(struct emitter *e, const char *text)
         *c = (char)toupper((unsigned char)*c);
     return out;
 }
-
-const char *emit_basename(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}

@@ -318,10 +318,4 @@ void plan_dump(const struct plan *p, FILE *out);
 /* Without the reasons: two plans that compute the same look the same. */
 void plan_dump_decisions(const struct plan *p, FILE *out);
 
-/* emit.c */
-/* The C file, which includes its header by that name; NULL: it has none. */
-void emit_source(const struct plan *p, const char *header, FILE *out);
-/* The header of that name, for the C file of that name. */
-void emit_header(const struct plan *p, const char *header, const char *file, FILE *out);
-
 #endif

@@ -36,7 +36,8 @@ done
 for options in "" "--nonsense" "--dump=nonsense good.cnn" "--target=nonsense good.cnn -o x.c" "good.cnn -o" \
     "good.cnn bare.cnn -o x.c" "--real=half good.cnn -o x.c" "-D 9=3 good.cnn -o x.c" \
     "--batch=0 good.cnn -o x.c" "--batch=65537 good.cnn -o x.c" "--batch=1x good.cnn -o x.c" "--batch good.cnn -o x.c" \
-    "--batch=-1 good.cnn -o x.c" "--batch=1 --emit=inference --weights=w good.cnn -o x.c"; do
+    "--batch=-1 good.cnn -o x.c" "--batch=1 --emit=inference --weights=w good.cnn -o x.c" \
+    "--target=generic --emit=inference --weights=w good.cnn -o x.c" "--exact --emit=inference --weights=w good.cnn -o x.c"; do
     # shellcheck disable=SC2086
     expect 2 "$CNNC" $options
     [ -s err ] || fail "cnnc $options says nothing on stderr"

@@ -1,7 +1,7 @@
 /* output.c - see output.h. */
 #define _GNU_SOURCE
 #include "config.h"
-#include "output.h"
+#include "base/output.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -11,8 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "emit/emit.h"
-#include "options.h"
+#include "base/text.h"
 #include "common/printable.h"
 
 struct output {
@@ -129,7 +128,7 @@ static bool hides_header(const char *path)
         "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdio.h",  "stdlib.h", "string.h", "tgmath.h", "threads.h",
         "time.h",     "unistd.h", "wchar.h",
         "cnn_math.h", "cnn_optimizer.h", "cnn_random.h", "cnn_scalar.h", "cnn_vec.h"};
-    const char *name = emit_basename(path);
+    const char *name = text_basename(path);
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i]))
@@ -142,10 +141,10 @@ static bool name_fits(const char *path)
 {
     if (hides_header(path)) {
         fprintf(stderr, "cnnc: the header of this output would be called %s, as one that C or the runtime has: give -o "
-                        "another name\n", emit_basename(path));
+                        "another name\n", text_basename(path));
         return false;
     }
-    for (const char *c = emit_basename(path); *c; c++)
+    for (const char *c = text_basename(path); *c; c++)
         if (*c == '"' || *c == '\\' || (unsigned char)*c < 0x20 || *c == 0x7F) {
             fputs("cnnc: the name of an output must not have a quote, a backslash or a control character: the C file "
                   "includes its header by it\n", stderr);
@@ -364,49 +363,11 @@ const char *output_beside(struct arena *a, const char *path, const char *ending)
     return arena_printf(a, "%.*s%s", (int)length, path, ending);
 }
 
-/* ---- a trainer --------------------------------------------------------------------------------------------------- */
-
-struct trainer {
-    const struct plan *plan;
-    const char *file, *header;  /* what they call each other; NULL: there is no header */
-};
-
-static void write_source(const void *what, FILE *out)
+int output_write_stream(const struct output_part *part)
 {
-    const struct trainer *t = what;
-
-    emit_source(t->plan, t->header, out);
-}
-
-static void write_header(const void *what, FILE *out)
-{
-    const struct trainer *t = what;
-
-    emit_header(t->plan, t->header, t->file, out);
-}
-
-static int write_stream(const char *path, const struct plan *p)
-{
-    const struct trainer trainer = { .plan = p };
-    const struct output_part part = { path, NULL, write_source, &trainer };
-    FILE *file = is_standard_output(path) ? stdout : fopen(path, "w");
+    FILE *file = is_standard_output(part->path) ? stdout : fopen(part->path, "w");
 
     if (!file)
-        return output_failed(path), EXIT_FAILED;
-    return stream_write(&part, file) ? EXIT_FINE : EXIT_FAILED;
-}
-
-int output_write(struct arena *a, const char *path, const struct plan *p, const char *depfile,
-                 const struct inputs *in)
-{
-    const char *header = output_beside(a, path, ".h");
-    const struct trainer trainer = { p, emit_basename(path), emit_basename(header) };
-    const struct output_part parts[] = {
-        { header, arena_printf(a, "the header of %s", path), write_header, &trainer },
-        { path, NULL, write_source, &trainer },
-    };
-
-    if (output_is_stream(path))
-        return write_stream(path, p);
-    return output_write_parts(a, parts, 2, depfile, in);
+        return output_failed(part->path), EXIT_FAILED;
+    return stream_write(part, file) ? EXIT_FINE : EXIT_FAILED;
 }

@@ -2,8 +2,13 @@
 #ifndef OUTPUT_H
 #define OUTPUT_H
 
+#include <stdbool.h>
+#include <stdio.h>
+
 #include "base/inputs.h"
-#include "steps/plan.h"
+
+/* What cnnc ends with: fine, errors in the model or its files, wrong use. */
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
 
 /* How the first line of each of them goes on, behind the opening of a comment.  A file without it is somebody else's. */
 #define OUTPUT_MARK "Made by cnnc"
@@ -24,9 +29,7 @@ const char *output_beside(struct arena *a, const char *path, const char *ending)
  * whole, or nothing is changed; signals that end the program remove what is not.  The exit status. */
 int output_write_parts(struct arena *a, const struct output_part *parts, int count, const char *depfile,
                        const struct inputs *in);
-/* The C file of a trainer and its header beside it; a stream is given the C file alone, which then asks for no
- * header. */
-int output_write(struct arena *a, const char *path, const struct plan *p, const char *depfile,
-                 const struct inputs *in);
+/* One part alone, to a stream.  The exit status. */
+int output_write_stream(const struct output_part *part);
 
 #endif
