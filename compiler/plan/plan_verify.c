@@ -5,13 +5,14 @@
  *   - every block has its own part of what is written, and all of them together make all of it;
  *   - every value is made before it is used, and no thread reads what another may still be writing;
  *   - hoisted steps read parameters only; weights are updated early when nobody reads them any more
- *   - and memory: plan_verify_memory.c; the optimizer's step: plan_verify_update.c.
+ *   - and memory: plan_verify_memory.c; parameters: plan_verify_params.c; the optimizer's step: plan_verify_update.c.
  *
  * It believes what arguments say of a kernel's function, and nothing else: lives, places and loops are not derived
  * again as planning has found them, but held against the walk. */
 #include <inttypes.h>
 #include <string.h>
 
+#include "kernels/loops.h"
 #include "plan/plan_verify.h"
 
 /* ---- what everything below speaks of ----------------------------------------------------------------------------- */
@@ -178,24 +179,30 @@ static void elements_of(const struct walk *w, const struct argument *a, int64_t 
     }
 }
 
-/* No element at two sums of indices: the steps of wider directions jump over what the narrower ones reach.  *reach: one
- * more than the last element. */
-static bool is_injective(const struct part *part, int64_t *reach)
+bool verify_is_injective(const struct axis *axes, int count, int64_t *reach)
 {
-    bool done[PART_AXES] = { false };
+    bool done[VERIFY_AXES] = { false };
     *reach = 1;
-    for (int k = 0; k < PART_AXES && part->axis[k].count; k++) {
+    for (int k = 0; k < count; k++) {
         int narrow = -1;
-        for (int i = 0; i < PART_AXES && part->axis[i].count; i++)
-            if (!done[i] && (narrow < 0 || part->axis[i].step < part->axis[narrow].step))
+        for (int i = 0; i < count; i++)
+            if (!done[i] && (narrow < 0 || axes[i].step < axes[narrow].step))
                 narrow = i;
-        const struct axis *x = &part->axis[narrow];
+        const struct axis *x = &axes[narrow];
         done[narrow] = true;
         if (x->count > 1 && x->step < *reach)
             return false;
         *reach += (x->count - 1) * x->step;
     }
     return true;
+}
+
+static int axes_of(const struct part *part)
+{
+    int count = 0;
+    while (count < PART_AXES && part->axis[count].count)
+        count++;
+    return count;
 }
 
 /* Whether the numbers of blocks name every combination of pieces once. */
@@ -224,7 +231,7 @@ static const char *verify_part(const struct walk *w, const struct step *s, const
     elements_of(w, a, &within, &needed);
     if (!blocks_are_pieces(a->part, s->blocks))
         return fault(w, s, "has other blocks than there are parts of", v);
-    if (!is_injective(a->part, &reach))
+    if (!verify_is_injective(a->part->axis, axes_of(a->part), &reach))
         return fault(w, s, "has blocks that share elements of", v);
     if (reach > within)
         return fault(w, s, "has blocks that reach beyond", v);
@@ -244,13 +251,29 @@ static const char *verify_rows(const struct walk *w, const struct step *s, const
     if (a->cleared && a->touch != TOUCH_GROUP)
         return fault(w, s, "clears for each group of images what has no row for it,", v);
     elements_of(w, a, &within, &needed);
-    if (a->at == AT_BASE)       /* one group: the value is the row */
+    if (a->touch == TOUCH_GROUP && a->at == AT_BASE)    /* one group: the value is the row */
         rows = 1;
     if (a->row && rows * a->row > within)
         return fault(w, s, "has more or longer rows than there are in", v);
+    if (a->row ? rows * a->row != within : a->kind == ARGUMENT_BUFFER)
+        return fault(w, s, "has rows that are not all of", v);
     if (a->kind == ARGUMENT_TENSOR && a->touch == TOUCH_IMAGES && !a->tensor->per_sample)
         return fault(w, s, "goes image by image through", v);
     return NULL;
+}
+
+/* The pointer stands at what the call touches.  A group's row that is all of the value begins where the value does; a
+ * block that has no row of it finds its part from there. */
+static bool stands_where_it_touches(const struct step *s, const struct argument *a)
+{
+    switch (a->touch) {
+    case TOUCH_IMAGES: return a->at == AT_IMAGE;
+    case TOUCH_GROUP: return a->at == AT_GROUP || (a->at == AT_BASE && s->groups == 1);
+    case TOUCH_PART:
+        return a->at == AT_BLOCK ? a->part->axis[0].step == a->row && a->part->axis[0].piece == 1
+                                 : a->at == AT_BASE && !a->row;
+    default: return a->at == AT_BASE;
+    }
 }
 
 static const char *verify_touch(const struct walk *w, const struct step *s, const struct argument *a)
@@ -263,9 +286,78 @@ static const char *verify_touch(const struct walk *w, const struct step *s, cons
         return fault(w, s, "writes in every call all of", v);
     if (writes && a->touch == TOUCH_GROUP && s->groups == 1 && a->at != AT_BASE)
         return fault(w, s, "has one group of images and rows of", v);
+    if (!stands_where_it_touches(s, a))
+        return fault(w, s, "has a pointer that does not stand where it touches", v);
     if (a->touch == TOUCH_PART)
         return verify_part(w, s, a);
     return a->touch == TOUCH_IMAGES || a->touch == TOUCH_GROUP ? verify_rows(w, s, a) : NULL;
+}
+
+/* ---- numbers of arguments ---------------------------------------------------------------------------------------- */
+
+/* Node number `number` of the group's among those that draw random numbers; NULL: there are not so many. */
+static const struct node *drawing_node(const struct group *g, int number)
+{
+    if (op_attributes(g->main->op) & HAS_stream && number-- == 0)
+        return g->main;
+    for (int i = 0; i < g->chain_count; i++)
+        if (op_attributes(g->chain[i]->op) & HAS_stream && number-- == 0)
+            return g->chain[i];
+    return NULL;
+}
+
+/* Arguments of a kind before this one. */
+static int number_of_kind(const struct step *s, const struct argument *a)
+{
+    int number = 0;
+    for (int k = 0; &s->arguments[k] != a; k++)
+        number += s->arguments[k].kind == a->kind;
+    return number;
+}
+
+/* The numbers that a step draws are those of its nodes, in their order, from where its images are. */
+static const char *verify_drawing(const struct walk *w, const struct step *s, const struct argument *a)
+{
+    const struct node *n = drawing_node(s->group, number_of_kind(s, a));
+    struct arena *arena = w->p->arena;
+    if (!n)
+        return arena_printf(arena, "%s draws random numbers that no operation of it wants", verify_step_name(w, s));
+    if (a->kind == ARGUMENT_KEY && a->number != n->attr.stream)
+        return arena_printf(arena, "%s draws from stream %" PRId64 " for %s, whose stream is %d",
+                            verify_step_name(w, s), a->number, n->out[0]->name, n->attr.stream);
+    if (a->kind == ARGUMENT_ELEMENT && a->number != tensor_elements(n->out[0]))
+        return arena_printf(arena, "%s counts %" PRId64 " elements of an image of %s, which has %" PRId64,
+                            verify_step_name(w, s), a->number, n->out[0]->name, tensor_elements(n->out[0]));
+    if (a->kind == ARGUMENT_ELEMENT && (a->at == AT_IMAGE) != (s->split == SPLIT_IMAGES))
+        return arena_printf(arena, "%s draws other numbers of %s than its images have", verify_step_name(w, s),
+                            n->out[0]->name);
+    return NULL;
+}
+
+/* The pixels of what some operation of the step makes. */
+static const char *verify_share(const struct walk *w, const struct step *s, const struct argument *a)
+{
+    const struct group *g = s->group;
+    bool found = tensor_pixels(g->main->out[0]) == a->number;
+    for (int i = 0; i < g->chain_count; i++)
+        found |= tensor_pixels(g->chain[i]->out[0]) == a->number;
+    return found ? NULL
+                 : arena_printf(w->p->arena, "%s takes a share of %" PRId64 " pixels an image, which %s has not",
+                                verify_step_name(w, s), a->number, g->result->name);
+}
+
+/* What draws in a layer draws the same numbers in it, and other ones than other layers. */
+static const char *verify_streams(const struct walk *w)
+{
+    const struct graph *g = w->q->graph;
+    for (int i = 0; i < g->nodes_count; i++)
+        for (int k = 0; op_attributes(g->nodes[i]->op) & HAS_stream && k < i; k++) {
+            const struct node *x = g->nodes[i], *y = g->nodes[k];
+            if (op_attributes(y->op) & HAS_stream && (x->layer == y->layer) != (x->attr.stream == y->attr.stream))
+                return arena_printf(w->p->arena, "%s draws from stream %d and %s from stream %d", x->name,
+                                    x->attr.stream, y->name, y->attr.stream);
+        }
+    return NULL;
 }
 
 static const char *verify_argument(const struct walk *w, const struct step *s, const struct argument *a)
@@ -286,6 +378,10 @@ static const char *verify_argument(const struct walk *w, const struct step *s, c
             return arena_printf(arena, "%s takes %" PRId64 " images each time, %d times", verify_step_name(w, s),
                                 a->number, s->repeat);
         return NULL;
+    case ARGUMENT_KEY: case ARGUMENT_ELEMENT:
+        return verify_drawing(w, s, a);
+    case ARGUMENT_SHARE:
+        return verify_share(w, s, a);
     case ARGUMENT_TENSOR: case ARGUMENT_BUFFER: case ARGUMENT_PARAMETER:
         return verify_touch(w, s, a);
     default:
@@ -301,7 +397,7 @@ static const char *verify_arguments(const struct walk *w)
             if (broken)
                 return broken;
         }
-    return NULL;
+    return verify_streams(w);
 }
 
 /* ---- values: made, then used ------------------------------------------------------------------------------------- */
@@ -530,7 +626,8 @@ static struct walk walk_of(const struct plan *p, const struct program *q)
 static const char *verify_program(const struct plan *p, const struct program *q)
 {
     const struct walk w = walk_of(p, q);
-    const char *broken = verify_schedule(&w);
+    const char *broken = verify_sizes(&w);
+    broken = broken ? broken : verify_schedule(&w);
     broken = broken ? broken : verify_arguments(&w);
     broken = broken ? broken : verify_values(&w);
     broken = broken ? broken : verify_early(&w);
@@ -539,7 +636,8 @@ static const char *verify_program(const struct plan *p, const struct program *q)
 
 const char *plan_verify(const struct plan *p)
 {
-    const char *broken = p->train.graph ? verify_program(p, &p->train) : NULL;
+    const char *broken = verify_params(p);
+    broken = broken || !p->train.graph ? broken : verify_program(p, &p->train);
     broken = broken ? broken : verify_program(p, &p->use);
     broken = broken ? broken : verify_lasting(p);
     return broken || !p->train.graph ? broken : verify_update(p);

@@ -40,10 +40,35 @@ const struct tensor *verify_base(const struct tensor *t);
 /* NULL: the argument is no value. */
 struct value *verify_value(const struct walk *w, const struct argument *a);
 
-/* plan_verify_memory.c: after the walk.  Values live where they are touched, and share no memory meanwhile. */
+enum { VERIFY_AXES = CNN_MAX_RANK + 1 };
+_Static_assert((int)VERIFY_AXES >= (int)PART_AXES, "the axes of a part");
+/* No element at two sums of indices: the steps of wider directions jump over what the narrower ones reach.  *reach: one
+ * more than the last element. */
+bool verify_is_injective(const struct axis *axes, int count, int64_t *reach);
+
+/* Bytes that are taken from one time to another. */
+struct claim {
+    const char *name;
+    int64_t offset, end;
+    int first, last;
+};
+
+struct claims {
+    struct claim *list;
+    int count;
+};
+
+/* None lies outside of so many bytes, and no two that live at the same time share one.  Sorts them. */
+const char *verify_claims(const struct plan *p, struct claims *c, int64_t bytes);
+
+/* plan_verify_memory.c: before all that counts elements.  Every tensor has room for its own. */
+const char *verify_sizes(const struct walk *w);
+/* After the walk.  Values live where they are touched, and share no memory meanwhile. */
 const char *verify_memory(const struct walk *w);
 /* What lasts from call to call shares memory with nothing, in no program. */
 const char *verify_lasting(const struct plan *p);
+/* plan_verify_params.c: where parameters, their gradients and statistics lie. */
+const char *verify_params(const struct plan *p);
 /* plan_verify_update.c: all that is trained is updated once, and nothing else. */
 const char *verify_update(const struct plan *p);
 

@@ -34,7 +34,7 @@ static const char *verify_life(const struct walk *w, const struct step *s, const
         if (a->buffer->lasting)
             return NULL;
     } else {
-        const struct tensor_place *place = &w->q->places[verify_base(a->tensor)->id];
+        const struct tensor_place *place = &w->q->places[plan_root(w->q, a->tensor)->id];   /* whose memory it is */
         if (place->region == REGION_LOCAL && a->touch != TOUCH_IMAGES)
             return arena_printf(w->p->arena, "%s takes all images of %s, which lives in one turn only",
                                 verify_step_name(w, s), v->name);
@@ -170,19 +170,41 @@ static const char *verify_taken_over(const struct walk *w)
     return NULL;
 }
 
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
+
+static int64_t bytes_needed(const struct plan *p, const struct tensor *t)
+{
+    int64_t size = t->element == ELEMENT_U8 ? 1 : t->element == ELEMENT_I32 ? 4 : p->real_size;
+    if (t->param)
+        return p->params[t->param->id].stored * p->real_size;
+    if (t->per_sample)
+        return shape_elements(t->shape) * p->batch * size;
+    return plan_round(shape_elements(t->shape), p->lanes) * size;   /* read with whole vectors */
+}
+
+/* Every tensor has room for its elements, one sample after the other.  What lies inside of another is as far apart as
+ * that one: verify_part(). */
+static const char *verify_size(const struct walk *w, const struct tensor *t)
+{
+    const struct tensor_place *x = &w->q->places[t->id];
+    int64_t needed = bytes_needed(w->p, t), sample = t->per_sample ? shape_elements(t->shape) : 0;
+    if (x->bytes != needed)
+        return arena_printf(w->p->arena, "%s has %" PRId64 " bytes and needs %" PRId64, t->name, x->bytes, needed);
+    if (!lies_in_some(w->q, t) && (x->sample != sample || x->pixel != t->shape.c || x->within))
+        return arena_printf(w->p->arena, "%s has samples %" PRId64 " elements apart, and %" PRId64 " elements in each",
+                            t->name, x->sample, sample);
+    return NULL;
+}
+
+const char *verify_sizes(const struct walk *w)
+{
+    const char *broken = NULL;
+    for (int i = 0; i < w->q->graph->tensors_count && !broken; i++)
+        broken = verify_size(w, w->q->graph->tensors[i]);
+    return broken;
+}
+
 /* ---- sharing ----------------------------------------------------------------------------------------------------- */
-
-/* Bytes that are taken from one time to another. */
-struct claim {
-    const char *name;
-    int64_t offset, end;
-    int first, last;
-};
-
-struct claims {
-    struct claim *list;
-    int count;
-};
 
 static int by_offset(const void *a, const void *b)
 {
@@ -191,7 +213,7 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* In the order of their offsets each is held against those behind it that begin before its end. */
-static const char *verify_claims(const struct plan *p, struct claims *c, int64_t bytes)
+const char *verify_claims(const struct plan *p, struct claims *c, int64_t bytes)
 {
     qsort(c->list, (size_t)c->count, sizeof *c->list, by_offset);
     for (int i = 0; i < c->count; i++) {

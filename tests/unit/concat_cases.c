@@ -1,4 +1,4 @@
-/* concat_cases.c - networks with concatenations, which the language does not have yet, built by hand.
+/* concat_cases.c - the networks with concatenations (concat_networks.c), written as C with their answers.
  *
  *   concat_cases NAME TARGET float|double CODE DATA    writes the network as C, and a batch with its answers
  *   concat_cases                                       lists the names
@@ -9,144 +9,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "check/check.h"
-#include "concat_layer.h"
-#include "network_fixture.h"
+#include "concat_networks.h"
+#include "emit/emit.h"
 #include "ops/ops.h"
 #include "ops/run_graph.h"
-#include "passes/passes.h"
-#include "plan/plan_parts.h"
-#include "syntax/parse.h"
-
-enum { BATCH = 6, CLASSES = 5 };
-
-/* ---- the networks ------------------------------------------------------------------------------------------------ */
-
-static struct layer *put_act(struct network *n, struct layer *x, const char *name)
-{
-    return put(n, name, x);
-}
-
-static struct layer *conv(struct network *n, struct layer *x, int filters, int size, const char *activation)
-{
-    struct layer *l = layer_after(n, "conv2d", x);
-    arg_number(l, "filters", filters);
-    arg_pair(l, "kernel", size, size);
-    arg_text(l, "padding", "same");
-    if (activation)
-        arg_activation(n, l, activation);
-    if (!layer_shape(n, l))
-        abort();
-    return l;
-}
-
-static struct layer *pool(struct network *n, struct layer *x, const char *kind)
-{
-    struct layer *l = layer_after(n, kind, x);
-    arg_pair(l, "window", 3, 3);
-    arg_pair(l, "stride", 1, 1);
-    arg_pair(l, "padding", 1, 1);
-    if (!layer_shape(n, l))
-        abort();
-    return l;
-}
-
-/* Two and three branches of odd widths; the result is read by a convolution. */
-static struct layer *branches(struct network *n, struct layer *x)
-{
-    struct layer *y = CONCAT(n, conv(n, x, 5, 3, "relu"), conv(n, x, 7, 3, "elu"), conv(n, x, 16, 3, NULL));
-    return conv(n, y, 9, 3, "relu");
-}
-
-static struct layer *pointwise(struct network *n, struct layer *x)
-{
-    struct layer *y = CONCAT(n, conv(n, x, 3, 1, "relu"), conv(n, x, 13, 1, "gelu"));
-    return conv(n, y, 8, 1, "tanh");
-}
-
-/* What is concatenated is read by others too, and concatenated again. */
-static struct layer *dense_block(struct network *n, struct layer *x)
-{
-    struct layer *a = conv(n, x, 6, 3, "relu"), *ab = CONCAT(n, a, conv(n, a, 5, 3, "relu"));
-    struct layer *c = CONCAT(n, ab, conv(n, ab, 4, 3, "relu"));
-    return put_act(n, c, "relu");
-}
-
-static struct layer *nested(struct network *n, struct layer *x)
-{
-    struct layer *a = put_act(n, conv(n, x, 3, 3, NULL), "elu"), *b = conv(n, x, 5, 3, "relu");
-    struct layer *y = CONCAT(n, CONCAT(n, a, b), conv(n, x, 2, 1, "relu"));
-    return put(n, "batchnorm", y);
-}
-
-static struct layer *pools(struct network *n, struct layer *x)
-{
-    struct layer *a = conv(n, x, 6, 3, "relu");
-    return CONCAT(n, pool(n, a, "maxpool2d"), pool(n, a, "avgpool2d"), conv(n, a, 3, 1, "relu"));
-}
-
-static struct layer *normed(struct network *n, struct layer *x)
-{
-    struct layer *a = put_act(n, put(n, "batchnorm", conv(n, x, 9, 3, NULL)), "relu");
-    struct layer *b = put(n, "batchnorm", conv(n, x, 4, 3, NULL));
-    return conv(n, put_act(n, CONCAT(n, a, b), "relu"), 7, 3, "relu");
-}
-
-static struct layer *added(struct network *n, struct layer *x)
-{
-    struct layer *a = conv(n, x, 6, 3, NULL), *b = conv(n, x, 6, 3, NULL), *sum = put_add(n, a, b);
-    struct layer *y = CONCAT(n, put_act(n, sum, "relu"), put_add(n, a, sum));
-    return put_add(n, y, conv(n, x, 12, 1, NULL));
-}
-
-/* A tensor twice, the picture itself, a mean of each channel spread over a part. */
-static struct layer *odd_ones(struct network *n, struct layer *x)
-{
-    struct layer *a = conv(n, x, 5, 3, "relu"), *y = CONCAT(n, a, x, a);
-    struct layer *mean = put(n, "global_avgpool2d", a);
-    return CONCAT(n, put_add(n, a, mean), y);
-}
-
-static struct layer *vectors(struct network *n, struct layer *x)
-{
-    struct layer *flat = put(n, "flatten", conv(n, x, 3, 3, "relu")), *a = put_dense(n, flat, 7);
-    arg_activation(n, a, "relu");
-    return CONCAT(n, a, put_act(n, put_dense(n, flat, 18), "elu"), put_dense(n, flat, 4));
-}
-
-static const struct network_case {
-    const char *name;
-    struct layer *(*build)(struct network *n, struct layer *x);
-    const char *forced;         /* the kernel of the first two convolutions */
-} cases[] = {
-    { "direct", branches, "direct" },     { "winograd", branches, "winograd6" }, { "im2col", branches, "im2col" },
-    { "pointwise", pointwise, NULL },     { "dense_block", dense_block, NULL },  { "nested", nested, NULL },
-    { "pools", pools, NULL },             { "normed", normed, NULL },            { "added", added, NULL },
-    { "odd_ones", odd_ones, NULL },       { "vectors", vectors, NULL },
-};
-
-enum { CASES = sizeof cases / sizeof *cases };
-
-/* The recipe of a text, the network built by hand. */
-static void build(struct network *n, const struct network_case *k)
-{
-    static const char text[] = "model hand\nnetwork { input 3x6x7; flatten; dense 5, softmax }\n"
-                               "train { loss categorical_crossentropy; optimizer adam; epochs 1; batch 6; seed 1 }\n";
-    network_begin(n);
-    struct source *source = source_from_text(&n->arena, "hand.cnn", text, sizeof text - 1);
-    struct check_options options = { 0 };
-    struct model *m = check_model(&n->arena, source, parse_source(&n->arena, source, n->diag), &options, n->diag);
-    if (!m || diag_errors(n->diag))
-        abort();
-    n->model = *m;
-    n->model.layers = NULL;
-    n->model.layers_count = 0;
-    n->model.name = k->name;
-    struct layer *l = k->build(n, put_input(n, 3, 6, 7));
-    if (!l->out.flat)
-        l = put(n, "flatten", l);
-    arg_activation(n, put_dense(n, l, CLASSES), "softmax");
-}
 
 /* ---- a batch and its answers ------------------------------------------------------------------------------------- */
 
@@ -164,7 +30,7 @@ static void put_numbers(FILE *out, const double *x, int64_t count)
 
 static void write_data(struct network *n, const struct graph *g, FILE *out)
 {
-    struct run r = run_new(&n->arena, g, BATCH);
+    struct run r = run_new(&n->arena, g, CONCAT_BATCH);
     uint64_t state = 7;
     for (int i = 0; i < g->params_count; i++) {
         const struct param *p = g->params[i];
@@ -176,21 +42,21 @@ static void write_data(struct network *n, const struct graph *g, FILE *out)
         put_numbers(out, run_values(&r, p->tensor), param_elements(p));
     }
     struct shape s = g->input->shape;
-    for (int i = 0; i < BATCH; i++)
+    for (int i = 0; i < CONCAT_BATCH; i++)
         for (int c = 0; c < s.c; c++)
             for (int y = 0; y < s.h; y++)
                 for (int x = 0; x < s.w; x++) {
                     *run_at(&r, g->input, i, c, y, x) = next_random(&state);
                     put_numbers(out, run_at(&r, g->input, i, c, y, x), 1);
                 }
-    for (int i = 0; i < BATCH; i++)
-        run_values(&r, g->target)[i] = i % CLASSES;
-    put_numbers(out, run_values(&r, g->target), BATCH);
+    for (int i = 0; i < CONCAT_BATCH; i++)
+        run_values(&r, g->target)[i] = i % CONCAT_CLASSES;
+    put_numbers(out, run_values(&r, g->target), CONCAT_BATCH);
     run_graph(&r, false);
     run_graph(&r, true);
-    double loss = run_loss(&r) * BATCH;
+    double loss = run_loss(&r) * CONCAT_BATCH;
     put_numbers(out, &loss, 1);
-    put_numbers(out, run_values(&r, g->predictions), BATCH * CLASSES);
+    put_numbers(out, run_values(&r, g->predictions), CONCAT_BATCH * CONCAT_CLASSES);
     for (int i = 0; i < g->params_count; i++)
         if (g->params[i]->gradient)
             put_numbers(out, run_values(&r, g->params[i]->gradient), param_elements(g->params[i]));
@@ -212,30 +78,15 @@ static void count_views(const struct program *q, int *views, int *copies)
 
 static int write_case(const struct network_case *k, const char *target, bool real_double, FILE *code, FILE *data)
 {
-    static const char *const layers[] = { "conv2d_1", "conv2d_2" };
     struct network n;
-    const char *forced[2];
-    int forced_count = 0, views = 0, copies = 0;
-    build(&n, k);
-    struct graph *train = lower_model(&n.arena, &n.model, true), *use = lower_model(&n.arena, &n.model, false);
-    simplify(train);
-    simplify(use);
-    differentiate(train);
-    const char *broken = graph_verify(train);
-    broken = broken ? broken : graph_verify(use);
-    for (int i = 0; k->forced && i < 2; i++)
-        forced[forced_count++] = arena_printf(&n.arena, "%s:forward=%s", layers[i], k->forced);
-    struct plan_options o = { .target = target, .real_double = real_double, .forced = forced,
-                              .forced_count = forced_count };
-    struct plan *p = broken ? NULL
-                            : plan_model(&n.arena, train, use, &o, n.diag);
-    diag_print(n.diag, stderr);
-    broken = broken ? broken : p ? plan_verify(p) : "no plan";
+    const char *broken;
+    int views = 0, copies = 0;
+    struct plan *p = concat_plan(&n, k, target, real_double, &broken);
     if (broken) {
         fprintf(stderr, "%s\n", broken);
         return 1;
     }
-    write_data(&n, train, data);
+    write_data(&n, p->train.graph, data);
     emit_source(p, NULL, code);
     count_views(&p->train, &views, &copies);
     printf("%d views, %d copies\n", views, copies);
@@ -246,15 +97,15 @@ static int write_case(const struct network_case *k, const char *target, bool rea
 int main(int argc, char **argv)
 {
     if (argc < 6) {
-        for (int i = 0; i < CASES; i++)
-            puts(cases[i].name);
+        for (int i = 0; i < concat_cases_count; i++)
+            puts(concat_cases[i].name);
         return 0;
     }
     FILE *code = fopen(argv[4], "w"), *data = fopen(argv[5], "wb");
     int status = 2;
-    for (int i = 0; code && data && i < CASES; i++)
-        if (!strcmp(cases[i].name, argv[1]))
-            status = write_case(&cases[i], argv[2], !strcmp(argv[3], "double"), code, data);
+    for (int i = 0; code && data && i < concat_cases_count; i++)
+        if (!strcmp(concat_cases[i].name, argv[1]))
+            status = write_case(&concat_cases[i], argv[2], !strcmp(argv[3], "double"), code, data);
     if (!code || !data || fclose(code) || fclose(data))
         return 2;
     return status;

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "concat_networks.h"
 #include "planned.h"
 
 /* What the message must name; NULL: nothing. */
@@ -648,6 +649,134 @@ static bool rows_too_long(struct plan *p, struct planted *f)
     return true;
 }
 
+/* A step of images that writes what is given a sample, or a buffer's row for each. */
+static bool every_image_over_the_first(struct plan *p, struct planted *f, int kind)
+{
+    for (int i = 0; i < p->train.steps_count; i++) {
+        struct argument *a = argument_of(p->train.steps[i], ACCESS_WRITE, kind, TOUCH_IMAGES);
+        if (!a || (kind == ARGUMENT_TENSOR && p->train.places[a->tensor->id].region != REGION_MEMORY))
+            continue;
+        a->at = AT_BASE;
+        names(f, p->train.steps[i], a);
+        return true;
+    }
+    return false;
+}
+
+static bool images_over_the_first(struct plan *p, struct planted *f)
+{
+    return every_image_over_the_first(p, f, ARGUMENT_TENSOR);
+}
+
+static bool rows_over_the_first(struct plan *p, struct planted *f)
+{
+    return every_image_over_the_first(p, f, ARGUMENT_BUFFER);
+}
+
+/* All blocks write the row of the first. */
+static bool blocks_over_the_first(struct plan *p, struct planted *f)
+{
+    for (int i = 0; i < p->train.steps_count; i++) {
+        struct argument *a = argument_of(p->train.steps[i], ACCESS_WRITE, ARGUMENT_BUFFER, TOUCH_PART);
+        if (!a || a->at != AT_BLOCK)
+            continue;
+        a->at = AT_BASE;
+        names(f, p->train.steps[i], a);
+        return true;
+    }
+    return false;
+}
+
+static bool rows_too_short(struct plan *p, struct planted *f)
+{
+    struct argument *a;
+    struct step *s = step_with(p, ACCESS_ADD, ARGUMENT_BUFFER, TOUCH_GROUP, &a);
+    if (!s)
+        return false;
+    a->row /= 2;
+    names(f, s, a);
+    return true;
+}
+
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
+
+static struct step *step_given(struct plan *p, enum argument_kind kind, int which, struct argument **found)
+{
+    for (int i = 0; i < p->train.steps_count; i++)
+        for (int k = 0; k < p->train.steps[i]->arguments_count; k++)
+            if (p->train.steps[i]->arguments[k].kind == kind && which-- == 0) {
+                *found = &p->train.steps[i]->arguments[k];
+                return p->train.steps[i];
+            }
+    return NULL;
+}
+
+static bool another_stream(struct plan *p, struct planted *f)
+{
+    struct argument *a;
+    if (!(f->step = step_given(p, ARGUMENT_KEY, 0, &a)))
+        return false;
+    a->number++;
+    return true;
+}
+
+/* The numbers of another dropout: those of the last step that draws, which is the gradient of the first. */
+static bool the_stream_of_another(struct plan *p, struct planted *f)
+{
+    struct argument *a, *last;
+    struct step *s = step_given(p, ARGUMENT_KEY, 0, &a);
+    for (int i = 1; s && step_given(p, ARGUMENT_KEY, i, &last); i++)
+        if (last->number != a->number) {
+            last->number = a->number;
+            f->step = step_given(p, ARGUMENT_KEY, i, &last);
+            return true;
+        }
+    return false;
+}
+
+/* Nodes and steps agree, and two layers draw the same. */
+static bool layers_share_a_stream(struct plan *p, struct planted *f)
+{
+    const struct graph *g = p->train.graph;
+    struct node *first = NULL;
+    for (int i = 0; i < g->nodes_count; i++) {
+        struct node *n = g->nodes[i];
+        if (n->op != OP_dropout || !first) {
+            first = n->op == OP_dropout ? n : first;
+            continue;
+        }
+        for (int k = 0; k < p->train.steps_count * ARGUMENTS_MOST; k++) {
+            struct step *s = p->train.steps[k / ARGUMENTS_MOST];
+            if (k % ARGUMENTS_MOST < s->arguments_count && s->arguments[k % ARGUMENTS_MOST].kind == ARGUMENT_KEY)
+                s->arguments[k % ARGUMENTS_MOST].number = first->attr.stream;
+        }
+        for (int k = 0; k < g->nodes_count; k++)
+            if (g->nodes[k]->op == OP_dropout || g->nodes[k]->op == OP_dropout_grad)
+                g->nodes[k]->attr.stream = first->attr.stream;
+        f->value = first->name;
+        return true;
+    }
+    return false;
+}
+
+static bool elements_halved(struct plan *p, struct planted *f)
+{
+    struct argument *a;
+    if (!(f->step = step_given(p, ARGUMENT_ELEMENT, 0, &a)))
+        return false;
+    a->number /= 2;
+    return true;
+}
+
+static bool share_halved(struct plan *p, struct planted *f)
+{
+    struct argument *a;
+    if (!(f->step = step_given(p, ARGUMENT_SHARE, 0, &a)))
+        return false;
+    a->number /= 2;
+    return true;
+}
+
 static bool scratch_too_small(struct plan *p, struct planted *f)
 {
     for (int i = 0; i < p->train.steps_count; i++)
@@ -684,13 +813,146 @@ static bool tensor_given_up_early(struct plan *p, struct planted *f)
     struct argument *read;
     for (int from = 0; (reader = next_reader(&p->train, &from, &maker, &read));) {
         struct tensor_place *x = read->kind == ARGUMENT_TENSOR ? &p->train.places[base_of(read->tensor)->id] : NULL;
-        if (!x || x->region != REGION_MEMORY || x->last != reader->phase || x->first == x->last)
+        if (!x || x->base || x->region != REGION_MEMORY || x->last != reader->phase || x->first == x->last)
             continue;
         x->last--;
         names(f, NULL, read);
         return true;
     }
     return false;
+}
+
+static bool is_touched_in(const struct program *q, const struct tensor *t, int phase)
+{
+    for (int i = 0; i < q->steps_count; i++)
+        for (int k = 0; q->steps[i]->phase == phase && k < q->steps[i]->arguments_count; k++)
+            if (q->steps[i]->arguments[k].kind == ARGUMENT_TENSOR && base_of(q->steps[i]->arguments[k].tensor) == t)
+                return true;
+    return false;
+}
+
+/* What holds a slice is given up while the slice is read. */
+static bool whole_given_up_early(struct plan *p, struct planted *f)
+{
+    for (int i = 0; i < p->train.steps_count * ARGUMENTS_MOST; i++) {
+        struct step *reader = p->train.steps[i / ARGUMENTS_MOST];
+        struct argument *read = &reader->arguments[i % ARGUMENTS_MOST];
+        if (i % ARGUMENTS_MOST >= reader->arguments_count || read->kind != ARGUMENT_TENSOR)
+            continue;
+        const struct tensor *t = base_of(read->tensor), *root = plan_root(&p->train, t);
+        struct tensor_place *x = &p->train.places[root->id];
+        if (root == t || t->producer->op != OP_slice || x->region != REGION_MEMORY || x->last != reader->phase ||
+            x->first == x->last || is_touched_in(&p->train, root, x->last))
+            continue;
+        x->last--;
+        names(f, reader, read);
+        return true;
+    }
+    return false;
+}
+
+/* Of the first tensor with memory of its own that is given a sample. */
+static bool change_size(struct plan *p, struct planted *f, int bytes, int sample)
+{
+    for (int i = 0; i < p->train.graph->tensors_count; i++) {
+        struct tensor_place *x = &p->train.places[i];
+        if (x->base || x->region < REGION_MEMORY || !p->train.graph->tensors[i]->per_sample || x->first < 0)
+            continue;
+        x->bytes /= bytes;
+        x->sample /= sample;
+        f->value = p->train.graph->tensors[i]->name;
+        return true;
+    }
+    return false;
+}
+
+static bool bytes_halved(struct plan *p, struct planted *f)
+{
+    return change_size(p, f, 2, 1);
+}
+
+static bool samples_halved(struct plan *p, struct planted *f)
+{
+    return change_size(p, f, 1, 2);
+}
+
+static bool moments_not_rounded(struct plan *p, struct planted *f)
+{
+    for (int i = 0; i < p->train.graph->tensors_count; i++) {
+        struct tensor_place *x = &p->train.places[i];
+        if (x->region != REGION_MEMORY || p->train.graph->tensors[i]->per_sample)
+            continue;
+        x->bytes -= p->real_size;
+        f->value = p->train.graph->tensors[i]->name;
+        return true;
+    }
+    return false;
+}
+
+/* The second parameter of a role where the first one is. */
+static bool place_of_another(struct plan *p, struct planted *f, bool statistics)
+{
+    const struct graph *g = p->train.graph;
+    const struct param *first = NULL;
+    for (int i = 0; i < g->params_count; i++) {
+        if ((g->params[i]->role == CNN_STATISTIC) != statistics)
+            continue;
+        if (first) {
+            p->params[i].offset = p->params[first->id].offset;
+            f->value = g->params[i]->name;
+            return true;
+        }
+        first = g->params[i];
+    }
+    return false;
+}
+
+static bool parameters_share_memory(struct plan *p, struct planted *f)
+{
+    return place_of_another(p, f, false);
+}
+
+static bool statistics_share_memory(struct plan *p, struct planted *f)
+{
+    return place_of_another(p, f, true);
+}
+
+static bool gradient_elsewhere(struct plan *p, struct planted *f)
+{
+    const struct graph *g = p->train.graph;
+    for (int i = 0; i < g->tensors_count; i++)
+        if (g->tensors[i]->role == TENSOR_PARAM_GRADIENT && p->train.places[i].offset) {
+            p->train.places[i].offset = 0;
+            f->value = g->tensors[i]->name;
+            return true;
+        }
+    return false;
+}
+
+static bool parameter_elsewhere(struct plan *p, struct planted *f)
+{
+    const struct graph *g = p->use.graph;
+    for (int i = 0; i < g->tensors_count; i++)
+        if (g->tensors[i]->role == TENSOR_PARAM && p->use.places[i].offset) {
+            p->use.places[i].offset = 0;
+            f->value = g->tensors[i]->name;
+            return true;
+        }
+    return false;
+}
+
+static bool filters_too_far_apart(struct plan *p, struct planted *f)
+{
+    p->params[0].layout.stride[0] += 8;
+    f->value = p->train.graph->params[0]->name;
+    return true;
+}
+
+static bool numbers_in_one_place(struct plan *p, struct planted *f)
+{
+    p->params[0].layout.stride[1] = p->params[0].layout.stride[2];
+    f->value = p->train.graph->params[0]->name;
+    return true;
 }
 
 /* What is read in each turn of a repeat is needed until it ends. */
@@ -1020,9 +1282,28 @@ static const struct fault faults[] = {
     { "blocks leave out elements", blocks_leave_out_elements, "has blocks that leave out elements of" },
     { "all written by each block", all_written_by_each_block, "writes in every call all of" },
     { "rows too long", rows_too_long, "has more or longer rows than there are in" },
+    { "images over the first", images_over_the_first, "does not stand where it touches" },
+    { "rows over the first", rows_over_the_first, "does not stand where it touches" },
+    { "blocks over the first", blocks_over_the_first, "does not stand where it touches" },
+    { "rows too short", rows_too_short, "has rows that are not all of" },
+    { "another stream", another_stream, "draws from stream" },
+    { "the stream of another", the_stream_of_another, "draws from stream" },
+    { "layers share a stream", layers_share_a_stream, "draws from stream" },
+    { "elements halved", elements_halved, "elements of an image of" },
+    { "a share halved", share_halved, "takes a share of" },
     { "scratch too small", scratch_too_small, "bytes of scratch, of which there are" },
     { "a buffer given up early", buffer_given_up_early, "which lives in phases" },
     { "a tensor given up early", tensor_given_up_early, "which lives in phases" },
+    { "what holds a slice given up early", whole_given_up_early, "which lives in phases" },
+    { "bytes halved", bytes_halved, "bytes and needs" },
+    { "samples halved", samples_halved, "elements apart" },
+    { "moments not rounded", moments_not_rounded, "bytes and needs" },
+    { "parameters share memory", parameters_share_memory, "share memory while both live" },
+    { "statistics share memory", statistics_share_memory, "share memory while both live" },
+    { "a gradient elsewhere", gradient_elsewhere, "does not lie where the parameter has its place" },
+    { "a parameter elsewhere in use", parameter_elsewhere, "does not lie where the parameter has its place" },
+    { "filters too far apart", filters_too_far_apart, "two numbers in one place, or reaches beyond" },
+    { "numbers in one place", numbers_in_one_place, "two numbers in one place, or reaches beyond" },
     { "a tensor given up within a repeat", tensor_given_up_within_a_repeat, "which lives in phases" },
     { "tensors share memory", tensors_share_memory, "share memory while both live" },
     { "a buffer shares memory", buffer_shares_memory, "share memory while both live" },
@@ -1064,37 +1345,64 @@ static const struct {
     int batch;                  /* 0: 8 */
     const char *const *forced;
     int forced_count;
+    const char *concat;         /* not the text, but that network of concat_networks.c */
 } networks[] = {
-    { planned_sequence, "x86-64-v3", 0, winograd, 3 }, { planned_sequence, "x86-64-v3", 1, winograd, 3 },
-    { planned_sequence, "generic", 6, blas, 3 },       { planned_sequence, "x86-64-v4", 32, NULL, 0 },
-    { planned_branches, "x86-64-v3", 0, NULL, 0 },     { planned_branches, "x86-64-v4", 12, NULL, 0 },
-    { planned_branches, "generic", 1, NULL, 0 },       { planned_branches, "aarch64", 16, NULL, 0 },
-    { early, "x86-64-v3", 0, NULL, 0 },                { early, "x86-64-v4", 64, NULL, 0 },
-    { early, "generic", 1, NULL, 0 },                  { strides, "x86-64-v3", 16, of_strides, 3 },
+    { planned_sequence, "x86-64-v3", 0, winograd, 3, NULL }, { planned_sequence, "x86-64-v3", 1, winograd, 3, NULL },
+    { planned_sequence, "generic", 6, blas, 3, NULL },       { planned_sequence, "x86-64-v4", 32, NULL, 0, NULL },
+    { planned_branches, "x86-64-v3", 0, NULL, 0, NULL },     { planned_branches, "x86-64-v4", 12, NULL, 0, NULL },
+    { planned_branches, "generic", 1, NULL, 0, NULL },       { planned_branches, "aarch64", 16, NULL, 0, NULL },
+    { early, "x86-64-v3", 0, NULL, 0, NULL },                { early, "x86-64-v4", 64, NULL, 0, NULL },
+    { early, "generic", 1, NULL, 0, NULL },                  { strides, "x86-64-v3", 16, of_strides, 3, NULL },
+    { NULL, "x86-64-v3", 0, NULL, 0, "normed" },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block" },
 };
 
 enum { FAULTS = sizeof faults / sizeof faults[0], NETWORKS = sizeof networks / sizeof networks[0] };
+
+static void expect_found(const struct fault *x, int network, const struct planted *f, const char *message)
+{
+    const char *where = networks[network].target;
+    cr_assert_not_null(message, "%s: not found, network %d for %s", x->name, network, where);
+    cr_expect(strstr(message, x->message), "%s: network %d, %s: found is \"%s\"", x->name, network, where, message);
+    if (f->step)
+        cr_expect(strstr(message, f->step->group->main->name) && strstr(message, f->step->what),
+                  "%s: network %d, \"%s\" does not name %s", x->name, network, message, f->step->group->main->name);
+    if (f->value)
+        cr_expect(strstr(message, f->value), "%s: network %d, \"%s\" does not name %s", x->name, network, message,
+                  f->value);
+}
+
+static bool plant_in(struct plan *p, const struct fault *x, int network)
+{
+    struct planted f = { 0 };
+    bool planted = x->plant(p, &f);
+    if (planted)
+        expect_found(x, network, &f, plan_verify(p));
+    return planted;
+}
+
+static bool plant_in_concat(const struct fault *x, int network)
+{
+    struct network n;
+    const char *broken = "no such network";
+    struct plan *p = NULL;
+    for (int i = 0; i < concat_cases_count; i++)
+        if (!strcmp(concat_cases[i].name, networks[network].concat))
+            p = concat_plan(&n, &concat_cases[i], networks[network].target, false, &broken);
+    cr_assert_null(broken, "%s", broken);
+    bool planted = plant_in(p, x, network);
+    network_end(&n);
+    return planted;
+}
 
 /* 1: planted and found; 0: there is no place for it. */
 static int plant(const struct fault *x, int network)
 {
     struct world w;
-    struct planted f = { 0 };
+    if (networks[network].concat)
+        return plant_in_concat(x, network);
     world_begin_batch(&w, networks[network].text, networks[network].target, networks[network].forced,
                       networks[network].forced_count, networks[network].batch);
-    bool planted = x->plant(w.plan, &f);
-    if (planted) {
-        const char *message = plan_verify(w.plan);
-        const char *where = networks[network].target;
-        cr_assert_not_null(message, "%s: not found, network %d for %s", x->name, network, where);
-        cr_expect(strstr(message, x->message), "%s: network %d, %s: found is \"%s\"", x->name, network, where, message);
-        if (f.step)
-            cr_expect(strstr(message, f.step->group->main->name) && strstr(message, f.step->what),
-                      "%s: network %d, \"%s\" does not name %s", x->name, network, message, f.step->group->main->name);
-        if (f.value)
-            cr_expect(strstr(message, f.value), "%s: network %d, \"%s\" does not name %s", x->name, network, message,
-                      f.value);
-    }
+    bool planted = plant_in(w.plan, x, network);
     arena_free(&w.arena);
     return planted;
 }
