@@ -42,15 +42,17 @@ static void emit_head(const struct plan *p, const char *header, struct cwriter *
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
-const char **emit_steps(struct emitter *e, const struct program *q)
+struct emitted_function **emit_steps(struct emitter *e, const struct program *q)
 {
-    const char **names = arena_array(e->arena, (size_t)q->steps_count + 1, sizeof *names);
+    struct emitted_function **functions = arena_array(e->arena, (size_t)q->steps_count + 1, sizeof *functions);
     e->program = q;
     for (int i = 0; i < q->steps_count; i++) {
-        names[i] = q->steps[i]->group->kernel->emit(e, q->steps[i]);
-        emit_step_shapes(e, q->steps[i], names[i]);
+        const char *name = q->steps[i]->group->kernel->emit(e, q->steps[i]);
+        functions[i] = table_get(&e->by_name, name);
+        emit_step_of(e, functions[i], q->steps[i]);
+        emit_step_shapes(e, q->steps[i], name);
     }
-    return names;
+    return functions;
 }
 
 void emit_source(const struct plan *p, const char *header, FILE *out)
@@ -59,7 +61,8 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
     struct emitter e = emitter_of(p, &arena);
     struct cwriter *w = cw_new(out);
     emit_name_stretches(&e);
-    const char **train = emit_steps(&e, &p->train), **use = emit_steps(&e, &p->use);
+    struct emitted_function **train = emit_steps(&e, &p->train), **use = emit_steps(&e, &p->use);
+    emit_name_own(&e);
     emit_head(p, header, w);
     emit_contents(&e, w);
     emit_update_range(&e, w);

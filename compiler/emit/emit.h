@@ -5,8 +5,8 @@
 #include "base/inputs.h"
 #include "steps/kernel.h"
 
-/* emit.c: the functions of a program's steps; their names, by number of the step. */
-const char **emit_steps(struct emitter *e, const struct program *q);
+/* emit.c: the functions of a program's steps, by number of the step. */
+struct emitted_function **emit_steps(struct emitter *e, const struct program *q);
 /* emit_call.c: "x + (size_t)i * 3072, w, y": what a call of the step is given, where `i` is the first image, `b` the
  * block, `g` the group of images, `j` the time of repeated phases. */
 const char *emit_arguments(struct emitter *e, const struct step *s);

@@ -108,6 +108,8 @@ void emit_step_shapes(struct emitter *e, const struct step *s, const char *name)
         if (a->kind == ARGUMENT_TENSOR)
             text_add(&list, "%s%s %s", list.count ? ", " : "", parameter,
                      emit_tensor_shape(e, a->tensor, a->at != AT_IMAGE));
+        else if (a->kind == ARGUMENT_BUFFER && a->at != AT_BASE)
+            text_add(&list, "%s%s (a row of %" PRId64 ")", list.count ? ", " : "", parameter, a->row);
         else if (a->kind == ARGUMENT_BUFFER)
             text_add(&list, "%s%s of %" PRId64 " bytes", list.count ? ", " : "", parameter, a->buffer->bytes);
     }

@@ -337,8 +337,7 @@ static bool *given_tensors(const struct files *f)
     return given;
 }
 
-/* functions: of the steps. */
-static void emit_predict(const struct files *f, struct emitter *e, const char *const *functions, struct cwriter *w)
+static void emit_predict(const struct files *f, struct emitter *e, struct cwriter *w)
 {
     const struct inference *net = f->net;
     const struct program *q = &net->plan->use;
@@ -357,7 +356,7 @@ static void emit_predict(const struct files *f, struct emitter *e, const char *c
     for (int i = 0; i < q->phases_count; i++)
         for (int k = 0; k < q->phases[i].steps_count; k++) {
             const struct step *s = q->phases[i].steps[k];
-            cw_line(w, "%s(%s);", functions[s->index], emit_arguments(e, s));
+            cw_line(w, "%s(%s);", e->called[s->index]->name, emit_arguments(e, s));
         }
     cw_close(w, "}");
     cw_blank(w);
@@ -485,7 +484,8 @@ static void emit_source_file(const void *what, FILE *out)
     struct cwriter *w = cw_new(out);
     struct emitter e = emitter_of(f->net->plan, f->arena);
 
-    const char *const *functions = emit_steps(&e, &f->net->plan->use);
+    e.called = emit_steps(&e, &f->net->plan->use);
+    emit_name_own(&e);
 
     emit_origin(f, w, "a trained network as C99");
     cw_directive(w, "#include \"%s\"", f->header_name);
@@ -502,7 +502,7 @@ static void emit_source_file(const void *what, FILE *out)
     emit_class_names(f, w);
     emit_functions(&e, w, out, 0);
     emit_prepare(f, w);
-    emit_predict(f, &e, functions, w);
+    emit_predict(f, &e, w);
     emit_selftest(f, w);
     cw_free(w);
 }

@@ -223,7 +223,7 @@ static void emit_pointers(struct emitter *e, struct cwriter *w, const struct nee
 
 static void emit_call(struct emitter *e, struct cwriter *w, const struct step *s)
 {
-    cw_line(w, "%s(%s);", e->called[s->index], emit_arguments(e, s));
+    cw_line(w, "%s(%s);", e->called[s->index]->name, emit_arguments(e, s));
     emit_tick(e, w, s->stretch);
 }
 

@@ -157,7 +157,7 @@ static const char *activation_function(struct emitter *e, enum activation a, boo
     if (row->tuned || table_get(&e->tiles, name))
         return name;
     table_put(&e->tiles, name, e);
-    enum expr_dialect dialect = !strcmp(e->plan->real, "double") ? EXPR_VECTOR_DOUBLE : EXPR_VECTOR_FLOAT;
+    enum expr_dialect dialect = e->plan->real_double ? EXPR_VECTOR_DOUBLE : EXPR_VECTOR_FLOAT;
     emit_text_begin(e);
     if (gradient)
         activation_write_gradient(e->w, a, dialect, name);

@@ -1,9 +1,11 @@
 /* emit_functions.c - functions of the emitted file, each written once whatever number of layers need it. */
 #include <assert.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 
+#include "ops/ops.h"
 #include "steps/kernel.h"
 
 void emit_text_begin(struct emitter *e)
@@ -61,15 +63,21 @@ struct emitter emitter_of(const struct plan *p, struct arena *a)
                              .comments = { .arena = a }, .tiles = { .arena = a } };
 }
 
+static void take_name(struct emitter *e, const char *name)
+{
+    int *next = arena_alloc(e->arena, sizeof *next);
+    *next = 2;
+    table_put(&e->names, name, next);
+}
+
 /* The hint, or with the first number behind it that is free. */
 static const char *unique_name(struct emitter *e, const char *hint)
 {
-    int *number = table_get(&e->names, hint), *next = arena_alloc(e->arena, sizeof *next);
+    int *number = table_get(&e->names, hint);
     const char *name = hint;
     while (number && table_get(&e->names, name))
         name = arena_printf(e->arena, "%s_%d", hint, (*number)++);
-    *next = 2;
-    table_put(&e->names, name, next);
+    take_name(e, name);
     return name;
 }
 
@@ -83,14 +91,6 @@ static void add_comment(struct emitter *e, struct emitted_function *f, const cha
     text_add(&f->comments, "%s%s", f->comments.count ? "\n" : "", comment);
 }
 
-static const char *whole_text(struct emitter *e, const char *storage, const char *name, const char *parameters,
-                              const char *body)
-{
-    emit_text_begin(e);
-    cw_line(e->w, "%s void %s(%s)", storage, name, parameters);
-    return arena_printf(e->arena, "%s%s", emit_text_end(e), body);
-}
-
 /* The function that was being written; *known: it is one that was there. */
 static struct emitted_function *end_function(struct emitter *e, const char *hint, bool *known)
 {
@@ -101,13 +101,16 @@ static struct emitted_function *end_function(struct emitter *e, const char *hint
     struct emitted_function *f = table_get(&e->patterns, pattern);
     *known = f != NULL;
     if (f) {
+        f->users++;
         end_frame(e);
         return f;
     }
     f = arena_alloc(e->arena, sizeof *f);
     f->name = unique_name(e, hint);
+    f->storage = storage;
     f->parameters = parameters;
-    f->text = whole_text(e, storage, f->name, parameters, emit_text_end(e));
+    f->text = emit_text_end(e);
+    f->users = 1;
     f->comments.arena = e->arena;
     table_put(&e->patterns, pattern, f);
     table_put(&e->by_name, f->name, f);
@@ -153,8 +156,88 @@ void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first)
         struct emitted_function *f = e->functions[i];
         if (f->comments.count)
             cw_comment(w, "%s", text_of(&f->comments));
+        if (f->parameters)
+            cw_line(w, "%s void %s(%s)", f->storage, f->name, f->parameters);
         fputs(f->text, out);
         cw_blank(w);
+    }
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+void emit_step_of(struct emitter *e, struct emitted_function *f, const struct step *s)
+{
+    const struct layer *layer = s->group->main->layer;
+    f->many |= f->steps && f->layer != layer;
+    f->layer = layer;
+    f->what = s->what;
+    f->steps++;
+    f->trains |= e->program == &e->plan->train;
+}
+
+/* "winograd_conv3x3" of "winograd_conv3x3_16x16x16_to_32x16x16": what a name says beside the shapes, and beside the kind
+ * of layer where it begins with that.  "": nothing. */
+static const char *name_without_shapes(struct emitter *e, const char *name, const char *kind)
+{
+    struct text out = { .arena = e->arena };
+    size_t length = strlen(kind);
+    bool shape = false;
+    if (!strncmp(name, kind, length) && (name[length] == '_' || !name[length]))
+        name += length + (name[length] != 0);
+    for (; *name; name += length + (name[length] != 0)) {
+        length = strcspn(name, "_");
+        bool between = shape && length == 2 && isdigit((unsigned char)name[length + 1]);    /* "to", "of" */
+        shape = isdigit((unsigned char)*name) || between;
+        if (!shape)
+            text_add(&out, "%s%.*s", out.count ? "_" : "", (int)length, name);
+    }
+    return text_of(&out);
+}
+
+/* "data_gradient" */
+static const char *one_word(struct emitter *e, const char *what)
+{
+    char *out = arena_string(e->arena, what, strlen(what));
+    for (char *c = out; *c; c++)
+        if (*c == ' ')
+            *c = '_';
+    return out;
+}
+
+/* Names that the installed headers may have. */
+static bool is_of_headers(const char *name)
+{
+    return !strncmp(name, "v_", 2) || !strncmp(name, "cnn_", 4);
+}
+
+static void name_own(struct emitter *e, struct emitted_function *f)
+{
+    const char *rest = name_without_shapes(e, f->name, f->layer->def->clause.name);
+    const char *name = arena_printf(e->arena, "%s_%s", f->layer->name, *rest ? rest : one_word(e, f->what));
+    if (is_of_headers(name))
+        return;
+    if (table_get(&e->names, name) && !f->trains)
+        name = arena_printf(e->arena, "%s_in_use", name);
+    f->name = unique_name(e, name);
+}
+
+/* A phase names its pointers so. */
+static void take_names(struct emitter *e, const struct program *q)
+{
+    for (int i = 0; q->graph && i < q->graph->tensors_count; i++)
+        take_name(e, q->graph->tensors[i]->name);
+    for (int i = 0; i < q->buffers_count; i++)
+        take_name(e, q->buffers[i]->name);
+}
+
+void emit_name_own(struct emitter *e)
+{
+    take_names(e, &e->plan->train);
+    take_names(e, &e->plan->use);
+    for (int i = 0; i < e->functions_count; i++) {
+        struct emitted_function *f = e->functions[i];
+        if (f->layer && !f->many && f->steps == f->users)
+            name_own(e, f);
     }
 }
 

@@ -118,8 +118,14 @@ struct emit_frame {
 };
 
 struct emitted_function {
-    const char *name, *parameters, *text;
+    const char *name, *storage, *parameters;    /* parameters NULL: all of it is in the text */
+    const char *text;           /* the body */
     struct text comments;       /* of all who use it, a paragraph each */
+    int users;                  /* how often it was wanted; as the function of a step: */
+    int steps;
+    const struct layer *layer;  /* whose; NULL: of the loss */
+    const char *what;           /* the step's */
+    bool many, trains;          /* of several layers; in training too */
 };
 
 /* Begins as emitter_of(). */
@@ -138,7 +144,7 @@ struct emitter {
     struct cwriter *w;          /* of the function being written, between emit_function and emit_end */
     struct emit_frame *frame;
     const char *const *stretches;       /* names of what is timed, the update last */
-    const char *const *called;  /* the functions of the program's steps, by number of the step */
+    struct emitted_function **called;     /* the functions of the program's steps, by number of the step */
     int operations;             /* on vectors, in the linear combinations that were written: a caller sets it to 0 */
 };
 
@@ -159,6 +165,11 @@ const char *emit_end_shared(struct emitter *e, const char *hint, const char *com
 void emit_written(struct emitter *e, const char *name, const char *text, const char *comment);
 /* Adds a paragraph to the comment of a function of that name. */
 void emit_remark(struct emitter *e, const char *name, const char *remark);
+/* Says that a function is that of a step of e->program. */
+void emit_step_of(struct emitter *e, struct emitted_function *f, const struct step *s);
+/* When all functions of steps are there: those that one layer alone calls get names that begin with the layer's.  No other
+ * function calls them. */
+void emit_name_own(struct emitter *e);
 /* All functions gathered so far, from number `first` on. */
 void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
 
