@@ -21,22 +21,22 @@ static const char *tensor_text(struct emitter *e, const struct argument *a)
     return arena_printf(e->arena, "%s + (size_t)i * %" PRId64, t->name, place->sample);
 }
 
-static const char *buffer_text(struct emitter *e, const struct argument *a)
+static const char *buffer_text(struct emitter *e, const struct step *s, const struct argument *a)
 {
     static const char variables[] = { [AT_IMAGE] = 'i', [AT_GROUP] = 'g', [AT_BLOCK] = 'b' };
-    if (a->at == AT_BASE)
+    if (a->at == AT_BASE || (a->at == AT_BLOCK && s->blocks == 1))
         return a->buffer->name;
     return arena_printf(e->arena, "%s + (size_t)%c * %" PRId64, a->buffer->name, variables[a->at], a->row);
 }
 
-static const char *argument_text(struct emitter *e, const struct argument *a)
+static const char *argument_text(struct emitter *e, const struct step *s, const struct argument *a)
 {
     const char *real = e->plan->real;
     switch (a->kind) {
     case ARGUMENT_TENSOR: return tensor_text(e, a);
-    case ARGUMENT_BUFFER: return buffer_text(e, a);
+    case ARGUMENT_BUFFER: return buffer_text(e, s, a);
     case ARGUMENT_SCRATCH: return "scratch";
-    case ARGUMENT_BLOCK: return "b";
+    case ARGUMENT_BLOCK: return s->blocks == 1 ? "0" : "b";
     case ARGUMENT_SAMPLES: return "n";
     case ARGUMENT_FIRST: return arena_printf(e->arena, "j * %" PRId64, a->number);
     case ARGUMENT_BEGINS: return "j == 0";
@@ -55,7 +55,7 @@ const char *emit_arguments(struct emitter *e, const struct step *s)
 {
     struct text list = { .arena = e->arena };
     for (int i = 0; i < s->arguments_count; i++)
-        text_add(&list, "%s%s", i ? ", " : "", argument_text(e, &s->arguments[i]));
+        text_add(&list, "%s%s", i ? ", " : "", argument_text(e, s, &s->arguments[i]));
     return text_of(&list);
 }
 
@@ -65,7 +65,7 @@ const char *emit_clearing(struct emitter *e, const struct step *s)
     for (int i = 0; i < s->arguments_count; i++) {
         const struct argument *a = &s->arguments[i];
         if (a->cleared)
-            text_add(&list, "%smemset(%s, 0, sizeof(%s) * %" PRId64 ")", list.count ? "; " : "", argument_text(e, a),
+            text_add(&list, "%smemset(%s, 0, sizeof(%s) * %" PRId64 ")", list.count ? "; " : "", argument_text(e, s, a),
                      e->plan->real, a->row);
     }
     return text_of(&list);

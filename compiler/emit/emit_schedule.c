@@ -269,8 +269,13 @@ static void emit_images(struct emitter *e, struct cwriter *w, const struct phase
             if (*clearing)
                 cw_line(w, "%s;", clearing);
         }
-        cw_open(w, "for (int %s = g * %d; %s < (g + 1) * %d && %s < n; %s) {", image, size, image, size, image,
-                next);
+        const char *first = size == 1 ? "g" : arena_printf(e->arena, "g * %d", size);
+        if (size == f->images) {
+            cw_open(w, "if (%s < n) {", first);
+            cw_line(w, "const int %s = %s;", image, first);
+        } else {
+            cw_open(w, "for (int %s = %s; %s < (g + 1) * %d && %s < n; %s) {", image, first, image, size, image, next);
+        }
     } else {
         cw_open(w, "for (%s; %s < end; %s) {", share(e, image, "n", f->images), image, next);
     }
@@ -283,15 +288,10 @@ static void emit_images(struct emitter *e, struct cwriter *w, const struct phase
 static void emit_blocks(struct emitter *e, struct cwriter *w, const struct phase *f, const struct loop *loop)
 {
     if (loop->blocks == 1) {
-        bool b = false;
-        for (int i = 0; i < loop->count; i++)
-            b |= step_uses_kind(f->steps[loop->first + i], ARGUMENT_BLOCK);
         if (loop->thread)
             cw_open(w, "if (w->number == %d %% w->count) {", loop->thread);
         else
             cw_open(w, "if (w->number == 0) {");
-        if (b)
-            cw_line(w, "const int b = 0;");
     } else if (loop->run) {
         cw_open(w, "for (int b = w->number * %d; b < %" PRId64 "; b = cnn_next(w, b, %d)) {", loop->run, loop->blocks,
                 loop->run);

@@ -322,7 +322,8 @@ static void emit_class(struct emitter *e, const struct shape_of_grad *d, const s
     t.a_line = row;
     t.c_line = (int64_t)d->v.stride * d->s.w * d->s.c;
     if (d->v.classes * d->h.classes > 1)
-        cw_line(e->w, "// rows %d + %d r, columns %d + %d t", v->position, d->v.stride, h->position, d->h.stride);
+        cw_line(e->w, "// rows %d + %d r, columns %d + %d t%s", v->position, d->v.stride, h->position, d->h.stride,
+                t.tile.segments ? "" : ": no filter reaches these pixels");
     product_emit(e, &t);
 }
 

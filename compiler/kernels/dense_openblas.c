@@ -169,13 +169,18 @@ static const char *data_grad_emit(struct emitter *e, const struct step *s)
     emit_function(e, "const %s *dy, const %s *w, %s *dx, int n, int b%s", real, real, real, chain_parameters(e, &c));
     cw_line(e->w, "// dy (n, %d), dx (n, %" PRId64 "): columns of block b", panels.out, inputs);
     cw_line(e->w, "const int col = b * %" PRId64 ";", each);
-    loop_open(e, "o", 0, panels_count(&panels), 1);
-    line_gemm(e, &(struct gemm){ false, true, "n", block_inputs(e, inputs), panel_columns(e, &panels, "o"),
-                                 text_printf(e, "dy + o * %d", panels.width),
-                                 text_printf(e, "w + (size_t)o * %" PRId64 " + (size_t)col * %d", panels.stride,
-                                             panels.width),
-                                 "dx + col", "o > 0", panels.out, panels.width, inputs });
-    cw_close(e->w, "}");
+    struct gemm product = { false, true, "n", block_inputs(e, inputs), panel_columns(e, &panels, "o"), "dy",
+                            text_printf(e, "w + (size_t)col * %d", panels.width), "dx + col", "0", panels.out,
+                            panels.width, inputs };
+    if (panels_count(&panels) > 1) {
+        product.a = text_printf(e, "dy + o * %d", panels.width);
+        product.b = text_printf(e, "w + (size_t)o * %" PRId64 " + (size_t)col * %d", panels.stride, panels.width);
+        product.beta = "o > 0";
+        loop_open(e, "o", 0, panels_count(&panels), 1);
+    }
+    line_gemm(e, &product);
+    if (panels_count(&panels) > 1)
+        cw_close(e->w, "}");
     if (g->chain_count)
         emit_input_chain(e, &c, inputs);
     const char *hint = text_printf(e, "dense_data_grad_%" PRId64 "x%d%s", inputs, panels.out, chain_suffix(e, &c));

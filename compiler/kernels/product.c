@@ -63,7 +63,10 @@ static void emit_tiles(struct emitter *e, const struct product *t, const struct 
             maps = arena_printf(e->arena, "%s%s%s", maps, i ? ", " : "", text_plus(e, t->asked[i], at_tile));
         cw_line(e->w, "%s(%s);", t->ask, maps);
     }
-    cw_line(e->w, "%s(%s, %s, %s%s);", name, a, b, c, chain);
+    if (tile->segments)
+        cw_line(e->w, "%s(%s, %s, %s%s);", name, a, b, c, chain);
+    else
+        cw_line(e->w, "%s(%s%s);", name, c, chain);
     if (count > 1)
         cw_close(e->w, t->ask ? "}" : "");
 }

@@ -132,7 +132,7 @@ static void store(struct emitter *e, const struct tile *t)
         struct text line = { .arena = e->arena };
         for (int j = 0; j < t->vectors; j++) {
             int64_t at = i * t->c_row + (int64_t)j * lanes;
-            const char *value = arena_printf(e->arena, "c%d_%d", i, j), *gap = line.count ? " " : "";
+            const char *value = t->segments ? arena_printf(e->arena, "c%d_%d", i, j) : "v_zero()", *gap = line.count ? " " : "";
             if (t->chain)
                 value = chain_apply(e, t->chain, value, (int64_t)j * lanes, at, has_tail(t, j) ? t->tail : 0);
             if (has_tail(t, j))
@@ -187,6 +187,8 @@ static void loops(struct emitter *e, const struct tile *t)
 static const char *tile_hint(struct emitter *e, const struct tile *t)
 {
     const char *k = "n";
+    if (!t->segments)
+        return arena_printf(e->arena, "no_product_%dx%d%s", t->rows, t->vectors, t->tail ? "_tail" : "");
     if (t->depth)
         k = arena_printf(e->arena, "%" PRId64, t->depth);
     if (t->segments != 1)
@@ -195,11 +197,40 @@ static const char *tile_hint(struct emitter *e, const struct tile *t)
                         t->tail ? "_tail" : "");
 }
 
+/* "C (6 x 2 vectors) = A B, one stretch of A, then bias_relu. bias: a number a column." */
+static const char *tile_comment(struct emitter *e, const struct tile *t)
+{
+    static const char *const lie[] = {
+        [OPERAND_COLUMN] = "a number a column", [OPERAND_COLUMN_SAMPLE] = "a number a column",
+        [OPERAND_ELEMENT] = "lies as C", [OPERAND_INDEX] = "the index of C's first element",
+        [OPERAND_SCALAR] = "one number"
+    };
+    struct text out = { .arena = e->arena };
+    text_add(&out, "C (%d x %d vectors", t->rows, t->vectors);
+    if (t->tail)
+        text_add(&out, ", the last of %d", t->tail);
+    if (!t->segments)
+        text_add(&out, ") = 0");
+    else
+        text_add(&out, ") = %sA B, %s", t->accumulate ? "C + " : "",
+                 t->segments > 1 ? "A in segments" : "one stretch of A");
+    if (t->chain && *chain_suffix(e, t->chain))
+        text_add(&out, ", then %s", chain_suffix(e, t->chain) + 1);
+    text_add(&out, ".");
+    for (int i = 0; t->chain && i < t->chain->operands_count; i++)
+        text_add(&out, "%s %s: %s", i ? ";" : "", t->chain->operands[i].name, lie[t->chain->operands[i].kind]);
+    if (t->chain && t->chain->operands_count)
+        text_add(&out, ".");
+    if (t->next)
+        text_add(&out, " next: what is fetched meanwhile.");
+    return text_of(&out);
+}
+
 static const char *write_tile(struct emitter *e, const struct tile *t)
 {
     const char *real = e->plan->real;
-    emit_function(e, "const %s *a, const %s *b, %s *restrict c%s%s%s%s",
-                  real, real, real, t->depth || !t->segments ? "" : ", int depth", t->outer ? ", int outer" : "",
+    const char *factors = t->segments ? arena_printf(e->arena, "const %s *a, const %s *b, ", real, real) : "";
+    emit_function(e, "%s%s *restrict c%s%s%s%s", factors, real, t->depth || !t->segments ? "" : ", int depth", t->outer ? ", int outer" : "",
                   t->next ? arena_printf(e->arena, ", const %s *next", real) : "",
                   t->chain ? chain_parameters(e, t->chain) : "");
     if (t->segments > 1 && t->segments <= TABLE_LONGEST && t->a_columns) {
@@ -209,23 +240,16 @@ static const char *write_tile(struct emitter *e, const struct tile *t)
                      s / t->a_columns * t->a_segment + s % t->a_columns * t->a_column);
         cw_line(e->w, "static const int segment[%d] = { %s };", t->segments, text_of(&list));
     }
-    declare_accumulators(e, t);
+    if (t->segments)
+        declare_accumulators(e, t);
     if (t->far)
         ask_ahead(e, t);
     if (t->onward)
         ask_onward(e, t);
-    if (t->segments > 0) {
+    if (t->segments)
         loops(e, t);
-    } else {
-        cw_line(e->w, "(void)a;");
-        cw_line(e->w, "(void)b;");
-    }
     store(e, t);
-    const char *comment = arena_printf(e->arena, "C (%d x %d vectors%s) %s A B, %s.", t->rows, t->vectors,
-                                       t->tail ? arena_printf(e->arena, ", the last of %d", t->tail) : "",
-                                       t->accumulate ? "+=" : "=",
-                                       t->segments > 1 ? "A in segments" : "one stretch of A");
-    return emit_end_shared(e, tile_hint(e, t), comment);
+    return emit_end_shared(e, tile_hint(e, t), tile_comment(e, t));
 }
 
 /* All that the text of a tile depends on. */
@@ -247,7 +271,7 @@ static const char *tile_key(struct emitter *e, const struct tile *t)
 /* Most layers of a network need tiles that an earlier one has: those are not written again to be compared. */
 const char *emit_tile(struct emitter *e, const struct tile *t)
 {
-    assert(t->rows >= 1 && t->vectors >= 1 && t->segments >= 0);
+    assert(t->rows >= 1 && t->vectors >= 1 && t->segments >= 0 && (t->segments || !t->accumulate));
     assert(t->rows <= tile_rows_max(e->plan, t->vectors));
     const char *key = tile_key(e, t);
     const char *known = table_get(&e->tiles, key);

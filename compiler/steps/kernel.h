@@ -267,7 +267,8 @@ struct tile {
     bool onward;                /* the tile that follows goes on below C: its C is asked for before the sum */
 };
 
-/* Emits (once) the tile's function; name(a, b, c[, depth][, outer][, next][chain operands]). */
+/* Emits (once) the tile's function; name(a, b, c[, depth][, outer][, next][chain operands]).  Without segments
+ * there is no a nor b: C is what the chain makes of 0. */
 const char *emit_tile(struct emitter *e, const struct tile *t);
 
 /* Rows split evenly into tiles of at most `most`: `large_count` of `large` rows, then `small_count` of large - 1. */
