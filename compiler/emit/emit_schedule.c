@@ -233,6 +233,12 @@ static const char *advance(struct emitter *e, const char *variable, int by)
     return by == 1 ? arena_printf(e->arena, "%s++", variable) : arena_printf(e->arena, "%s += %d", variable, by);
 }
 
+/* "g * 4", or "g" */
+static const char *times(struct emitter *e, const char *variable, int by)
+{
+    return by == 1 ? variable : arena_printf(e->arena, "%s * %d", variable, by);
+}
+
 /* One turn: the images from `first` on, or the image `i`. */
 static void emit_turn(struct emitter *e, struct cwriter *w, const struct phase *f)
 {
@@ -269,7 +275,7 @@ static void emit_images(struct emitter *e, struct cwriter *w, const struct phase
             if (*clearing)
                 cw_line(w, "%s;", clearing);
         }
-        const char *first = size == 1 ? "g" : arena_printf(e->arena, "g * %d", size);
+        const char *first = times(e, "g", size);
         if (size == f->images) {
             cw_open(w, "if (%s < n) {", first);
             cw_line(w, "const int %s = %s;", image, first);
@@ -293,8 +299,8 @@ static void emit_blocks(struct emitter *e, struct cwriter *w, const struct phase
         else
             cw_open(w, "if (w->number == 0) {");
     } else if (loop->run) {
-        cw_open(w, "for (int b = w->number * %d; b < %" PRId64 "; b = cnn_next(w, b, %d)) {", loop->run, loop->blocks,
-                loop->run);
+        cw_open(w, "for (int b = %s; b < %" PRId64 "; b = cnn_next(w, b, %d)) {", times(e, "w->number", loop->run),
+                loop->blocks, loop->run);
     } else {
         cw_open(w, "for (%s; b < end; b++) {", share(e, "b", arena_printf(e->arena, "%" PRId64, loop->blocks), 1));
     }
@@ -374,7 +380,8 @@ static void emit_phase(struct emitter *e, struct cwriter *w, const char *program
     if (needs.context)
         cw_blank(w);
     if (f->repeat > 1)
-        cw_open(w, "for (int j = 0; j < %d && j * %d < n; j++) {", f->repeat, batch / f->repeat);
+        cw_open(w, "for (int j = 0; j < %d && %s < n; j++) {", f->repeat,
+                times(e, "j", batch / f->repeat));
     for (int i = 0; i < count; i++) {
         if (f[i].split == SPLIT_IMAGES)
             emit_images(e, w, &f[i], batch);

@@ -292,8 +292,8 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
         if (w->kw == 1)
             cw_line(e->w, "const int pixel = tap * %d;", w->dilation_h * g->s.pw);
         else
-            cw_line(e->w, "const int pixel = tap / %d * %d + tap %% %d * %d;", w->kw, w->dilation_h * g->s.pw, w->kw,
-                    w->dilation_w);
+            cw_line(e->w, "const int pixel = tap / %d * %d + %s;", w->kw, w->dilation_h * g->s.pw,
+                    text_times(e, arena_printf(e->arena, "tap %% %d", w->kw), w->dilation_w));
     }
     emit_row_tiles(e, g, &t, g->rows.large, g->rows.large_count, 0);
     emit_row_tiles(e, g, &t, g->rows.large - 1, g->rows.small_count, g->rows.large_count);
@@ -461,10 +461,11 @@ static void emit_bands(struct emitter *e, const struct weight_grad *g, const cha
                     w->stride_h * g->s.w * g->s.c);
     }
     if (pack_x)
-        cw_line(e->w, "%s(%s, (rows - 1) * %d + %d, x_image, packed_x);", pack_x,
+        cw_line(e->w, "%s(%s, %s + %d, x_image, packed_x);", pack_x,
                 g->band == g->s.oh ? "0" : w->stride_h == 1 ? "first_row"
                                      : arena_printf(e->arena, "first_row * %d", w->stride_h),
-                w->stride_h, (w->kh - 1) * w->dilation_h + 1);
+                w->stride_h == 1 ? "rows - 1" : arena_printf(e->arena, "(rows - 1) * %d", w->stride_h),
+                (w->kh - 1) * w->dilation_h + 1);
 }
 
 static void emit_block_head(struct emitter *e, const struct weight_grad *g, bool bias)
@@ -552,6 +553,10 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
 
 static void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *to)
 {
+    if (groups == 2) {
+        cw_line(e->w, "v_store(%s + i, v_add(v_load(%s + i), v_load(%s + %" PRId64 " + i)));", to, from, from, stored);
+        return;
+    }
     cw_line(e->w, "v sum = v_load(%s + i);", from);
     cw_open(e->w, "for (int g = 1; g < %d; g++)", groups);
     cw_line(e->w, "sum = v_add(sum, v_load(%s + (size_t)g * %" PRId64 " + i));", from, stored);

@@ -499,7 +499,7 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
         int64_t each = class_tiles(e->plan, c, s, vectors) * h->pixels;
         char *more = "";
         for (int i = 0; i < h->count; i++) {
-            more = arena_printf(e->arena, "%s, %s + p * %d%s", more, h->maps[i].name, c->panel,
+            more = arena_printf(e->arena, "%s, %s%s", more, text_plus(e, h->maps[i].name, c->column),
                                 text_offset(e, before * h->pixel));
             if (s->count > 1)
                 more = arena_printf(e->arena, "%s + i * %" PRId64, more, each * h->pixel);
@@ -576,10 +576,11 @@ static void emit_crop(struct emitter *e, const struct winograd_conv *c, const st
             c->s.pw, text_offset(e, left), out->c);
     const char *image = c->images > 1 ? arena_printf(e->arena, "i * %" PRId64 " + ", (int64_t)out->h * out->w * out->c)
                                       : "";
-    cw_line(e->w, "const size_t at = (size_t)(%s(h * %d + w) * %d + p * %d);", image, out->w, out->c, c->panel);
+    const char *pixel = arena_printf(e->arena, "%s(h * %d + w) * %d", image, out->w, out->c);
+    cw_line(e->w, "const size_t at = (size_t)(%s);", text_plus(e, pixel, c->column));
     for (int j = 0; j < vectors; j++) {
         int last = j == vectors - 1 ? tail : 0;
-        const char *col = arena_printf(e->arena, "p * %d%s", c->panel, text_offset(e, j * lanes));
+        const char *col = text_plus(e, c->column, arena_printf(e->arena, "%d", j * lanes));
         const char *value = text_load(e, "from", col, last);
         if (inside)
             value = arena_printf(e->arena, "inside ? %s : v_zero()", value);
@@ -604,21 +605,20 @@ static void emit_out(struct emitter *e, const struct winograd_conv *c, const str
     t.channels = (vectors - (tail > 0)) * e->plan->lanes + tail;
     t.row = (int64_t)(copy ? c->s.pw : out->w) * out->c;
     emit_images_loop(e, c);
-    const char *at = arena_printf(e->arena, "p * %d", c->panel);
+    const char *at = c->column;
     if (c->images > 1)
-        at = arena_printf(e->arena, "i * %" PRId64 " + p * %d", (int64_t)out->h * out->w * out->c, c->panel);
-    const char *map = arena_printf(e->arena, "%s + p * %d", copy ? "padded" : image_of(e, c, out), c->panel);
-    winograd_emit_image(e, &t, map, "products", c->images > 1 ? "i" : "0", arena_printf(e->arena, "p * %d", c->panel),
-                        at);
+        at = text_plus(e, arena_printf(e->arena, "i * %" PRId64, (int64_t)out->h * out->w * out->c), c->column);
+    const char *map = text_plus(e, copy ? "padded" : image_of(e, c, out), c->column);
+    winograd_emit_image(e, &t, map, "products", c->images > 1 ? "i" : "0", c->column, at);
     if (copy)
         emit_crop(e, c, out, chain, vectors, tail);
     close_images_loop(e, c);
 }
 
 static void emit_panel(struct emitter *e, const struct winograd_conv *c, const struct ahead *h, const struct side *out,
-                       const struct chain *chain, int vectors, int tail)
+                       const struct chain *chain, int vectors, int tail, const char *u_at)
 {
-    cw_line(e->w, "const %s *const up = u + p * %" PRId64 ";", e->plan->real, c->u_panel);
+    cw_line(e->w, "const %s *const up = %s;", e->plan->real, text_plus(e, "u", u_at));
     emit_products(e, c, vectors, h);
     emit_out(e, c, out, chain, vectors, tail, h->count > 0);
 }
@@ -642,21 +642,27 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     if (c.padded)
         cw_line(e->w, "%s *const padded = scratch + %" PRId64 ";", real, c.pad_at);
     emit_in(e, &c, in);
+    c.column = "0";
     if (c.panels.whole > 1) {
         loop_open(e, "p", 0, c.panels.whole, 1);
-        emit_panel(e, &c, &d->whole, out, chain, c.panels.vectors, 0);
+        c.column = arena_printf(e->arena, "p * %d", c.panel);
+        emit_panel(e, &c, &d->whole, out, chain, c.panels.vectors, 0, arena_printf(e->arena, "p * %" PRId64, c.u_panel));
         cw_close(e->w, "}");
     } else if (c.panels.whole == 1) {
-        cw_open(e->w, "{");
-        cw_line(e->w, "const int p = 0;");
-        emit_panel(e, &c, &d->whole, out, chain, c.panels.vectors, 0);
-        cw_close(e->w, "}");
+        if (c.panels.last_vectors)
+            cw_open(e->w, "{");
+        emit_panel(e, &c, &d->whole, out, chain, c.panels.vectors, 0, "0");
+        if (c.panels.last_vectors)
+            cw_close(e->w, "}");
     }
     if (c.panels.last_vectors) {
-        cw_open(e->w, "{");
-        cw_line(e->w, "const int p = %d;", c.panels.whole);
-        emit_panel(e, &c, &d->last, out, chain, c.panels.last_vectors, c.panels.last_tail);
-        cw_close(e->w, "}");
+        c.column = arena_printf(e->arena, "%d", c.panels.whole * c.panel);
+        if (c.panels.whole)
+            cw_open(e->w, "{");
+        emit_panel(e, &c, &d->last, out, chain, c.panels.last_vectors, c.panels.last_tail,
+                   arena_printf(e->arena, "%" PRId64, c.panels.whole * c.u_panel));
+        if (c.panels.whole)
+            cw_close(e->w, "}");
     }
     const char *hint = arena_printf(e->arena, "winograd_%s%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c.s),
                                     c.data_grad ? "_data_grad" : "", in->c, in->h, in->w, out->c, out->h, out->w);

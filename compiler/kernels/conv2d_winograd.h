@@ -21,6 +21,7 @@ struct winograd_conv {
     bool padded;                /* the map on x's side is a copy with zeros */
     int64_t m_at, pad_at;       /* in scratch, elements; V is its beginning */
     int64_t scratch;
+    const char *column;         /* while it is written: the first channel of the panel, C text */
 };
 
 /* Steps: U, then all in one; or for one image in blocks its padding, V, M and y. */

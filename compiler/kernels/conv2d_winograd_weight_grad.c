@@ -177,7 +177,8 @@ static void emit_clear(struct emitter *e, const struct winograd_weights *d, cons
         loop_open(e, "i", 0, c->count * panels, 1);
         const char *image = "image";
         if (panels > 1)
-            image = arena_printf(e->arena, "(i %% %d * %d + image)", panels, d->images);
+            image = arena_printf(e->arena, "(%s + image)",
+                                 text_times(e, arena_printf(e->arena, "i %% %d", panels), d->images));
         cw_line(e->w, "memset(%s%s + %s * %" PRId64 " + %s * %d, 0, sizeof(%s) * %d);", values,
                 text_offset(e, s->class_offset[k]), text_over(e, "i", panels), s->stride[k], image, rows * s->width,
                 e->plan->real, rows * s->width);
@@ -195,7 +196,7 @@ static void emit_panels(struct emitter *e, const struct winograd_weights *d, str
         t->tail = 0;
         loop_open(e, "p", 0, s.whole, 1);
         winograd_emit_image(e, t, arena_printf(e->arena, "%s + p * %d", map, panel), values,
-                            arena_printf(e->arena, "p * %d + image", d->images), "0", "0");
+                            text_plus(e, text_times(e, "p", d->images), "image"), "0", "0");
         cw_close(e->w, "}");
     }
     if (s.last_vectors) {

@@ -31,10 +31,10 @@ compile() {
 }
 
 # odd FILE LANES: lines of an emitted file that nobody would have written: too long (but for a comment at its end), blanks
-# at the end, a sum with 0, a division by 1, declarations apart by blanks, a number behind tick(), a loop of one turn.
+# at the end, a sum with 0, a product with 1, a division by 1, declarations apart by blanks, a number behind tick(), a loop of one turn.
 odd() {
     sed 's|[[:blank:]]*// .*||' "$1" | grep -nE \
-        -e '^.{101}' -e '[[:blank:]]$' -e '[a-z0-9_)] [+-] 0[;,)]' -e '[a-z0-9_)] [/%] 1[ ,;)]' \
+        -e '^.{101}' -e '[[:blank:]]$' -e '[a-z0-9_)] [+-] 0[;,)]' -e '[a-z0-9_)] [*/%] 1[ ,;)]' \
         -e '[^ ]  +[a-z]+ \*?[a-z]' -e 'tick\([^,]*, [0-9]' | grep -vE '^[0-9]+:(#error| *"| \*  )'
     awk -v lanes="$2" '
         match($0, /for \(int [a-z_]+ = [0-9]+; [a-z_]+ < [0-9]+; [a-z_]+(\+\+| \+= [0-9A-Z_]+)\)/) {
@@ -70,6 +70,7 @@ done <<'LINES'
     f(a - 0, b);
     x = (i) / 1;
     x = i % 1 + 2;
+    f(g * 1, n);
     const  float x = 1;
     tick(watch, 3);
     for (int p = 0; p < 1; p++)
@@ -78,7 +79,7 @@ done <<'LINES'
         for (int c = 0; c < 8; c += V_LANES)
     a_very_long_line_that_no_reader_sees_whole_on_his_screen(because_it_goes, on_and_on, to_the_column_101);
 LINES
-[ "$i" -eq 12 ] || fail "$i lines were planted"
+[ "$i" -eq 13 ] || fail "$i lines were planted"
 printf '%s\n' 'static void f(void)' '{' '    for (int p = 0; p < 2; p++)' '        tick(watch, TIME_UPDATE);' '}' >planted.c
 odd planted.c 8 | grep . && fail "something odd is seen in what is not"
 [ "$(longest planted.c)" -eq 4 ] || fail "a function of 5 lines has $(longest planted.c) behind its first"
@@ -114,6 +115,14 @@ for target in x86-64-v4:16 x86-64-v3:8; do
         [ "$lines" -le 9000 ] || fail "$name.c for ${target%:*} has $lines lines"
         [ "$bytes" -le 500000 ] || fail "$name.c for ${target%:*} has $bytes bytes"
     done
+done
+
+# Nor where a turn is all of a group, or a group is one image or there are two.
+for batch in 2 4 5; do
+    sed "s/batch [0-9]*/batch $batch/" "$TOP/models/shapes_small.cnn" >batch.cnn
+    expect 0 "$CNNC" --target=x86-64-v3 batch.cnn -o read.c || continue
+    odd read.c 8 | head -n 3 >odd
+    [ -s odd ] && fail "shapes_small with batches of $batch reads oddly: $(head -n 1 odd)"
 done
 
 # A deep network is no long function: compilers take longer than in proportion for those.

@@ -100,6 +100,6 @@ broken() {
 broken loss plain '/dx\[right\] = /s/- 1)/- 1.001)/'
 broken swish plain '/#include <cnn_vec.h>/a #define v_swish_grad(...) v_mul(v_set(1.001), v_swish_grad(__VA_ARGS__))'
 broken gamma plain '/^CNN_APART void batchnorm_[a-z0-9_]*param_grad/,/^}/s/row0 = v_fma(g0, v_sub(/row0 = v_fma(g0, v_add(/'
-broken sample branches 's/\( dense_[a-z0-9_]*weight_grad[a-z0-9_]*(b, \)n,/\1n - 1,/'
+broken sample branches 's/\( dense_[a-z0-9_]*weight_grad[a-z0-9_]*([b0], \)n,/\1n - 1,/'
 broken spread branches '/#include <cnn_vec.h>/a #define v_sigmoid_grad(...) v_mul(v_set(0.999), v_sigmoid_grad(__VA_ARGS__))'
 finish
