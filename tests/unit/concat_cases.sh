@@ -10,7 +10,11 @@ include $(CNNC_MK)
 cflags: ; @echo $(call cnnc_cflags_for,$(TARGET)) $(CNNC_CFLAGS)
 libs: ; @echo $(cnnc_libs)
 MK
-libs=$("$MAKE" -s --no-print-directory -f flags.mk CNNC_MK="$CNNC_MK" libs)
+# A make of its own, which hears nothing from the one that runs the tests.
+ask() {
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$MAKE" -s --no-print-directory -f flags.mk CNNC_MK="$CNNC_MK" "$@"
+}
+libs=$(ask libs)
 
 # check_case NAME TARGET REAL TOLERANCE
 check_case() {
@@ -18,7 +22,7 @@ check_case() {
         fail "$1 for $2 in $3: $(cat log)"
         return
     fi
-    flags=$("$MAKE" -s --no-print-directory -f flags.mk CNNC_MK="$CNNC_MK" TARGET="$2" CNNC_CFLAGS="-O0 ${CNNC_CFLAGS-}" cflags)
+    flags=$(ask TARGET="$2" CNNC_CFLAGS="-O0 ${CNNC_CFLAGS-}" cflags)
     # shellcheck disable=SC2086
     if ! $CC $flags -Wall -Wextra -Wshadow -Werror -DCNN_NO_MAIN "-DMODEL=$1_model" \
         "$TOP/tests/unit/concat_check.c" model.c $libs -o check >log 2>&1; then
