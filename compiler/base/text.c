@@ -12,7 +12,7 @@ static void text_room(struct text *t, size_t more)
         t->bytes = arena_grow(t->arena, t->bytes, 1, t->capacity, &t->capacity);
 }
 
-void text_add_bytes(struct text *t, const char *bytes, size_t count)
+static void text_add_bytes(struct text *t, const char *bytes, size_t count)
 {
     text_room(t, count);
     if (count)

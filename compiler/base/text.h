@@ -12,7 +12,6 @@ struct text {
 };
 
 void text_add(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void text_add_bytes(struct text *t, const char *bytes, size_t count);
 /* The whole, which ends with a zero byte; good until something is added. */
 const char *text_of(struct text *t);
 

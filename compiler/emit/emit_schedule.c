@@ -192,7 +192,8 @@ static void emit_tensor_pointer(struct emitter *e, struct cwriter *w, const stru
         value = arena_printf(e->arena, "(%s%s *)%s + %" PRId64, constant, type, base, place->offset);
     else
         value = base;
-    cw_line(w, "%s%s *const %s = %s;  // %s", constant, type, t->name, value, emit_tensor_shape(e, t, true));
+    cw_line(w, "%s%s *const %s = %s;  // %s", constant, type, t->name, value,
+            emit_tensor_shape(e, t, place->region != REGION_LOCAL));
 }
 
 static void emit_pointers(struct emitter *e, struct cwriter *w, const struct needs *needs)

@@ -69,6 +69,13 @@ void graph_rename_tensor(struct graph *g, struct tensor *t, const char *name)
 
 /* ---- building -------------------------------------------------------------------------------- */
 
+const struct tensor *tensor_base(const struct tensor *t)
+{
+    while (t->producer && t->producer->op == OP_view)
+        t = t->producer->in[0];
+    return t;
+}
+
 bool role_is_per_sample(enum tensor_role role)
 {
     return role != TENSOR_PARAM && role != TENSOR_STATISTIC && role != TENSOR_PARAM_GRADIENT;

@@ -106,6 +106,8 @@ void graph_become(struct graph *g, struct node *n, enum op op, struct tensor *co
 /* Drops bypassed nodes, and parameters that nothing reads. */
 void graph_sweep(struct graph *g);
 
+/* What a tensor is a view of, itself where it is none: views are the same memory under another shape. */
+const struct tensor *tensor_base(const struct tensor *t);
 bool role_is_per_sample(enum tensor_role role);
 const char *op_name(enum op op);
 /* The attributes that nodes of this operation have: a set of HAS_... */

@@ -33,14 +33,6 @@ struct link {
 
 static const struct link *link_find(enum op op);
 
-/* Views are the same memory under another shape. */
-static const struct tensor *behind_views(const struct tensor *t)
-{
-    while (t->producer && t->producer->op == OP_view)
-        t = t->producer->in[0];
-    return t;
-}
-
 /* ---- the nodes of a group in the order of application ----------------------------------------------------------- */
 
 static bool main_is_link(const struct group *g)
@@ -267,7 +259,7 @@ static bool is_spread(const struct tensor *a, const struct tensor *b)
 static void add_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     const struct tensor *other = n->in[1 - value];
-    if (behind_views(n->in[0]) == behind_views(n->in[1]))
+    if (tensor_base(n->in[0]) == tensor_base(n->in[1]))
         return;     /* x + x: the value is its own partner */
     if (is_spread(n->in[value], other))
         operand_pointer(p, c, OPERAND_COLUMN_SAMPLE, "spread", other);
@@ -433,11 +425,11 @@ int chain_input(const struct node *n, const struct tensor *t)
     const struct link *link = link_find(n->op);
     if (!link)
         return -1;
-    const struct tensor *base = behind_views(t);
-    if (behind_views(n->in[link->value_input]) == base)
+    const struct tensor *base = tensor_base(t);
+    if (tensor_base(n->in[link->value_input]) == base)
         return link->value_input;
     bool commutes = n->op == OP_add || n->op == OP_sum;
-    if (commutes && behind_views(n->in[1]) == base && !is_spread(n->in[0], n->in[1]))
+    if (commutes && tensor_base(n->in[1]) == base && !is_spread(n->in[0], n->in[1]))
         return 1;
     return -1;
 }

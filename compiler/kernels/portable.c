@@ -26,17 +26,10 @@ void portable_plan(struct plan *p, struct program *q, struct group *g)
     step_takes_chain(p, s);
 }
 
-static const struct tensor *behind_views(const struct tensor *t)
-{
-    while (t->producer && t->producer->op == OP_view)
-        t = t->producer->in[0];
-    return t;
-}
-
 bool portable_reads(const struct group *g, const struct tensor *t)
 {
     for (int i = 0; i < g->main->in_count; i++)
-        if (behind_views(g->main->in[i]) == behind_views(t))
+        if (tensor_base(g->main->in[i]) == tensor_base(t))
             return true;
     return false;
 }

@@ -71,7 +71,8 @@ bool winograd_column_begins(const struct winograd_tiles *t, int q)
     return t->class_of[0][q] != t->class_of[0][q - 1];
 }
 
-int64_t winograd_products(const struct winograd_tiles *t)
+/* Multiplications for one image, channel and output channel: the sum over positions of their rows. */
+static int64_t winograd_products(const struct winograd_tiles *t)
 {
     int64_t sum = 0;
     for (int k = 0; k < WINOGRAD_CLASSES; k++)

@@ -44,8 +44,6 @@ int64_t winograd_position_offset(const struct winograd_tiles *t, const struct wi
 /* Whether the values of row p, of column q, lie in other classes than those of the one before it. */
 bool winograd_row_begins(const struct winograd_tiles *t, int p);
 bool winograd_column_begins(const struct winograd_tiles *t, int q);
-/* Multiplications for one image, channel and output channel: the sum over positions of their rows. */
-int64_t winograd_products(const struct winograd_tiles *t);
 /* Factor by which rounding errors grow against the plain sum, both directions together. */
 double winograd_tiles_error(const struct winograd_tiles *t);
 

@@ -33,7 +33,8 @@ static const struct layer_def *const activation_layers[] = {
 #undef ACTIVATION
 };
 
-enum activation activation_of(const struct clause *call, double *alpha)
+/* ACT_LINEAR for NULL. */
+static enum activation activation_of(const struct clause *call, double *alpha)
 {
     *alpha = 0;
     if (!call)

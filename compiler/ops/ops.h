@@ -35,7 +35,7 @@ struct op_def {
     void (*gradient)(struct graph *g, struct node *n);
     /* Floating-point operations for one sample. */
     int64_t (*flops)(const struct node *n);
-    /* Computes n's outputs in double precision, with the plainest loops (run.h). */
+    /* Computes n's outputs in double precision, with the plainest loops (run_graph.h). */
     void (*run)(const struct run *r, const struct node *n);
     /* The operation as result = scale * in[0] + shift in each channel, from what is known of its parameters (channels
      * as a user counts them); NULL: it is no such operation. */
@@ -50,8 +50,6 @@ const struct op_def *op_def_get(enum op op);
 void grad_add(struct graph *g, struct tensor *t, struct tensor *gradient);
 /* A new gradient tensor shaped as t. */
 struct tensor *grad_tensor(struct graph *g, const struct tensor *t);
-/* The activation of a clause whose def is an activation layer; ACT_LINEAR for NULL. */
-enum activation activation_of(const struct clause *call, double *alpha);
 struct tensor *lower_activation(struct graph *g, struct layer *l, const struct clause *call, struct tensor *x);
 /* The inputs one after the other by channels: maps of equal pixels, or vectors without an order of their own. */
 struct tensor *lower_concat(struct graph *g, struct layer *l, const char *name, struct tensor *const *x, int count);

@@ -24,7 +24,8 @@ struct run run_new(struct arena *a, const struct graph *g, int batch)
     return r;
 }
 
-void run_node(const struct run *r, const struct node *n)
+/* The outputs of a node from its inputs. */
+static void run_node(const struct run *r, const struct node *n)
 {
     for (int i = 0; i < n->out_count; i++)
         if (n->out[i])

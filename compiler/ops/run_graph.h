@@ -18,8 +18,6 @@ struct run {
 
 /* All values are zero, but parameters have those that are known of them. */
 struct run run_new(struct arena *a, const struct graph *g, int batch);
-/* The outputs of a node from its inputs. */
-void run_node(const struct run *r, const struct node *n);
 /* All forward or all backward nodes, in their order. */
 void run_graph(const struct run *r, bool backward);
 /* The mean loss of the batch, after the forward nodes. */

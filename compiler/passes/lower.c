@@ -76,14 +76,11 @@ static struct tensor *lower_target(struct graph *g, struct layer *last)
 /* The end of a graph that stands alone is memory of its own, a map in planes. */
 static struct tensor *lower_outside(struct graph *g, struct layer *last, struct tensor *y)
 {
-    const struct tensor *base = y;
     struct tensor *copy;
 
     if (is_ordered(y->shape) && !y->planes)
         return lower_turn(g, last, "output_to_planes", y);
-    while (base->producer && base->producer->op == OP_view)
-        base = base->producer->in[0];
-    if (base->producer)
+    if (tensor_base(y)->producer)
         return y;
     copy = result_tensor(g, "output_copy", y->shape, y->order);
     copy->planes = y->planes;

@@ -68,9 +68,8 @@ static bool has_columns(const struct node *n)
 /* True when t is made before the group under construction (or needs no making). */
 static bool available(const struct grouping *s, const struct tensor *t)
 {
-    while (t->producer && t->producer->op == OP_view)
-        t = t->producer->in[0];
-    return !t->producer || s->group_of[t->producer->id] >= 0;
+    const struct node *maker = tensor_base(t)->producer;
+    return !maker || s->group_of[maker->id] >= 0;
 }
 
 /* The sole reader of t that may be applied while t is in registers; NULL: none.  Views on the way are free. */

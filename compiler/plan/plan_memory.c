@@ -14,13 +14,6 @@ static int element_size(const struct plan *p, const struct tensor *t)
     return t->element == ELEMENT_U8 ? 1 : t->element == ELEMENT_I32 ? 4 : p->real_size;
 }
 
-static const struct tensor *base_of(const struct tensor *t)
-{
-    while (t->producer && t->producer->op == OP_view)
-        t = t->producer->in[0];
-    return t;
-}
-
 static void place_tensor(struct plan *p, struct program *q, const struct tensor *t)
 {
     struct tensor_place *place = &q->places[t->id];
@@ -30,7 +23,7 @@ static void place_tensor(struct plan *p, struct program *q, const struct tensor 
     place->sample = t->per_sample ? shape_elements(t->shape) : 0;
     place->bytes = (t->per_sample ? place->sample * p->batch : shape_elements(t->shape)) * element_size(p, t);
     place->pixel = t->shape.c;
-    const struct tensor *base = base_of(t);
+    const struct tensor *base = tensor_base(t);
     if (base != t)
         place->base = base;
     if (t->role == TENSOR_PARAM || t->role == TENSOR_PARAM_GRADIENT || t->role == TENSOR_STATISTIC) {
@@ -42,7 +35,7 @@ static void place_tensor(struct plan *p, struct program *q, const struct tensor 
         place->region = REGION_INPUT;
     } else if (t->role == TENSOR_LABELS || t->role == TENSOR_TARGETS) {
         place->region = t->role == TENSOR_LABELS ? REGION_LABELS : REGION_TARGETS;
-    } else if (t == base_of(g->predictions)) {
+    } else if (t == tensor_base(g->predictions)) {
         place->region = REGION_PREDICTIONS;
     } else {
         place->region = REGION_MEMORY;

@@ -22,18 +22,11 @@ const char *verify_step_name(const struct walk *w, const struct step *s)
     return arena_printf(w->p->arena, "%s (%s)", s->group->main->name, s->what);
 }
 
-const struct tensor *verify_base(const struct tensor *t)
-{
-    while (t->producer && t->producer->op == OP_view)
-        t = t->producer->in[0];
-    return t;
-}
-
 struct value *verify_value(const struct walk *w, const struct argument *a)
 {
     if (a->kind == ARGUMENT_BUFFER)
         return &w->buffers[a->buffer->index];
-    return a->kind == ARGUMENT_TENSOR || a->kind == ARGUMENT_PARAMETER ? &w->tensors[verify_base(a->tensor)->id] : NULL;
+    return a->kind == ARGUMENT_TENSOR || a->kind == ARGUMENT_PARAMETER ? &w->tensors[tensor_base(a->tensor)->id] : NULL;
 }
 
 /* "STEP text VALUE" */
@@ -447,7 +440,7 @@ static const char *verify_read_value(const struct walk *w, const struct step *s,
 static const char *verify_read_tensor(const struct walk *w, const struct step *s, const struct argument *a,
                                       const struct tensor *t)
 {
-    const struct tensor *base = verify_base(t);
+    const struct tensor *base = tensor_base(t);
     const struct node *n = base->producer;
     bool whole = true;
     if (!n || (n->op != OP_concat && n->op != OP_slice))
@@ -524,7 +517,7 @@ static const char *verify_results(const struct walk *w)
     for (int i = 0; i < g->tensors_count; i++) {
         const struct tensor *t = g->tensors[i];
         bool gradient = t->role == TENSOR_PARAM_GRADIENT && w->p->update.optimizer && plan_trains(t->param);
-        if ((gradient || t == g->loss || t == g->predictions) && !w->tensors[verify_base(t)->id].maker)
+        if ((gradient || t == g->loss || t == g->predictions) && !w->tensors[tensor_base(t)->id].maker)
             return arena_printf(w->p->arena, "nobody makes %s", t->name);
     }
     return NULL;
@@ -552,7 +545,7 @@ static const char *verify_readers(const struct walk *w, const struct step *s, co
         const struct step *t = w->q->steps[i];
         for (int k = 0; k < t->arguments_count; k++) {
             const struct argument *b = &t->arguments[k];
-            if (b->kind != ARGUMENT_TENSOR || verify_base(b->tensor) != verify_base(a->tensor))
+            if (b->kind != ARGUMENT_TENSOR || tensor_base(b->tensor) != tensor_base(a->tensor))
                 continue;
             if (w->at[i].phase < w->at[s->index].phase || (t != s && in_turn(w, t, b, s, a)))
                 continue;

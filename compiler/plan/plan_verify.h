@@ -35,8 +35,6 @@ struct walk {
 
 /* "conv2d_2 (forward)" */
 const char *verify_step_name(const struct walk *w, const struct step *s);
-/* The tensor that a view shows. */
-const struct tensor *verify_base(const struct tensor *t);
 /* NULL: the argument is no value. */
 struct value *verify_value(const struct walk *w, const struct argument *a);
 

@@ -69,10 +69,10 @@ static const char *verify_views(const struct walk *w)
 {
     for (int i = 0; i < w->q->graph->tensors_count; i++) {
         const struct tensor *t = w->q->graph->tensors[i];
-        const struct tensor_place *x = &w->q->places[i], *y = &w->q->places[verify_base(t)->id];
+        const struct tensor_place *x = &w->q->places[i], *y = &w->q->places[tensor_base(t)->id];
         if (x->region != y->region || x->offset != y->offset || x->of_turn != y->of_turn)
             return arena_printf(w->p->arena, "%s does not lie where %s does, which it shows", t->name,
-                                verify_base(t)->name);
+                                tensor_base(t)->name);
     }
     return NULL;
 }
@@ -127,7 +127,7 @@ static bool is_after(const struct walk *w, int step, const struct step *s)
 /* What the argument is was made before the step. */
 static bool made_before(const struct walk *w, const struct argument *a, const struct step *s)
 {
-    const struct step *maker = w->tensors[verify_base(a->tensor)->id].maker;
+    const struct step *maker = w->tensors[tensor_base(a->tensor)->id].maker;
     return maker && is_after(w, s->index, maker);
 }
 
@@ -149,7 +149,7 @@ static const char *verify_take_over(const struct walk *w, const struct tensor *y
     for (int i = 0; i < w->q->steps_count; i++)
         for (int k = 0; k < w->q->steps[i]->arguments_count; k++) {
             const struct argument *a = &w->q->steps[i]->arguments[k];
-            if (a->kind == ARGUMENT_TENSOR && w->tensors[verify_base(a->tensor)->id].maker != s &&
+            if (a->kind == ARGUMENT_TENSOR && w->tensors[tensor_base(a->tensor)->id].maker != s &&
                 plan_root(w->q, a->tensor) == plan_root(w->q, y) && made_before(w, a, s) && is_after(w, i, s))
                 return arena_printf(w->p->arena, "%s reads %s, over which %s has been written",
                                     verify_step_name(w, w->q->steps[i]), a->tensor->name, y->name);
@@ -161,7 +161,7 @@ static const char *verify_taken_over(const struct walk *w)
 {
     for (int i = 0; i < w->q->graph->tensors_count; i++) {
         const struct tensor *t = w->q->graph->tensors[i];
-        if (!w->q->places[i].base || verify_base(t) != t || lies_in_some(w->q, t))
+        if (!w->q->places[i].base || tensor_base(t) != t || lies_in_some(w->q, t))
             continue;
         const char *broken = verify_take_over(w, t);
         if (broken)

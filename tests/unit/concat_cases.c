@@ -5,7 +5,7 @@
  *
  * DATA, doubles: the numbers of all parameters in the order of files, the batch's pictures (c, h, w), its labels; then
  * the sum of losses, the predictions, and the gradients of what is trained, as op_def.run computes them.  Printed: how
- * many inputs of concatenations and slices are views, and how many are copied.  concat.sh compiles and compares. */
+ * many inputs of concatenations and slices are views, and how many are copied.  concat_cases.sh compiles and compares. */
 #include <math.h>
 #include <stdlib.h>
 
