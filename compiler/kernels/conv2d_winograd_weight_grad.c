@@ -439,7 +439,7 @@ static const char *emit_inverse(struct emitter *e, const struct step *step)
                   real, real,
                   bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "");
     winograd_emit_block(e, d.s.c, INVERSE_CHUNK);
-        if (s.last_vectors) {       /* vectors of the last panel that no output channel reaches stay zero */
+    if (s.last_vectors) {       /* vectors of the last panel that no output channel reaches stay zero */
         cw_line(e->w, "const int width = panel < %d ? %d : %d;", s.whole, d.panel, s.last_vectors * e->plan->lanes);
         cw_open(e->w, "for (int i = 0; i < %" PRId64 " && width < %d; i++)", (int64_t)d.s.taps, d.panel);
         cw_line(e->w, "memset(dw + (size_t)panel * %" PRId64 " + i * %d + first * %d, 0, sizeof(%s) * (size_t)((end - "
