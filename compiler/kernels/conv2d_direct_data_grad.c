@@ -327,6 +327,16 @@ static void emit_class(struct emitter *e, const struct shape_of_grad *d, const s
     product_emit(e, &t);
 }
 
+/* Whether any pixel of dx is reached by a filter: padding and strides may leave none, and then nothing is read. */
+static bool reads_any(const struct shape_of_grad *d)
+{
+    for (int i = 0; i < d->v.classes; i++)
+        for (int j = 0; j < d->h.classes; j++)
+            if (d->v.class[i].count && d->h.class[j].count && d->v.class[i].taps && d->h.class[j].taps)
+                return true;
+    return false;
+}
+
 static const char *emit_main(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
@@ -340,6 +350,8 @@ static const char *emit_main(struct emitter *e, const struct step *step)
                   d.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     if (d.padded)
         emit_padded_copy(e, "dy", "scratch", d.s.oh, d.s.ow, d.s.o, d.v.before, d.h.before, d.ph, d.pw);
+    if (!reads_any(&d))
+        cw_line(e->w, d.padded ? "(void)w;" : "(void)dy, (void)w;");
     int64_t taps = 0;
     for (int i = 0; i < d.v.classes; i++)
         for (int j = 0; j < d.h.classes; j++) {
