@@ -212,8 +212,8 @@ static const char *tile_comment(struct emitter *e, const struct tile *t)
     if (!t->segments)
         text_add(&out, ") = 0");
     else
-        text_add(&out, ") = %sA B, %s", t->accumulate ? "C + " : "",
-                 t->segments > 1 ? "A in segments" : "one stretch of A");
+        text_add(&out, ") = %sA B, %s%s", t->accumulate ? "C + " : "",
+                 t->segments > 1 ? "A in segments" : "one stretch of A", t->outer ? ", `outer` of them" : "");
     if (t->chain && *chain_suffix(e, t->chain))
         text_add(&out, ", then %s", chain_suffix(e, t->chain) + 1);
     text_add(&out, ".");
