@@ -51,6 +51,12 @@ static const char *text_WHOLE(struct arena *a, const struct attributes *of, cons
     return arena_printf(a, " %s=%d", name, *(const int *)value);
 }
 
+/* What is not there is not said. */
+static const char *text_SHARE(struct arena *a, const struct attributes *of, const char *name, const void *value)
+{
+    return *(const double *)value != 0 ? text_REAL(a, of, name, value) : "";
+}
+
 static const char *text_LOSS(struct arena *a, const struct attributes *of, const char *name, const void *value)
 {
     const struct clause *loss = *(const struct clause *const *)value;

@@ -131,6 +131,24 @@ static const char *softmax_grad_emit(struct emitter *e, const struct step *s)
 
 /* ---- the loss --------------------------------------------------------------------------------------------------- */
 
+static void below_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    (void)data;
+    const char *below = text_printf(e, "v_sub(shift, %s)", text_load(e, "x", at, tail));
+    cw_line(e->w, "below = v_add(below, %s);", tail ? text_printf(e, "v_select(inside, %s, v_zero())", below) : below);
+}
+
+/* With smoothed labels the sum over the classes of the target's share of each times how far its logit is below the sum. */
+static void emit_smoothed_loss(struct emitter *e, int classes, double smoothing)
+{
+    const char *log = e->plan->real_double ? "log" : "logf";
+    cw_line(e->w, "v below = v_zero();");
+    each_vector(e, "j", classes, below_body, NULL);
+    cw_line(e->w, "const %s every = %s * v_sum(below);", e->plan->real, text_real(e, smoothing / classes));
+    cw_line(e->w, "*loss = right >= 0 && right < %d ? %s(sum) + %s * (top - x[right]) + every : 0;", classes, log,
+            text_real(e, 1 - smoothing));
+}
+
 static const char *softmax_loss_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;      /* logits, labels -> predictions, loss */
@@ -141,14 +159,20 @@ static const char *softmax_loss_emit(struct emitter *e, const struct step *s)
     cw_line(e->w, "// x: logits, y: predictions (%d)", classes);
     emit_softmax_of_pixel(e, classes);
     cw_line(e->w, "const int right = *label;");
-    cw_line(e->w, "*loss = right >= 0 && right < %d ? %s(sum) + (top - x[right]) : 0;", classes, log);
+    if (n->attr.smoothing != 0)
+        emit_smoothed_loss(e, classes, n->attr.smoothing);
+    else
+        cw_line(e->w, "*loss = right >= 0 && right < %d ? %s(sum) + (top - x[right]) : 0;", classes, log);
     return emit_end(e, text_printf(e, "softmax_loss_%d", classes), emit_comment(e, s));
 }
 
 static void loss_grad_body(struct emitter *e, const void *data, const char *at, int tail)
 {
-    (void)data;
-    line_store(e, "dx", at, text_printf(e, "v_mul(%s, share)", text_load(e, "y", at, tail)), tail);
+    const double *smoothing = data;
+    const char *y = text_load(e, "y", at, tail);
+    if (*smoothing != 0)
+        y = text_printf(e, "v_sub(%s, others)", y);
+    line_store(e, "dx", at, text_printf(e, "v_mul(%s, share)", y), tail);
 }
 
 static const char *softmax_loss_grad_emit(struct emitter *e, const struct step *s)
@@ -160,10 +184,14 @@ static const char *softmax_loss_grad_emit(struct emitter *e, const struct step *
     emit_function(e, "const %s *y, const int32_t *label, %s *restrict dx, int n", real, real);
     cw_line(e->w, "// y: predictions, dx: gradient of the batch's mean loss (%d)", classes);
     cw_line(e->w, "const v share = v_set((%s)1 / (%s)n);", real, real);
-    each_vector(e, "j", classes, loss_grad_body, NULL);
+    const double smoothing = n->attr.smoothing;
+    if (smoothing != 0)
+        cw_line(e->w, "const v others = v_set(%s);", text_real(e, smoothing / classes));
+    each_vector(e, "j", classes, loss_grad_body, &smoothing);
     cw_line(e->w, "const int right = *label;");
     cw_open(e->w, "if (right >= 0 && right < %d)", classes);
-    cw_line(e->w, "dx[right] = (y[right] - 1) / (%s)n;", real);
+    cw_line(e->w, "dx[right] = (y[right] - %s) / (%s)n;",
+            smoothing != 0 ? text_real(e, 1 - smoothing + smoothing / classes) : "1", real);
     cw_close(e->w, "");
     return emit_end(e, text_printf(e, "softmax_loss_grad_%d", classes), emit_comment(e, s));
 }

@@ -126,7 +126,16 @@ const struct clause_def data_steps[] = {
 
 /* ---- train ----------------------------------------------------------------------------------- */
 
-#define categorical_crossentropy_args no_args
+#define LABEL_SMOOTHING(what)                                                                      \
+    {                                                                                              \
+        .name = "label_smoothing", .type = ARG_REAL, .max = 1, .max_open = true, .help = what      \
+    }
+
+static const struct arg_def categorical_crossentropy_args[] = {
+    LABEL_SMOOTHING("share of the target that all classes have alike"),
+    {.name = NULL}
+};
+
 #define categorical_crossentropy_help "-log of the probability of the right class"
 
 const struct clause_def loss_defs[] = {

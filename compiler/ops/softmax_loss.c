@@ -1,16 +1,16 @@
-/* softmax_loss.c - categorical cross-entropy of a softmax, on the logits: loss = log(sum(exp(z))) -
- * z[label], its gradient (p - onehot) / n.  No layer: the loss puts it in the place of the network's
- * last softmax. */
+/* softmax_loss.c - categorical cross-entropy of a softmax, on the logits: loss = log(sum(exp(z))) - sum(y z), its
+ * gradient (p - y) / n.  y is one-hot, or with `smoothing` s of K classes (1 - s) onehot + s / K: then the loss is the
+ * same of (1 - s) z[label] + s mean(z).  No layer: the loss puts it in the place of the network's last softmax. */
 #include "ops/losses.h"
 #include "ops/op_support.h"
 
 static void crossentropy_lower(struct graph *g, struct layer *last, const struct clause *loss, struct tensor *y)
 {
-    (void)loss;
     g->logits = y;
     loss_tensors(g, y->shape);
     graph_node(g, OP_softmax_loss, last, "softmax_loss", (struct tensor *[]){ y, g->target }, 2,
-               (struct tensor *[]){ g->predictions, g->loss }, 2);
+               (struct tensor *[]){ g->predictions, g->loss }, 2)
+        ->attr.smoothing = clause_number(loss, "label_smoothing");
 }
 
 const struct loss_def loss_categorical_crossentropy = {
@@ -62,14 +62,22 @@ static int64_t softmax_loss_grad_flops(const struct node *n)
     return 2 * shape_elements(n->out[0]->shape);
 }
 
+/* What the target says of a class. */
+static double run_smoothed(const struct node *n, bool right)
+{
+    return (1 - n->attr.smoothing) * right + n->attr.smoothing / n->in[0]->shape.c;
+}
+
 static void softmax_loss_run(const struct run *r, const struct node *n)
 {
     const double *x = run_values(r, n->in[0]), *label = run_values(r, n->in[1]);
     int classes = n->in[0]->shape.c;
 
     for (int s = 0; s < r->batch; s++, x += classes) {
-        double sum = run_softmax(x, classes, run_values(r, n->out[0]) + (int64_t)s * classes);
-        run_values(r, n->out[1])[s] = sum - x[(int)label[s]];
+        double sum = run_softmax(x, classes, run_values(r, n->out[0]) + (int64_t)s * classes), loss = 0;
+        for (int k = 0; k < classes; k++)
+            loss += run_smoothed(n, k == label[s]) * (sum - x[k]);
+        run_values(r, n->out[1])[s] = loss;
     }
 }
 
@@ -79,7 +87,7 @@ static void softmax_loss_grad_run(const struct run *r, const struct node *n)
     int classes = n->in[0]->shape.c;
 
     for (int64_t i = 0; i < (int64_t)r->batch * classes; i++)
-        run_values(r, n->out[0])[i] = (p[i] - (i % classes == label[i / classes])) / r->batch;
+        run_values(r, n->out[0])[i] = (p[i] - run_smoothed(n, i % classes == label[i / classes])) / r->batch;
 }
 
 const struct op_def op_def_softmax_loss = {

@@ -35,7 +35,7 @@ network {
     dense 10
     softmax
 }
-train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }
+train { loss categorical_crossentropy, label_smoothing=0.2; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }
 CNN
 
 # Every activation that there is, by the rows of their table.

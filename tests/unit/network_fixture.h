@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "model/recipes.h"
 #include "ops/ops.h"
 #include "passes/passes.h"
 
@@ -15,7 +16,6 @@ struct network {
     struct diag *diag;
     struct model model;
     size_t capacity;
-    struct clause loss;
 };
 
 static inline void network_begin(struct network *n)
@@ -193,16 +193,23 @@ static inline struct layer *put_add(struct network *n, struct layer *a, struct l
     return l;
 }
 
+/* The model's loss, a row of the language, with its arguments at their defaults. */
+static inline void arg_loss(struct network *n, const char *name)
+{
+    const struct clause_def *def = loss_defs;
+
+    while (strcmp(def->name, name))
+        def++;
+    n->model.loss = clause_new(n, def);
+}
+
 /* The network ends in a softmax of as many classes, and a loss on it. */
 static inline void put_loss(struct network *n, struct layer *from, int classes)
 {
-    static const struct arg_def no_args[] = { { .name = NULL } };
-    static const struct clause_def def = { .name = "categorical_crossentropy", .args = no_args };
     struct layer *last = put_dense(n, from, classes);
 
     arg_activation(n, last, "softmax");
-    n->loss.def = &def;
-    n->model.loss = &n->loss;
+    arg_loss(n, "categorical_crossentropy");
     n->model.outputs = n->model.target.size = classes;
     n->model.ends_in_softmax = true;
 }

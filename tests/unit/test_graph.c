@@ -147,13 +147,10 @@ Test(graph, softmax_in_the_middle_is_an_operation)
 Test(graph, a_map_of_one_position_ends_as_a_vector)
 {
     struct network n;
-    static const struct arg_def no_args[] = { { .name = NULL } };
-    static const struct clause_def def = { .name = "categorical_crossentropy", .args = no_args };
 
     network_begin(&n);
     arg_activation(&n, put_conv(&n, put_input(&n, 3, 4, 5), 10, 4, 5), "softmax");
-    n.loss.def = &def;
-    n.model.loss = &n.loss;
+    arg_loss(&n, "categorical_crossentropy");
     n.model.ends_in_softmax = true;
     struct graph *g = trained(&n);
     cr_assert(g->logits->shape.flat && g->logits->shape.c == 10);
@@ -419,14 +416,14 @@ Test(graph, attributes_are_those_of_their_set)
     static const struct clause loss = { .def = &loss_def };
     const struct attributes all = {
         .window = { 3, 2, 2, 1, 1, 1, 1, 0, 0, 1 }, .activation = ACT_elu, .alpha = 0.5, .rate = 0.25, .stream = 4,
-        .momentum = 0.9, .epsilon = 1e-3, .loss = &loss, .channel = 7,
+        .momentum = 0.9, .epsilon = 1e-3, .loss = &loss, .smoothing = 0.1, .channel = 7,
     };
     static const struct attributes none;
     struct arena arena = { 0 };
 
     cr_assert_str_eq(attributes_text(&arena, &all, (1u << ATTRIBUTES) - 1),
                      " window=3x2 stride=2x1 padding=1+0,0+1 elu(0.5) rate=0.25 stream=4 momentum=0.9 epsilon=0.001 "
-                     "distance channel=7");
+                     "distance smoothing=0.1 channel=7");
     cr_assert_str_eq(attributes_text(&arena, &all, HAS_none), "");
     cr_assert_null(attributes_fault(&all, (1u << ATTRIBUTES) - 1));
     for (int i = 0; i < ATTRIBUTES; i++) {

@@ -154,6 +154,29 @@ Test(run, softmax_and_its_loss)
     network_end(&n);
 }
 
+/* Of three classes with smoothing 0.3 the right one is 0.8, each other 0.1. */
+Test(run, smoothed_labels)
+{
+    struct network n;
+
+    network_begin(&n);
+    put_loss(&n, put(&n, "flatten", put_input(&n, 3, 1, 1)), 3);
+    clause_value(n.model.loss, "label_smoothing")->number = 0.3;
+    struct graph *g = lower_model(&n.arena, &n.model, true);
+    differentiate(g);
+    struct run r = run_new(&n.arena, g, 2);
+    set(&r, g->input, NUMBERS(0, log(2), 0, 10, 10, 10));
+    set_param(&r, "dense_1.weight", NUMBERS(1, 0, 0, 0, 1, 0, 0, 0, 1));
+    run_values(&r, g->target)[0] = 1;
+    run_graph(&r, false);
+    run_graph(&r, true);
+    expect(&r, g->loss, NUMBERS(0.8 * log(2) + 0.2 * log(4), log(3)));
+    expect(&r, g->logits->gradient,
+           NUMBERS((0.25 - 0.1) / 2, (0.5 - 0.8) / 2, (0.25 - 0.1) / 2,
+                   (1.0 / 3 - 0.8) / 2, (1.0 / 3 - 0.1) / 2, (1.0 / 3 - 0.1) / 2));
+    network_end(&n);
+}
+
 /* ---- simplify -------------------------------------------------------------------------------- */
 
 static void fill_alike(const struct run *r, uint64_t state)
