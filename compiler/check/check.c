@@ -426,6 +426,8 @@ static int data_classes(const struct check *c)
 
     if (c->data->classes)
         return c->data->classes;
+    if (c->data->classes_of)
+        return c->data->classes_of(source);
     for (int i = 0; i < clause_def_count(source->def); i++)
         if (!strcmp(source->def->args[i].name, "classes"))
             return (int)source->args[i].number;

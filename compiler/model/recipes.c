@@ -3,6 +3,7 @@
 #include "base/bounds.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define WHOLE_MAX 2147483647.0
 #define SEED_MAX 9007199254740992.0     /* 2^53: every whole number up to here is exact */
@@ -20,6 +21,21 @@ static const struct arg_def cifar10_args[] = {
      .help = "folder of data_batch_1.bin ... test_batch.bin"},
     {.name = NULL}
 };
+
+static const char *const cifar100_labels[] = {"fine", "coarse", NULL};
+
+static const struct arg_def cifar100_args[] = {
+    {.name = "dir", .type = ARG_STRING, .positional = true, .required = true,
+     .help = "folder of train.bin and test.bin"},
+    {.name = "labels", .type = ARG_WORD, .words = cifar100_labels, .default_text = "fine",
+     .help = "100 classes, or the 20 that they belong to"},
+    {.name = NULL}
+};
+
+static int cifar100_classes(const struct clause *source)
+{
+    return strcmp(clause_text(source, "labels"), "coarse") ? 100 : 20;
+}
 
 static const struct arg_def mnist_args[] = {
     {.name = "dir", .type = ARG_STRING, .positional = true, .required = true,
@@ -53,6 +69,8 @@ static const struct arg_def images_args[] = {
 const struct data_source data_sources[] = {
     {.clause = {.name = "cifar10", .args = cifar10_args, .help = "CIFAR-10's binary files"},
      .picture = {3, 32, 32, false}, .classes = 10},
+    {.clause = {.name = "cifar100", .args = cifar100_args, .help = "CIFAR-100's binary files"},
+     .picture = {3, 32, 32, false}, .classes_of = cifar100_classes},
     {.clause = {.name = "images", .args = images_args, .help = "PNG and JPEG, a folder a class"}},
     {.clause = {.name = "mnist", .args = mnist_args, .help = "MNIST's IDX files, gz or not"},
      .picture = {1, 28, 28, false}},
@@ -305,7 +323,7 @@ const char *const later_network[] = {
     "hard_sigmoid", "softsign", NULL
 };
 const char *const later_data[] = {
-    "cifar100", "npy", "csv", "augment", "target", NULL
+    "npy", "csv", "augment", "target", NULL
 };
 const char *const later_train[] = {
     "lr_schedule", "class_weights", NULL

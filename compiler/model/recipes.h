@@ -10,7 +10,8 @@ struct data_source {
     enum cnn_sample_kind sample;
     struct shape picture;       /* of one sample; all 0: as the network's input wants it */
     enum cnn_target_kind target;
-    int classes;                /* or numbers.  0: the argument `classes` says it; where there is none, the data */
+    int classes;                /* or numbers.  0: classes_of or the argument `classes` says it; without them, the data */
+    int (*classes_of)(const struct clause *source);     /* NULL: they do not depend on what the source says */
 };
 
 struct metric_def {

@@ -143,6 +143,52 @@ folder && head -c 100000 /dev/zero >pictures/batches.meta.txt
 expect 0 ./colour --limit-steps 1 --overwrite
 rm -rf pictures
 
+# ---- CIFAR-100: 50,000 and 10,000 records of 3074 bytes
+hundred() {
+    rm -rf hundred
+    mkdir hundred
+    truncate -s 153700000 hundred/train.bin
+    truncate -s 30740000 hundred/test.bin
+}
+sed 's/cifar10 "pictures"/cifar100 "hundred"/; s/dense 10/dense 100/; s/colour/fine/' colour.cnn >fine.cnn
+sed 's/"hundred"/"hundred", labels=coarse/; s/dense 100/dense 20/; s/fine/coarse/' fine.cnn >coarse.cnn
+if build fine coarse; then
+    hundred
+    byte hundred/test.bin $((3074 * 9999)) 23           # the last test picture: coarse 19, fine 99
+    byte hundred/test.bin $((3074 * 9999 + 1)) 143
+    for i in $(seq 0 99); do echo "kind $i"; done >hundred/fine_label_names.txt
+    expect 0 ./fine --limit-steps 1 --threads 2
+    grep -q '^Train on 50000 samples, validate on 10000 samples$' out || fail "the log does not count 50000 and 10000"
+    noted 'cifar100: 99 of 100 classes have no picture in the training set: '
+    noted 'cifar100: 98 of 100 classes have no picture in the test set: '
+    expect 0 ./fine evaluate --csv
+    grep -q '^99,kind 99,1,' out || fail "the last fine label is not learnt: $(sed -n '/^99/p' out | head -c 100)"
+    expect 0 ./coarse --limit-steps 1
+    expect 0 ./coarse evaluate --csv
+    grep -q '^19,,1,' out || fail "the last coarse label is not learnt: $(sed -n '/^19/p' out | head -c 100)"
+    sum=$(cksum fine.run/*)
+    byte hundred/train.bin $((3074 * 41 + 1)) 144
+    says 1 'hundred/train.bin: record 42: fine label 100, expected 0 to 99' ./fine --overwrite
+    byte hundred/train.bin $((3074 * 41)) 24
+    says 1 'hundred/train.bin: record 42: coarse label 20, expected 0 to 19' ./fine --overwrite
+    expect 0 ./fine evaluate
+    hundred && truncate -s 30730000 hundred/test.bin
+    says 1 'hundred/test.bin: record 9997 of 10000 is cut short: expected a file of 30740000 bytes' ./fine evaluate
+    hundred && printf x >>hundred/test.bin
+    says 1 'hundred/test.bin: the file goes on after record 10000: expected 30740000 bytes' ./fine evaluate
+    hundred && rm hundred/train.bin
+    says 1 'hundred/train.bin: No such file or directory; CIFAR-100 is train.bin and test.bin' ./fine --overwrite
+    hundred && rm hundred/test.bin && touch hundred/train
+    says 1 'hundred/test.bin: No such file' ./fine evaluate
+    rm hundred/train.bin && touch hundred/meta
+    says 1 'none of these' ./fine evaluate
+    noted 'hundred holds CIFAR-100 as Python reads it; the binary version is needed'
+    hundred && says 1 'none of these' ./colour evaluate --data hundred
+    noted 'hundred holds CIFAR-100: the source is cifar100'
+    [ "$(cksum fine.run/*)" = "$sum" ] || fail "an older run was touched although the data could not be read"
+fi
+rm -rf hundred
+
 # ---- MNIST: IDX, here with 40 training and 12 test pictures
 # header MAGIC COUNT [HEIGHT WIDTH]: numbers below 256, the magic's last two bytes as they are
 header() {

@@ -50,7 +50,7 @@ wrap() {
         echo 'network {'; grep -q '^ *input ' body || echo "input $extent"; cat body; echo '}' ;;
     data)
         echo 'data {'
-        grep -qE '^ *(cifar10|images|mnist|shapes) ' body || echo 'images "pictures"'
+        grep -qE '^ *(cifar10|cifar100|images|mnist|shapes) ' body || echo 'images "pictures"'
         cat body
         grep -qE '^ *(scale|normalize) ' body || echo 'scale 1/255'
         echo '}' ;;
@@ -247,7 +247,8 @@ done
 # and what stands in the tables of the sections is understood: names from the compiler's tables, and these
 arguments=$(grep -ohE '\.name = "[a-z0-9_]*"' "$TOP"/compiler/ops/*.c | cut -d'"' -f2)
 known="$layers $recipe_words $initialisers $functions $arguments loss optimizer metrics freeze trainable off macro
-    acc f1_macro precision_macro recall_macro top_5 c pixel data_batch_1 test_batch bin"
+    acc f1_macro precision_macro recall_macro top_5 c pixel data_batch_1 test_batch bin
+    fine"
 tr -s ' ' '\n' <<<"$known" | sort -u >known
 sed '/^## Not in this version/,$d' "$page" | sed -n '/^## network/,/^## Metrics of/p' | grep '^|' | grep -oE '`[^`]*`' |
     sed 's/"[^"]*"//g' | grep -oE '[a-z][a-z0-9_]*' | sort -u >promised
