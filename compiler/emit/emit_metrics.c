@@ -1,5 +1,5 @@
-/* emit_metrics.c - metrics of a batch: the built-in ones, and the user's own functions as C, in
- * double.
+/* emit_metrics.c - metrics of a batch: the built-in ones, and the user's own functions as C: single numbers and sums in
+ * double, arrays in vectors.
  *
  * An array has a value for each (sample, class): it exists only inside the loops of sums and means. */
 #include <assert.h>
@@ -8,6 +8,7 @@
 
 #include "emit/emit.h"
 #include "expr/expr.h"
+#include "kernels/formula_loops.h"
 
 /* ---- the user's own -------------------------------------------------------------------------- */
 
@@ -19,33 +20,12 @@ struct metric_writer {
     struct emitter *e;
     struct cwriter *w;
     const char **params;                /* as C calls them, by index: labels and predictions first */
-    int outputs;
 };
 
 /* Whether targets are classes, one-hot to a function of the user's; else they are numbers. */
 static bool has_classes(const struct emitter *e)
 {
     return e->plan->model->target.kind == CNN_TARGET_CLASS;
-}
-
-static void open_batch(void *context, const bool *reads)
-{
-    const struct metric_writer *m = context;
-    cw_open(m->w, "for (int i = 0; i < n; i++) {");
-    cw_open(m->w, "for (int k = 0; k < %d; k++) {", m->outputs);
-    if (reads[0] && has_classes(m->e))
-        cw_line(m->w, "const double %s = k == labels[i];", m->params[0]);
-    else if (reads[0])
-        cw_line(m->w, "const double %s = targets[(size_t)i * %d + k];", m->params[0], m->outputs);
-    if (reads[1])
-        cw_line(m->w, "const double %s = predictions[(size_t)i * %d + k];", m->params[1], m->outputs);
-}
-
-static void close_batch(void *context)
-{
-    const struct metric_writer *m = context;
-    cw_close(m->w, "}");
-    cw_close(m->w, "}");
 }
 
 static void emit_signature(struct emitter *e, struct cwriter *w, const char *name)
@@ -81,8 +61,7 @@ static void emit_given(struct metric_writer *m, const struct user_function *f, c
 static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct user_function *f)
 {
     const int count = f->locals_count + 1;
-    struct metric_writer m = { e, w, arena_array(e->arena, (size_t)f->params_count, sizeof *m.params),
-                               e->plan->model->outputs };
+    struct metric_writer m = { e, w, arena_array(e->arena, (size_t)f->params_count, sizeof *m.params) };
     const char **names = arena_array(e->arena, (size_t)count, sizeof *names);
     const struct expr **roots = arena_array(e->arena, (size_t)count, sizeof *roots);
     for (int i = 0; i < f->params_count; i++)
@@ -100,9 +79,12 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
         cw_comment(w, "The metric %s, for one batch.", f->name);
     emit_signature(e, w, f->name);
     emit_given(&m, f, roots[count - 1]);
-    const struct expr_loops loops = { open_batch, close_batch, &m,
-                                      arena_printf(e->arena, "(double)n * %d", m.outputs) };
-    const struct expr_writing how = { EXPR_C_SCALAR, m.params, f->params_count, names, &loops };
+    struct formula_loops loops = { .e = e, .w = w, .size = e->plan->model->outputs, .classes = has_classes(e),
+                                   .batch = true, .y = 0, .p = 1, .inputs = m.params, .predictions = "predictions",
+                                   .targets = has_classes(e) ? "labels" : "targets" };
+    formula_loops_begin(&loops, f->pool, roots[count - 1], arena_printf(e->arena, "((double)n * %d)", loops.size));
+    const struct expr_writing how = { e->plan->real_double ? EXPR_VECTOR_DOUBLE : EXPR_VECTOR_FLOAT, m.params,
+                                      f->params_count, names, &loops.loops };
     const char *value = expr_write(w, f->pool, &how, roots, count);
     cw_line(w, "return %s;", value);
     cw_close(w, "}");

@@ -150,13 +150,24 @@ enum expr_dialect {
 /* A number as a constant of that dialect's type: "0.5", "0.5f". */
 const char *expr_number_text(struct arena *a, enum expr_dialect dialect, double number);
 
-/* Loops around the arrays that reductions run over. */
+/* Loops around the arrays that reductions run over.  In vectors the elements may come in parts, such as whole vectors
+ * and what is left of the last one; each part is written on its own, from the first to the last. */
 struct expr_loops {
     /* Opens the loops and declares the elements of each input that is read there (by index), as expr_write calls them. */
-    void (*open)(void *context, const bool *reads);
-    void (*close)(void *context);
+    void (*open)(void *context, int part, const bool *reads);
+    void (*close)(void *context, int part);
     void *context;
     const char *count;                  /* elements of an array, as a product's right side */
+    /* Writes what is done with the element of a result that is an array.  NULL: there is one part, and its loops are
+     * open after expr_write, for the caller to close. */
+    void (*result)(void *context, int part, const char *value);
+    int parts;                          /* 0: one */
+    /* Loops around those, in which sums of vectors are made: behind each turn the lanes are added up in double.
+     * NULL: none. */
+    void (*open_block)(void *context, int part);
+    void (*close_block)(void *context, int part);
+    /* The vm of the lanes that hold elements; NULL: all. */
+    const char *(*inside)(void *context, int part);
 };
 
 struct expr_writing {
@@ -169,7 +180,9 @@ struct expr_writing {
 
 /* Writes what is used more than once, or too long for a line, as variables, and returns the text of the last root.
  * With `names` the roots before it become variables of these names, if they are used.  With `loops`, and where the last
- * root is an array, loops over its elements have been opened, which the caller closes. */
+ * root is an array, its elements have gone to loops->result, and there is no text; without such a function loops over its
+ * elements have been opened, which the caller closes.  Vectors with `loops`: single numbers, and inputs that are no
+ * arrays, are doubles. */
 const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
                        const struct expr *const *roots, int count);
 /* The same for several results, such as a weight and its moments: the text of each in values; names are not asked. */

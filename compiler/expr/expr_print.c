@@ -2,7 +2,10 @@
  *
  * What is used more than once, what a user gave a name, and what would be too long for a line becomes a variable, in the
  * order of the pool, so that each reads only what stands above it.  Reductions become loops: all that can be done in one
- * pass over the arrays shares it, and what a later pass needs of an earlier one stands between them. */
+ * pass over the arrays shares it, and what a later pass needs of an earlier one stands between them.
+ *
+ * Where there are loops, vectors are of elements alone: single numbers, sums among them, are doubles, of which an array's
+ * expression makes vectors of equal lanes. */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -22,6 +25,7 @@ struct writer {
     bool *root;                 /* by node: its text is asked for */
     int *uses, *lengths, *levels;       /* by node; levels: passes over the arrays before its value is there */
     bool *variable;
+    bool *spread;               /* by node: a number that an array's expression reads, in vectors */
     const char **names;         /* by node: what a variable is called */
     const char **texts;         /* by node: of leaves, and of variables that are declared */
     int temporaries, reductions;
@@ -32,9 +36,20 @@ struct piece {
     enum expr_level level;      /* how tightly C binds it */
 };
 
-static bool is_vector(const struct writer *t)
+static bool is_of_vectors(enum expr_dialect d)
 {
-    return t->how->dialect == EXPR_VECTOR_DOUBLE || t->how->dialect == EXPR_VECTOR_FLOAT;
+    return d == EXPR_VECTOR_DOUBLE || d == EXPR_VECTOR_FLOAT;
+}
+
+/* What the node is written in. */
+static enum expr_dialect dialect_of(const struct expr_writing *how, const struct expr *e)
+{
+    return is_of_vectors(how->dialect) && how->loops && !e->is_array ? EXPR_C_SCALAR : how->dialect;
+}
+
+static bool is_vector(const struct writer *t, const struct expr *e)
+{
+    return is_of_vectors(dialect_of(t->how, e));
 }
 
 static bool is_float(enum expr_dialect d)
@@ -61,16 +76,25 @@ const char *expr_number_text(struct arena *a, enum expr_dialect dialect, double 
     return arena_printf(a, "%s%s%s", text, strpbrk(text, ".e") ? "" : ".0", single ? "f" : "");
 }
 
-static const char *leaf_text(const struct writer *t, const struct expr *e)
+static const char *plain_leaf_text(const struct writer *t, const struct expr *e, enum expr_dialect dialect)
 {
-    const char *text = e->op == EXPR_NUMBER ? expr_number_text(t->arena, t->how->dialect, e->number)
-                       : e->op == EXPR_INPUT ? t->how->inputs[e->index]
-                                             : arena_printf(t->arena, "(%s)", t->how->loops->count);
-    if (!is_vector(t) || e->is_array)
-        return text;
+    return e->op == EXPR_NUMBER ? expr_number_text(t->arena, dialect, e->number)
+           : e->op == EXPR_INPUT ? t->how->inputs[e->index]
+                                 : arena_printf(t->arena, "(%s)", t->how->loops->count);
+}
+
+/* A number, called so, as a vector. */
+static const char *spread_text(const struct writer *t, const struct expr *e, const char *text)
+{
     if (expr_is_number(e, 0) && !signbit(e->number))
         return "v_zero()";
     return arena_printf(t->arena, "v_set(%s)", text);
+}
+
+static const char *leaf_text(const struct writer *t, const struct expr *e)
+{
+    const char *text = plain_leaf_text(t, e, dialect_of(t->how, e));
+    return is_vector(t, e) && !e->is_array ? spread_text(t, e, text) : text;
 }
 
 /* ---- pieces of text -------------------------------------------------------------------------- */
@@ -83,11 +107,24 @@ static const char *text_of_piece(struct writer *t, const struct expr *e, enum ex
     return p.level < least ? arena_printf(t->arena, "(%s)", p.text) : p.text;
 }
 
-static struct piece call(struct writer *t, const char *function, const struct expr *const *args, int count)
+/* As an argument of a function of vectors. */
+static const char *vector_text(struct writer *t, const struct expr *e)
+{
+    if (is_vector(t, e))
+        return text_of_piece(t, e, EXPR_LEVEL_CHOICE);
+    if (e->op == EXPR_NUMBER)
+        return spread_text(t, e, expr_number_text(t->arena, t->how->dialect, e->number));
+    const char *text = text_of_piece(t, e, EXPR_LEVEL_PRIMARY);
+    text = spread_text(t, e, is_float(t->how->dialect) ? arena_printf(t->arena, "(float)%s", text) : text);
+    return e->is_condition ? arena_printf(t->arena, "v_ne(%s, v_zero())", text) : text;
+}
+
+static struct piece call(struct writer *t, const char *function, bool vectors, const struct expr *const *args, int count)
 {
     char *text = arena_printf(t->arena, "%s(", function);
     for (int i = 0; i < count; i++)
-        text = arena_printf(t->arena, "%s%s%s", text, i ? ", " : "", text_of_piece(t, args[i], EXPR_LEVEL_CHOICE));
+        text = arena_printf(t->arena, "%s%s%s", text, i ? ", " : "",
+                            vectors ? vector_text(t, args[i]) : text_of_piece(t, args[i], EXPR_LEVEL_CHOICE));
     return (struct piece){ arena_printf(t->arena, "%s)", text), EXPR_LEVEL_PRIMARY };
 }
 
@@ -104,7 +141,7 @@ static struct piece vector_piece(struct writer *t, const struct expr *e)
             a[0] = e->args[1];
         }
     }
-    return call(t, function, a, row->arguments);
+    return call(t, function, true, a, row->arguments);
 }
 
 /* Signs that group to the left ask for brackets on the right; `and` and `or` for brackets around the other. */
@@ -124,15 +161,16 @@ static struct piece infix_piece(struct writer *t, const struct expr *e)
                            row->level };
 }
 
-static const char *type_of(const struct writer *t)
+static const char *type_of(const struct writer *t, const struct expr *e)
 {
-    return is_vector(t) ? "v" : is_float(t->how->dialect) ? "float" : "double";
+    enum expr_dialect d = dialect_of(t->how, e);
+    return is_of_vectors(d) ? "v" : is_float(d) ? "float" : "double";
 }
 
 static struct piece choice_piece(struct writer *t, const struct expr *e)
 {
     if (expr_is_truth(e))       /* a number of its own: no division of whole numbers may come of it */
-        return (struct piece){ arena_printf(t->arena, "(%s)%s", type_of(t),
+        return (struct piece){ arena_printf(t->arena, "(%s)%s", type_of(t, e),
                                             text_of_piece(t, e->args[0], EXPR_LEVEL_PRIMARY)), EXPR_LEVEL_NEGATE };
     return (struct piece){ arena_printf(t->arena, "%s ? %s : %s", text_of_piece(t, e->args[0], EXPR_LEVEL_OR),
                                         text_of_piece(t, e->args[1], EXPR_LEVEL_OR),
@@ -144,13 +182,14 @@ static struct piece piece_of(struct writer *t, const struct expr *e)
     const struct expr_op_row *row = expr_op_row(e->op);
     if (t->texts[e->id])
         return (struct piece){ t->texts[e->id], t->texts[e->id][0] == '-' ? EXPR_LEVEL_NEGATE : EXPR_LEVEL_PRIMARY };
+    const enum expr_dialect dialect = dialect_of(t->how, e);
     assert(!expr_is_reduction(e));
-    if (is_vector(t))
+    if (is_of_vectors(dialect))
         return vector_piece(t, e);
-    if (t->how->dialect == EXPR_C_SCALAR && row->scalar)
-        return call(t, row->scalar, e->args, row->arguments);
+    if (dialect == EXPR_C_SCALAR && row->scalar)
+        return call(t, row->scalar, false, e->args, row->arguments);
     if (row->c)
-        return call(t, arena_printf(t->arena, "%s%s", row->c, is_float(t->how->dialect) ? "f" : ""), e->args,
+        return call(t, arena_printf(t->arena, "%s%s", row->c, is_float(dialect) ? "f" : ""), false, e->args,
                     row->arguments);
     if (row->kind == EXPR_CHOICE)
         return choice_piece(t, e);
@@ -168,9 +207,10 @@ static bool is_leaf(const struct expr *e)
     return expr_op_row(e->op)->kind == EXPR_LEAF;
 }
 
-static const char *operation_text(const struct writer *t, const struct expr_op_row *row)
+static const char *operation_text(const struct writer *t, const struct expr *e)
 {
-    const char *text = is_vector(t) ? row->vector : row->scalar ? row->scalar : row->c ? row->c : row->sign;
+    const struct expr_op_row *row = expr_op_row(e->op);
+    const char *text = is_vector(t, e) ? row->vector : row->scalar ? row->scalar : row->c ? row->c : row->sign;
     return text ? text : "? :";
 }
 
@@ -191,9 +231,9 @@ static void measure(struct writer *t)
             t->lengths[i] = (int)strlen(t->texts[i]);
             continue;
         }
-        t->lengths[i] += (int)strlen(operation_text(t, expr_op_row(e->op)));
+        t->lengths[i] += (int)strlen(operation_text(t, e));
         t->levels[i] += expr_is_reduction(e);
-        t->variable[i] = t->names[i] || expr_is_reduction(e) ||
+        t->variable[i] = t->names[i] || expr_is_reduction(e) || t->spread[i] ||
                          t->uses[i] > 1 || (!t->root[i] && t->lengths[i] > TEXT_LONGEST);
         if (!t->variable[i] || t->names[i])
             continue;
@@ -206,18 +246,25 @@ static void measure(struct writer *t)
 
 static void count_uses(struct writer *t)
 {
-    for (int i = 0; i < t->nodes; i++)
-        for (int k = 0; t->reached[i] && k < expr_arguments(t->pool->nodes[i]); k++)
-            t->uses[t->pool->nodes[i]->args[k]->id]++;
+    for (int i = 0; i < t->nodes; i++) {
+        const struct expr *e = t->pool->nodes[i];
+        for (int k = 0; t->reached[i] && k < expr_arguments(e); k++) {
+            const struct expr *argument = e->args[k];
+            bool in_loops = is_vector(t, e) || (expr_is_reduction(e) && is_of_vectors(t->how->dialect));
+            t->uses[argument->id]++;
+            if (in_loops && !is_vector(t, argument))
+                t->spread[argument->id] = true;
+        }
+    }
 }
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
 static void declare(struct writer *t, const struct expr *e)
 {
-    const char *type = type_of(t);
+    const char *type = type_of(t, e);
     if (e->is_condition)
-        type = is_vector(t) ? "vm" : "int";
+        type = is_vector(t, e) ? "vm" : "int";
     cw_line(t->w, "const %s %s = %s;", type, t->names[e->id], text_of_piece(t, e, EXPR_LEVEL_CHOICE));
     t->texts[e->id] = t->names[e->id];
 }
@@ -233,8 +280,8 @@ static void declare_all(struct writer *t, const bool *marked, int level, bool ar
     }
 }
 
-/* The arrays' elements that the roots need, in loops that have been opened. */
-static void open_loops(struct writer *t, const struct expr *const *roots, int count, int level)
+/* The arrays' elements that the roots need, in the loops of a part, which are opened. */
+static void open_loops(struct writer *t, const struct expr *const *roots, int count, int level, int part)
 {
     bool *needed = expr_reached(t->pool, roots, count);
     bool *reads = arena_array(t->arena, (size_t)t->how->inputs_count + 1, sizeof *reads);
@@ -251,16 +298,61 @@ static void open_loops(struct writer *t, const struct expr *const *roots, int co
         for (int k = 0; k < expr_arguments(e); k++)
             needed[e->args[k]->id] = true;
     }
-    t->how->loops->open(t->how->loops->context, reads);
+    t->how->loops->open(t->how->loops->context, part, reads);
     declare_all(t, needed, level, true);
 }
 
-static void close_loops(struct writer *t)
+static void close_loops(struct writer *t, int part)
 {
-    t->how->loops->close(t->how->loops->context);
+    t->how->loops->close(t->how->loops->context, part);
     for (int i = 0; i < t->nodes; i++)
         if (t->variable[i] && t->pool->nodes[i]->is_array)
             t->texts[i] = NULL;                 /* out of sight */
+}
+
+static int parts_of(const struct writer *t)
+{
+    return t->how->loops->parts ? t->how->loops->parts : 1;
+}
+
+static void open_block(struct writer *t, int part)
+{
+    if (t->how->loops->open_block)
+        t->how->loops->open_block(t->how->loops->context, part);
+}
+
+static void close_block(struct writer *t, int part)
+{
+    if (t->how->loops->close_block)
+        t->how->loops->close_block(t->how->loops->context, part);
+}
+
+/* The sums over a block in vectors, each lane for itself, then all lanes together in one fixed order. */
+static void write_vector_sums(struct writer *t, const struct expr *const *sums, const struct expr *const *arrays, int count,
+                              int level, int part)
+{
+    const char *inside = t->how->loops->inside ? t->how->loops->inside(t->how->loops->context, part) : NULL;
+    for (int i = 0; i < count; i++)
+        cw_line(t->w, "v lanes_%s = v_zero();", t->names[sums[i]->id]);
+    open_loops(t, arrays, count, level, part);
+    for (int i = 0; i < count; i++) {
+        const char *name = t->names[sums[i]->id], *value = vector_text(t, arrays[i]);
+        if (inside)
+            value = arena_printf(t->arena, "v_select(%s, %s, v_zero())", inside, value);
+        cw_line(t->w, "lanes_%s = v_add(lanes_%s, %s);", name, name, value);
+    }
+    close_loops(t, part);
+    for (int i = 0; i < count; i++)
+        cw_line(t->w, "%s += v_sum(lanes_%s);", t->names[sums[i]->id], t->names[sums[i]->id]);
+}
+
+static void write_sums(struct writer *t, const struct expr *const *sums, const struct expr *const *arrays, int count,
+                       int level, int part)
+{
+    open_loops(t, arrays, count, level, part);
+    for (int i = 0; i < count; i++)
+        cw_line(t->w, "%s += %s;", t->names[sums[i]->id], text_of_piece(t, arrays[i], EXPR_LEVEL_CHOICE));
+    close_loops(t, part);
 }
 
 /* All reductions of what takes `level` passes, in one pass. */
@@ -277,15 +369,28 @@ static void write_pass(struct writer *t, int level)
     if (!count)
         return;
     for (int i = 0; i < count; i++)
-        cw_line(t->w, "%s %s = 0;", type_of(t), t->names[sums[i]->id]);
-    open_loops(t, arrays, count, level);
-    for (int i = 0; i < count; i++)
-        cw_line(t->w, "%s += %s;", t->names[sums[i]->id], text_of_piece(t, arrays[i], EXPR_LEVEL_CHOICE));
-    close_loops(t);
+        cw_line(t->w, "%s %s = 0;", type_of(t, sums[i]), t->names[sums[i]->id]);
+    for (int part = 0; part < parts_of(t); part++) {
+        open_block(t, part);
+        (is_of_vectors(t->how->dialect) ? write_vector_sums : write_sums)(t, sums, arrays, count, level, part);
+        close_block(t, part);
+    }
     for (int i = 0; i < count; i++) {
         if (sums[i]->op == EXPR_MEAN)
             cw_line(t->w, "%s /= %s;", t->names[sums[i]->id], t->how->loops->count);
         t->texts[sums[i]->id] = t->names[sums[i]->id];
+    }
+}
+
+/* The array that is the result, part by part. */
+static void write_results(struct writer *t, const struct expr *e, int level)
+{
+    for (int part = 0; part < parts_of(t); part++) {
+        open_block(t, part);
+        open_loops(t, &e, 1, level, part);
+        t->how->loops->result(t->how->loops->context, part, text_of_piece(t, e, EXPR_LEVEL_CHOICE));
+        close_loops(t, part);
+        close_block(t, part);
     }
 }
 
@@ -296,7 +401,7 @@ static bool wants_definition(enum expr_dialect d, const struct expr_op_row *row)
     return (d == EXPR_C_DOUBLE || d == EXPR_C_FLOAT || (d == EXPR_C_SCALAR && !row->scalar)) && row->definition;
 }
 
-static void define(struct expr_pool *p, enum expr_dialect d, const struct expr **roots, int count)
+static void define(struct expr_pool *p, const struct expr_writing *how, const struct expr **roots, int count)
 {
     bool defined = true;
     while (defined) {           /* definitions are made of what may want one; three turns at most */
@@ -311,7 +416,7 @@ static void define(struct expr_pool *p, enum expr_dialect d, const struct expr *
             for (int k = 0; k < expr_arguments(e); k++)
                 args[k] = becomes[e->args[k]->id];
             becomes[i] = is_leaf(e) ? e : expr_make(p, e->op, args);
-            if (wants_definition(d, expr_op_row(e->op))) {
+            if (wants_definition(dialect_of(how, becomes[i]), expr_op_row(e->op))) {
                 becomes[i] = expr_of_row(p, expr_op_row(e->op)->definition, becomes[i], false);
                 defined = true;
             }
@@ -335,6 +440,7 @@ static struct writer writer_of(struct cwriter *w, struct expr_pool *p, const str
     t.lengths = arena_array(p->arena, nodes, sizeof *t.lengths);
     t.levels = arena_array(p->arena, nodes, sizeof *t.levels);
     t.variable = arena_array(p->arena, nodes, sizeof *t.variable);
+    t.spread = arena_array(p->arena, nodes, sizeof *t.spread);
     t.names = arena_array(p->arena, nodes, sizeof *t.names);
     t.texts = arena_array(p->arena, nodes, sizeof *t.texts);
     for (int i = 0; i < count; i++)
@@ -342,8 +448,8 @@ static struct writer writer_of(struct cwriter *w, struct expr_pool *p, const str
     return t;
 }
 
-/* All statements before the values of these roots. */
-static void write_statements(struct writer *t, const struct expr *const *roots, int count)
+/* All statements before the values of these roots; returns how many passes there are. */
+static int write_statements(struct writer *t, const struct expr *const *roots, int count)
 {
     const struct expr **arrays = arena_array(t->arena, (size_t)count, sizeof *arrays);
     int levels = 0, arrays_count = 0;
@@ -361,8 +467,9 @@ static void write_statements(struct writer *t, const struct expr *const *roots, 
     }
     if (!t->how->loops)
         declare_all(t, t->reached, 0, true);
-    else if (arrays_count)
-        open_loops(t, arrays, arrays_count, levels);
+    else if (arrays_count && !t->how->loops->result)
+        open_loops(t, arrays, arrays_count, levels, 0);
+    return levels;
 }
 
 /* Roots as this dialect can write them; what is true or false as a number. */
@@ -375,7 +482,7 @@ static const struct expr **writable(struct expr_pool *p, const struct expr_writi
         if (i >= first_number && given[i]->is_condition)
             roots[i] = expr_build(p, EXPR_IF, (const struct expr *[]){ given[i], expr_number(p, 1), expr_number(p, 0) });
     }
-    define(p, how->dialect, roots, count);
+    define(p, how, roots, count);
     return roots;
 }
 
@@ -387,7 +494,11 @@ const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr
     for (int i = 0; i < count - 1 && how->names; i++)
         if (!is_leaf(roots[i]) && !t.names[roots[i]->id])
             t.names[roots[i]->id] = how->names[i];
-    write_statements(&t, &last, 1);
+    int levels = write_statements(&t, &last, 1);
+    if (how->loops && how->loops->result && last->is_array) {
+        write_results(&t, last, levels);
+        return NULL;
+    }
     return text_of_piece(&t, last, EXPR_LEVEL_CHOICE);
 }
 

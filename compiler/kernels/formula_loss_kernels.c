@@ -1,6 +1,6 @@
-/* formula_loss_kernels.c - losses that are formulas: a sample at a time, in double whatever the network computes in, since sums
- * of many small numbers are what losses are. */
-#include "kernels/loops.h"
+/* formula_loss_kernels.c - losses that are formulas: a sample at a time, its numbers in vectors, single numbers and sums in
+ * double whatever the network computes in (formula_loops.h). */
+#include "kernels/formula_loops.h"
 #include "ops/losses.h"
 
 static double formula_cost(const struct plan *p, const struct group *g)
@@ -9,7 +9,7 @@ static double formula_cost(const struct plan *p, const struct group *g)
     const struct loss_expr e = loss_expr(&a, g->main->attr.loss);
     double cycles = expr_cycles(e.pool, g->main->backward ? e.gradient : e.value);
     arena_free(&a);
-    return pass_cycles(p, g->main->in[0], p->lanes * cycles, g->main->backward ? 3 : 2);
+    return pass_cycles(p, g->main->in[0], cycles, g->main->backward ? 3 : 2);
 }
 
 static void formula_plan(struct plan *p, struct program *q, struct group *g)
@@ -24,29 +24,7 @@ static void formula_plan(struct plan *p, struct program *q, struct group *g)
         step_is_told(p, s, ARGUMENT_SAMPLES);
 }
 
-struct formula_writer {
-    struct emitter *e;
-    int count;
-    bool classes;               /* targets are classes, and y is one-hot */
-};
-
 static const char *const names[LOSS_INPUTS] = { [LOSS_Y] = "y", [LOSS_P] = "p" };
-
-static void open_outputs(void *context, const bool *reads)
-{
-    const struct formula_writer *f = context;
-    cw_open(f->e->w, "for (int k = 0; k < %d; k++) {", f->count);
-    if (reads[LOSS_Y])
-        cw_line(f->e->w, f->classes ? "const double y = k == *target;" : "const double y = target[k];");
-    if (reads[LOSS_P])
-        cw_line(f->e->w, "const double p = predictions[k];");
-}
-
-static void close_outputs(void *context)
-{
-    const struct formula_writer *f = context;
-    cw_close(f->e->w, "}");
-}
 
 /* Says of each input that the formula does not read that it is meant so. */
 static void emit_unread(struct emitter *e, const struct expr_pool *pool, const struct expr *root)
@@ -66,29 +44,32 @@ static const char *formula_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;      /* predictions, targets -> loss or its gradient */
     const struct loss_expr l = loss_expr(e->arena, n->attr.loss);
-    struct formula_writer f = { e, (int)tensor_elements(n->in[0]), n->in[1]->element == ELEMENT_I32 };
-    const struct expr_loops loops = { open_outputs, close_outputs, &f, text_printf(e, "%d", f.count) };
-    const struct expr_writing how = { EXPR_C_SCALAR, names, LOSS_INPUTS, NULL, &loops };
     const struct expr *root = n->backward ? l.gradient : l.value;
+    struct formula_loops f = { .e = e, .size = (int)tensor_elements(n->in[0]), .classes = n->in[1]->element == ELEMENT_I32,
+                               .y = LOSS_Y, .p = LOSS_P, .inputs = names, .predictions = "predictions",
+                               .targets = "target", .to = n->backward && root->is_array ? "gradient" : NULL };
     const char *real = e->plan->real, *type = f.classes ? "int32_t" : real;
     if (n->backward)
         emit_function(e, "const %s *predictions, const %s *target, %s *restrict gradient, int n", real, type, real);
     else
         emit_function(e, "const %s *predictions, const %s *target, %s *restrict loss", real, type, real);
-    cw_line(e->w, "// predictions (%d): %s = %s", f.count, n->attr.loss->def->name, l.text);
+    f.w = e->w;
+    cw_line(e->w, "// predictions (%d): %s = %s", f.size, n->attr.loss->def->name, l.text);
     emit_unread(e, l.pool, root);
+    if (n->backward && root->is_array)
+        cw_line(e->w, "const v share = v_set((%s)1 / (%s)n);", real, real);
+    formula_loops_begin(&f, l.pool, root, text_printf(e, "%d", f.size));
+    const struct expr_writing how = { e->plan->real_double ? EXPR_VECTOR_DOUBLE : EXPR_VECTOR_FLOAT, names, LOSS_INPUTS,
+                                      NULL, &f.loops };
     const char *value = expr_write(e->w, l.pool, &how, &root, 1);
-    if (n->backward && root->is_array) {
-        cw_line(e->w, "gradient[k] = (%s)((%s) / n);", real, value);
-        close_outputs(&f);
-    } else if (n->backward) {                   /* the same for all */
-        cw_open(e->w, "for (int k = 0; k < %d; k++)", f.count);
+    if (n->backward && !root->is_array) {       /* the same for all */
+        cw_open(e->w, "for (int k = 0; k < %d; k++)", f.size);
         cw_line(e->w, "gradient[k] = (%s)((%s) / n);", real, value);
         cw_close(e->w, "");
-    } else {
+    } else if (!n->backward) {
         cw_line(e->w, "*loss = (%s)(%s);", real, value);
     }
-    return emit_end(e, text_printf(e, "%s%s_%d", n->attr.loss->def->name, n->backward ? "_grad" : "", f.count),
+    return emit_end(e, text_printf(e, "%s%s_%d", n->attr.loss->def->name, n->backward ? "_grad" : "", f.size),
                     emit_comment(e, s));
 }
 
@@ -96,7 +77,7 @@ static const char *formula_emit(struct emitter *e, const struct step *s)
     const struct kernel kernel_##operation = {                                                       \
         .name = #operation, .op = OP_##operation, .applicable = always_applicable,                   \
         .cost = formula_cost, .plan = formula_plan, .emit = formula_emit,                            \
-        .help = "the formula, an image at a time",                                                   \
+        .help = "the formula, an image at a time, its numbers in vectors",                                                   \
     };
 
 FORMULA(formula_loss)

@@ -241,6 +241,12 @@ CNN_INLINE v v_sign(v x)
 /* The remainder that goes with floor: it has the sign of y. */
 CNN_INLINE v v_mod(v x, v y) { return v_sub(x, v_mul(v_floor(v_div(x, y)), y)); }
 
+/* Where in a table of `classes` zeros, a 1 and zeros the one-hot vector of a class begins; of no class it is all 0. */
+CNN_INLINE int cnn_one_hot(int32_t right, int classes)
+{
+    return right >= 0 && right < classes ? classes - right : 0;
+}
+
 CNN_INLINE v v_sigmoid(v x)
 {
     return v_div(v_set(1), v_add(v_set(1), v_exp(v_neg(x))));

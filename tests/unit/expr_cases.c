@@ -3,8 +3,8 @@
  *     expr_cases scalar|double|float|vector_double|vector_float COUNT > cases.c
  *
  * The cases are COUNT random expressions and their derivatives by x, every activation's function and gradient as they
- * are printed, among vectors the versions by hand, a rule of several results, and in double reductions
- * with their gradients.  How far a result may be off is measured: each node's value is
+ * are printed, among vectors the versions by hand, a rule of several results, and in trainers' C and
+ * vectors reductions with their gradients.  How far a result may be off is measured: each node's value is
  * disturbed by a few units in its last place, many times, and points where that moves the result much (near a jump) are
  * left out. */
 #include <float.h>
@@ -230,33 +230,177 @@ static void put_rule(struct maker *m)
 
 /* ---- reductions ------------------------------------------------------------------------------ */
 
+/* All elements of every node at all points, each off by so many units; a number stands at the first. */
+static void disturbed_arrays(struct maker *m, const struct expr_pool *p, const struct expr *e, double units,
+                             double result[POINTS])
+{
+    const bool *reached = expr_reached(p, &e, 1);
+    double (*x)[POINTS] = calloc((size_t)p->count, sizeof *x), unit = m->d->single ? FLT_EPSILON : DBL_EPSILON;
+    for (int i = 0; i <= e->id; i++) {
+        const struct expr *n = p->nodes[i];
+        double sum = 0, terms = 0;
+        if (!reached[i])
+            continue;
+        for (int j = 0; expr_is_reduction(n) && j < POINTS; j++) {
+            sum += x[n->args[0]->id][n->args[0]->is_array ? j : 0];
+            terms += fabs(x[n->args[0]->id][n->args[0]->is_array ? j : 0]);
+        }
+        for (int j = 0; j < (n->is_array ? POINTS : 1); j++) {
+            double a[EXPR_ARGUMENTS] = { 0 }, off = (double)random_below(&m->random, 2001) / 1000 - 1, size;
+            for (int k = 0; k < expr_arguments(n); k++)
+                a[k] = x[n->args[k]->id][n->args[k]->is_array ? j : 0];
+            switch (n->op) {
+            case EXPR_NUMBER: x[i][j] = n->number; break;
+            case EXPR_INPUT: x[i][j] = m->inputs[j][n->index]; break;
+            case EXPR_COUNT: x[i][j] = POINTS; break;
+            case EXPR_SUM: x[i][j] = sum; break;
+            case EXPR_MEAN: x[i][j] = sum / POINTS; break;
+            default: x[i][j] = expr_apply(n->op, a[0], a[1], a[2]);
+            }
+            size = expr_is_reduction(n) ? terms / (n->op == EXPR_MEAN ? POINTS : 1) : x[i][j];
+            if (n->op != EXPR_INPUT && !n->is_condition && units > 0)
+                x[i][j] += off * units * unit * size;
+            if (!(fabs(x[i][j]) < (m->d->single ? 1e30 : 1e200)))
+                x[i][j] = NAN;
+        }
+    }
+    for (int j = 0; j < POINTS; j++)
+        result[j] = x[e->id][e->is_array ? j : 0];
+    free(x);
+}
+
+/* A tolerance below 0 where nothing can be said. */
+static void expected_arrays(struct maker *m, const struct expr_pool *p, const struct expr *e, double out[POINTS][2])
+{
+    double unit = m->d->single ? FLT_EPSILON : DBL_EPSILON, values[POINTS], columns[INPUTS][POINTS], spread[POINTS] = { 0 };
+    for (int k = 0; k < INPUTS; k++)
+        for (int j = 0; j < POINTS; j++)
+            columns[k][j] = m->inputs[j][k];
+    expr_evaluate(p, e, (const double *[]){ columns[0], columns[1], columns[2], columns[3] }, POINTS, values);
+    for (int i = 0; i < TRIALS; i++) {
+        double other[POINTS];
+        disturbed_arrays(m, p, e, 8, other);
+        for (int j = 0; j < POINTS; j++)
+            spread[j] = isnan(spread[j]) ? NAN : fmax(spread[j], isnan(other[j]) ? INFINITY : fabs(other[j] - values[e->is_array ? j : 0]));
+    }
+    for (int j = 0; j < POINTS; j++) {
+        double value = values[e->is_array ? j : 0], tolerance = 8 * spread[j] + 8 * unit * fabs(value) + unit * 1e-3;
+        bool good = isfinite(value) && isfinite(spread[j]) && tolerance < 1e-2 * (1 + fabs(value));
+        out[j][0] = good ? value : 0;
+        out[j][1] = good ? tolerance : -1;
+        m->points += good;
+    }
+}
+
+/* In vectors the last one is a part of its own, only as far as there are points. */
 struct loops {
+    const struct dialect *d;
     struct cwriter *w;
 };
 
-static void open_elements(void *context, const bool *reads)
+static void open_block(void *context, int part)
 {
-    static const char *const words[] = { "x", "y", "z", "w" };
-    struct cwriter *w = ((struct loops *)context)->w;
-    cw_open(w, "for (int i = 0; i < POINTS; i++) {");
-    for (int k = 0; k < 3; k++)
-        if (reads[k])
-            cw_line(w, "const TYPE %s = in[%d][i];", words[k], k);
+    const struct loops *l = context;
+    (void)part;
+    cw_open(l->w, "{");
 }
 
-static void close_elements(void *context)
+static void close_block(void *context, int part)
 {
+    (void)part;
     cw_close(((struct loops *)context)->w, "}");
 }
 
-/* Of arrays x, y, z and the number w: one number, which all points then have, and its gradient by x. */
+static void open_elements(void *context, int part, const bool *reads)
+{
+    static const char *const words[] = { "x", "y", "z", "w" };
+    const struct loops *l = context;
+    if (!l->d->vector)
+        cw_open(l->w, "for (int i = 0; i < POINTS; i++) {");
+    else if (!part)
+        cw_open(l->w, "for (int i = 0; i + V_LANES <= POINTS; i += V_LANES) {");
+    else
+        cw_open(l->w, "for (int i = POINTS - TAIL; i < POINTS; i += V_LANES) {");
+    for (int k = 0; k < 3; k++)
+        if (reads[k])
+            cw_line(l->w, !l->d->vector ? "const TYPE %s = in[%d][i];"
+                          : part        ? "const TYPE %s = v_load_tail(in[%d] + i, TAIL);"
+                                        : "const TYPE %s = v_load(in[%d] + i);", words[k], k);
+}
+
+static void close_elements(void *context, int part)
+{
+    close_block(context, part);
+}
+
+static void put_element(void *context, int part, const char *value)
+{
+    const struct loops *l = context;
+    cw_line(l->w, !l->d->vector ? "out[i] = %s;" : part ? "v_store_tail(out + i, %s, TAIL);" : "v_store(out + i, %s);",
+            value);
+}
+
+static const char *inside(void *context, int part)
+{
+    (void)context;
+    return part ? "inside" : NULL;
+}
+
+/* One expression of arrays x, y, z and the number w, compared at all points, which are all the same where it is a
+ * number. */
+static void put_arrays(struct maker *m, struct expr_pool *p, const struct expr *root, const char *what)
+{
+    static const char *const words[] = { "x", "y", "z", "w" };
+    const int number = m->cases++;
+    double out[POINTS][2];
+    expected_arrays(m, p, root, out);
+    put_inputs(m, number);
+    printf("static const double out_%d[%d][2] = {", number, POINTS);
+    for (int j = 0; j < POINTS; j++)
+        printf("%s { %.17g, %.17g }", j ? "," : "", out[j][0], out[j][1]);
+    printf(" };\n");
+    struct loops l = { m->d, cw_new(NULL) };
+    const struct expr_loops loops = { open_elements, close_elements, &l, "POINTS", put_element, m->d->vector ? 2 : 1,
+                                      open_block, close_block, m->d->vector ? inside : NULL };
+    const struct expr_writing how = { m->d->dialect, words, INPUTS, NULL, &loops };
+    cw_line(l.w, "static void run_%d(const real (*in)[POINTS], real *out)", number);
+    cw_open(l.w, "{");
+    cw_line(l.w, "const %s w = in[3][0];", m->d->vector ? "double" : "TYPE");
+    if (m->d->vector)
+        cw_line(l.w, "const vm inside = v_gt(v_load_tail(ones, TAIL), v_zero());");
+    cw_line(l.w, m->d->vector ? "(void)w, (void)inside, (void)in;" : "(void)w, (void)in;");
+    const char *value = expr_write(l.w, p, &how, &root, 1);
+    if (!root->is_array) {
+        cw_open(l.w, "for (int i = 0; i < POINTS; i++) {");
+        cw_line(l.w, "out[i] = (real)(%s);", value);
+        cw_close(l.w, "}");
+    }
+    cw_close(l.w, "}");
+    fputs(cw_text(l.w), stdout);
+    cw_free(l.w);
+    printf("static const char what_%d[] = \"%.120s\";\n\n", number, what);
+}
+
+/* The expression, and its gradient by x where it is a number. */
+static void put_both(struct maker *m, struct expr_pool *p, const struct expr *e, const struct expr *x, const char *what)
+{
+    expr_simplify(p, &e, 1);
+    const struct expr *gradient = e->is_array ? NULL : expr_gradient(p, e, x);
+    draw(m);
+    put_arrays(m, p, e, what);
+    if (gradient)
+        put_arrays(m, p, gradient, what);
+}
+
 static void put_reductions(struct maker *m)
 {
     static const char *const formulas[] = {
         "sum(x * y)", "mean((x - y)^2)", "sum(x) * mean(y * x) + w", "log(sum(exp(x))) - sum(x * y)",
         "sum((x - mean(x))^2) / sum(y * y)", "if sum(x) > w then sum(x * x) else mean(x * z)",
         "sum(tanh(x * mean(y * mean(x * x))))", "sum(abs(x - mean(x) * mean(x)) * abs(x - mean(x) * mean(x)))",
-        "mean(if x > y and z < w then x * z else y) * (sum(x) > 0)", "sum(if w > 0 then 2 else x) + mean(round(clip(x * y, 0, 1)))"
+        "mean(if x > y and z < w then x * z else y) * (sum(x) > 0)", "sum(if w > 0 then 2 else x) + mean(round(clip(x * y, 0, 1)))",
+        "sum(normal_share(x)) * normal_share(mean(y))", "x - mean(x)", "sum(if w > 0 or sum(z) > 0 then x * x else y)",
+        "exp(x) / sum(exp(x))", "sum(w) + sum(x > y)"
     };
     static const char *const words[] = { "x", "y", "z", "w" };
     for (size_t i = 0; i < sizeof formulas / sizeof *formulas; i++) {
@@ -274,44 +418,34 @@ static void put_reductions(struct maker *m)
             fprintf(stderr, "%s: %s\n", formulas[i], wrong);
             exit(1);
         }
-        expr_simplify(p, &e, 1);
-        const struct expr *both[] = { e, expr_gradient(p, e, inputs[0]) };
-        draw(m);
-        double columns[INPUTS][POINTS], result[POINTS];
-        for (int k = 0; k < INPUTS; k++)
-            for (int j = 0; j < POINTS; j++)
-                columns[k][j] = m->inputs[j][k];
-        for (int k = 0; k < 2; k++) {
-            const struct expr *const root = both[k];
-            expr_evaluate(p, root, (const double *[]){ columns[0], columns[1], columns[2], columns[3] }, POINTS, result);
-            int number = m->cases++;
-            put_inputs(m, number);
-            printf("static const double out_%d[%d][2] = {", number, POINTS);
-            for (int j = 0; j < POINTS; j++) {
-                double value = result[root->is_array ? j : 0];
-                printf("%s { %.17g, %.17g }", j ? "," : "", value, 1e-11 * (1 + fabs(value)));
-                m->points++;
-            }
-            printf(" };\n");
-            struct loops l = { cw_new(NULL) };
-            const struct expr_loops loops = { open_elements, close_elements, &l, "POINTS" };
-            const struct expr_writing how = { m->d->dialect, words, INPUTS, NULL, &loops };
-            cw_line(l.w, "static void run_%d(const real (*in)[POINTS], real *out)", number);
-            cw_open(l.w, "{");
-            cw_line(l.w, "const TYPE w = in[3][0];");
-            cw_line(l.w, "(void)w;");
-            const char *value = expr_write(l.w, p, &how, &root, 1);
-            if (!root->is_array)
-                cw_open(l.w, "for (int i = 0; i < POINTS; i++) {");
-            cw_line(l.w, "out[i] = %s;", value);
-            cw_close(l.w, "}");
-            cw_close(l.w, "}");
-            fputs(cw_text(l.w), stdout);
-            cw_free(l.w);
-            printf("static const char what_%d[] = \"%.120s\";\n\n", number, formulas[i]);
-        }
+        put_both(m, p, e, inputs[0], formulas[i]);
         arena_free(&arena);
     }
+}
+
+/* A number of random sums, of which later ones are made of earlier ones. */
+static void put_random_reductions(struct maker *m)
+{
+    enum { SUMS = 3 };
+    static const char *const words[] = { "x", "y", "z", "w" };
+    struct arena arena = {0};
+    struct expr_pool *p = expr_pool_new(&arena);
+    const struct expr *leaves[INPUTS + SUMS], *e;
+    for (int k = 0; k < INPUTS; k++)
+        leaves[k] = expr_input(p, k, words[k], k < 3);
+    m->random.pool = p;
+    m->random.leaves = leaves;
+    for (int k = 0; k < SUMS; k++) {
+        m->random.leaves_count = INPUTS + k;
+        e = random_expr(&m->random, 3);
+        leaves[INPUTS + k] = moderate(&m->random, node(&m->random, random_below(&m->random, 2) ? EXPR_SUM : EXPR_MEAN, e, NULL, NULL));
+    }
+    m->random.leaves = leaves + 3;                  /* numbers alone */
+    m->random.leaves_count = INPUTS - 3 + SUMS;
+    e = random_expr(&m->random, 3);
+    m->random.leaves = leaves;
+    put_both(m, p, e, leaves[0], "random sums");
+    arena_free(&arena);
 }
 
 /* ---- the program ----------------------------------------------------------------------------- */
@@ -320,11 +454,17 @@ static void put_head(const struct dialect *d)
 {
     printf("#include <math.h>\n#include <stdio.h>\n");
     if (d->vector)
-        printf("#include <cnn_vec.h>\n#define TYPE v\n");
+        printf("#include <cnn_vec.h>\n#include <cnn_scalar.h>\n#define TYPE v\n#define TAIL (POINTS %% V_LANES)\n");
     else
         printf("%s#define TYPE %s\ntypedef TYPE real;\n", d->dialect == EXPR_C_SCALAR ? "#include <cnn_scalar.h>\n" : "",
                d->single ? "float" : "double");
     printf("enum { POINTS = %d, INPUTS = %d };\n\n", POINTS, INPUTS);
+    if (d->vector) {
+        printf("static const real ones[POINTS] = { 1");
+        for (int i = 1; i < POINTS; i++)
+            printf(", 1");
+        printf(" };\n");
+    }
     if (d->vector)
         printf("/* the last vector only as far as there are points; what lies behind them is to stay */\n"
                "#define CASE(number, call) \\\n"
@@ -409,10 +549,13 @@ int main(int argc, char **argv)
     for (int a = ACT_LINEAR + 1; a < ACTIVATIONS_COUNT; a++)
         put_activation(&m, (enum activation)a);
     put_rule(&m);
-    if (!m.d->vector && !m.d->single)
+    bool reduces = m.d->vector || !m.d->single;
+    if (reduces)
         put_reductions(&m);
     for (int i = atoi(argv[2]); i > 0; i--)
         put_random(&m);
+    for (int i = atoi(argv[2]); reduces && i > 0; i--)
+        put_random_reductions(&m);
     put_main(&m);
     arena_free(&arena);
     if (2 * m.points > m.cases * POINTS)
