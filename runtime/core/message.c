@@ -6,10 +6,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+static _Thread_local bool held;
+
+void rt_message_hold(bool hold)
+{
+    held = hold;
+}
+
 static void say(const char *kind, const char *format, va_list args) RT_PRINTF(2, 0);
 
 static void say(const char *kind, const char *format, va_list args)
 {
+    if (held)
+        return;
     /* what stdout still holds belongs before the message when both go to one place */
     fflush(stdout);
 #if defined __linux__

@@ -9,7 +9,11 @@
  * is lost, and less where looking on was in vain before.  This is why the threads are the runtime's own: how OpenMP's
  * wait cannot be chosen by a library.
  *
- * All waiting is of one kind, including that for the next piece of work. */
+ * All waiting is of one kind, including that for the next piece of work.
+ *
+ * Before it waits a thread looks whether there is work that can wait itself (the samples of the next batch): what is
+ * done then costs nothing where the others take longer than one piece, and otherwise comes out of a sum of work that
+ * somebody has to do: whoever is late for that has its own neighbours take the next pieces. */
 #define _GNU_SOURCE
 #include "core/team.h"
 
@@ -53,6 +57,7 @@ struct cnn_team {
     atomic_int asleep;
     alignas(LINE) atomic_int arrived;
     alignas(LINE) int count;
+    const struct team_spare *_Atomic spare;
     pthread_mutex_t gate;
     pid_t process;
     bool closing;
@@ -113,6 +118,16 @@ static uint64_t watch_length(const struct cnn_worker *w, uint64_t worked)
     return watch >> w->in_vain;
 }
 
+/* Does what can be done meanwhile.  Returns whether that was anything. */
+static bool spare_do(struct cnn_worker *w, unsigned meeting)
+{
+    const struct team_spare *spare = atomic_load_explicit(&w->team->spare, memory_order_acquire);
+    bool any = false;
+    while (spare && !meeting_is_over(w->team, meeting) && spare->one(spare->arg, w->number))
+        any = true;
+    return any;
+}
+
 /* Whether the meeting came to its end meanwhile. */
 static bool meeting_watch(struct cnn_worker *w, unsigned meeting)
 {
@@ -123,6 +138,8 @@ static bool meeting_watch(struct cnn_worker *w, unsigned meeting)
                 return true;
             pause_briefly();
         }
+        if (spare_do(w, meeting))
+            until = 0;
         now = cnn_clock();
         if (!until)
             until = now + watch_length(w, now - w->since);
@@ -272,6 +289,26 @@ void rt_team_run(struct cnn_team *t, void (*work)(void *arg, struct cnn_worker *
         work(arg, &(struct cnn_worker){ .count = 1 });
     }
     cnn_float_end(before);
+}
+
+static void nothing(void *arg, struct cnn_worker *w)
+{
+    (void)arg;
+    (void)w;
+}
+
+void rt_team_settle(struct cnn_team *t)
+{
+    if (t && t->count > 1)
+        rt_team_run(t, nothing, NULL);
+}
+
+void rt_team_spare(struct cnn_team *t, const struct team_spare *spare)
+{
+    if (atomic_load(&t->spare) == spare)
+        return;
+    atomic_store(&t->spare, spare);
+    rt_team_settle(t);
 }
 
 /* ---- loops of things that take different times ------------------------------------------------ */

@@ -19,7 +19,21 @@ void rt_team_run(struct cnn_team *t, void (*work)(void *arg, struct cnn_worker *
 /* Calls one(arg, i) for each i from 0 to count - 1, whoever is free the next few; team NULL: the calling thread all. */
 void rt_team_each(struct cnn_team *t, int64_t count, void (*one)(void *arg, int64_t i), void *arg);
 
-/* The same with threads that live no longer than the call. */
+/* Work that can wait: what threads of a team do where they would wait for each other, a small piece at a time. */
+struct team_spare {
+    /* Does the next piece, on the thread of that number; false: there is none now. */
+    bool (*one)(void *arg, int number);
+    void *arg;
+};
+
+/* What there is to do from here on, NULL: nothing; it stays the caller's.  Returns when no thread is in a piece of
+ * what there was before.  By the thread that asks for work, between two pieces of work. */
+void rt_team_spare(struct cnn_team *t, const struct team_spare *spare);
+
+/* Returns when no thread is in a piece of spare work that it began before.  Likewise. */
+void rt_team_settle(struct cnn_team *t);
+
+/* As rt_team_each, with threads that live no longer than the call. */
 void rt_each(int threads, int64_t count, void (*one)(void *arg, int64_t i), void *arg);
 
 #endif

@@ -101,15 +101,18 @@ static int stage_table(struct stage *s, const struct cnn_model *m)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+/* Of one room, whole lines of the cache: neighbours are other threads'. */
+static size_t room_bytes(const struct preparation *p)
+{
+    return (rt_sample_elements(p->model) * sizeof(double) + 63) / 64 * 64;
+}
+
 static int rooms_open(struct preparation *p)
 {
-    size_t bytes = rt_sample_elements(p->model) * sizeof(double);
-    for (int i = 0; i < 2; i++)
-        if (!(p->rooms[i] = malloc(bytes))) {
-            rt_error("no memory for a picture");
-            return -1;
-        }
-    return 0;
+    p->rooms = malloc(2 * (size_t)p->threads * room_bytes(p));
+    if (!p->rooms)
+        rt_error("no memory for a picture");
+    return p->rooms ? 0 : -1;
 }
 
 /* The maps since the step `from`, up to step `to`, as a stage of their own. */
@@ -151,9 +154,9 @@ static int tables_make(struct preparation *p)
 }
 
 int rt_preparation_open(struct preparation *p, const struct cnn_model *m, enum cnn_sample_kind kind,
-                        struct pixel_measure measured, bool trains)
+                        struct pixel_measure measured, bool trains, int threads)
 {
-    *p = (struct preparation){ .model = m, .kind = kind };
+    *p = (struct preparation){ .model = m, .kind = kind, .threads = threads };
     if (steps_known(m))
         return -1;
     p->stages = calloc(2 * (size_t)m->data.steps_count + 1, sizeof *p->stages);
@@ -173,8 +176,7 @@ void rt_preparation_close(struct preparation *p)
         free(p->stages[i].table);
     }
     free(p->stages);
-    free(p->rooms[0]);
-    free(p->rooms[1]);
+    free(p->rooms);
     *p = (struct preparation){ 0 };
 }
 
@@ -242,7 +244,7 @@ static void stage_fill(const struct stage *s, const struct cnn_model *m, const s
         floats_fill_float(m, strides, from->data, s, to);
 }
 
-void rt_preparation_fill(const struct preparation *p, const void *sample, const struct step_draw *draw,
+void rt_preparation_fill(const struct preparation *p, int thread, const void *sample, const struct step_draw *draw,
                          struct cnn_context *c, int at)
 {
     const struct cnn_model *m = p->model;
@@ -252,7 +254,7 @@ void rt_preparation_fill(const struct preparation *p, const void *sample, const 
     for (int i = 0; i < p->stages_count - 1; i++) {
         const struct stage *s = &p->stages[i];
         struct sample next = now;
-        next.data = p->rooms[i % 2];
+        next.data = (char *)p->rooms + (size_t)(2 * thread + i % 2) * room_bytes(p);
         if (s->augment) {
             struct step_draw own = *draw;
             own.key = rt_random_subkey(draw->key, (uint64_t)s->number);

@@ -1,54 +1,223 @@
 /* loader.c - from samples to batches.
  *
- * A batch is gathered between two steps, by the thread that runs them.  32 pictures of CIFAR-10 take
- * some 0.08 ms, reads of the files included: about a thousandth of the step of a network that fills
- * two processors, where a thread of its own would take more than that from those that compute.
+ * The batch that a step needs is prepared while the step before it computes, sample by sample, in a second batch's
+ * memory: by threads of the network that would wait for each other (core/team.h), so that no thread more competes for
+ * the processors.  What is left when the step has ended all threads do together, where that is worth waking them.
+ * Which thread does a sample changes nothing of it: what is drawn for it follows from its number.
+ *
+ * A sample that cannot be read ahead of time is tried again when its batch is asked for: only then is it told, and
+ * only if it is still so, and what the run has done until then is as if nothing had been tried.
  */
 #include "train/loader.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/message.h"
 #include "core/random.h"
 #include "core/targets.h"
 #include "files/notes.h"
+#include "train/session.h"
 
-int rt_loader_open(struct loader *l, const struct cnn_context *c, const struct split *split, enum loader_use use)
+/* What is left of a batch and takes longer than this, in nanoseconds, is shared by all threads: some times what it takes
+ * to wake one. */
+static const uint64_t share_least = 100000;
+
+struct batch_ahead {
+    struct team_spare spare;    /* what the network's threads know of it */
+    struct cnn_context *room;
+    int64_t first;              /* position of its first sample; -1: none is prepared */
+    int count;                  /* its samples */
+    /* how many nobody has begun, none where it is below; how many are over.  Where `left` gives somebody a sample, the
+     * rest of this is what it was when `left` was set, until that sample is done. */
+    atomic_int left, done;
+    atomic_int faults;
+    atomic_uint_least64_t cost; /* of a sample lately, in nanoseconds */
+    bool *missing;              /* (batch) samples that could not be had */
+};
+
+/* ---- one sample ------------------------------------------------------------------------------ */
+
+/* The target of sample `which` of the split, for sample i of the batch. */
+static void target_set(const struct loader *l, struct cnn_context *c, int i, int64_t which)
+{
+    const struct cnn_target target = l->model->train.target;
+    if (target.kind == CNN_TARGET_CLASS)
+        c->labels[i] = l->split->labels[which];
+    else if (rt_target_has_numbers(l->model))
+        for (int k = 0; k < target.size; k++)
+            rt_target_set(c, i, k, (double)l->split->vectors[(size_t)which * (size_t)target.size + (size_t)k]);
+}
+
+static size_t sample_bytes(const struct loader *l)
+{
+    return rt_sample_elements(l->model) * rt_number_size(rt_sample_numbers(l->preparation.kind));
+}
+
+/* Sample i of the batch that begins at a position.  0, or -1 with a message. */
+static int sample_set(const struct loader *l, int thread, struct cnn_context *c, int64_t position, int i)
+{
+    int64_t which = l->order ? (int64_t)l->order[position + i] : position + i;
+    char *room = l->rooms ? l->rooms + (size_t)thread * sample_bytes(l) : NULL;
+    const void *sample = rt_split_sample(l->split, which, rt_sample_elements(l->model), room);
+    if (!sample)
+        return -1;
+    const struct step_draw draw = { rt_random_subkey(l->key, (uint64_t)which), l->epoch, which };
+    rt_preparation_fill(&l->preparation, thread, sample, &draw, c, i);
+    target_set(l, c, i, which);
+    return 0;
+}
+
+/* ---- the batch that is prepared -------------------------------------------------------------- */
+
+/* A piece of the next batch, as rt_team_spare wants it. */
+static bool sample_ahead(void *arg, int thread)
+{
+    struct loader *l = arg;
+    struct batch_ahead *a = l->ahead;
+    int left = atomic_load(&a->left) > 0 ? atomic_fetch_sub(&a->left, 1) : 0;
+    if (left <= 0)
+        return false;
+    int i = a->count - left;
+    uint64_t begun = cnn_clock(), before = atomic_load(&a->cost);
+    rt_message_hold(true);
+    a->missing[i] = sample_set(l, thread, a->room, a->first, i) != 0;
+    rt_message_hold(false);
+    if (a->missing[i])
+        atomic_fetch_add(&a->faults, 1);
+    atomic_store(&a->cost, before - before / 8 + (cnn_clock() - begun) / 8);
+    atomic_fetch_add(&a->done, 1);
+    return true;
+}
+
+/* No thread is at work for it afterwards. */
+static void ahead_drop(struct loader *l)
+{
+    struct batch_ahead *a = l->ahead;
+    if (!a || a->first < 0)
+        return;
+    atomic_store(&a->left, 0);
+    rt_team_settle(l->context->team);
+    a->first = -1;
+}
+
+static int batch_size(const struct loader *l, int64_t position)
+{
+    int64_t left = l->split->count - position;
+    return left < l->model->batch ? (int)left : l->model->batch;
+}
+
+/* From here on threads take pieces of the batch at that position. */
+static void ahead_begin(struct loader *l, int64_t position)
+{
+    struct batch_ahead *a = l->ahead;
+    int n = batch_size(l, position);
+    if (n == 0)
+        return;
+    a->first = position;
+    a->count = n;
+    a->done = a->faults = 0;
+    atomic_store(&a->left, n);
+    rt_team_spare(l->context->team, &a->spare);
+}
+
+static void samples_share(void *arg, struct cnn_worker *w)
+{
+    while (sample_ahead(arg, w->number))
+        ;
+}
+
+/* Returns when all its samples are there, or known to be missing. */
+static void ahead_finish(struct loader *l)
+{
+    struct batch_ahead *a = l->ahead;
+    int left = a->left, n = a->count;
+    l->wait.late += n - a->done;
+    if (left > 0 && (uint64_t)left * a->cost > share_least)
+        rt_team_run(l->context->team, samples_share, l);
+    while (sample_ahead(l, 0))
+        ;
+    if (a->done < n)            /* another thread is still at one */
+        rt_team_settle(l->context->team);
+}
+
+/* Tries once more what could not be had, and tells of the first that still cannot.  0, or -1. */
+static int ahead_mend(struct loader *l)
+{
+    struct batch_ahead *a = l->ahead;
+    for (int i = 0; a->faults > 0 && i < a->count; i++)
+        if (a->missing[i] && sample_set(l, 0, a->room, a->first, i))
+            return -1;
+    return 0;
+}
+
+static int ahead_open(struct loader *l)
+{
+    const struct cnn_model *m = l->model;
+    struct batch_ahead *a = l->ahead = calloc(1, sizeof *a);
+    if (!a || !(a->missing = calloc((size_t)m->batch, sizeof *a->missing))) {
+        rt_error("no memory to prepare batches ahead");
+        return -1;
+    }
+    a->spare = (struct team_spare){ sample_ahead, l };
+    a->first = -1;
+    a->cost = share_least;      /* until one has been measured */
+    a->room = rt_next_batch(l->context);
+    return a->room ? 0 : -1;
+}
+
+static void ahead_close(struct loader *l)
+{
+    if (!l->ahead)
+        return;
+    ahead_drop(l);
+    rt_team_spare(l->context->team, NULL);
+    free(l->ahead->missing);
+    free(l->ahead);
+}
+
+/* ---- the loader ------------------------------------------------------------------------------ */
+
+static int rooms_open(struct loader *l, const struct split *split, enum loader_use use)
+{
+    if (!split->samples && !(l->rooms = malloc((size_t)l->context->threads * sample_bytes(l)))) {
+        rt_error("no memory for a picture");
+        return -1;
+    }
+    if (use == LOADER_SHUFFLES && !(l->order = malloc((size_t)split->count * sizeof *l->order))) {
+        rt_error("no memory for the order of %lld pictures", (long long)split->count);
+        return -1;
+    }
+    return l->context->threads > 1 ? ahead_open(l) : 0;
+}
+
+int rt_loader_open(struct loader *l, struct cnn_context *c, const struct split *split, enum loader_use use)
 {
     const struct cnn_model *m = c->model;
     enum cnn_sample_kind kind = split ? split->kind : m->data.sample;
-    *l = (struct loader){ .model = m, .split = split };
-    if (rt_preparation_open(&l->preparation, m, kind, rt_notes(c)->measure, use != LOADER_MEASURES))
+    *l = (struct loader){ .model = m, .context = c, .split = split };
+    if (rt_preparation_open(&l->preparation, m, kind, rt_notes(c)->measure, use != LOADER_MEASURES, c->threads))
         return -1;
-    if (split && !split->samples) {
-        l->room = malloc(rt_sample_elements(m) * rt_number_size(rt_sample_numbers(kind)));
-        if (!l->room) {
-            rt_error("no memory for a picture");
-            rt_loader_close(l);
-            return -1;
-        }
-    }
-    if (use == LOADER_SHUFFLES) {
-        l->order = malloc((size_t)split->count * sizeof *l->order);
-        if (!l->order) {
-            rt_error("no memory for the order of %lld pictures", (long long)split->count);
-            rt_loader_close(l);
-            return -1;
-        }
+    if (split && rooms_open(l, split, use)) {
+        rt_loader_close(l);
+        return -1;
     }
     return 0;
 }
 
 void rt_loader_close(struct loader *l)
 {
+    ahead_close(l);
     free(l->order);
-    free(l->room);
+    free(l->rooms);
     rt_preparation_close(&l->preparation);
     *l = (struct loader){ 0 };
 }
 
 void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch)
 {
+    ahead_drop(l);
     l->next = 0;
     l->epoch = epoch;
     l->key = rt_random_key(seed, RANDOM_AUGMENT, epoch);
@@ -69,39 +238,55 @@ void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch)
 
 void rt_loader_skip(struct loader *l, int64_t position)
 {
+    ahead_drop(l);
     l->next = position;
 }
 
 void rt_loader_set(const struct loader *l, struct cnn_context *c, int i, const void *sample)
 {
-    rt_preparation_fill(&l->preparation, sample, NULL, c, i);
+    rt_preparation_fill(&l->preparation, 0, sample, NULL, c, i);
 }
 
-/* The target of sample `which` of the split, for sample i of the batch. */
-static void target_set(const struct loader *l, const struct cnn_context *c, int i, int64_t which)
+/* The next batch where there is one thread, into the context itself. */
+static int batch_set(struct loader *l, struct cnn_context *c)
 {
-    const struct cnn_target target = l->model->train.target;
-    if (target.kind == CNN_TARGET_CLASS)
-        c->labels[i] = l->split->labels[which];
-    else if (rt_target_has_numbers(l->model))
-        for (int k = 0; k < target.size; k++)
-            rt_target_set(c, i, k, (double)l->split->vectors[(size_t)which * (size_t)target.size + (size_t)k]);
+    int n = batch_size(l, l->next);
+    for (int i = 0; i < n; i++)
+        if (sample_set(l, 0, c, l->next, i))
+            return -1;
+    l->wait.late += n;
+    return n;
+}
+
+/* The next batch out of what was prepared, and the one after it begun. */
+static int batch_take(struct loader *l, struct cnn_context *c)
+{
+    struct batch_ahead *a = l->ahead;
+    int n = batch_size(l, l->next);
+    if (n == 0)
+        return 0;
+    if (a->first != l->next) {
+        ahead_drop(l);
+        ahead_begin(l, l->next);
+    }
+    ahead_finish(l);
+    int status = ahead_mend(l);
+    a->first = -1;
+    if (status)
+        return -1;
+    rt_batch_exchange(c, a->room);
+    ahead_begin(l, l->next + n);
+    return n;
 }
 
 int rt_loader_next(struct loader *l, struct cnn_context *c)
 {
-    const struct cnn_model *m = l->model;
-    int64_t left = l->split->count - l->next;
-    int n = left < m->batch ? (int)left : m->batch;
-    for (int i = 0; i < n; i++) {
-        int64_t which = l->order ? (int64_t)l->order[l->next + i] : l->next + i;
-        const void *sample = rt_split_sample(l->split, which, rt_sample_elements(m), l->room);
-        if (!sample)
-            return -1;
-        const struct step_draw draw = { rt_random_subkey(l->key, (uint64_t)which), l->epoch, which };
-        rt_preparation_fill(&l->preparation, sample, &draw, c, i);
-        target_set(l, c, i, which);
+    uint64_t begun = cnn_clock();
+    int n = l->ahead ? batch_take(l, c) : batch_set(l, c);
+    if (n > 0) {
+        l->next += n;
+        l->wait.samples += n;
     }
-    l->next += n;
+    l->wait.nanoseconds += cnn_clock() - begun;
     return n;
 }

@@ -5,16 +5,29 @@
 
 #include "data/data.h"
 #include "data/preparation.h"
+#include "core/team.h"
+
+struct batch_ahead;
+
+/* What was waited for: the time that a step did not run because its batch was not there, and which samples were not ready
+ * when they were asked for. */
+struct loader_wait {
+    uint64_t nanoseconds;
+    int64_t samples, late;
+};
 
 struct loader {
     const struct cnn_model *model;
+    struct cnn_context *context;        /* of the network that it serves */
     const struct split *split;
     /* (split->count) sample numbers of this epoch, NULL: as they come */
     uint32_t *order;
     struct preparation preparation;
-    void *room;                 /* a sample on its way from the split's store */
+    char *rooms;                /* (threads) samples on their way from the split's store */
     int64_t next;               /* position in the order */
     uint64_t epoch, key;        /* of what the steps draw */
+    struct batch_ahead *ahead;  /* the batch at `next`, on its way; NULL: one thread does all */
+    struct loader_wait wait;    /* since rt_loader_open() */
 };
 
 /* What a loader is opened for. */
@@ -25,9 +38,10 @@ enum loader_use {
 };
 
 /* Works out what becomes of a sample under the recipe's steps, `normalize auto` by the notes of the
- * open network.  split NULL: only rt_loader_set() is used, and samples are of the model's kind.  0, or -1
- * with a message. */
-int rt_loader_open(struct loader *l, const struct cnn_context *c, const struct split *split, enum loader_use use);
+ * open network.  split NULL: only rt_loader_set() is used, and samples are of the model's kind.  The loader stays
+ * where it is until it is closed.  0, or -1 with a message. */
+int rt_loader_open(struct loader *l, struct cnn_context *c, const struct split *split, enum loader_use use);
+/* While the network is open. */
 void rt_loader_close(struct loader *l);
 
 /* Goes to the start of an epoch.  Its order, and all that steps draw in it, depend on (seed, epoch) alone. */
@@ -38,7 +52,8 @@ void rt_loader_skip(struct loader *l, int64_t position);
 
 /* Fills the context's input and targets with the next samples and returns how many: the batch size,
  * fewer at the end of an epoch, 0 behind it; -1 with a message where a sample cannot be read any
- * more: the position stays before this batch. */
+ * more: the position stays before this batch.  The network's threads prepare the batch that follows where they wait for
+ * each other, up to the next call: of the loader that was called last. */
 int rt_loader_next(struct loader *l, struct cnn_context *c);
 
 /* Sets sample i of the context's input from a source's (height, width, channels), as in use. */

@@ -20,10 +20,16 @@
 enum { LINE = 64 };
 static const size_t huge_page = (size_t)2 << 20;
 
+struct pages {
+    char *memory;
+    size_t bytes;
+};
+
 struct session {
     struct noted_context noted;         /* first: the caller's pointer to its context is the session's */
-    char *workspace;
-    size_t workspace_bytes;
+    struct pages workspace;
+    struct cnn_context next;            /* the context with another batch */
+    struct pages next_batch;            /* of none until it is asked for */
 };
 
 const char *cnn_version(void)
@@ -71,6 +77,7 @@ struct workspace_sizes rt_workspace_sizes(const struct cnn_model *m, int threads
     s.total = padded(s.input) + padded(s.labels) + (s.targets ? padded(s.targets) : 0) + padded(s.params)
               + padded(s.grads) + padded(s.statistics) + padded(s.optimizer_state) + padded(s.predictions)
               + padded(s.memory) + padded(s.scratch);
+    s.next_batch = threads > 1 ? padded(s.input) + padded(s.labels) + (s.targets ? padded(s.targets) : 0) : 0;
     return s;
 }
 
@@ -84,7 +91,7 @@ static void *carve(char **at, size_t bytes)
 
 /* Zeroed memory, on huge pages where it is large enough to gain from them.  It comes from the system
  * as zeros and is first touched by whoever uses it. */
-static int workspace_allocate(struct session *s, size_t bytes)
+static int pages_allocate(struct pages *p, size_t bytes)
 {
     bool huge = bytes >= huge_page;
     /* to begin on a huge page: what is cut off at either end goes back */
@@ -105,9 +112,42 @@ static int workspace_allocate(struct session *s, size_t bytes)
         madvise(memory, whole, MADV_HUGEPAGE);
 #endif
     }
-    s->workspace = memory;
-    s->workspace_bytes = whole;
+    *p = (struct pages){ memory, whole };
     return 0;
+}
+
+static void batch_carve(struct cnn_context *c, const struct workspace_sizes *sizes, char **at)
+{
+    c->input = carve(at, sizes->input);
+    c->labels = carve(at, sizes->labels);
+    c->targets = sizes->targets ? carve(at, sizes->targets) : NULL;
+}
+
+struct cnn_context *rt_next_batch(struct cnn_context *c)
+{
+    struct session *s = (struct session *)c;
+    const struct workspace_sizes sizes = rt_workspace_sizes(c->model, 2);
+    if (!s->next_batch.memory) {
+        if (pages_allocate(&s->next_batch, sizes.next_batch)) {
+            rt_error("the next batch needs %.1f MiB of memory, which cannot be had", (double)sizes.next_batch / 1048576.0);
+            return NULL;
+        }
+        char *at = s->next_batch.memory;
+        s->next = *c;
+        batch_carve(&s->next, &sizes, &at);
+    }
+    return &s->next;
+}
+
+void rt_batch_exchange(struct cnn_context *c, struct cnn_context *next)
+{
+    const struct cnn_context kept = *c;
+    c->input = next->input;
+    c->labels = next->labels;
+    c->targets = next->targets;
+    next->input = kept.input;
+    next->labels = kept.labels;
+    next->targets = kept.targets;
 }
 
 /* With fewer threads than asked for where the system has no more: the results are the same. */
@@ -135,17 +175,15 @@ static struct cnn_context *session_open(const struct cnn_model *model, int threa
     threads = rt_threads_choose(threads, model);
     struct workspace_sizes sizes = rt_workspace_sizes(model, threads);
     struct session *s = calloc(1, sizeof *s);
-    if (!s || workspace_allocate(s, sizes.total)) {
+    if (!s || pages_allocate(&s->workspace, sizes.total)) {
         rt_error("the network '%s' needs %.1f MiB of memory, which cannot be had", model->name,
                  (double)sizes.total / 1048576.0);
         free(s);
         return NULL;
     }
-    char *at = s->workspace;
+    char *at = s->workspace.memory;
     struct cnn_context *c = &s->noted.context;
-    c->input = carve(&at, sizes.input);
-    c->labels = carve(&at, sizes.labels);
-    c->targets = sizes.targets ? carve(&at, sizes.targets) : NULL;
+    batch_carve(c, &sizes, &at);
     c->params = carve(&at, sizes.params);
     c->grads = carve(&at, sizes.grads);
     c->statistics = carve(&at, sizes.statistics);
@@ -183,7 +221,9 @@ void cnn_close(struct cnn_context *c)
     struct session *s = (struct session *)c;
     rt_team_close(c->team);
     rt_notes_free(&s->noted.notes, c->model);
-    munmap(s->workspace, s->workspace_bytes);
+    if (s->next_batch.memory)
+        munmap(s->next_batch.memory, s->next_batch.bytes);
+    munmap(s->workspace.memory, s->workspace.bytes);
     free(s);
 }
 

@@ -8,9 +8,17 @@
 struct workspace_sizes {
     size_t input, labels, targets, params, grads, statistics, optimizer_state, predictions, memory, scratch;
     size_t total;               /* with the gaps that align each part */
+    size_t next_batch;          /* a workspace of its own, where threads prepare a batch during a step */
 };
 
 struct workspace_sizes rt_workspace_sizes(const struct cnn_model *model, int threads);
+
+/* A second context of an open network, to prepare a batch in: with the same memory but for its batch (input, labels,
+ * targets), which is its own; seed, step and rate are not kept up.
+ * It lives as long as the network.  NULL with a message where there is no memory for it. */
+struct cnn_context *rt_next_batch(struct cnn_context *c);
+/* The batches of the two change places. */
+void rt_batch_exchange(struct cnn_context *c, struct cnn_context *next);
 
 /* Fills every parameter and statistic as its initialiser says, from (seed, position of the
  * parameter) alone. 0, or -1 with a message when memory is short. */
