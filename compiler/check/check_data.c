@@ -127,11 +127,29 @@ static bool check_normalize(struct check *c, const struct clause *step)
     return false;
 }
 
+static bool check_augment(struct check *c, const struct clause *step)
+{
+    const struct arg_value *shift = clause_arg(step, "shift"), *crop = clause_arg(step, "crop");
+
+    for (int i = 0; i < clause_def_count(step->def); i++)
+        if (step->args[i].given && strcmp(step->def->args[i].name, "fill")) {
+            if (!shift->number || !crop->number)
+                return true;
+            diag_error(c->diag, DIAG_duplicate_argument, crop->where, "'crop' moves a picture as 'shift' does: one of them");
+            diag_note(c->diag, shift->where, "'shift' is here");
+            return false;
+        }
+    diag_error(c->diag, DIAG_missing_argument, step->where, "augment needs something to do");
+    diag_hint(c->diag, "such as: augment flip, shift=4");
+    return false;
+}
+
 /* Steps that have more to be checked than their slots. */
 static const struct {
     const char *name;
     bool (*args)(struct check *c, const struct clause *step);
 } step_checks[] = {
+    {"augment", check_augment},
     {"limit", check_limit},
     {"normalize", check_normalize},
 };
@@ -308,6 +326,27 @@ static void check_resize(struct check *c, const struct layer *input, const struc
     diag_hint(c->diag, "write: resize %d", want.h > want.w ? want.h : want.w);
 }
 
+/* A picture that may move by its whole side may vanish. */
+static void check_moves(struct check *c, const struct layer *input)
+{
+    struct shape s = input->out;
+    int side = s.h < s.w ? s.h : s.w;
+
+    for (int i = 0; i < c->model->steps_count; i++) {
+        const struct clause *step = c->model->steps[i];
+        for (int k = 0; k < clause_def_count(step->def); k++) {
+            const char *name = step->def->args[k].name;
+            if (kind_of(step) != STEP_AUGMENTS || (strcmp(name, "shift") && strcmp(name, "crop")) ||
+                step->args[k].number < side)
+                continue;
+            diag_error(c->diag, DIAG_out_of_range, step->args[k].where,
+                       "'%s' of %s must be less than the pictures' sides, found %.10g", name, step->def->name,
+                       step->args[k].number);
+            diag_note(c->diag, input->where, "the network takes %dx%dx%d", s.c, s.h, s.w);
+        }
+    }
+}
+
 bool check_data_picture(struct check *c, const struct layer *input)
 {
     struct shape have = c->data->picture, want = input->out;
@@ -320,6 +359,7 @@ bool check_data_picture(struct check *c, const struct layer *input)
         return report_picture(c, input);
     if (resize)
         check_resize(c, input, resize);
+    check_moves(c, input);
     return true;
 }
 

@@ -106,6 +106,12 @@ static bool has_value(const struct arg_def *def, const struct arg_value *v)
     return false;
 }
 
+/* A word of a list that begins with the argument's own name: `flip` stands alone, `flip=alternate` does not. */
+static bool is_other_word(const struct arg_def *def, const struct arg_value *v)
+{
+    return def->type == ARG_WORD && !strcmp(def->words[0], def->name) && strcmp(v->text, def->name);
+}
+
 /* Arguments in the order of the definition.  Positional ones lose their names until one is left
  * out. */
 static bool put_args(struct text *t, const struct clause *c, const char *comma)
@@ -119,7 +125,7 @@ static bool put_args(struct text *t, const struct clause *c, const char *comma)
             continue;
         }
         text_add(t, "%s", comma);
-        positional = positional && def->positional;
+        positional = positional && def->positional && !is_other_word(def, &c->args[i]);
         if (!positional)
             text_add(t, "%s=", def->name);
         put_value(t, def, &c->args[i]);

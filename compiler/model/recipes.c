@@ -104,6 +104,21 @@ static const struct arg_def resize_args[] = {
     {.name = NULL}
 };
 
+/* The first word of a list that bears the argument's own name is what that name alone says: `augment flip`. */
+static const char *const flip_words[] = {"flip", "alternate", NULL};
+static const char *const fill_words[] = {"zeros", "edge", "reflect", NULL};
+
+static const struct arg_def augment_args[] = {
+    {.name = "flip", .type = ARG_WORD, .positional = true, .words = flip_words,
+     .help = "mirrors half of them; alternate: each in every other epoch"},
+    {.name = "shift", .type = ARG_INT, .min = 0, .max = 65535, .help = "moves by up to so many pixels"},
+    {.name = "crop", .type = ARG_INT, .min = 0, .max = 65535,
+     .help = "pads by so many pixels and cuts the size out again"},
+    {.name = "fill", .type = ARG_WORD, .words = fill_words, .default_text = "zeros",
+     .help = "what comes in from outside"},
+    {.name = NULL}
+};
+
 static const struct arg_def scale_args[] = {
     {.name = "factor", .type = ARG_REAL, .positional = true, .required = true,
      .help = "pixel values are 0 to 255 before it"},
@@ -124,6 +139,7 @@ static const struct arg_def normalize_args[] = {
 #define split_help "takes the validation set from the training set"
 #define limit_help "uses only so many, evenly over the classes"
 #define resize_help "to the network's input, the middle of it"
+#define augment_help "training pictures, another way in every epoch"
 #define scale_help "multiplies every pixel"
 #define normalize_help "(pixel - mean) / std, by channel"
 
@@ -323,7 +339,7 @@ const char *const later_network[] = {
     "hard_sigmoid", "softsign", NULL
 };
 const char *const later_data[] = {
-    "npy", "csv", "augment", "target", NULL
+    "npy", "csv", "target", NULL
 };
 const char *const later_train[] = {
     "lr_schedule", "class_weights", NULL

@@ -18,7 +18,8 @@ enum random_use {
     RANDOM_GRADCHECK,       /* index: what is drawn */
     RANDOM_SPLIT,           /* index: 0; a stream a class inside it */
     RANDOM_LIMIT,           /* likewise */
-    RANDOM_AUGMENT          /* index: epoch; a stream a sample inside it, a stream a step inside that */
+    RANDOM_AUGMENT,         /* index: epoch; a stream a sample inside it, a stream a step inside that */
+    RANDOM_LASTING          /* index: 0; likewise, for what is drawn once for all epochs */
 };
 
 uint64_t rt_random_key(uint64_t seed, enum random_use use, uint64_t index);

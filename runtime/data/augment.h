@@ -8,6 +8,7 @@
  * neither the order of samples nor threads nor a break in the run change what is drawn. */
 struct step_draw {
     uint64_t key;               /* of random.h: the step's own for this sample in this epoch */
+    uint64_t lasting;           /* likewise, the same in every epoch */
     uint64_t epoch;
     int64_t number;             /* of the sample in its set */
 };

@@ -258,6 +258,7 @@ void rt_preparation_fill(const struct preparation *p, int thread, const void *sa
         if (s->augment) {
             struct step_draw own = *draw;
             own.key = rt_random_subkey(draw->key, (uint64_t)s->number);
+            own.lasting = rt_random_subkey(draw->lasting, (uint64_t)s->number);
             s->augment(s->step, &own, &now, &next);
         } else {
             next.kind = m->real_size == 8 ? NUMBER_DOUBLE : NUMBER_FLOAT;

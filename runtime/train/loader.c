@@ -63,7 +63,8 @@ static int sample_set(const struct loader *l, int thread, struct cnn_context *c,
     const void *sample = rt_split_sample(l->split, which, rt_sample_elements(l->model), room);
     if (!sample)
         return -1;
-    const struct step_draw draw = { rt_random_subkey(l->key, (uint64_t)which), l->epoch, which };
+    const struct step_draw draw = { rt_random_subkey(l->key, (uint64_t)which),
+                                    rt_random_subkey(l->lasting, (uint64_t)which), l->epoch, which };
     rt_preparation_fill(&l->preparation, thread, sample, &draw, c, i);
     target_set(l, c, i, which);
     return 0;
@@ -221,6 +222,7 @@ void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch)
     l->next = 0;
     l->epoch = epoch;
     l->key = rt_random_key(seed, RANDOM_AUGMENT, epoch);
+    l->lasting = rt_random_key(seed, RANDOM_LASTING, 0);
     if (!l->order)
         return;
     /* Fisher and Yates's, from the numbers in their own order, so that no epoch depends on the one

@@ -162,7 +162,7 @@ page=$TOP/docs/language.md
 # a file that uses each layer, callback and metric; where a new one is missing here, the next loop says so
 cat >all.cnn <<'CNN'
 model all
-data { images "pictures"; split 0.1; limit train=10; resize 64; scale 1/255; normalize auto }
+data { images "pictures"; split 0.1; limit train=10; resize 64; augment flip; scale 1/255; normalize auto }
 network {
     input 3x32x32
     conv2d 4, 3x3, relu
@@ -246,9 +246,9 @@ for word in $layers $recipe_words $initialisers $functions $later $options; do
 done
 # and what stands in the tables of the sections is understood: names from the compiler's tables, and these
 arguments=$(grep -ohE '\.name = "[a-z0-9_]*"' "$TOP"/compiler/ops/*.c | cut -d'"' -f2)
-known="$layers $recipe_words $initialisers $functions $arguments loss optimizer metrics freeze trainable off macro
-    acc f1_macro precision_macro recall_macro top_5 c pixel data_batch_1 test_batch bin
-    fine"
+words=$(sed -n 's/^static const char \*const [a-z0-9_]*\[\] = {\(.*\)NULL};/\1/p' "$TOP/compiler/model/recipes.c" | tr -d '",')
+known="$layers $recipe_words $initialisers $functions $arguments $words loss optimizer metrics freeze trainable off macro
+    acc f1_macro precision_macro recall_macro top_5 c pixel data_batch_1 test_batch bin"
 tr -s ' ' '\n' <<<"$known" | sort -u >known
 sed '/^## Not in this version/,$d' "$page" | sed -n '/^## network/,/^## Metrics of/p' | grep '^|' | grep -oE '`[^`]*`' |
     sed 's/"[^"]*"//g' | grep -oE '[a-z][a-z0-9_]*' | sort -u >promised

@@ -1,0 +1,29 @@
+/* movement.h - a picture moved: mirrored, shifted by whole pixels, turned and enlarged. */
+#ifndef MOVEMENT_H
+#define MOVEMENT_H
+
+#include "data/sample.h"
+
+/* What is seen where there is no picture. */
+enum fill {
+    FILL_ZEROS,
+    FILL_EDGE,                  /* its outermost pixels */
+    FILL_REFLECT                /* the picture again, mirrored at its outermost pixels, which stand once */
+};
+
+/* The one of that name; NULL and what is none: zeros. */
+enum fill rt_fill_of(const char *word);
+/* Which of `count` pixels in a line stands at place i of it, before, in or behind the line; -1: zeros. */
+int rt_fill_place(enum fill fill, int64_t i, int count);
+
+/* First left and right change places, then the picture moves so many pixels down and to the right. */
+struct movement {
+    bool mirrored;
+    int down, right;
+    enum fill fill;
+};
+
+/* Makes `to` of `from`: of one shape and kind of numbers, apart in memory. */
+void rt_move(const struct movement *m, const struct sample *from, struct sample *to);
+
+#endif
