@@ -179,6 +179,23 @@ static void check_step(struct check *c, const struct ast_statement *s, const str
     LIST_ADD(c->arena, c->model->steps, c->model->steps_count, c->steps_capacity, step);
 }
 
+/* `target label` or `target input` */
+static void check_target(struct check *c, const struct ast_statement *s)
+{
+    struct ast_args args = check_statement_args(c, s);
+    const struct clause *clause = check_clause(c, &target_def, s->word_where, &args);
+
+    if (c->target_where.file) {
+        diag_error(c->diag, DIAG_duplicate_statement, s->word_where, "a second '%s'", s->word);
+        diag_note(c->diag, c->target_where, "the first one is here");
+        return;
+    }
+    c->target_where = s->word_where;
+    c->target_broken = !clause;
+    if (clause)
+        c->model->target_is_input = !strcmp(clause->args[0].text, "input");
+}
+
 static void unknown_statement(struct check *c, const struct ast_statement *s)
 {
     struct names names = {.arena = c->arena};
@@ -189,6 +206,7 @@ static void unknown_statement(struct check *c, const struct ast_statement *s)
     for (const struct data_source *d = data_sources; d->clause.name; d++)
         names_add(&names, d->clause.name);
     names_add_defs(&names, data_steps);
+    names_add(&names, target_def.name);
     names_add_later(&names, later_data);
     if (word_in(s->word, later_data)) {
         check_not_supported(c, s->word_where, &unknown);
@@ -201,6 +219,11 @@ static void unknown_statement(struct check *c, const struct ast_statement *s)
     check_suggest(c, &unknown);
 }
 
+bool check_is_data_statement(const char *word)
+{
+    return source_find(word) || clause_def_find(data_steps, word) || !strcmp(word, target_def.name);
+}
+
 static void check_data_statement(struct check *c, const struct ast_statement *s)
 {
     if (s->kind == AST_CONST) {
@@ -208,7 +231,7 @@ static void check_data_statement(struct check *c, const struct ast_statement *s)
         return;
     }
     if (s->kind == AST_ASSIGN) {
-        s = check_assigned(c, s, source_find(s->word) || clause_def_find(data_steps, s->word), FOREIGN_DATA);
+        s = check_assigned(c, s, check_is_data_statement(s->word), FOREIGN_DATA);
         if (!s)
             return;
     }
@@ -221,14 +244,17 @@ static void check_data_statement(struct check *c, const struct ast_statement *s)
     }
     const struct data_source *source = source_find(s->word);
     const struct clause_def *step = clause_def_find(data_steps, s->word);
-    if (!source && !step) {
+    const bool target = !strcmp(s->word, target_def.name);
+    if (!source && !step && !target) {
         unknown_statement(c, s);
         c->data_where = s->word_where;
         return;
     }
     if (!check_no_body(c, s) || !check_no_as(c, s))
         return;
-    if (source)
+    if (target)
+        check_target(c, s);
+    else if (source)
         check_source(c, s, source);
     else
         check_step(c, s, step);
@@ -401,6 +427,21 @@ static struct pixel_range pixel_range(const struct check *c)
         r.is_scaled = r.is_scaled || !strcmp(step->def->name, "scale");
     }
     return r;
+}
+
+void check_data_shares(struct check *c)
+{
+    const struct pixel_range r = pixel_range(c);
+    /* what rounding makes of 255 * (1 / 255) */
+    const double slack = 1e-9;
+
+    if (c->data->sample != CNN_SAMPLE_BYTES || (r.low >= -slack && r.high <= 1 + slack))
+        return;
+    diag_error(c->diag, DIAG_class_mismatch, c->loss_where,
+               "%s is taken of numbers between 0 and 1; the network's input is %.4g to %.4g", c->model->loss->def->name,
+               r.low, r.high);
+    diag_note(c->diag, c->target_where, "the input is the target");
+    diag_hint(c->diag, "make pixels so ('scale 1/255' and nothing else), or write: loss mse");
 }
 
 /* Whether weights meet the pixels themselves: there is a way from the input to a layer with weights on

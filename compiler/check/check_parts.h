@@ -101,7 +101,8 @@ struct check {
     int joined_count;                   /* results that joins take */
     /* data and train */
     const struct data_source *data;
-    struct span data_where, loss_where;
+    struct span data_where, loss_where, target_where;
+    bool target_broken;                 /* nobody knows what is trained towards */
     struct span epochs_where, batch_where;      /* file NULL: not said */
     struct table names_read;            /* by expressions anywhere: what is no key has no reader */
     bool metrics_broken;                /* one is wrong: what can be monitored is not known */
@@ -198,6 +199,7 @@ const struct ast_statement *check_assigned(struct check *c, const struct ast_sta
                                            enum foreign_place place);
 /* Statements that only sections of another kind understand: says where the word belongs.  False:
  * nowhere. */
+bool check_is_data_statement(const char *word);
 bool check_elsewhere(struct check *c, const struct ast_statement *s, const char *section);
 bool check_no_body(struct check *c, const struct ast_statement *s);
 bool check_no_as(struct check *c, const struct ast_statement *s);
@@ -212,6 +214,8 @@ void check_data(struct check *c, const struct ast_statement *section);
 bool check_data_picture(struct check *c, const struct layer *input);
 /* Warns of pixels that arrive as numbers that networks do not learn from. */
 void check_data_pixels(struct check *c);
+/* For a loss of numbers between 0 and 1 whose target is the input: whether its numbers are such. */
+void check_data_shares(struct check *c);
 void check_train(struct check *c, const struct ast_statement *section);
 bool check_is_train_statement(const char *word);
 void check_function(struct check *c, struct function_entry *entry);

@@ -162,10 +162,12 @@ struct model {
 
     bool has_data, has_train;       /* --check and --summary need only a network */
     struct clause *source_clause;   /* cifar10 "dir" */
+    bool target_is_input;           /* `target input` */
     struct clause **steps;
     int steps_count;
 
     struct clause *loss, *optimizer;
+    struct clause *class_weights;   /* NULL: all samples count alike */
     struct clause **callbacks;
     int callbacks_count;
     struct model_metric *metrics;

@@ -158,6 +158,17 @@ const struct clause_def data_steps[] = {
     {.name = NULL}
 };
 
+static const char *const target_words[] = {"label", "input", NULL};
+
+static const struct arg_def target_args[] = {
+    {.name = "what", .type = ARG_WORD, .positional = true, .required = true, .words = target_words,
+     .help = "what the network is trained towards"},
+    {.name = NULL}
+};
+
+const struct clause_def target_def = {
+    .name = "target", .args = target_args, .help = "the source's labels, or the network's own input"};
+
 /* ---- train ----------------------------------------------------------------------------------- */
 
 #define LABEL_SMOOTHING(what)                                                                      \
@@ -171,6 +182,24 @@ static const struct arg_def categorical_crossentropy_args[] = {
 };
 
 #define categorical_crossentropy_help "-log of the probability of the right class"
+
+static const struct arg_def binary_crossentropy_args[] = {
+    LABEL_SMOOTHING("share of each target that becomes a half"),
+    {.name = NULL}
+};
+
+static const struct arg_def huber_args[] = {
+    {.name = "delta", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true, .default_number = 1,
+     .help = "distance from which on the loss grows evenly"},
+    {.name = NULL}
+};
+
+#define binary_crossentropy_help "-log of the probability of what is right, mean over the outputs"
+#define mse_args no_args
+#define mse_help "mean of the squared distances"
+#define mae_args no_args
+#define mae_help "mean of the distances"
+#define huber_help "half the square of a small distance, even growth beyond"
 
 const struct clause_def loss_defs[] = {
 #define LOSS(loss) {.name = #loss, .args = loss##_args, .help = loss##_help},
@@ -225,7 +254,8 @@ static const struct arg_def average_args[] = {
 const struct metric_def metric_defs[] = {
     {.clause = {.name = "accuracy", .args = accuracy_args,
                 .help = "share of samples whose most probable class is right"},
-     .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS},
+     .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER,
+     .targets = 1u << CNN_TARGET_CLASS | 1u << CNN_TARGET_LABELS},
     {.clause = {.name = "top_k", .args = top_k_args,
                 .help = "share of samples with the right class among the k most probable"},
      .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS},
@@ -320,6 +350,15 @@ static const struct arg_def threads_args[] = {
     {.name = NULL}
 };
 
+static const struct arg_def class_weights_args[] = {
+    {.name = "weights", .type = ARG_REAL_LIST, .positional = true, .required = true, .max = 1e6,
+     .help = "one number a class"},
+    {.name = NULL}
+};
+
+const struct clause_def class_weights_def = {
+    .name = "class_weights", .args = class_weights_args, .help = "what a sample of each class counts in training"};
+
 const struct clause_def train_numbers[TRAIN_NUMBERS + 1] = {
     [TRAIN_EPOCHS] = {.name = "epochs", .args = epochs_args, .help = "times through the pictures"},
     [TRAIN_BATCH] = {.name = "batch", .args = batch_args, .help = "samples of one step"},
@@ -339,10 +378,10 @@ const char *const later_network[] = {
     "hard_sigmoid", "softsign", NULL
 };
 const char *const later_data[] = {
-    "npy", "csv", "target", NULL
+    "npy", "csv", NULL
 };
 const char *const later_train[] = {
-    "lr_schedule", "class_weights", NULL
+    "lr_schedule", NULL
 };
-const char *const later_losses[] = {"binary_crossentropy", "mse", "mae", "huber", NULL};
+const char *const later_losses[] = {NULL};
 const char *const later_optimizers[] = {"adamw", "nadam", "sgd", "rmsprop", "adagrad", NULL};

@@ -132,6 +132,14 @@ const void *rt_split_sample(const struct split *s, int64_t i, size_t elements, v
     return s->store->read(s->store, s->numbers[i], room) ? NULL : room;
 }
 
+static void names_forget(struct dataset *d)
+{
+    for (int i = 0; d->class_names && i < d->target.size; i++)
+        free(d->class_names[i]);
+    free(d->class_names);
+    d->class_names = NULL;
+}
+
 void rt_dataset_close(struct dataset *d)
 {
     rt_split_free(&d->train);
@@ -139,9 +147,7 @@ void rt_dataset_close(struct dataset *d)
     rt_split_free(&d->test);
     if (d->store)
         d->store->close(d->store);
-    for (int i = 0; d->class_names && i < d->target.size; i++)
-        free(d->class_names[i]);
-    free(d->class_names);
+    names_forget(d);
     *d = (struct dataset){ 0 };
 }
 
@@ -372,6 +378,10 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
     if (failed) {
         rt_dataset_close(d);
         return -1;
+    }
+    if (m->train.target.kind == CNN_TARGET_INPUT) {     /* nobody is told of classes that nothing is trained towards */
+        names_forget(d);
+        return 0;
     }
     classes_tell(d, &d->train, "training", clause->name);
     classes_tell(d, &d->val, d->val_tests ? "test" : "validation", clause->name);
