@@ -118,11 +118,6 @@ void formula_loops_begin(struct formula_loops *f, const struct expr_pool *pool, 
     }
     if (reads_classes && f->size > 1)
         cw_line(f->w, "static const %s one[%d] = { [%d] = 1 };", real, 2 * f->size, f->size);
-    if (reduces && tail) {
-        const char *ones = "1";
-        for (int i = 1; i < tail; i++)
-            ones = text_printf(f->e, "%s, 1", ones);
-        cw_line(f->w, "static const %s ones[%d] = { %s };", real, tail, ones);
-        cw_line(f->w, "const vm inside = v_gt(v_load_tail(ones, %d), v_zero());", tail);
-    }
+    if (reduces && tail)
+        line_inside(f->e, f->w, tail);
 }

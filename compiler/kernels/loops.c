@@ -141,13 +141,13 @@ static void one_vector(struct emitter *e, void (*body)(struct emitter *e, const 
     cw_close(e->w, "}");
 }
 
-void line_inside(struct emitter *e, int tail)
+void line_inside(struct emitter *e, struct cwriter *w, int tail)
 {
     const char *ones = "1";
     for (int i = 1; i < tail; i++)
         ones = text_printf(e, "%s, 1", ones);
-    cw_line(e->w, "static const %s ones[%d] = { %s };", e->plan->real, tail, ones);
-    cw_line(e->w, "const vm inside = v_gt(v_load_tail(ones, %d), v_zero());", tail);
+    cw_line(w, "static const %s ones[%d] = { %s };", e->plan->real, tail, ones);
+    cw_line(w, "const vm inside = v_gt(v_load_tail(ones, %d), v_zero());", tail);
 }
 
 void each_vector(struct emitter *e, const char *index, int64_t count,

@@ -31,7 +31,7 @@ void loop_open(struct emitter *e, const char *variable, int64_t first, int64_t e
 void loop_open_vectors(struct emitter *e, const char *variable, int64_t end);
 
 /* One output line: the mask `inside` of the first `tail` lanes. */
-void line_inside(struct emitter *e, int tail);
+void line_inside(struct emitter *e, struct cwriter *w, int tail);
 
 /* Writes body once in a loop over the whole vectors of count elements and once for the rest.  at: C text of the
  * vector's first element; tail: lanes in use, 0 for all.  index: the loop's variable. */

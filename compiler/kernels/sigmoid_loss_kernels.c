@@ -45,26 +45,18 @@ static const char *smoothed(struct emitter *e, const struct loss_text *l, const 
                   : text_printf(e, "v_fma(v_set(%s), %s, v_set(%s))", text_real(e, 1 - s), y, text_real(e, s / 2));
 }
 
-/* The targets of a vector of outputs; one-hot ones lie where `hot` points. */
-static const char *targets_at(struct emitter *e, const struct loss_text *l, const char *hot, const char *at, int tail)
+/* The targets of a vector of outputs. */
+static const char *targets_at(struct emitter *e, const struct loss_text *l, const char *at, int tail)
 {
     const char *y = l->targets == ONE ? text_printf(e, "v_set((%s)*target)", e->plan->real)
-                                      : text_load(e, l->targets == OF_ALL ? "target" : hot, at, tail);
+                                      : text_load(e, l->targets == OF_ALL ? "target" : "hot", at, tail);
     return smoothed(e, l, y);
 }
 
-static void zero_body(struct emitter *e, const void *data, const char *at, int tail)
+static void emit_one_hot(struct emitter *e, const struct loss_text *l)
 {
-    line_store(e, data, at, "v_zero()", tail);
-}
-
-/* Into `to`, which is written over by and by. */
-static void emit_one_hot(struct emitter *e, const struct loss_text *l, const char *to)
-{
-    each_vector(e, "j", l->outputs, zero_body, to);
-    cw_open(e->w, "if (*target >= 0 && *target < %d)", l->outputs);
-    cw_line(e->w, "%s[*target] = 1;", to);
-    cw_close(e->w, "");
+    cw_line(e->w, "static const %s one[%d] = { [%d] = 1 };", e->plan->real, 2 * l->outputs, l->outputs);
+    cw_line(e->w, "const %s *const hot = one + cnn_one_hot(*target, %d);", e->plan->real, l->outputs);
 }
 
 static const char *target_type(const struct emitter *e, const struct loss_text *l)
@@ -76,7 +68,7 @@ static void loss_body(struct emitter *e, const void *data, const char *at, int t
 {
     const struct loss_text *l = data;
     cw_line(e->w, "const v z = %s;", text_load(e, "x", at, tail));
-    cw_line(e->w, "const v wanted = %s;", targets_at(e, l, "y", at, tail));
+    cw_line(e->w, "const v wanted = %s;", targets_at(e, l, at, tail));
     cw_line(e->w, "const v off = v_sub(v_max(v_zero(), z), v_mul(wanted, z));");
     const char *loss = "v_add(off, cnn_log1p_unit(v_exp(v_neg(v_abs(z)))))";
     cw_line(e->w, "total = v_add(total, %s);", tail ? text_printf(e, "v_select(inside, %s, v_zero())", loss) : loss);
@@ -92,9 +84,9 @@ static const char *sigmoid_loss_emit(struct emitter *e, const struct step *s)
                   real);
     cw_line(e->w, "// x: logits, y: predictions (%d)", l.outputs);
     if (l.targets == ONE_HOT)
-        emit_one_hot(e, &l, "y");
+        emit_one_hot(e, &l);
     if (l.outputs % e->plan->lanes)
-        line_inside(e, l.outputs % e->plan->lanes);
+        line_inside(e, e->w, l.outputs % e->plan->lanes);
     cw_line(e->w, "v total = v_zero();");
     each_vector(e, "j", l.outputs, loss_body, &l);
     const char *weight = loss_weight(e, n, "*target");
@@ -105,7 +97,7 @@ static const char *sigmoid_loss_emit(struct emitter *e, const struct step *s)
 
 static void grad_body(struct emitter *e, const void *data, const char *at, int tail)
 {
-    const char *wanted = targets_at(e, data, "dx", at, tail);
+    const char *wanted = targets_at(e, data, at, tail);
     line_store(e, "dx", at, text_printf(e, "v_mul(v_sub(%s, %s), share)", text_load(e, "y", at, tail), wanted), tail);
 }
 
@@ -117,7 +109,7 @@ static const char *sigmoid_loss_grad_emit(struct emitter *e, const struct step *
     emit_function(e, "const %s *y, const %s *target, %s *restrict dx, int n", real, target_type(e, &l), real);
     cw_line(e->w, "// y: predictions, dx: gradient of the batch's mean loss (%d)", l.outputs);
     if (l.targets == ONE_HOT)
-        emit_one_hot(e, &l, "dx");
+        emit_one_hot(e, &l);
     const char *weight = loss_weight(e, n, "*target");
     const char *over = l.outputs == 1 ? "" : text_printf(e, " / %d", l.outputs);
     cw_line(e->w, "const v share = v_set(%s / (%s)n%s);", weight ? weight : text_printf(e, "(%s)1", real), real, over);

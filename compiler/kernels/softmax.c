@@ -55,7 +55,7 @@ static void emit_softmax_of_pixel(struct emitter *e, int channels)
     int tail = channels % e->plan->lanes;
     const char *real = e->plan->real;
     if (tail)
-        line_inside(e, tail);
+        line_inside(e, e->w, tail);
     cw_line(e->w, "v largest = v_set(-INFINITY);");
     each_vector(e, "j", channels, largest_body, NULL);
     cw_line(e->w, "const %s top = v_max_lane(largest);", real);
