@@ -463,6 +463,28 @@ static const struct {
     [CNN_TARGET_INPUT] = {"as many numbers as the input's are needed", "numbers", NULL}
 };
 
+/* Of a source that has targets of any kind: what it says, else what the loss can be taken of: classes where the network
+ * ends in probabilities of them, numbers, labels, each of which has an output, and classes. */
+static enum cnn_target_kind asked_target(const struct check *c)
+{
+    static const struct {
+        const char *word;
+        enum cnn_target_kind kind;
+    } words[] = {{"classes", CNN_TARGET_CLASS}, {"numbers", CNN_TARGET_VECTOR}, {"labels", CNN_TARGET_LABELS}};
+    const struct model *m = c->model;
+    const char *word = m->source_clause ? clause_text(m->source_clause, "targets") : NULL;
+    unsigned possible = m->loss ? loss_def_of(m->loss)->targets : TARGETS(CNN_TARGET_CLASS);
+
+    for (size_t i = 0; word && i < sizeof words / sizeof words[0]; i++)
+        if (!strcmp(word, words[i].word))
+            return words[i].kind;
+    if (m->ends_in_softmax && (possible & TARGETS(CNN_TARGET_CLASS)))
+        return CNN_TARGET_CLASS;
+    if (possible & TARGETS(CNN_TARGET_VECTOR))
+        return CNN_TARGET_VECTOR;
+    return (possible & TARGETS(CNN_TARGET_LABELS)) && m->outputs > 1 ? CNN_TARGET_LABELS : CNN_TARGET_CLASS;
+}
+
 /* The data say what the network is trained towards, and where there are none the loss. */
 static enum cnn_target_kind target_kind(const struct check *c)
 {
@@ -471,6 +493,8 @@ static enum cnn_target_kind target_kind(const struct check *c)
 
     if (m->target_is_input)
         return CNN_TARGET_INPUT;
+    if (c->data && c->data->any_target)
+        return asked_target(c);
     if (c->data)
         return c->data->target;
     while (m->loss && !(loss_def_of(m->loss)->targets & TARGETS(kind)))
@@ -613,7 +637,7 @@ static void check_ends(struct check *c)
     /* a lone sigmoid tells two classes apart */
     if (m->target.kind == CNN_TARGET_CLASS && m->outputs == 1 && activation && !strcmp(activation->def->name, "sigmoid"))
         m->target.size = 2;
-    m->sample = c->data ? c->data->sample : CNN_SAMPLE_BYTES;
+    m->sample = check_data_sample(c);
     if ((!m->has_data && !m->has_train) || !check_end_shape(c, last))
         return;
     if (has_source && data_classes(c) && m->target.size != data_classes(c) && m->target.kind != CNN_TARGET_INPUT) {
@@ -626,6 +650,8 @@ static void check_ends(struct check *c)
         diag_error(c->diag, DIAG_class_mismatch, last->where, "the network ends in one number, of one class nothing can be learned");
         diag_hint(c->diag, "two classes: end it in 'dense 1, sigmoid', with 'loss binary_crossentropy', or in 'dense 2, softmax'");
     }
+    if (has_source)
+        check_data_source(c);
     check_top_k(c);
     check_metric_targets(c);
     if (m->loss)

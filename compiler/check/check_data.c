@@ -30,6 +30,13 @@ static void check_source(struct check *c, const struct ast_statement *s,
     c->model->source_clause = check_clause(c, &source->clause, s->word_where, &args);
 }
 
+enum cnn_sample_kind check_data_sample(const struct check *c)
+{
+    if (!c->data)
+        return CNN_SAMPLE_BYTES;
+    return c->data->sample_of && c->model->source_clause ? c->data->sample_of(c->model->source_clause) : c->data->sample;
+}
+
 /* A number for each channel of the picture. */
 static void check_channel_lists(struct check *c, const struct clause *step)
 {
@@ -156,7 +163,7 @@ static const struct {
 
 static bool check_step_args(struct check *c, const struct clause *step)
 {
-    if (c->data && c->data->sample != CNN_SAMPLE_BYTES && kind_of(step) == STEP_FITS) {
+    if (check_data_sample(c) != CNN_SAMPLE_BYTES && kind_of(step) == STEP_FITS) {
         diag_error(c->diag, DIAG_misplaced_statement, step->where, "'%s' is for pictures; %s has numbers",
                    step->def->name, c->data->clause.name);
         return false;
@@ -279,12 +286,12 @@ static void report_channels_last(struct check *c, const struct layer *input)
     diag_hint(c->diag, "write: input %dx%dx%d", want.w, want.c, want.h);
 }
 
-/* Pictures of any kind: files become what the input wants, if it is grey or colour. */
+/* Pictures of any kind: files become what the input wants, if it is grey or colour.  Of numbers there may be any. */
 static bool check_any_picture(struct check *c, const struct layer *input)
 {
     struct shape want = input->out;
 
-    if (want.c != 1 && want.c != 3) {
+    if (!c->data->numbers && want.c != 1 && want.c != 3) {
         if (want.w == 1 || want.w == 3) {
             report_channels_last(c, input);
             return false;
@@ -495,7 +502,7 @@ void check_data_pixels(struct check *c)
     const struct pixel_range r = pixel_range(c);
     bool high = !r.is_scaled && (r.high > most || r.low < -most), flat = r.high - r.low < least;
 
-    if (c->data->sample != CNN_SAMPLE_BYTES || check_scales(c) || (!high && !flat) || !weights_meet_pixels(c))
+    if (c->model->sample != CNN_SAMPLE_BYTES || check_scales(c) || (!high && !flat) || !weights_meet_pixels(c))
         return;
     diag_warning(c->diag, DIAG_unscaled_pixels, c->data_where,
                  "pixels arrive at the network's weights as %.4g to %.4g: %s", r.low, r.high,
@@ -506,6 +513,49 @@ void check_data_pixels(struct check *c)
         diag_hint(c->diag, "pixels are 0 to 255 before 'normalize'; are its numbers meant for 'scale 1/255' before it?");
     else
         diag_hint(c->diag, "pixels are 0 to 255 before the first step");
+}
+
+/* ---- what no single slot of a source can tell ------------------------------------------------ */
+
+static bool is_given(const struct check *c, const char *argument)
+{
+    return clause_arg(c->model->source_clause, argument)->given;
+}
+
+static void missing_source(struct check *c, const char *what, const char *hint)
+{
+    diag_error(c->diag, DIAG_missing_argument, c->data_where, "%s %s", c->data->clause.name, what);
+    diag_hint(c->diag, "%s", hint);
+}
+
+/* Samples have targets, and there is something to validate with. */
+static void check_arrays(struct check *c)
+{
+    bool targets = c->model->target.kind != CNN_TARGET_INPUT, held = is_given(c, "val_x");
+
+    if (targets && !is_given(c, "y"))
+        missing_source(c, "needs 'y': what the network learns of the samples", "such as: x=\"x.npy\", y=\"y.npy\"");
+    if (!held && is_given(c, "val_y"))
+        missing_source(c, "has 'val_y' without 'val_x'", "both are of the set that validates or tests");
+    else if (held && targets && !is_given(c, "val_y"))
+        missing_source(c, "has 'val_x' without 'val_y'", "both are of the set that validates or tests");
+    else if (!held && !step_before(c, "split"))
+        missing_source(c, "has nothing to validate with: neither 'val_x' nor a 'split'",
+                       "write 'val_x=.., val_y=..' behind it, or 'split 0.1' below it");
+}
+
+static const struct {
+    const char *name;
+    void (*check)(struct check *c);
+} source_checks[] = {
+    {"npy", check_arrays},
+};
+
+void check_data_source(struct check *c)
+{
+    for (size_t i = 0; i < sizeof source_checks / sizeof source_checks[0]; i++)
+        if (!strcmp(source_checks[i].name, c->data->clause.name))
+            source_checks[i].check(c);
 }
 
 void check_data(struct check *c, const struct ast_statement *section)

@@ -209,6 +209,10 @@ const struct clause_def *clause_def_find(const struct clause_def *list, const ch
 
 void check_network(struct check *c, const struct ast_statement *section);
 void check_data(struct check *c, const struct ast_statement *section);
+/* What the source's samples are made of. */
+enum cnn_sample_kind check_data_sample(const struct check *c);
+/* What no single slot of the source can tell, once it is known what the network is trained towards. */
+void check_data_source(struct check *c);
 /* Whether the pictures, as `resize` leaves them, are what the input takes.  What is wrong is reported;
  * false: no shape behind the input is worth a word. */
 bool check_data_picture(struct check *c, const struct layer *input);

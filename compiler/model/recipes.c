@@ -66,6 +66,40 @@ static const struct arg_def images_args[] = {
     {.name = NULL}
 };
 
+static const char *const layout_words[] = {"chw", "hwc", NULL};
+static const char *const values_words[] = {"floats", "bytes", NULL};
+static const char *const targets_words[] = {"classes", "numbers", "labels", NULL};
+
+#define TARGETS_ARG                                                                                \
+    {                                                                                              \
+        .name = "targets", .type = ARG_WORD, .words = targets_words,                               \
+        .help = "what the network learns; without it, what the loss asks for"                      \
+    }
+#define FIRST_LABEL_ARG                                                                            \
+    {                                                                                              \
+        .name = "first_label", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,                        \
+        .help = "the number of the first class"                                                    \
+    }
+
+static const struct arg_def npy_args[] = {
+    {.name = "x", .type = ARG_STRING, .required = true, .help = "the file of the samples to train with"},
+    {.name = "y", .type = ARG_STRING, .help = "the file of their targets"},
+    {.name = "val_x", .type = ARG_STRING, .help = "the file of the samples to validate or test with"},
+    {.name = "val_y", .type = ARG_STRING, .help = "the file of their targets"},
+    {.name = "layout", .type = ARG_WORD, .words = layout_words,
+     .help = "channels first or last, where the shape does not tell"},
+    {.name = "values", .type = ARG_WORD, .words = values_words, .default_text = "floats",
+     .help = "bytes: uint8, which are pictures"},
+    TARGETS_ARG,
+    FIRST_LABEL_ARG,
+    {.name = NULL}
+};
+
+static enum cnn_sample_kind arrays_sample(const struct clause *source)
+{
+    return strcmp(clause_text(source, "values"), "bytes") ? CNN_SAMPLE_FLOATS : CNN_SAMPLE_BYTES;
+}
+
 const struct data_source data_sources[] = {
     {.clause = {.name = "cifar10", .args = cifar10_args, .help = "CIFAR-10's binary files"},
      .picture = {3, 32, 32, false}, .classes = 10},
@@ -74,6 +108,8 @@ const struct data_source data_sources[] = {
     {.clause = {.name = "images", .args = images_args, .help = "PNG and JPEG, a folder a class"}},
     {.clause = {.name = "mnist", .args = mnist_args, .help = "MNIST's IDX files, gz or not"},
      .picture = {1, 28, 28, false}},
+    {.clause = {.name = "npy", .args = npy_args, .help = "arrays of numpy's, a file each"},
+     .sample = CNN_SAMPLE_FLOATS, .sample_of = arrays_sample, .numbers = true, .any_target = true},
     {.clause = {.name = "shapes", .args = shapes_args, .help = "drawn from a seed, no download"},
      .picture = {3, 32, 32, false}},
 #ifdef CNN_TEST_ROWS
@@ -378,7 +414,7 @@ const char *const later_network[] = {
     "hard_sigmoid", "softsign", NULL
 };
 const char *const later_data[] = {
-    "npy", "csv", NULL
+    "csv", NULL
 };
 const char *const later_train[] = {
     "lr_schedule", NULL

@@ -8,8 +8,12 @@
 struct data_source {
     struct clause_def clause;
     enum cnn_sample_kind sample;
+    /* NULL: whatever the source says */
+    enum cnn_sample_kind (*sample_of)(const struct clause *source);
+    bool numbers;               /* its samples are no pictures but numbers, of as many channels as the input says */
     struct shape picture;       /* of one sample; all 0: as the network's input wants it */
     enum cnn_target_kind target;
+    bool any_target;            /* what the argument `targets` says, or the loss and the network's end ask for */
     int classes;                /* or numbers.  0: classes_of or the argument `classes` says it; without them, the data */
     int (*classes_of)(const struct clause *source);     /* NULL: they do not depend on what the source says */
 };
