@@ -218,6 +218,8 @@ struct cnn_context {
                                  * updates early */
     void *statistics;           /* real (statistics_stored): running means and variances */
     void *optimizer_state;      /* real (optimizer_slots, params_stored) */
+    void *slow_statistics;      /* real (statistics_stored), where cnn_model.slow_statistics says so: lookahead's */
+    void *update_memory;        /* cnn_model.update_bytes: what update() computes in */
     void *predictions;          /* real (batch, outputs): the last activation applied */
     void *memory;               /* activations and what all threads share: cnn_model.memory_bytes */
     void *scratch;              /* threads x cnn_model.scratch_bytes_per_thread */
@@ -225,6 +227,9 @@ struct cnn_context {
     uint64_t seed;              /* of this run: dropout */
     uint64_t step;              /* from 0, counts updates since training began: dropout, bias correction */
     double lr;                  /* learning rate of this step, used by update() and by early updates */
+    double epoch;               /* epochs that have passed at the beginning of this step, and the part of this one: for
+                                 * parameters that are trained in some epochs only */
+    uint64_t steps_total;       /* of the whole run: for what grows towards its end; 0: not known */
     int threads;
     /* Set by who calls update() after every train_step(), with nothing between that reads gradients or changes weights:
      * weights that would leave the caches before update() are then updated within train_step(), with c->lr and c->step,
@@ -252,6 +257,11 @@ struct cnn_model {
     int64_t params_stored, statistics_stored;       /* elements */
     int64_t params_count, trainable_count;          /* elements in files: what summary prints */
     int optimizer_slots;
+    const char *const *slot_names;                  /* of each: what it holds; NULL where there is none */
+    int averages;                                   /* > 0: slot averages - 1 holds averages of the trained parameters over
+                                                     * steps, which are what is validated and saved */
+    bool slow_statistics;
+    int64_t update_bytes;
     int64_t memory_bytes;                           /* activations, their gradients, shared scratch */
     int64_t scratch_bytes_per_thread;               /* a multiple of 64 */
 

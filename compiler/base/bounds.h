@@ -27,6 +27,7 @@ enum {
     JOINED_MOST = 2000,         /* results that joins take, in all: each is an operation and its gradient */
     STEPS_MOST = 100,           /* of `data`: each goes over every picture, and none of them twice is of use */
     CALLBACKS_MOST = 100,       /* each is asked after every step, and must not get into another's way */
+    SELECTORS_MOST = 2000,      /* names behind `params`: each is looked at for every parameter */
     METRICS_MOST = 1000,        /* columns of the history */
     FUNCTIONS_MOST = 1000,
 

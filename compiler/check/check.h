@@ -23,6 +23,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
 
 /* explain.c: the recipe as a .cnn file with every default filled in. */
 const char *explain_model(struct arena *a, const struct model *m);
+/* check_groups.c: the word of a selector. */
+const char *selector_text(const struct selector *s);
 /* A clause as a person would write it, defaults left out: "conv2d 128, 2x2, relu". */
 const char *clause_text_of(struct arena *a, const struct clause *c);
 

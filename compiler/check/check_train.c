@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct train_state {
-    const struct ast_statement *loss, *optimizer, *metrics, *class_weights, *numbers[TRAIN_NUMBERS];
+    const struct ast_statement *loss, *optimizer, *metrics, *numbers[TRAIN_NUMBERS];
 };
 
 /* ---- loss, optimizer: a name, then its own arguments ----------------------------------------- */
@@ -383,7 +383,7 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
     names_add(&names, "optimizer");
     names_add(&names, "metrics");
     names_add(&names, "freeze");
-    names_add(&names, class_weights_def.name);
+    names_add(&names, "params");
     names_add_defs(&names, train_numbers);
     names_add_defs(&names, callback_defs);
     names_add_later(&names, later_train);
@@ -402,7 +402,7 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
 
 bool check_is_train_statement(const char *word)
 {
-    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "class_weights", NULL};
+    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "params", NULL};
 
     return word_in(word, words) || clause_def_find(train_numbers, word) || clause_def_find(callback_defs, word);
 }
@@ -449,17 +449,13 @@ static void check_train_statement(struct check *c, const struct ast_statement *s
     } else if (!strcmp(s->word, "metrics")) {
         if (first_time(c, &state->metrics, s))
             check_metrics(c, s);
-    } else if (!strcmp(s->word, class_weights_def.name)) {
-        struct ast_args args = check_statement_args(c, s);
-        if (first_time(c, &state->class_weights, s))
-            c->model->class_weights = check_clause(c, &class_weights_def, s->word_where, &args);
     } else if (!strcmp(s->word, "freeze")) {
         check_freeze(c, s);
     } else if (number) {
         enum train_number which = (enum train_number)(number - train_numbers);
         if (first_time(c, &state->numbers[which], s))
             check_number(c, s, which);
-    } else if (!callback) {
+    } else if (!callback && strcmp(s->word, "params")) {
         unknown_train(c, s);
     }
 }
@@ -477,13 +473,15 @@ void check_train(struct check *c, const struct ast_statement *section)
     add_monitor(c, "loss", "loss", CNN_LOWER_IS_BETTER, (struct span){0});
     for (const struct ast_statement *s = section->body->first; s; s = s->next)
         check_train_statement(c, s, &state);
-    /* Callbacks may name any metric, also one that is listed after them. */
+    /* Callbacks may name any metric, also one that is listed after them; what is frozen has no group. */
     for (const struct ast_statement *s = section->body->first; s; s = s->next) {
         const struct clause_def *def = s->kind == AST_COMMAND
                                            ? clause_def_find(callback_defs, s->word)
                                            : NULL;
         if (def && !s->body && !s->as)
             check_callback(c, s, def);
+        if (s->kind == AST_COMMAND && !strcmp(s->word, "params") && !s->body && !s->as)
+            check_param_group(c, s);
     }
     c->level--;
     check_constants_leave(c, outer);

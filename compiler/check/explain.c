@@ -238,6 +238,19 @@ static void put_metric_kinds(struct text *t, const struct model *m)
     }
 }
 
+/* An option that is not given is the optimizer's, or all epochs. */
+static void put_group(struct text *t, const struct param_group *g)
+{
+    for (int i = 0; i < g->selectors_count; i++)
+        text_add(t, "%s%s", i ? ", " : "    params ", selector_text(&g->selectors[i]));
+    for (int i = 0; i < clause_def_count(g->clause->def); i++)
+        if (g->clause->args[i].given || !strcmp(g->clause->def->args[i].name, "lr_scale")) {
+            text_add(t, ", %s=", g->clause->def->args[i].name);
+            put_value(t, &g->clause->def->args[i], &g->clause->args[i]);
+        }
+    text_add(t, "\n");
+}
+
 static void put_train(struct text *t, const struct model *m)
 {
     text_add(t, "\ntrain {\n    loss %s", m->loss->def->name);
@@ -245,8 +258,8 @@ static void put_train(struct text *t, const struct model *m)
     text_add(t, "\n    optimizer %s", m->optimizer->def->name);
     put_args(t, m->optimizer, ", ");
     text_add(t, "\n");
-    if (m->class_weights)
-        put_clause(t, m->class_weights);
+    for (int i = 0; i < m->groups_count; i++)
+        put_group(t, &m->groups[i]);
     for (int i = 0; i < m->metrics_count; i++) {
         text_add(t, i ? ", " : "    metrics ");
         if (m->metrics[i].clause)
@@ -275,7 +288,7 @@ const char *explain_model(struct arena *a, const struct model *m)
         put_clause(&t, m->source_clause);
         for (int i = 0; i < m->steps_count; i++)
             put_clause(&t, m->steps[i]);
-        text_add(&t, "%s}\n", m->target_is_input ? "    target input\n" : "");
+        text_add(&t, "}\n");
     }
     text_add(&t, "\nnetwork {\n");
     for (int i = 0; i < m->layers_count; i++) {

@@ -29,7 +29,9 @@ void emit_contents(struct emitter *e, struct cwriter *w);
 void emit_update(struct emitter *e, struct cwriter *w);
 /* The function it is made of, which steps that update early call too. */
 void emit_update_range(struct emitter *e, struct cwriter *w);
-/* `rule`: this step's numbers; `early`, when the losses are known: NULL or a pointer to it. */
+/* What a training step does before all else. */
+void emit_update_begins(struct emitter *e, struct cwriter *w);
+/* `rules`: this step's numbers, by group; `early`, when the losses are known: NULL or a pointer to them. */
 void emit_rule(struct emitter *e, struct cwriter *w);
 void emit_early_rule(struct emitter *e, struct cwriter *w);
 /* emit_metrics.c: static void metrics(const struct cnn_context *c, int n, double *values). */

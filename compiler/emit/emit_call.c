@@ -45,7 +45,8 @@ static const char *argument_text(struct emitter *e, const struct step *s, const 
         return a->at == AT_IMAGE ? arena_printf(e->arena, "(int64_t)i * %" PRId64, a->number) : "0";
     case ARGUMENT_SHARE: return arena_printf(e->arena, "(%s)1 / ((%s)n * %" PRId64 ")", real, real, a->number);
     case ARGUMENT_CONTEXT: return "c";
-    case ARGUMENT_RULE: return "early";
+    case ARGUMENT_RULE:
+        return a->number ? arena_printf(e->arena, "early ? early + %" PRId64 " : NULL", a->number) : "early";
     case ARGUMENT_PARAMETER: return arena_printf(e->arena, "%" PRId64, plan_param(e->plan, a->tensor)->offset);
     }
     return "";

@@ -332,7 +332,7 @@ static const char *phase_list(struct emitter *e, const struct needs *n, bool dec
 {
     const char *rule = "";
     if (n->rule && declared)
-        rule = arena_printf(e->arena, ", const struct %s *early", e->plan->update.optimizer->rule);
+        rule = ", const struct rule *early";
     else if (n->rule)
         rule = ", early";
     if (!declared)
@@ -454,6 +454,8 @@ void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const
     cw_blank(w);
     cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
     cw_open(w, "{");
+    if (q->training)
+        emit_update_begins(e, w);
     cw_line(w, "cnn_parallel(c, n, %s_share);", name);
     cw_close(w, "}");
     cw_blank(w);

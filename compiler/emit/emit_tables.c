@@ -271,7 +271,7 @@ static void emit_layers(struct emitter *e, struct cwriter *w)
 static void emit_stretches(struct emitter *e, struct cwriter *w)
 {
     const struct plan *p = e->plan;
-    int64_t flops = p->update.optimizer ? p->update.optimizer->flops : 0;       /* an element */
+    int64_t flops = p->update.flops;       /* an element */
     cw_comment(w, "What is timed.");
     cw_open(w, "static const struct cnn_stretch stretch_table[] = {");
     for (int i = 0; i < p->stretches_count; i++) {
@@ -302,6 +302,33 @@ static void emit_recipe_text(struct emitter *e, struct cwriter *w, const char *t
     cw_blank(w);
 }
 
+static void emit_state_table(struct emitter *e, struct cwriter *w)
+{
+    const struct update *u = &e->plan->update;
+    if (!u->slots_count)
+        return;
+    cw_comment(w, "What the optimizer keeps of each parameter.");
+    cw_open(w, "static const char *const slot_table[] = {");
+    for (int i = 0; i < u->slots_count; i++)
+        cw_line(w, "%s,", emit_quoted(e, u->slots[i]));
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
+static void emit_state_fields(struct emitter *e, struct cwriter *w)
+{
+    const struct update *u = &e->plan->update;
+    cw_line(w, ".optimizer_slots = %d,", u->slots_count);
+    if (u->slots_count)
+        cw_line(w, ".slot_names = slot_table,");
+    if (u->optimizer && u->average_slot >= 0)
+        cw_line(w, ".averages = %d,", u->average_slot + 1);
+    if (u->optimizer && u->slow_slot >= 0)
+        cw_line(w, ".slow_statistics = true,");
+    if (u->memory_bytes)
+        cw_line(w, ".update_bytes = %" PRId64 ",", u->memory_bytes);
+}
+
 static void emit_sizes(struct emitter *e, struct cwriter *w)
 {
     const struct plan *p = e->plan;
@@ -317,7 +344,7 @@ static void emit_sizes(struct emitter *e, struct cwriter *w)
     cw_line(w, ".statistics_stored = %" PRId64 ",", p->statistics_stored);
     cw_line(w, ".params_count = %" PRId64 ",", count);
     cw_line(w, ".trainable_count = %" PRId64 ",", trained);
-    cw_line(w, ".optimizer_slots = %d,", optimizer_slots(p->model));
+    emit_state_fields(e, w);
     cw_line(w, ".memory_bytes = %" PRId64 ",", p->memory_bytes);
     cw_line(w, ".scratch_bytes_per_thread = %" PRId64 ",", p->scratch_bytes);
 }
@@ -373,6 +400,7 @@ void emit_tables(struct emitter *e, struct cwriter *w)
 {
     const struct model *m = e->plan->model;
     emit_params(e, w);
+    emit_state_table(e, w);
     emit_layers(e, w);
     emit_stretches(e, w);
     emit_recipe_tables(e, w);
@@ -422,10 +450,8 @@ void emit_header(const struct plan *p, const char *header, const char *file, FIL
     cw_directive(w, "#include <cnnrt.h>");
     cw_blank(w);
     cw_directive(w, "#define %s_BATCH %d", capitals, p->batch);
-    if (m->target.kind == CNN_TARGET_CLASS)
-        cw_directive(w, "#define %s_CLASSES %d", capitals, m->target.size);
-    if (m->target.kind != CNN_TARGET_CLASS || m->outputs != m->target.size)
-        cw_directive(w, "#define %s_OUTPUTS %d", capitals, m->outputs);
+    cw_directive(w, "#define %s_%s %d", capitals, m->target.kind == CNN_TARGET_CLASS ? "CLASSES" : "OUTPUTS",
+                 m->outputs);
     cw_directive(w, "#define %s_IN_CHANNELS %d", capitals, in.c);
     cw_directive(w, "#define %s_IN_HEIGHT %d", capitals, in.h);
     cw_directive(w, "#define %s_IN_WIDTH %d", capitals, in.w);

@@ -176,6 +176,8 @@ struct expr_writing {
     int inputs_count;
     const char *const *names;           /* what the roots before the last are called; NULL: they are not kept */
     const struct expr_loops *loops;     /* NULL: no reduction is there */
+    bool fuses;                         /* vectors: sums with a product are v_fma(), so that no compiler has to choose which
+                                         * product of two is rounded once */
 };
 
 /* Writes what is used more than once, or too long for a line, as variables, and returns the text of the last root.
@@ -185,7 +187,8 @@ struct expr_writing {
  * arrays, are doubles. */
 const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
                        const struct expr *const *roots, int count);
-/* The same for several results, such as a weight and its moments: the text of each in values; names are not asked. */
+/* The same for several results, such as a weight and its moments: the text of each in values.  With `names` each that
+ * is no input is a variable of that name. */
 void expr_write_all(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
                     const struct expr *const *roots, int count, const char **values);
 

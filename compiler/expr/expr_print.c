@@ -128,12 +128,37 @@ static struct piece call(struct writer *t, const char *function, bool vectors, c
     return (struct piece){ arena_printf(t->arena, "%s)", text), EXPR_LEVEL_PRIMARY };
 }
 
+/* A product that nothing else needs. */
+static bool is_own_product(const struct writer *t, const struct expr *e)
+{
+    return e->op == EXPR_MUL && !t->variable[e->id] && !t->texts[e->id];
+}
+
+/* a + b or a - b where one of them is a product: the first of a sum, the second of a difference if it is one. */
+static struct piece fused_piece(struct writer *t, const struct expr *e)
+{
+    const struct expr *a = e->args[0], *b = e->args[1];
+    bool first = is_own_product(t, a), second = is_own_product(t, b), minus = e->op == EXPR_SUB;
+    const struct expr *product = first && !(minus && second) ? a : b, *rest = product == a ? b : a;
+    const char *left = text_of_piece(t, product->args[0], EXPR_LEVEL_CHOICE),
+               *right = text_of_piece(t, product->args[1], EXPR_LEVEL_CHOICE),
+               *more = text_of_piece(t, rest, EXPR_LEVEL_CHOICE);
+    if (minus && product == b)
+        left = arena_printf(t->arena, "v_neg(%s)", left);
+    else if (minus)
+        more = arena_printf(t->arena, "v_neg(%s)", more);
+    return (struct piece){ arena_printf(t->arena, "v_fma(%s, %s, %s)", left, right, more), EXPR_LEVEL_PRIMARY };
+}
+
 static struct piece vector_piece(struct writer *t, const struct expr *e)
 {
     const struct expr_op_row *row = expr_op_row(e->op);
     const struct expr *a[EXPR_ARGUMENTS] = { e->args[0], e->args[1], e->args[2] };
     const char *function = row->vector;
     assert(function);
+    if (t->how->fuses && (e->op == EXPR_ADD || e->op == EXPR_SUB) &&
+        (is_own_product(t, e->args[0]) || is_own_product(t, e->args[1])))
+        return fused_piece(t, e);
     if (row->with_constant && (a[0]->op == EXPR_NUMBER || a[1]->op == EXPR_NUMBER)) {
         function = row->with_constant;
         if (a[1]->op == EXPR_NUMBER) {
@@ -507,8 +532,11 @@ void expr_write_all(struct cwriter *w, struct expr_pool *p, const struct expr_wr
 {
     const struct expr **roots = writable(p, how, given, count, 0);
     struct writer t = writer_of(w, p, how, roots, count);
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         t.uses[roots[i]->id]++;         /* one that another is made of is computed once */
+        if (how->names && !is_leaf(roots[i]) && !t.names[roots[i]->id])
+            t.names[roots[i]->id] = how->names[i];
+    }
     write_statements(&t, roots, count);
     for (int i = 0; i < count; i++)
         values[i] = text_of_piece(&t, roots[i], EXPR_LEVEL_CHOICE);

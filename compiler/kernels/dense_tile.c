@@ -389,7 +389,7 @@ static const struct param *updated_early(const struct plan *p, const struct grou
 {
     const struct param *param = g->main->out[0]->param;
     bool large = (double)d->weight->stored * p->real_size > p->target->l2_bytes;
-    return large && p->update.optimizer && param->trainable ? param : NULL;
+    return large && plan_updates_early(p, param) ? param : NULL;
 }
 
 static double weight_cost(const struct plan *p, const struct group *g)
@@ -428,7 +428,7 @@ static void weight_plan(struct plan *p, struct program *q, struct group *g)
     step_takes_part(p, main, ACCESS_WRITE, dw, part_of_weights(&d, b.inputs));
     if (updated)
         step_updates(p, main, updated, part_of_weights(&d, b.inputs));
-    if (updated && p->update.optimizer->slots > 0)
+    if (updated && p->update.rule_slots > 0)
         main->prefetch = "the optimizer's state, before an early update";
     step_scratch(p, main, (int64_t)(p->batch + (updated ? d.panel : 0)) * b.inputs * p->real_size);
 }
@@ -479,8 +479,7 @@ static const char *weight_emit_main(struct emitter *e, const struct step *step)
     bool updates = step->updates != NULL;
     const char *how = "";
     if (updates)
-        how = arena_printf(e->arena, ", const struct cnn_context *c, const struct %s *early, int64_t number",
-                           e->plan->update.optimizer->rule);
+        how = ", const struct cnn_context *c, const struct rule *early, int64_t number";
     emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict scratch", real, real,
                   real, how, real);
     cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", b.inputs, d.in, b.inputs, d.in,

@@ -147,6 +147,21 @@ struct model_metric {
     struct span where;
 };
 
+/* What a statement `params` names. */
+enum selector_kind { SELECT_WEIGHTS, SELECT_BIASES, SELECT_NORMS, SELECT_LAYER };
+
+struct selector {
+    enum selector_kind kind;
+    const struct layer *layer;      /* SELECT_LAYER */
+};
+
+/* `params biases, lr_scale=64`: of a parameter that fits several the last holds. */
+struct param_group {
+    struct selector *selectors;
+    int selectors_count;
+    struct clause *clause;          /* its options */
+};
+
 struct model {
     const char *name;               /* a C identifier */
     const struct source *source;
@@ -162,12 +177,12 @@ struct model {
 
     bool has_data, has_train;       /* --check and --summary need only a network */
     struct clause *source_clause;   /* cifar10 "dir" */
-    bool target_is_input;           /* `target input` */
     struct clause **steps;
     int steps_count;
 
     struct clause *loss, *optimizer;
-    struct clause *class_weights;   /* NULL: all samples count alike */
+    struct param_group *groups;
+    int groups_count;
     struct clause **callbacks;
     int callbacks_count;
     struct model_metric *metrics;

@@ -1,4 +1,5 @@
-/* optimizers.h - what planning and emitting have to know of an optimizer: a row of a table. */
+/* optimizers.h - the table of optimizers: what each keeps of a parameter, and its rule as formulas.  The plan makes
+ * expressions of them and adds what options ask for (plan_update.c); nothing is written by hand. */
 #ifndef OPTIMIZERS_H
 #define OPTIMIZERS_H
 
@@ -6,24 +7,34 @@
 
 #include "model/model.h"
 
-enum { OPTIMIZER_NUMBERS = 4 };
+enum { OPTIMIZER_SLOTS = 4, OPTIMIZER_FORMULAS = 8 };
 
-/* How an optimizer is computed. */
+struct optimizer_formula {
+    const char *name, *text;
+};
+
+/* How an optimizer, or a form of it, is computed.  Formulas may use the arguments of its clause and each of those above.
+ *
+ * Those of `numbers` are worked out once a step in double precision: of `lr`, the rate as the schedule and the group of the
+ * parameter have it, and `t`, the number of the step from 1.  Those of `values` are of each element: of `p`, the parameter,
+ * `g`, its gradient, the slots and the numbers.  One with the name of a slot is what the slot holds from then on; the one
+ * called `change` is taken from the parameter. */
 struct optimizer_def {
     const char *name;           /* its word in the language */
     bool (*suits)(const struct clause *c);      /* NULL: always.  The first row of a name that suits is taken */
-    const char *rule;           /* the struct of the numbers of one step, in cnn_optimizer.h */
-    const char *at, *numbers[OPTIMIZER_NUMBERS];        /* the call that makes it: how it begins, and which arguments
-                                                           of the clause follow */
-    int slots;                  /* vectors as long as the parameters that it keeps */
-    const char *call;           /* for the vector at element `i`: of p, g, m, s with the numbers in `own` */
-    int flops;                  /* an element */
-    const char *formula;
+    const char *slots[OPTIMIZER_SLOTS];         /* vectors as long as the parameters.  Their names stand in saved states:
+                                                 * slots of one name hold the same thing */
+    /* a number that is no formula: a function of cnn_optimizer.h, of t and the argument `of`, and its name in formulas */
+    const char *given, *function, *of;
+    struct optimizer_formula numbers[OPTIMIZER_FORMULAS], values[OPTIMIZER_FORMULAS];
 };
 
 /* NULL: the model is not trained. */
 const struct optimizer_def *optimizer_def_of(const struct model *m);
-/* 0 where the model is not trained. */
-int optimizer_slots(const struct model *m);
+int optimizer_def_slots(const struct optimizer_def *o);
+/* The argument of the optimizer that `name` is, if its clause has one; otherwise. */
+double optimizer_option(const struct model *m, const char *name, double otherwise);
+/* "m = beta1 * m + (1 - beta1) * g, ...": its values, for people. */
+const char *optimizer_text(struct arena *a, const struct optimizer_def *o);
 
 #endif

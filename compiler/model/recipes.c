@@ -66,40 +66,6 @@ static const struct arg_def images_args[] = {
     {.name = NULL}
 };
 
-static const char *const layout_words[] = {"chw", "hwc", NULL};
-static const char *const values_words[] = {"floats", "bytes", NULL};
-static const char *const targets_words[] = {"classes", "numbers", "labels", NULL};
-
-#define TARGETS_ARG                                                                                \
-    {                                                                                              \
-        .name = "targets", .type = ARG_WORD, .words = targets_words,                               \
-        .help = "what the network learns; without it, what the loss asks for"                      \
-    }
-#define FIRST_LABEL_ARG                                                                            \
-    {                                                                                              \
-        .name = "first_label", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,                        \
-        .help = "the number of the first class"                                                    \
-    }
-
-static const struct arg_def npy_args[] = {
-    {.name = "x", .type = ARG_STRING, .required = true, .help = "the file of the samples to train with"},
-    {.name = "y", .type = ARG_STRING, .help = "the file of their targets"},
-    {.name = "val_x", .type = ARG_STRING, .help = "the file of the samples to validate or test with"},
-    {.name = "val_y", .type = ARG_STRING, .help = "the file of their targets"},
-    {.name = "layout", .type = ARG_WORD, .words = layout_words,
-     .help = "channels first or last, where the shape does not tell"},
-    {.name = "values", .type = ARG_WORD, .words = values_words, .default_text = "floats",
-     .help = "bytes: uint8, which are pictures"},
-    TARGETS_ARG,
-    FIRST_LABEL_ARG,
-    {.name = NULL}
-};
-
-static enum cnn_sample_kind arrays_sample(const struct clause *source)
-{
-    return strcmp(clause_text(source, "values"), "bytes") ? CNN_SAMPLE_FLOATS : CNN_SAMPLE_BYTES;
-}
-
 const struct data_source data_sources[] = {
     {.clause = {.name = "cifar10", .args = cifar10_args, .help = "CIFAR-10's binary files"},
      .picture = {3, 32, 32, false}, .classes = 10},
@@ -108,8 +74,6 @@ const struct data_source data_sources[] = {
     {.clause = {.name = "images", .args = images_args, .help = "PNG and JPEG, a folder a class"}},
     {.clause = {.name = "mnist", .args = mnist_args, .help = "MNIST's IDX files, gz or not"},
      .picture = {1, 28, 28, false}},
-    {.clause = {.name = "npy", .args = npy_args, .help = "arrays of numpy's, a file each"},
-     .sample = CNN_SAMPLE_FLOATS, .sample_of = arrays_sample, .numbers = true, .any_target = true},
     {.clause = {.name = "shapes", .args = shapes_args, .help = "drawn from a seed, no download"},
      .picture = {3, 32, 32, false}},
 #ifdef CNN_TEST_ROWS
@@ -194,17 +158,6 @@ const struct clause_def data_steps[] = {
     {.name = NULL}
 };
 
-static const char *const target_words[] = {"label", "input", NULL};
-
-static const struct arg_def target_args[] = {
-    {.name = "what", .type = ARG_WORD, .positional = true, .required = true, .words = target_words,
-     .help = "what the network is trained towards"},
-    {.name = NULL}
-};
-
-const struct clause_def target_def = {
-    .name = "target", .args = target_args, .help = "the source's labels, or the network's own input"};
-
 /* ---- train ----------------------------------------------------------------------------------- */
 
 #define LABEL_SMOOTHING(what)                                                                      \
@@ -219,24 +172,6 @@ static const struct arg_def categorical_crossentropy_args[] = {
 
 #define categorical_crossentropy_help "-log of the probability of the right class"
 
-static const struct arg_def binary_crossentropy_args[] = {
-    LABEL_SMOOTHING("share of each target that becomes a half"),
-    {.name = NULL}
-};
-
-static const struct arg_def huber_args[] = {
-    {.name = "delta", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true, .default_number = 1,
-     .help = "distance from which on the loss grows evenly"},
-    {.name = NULL}
-};
-
-#define binary_crossentropy_help "-log of the probability of what is right, mean over the outputs"
-#define mse_args no_args
-#define mse_help "mean of the squared distances"
-#define mae_args no_args
-#define mae_help "mean of the distances"
-#define huber_help "half the square of a small distance, even growth beyond"
-
 const struct clause_def loss_defs[] = {
 #define LOSS(loss) {.name = #loss, .args = loss##_args, .help = loss##_help},
 #include "model/losses.def"
@@ -244,22 +179,92 @@ const struct clause_def loss_defs[] = {
     {.name = NULL}
 };
 
-static const struct arg_def adam_args[] = {
-    {.name = "lr", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true,
-     .default_number = 1e-3, .help = "learning rate"},
-    {.name = "beta1", .type = ARG_REAL, .min = 0, .max = 1, .max_open = true,
-     .default_number = 0.9, .help = "decay of the first moment"},
-    {.name = "beta2", .type = ARG_REAL, .min = 0, .max = 1, .max_open = true,
-     .default_number = 0.999, .help = "decay of the second moment"},
-    {.name = "epsilon", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true,
-     .default_number = 1e-7, .help = "keeps the division finite"},
+#define RATE_ARG(rate)                                                                             \
+    {                                                                                              \
+        .name = "lr", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true, .default_number = rate,  \
+        .help = "learning rate"                                                                    \
+    }
+#define SHARE_ARG(called, standard, text)                                                          \
+    {                                                                                              \
+        .name = called, .type = ARG_REAL, .min = 0, .max = 1, .max_open = true, .default_number = standard,  \
+        .help = text                                                                               \
+    }
+#define EPSILON_ARG                                                                                \
+    {                                                                                              \
+        .name = "epsilon", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true, .default_number = 1e-7,  \
+        .help = "keeps the division finite"                                                        \
+    }
+/* What every optimizer has, plan_update.c */
+#define COMMON_ARGS(decay)                                                                         \
+    {.name = "weight_decay", .type = ARG_REAL, .min = 0, .max = 1e6, .default_number = decay,      \
+     .help = "times the rate and the weight, taken from the weight"},                              \
+    {.name = "coupled", .type = ARG_BOOL, .help = "on: weight_decay times the weight is added to the gradient instead"},  \
+    {.name = "clip_norm", .type = ARG_REAL, .min = 0, .max = 1e300,                                \
+     .help = "longest vector of all gradients together; 0: any"},                                  \
+    {.name = "clip_value", .type = ARG_REAL, .min = 0, .max = 1e300, .help = "largest number of a gradient; 0: any"},  \
+    SHARE_ARG("ema", 0, "share of an average over steps that stays, of the weights that are validated and saved; 0: none"),  \
+    SHARE_ARG("lookahead", 0, "share of the slow weights that stays, a step; 0: none"),            \
+    {.name = "every", .type = ARG_INT, .min = 1, .max = 1e6, .default_number = 5,                  \
+     .help = "steps between two of lookahead's"},                                                  \
+    {.name = "lookahead_power", .type = ARG_REAL, .min = 0, .max = 100,                            \
+     .help = "the share grows as (step / steps)^power; 0: it is the same in all steps"}
+
+#define ADAM_ARGS(decay)                                                                           \
+    RATE_ARG(1e-3), SHARE_ARG("beta1", 0.9, "decay of the first moment"),                          \
+    SHARE_ARG("beta2", 0.999, "decay of the second moment"), EPSILON_ARG,                          \
+    {.name = "amsgrad", .type = ARG_BOOL, .help = "on: divides by the largest second moment so far"}, COMMON_ARGS(decay)
+
+static const struct arg_def adam_args[] = {ADAM_ARGS(0), {.name = NULL}};
+static const struct arg_def adamw_args[] = {ADAM_ARGS(0.004), {.name = NULL}};
+
+static const struct arg_def nadam_args[] = {
+    RATE_ARG(1e-3), SHARE_ARG("beta1", 0.9, "decay of the first moment"),
+    SHARE_ARG("beta2", 0.999, "decay of the second moment"), EPSILON_ARG, COMMON_ARGS(0), {.name = NULL}
+};
+
+static const struct arg_def sgd_args[] = {
+    RATE_ARG(0.01), SHARE_ARG("momentum", 0, "share of the velocity that stays"),
+    {.name = "nesterov", .type = ARG_BOOL, .help = "on: looks one step of the velocity ahead"}, COMMON_ARGS(0),
     {.name = NULL}
+};
+
+static const struct arg_def rmsprop_args[] = {
+    RATE_ARG(1e-3), SHARE_ARG("rho", 0.9, "decay of the mean square"),
+    SHARE_ARG("momentum", 0, "share of the last change that is made again"), EPSILON_ARG,
+    {.name = "centered", .type = ARG_BOOL, .help = "on: divides by the deviation from the mean"}, COMMON_ARGS(0),
+    {.name = NULL}
+};
+
+static const struct arg_def adagrad_args[] = {
+    RATE_ARG(1e-3),
+    {.name = "initial_accumulator", .type = ARG_REAL, .min = 0, .max = 1e6, .default_number = 0.1,
+     .help = "what the sum of squares begins with"},
+    EPSILON_ARG, COMMON_ARGS(0), {.name = NULL}
 };
 
 const struct clause_def optimizer_defs[] = {
     {.name = "adam", .args = adam_args, .help = "Kingma and Ba 2015, with Keras's epsilon"},
+    {.name = "adamw", .args = adamw_args, .help = "adam with weight_decay, Loshchilov and Hutter 2019"},
+    {.name = "nadam", .args = nadam_args, .help = "adam with Nesterov's momentum, Dozat 2016, as Keras has it"},
+    {.name = "sgd", .args = sgd_args, .help = "gradient descent, perhaps with momentum as PyTorch has it"},
+    {.name = "rmsprop", .args = rmsprop_args, .help = "divides by the root of the mean square, as Keras does"},
+    {.name = "adagrad", .args = adagrad_args, .help = "divides by the root of the sum of squares, as Keras does"},
     {.name = NULL}
 };
+
+/* ---- groups of parameters ---- */
+
+static const struct arg_def params_args[] = {
+    {.name = "lr_scale", .type = ARG_REAL, .min = 0, .max = 1e9, .default_number = 1, .help = "times the rate"},
+    {.name = "weight_decay", .type = ARG_REAL, .min = 0, .max = 1e6, .help = "instead of the optimizer's"},
+    {.name = "from", .type = ARG_REAL, .min = 0, .max = WHOLE_MAX, .help = "epochs that pass before they are trained"},
+    {.name = "until", .type = ARG_REAL, .min = 0, .max = WHOLE_MAX, .min_open = true,
+     .help = "epochs after which they are not trained any more"},
+    {.name = NULL}
+};
+
+const struct clause_def params_def = {.name = "params", .args = params_args,
+                                      .help = "weights, biases, norms or layers, and how they are trained"};
 
 #define METRIC_NAME                                                                                \
     {                                                                                              \
@@ -290,8 +295,7 @@ static const struct arg_def average_args[] = {
 const struct metric_def metric_defs[] = {
     {.clause = {.name = "accuracy", .args = accuracy_args,
                 .help = "share of samples whose most probable class is right"},
-     .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER,
-     .targets = 1u << CNN_TARGET_CLASS | 1u << CNN_TARGET_LABELS},
+     .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS},
     {.clause = {.name = "top_k", .args = top_k_args,
                 .help = "share of samples with the right class among the k most probable"},
      .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS},
@@ -386,15 +390,6 @@ static const struct arg_def threads_args[] = {
     {.name = NULL}
 };
 
-static const struct arg_def class_weights_args[] = {
-    {.name = "weights", .type = ARG_REAL_LIST, .positional = true, .required = true, .max = 1e6,
-     .help = "one number a class"},
-    {.name = NULL}
-};
-
-const struct clause_def class_weights_def = {
-    .name = "class_weights", .args = class_weights_args, .help = "what a sample of each class counts in training"};
-
 const struct clause_def train_numbers[TRAIN_NUMBERS + 1] = {
     [TRAIN_EPOCHS] = {.name = "epochs", .args = epochs_args, .help = "times through the pictures"},
     [TRAIN_BATCH] = {.name = "batch", .args = batch_args, .help = "samples of one step"},
@@ -414,10 +409,10 @@ const char *const later_network[] = {
     "hard_sigmoid", "softsign", NULL
 };
 const char *const later_data[] = {
-    "csv", NULL
+    "npy", "csv", "target", NULL
 };
 const char *const later_train[] = {
-    "lr_schedule", NULL
+    "lr_schedule", "class_weights", NULL
 };
-const char *const later_losses[] = {NULL};
-const char *const later_optimizers[] = {"adamw", "nadam", "sgd", "rmsprop", "adagrad", NULL};
+const char *const later_losses[] = {"binary_crossentropy", "mse", "mae", "huber", NULL};
+const char *const later_optimizers[] = {"muon", NULL};

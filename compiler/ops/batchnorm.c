@@ -80,6 +80,7 @@ static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
 
 const struct layer_def layer_batchnorm = {
     .clause = { "batchnorm", ARGS(batchnorm_args), .help = "batch normalisation of each channel" },
+    .normalises = true,
     .shape = same_shape_rule,
     .parameters = batchnorm_parameters,
     .lower = batchnorm_lower,

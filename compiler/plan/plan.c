@@ -132,7 +132,7 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
         return NULL;
     plan_params(p, train ? train : use);
     if (train) {
-        plan_optimizer(p);
+        plan_optimizer(p, train);
         plan_program(p, &p->train, train, options, d);
         plan_update(p);
     }

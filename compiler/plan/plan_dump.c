@@ -1,5 +1,6 @@
 /* plan_dump.c - the plan as text: --dump=plan, and what the plan's hash is taken of. */
 #include <inttypes.h>
+#include <math.h>
 
 #include "steps/kernel.h"
 #include "steps/plan.h"
@@ -98,16 +99,47 @@ static void dump_prefetch(const struct program *q, const char *name, FILE *out)
         }
 }
 
+/* "  m = ..., p = ...": what is done to an element. */
+static void dump_pass(const struct plan *p, const struct update_pass *pass, FILE *out)
+{
+    static const char *const when[] = { [PASS_ALWAYS] = "each step", [PASS_FIRST] = "the first step",
+                                        [PASS_TRAINS] = "while it is trained", [PASS_SYNC] = "at lookahead" };
+    fprintf(out, "  %s:", when[pass->when]);
+    for (int i = 0; i < pass->count; i++)
+        fprintf(out, "%s %s = %s", i ? "," : "", pass->values[i].name, expr_text(p->arena, pass->values[i].value));
+    fprintf(out, "\n");
+}
+
+static void dump_group_of_parameters(const struct update_group *g, int index, FILE *out)
+{
+    fprintf(out, "  group %d: rate times %.10g, weight decay %.10g", index, g->lr_scale, g->weight_decay);
+    if (g->from > 0)
+        fprintf(out, ", from epoch %.10g on", g->from);
+    if (g->until < INFINITY)
+        fprintf(out, ", until epoch %.10g", g->until);
+    fprintf(out, "\n");
+}
+
 static void dump_update(const struct plan *p, FILE *out)
 {
     const struct update *u = &p->update;
     if (!u->optimizer)
         return;
     fprintf(out, "update: %s, %d vectors of state, blocks of %" PRId64 " (first, end)\n", u->optimizer->name,
-            u->optimizer->slots, u->block);
-    for (int i = 0; i < u->ranges_count; i++)
-        fprintf(out, "  %-10" PRId64 " %-10" PRId64 " %" PRId64 "%s\n", u->ranges[i].begin, u->ranges[i].end,
-                u->ranges[i].blocks, u->ranges[i].early ? " blocks, unless early" : " blocks");
+            u->slots_count, u->block);
+    for (int i = 0; i < u->passes_count; i++)
+        dump_pass(p, &u->passes[i], out);
+    for (int i = 0; i < u->groups_count && u->groups_count > 1; i++)
+        dump_group_of_parameters(&u->groups[i], i, out);
+    for (int i = 0; i < u->ranges_count; i++) {
+        fprintf(out, "  %-10" PRId64 " %-10" PRId64 " %" PRId64 " blocks", u->ranges[i].begin, u->ranges[i].end,
+                u->ranges[i].blocks);
+        if (u->groups_count > 1)
+            fprintf(out, " of group %d", u->ranges[i].group);
+        fprintf(out, "%s\n", u->ranges[i].early ? ", unless early" : "");
+    }
+    if (u->clip_norm > 0)
+        fprintf(out, "  after the norm of all gradients, which is held at %.10g\n", u->clip_norm);
     if (u->early && u->needs_valid_loss)
         fprintf(out, "  early only where the loss is a number\n");
 }

@@ -26,7 +26,7 @@ void plan_schedule(struct plan *p, struct program *q);
 bool plan_same_rows(const struct step *a, const struct step *b);
 
 /* plan_update.c: which optimizer, before steps are planned; what it does, after that. */
-void plan_optimizer(struct plan *p);
+void plan_optimizer(struct plan *p, const struct graph *g);
 void plan_update(struct plan *p);
 
 /* plan_memory.c: liveness by phase, and offsets. */

@@ -55,6 +55,10 @@ static const char *verify_param(const struct plan *p, const struct param *param)
         return arena_printf(p->arena, "the update changes %s, which is not trained", param->name);
     if (trained && (found != 1 || !whole))
         return arena_printf(p->arena, "the update leaves out %s or a part of it", param->name);
+    if (trained && (whole->group != place->group || place->group < 0 || place->group >= p->update.groups_count))
+        return arena_printf(p->arena, "%s is updated as a group of parameters that is not its own", param->name);
+    if (trained && p->update.clip_norm > 0 && place->early)
+        return arena_printf(p->arena, "%s is updated before the norm of all gradients is known", param->name);
     if (trained && (whole->early != place->early || place->early != is_updated_in_a_step(p, param)))
         return arena_printf(p->arena, "%s is updated twice or not at all: early, late or both", param->name);
     return NULL;
@@ -63,7 +67,7 @@ static const char *verify_param(const struct plan *p, const struct param *param)
 const char *verify_update(const struct plan *p)
 {
     const struct graph *g = p->train.graph;
-    int64_t late = 0;
+    int64_t late = 0, blocks = 0;
     bool early = false;
     for (int i = 0; i < p->update.ranges_count; i++) {
         const char *broken = verify_range(p, i);
@@ -71,13 +75,17 @@ const char *verify_update(const struct plan *p)
             return broken;
         late += p->update.ranges[i].early ? 0 : p->update.ranges[i].end - p->update.ranges[i].begin;
         early |= p->update.ranges[i].early;
+        blocks += p->update.ranges[i].blocks;
     }
     for (int i = 0; i < g->params_count; i++) {
         const char *broken = verify_param(p, g->params[i]);
         if (broken)
             return broken;
     }
-    if (late != p->update.late_elements || early != p->update.early || early != (p->train.rule_phase >= 0))
+    if (p->update.clip_norm > 0 && p->update.memory_bytes < blocks * (int64_t)sizeof(double))
+        return "the update has no room for the sums of its blocks";
+    if (late != p->update.late_elements || blocks != p->update.blocks || early != p->update.early ||
+        early != (p->train.rule_phase >= 0))
         return "the update is not the sum of its ranges";
     return NULL;
 }

@@ -1,6 +1,7 @@
 /* summary.c - see summary.h. */
 #include "show/summary.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "check/check.h"
@@ -68,6 +69,47 @@ static void rule(FILE *out, char c, int width)
     fputc('\n', out);
 }
 
+/* What the optimizer keeps, and the groups that parameters are updated in. */
+static void print_state(const struct plan *p, FILE *out)
+{
+    const struct update *u = &p->update;
+    int64_t slow = u->optimizer && u->slow_slot >= 0 ? p->statistics_stored * p->real_size : 0;
+    char text[32];
+
+    if (!u->optimizer)
+        return;
+    rt_print(out, "  state of %-14s %15s", u->optimizer->name,
+             grouped(text, u->slots_count * p->params_stored * p->real_size + slow + u->memory_bytes));
+    for (int i = 0; i < u->slots_count; i++)
+        rt_print(out, "%s%s", i ? ", " : "  ", u->slots[i]);
+    rt_print(out, "\n");
+}
+
+/* Groups of parameters, where there are several: rates, decays, numbers, epochs. */
+static void print_groups(const struct plan *p, FILE *out)
+{
+    const struct update *u = &p->update;
+    const struct graph *g = p->train.graph;
+    char text[32];
+
+    if (u->groups_count < 2)
+        return;
+    rt_print(out, "\nParameters, by how they are trained:\n");
+    for (int k = 0; k < u->groups_count; k++) {
+        const struct update_group *group = &u->groups[k];
+        int64_t count = 0;
+        for (int i = 0; i < g->params_count; i++)
+            count += plan_trains(g->params[i]) && p->params[i].group == k ? param_elements(g->params[i]) : 0;
+        rt_print(out, "  %15s  rate times %.6g, weight decay %.6g", grouped(text, count), group->lr_scale,
+                 group->weight_decay);
+        if (group->from > 0)
+            rt_print(out, ", from epoch %.6g on", group->from);
+        if (group->until < INFINITY)
+            rt_print(out, ", until epoch %.6g", group->until);
+        rt_print(out, "\n");
+    }
+}
+
 static void print_memory(const struct plan *p, FILE *out)
 {
     char text[32];
@@ -79,6 +121,7 @@ static void print_memory(const struct plan *p, FILE *out)
             grouped(text, p->params_stored * p->real_size));
     rt_print(out, "  running statistics      %15s\n",
             grouped(text, p->statistics_stored * p->real_size));
+    print_state(p, out);
     rt_print(out, "  activations and others  %15s\n", grouped(text, p->memory_bytes));
     rt_print(out, "  scratch, each thread    %15s\n", grouped(text, p->scratch_bytes));
 }
@@ -120,8 +163,10 @@ void summary_print(const struct model *m, const struct plan *p, FILE *out)
     if (trainable != parameters)
         rt_print(out, "  of frozen layers: %s\n", grouped(text, parameters - trainable));
     rt_print(out, "Multiply-adds forward, one sample: %s\n", grouped(text, multiply_adds));
-    if (p)
+    if (p) {
         print_memory(p, out);
+        print_groups(p, out);
+    }
     arena_free(&a);
 }
 

@@ -140,7 +140,7 @@ void step_updates(struct plan *p, struct step *s, const struct param *param, str
 {
     s->updates = param;
     add(p, s, ARGUMENT_CONTEXT);
-    add(p, s, ARGUMENT_RULE);
+    add(p, s, ARGUMENT_RULE)->number = p->params[param->id].group;
     struct argument *a = add(p, s, ARGUMENT_PARAMETER);
     a->tensor = param->tensor;
     a->access = ACCESS_ADD;

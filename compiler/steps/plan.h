@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include "base/arena.h"
 #include "base/diag.h"
+#include "expr/expr.h"
 #include "graph/graph.h"
 #include "model/optimizers.h"
 #include "steps/costs.h"
@@ -79,6 +80,7 @@ struct tensor_place {
 struct param_place {
     int64_t offset, stored;     /* elements */
     bool early;                 /* a step of training updates it (step.updates) */
+    int group;                  /* of update.groups, where it is trained */
     int panel;                  /* a multiple of the vector length; where it divides the axis perhaps all of it */
     struct cnn_layout layout;   /* from offset on */
 };
@@ -251,22 +253,71 @@ struct program {
 
 /* ---- the optimizer's step ---------------------------------------------------------------------------------------- */
 
+/* Parameters that are updated alike. */
+struct update_group {
+    double lr_scale, weight_decay;
+    double from, until;         /* trained while from <= epoch < until; 0, INFINITY: always */
+};
+
+/* A number of a step: for each group an expression of these inputs. */
+enum { STEP_LR, STEP_T, STEP_TOTAL, STEP_GIVEN, STEP_INPUTS };
+
+struct update_number {
+    const char *name;
+    const struct expr **values; /* by group */
+};
+
+/* What an expression of a pass reads: gradient, parameter, slots, then numbers of the step by their position. */
+enum { UPDATE_G, UPDATE_P, UPDATE_SLOTS };
+
+struct update_value {
+    const char *name;           /* "new_m" */
+    int vector;                 /* where it goes: UPDATE_P, or UPDATE_SLOTS and on */
+    const struct expr *value;
+};
+
+/* Done for all of a block, one vector after the other, before the next pass. */
+struct update_pass {
+    enum pass_when { PASS_ALWAYS, PASS_FIRST, PASS_TRAINS, PASS_SYNC } when;
+    struct update_value *values;
+    int count;
+};
+
 /* Trained parameters that lie one after the other: elements of the flat vector. */
 struct update_range {
     int64_t begin, end;
     bool early;                 /* where the context asks for it a step of training has updated it */
+    int group;
     int64_t blocks;             /* of update.block elements, dealt out to the threads; the last one may be smaller */
 };
 
-/* What follows the training step.  No two ranges touch, so threads need not wait for each other. */
+/* What follows the training step.  No two ranges touch, so threads need not wait for each other; but where the norm of all
+ * gradients is wanted they do once, in between. */
 struct update {
     const struct optimizer_def *optimizer;  /* NULL: nothing is trained */
     int64_t block;
+    struct update_group *groups;
+    int groups_count;
+    const char **slots;         /* vectors of state, by their names */
+    int slots_count, rule_slots;        /* those of the optimizer itself come first */
+    int average_slot, slow_slot;        /* of ema and lookahead; -1: none */
+    struct expr_pool *pool;     /* of everything below */
+    struct update_number *numbers;
+    int numbers_count;
+    struct update_pass *passes;
+    int passes_count;
+    const char *text;           /* the rule, for people */
+    int flops;                  /* an element */
+    bool limited;               /* some group is not trained in all epochs */
+    double clip_norm;           /* 0: gradients stay as they are */
+    int every;                  /* steps between two of lookahead; 0: none */
     struct update_range *ranges;
     int ranges_count;
+    int64_t blocks;             /* of all ranges */
     bool early;                 /* some range is */
     bool needs_valid_loss;      /* early only where the loss is a number */
     int64_t late_elements;      /* of the ranges that are not early */
+    int64_t memory_bytes;       /* that it computes in */
 };
 
 struct stretch {
@@ -314,6 +365,8 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
 const char *plan_verify(const struct plan *p);
 /* Whether the optimizer changes it. */
 bool plan_trains(const struct param *param);
+/* Whether a step that makes its gradient may update it: no other gradient is needed for that. */
+bool plan_updates_early(const struct plan *p, const struct param *param);
 void plan_dump(const struct plan *p, FILE *out);
 /* Without the reasons: two plans that compute the same look the same. */
 void plan_dump_decisions(const struct plan *p, FILE *out);

@@ -106,3 +106,15 @@ const struct param_place *plan_param(const struct plan *p, const struct tensor *
 {
     return &p->params[param->param->id];
 }
+
+/* ---- what is updated ------------------------------------------------------------------------- */
+
+bool plan_trains(const struct param *param)
+{
+    return param->trainable && param->role != CNN_STATISTIC;
+}
+
+bool plan_updates_early(const struct plan *p, const struct param *param)
+{
+    return p->update.optimizer && plan_trains(param) && p->update.clip_norm == 0;
+}

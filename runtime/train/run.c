@@ -4,6 +4,7 @@
 
 #include "core/message.h"
 #include "files/notes.h"
+#include "train/averages.h"
 #include "train/run_parts.h"
 #include "train/stop_signal.h"
 
@@ -64,7 +65,9 @@ static void stop_report(struct trainer *t)
 {
     rt_progress_say(&t->progress, "\nStopped after %llu steps",
                     (unsigned long long)t->context->step);
+    rt_averages_exchange(t->context);
     rt_run_save_last(t);
+    rt_averages_exchange(t->context);
     rt_run_state_save(t);
     if (!t->last_failed)
         rt_progress_say(&t->progress, "; weights saved in %s", t->folder.last);
@@ -114,6 +117,7 @@ static bool epochs_train(struct trainer *t)
  * there. */
 static int run_end(struct trainer *t, bool validated)
 {
+    rt_averages_exchange(t->context);           /* for good */
     if (t->inside) {
         rt_epoch_cut(t);
         validated = true;
@@ -147,7 +151,9 @@ int rt_run(struct trainer *t)
                         t->model->batch);
     if (t->resumed.path) {
         resumption_say(t);
+        rt_averages_exchange(t->context);
         rt_run_catch_up(t);
+        rt_averages_exchange(t->context);
     }
     bool validated = epochs_train(t);
     if (t->unsaved && (t->invalid || !(rt_stop_signal() || t->data_failed || t->folder_lost))) {

@@ -4,6 +4,7 @@
 
 #include "core/message.h"
 #include "files/notes.h"
+#include "train/averages.h"
 #include "train/chart.h"
 #include "train/run_parts.h"
 #include "train/stop_signal.h"
@@ -31,8 +32,11 @@ void rt_epoch_train(struct trainer *t)
         rt_tally_begin(&t->train_tally);
     t->inside = false;
     t->last_is_ours = false;
+    int64_t steps = (t->data.train.count + t->model->batch - 1) / t->model->batch;      /* of an epoch */
+    c->steps_total = (uint64_t)steps * (uint64_t)t->epochs;
     while (!rt_run_finished(t) && (n = rt_loader_next(&t->train, c)) > 0) {
         c->lr = rt_schedule_rate(&t->schedule, c->step);
+        c->epoch = t->epoch + (double)batch / (double)steps;
         t->model->train_step(c, n);
         /* weights that follow an invalid loss would be lost */
         if (!rt_callbacks_step(&t->callbacks, &t->progress, batch++, c->loss / n)) {
@@ -120,7 +124,8 @@ static void epoch_note(struct trainer *t, double rate)
     chart_draw(t);
 }
 
-bool rt_epoch_finish(struct trainer *t)
+/* The same, of the weights as they are now. */
+static bool epoch_finish(struct trainer *t)
 {
     rt_run_validate(t);
     if (t->data_failed)
@@ -139,6 +144,14 @@ bool rt_epoch_finish(struct trainer *t)
         return false;
     rt_callbacks_epoch_end(&t->callbacks, &end);
     return !end.stop;
+}
+
+bool rt_epoch_finish(struct trainer *t)
+{
+    rt_averages_exchange(t->context);
+    bool more = epoch_finish(t);
+    rt_averages_exchange(t->context);
+    return more;
 }
 
 void rt_epoch_cut(struct trainer *t)

@@ -40,7 +40,7 @@ bool rt_epoch_finish(struct trainer *t);
 void rt_epoch_cut(struct trainer *t);
 /* Loss and metrics of the validation set. */
 void rt_run_validate(struct trainer *t);
-/* The weights as they are, for `last`. */
+/* The weights as they are, for `last`: who calls it has the averages there, if there are any. */
 void rt_run_save_last(struct trainer *t);
 /* Files that could not be written after the last epoch, now that they perhaps can. */
 void rt_run_catch_up(struct trainer *t);

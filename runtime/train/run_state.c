@@ -33,6 +33,17 @@ static void labels_mark(char mark[24], const struct dataset *d)
     snprintf(mark, 24, "%08lx", crc32_z(0, targets, bytes));
 }
 
+enum { SLOTS_TEXT = 200 };
+
+/* "m, s": what the optimizer keeps of a weight. */
+static void slots_text(char *text, size_t size, const struct cnn_model *m)
+{
+    size_t length = 0;
+    text[0] = '\0';
+    for (int i = 0; i < m->optimizer_slots && m->slot_names && length < size; i++)
+        length += (size_t)snprintf(text + length, size - length, "%s%s", i ? ", " : "", m->slot_names[i]);
+}
+
 bool rt_run_between_epochs(const struct trainer *t)
 {
     return t->train.next == 0 && t->epoch > 0;
@@ -43,7 +54,7 @@ void rt_run_state_write(struct trainer *t)
     struct cnn_context *c = t->context;
     const struct cnn_model *m = t->model;
     size_t slot_bytes = (size_t)m->params_stored * (size_t)m->real_size;
-    char plan[24], name[24];
+    char plan[24], name[24], kept[SLOTS_TEXT];
     struct state s;
     snprintf(plan, sizeof plan, "%016" PRIx64, m->plan_hash);
     rt_state_begin(&s, m);
@@ -55,6 +66,8 @@ void rt_run_state_write(struct trainer *t)
     rt_state_put_text(&s, "history", t->kept_history.text ? t->kept_history.text : "");
     rt_state_put_whole(&s, "tensors", m->params_list_count);
     rt_state_put_whole(&s, "slots", m->optimizer_slots);
+    slots_text(kept, sizeof kept, m);
+    rt_state_put_text(&s, "slot_names", kept);
     rt_state_put_whole(&s, "training_samples", t->data.train.count);
     labels_mark(name, &t->data);
     rt_state_put_text(&s, "training_labels", name);
@@ -84,6 +97,8 @@ void rt_run_state_write(struct trainer *t)
         snprintf(name, sizeof name, "optimizer_%d", i + 1);
         rt_state_put_params(&s, name, (char *)c->optimizer_state + (size_t)i * slot_bytes);
     }
+    if (m->slow_statistics)
+        rt_state_put_statistics(&s, "slow", c->slow_statistics);
     t->state_failed = rt_state_write(&s, t->folder.state, t->folder.previous_state) != 0;
     t->saved = cnn_clock();
     t->unsaved = false;
@@ -119,12 +134,17 @@ static int state_check(const struct trainer *t)
         || rt_state_get_whole(s, "training_samples", &samples)
         || rt_state_get_whole(s, "shuffled", &shuffled) || rt_state_get_whole(s, "seed", &seed))
         return -1;
-    const char *labels = rt_state_text(s, "training_labels");  /* older states have none */
-    char ours[24];
+    /* older states have none of these two */
+    const char *labels = rt_state_text(s, "training_labels"), *kept = rt_state_text(s, "slot_names");
+    char ours[24], keeps[SLOTS_TEXT];
     labels_mark(ours, &t->data);
+    slots_text(keeps, sizeof keeps, m);
     if (tensors != m->params_list_count)
         rt_error("%s: is the state of another network: of %lld parameters, %s has %d", s->path,
                  (long long)tensors, m->name, m->params_list_count);
+    else if (kept && strcmp(kept, keeps))
+        rt_error("%s: was saved by another optimizer: of a weight it kept %s, %s of %s keeps %s", s->path,
+                 *kept ? kept : "nothing", m->train.optimizer.name, m->name, *keeps ? keeps : "nothing");
     else if (slots != m->optimizer_slots)
         rt_error("%s: was saved by another optimizer: with %lld numbers a weight, %s has %d",
                  s->path, (long long)slots, m->train.optimizer.name, m->optimizer_slots);
@@ -208,6 +228,8 @@ int rt_run_state_apply(struct trainer *t)
         if (rt_state_get_params(s, name, (char *)c->optimizer_state + (size_t)i * slot_bytes))
             return -1;
     }
+    if (m->slow_statistics && rt_state_get_statistics(s, "slow", c->slow_statistics))
+        return -1;
     if (position > 0 && rt_tally_load(&t->train_tally, s))
         return -1;
     state_compare(t);

@@ -29,6 +29,8 @@ Test(session, every_part_is_aligned_apart_and_zeroed)
         { c->grads, s.grads },
         { c->statistics, s.statistics },
         { c->optimizer_state, s.optimizer_state },
+        { c->slow_statistics, s.slow_statistics },
+        { c->update_memory, s.update_memory },
         { c->predictions, s.predictions },
         { c->memory, s.memory },
         { c->scratch, s.scratch },

@@ -649,44 +649,19 @@ static void test_same_everywhere(void)
 
 static void test_optimizers(void)
 {
-    real p[V_LANES], g[V_LANES], m[V_LANES] = { 0 }, s[V_LANES] = { 0 };
-    real q[V_LANES], u[V_LANES], velocity[V_LANES] = { 0 }, ahead[V_LANES] = { 0 };
-    double pw[V_LANES], qw[V_LANES], uw[V_LANES], mw[V_LANES] = { 0 }, sw[V_LANES] = { 0 },
-                                                  vw[V_LANES] = { 0 }, aw[V_LANES] = { 0 };
-    for (int l = 0; l < V_LANES; l++)
-        pw[l] = qw[l] = uw[l] = p[l] = q[l] = u[l] = (real)(random_unit() - 0.5);
-    const struct cnn_sgd slow = cnn_sgd_at(0.01, 0.9), half = cnn_sgd_at(0.5, 0);
-    for (int step = 0; step < 50; step++) {
-        double rate = 1e-3 * sqrt(1 - pow(0.999, step + 1)) / (1 - pow(0.9, step + 1));
-        struct cnn_adam rule = cnn_adam_at(1e-3, (uint64_t)step, 0.9, 0.999, 1e-7);
-        for (int l = 0; l < V_LANES; l++) {
-            g[l] = l ? (real)(random_unit() - 0.5) : 0;     /* lane 0: padding stays what it is */
-            mw[l] = 0.9 * mw[l] + 0.1 * g[l];
-            sw[l] = 0.999 * sw[l] + 0.001 * g[l] * g[l];
-            pw[l] -= rate * mw[l] / (sqrt(sw[l]) + 1e-7);
-            vw[l] = 0.9 * vw[l] - 0.01 * g[l];
-            qw[l] += vw[l];
-            aw[l] = 0.9 * aw[l] - 0.01 * g[l];
-            uw[l] += 0.9 * aw[l] - 0.01 * g[l];
-        }
-        real first = p[0];
-        cnn_adam(&rule, p, g, m, s);
-        cnn_sgd_momentum(&slow, q, g, velocity);
-        cnn_sgd_nesterov(&slow, u, g, ahead);
-        CHECK(same(p[0], first) && m[0] == 0 && s[0] == 0, "a parameter without gradient moves");
-        for (int l = 0; l < V_LANES; l++) {
-            CHECK(fabs(p[l] - pw[l]) <= 100 * EPSILON, "adam, step %d: %.9g, not %.9g", step,
-                  (double)p[l], pw[l]);
-            CHECK(fabs(q[l] - qw[l]) <= 100 * EPSILON, "sgd, step %d: %.9g, not %.9g", step,
-                  (double)q[l], qw[l]);
-            CHECK(fabs(u[l] - uw[l]) <= 100 * EPSILON, "nesterov, step %d: %.9g, not %.9g", step,
-                  (double)u[l], uw[l]);
-        }
+    real g[48];
+    double squares = 0, product = 1;
+    for (int i = 0; i < 48; i++) {
+        g[i] = (real)(random_unit() - 0.5);
+        squares += (double)g[i] * (double)g[i];
     }
-    real plain = p[1] - rounded((real)0.5 * g[1]);
-    cnn_sgd(&half, p, g);
-    CHECK(fabs((double)(p[1] - plain)) <= EPSILON, "sgd is %.9g, not %.9g", (double)p[1],
-          (double)plain);
+    CHECK(fabs(cnn_squares(g, 48) - squares) <= 1e-14, "squares add up to %.17g, not %.17g", cnn_squares(g, 48), squares);
+    CHECK(cnn_squares(g, 0) == 0, "the squares of nothing are %.17g", cnn_squares(g, 0));
+    for (int t = 1; t <= 1500; t++) {
+        product *= 0.999 * (1 - 0.5 * pow(0.96, t));
+        CHECK(fabs(cnn_nadam_product(0.999, t) - product) <= 1e-12 * product, "nadam's product of %d steps is %.17g, not %.17g",
+              t, cnn_nadam_product(0.999, t), product);
+    }
 }
 
 /* Whether this machine has the instructions of the target. */
