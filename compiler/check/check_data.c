@@ -92,7 +92,7 @@ static bool check_step_order(struct check *c, const struct clause *step)
         if (is_auto(c, step) && is_auto(c, before))
             same = before;
     }
-    if (step_rank(step) < 2)
+    if (step_rank(step) < 2 || kind_of(step) == STEP_COPIES)
         same = step_before(c, name);
     if (!same)
         return true;
@@ -144,6 +144,15 @@ static bool check_augment(struct check *c, const struct clause *step)
     return false;
 }
 
+static bool check_tta(struct check *c, const struct clause *step)
+{
+    if (clause_arg(step, "flip")->given || clause_arg(step, "shift")->given)
+        return true;
+    diag_error(c->diag, DIAG_missing_argument, step->where, "tta needs copies to average over");
+    diag_hint(c->diag, "such as: tta flip, shift=1");
+    return false;
+}
+
 /* Steps that have more to be checked than their slots. */
 static const struct {
     const char *name;
@@ -152,6 +161,7 @@ static const struct {
     {"augment", check_augment},
     {"limit", check_limit},
     {"normalize", check_normalize},
+    {"tta", check_tta},
 };
 
 static bool check_step_args(struct check *c, const struct clause *step)
@@ -336,7 +346,7 @@ static void check_moves(struct check *c, const struct layer *input)
         const struct clause *step = c->model->steps[i];
         for (int k = 0; k < clause_def_count(step->def); k++) {
             const char *name = step->def->args[k].name;
-            if (kind_of(step) != STEP_AUGMENTS || (strcmp(name, "shift") && strcmp(name, "crop")) ||
+            if ((kind_of(step) != STEP_AUGMENTS && kind_of(step) != STEP_COPIES) || (strcmp(name, "shift") && strcmp(name, "crop")) ||
                 step->args[k].number < side)
                 continue;
             diag_error(c->diag, DIAG_out_of_range, step->args[k].where,
@@ -465,6 +475,28 @@ void check_data_pixels(struct check *c)
         diag_hint(c->diag, "pixels are 0 to 255 before 'normalize'; are its numbers meant for 'scale 1/255' before it?");
     else
         diag_hint(c->diag, "pixels are 0 to 255 before the first step");
+}
+
+void check_copies(struct check *c)
+{
+    const struct clause *tta = step_before(c, "tta");
+
+    if (!tta)
+        return;
+    struct arg_value *average = NULL;
+    for (int i = 0; i < clause_def_count(tta->def); i++)
+        if (!strcmp(tta->def->args[i].name, "average"))
+            average = &tta->args[i];
+    if (c->model->target.kind == CNN_TARGET_INPUT) {
+        diag_error(c->diag, DIAG_misplaced_statement, tta->where,
+                   "tta averages answers; a network that gives its input back has other ones for a moved copy");
+    } else if (!average->given) {
+        average->text = c->model->ends_in_softmax ? "logits" : "predictions";
+    } else if (!strcmp(average->text, "logits") && !c->model->ends_in_softmax) {
+        diag_error(c->diag, DIAG_needs_softmax, average->where, "logits are what arrives at a last softmax; there is none");
+        diag_note(c->diag, c->model->layers[c->model->layers_count - 1]->where, "the network ends here");
+        diag_hint(c->diag, "write: average=predictions");
+    }
 }
 
 void check_data(struct check *c, const struct ast_statement *section)

@@ -213,6 +213,8 @@ void check_data(struct check *c, const struct ast_statement *section);
 bool check_data_picture(struct check *c, const struct layer *input);
 /* Warns of pixels that arrive as numbers that networks do not learn from. */
 void check_data_pixels(struct check *c);
+/* What `tta` averages, once it is known what the network ends in. */
+void check_copies(struct check *c);
 void check_train(struct check *c, const struct ast_statement *section);
 void check_param_group(struct check *c, const struct ast_statement *s);
 bool check_is_train_statement(const char *word);

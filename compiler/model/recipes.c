@@ -114,8 +114,28 @@ static const struct arg_def augment_args[] = {
     {.name = "shift", .type = ARG_INT, .min = 0, .max = 65535, .help = "moves by up to so many pixels"},
     {.name = "crop", .type = ARG_INT, .min = 0, .max = 65535,
      .help = "pads by so many pixels and cuts the size out again"},
+    {.name = "rotate", .type = ARG_REAL, .min = 0, .max = 180, .help = "turns by up to so many degrees"},
+    {.name = "zoom", .type = ARG_REAL, .min = 0, .max = 0.95, .help = "enlarges by a factor from 1 - zoom to 1 + zoom"},
+    {.name = "jitter", .type = ARG_REAL, .min = 0, .max = 1,
+     .help = "brightness, contrast and saturation, times 1 - jitter to 1 + jitter"},
+    {.name = "hue", .type = ARG_REAL, .min = 0, .max = 0.5, .help = "turns colours by up to this part of their circle"},
+    {.name = "cutout", .type = ARG_INT, .min = 0, .max = 65535, .help = "side of a square of zeros"},
     {.name = "fill", .type = ARG_WORD, .words = fill_words, .default_text = "zeros",
      .help = "what comes in from outside"},
+    {.name = NULL}
+};
+
+static const char *const tta_flip_words[] = {"flip", NULL};
+static const char *const tta_average_words[] = {"logits", "predictions", NULL};
+
+static const struct arg_def tta_args[] = {
+    {.name = "flip", .type = ARG_WORD, .positional = true, .words = tta_flip_words, .help = "mirrored copies too"},
+    {.name = "shift", .type = ARG_INT, .min = 0, .max = 65535,
+     .help = "copies moved by so many pixels, up left and down right, of half the weight"},
+    {.name = "fill", .type = ARG_WORD, .words = fill_words, .default_text = "reflect",
+     .help = "what comes in from outside"},
+    {.name = "average", .type = ARG_WORD, .words = tta_average_words,
+     .help = "of what; logits where the network ends in softmax"},
     {.name = NULL}
 };
 
@@ -140,6 +160,7 @@ static const struct arg_def normalize_args[] = {
 #define limit_help "uses only so many, evenly over the classes"
 #define resize_help "to the network's input, the middle of it"
 #define augment_help "training pictures, another way in every epoch"
+#define tta_help "measures and predicts over copies of a sample"
 #define scale_help "multiplies every pixel"
 #define normalize_help "(pixel - mean) / std, by channel"
 
@@ -148,11 +169,13 @@ const struct clause_def data_steps[] = {
 #define CHOOSES(step) STEP(step)
 #define FITS(step) STEP(step)
 #define AUGMENTS(step) STEP(step)
+#define COPIES(step) STEP(step)
 #define MAPS(step) STEP(step)
 #include "common/data_steps.def"
 #undef CHOOSES
 #undef FITS
 #undef AUGMENTS
+#undef COPIES
 #undef MAPS
 #undef STEP
     {.name = NULL}

@@ -77,6 +77,8 @@ static const struct option_row rows[] = {
       .commands = FOR_TABLES },
     { 0, "wrong", "FILE", "write as CSV which pictures were taken for what they are not", FILE_NAME(wrong),
       .commands = COMMAND_EVALUATE },
+    { 0, "no-tta", NULL, "take each sample as it is, whatever the recipe's tta says", FLAG(run.no_tta),
+      .commands = FOR_SETS | COMMAND_PREDICT },
     { 0, "top", "K", "classes shown of a picture (3)", WHOLE(top, 1, 65536), .commands = COMMAND_PREDICT },
     { 0, "points", "N", "elements checked of a parameter (24)", WHOLE(points, 1, 1000000),
       .commands = COMMAND_GRADCHECK },

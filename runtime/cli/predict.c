@@ -22,6 +22,7 @@
 #include "core/targets.h"
 #include "files/run_folder.h"
 #include "core/team.h"
+#include "train/tta.h"
 
 enum { TOP_DEFAULT = 3 };
 
@@ -35,6 +36,7 @@ struct predict {
     const struct command_options *options;
     struct cnn_context *context;
     struct loader loader;
+    struct tta tta;
     struct picture_list list;
     struct pixel_fit fit;
     int top;
@@ -260,7 +262,7 @@ static int batch_predict(struct predict *p, int64_t first, int count)
         p->context->labels[n++] = 0;        /* the loss is not looked at */
     }
     if (n > 0)
-        m->infer(p->context, n);
+        rt_tta_infer(&p->tta, p->context, n);
     for (int i = 0; i < count; i++) {
         const char *path = p->list.pictures.paths[first + i], *fault = p->faults[i].text;
         if (*fault) {
@@ -320,7 +322,8 @@ static int predict_open(struct predict *p, const char *weights)
         p->top = m->train.target.size;
     p->context = cnn_open(m, (int)p->options->run.threads, m->train.seed);
     if (!p->context || cnn_load_weights(p->context, weights)
-        || rt_loader_open(&p->loader, p->context, NULL, LOADER_MEASURES))
+        || rt_loader_open(&p->loader, p->context, NULL, LOADER_MEASURES)
+        || rt_tta_open(&p->tta, m, !p->options->run.no_tta))
         return -1;
     p->pixels = malloc(batch * (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width);
     p->faults = calloc(batch, sizeof *p->faults);
@@ -349,6 +352,7 @@ static void predict_close(struct predict *p)
     free(p->order);
     rt_pictures_free(&p->list);
     rt_loader_close(&p->loader);
+    rt_tta_close(&p->tta);
     cnn_close(p->context);
 }
 

@@ -59,11 +59,13 @@ static const struct data_step rows[] = {
 #define CHOOSES(step) { .name = #step, .kind = STEP_CHOOSES },
 #define FITS(step) { .name = #step, .kind = STEP_FITS, .fit = fit_##step },
 #define AUGMENTS(step) { .name = #step, .kind = STEP_AUGMENTS },
+#define COPIES(step) { .name = #step, .kind = STEP_COPIES },
 #define MAPS(step) { .name = #step, .kind = STEP_MAPS, .map = map_##step },
 #include "common/data_steps.def"
 #undef CHOOSES
 #undef FITS
 #undef AUGMENTS
+#undef COPIES
 #undef MAPS
 };
 

@@ -5,7 +5,7 @@
 
 #include "cnnrt.h"
 
-enum step_kind { STEP_CHOOSES, STEP_FITS, STEP_AUGMENTS, STEP_MAPS };
+enum step_kind { STEP_CHOOSES, STEP_FITS, STEP_AUGMENTS, STEP_COPIES, STEP_MAPS };
 
 /* How a picture of another size becomes one of the network's. */
 struct pixel_fit {

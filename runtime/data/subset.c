@@ -154,11 +154,13 @@ static const struct {
 #define CHOOSES(step) { #step, choose_##step },
 #define FITS(step)
 #define AUGMENTS(step)
+#define COPIES(step)
 #define MAPS(step)
 #include "common/data_steps.def"
 #undef CHOOSES
 #undef FITS
 #undef AUGMENTS
+#undef COPIES
 #undef MAPS
 };
 

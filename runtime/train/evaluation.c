@@ -159,6 +159,8 @@ static json_t *evaluation_pack(const struct evaluation *e)
     status |= json_object_set_new(all, "weights", origin_json(e));
     status |= json_object_set_new(all, "set", json_string(e->set));
     status |= json_object_set_new(all, "samples", json_integer(t->samples));
+    if (e->copies > 1)
+        status |= json_object_set_new(all, "copies", json_integer(e->copies));
     if (reports[target_kind(e)].counts_right)
         status |= json_object_set_new(all, "right", json_integer(t->confusion.hits));
     status |= json_object_set_new(all, "loss", number_json(rt_tally_value(t, 0)));

@@ -12,6 +12,7 @@ struct evaluation {
     const char *set;                    /* "test" or "validation" */
     const struct tally *values;         /* with its confusion */
     char *const *names;                 /* of the classes, or NULL */
+    int copies;                         /* of each sample, averaged over */
 };
 
 /* Behind loss and metrics: tables of classes, or of outputs. */

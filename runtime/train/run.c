@@ -54,6 +54,8 @@ void rt_run_report(struct trainer *t)
 {
     const char *set = t->data.test.count || t->data.val_tests ? "Test" : "Validation";
     const struct tally *values = &t->val_tally;
+    if (t->tta.copies_count > 1)
+        rt_progress_say(&t->progress, "Averaged over %d copies of each sample (tta)\n", t->tta.copies_count);
     rt_progress_result(&t->progress, "%s loss: %.4f\n", set, rt_tally_value(values, 0));
     for (int i = 0; i < t->model->train.metrics_count; i++)
         rt_progress_result(&t->progress, "%s %s: %.4f\n", set, t->model->train.metrics[i].name,
@@ -132,9 +134,9 @@ static int run_end(struct trainer *t, bool validated)
         rt_run_save_last(t);
     /* without a split the validation set is the test set */
     if (t->data.test.count)
-        rt_run_measure(t, &t->test);
-    else if (!validated || restored)
-        rt_run_validate(t);
+        rt_run_measure(t, &t->test, &t->tta);
+    else if (!validated || restored || t->tta.copies_count > 1)
+        rt_run_measure(t, &t->val, &t->tta);
     if (t->data_failed)
         return -1;
     rt_run_report(t);

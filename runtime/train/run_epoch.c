@@ -58,14 +58,17 @@ void rt_epoch_train(struct trainer *t)
     t->data_failed = n < 0;
 }
 
-void rt_run_measure(struct trainer *t, struct loader *set)
+void rt_run_measure(struct trainer *t, struct loader *set, struct tta *tta)
 {
     int n = 0;
     const char *what = t->progress.inside ? "validating" : "measuring";
     rt_loader_begin(set, 0, 0);
     rt_tally_begin(&t->val_tally);
     while (n >= 0 && (n = rt_loader_next(set, t->context)) > 0) {
-        t->model->infer(t->context, n);
+        if (tta)
+            rt_tta_infer(tta, t->context, n);
+        else
+            t->model->infer(t->context, n);
         rt_tally_add(&t->val_tally, t->context, n);
         if (t->wrong && rt_wrong_add(t->wrong, t->context, n, set->next - n))
             n = -1;
@@ -76,7 +79,7 @@ void rt_run_measure(struct trainer *t, struct loader *set)
 
 void rt_run_validate(struct trainer *t)
 {
-    rt_run_measure(t, &t->val);
+    rt_run_measure(t, &t->val, NULL);
 }
 
 void rt_run_save_last(struct trainer *t)

@@ -35,7 +35,7 @@ int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
            || rt_notes_learn(t->context, &t->data, use)
            || rt_loader_open(&t->val, t->context, &t->data.val, LOADER_MEASURES)
            || rt_loader_open(&t->test, t->context, &t->data.test, LOADER_MEASURES)
-           || rt_tally_open(&t->val_tally, model, !trains) ? -1 : 0;
+           || rt_tally_open(&t->val_tally, model, !trains) || rt_tta_open(&t->tta, model, !o->no_tta) ? -1 : 0;
 }
 
 /* What the kept recipe does not say of this run, as a comment below it, malloc'd; "": nothing.  NULL:
@@ -236,6 +236,7 @@ int rt_trainer_close(struct trainer *t)
     rt_callbacks_close(&t->callbacks);
     rt_tally_close(&t->train_tally);
     rt_tally_close(&t->val_tally);
+    rt_tta_close(&t->tta);
     rt_loader_close(&t->train);
     rt_loader_close(&t->val);
     rt_loader_close(&t->test);

@@ -13,7 +13,7 @@ struct run_options {
     double lr;                  /* NaN: not given */
     int64_t seed;               /* -1: the recipe's */
     double save_every;          /* minutes; NaN: not given */
-    bool overwrite, resume, partial, no_shuffle;
+    bool overwrite, resume, partial, no_shuffle, no_tta;
     char *const *argv;          /* the whole command line */
     int argc;
 };

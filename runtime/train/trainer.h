@@ -17,6 +17,7 @@
 #include "train/run_options.h"
 #include "train/schedule.h"
 #include "train/tally.h"
+#include "train/tta.h"
 #include "train/wrong.h"
 
 struct trainer {
@@ -26,6 +27,7 @@ struct trainer {
     struct dataset data;
     struct loader train, val, test;
     struct tally train_tally, val_tally;
+    struct tta tta;             /* for what is measured last */
     struct wrong_list *wrong;   /* takes up what is taken for something else; NULL: nobody asks */
     struct callback_list callbacks;
     struct schedule schedule;
@@ -70,8 +72,9 @@ int rt_trainer_open(struct trainer *t, const char *weights, bool trains);
 /* 0, or -1 when a file of the run could not be written whole. */
 int rt_trainer_close(struct trainer *t);
 
-/* Loss and metrics of a set as the network stands, in val_tally; data_failed where a sample cannot be read. */
-void rt_run_measure(struct trainer *t, struct loader *set);
+/* Loss and metrics of a set as the network stands, in val_tally, over the copies that `tta` asks for where it is not NULL;
+ * data_failed where a sample cannot be read. */
+void rt_run_measure(struct trainer *t, struct loader *set, struct tta *tta);
 /* What the last measured set gave.  Where all samples there are were split, none of them tests. */
 void rt_run_report(struct trainer *t);
 

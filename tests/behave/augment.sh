@@ -5,7 +5,7 @@
 
 cat >drawn.cnn <<'CNN'
 model drawn
-data { shapes classes=4, train=230, val=40; augment flip=alternate, shift=3, fill=reflect; scale 1/255; augment flip }
+data { shapes classes=4, train=230, val=40; augment flip=alternate, shift=3, fill=reflect, rotate=20, zoom=0.1; scale 1/255; augment flip, jitter=0.2, hue=0.1, cutout=5 }
 network { input 3x32x32; conv2d 6, 3x3, relu, stride=2; maxpool2d 2x2; flatten; dense 4, softmax }
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 3; batch 50; seed 1 }
 CNN
@@ -25,11 +25,31 @@ run broken --threads 1 --resume --limit-steps 8
 run broken --threads 2 --resume
 same_file whole/last.safetensors broken/last.safetensors || fail "a run that was broken off draws something else"
 run other --threads 1 --seed 2
-same_file whole/last.safetensors other/last.safetensors && fail "another seed draws the same"
+cmp -s <(tensors whole/last.safetensors) <(tensors other/last.safetensors) && fail "another seed draws the same"
 expect 0 ./plain --run-dir plain.run --threads 1
-same_file whole/last.safetensors plain.run/last.safetensors && fail "nothing is drawn"
+cmp -s <(tensors whole/last.safetensors) <(tensors plain.run/last.safetensors) && fail "nothing is drawn"
 # measuring draws nothing: two networks with the same weights measure the same
 ./drawn evaluate --weights whole/last.safetensors --json | grep '"loss"\|"right"' >drawn.json
 ./plain evaluate --weights whole/last.safetensors --json | grep '"loss"\|"right"' >plain.json
 cmp drawn.json plain.json || fail "evaluate sees other pictures than they are"
+
+# ---- copies at test time
+sed 's/model plain/model copies/; s/scale 1/tta flip, shift=2; scale 1/' plain.cnn >copies.cnn
+if build copies; then
+    expect 0 ./copies --threads 2
+    grep -q '^Averaged over 6 copies of each sample (tta)$' out || fail "nothing is said of the copies: $(cat out)"
+    cmp <(tensors plain.run/last.safetensors) <(tensors copies.run/last.safetensors) || fail "tta changes what is trained"
+    cmp <(untimed plain.run/history.csv) <(untimed copies.run/history.csv) || fail "tta changes validation within a run"
+    for threads in 1 3; do
+        expect 0 ./copies evaluate --json --threads $threads
+        cp out with$threads.json
+    done
+    cmp with1.json with3.json || fail "copies depend on the number of threads"
+    grep -q '"copies": 6' with1.json || fail "no number of copies in JSON"
+    expect 0 ./copies evaluate --json --no-tta
+    grep '"loss"\|"right"' out >single.json
+    ./plain evaluate --run-dir plain.run --json | grep '"loss"\|"right"' | cmp - single.json ||
+        fail "--no-tta measures otherwise than without the step"
+    grep '"loss"\|"right"' with1.json | cmp -s - single.json && fail "the copies change nothing"
+fi
 finish

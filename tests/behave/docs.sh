@@ -162,7 +162,7 @@ page=$TOP/docs/language.md
 # a file that uses each layer, callback and metric; where a new one is missing here, the next loop says so
 cat >all.cnn <<'CNN'
 model all
-data { images "pictures"; split 0.1; limit train=10; resize 64; augment flip; scale 1/255; normalize auto }
+data { images "pictures"; split 0.1; limit train=10; resize 64; augment flip; tta flip; scale 1/255; normalize auto }
 network {
     input 3x32x32
     conv2d 4, 3x3, relu

@@ -5,8 +5,12 @@
 #include <string.h>
 
 #include "core/random.h"
+#include "core/targets.h"
 #include "data/augment.h"
+#include "data/colours.h"
 #include "data/movement.h"
+#include "tiny_model.h"
+#include "train/tta.h"
 
 enum { MOST = 40 * 40 * 4, ROOM = MOST * (int)sizeof(double) };
 
@@ -86,7 +90,7 @@ Test(movement, takes_each_pixel_from_where_it_was)
             for (int fill = FILL_ZEROS; fill <= FILL_REFLECT; fill++)
                 for (int i = 0; i < 2 * 7 * 7; i++) {
                     /* also farther than the picture is wide */
-                    const struct movement m = { i % 2 != 0, 3 * (i / 2 % 7 - 3), 4 * (i / 14 - 3), (enum fill)fill };
+                    const struct movement m = { i % 2 != 0, 3 * (i / 2 % 7 - 3), 4 * (i / 14 - 3), (enum fill)fill, 0, 0 };
                     memset(b, 0x55, sizeof b);
                     rt_move(&m, &from, &to);
                     moved_check(&from, &to, &m);
@@ -176,4 +180,262 @@ Test(augment, flips_alternate_from_epoch_to_epoch)
     }
     cr_assert(abs(first - DRAWS / 2) < 250, "%d of %d are mirrored in the first epoch", first, DRAWS);
     cr_assert(abs(other - DRAWS / 2) < 250, "another seed mirrors the same: %d", other);
+}
+
+/* ---- between pixels -------------------------------------------------------------------------- */
+
+/* A pixel's number where nothing says that one is not there. */
+static double filled(const struct sample *s, enum fill fill, int y, int x, int c)
+{
+    int fy = walked(fill, y, s->height), fx = walked(fill, x, s->width);
+    return fy < 0 || fx < 0 ? 0.0 : number(s, place(s, fy, fx, c));
+}
+
+/* A picture that is mirrored, enlarged and turned, then moved, looked at between four pixels. */
+static double turned(const struct sample *s, const struct movement *m, int y, int x, int c)
+{
+    double v = y - m->down - (s->height - 1) / 2.0, u = x - m->right - (s->width - 1) / 2.0;
+    double row = (u * sin(m->turned) + v * cos(m->turned)) / m->enlarged + (s->height - 1) / 2.0;
+    double column = (u * cos(m->turned) - v * sin(m->turned)) / m->enlarged + (s->width - 1) / 2.0;
+    if (m->mirrored)
+        column = s->width - 1 - column;
+    int above = (int)floor(row), left = (int)floor(column);
+    double down = row - above, right = column - left;
+    return (1 - down) * ((1 - right) * filled(s, m->fill, above, left, c) + right * filled(s, m->fill, above, left + 1, c))
+           + down * ((1 - right) * filled(s, m->fill, above + 1, left, c)
+                     + right * filled(s, m->fill, above + 1, left + 1, c));
+}
+
+Test(movement, turns_and_enlarges_about_the_middle)
+{
+    static const int shapes[][3] = { { 1, 1, 1 }, { 3, 5, 7 }, { 2, 8, 3 }, { 3, 32, 32 }, { 5, 3, 1 } };
+    static char a[ROOM], b[ROOM];
+    for (size_t n = 0; n < sizeof shapes / sizeof *shapes * 3 * 3 * 4; n++) {
+        const int *shape = shapes[n / 36];
+        struct sample from = { kinds[n % 3], shape[0], shape[1], shape[2], a }, to = from;
+        const struct movement m = { n % 4 > 1, (int)(n % 5) - 2, (int)(n % 3) - 1, (enum fill)(n / 3 % 3),
+                                    0.8 + 0.17 * (double)(n % 4), 0.37 * (double)(n % 7) - 1.0 };
+        to.data = b;
+        sample_draw(&from, n);
+        rt_move(&m, &from, &to);
+        double most = from.kind == NUMBER_BYTE ? 0.51 : 1e-4;   /* bytes are rounded; places are floats */
+        for (int i = 0; i < shape[0] * shape[1] * shape[2]; i++) {
+            int pixel = i / shape[0], y = pixel / shape[2], x = pixel % shape[2], c = i % shape[0];
+            double wanted = turned(&from, &m, y, x, c);
+            cr_assert(fabs(number(&to, i) - wanted) <= most, "case %zu, (%d, %d, %d): %g, not %g", n, y, x, c,
+                      number(&to, i), wanted);
+        }
+    }
+}
+
+Test(movement, of_a_quarter_counter_clockwise_moves_the_right_edge_to_the_top)
+{
+    uint8_t a[9] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, b[9], wanted[9] = { 3, 6, 9, 2, 5, 8, 1, 4, 7 };
+    struct sample from = { NUMBER_BYTE, 1, 3, 3, a }, to = { NUMBER_BYTE, 1, 3, 3, b };
+    rt_move(&(struct movement){ .turned = acos(0.0), .enlarged = 1.0, .fill = FILL_EDGE }, &from, &to);
+    cr_assert_arr_eq(b, wanted, sizeof b);
+}
+
+/* ---- colours --------------------------------------------------------------------------------- */
+
+static double grey_of(const double *x, int channels)
+{
+    double sum = 0.0;
+    if (channels == 3)
+        return 0.299 * x[0] + 0.587 * x[1] + 0.114 * x[2];
+    for (int c = 0; c < channels; c++)
+        sum += x[c] / channels;
+    return sum;
+}
+
+/* Step by step, each in a pass of its own. */
+static void coloured(const struct colours *how, double *x, int pixels, int channels)
+{
+    double mean = 0.0;
+    for (int i = 0; i < pixels * channels; i++)
+        x[i] *= how->brightness;
+    for (int i = 0; i < pixels; i++)
+        mean += grey_of(x + i * channels, channels) / pixels;
+    for (int i = 0; i < pixels * channels; i++)
+        x[i] = mean + how->contrast * (x[i] - mean);
+    for (int i = 0; channels == 3 && i < pixels; i++) {
+        double *p = x + 3 * i, grey = grey_of(p, 3);
+        for (int c = 0; c < 3; c++)
+            p[c] = grey + how->saturation * (p[c] - grey);
+        double u = 0.492111 * (p[2] - grey), v = 0.877283 * (p[0] - grey), angle = 4.0 * acos(0.0) * how->hue;
+        double r = grey + (v * cos(angle) + u * sin(angle)) / 0.877283;
+        double b = grey + (u * cos(angle) - v * sin(angle)) / 0.492111;
+        double g = (grey - 0.299 * r - 0.114 * b) / 0.587;
+        p[0] = r, p[1] = g, p[2] = b;
+    }
+}
+
+Test(colours, are_changed_as_one_after_the_other)
+{
+    static const int shapes[][3] = { { 1, 5, 7 }, { 3, 5, 7 }, { 2, 3, 3 }, { 3, 32, 32 } };
+    static char a[ROOM];
+    static double wanted[MOST];
+    for (int n = 0; n < 4 * 3 * 6; n++) {
+        const int *shape = shapes[n / 18];
+        struct sample s = { kinds[n % 3], shape[0], shape[1], shape[2], a };
+        int pixels = shape[1] * shape[2];
+        const struct colours how = { 0.7 + 0.1 * (n % 6), 1.3 - 0.1 * (n % 5), 0.8 + 0.1 * (n % 4), 0.07 * (n % 3) };
+        sample_draw(&s, (uint64_t)n);
+        for (int i = 0; i < pixels * shape[0]; i++)
+            wanted[i] = number(&s, i);
+        coloured(&how, wanted, pixels, shape[0]);
+        rt_colour(&how, &s);
+        for (int i = 0; i < pixels * shape[0]; i++) {
+            double w = s.kind == NUMBER_BYTE ? fmin(fmax(wanted[i], 0.0), 255.0) : wanted[i];
+            cr_assert(fabs(number(&s, i) - w) <= (s.kind == NUMBER_BYTE ? 0.51 : 1e-5), "case %d, number %d: %g, not %g",
+                      n, i, number(&s, i), w);
+        }
+    }
+}
+
+Test(colours, that_are_turned_once_around_are_what_they_were)
+{
+    uint8_t x[6] = { 200, 30, 90, 7, 255, 0 }, kept[6];
+    struct sample s = { NUMBER_BYTE, 3, 1, 2, x };
+    memcpy(kept, x, sizeof x);
+    rt_colour(&(struct colours){ 1.0, 1.0, 1.0, 1.0 }, &s);
+    cr_assert_arr_eq(x, kept, sizeof x);
+}
+
+Test(augment, draws_turns_and_zooms_evenly_and_cuts_a_square_out)
+{
+    enum { DRAWS = 4000 };
+    const struct cnn_setting cut = { .key = "cutout", .number = 4 };
+    uint8_t picture[SIDE * SIDE];
+    int zeros[SIDE] = { 0 };
+    for (int i = 0; i < DRAWS; i++) {
+        apply(&(struct cnn_clause){ "augment", &cut, 1 }, 3, 1, i, picture);
+        int count = 0, row = 0, rows = 0, columns = 0;
+        for (int y = 0; y < SIDE; y++, rows += row > 0, columns = row > columns ? row : columns) {
+            row = 0;
+            for (int x = 0; x < SIDE; x++) {
+                row += picture[y * SIDE + x] == 0;
+                zeros[x] += picture[y * SIDE + x] == 0;
+                cr_assert(picture[y * SIDE + x] == 0 || picture[y * SIDE + x] == (uint8_t)(y * SIDE + x + 1));
+            }
+            count += row;
+        }
+        cr_assert(count == rows * columns && rows >= 2 && rows <= 4 && columns >= 2 && columns <= 4, "%d zeros, %dx%d",
+                  count, rows, columns);
+    }
+    /* the middle column lies in the squares of 4 columns out of 15, each 3.8 high on average; the first in those of 3 */
+    double expected = DRAWS * 4.0 / SIDE * (4.0 * SIDE - 3.0) / SIDE;
+    cr_assert(fabs(zeros[SIDE / 2] - expected) < 0.12 * expected, "%d zeros in the middle, not %g", zeros[SIDE / 2], expected);
+    cr_assert(fabs(zeros[0] - 0.75 * expected) < 0.12 * expected, "%d zeros at the edge", zeros[0]);
+}
+
+Test(augment, turns_by_up_to_the_degrees_that_are_given)
+{
+    /* a line along the middle row of a wide picture; where it meets the right column says by how much it was turned */
+    enum { WIDE = 41, DRAWS = 2000 };
+    static float a[WIDE * WIDE], b[WIDE * WIDE];
+    const struct cnn_setting rotate = { .key = "rotate", .number = 30 };
+    const struct cnn_clause step = { "augment", &rotate, 1 };
+    struct sample from = { NUMBER_FLOAT, 1, WIDE, WIDE, a }, to = { NUMBER_FLOAT, 1, WIDE, WIDE, b };
+    double sum = 0.0, squares = 0.0, most = 0.0;
+    for (int x = 0; x < WIDE; x++)
+        a[WIDE / 2 * WIDE + x] = 1.0f;
+    for (int i = 0; i < DRAWS; i++) {
+        const struct step_draw draw = draw_of(5, 0, i);
+        double weight = 0.0, at = 0.0;
+        rt_augment("augment")(&step, &draw, &from, &to);
+        for (int y = 0; y < WIDE; y++) {
+            weight += (double)b[y * WIDE + WIDE - 10];
+            at += (double)b[y * WIDE + WIDE - 10] * (WIDE / 2 - y);
+        }
+        double angle = atan2(at / weight, WIDE - 10 - WIDE / 2) * 90.0 / acos(0.0);
+        sum += angle;
+        squares += angle * angle;
+        most = fmax(most, fabs(angle));
+    }
+    /* uniform in -30..30: mean 0 (deviation 0.39), mean square 300 (deviation 6) */
+    cr_assert(fabs(sum / DRAWS) < 1.6 && fabs(squares / DRAWS - 300.0) < 27.0 && most < 31.0 && most > 28.0,
+              "mean %g, mean square %g, at most %g", sum / DRAWS, squares / DRAWS, most);
+}
+
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+/* The tiny network on samples that are moved by hand. */
+static void tta_check(const struct cnn_model *tiny, bool flips, int shift, const char *average)
+{
+    enum { N = 5, ELEMENTS = 3 * 32 * 32, CLASSES = 10 };
+    const struct cnn_setting settings[] = { { .key = "flip", .text = flips ? "flip" : NULL },
+                                            { .key = "shift", .number = shift }, { .key = "fill", .text = "reflect" },
+                                            { .key = "average", .text = average } };
+    const struct cnn_clause step = { "tta", settings, 4 };
+    struct cnn_model m = *tiny;
+    m.data.steps = &step;
+    m.data.steps_count = 1;
+    struct cnn_context *c = cnn_open(&m, 2, 3);
+    struct tta tta;
+    static double a[ELEMENTS], b[ELEMENTS], flat[ELEMENTS], kept[N][ELEMENTS], found[N][CLASSES];
+    double sums[N][CLASSES] = { { 0 } }, loss = 0.0;
+    static float narrow[ELEMENTS];
+    cr_assert_eq(rt_tta_open(&tta, &m, true), 0);
+    cr_assert_eq(tta.copies_count, (flips ? 2 : 1) * (shift ? 3 : 1));
+    for (int i = 0; i < N; i++)
+        for (int k = 0; k < ELEMENTS; k++)
+            kept[i][k] = rt_random_uniform(rt_random_key(1, RANDOM_BENCH, (uint64_t)i), (uint64_t)k);
+    for (int round = 0; round <= 6; round++) {          /* 6: as they are, for rt_tta_infer */
+        bool mirrored = round % 2 != 0;
+        int way = round / 2 - 1;
+        if (round < 6 && ((mirrored && !flips) || (way && !shift)))
+            continue;
+        struct sample from = { NUMBER_DOUBLE, 3, 32, 32, a }, to = { NUMBER_DOUBLE, 3, 32, 32, b };
+        const struct movement move = { round < 6 && mirrored, round < 6 ? way * shift : 0, round < 6 ? way * shift : 0,
+                                       FILL_REFLECT, 0, 0 };
+        for (int i = 0; i < N; i++) {
+            c->labels[i] = i;
+            memcpy(a, kept[i], sizeof a);
+            rt_move(&move, &from, &to);
+            for (int k = 0; k < ELEMENTS; k++) {
+                flat[k] = b[k % 1024 * 3 + k / 1024];
+                narrow[k] = (float)flat[k];
+            }
+            cnn_input_set(c, i, m.real_size == 8 ? (const void *)flat : (const void *)narrow);
+        }
+        if (round == 6)
+            break;
+        m.infer(c, N);
+        double weight = (flips ? 0.5 : 1.0) * (!shift ? 1.0 : way ? 0.25 : 0.5);
+        loss += weight * c->loss;
+        for (int i = 0; i < N * CLASSES; i++) {
+            double p = rt_predicted_number(c, i / CLASSES, i % CLASSES);
+            sums[i / CLASSES][i % CLASSES] += weight * (strcmp(average, "logits") ? p : log(p));
+        }
+    }
+    rt_tta_infer(&tta, c, N);
+    cr_assert_float_eq(c->loss, loss, 1e-4);
+    for (int i = 0; i < N; i++) {
+        double all = 0.0;
+        for (int k = 0; k < CLASSES; k++) {
+            found[i][k] = rt_predicted_number(c, i, k);
+            all += exp(sums[i][k]);
+        }
+        for (int k = 0; k < CLASSES; k++)
+            cr_assert_float_eq(found[i][k], strcmp(average, "logits") ? sums[i][k] : exp(sums[i][k]) / all, 1e-6);
+    }
+    /* the input is as it was */
+    m.infer(c, N);
+    loss = c->loss;
+    rt_tta_close(&tta);
+    cr_assert_eq(rt_tta_open(&tta, &m, false), 0);
+    cr_assert_eq(tta.copies_count, 1);
+    rt_tta_infer(&tta, c, N);
+    cr_assert_float_eq(c->loss, loss, 1e-9);
+    rt_tta_close(&tta);
+    cnn_close(c);
+}
+
+Test(tta, is_the_weighted_mean_over_copies)
+{
+    for (int i = 0; i < 6; i++) {
+        const struct cnn_model *m = i % 2 ? &tiny_double_model : &tiny_float_model;
+        tta_check(m, i < 4, i % 3, i % 4 == 3 ? "predictions" : "logits");
+    }
 }
