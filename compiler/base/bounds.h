@@ -34,6 +34,10 @@ enum {
     /* ---- metrics of the user's own */
     FUNCTION_PARAMETERS_MOST = 50,
     FUNCTION_LOCALS_MOST = 500,
+    FUNCTION_LARGEST = 20000,   /* names, numbers and operations of a function with those of all that it calls */
+    ACTIVATION_LARGEST = 500,   /* the same of an activation, which is written into every kernel that applies it; and ... */
+    ACTIVATIONS_LARGEST = 20000,        /* ... of all that layers apply, each with its own arguments, together */
+    LOSS_LARGEST = 100000,      /* the same of a loss times its sums and again: a gradient goes through each by each */
     METRICS_LARGEST = 200000,   /* names, numbers and operations of a metric times its sums, which may each need a pass of
                                  * its own that computes anew what it reads; of all metrics together */
 

@@ -33,7 +33,7 @@ static bool is_network_word(const char *word)
 
 bool check_elsewhere(struct check *c, const struct ast_statement *s, const char *section)
 {
-    const char *home = is_network_word(s->word) ? "network" : is_data_word(s->word) ? "data"
+    const char *home = is_network_word(s->word) || check_layer_find(c, s->word) ? "network" : is_data_word(s->word) ? "data"
                        : is_train_word(s->word) ? "train" : NULL;
 
     if (!home || !strcmp(home, section))
@@ -200,9 +200,22 @@ static void check_section(struct check *c, const struct ast_statement *s, struct
                    s->word);
 }
 
+/* False: the word declares none. */
+static bool function_kind_of(const char *word, enum function_kind *kind)
+{
+    for (enum function_kind k = FUNCTION_METRIC; k <= FUNCTION_ACTIVATION; k++) {
+        *kind = k;
+        if (!strcmp(word, function_word(k)))
+            return true;
+    }
+    return false;
+}
+
 static bool is_function_word(const char *word)
 {
-    return !strcmp(word, "metric") || !strcmp(word, "loss") || !strcmp(word, "activation");
+    enum function_kind kind;
+
+    return function_kind_of(word, &kind);
 }
 
 /* `metric m(y, p) { ... }` without a direction reads as a statement with a body: the same as one
@@ -235,20 +248,13 @@ static void add_function(struct check *c, const struct ast_statement *s)
     struct function_entry entry = {.statement = s, .name = s->head->text};
     const struct function_entry *same = check_function_find(c, entry.name);
 
-    if (strcmp(s->word, "metric")) {
+    if (!function_kind_of(s->word, &entry.kind)) {
         struct names names = {.arena = c->arena};
         const struct unknown unknown = {.place = FOREIGN_TOP, .word = s->word, .names = &names};
-        names_add(&names, "metric");
-        names_add(&names, "loss");
-        names_add(&names, "activation");
-        if (is_function_word(s->word)) {
-            diag_error(c->diag, DIAG_not_supported, s->word_where,
-                       "%s of one's own is not supported by this version",
-                       !strcmp(s->word, "loss") ? "a loss" : "an activation");
-            return;
-        }
+        for (enum function_kind k = FUNCTION_METRIC; k <= FUNCTION_ACTIVATION; k++)
+            names_add(&names, function_word(k));
         diag_error(c->diag, DIAG_unknown_section, s->word_where,
-                   "'%s' declares no function; 'metric' does", s->word);
+                   "'%s' declares no function; 'metric', 'loss' and 'activation' do", s->word);
         check_suggest(c, &unknown);
         return;
     }
@@ -265,15 +271,10 @@ static void add_function(struct check *c, const struct ast_statement *s)
         diag_note(c->diag, same->statement->head->word, "first declared here");
         return;
     }
+    int *number = arena_alloc(c->arena, sizeof *number);
+    *number = c->functions_count;
+    table_put(&c->functions_by_name, entry.name, number);
     LIST_ADD(c->arena, c->functions, c->functions_count, c->functions_capacity, entry);
-}
-
-struct function_entry *check_function_find(const struct check *c, const char *name)
-{
-    for (int i = 0; i < c->functions_count; i++)
-        if (!strcmp(c->functions[i].name, name))
-            return &c->functions[i];
-    return NULL;
 }
 
 /* ---- include --------------------------------------------------------------------------------- */
@@ -493,6 +494,21 @@ static bool check_end_shape(struct check *c, const struct layer *last)
 }
 
 /* What the loss asks for: targets that it can be taken of, and the network's last activation. */
+/* A loss of the user's own, behind what the network ends in. */
+static void check_own_loss(struct check *c, const struct layer *last)
+{
+    struct clause *loss = c->model->loss;
+    const struct clause *activation = layer_activation(last);
+
+    loss->holds_predictions = is_activation_call(activation, "softmax") || is_activation_call(activation, "sigmoid");
+    const struct loss_expr l = loss_expr(c->arena, loss);
+    if (!expr_is_number(l.gradient, 0))
+        return;
+    diag_error(c->diag, DIAG_zero_gradient, c->loss_where, "nothing can be learned from '%s': its gradient by the predictions "
+               "is 0 everywhere", loss->def->name);
+    diag_note(c->diag, loss->def->function->where, "it is declared here");
+}
+
 static void check_loss_ends(struct check *c, const struct layer *last)
 {
     const struct model *m = c->model;
@@ -504,7 +520,7 @@ static void check_loss_ends(struct check *c, const struct layer *last)
         diag_error(c->diag, DIAG_class_mismatch, c->loss_where, "%s cannot be taken of %s", m->loss->def->name,
                    ends[m->target.kind].numbers);
         diag_note(c->diag, c->data_where, "they come from here");
-    } else if (loss->activation && (!activation || strcmp(activation->def->name, loss->activation))) {
+    } else if (loss->activation && !is_activation_call(activation, loss->activation)) {
         diag_error(c->diag, DIAG_needs_softmax, last->where,
                    "%s needs %s: the network must end in %s", m->loss->def->name, loss->needs, loss->activation);
         diag_note(c->diag, c->loss_where, "the loss is chosen here");
@@ -530,7 +546,7 @@ static void check_ends(struct check *c)
     const struct clause *activation = layer_activation(last);
     bool has_source = c->data && m->source_clause;
 
-    m->ends_in_softmax = activation && !strcmp(activation->def->name, "softmax");
+    m->ends_in_softmax = is_activation_call(activation, "softmax");
     m->outputs = (int)shape_elements(last->out);
     m->target = (struct cnn_target){target_kind(c), m->outputs};
     m->sample = c->data ? c->data->sample : CNN_SAMPLE_BYTES;
@@ -545,6 +561,8 @@ static void check_ends(struct check *c)
     check_metric_targets(c);
     if (m->loss)
         check_loss_ends(c, last);
+    if (m->loss && m->loss->def->function)
+        check_own_loss(c, last);
 }
 
 /* A recipe that trains nothing runs, but can hardly be meant. */
@@ -602,7 +620,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
 {
     struct check c = {
         .arena = a, .diag = d, .options = options, .model = arena_alloc(a, sizeof *c.model), .bytes = source->size,
-        .constants_by_name = {.arena = a}, .layers_by_name = {.arena = a}, .visible_by_name = {.arena = a},
+        .constants_by_name = {.arena = a}, .layers_by_name = {.arena = a},
+        .functions_by_name = {.arena = a}, .visible_by_name = {.arena = a},
         .names_read = {.arena = a}};
     const struct inclusion top = {.source = source};
     struct outline outline = {0};
@@ -628,8 +647,7 @@ struct model *check_model(struct arena *a, const struct source *source, const st
     check_model_name(&c, outline.sections[SECTION_MODEL]);
     if (!syntax_errors || outline.sections[SECTION_NETWORK])
         check_sections_there(&c, &outline, options);
-    for (int i = 0; i < c.functions_count; i++)
-        check_function(&c, &c.functions[i]);
+    check_functions(&c);
     const struct ast_statement *data = outline.sections[SECTION_DATA],
                                *train = outline.sections[SECTION_TRAIN],
                                *network = outline.sections[SECTION_NETWORK];

@@ -276,6 +276,12 @@ static bool slot_activation(struct slot *s)
 
     if (s->v.kind != VALUE_WORD && s->v.kind != VALUE_CALL)
         return slot_wrong(s);
+    const struct function_entry *own = check_function_find(s->c, s->v.text);
+    if (own && own->kind == FUNCTION_ACTIVATION)
+        return own->def ? slot_call(s, own->def) : false;
+    if (check_other_kind(s->c, s->v.text, s->v.expr->word, FUNCTION_ACTIVATION))
+        return false;
+    names_add_own(s->c, &names, FUNCTION_ACTIVATION);
     for (int i = 0; i < count; i++) {
         if (!defs[i]->is_activation)
             continue;
@@ -354,7 +360,7 @@ static bool slot_monitor(struct slot *s)
 static bool slot_hidden_word(struct slot *s)
 {
     const char *name = s->v.constant ? s->v.constant->name : NULL;
-    const struct layer_def *layer = name ? layer_def_find(name) : NULL;
+    const struct layer_def *layer = name ? check_layer_find(s->c, name) : NULL;
     bool hidden = false;
 
     if (!name)
@@ -655,6 +661,8 @@ struct clause *check_clause(struct check *c, const struct clause_def *def, struc
     if (!good || missing_arguments(c, clause))
         return NULL;
     clause_fill_defaults(clause);
+    if (def->function && def->function->kind == FUNCTION_ACTIVATION && !(clause->own = check_own_activation(c, clause)))
+        return NULL;
     return clause;
 }
 

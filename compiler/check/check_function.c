@@ -1,14 +1,33 @@
-/* check_function.c - a metric of the user's own: names, arguments, and what is an array and what
- * one number.
+/* check_function.c - a function of the user's own, a metric, loss or activation: names, arguments, calls, and what is an
+ * array and what one number.  Functions that are called are put in where they are called.
  *
- * Ensures for each function that passes: every local is used, the result is one number, and no
- * operation meets an operand that it does not know. */
+ * Requires: those that it calls have been checked.  Ensures for each function that passes: every local is used, the
+ * result is one number or, of an activation, one for each that arrives, and no operation meets an operand that it does
+ * not know. */
 #include "check/check_parts.h"
+#include "expr/activations.h"
 #include "expr/expr.h"
 
 #include <string.h>
 
-enum { FUNCTION_ARRAYS = 2 };           /* the labels and the predictions come first */
+/* What differs between the kinds. */
+static const struct {
+    int arrays;                 /* parameters that come first and have no default */
+    const char *first;          /* what they are */
+    const char *parameters, *usage;
+    const char *over;           /* what sums run over */
+    const char *result;         /* what is wrong with one that is an array, or none */
+} kinds[] = {
+    [FUNCTION_METRIC] = {2, "the first two parameters are the labels and the predictions, which have no default",
+                         "a metric has the labels and the predictions as parameters", "metric %s(y, p)",
+                         "the batch and the classes", "a metric is one number a batch, this has one for each sample and class"},
+    [FUNCTION_LOSS] = {2, "the first two parameters are the labels and the predictions, which have no default",
+                       "a loss has the labels and the predictions as parameters", "loss %s(y, p)",
+                       "the classes of a sample", "a loss is one number a sample, this has one for each class"},
+    [FUNCTION_ACTIVATION] = {1, "the first parameter is what arrives, which has no default",
+                             "an activation has what arrives as a parameter", "activation %s(x)", NULL,
+                             "an activation gives a number for each that arrives, this is the same for all"}
+};
 
 struct scope {
     struct check *c;
@@ -21,8 +40,8 @@ struct scope {
     bool *poisoned;                     /* by local: its value is wrong and was reported */
     size_t poisoned_capacity;
     int poisoned_count;
-    int nodes_count, sums_count;        /* of its expressions */
-    bool failed, too_many;
+    int nodes_count, sums_count;        /* of its expressions, with those of what it calls */
+    bool failed, too_many, too_large;   /* the latter two: reported */
 };
 
 static const struct expr *check_expr(struct scope *s, const struct ast_expr *e);
@@ -30,8 +49,13 @@ static const struct expr *check_expr(struct scope *s, const struct ast_expr *e);
 /* ---- the functions one may call -------------------------------------------------------------- */
 
 /* All names that are there to be called, hidden ones aside. */
-static void names_add_functions(struct names *names)
+static void names_add_functions(const struct check *c, struct names *names)
 {
+    for (enum function_kind k = FUNCTION_METRIC; k <= FUNCTION_ACTIVATION; k++)
+        names_add_own(c, names, k);
+    for (int i = 0; i < ACTIVATIONS_COUNT; i++)
+        if (expr_function(activation_row((enum activation)i)->name) == EXPR_OPERATIONS)
+            names_add(names, activation_row((enum activation)i)->name);
     for (int i = 0; i < EXPR_OPERATIONS; i++) {
         const struct expr_op_row *row = expr_op_row((enum expr_op)i);
         if (row->name && row->kind != EXPR_HIDDEN)
@@ -74,7 +98,7 @@ static const struct expr *unknown_variable(struct scope *s, const struct ast_exp
         names_add(&names, k->name);
     diag_error(s->c->diag, DIAG_unknown_name, e->where, "nothing is called '%s' in '%s'", e->text,
                s->f->name);
-    if (expr_function(e->text) != EXPR_OPERATIONS)
+    if (expr_function(e->text) != EXPR_OPERATIONS || check_function_find(s->c, e->text) || activation_find(e->text))
         diag_hint(s->c->diag, "it is a function and needs its arguments: %s(...)", e->text);
     else
         check_suggest(s->c, &unknown);
@@ -91,7 +115,7 @@ static const struct expr *check_variable(struct scope *s, const struct ast_expr 
     }
     if (param >= 0) {
         s->nodes_count++;
-        return expr_input(s->f->pool, param, s->f->params[param], param < FUNCTION_ARRAYS);
+        return expr_input(s->f->pool, param, s->f->params[param], param < s->f->arrays);
     }
     struct constant *k = check_constant_find(s->c, e->text);
     if (!k)
@@ -158,35 +182,207 @@ static const struct expr *check_operation(struct scope *s, const struct ast_expr
     return expr_make(s->f->pool, op, operands);
 }
 
+/* ---- calls ----------------------------------------------------------------------------------- */
+
 static const struct expr *unknown_function(struct scope *s, const struct ast_expr *e)
 {
     struct names names = {.arena = s->c->arena};
-    const struct layer_def *layer = layer_def_find(e->text);
 
-    if ((layer && layer->is_activation) || check_function_find(s->c, e->text)) {
-        diag_error(s->c->diag, DIAG_not_supported, e->word,
-                   "calling '%s' in a function is not supported by this version",
-                   e->text);
+    if (!strcmp(e->text, "softmax")) {
+        diag_error(s->c->diag, DIAG_bad_function, e->word,
+                   "'softmax' is of all classes together and no function of one number");
+        diag_hint(s->c->diag, "in a loss or metric it is: exp(p) / sum(exp(p))");
         return NULL;
     }
-    names_add_functions(&names);
+    names_add_functions(s->c, &names);
     diag_error(s->c->diag, DIAG_unknown_function, e->word, "no function is called '%s'", e->text);
     check_suggest(s->c, &(struct unknown){.word = e->text, .names = &names, .list = "the functions are"});
     return NULL;
 }
 
+/* What may be called with arguments by name: `leaky(x, slope=0.2)`. */
+struct callee {
+    const char *name;
+    const char *const *params;
+    const double *defaults;             /* of those behind the required ones */
+    int count, required;
+};
+
+static const char *callee_usage(struct scope *s, const struct callee *f)
+{
+    const char *text = arena_printf(s->c->arena, "%s(", f->name);
+
+    for (int i = 0; i < f->count; i++) {
+        text = arena_printf(s->c->arena, "%s%s%s", text, i ? ", " : "", f->params[i]);
+        if (i >= f->required)
+            text = arena_printf(s->c->arena, "%s=%s", text, number_text(f->defaults[i]).text);
+    }
+    return arena_printf(s->c->arena, "%s)", text);
+}
+
+/* The parameter that an argument is for; -1: reported. */
+static int parameter_of(struct scope *s, const struct callee *f, const struct ast_arg *arg, int position)
+{
+    struct names names = {.arena = s->c->arena};
+
+    if (!arg->key && position < f->count)
+        return position;
+    if (!arg->key) {
+        diag_error(s->c->diag, DIAG_bad_function, arg->where, "'%s' takes %d argument%s", f->name, f->count,
+                   f->count == 1 ? "" : "s");
+        diag_hint(s->c->diag, "usage: %s", callee_usage(s, f));
+        return -1;
+    }
+    for (int i = 0; i < f->count; i++) {
+        names_add(&names, f->params[i]);
+        if (!strcmp(f->params[i], arg->key))
+            return i;
+    }
+    diag_error(s->c->diag, DIAG_unknown_argument, arg->key_where, "'%s' has no argument '%s'", f->name, arg->key);
+    check_suggest(s->c, &(struct unknown){.word = arg->key, .names = &names});
+    diag_hint(s->c->diag, "usage: %s", callee_usage(s, f));
+    return -1;
+}
+
+/* A value for each parameter; false: reported. */
+static bool check_arguments(struct scope *s, const struct ast_expr *e, const struct callee *f, const struct expr **values)
+{
+    const struct ast_arg **given = arena_array(s->c->arena, (size_t)f->count, sizeof(struct ast_arg *));
+    const struct ast_arg *named = NULL;
+    int position = 0;
+    bool good = true;
+
+    for (const struct ast_arg *arg = e->args.first; arg; arg = arg->next) {
+        int i = parameter_of(s, f, arg, position);
+        position++;
+        if (i < 0)
+            return false;
+        if (!arg->key && named) {
+            diag_error(s->c->diag, DIAG_argument_order, arg->where, "arguments without a name come first");
+            diag_note(s->c->diag, named->where, "this one has a name");
+            return false;
+        }
+        if (given[i]) {
+            diag_error(s->c->diag, DIAG_duplicate_argument, arg->where, "'%s' is given twice", f->params[i]);
+            diag_note(s->c->diag, given[i]->where, "first given here");
+            return false;
+        }
+        named = arg->key ? arg : named;
+        given[i] = arg;
+        values[i] = check_expr(s, arg->value);
+        good = good && values[i];
+    }
+    for (int i = 0; i < f->count && good; i++) {
+        if (given[i])
+            continue;
+        if (i < f->required) {
+            diag_error(s->c->diag, DIAG_missing_argument, e->where, "'%s' needs its argument '%s'", f->name, f->params[i]);
+            diag_hint(s->c->diag, "usage: %s", callee_usage(s, f));
+            return false;
+        }
+        values[i] = expr_number(s->f->pool, f->defaults[i]);
+    }
+    return good;
+}
+
+/* The value under the name of the call, as --explain shows it. */
+static const struct expr *named_call(struct scope *s, const char *name, const struct expr *const *values, int count,
+                                     const struct expr *result)
+{
+    const char *text = arena_printf(s->c->arena, "%s(", name);
+
+    for (int i = 0; i < count; i++)
+        text = arena_printf(s->c->arena, "%s%s%s", text, i ? ", " : "", expr_text(s->c->arena, values[i]));
+    return expr_named(s->f->pool, arena_printf(s->c->arena, "%s)", text), result);
+}
+
+/* What a function adds to the one that calls it; false: reported. */
+static bool check_size(struct scope *s, const struct ast_expr *e, int nodes, int sums)
+{
+    s->nodes_count += nodes;
+    s->sums_count += sums;
+    if (s->nodes_count <= FUNCTION_LARGEST)
+        return true;
+    if (!s->too_large)
+        diag_error(s->c->diag, DIAG_too_big, e->where, "with what it calls '%s' is too large: names, numbers and operations "
+                   "are at most %d", s->f->name, FUNCTION_LARGEST);
+    s->too_large = true;
+    return false;
+}
+
+/* Its sums have to have something to run over here; false: reported. */
+static bool check_sums(struct scope *s, const struct ast_expr *e, const struct expr *result)
+{
+    const bool *reached = expr_reached(s->f->pool, &result, 1);
+
+    for (int i = 0; i <= result->id; i++) {
+        const struct expr *x = s->f->pool->nodes[i];
+        if (!reached[i] || !expr_is_reduction(x))
+            continue;
+        if (s->f->kind == FUNCTION_ACTIVATION) {
+            diag_error(s->c->diag, DIAG_bad_function, e->where, "'%s' makes sums, and an activation is of each number by "
+                       "itself", e->text);
+            return false;
+        }
+        if (!x->args[0]->is_array) {
+            diag_error(s->c->diag, DIAG_bad_function, e->where, "'%s' makes a sum of what is one number here", e->text);
+            return false;
+        }
+    }
+    return true;
+}
+
+static const struct expr *call_own(struct scope *s, const struct ast_expr *e, const struct function_entry *entry)
+{
+    const struct user_function *f = entry->function;
+
+    if (!f)
+        return NULL;                    /* reported */
+    const struct callee callee = {f->name, f->params, f->param_defaults, f->params_count, f->arrays};
+    const struct expr **values = arena_array(s->c->arena, (size_t)f->params_count, sizeof *values);
+    if (!check_arguments(s, e, &callee, values) || !check_size(s, e, entry->nodes, entry->sums))
+        return NULL;
+    const struct expr *result = expr_copy(s->f->pool, f->pool, f->result, values);
+    if (!check_sums(s, e, result))
+        return NULL;
+    LIST_ADD(s->c->arena, s->f->calls, s->f->calls_count, s->f->calls_capacity, f);
+    return named_call(s, f->name, values, f->params_count, result);
+}
+
+/* An activation of the language that is no operation of expressions. */
+static const struct expr *call_activation(struct scope *s, const struct ast_expr *e, const struct activation_row *row)
+{
+    static const char *const params[] = {"x", "alpha"};
+    const double defaults[] = {0, row->alpha.value};
+    const struct callee callee = {row->name, params, defaults, activation_has_alpha(row) ? 2 : 1, 1};
+    const struct expr *values[2] = {NULL};
+
+    if (!check_arguments(s, e, &callee, values) || !check_size(s, e, row->flops, 0))
+        return NULL;
+    return named_call(s, row->name, values, callee.count, activation_of(s->f->pool, row, values[0], values[1]));
+}
+
 static const struct expr *check_call(struct scope *s, const struct ast_expr *e)
 {
+    const struct function_entry *own = check_function_find(s->c, e->text);
+    const struct activation_row *row = activation_find(e->text);
     enum expr_op op = expr_function(e->text);
     const struct expr_op_row *f;
     const struct expr *operands[EXPR_ARGUMENTS];
 
+    if (own)
+        return call_own(s, e, own);
     if (op == EXPR_OPERATIONS)
-        return unknown_function(s, e);
+        return row ? call_activation(s, e, row) : unknown_function(s, e);
     f = expr_op_row(op);
     if (e->args.count != f->arguments) {
         diag_error(s->c->diag, DIAG_bad_function, e->where, "'%s' takes %d argument%s, found %d",
                    f->name, f->arguments, f->arguments == 1 ? "" : "s", e->args.count);
+        return NULL;
+    }
+    if (f->kind == EXPR_REDUCTION && s->f->kind == FUNCTION_ACTIVATION) {
+        diag_error(s->c->diag, DIAG_bad_function, e->word, "an activation is of each number by itself: it has no '%s'",
+                   f->name);
         return NULL;
     }
     if (!check_operands(s, &e->args, operands))
@@ -195,8 +391,7 @@ static const struct expr *check_call(struct scope *s, const struct ast_expr *e)
         return expr_make(s->f->pool, op, operands);
     if (!operands[0]->is_array) {
         diag_error(s->c->diag, DIAG_bad_function, e->args.first->value->where,
-                   "'%s' runs over the batch and the classes, this is one number already",
-                   f->name);
+                   "'%s' runs over %s, this is one number already", f->name, kinds[s->f->kind].over);
         return NULL;
     }
     s->sums_count++;
@@ -256,12 +451,12 @@ static bool check_params(struct scope *s)
                        name);
             good = false;
         }
-        if ((i < FUNCTION_ARRAYS) == (arg->key != NULL)) {
-            diag_error(c->diag, DIAG_bad_function, arg->where,
-                       i < FUNCTION_ARRAYS
-                           ? "the first two parameters are the labels and the predictions, which "
-                             "have no default"
-                           : "a parameter after the first two needs a default: name=number");
+        if ((i < f->arrays) == (arg->key != NULL)) {
+            if (i < f->arrays)
+                diag_error(c->diag, DIAG_bad_function, arg->where, "%s", kinds[f->kind].first);
+            else
+                diag_error(c->diag, DIAG_bad_function, arg->where, "a parameter after the first%s needs a default: "
+                           "name=number", f->arrays > 1 ? " two" : "");
             good = false;
         } else if (arg->key) {
             struct value v = check_value(c, arg->value);
@@ -271,17 +466,16 @@ static bool check_params(struct scope *s)
             good = good && v.kind == VALUE_NUMBER;
             f->param_defaults[i] = v.number;
         }
-        if (check_too_many(c, &s->too_many, i - FUNCTION_ARRAYS, FUNCTION_PARAMETERS_MOST, arg->where,
+        if (check_too_many(c, &s->too_many, i - f->arrays, FUNCTION_PARAMETERS_MOST, arg->where,
                            "parameters with a default"))
             return false;
         f->params[f->params_count++] = name;
         if (param_find(s, name) < 0)
             name_variable(s, name, -f->params_count);
     }
-    if (f->params_count < FUNCTION_ARRAYS) {
-        diag_error(c->diag, DIAG_bad_function, s->statement->head->where,
-                   "a metric has the labels and the predictions as parameters");
-        diag_hint(c->diag, "write: metric %s(y, p)", f->name);
+    if (f->params_count < f->arrays) {
+        diag_error(c->diag, DIAG_bad_function, s->statement->head->where, "%s", kinds[f->kind].parameters);
+        diag_hint(c->diag, "write: %s", arena_printf(c->arena, kinds[f->kind].usage, f->name));
         return false;
     }
     return good;
@@ -294,6 +488,13 @@ static void check_direction(struct scope *s)
 
     if (!d->direction)
         return;
+    if (s->f->kind != FUNCTION_METRIC) {
+        diag_error(s->c->diag, DIAG_bad_function, d->direction_where, s->f->kind == FUNCTION_LOSS
+                   ? "less of a loss is always better; only a metric says so"
+                   : "only a metric is better higher or lower");
+        s->failed = true;
+        return;
+    }
     names_add(&names, "higher_is_better");
     names_add(&names, "lower_is_better");
     if (!strcmp(d->direction, names.items[0])) {
@@ -348,11 +549,13 @@ static void check_result(struct scope *s, const struct ast_expr *e)
 
     s->f->result = check_expr(s, e);
     s->failed = s->failed || !s->f->result;
-    if (!s->f->result || !s->f->result->is_array)
+    if (!s->f->result || s->f->result->is_array == (s->f->kind == FUNCTION_ACTIVATION))
         return;
-    diag_error(c->diag, DIAG_not_a_scalar, e->where,
-               "a metric is one number a batch, this has one for each sample and class");
-    diag_hint(c->diag, "sum(...) or mean(...) makes one number of it");
+    diag_error(c->diag, DIAG_not_a_scalar, e->where, "%s", kinds[s->f->kind].result);
+    if (s->f->kind == FUNCTION_ACTIVATION)
+        diag_hint(c->diag, "make it of '%s'", s->f->params[0]);
+    else
+        diag_hint(c->diag, "sum(...) or mean(...) makes one number of it");
     s->failed = true;
 }
 
@@ -419,6 +622,55 @@ static bool is_logged(const char *name)
     return !strcmp(name, "loss") || !strncmp(name, "val_", 4);
 }
 
+/* What the language has under that name, and the file from now on has not; false: nobody can mean that. */
+static bool check_hidden(struct scope *s)
+{
+    struct check *c = s->c;
+    const char *name = s->f->name;
+    const struct layer_def *layer = layer_def_find(name);
+    bool metric = false, loss = clause_def_find(loss_defs, name) != NULL;
+    const char *hidden = NULL;
+
+    for (const struct metric_def *m = metric_defs; m->clause.name; m++)
+        metric = metric || !strcmp(m->clause.name, name);
+    if (s->f->kind == FUNCTION_METRIC && is_logged(name)) {
+        diag_error(c->diag, DIAG_duplicate_name, s->f->where, "'%s' is a built-in value of the log", name);
+        return false;
+    }
+    if (s->f->kind == FUNCTION_ACTIVATION && ((layer && !layer->is_activation) || !strcmp(name, "from"))) {
+        diag_error(c->diag, DIAG_duplicate_name, s->f->where, "'%s' is a statement of 'network' and cannot be an activation",
+                   name);
+        return false;
+    }
+    if (s->f->kind == FUNCTION_METRIC ? metric : s->f->kind == FUNCTION_LOSS ? loss : layer != NULL)
+        hidden = function_word(s->f->kind);
+    else if (expr_function(name) != EXPR_OPERATIONS || activation_find(name))
+        hidden = "function";
+    if (hidden)
+        diag_warning(c->diag, DIAG_hides_builtin, s->f->where, "this function hides the %s '%s' that the language has",
+                     hidden, name);
+    return true;
+}
+
+/* What it counts for where it is used; false: too large to be used at all. */
+static bool check_work(struct scope *s, struct function_entry *entry)
+{
+    int64_t sums = s->sums_count + 1;
+
+    entry->nodes = s->nodes_count;
+    entry->sums = s->sums_count;
+    entry->work = s->nodes_count * (entry->kind == FUNCTION_METRIC ? sums : entry->kind == FUNCTION_LOSS ? sums * sums : 1);
+    if (entry->kind == FUNCTION_ACTIVATION && entry->work > ACTIVATION_LARGEST)
+        diag_error(s->c->diag, DIAG_too_big, s->f->where, "this activation is too large: names, numbers and operations are "
+                   "at most %d, with what it calls", ACTIVATION_LARGEST);
+    else if (entry->kind == FUNCTION_LOSS && entry->work > LOSS_LARGEST)
+        diag_error(s->c->diag, DIAG_too_big, s->f->where, "this loss is too large: names, numbers and operations times its "
+                   "sums and again are at most %d, with what it calls", LOSS_LARGEST);
+    else
+        return true;
+    return false;
+}
+
 void check_function(struct check *c, struct function_entry *entry)
 {
     const struct ast_statement *st = entry->statement;
@@ -426,17 +678,11 @@ void check_function(struct check *c, struct function_entry *entry)
                       .variables = {.arena = c->arena}};
 
     s.f->pool = expr_pool_new(c->arena);
+    s.f->kind = entry->kind;
+    s.f->arrays = kinds[entry->kind].arrays;
     s.f->name = entry->name;
     s.f->where = st->head->word;
-    if (is_logged(entry->name)) {
-        diag_error(c->diag, DIAG_duplicate_name, s.f->where, "'%s' is a built-in value of the log",
-                   entry->name);
-        s.failed = true;
-    }
-    for (const struct metric_def *m = metric_defs; m->clause.name && !s.failed; m++)
-        if (!strcmp(m->clause.name, entry->name))
-            diag_warning(c->diag, DIAG_hides_builtin, s.f->where,
-                         "this function hides the metric '%s' that the language has", entry->name);
+    s.failed = !check_hidden(&s) || entry->recursive;
     check_direction(&s);
     if (!check_params(&s))
         return;
@@ -444,9 +690,8 @@ void check_function(struct check *c, struct function_entry *entry)
         check_result(&s, st->value);
     else if (st->body)
         check_function_body(&s);
-    if (s.failed)
+    if (s.failed || !check_work(&s, entry))
         return;
     drop_unused(&s);
     entry->function = s.f;
-    entry->work = (int64_t)s.nodes_count * (s.sums_count + 1);
 }

@@ -19,7 +19,7 @@ static int kind_number(struct check *c, const struct layer_def *def)
     for (int i = 0; i < count; i++)
         if (defs[i] == def)
             return ++c->kind_counts[i];
-    return 1;
+    return ++check_function_find(c, def->clause.name)->number;
 }
 
 static void name_layer(struct check *c, struct layer *l, const struct ast_statement *s)
@@ -211,7 +211,7 @@ static int join_named(struct check *c, struct layer *from, struct ast_args *args
     inputs[count++] = from;
     for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
         const struct ast_expr *e = arg->value;
-        const struct layer_def *other = e->kind == AST_NAME ? layer_def_find(e->text) : NULL;
+        const struct layer_def *other = e->kind == AST_NAME ? check_layer_find(c, e->text) : NULL;
         if (arg->key || e->kind != AST_NAME ||
             (other && other->is_activation && !table_get(&c->visible_by_name, e->text))) {
             rest = ast_args_add(
@@ -283,10 +283,15 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
     for (int i = 0; i < count; i++)
         names_add(&names, defs[i]->clause.name);
     names_add(&names, "from");
+    names_add_own(c, &names, FUNCTION_ACTIVATION);
     names_add_later(&names, later_network);
     if (!strcmp(s->word, "branch")) {
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
                    "'branch' stands in the body of 'add' only");
+        return NULL;
+    }
+    if (check_function_find(c, s->word)) {      /* of another kind, or its declaration is wrong */
+        check_other_kind(c, s->word, s->word_where, FUNCTION_ACTIVATION);
         return NULL;
     }
     if (word_in(s->word, later_network)) {
@@ -303,7 +308,7 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
 
 static struct layer *check_layer(struct check *c, const struct ast_statement *s, struct layer *from)
 {
-    const struct layer_def *def = layer_def_find(s->word), *input = layer_def_find("input");
+    const struct layer_def *def = check_layer_find(c, s->word), *input = layer_def_find("input");
 
     if (!def && !strcmp(s->word, "from"))
         return check_from(c, s, from);
@@ -376,7 +381,7 @@ static struct layer *check_network_statement(struct check *c, const struct ast_s
         check_constant_add(c, s);
         return from;
     case AST_ASSIGN:
-        s = check_assigned(c, s, layer_def_find(s->word) != NULL, FOREIGN_NETWORK);
+        s = check_assigned(c, s, check_layer_find(c, s->word) != NULL, FOREIGN_NETWORK);
         return s ? check_layer(c, s, from) : from;
     case AST_IF:
         return check_choice(c, s, from);

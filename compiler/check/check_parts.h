@@ -65,12 +65,33 @@ struct monitor {
     struct span where;                  /* of the metric */
 };
 
+/* A call of a function of the user's in another one. */
+struct function_call {
+    int callee;                         /* its number in the list */
+    struct span where;
+};
+
 /* A function of the user's, checked or not. */
 struct function_entry {
+    enum function_kind kind;
     const struct ast_statement *statement;
     const char *name;
     struct user_function *function;     /* NULL: its declaration is wrong */
-    int64_t work;                       /* what it counts towards METRICS_LARGEST */
+    const struct clause_def *def;       /* of a loss or an activation: what it is used by */
+    const struct layer_def *layer;      /* of an activation */
+    const struct activation_row **rows; /* of an activation: what it is with the arguments it was used with */
+    int rows_count;
+    size_t rows_capacity;
+    int nodes, sums;                    /* names, numbers and operations, and its sums, with those of what it calls */
+    int64_t work;                       /* what it counts towards METRICS_LARGEST or another bound */
+    /* check_functions.c */
+    struct function_call *calls;        /* of the user's own functions, in the order of the text */
+    int calls_count;
+    size_t calls_capacity;
+    int next_call;                      /* the first one that has not been followed */
+    int number;                         /* of those that use it by kind, as a layer */
+    enum { FUNCTION_NEW, FUNCTION_BUSY, FUNCTION_DONE } state;
+    bool recursive;                     /* reported */
 };
 
 struct check {
@@ -111,6 +132,8 @@ struct check {
     struct function_entry *functions;
     int functions_count;
     size_t functions_capacity;
+    struct table functions_by_name;     /* their numbers */
+    int64_t activations_work;           /* against ACTIVATIONS_LARGEST */
     size_t steps_capacity, callbacks_capacity, metrics_capacity, groups_capacity;
     int64_t metrics_work;               /* against METRICS_LARGEST */
     int selectors_count;
@@ -218,7 +241,20 @@ void check_copies(struct check *c);
 void check_train(struct check *c, const struct ast_statement *section);
 void check_param_group(struct check *c, const struct ast_statement *s);
 bool check_is_train_statement(const char *word);
+/* check_functions.c: all functions, each after those that it calls. */
+void check_functions(struct check *c);
+/* check_function.c */
 void check_function(struct check *c, struct function_entry *entry);
+/* "metric", "loss", "activation" */
+const char *function_word(enum function_kind kind);
+/* The user's own activation, or else the language's; NULL: there is none of that name. */
+const struct layer_def *check_layer_find(const struct check *c, const char *name);
+/* The names of the user's functions of a kind. */
+void names_add_own(const struct check *c, struct names *names, enum function_kind kind);
+/* A function of the user's of another kind than is wanted here: reported; else false. */
+bool check_other_kind(struct check *c, const char *name, struct span where, enum function_kind wanted);
+/* What the user's own activation is with these arguments; NULL: reported. */
+const struct activation_row *check_own_activation(struct check *c, const struct clause *call);
 /* check_useless.c: the names that expressions of the body read; then warnings of what can never act. */
 void check_names_read(struct check *c, const struct ast_body *body);
 void check_useless(struct check *c, const struct ast_body *file);

@@ -31,6 +31,8 @@ static struct clause *check_named(struct check *c, const struct ast_statement *s
     const struct ast_expr *e = first ? check_unquoted(c, first->value) : NULL;
     struct names names = {.arena = c->arena};
 
+    if (place == FOREIGN_LOSS)
+        names_add_own(c, &names, FUNCTION_LOSS);
     names_add_defs(&names, defs);
     names_add_later(&names, later);
     if (!first || first->key || (e->kind != AST_NAME && e->kind != AST_CALL)) {
@@ -41,7 +43,12 @@ static struct clause *check_named(struct check *c, const struct ast_statement *s
         diag_hint(c->diag, "such as: %s %s", s->word, defs->name);
         return NULL;
     }
-    const struct clause_def *def = clause_def_find(defs, e->text);
+    const struct function_entry *own = place == FOREIGN_LOSS ? check_function_find(c, e->text) : NULL;
+    const struct clause_def *def = own && own->kind == FUNCTION_LOSS ? own->def : clause_def_find(defs, e->text);
+    if (own && own->kind == FUNCTION_LOSS && !def)
+        return NULL;                    /* its declaration is wrong */
+    if (own && !def && check_other_kind(c, e->text, e->word, FUNCTION_LOSS))
+        return NULL;
     if (!def) {
         const struct unknown unknown = {
             .place = place, .word = e->text, .names = &names,
@@ -178,8 +185,7 @@ static void unknown_metric(struct check *c, const struct ast_expr *e)
 
     for (const struct metric_def *def = metric_defs; def->clause.name; def++)
         names_add(&names, def->clause.name);
-    for (int i = 0; i < c->functions_count && check_suggests(c); i++)
-        names_add(&names, c->functions[i].name);
+    names_add_own(c, &names, FUNCTION_METRIC);
     diag_error(c->diag, DIAG_unknown_metric, e->word, "no metric is called '%s'", e->text);
     check_suggest(c, &unknown);
 }
@@ -253,7 +259,7 @@ static void check_metric(struct check *c, const struct ast_arg *arg)
     }
     const struct ast_args *args = e->kind == AST_CALL ? &e->args : &none;
     const struct function_entry *entry = check_function_find(c, e->text);
-    if (entry) {
+    if (entry && entry->kind == FUNCTION_METRIC) {
         if (!entry->function)
             return;
         m.function = function_with(c, entry->function, args);
@@ -273,7 +279,8 @@ static void check_metric(struct check *c, const struct ast_arg *arg)
         check_builtin(c, def, e, args);
         return;
     }
-    unknown_metric(c, e);
+    if (!check_other_kind(c, e->text, e->word, FUNCTION_METRIC))
+        unknown_metric(c, e);
 }
 
 static void check_metrics(struct check *c, const struct ast_statement *s)

@@ -150,10 +150,9 @@ static const struct layer *origin(const struct layer *l)
 
 static bool is_never_negative(const char *activation)
 {
-    for (int a = ACT_LINEAR + 1; a < ACTIVATIONS_COUNT; a++)
-        if (!strcmp(activation_word((enum activation)a), activation))
-            return activation_row((enum activation)a)->never_negative;
-    return !strcmp(activation, "softmax");
+    const struct activation_row *row = activation_find(activation);
+
+    return row ? row->never_negative : !strcmp(activation, "softmax");
 }
 
 static void check_activation(struct check *c, const struct layer *l)

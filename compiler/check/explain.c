@@ -1,6 +1,7 @@
 /* explain.c - the recipe as a .cnn file with every default filled in: itself a valid model. */
 #include "syntax/ast.h"
 #include "check/check.h"
+#include "ops/losses.h"
 #include "ops/ops.h"
 #include "base/text.h"
 
@@ -203,16 +204,58 @@ static void put_function(struct text *t, const struct user_function *f)
         [CNN_NO_DIRECTION] = "", [CNN_HIGHER_IS_BETTER] = "higher_is_better ",
         [CNN_LOWER_IS_BETTER] = "lower_is_better "
     };
-    text_add(t, "\n# The mean over batches, weighted by their sizes.\nmetric %s(%s, %s", f->name,
-        f->params[0], f->params[1]);
-    for (int i = 2; i < f->params_count; i++) {
-        text_add(t, ", %s=", f->params[i]);
+    if (f->kind == FUNCTION_METRIC)
+        text_add(t, "\n# The mean over batches, weighted by their sizes.");
+    text_add(t, "\n%s %s(", f->kind == FUNCTION_METRIC ? "metric" : f->kind == FUNCTION_LOSS ? "loss" : "activation", f->name);
+    for (int i = 0; i < f->params_count; i++) {
+        text_add(t, "%s%s", i ? ", " : "", f->params[i]);
+        if (i < f->arrays)
+            continue;
+        text_add(t, "=");
         put_number(t, f->param_defaults[i]);
     }
     text_add(t, ") %s{\n", directions[f->direction]);
     for (int i = 0; i < f->locals_count; i++)
         text_add(t, "    %s = %s\n", f->locals[i].name, expr_text(t->arena, f->locals[i].named->args[0]));
     text_add(t, "    return %s\n}\n", expr_text(t->arena, f->result));
+}
+
+static void use(const struct model *m, bool *used, const struct user_function *f)
+{
+    for (int i = 0; i < m->functions_count; i++)
+        used[i] = used[i] || m->functions[i] == f;
+}
+
+/* The user's functions that layers, loss and metrics need, those that are called too; metrics come by themselves, with
+ * their own arguments. */
+static void put_functions(struct text *t, const struct model *m)
+{
+    bool *used = arena_array(t->arena, (size_t)m->functions_count + 1, sizeof *used), more = true;
+
+    if (m->loss)
+        use(m, used, m->loss->def->function);
+    for (int i = 0; i < m->layers_count; i++) {
+        const struct clause *activation = layer_activation(m->layers[i]);
+        if (activation)
+            use(m, used, activation->def->function);
+    }
+    for (int i = 0; i < m->metrics_count; i++)
+        for (int k = 0; m->metrics[i].function && k < m->metrics[i].function->calls_count; k++)
+            use(m, used, m->metrics[i].function->calls[k]);
+    while (more) {
+        more = false;
+        for (int i = 0; i < m->functions_count; i++)
+            for (int k = 0; used[i] && k < m->functions[i]->calls_count; k++)
+                for (int j = 0; j < m->functions_count; j++)
+                    if (m->functions[j] == m->functions[i]->calls[k] && !used[j])
+                        used[j] = more = true;
+    }
+    for (int i = 0; i < m->metrics_count; i++)      /* not twice */
+        for (int j = 0; m->metrics[i].function && j < m->functions_count; j++)
+            used[j] = used[j] && strcmp(m->functions[j]->name, m->metrics[i].function->name);
+    for (int i = 0; i < m->functions_count; i++)
+        if (used[i])
+            put_function(t, m->functions[i]);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -298,6 +341,7 @@ const char *explain_model(struct arena *a, const struct model *m)
         put_layer(&t, l);
     }
     text_add(&t, "}\n");
+    put_functions(&t, m);
     for (int i = 0; i < m->metrics_count; i++)
         if (m->metrics[i].function)
             put_function(&t, m->metrics[i].function);

@@ -1,5 +1,6 @@
 /* activations.c - see activations.h. */
 #include <assert.h>
+#include <string.h>
 
 #include "expr/activations.h"
 
@@ -15,25 +16,31 @@ static const struct activation_row rows[] = {
 
 const struct activation_row *activation_row(enum activation a)
 {
-    assert(a > ACT_LINEAR && a < ACTIVATIONS_COUNT);
+    assert(a < ACTIVATIONS_COUNT);
     return &rows[a];
 }
 
-bool activation_has_alpha(enum activation a)
+const struct activation_row *activation_find(const char *name)
 {
-    return a != ACT_LINEAR && rows[a].alpha.help;
+    for (int i = 0; i < ACTIVATIONS_COUNT; i++)
+        if (!strcmp(rows[i].name, name))
+            return &rows[i];
+    return NULL;
 }
 
-const char *activation_word(enum activation a)
+bool activation_has_alpha(const struct activation_row *a)
 {
-    return a == ACT_LINEAR ? "linear" : activation_row(a)->name;
+    return a && a->alpha.help;
 }
 
-char activation_reads(enum activation a)
+const char *activation_word(const struct activation_row *a)
 {
-    if (a == ACT_LINEAR)
-        return 0;
-    return activation_row(a)->slope ? 'y' : 'x';
+    return a ? a->name : "linear";
+}
+
+char activation_reads(const struct activation_row *a)
+{
+    return !a ? 0 : a->slope ? 'y' : 'x';
 }
 
 /* ---- as expressions -------------------------------------------------------------------------- */
@@ -49,21 +56,82 @@ static const struct expr *formula(struct activation_expr *e, const char *text)
     return result;
 }
 
-struct activation_expr activation_expr(struct arena *a, enum activation act)
+static const struct expr *spelled(struct expr_pool *p, const char *text, const struct expr *x, const struct expr *alpha)
+{
+    const struct expr_name names[] = { { "x", x }, { "alpha", alpha }, { NULL, NULL } };
+    const char *wrong = NULL;
+    const struct expr *e = expr_parse(p, text, alpha ? names : (const struct expr_name[]){ names[0], names[2] }, &wrong);
+    assert(e);
+    return e;
+}
+
+const struct expr *activation_of(struct expr_pool *p, const struct activation_row *a, const struct expr *x,
+                                 const struct expr *alpha)
+{
+    return spelled(p, a->formula, x, alpha);
+}
+
+struct activation_expr activation_expr(struct arena *a, const struct activation_row *row)
 {
     static const char *const words[] = { "x", "alpha", "y", "dy" };
-    const struct activation_row *row = activation_row(act);
     struct activation_expr e = { .pool = expr_pool_new(a) };
     for (int i = 0; i < ACTIVATION_INPUTS; i++)
         e.inputs[i] = expr_input(e.pool, i, words[i], i != ACTIVATION_ALPHA);
-    e.value = formula(&e, row->formula);
+    if (row->own) {
+        e.value = expr_copy(e.pool, row->pool, row->own, &e.inputs[ACTIVATION_X]);
+        expr_simplify(e.pool, &e.value, 1);
+    } else {
+        e.value = formula(&e, row->formula);
+    }
     e.by_x = expr_derivative(e.pool, e.value, e.inputs[ACTIVATION_X]);
     e.slope = row->slope ? formula(&e, row->slope) : e.by_x;
     e.gradient = expr_scale(e.pool, e.slope, e.inputs[ACTIVATION_DY]);
     return e;
 }
 
-void activation_evaluate(enum activation act, double alpha, const double *x, int64_t count, double *y)
+/* Whether the row, with a number for its alpha that the value is made of, is that value. */
+static bool is_row(struct expr_pool *p, const struct activation_row *row, const struct expr *value, const struct expr *x,
+                   double *alpha)
+{
+    const struct expr *one = expr_number(p, 1);
+    const bool *reached = expr_reached(p, &value, 1);
+    const int nodes = p->count;
+    const struct expr *some = spelled(p, row->formula, x, activation_has_alpha(row) ? expr_number(p, 0.3) : NULL);
+    expr_simplify(p, &some, 1);
+    if (activation_has_alpha(row) && some->op != value->op)
+        return false;
+    for (int i = 0; i < nodes; i++) {
+        const struct expr *number = p->nodes[i];
+        if (activation_has_alpha(row) ? number->op != EXPR_NUMBER || number->number < 0 ||
+                                            number->number > row->alpha.most || (number != one && !(i <= value->id && reached[i]))
+                                      : i > 0)
+            continue;
+        for (int k = -1; k < ACTIVATION_SPELLINGS; k++) {
+            const char *text = k < 0 ? row->formula : row->also[k];
+            const struct expr *other = text ? spelled(p, text, x, activation_has_alpha(row) ? number : NULL) : NULL;
+            if (!other)
+                continue;
+            expr_simplify(p, &other, 1);
+            *alpha = number->number;
+            if (other == value)
+                return true;
+        }
+    }
+    return false;
+}
+
+bool activation_complete(struct arena *a, struct activation_row *own)
+{
+    const struct activation_expr e = activation_expr(a, own);
+    own->cycles = expr_cycles(e.pool, e.value);
+    own->flops = expr_flops(e.pool, e.value);
+    for (int i = 0; i < ACTIVATIONS_COUNT && !own->same; i++)
+        if (is_row(e.pool, &rows[i], e.value, e.inputs[ACTIVATION_X], &own->same_alpha))
+            own->same = &rows[i];
+    return !expr_is_number(e.by_x, 0);
+}
+
+void activation_evaluate(const struct activation_row *act, double alpha, const double *x, int64_t count, double *y)
 {
     struct arena a = {0};
     const struct activation_expr e = activation_expr(&a, act);
@@ -72,8 +140,8 @@ void activation_evaluate(enum activation act, double alpha, const double *x, int
     arena_free(&a);
 }
 
-void activation_evaluate_gradient(enum activation act, double alpha, const double *dy, const double *read, int64_t count,
-                                  double *dx)
+void activation_evaluate_gradient(const struct activation_row *act, double alpha, const double *dy, const double *read,
+                                  int64_t count, double *dx)
 {
     struct arena a = {0};
     const struct activation_expr e = activation_expr(&a, act);
@@ -95,7 +163,8 @@ static const char *number_type(enum expr_dialect d)
     return is_vector(d) ? "real" : d == EXPR_C_FLOAT ? "float" : "double";
 }
 
-const char *activation_c_name(struct arena *a, enum activation act, enum expr_dialect dialect, bool *written)
+const char *activation_c_name(struct arena *a, const struct activation_row *act, enum expr_dialect dialect,
+                              bool *written)
 {
     struct arena own = {0};
     const struct activation_expr e = activation_expr(&own, act);
@@ -106,11 +175,13 @@ const char *activation_c_name(struct arena *a, enum activation act, enum expr_di
     *written = !plain;
     if (plain)
         return arena_printf(a, "%s%s", c, dialect == EXPR_C_FLOAT ? "f" : "");
-    return arena_printf(a, "%s%s", is_vector(dialect) ? "v_" : "", activation_row(act)->name);
+    if (act->symbol)            /* what emitted files call something of their own never begins so */
+        return arena_printf(a, "%s%s", is_vector(dialect) ? "v_" : "cnn_", act->symbol);
+    return arena_printf(a, "%s%s", is_vector(dialect) ? "v_" : "", act->name);
 }
 
-static void write_function(struct cwriter *w, enum activation act, enum expr_dialect dialect, const char *name,
-                           bool gradient)
+static void write_function(struct cwriter *w, const struct activation_row *act, enum expr_dialect dialect,
+                           const char *name, bool gradient)
 {
     static const char *const inputs[] = { "x", "alpha", "y", "dy" };
     struct arena a = {0};
@@ -130,12 +201,13 @@ static void write_function(struct cwriter *w, enum activation act, enum expr_dia
     arena_free(&a);
 }
 
-void activation_write(struct cwriter *w, enum activation a, enum expr_dialect dialect, const char *name)
+void activation_write(struct cwriter *w, const struct activation_row *a, enum expr_dialect dialect, const char *name)
 {
     write_function(w, a, dialect, name, false);
 }
 
-void activation_write_gradient(struct cwriter *w, enum activation a, enum expr_dialect dialect, const char *name)
+void activation_write_gradient(struct cwriter *w, const struct activation_row *a, enum expr_dialect dialect,
+                               const char *name)
 {
     write_function(w, a, dialect, name, true);
 }

@@ -180,6 +180,27 @@ const struct expr *expr_make(struct expr_pool *p, enum expr_op op, const struct 
     return add(p, e);
 }
 
+const struct expr *expr_copy(struct expr_pool *p, const struct expr_pool *from, const struct expr *e,
+                             const struct expr *const *inputs)
+{
+    const bool *reached = expr_reached(from, &e, 1);
+    const struct expr **copies = arena_array(p->arena, (size_t)e->id + 1, sizeof *copies);
+    for (int i = 0; i <= e->id; i++) {
+        const struct expr *n = from->nodes[i], *args[EXPR_ARGUMENTS] = { NULL };
+        if (!reached[i])
+            continue;
+        for (int k = 0; k < expr_arguments(n); k++)
+            args[k] = copies[n->args[k]->id];
+        if (n->op == EXPR_INPUT)
+            copies[i] = inputs[n->index];
+        else if (n->op == EXPR_NUMBER)
+            copies[i] = expr_number(p, n->number);
+        else
+            copies[i] = n->op == EXPR_NAMED ? expr_named(p, n->name, args[0]) : expr_make(p, n->op, args);
+    }
+    return copies[e->id];
+}
+
 bool *expr_reached(const struct expr_pool *p, const struct expr *const *roots, int count)
 {
     bool *reached = arena_array(p->arena, (size_t)p->count + 1, sizeof *reached);

@@ -94,7 +94,12 @@ const struct expr *expr_named(struct expr_pool *p, const char *name, const struc
 /* args: as many as the operation takes. */
 const struct expr *expr_make(struct expr_pool *p, enum expr_op op, const struct expr *const *args);
 
+/* An expression of another pool, or of this one, with other values for its inputs, by their index. */
+const struct expr *expr_copy(struct expr_pool *p, const struct expr_pool *from, const struct expr *e,
+                             const struct expr *const *inputs);
+
 bool expr_is_number(const struct expr *e, double number);
+bool expr_is_reduction(const struct expr *e);
 /* By node: whether one of the roots needs it. */
 bool *expr_reached(const struct expr_pool *p, const struct expr *const *roots, int count);
 

@@ -8,7 +8,6 @@
 const struct expr *expr_of_row(struct expr_pool *p, const char *formula, const struct expr *e, bool built);
 /* One operation on numbers; conditions are 1 and 0. */
 double expr_apply(enum expr_op op, double a, double b, double c);
-bool expr_is_reduction(const struct expr *e);
 /* if c then 1 else 0: the number of a condition */
 bool expr_is_truth(const struct expr *e);
 int expr_arguments(const struct expr *e);

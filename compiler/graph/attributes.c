@@ -27,7 +27,8 @@ static const char *text_ACTIVATION(struct arena *a, const struct attributes *of,
 {
     (void)of;
     (void)name;
-    return arena_printf(a, " %s", activation_word(*(const enum activation *)value));
+    const struct activation_row *row = *(const struct activation_row *const *)value;
+    return arena_printf(a, " %s", row && row->call ? row->call : activation_word(row));
 }
 
 /* Behind the activation, where it has such a number. */

@@ -142,19 +142,18 @@ static double one_cycle(const struct plan *p, const struct node *n)
 /* ---- activations ------------------------------------------------------------------------------------------------ */
 
 /* The function of vectors; of a row that has none by hand it is written now. */
-static const char *activation_function(struct emitter *e, enum activation a, bool gradient)
+static const char *activation_function(struct emitter *e, const struct activation_row *row, bool gradient)
 {
-    const struct activation_row *row = activation_row(a);
-    const char *name = text_printf(e, "v_%s%s", row->name, gradient ? "_grad" : "");
+    const char *name = text_printf(e, "v_%s%s", row->symbol ? row->symbol : row->name, gradient ? "_grad" : "");
     if (row->tuned || table_get(&e->tiles, name))
         return name;
     table_put(&e->tiles, name, e);
     enum expr_dialect dialect = e->plan->real_double ? EXPR_VECTOR_DOUBLE : EXPR_VECTOR_FLOAT;
     emit_text_begin(e);
     if (gradient)
-        activation_write_gradient(e->w, a, dialect, name);
+        activation_write_gradient(e->w, row, dialect, name);
     else
-        activation_write(e->w, a, dialect, name);
+        activation_write(e->w, row, dialect, name);
     emit_written(e, name, emit_text_end(e),
                  text_printf(e, "%s%s: y = %s.", gradient ? "The gradient of " : "", row->name, row->formula));
     return name;
@@ -162,9 +161,7 @@ static const char *activation_function(struct emitter *e, enum activation a, boo
 
 static const char *activation_apply(const struct link_text *t, const char *value)
 {
-    enum activation a = t->node->attr.activation;
-    if (a == ACT_LINEAR)
-        return value;
+    const struct activation_row *a = t->node->attr.activation;
     const char *function = activation_function(t->e, a, false);
     if (activation_has_alpha(a))
         return text_printf(t->e, "%s(%s, %s)", function, value, text_real(t->e, t->node->attr.alpha));
@@ -175,16 +172,14 @@ static const char *activation_apply(const struct link_text *t, const char *value
 static const char *activation_plain(const struct link_text *t, const char *value)
 {
     struct emitter *e = t->e;
-    enum activation a = t->node->attr.activation;
+    const struct activation_row *a = t->node->attr.activation;
     bool written;
-    if (a == ACT_LINEAR)
-        return value;
     const char *function = activation_c_name(e->arena, a, EXPR_C_FLOAT, &written);
     if (written && !table_get(&e->tiles, function)) {
         table_put(&e->tiles, function, e);
         emit_text_begin(e);
         activation_write(e->w, a, EXPR_C_FLOAT, function);
-        emit_written(e, function, emit_text_end(e), NULL);
+        emit_written(e, function, emit_text_end(e), a->own ? text_printf(e, "%s: y = %s.", a->call, a->formula) : NULL);
     }
     if (activation_has_alpha(a))
         return text_printf(e, "%s(%s, %s)", function, value, text_real(e, t->node->attr.alpha));
@@ -194,7 +189,7 @@ static const char *activation_plain(const struct link_text *t, const char *value
 static double activation_cycles(const struct plan *p, const struct node *n)
 {
     (void)p;
-    return n->attr.activation == ACT_LINEAR ? 0 : activation_row(n->attr.activation)->cycles;
+    return n->attr.activation->cycles;
 }
 
 static void activation_grad_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
@@ -208,9 +203,7 @@ static void activation_grad_operands(const struct plan *p, const struct node *n,
 
 static const char *activation_grad_apply(const struct link_text *t, const char *value)
 {
-    enum activation a = t->node->attr.activation;
-    if (a == ACT_LINEAR)
-        return value;
+    const struct activation_row *a = t->node->attr.activation;
     const char *function = activation_function(t->e, a, true);
     if (activation_has_alpha(a))
         return text_printf(t->e, "%s(%s, %s, %s)", function, value, t->loads[0], text_real(t->e, t->node->attr.alpha));

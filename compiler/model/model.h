@@ -57,6 +57,8 @@ struct arg_def {
 };
 
 struct clause;
+struct user_function;
+struct activation_row;  /* expr/activations.h */
 
 struct arg_value {
     bool given;                 /* false: the default */
@@ -76,12 +78,15 @@ struct clause_def {
     int args_count;             /* filled by clause_def_count() when 0 */
     const char *help;
     bool before_update;         /* a callback that may end the run between a loss and its update */
+    const struct user_function *function;       /* an activation or loss of the user's own; else NULL */
 };
 
 struct clause {
     const struct clause_def *def;
     struct span where;          /* of the word */
     struct arg_value *args;     /* def's order */
+    const struct activation_row *own;   /* an activation of the user's own with these arguments: the same for the same ones */
+    bool holds_predictions;     /* a loss of the user's own: p is held off 0 and 1 where its formula asks for it */
 };
 
 /* The number of a definition's arguments (args_count where it is filled in). */
@@ -116,22 +121,29 @@ struct layer {
 struct expr;            /* expr/expr.h */
 struct expr_pool;
 
+enum function_kind { FUNCTION_METRIC, FUNCTION_LOSS, FUNCTION_ACTIVATION };
+
 struct function_local {
     const char *name;
     const struct expr *named;       /* its value, with the name */
 };
 
 struct user_function {
+    enum function_kind kind;
     const char *name;
     struct span where;
     enum cnn_direction direction;
     struct expr_pool *pool;         /* of its expressions, as they were written */
-    const char **params;            /* "y", "p" first; inputs of the expressions, of which these two are arrays */
-    double *param_defaults;         /* from index 2 on */
+    const char **params;            /* "y", "p" first, "x" of an activation; inputs of the expressions */
+    int arrays;                     /* how many of them are arrays: the first ones */
+    double *param_defaults;         /* of the others */
     int params_count;
     struct function_local *locals;  /* in order; each may use the ones before */
     int locals_count;
-    const struct expr *result;      /* one number */
+    const struct expr *result;      /* one number, of an activation an array */
+    const struct user_function **calls;         /* functions of the user's own; some perhaps twice */
+    int calls_count;
+    size_t calls_capacity;
 };
 
 /* ---- the whole ----------------------------------------------------------------------------------------------- */
@@ -180,6 +192,8 @@ struct model {
     struct clause **steps;
     int steps_count;
 
+    const struct user_function **functions;     /* in the order of the text */
+    int functions_count;
     struct clause *loss, *optimizer;
     struct param_group *groups;
     int groups_count;

@@ -1,6 +1,7 @@
 /* activation.c - the activations: layers of their own, and what may end a conv2d, dense or
  * batchnorm. */
 #include <assert.h>
+#include <string.h>
 #include "ops/op_support.h"
 
 static struct tensor *activation_lower(struct graph *g, struct layer *l, struct tensor *const *x)
@@ -33,20 +34,35 @@ static const struct layer_def *const activation_layers[] = {
 #undef ACTIVATION
 };
 
-/* ACT_LINEAR for NULL. */
-static enum activation activation_of(const struct clause *call, double *alpha)
+static const struct activation_row *row_of(const struct clause *call, double *alpha)
 {
     *alpha = 0;
-    if (!call)
-        return ACT_LINEAR;
-    for (int i = ACT_LINEAR + 1; i < ACTIVATIONS_COUNT; i++)
+    if (call->own) {
+        *alpha = call->own->same ? call->own->same_alpha : 0;
+        return call->own->same ? call->own->same : call->own;
+    }
+    for (int i = 0; i < ACTIVATIONS_COUNT; i++)
         if (call->def == &activation_layers[i]->clause) {
-            if (activation_has_alpha((enum activation)i))
+            if (activation_has_alpha(activation_row((enum activation)i)))
                 *alpha = clause_number(call, "alpha");
-            return (enum activation)i;
+            return activation_row((enum activation)i);
         }
     assert(!"a clause that is no activation");
-    return ACT_LINEAR;
+    return NULL;
+}
+
+struct layer_def *own_activation_layer(struct arena *a, struct clause_def clause)
+{
+    struct layer_def *def = arena_alloc(a, sizeof *def);
+
+    *def = (struct layer_def){ .clause = clause, .is_activation = true, .shape = same_shape_rule,
+                               .lower = activation_lower };
+    return def;
+}
+
+bool is_activation_call(const struct clause *call, const char *name)
+{
+    return call && !call->def->function && !strcmp(call->def->name, name);
 }
 
 struct tensor *lower_activation(struct graph *g, struct layer *l, const struct clause *call,
@@ -60,7 +76,9 @@ struct tensor *lower_activation(struct graph *g, struct layer *l, const struct c
     if (call->def == &layer_softmax.clause)
         return unary_node(g, OP_softmax, l, name, x, x->shape, x->order)->out[0];
     struct node *n = unary_node(g, OP_activation, l, name, x, x->shape, x->order);
-    n->attr.activation = activation_of(call, &n->attr.alpha);
+    n->attr.activation = row_of(call, &n->attr.alpha);
+    if (!activation_has_alpha(n->attr.activation))
+        n->attr.alpha = 0;
     return n->out[0];
 }
 
@@ -112,7 +130,7 @@ static const char *activation_grad_verify(const struct graph *g, const struct no
 
 static int64_t activation_flops(const struct node *n)
 {
-    return shape_elements(n->out[0]->shape) * activation_row(n->attr.activation)->flops;
+    return shape_elements(n->out[0]->shape) * n->attr.activation->flops;
 }
 
 static int64_t activation_grad_flops(const struct node *n)

@@ -25,6 +25,13 @@ static const struct {
 
 const struct loss_def *loss_def_of(const struct clause *loss)
 {
+    static const struct loss_def own = {
+        .targets = TARGETS(CNN_TARGET_CLASS) | TARGETS(CNN_TARGET_VECTOR) | TARGETS(CNN_TARGET_LABELS) |
+                   TARGETS(CNN_TARGET_INPUT),
+        .metric = "accuracy"};
+
+    if (loss->def->function)
+        return &own;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!strcmp(rows[i].name, loss->def->name))
             return rows[i].def;
@@ -71,23 +78,79 @@ void loss_lower(struct graph *g, struct layer *last, struct tensor *y)
         formula_lower(g, last, loss, y);
 }
 
-struct loss_expr loss_expr(struct arena *a, const struct clause *loss)
+/* Whether something of p grows without bound as p comes to 0 or 1, by node. */
+static bool is_singular(const struct expr *e, const bool *of_p)
 {
-    struct loss_expr e = {.pool = expr_pool_new(a)};
+    switch (e->op) {
+    case EXPR_LOG: case EXPR_LOG1P: case EXPR_SQRT: return of_p[e->args[0]->id];
+    case EXPR_DIV: return of_p[e->args[1]->id];
+    case EXPR_POW: return of_p[e->args[0]->id] || of_p[e->args[1]->id];
+    default: return false;
+    }
+}
+
+/* Of a simplified value, in which small whole powers are products. */
+static bool needs_holding(const struct expr_pool *pool, const struct expr *value, const struct expr *p)
+{
+    const bool *reached = expr_reached(pool, &value, 1);
+    bool *of_p = arena_array(pool->arena, (size_t)value->id + 1, sizeof *of_p);
+
+    for (int i = 0; i <= value->id; i++) {
+        const struct expr *e = pool->nodes[i];
+        of_p[i] = e == p;
+        for (int k = 0; k < expr_op_row(e->op)->arguments; k++)
+            of_p[i] = of_p[i] || of_p[e->args[k]->id];
+        if (reached[i] && is_singular(e, of_p))
+            return true;
+    }
+    return false;
+}
+
+/* The user's function of these inputs. */
+static void own_expr(struct loss_expr *l, const struct clause *loss, const struct expr *y, const struct expr *p)
+{
+    static const double edge = 1e-7;
+    const struct user_function *f = loss->def->function;
+    const struct expr **inputs = arena_array(l->pool->arena, (size_t)f->params_count, sizeof *inputs);
+    const struct expr *held[] = {p, expr_number(l->pool, edge), expr_number(l->pool, 1 - edge)};
+
+    inputs[0] = y;
+    inputs[1] = p;
+    for (int i = f->arrays; i < f->params_count; i++)
+        inputs[i] = expr_number(l->pool, loss->args[i - f->arrays].number);
+    l->value = expr_copy(l->pool, f->pool, f->result, inputs);
+    l->text = expr_text(l->pool->arena, l->value);
+    expr_simplify(l->pool, &l->value, 1);
+    if (!loss->holds_predictions || !needs_holding(l->pool, l->value, p))
+        return;
+    inputs[1] = expr_make(l->pool, EXPR_CLIP, held);
+    l->value = expr_copy(l->pool, f->pool, f->result, inputs);
+    expr_simplify(l->pool, &l->value, 1);
+}
+
+static void row_expr(struct loss_expr *l, const struct clause *loss, const struct expr *y, const struct expr *p)
+{
+    struct arena *a = l->pool->arena;
     int args = clause_def_count(loss->def);
     struct expr_name *names = arena_array(a, (size_t)args + LOSS_INPUTS + 1, sizeof *names);
-    const struct expr *p = expr_input(e.pool, LOSS_P, "p", true);
     const char *wrong = NULL;
 
-    names[0] = (struct expr_name){"y", expr_input(e.pool, LOSS_Y, "y", true)};
+    names[0] = (struct expr_name){"y", y};
     names[1] = (struct expr_name){"p", p};
     for (int i = 0; i < args; i++)
-        names[LOSS_INPUTS + i] = (struct expr_name){loss->def->args[i].name,
-                                                    expr_number(e.pool, loss->args[i].number)};
-    e.value = expr_parse(e.pool, loss_def_of(loss)->formula, names, &wrong);
-    assert(e.value);
-    e.text = expr_text(a, e.value);
-    expr_simplify(e.pool, &e.value, 1);
-    e.gradient = expr_gradient(e.pool, e.value, p);
-    return e;
+        names[LOSS_INPUTS + i] = (struct expr_name){loss->def->args[i].name, expr_number(l->pool, loss->args[i].number)};
+    l->value = expr_parse(l->pool, loss_def_of(loss)->formula, names, &wrong);
+    assert(l->value);
+    l->text = expr_text(a, l->value);
+    expr_simplify(l->pool, &l->value, 1);
+}
+
+struct loss_expr loss_expr(struct arena *a, const struct clause *loss)
+{
+    struct loss_expr l = {.pool = expr_pool_new(a)};
+    const struct expr *y = expr_input(l.pool, LOSS_Y, "y", true), *p = expr_input(l.pool, LOSS_P, "p", true);
+
+    (loss->def->function ? own_expr : row_expr)(&l, loss, y, p);
+    l.gradient = expr_gradient(l.pool, l.value, p);
+    return l;
 }

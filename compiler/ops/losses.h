@@ -24,7 +24,7 @@ struct loss_def {
     void (*lower)(struct graph *g, struct layer *last, const struct clause *loss, struct tensor *y);
 };
 
-/* The row of a loss of the model. */
+/* The row of a loss of the model; those of the user's own have one together. */
 const struct loss_def *loss_def_of(const struct clause *loss);
 
 /* The activation that the layer is or has for an argument; NULL: none. */
@@ -48,6 +48,8 @@ struct loss_expr {
     const char *text;                   /* the formula with the loss' own numbers */
 };
 
+/* The same for equal clauses; of a loss of the user's own as well, whose p is held off 0 and 1 where the clause says so
+ * and the formula has logarithms, roots, quotients or powers of it. */
 struct loss_expr loss_expr(struct arena *a, const struct clause *loss);
 
 #endif

@@ -51,6 +51,10 @@ const struct op_def *op_def_get(enum op op);
 void grad_add(struct graph *g, struct tensor *t, struct tensor *gradient);
 /* A new gradient tensor shaped as t. */
 struct tensor *grad_tensor(struct graph *g, const struct tensor *t);
+/* A layer of the user's own activation. */
+struct layer_def *own_activation_layer(struct arena *a, struct clause_def clause);
+/* Whether it is the language's activation of that name, and none of the user's that hides it.  NULL is none. */
+bool is_activation_call(const struct clause *call, const char *name);
 struct tensor *lower_activation(struct graph *g, struct layer *l, const struct clause *call, struct tensor *x);
 /* The inputs one after the other by channels: maps of equal pixels, or vectors without an order of their own. */
 struct tensor *lower_concat(struct graph *g, struct layer *l, const char *name, struct tensor *const *x, int count);

@@ -22,7 +22,7 @@
 static bool is_movable(const struct graph *g, const struct node *n)
 {
     return n && ((n->op == OP_bias && !g->alone) ||
-                 (n->op == OP_activation && activation_row(n->attr.activation)->rises));
+                 (n->op == OP_activation && n->attr.activation->rises));
 }
 
 static bool has_one_reader(const struct tensor *t)

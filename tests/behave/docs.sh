@@ -161,6 +161,8 @@ echo "$pages pages, $compiled blocks of cnn compiled, $ran blocks and lines of c
 page=$TOP/docs/language.md
 # a file that uses each layer, callback and metric; where a new one is missing here, the next loop says so
 cat >all.cnn <<'CNN'
+activation mish(x) = x * tanh(softplus(x))
+metric sure(y, p) higher_is_better = mean(y * mish(p))
 model all
 data { images "pictures"; split 0.1; limit train=10; resize 64; augment flip; tta flip; scale 1/255; normalize auto }
 network {
@@ -171,6 +173,7 @@ network {
     add { branch { } branch { relu6 } }
     maxpool2d 2x2; avgpool2d 2x2
     ACTIVATIONS
+    mish
     dropout 0.5
     add { branch { flatten; dense 4 } branch { global_avgpool2d } }
     dense 10
@@ -179,7 +182,7 @@ network {
 train {
     loss categorical_crossentropy
     optimizer adam
-    metrics accuracy, top_k, precision, recall, f1
+    metrics accuracy, top_k, precision, recall, f1, sure
     reduce_lr_on_plateau; early_stopping; checkpoint "kept.safetensors"; stop_on_nan
 }
 CNN
@@ -254,7 +257,7 @@ words=$(sed -n 's/^static const char \*const [a-z0-9_]*\[\] = {\(.*\)NULL};/\1/p
 known="$layers $recipe_words $initialisers $functions $arguments $words loss optimizer metrics freeze trainable off macro
     acc f1_macro precision_macro recall_macro top_5 c pixel data_batch_1 test_batch bin"
 tr -s ' ' '\n' <<<"$known" | sort -u >known
-sed '/^## Not in this version/,$d' "$page" | sed -n '/^## network/,/^## Metrics of/p' | grep '^|' | grep -oE '`[^`]*`' |
+sed '/^## Not in this version/,$d' "$page" | sed -n '/^## network/,/^## Functions of/p' | grep '^|' | grep -oE '`[^`]*`' |
     sed 's/"[^"]*"//g' | grep -oE '[a-z][a-z0-9_]*' | sort -u >promised
 [ "$(wc -l <promised)" -gt 60 ] || fail "the tables of docs/language.md were not found"
 comm -23 promised known >unknown

@@ -155,14 +155,13 @@ static void put_random(struct maker *m)
 }
 
 /* The arguments are x and alpha, or dy, what the gradient reads and alpha: inputs of the expressions by their index. */
-static void put_activation(struct maker *m, enum activation act)
+static void put_activation(struct maker *m, const struct activation_row *row)
 {
-    const struct activation_row *row = activation_row(act);
     struct arena arena = {0};
-    const struct activation_expr e = activation_expr(&arena, act);
-    double alpha = activation_has_alpha(act) ? rounded(m, 0.7 * row->alpha.value) : 0;
-    const char *more = activation_has_alpha(act) ? arena_printf(&arena, ", %s", expr_number_text(&arena, m->d->dialect, alpha)) : "";
-    bool from_result = activation_reads(act) == 'y';
+    const struct activation_expr e = activation_expr(&arena, row);
+    double alpha = activation_has_alpha(row) ? rounded(m, 0.7 * row->alpha.value) : 0;
+    const char *more = activation_has_alpha(row) ? arena_printf(&arena, ", %s", expr_number_text(&arena, m->d->dialect, alpha)) : "";
+    bool from_result = activation_reads(row) == 'y';
     for (int i = 0; i < POINTS; i++) {
         double *in = m->inputs[i];
         in[ACTIVATION_X] = i < 5 ? 3 * (i - 2) : random_number(&m->random);     /* 0, 3, 6 among them */
@@ -174,8 +173,8 @@ static void put_activation(struct maker *m, enum activation act)
     }
     struct cwriter *w = cw_new(NULL);
     const char *name = arena_printf(&arena, "printed_%s", row->name);
-    activation_write(w, act, m->d->dialect, name);
-    activation_write_gradient(w, act, m->d->dialect, arena_printf(&arena, "%s_grad", name));
+    activation_write(w, row, m->d->dialect, name);
+    activation_write_gradient(w, row, m->d->dialect, arena_printf(&arena, "%s_grad", name));
     fputs(cw_text(w), stdout);
     cw_free(w);
     const char *read = from_result ? "c" : "a";
@@ -546,8 +545,8 @@ int main(int argc, char **argv)
         return 2;
     }
     put_head(m.d);
-    for (int a = ACT_LINEAR + 1; a < ACTIVATIONS_COUNT; a++)
-        put_activation(&m, (enum activation)a);
+    for (int a = 0; a < ACTIVATIONS_COUNT; a++)
+        put_activation(&m, activation_row((enum activation)a));
     put_rule(&m);
     bool reduces = m.d->vector || !m.d->single;
     if (reduces)

@@ -371,13 +371,13 @@ static void break_rate(struct graph *g) { node_named(g, "dropout_1")->attr.rate 
 static void break_attribute_of_none(struct graph *g) { node_named(g, "add_1")->attr.rate = 0.5; }
 static void break_attribute_of_gradient(struct graph *g)
 {
-    node_named(g, "conv2d_1_relu_grad")->attr.activation = ACT_relu6;
+    node_named(g, "conv2d_1_relu_grad")->attr.activation = activation_row(ACT_relu6);
 }
 static void break_epsilon(struct graph *g) { node_named(g, "batchnorm_1_moments")->attr.epsilon = 0; }
 static void break_activation_input(struct graph *g)
 {
     struct node *n = node_named(g, "dense_1_elu_grad");
-    n->attr.activation = n->forward->attr.activation = ACT_gelu;
+    n->attr.activation = n->forward->attr.activation = activation_row(ACT_gelu);
 }
 static void break_index(struct graph *g)
 {
@@ -415,7 +415,7 @@ Test(graph, attributes_are_those_of_their_set)
     static const struct clause_def loss_def = { .name = "distance" };
     static const struct clause loss = { .def = &loss_def };
     const struct attributes all = {
-        .window = { 3, 2, 2, 1, 1, 1, 1, 0, 0, 1 }, .activation = ACT_elu, .alpha = 0.5, .rate = 0.25, .stream = 4,
+        .window = { 3, 2, 2, 1, 1, 1, 1, 0, 0, 1 }, .activation = activation_row(ACT_elu), .alpha = 0.5, .rate = 0.25, .stream = 4,
         .momentum = 0.9, .epsilon = 1e-3, .loss = &loss, .smoothing = 0.1, .channel = 7,
     };
     static const struct attributes none;
