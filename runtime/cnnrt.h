@@ -104,15 +104,18 @@ enum cnn_param_role { CNN_WEIGHT, CNN_BIAS, CNN_STATISTIC };   /* a statistic is
 
 enum cnn_init_kind {
     CNN_INIT_ZEROS, CNN_INIT_ONES, CNN_INIT_CONSTANT, CNN_INIT_UNIFORM, CNN_INIT_NORMAL,
-    CNN_INIT_TRUNCATED_NORMAL, CNN_INIT_ORTHOGONAL
+    CNN_INIT_TRUNCATED_NORMAL, CNN_INIT_ORTHOGONAL, CNN_INIT_DIRAC, CNN_INIT_WHITEN
 };
 
 /* Variance-scaling initialisers (glorot, he, lecun) arrive here as uniform(a, b) or truncated_normal with the
  * numbers worked out.  normal: mean a, deviation b.  truncated_normal: deviation b, redrawn beyond two of them
- * (b already corrected as Keras does).  constant: a. */
+ * (b already corrected as Keras does).  constant: a.  dirac: filter number i passes on channel i, and filters for which
+ * there is none begin as `rest` with a and b.  whiten: a training pictures, b is added to the eigenvalues; orthogonal
+ * where there are none. */
 struct cnn_init {
     enum cnn_init_kind kind;
     double a, b;
+    enum cnn_init_kind rest;
 };
 
 /* What an axis of a parameter counts. */

@@ -568,11 +568,9 @@ static void check_ends(struct check *c)
 /* A recipe that trains nothing runs, but can hardly be meant. */
 static void check_learns(struct check *c, const struct ast_statement *train)
 {
-    for (int i = 0; i < c->model->layers_count; i++) {
-        const struct layer *l = c->model->layers[i];
-        if (l->trainable && l->def->parameters && l->def->parameters(l) > 0)
+    for (int i = 0; i < c->model->layers_count; i++)
+        if (layer_trained(c->model->layers[i]) > 0)
             return;
-    }
     diag_warning(c->diag, DIAG_nothing_trained, train->word_where,
                  "no layer of the network has weights that are trained");
 }

@@ -48,7 +48,9 @@ static const char *slot_text(struct check *c, const struct arg_def *def)
     switch (def->type) {
     case ARG_INT: return "a whole number";
     case ARG_REAL: return "a number";
-    case ARG_BOOL: return "'on' or 'off'";
+    case ARG_BOOL:
+        return def->words ? arena_printf(c->arena, "on, off or %s", check_join_words(c->arena, def->words))
+                          : "'on' or 'off'";
     case ARG_WORD: return check_join_words(c->arena, def->words);
     case ARG_STRING: return "a string in quotes";
     case ARG_EXTENT2: return "an extent of two parts such as 3x3, or one number";
@@ -243,6 +245,14 @@ static bool slot_word(struct slot *s)
     return slot_no_such_word(s, &names);
 }
 
+static bool slot_switch(struct slot *s)
+{
+    if (s->v.kind == VALUE_WORD)
+        return s->def->words ? slot_word(s) : slot_unknown_word(s);
+    s->out->number = s->v.number;
+    return s->v.kind == VALUE_SWITCH || slot_wrong(s);
+}
+
 static bool slot_padding(struct slot *s)
 {
     s->out->text = NULL;
@@ -366,6 +376,7 @@ static bool slot_hidden_word(struct slot *s)
     if (!name)
         return false;
     switch (s->def->type) {
+    case ARG_BOOL: hidden = s->def->words && word_in(name, s->def->words); break;
     case ARG_WORD: hidden = word_in(name, s->def->words); break;
     case ARG_PADDING: hidden = !strcmp(name, "same") || !strcmp(name, "valid"); break;
     case ARG_ACTIVATION: hidden = layer && layer->is_activation; break;
@@ -452,10 +463,7 @@ bool check_slot(struct check *c, const struct clause_def *owner, const struct ar
     case ARG_REAL:
         return slot_number(&s);
     case ARG_BOOL:
-        if (s.v.kind == VALUE_WORD)
-            return slot_unknown_word(&s);
-        out->number = s.v.number;
-        return s.v.kind == VALUE_SWITCH || slot_wrong(&s);
+        return slot_switch(&s);
     case ARG_WORD:
         return slot_word(&s);
     case ARG_STRING:

@@ -42,18 +42,20 @@ static void name_layer(struct check *c, struct layer *l, const struct ast_statem
 
 /* ---- a layer --------------------------------------------------------------------------------- */
 
-/* `trainable=off` is an option of every layer; the rest are the layer's own. */
-static struct ast_args take_trainable(struct check *c, struct ast_args args,
-                                      const struct layer_def *def, bool *trainable)
+/* `trainable=off` and `trainable=bias` are options of every layer; the rest are the layer's own. */
+static struct ast_args take_trainable(struct check *c, struct ast_args args, struct layer *l)
 {
-    static const struct arg_def slot = {.name = "trainable", .type = ARG_BOOL};
+    static const char *const words[] = {"bias", NULL};
+    static const struct arg_def slot = {.name = "trainable", .type = ARG_BOOL, .words = words};
     struct ast_args rest = {0};
 
     for (const struct ast_arg *arg = args.first; arg; arg = arg->next) {
         if (arg->key && !strcmp(arg->key, slot.name)) {
             struct arg_value v = {0};
-            if (check_slot(c, &def->clause, &slot, arg->value, &v))
-                *trainable = v.number != 0;
+            if (check_slot(c, &l->def->clause, &slot, arg->value, &v)) {
+                l->bias_only = v.text != NULL;
+                l->trainable = l->bias_only || v.number != 0;
+            }
             continue;
         }
         rest = ast_args_add(
@@ -112,7 +114,7 @@ static struct layer *add_layer(struct check *c, const struct ast_statement *s,
     l->trainable = true;
     l->inputs = inputs;
     l->inputs_count = inputs_count;
-    statement_args = take_trainable(c, statement_args, def, &l->trainable);
+    statement_args = take_trainable(c, statement_args, l);
     l->clause = check_clause(c, &def->clause, s->word_where, &statement_args);
     name_layer(c, l, s);
     l->index = c->model->layers_count;

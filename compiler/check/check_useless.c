@@ -211,8 +211,11 @@ static void check_layer(struct check *c, const struct layer *l)
     if (!strcmp(kind, "batchnorm") && momentum && is_literal(momentum) && momentum->number == 1)
         diag_warning(c->diag, DIAG_useless_argument, momentum->where,
                      "with a momentum of 1 the running statistics stay at 0 and 1, whatever is learnt");
-    if (!l->trainable && (!l->def->parameters || l->def->parameters(l) == 0))
+    if ((!l->trainable || l->bias_only) && (!l->def->parameters || l->def->parameters(l) == 0))
         diag_warning(c->diag, DIAG_useless_argument, l->where, "'%s' has no weights that could be kept fixed", l->name);
+    else if (l->trainable && l->bias_only && layer_trained(l) == 0)
+        diag_warning(c->diag, DIAG_useless_argument, l->where,
+                     "'%s' has no bias that could learn: trainable=off says so", l->name);
 }
 
 /* ---- constants ------------------------------------------------------------------------------- */

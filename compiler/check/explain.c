@@ -191,8 +191,8 @@ static void put_layer(struct text *t, const struct layer *l)
     }
     if (put_args(t, l->clause, comma))
         comma = ", ";
-    if (!l->trainable)
-        text_add(t, "%strainable=off", comma);
+    if (!l->trainable || l->bias_only)
+        text_add(t, "%strainable=%s", comma, l->trainable ? "bias" : "off");
     text_add(t, " as %s\n", l->name);
 }
 

@@ -47,6 +47,8 @@ static const char *init_name(enum cnn_init_kind kind)
     case CNN_INIT_NORMAL: return "CNN_INIT_NORMAL";
     case CNN_INIT_TRUNCATED_NORMAL: return "CNN_INIT_TRUNCATED_NORMAL";
     case CNN_INIT_ORTHOGONAL: return "CNN_INIT_ORTHOGONAL";
+    case CNN_INIT_DIRAC: return "CNN_INIT_DIRAC";
+    case CNN_INIT_WHITEN: return "CNN_INIT_WHITEN";
     }
     return NULL;
 }
@@ -57,8 +59,9 @@ static const char *init_text(struct emitter *e, struct cnn_init init)
     if (init.kind == CNN_INIT_ZEROS || init.kind == CNN_INIT_ONES ||
         init.kind == CNN_INIT_ORTHOGONAL)
         return arena_printf(e->arena, "{ .kind = %s }", name);
-    return arena_printf(e->arena, "{ .kind = %s, .a = %s, .b = %s }", name, emit_number(e, init.a),
-                        emit_number(e, init.b));
+    const char *rest = init.kind == CNN_INIT_DIRAC ? arena_printf(e->arena, ", .rest = %s", init_name(init.rest)) : "";
+    return arena_printf(e->arena, "{ .kind = %s, .a = %s, .b = %s%s }", name, emit_number(e, init.a),
+                        emit_number(e, init.b), rest);
 }
 
 static const char *sizes_text(struct emitter *e, const int64_t *list, int count)

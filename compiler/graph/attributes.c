@@ -58,6 +58,13 @@ static const char *text_SHARE(struct arena *a, const struct attributes *of, cons
     return *(const double *)value != 0 ? text_REAL(a, of, name, value) : "";
 }
 
+/* Only where it is set. */
+static const char *text_FLAG(struct arena *a, const struct attributes *of, const char *name, const void *value)
+{
+    (void)of;
+    return *(const int *)value ? arena_printf(a, " %s", name) : "";
+}
+
 static const char *text_LOSS(struct arena *a, const struct attributes *of, const char *name, const void *value)
 {
     const struct clause *loss = *(const struct clause *const *)value;

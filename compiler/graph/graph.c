@@ -169,7 +169,7 @@ struct param *graph_param(struct graph *g, struct layer *layer, const char *suff
     for (int i = 0; i < CNN_MAX_RANK && form->files[i] != CNN_AXIS_NONE; i++)
         p->extents[i] = extents[i];
     p->role = role;
-    p->trainable = layer->trainable && role != CNN_STATISTIC;
+    p->trainable = layer->trainable && (role == CNN_BIAS || (role == CNN_WEIGHT && !layer->bias_only));
     int out = param_extent(p, CNN_AXIS_OUT), in = param_extent(p, CNN_AXIS_IN);
     int64_t elements = param_elements(p);
     bool flat = form->files[1] == CNN_AXIS_NONE;

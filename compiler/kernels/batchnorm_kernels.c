@@ -7,16 +7,17 @@
 
 #include "kernels/sums.h"
 
-/* Part 0: each image; part 1: the batch.  A row of the buffer: two columns of the channels, padded. */
+/* Part 0: each image; part 1: the batch.  A row of the buffer: one or two columns of the channels, padded. */
 struct two_parts {
     struct step *images, *batch;
     struct buffer *partial;
     int64_t row;
 };
 
-static struct two_parts plan_two_parts(struct plan *p, struct program *q, struct group *g, const char *what)
+static struct two_parts plan_two_parts(struct plan *p, struct program *q, struct group *g, const char *what,
+                                       int columns)
 {
-    struct two_parts t = { .row = 2 * padded_channels(p, g->main->in[0]) };
+    struct two_parts t = { .row = columns * padded_channels(p, g->main->in[0]) };
     t.images = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
     t.batch = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, what, 0);
     t.partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", g->main->name), p->real,
@@ -46,7 +47,7 @@ static double moments_cost(const struct plan *p, const struct group *g)
 static void moments_plan(struct plan *p, struct program *q, struct group *g)
 {
     const struct node *n = g->main;     /* x, running mean and variance -> mean, inverse_deviation */
-    struct two_parts t = plan_two_parts(p, q, g, "moments");
+    struct two_parts t = plan_two_parts(p, q, g, "moments", 2);
     step_takes(p, t.images, ACCESS_READ, n->in[0]);
     step_uses_row(p, t.images, ACCESS_WRITE, t.partial, AT_IMAGE, t.row);
     batch_takes_rows(p, &t);
@@ -119,6 +120,8 @@ static const char *moments_of_batch(struct emitter *e, const struct step *s)
     emit_function(e, "const %s *partial, int n, %s *mean, %s *inverse_deviation%s",
                   real, real, real, runs ? text_printf(e, ", %s *running_mean, %s *running_variance", real, real) : "");
     cw_line(e->w, "const v samples = v_set((%s)n);", real);
+    if (runs && n->attr.unbiased)
+        cw_line(e->w, "const %s values = (%s)n * %s;", real, real, pixels);
     loop_open(e, "j", 0, columns, e->plan->lanes);
     cw_line(e->w, "v sum = v_zero(), squares = v_zero();");
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
@@ -137,7 +140,9 @@ static const char *moments_of_batch(struct emitter *e, const struct step *s)
             text_real(e, 1), text_real(e, n->attr.epsilon));
     if (runs) {
         line_running(e, n, "running_mean", "center");
-        line_running(e, n, "running_variance", "variance");
+        if (n->attr.unbiased)           /* of one value there is no such thing: it counts as that value's own, 0 */
+            cw_line(e->w, "const v unbiased = v_mul(variance, v_set(values > 1 ? values / (values - 1) : 1));");
+        line_running(e, n, "running_variance", n->attr.unbiased ? "unbiased" : "variance");
     }
     cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "moments_of_batch_%s", text_shape(e, x->shape)), emit_comment(e, s));
@@ -152,50 +157,77 @@ static const char *moments_emit(struct emitter *e, const struct step *s)
 
 static double param_grad_cost(const struct plan *p, const struct group *g)
 {
-    return pass_cycles(p, g->main->in[0], 3, 2);
+    return pass_cycles(p, g->main->in[0], g->main->out[0] ? 3 : 1, g->main->out[0] ? 2 : 1);
+}
+
+/* How many of the two sums anybody asks for. */
+static int sums_wanted(const struct node *n)
+{
+    return (n->out[0] != NULL) + (n->out[1] != NULL);
 }
 
 static void param_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
-    const struct node *n = g->main;     /* x, mean, inverse_deviation, dy -> dgamma, dbeta */
-    struct two_parts t = plan_two_parts(p, q, g, "weight gradient");
-    for (int i = 0; i < 4; i++)
+    const struct node *n = g->main;     /* x, mean, inverse_deviation, dy -> dgamma, dbeta; either may be missing */
+    struct two_parts t = plan_two_parts(p, q, g, "weight gradient", sums_wanted(n));
+    for (int i = n->out[0] ? 0 : 3; i < 4; i++)
         step_takes(p, t.images, ACCESS_READ, n->in[i]);
     step_uses_row(p, t.images, ACCESS_WRITE, t.partial, AT_IMAGE, t.row);
     batch_takes_rows(p, &t);
-    step_takes(p, t.batch, ACCESS_WRITE, n->out[0]);
-    step_takes(p, t.batch, ACCESS_WRITE, n->out[1]);
+    for (int i = 0; i < 2; i++)
+        if (n->out[i])
+            step_takes(p, t.batch, ACCESS_WRITE, n->out[i]);
 }
+
+/* What is summed, and how far apart the two columns of a row are. */
+struct grad_sums {
+    const struct node *node;
+    int64_t columns;
+};
 
 static void grads_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
                       int k, int tail)
 {
-    (void)data;
+    const struct grad_sums *s = data;
     cw_line(e->w, "const v g%d = %s;", k, text_load(e, "dy", at, tail));
-    cw_line(e->w, "%s = v_fma(g%d, v_sub(%s, %s), %s);", sum[0], k, text_load(e, "x", at, tail),
-            text_load(e, "mean", col, tail), sum[0]);
-    cw_line(e->w, "%s = v_add(%s, g%d);", sum[1], sum[1], k);
+    if (s->node->out[0]) {
+        cw_line(e->w, "%s = v_fma(g%d, v_sub(%s, %s), %s);", sum[0], k, text_load(e, "x", at, tail),
+                text_load(e, "mean", col, tail), sum[0]);
+        sum++;
+    }
+    if (s->node->out[1])
+        cw_line(e->w, "%s = v_add(%s, g%d);", sum[0], sum[0], k);
 }
 
 static void grads_store(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail)
 {
-    const int64_t *columns = data;
-    line_store(e, "partial", col,
-               text_printf(e, "v_mul(%s, %s)", sum[0], text_load(e, "inverse_deviation", col, tail)), 0);
-    line_store(e, "partial", text_plus(e, text_printf(e, "%" PRId64, *columns), col), sum[1], 0);
+    const struct grad_sums *s = data;
+    const char *to = col;
+    if (s->node->out[0]) {
+        line_store(e, "partial", col,
+                   text_printf(e, "v_mul(%s, %s)", sum[0], text_load(e, "inverse_deviation", col, tail)), 0);
+        to = text_plus(e, text_printf(e, "%" PRId64, s->columns), col);
+        sum++;
+    }
+    if (s->node->out[1])
+        line_store(e, "partial", to, sum[0], 0);
 }
 
 static const char *param_grad_emit(struct emitter *e, const struct step *s)
 {
-    const struct tensor *x = s->group->main->in[0];
+    const struct node *n = s->group->main;
+    const struct tensor *x = n->in[0];
     const char *real = e->plan->real;
-    int64_t columns = padded_channels(e->plan, x);
+    struct grad_sums data = { n, padded_channels(e->plan, x) };
     if (s->part == 1)
-        return emit_batch_sums(e, columns, 2, emit_comment(e, s));
-    struct pixel_sums sums = { x->shape, 0, 2, grads_add, grads_store, &columns };
-    emit_function(e, "const %s *x, const %s *mean, const %s *inverse_deviation, const %s *dy, %s *restrict partial",
-                  real, real, real, real, real);
-    cw_line(e->w, "// x, dy (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
+        return emit_batch_sums(e, data.columns, sums_wanted(n), emit_comment(e, s));
+    struct pixel_sums sums = { x->shape, 0, sums_wanted(n), grads_add, grads_store, &data };
+    if (n->out[0])
+        emit_function(e, "const %s *x, const %s *mean, const %s *inverse_deviation, const %s *dy, %s *restrict partial",
+                      real, real, real, real, real);
+    else
+        emit_function(e, "const %s *dy, %s *restrict partial", real, real);
+    cw_line(e->w, "// %s (%d, %d, %d)", n->out[0] ? "x, dy" : "dy", x->shape.h, x->shape.w, x->shape.c);
     emit_pixel_sums(e, &sums);
     const char *hint = text_printf(e, "batchnorm_param_grad_%s", text_shape(e, x->shape));
     return emit_end(e, hint, emit_comment(e, s));

@@ -91,6 +91,12 @@ static void operand_column(const struct plan *p, struct chain *c, const char *na
     operand_pointer(p, c, OPERAND_COLUMN, name, t);
 }
 
+static void operand_column_if(const struct plan *p, struct chain *c, const char *name, const struct tensor *t)
+{
+    if (t)
+        operand_column(p, c, name, t);
+}
+
 /* A number known at run time. */
 static void operand_number(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name,
                            const char *type, enum argument_kind argument, int64_t number)
@@ -272,8 +278,8 @@ static const char *add_apply(const struct link_text *t, const char *value)
 static void batchnorm_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     (void)value;
-    operand_column(p, c, "gamma", n->in[1]);
-    operand_column(p, c, "beta", n->in[2]);
+    operand_column_if(p, c, "gamma", n->in[1]);
+    operand_column_if(p, c, "beta", n->in[2]);
     operand_column(p, c, "mean", n->in[3]);
     if (n->op == OP_batchnorm)
         operand_column(p, c, "inverse_deviation", n->in[4]);
@@ -281,10 +287,41 @@ static void batchnorm_operands(const struct plan *p, const struct node *n, int v
         operand_column(p, c, "variance", n->in[4]);
 }
 
+/* The operands by name; gamma and beta NULL where there is none. */
+struct norm_text {
+    const char *gamma, *beta, *mean, *spread;
+};
+
+static struct norm_text norm_text_of(const struct link_text *t)
+{
+    const char *const *next = t->loads;
+    struct norm_text o = { 0 };
+    if (t->node->in[1])
+        o.gamma = *next++;
+    if (t->node->in[2])
+        o.beta = *next++;
+    o.mean = next[0];
+    o.spread = next[1];
+    return o;
+}
+
+/* a * b + addend, of what is there. */
+static const char *text_fma(struct emitter *e, const char *a, const char *b, const char *addend)
+{
+    if (b && addend)
+        return text_printf(e, "v_fma(%s, %s, %s)", a, b, addend);
+    if (b || addend)
+        return text_printf(e, "%s(%s, %s)", b ? "v_mul" : "v_add", a, b ? b : addend);
+    return a;
+}
+
 static const char *batchnorm_apply(const struct link_text *t, const char *value)
 {
-    return text_printf(t->e, "v_fma(v_mul(v_sub(%s, %s), %s), %s, %s)", value, t->loads[2], t->loads[3], t->loads[0],
-                       t->loads[1]);
+    struct norm_text o = norm_text_of(t);
+    const char *centered = text_printf(t->e, "v_sub(%s, %s)", value, o.mean);
+    if (!o.gamma)
+        return text_fma(t->e, centered, o.spread, o.beta);
+    return text_fma(t->e, text_printf(t->e, "v_mul(%s, %s)", centered, o.spread), o.gamma, o.beta);
 }
 
 static double batchnorm_cycles(const struct plan *p, const struct node *n)
@@ -319,8 +356,10 @@ static const char *text_deviation(const struct link_text *t, const char *varianc
 
 static const char *batchnorm_use_apply(const struct link_text *t, const char *value)
 {
-    return text_printf(t->e, "v_fma(v_sub(%s, %s), v_div(%s, %s), %s)", value, t->loads[2], t->loads[0],
-                       text_deviation(t, t->loads[3]), t->loads[1]);
+    struct norm_text o = norm_text_of(t);
+    const char *centered = text_printf(t->e, "v_sub(%s, %s)", value, o.mean);
+    const char *scale = text_printf(t->e, "v_div(%s, %s)", o.gamma ? o.gamma : text_set(t->e, 1), text_deviation(t, o.spread));
+    return text_fma(t->e, centered, scale, o.beta);
 }
 
 static double batchnorm_use_cycles(const struct plan *p, const struct node *n)
@@ -332,12 +371,14 @@ static double batchnorm_use_cycles(const struct plan *p, const struct node *n)
 static void batchnorm_use_grad_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     (void)value;
-    operand_column(p, c, "gamma", n->in[0]);
+    operand_column_if(p, c, "gamma", n->in[0]);
     operand_column(p, c, "variance", n->in[1]);
 }
 
 static const char *batchnorm_use_grad_apply(const struct link_text *t, const char *value)
 {
+    if (!t->node->in[0])
+        return text_printf(t->e, "v_div(%s, %s)", value, text_deviation(t, t->loads[0]));
     return text_printf(t->e, "v_mul(%s, v_div(%s, %s))", value, t->loads[0], text_deviation(t, t->loads[1]));
 }
 
@@ -346,7 +387,7 @@ static void batchnorm_data_grad_operands(const struct plan *p, const struct node
 {
     int64_t pixels = tensor_pixels(n->in[value]);
     operand_pointer(p, c, OPERAND_ELEMENT, "argument", n->in[0]);
-    operand_column(p, c, "gamma", n->in[1]);
+    operand_column_if(p, c, "gamma", n->in[1]);
     operand_column(p, c, "mean", n->in[2]);
     operand_column(p, c, "inverse_deviation", n->in[3]);
     operand_column(p, c, "dgamma", n->in[4]);
@@ -356,10 +397,11 @@ static void batchnorm_data_grad_operands(const struct plan *p, const struct node
 
 static const char *batchnorm_data_grad_apply(const struct link_text *t, const char *value)
 {
-    const char *const *o = t->loads;
-    const char *normal = text_printf(t->e, "v_mul(v_sub(%s, %s), %s)", o[0], o[2], o[3]);
-    const char *moved = text_printf(t->e, "v_mul(v_set(%s), v_fma(%s, %s, %s))", o[6], normal, o[4], o[5]);
-    return text_printf(t->e, "v_mul(v_mul(%s, %s), v_sub(%s, %s))", o[1], o[3], value, moved);
+    const char *argument = t->loads[0], *const *o = t->loads + (t->node->in[1] ? 2 : 1);
+    const char *normal = text_printf(t->e, "v_mul(v_sub(%s, %s), %s)", argument, o[0], o[1]);
+    const char *moved = text_printf(t->e, "v_mul(v_set(%s), v_fma(%s, %s, %s))", o[4], normal, o[2], o[3]);
+    const char *scale = t->node->in[1] ? text_printf(t->e, "v_mul(%s, %s)", t->loads[1], o[1]) : o[1];
+    return text_printf(t->e, "v_mul(%s, v_sub(%s, %s))", scale, value, moved);
 }
 
 static double batchnorm_data_grad_cycles(const struct plan *p, const struct node *n)
@@ -367,6 +409,18 @@ static double batchnorm_data_grad_cycles(const struct plan *p, const struct node
     (void)p;
     (void)n;
     return 12;
+}
+
+/* ---- constant factors --------------------------------------------------------------------------------------------- */
+
+static const char *factor_apply(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "v_mul(%s, %s)", value, text_set(t->e, t->node->attr.factor));
+}
+
+static const char *factor_plain(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "%s * %s", text_factor(t->e, value), text_real(t->e, t->node->attr.factor));
 }
 
 /* ---- the table -------------------------------------------------------------------------------------------------- */
@@ -388,6 +442,8 @@ static const struct link links[] = {
     { OP_dropout_grad, 0, dropout_operands, dropout_apply, dropout_cycles, NULL },
     { OP_add, 0, add_operands, add_apply, one_cycle, sum_plain },
     { OP_sum, 0, add_operands, add_apply, one_cycle, NULL },
+    { OP_factor, 0, no_operands, factor_apply, one_cycle, factor_plain },
+    { OP_factor_grad, 0, no_operands, factor_apply, one_cycle, NULL },
     { OP_batchnorm, 0, batchnorm_operands, batchnorm_apply, batchnorm_cycles, NULL },
     { OP_batchnorm_use, 0, batchnorm_operands, batchnorm_use_apply, batchnorm_use_cycles, NULL },
     { OP_batchnorm_use_grad, 2, batchnorm_use_grad_operands, batchnorm_use_grad_apply, batchnorm_use_cycles, NULL },

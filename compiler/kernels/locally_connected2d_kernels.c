@@ -591,3 +591,57 @@ const struct kernel kernel_locally_connected2d_weight_grad = {
     .name = "positions", .op = OP_locally_connected2d_weight_grad, .applicable = always_applicable, .cost = weight_cost,
     .plan = weight_plan, .emit = weight_emit, .help = "register tiles over the samples, at each position",
 };
+
+/* ---- gradient of the bias alone ---------------------------------------------------------------------------------- */
+
+static double bias_cost(const struct plan *p, const struct group *g)
+{
+    return pass_cycles(p, g->main->in[0], 1, 1);
+}
+
+static void bias_plan(struct plan *p, struct program *q, struct group *g)
+{
+    const struct tensor *dy = g->main->in[0];
+    struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, dy->shape.h, "weight gradient", group_flops(p, g));
+    step_is_told(p, s, ARGUMENT_BLOCK);
+    step_is_told(p, s, ARGUMENT_SAMPLES);
+    step_takes(p, s, ACCESS_READ, dy);
+    step_takes_part(p, s, ACCESS_WRITE, g->main->out[0],
+                    part_rows(dy->shape.h, (int64_t)dy->shape.w * dy->shape.c));
+}
+
+static void bias_emit_sum(struct emitter *e, int64_t sample, int tail)
+{
+    cw_line(e->w, "v sum = v_zero();");
+    cw_open(e->w, "for (int i = 0; i < n; i++)");
+    cw_line(e->w, "sum = v_add(sum, %s);",
+            text_load(e, "row", text_printf(e, "(size_t)i * %" PRId64 " + o", sample), tail));
+    cw_close(e->w, "");
+    line_store(e, "to", "o", "sum", tail);
+}
+
+/* A row of positions. */
+static const char *bias_emit(struct emitter *e, const struct step *s)
+{
+    const struct tensor *dy = s->group->main->in[0];
+    const char *real = e->plan->real;
+    int64_t numbers = (int64_t)dy->shape.w * dy->shape.c, whole = numbers - numbers % e->plan->lanes;
+    emit_function(e, "int b, int n, const %s *dy, %s *restrict db", real, real);
+    cw_line(e->w, "const %s *const row = dy + (size_t)b * %" PRId64 ";", real, numbers);
+    cw_line(e->w, "%s *const to = db + (size_t)b * %" PRId64 ";", real, numbers);
+    if (whole) {
+        loop_open(e, "o", 0, whole, e->plan->lanes);
+        bias_emit_sum(e, tensor_elements(dy), 0);
+        cw_close(e->w, "}");
+    }
+    if (whole < numbers) {
+        cw_line(e->w, "const int o = %" PRId64 ";", whole);
+        bias_emit_sum(e, tensor_elements(dy), (int)(numbers - whole));
+    }
+    return emit_end(e, text_printf(e, "local_bias_grad_%s", text_shape(e, dy->shape)), emit_comment(e, s));
+}
+
+const struct kernel kernel_locally_connected2d_bias_grad = {
+    .name = "positions", .op = OP_locally_connected2d_bias_grad, .applicable = always_applicable, .cost = bias_cost,
+    .plan = bias_plan, .emit = bias_emit, .help = "sums over the samples, a row of positions a block",
+};

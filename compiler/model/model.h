@@ -30,7 +30,7 @@ struct shape_text shape_text(struct shape s);
 enum arg_type {
     ARG_INT,            /* number: whole, min..max */
     ARG_REAL,           /* number: min..max (min_open/max_open: ends excluded) */
-    ARG_BOOL,           /* number: on = 1, off = 0 */
+    ARG_BOOL,           /* number: on = 1, off = 0; where def->words lists words, also text: one of them */
     ARG_WORD,           /* text: one of def->words */
     ARG_STRING,         /* text */
     ARG_EXTENT2,        /* dims[2]: "2x3", "[h, w]", or one number for a square */
@@ -52,7 +52,7 @@ struct arg_def {
     double default_number;      /* INT, REAL, BOOL; both parts of EXTENT2 */
     const char *default_text;   /* WORD, STRING, PADDING, MONITOR, and the name of an INIT */
     const char *default_of;     /* the argument of the same clause whose value it takes instead; NULL: none */
-    const char *const *words;   /* WORD: NULL-terminated */
+    const char *const *words;   /* WORD, and of BOOL what is neither on nor off: NULL-terminated */
     const char *help;           /* half a line: what it is, with its unit */
 };
 
@@ -113,7 +113,8 @@ struct layer {
     struct layer **inputs;
     int inputs_count;
     struct shape in, out;           /* in: of inputs[0] */
-    bool trainable;
+    bool trainable;                 /* false: nothing of it learns */
+    bool bias_only;                 /* of what learns its biases do */
 };
 
 /* ---- the user's own functions -------------------------------------------------------------------------------- */

@@ -2,8 +2,11 @@
  * columns; of each feature of a vector, over the batch.
  *
  * The variance divides by the number of values (biased), both for normalising and in the running
- * variance; running = momentum * running + (1 - momentum) * batch.  Frozen layers use their running
- * statistics in training too and leave them alone. */
+ * variance, which with `unbiased` divides by one less; running = momentum * running + (1 - momentum) *
+ * batch.  Frozen layers use their running statistics in training too and leave them alone.
+ *
+ * Without `scale` there is no gamma, without `center` no beta: inputs that are NULL, and so are gradients that nobody
+ * asks for.  What the gradient of x needs of a factor or summand that does not learn is a sum all the same. */
 #include <math.h>
 #include "ops/op_support.h"
 
@@ -15,13 +18,24 @@ static const struct arg_def batchnorm_args[] = {
     { .name = "epsilon", .type = ARG_REAL, .min = 0, .max = 1, .min_open = true,
       .default_number = 1e-3,
       .help = "added to the variance" },
+    { .name = "scale", .type = ARG_BOOL, .default_number = 1,
+      .help = "multiplies each channel by a trained number" },
+    { .name = "center", .type = ARG_BOOL, .default_number = 1,
+      .help = "adds a trained number to each channel" },
+    { .name = "unbiased", .type = ARG_BOOL,
+      .help = "on: the running variance divides by the number of values less one, as PyTorch's" },
     { .name = NULL }
 };
+
+static int64_t batchnorm_biases(const struct layer *l)
+{
+    return clause_number(l->clause, "center") ? l->out.c : 0;
+}
 
 /* gamma, beta, and the two running statistics, which Keras counts as (not trained) parameters. */
 static int64_t batchnorm_parameters(const struct layer *l)
 {
-    return 4 * (int64_t)l->out.c;
+    return 2 * (int64_t)l->out.c + (clause_number(l->clause, "scale") ? l->out.c : 0) + batchnorm_biases(l);
 }
 
 static struct tensor *batchnorm_param(struct graph *g, struct layer *l, const struct tensor *x,
@@ -52,8 +66,12 @@ static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
 {
     struct tensor *x = inputs[0];
     const char *name = layer_node_name(g, l);
-    struct tensor *gamma = batchnorm_param(g, l, x, "weight", CNN_WEIGHT, CNN_INIT_ONES);
-    struct tensor *beta = batchnorm_param(g, l, x, "bias", CNN_BIAS, CNN_INIT_ZEROS);
+    struct tensor *gamma = NULL, *beta = NULL;
+
+    if (clause_number(l->clause, "scale"))
+        gamma = batchnorm_param(g, l, x, "weight", CNN_WEIGHT, CNN_INIT_ONES);
+    if (clause_number(l->clause, "center"))
+        beta = batchnorm_param(g, l, x, "bias", CNN_BIAS, CNN_INIT_ZEROS);
     struct tensor *running_mean =
         batchnorm_param(g, l, x, "running_mean", CNN_STATISTIC, CNN_INIT_ZEROS);
     struct tensor *running_var =
@@ -74,6 +92,7 @@ static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
     struct node *n = graph_node(g, OP_batchnorm_moments, l, moments_name, moments_in, 3, moments, 2);
     n->attr.epsilon = epsilon;
     n->attr.momentum = clause_number(l->clause, "momentum");
+    n->attr.unbiased = clause_number(l->clause, "unbiased") != 0;
     graph_node(g, OP_batchnorm, l, name, in, 5, &y, 1);
     return y;
 }
@@ -83,17 +102,28 @@ const struct layer_def layer_batchnorm = {
     .normalises = true,
     .shape = same_shape_rule,
     .parameters = batchnorm_parameters,
+    .biases = batchnorm_biases,
     .lower = batchnorm_lower,
 };
 
 /* ---- the operations -------------------------------------------------------------------------- */
+
+/* A sum over the batch that the gradient of x needs, whether or not it is a parameter's gradient. */
+static struct tensor *batchnorm_sum(struct graph *g, const struct node *n, struct tensor *param, const char *suffix)
+{
+    struct tensor *x = n->in[0];
+
+    if (param && param->needs_gradient)
+        return param_gradient(g, param);
+    return x->needs_gradient ? batchnorm_moment(g, x, n->name, suffix) : NULL;
+}
 
 /* The moments' own dependence on x is in batchnorm_data_grad. */
 static void batchnorm_gradient(struct graph *g, struct node *n)
 {
     struct tensor *x = n->in[0], *gamma = n->in[1], *mean = n->in[3], *deviation = n->in[4];
     struct tensor *dy = n->out[0]->gradient;
-    struct tensor *dgamma = param_gradient(g, gamma), *dbeta = param_gradient(g, n->in[2]);
+    struct tensor *dgamma = batchnorm_sum(g, n, gamma, "scale_sum"), *dbeta = batchnorm_sum(g, n, n->in[2], "shift_sum");
 
     backward_node(g, n, OP_batchnorm_param_grad, "param_grad",
                   (struct tensor *[]){ x, mean, deviation, dy }, 4,
@@ -118,14 +148,22 @@ static void batchnorm_use_gradient(struct graph *g, struct node *n)
     grad_add(g, x, dx);
 }
 
-/* That in[from .. to] are vectors with an element for each channel of x. */
+/* That in[from .. to], where they are there, are vectors with an element for each channel of x. */
 static bool per_channel(const struct node *n, int from, int to, const struct tensor *x)
 {
     for (int i = from; i <= to; i++)
-        if (!is_per_channel(n->in[i], x))
+        if (n->in[i] && !is_per_channel(n->in[i], x))
             return false;
     return true;
 }
+
+/* That in[i] is a vector of parameters, or not there. */
+static bool may_be_vector(const struct node *n, int i)
+{
+    return !n->in[i] || is_param(n->in[i], &param_vector);
+}
+
+enum { GAMMA = 1u << 1, BETA = 1u << 2 };       /* inputs that may be missing */
 
 static const char *batchnorm_moments_verify(const struct graph *g, const struct node *n)
 {
@@ -143,9 +181,8 @@ static const char *batchnorm_moments_verify(const struct graph *g, const struct 
 static const char *batchnorm_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
-    CHECK(node_has(n, 5, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], &param_vector) && is_param(n->in[2], &param_vector),
-          "its parameters are none");
+    CHECK(node_has(n, 5, 1, GAMMA | BETA), "wrong number of inputs or outputs");
+    CHECK(may_be_vector(n, 1) && may_be_vector(n, 2), "its parameters are none");
     CHECK(n->in[3]->role == TENSOR_SAVED && n->in[3]->producer &&
               n->in[3]->producer == n->in[4]->producer &&
               n->in[3]->producer->op == OP_batchnorm_moments &&
@@ -159,10 +196,9 @@ static const char *batchnorm_verify(const struct graph *g, const struct node *n)
 
 static const char *batchnorm_use_verify(const struct graph *g, const struct node *n)
 {
-    CHECK(node_has(n, 5, 1, 0), "wrong number of inputs or outputs");
+    CHECK(node_has(n, 5, 1, GAMMA | BETA), "wrong number of inputs or outputs");
     CHECK(!g->training || !n->layer->trainable, "it is in training, and its layer is not frozen");
-    CHECK(is_param(n->in[1], &param_vector) && is_param(n->in[2], &param_vector),
-          "its parameters are none");
+    CHECK(may_be_vector(n, 1) && may_be_vector(n, 2), "its parameters are none");
     CHECK(n->in[3]->role == TENSOR_STATISTIC && n->in[4]->role == TENSOR_STATISTIC,
           "its statistics are none");
     CHECK(per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
@@ -184,21 +220,30 @@ static const char *scale_verify(const struct graph *g, const struct node *n)
 static const char *batchnorm_use_grad_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
-    CHECK(node_has(n, 3, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[0], &param_vector) && n->in[1]->role == TENSOR_STATISTIC,
-          "its parameters are none");
+    CHECK(node_has(n, 3, 1, 1u << 0), "wrong number of inputs or outputs");
+    CHECK(may_be_vector(n, 0) && n->in[1]->role == TENSOR_STATISTIC, "its parameters are none");
     CHECK(per_channel(n, 0, 1, n->in[2]), "its parameters do not fit its input");
     CHECK(shapes_equal(n->in[2], n->out[0]),
           "its result has another shape or order than its input");
     return NULL;
 }
 
+/* The gradient of the forward node's input, where that learns; else a sum that is no parameter's, or nothing. */
+static bool is_sum_of(const struct tensor *t, const struct node *n, int input)
+{
+    const struct tensor *param = n->forward ? n->forward->in[input] : NULL;
+
+    if (param && param->needs_gradient)
+        return t && is_param_gradient(t, n->forward, input);
+    return !t || (t->role == TENSOR_SAVED && is_per_channel(t, n->in[0]));
+}
+
 static const char *batchnorm_param_grad_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
-    CHECK(node_has(n, 4, 2, 0), "wrong number of inputs or outputs");
-    CHECK(is_param_gradient(n->out[0], n->forward, 1) &&
-              is_param_gradient(n->out[1], n->forward, 2),
+    CHECK(n->in_count == 4 && n->out_count == 2 && n->in[0] && n->in[1] && n->in[2] && n->in[3] &&
+          (n->out[0] || n->out[1]), "wrong number of inputs or outputs");
+    CHECK(is_sum_of(n->out[0], n, 1) && is_sum_of(n->out[1], n, 2),
           "its results are not the gradients of its parameters");
     CHECK(per_channel(n, 1, 2, n->in[0]), "its moments do not fit its input");
     CHECK(shapes_equal(n->in[0], n->in[3]),
@@ -209,9 +254,9 @@ static const char *batchnorm_param_grad_verify(const struct graph *g, const stru
 static const char *batchnorm_data_grad_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
-    CHECK(node_has(n, 7, 1, 0), "wrong number of inputs or outputs");
+    CHECK(node_has(n, 7, 1, GAMMA), "wrong number of inputs or outputs");
     CHECK(per_channel(n, 1, 5, n->in[0]), "its parameters do not fit its input");
-    CHECK(is_param_gradient(n->in[4], n->forward, 1) && is_param_gradient(n->in[5], n->forward, 2),
+    CHECK(is_sum_of(n->in[4], n, 1) && is_sum_of(n->in[5], n, 2),
           "it does not read the gradients of its parameters");
     CHECK(shapes_equal(n->in[0], n->in[6]) && shapes_equal(n->in[0], n->out[0]),
           "its gradients have another shape or order than its input");
@@ -230,7 +275,7 @@ static int64_t batchnorm_flops(const struct node *n)
 
 static int64_t batchnorm_param_grad_flops(const struct node *n)
 {
-    return 4 * shape_elements(n->in[0]->shape);
+    return (n->out[0] ? 4 : 1) * shape_elements(n->in[0]->shape);
 }
 
 static int64_t batchnorm_data_grad_flops(const struct node *n)
@@ -254,11 +299,17 @@ static void batchnorm_moments_run(const struct run *r, const struct node *n)
         deviation[c] = 1 / sqrt(deviation[c] + n->attr.epsilon);
 }
 
+/* The number that the vector has for element i; another one where there is no vector. */
+static double column_or(const struct run *r, const struct tensor *v, int64_t i, double otherwise)
+{
+    return v ? *run_column(r, v, i) : otherwise;
+}
+
 static void batchnorm_run(const struct run *r, const struct node *n)
 {
     for (int64_t i = 0; i < run_elements(r, n->out[0]); i++) {
         double normal = (run_values(r, n->in[0])[i] - *run_column(r, n->in[3], i)) * *run_column(r, n->in[4], i);
-        run_values(r, n->out[0])[i] = normal * *run_column(r, n->in[1], i) + *run_column(r, n->in[2], i);
+        run_values(r, n->out[0])[i] = normal * column_or(r, n->in[1], i, 1) + column_or(r, n->in[2], i, 0);
     }
 }
 
@@ -267,19 +318,19 @@ static void batchnorm_use_run(const struct run *r, const struct node *n)
     for (int64_t i = 0; i < run_elements(r, n->out[0]); i++) {
         double normal = (run_values(r, n->in[0])[i] - *run_column(r, n->in[3], i)) /
                         sqrt(*run_column(r, n->in[4], i) + n->attr.epsilon);
-        run_values(r, n->out[0])[i] = normal * *run_column(r, n->in[1], i) + *run_column(r, n->in[2], i);
+        run_values(r, n->out[0])[i] = normal * column_or(r, n->in[1], i, 1) + column_or(r, n->in[2], i, 0);
     }
 }
 
-static double known(const struct node *n, int input, int64_t channel)
+static double known(const struct node *n, int input, int64_t channel, double otherwise)
 {
-    return n->in[input]->param->values[channel];
+    return n->in[input] ? n->in[input]->param->values[channel] : otherwise;
 }
 
 static void batchnorm_use_affine(const struct node *n, int64_t channel, double *scale, double *shift)
 {
-    *scale = known(n, 1, channel) / sqrt(known(n, 4, channel) + n->attr.epsilon);
-    *shift = known(n, 2, channel) - known(n, 3, channel) * *scale;
+    *scale = known(n, 1, channel, 1) / sqrt(known(n, 4, channel, 1) + n->attr.epsilon);
+    *shift = known(n, 2, channel, 0) - known(n, 3, channel, 0) * *scale;
 }
 
 static void scale_run(const struct run *r, const struct node *n)
@@ -291,14 +342,14 @@ static void scale_run(const struct run *r, const struct node *n)
 
 static void scale_affine(const struct node *n, int64_t channel, double *scale, double *shift)
 {
-    *scale = known(n, 1, channel);
-    *shift = known(n, 2, channel);
+    *scale = known(n, 1, channel, 1);
+    *shift = known(n, 2, channel, 0);
 }
 
 static void batchnorm_use_grad_run(const struct run *r, const struct node *n)
 {
     for (int64_t i = 0; i < run_elements(r, n->out[0]); i++)
-        run_values(r, n->out[0])[i] = run_values(r, n->in[2])[i] * *run_column(r, n->in[0], i) /
+        run_values(r, n->out[0])[i] = run_values(r, n->in[2])[i] * column_or(r, n->in[0], i, 1) /
                                       sqrt(*run_column(r, n->in[1], i) + n->attr.epsilon);
 }
 
@@ -306,8 +357,10 @@ static void batchnorm_param_grad_run(const struct run *r, const struct node *n)
 {
     for (int64_t i = 0; i < run_elements(r, n->in[0]); i++) {
         double normal = (run_values(r, n->in[0])[i] - *run_column(r, n->in[1], i)) * *run_column(r, n->in[2], i);
-        *run_column(r, n->out[0], i) += run_values(r, n->in[3])[i] * normal;
-        *run_column(r, n->out[1], i) += run_values(r, n->in[3])[i];
+        if (n->out[0])
+            *run_column(r, n->out[0], i) += run_values(r, n->in[3])[i] * normal;
+        if (n->out[1])
+            *run_column(r, n->out[1], i) += run_values(r, n->in[3])[i];
     }
 }
 
@@ -321,7 +374,7 @@ static void batchnorm_data_grad_run(const struct run *r, const struct node *n)
         double normal = (run_values(r, x)[i] - *run_column(r, n->in[2], i)) * deviation;
         double rest = run_values(r, n->in[6])[i] - *run_column(r, n->in[5], i) / count -
                       normal * *run_column(r, n->in[4], i) / count;
-        run_values(r, n->out[0])[i] = *run_column(r, n->in[1], i) * deviation * rest;
+        run_values(r, n->out[0])[i] = column_or(r, n->in[1], i, 1) * deviation * rest;
     }
 }
 

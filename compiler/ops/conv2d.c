@@ -46,7 +46,7 @@ static int64_t conv2d_weights(const struct layer *l)
 
 static int64_t conv2d_parameters(const struct layer *l)
 {
-    return conv2d_weights(l) + (clause_number(l->clause, "bias") ? l->out.c : 0);
+    return conv2d_weights(l) + channel_biases(l);
 }
 
 static int64_t conv2d_multiply_adds(const struct layer *l)
@@ -81,6 +81,7 @@ const struct layer_def layer_conv2d = {
     .reads_planes = true,
     .shape = conv2d_shape,
     .parameters = conv2d_parameters,
+    .biases = channel_biases,
     .multiply_adds = conv2d_multiply_adds,
     .lower = conv2d_lower,
 };

@@ -41,7 +41,7 @@ static int64_t dense_multiply_adds(const struct layer *l)
 
 static int64_t dense_parameters(const struct layer *l)
 {
-    return dense_multiply_adds(l) + (clause_number(l->clause, "bias") ? l->out.c : 0);
+    return dense_multiply_adds(l) + channel_biases(l);
 }
 
 static const struct param_form matrix = {
@@ -67,6 +67,7 @@ const struct layer_def layer_dense = {
     .clause = { "dense", ARGS(dense_args), .help = "every unit sees the whole input" },
     .shape = dense_shape,
     .parameters = dense_parameters,
+    .biases = channel_biases,
     .multiply_adds = dense_multiply_adds,
     .lower = dense_lower,
 };

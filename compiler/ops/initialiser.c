@@ -43,6 +43,20 @@ static const struct arg_def uniform_args[] = {
     { .name = NULL }
 };
 
+static const struct arg_def dirac_args[] = {
+    { .name = "rest", .type = ARG_INIT, .default_text = "zeros",
+      .help = "how the filters begin that there is no channel for" },
+    { .name = NULL }
+};
+
+static const struct arg_def whiten_args[] = {
+    { .name = "samples", .type = ARG_INT, .default_number = 5000, .min = 1, .max = 2147483647.0,
+      .help = "training pictures whose patches are taken" },
+    { .name = "epsilon", .type = ARG_REAL, .default_number = 5e-4, .min = 0, .max = 1e6, .min_open = true,
+      .help = "added to each eigenvalue" },
+    { .name = NULL }
+};
+
 #define NO_ARGS .args = no_args, .args_count = 0
 
 static const struct initialiser initialisers[] = {
@@ -66,6 +80,9 @@ static const struct initialiser initialisers[] = {
       CNN_INIT_UNIFORM, 0, FAN_NONE },
     { { "orthogonal", NO_ARGS, .help = "orthonormal rows or columns" },
       CNN_INIT_ORTHOGONAL, 1, FAN_NONE },
+    { { "dirac", ARGS(dirac_args), .help = "each filter passes on a channel" }, CNN_INIT_DIRAC, 0, FAN_NONE },
+    { { "whiten", ARGS(whiten_args), .help = "eigenvectors of the training pictures' patches" },
+      CNN_INIT_WHITEN, 0, FAN_NONE },
 };
 
 enum { INITIALISERS = sizeof initialisers / sizeof *initialisers };
@@ -92,6 +109,7 @@ const struct clause_def *const *init_defs(int *count)
         &initialisers[3].clause, &initialisers[4].clause,  &initialisers[5].clause,
         &initialisers[6].clause, &initialisers[7].clause,  &initialisers[8].clause,
         &initialisers[9].clause, &initialisers[10].clause, &initialisers[11].clause,
+        &initialisers[12].clause, &initialisers[13].clause,
     };
 
     _Static_assert(sizeof defs / sizeof *defs == INITIALISERS, "an initialiser is missing here");
@@ -99,20 +117,83 @@ const struct clause_def *const *init_defs(int *count)
     return defs;
 }
 
-bool init_check(const struct layer *l, struct diag *d, const char *name)
+static bool uniform_check(struct diag *d, const struct clause *call)
 {
-    const struct clause *call = clause_arg(l->clause, name)->call;
-
-    if (!call || initialiser_find(call->def->name)->kind != CNN_INIT_UNIFORM ||
-        !clause_def_count(call->def))
-        return true;
     double a = clause_number(call, "a"), b = clause_number(call, "b");
+
     if (a <= b)
         return true;
     diag_error(d, DIAG_out_of_range, call->where,
                "'uniform' draws from a to b, but %g is more than %g",
                a, b);
     return false;
+}
+
+/* The rest of the filters is drawn one number at a time. */
+static bool rest_check(struct diag *d, const struct clause *rest)
+{
+    enum cnn_init_kind kind = initialiser_find(rest->def->name)->kind;
+
+    if (kind == CNN_INIT_UNIFORM && clause_def_count(rest->def))
+        return uniform_check(d, rest);
+    if (kind != CNN_INIT_ORTHOGONAL && kind != CNN_INIT_DIRAC && kind != CNN_INIT_WHITEN)
+        return true;
+    diag_error(d, DIAG_bad_initialiser, rest->where, "'rest' of dirac cannot be '%s', which is of all filters together",
+               rest->def->name);
+    return false;
+}
+
+/* The largest patch whose eigenvectors are found in less than a minute. */
+enum { PATCH_MOST = 512 };
+
+/* Patches are of the network's pictures, and there are as many eigenvectors as a patch has numbers. */
+static bool whiten_check(const struct layer *l, struct diag *d, const struct clause *call)
+{
+    const int64_t *kernel = clause_arg(l->clause, "kernel")->dims, *dilation = clause_arg(l->clause, "dilation")->dims;
+    int64_t patch = l->in.c * kernel[0] * kernel[1], filters = clause_int(l->clause, "filters");
+
+    if (l->inputs[0]->inputs_count) {
+        diag_error(d, DIAG_bad_initialiser, call->where,
+                   "'whiten' is for a first layer: its filters are of the pictures' own patches");
+        note_input(d, l);
+    } else if (dilation[0] != 1 || dilation[1] != 1) {
+        diag_error(d, DIAG_bad_initialiser, call->where, "'whiten' takes patches without gaps, but the filters have a "
+                                                         "dilation");
+    } else if (patch > PATCH_MOST) {
+        diag_error(d, DIAG_bad_initialiser, call->where, "'whiten' takes patches of at most %d numbers, found %dx%lldx%lld",
+                   PATCH_MOST, l->in.c, (long long)kernel[0], (long long)kernel[1]);
+    } else if (filters != 2 * patch) {
+        diag_error(d, DIAG_bad_initialiser, arg_span(l, "filters"),
+                   "'whiten' makes 2 x %dx%lldx%lld = %lld filters, each eigenvector and its negative, found %lld",
+                   l->in.c, (long long)kernel[0], (long long)kernel[1], (long long)(2 * patch), (long long)filters);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+bool init_check(const struct layer *l, struct diag *d, const char *name)
+{
+    const struct clause *call = clause_arg(l->clause, name)->call;
+
+    if (!call)
+        return true;
+    enum cnn_init_kind kind = initialiser_find(call->def->name)->kind;
+    bool of_filters = kind == CNN_INIT_DIRAC || kind == CNN_INIT_WHITEN;
+
+    if (of_filters && !strcmp(name, "bias_init")) {
+        diag_error(d, DIAG_bad_initialiser, call->where, "'%s' is of filters, not of a bias", call->def->name);
+        return false;
+    }
+    if (kind == CNN_INIT_WHITEN && !layer_has_arg(l, "dilation")) {
+        diag_error(d, DIAG_bad_initialiser, call->where, "'whiten' is of the filters of a conv2d");
+        return false;
+    }
+    if (kind == CNN_INIT_WHITEN)
+        return whiten_check(l, d, call);
+    if (kind == CNN_INIT_DIRAC)
+        return !clause_arg(call, "rest")->call || rest_check(d, clause_arg(call, "rest")->call);
+    return kind != CNN_INIT_UNIFORM || !clause_def_count(call->def) || uniform_check(d, call);
 }
 
 struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t fan_in,
@@ -141,6 +222,13 @@ struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t
         init.b = clause_number(call, "b");
     } else if (i->kind == CNN_INIT_ORTHOGONAL) {
         init.a = i->gain;
+    } else if (i->kind == CNN_INIT_DIRAC) {
+        init = init_of(call ? clause_arg(call, "rest")->call : NULL, "zeros", fan_in, fan_out);
+        init.rest = init.kind;
+        init.kind = CNN_INIT_DIRAC;
+    } else if (i->kind == CNN_INIT_WHITEN) {
+        init.a = clause_number(call, "samples");
+        init.b = clause_number(call, "epsilon");
     }
     return init;
 }

@@ -57,9 +57,14 @@ static bool local_shape(struct layer *l, struct diag *d)
            local_weights_fit(l, d);
 }
 
+static int64_t local_biases(const struct layer *l)
+{
+    return clause_number(l->clause, "bias") ? shape_elements(l->out) : 0;
+}
+
 static int64_t local_parameters(const struct layer *l)
 {
-    return local_weights(l) + (clause_number(l->clause, "bias") ? shape_elements(l->out) : 0);
+    return local_weights(l) + local_biases(l);
 }
 
 /* Filters and biases of each position. */
@@ -105,13 +110,14 @@ const struct layer_def layer_locally_connected2d = {
                 .help = "convolution with filters of its own at each position" },
     .shape = local_shape,
     .parameters = local_parameters,
+    .biases = local_biases,
     .multiply_adds = local_weights,         /* each is used once */
     .lower = local_lower,
 };
 
 /* ---- the operations -------------------------------------------------------------------------- */
 
-/* Weights and bias belong to one layer: both have a gradient, or neither. */
+/* Where the weights learn the bias does too, and is summed beside them. */
 static void local_gradient(struct graph *g, struct node *n)
 {
     struct tensor *x = n->in[0], *w = n->in[1], *dy = n->out[0]->gradient;
@@ -122,6 +128,9 @@ static void local_gradient(struct graph *g, struct node *n)
             d[1] = param_gradient(g, n->in[2]);
         backward_node(g, n, OP_locally_connected2d_weight_grad, "weight_grad",
                       (struct tensor *[]){ x, dy }, 2, d, n->in_count - 1);
+    } else if (n->in_count > 2 && n->in[2]->needs_gradient) {
+        struct tensor *db = param_gradient(g, n->in[2]);
+        backward_node(g, n, OP_locally_connected2d_bias_grad, "bias_grad", &dy, 1, &db, 1);
     }
     if (x->needs_gradient) {
         struct tensor *dx = grad_tensor(g, x);
@@ -190,6 +199,21 @@ static const char *local_weight_grad_verify(const struct graph *g, const struct 
     return local_fits(n, n->in[0], n->in[1], n->out[0], n->out_count > 1 ? n->out[1] : NULL);
 }
 
+static const char *local_bias_grad_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 1, 1, 0), "wrong number of inputs or outputs");
+    CHECK(is_param_gradient(n->out[0], n->forward, 2), "its result is not the gradient of its bias");
+    CHECK(has_positions(n->out[0]->param, n->in[0]) &&
+          param_extent(n->out[0]->param, CNN_AXIS_OUT) == n->in[0]->shape.c, "its bias does not fit its result");
+    return NULL;
+}
+
+static int64_t local_bias_grad_flops(const struct node *n)
+{
+    return shape_elements(n->in[0]->shape);
+}
+
 static int64_t local_flops(const struct node *n)
 {
     return 2 * param_elements(n->in[1]->param);
@@ -215,13 +239,22 @@ static void local_data_grad_run(const struct run *r, const struct node *n)
     run_filters(r, &n->attr.window, RUN_X, n->out[0], n->in[0], n->in[1]);
 }
 
+static void sum_batch(const struct run *r, const struct tensor *dy, const struct tensor *db)
+{
+    for (int64_t i = 0; i < run_elements(r, dy); i++)
+        run_values(r, db)[i % shape_elements(dy->shape)] += run_values(r, dy)[i];
+}
+
 static void local_weight_grad_run(const struct run *r, const struct node *n)
 {
-    const struct tensor *dy = n->in[1];
+    run_filters(r, &n->attr.window, RUN_W, n->in[0], n->in[1], n->out[0]);
+    if (n->out_count > 1)
+        sum_batch(r, n->in[1], n->out[1]);
+}
 
-    run_filters(r, &n->attr.window, RUN_W, n->in[0], dy, n->out[0]);
-    for (int64_t i = 0; n->out_count > 1 && i < run_elements(r, dy); i++)
-        run_values(r, n->out[1])[i % shape_elements(dy->shape)] += run_values(r, dy)[i];
+static void local_bias_grad_run(const struct run *r, const struct node *n)
+{
+    sum_batch(r, n->in[0], n->out[0]);
 }
 
 const struct op_def op_def_locally_connected2d = {
@@ -235,4 +268,8 @@ const struct op_def op_def_locally_connected2d_data_grad = {
 const struct op_def op_def_locally_connected2d_weight_grad = {
     .op = OP_locally_connected2d_weight_grad, .verify = local_weight_grad_verify, .flops = local_weight_grad_flops,
     .run = local_weight_grad_run,
+};
+const struct op_def op_def_locally_connected2d_bias_grad = {
+    .op = OP_locally_connected2d_bias_grad, .verify = local_bias_grad_verify, .flops = local_bias_grad_flops,
+    .run = local_bias_grad_run,
 };

@@ -89,6 +89,11 @@ bool layer_needs_map(struct layer *l, struct diag *d)
     return false;
 }
 
+int64_t channel_biases(const struct layer *l)
+{
+    return clause_number(l->clause, "bias") ? l->out.c : 0;
+}
+
 bool same_shape_rule(struct layer *l, struct diag *d)
 {
     (void)d;
@@ -96,7 +101,7 @@ bool same_shape_rule(struct layer *l, struct diag *d)
     return true;
 }
 
-static bool has_arg(const struct layer *l, const char *name)
+bool layer_has_arg(const struct layer *l, const char *name)
 {
     for (const struct arg_def *a = l->clause->def->args; a->name; a++)
         if (!strcmp(a->name, name))
@@ -119,12 +124,12 @@ static void axis_pad_same(struct axis *a)
 
 struct axis layer_axis(const struct layer *l, const char *size_name, int direction)
 {
-    const struct arg_value *padding = has_arg(l, "padding") ? clause_arg(l->clause, "padding") : NULL;
+    const struct arg_value *padding = layer_has_arg(l, "padding") ? clause_arg(l->clause, "padding") : NULL;
     struct axis a = {
         .in = direction ? l->in.w : l->in.h,
         .size = clause_arg(l->clause, size_name)->dims[direction],
         .stride = clause_arg(l->clause, "stride")->dims[direction],
-        .dilation = has_arg(l, "dilation") ? clause_arg(l->clause, "dilation")->dims[direction] : 1,
+        .dilation = layer_has_arg(l, "dilation") ? clause_arg(l->clause, "dilation")->dims[direction] : 1,
     };
 
     assert(a.size >= 1 && a.stride >= 1 && a.dilation >= 1);

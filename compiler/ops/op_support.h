@@ -16,6 +16,7 @@
 
 /* The place of an argument, or of the layer's word where it was not given. */
 struct span arg_span(const struct layer *l, const char *name);
+bool layer_has_arg(const struct layer *l, const char *name);
 /* The shape arriving at a layer of one input; also set in l->in. */
 struct shape layer_in(struct layer *l);
 /* Says where a layer's input comes from, as a note of the last error. */
@@ -27,6 +28,8 @@ bool param_fits(struct layer *l, struct diag *d, struct span where, int64_t out,
                 int64_t kh, int64_t kw);
 /* An error when the layer's input is a vector. */
 bool layer_needs_map(struct layer *l, struct diag *d);
+/* The biases of a layer that has one a channel of its result, where `bias` says so. */
+int64_t channel_biases(const struct layer *l);
 /* The shape rule of layers whose result is shaped as their input. */
 bool same_shape_rule(struct layer *l, struct diag *d);
 

@@ -38,6 +38,13 @@ const struct layer_def *layer_def_find(const char *name)
     return NULL;
 }
 
+int64_t layer_trained(const struct layer *l)
+{
+    int64_t (*count)(const struct layer *) = l->bias_only ? l->def->biases : l->def->parameters;
+
+    return l->trainable && count ? count(l) : 0;
+}
+
 const struct op_def *op_def_get(enum op op)
 {
     assert(op >= 0 && op < OP_COUNT && operations[op]->op == op);

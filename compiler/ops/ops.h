@@ -19,6 +19,8 @@ struct layer_def {
     bool (*shape)(struct layer *l, struct diag *d);
     /* Parameters of the layer, for summaries that need no graph; NULL: none. */
     int64_t (*parameters)(const struct layer *l);
+    /* Those of them that are biases; NULL: none. */
+    int64_t (*biases)(const struct layer *l);
     /* Multiply-adds forward for one sample; NULL: not counted. */
     int64_t (*multiply_adds)(const struct layer *l);
     /* Adds the layer's operations to g; x: the results of its inputs, returns its own result.  An activation
@@ -46,6 +48,8 @@ struct op_def {
 const struct layer_def *layer_def_find(const char *name);       /* NULL: no such layer */
 const struct layer_def *const *layer_defs(int *count);          /* in the order of layers.def */
 const struct op_def *op_def_get(enum op op);
+/* How many of the layer's parameters learn (running statistics of a layer that does are among them). */
+int64_t layer_trained(const struct layer *l);
 
 /* Adds a gradient that flows into t: the first becomes t->gradient, later ones are summed. */
 void grad_add(struct graph *g, struct tensor *t, struct tensor *gradient);

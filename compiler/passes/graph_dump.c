@@ -19,13 +19,16 @@ static void dump_count(FILE *out, int64_t n)
 static void dump_init(FILE *out, struct cnn_init init)
 {
     static const char *const names[] = {
-        "zeros", "ones", "constant", "uniform", "normal", "truncated_normal", "orthogonal"
+        "zeros", "ones", "constant", "uniform", "normal", "truncated_normal", "orthogonal", "dirac",
+        "whiten"
     };
 
     fprintf(out, "%s", names[init.kind]);
     if (init.kind == CNN_INIT_CONSTANT)
         fprintf(out, "(%.9g)", init.a);
-    else if (init.kind == CNN_INIT_UNIFORM || init.kind == CNN_INIT_NORMAL)
+    else if (init.kind == CNN_INIT_DIRAC)
+        fprintf(out, "(%s)", names[init.rest]);
+    else if (init.kind == CNN_INIT_UNIFORM || init.kind == CNN_INIT_NORMAL || init.kind == CNN_INIT_WHITEN)
         fprintf(out, "(%.9g, %.9g)", init.a, init.b);
     else if (init.kind == CNN_INIT_TRUNCATED_NORMAL)
         fprintf(out, "(%.9g)", init.b);

@@ -25,6 +25,12 @@ static bool is_movable(const struct graph *g, const struct node *n)
                  (n->op == OP_activation && n->attr.activation->rises));
 }
 
+/* Where a bias alone learns the pooling keeps its place behind it: it was lowered to keep indices for its gradient. */
+static bool learns_alike(const struct node *n)
+{
+    return n->in[0]->needs_gradient == n->out[0]->needs_gradient;
+}
+
 static bool has_one_reader(const struct tensor *t)
 {
     return t->consumers_count == 1;
@@ -69,7 +75,7 @@ static void pool_first(struct graph *g)
             shape_elements(pool->out[0]->shape) >= shape_elements(pool->in[0]->shape))
             continue;
         struct node *n = pool->in[0]->producer;
-        while (is_movable(g, n) && has_one_reader(pool->in[0]) && pool->in[0] != g->logits) {
+        while (is_movable(g, n) && learns_alike(n) && has_one_reader(pool->in[0]) && pool->in[0] != g->logits) {
             swap_with_pool(g, n, pool);
             n = pool->in[0]->producer;
         }
@@ -87,7 +93,7 @@ struct affine {
 static bool is_known(const struct node *n, int first)
 {
     for (int i = first; i < n->in_count; i++)
-        if (!n->in[i]->param || !n->in[i]->param->values)
+        if (n->in[i] && (!n->in[i]->param || !n->in[i]->param->values))
             return false;
     return true;
 }
@@ -157,15 +163,33 @@ static bool is_nothing(const double *list, int64_t count)
     return true;
 }
 
+/* The vector of known numbers that n has as that input; where it has none, a parameter that there was not. */
+static struct tensor *known_vector(struct graph *g, const struct node *n, int input, const double *values)
+{
+    static const struct { const char *suffix; enum cnn_param_role role; } kinds[] = {
+        [1] = { "weight", CNN_WEIGHT }, [2] = { "bias", CNN_BIAS }
+    };
+    const struct tensor *x = n->in[0];
+    struct tensor *t = input < n->in_count ? n->in[input] : NULL;
+
+    if (!t) {
+        struct param *p = graph_param(g, n->layer, kinds[input].suffix, kinds[input].role, &param_vector, &x->shape.c);
+        t = p->tensor;
+        t->order = x->order;
+        param_set_order(p, CNN_AXIS_OUT, x->order);
+    }
+    t->param->values = values;
+    return t;
+}
+
 /* n, which multiplies and adds these numbers, as a bias behind a product, or as a scale. */
 static void settle(struct graph *g, struct node *n, const struct affine *f)
 {
-    struct tensor *x = n->in[0], *scale = n->in[1], *shift = n->in[2];
+    struct tensor *x = n->in[0];
     struct node *product = is_between(g, x) && is_product(x->producer) ? x->producer : NULL;
 
     if (!product) {
-        scale->param->values = f->scale;
-        shift->param->values = f->shift;
+        struct tensor *scale = known_vector(g, n, 1, f->scale), *shift = known_vector(g, n, 2, f->shift);
         graph_become(g, n, OP_scale, (struct tensor *[]){ x, scale, shift }, 3);
         return;
     }
@@ -175,8 +199,10 @@ static void settle(struct graph *g, struct node *n, const struct affine *f)
         graph_bypass(g, n);
         return;
     }
-    shift->param->values = f->shift;
-    graph_become(g, n, OP_bias, (struct tensor *[]){ x, shift }, 2);
+    if (is_nothing(f->shift, f->channels))
+        graph_bypass(g, n);
+    else
+        graph_become(g, n, OP_bias, (struct tensor *[]){ x, known_vector(g, n, 2, f->shift) }, 2);
 }
 
 static void fold_affine(struct graph *g)

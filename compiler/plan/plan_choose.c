@@ -162,7 +162,7 @@ void plan_choose(struct plan *p, struct program *q, const struct plan_options *o
     g->kernel = list[best].kernel;
     if (!g->kernel->fuses_chain) {
         g->chain_count = 0;
-        g->result = g->main->out[0];
+        g->result = plan_main_result(g->main);
     }
 }
 

@@ -27,11 +27,16 @@ const char *plan_pass(const struct node *n)
 {
     switch (n->op) {
     case OP_conv2d_weight_grad: case OP_dense_weight_grad: case OP_bias_grad: case OP_batchnorm_param_grad:
-    case OP_locally_connected2d_weight_grad:
+    case OP_locally_connected2d_weight_grad: case OP_locally_connected2d_bias_grad:
         return "weight";
     default:
         return n->backward ? "data" : "forward";
     }
+}
+
+struct tensor *plan_main_result(const struct node *n)
+{
+    return n->out[0] ? n->out[0] : n->out[1];
 }
 
 /* Bias gradients ride with the weight gradient of the same layer: both read the same dy. */
@@ -56,6 +61,7 @@ static bool has_columns(const struct node *n)
 {
     switch (n->op) {
     case OP_activation: case OP_activation_grad: case OP_dropout: case OP_dropout_grad: case OP_sum:
+    case OP_factor: case OP_factor_grad:
         return false;
     case OP_add:
         return n->in[0]->shape.h != n->in[1]->shape.h || n->in[0]->shape.w != n->in[1]->shape.w ||
@@ -101,7 +107,7 @@ static struct node *next_in_chain(const struct grouping *s, const struct tensor 
 static void grow_chain(struct grouping *s, struct group *g)
 {
     g->chain = arena_array(s->p->arena, CHAIN_MOST, sizeof *g->chain);
-    g->result = g->main->out[0];
+    g->result = plan_main_result(g->main);
     if (!g->result->per_sample)
         return;
     bool through_view = false;

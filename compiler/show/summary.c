@@ -151,7 +151,7 @@ void summary_print(const struct model *m, const struct plan *p, FILE *out)
         const struct layer *l = m->layers[i];
         int64_t own = layer_parameters(l);
         parameters += own;
-        trainable += l->trainable ? own : 0;
+        trainable += layer_trained(l);
         multiply_adds += layer_multiply_adds(l);
         rt_print(out, "%-*s  %-*s  %-*s  %*s%s%s\n", w.name, l->name, w.text,
                 clause_text_of(&a, l->clause), w.shape, shape_text(l->out).text, w.parameters,
@@ -179,7 +179,7 @@ void model_dump(const struct model *m, FILE *out)
         rt_print(out, "layer %d %s: %s", i, l->name, clause_text_of(&a, l->clause));
         if (l->inputs_count)
             rt_print(out, " (%s)", layer_inputs(&a, l));
-        rt_print(out, " -> %s%s\n", shape_text(l->out).text, l->trainable ? "" : " frozen");
+        rt_print(out, " -> %s%s\n", shape_text(l->out).text, !l->trainable ? " frozen" : l->bias_only ? " frozen but for its bias" : "");
     }
     rt_print(out, "classes %d%s\n", m->outputs, m->ends_in_softmax ? ", softmax" : "");
     rt_print(out, "\n%s", m->explained);

@@ -26,9 +26,9 @@ static double truncated_normal(uint64_t key, uint64_t i)
     }
 }
 
-static double draw(const struct cnn_init *init, uint64_t key, uint64_t i)
+static double draw(enum cnn_init_kind kind, const struct cnn_init *init, uint64_t key, uint64_t i)
 {
-    switch (init->kind) {
+    switch (kind) {
     case CNN_INIT_ZEROS:
         return 0.0;
     case CNN_INIT_ONES:
@@ -41,10 +41,38 @@ static double draw(const struct cnn_init *init, uint64_t key, uint64_t i)
         return init->a + init->b * rt_random_normal(key, i);
     case CNN_INIT_TRUNCATED_NORMAL:
         return init->b * truncated_normal(key, i);
-    case CNN_INIT_ORTHOGONAL:
-        break;          /* not one element at a time */
+    case CNN_INIT_ORTHOGONAL: case CNN_INIT_DIRAC: case CNN_INIT_WHITEN:
+        break;          /* not one number at a time, or not of its place in memory alone */
     }
     return 0.0;
+}
+
+/* Filter number o passes on channel o as it is: a 1 in its middle, at (rows / 2, columns / 2), and zeros elsewhere.  What
+ * has no such channel begins as the rest. */
+static double dirac(const struct cnn_param *p, uint64_t key, int64_t i)
+{
+    int64_t out = 0, in = 0, channels = 1, rest = i;
+    bool middle = true;
+    for (int d = p->rank - 1; d >= 0; d--) {
+        int64_t at = rest % p->shape[d];
+        rest /= p->shape[d];
+        if (p->axis[d] == CNN_AXIS_OUT) {
+            out = at;
+        } else if (p->axis[d] == CNN_AXIS_IN) {
+            in = at;
+            channels = p->shape[d];
+        } else if (p->axis[d] == CNN_AXIS_KH || p->axis[d] == CNN_AXIS_KW) {
+            middle = middle && at == p->shape[d] / 2;
+        }
+    }
+    if (out >= channels)
+        return draw(p->init.rest, &p->init, key, (uint64_t)i);
+    return middle && in == out ? 1.0 : 0.0;
+}
+
+static double begin(const struct cnn_param *p, uint64_t key, int64_t i)
+{
+    return p->init.kind == CNN_INIT_DIRAC ? dirac(p, key, i) : draw(p->init.kind, &p->init, key, (uint64_t)i);
 }
 
 static double row_product(const double *x, const double *y, int64_t stride, int64_t n)
@@ -87,9 +115,18 @@ static void orthogonal(const struct cnn_param *p, const struct param_matrices *m
         else
             orthonormalise(own, m->columns, m->rows, 1, m->columns);
     }
-    double gain = p->init.a != 0.0 ? p->init.a : 1.0;
+    double gain = p->init.kind == CNN_INIT_ORTHOGONAL && p->init.a != 0.0 ? p->init.a : 1.0;
     for (int64_t i = 0; i < p->count; i++)
         x[i] *= gain;
+}
+
+/* `whiten` before there are pictures (whiten.c): orthonormal filters, then their negatives. */
+static void orthogonal_twice(const struct cnn_param *p, struct param_matrices m, uint64_t key, double *x)
+{
+    m.rows /= 2;
+    orthogonal(p, &m, key, x);
+    for (int64_t i = 0, half = m.rows * m.columns; i < half; i++)
+        x[half + i] = -x[i];
 }
 
 struct filling {
@@ -116,7 +153,7 @@ static void fill_share(void *arg, struct cnn_worker *w)
     for (int64_t first = (int64_t)w->number * PIECE; first < p->count; first += (int64_t)w->count * PIECE) {
         int64_t count = p->count - first < PIECE ? p->count - first : PIECE;
         for (int64_t i = 0; i < count; i++) {
-            double x = draw(&p->init, f->key, (uint64_t)(first + i));
+            double x = begin(p, f->key, first + i);
             if (m->real_size == 8)
                 wide[i] = x;
             else
@@ -145,7 +182,10 @@ static int fill_orthogonal(struct cnn_context *c, int param, uint64_t key)
     float *narrow = malloc((size_t)p->count * sizeof *narrow);
     bool fits = values && wide && narrow;
     if (fits) {
-        orthogonal(p, &m, key, values);
+        if (p->init.kind == CNN_INIT_WHITEN)
+            orthogonal_twice(p, m, key, values);
+        else
+            orthogonal(p, &m, key, values);
         rt_layout_gather(&m.layout, sizeof *wide, values, 0, p->count, wide);
         for (int64_t i = 0; i < p->count; i++)
             narrow[i] = (float)wide[i];
@@ -162,8 +202,9 @@ int rt_params_init(struct cnn_context *c, uint64_t seed)
     const struct cnn_model *m = c->model;
     for (int i = 0; i < m->params_list_count; i++) {
         uint64_t key = rt_random_key(seed, RANDOM_INIT, (uint64_t)i);
-        if (m->params[i].init.kind == CNN_INIT_ORTHOGONAL ? fill_orthogonal(c, i, key)
-                                                          : fill(c, i, key)) {
+        enum cnn_init_kind kind = m->params[i].init.kind;
+        bool whole = kind == CNN_INIT_ORTHOGONAL || kind == CNN_INIT_WHITEN;
+        if (whole ? fill_orthogonal(c, i, key) : fill(c, i, key)) {
             rt_error("no memory to initialise %lld numbers", (long long)m->params[i].count);
             return -1;
         }

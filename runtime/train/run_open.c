@@ -13,19 +13,37 @@
 #include "files/checkpoint.h"
 #include "files/notes.h"
 #include "train/run_parts.h"
+#include "train/whiten.h"
 
 struct trainer rt_trainer_of(const struct cnn_model *model, const struct run_options *options)
 {
     return (struct trainer){ .model = model, .options = options, .best_loss = INFINITY, .missed_loss = INFINITY };
 }
 
-int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
+/* A new run's weights: the recipe's first ones, or those it is given, and what of them comes of the pictures. */
+static bool begins(const struct trainer *t, bool trains)
+{
+    return trains && !t->resumed.path;
+}
+
+/* The parameters as they are, malloc'd; NULL: nobody asks (or no memory, with *failed). */
+static void *params_copy(const struct trainer *t, bool wanted, bool *failed)
+{
+    const struct cnn_model *m = t->model;
+    size_t bytes = (size_t)m->params_stored * (size_t)m->real_size;
+    void *copy = wanted ? malloc(bytes) : NULL;
+    if (copy)
+        memcpy(copy, t->context->params, bytes);
+    *failed = wanted && !copy;
+    if (*failed)
+        rt_error("no memory for the first weights");
+    return copy;
+}
+
+static int data_open(struct trainer *t, bool trains, const void *before)
 {
     const struct cnn_model *model = t->model;
     const struct run_options *o = t->options;
-    t->context = cnn_open(model, (int)o->threads, rt_recipe_seed(model, o->seed));
-    if (!t->context || (weights && rt_checkpoint_load(t->context, weights, o->partial)))
-        return -1;
     /* a resumed run has its notes in its state */
     if (t->resumed.path && rt_notes_read(t->context, &t->resumed.file, t->resumed.path, false))
         return -1;
@@ -33,9 +51,25 @@ int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
     bool test_only = !trains && !rt_notes_need_training(t->context, use);
     return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads)
            || rt_notes_learn(t->context, &t->data, use)
+           || (begins(t, trains) && rt_params_whiten(t->context, &t->data, before))
            || rt_loader_open(&t->val, t->context, &t->data.val, LOADER_MEASURES)
            || rt_loader_open(&t->test, t->context, &t->data.test, LOADER_MEASURES)
            || rt_tally_open(&t->val_tally, model, !trains) || rt_tta_open(&t->tta, model, !o->no_tta) ? -1 : 0;
+}
+
+int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
+{
+    const struct cnn_model *model = t->model;
+    const struct run_options *o = t->options;
+    bool failed = false;
+    t->context = cnn_open(model, (int)o->threads, rt_recipe_seed(model, o->seed));
+    if (!t->context)
+        return -1;
+    void *before = params_copy(t, weights && begins(t, trains), &failed);
+    int status = failed || (weights && rt_checkpoint_load(t->context, weights, o->partial)) || data_open(t, trains, before)
+                     ? -1 : 0;
+    free(before);
+    return status;
 }
 
 /* What the kept recipe does not say of this run, as a comment below it, malloc'd; "": nothing.  NULL:

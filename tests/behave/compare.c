@@ -11,7 +11,7 @@
 
 enum { CONTEXTS = 3, DRAWS = 6, NOISY_RUNS = 3, STEPS = 3, FIRST_PARAM_PART = 2 };
 
-/* What a run gave: predictions, loss, then for every parameter its gradient or, for a statistic, its value. */
+/* What a run gave: predictions, loss, then for every parameter its gradient or, for a statistic and what does not learn, its value. */
 struct part {
     const char *name;
     int64_t count;
@@ -118,13 +118,19 @@ static void outcome_free(struct outcome *o)
     free(o->parts);
 }
 
+/* Then its value is compared in that one's place. */
+static bool has_no_gradient(const struct ref_param *p)
+{
+    return p->role == REF_STATISTIC || p->fixed;
+}
+
 static void reference_outcome(const struct ref_net *net, struct outcome *o)
 {
     memcpy(o->parts[0].value, net->predictions, (size_t)o->parts[0].count * sizeof(double));
     o->parts[1].value[0] = net->loss;
     for (int i = 0; i < net->params_count; i++) {
         const struct ref_param *p = &net->params[i];
-        memcpy(o->parts[FIRST_PARAM_PART + i].value, p->role == REF_STATISTIC ? p->value : p->grad,
+        memcpy(o->parts[FIRST_PARAM_PART + i].value, has_no_gradient(p) ? p->value : p->grad,
                (size_t)p->count * sizeof(double));
     }
 }
@@ -136,7 +142,7 @@ static void context_outcome(const struct trial *t, struct cnn_context *c, struct
     for (int i = 0; i < t->net->params_count; i++) {
         const struct ref_param *p = &t->net->params[i];
         void *raw = room(p->count, 8);
-        if (p->role == REF_STATISTIC)
+        if (has_no_gradient(p))
             cnn_param_get(c, t->param[i], raw);
         else
             cnn_grad_get(c, t->param[i], raw);
@@ -272,7 +278,7 @@ static int outcome_compare(struct trial *t, const char *what, const struct outco
     for (int i = 0; i < want->count; i++) {
         const struct part *g = &got->parts[i], *w = &want->parts[i];
         bool param = i >= FIRST_PARAM_PART;
-        bool statistic = param && t->net->params[i - FIRST_PARAM_PART].role == REF_STATISTIC;
+        bool statistic = param && has_no_gradient(&t->net->params[i - FIRST_PARAM_PART]);
         if (param && !training && !statistic)
             continue;
         double bound = part_bound(t, w);
@@ -558,6 +564,8 @@ static void take_gradients(struct trial *t, struct cnn_context *c)
 {
     for (int i = 0; i < t->net->params_count; i++) {
         struct ref_param *p = &t->net->params[i];
+        if (p->fixed)
+            continue;
         void *raw = room(p->count, 8);
         cnn_grad_get(c, t->param[i], raw);
         to_doubles(t->model, p->grad, raw, p->count);
@@ -658,7 +666,8 @@ static void check_updates(struct trial *t, struct batch *b)
 
 static bool same_shape(const struct ref_param *p, const struct cnn_param *q)
 {
-    bool same = p->rank == q->rank && p->count == q->count && (int)p->role == (int)q->role;
+    bool same = p->rank == q->rank && p->count == q->count && (int)p->role == (int)q->role &&
+                (p->role == REF_STATISTIC || p->fixed == !q->trainable);
     for (int d = 0; same && d < p->rank; d++)
         same = p->shape[d] == q->shape[d];
     return same;

@@ -169,7 +169,7 @@ network {
     input 3x32x32
     conv2d 4, 3x3, relu
     locally_connected2d 4, 3x3
-    batchnorm
+    batchnorm; scale 0.5
     add { branch { } branch { relu6 } }
     maxpool2d 2x2; avgpool2d 2x2
     ACTIVATIONS

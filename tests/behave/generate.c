@@ -95,6 +95,20 @@ static int make_activation(struct maker *m, int x)
     return activate(m, x, &c);
 }
 
+/* An option of any layer; its weights stay as they are then, and its biases learn.  Where there is a dropout its mask is
+ * read off a gradient of weights. */
+static const char *choose_trainable(struct maker *m)
+{
+    return m->network->kind == NETWORK_PLAIN && chance(m, 6) ? ", trainable=bias" : "";
+}
+
+static int trained_so(struct maker *m, int y, const char *name, const char *trainable)
+{
+    if (*trainable)
+        ref_train_bias_only(m->net, name);
+    return y;
+}
+
 /* ---- layers with a window -------------------------------------------------------------------------------------- */
 
 static int random_channels(struct maker *m)
@@ -160,8 +174,9 @@ static int put_conv(struct maker *m, int x, int filters, struct ref_window k, bo
     snprintf(name, sizeof name, "conv2d_%d", ++m->convs);
     extent(kernel, sizeof kernel, k.kh, k.kw, chance(m, 20));
     window_options(m, options, sizeof options, &k, same, k.sh != 1 || k.sw != 1);
-    line(m, "conv2d %d, %s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off");
-    int y = ref_conv2d(m->net, x, name, filters, k, bias);
+    const char *trainable = choose_trainable(m);
+    line(m, "conv2d %d, %s%s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off", trainable);
+    int y = trained_so(m, ref_conv2d(m->net, x, name, filters, k, bias), name, trainable);
     m->budget -= ref_node_size(node_of(m, y)) * node_of(m, x)->c * k.kh * k.kw;
     return activate(m, y, &c);
 }
@@ -219,8 +234,9 @@ static int put_local(struct maker *m, int x, int filters, struct ref_window k, i
     options[0] = '\0';
     if (k.sh != 1 || k.sw != 1)
         snprintf(options, sizeof options, ", stride=%dx%d", k.sh, k.sw);
-    line(m, "locally_connected2d %d, %s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off");
-    int y = ref_locally_connected2d(m->net, x, name, filters, k, bias);
+    const char *trainable = choose_trainable(m);
+    line(m, "locally_connected2d %d, %s%s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off", trainable);
+    int y = trained_so(m, ref_locally_connected2d(m->net, x, name, filters, k, bias), name, trainable);
     m->budget -= ref_node_size(node_of(m, y)) * node_of(m, x)->c * k.kh * k.kw;
     return activate(m, y, &c);
 }
@@ -274,17 +290,30 @@ static int make_pool(struct maker *m, int x)
 static int make_batchnorm(struct maker *m, int x)
 {
     struct choice c = choose_activation(m, 40);
-    double momentum = 0.99, epsilon = 1e-3;
-    char name[32], options[64] = "";
+    struct ref_norm norm = {0.99, 1e-3, !chance(m, 25), !chance(m, 20), chance(m, 25)};
+    char name[32], options[128] = "";
+    size_t used = 0;
     if (chance(m, 50)) {
-        momentum = range(m, 5, 19) / 20.0;
-        epsilon = chance(m, 50) ? 1e-3 : 0.01;
-        snprintf(options, sizeof options, ", momentum=%g, epsilon=%g", momentum, epsilon);
+        norm.momentum = range(m, 5, 19) / 20.0;
+        norm.epsilon = chance(m, 50) ? 1e-3 : 0.01;
+        used = (size_t)snprintf(options, sizeof options, ", momentum=%g, epsilon=%g", norm.momentum, norm.epsilon);
     }
+    used += (size_t)snprintf(options + used, sizeof options - used, "%s%s%s%s", norm.scale ? "" : ", scale=off",
+                             norm.center ? "" : ", center=off", norm.unbiased ? ", unbiased=on" : "",
+                             choose_trainable(m));
+    assert(used < sizeof options);
     snprintf(name, sizeof name, "batchnorm_%d", ++m->norms);
     const char *arguments = c.any ? c.text + 1 : options[0] ? options + 1 : "";
     line(m, "batchnorm%s%s", arguments, c.any ? options : "");
-    return activate(m, ref_batchnorm(m->net, x, name, momentum, epsilon), &c);
+    int y = ref_batchnorm(m->net, x, name, norm);
+    return activate(m, trained_so(m, y, name, strstr(options, "trainable") ? "bias" : ""), &c);
+}
+
+static int make_scale(struct maker *m, int x)
+{
+    double factor = range(m, 1, 20) / (chance(m, 30) ? -8.0 : 8.0);
+    line(m, "scale %g", factor);
+    return ref_scale(m->net, x, factor);
 }
 
 static int put_dense(struct maker *m, int x, int units, struct choice c)
@@ -292,9 +321,10 @@ static int put_dense(struct maker *m, int x, int units, struct choice c)
     bool bias = chance(m, 80);
     char name[32];
     snprintf(name, sizeof name, "dense_%d", ++m->denses);
-    line(m, "dense %d%s%s", units, c.text, bias ? "" : ", bias=off");
+    const char *trainable = choose_trainable(m);
+    line(m, "dense %d%s%s%s", units, c.text, bias ? "" : ", bias=off", trainable);
     m->budget -= (int64_t)units * node_of(m, x)->c;
-    return activate(m, ref_dense(m->net, x, name, units, bias), &c);
+    return activate(m, trained_so(m, ref_dense(m->net, x, name, units, bias), name, trainable), &c);
 }
 
 static int make_softmax(struct maker *m, int x)
@@ -508,6 +538,8 @@ static int make_map_layer(struct maker *m, int x)
         return make_softmax(m, x);
     if (p <= 84)
         return make_no_dropout(m, x);
+    if (p <= 87)
+        return make_scale(m, x);
     if (ref_node_size(node_of(m, x)) > 6000 || m->budget < 100000)
         return x;
     return make_add(m, x, 0);
@@ -526,6 +558,8 @@ static int make_flat_layer(struct maker *m, int x)
         return make_softmax(m, x);
     if (p <= 82)
         return make_no_dropout(m, x);
+    if (p <= 86)
+        return make_scale(m, x);
     return make_flat_add(m, x);
 }
 
@@ -550,6 +584,8 @@ static int end_dense(struct maker *m, int x, int classes)
         return put_dense(m, x, classes, c);
     }
     x = put_dense(m, x, classes, c);
+    if (chance(m, 25))
+        x = make_scale(m, x);
     line(m, "softmax");
     return x;
 }

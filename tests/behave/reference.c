@@ -207,16 +207,36 @@ static int add_alike(struct ref_net *net, enum ref_kind kind, int x)
     return add_node(net, kind, x, from.c, from.h, from.w, from.flat);
 }
 
-int ref_batchnorm(struct ref_net *net, int x, const char *name, double momentum, double epsilon)
+int ref_batchnorm(struct ref_net *net, int x, const char *name, struct ref_norm norm)
 {
     int node = add_alike(net, REF_BATCHNORM, x), c = net->nodes[x].c;
-    net->nodes[node].momentum = momentum;
-    net->nodes[node].epsilon = epsilon;
-    net->nodes[node].weight = add_vector(net, name, "weight", REF_WEIGHT, c);
-    net->nodes[node].bias = add_vector(net, name, "bias", REF_BIAS, c);
+    net->nodes[node].momentum = norm.momentum;
+    net->nodes[node].epsilon = norm.epsilon;
+    net->nodes[node].unbiased = norm.unbiased;
+    if (norm.scale)
+        net->nodes[node].weight = add_vector(net, name, "weight", REF_WEIGHT, c);
+    if (norm.center)
+        net->nodes[node].bias = add_vector(net, name, "bias", REF_BIAS, c);
     net->nodes[node].running_mean = add_vector(net, name, "running_mean", REF_STATISTIC, c);
     net->nodes[node].running_var = add_vector(net, name, "running_var", REF_STATISTIC, c);
     return node;
+}
+
+int ref_scale(struct ref_net *net, int x, double factor)
+{
+    int node = add_alike(net, REF_SCALE, x);
+    net->nodes[node].factor = factor;
+    return node;
+}
+
+void ref_train_bias_only(struct ref_net *net, const char *layer)
+{
+    size_t length = strlen(layer);
+    for (int i = 0; i < net->params_count; i++) {
+        struct ref_param *p = &net->params[i];
+        if (!strncmp(p->name, layer, length) && p->name[length] == '.' && p->role == REF_WEIGHT)
+            p->fixed = true;
+    }
 }
 
 int ref_dropout(struct ref_net *net, int x, double rate)
@@ -547,7 +567,13 @@ static void batchnorm_moments(struct ref_net *net, struct ref_node *node, int c)
     double m = node->momentum;
     double *mean = &net->params[node->running_mean].value[c], *var = &net->params[node->running_var].value[c];
     *mean = m * *mean + (1 - m) * node->mean[c];
-    *var = m * *var + (1 - m) * node->variance[c];
+    double less = node->unbiased && count > 1 ? 1 : 0;
+    *var = m * *var + (1 - m) * node->variance[c] * count / (count - less);
+}
+
+static double value_or(const struct ref_net *net, int param, int i, double otherwise)
+{
+    return param < 0 ? otherwise : net->params[param].value[i];
 }
 
 static void batchnorm_forward(struct ref_net *net, struct ref_node *node, bool training)
@@ -562,8 +588,8 @@ static void batchnorm_forward(struct ref_net *net, struct ref_node *node, bool t
             mean = node->mean[c];
             variance = node->variance[c];
         }
-        double scale = net->params[node->weight].value[c] / sqrt(variance + node->epsilon);
-        double shift = net->params[node->bias].value[c];
+        double scale = value_or(net, node->weight, c, 1) / sqrt(variance + node->epsilon);
+        double shift = value_or(net, node->bias, c, 0);
         for (int n = 0; n < net->n; n++)
             for (int i = 0; i < places; i++) {
                 int64_t j = at(x, n, c, 0, 0) + i;
@@ -624,6 +650,13 @@ static void dropout_forward(struct ref_net *net, struct ref_node *node, bool tra
         node->y[i] = !training || !node->kept ? x->y[i] : node->kept[i] ? x->y[i] / (1 - node->rate) : 0;
 }
 
+static void scale_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    for (int64_t i = 0; i < net->n * ref_node_size(node); i++)
+        node->y[i] = rounded(net, node->factor * x->y[i], fabs(node->factor * x->y[i]));
+}
+
 static void copy_forward(struct ref_net *net, struct ref_node *node)
 {
     memcpy(node->y, net->nodes[node->in[0]].y, (size_t)(net->n * ref_node_size(node)) * sizeof(double));
@@ -668,6 +701,7 @@ static void node_forward(struct ref_net *net, struct ref_node *node, const doubl
     case REF_ADD: add_forward(net, node); break;
     case REF_ACTIVATION: activation_forward(net, node); break;
     case REF_SOFTMAX: softmax_forward(net, node); break;
+    case REF_SCALE: scale_forward(net, node); break;
     }
 }
 
@@ -902,7 +936,7 @@ static void batchnorm_backward(struct ref_net *net, struct ref_node *node)
     double m = (double)net->n * places;
     for (int c = 0; c < node->c; c++) {
         double inverse = 1 / sqrt(node->variance[c] + node->epsilon), mean = node->mean[c];
-        double scale = net->params[node->weight].value[c] * inverse;
+        double scale = value_or(net, node->weight, c, 1) * inverse;
         double dbeta = 0, dgamma = 0, beta_size = 0, gamma_size = 0;
         for (int n = 0; n < net->n; n++)
             for (int i = 0; i < places; i++) {
@@ -912,8 +946,12 @@ static void batchnorm_backward(struct ref_net *net, struct ref_node *node)
                 beta_size += fabs(node->dy[j]);
                 gamma_size += fabs(node->dy[j]) * (fabs(x->y[j]) + fabs(mean)) * inverse;
             }
-        net->params[node->bias].grad[c] = dbeta = rounded(net, dbeta, beta_size);
-        net->params[node->weight].grad[c] = dgamma = rounded(net, dgamma, gamma_size);
+        dbeta = rounded(net, dbeta, beta_size);
+        dgamma = rounded(net, dgamma, gamma_size);
+        if (node->bias >= 0)
+            net->params[node->bias].grad[c] = dbeta;
+        if (node->weight >= 0)
+            net->params[node->weight].grad[c] = dgamma;
         for (int n = 0; n < net->n; n++)
             for (int i = 0; i < places; i++) {
                 int64_t j = at(x, n, c, 0, 0) + i;
@@ -973,6 +1011,13 @@ static void dropout_backward(struct ref_net *net, struct ref_node *node)
         x->dy[i] += !node->kept ? node->dy[i] : node->kept[i] ? node->dy[i] / (1 - node->rate) : 0;
 }
 
+static void scale_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    for (int64_t i = 0; i < net->n * ref_node_size(node); i++)
+        x->dy[i] += rounded(net, node->factor * node->dy[i], fabs(node->factor * node->dy[i]));
+}
+
 static void copy_backward(struct ref_net *net, struct ref_node *node)
 {
     struct ref_node *x = &net->nodes[node->in[0]];
@@ -1009,6 +1054,7 @@ static void node_backward(struct ref_net *net, struct ref_node *node)
     case REF_ADD: add_backward(net, node); break;
     case REF_ACTIVATION: activation_backward(net, node); break;
     case REF_SOFTMAX: softmax_backward(net, node); break;
+    case REF_SCALE: scale_backward(net, node); break;
     }
 }
 
@@ -1026,7 +1072,7 @@ void ref_adam(struct ref_net *net, uint64_t step, double lr, double beta1, doubl
     double t = (double)step + 1, rate = lr * sqrt(1 - pow(beta2, t)) / (1 - pow(beta1, t));
     for (int i = 0; i < net->params_count; i++) {
         struct ref_param *p = &net->params[i];
-        if (p->role == REF_STATISTIC)
+        if (p->role == REF_STATISTIC || p->fixed)
             continue;
         for (int64_t j = 0; j < p->count; j++) {
             p->m[j] = beta1 * p->m[j] + (1 - beta1) * p->grad[j];

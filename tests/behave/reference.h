@@ -15,7 +15,7 @@
 
 enum ref_kind {
     REF_INPUT, REF_CONV2D, REF_MAXPOOL, REF_AVGPOOL, REF_GLOBAL_AVGPOOL, REF_FLATTEN, REF_DENSE, REF_BATCHNORM,
-    REF_DROPOUT, REF_ADD, REF_ACTIVATION, REF_SOFTMAX, REF_LOCALLY_CONNECTED2D
+    REF_DROPOUT, REF_ADD, REF_ACTIVATION, REF_SOFTMAX, REF_LOCALLY_CONNECTED2D, REF_SCALE
 };
 
 enum ref_activation {
@@ -52,6 +52,7 @@ struct ref_param {
     int64_t count;
     double *value, *grad;       /* (count) */
     double *m, *v;              /* (count) Adam's moments */
+    bool fixed;                 /* does not learn */
 };
 
 enum { REF_MAX_INPUTS = 4 };
@@ -63,7 +64,8 @@ struct ref_node {
     bool flat;
     struct ref_window window;
     enum ref_activation activation;
-    double alpha, rate, epsilon, momentum;
+    double alpha, rate, epsilon, momentum, factor;
+    bool unbiased;              /* batchnorm: of the running variance */
     int weight, bias, running_mean, running_var;    /* indices into ref_net.params, -1: none */
     double *y, *dy;             /* (n, c, h, w) */
     double error;               /* largest difference of y between disturbed and exact runs (ref_disturb) */
@@ -98,7 +100,14 @@ int ref_pool(struct ref_net *net, int x, enum ref_kind kind, struct ref_window w
 int ref_global_avgpool(struct ref_net *net, int x);
 int ref_flatten(struct ref_net *net, int x);
 int ref_dense(struct ref_net *net, int x, const char *name, int units, bool bias);
-int ref_batchnorm(struct ref_net *net, int x, const char *name, double momentum, double epsilon);
+struct ref_norm {
+    double momentum, epsilon;
+    bool scale, center, unbiased;
+};
+int ref_batchnorm(struct ref_net *net, int x, const char *name, struct ref_norm norm);
+int ref_scale(struct ref_net *net, int x, double factor);
+/* Of the parameters added last, those of this layer that are no biases do not learn. */
+void ref_train_bias_only(struct ref_net *net, const char *layer);
 int ref_dropout(struct ref_net *net, int x, double rate);
 /* Operands of C x 1 x 1 or flat C are spread over the others' height and width. */
 int ref_add(struct ref_net *net, const int *x, int count);

@@ -87,14 +87,28 @@ static inline struct layer *random_diamond(struct network *n, struct layer *l, u
     return put_add(n, vector, sum);
 }
 
+static inline struct layer *random_norm(struct network *n, struct layer *l, uint64_t *state)
+{
+    struct layer *norm = put(n, "batchnorm", l);
+
+    arg_number(norm, "scale", choose(state, 3) > 0);
+    arg_number(norm, "center", choose(state, 3) > 0);
+    return norm;
+}
+
 static inline struct layer *random_layer(struct network *n, struct layer *l, uint64_t *state)
 {
-    switch (choose(state, 7)) {
+    switch (choose(state, 8)) {
     case 0:
     case 1: return random_conv(n, l, state);
     case 2: return random_diamond(n, l, state);
-    case 3: return put(n, "batchnorm", l);
+    case 3: return random_norm(n, l, state);
     case 4: return put_dropout(n, l, 0.3);
+    case 6:
+        l = layer_after(n, "scale", l);
+        arg_number(l, "factor", choose(state, 2) ? -1.5 : 0.25);
+        cr_assert(layer_shape(n, l));
+        return l;
     case 5: return put(n, choose(state, 2) ? "leaky_relu" : "softmax", l);
     default:
         if (l->out.h < 2 || l->out.w < 2)
@@ -108,7 +122,7 @@ static inline struct layer *random_end(struct network *n, struct layer *l, uint6
 {
     l = put(n, choose(state, 3) ? "flatten" : "global_avgpool2d", l);
     if (choose(state, 2))
-        l = put(n, "batchnorm", l);
+        l = random_norm(n, l, state);
     if (choose(state, 2))
         l = put_add(n, l, put_dense(n, l, l->out.c));
     return l;
@@ -122,6 +136,7 @@ static inline void put_random(struct network *n, uint64_t *state)
     for (int i = 2 + choose(state, 5); i > 0; i--) {
         l = random_layer(n, l, state);
         l->trainable = choose(state, 6) > 0;
+        l->bias_only = choose(state, 6) == 0;
     }
     l = random_end(n, l, state);
     put_loss(n, l, 2 + choose(state, 4));

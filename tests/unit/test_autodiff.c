@@ -227,6 +227,74 @@ Test(autodiff, frozen_layers)
     network_end(&n);
 }
 
+/* Only what learns has a gradient; what the data's gradient needs beside it is summed all the same. */
+Test(autodiff, biases_alone)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *first = put_conv(&n, put_input(&n, 2, 6, 6), 3, 2, 2), *norm = put(&n, "batchnorm", first);
+    struct layer *second = put_conv(&n, norm, 2, 2, 2), *dense = put_dense(&n, put(&n, "flatten", second), 4);
+    first->bias_only = second->bias_only = norm->bias_only = dense->bias_only = true;
+    put_loss(&n, dense, 3);
+    struct graph *g = differentiated(&n);
+    static const char *const layers[] = { "conv2d_1", "batchnorm_1", "conv2d_2", "dense_1" };
+    for (int i = 0; i < 4; i++) {
+        cr_assert_null(param_named(g, arena_printf(&n.arena, "%s.weight", layers[i]))->gradient);
+        cr_assert_not_null(param_named(g, arena_printf(&n.arena, "%s.bias", layers[i]))->gradient);
+    }
+    cr_assert_eq(count_op(g, OP_conv2d_weight_grad), 0);
+    cr_assert_eq(count_op(g, OP_dense_weight_grad), 1);         /* of the loss' own layer */
+    cr_assert_eq(count_op(g, OP_conv2d_data_grad), 1);
+    cr_assert_eq(node_named(g, "batchnorm_1_param_grad")->out[0]->role, TENSOR_SAVED);
+    cr_assert_eq(layer_trained(first), 3);
+    cr_assert_eq(layer_trained(norm), 3);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+/* Nothing before it learns: no sum is made that nobody reads. */
+Test(autodiff, batchnorm_without_scale_or_center)
+{
+    for (int which = 0; which < 8; which++) {
+        struct network n;
+        bool scale = which & 1, center = which & 2, learns = which & 4;
+        network_begin(&n);
+        struct layer *l = put_input(&n, 2, 6, 6);
+        l = learns ? put_conv(&n, l, 3, 2, 2) : l;
+        struct layer *norm = put(&n, "batchnorm", l);
+        arg_number(norm, "scale", scale);
+        arg_number(norm, "center", center);
+        put_loss(&n, put(&n, "flatten", put_conv(&n, norm, 2, 2, 2)), 3);
+        struct graph *g = differentiated(&n);
+        const struct node *sums = node_named(g, "batchnorm_1_param_grad");
+        cr_assert_eq(param_named(g, "batchnorm_1.weight") != NULL, scale);
+        cr_assert_eq(param_named(g, "batchnorm_1.bias") != NULL, center);
+        cr_assert_eq(sums != NULL, learns || scale || center);
+        cr_assert_eq(sums && sums->out[0], learns || scale);
+        cr_assert_eq(sums && sums->out[1], learns || center);
+        cr_assert_eq(norm->def->parameters(norm), (2 + scale + center) * norm->out.c);
+        expect_right_gradients(&n, g);
+        network_end(&n);
+    }
+}
+
+Test(autodiff, constant_factor)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "scale", put_conv(&n, put_input(&n, 2, 5, 5), 3, 2, 2));
+    arg_number(l, "factor", -0.75);
+    cr_assert(layer_shape(&n, l));
+    put_loss(&n, put(&n, "flatten", l), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(node_named(g, "scale_1")->attr.factor, -0.75);
+    cr_assert_eq(node_named(g, "scale_1_grad")->attr.factor, -0.75);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
 static struct layer *put_local(struct network *n, struct layer *from, int filters, int kh, int kw,
                                int sh, int sw)
 {
@@ -238,6 +306,22 @@ static struct layer *put_local(struct network *n, struct layer *from, int filter
     if (!layer_shape(n, l))
         abort();
     return l;
+}
+
+Test(autodiff, locally_connected_bias_alone)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *first = put_local(&n, put_input(&n, 2, 5, 4), 3, 2, 2, 1, 1);
+    first->bias_only = true;
+    put_loss(&n, put(&n, "flatten", put(&n, "elu", first)), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(count_op(g, OP_locally_connected2d_weight_grad), 0);
+    cr_assert_eq(count_op(g, OP_locally_connected2d_bias_grad), 1);
+    cr_assert_eq(layer_trained(first), 4 * 3 * 3);
+    expect_right_gradients(&n, g);
+    network_end(&n);
 }
 
 Test(autodiff, locally_connected_layers)

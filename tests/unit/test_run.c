@@ -138,6 +138,28 @@ Test(run, batchnorm_in_use_and_what_comes_after)
     network_end(&n);
 }
 
+Test(run, batchnorm_without_its_factor_and_summand)
+{
+    for (int center = 0; center < 2; center++) {
+        struct network n;
+        network_begin(&n);
+        struct layer *norm = put(&n, "batchnorm", put_input(&n, 2, 1, 2)), *half = layer_after(&n, "scale", norm);
+        arg_number(norm, "scale", 0);
+        arg_number(norm, "center", center);
+        arg_number(half, "factor", -0.5);
+        cr_assert(layer_shape(&n, half));
+        put(&n, "global_avgpool2d", half);
+        struct run r = running(&n, 1);
+        set(&r, r.graph->input, NUMBERS(1, 8, 3, 2));
+        if (center)
+            set_param(&r, "batchnorm_1.bias", NUMBERS(1, -1));
+        set_param(&r, "batchnorm_1.running_mean", NUMBERS(2, 2));
+        set_param(&r, "batchnorm_1.running_var", NUMBERS(4 - 1e-3, 9 - 1e-3));
+        expect_predictions(&r, center ? NUMBERS(-0.5, 0) : NUMBERS(0, -0.5));
+        network_end(&n);
+    }
+}
+
 Test(run, softmax_and_its_loss)
 {
     struct network n;

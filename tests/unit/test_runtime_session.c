@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "train/whiten.h"
 #include "train/loader.h"
 #include "common/param_layout.h"
 #include "core/param.h"
@@ -169,7 +170,7 @@ Test(params, truncated_normals_stay_within_two_deviations)
     struct cnn_model m;
     struct cnn_param p;
     struct cnn_context *c = open_initialised(
-        &m, &p, (struct cnn_init){ CNN_INIT_TRUNCATED_NORMAL, 0.0, 0.5 }, 100, 300);
+        &m, &p, (struct cnn_init){ CNN_INIT_TRUNCATED_NORMAL, 0.0, 0.5, CNN_INIT_ZEROS }, 100, 300);
     const double *x = c->params;
     double squares = 0.0, largest = 0.0;
     for (int i = 0; i < 30000; i++) {
@@ -181,6 +182,82 @@ Test(params, truncated_normals_stay_within_two_deviations)
     cnn_close(c);
 }
 
+/* As torch.nn.init.dirac_: filter o has a 1 at channel o, row kh / 2, column kw / 2; here the others are of their own. */
+Test(params, dirac_passes_on_channels)
+{
+    static const int64_t shapes[][4] = { { 5, 3, 3, 3 }, { 3, 5, 2, 4 }, { 4, 4, 1, 2 } };
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        const int64_t *s = shapes[i];
+        int64_t taps = s[2] * s[3], filter = s[1] * taps;
+        struct cnn_model m;
+        struct cnn_param p;
+        struct cnn_context *c = open_initialised(
+            &m, &p, (struct cnn_init){ CNN_INIT_ZEROS, 0, 0, CNN_INIT_ZEROS }, (int)s[0], (int)filter);
+        p.init = (struct cnn_init){ CNN_INIT_DIRAC, 0.25, 0.5, CNN_INIT_UNIFORM };
+        p.rank = 4;
+        memcpy(p.shape, s, 4 * sizeof *s);
+        memcpy(p.axis, (enum cnn_axis[]){ CNN_AXIS_OUT, CNN_AXIS_IN, CNN_AXIS_KH, CNN_AXIS_KW }, 4 * sizeof *p.axis);
+        cr_assert_eq(rt_params_init(c, 7), 0);
+        const double *x = c->params;
+        for (int64_t o = 0; o < s[0]; o++)
+            for (int64_t k = 0; k < filter; k++) {
+                double got = x[o * filter + k], one = k == o * taps + s[2] / 2 * s[3] + s[3] / 2;
+                cr_assert(o < s[1] ? got == one : got >= 0.25 && got < 0.5);
+            }
+        cnn_close(c);
+    }
+}
+
+/* Before there are pictures: rows that are orthonormal, then their negatives. */
+Test(params, whiten_without_pictures)
+{
+    struct cnn_model m;
+    struct cnn_param p;
+    struct cnn_context *c =
+        open_initialised(&m, &p, (struct cnn_init){ CNN_INIT_WHITEN, 5000, 5e-4, CNN_INIT_ZEROS }, 12, 6);
+    const double *x = c->params;
+    for (int a = 0; a < 12; a++)
+        for (int b = 0; b <= a; b++) {
+            double product = 0.0;
+            for (int i = 0; i < 6; i++)
+                product += x[a * 6 + i] * x[b * 6 + i];
+            cr_assert_float_eq(product, a == b ? 1 : a == b + 6 ? -1 : 0, 1e-12);
+        }
+    cnn_close(c);
+}
+
+/* A matrix made of known vectors and values, one of them twice. */
+Test(params, eigenvectors_of_a_symmetric_matrix)
+{
+    enum { N = 5 };
+    double u[N] = { 1, 2, 0, -1, 3 }, size = 15, a[N * N], values[N], vectors[N * N];
+    for (int i = 0; i < N; i++)         /* 7 along u, 2 across it, then 1 more along the third axis, which is across */
+        for (int j = 0; j < N; j++)
+            a[i * N + j] = 5 * u[i] * u[j] / size + (i == j) * (2 + (i == 2));
+    rt_symmetric_eigen(a, N, values, vectors);
+    cr_assert_float_eq(values[0], 7, 1e-13);
+    cr_assert_float_eq(values[1], 3, 1e-13);
+    for (int i = 2; i < N; i++)
+        cr_assert_float_eq(values[i], 2, 1e-13);
+    for (int i = 0; i < N; i++) {
+        cr_assert_float_eq(vectors[i], u[i] / sqrt(size), 1e-13);
+        cr_assert_float_eq(vectors[N + i], i == 2, 1e-13);
+    }
+    for (int r = 0; r < N; r++) {
+        double largest = 0;
+        for (int i = 0; i < N; i++)
+            if (fabs(vectors[r * N + i]) > fabs(largest) + 1e-9)
+                largest = vectors[r * N + i];
+        cr_assert(largest > 0);
+        for (int s = 0; s <= r; s++) {
+            double product = 0;
+            for (int i = 0; i < N; i++)
+                product += vectors[r * N + i] * vectors[s * N + i];
+            cr_assert_float_eq(product, r == s, 1e-13);
+        }
+    }
+}
+
 Test(params, orthogonal_rows_or_columns)
 {
     for (int wide = 0; wide < 2; wide++) {
@@ -188,7 +265,7 @@ Test(params, orthogonal_rows_or_columns)
         struct cnn_model m;
         struct cnn_param p;
         struct cnn_context *c = open_initialised(
-            &m, &p, (struct cnn_init){ CNN_INIT_ORTHOGONAL, 0.0, 0.0 }, rows, columns);
+            &m, &p, (struct cnn_init){ CNN_INIT_ORTHOGONAL, 0.0, 0.0, CNN_INIT_ZEROS }, rows, columns);
         const double *x = c->params;
         int vectors = 7, length = 31, step = wide ? columns : 1, stride = wide ? 1 : columns;
         for (int a = 0; a < vectors; a++)
@@ -219,7 +296,7 @@ Test(params, orthogonal_by_outputs_whatever_the_order_of_axes)
         struct cnn_model m = tiny_double_model;
         struct cnn_param p = { .name = "w", .rank = kinds[k].rank, .count = 1,
                                .layout = { .dims = kinds[k].rank, .panel_dim = -1 },
-                               .init = { CNN_INIT_ORTHOGONAL, 0.0, 0.0 } };
+                               .init = { CNN_INIT_ORTHOGONAL, 0.0, 0.0, CNN_INIT_ZEROS } };
         for (int d = p.rank - 1; d >= 0; d--) {
             p.axis[d] = kinds[k].axis[d];
             p.shape[d] = p.layout.dim[d] = kinds[k].shape[d];

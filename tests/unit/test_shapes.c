@@ -235,6 +235,8 @@ Test(shapes, vectors_and_maps)
     expect_shape(put(&n, "global_avgpool2d", in), "3");
     expect_shape(put_dense(&n, flat, 7), "7");
     expect_shape(put(&n, "batchnorm", in), "3x5x4");
+    expect_shape(put(&n, "scale", in), "3x5x4");
+    expect_shape(put(&n, "scale", flat), "60");
     expect_shape(put(&n, "gelu", flat), "60");
     expect_shape(put(&n, "softmax", in), "3x5x4");
     network_end(&n);
