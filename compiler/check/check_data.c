@@ -30,6 +30,13 @@ static void check_source(struct check *c, const struct ast_statement *s,
     c->model->source_clause = check_clause(c, &source->clause, s->word_where, &args);
 }
 
+enum cnn_sample_kind check_data_sample(const struct check *c)
+{
+    if (!c->data)
+        return CNN_SAMPLE_BYTES;
+    return c->data->sample_of && c->model->source_clause ? c->data->sample_of(c->model->source_clause) : c->data->sample;
+}
+
 /* A number for each channel of the picture. */
 static void check_channel_lists(struct check *c, const struct clause *step)
 {
@@ -166,7 +173,7 @@ static const struct {
 
 static bool check_step_args(struct check *c, const struct clause *step)
 {
-    if (c->data && c->data->sample != CNN_SAMPLE_BYTES && kind_of(step) == STEP_FITS) {
+    if (check_data_sample(c) != CNN_SAMPLE_BYTES && kind_of(step) == STEP_FITS) {
         diag_error(c->diag, DIAG_misplaced_statement, step->where, "'%s' is for pictures; %s has numbers",
                    step->def->name, c->data->clause.name);
         return false;
@@ -189,6 +196,23 @@ static void check_step(struct check *c, const struct ast_statement *s, const str
     LIST_ADD(c->arena, c->model->steps, c->model->steps_count, c->steps_capacity, step);
 }
 
+/* `target label` or `target input` */
+static void check_target(struct check *c, const struct ast_statement *s)
+{
+    struct ast_args args = check_statement_args(c, s);
+    const struct clause *clause = check_clause(c, &target_def, s->word_where, &args);
+
+    if (c->target_where.file) {
+        diag_error(c->diag, DIAG_duplicate_statement, s->word_where, "a second '%s'", s->word);
+        diag_note(c->diag, c->target_where, "the first one is here");
+        return;
+    }
+    c->target_where = s->word_where;
+    c->target_broken = !clause;
+    if (clause)
+        c->model->target_is_input = !strcmp(clause->args[0].text, "input");
+}
+
 static void unknown_statement(struct check *c, const struct ast_statement *s)
 {
     struct names names = {.arena = c->arena};
@@ -199,6 +223,7 @@ static void unknown_statement(struct check *c, const struct ast_statement *s)
     for (const struct data_source *d = data_sources; d->clause.name; d++)
         names_add(&names, d->clause.name);
     names_add_defs(&names, data_steps);
+    names_add(&names, target_def.name);
     names_add_later(&names, later_data);
     if (word_in(s->word, later_data)) {
         check_not_supported(c, s->word_where, &unknown);
@@ -211,6 +236,11 @@ static void unknown_statement(struct check *c, const struct ast_statement *s)
     check_suggest(c, &unknown);
 }
 
+bool check_is_data_statement(const char *word)
+{
+    return source_find(word) || clause_def_find(data_steps, word) || !strcmp(word, target_def.name);
+}
+
 static void check_data_statement(struct check *c, const struct ast_statement *s)
 {
     if (s->kind == AST_CONST) {
@@ -218,7 +248,7 @@ static void check_data_statement(struct check *c, const struct ast_statement *s)
         return;
     }
     if (s->kind == AST_ASSIGN) {
-        s = check_assigned(c, s, source_find(s->word) || clause_def_find(data_steps, s->word), FOREIGN_DATA);
+        s = check_assigned(c, s, check_is_data_statement(s->word), FOREIGN_DATA);
         if (!s)
             return;
     }
@@ -231,14 +261,17 @@ static void check_data_statement(struct check *c, const struct ast_statement *s)
     }
     const struct data_source *source = source_find(s->word);
     const struct clause_def *step = clause_def_find(data_steps, s->word);
-    if (!source && !step) {
+    const bool target = !strcmp(s->word, target_def.name);
+    if (!source && !step && !target) {
         unknown_statement(c, s);
         c->data_where = s->word_where;
         return;
     }
     if (!check_no_body(c, s) || !check_no_as(c, s))
         return;
-    if (source)
+    if (target)
+        check_target(c, s);
+    else if (source)
         check_source(c, s, source);
     else
         check_step(c, s, step);
@@ -263,12 +296,12 @@ static void report_channels_last(struct check *c, const struct layer *input)
     diag_hint(c->diag, "write: input %dx%dx%d", want.w, want.c, want.h);
 }
 
-/* Pictures of any kind: files become what the input wants, if it is grey or colour. */
+/* Pictures of any kind: files become what the input wants, if it is grey or colour.  Of numbers there may be any. */
 static bool check_any_picture(struct check *c, const struct layer *input)
 {
     struct shape want = input->out;
 
-    if (want.c != 1 && want.c != 3) {
+    if (!c->data->numbers && want.c != 1 && want.c != 3) {
         if (want.w == 1 || want.w == 3) {
             report_channels_last(c, input);
             return false;
@@ -413,6 +446,21 @@ static struct pixel_range pixel_range(const struct check *c)
     return r;
 }
 
+void check_data_shares(struct check *c)
+{
+    const struct pixel_range r = pixel_range(c);
+    /* what rounding makes of 255 * (1 / 255) */
+    const double slack = 1e-9;
+
+    if (c->data->sample != CNN_SAMPLE_BYTES || (r.low >= -slack && r.high <= 1 + slack))
+        return;
+    diag_error(c->diag, DIAG_class_mismatch, c->loss_where,
+               "%s is taken of numbers between 0 and 1; the network's input is %.4g to %.4g", c->model->loss->def->name,
+               r.low, r.high);
+    diag_note(c->diag, c->target_where, "the input is the target");
+    diag_hint(c->diag, "make pixels so ('scale 1/255' and nothing else), or write: loss mse");
+}
+
 /* Whether weights meet the pixels themselves: there is a way from the input to a layer with weights on
  * which no batchnorm takes the pixels' size away. */
 static bool weights_meet_pixels(const struct check *c)
@@ -464,7 +512,7 @@ void check_data_pixels(struct check *c)
     const struct pixel_range r = pixel_range(c);
     bool high = !r.is_scaled && (r.high > most || r.low < -most), flat = r.high - r.low < least;
 
-    if (c->data->sample != CNN_SAMPLE_BYTES || check_scales(c) || (!high && !flat) || !weights_meet_pixels(c))
+    if (c->model->sample != CNN_SAMPLE_BYTES || check_scales(c) || (!high && !flat) || !weights_meet_pixels(c))
         return;
     diag_warning(c->diag, DIAG_unscaled_pixels, c->data_where,
                  "pixels arrive at the network's weights as %.4g to %.4g: %s", r.low, r.high,
@@ -497,6 +545,49 @@ void check_copies(struct check *c)
         diag_note(c->diag, c->model->layers[c->model->layers_count - 1]->where, "the network ends here");
         diag_hint(c->diag, "write: average=predictions");
     }
+}
+
+/* ---- what no single slot of a source can tell ------------------------------------------------ */
+
+static bool is_given(const struct check *c, const char *argument)
+{
+    return clause_arg(c->model->source_clause, argument)->given;
+}
+
+static void missing_source(struct check *c, const char *what, const char *hint)
+{
+    diag_error(c->diag, DIAG_missing_argument, c->data_where, "%s %s", c->data->clause.name, what);
+    diag_hint(c->diag, "%s", hint);
+}
+
+/* Samples have targets, and there is something to validate with. */
+static void check_arrays(struct check *c)
+{
+    bool targets = c->model->target.kind != CNN_TARGET_INPUT, held = is_given(c, "val_x");
+
+    if (targets && !is_given(c, "y"))
+        missing_source(c, "needs 'y': what the network learns of the samples", "such as: x=\"x.npy\", y=\"y.npy\"");
+    if (!held && is_given(c, "val_y"))
+        missing_source(c, "has 'val_y' without 'val_x'", "both are of the set that validates or tests");
+    else if (held && targets && !is_given(c, "val_y"))
+        missing_source(c, "has 'val_x' without 'val_y'", "both are of the set that validates or tests");
+    else if (!held && !step_before(c, "split"))
+        missing_source(c, "has nothing to validate with: neither 'val_x' nor a 'split'",
+                       "write 'val_x=.., val_y=..' behind it, or 'split 0.1' below it");
+}
+
+static const struct {
+    const char *name;
+    void (*check)(struct check *c);
+} source_checks[] = {
+    {"npy", check_arrays},
+};
+
+void check_data_source(struct check *c)
+{
+    for (size_t i = 0; i < sizeof source_checks / sizeof source_checks[0]; i++)
+        if (!strcmp(source_checks[i].name, c->data->clause.name))
+            source_checks[i].check(c);
 }
 
 void check_data(struct check *c, const struct ast_statement *section)

@@ -122,7 +122,8 @@ struct check {
     int joined_count;                   /* results that joins take */
     /* data and train */
     const struct data_source *data;
-    struct span data_where, loss_where;
+    struct span data_where, loss_where, target_where;
+    bool target_broken;                 /* nobody knows what is trained towards */
     struct span epochs_where, batch_where;      /* file NULL: not said */
     struct table names_read;            /* by expressions anywhere: what is no key has no reader */
     bool metrics_broken;                /* one is wrong: what can be monitored is not known */
@@ -222,6 +223,7 @@ const struct ast_statement *check_assigned(struct check *c, const struct ast_sta
                                            enum foreign_place place);
 /* Statements that only sections of another kind understand: says where the word belongs.  False:
  * nowhere. */
+bool check_is_data_statement(const char *word);
 bool check_elsewhere(struct check *c, const struct ast_statement *s, const char *section);
 bool check_no_body(struct check *c, const struct ast_statement *s);
 bool check_no_as(struct check *c, const struct ast_statement *s);
@@ -231,6 +233,10 @@ const struct clause_def *clause_def_find(const struct clause_def *list, const ch
 
 void check_network(struct check *c, const struct ast_statement *section);
 void check_data(struct check *c, const struct ast_statement *section);
+/* What the source's samples are made of. */
+enum cnn_sample_kind check_data_sample(const struct check *c);
+/* What no single slot of the source can tell, once it is known what the network is trained towards. */
+void check_data_source(struct check *c);
 /* Whether the pictures, as `resize` leaves them, are what the input takes.  What is wrong is reported;
  * false: no shape behind the input is worth a word. */
 bool check_data_picture(struct check *c, const struct layer *input);
@@ -238,6 +244,8 @@ bool check_data_picture(struct check *c, const struct layer *input);
 void check_data_pixels(struct check *c);
 /* What `tta` averages, once it is known what the network ends in. */
 void check_copies(struct check *c);
+/* For a loss of numbers between 0 and 1 whose target is the input: whether its numbers are such. */
+void check_data_shares(struct check *c);
 void check_train(struct check *c, const struct ast_statement *section);
 void check_param_group(struct check *c, const struct ast_statement *s);
 bool check_is_train_statement(const char *word);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct train_state {
-    const struct ast_statement *loss, *optimizer, *metrics, *numbers[TRAIN_NUMBERS];
+    const struct ast_statement *loss, *optimizer, *metrics, *class_weights, *numbers[TRAIN_NUMBERS];
 };
 
 /* ---- loss, optimizer: a name, then its own arguments ----------------------------------------- */
@@ -390,6 +390,7 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
     names_add(&names, "optimizer");
     names_add(&names, "metrics");
     names_add(&names, "freeze");
+    names_add(&names, class_weights_def.name);
     names_add(&names, "params");
     names_add_defs(&names, train_numbers);
     names_add_defs(&names, callback_defs);
@@ -409,7 +410,7 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
 
 bool check_is_train_statement(const char *word)
 {
-    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "params", NULL};
+    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "class_weights", "params", NULL};
 
     return word_in(word, words) || clause_def_find(train_numbers, word) || clause_def_find(callback_defs, word);
 }
@@ -456,6 +457,10 @@ static void check_train_statement(struct check *c, const struct ast_statement *s
     } else if (!strcmp(s->word, "metrics")) {
         if (first_time(c, &state->metrics, s))
             check_metrics(c, s);
+    } else if (!strcmp(s->word, class_weights_def.name)) {
+        struct ast_args args = check_statement_args(c, s);
+        if (first_time(c, &state->class_weights, s))
+            c->model->class_weights = check_clause(c, &class_weights_def, s->word_where, &args);
     } else if (!strcmp(s->word, "freeze")) {
         check_freeze(c, s);
     } else if (number) {

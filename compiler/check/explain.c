@@ -301,6 +301,8 @@ static void put_train(struct text *t, const struct model *m)
     text_add(t, "\n    optimizer %s", m->optimizer->def->name);
     put_args(t, m->optimizer, ", ");
     text_add(t, "\n");
+    if (m->class_weights)
+        put_clause(t, m->class_weights);
     for (int i = 0; i < m->groups_count; i++)
         put_group(t, &m->groups[i]);
     for (int i = 0; i < m->metrics_count; i++) {
@@ -331,7 +333,7 @@ const char *explain_model(struct arena *a, const struct model *m)
         put_clause(&t, m->source_clause);
         for (int i = 0; i < m->steps_count; i++)
             put_clause(&t, m->steps[i]);
-        text_add(&t, "}\n");
+        text_add(&t, "%s}\n", m->target_is_input ? "    target input\n" : "");
     }
     text_add(&t, "\nnetwork {\n");
     for (int i = 0; i < m->layers_count; i++) {

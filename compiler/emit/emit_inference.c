@@ -89,14 +89,35 @@ static const char *tolerance_text(const struct files *f)
     return arena_printf(f->arena, "%.2ef", f->net->tolerance);
 }
 
+/* One output that tells two classes apart. */
+static bool is_lone(const struct inference *net)
+{
+    const struct cnn_target target = net->graph->model->target;
+
+    return target.kind == CNN_TARGET_CLASS && net->outputs == 1 && target.size == 2;
+}
+
+static const char *names_room(const struct files *f)
+{
+    return is_lone(f->net) ? "2" : arena_printf(f->arena, "%s_OUTPUTS", f->capitals);
+}
+
+static const char *output_text(const struct inference *net)
+{
+    if (net->graph->model->ends_in_softmax)
+        return "the probability of each class";
+    return is_lone(net) ? "the probability of the second of two classes" : "one number a unit";
+}
+
 static void emit_declarations(const struct files *f, struct cwriter *w)
 {
     const struct inference *net = f->net;
     struct shape out = net->plan->use.graph->predictions->shape;
 
     if (net->class_names) {
-        cw_comment(w, "The names of the classes, in the order of the outputs.");
-        cw_line(w, "extern const char *const %s_class_names[%s_OUTPUTS];", net->name, f->capitals);
+        cw_comment(w, is_lone(net) ? "The names of the classes; the output is the probability of the second one."
+                                   : "The names of the classes, in the order of the outputs.");
+        cw_line(w, "extern const char *const %s_class_names[%s];", net->name, names_room(f));
         cw_blank(w);
     }
     if (net->pixels.known) {
@@ -110,8 +131,7 @@ static void emit_declarations(const struct files *f, struct cwriter *w)
     }
     cw_comment(w, "input: channels x height x width, prepared as in training. output: %s. %s",
                out.flat || (out.h == 1 && out.w == 1)
-                   ? (net->graph->model->ends_in_softmax ? "the probability of each class"
-                                                         : "one number a unit")
+                   ? output_text(net)
                    : arena_printf(f->arena, "channels x height x width, %d x %d x %d", out.c,
                                   out.h, out.w),
                net->caller_arena
@@ -295,8 +315,8 @@ static void emit_class_names(const struct files *f, struct cwriter *w)
 
     if (!net->class_names)
         return;
-    cw_open(w, "const char *const %s_class_names[%s_OUTPUTS] = {", net->name, f->capitals);
-    for (int64_t i = 0; i < net->outputs; i++) {
+    cw_open(w, "const char *const %s_class_names[%s] = {", net->name, names_room(f));
+    for (int i = 0; i < net->class_names_count; i++) {
         size_t room = 4 * strlen(net->class_names[i]) + 3;      /* an escape has four characters */
         char *quoted = arena_alloc(f->arena, room);
         cw_quote(quoted, room, net->class_names[i]);

@@ -93,9 +93,30 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
 
 /* ---- those of the language ------------------------------------------------------------------- */
 
+/* Of labels, and of the one output that tells two classes apart. */
+static void emit_binary_accuracy(struct emitter *e, struct cwriter *w, const struct model_metric *metric)
+{
+    int outputs = e->plan->model->outputs;
+    bool classes = has_classes(e);
+    cw_comment(w, classes ? "The share of samples whose probability of the second class is on the right side of 0.5."
+                          : "The share of labels whose probability is on the right side of 0.5.");
+    emit_signature(e, w, metric->name);
+    cw_line(w, "int hits = 0;");
+    cw_open(w, "for (int i = 0; i < n * %d; i++)", outputs);
+    cw_line(w, "hits += (predictions[i] > %s) == (%s > 0);", e->plan->real_double ? "0.5" : "0.5f", classes ? "labels[i]" : "targets[i]");
+    cw_close(w, "");
+    cw_line(w, "return (double)hits / n%s;", outputs == 1 ? "" : arena_printf(e->arena, " / %d", outputs));
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
 static void emit_accuracy(struct emitter *e, struct cwriter *w, const struct model_metric *metric)
 {
     int classes = e->plan->model->outputs;
+    if (!has_classes(e) || classes == 1) {
+        emit_binary_accuracy(e, w, metric);
+        return;
+    }
     cw_comment(w, "The share of samples whose most probable class is the right one; the first of "
                   "equals counts.");
     emit_signature(e, w, metric->name);

@@ -453,8 +453,10 @@ void emit_header(const struct plan *p, const char *header, const char *file, FIL
     cw_directive(w, "#include <cnnrt.h>");
     cw_blank(w);
     cw_directive(w, "#define %s_BATCH %d", capitals, p->batch);
-    cw_directive(w, "#define %s_%s %d", capitals, m->target.kind == CNN_TARGET_CLASS ? "CLASSES" : "OUTPUTS",
-                 m->outputs);
+    if (m->target.kind == CNN_TARGET_CLASS)
+        cw_directive(w, "#define %s_CLASSES %d", capitals, m->target.size);
+    if (m->target.kind != CNN_TARGET_CLASS || m->outputs != m->target.size)
+        cw_directive(w, "#define %s_OUTPUTS %d", capitals, m->outputs);
     cw_directive(w, "#define %s_IN_CHANNELS %d", capitals, in.c);
     cw_directive(w, "#define %s_IN_HEIGHT %d", capitals, in.h);
     cw_directive(w, "#define %s_IN_WIDTH %d", capitals, in.w);

@@ -59,6 +59,7 @@ struct inference *inference_of(struct arena *a, const struct graph *g, const str
     net->name = options->name ? options->name : g->model->name;
     net->weights_path = options->weights_path;
     net->class_names = g->predictions->shape.flat ? w->class_names : NULL;
+    net->class_names_count = w->class_names_count;
     net->caller_arena = options->caller_arena;
     net->inputs = shape_elements(g->input->shape);
     net->outputs = shape_elements(g->predictions->shape);

@@ -28,7 +28,8 @@ struct inference {
     const struct graph *graph;  /* as the file's weights are for: before simplify() */
     const char *name;           /* prefix of all that is public */
     const char *weights_path;
-    const char *const *class_names;     /* (outputs), or NULL */
+    const char *const *class_names;     /* (class_names_count), or NULL */
+    int class_names_count;              /* one for each output; two of a lone one */
     bool extern_weights, caller_arena;
     struct infer_constants *constants;
     int constants_count;

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* ---- kinds: how a value is written ------------------------------------------------------------------------------- */
 
 /* Only what is not as usual, but for the size. */
@@ -52,7 +54,21 @@ static const char *text_WHOLE(struct arena *a, const struct attributes *of, cons
     return arena_printf(a, " %s=%d", name, *(const int *)value);
 }
 
-/* What is not there is not said. */
+/* What is not there is not said: here and below. */
+static const char *text_WEIGHTS(struct arena *a, const struct attributes *of, const char *name, const void *value)
+{
+    const struct clause *weights = *(const struct clause *const *)value;
+    struct text text = {.arena = a};
+
+    (void)of;
+    if (!weights)
+        return "";
+    text_add(&text, " %s=", name);
+    for (int i = 0; i < weights->args[0].list_length; i++)
+        text_add(&text, "%s%.9g", i ? "," : "", weights->args[0].list[i]);
+    return text_of(&text);
+}
+
 static const char *text_SHARE(struct arena *a, const struct attributes *of, const char *name, const void *value)
 {
     return *(const double *)value != 0 ? text_REAL(a, of, name, value) : "";

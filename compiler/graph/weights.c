@@ -212,7 +212,8 @@ static void take_notes(struct reading *r, const struct graph *g, struct weights 
     json_t *classes = parse_note(&r->file, "classes"), *normalize = parse_note(&r->file, "normalize");
     int channels = g->input->shape.c;
 
-    w->class_names = take_names(r, classes, g->predictions->shape.c);
+    w->class_names = take_names(r, classes, g->model->target.size);
+    w->class_names_count = w->class_names ? g->model->target.size : 0;
     w->mean = take_numbers(r, json_object_get(normalize, "mean"), channels);
     w->std = take_numbers(r, json_object_get(normalize, "std"), channels);
     json_decref(classes);

@@ -11,6 +11,7 @@
 struct weights {
     const double **values;
     /* What the trainer noted beside them, of the network's own width each; NULL: nothing. */
+    int class_names_count;
     const char *const *class_names;
     const double *mean, *std;       /* of each channel, as `normalize auto` found them */
 };

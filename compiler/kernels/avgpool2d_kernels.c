@@ -100,7 +100,7 @@ static void grad_tiled(struct emitter *e, const void *data, const char *at, int 
 }
 
 /* "rows": of the window at `corner`, those inside the input. */
-static void line_inside(struct emitter *e, const char *count, const char *o, int taps, int stride, int pad, int inputs)
+static void line_taps_inside(struct emitter *e, const char *count, const char *o, int taps, int stride, int pad, int inputs)
 {
     const char *corner = text_printf(e, pad ? "%s * %d - %d" : "%s * %d", o, stride, pad);
     cw_line(e->w, "const int %s = (%s + %d > %d ? %d : %s + %d) - (%s < 0 ? 0 : %s);", count, corner, taps, inputs,
@@ -114,9 +114,9 @@ static void grad_gathered(struct emitter *e, const void *data, const char *at, i
     const char *real = e->plan->real, *to = text_plus(e, "to", at);
     cw_line(e->w, "v sum = v_zero();");
     cw_open(e->w, "for (int oy = oy0; oy < oy1; oy++) {");
-    line_inside(e, "rows", "oy", k->kh, k->stride_h, k->pad_top, p->in.h);
+    line_taps_inside(e, "rows", "oy", k->kh, k->stride_h, k->pad_top, p->in.h);
     cw_open(e->w, "for (int ox = ox0; ox < ox1; ox++) {");
-    line_inside(e, "columns", "ox", k->kw, k->stride_w, k->pad_left, p->in.w);
+    line_taps_inside(e, "columns", "ox", k->kw, k->stride_w, k->pad_left, p->in.w);
     const char *from = text_printf(e, "dy + (oy * %d + ox) * %d", p->out.w, p->in.c);
     cw_line(e->w, "const v share = v_set((%s)1 / (%s)(rows * columns));", real, real);
     cw_line(e->w, "sum = v_fma(%s, share, sum);", text_load(e, from, at, tail));

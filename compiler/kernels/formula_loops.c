@@ -58,6 +58,11 @@ static void close_block(void *context, int part)
 static void declare_target(const struct formula_loops *f, int part)
 {
     const char *from = of_sample(f, f->targets);
+    if (f->classes && f->size == 1) {           /* a lone output is the second of two classes */
+        cw_line(f->w, f->batch ? "const v %s = v_set((%s)%s[i]);" : "const v %s = v_set((%s)*%s);", f->inputs[f->y],
+                f->e->plan->real, f->targets);
+        return;
+    }
     if (f->classes)
         from = text_printf(f->e, f->batch ? "one + cnn_one_hot(%s[i], %d)" : "one + cnn_one_hot(*%s, %d)", f->targets,
                            f->size);
@@ -111,13 +116,8 @@ void formula_loops_begin(struct formula_loops *f, const struct expr_pool *pool, 
         reads_classes |= reached[i] && f->classes && e->op == EXPR_INPUT && e->index == f->y;
         reduces |= reached[i] && expr_op_row(e->op)->kind == EXPR_REDUCTION;
     }
-    if (reads_classes)
+    if (reads_classes && f->size > 1)
         cw_line(f->w, "static const %s one[%d] = { [%d] = 1 };", real, 2 * f->size, f->size);
-    if (reduces && tail) {
-        const char *ones = "1";
-        for (int i = 1; i < tail; i++)
-            ones = text_printf(f->e, "%s, 1", ones);
-        cw_line(f->w, "static const %s ones[%d] = { %s };", real, tail, ones);
-        cw_line(f->w, "const vm inside = v_gt(v_load_tail(ones, %d), v_zero());", tail);
-    }
+    if (reduces && tail)
+        line_inside(f->e, f->w, tail);
 }

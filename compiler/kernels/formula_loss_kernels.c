@@ -56,12 +56,15 @@ static const char *formula_emit(struct emitter *e, const struct step *s)
     f.w = e->w;
     cw_line(e->w, "// predictions (%d): %s = %s", f.size, n->attr.loss->def->name, l.text);
     emit_unread(e, l.pool, root);
+    const char *weight = loss_weight(e, n, "*target");
     if (n->backward && root->is_array)
-        cw_line(e->w, "const v share = v_set((%s)1 / (%s)n);", real, real);
+        cw_line(e->w, "const v share = v_set(%s / (%s)n);", weight ? weight : text_printf(e, "(%s)1", real), real);
     formula_loops_begin(&f, l.pool, root, text_printf(e, "%d", f.size));
     const struct expr_writing how = { e->plan->real_double ? EXPR_VECTOR_DOUBLE : EXPR_VECTOR_FLOAT, names, LOSS_INPUTS,
                                       NULL, .loops = &f.loops };
     const char *value = expr_write(e->w, l.pool, &how, &root, 1);
+    if (weight && !(n->backward && root->is_array))
+        value = text_printf(e, "%s * (%s)", weight, value);
     if (n->backward && !root->is_array) {       /* the same for all */
         cw_open(e->w, "for (int k = 0; k < %d; k++)", f.size);
         cw_line(e->w, "gradient[k] = (%s)((%s) / n);", real, value);

@@ -141,6 +141,15 @@ static void one_vector(struct emitter *e, void (*body)(struct emitter *e, const 
     cw_close(e->w, "}");
 }
 
+void line_inside(struct emitter *e, struct cwriter *w, int tail)
+{
+    const char *ones = "1";
+    for (int i = 1; i < tail; i++)
+        ones = text_printf(e, "%s, 1", ones);
+    cw_line(w, "static const %s ones[%d] = { %s };", e->plan->real, tail, ones);
+    cw_line(w, "const vm inside = v_gt(v_load_tail(ones, %d), v_zero());", tail);
+}
+
 void each_vector(struct emitter *e, const char *index, int64_t count,
                  void (*body)(struct emitter *e, const void *data, const char *at, int tail), const void *data)
 {
@@ -292,4 +301,24 @@ bool always_applicable(const struct plan *p, const struct group *g)
     (void)p;
     (void)g;
     return true;
+}
+
+const char *loss_weight(struct emitter *e, const struct node *n, const char *label)
+{
+    enum { LINE = 8 };
+    const char *real = e->plan->real;
+    if (!n->attr.class_weights)
+        return NULL;
+    const struct arg_value *weights = &n->attr.class_weights->args[0];
+    cw_open(e->w, "static const %s class_weights[%d] = {", real, weights->list_length);
+    for (int i = 0; i < weights->list_length; i += LINE) {
+        const char *line = "";
+        for (int k = i; k < weights->list_length && k < i + LINE; k++)
+            line = text_printf(e, "%s%s%s,", line, k > i ? " " : "", text_real(e, weights->list[k]));
+        cw_line(e->w, "%s", line);
+    }
+    cw_close(e->w, "};");
+    cw_line(e->w, "const %s weight = %s >= 0 && %s < %d ? class_weights[%s] : 0;", real, label, label,
+            weights->list_length, label);
+    return "weight";
 }

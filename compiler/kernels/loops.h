@@ -30,6 +30,9 @@ void loop_open(struct emitter *e, const char *variable, int64_t first, int64_t e
 /* The same from 0, a vector at a time. */
 void loop_open_vectors(struct emitter *e, const char *variable, int64_t end);
 
+/* One output line: the mask `inside` of the first `tail` lanes. */
+void line_inside(struct emitter *e, struct cwriter *w, int tail);
+
 /* Writes body once in a loop over the whole vectors of count elements and once for the rest.  at: C text of the
  * vector's first element; tail: lanes in use, 0 for all.  index: the loop's variable. */
 void each_vector(struct emitter *e, const char *index, int64_t count,
@@ -60,6 +63,10 @@ int64_t padded_channels(const struct plan *p, const struct tensor *t);
 /* Cycles of one core for a pass over a batch of tensors like t: `instructions` a vector beside the loads and
  * stores of `streams` tensors. */
 double pass_cycles(const struct plan *p, const struct tensor *t, double instructions, double streams);
+
+/* The weight of a sample's class, for the C text of its label: writes a table and a variable, and returns its name; NULL:
+ * the loss node n has no weights of classes. */
+const char *loss_weight(struct emitter *e, const struct node *n, const char *label);
 
 /* flops of the main operation for a whole batch. */
 int64_t group_flops(const struct plan *p, const struct group *g);

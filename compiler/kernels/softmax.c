@@ -27,15 +27,6 @@ static void softmax_plan(struct plan *p, struct program *q, struct group *g)
 
 /* ---- the softmax of one pixel, x -> y --------------------------------------------------------------------------- */
 
-static void line_inside(struct emitter *e, int tail)
-{
-    const char *ones = "1";
-    for (int i = 1; i < tail; i++)
-        ones = text_printf(e, "%s, 1", ones);
-    cw_line(e->w, "static const %s ones[%d] = { %s };", e->plan->real, tail, ones);
-    cw_line(e->w, "const vm inside = v_gt(v_load_tail(ones, %d), v_zero());", tail);
-}
-
 static void largest_body(struct emitter *e, const void *data, const char *at, int tail)
 {
     (void)data;
@@ -64,7 +55,7 @@ static void emit_softmax_of_pixel(struct emitter *e, int channels)
     int tail = channels % e->plan->lanes;
     const char *real = e->plan->real;
     if (tail)
-        line_inside(e, tail);
+        line_inside(e, e->w, tail);
     cw_line(e->w, "v largest = v_set(-INFINITY);");
     each_vector(e, "j", channels, largest_body, NULL);
     cw_line(e->w, "const %s top = v_max_lane(largest);", real);
@@ -138,15 +129,16 @@ static void below_body(struct emitter *e, const void *data, const char *at, int 
     cw_line(e->w, "below = v_add(below, %s);", tail ? text_printf(e, "v_select(inside, %s, v_zero())", below) : below);
 }
 
-/* With smoothed labels the sum over the classes of the target's share of each times how far its logit is below the sum. */
-static void emit_smoothed_loss(struct emitter *e, int classes, double smoothing)
+/* How far the logits are below the largest, of what the target says of each: the label's, or with smoothed labels also
+ * those of all classes. */
+static const char *text_below(struct emitter *e, int classes, double smoothing)
 {
-    const char *log = e->plan->real_double ? "log" : "logf";
+    if (smoothing == 0)
+        return "(top - x[right])";
     cw_line(e->w, "v below = v_zero();");
     each_vector(e, "j", classes, below_body, NULL);
     cw_line(e->w, "const %s every = %s * v_sum(below);", e->plan->real, text_real(e, smoothing / classes));
-    cw_line(e->w, "*loss = right >= 0 && right < %d ? %s(sum) + %s * (top - x[right]) + every : 0;", classes, log,
-            text_real(e, 1 - smoothing));
+    return text_printf(e, "%s * (top - x[right]) + every", text_real(e, 1 - smoothing));
 }
 
 static const char *softmax_loss_emit(struct emitter *e, const struct step *s)
@@ -159,10 +151,10 @@ static const char *softmax_loss_emit(struct emitter *e, const struct step *s)
     cw_line(e->w, "// x: logits, y: predictions (%d)", classes);
     emit_softmax_of_pixel(e, classes);
     cw_line(e->w, "const int right = *label;");
-    if (n->attr.smoothing != 0)
-        emit_smoothed_loss(e, classes, n->attr.smoothing);
-    else
-        cw_line(e->w, "*loss = right >= 0 && right < %d ? %s(sum) + (top - x[right]) : 0;", classes, log);
+    const char *weight = loss_weight(e, n, "right"), *below = text_below(e, classes, n->attr.smoothing);
+    const char *value = text_printf(e, "%s(sum) + %s", log, below);
+    cw_line(e->w, "*loss = right >= 0 && right < %d ? %s : 0;", classes,
+            weight ? text_printf(e, "%s * (%s)", weight, value) : value);
     return emit_end(e, text_printf(e, "softmax_loss_%d", classes), emit_comment(e, s));
 }
 
@@ -183,14 +175,15 @@ static const char *softmax_loss_grad_emit(struct emitter *e, const struct step *
     int classes = (int)tensor_elements(y);
     emit_function(e, "const %s *y, const int32_t *label, %s *restrict dx, int n", real, real);
     cw_line(e->w, "// y: predictions, dx: gradient of the batch's mean loss (%d)", classes);
-    cw_line(e->w, "const v share = v_set((%s)1 / (%s)n);", real, real);
+    cw_line(e->w, "const int right = *label;");
+    const char *weight = loss_weight(e, n, "right");
+    cw_line(e->w, "const v share = v_set(%s / (%s)n);", weight ? weight : text_printf(e, "(%s)1", real), real);
     const double smoothing = n->attr.smoothing;
     if (smoothing != 0)
         cw_line(e->w, "const v others = v_set(%s);", text_real(e, smoothing / classes));
     each_vector(e, "j", classes, loss_grad_body, &smoothing);
-    cw_line(e->w, "const int right = *label;");
     cw_open(e->w, "if (right >= 0 && right < %d)", classes);
-    cw_line(e->w, "dx[right] = (y[right] - %s) / (%s)n;",
+    cw_line(e->w, "dx[right] = %s(y[right] - %s) / (%s)n;", weight ? "weight * " : "",
             smoothing != 0 ? text_real(e, 1 - smoothing + smoothing / classes) : "1", real);
     cw_close(e->w, "");
     return emit_end(e, text_printf(e, "softmax_loss_grad_%d", classes), emit_comment(e, s));

@@ -190,12 +190,14 @@ struct model {
 
     bool has_data, has_train;       /* --check and --summary need only a network */
     struct clause *source_clause;   /* cifar10 "dir" */
+    bool target_is_input;           /* `target input` */
     struct clause **steps;
     int steps_count;
 
     const struct user_function **functions;     /* in the order of the text */
     int functions_count;
     struct clause *loss, *optimizer;
+    struct clause *class_weights;   /* NULL: all samples count alike */
     struct param_group *groups;
     int groups_count;
     struct clause **callbacks;

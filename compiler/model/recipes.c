@@ -66,6 +66,40 @@ static const struct arg_def images_args[] = {
     {.name = NULL}
 };
 
+static const char *const layout_words[] = {"chw", "hwc", NULL};
+static const char *const values_words[] = {"floats", "bytes", NULL};
+static const char *const targets_words[] = {"classes", "numbers", "labels", NULL};
+
+#define TARGETS_ARG                                                                                \
+    {                                                                                              \
+        .name = "targets", .type = ARG_WORD, .words = targets_words,                               \
+        .help = "what the network learns; without it, what the loss asks for"                      \
+    }
+#define FIRST_LABEL_ARG                                                                            \
+    {                                                                                              \
+        .name = "first_label", .type = ARG_INT, .min = 0, .max = WHOLE_MAX,                        \
+        .help = "the number of the first class"                                                    \
+    }
+
+static const struct arg_def npy_args[] = {
+    {.name = "x", .type = ARG_STRING, .required = true, .help = "the file of the samples to train with"},
+    {.name = "y", .type = ARG_STRING, .help = "the file of their targets"},
+    {.name = "val_x", .type = ARG_STRING, .help = "the file of the samples to validate or test with"},
+    {.name = "val_y", .type = ARG_STRING, .help = "the file of their targets"},
+    {.name = "layout", .type = ARG_WORD, .words = layout_words,
+     .help = "channels first or last, where the shape does not tell"},
+    {.name = "values", .type = ARG_WORD, .words = values_words, .default_text = "floats",
+     .help = "bytes: uint8, which are pictures"},
+    TARGETS_ARG,
+    FIRST_LABEL_ARG,
+    {.name = NULL}
+};
+
+static enum cnn_sample_kind arrays_sample(const struct clause *source)
+{
+    return strcmp(clause_text(source, "values"), "bytes") ? CNN_SAMPLE_FLOATS : CNN_SAMPLE_BYTES;
+}
+
 const struct data_source data_sources[] = {
     {.clause = {.name = "cifar10", .args = cifar10_args, .help = "CIFAR-10's binary files"},
      .picture = {3, 32, 32, false}, .classes = 10},
@@ -74,6 +108,8 @@ const struct data_source data_sources[] = {
     {.clause = {.name = "images", .args = images_args, .help = "PNG and JPEG, a folder a class"}},
     {.clause = {.name = "mnist", .args = mnist_args, .help = "MNIST's IDX files, gz or not"},
      .picture = {1, 28, 28, false}},
+    {.clause = {.name = "npy", .args = npy_args, .help = "arrays of numpy's, a file each"},
+     .sample = CNN_SAMPLE_FLOATS, .sample_of = arrays_sample, .numbers = true, .any_target = true},
     {.clause = {.name = "shapes", .args = shapes_args, .help = "drawn from a seed, no download"},
      .picture = {3, 32, 32, false}},
 #ifdef CNN_TEST_ROWS
@@ -181,6 +217,17 @@ const struct clause_def data_steps[] = {
     {.name = NULL}
 };
 
+static const char *const target_words[] = {"label", "input", NULL};
+
+static const struct arg_def target_args[] = {
+    {.name = "what", .type = ARG_WORD, .positional = true, .required = true, .words = target_words,
+     .help = "what the network is trained towards"},
+    {.name = NULL}
+};
+
+const struct clause_def target_def = {
+    .name = "target", .args = target_args, .help = "the source's labels, or the network's own input"};
+
 /* ---- train ----------------------------------------------------------------------------------- */
 
 #define LABEL_SMOOTHING(what)                                                                      \
@@ -194,6 +241,24 @@ static const struct arg_def categorical_crossentropy_args[] = {
 };
 
 #define categorical_crossentropy_help "-log of the probability of the right class"
+
+static const struct arg_def binary_crossentropy_args[] = {
+    LABEL_SMOOTHING("share of each target that becomes a half"),
+    {.name = NULL}
+};
+
+static const struct arg_def huber_args[] = {
+    {.name = "delta", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true, .default_number = 1,
+     .help = "distance from which on the loss grows evenly"},
+    {.name = NULL}
+};
+
+#define binary_crossentropy_help "-log of the probability of what is right, mean over the outputs"
+#define mse_args no_args
+#define mse_help "mean of the squared distances"
+#define mae_args no_args
+#define mae_help "mean of the distances"
+#define huber_help "half the square of a small distance, even growth beyond"
 
 const struct clause_def loss_defs[] = {
 #define LOSS(loss) {.name = #loss, .args = loss##_args, .help = loss##_help},
@@ -318,7 +383,8 @@ static const struct arg_def average_args[] = {
 const struct metric_def metric_defs[] = {
     {.clause = {.name = "accuracy", .args = accuracy_args,
                 .help = "share of samples whose most probable class is right"},
-     .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS},
+     .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER,
+     .targets = 1u << CNN_TARGET_CLASS | 1u << CNN_TARGET_LABELS},
     {.clause = {.name = "top_k", .args = top_k_args,
                 .help = "share of samples with the right class among the k most probable"},
      .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS},
@@ -413,6 +479,15 @@ static const struct arg_def threads_args[] = {
     {.name = NULL}
 };
 
+static const struct arg_def class_weights_args[] = {
+    {.name = "weights", .type = ARG_REAL_LIST, .positional = true, .required = true, .max = 1e6,
+     .help = "one number a class"},
+    {.name = NULL}
+};
+
+const struct clause_def class_weights_def = {
+    .name = "class_weights", .args = class_weights_args, .help = "what a sample of each class counts in training"};
+
 const struct clause_def train_numbers[TRAIN_NUMBERS + 1] = {
     [TRAIN_EPOCHS] = {.name = "epochs", .args = epochs_args, .help = "times through the pictures"},
     [TRAIN_BATCH] = {.name = "batch", .args = batch_args, .help = "samples of one step"},
@@ -432,10 +507,10 @@ const char *const later_network[] = {
     "hard_sigmoid", "softsign", NULL
 };
 const char *const later_data[] = {
-    "npy", "csv", "target", NULL
+    "csv", NULL
 };
 const char *const later_train[] = {
-    "lr_schedule", "class_weights", NULL
+    "lr_schedule", NULL
 };
-const char *const later_losses[] = {"binary_crossentropy", "mse", "mae", "huber", NULL};
+const char *const later_losses[] = {NULL};
 const char *const later_optimizers[] = {"muon", NULL};

@@ -67,7 +67,7 @@ static const double *run_targets(const struct run *r, const struct node *n, int 
     if (target->element != ELEMENT_I32)
         return run_values(r, target) + (int64_t)s * count;
     for (int k = 0; k < count; k++)
-        room[k] = k == run_values(r, target)[s];
+        room[k] = run_one_hot(run_values(r, target)[s], k, count);
     return room;
 }
 
@@ -83,8 +83,8 @@ static void formula_run(const struct run *r, const struct node *n, bool gradient
                                                     [LOSS_P] = run_values(r, n->in[0]) + (int64_t)s * count };
         double *out = run_values(r, n->out[0]) + (gradient ? (int64_t)s * count : s);
         expr_evaluate(e.pool, gradient ? e.gradient : e.value, inputs, count, out);
-        for (int k = 0; gradient && k < count; k++)
-            out[k] /= r->batch;
+        for (int k = 0; k < (gradient ? count : 1); k++)
+            out[k] *= loss_run_weight(r, n, s) / (gradient ? r->batch : 1);
     }
     arena_free(&a);
 }

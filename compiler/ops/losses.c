@@ -10,6 +10,20 @@
 #include "model/losses.def"
 #undef LOSS
 
+/* Of numbers; of classes and labels where predictions are probabilities. */
+#define DISTANCE                                                                                     \
+    .targets = TARGETS(CNN_TARGET_CLASS) | TARGETS(CNN_TARGET_VECTOR) | TARGETS(CNN_TARGET_LABELS) | \
+               TARGETS(CNN_TARGET_INPUT),                                                            \
+    .ends = {[CNN_TARGET_CLASS] = {"softmax", "sigmoid"}, [CNN_TARGET_LABELS] = {"sigmoid"}},        \
+    .needs = "probabilities"
+
+const struct loss_def loss_mse = {DISTANCE, .metric = "mae", .formula = "mean((p - y)^2)"};
+const struct loss_def loss_mae = {DISTANCE, .metric = "rmse", .formula = "mean(abs(p - y))"};
+const struct loss_def loss_huber = {
+    DISTANCE, .metric = "mae",
+    .formula = "mean(if abs(p - y) <= delta then 0.5 * (p - y)^2 else delta * (abs(p - y) - 0.5 * delta))",
+};
+
 #ifdef CNN_TEST_ROWS            /* tests/behave/rows.sh */
 #include "rows_losses.h"
 #endif
@@ -59,11 +73,27 @@ void loss_tensors(struct graph *g, struct shape predictions)
     g->loss = graph_tensor(g, TENSOR_LOSS, (struct shape){1, 1, 1, true}, "loss");
 }
 
+struct node *loss_weigh(struct graph *g, struct node *loss)
+{
+    loss->attr.class_weights = g->training ? g->model->class_weights : NULL;
+    return loss;
+}
+
+double loss_run_weight(const struct run *r, const struct node *n, int s)
+{
+    return n->attr.class_weights ? n->attr.class_weights->args[0].list[(int)run_values(r, n->in[1])[s]] : 1;
+}
+
+double run_one_hot(double label, int k, int outputs)
+{
+    return outputs == 1 ? label : k == label;
+}
+
 static void formula_lower(struct graph *g, struct layer *last, const struct clause *loss, struct tensor *y)
 {
     g->predictions = y;
     g->loss = graph_tensor(g, TENSOR_LOSS, (struct shape){1, 1, 1, true}, "loss");
-    graph_node(g, OP_formula_loss, last, loss->def->name, (struct tensor *[]){y, g->target}, 2, &g->loss, 1)
+    loss_weigh(g, graph_node(g, OP_formula_loss, last, loss->def->name, (struct tensor *[]){y, g->target}, 2, &g->loss, 1))
         ->attr.loss = loss;
 }
 

@@ -5,16 +5,21 @@
 
 #include "expr/expr.h"
 #include "ops/ops.h"
+#include "ops/run_graph.h"
+
+enum { CNN_TARGET_KINDS = CNN_TARGET_INPUT + 1, LOSS_ENDS = 2 };
 
 /* A set of enum cnn_target_kind. */
 #define TARGETS(kind) (1u << (kind))
 
 struct loss_def {
     unsigned targets;           /* kinds of targets that it can be taken of */
-    const char *activation;     /* of the language: what the network must end in; NULL: anything */
+    /* Activations of the language, by kind of target: the network must end in one of them; none: in anything. */
+    const char *ends[CNN_TARGET_KINDS][LOSS_ENDS];
     const char *needs;          /* why: "probabilities" */
     /* It works on what arrives at that activation, which is left out, and makes the predictions as well. */
     bool on_logits;
+    bool shares;                /* numbers of the input, where that is the target, must lie between 0 and 1 */
     const char *metric;         /* that goes with it: said where none is named */
     /* The loss of one sample, of its targets y (one-hot where they are classes), the predictions p and the loss' own
      * arguments: "sum((p - y)^2)".  NULL: an operation of its own, by `lower`. */
@@ -34,6 +39,8 @@ bool activation_is_left(const struct model *m);
 
 /* Adds the model's loss. */
 void loss_lower(struct graph *g, struct layer *last, struct tensor *y);
+/* The node's loss, or its gradient, counts by the model's weights of classes, where there are some and the graph trains. */
+struct node *loss_weigh(struct graph *g, struct node *loss);
 /* Predictions and loss of a sample, as tensors of the graph. */
 void loss_tensors(struct graph *g, struct shape predictions);
 
@@ -47,6 +54,11 @@ struct loss_expr {
     const struct expr *gradient;        /* by each of its predictions */
     const char *text;                   /* the formula with the loss' own numbers */
 };
+
+/* For op_def.run: the weight of sample s of a loss' node, 1 where classes have none. */
+double loss_run_weight(const struct run *r, const struct node *n, int s);
+/* The target of output k where targets are classes: a lone output is 1 for the second of two. */
+double run_one_hot(double label, int k, int outputs);
 
 /* The same for equal clauses; of a loss of the user's own as well, whose p is held off 0 and 1 where the clause says so
  * and the formula has logarithms, roots, quotients or powers of it. */

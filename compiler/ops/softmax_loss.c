@@ -8,13 +8,13 @@ static void crossentropy_lower(struct graph *g, struct layer *last, const struct
 {
     g->logits = y;
     loss_tensors(g, y->shape);
-    graph_node(g, OP_softmax_loss, last, "softmax_loss", (struct tensor *[]){ y, g->target }, 2,
-               (struct tensor *[]){ g->predictions, g->loss }, 2)
+    loss_weigh(g, graph_node(g, OP_softmax_loss, last, "softmax_loss", (struct tensor *[]){ y, g->target }, 2,
+                             (struct tensor *[]){ g->predictions, g->loss }, 2))
         ->attr.smoothing = clause_number(loss, "label_smoothing");
 }
 
 const struct loss_def loss_categorical_crossentropy = {
-    .targets = TARGETS(CNN_TARGET_CLASS), .activation = "softmax", .needs = "probabilities", .on_logits = true,
+    .targets = TARGETS(CNN_TARGET_CLASS), .ends = {[CNN_TARGET_CLASS] = {"softmax"}}, .needs = "probabilities", .on_logits = true,
     .metric = "accuracy", .lower = crossentropy_lower,
 };
 
@@ -77,7 +77,7 @@ static void softmax_loss_run(const struct run *r, const struct node *n)
         double sum = run_softmax(x, classes, run_values(r, n->out[0]) + (int64_t)s * classes), loss = 0;
         for (int k = 0; k < classes; k++)
             loss += run_smoothed(n, k == label[s]) * (sum - x[k]);
-        run_values(r, n->out[1])[s] = loss;
+        run_values(r, n->out[1])[s] = loss_run_weight(r, n, s) * loss;
     }
 }
 
@@ -86,8 +86,11 @@ static void softmax_loss_grad_run(const struct run *r, const struct node *n)
     const double *p = run_values(r, n->in[0]), *label = run_values(r, n->in[1]);
     int classes = n->in[0]->shape.c;
 
-    for (int64_t i = 0; i < (int64_t)r->batch * classes; i++)
-        run_values(r, n->out[0])[i] = (p[i] - run_smoothed(n, i % classes == label[i / classes])) / r->batch;
+    for (int s = 0; s < r->batch; s++)
+        for (int k = 0; k < classes; k++) {
+            int64_t i = (int64_t)s * classes + k;
+            run_values(r, n->out[0])[i] = loss_run_weight(r, n, s) * (p[i] - run_smoothed(n, k == label[s])) / r->batch;
+        }
 }
 
 const struct op_def op_def_softmax_loss = {

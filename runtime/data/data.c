@@ -16,7 +16,7 @@
 #include "common/recipe.h"
 
 static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_cifar100, &rt_data_images,
-                                                     &rt_data_mnist, &rt_data_shapes,
+                                                     &rt_data_mnist, &rt_data_npy, &rt_data_shapes,
 #ifdef CNN_TEST_ROWS            /* tests/behave/rows.sh */
                                                      &rt_data_waves, &rt_data_echoes
 #endif
@@ -132,6 +132,14 @@ const void *rt_split_sample(const struct split *s, int64_t i, size_t elements, v
     return s->store->read(s->store, s->numbers[i], room) ? NULL : room;
 }
 
+static void names_forget(struct dataset *d)
+{
+    for (int i = 0; d->class_names && i < d->target.size; i++)
+        free(d->class_names[i]);
+    free(d->class_names);
+    d->class_names = NULL;
+}
+
 void rt_dataset_close(struct dataset *d)
 {
     rt_split_free(&d->train);
@@ -139,9 +147,7 @@ void rt_dataset_close(struct dataset *d)
     rt_split_free(&d->test);
     if (d->store)
         d->store->close(d->store);
-    for (int i = 0; d->class_names && i < d->target.size; i++)
-        free(d->class_names[i]);
-    free(d->class_names);
+    names_forget(d);
     *d = (struct dataset){ 0 };
 }
 
@@ -217,16 +223,52 @@ static void nearby_tell(const struct data_source *source, const char *place)
         rt_names_free(names, count);
 }
 
+/* --data's directory is there, or none was given.  0, or -1 with a message. */
+static int data_dir_check(const char *data_dir)
+{
+    if (!data_dir || rt_is_folder(data_dir))
+        return 0;
+    rt_error("--data %s: %s", data_dir, access(data_dir, F_OK) ? strerror(errno) : "is not a directory");
+    return -1;
+}
+
+char *rt_data_file(const char *name, const char *data_dir)
+{
+    char *places[PLACES_MAX], *found = NULL;
+    int n = 0;
+    if (data_dir && *name != '/')
+        places[n++] = rt_path_join(data_dir, name);
+    if (data_dir)
+        places[n++] = rt_path_join(data_dir, rt_base_of(name));
+    places[n++] = strdup(name);
+    char *own = *name == '/' ? NULL : own_directory();
+    if (own)
+        places[n++] = rt_path_join(own, name);
+    free(own);
+    for (int i = 0; i < n && !found; i++)
+        if (places[i] && access(places[i], F_OK) == 0) {
+            found = places[i];
+            places[i] = NULL;
+        }
+    if (!found) {
+        rt_error("'%s' is not there; looked for", name);
+        for (int i = 0; i < n; i++)
+            if (places[i] && (i == 0 || !places[i - 1] || strcmp(places[i], places[i - 1])))
+                rt_print_line(stderr, "    %s", places[i]);
+        fprintf(stderr, "Name the directory with --data DIR.\n");
+    }
+    for (int i = 0; i < n; i++)
+        free(places[i]);
+    return found;
+}
+
 /* The directory of a source's files, malloc'd, or NULL with a message that names every place looked
  * at. */
 static char *directory_find(const struct data_source *source, const char *name,
                             const char *data_dir)
 {
-    if (data_dir && !rt_is_folder(data_dir)) {
-        rt_error("--data %s: %s", data_dir,
-                 access(data_dir, F_OK) ? strerror(errno) : "is not a directory");
+    if (data_dir_check(data_dir))
         return NULL;
-    }
     char *places[PLACES_MAX];
     int n = places_list(places, name, data_dir);
     char *found = NULL;
@@ -363,15 +405,22 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
         dir = directory_find(source, name ? name : source->name, data_dir);
         if (!dir)
             return -1;
+    } else if (source->finds) {
+        if (data_dir_check(data_dir))
+            return -1;
     } else if (data_dir) {
         rt_note("--data %s: nothing is read there, %s needs no files", data_dir, source->name);
     }
-    int failed = source->read(d, dir, m) || (!source->prepares && rt_dataset_prepare(d, m))
+    int failed = source->read(d, source->finds ? data_dir : dir, m) || (!source->prepares && rt_dataset_prepare(d, m))
                  || fits_check(d, m);
     free(dir);
     if (failed) {
         rt_dataset_close(d);
         return -1;
+    }
+    if (m->train.target.kind == CNN_TARGET_INPUT) {     /* nobody is told of classes that nothing is trained towards */
+        names_forget(d);
+        return 0;
     }
     classes_tell(d, &d->train, "training", clause->name);
     classes_tell(d, &d->val, d->val_tests ? "test" : "validation", clause->name);

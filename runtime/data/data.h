@@ -69,9 +69,11 @@ struct data_source {
      * NULL: nothing that looks like them. */
     const char *(*mistaken)(const char *dir);
     bool prepares;              /* read() does `split`, `limit` and `resize` itself */
+    /* read() asks rt_data_file() for files of its own; `dir` is --data's, or NULL */
+    bool finds;
 };
 
-extern const struct data_source rt_data_cifar10, rt_data_cifar100, rt_data_images, rt_data_mnist, rt_data_shapes, rt_data_waves,
+extern const struct data_source rt_data_cifar10, rt_data_cifar100, rt_data_images, rt_data_mnist, rt_data_npy, rt_data_shapes, rt_data_waves,
     rt_data_echoes;             /* the last two in tests alone */
 
 /* Opens the model's data, checked against its input and target.  `data_dir` is --data's, or NULL.
@@ -91,6 +93,9 @@ const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NA
 
 /* ---- for sources ----------------------------------------------------------------------------- */
 
+/* The file of a source that finds them itself: in --data's directory (NULL: none was given), where the trainer runs, or
+ * beside it.  malloc'd; NULL with a message that names every place looked at. */
+char *rt_data_file(const char *name, const char *data_dir);
 /* The steps `split`, `limit` and `resize`, done to what a source has read.  0, or -1 with a
  * message. */
 int rt_dataset_prepare(struct dataset *d, const struct cnn_model *model);

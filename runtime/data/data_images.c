@@ -220,7 +220,7 @@ static int splits_read(struct dataset *d, struct image_folders *f, const struct 
 
 static int classes_fit(const struct image_folders *f, const char *dir, const struct cnn_model *m)
 {
-    if (f->classes == m->train.target.size)
+    if (f->classes == m->train.target.size || m->train.target.kind == CNN_TARGET_INPUT)
         return 0;
     char *names = rt_names_text((const char *const *)f->class_names, f->classes, CLASSES_SHOWN);
     rt_error("%s: has %d folders of classes, the network ends in %d: %s", dir, f->classes, m->train.target.size,

@@ -6,8 +6,6 @@
 #define _GNU_SOURCE
 #include "files/npz.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +13,7 @@
 
 #include "core/message.h"
 #include "core/regular_file.h"
+#include "files/npy.h"
 
 enum {
     LOCAL_BYTES = 30,           /* of a member's own header, without name and extra */
@@ -23,8 +22,7 @@ enum {
     COMMENT_LIMIT = 65535,
     STORED = 0,
     DEFLATED = 8,
-    DEFLATE_LIMIT = 1032,       /* no deflated byte makes more */
-    HEAD_LIMIT = 4096           /* bytes of a member in which its .npy header must end */
+    DEFLATE_LIMIT = 1032        /* no deflated byte makes more */
 };
 
 struct archive {
@@ -217,106 +215,34 @@ static const char *member_check(const struct member *m)
 
 /* ---- .npy ------------------------------------------------------------------------------------ */
 
-/* The text behind `'key':` in a header, NULL: not there. */
-static const char *header_value(const char *header, const char *key)
-{
-    const char *at = strstr(header, key);
-    if (!at)
-        return NULL;
-    at += strlen(key);
-    at += strspn(at, " ");
-    if (*at != ':')
-        return NULL;
-    at++;
-    return at + strspn(at, " ");
-}
-
-static const char *descr_read(struct stored_tensor *t, const char *text)
-{
-    static const struct {
-        const char *descr, *dtype;
-        int size;
-    } kinds[] = { { "<f4", "F32", 4 }, { "<f8", "F64", 8 }, { "<f2", "F16", 2 },
-                  { "<i8", "I64", 8 }, { "<i4", "I32", 4 }, { "<i2", "I16", 2 },
-                  { "|i1", "I8", 1 },  { "|u1", "U8", 1 },  { "<u4", "U32", 4 },
-                  { "<u8", "U64", 8 }, { "|b1", "BOOL", 1 } };
-    if (!text || (*text != '\'' && *text != '"'))
-        return "has an .npy header without 'descr'";
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        size_t length = strlen(kinds[i].descr);
-        if (strncmp(text + 1, kinds[i].descr, length) == 0 && text[1 + length] == *text) {
-            strcpy(t->dtype, kinds[i].dtype);
-            t->element_size = kinds[i].size;
-            return NULL;
-        }
-    }
-    return text[1] == '>' ? "is big-endian" : "holds elements of a type that is not supported";
-}
-
-static const char *npy_shape_read(struct stored_tensor *t, const char *at)
-{
-    static const char broken[] = "has an .npy header with a broken 'shape'";
-    if (!at || *at != '(')
-        return "has an .npy header without 'shape'";
-    at++;
-    t->rank = 0;
-    t->count = 1;
-    for (;;) {
-        at += strspn(at, " ");
-        if (*at == ')')
-            return NULL;
-        char *end;
-        errno = 0;
-        long long extent = isdigit((unsigned char)*at) ? strtoll(at, &end, 10) : -1;
-        if (extent < 0 || errno)
-            return broken;
-        if (t->rank == TENSOR_RANK_MAX)
-            return "has too many dimensions";
-        if (extent > 0 && t->count > INT64_MAX / 8 / extent)
-            return "has an absurd shape";
-        t->shape[t->rank++] = extent;
-        t->count *= extent;
-        at = end + strspn(end, " ");
-        if (*at == ',')
-            at++;
-        else if (*at != ')')
-            return broken;
-    }
-}
-
 /* An .npy file of `size` bytes to a tensor without data, from its first `have` bytes.  *start: where the
  * data begin.  NULL, or what is wrong. */
 static const char *npy_read(struct stored_tensor *t, const unsigned char *bytes, uint64_t have, uint64_t size,
-                            uint64_t *start_out)
+                            uint64_t *start)
 {
-    if (size < 10 || memcmp(bytes, "\x93NUMPY", 6) != 0)
-        return "is not an .npy file";
-    uint64_t start = bytes[6] == 1 ? 10 : 12;
-    if (bytes[6] < 1 || bytes[6] > 3)
-        return "is of an .npy version other than 1, 2 and 3";
-    if (size < start)
-        return "is cut short in its .npy header";
-    uint64_t length = bytes[6] == 1 ? number16(bytes + 8) : number32(bytes + 8);
-    if (length > size - start)
-        return "is cut short in its .npy header";
-    if (length > have - start)
-        return "has an .npy header of more than 4 KiB";
-    char *header = strndup((const char *)bytes + start, (size_t)length);
-    if (!header)
-        return "does not fit into memory";
-    const char *order = header_value(header, "'fortran_order'");
-    const char *wrong = descr_read(t, header_value(header, "'descr'"));
-    if (!wrong)
-        wrong = npy_shape_read(t, header_value(header, "'shape'"));
-    if (!wrong && (!order || (strncmp(order, "True", 4) && strncmp(order, "False", 5))))
-        wrong = "has an .npy header without 'fortran_order'";
-    if (!wrong && order[0] == 'T' && t->rank > 1)
-        wrong = "is in Fortran's order; save it with numpy.ascontiguousarray()";
-    free(header);
-    if (!wrong && (uint64_t)(t->count * t->element_size) != size - start - length)
-        wrong = "holds more or fewer bytes than its shape says";
-    *start_out = start + length;
-    return wrong;
+    static const char *const dtypes[] = {
+        [NPY_BOOL] = "BOOL", [NPY_U8] = "U8", [NPY_I8] = "I8", [NPY_I16] = "I16", [NPY_U32] = "U32",
+        [NPY_I32] = "I32", [NPY_U64] = "U64", [NPY_I64] = "I64", [NPY_F16] = "F16", [NPY_F32] = "F32",
+        [NPY_F64] = "F64", [NPY_OTHER] = NULL
+    };
+    struct npy_header h;
+    const char *wrong = rt_npy_header(&h, bytes, have, size);
+    if (wrong)
+        return wrong;
+    if (h.big_endian)
+        return "is big-endian";
+    if (!dtypes[h.type])
+        return "holds elements of a type that is not supported";
+    if (h.fortran)
+        return "is in Fortran's order; save it with numpy.ascontiguousarray()";
+    strcpy(t->dtype, dtypes[h.type]);
+    t->element_size = h.element_size;
+    t->rank = h.rank;
+    memcpy(t->shape, h.shape, sizeof t->shape);
+    t->count = h.count;
+    *start = h.start;
+    return (uint64_t)(h.count * h.element_size) == size - h.start ? NULL
+                                                                  : "holds more or fewer bytes than its shape says";
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -332,8 +258,8 @@ struct want {
 static const char *member_look(struct stored_tensor *t, const struct member *m, const struct want *want,
                                uint64_t *start)
 {
-    unsigned char head[HEAD_LIMIT];
-    uint64_t have = m->size < HEAD_LIMIT ? m->size : HEAD_LIMIT;
+    unsigned char head[NPY_HEAD_LIMIT];
+    uint64_t have = m->size < NPY_HEAD_LIMIT ? m->size : NPY_HEAD_LIMIT;
     size_t length = strlen(m->name);
     const char *wrong = NULL;
     if (length < 5 || strcmp(m->name + length - 4, ".npy") != 0)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/message.h"
+#include "core/targets.h"
 #include "files/state.h"
 
 int rt_confusion_open(struct confusion *m, int classes)
@@ -53,8 +54,18 @@ static int most_probable_double(const double *row, int classes)
     return best;
 }
 
+/* A lone output is the probability of the second of two classes. */
+static int more_probable(double second, double *probability)
+{
+    int best = second > 0.5;
+    *probability = best ? second : 1.0 - second;
+    return best;
+}
+
 int rt_most_probable(const struct cnn_context *c, int i, double *probability)
 {
+    if (c->model->outputs == 1)
+        return more_probable(rt_predicted_number(c, i, 0), probability);
     int classes = c->model->outputs;
     size_t from = (size_t)i * (size_t)classes;
     if (c->model->real_size == 8) {

@@ -50,7 +50,7 @@ wrap() {
         echo 'network {'; grep -q '^ *input ' body || echo "input $extent"; cat body; echo '}' ;;
     data)
         echo 'data {'
-        grep -qE '^ *(cifar10|cifar100|images|mnist|shapes) ' body || echo 'images "pictures"'
+        grep -qE '^ *(cifar10|cifar100|images|mnist|npy|shapes) ' body || echo 'images "pictures"'
         cat body
         grep -qE '^ *(scale|normalize) ' body || echo 'scale 1/255'
         echo '}' ;;
@@ -183,6 +183,7 @@ train {
     loss categorical_crossentropy
     optimizer adam
     metrics accuracy, top_k, precision, recall, f1, sure
+    class_weights [1, 1, 1, 1, 1, 1, 1, 1, 1, 2]
     reduce_lr_on_plateau; early_stopping; checkpoint "kept.safetensors"; stop_on_nan
 }
 CNN
@@ -190,6 +191,13 @@ activations=$(sed -n 's/^ACTIVATION(\([a-z0-9_]*\), ".*/\1/p' "$TOP/compiler/exp
 sed -i "s/ACTIVATIONS/$(echo $activations | sed 's/ /; /g')/" all.cnn
 expect 0 "$CNNC" --explain all.cnn
 cp out explained
+# the losses that the model above has not: of the input, which any but that of classes is taken of
+for loss in $(sed -n 's/^LOSS(\(.*\))$/\1/p' "$TOP/compiler/model/losses.def" | grep -v categorical); do
+    echo "model of_$loss; data { shapes; scale 1/255; target input }; network { input 3x32x32; conv2d 3, 1x1, sigmoid }
+        train { loss $loss; optimizer adam }" >loss.cnn
+    expect 0 "$CNNC" --explain loss.cnn
+    grep -w "loss $loss" out >>explained
+done
 for optimizer in $(sed -n 's/^    {\.name = "\([a-z]*\)", \.args = \1_args, .*/\1/p' "$TOP/compiler/model/recipes.c"); do
     sed "s/optimizer adam$/optimizer $optimizer; params dense_1, from=1, until=2/" all.cnn >one.cnn
     "$CNNC" --explain one.cnn 2>/dev/null | grep -E '^ *(optimizer|params) ' >>explained
@@ -255,7 +263,7 @@ done
 arguments=$(grep -ohE '\.name = "[a-z0-9_]*"' "$TOP"/compiler/ops/*.c | cut -d'"' -f2)
 words=$(sed -n 's/^static const char \*const [a-z0-9_]*\[\] = {\(.*\)NULL};/\1/p' "$TOP/compiler/model/recipes.c" | tr -d '",')
 known="$layers $recipe_words $initialisers $functions $arguments $words loss optimizer metrics freeze trainable off macro
-    acc f1_macro precision_macro recall_macro top_5 c pixel data_batch_1 test_batch bin"
+    acc f1_macro precision_macro recall_macro top_5 c pixel w y p data_batch_1 test_batch bin"
 tr -s ' ' '\n' <<<"$known" | sort -u >known
 sed '/^## Not in this version/,$d' "$page" | sed -n '/^## network/,/^## Functions of/p' | grep '^|' | grep -oE '`[^`]*`' |
     sed 's/"[^"]*"//g' | grep -oE '[a-z][a-z0-9_]*' | sort -u >promised

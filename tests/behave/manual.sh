@@ -70,6 +70,13 @@ CNN
 "$CNNC" --explain defaults.cnn >explained 2>/dev/null
 sed 's/images "pictures"/shapes/' defaults.cnn >shapes.cnn
 "$CNNC" --explain shapes.cnn 2>/dev/null | grep -w shapes >>explained
+# the losses that the model above has not: of the input, which any but that of classes is taken of
+for loss in $(sed -n 's/^LOSS(\(.*\))$/\1/p' "$TOP/compiler/model/losses.def" | grep -v categorical); do
+    echo "model of_$loss; data { shapes; scale 1/255; target input }; network { input 3x32x32; conv2d 3, 1x1, sigmoid }
+        train { loss $loss; optimizer adam }" >loss.cnn
+    expect 0 "$CNNC" --explain loss.cnn
+    grep -w "loss $loss" out >>explained
+done
 for optimizer in adamw nadam sgd rmsprop adagrad; do
     sed "s/optimizer adam;/optimizer $optimizer; params dense_1;/" defaults.cnn >one.cnn
     "$CNNC" --explain one.cnn 2>/dev/null | grep -E '^ *(optimizer|params) ' >>explained
