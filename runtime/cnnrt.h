@@ -86,6 +86,14 @@ struct cnn_metric {
     enum cnn_average average;           /* of kinds over the set */
 };
 
+/* A step of a run, and what a rate may depend on. */
+struct cnn_moment {
+    double lr;                          /* the optimizer's rate, or that of --lr */
+    double epoch, step;                 /* from 0; epochs are whole here */
+    double steps_per_epoch;
+    double epochs, steps;               /* of the whole run; epochs may have a fraction */
+};
+
 struct cnn_train_recipe {
     struct cnn_clause loss, optimizer;
     struct cnn_target target;
@@ -93,7 +101,8 @@ struct cnn_train_recipe {
     int callbacks_count;
     const struct cnn_metric *metrics;
     int metrics_count;
-    int epochs;
+    double (*lr_schedule)(const struct cnn_moment *at); /* the rate of a step; NULL: the optimizer's rate */
+    double epochs;                      /* a fraction ends within an epoch */
     uint64_t seed;
     int threads;                        /* 0: as many as the machine has */
 };

@@ -777,6 +777,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
     if (train && c.model->source_clause && c.model->layers_count && !diag_errors(d))
         check_data_pixels(&c);
     if (!diag_errors(d))
+        check_schedule_rates(&c);
+    if (!diag_errors(d))
         check_useless(&c, file);
     if (!diag_errors(d))
         c.model->explained = explain_model(a, c.model);

@@ -33,6 +33,9 @@ struct scope {
     struct check *c;
     const struct ast_statement *statement;
     struct user_function *f;
+    bool is_rate;                       /* no function: the expression of a rate, of single numbers */
+    const bool *arrays;                 /* of a rate, by parameter */
+    const double *values;               /* likewise, where the recipe says them; else NaN */
     struct table variables;             /* locals and parameters: their number from 1 on, of parameters negative */
     struct span *local_where;
     size_t locals_capacity, where_capacity;
@@ -48,19 +51,33 @@ static const struct expr *check_expr(struct scope *s, const struct ast_expr *e);
 
 /* ---- the functions one may call -------------------------------------------------------------- */
 
-/* All names that are there to be called, hidden ones aside. */
-static void names_add_functions(const struct check *c, struct names *names)
+/* Whether it may be called here. */
+static bool is_called(const struct scope *s, const struct expr_op_row *row)
+{
+    return row->name && (row->kind != EXPR_HIDDEN || (s->is_rate && row->in_rates))
+           && (row->kind != EXPR_REDUCTION || !s->is_rate);
+}
+
+/* All names that are there to be called. */
+static void names_add_functions(const struct scope *s, struct names *names)
 {
     for (enum function_kind k = FUNCTION_METRIC; k <= FUNCTION_ACTIVATION; k++)
-        names_add_own(c, names, k);
+        names_add_own(s->c, names, k);
     for (int i = 0; i < ACTIVATIONS_COUNT; i++)
         if (expr_function(activation_row((enum activation)i)->name) == EXPR_OPERATIONS)
             names_add(names, activation_row((enum activation)i)->name);
-    for (int i = 0; i < EXPR_OPERATIONS; i++) {
-        const struct expr_op_row *row = expr_op_row((enum expr_op)i);
-        if (row->name && row->kind != EXPR_HIDDEN)
-            names_add(names, row->name);
-    }
+    for (int i = 0; i < EXPR_OPERATIONS; i++)
+        if (is_called(s, expr_op_row((enum expr_op)i)))
+            names_add(names, expr_op_row((enum expr_op)i)->name);
+}
+
+/* EXPR_OPERATIONS: there is none. */
+static enum expr_op function_find(const struct scope *s, const char *name)
+{
+    for (int i = 0; i < EXPR_OPERATIONS; i++)
+        if (is_called(s, expr_op_row((enum expr_op)i)) && !strcmp(expr_op_row((enum expr_op)i)->name, name))
+            return (enum expr_op)i;
+    return EXPR_OPERATIONS;
 }
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -98,11 +115,26 @@ static const struct expr *unknown_variable(struct scope *s, const struct ast_exp
         names_add(&names, k->name);
     diag_error(s->c->diag, DIAG_unknown_name, e->where, "nothing is called '%s' in '%s'", e->text,
                s->f->name);
-    if (expr_function(e->text) != EXPR_OPERATIONS || check_function_find(s->c, e->text) || activation_find(e->text))
+    if (function_find(s, e->text) != EXPR_OPERATIONS || check_function_find(s->c, e->text) || activation_find(e->text))
         diag_hint(s->c->diag, "it is a function and needs its arguments: %s(...)", e->text);
     else
         check_suggest(s->c, &unknown);
     return NULL;
+}
+
+/* A constant that bears the name of what a rate is made of must be that. */
+static bool check_no_constant(struct scope *s, const struct ast_expr *e, double value)
+{
+    struct constant *k = check_constant_find(s->c, e->text);
+    if (!k)
+        return true;
+    struct value v = check_constant_value(s->c, k, e->where);
+    if (v.kind == VALUE_NONE || (v.kind == VALUE_NUMBER && v.number == value))
+        return v.kind == VALUE_NUMBER;
+    diag_error(s->c->diag, DIAG_const_hides_word, e->where, "'%s' is both a constant and a value that a rate is made of",
+               e->text);
+    diag_note(s->c->diag, k->where, "give this constant another name");
+    return false;
 }
 
 static const struct expr *check_variable(struct scope *s, const struct ast_expr *e)
@@ -114,8 +146,11 @@ static const struct expr *check_variable(struct scope *s, const struct ast_expr 
         return s->poisoned[local] ? NULL : s->f->locals[local].named;
     }
     if (param >= 0) {
+        if (s->is_rate && !check_no_constant(s, e, s->values[param]))
+            return NULL;
         s->nodes_count++;
-        return expr_input(s->f->pool, param, s->f->params[param], param < s->f->arrays);
+        return expr_input(s->f->pool, param, s->f->params[param],
+                          s->is_rate ? s->arrays[param] : param < s->f->arrays);
     }
     struct constant *k = check_constant_find(s->c, e->text);
     if (!k)
@@ -124,8 +159,8 @@ static const struct expr *check_variable(struct scope *s, const struct ast_expr 
     if (v.kind == VALUE_NONE)
         return NULL;
     if (v.kind != VALUE_NUMBER) {
-        diag_error(s->c->diag, DIAG_bad_type, e->where, "a function works with numbers, found %s",
-                   value_text(s->c, &v));
+        diag_error(s->c->diag, DIAG_bad_type, e->where, "a %s works with numbers, found %s",
+                   s->is_rate ? "rate" : "function", value_text(s->c, &v));
         check_constant_note(s->c, &v);
         return NULL;
     }
@@ -194,7 +229,7 @@ static const struct expr *unknown_function(struct scope *s, const struct ast_exp
         diag_hint(s->c->diag, "in a loss or metric it is: exp(p) / sum(exp(p))");
         return NULL;
     }
-    names_add_functions(s->c, &names);
+    names_add_functions(s, &names);
     diag_error(s->c->diag, DIAG_unknown_function, e->word, "no function is called '%s'", e->text);
     check_suggest(s->c, &(struct unknown){.word = e->text, .names = &names, .list = "the functions are"});
     return NULL;
@@ -366,7 +401,7 @@ static const struct expr *check_call(struct scope *s, const struct ast_expr *e)
 {
     const struct function_entry *own = check_function_find(s->c, e->text);
     const struct activation_row *row = activation_find(e->text);
-    enum expr_op op = expr_function(e->text);
+    enum expr_op op = function_find(s, e->text);
     const struct expr_op_row *f;
     const struct expr *operands[EXPR_ARGUMENTS];
 
@@ -421,7 +456,7 @@ static const struct expr *check_expr(struct scope *s, const struct ast_expr *e)
     case AST_TUPLE:
     case AST_INDEX: break;
     }
-    diag_error(s->c->diag, DIAG_bad_type, e->where, "a function works with numbers only");
+    diag_error(s->c->diag, DIAG_bad_type, e->where, "a %s works with numbers only", s->is_rate ? "rate" : "function");
     return NULL;
 }
 
@@ -694,4 +729,19 @@ void check_function(struct check *c, struct function_entry *entry)
         return;
     drop_unused(&s);
     entry->function = s.f;
+}
+
+const struct expr *check_rate_expr(struct check *c, const struct ast_expr *e, struct expr_pool *pool,
+                                   const char *const *names, const bool *arrays, const double *values)
+{
+    struct user_function f = {.name = "lr_schedule", .pool = pool};
+    struct scope s = {.c = c, .f = &f, .variables = {.arena = c->arena}, .is_rate = true, .arrays = arrays,
+                      .values = values};
+
+    f.params = arena_array(c->arena, FUNCTION_PARAMETERS_MOST, sizeof *f.params);
+    for (; names[f.params_count]; f.params_count++) {
+        f.params[f.params_count] = names[f.params_count];
+        name_variable(&s, names[f.params_count], -1 - f.params_count);
+    }
+    return check_expr(&s, e);
 }

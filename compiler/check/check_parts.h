@@ -126,6 +126,9 @@ struct check {
     bool target_broken;                 /* nobody knows what is trained towards */
     struct span epochs_where, batch_where;      /* file NULL: not said */
     struct table names_read;            /* by expressions anywhere: what is no key has no reader */
+    const struct expr *rates;           /* the user's expression, of many steps; NULL: none */
+    struct expr_pool *rates_pool;
+    struct span rates_where;
     bool metrics_broken;                /* one is wrong: what can be monitored is not known */
     struct monitor *monitors;
     int monitors_count;
@@ -263,6 +266,14 @@ void names_add_own(const struct check *c, struct names *names, enum function_kin
 bool check_other_kind(struct check *c, const char *name, struct span where, enum function_kind wanted);
 /* What the user's own activation is with these arguments; NULL: reported. */
 const struct activation_row *check_own_activation(struct check *c, const struct clause *call);
+/* The expression of a rate, of these names (to NULL), of which some may be arrays and some have a value that is known
+ * (others NaN); NULL: it is wrong, and reported. */
+const struct expr *check_rate_expr(struct check *c, const struct ast_expr *e, struct expr_pool *pool,
+                                   const char *const *names, const bool *arrays, const double *values);
+/* check_schedule.c: `lr_schedule`, behind all other statements of the section; when all is right, whether the recipe's
+ * rates are. */
+void check_schedule(struct check *c, const struct ast_statement *s);
+void check_schedule_rates(struct check *c);
 /* check_useless.c: the names that expressions of the body read; then warnings of what can never act. */
 void check_names_read(struct check *c, const struct ast_body *body);
 void check_useless(struct check *c, const struct ast_body *file);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct train_state {
-    const struct ast_statement *loss, *optimizer, *metrics, *class_weights, *numbers[TRAIN_NUMBERS];
+    const struct ast_statement *loss, *optimizer, *metrics, *class_weights, *schedule, *numbers[TRAIN_NUMBERS];
 };
 
 /* ---- loss, optimizer: a name, then its own arguments ----------------------------------------- */
@@ -304,7 +304,7 @@ static void check_metrics(struct check *c, const struct ast_statement *s)
 static void set_number(struct check *c, enum train_number which, double number)
 {
     switch (which) {
-    case TRAIN_EPOCHS: c->model->epochs = (int)number; break;
+    case TRAIN_EPOCHS: c->model->epochs = number; break;
     case TRAIN_BATCH: c->model->batch = c->options->batch ? c->options->batch : (int)number; break;
     case TRAIN_SEED: c->model->seed = (uint64_t)number; break;
     case TRAIN_THREADS: c->model->threads = (int)number; break;
@@ -392,6 +392,7 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
     names_add(&names, "freeze");
     names_add(&names, class_weights_def.name);
     names_add(&names, "params");
+    names_add(&names, "lr_schedule");
     names_add_defs(&names, train_numbers);
     names_add_defs(&names, callback_defs);
     names_add_later(&names, later_train);
@@ -410,7 +411,7 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
 
 bool check_is_train_statement(const char *word)
 {
-    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "class_weights", "params", NULL};
+    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "class_weights", "params", "lr_schedule", NULL};
 
     return word_in(word, words) || clause_def_find(train_numbers, word) || clause_def_find(callback_defs, word);
 }
@@ -463,6 +464,8 @@ static void check_train_statement(struct check *c, const struct ast_statement *s
             c->model->class_weights = check_clause(c, &class_weights_def, s->word_where, &args);
     } else if (!strcmp(s->word, "freeze")) {
         check_freeze(c, s);
+    } else if (!strcmp(s->word, "lr_schedule")) {
+        first_time(c, &state->schedule, s);
     } else if (number) {
         enum train_number which = (enum train_number)(number - train_numbers);
         if (first_time(c, &state->numbers[which], s))
@@ -495,6 +498,9 @@ void check_train(struct check *c, const struct ast_statement *section)
         if (s->kind == AST_COMMAND && !strcmp(s->word, "params") && !s->body && !s->as)
             check_param_group(c, s);
     }
+    /* and a rate goes by the optimizer's and by the epochs */
+    if (state.schedule)
+        check_schedule(c, state.schedule);
     c->level--;
     check_constants_leave(c, outer);
     if (section->body->broken)

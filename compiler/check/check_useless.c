@@ -5,6 +5,7 @@
 #include "check/check_parts.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <string.h>
 
 /* ---- arguments ------------------------------------------------------------------------------- */
@@ -43,15 +44,15 @@ static bool is_on(const struct clause *clause, const char *name)
 static void check_patience(struct check *c, const struct clause *callback)
 {
     const struct arg_value *patience = argument(callback, "patience");
-    int epochs = c->model->epochs;
+    const double epochs = ceil(c->model->epochs);       /* each ends once, a part too */
 
     if (!patience || !c->epochs_where.file || is_on(callback, "restore_best"))
         return;
     if ((patience->number > 1 ? patience->number : 1) + 1 < epochs)
         return;
     diag_warning(c->diag, DIAG_useless_patience, place_of(callback, patience),
-                 "%s with a patience of %.0f cannot act within %d epoch%s", callback->def->name, patience->number, epochs,
-                 epochs == 1 ? "" : "s");
+                 "%s with a patience of %.0f cannot act within %s epoch%s", callback->def->name, patience->number,
+                 number_text(c->model->epochs).text, c->model->epochs == 1 ? "" : "s");
     diag_note(c->diag, c->epochs_where, "the epochs are given here");
 }
 
@@ -72,9 +73,10 @@ static void check_callback(struct check *c, const struct clause *callback)
                      "without save_best=on every epoch is saved, whatever 'monitor' watches");
         diag_hint(c->diag, "write: monitor=%s, save_best=on", monitor->text);
     }
-    if (period && period->given && c->epochs_where.file && period->number > c->model->epochs) {
+    if (period && period->given && c->epochs_where.file && period->number > ceil(c->model->epochs)) {
         diag_warning(c->diag, DIAG_useless_period, period->where,
-                     "a file every %.0f epochs is never written within %d", period->number, c->model->epochs);
+                     "a file every %.0f epochs is never written within %s", period->number,
+                     number_text(c->model->epochs).text);
         diag_note(c->diag, c->epochs_where, "the epochs are given here");
     }
 }

@@ -313,9 +313,16 @@ static void put_train(struct text *t, const struct model *m)
             text_add(t, "%s", m->metrics[i].name);
     }
     put_metric_kinds(t, m);
-    text_add(t, "%s    epochs %d\n    batch %d\n    seed %llu\n    threads %d",
-        m->metrics_count ? "\n" : "", m->epochs, m->batch, (unsigned long long)m->seed, m->threads);
+    text_add(t, "%s    epochs %s\n    batch %d\n    seed %llu\n    threads %d",
+        m->metrics_count ? "\n" : "", number_text(m->epochs).text, m->batch, (unsigned long long)m->seed, m->threads);
     text_add(t, "%s\n", m->threads ? "" : "             # as many as the machine has");
+    if (m->schedule && m->schedule->clause) {
+        text_add(t, "    lr_schedule %s", m->schedule->clause->def->name);
+        put_args(t, m->schedule->clause, ", ");
+        text_add(t, "\n");
+    } else if (m->schedule) {
+        text_add(t, "    lr_schedule %s\n", m->schedule->text);
+    }
     for (int i = 0; i < m->callbacks_count; i++)
         put_clause(t, m->callbacks[i]);
     text_add(t, "    # validation: %s\n}\n",

@@ -80,6 +80,7 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
     emit_schedule(&e, w, "infer", "The network in use: predictions, and the loss where labels are set.");
     emit_update(&e, w);
     emit_metrics(&e, w);
+    emit_rate(&e, w);
     emit_tables(&e, w);
     cw_free(w);
     arena_free(&arena);

@@ -36,6 +36,8 @@ void emit_rule(struct emitter *e, struct cwriter *w);
 void emit_early_rule(struct emitter *e, struct cwriter *w);
 /* emit_metrics.c: static void metrics(const struct cnn_context *c, int n, double *values). */
 void emit_metrics(struct emitter *e, struct cwriter *w);
+/* emit_rate.c: static double lr_schedule(const struct cnn_moment *at), where the recipe has one. */
+void emit_rate(struct emitter *e, struct cwriter *w);
 /* emit_tables.c: the constant tables, the model, main(). */
 void emit_tables(struct emitter *e, struct cwriter *w);
 /* emit_tables.c: an #error where the included header is that of another network. */

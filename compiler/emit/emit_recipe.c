@@ -165,7 +165,10 @@ void emit_recipe_fields(struct emitter *e, struct cwriter *w)
     cw_line(w, ".target = { .kind = %s, .size = %d },", target_names[m->target.kind], m->target.size);
     emit_table_fields(w, "callbacks", "callback", m->callbacks_count);
     emit_table_fields(w, "metrics", "metric", m->metrics_count);
-    cw_line(w, ".epochs = %d,", m->epochs);
+    if (m->schedule)
+        cw_line(w, ".lr_schedule = lr_schedule,");
+    cw_line(w, ".epochs = %s,", m->epochs == (int)m->epochs ? arena_printf(e->arena, "%d", (int)m->epochs)
+                                                            : emit_number(e, m->epochs));
     cw_line(w, ".seed = UINT64_C(%" PRIu64 "),", m->seed);
     cw_line(w, ".threads = %d,", m->threads);
     cw_close(w, "},");

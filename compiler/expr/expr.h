@@ -50,6 +50,7 @@ struct expr_op_row {
     bool takes_conditions;
     bool commutes;
     bool repeats;                       /* f(f(a)) is f(a) */
+    bool in_rates;                      /* hidden, but for a rate of the user's */
     const char *derivative[EXPR_ARGUMENTS];
     const char *c, *scalar, *definition, *vector, *with_constant;
     double cycles;

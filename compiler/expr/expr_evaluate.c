@@ -43,6 +43,8 @@ double expr_apply(enum expr_op op, double a, double b, double c)
     case EXPR_SOFTPLUS: return (a >= 0 || isnan(a) ? a : 0) + log1p(exp(-fabs(a)));
     case EXPR_ERF: return erf(a);
     case EXPR_ERFC: return erfc(a);
+    case EXPR_SIN: return sin(a);
+    case EXPR_COS: return cos(a);
     case EXPR_NORMAL_SHARE: return 0.5 * erfc(-0.70710678118654752 * a);
     case EXPR_RELU: return a >= 0 || isnan(a) ? a : 0;
     case EXPR_MIN: return a <= b || isnan(a) ? a : b;

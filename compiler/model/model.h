@@ -147,6 +147,17 @@ struct user_function {
     size_t calls_capacity;
 };
 
+/* ---- the rate ------------------------------------------------------------------------------------------------ */
+
+/* `lr_schedule`: a schedule with a name and arguments, or the user's own expression; either way its formula. */
+struct model_schedule {
+    struct clause *clause;          /* NULL: the user's expression */
+    struct span where;
+    struct expr_pool *pool;
+    const struct expr *rate;        /* of a step, in terms of enum rate_input (expr/schedules.h), simplified */
+    const char *text;               /* as a person would write it */
+};
+
 /* ---- the whole ----------------------------------------------------------------------------------------------- */
 
 struct model_metric {
@@ -200,11 +211,13 @@ struct model {
     struct clause *class_weights;   /* NULL: all samples count alike */
     struct param_group *groups;
     int groups_count;
+    struct model_schedule *schedule; /* NULL: the optimizer's rate, which callbacks may lower */
     struct clause **callbacks;
     int callbacks_count;
     struct model_metric *metrics;
     int metrics_count;
-    int epochs, batch, threads;
+    double epochs;                  /* a fraction ends within an epoch */
+    int batch, threads;
     uint64_t seed;
     const char *explained;          /* the recipe with every default filled in: --explain, cnn_model.recipe */
 };

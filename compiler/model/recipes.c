@@ -102,9 +102,9 @@ static enum cnn_sample_kind arrays_sample(const struct clause *source)
 
 const struct data_source data_sources[] = {
     {.clause = {.name = "cifar10", .args = cifar10_args, .help = "CIFAR-10's binary files"},
-     .picture = {3, 32, 32, false}, .classes = 10},
+     .picture = {3, 32, 32, false}, .classes = 10, .train_samples = 50000},
     {.clause = {.name = "cifar100", .args = cifar100_args, .help = "CIFAR-100's binary files"},
-     .picture = {3, 32, 32, false}, .classes_of = cifar100_classes},
+     .picture = {3, 32, 32, false}, .classes_of = cifar100_classes, .train_samples = 50000},
     {.clause = {.name = "images", .args = images_args, .help = "PNG and JPEG, a folder a class"}},
     {.clause = {.name = "mnist", .args = mnist_args, .help = "MNIST's IDX files, gz or not"},
      .picture = {1, 28, 28, false}},
@@ -354,6 +354,79 @@ static const struct arg_def params_args[] = {
 const struct clause_def params_def = {.name = "params", .args = params_args,
                                       .help = "weights, biases, norms or layers, and how they are trained"};
 
+/* ---- rates ----------------------------------------------------------------------------------- */
+
+#define WARMUP                                                                                     \
+    {                                                                                              \
+        .name = "warmup", .type = ARG_REAL, .min = 0, .max = WHOLE_MAX,                            \
+        .help = "epochs in which the rate rises from 0, in a line"                                 \
+    }
+#define MIN_LR                                                                                     \
+    {                                                                                              \
+        .name = "min_lr", .type = ARG_REAL, .min = 0, .max = 1e300, .help = "where the rate ends"  \
+    }
+
+static const struct arg_def constant_args[] = {WARMUP, {.name = NULL}};
+
+static const struct arg_def cosine_args[] = {
+    MIN_LR,
+    {.name = "cycles", .type = ARG_INT, .min = 1, .max = 10000, .default_number = 1,
+     .help = "how many times it falls, each time from the optimizer's rate"},
+    WARMUP,
+    {.name = NULL}
+};
+
+static const struct arg_def step_args[] = {
+    {.name = "at", .type = ARG_REAL_LIST, .min = 0, .max = WHOLE_MAX, .min_open = true,
+     .help = "epochs from which the rate is another, counted from 0"},
+    {.name = "factor", .type = ARG_REAL, .min = 0, .max = 1, .min_open = true, .default_number = 0.1,
+     .help = "new rate = rate * factor"},
+    {.name = "every", .type = ARG_REAL, .min = 0, .max = WHOLE_MAX,
+     .help = "epochs between two steps; 0: 'at' says when"},
+    WARMUP,
+    {.name = NULL}
+};
+
+static const struct arg_def exponential_args[] = {
+    {.name = "factor", .type = ARG_REAL, .required = true, .min = 0, .max = 1, .min_open = true,
+     .help = "rate after an epoch = rate * factor"},
+    {.name = "every", .type = ARG_REAL, .min = 0, .max = WHOLE_MAX, .min_open = true, .default_number = 1,
+     .help = "epochs for which 'factor' counts once"},
+    {.name = "staircase", .type = ARG_BOOL, .help = "on: the rate falls between epochs only"},
+    WARMUP,
+    {.name = NULL}
+};
+
+static const struct arg_def polynomial_args[] = {
+    {.name = "power", .type = ARG_REAL, .min = 0, .max = 100, .min_open = true, .default_number = 1,
+     .help = "1: a line"},
+    MIN_LR,
+    WARMUP,
+    {.name = NULL}
+};
+
+static const char *const anneal_words[] = {"cos", "linear", NULL};
+
+static const struct arg_def one_cycle_args[] = {
+    {.name = "pct_start", .type = ARG_REAL, .min = 0, .max = 1, .max_open = true, .default_number = 0.3,
+     .help = "share of the steps in which the rate rises"},
+    {.name = "div_factor", .type = ARG_REAL, .min = 1, .max = 1e300, .default_number = 25,
+     .help = "the rate begins at lr / div_factor"},
+    {.name = "final_div_factor", .type = ARG_REAL, .min = 1, .max = 1e300, .default_number = 1e4,
+     .help = "and ends at that / final_div_factor"},
+    {.name = "anneal", .type = ARG_WORD, .words = anneal_words, .default_text = "cos",
+     .help = "along half a cosine or in a line"},
+    WARMUP,
+    {.name = NULL}
+};
+
+const struct clause_def schedule_defs[] = {
+#define SCHEDULE(schedule, text, formula) {.name = #schedule, .args = schedule##_args, .help = text},
+#include "model/schedules.def"
+#undef SCHEDULE
+    {.name = NULL}
+};
+
 #define METRIC_NAME                                                                                \
     {                                                                                              \
         .name = "name", .type = ARG_STRING, .help = "what the log and monitors call it"            \
@@ -456,8 +529,8 @@ const struct clause_def callback_defs[] = {
 };
 
 static const struct arg_def epochs_args[] = {
-    {.name = "count", .type = ARG_INT, .positional = true, .required = true, .min = 1,
-     .max = WHOLE_MAX, .default_number = 1, .help = "how many"},
+    {.name = "count", .type = ARG_REAL, .positional = true, .required = true, .min = 0, .min_open = true,
+     .max = WHOLE_MAX, .default_number = 1, .help = "how many; 0.5 is half of one"},
     {.name = NULL}
 };
 
@@ -510,7 +583,7 @@ const char *const later_data[] = {
     "csv", NULL
 };
 const char *const later_train[] = {
-    "lr_schedule", NULL
+    NULL
 };
 const char *const later_losses[] = {NULL};
 const char *const later_optimizers[] = {"muon", NULL};

@@ -16,6 +16,7 @@ struct data_source {
     bool any_target;            /* what the argument `targets` says, or the loss and the network's end ask for */
     int classes;                /* or numbers.  0: classes_of or the argument `classes` says it; without them, the data */
     int (*classes_of)(const struct clause *source);     /* NULL: they do not depend on what the source says */
+    int train_samples;          /* of its training set, where every copy has the same; 0: only the data know */
 };
 
 struct metric_def {
@@ -33,7 +34,7 @@ extern const char *const average_words[];
 extern const struct data_source data_sources[];
 /* The statements `target` of `data` and `class_weights` of `train`. */
 extern const struct clause_def target_def, class_weights_def;
-extern const struct clause_def data_steps[], loss_defs[], optimizer_defs[], callback_defs[];
+extern const struct clause_def data_steps[], loss_defs[], optimizer_defs[], schedule_defs[], callback_defs[];
 extern const struct metric_def metric_defs[];
 /* The options of `params`, behind its selectors. */
 extern const struct clause_def params_def;

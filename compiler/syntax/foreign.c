@@ -18,6 +18,7 @@ static const struct foreign table[] = {
 #define LOSS FOREIGN_LOSS
 #define OPTIMIZER FOREIGN_OPTIMIZER
 #define METRIC FOREIGN_METRIC
+#define SCHEDULE FOREIGN_SCHEDULE
 #define FOREIGN(places, owner, words, kind, text) {places, owner, words, FOREIGN_##kind, text},
 #include "syntax/foreign.def"
 };

@@ -10,7 +10,7 @@ enum foreign_place {
     FOREIGN_DATA = 2, FOREIGN_NETWORK = 4, FOREIGN_TRAIN = 8,   /* a statement of that section */
     FOREIGN_KEY = 16,           /* the name of an argument */
     FOREIGN_ACTIVATION = 32, FOREIGN_INIT = 64, FOREIGN_MONITOR = 128, FOREIGN_WORD = 256,      /* its value */
-    FOREIGN_LOSS = 512, FOREIGN_OPTIMIZER = 1024, FOREIGN_METRIC = 2048,
+    FOREIGN_LOSS = 512, FOREIGN_OPTIMIZER = 1024, FOREIGN_METRIC = 2048, FOREIGN_SCHEDULE = 4096,
     FOREIGN_NOWHERE = 0         /* a name of the user's: nothing is known of it */
 };
 

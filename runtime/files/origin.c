@@ -41,6 +41,9 @@ char *rt_origin_text(const struct weights_origin *o)
     int status;
     if (o->steps == 0)
         status = asprintf(&text, "of which epoch is not known");
+    else if (o->samples > 0 && o->monitor)
+        status = asprintf(&text, "after %" PRId64 " samples of epoch %" PRId64 ", the best by %s (%.4f)", o->samples,
+                          o->epochs + 1, o->monitor, o->value);
     else if (o->samples > 0)
         status = asprintf(&text, "after %" PRId64 " samples of epoch %" PRId64, o->samples, o->epochs + 1);
     else if (o->monitor)

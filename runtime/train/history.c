@@ -19,7 +19,7 @@
 #include "files/safetensors.h"
 
 /* What each kind of table begins with. */
-static const char *const heads[] = { [HISTORY_EPOCHS] = "epoch,lr,", [HISTORY_STEPS] = "step,loss\n" };
+static const char *const heads[] = { [HISTORY_EPOCHS] = "epoch,lr,", [HISTORY_STEPS] = "step,loss" };
 
 /* Where the file stands at its end or at nothing but zeros, which a power loss may leave. */
 static bool is_lost(FILE *file)
@@ -271,7 +271,9 @@ static long steps_end(struct history *h, uint64_t step, uint64_t *last)
     while (fgets(line, sizeof line, h->file)) {
         char *comma;
         uint64_t number = strtoull(line, &comma, 10);
-        bool header = end == 0 && strcmp(line, heads[HISTORY_STEPS]) == 0;
+        bool header = end == 0 && strncmp(line, heads[HISTORY_STEPS], strlen(heads[HISTORY_STEPS])) == 0;
+        if (header)
+            h->rates = strcmp(line + strlen(heads[HISTORY_STEPS]), ",lr\n") == 0;
         if (!strchr(line, '\n') || (!header && (end == 0 || *comma != ',' || number >= step)))
             break;
         if (!header)
@@ -290,7 +292,7 @@ static long steps_end(struct history *h, uint64_t step, uint64_t *last)
     return end;
 }
 
-int rt_history_resume_steps(struct history *h, const char *path, uint64_t step)
+int rt_history_resume_steps(struct history *h, const char *path, uint64_t step, bool rates)
 {
     struct stat status;
     *h = (struct history){ .path = path };
@@ -298,7 +300,7 @@ int rt_history_resume_steps(struct history *h, const char *path, uint64_t step)
         return 0;
     /* the rows go on where there are some; a device or a pipe takes the new ones only */
     if (stat(path, &status) ? errno == ENOENT : !S_ISREG(status.st_mode))
-        return rt_history_open(h, path) ? -1 : (rt_history_step_header(h), 0);
+        return rt_history_open(h, path) ? -1 : (rt_history_step_header(h, rates), 0);
     h->file = fopen(path, "r+");
     uint64_t last = UINT64_MAX;         /* before the first one */
     long end = h->file ? steps_end(h, step, &last) : -1;
@@ -308,7 +310,7 @@ int rt_history_resume_steps(struct history *h, const char *path, uint64_t step)
         rt_error("%s: %s", path, strerror(errno));
     } else if (end >= 0) {
         if (end == 0)
-            rt_history_step_header(h);
+            rt_history_step_header(h, rates);
         if (last + 1 < step)
             rt_note("%s: has lost its rows of steps %" PRIu64 " to %" PRIu64, path, last + 1, step - 1);
         return 0;
@@ -360,19 +362,23 @@ void rt_history_epoch(struct history *h, const struct history_row *r)
     row_write(h, from, (const char *const[TIMES]){ seconds, images });
 }
 
-void rt_history_step_header(struct history *h)
+void rt_history_step_header(struct history *h, bool rates)
 {
     if (!h->file || h->failed)
         return;
-    fprintf(h->file, "step,loss\n");
+    h->rates = rates;
+    fprintf(h->file, "%s%s\n", heads[HISTORY_STEPS], rates ? ",lr" : "");
     row_end(h);
 }
 
-void rt_history_step(struct history *h, uint64_t step, double loss)
+void rt_history_step(struct history *h, uint64_t step, double loss, double lr)
 {
     if (!h->file || h->failed)
         return;
     /* all digits: a run's losses can be compared to the bit */
-    fprintf(h->file, "%" PRIu64 ",%.17g\n", step, isnan(loss) ? NAN : loss);      /* without its sign */
+    fprintf(h->file, "%" PRIu64 ",%.17g", step, isnan(loss) ? NAN : loss);      /* without its sign */
+    if (h->rates)
+        fprintf(h->file, ",%.17g", lr);
+    fputc('\n', h->file);
     row_end(h);
 }

@@ -11,6 +11,7 @@ struct history {
     FILE *file;                 /* NULL: nothing is kept */
     const char *path;           /* the caller's */
     bool failed;
+    bool rates;                 /* of steps: with a column of them */
     /* the epochs' rows so far, whatever became of the file; without what they took, which no two runs share */
     char *text;
 };
@@ -38,14 +39,15 @@ char *rt_history_read(const char *path);
 int rt_history_resume(struct history *h, const char *path, const char *text, const struct tally *t, const char *csv,
                       bool whole);
 /* Goes on behind the row of the last step before `step`; what follows it is dropped.  Nothing is dropped of a file that
- * cannot be read or is no such table; rows that are missing are noted. */
-int rt_history_resume_steps(struct history *h, const char *path, uint64_t step);
+ * cannot be read or is no such table; rows that are missing are noted.  The columns of a file that is there stay. */
+int rt_history_resume_steps(struct history *h, const char *path, uint64_t step, bool rates);
 /* 0, or -1 when some row could not be written. */
 int rt_history_close(struct history *h);
 
 void rt_history_epoch_header(struct history *h, const struct tally *t);
 void rt_history_epoch(struct history *h, const struct history_row *row);
-void rt_history_step_header(struct history *h);
-void rt_history_step(struct history *h, uint64_t step, double loss);
+/* rates: with a column of them, where the recipe has a schedule. */
+void rt_history_step_header(struct history *h, bool rates);
+void rt_history_step(struct history *h, uint64_t step, double loss, double lr);
 
 #endif

@@ -89,14 +89,15 @@ void rt_progress_result(struct progress *p, const char *format, ...)
     va_end(args);
 }
 
-void rt_progress_epoch_begin(struct progress *p, int epoch, int epochs, int64_t before)
+void rt_progress_epoch_begin(struct progress *p, int epoch, double epochs, int64_t samples, int64_t before)
 {
+    p->samples = samples;
     p->epoch_start = p->trained = cnn_clock();
     p->drawn = 0;
     p->steps = 0;
     p->before = p->seen = before;
     p->inside = true;
-    rt_progress_say(p, "Epoch %d/%d\n", epoch + 1, epochs);
+    rt_progress_say(p, "Epoch %d/%.10g\n", epoch + 1, epochs);
 }
 
 static int terminal_columns(void)

@@ -33,7 +33,7 @@ void rt_progress_say(struct progress *p, const char *format, ...) RT_PRINTF(2, 3
 /* A result: shown even when silent. */
 void rt_progress_result(struct progress *p, const char *format, ...) RT_PRINTF(2, 3);
 /* before: samples of the epoch that were seen before this part of the run. */
-void rt_progress_epoch_begin(struct progress *p, int epoch, int epochs, int64_t before);
+void rt_progress_epoch_begin(struct progress *p, int epoch, double epochs, int64_t samples, int64_t before);
 void rt_progress_step(struct progress *p, const struct tally *train);
 /* A set is being measured, `done` of its samples so far: "validating" behind an epoch's bar, or in a line of its own,
  * which is gone when all are done. */

@@ -8,22 +8,40 @@
 #include "train/run_parts.h"
 #include "train/stop_signal.h"
 
+/* A part of an epoch is one that is begun. */
+static int epochs_begun(const struct trainer *t)
+{
+    return t->whole + (t->part > 0);
+}
+
+bool rt_run_part_done(const struct trainer *t)
+{
+    return t->part > 0 && t->epoch == t->whole && t->train.next == t->part;
+}
+
 bool rt_run_finished(const struct trainer *t)
 {
-    return rt_stop_signal() || t->invalid || t->data_failed || t->folder_lost
+    bool over = t->part > 0 && t->epoch >= t->whole && t->train.next >= t->part;
+    return rt_stop_signal() || t->invalid || t->data_failed || t->folder_lost || over
            || t->context->step >= t->limit;
 }
 
 bool rt_run_epoch_left(const struct trainer *t)
 {
     bool complete = t->inside && t->train.next == t->data.train.count;
-    return t->epoch < t->epochs && !t->ended && (complete || !rt_run_finished(t));
+    return t->epoch < epochs_begun(t) && !t->ended && (complete || !rt_run_finished(t));
+}
+
+void rt_run_epoch_head(struct trainer *t, int64_t before)
+{
+    bool in_part = t->part > 0 && t->epoch == t->whole;
+    rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs, in_part ? t->part : t->data.train.count, before);
 }
 
 /* That --limit-steps ended training before its epochs were over, if it did. */
 static void limit_report(struct trainer *t)
 {
-    if (t->ended || t->context->step < t->limit || t->epoch >= t->epochs)
+    if (t->ended || t->context->step < t->limit || t->epoch >= epochs_begun(t) || rt_run_part_done(t))
         return;
     rt_progress_say(&t->progress, "Ended by --limit-steps after %" PRIu64 " steps, ", t->context->step);
     if (t->train.next > 0)
@@ -31,7 +49,7 @@ static void limit_report(struct trainer *t)
                         "with %" PRId64 " of %" PRId64 " samples of epoch %d; --resume goes on from there\n",
                         t->train.next, t->data.train.count, t->epoch + 1);
     else
-        rt_progress_say(&t->progress, "with %d of %d epochs; --resume goes on from there\n", t->epoch, t->epochs);
+        rt_progress_say(&t->progress, "with %d of %.10g epochs; --resume goes on from there\n", t->epoch, t->epochs);
 }
 
 /* Which weights the test loss belongs to, where the folder's best are others. */
@@ -82,9 +100,9 @@ static void resumption_say(struct trainer *t)
                     (unsigned long long)t->context->step, t->epoch + 1);
     if (t->ended)
         rt_note("a callback has ended this run: there is nothing to go on with");
-    else if (t->epoch >= t->epochs)
-        rt_note("the run has had its %d epoch%s: a larger --epochs, counted in all, goes on",
-                t->epochs, t->epochs == 1 ? "" : "s");
+    else if (t->epoch >= epochs_begun(t) || rt_run_part_done(t))
+        rt_note("the run has had its %.10g epoch%s: a larger --epochs, counted in all, goes on",
+                t->epochs, t->epochs == 1.0 ? "" : "s");
 }
 
 /* From epoch to epoch until the run ends or is broken off.  Returns whether the last measured set is
@@ -94,11 +112,11 @@ static bool epochs_train(struct trainer *t)
     bool validated = false;
     while (rt_run_epoch_left(t)) {
         validated = false;
-        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs, t->inside ? t->train.next : 0);
+        rt_run_epoch_head(t, t->inside ? t->train.next : 0);
         rt_epoch_train(t);
         if (rt_stop_signal() || t->invalid || t->data_failed)
             break;
-        if (t->train.next < t->data.train.count) {      /* --limit-steps */
+        if (t->train.next < t->data.train.count) {      /* --limit-steps, or a part of an epoch is the last */
             rt_run_state_save(t);
             t->inside = true;
             break;
@@ -115,7 +133,7 @@ static bool epochs_train(struct trainer *t)
 }
 
 /* The end of a run that was not broken off: `last` is what it ends with, and is measured.  The state
- * stays as the last epoch, or --limit-steps within one, has left it: a resumed run goes on from
+ * stays as the last epoch, or the end within one, has left it: a resumed run goes on from
  * there. */
 static int run_end(struct trainer *t, bool validated)
 {

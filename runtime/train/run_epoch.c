@@ -32,11 +32,13 @@ void rt_epoch_train(struct trainer *t)
         rt_tally_begin(&t->train_tally);
     t->inside = false;
     t->last_is_ours = false;
-    int64_t steps = (t->data.train.count + t->model->batch - 1) / t->model->batch;      /* of an epoch */
-    c->steps_total = (uint64_t)steps * (uint64_t)t->epochs;
-    while (!rt_run_finished(t) && (n = rt_loader_next(&t->train, c)) > 0) {
+    const double steps = t->schedule.steps_per_epoch;
+    c->steps_total = (uint64_t)t->schedule.steps;
+    bool good = true;
+    while (!rt_run_finished(t) && (good = rt_schedule_good(&t->schedule, c->step))
+           && (n = rt_loader_next(&t->train, c)) > 0) {
         c->lr = rt_schedule_rate(&t->schedule, c->step);
-        c->epoch = t->epoch + (double)batch / (double)steps;
+        c->epoch = t->epoch + (double)batch / steps;
         t->model->train_step(c, n);
         /* weights that follow an invalid loss would be lost */
         if (!rt_callbacks_step(&t->callbacks, &t->progress, batch++, c->loss / n)) {
@@ -45,7 +47,7 @@ void rt_epoch_train(struct trainer *t)
         }
         t->model->update(c);
         rt_tally_add(&t->train_tally, c, n);
-        rt_history_step(&t->step_log, c->step, c->loss / n);
+        rt_history_step(&t->step_log, c->step, c->loss / n, c->lr);
         nan_tell(t);
         c->step++;
         rt_progress_step(&t->progress, &t->train_tally);
@@ -55,7 +57,7 @@ void rt_epoch_train(struct trainer *t)
         }
     }
     rt_run_origin_note(t);
-    t->data_failed = n < 0;
+    t->data_failed = n < 0 || !good;
 }
 
 void rt_run_measure(struct trainer *t, struct loader *set, struct tta *tta)
@@ -115,11 +117,17 @@ static void chart_draw(struct trainer *t)
     t->chart_due = rows && rows[1] && rt_chart_write(t->folder.chart, t->model->name, text);
 }
 
+/* The rate of the last step. */
+static double last_rate(const struct trainer *t)
+{
+    return rt_schedule_rate(&t->schedule, t->context->step - (t->context->step > 0));
+}
+
 /* A row of an epoch: to the log, the tables and the chart. */
-static void epoch_note(struct trainer *t, double rate)
+static void epoch_note(struct trainer *t)
 {
     rt_progress_epoch_end(&t->progress, &t->train_tally, &t->val_tally);
-    const struct history_row row = { .epoch = t->epoch, .lr = rate, .train = &t->train_tally, .val = &t->val_tally,
+    const struct history_row row = { .epoch = t->epoch, .lr = last_rate(t), .train = &t->train_tally, .val = &t->val_tally,
                                      .steps = t->context->step, .seconds = t->progress.seconds,
                                      .images_per_second = t->progress.images_per_second };
     rt_history_epoch(&t->kept_history, &row);
@@ -133,7 +141,7 @@ static bool epoch_finish(struct trainer *t)
     rt_run_validate(t);
     if (t->data_failed)
         return false;
-    epoch_note(t, t->schedule.rate);
+    epoch_note(t);
     double loss = rt_tally_value(&t->val_tally, 0);
     t->best_due = false;        /* what was due is lost with the weights that it was due for */
     if (loss < t->best_loss)
@@ -141,7 +149,7 @@ static bool epoch_finish(struct trainer *t)
     rt_run_save_last(t);
     if (t->best_due || t->last_failed)
         rt_note("training goes on; the weights are saved again after the next epoch");
-    struct epoch_end end = { .epoch = t->epoch, .lr = t->schedule.rate, .train = &t->train_tally, .val = &t->val_tally,
+    struct epoch_end end = { .epoch = t->epoch, .lr = last_rate(t), .train = &t->train_tally, .val = &t->val_tally,
                              .schedule = &t->schedule, .progress = &t->progress };
     if (rt_run_folder_lost(t))
         return false;
@@ -160,11 +168,15 @@ bool rt_epoch_finish(struct trainer *t)
 void rt_epoch_cut(struct trainer *t)
 {
     if (t->progress.steps == 0)         /* resumed within it, and nothing was left to train */
-        rt_progress_epoch_begin(&t->progress, t->epoch, t->epochs, t->train.next);
+        rt_run_epoch_head(t, t->train.next);
+    if (rt_run_part_done(t)) {
+        rt_epoch_finish(t);
+        return;
+    }
     rt_run_validate(t);
     if (t->data_failed)
         return;
-    epoch_note(t, t->schedule.rate);
+    epoch_note(t);
     rt_run_save_last(t);
 }
 

@@ -84,8 +84,8 @@ static char *remarks_make(const struct trainer *t, double lr)
         return NULL;
     fputs("# trained with", out);
     long nothing = ftell(out);
-    if (o->epochs >= 0)
-        fprintf(out, " --epochs %" PRId64, o->epochs);
+    if (!isnan(o->epochs))
+        fprintf(out, " --epochs %.10g", o->epochs);
     if (!isnan(lr))
         fprintf(out, " --lr %.9g", lr);
     if (o->seed >= 0 || (t->resumed.path && t->context->seed != t->model->train.seed))
@@ -152,7 +152,7 @@ static int tables_open(struct trainer *t)
         const char *rows = rt_state_text(&t->resumed, "history");
         char *was = rt_history_read(t->folder.history);
         bool failed = rt_history_resume(&t->history, o->history, rows ? rows : "", &t->train_tally, was, false)
-                      || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step)
+                      || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step, t->schedule.formula != NULL)
                       || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "", &t->train_tally, was,
                                            true)
                       || recipe_keep(t);
@@ -165,7 +165,7 @@ static int tables_open(struct trainer *t)
         return -1;
     rt_history_epoch_header(&t->kept_history, &t->train_tally);
     rt_history_epoch_header(&t->history, &t->train_tally);
-    rt_history_step_header(&t->step_log);
+    rt_history_step_header(&t->step_log, t->schedule.formula != NULL);
     return 0;
 }
 
@@ -216,6 +216,19 @@ static int folder_take(struct trainer *t)
     return had_lock ? 0 : rt_run_outputs_check(t);
 }
 
+/* So many epochs, of the training set as it is. */
+static void length_set(struct trainer *t, double epochs)
+{
+    const struct run_options *o = t->options;
+    const int64_t batch = t->model->batch, each = t->data.train.count > 0 ? (t->data.train.count + batch - 1) / batch : 1;
+    const uint64_t steps = rt_schedule_steps(epochs, each);
+    t->epochs = epochs;
+    t->whole = (int)(steps / (uint64_t)each);
+    t->part = (int64_t)(steps % (uint64_t)each) * batch;
+    rt_schedule_begin(&t->schedule, &t->model->train, isnan(o->lr) ? NULL : &o->lr);
+    rt_schedule_span(&t->schedule, epochs, each);
+}
+
 int rt_run_open(struct trainer *t)
 {
     /* From its first save on the folder always holds a state.  A run that begins at the recipe's
@@ -227,14 +240,14 @@ int rt_run_open(struct trainer *t)
     t->partial_given = t->options->partial;
     const struct cnn_model *m = t->model;
     const struct run_options *o = t->options;
-    t->epochs = o->epochs >= 0 ? (int)o->epochs : m->train.epochs;
+    length_set(t, isnan(o->epochs) ? m->train.epochs : o->epochs);
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
     t->context->early_update = true;
-    rt_schedule_begin(&t->schedule, &m->train, isnan(o->lr) ? NULL : &o->lr);
     if (rt_loader_open(&t->train, t->context, &t->data.train, o->no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES)
         || rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
-        || (t->resumed.path && rt_run_state_apply(t)) || folder_take(t)
+        || (t->resumed.path && rt_run_state_apply(t)) || rt_schedule_check(&t->schedule, t->context->step)
+        || folder_take(t)
         || rt_callbacks_check(&t->callbacks, &t->folder, (const char *const[2]){ o->history, o->log_steps })
         || tables_open(t)
         || rt_callbacks_claim(&t->callbacks, t->resumed.path != NULL))

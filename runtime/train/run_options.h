@@ -9,7 +9,8 @@
 /* What is asked of a run; what is not said is NULL, -1 or false. */
 struct run_options {
     const char *data, *run_dir, *weights, *history, *log_steps;
-    int64_t epochs, threads, verbose, limit_steps;
+    double epochs;
+    int64_t threads, verbose, limit_steps;
     double lr;                  /* NaN: not given */
     int64_t seed;               /* -1: the recipe's */
     double save_every;          /* minutes; NaN: not given */
@@ -21,7 +22,7 @@ struct run_options {
 /* Nothing is asked. */
 static inline struct run_options rt_run_options(int argc, char *const *argv)
 {
-    return (struct run_options){ .epochs = -1, .threads = -1, .verbose = -1, .limit_steps = -1, .lr = NAN, .seed = -1,
+    return (struct run_options){ .epochs = NAN, .threads = -1, .verbose = -1, .limit_steps = -1, .lr = NAN, .seed = -1,
                                  .save_every = NAN, .argv = argv, .argc = argc };
 }
 

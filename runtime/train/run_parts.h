@@ -9,6 +9,10 @@
 bool rt_run_finished(const struct trainer *t);
 /* Whether an epoch is to be trained, or one that had all its steps is to be finished. */
 bool rt_run_epoch_left(const struct trainer *t);
+/* Whether the epochs are over, within one. */
+bool rt_run_part_done(const struct trainer *t);
+/* The log's head of an epoch, of which `before` samples are done. */
+void rt_run_epoch_head(struct trainer *t, int64_t before);
 
 /* ---- run_state.c ----------------------------------------------------------------------------- */
 
@@ -34,9 +38,9 @@ void rt_epoch_train(struct trainer *t);
 /* What follows an epoch's steps: validation, the log, the weights, the callbacks.  Returns whether
  * to go on. */
 bool rt_epoch_finish(struct trainer *t);
-/* Where --limit-steps ends the run within an epoch, which a resumed run trains to its end: the epoch
- * has its row for now, and `last` its weights, but it is no candidate for `best`, and no callback
- * takes its part for a whole. */
+/* Where the run ends within an epoch.  With --limit-steps a resumed run trains that to its end: the epoch has its row
+ * for now, and `last` its weights, but it is no candidate for `best`, and no callback takes its part for a whole.  Where
+ * the recipe's epochs end there, the part is finished as a whole epoch is. */
 void rt_epoch_cut(struct trainer *t);
 /* Loss and metrics of the validation set. */
 void rt_run_validate(struct trainer *t);

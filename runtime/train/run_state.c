@@ -79,6 +79,8 @@ void rt_run_state_write(struct trainer *t)
     rt_state_put_whole(&s, "ended", t->ended);
     rt_state_put_whole(&s, "told_nan", t->told_nan);
     rt_state_put_number(&s, "rate", t->schedule.rate);
+    if (t->schedule.formula)
+        rt_state_put_number(&s, "epochs", t->epochs);
     rt_state_put_number(&s, "best_loss", t->best_loss);
     rt_state_put_number(&s, "lr_given", t->lr_given);
     rt_state_put_text(&s, "weights_given", t->weights_given ? t->weights_given : "");
@@ -199,6 +201,29 @@ static void options_recall(struct trainer *t)
     rt_state_get_number(s, "lr_given", &t->lr_given);
 }
 
+/* The rate as the run left it; of a schedule the optimizer's, or --lr's.  Another number of epochs may give the steps
+ * that are done other rates. */
+static void rate_recall(struct trainer *t, double rate)
+{
+    struct schedule past = t->schedule;
+    bool asked = !isnan(t->options->lr);
+    double epochs;
+    if (!t->schedule.formula) {
+        t->schedule.rate = asked ? t->schedule.rate : rate;
+        return;
+    }
+    if (!asked && !isnan(t->lr_given))
+        t->schedule.rate = t->lr_given;
+    if (!rt_state_text(&t->resumed, "epochs") || rt_state_get_number(&t->resumed, "epochs", &epochs))
+        return;                 /* it had no schedule */
+    past.rate = t->schedule.rate;
+    rt_schedule_span(&past, epochs, (int64_t)past.steps_per_epoch);
+    if (!rt_schedule_agrees(&past, &t->schedule, t->context->step))
+        rt_note("the first %" PRIu64 " steps had the rates of a run of %.10g epochs; from here on they are those of "
+                "%.10g epochs, where these steps would have had others",
+                t->context->step, epochs, t->epochs);
+}
+
 int rt_run_state_apply(struct trainer *t)
 {
     struct state *s = &t->resumed;
@@ -243,8 +268,7 @@ int rt_run_state_apply(struct trainer *t)
     t->chart_due = true;
     options_recall(t);
     t->best_due = t->missed_loss < INFINITY;
-    if (isnan(t->options->lr))
-        t->schedule.rate = rate;
+    rate_recall(t, rate);
     rt_run_origin_note(t);
     rt_state_section(s, "best");
     rt_origin_load(&t->best, s);

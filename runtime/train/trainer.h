@@ -36,7 +36,9 @@ struct trainer {
     FILE *log;
     /* the run folder's; --history's; --log-steps' */
     struct history kept_history, history, step_log;
-    int epochs;
+    double epochs;              /* in all; a fraction ends within an epoch: */
+    int whole;                  /* so many are whole, */
+    int64_t part;               /* and so many samples of one more follow; 0: none */
     uint64_t limit;             /* steps in all */
     double best_loss;
     struct weights_origin best; /* of the weights in the folder's best */
@@ -48,7 +50,7 @@ struct trainer {
     bool last_is_ours;          /* last.safetensors holds the weights as they are */
     bool best_due;              /* best.safetensors should hold the weights of the last epoch's end */
     double missed_loss;         /* the lowest one whose weights could not be written */
-    bool data_failed;           /* a sample could not be read any more */
+    bool data_failed;           /* a sample could not be read any more, or a step has no rate */
     bool unsaved;               /* no state of this run has been written yet */
     bool folder_lost;           /* another directory has its name */
     /* options that hold on when the run is resumed */

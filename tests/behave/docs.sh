@@ -202,11 +202,23 @@ for optimizer in $(sed -n 's/^    {\.name = "\([a-z]*\)", \.args = \1_args, .*/\
     sed "s/optimizer adam$/optimizer $optimizer; params dense_1, from=1, until=2/" all.cnn >one.cnn
     "$CNNC" --explain one.cnn 2>/dev/null | grep -E '^ *(optimizer|params) ' >>explained
 done
+schedules=$(sed -n 's/^SCHEDULE(\([a-z_]*\),.*/\1/p' "$TOP/compiler/model/schedules.def")
+for schedule in $schedules; do
+    case $schedule in
+    step) options='at=[1], ' ;;
+    exponential) options='factor=0.5, ' ;;
+    *) options= ;;
+    esac
+    sed "s/^ *reduce_lr_on_plateau;/    lr_schedule $schedule, ${options}warmup=0;/" all.cnn >scheduled.cnn
+    expect 0 "$CNNC" --explain scheduled.cnn
+    sed -n 's/^ *lr_schedule \([a-z_]*\), /\1 /p' out >>explained
+done
 # what the compiler's own tables hold
 layers=$(sed -n 's/^LAYER(\(.*\))$/\1/p' "$TOP/compiler/ops/layers.def")" $activations"
 recipe_words=$({
     grep -oE '(\.name = |SHARE_ARG\()"[a-z0-9_]*"' "$TOP/compiler/model/recipes.c" | cut -d'"' -f2
     sed -n 's/^[A-Z]*(\([a-z0-9_]*\))$/\1/p' "$TOP/compiler/model/losses.def" "$TOP/runtime/common/data_steps.def"
+    echo "$schedules"
 } | sort -u)
 initialisers=$(sed -n '/ initialisers\[\] = {/,/^};/s/.*{ { "\([a-z_]*\)".*/\1/p' "$TOP/compiler/ops/initialiser.c")
 functions=$(sed -n '/EXPR_HIDDEN/d; s/^OPERATION([A-Z0-9_]*, "\([a-z0-9_]*\)".*/\1/p' "$TOP/compiler/expr/operations.def"
@@ -262,8 +274,8 @@ done
 # and what stands in the tables of the sections is understood: names from the compiler's tables, and these
 arguments=$(grep -ohE '\.name = "[a-z0-9_]*"' "$TOP"/compiler/ops/*.c | cut -d'"' -f2)
 words=$(sed -n 's/^static const char \*const [a-z0-9_]*\[\] = {\(.*\)NULL};/\1/p' "$TOP/compiler/model/recipes.c" | tr -d '",')
-known="$layers $recipe_words $initialisers $functions $arguments $words loss optimizer metrics freeze trainable off macro
-    acc f1_macro precision_macro recall_macro top_5 c pixel w y p data_batch_1 test_batch bin"
+known="$layers $recipe_words $initialisers $functions $arguments $words loss optimizer metrics lr_schedule freeze trainable off macro
+    acc f1_macro precision_macro recall_macro top_5 c pixel w y p cos pi t n k e lr linear data_batch_1 test_batch bin"
 tr -s ' ' '\n' <<<"$known" | sort -u >known
 sed '/^## Not in this version/,$d' "$page" | sed -n '/^## network/,/^## Functions of/p' | grep '^|' | grep -oE '`[^`]*`' |
     sed 's/"[^"]*"//g' | grep -oE '[a-z][a-z0-9_]*' | sort -u >promised

@@ -46,6 +46,7 @@ fi
     sed -n 's/^LAYER(\(.*\)).*/\1/p; s/^ACTIVATION(\([a-z0-9_]*\), ".*/\1/p' \
         "$TOP/compiler/ops/layers.def" "$TOP/compiler/expr/activations.def"
     sed -n 's/^[A-Z]*(\([a-z0-9_]*\))$/\1/p' "$TOP/compiler/model/losses.def" "$TOP/runtime/common/data_steps.def"
+    sed -n 's/^SCHEDULE(\([a-z_]*\),.*/\1/p' "$TOP/compiler/model/schedules.def"
     sed -n '/static/,$s/.*\.name = "\([a-z0-9_]*\)".*/\1/p' "$TOP/compiler/model/recipes.c" | grep -v -x -e dir -e name -e file -e count -e size
 } | sort -u >words
 [ "$(wc -l <words)" -gt 60 ] || fail "too few words of the language found: $(wc -l <words)"
@@ -68,6 +69,10 @@ train {
 }
 CNN
 "$CNNC" --explain defaults.cnn >explained 2>/dev/null
+for schedule in cosine 'step, at=[1]' 'exponential, factor=0.5' polynomial one_cycle; do
+    sed "s/reduce_lr_on_plateau;/lr_schedule $schedule, warmup=0;/" defaults.cnn >scheduled.cnn
+    "$CNNC" --explain scheduled.cnn 2>/dev/null | sed -n 's/^ *lr_schedule \([a-z_]*\), /\1 /p' >>explained
+done
 sed 's/images "pictures"/shapes/' defaults.cnn >shapes.cnn
 "$CNNC" --explain shapes.cnn 2>/dev/null | grep -w shapes >>explained
 # the losses that the model above has not: of the input, which any but that of classes is taken of
