@@ -16,6 +16,8 @@ enum {
     TITLE = 24, LEGEND = 46,    /* the base lines of the first two rows of text */
     TOP = 92,                   /* of the first panel: its name and the rates stand above it */
     GAP = 50, BOTTOM = 44,      /* between two panels; below the last one */
+    RATE_PANEL = 110,           /* of a rate that follows a schedule */
+    STEPS_MAX = 8,              /* of a rate that is no schedule's: each is marked in the panels of values */
     NAME_MAX_LENGTH = 80, TITLE_MAX_LENGTH = 64,
     X_TICKS_MAX = 14, DOTS_MAX = 60     /* more epochs than that are a line without dots */
 };
@@ -23,6 +25,7 @@ enum {
 #define TRAINING "#1f6fb4"
 #define VALIDATION "#e06c00"
 #define BEST "#b3202a"
+#define RATE "#4a7a3a"
 #define GREY "#666"
 
 /* A history as numbers: columns are epoch, lr, values of training, the same of validation, and perhaps the steps, which
@@ -33,6 +36,7 @@ struct table {
     int columns, rows, values;
     int best;                   /* row of the smallest val_loss, -1: none */
     bool gaps;                  /* some value is not a number */
+    bool scheduled;             /* the rate changes all along, or rises: it has a panel of its own */
 };
 
 /* What is not a number is infinite here; a NaN is a value that the run did not have then, whose cell
@@ -90,6 +94,12 @@ static bool is_gap(double v)
 static void table_survey(struct table *t)
 {
     int column = 2 + t->values;         /* val_loss */
+    int changes = 0;
+    for (int i = 1; i < t->rows; i++) {
+        changes += cell(t, i, 1) != cell(t, i - 1, 1);
+        t->scheduled = t->scheduled || cell(t, i, 1) > cell(t, i - 1, 1);
+    }
+    t->scheduled = t->scheduled || changes > STEPS_MAX;
     for (int i = 0; i < t->rows; i++) {
         for (int k = 2; k < 2 + 2 * t->values; k++)
             t->gaps = t->gaps || is_gap(cell(t, i, k));
@@ -102,7 +112,7 @@ static void table_survey(struct table *t)
 /* ---- places ---------------------------------------------------------------------------------- */
 
 struct panel {
-    int top;
+    int top, height;
     double low, high;
 };
 
@@ -115,13 +125,13 @@ static double place_x(const struct table *t, int row)
 
 static double place_y(const struct panel *p, double value)
 {
-    return p->top + PANEL - (value - p->low) / (p->high - p->low) * PANEL;
+    return p->top + p->height - (value - p->low) / (p->high - p->low) * p->height;
 }
 
 /* What both curves of a value need, with some room; a curve that hardly moves stays flat. */
 static struct panel panel_make(const struct table *t, int value)
 {
-    struct panel p = { .top = TOP + value * (PANEL + GAP), .low = INFINITY, .high = -INFINITY };
+    struct panel p = { .top = TOP + value * (PANEL + GAP), .height = PANEL, .low = INFINITY, .high = -INFINITY };
     for (int i = 0; i < t->rows; i++)
         for (int side = 0; side < 2; side++) {
             double v = cell(t, i, 2 + value + side * t->values);
@@ -136,6 +146,17 @@ static struct panel panel_make(const struct table *t, int value)
     room = fmax(room, fmax(fmax(fabs(p.high), fabs(p.low)) * 1e-3, 1e-6));
     p.low -= room;
     p.high += room;
+    return p;
+}
+
+/* Below all others, from 0 on. */
+static struct panel rate_panel_make(const struct table *t)
+{
+    struct panel p = { .top = TOP + t->values * (PANEL + GAP), .height = RATE_PANEL };
+    for (int i = 0; i < t->rows; i++)
+        if (is_drawable(cell(t, i, 1)))
+            p.high = fmax(p.high, cell(t, i, 1));
+    p.high = p.high > 0.0 ? p.high * 1.06 : 1.0;
     return p;
 }
 
@@ -182,7 +203,7 @@ static void tick_put(FILE *out, double value, double step)
 
 static void y_axis_draw(FILE *out, const struct panel *p)
 {
-    double step = tick_step(p->high - p->low, 6);
+    double step = tick_step(p->high - p->low, p->height >= PANEL ? 6 : 3);
     for (double k = ceil(p->low / step); k * step <= p->high; k += 1.0) {
         double y = place_y(p, k * step);
         fprintf(out, "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#e4e4e4\"/>\n", LEFT,
@@ -204,9 +225,9 @@ static void x_axis_draw(FILE *out, const struct table *t, const struct panel *p)
             continue;
         last = x;
         fprintf(out, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#888\"/>\n", x,
-                p->top + PANEL, x, p->top + PANEL + 4);
+                p->top + p->height, x, p->top + p->height + 4);
         fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%.0f</text>\n", x,
-                p->top + PANEL + 18, cell(t, i, 0));
+                p->top + p->height + 18, cell(t, i, 0));
     }
 }
 
@@ -220,7 +241,7 @@ static void axes_draw(FILE *out, const struct table *t, const struct panel *p, c
     x_axis_draw(out, t, p);
     fprintf(out,
             "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"none\" stroke=\"#888\"/>\n",
-            LEFT, p->top, WIDTH - LEFT - RIGHT, PANEL);
+            LEFT, p->top, WIDTH - LEFT - RIGHT, p->height);
 }
 
 /* The epochs after which the rate was another; above the first panel what it was from there on, where
@@ -235,7 +256,7 @@ static void rates_draw(FILE *out, const struct table *t, const struct panel *p)
         fprintf(out,
                 "<line class=\"rate\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#999\" "
                 "stroke-dasharray=\"2 3\"/>\n",
-                x, p->top, x, p->top + PANEL);
+                x, p->top, x, p->top + p->height);
         if (p->top != TOP || middle - labelled < 70.0)
             continue;
         fprintf(out,
@@ -279,7 +300,7 @@ static void points_draw(FILE *out, const struct table *t, const struct panel *p,
             fprintf(out,
                     "<path class=\"gap\" d=\"M%.1f %d l6 6 m0 -6 l-6 6\" stroke=\"%s\" "
                     "stroke-width=\"1.5\"/>\n",
-                    x - 3, p->top + PANEL - 10, colour);
+                    x - 3, p->top + p->height - 10, colour);
         else if (is_drawable(v) && t->rows <= DOTS_MAX)
             fprintf(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.2\" fill=\"%s\"/>\n", x,
                     place_y(p, v), colour);
@@ -324,7 +345,7 @@ static void legend_draw(FILE *out, const struct table *t)
 
 static void chart_draw(FILE *out, const struct table *t, const char *title)
 {
-    int height = TOP + t->values * PANEL + (t->values - 1) * GAP + BOTTOM;
+    int height = TOP + t->values * PANEL + (t->values - 1) * GAP + (t->scheduled ? GAP + RATE_PANEL : 0) + BOTTOM;
     fprintf(out,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
             "width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
@@ -338,13 +359,20 @@ static void chart_draw(FILE *out, const struct table *t, const char *title)
     for (int i = 0; i < t->values && t->rows > 0; i++) {
         struct panel p = panel_make(t, i);
         axes_draw(out, t, &p, t->names[2 + i]);
-        rates_draw(out, t, &p);
+        if (!t->scheduled)
+            rates_draw(out, t, &p);
         for (int side = 0; side < 2; side++) {
             const char *colour = side ? VALIDATION : TRAINING;
             curve_draw(out, t, &p, 2 + i + side * t->values, colour);
             points_draw(out, t, &p, 2 + i + side * t->values, colour);
         }
         best_draw(out, t, &p, 2 + i + t->values);
+    }
+    if (t->scheduled) {
+        struct panel p = rate_panel_make(t);
+        axes_draw(out, t, &p, "learning rate");
+        curve_draw(out, t, &p, 1, RATE);
+        points_draw(out, t, &p, 1, RATE);
     }
     fprintf(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">epoch</text>\n</svg>\n",
             (LEFT + WIDTH - RIGHT) / 2, height - 8);

@@ -9,4 +9,5 @@ command -v "$PYTHON" >/dev/null || skip "no $PYTHON"
     skip "$PYTHON has no torch, numpy and safetensors; PYTHON=... names another (pip install torch numpy safetensors)"
 export PYTHONDONTWRITEBYTECODE=1
 "$PYTHON" "$TOP/tests/pytorch/test_models.py" || fail "test_models.py"
+"$PYTHON" "$TOP/tests/pytorch/test_schedules.py" || fail "test_schedules.py"
 finish

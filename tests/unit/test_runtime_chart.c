@@ -240,11 +240,30 @@ Test(chart, many_epochs_are_a_line_with_few_numbers_below)
     cr_assert_eq(line_points(svg, TRAINING, 0, x, y), 200);
     cr_assert_eq(line_points(svg, VALIDATION, 0, x, y), 200);
     cr_assert_eq(dots(svg, TRAINING), 0);
-    cr_assert_eq(count(svg, "<line class=\"rate\""), 199);
-    cr_assert_leq(count(svg, ">lr "), 10, "labels lie on each other");
-    cr_assert_leq(count(svg, "text-anchor=\"middle\">"), 16);
+    /* a rate that changes all along has a panel instead of marks */
+    cr_assert_eq(count(svg, "<line class=\"rate\""), 0);
+    cr_assert_eq(count(svg, ">lr "), 0);
+    cr_assert_eq(count(svg, ">learning rate</text>"), 1);
+    cr_assert_eq(line_points(svg, "#4a7a3a", 0, x, y), 200);
+    cr_assert_leq(count(svg, "text-anchor=\"middle\">"), 2 * 15 + 1);
     free(svg);
     free(csv);
+}
+
+/* A warm-up rises once and is a schedule; what a plateau lowers some times is marked. */
+Test(chart, a_rate_that_rises_has_a_panel)
+{
+    static double x[8], y[8];
+    char *svg = chart_of("small", "epoch,lr,loss,val_loss\n1,0.05,3,3\n2,0.1,2,2\n3,0.1,1,1\n");
+    assert_well_formed(svg);
+    cr_assert_eq(count(svg, ">learning rate</text>"), 1);
+    cr_assert_eq(line_points(svg, "#4a7a3a", 0, x, y), 3);
+    cr_assert(y[0] > y[1] && y[1] == y[2] && y[1] > 0);
+    free(svg);
+    svg = chart_of("small", "epoch,lr,loss,val_loss\n1,0.1,3,3\n2,0.05,2,2\n3,0.025,1,1\n");
+    cr_assert_eq(count(svg, ">learning rate</text>"), 0);
+    cr_assert_eq(count(svg, "<line class=\"rate\""), 2);
+    free(svg);
 }
 
 Test(chart, ticks_tell_neighbours_apart)
