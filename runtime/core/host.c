@@ -6,7 +6,37 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
+
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a == 0 || (b > 0 && b < a) ? b : a;
+}
+
+/* A number alone in a file; 0: it is not there, or says "max". */
+static int64_t file_number(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    long long number;
+    bool found = file && fscanf(file, "%lld", &number) == 1 && number > 0;
+    if (file)
+        fclose(file);
+    return found ? number : 0;
+}
+
+int64_t rt_host_memory(void)
+{
+    struct rlimit limit;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    int64_t bytes = pages > 0 && page > 0 ? (int64_t)pages * page : 0;
+    bytes = lesser(bytes, file_number("/sys/fs/cgroup/memory.max"));
+    bytes = lesser(bytes, file_number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < INT64_MAX)
+        bytes = lesser(bytes, (int64_t)limit.rlim_cur);
+    return bytes;
+}
 
 /* What stands behind "KEY<spaces or tabs>: " in a line of /proc/cpuinfo, without its end; NULL: it is another line. */
 static char *line_value(char *line, const char *key)

@@ -13,6 +13,7 @@
 #include "core/file_path.h"
 #include "core/message.h"
 #include "data/picture_list.h"
+#include "data/record_store.h"
 #include "common/recipe.h"
 
 static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_cifar100, &rt_data_images,
@@ -67,10 +68,20 @@ static int targets_allocate(const struct dataset *d, struct split *s)
     return (s->vectors = calloc(count * (size_t)d->target.size, sizeof *s->vectors)) ? 0 : -1;
 }
 
+/* Of the dataset's shape. */
+static size_t sample_bytes(const struct dataset *d)
+{
+    return (size_t)d->channels * (size_t)d->height * (size_t)d->width * rt_number_size(rt_sample_numbers(d->kind));
+}
+
+bool rt_dataset_keeps(const struct dataset *d, int64_t count)
+{
+    return d->memory <= 0 || (d->kept <= d->memory && count <= (d->memory - d->kept) / (int64_t)sample_bytes(d));
+}
+
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
 {
-    size_t sample = (size_t)d->channels * (size_t)d->height * (size_t)d->width
-                    * rt_number_size(rt_sample_numbers(d->kind));
+    size_t sample = sample_bytes(d);
     s->count = count;
     s->kind = d->kind;
     s->samples = count > 0 && (size_t)count > SIZE_MAX / sample
@@ -93,6 +104,37 @@ int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t c
         return 0;
     rt_error("no memory for the labels of %lld pictures", (long long)count);
     return -1;
+}
+
+/* Records for as many samples in a temporary file. */
+static int split_spill(struct dataset *d, struct split *s, int64_t count)
+{
+    if (!d->spilled && !(d->spilled = rt_records_open(sample_bytes(d))))
+        return -1;
+    int64_t first = rt_records_reserve(d->spilled, count);
+    if (first < 0 || rt_split_allocate_stored(d, s, count))
+        return -1;
+    s->store = d->spilled;
+    for (int64_t i = 0; i < count; i++)
+        s->numbers[i] = (uint32_t)(first + i);
+    return 0;
+}
+
+int rt_split_begin(struct dataset *d, struct split *s, int64_t count)
+{
+    if (!rt_dataset_keeps(d, count))
+        return split_spill(d, s, count);
+    d->kept += count * (int64_t)sample_bytes(d);
+    return rt_split_allocate(d, s, count);
+}
+
+int rt_split_put(const struct dataset *d, const struct split *s, int64_t i, const void *sample)
+{
+    if (!s->samples)
+        return rt_records_put(d->spilled, s->numbers[i], sample);
+    size_t bytes = sample_bytes(d);
+    memcpy((char *)s->samples + (size_t)i * bytes, sample, bytes);
+    return 0;
 }
 
 void rt_split_copy_target(const struct dataset *d, const struct split *from, int64_t i, struct split *to, int64_t k)
@@ -147,6 +189,8 @@ void rt_dataset_close(struct dataset *d)
     rt_split_free(&d->test);
     if (d->store)
         d->store->close(d->store);
+    if (d->spilled)
+        d->spilled->close(d->spilled);
     names_forget(d);
     *d = (struct dataset){ 0 };
 }
@@ -379,9 +423,9 @@ static void classes_tell(const struct dataset *d, const struct split *s, const c
 }
 
 int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir,
-                    bool test_only, int threads)
+                    bool test_only, int threads, int64_t memory)
 {
-    *d = (struct dataset){ .test_only = test_only, .threads = threads };
+    *d = (struct dataset){ .test_only = test_only, .threads = threads, .memory = memory };
     const struct cnn_clause *clause = &m->data.source;
     if (!clause->name) {
         rt_error("%s has no `data` section: there is nothing to train on or to test with",

@@ -19,6 +19,10 @@ struct sample_store {
      * -1 with a message. */
     int (*read)(const struct sample_store *store, int64_t number, void *to);
     void (*close)(struct sample_store *store);
+    /* Samples that will be asked for soon: the system may begin to read them.  Likewise by several threads.  NULL:
+     * there is nothing to be gained. */
+    void (*ahead)(const struct sample_store *store, const uint32_t *numbers, int64_t count);
+    bool apart;                 /* each has a file of its own: neighbours are not read faster than others */
 };
 
 struct split {
@@ -32,7 +36,7 @@ struct split {
     /* the targets, by the dataset's kind: (count) classes; (count, size) numbers, or a 1 or 0 for each label */
     uint16_t *labels;
     float *vectors;
-    const struct sample_store *store;   /* the dataset's; NULL where samples is not */
+    const struct sample_store *store;   /* one of the dataset's; NULL where samples is not */
     uint32_t *numbers;          /* (count) which samples of the store; likewise */
     /* (count) what each was called where it was read: its file; or which record of its set's files it was, NULL: in
      * their order */
@@ -52,8 +56,11 @@ struct dataset {
     /* set before a source reads: what only trains is not asked for, and may be left out */
     bool test_only;
     int threads;                /* likewise: how many may read */
+    int64_t memory;             /* likewise: bytes of samples that may be kept; 0: as many as there are */
+    int64_t kept;               /* that are */
     bool resized;               /* the source has done `resize` */
-    struct sample_store *store; /* NULL: all samples are in memory */
+    struct sample_store *store; /* the source's; NULL: it has none */
+    struct sample_store *spilled;       /* of samples that could not be found at once and are too many to keep; or NULL */
 };
 
 struct data_source {
@@ -77,10 +84,11 @@ extern const struct data_source rt_data_cifar10, rt_data_cifar100, rt_data_image
     rt_data_echoes;             /* the last two in tests alone */
 
 /* Opens the model's data, checked against its input and target.  `data_dir` is --data's, or NULL.
- * test_only: only the set that `evaluate` measures is wanted, and the others may be empty.  Classes
- * without a picture in a set are named. */
+ * test_only: only the set that `evaluate` measures is wanted, and the others may be empty.  memory: so many bytes of
+ * samples are kept at most, and what is more stays in files; 0: all are kept.  Classes without a picture in a set are
+ * named. */
 int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir,
-                    bool test_only, int threads);
+                    bool test_only, int threads, int64_t memory);
 void rt_dataset_close(struct dataset *d);
 
 /* Sample i of a split, of so many numbers: where it lies in memory, or read into `room` (for as many);
@@ -103,6 +111,13 @@ int rt_dataset_prepare(struct dataset *d, const struct cnn_model *model);
 int rt_dataset_fits(const struct dataset *d, const struct cnn_model *model);
 /* Memory for `count` samples of the dataset's shape, and their targets.  0, or -1 with a message. */
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
+/* Place for `count` samples that are then put there one by one, in any order: in memory, or where that would be more than
+ * the dataset's, in a temporary file.  Likewise. */
+int rt_split_begin(struct dataset *d, struct split *s, int64_t count);
+/* Sample i of it; may be called by several threads.  Likewise. */
+int rt_split_put(const struct dataset *d, const struct split *s, int64_t i, const void *sample);
+/* Whether so many samples more, of the dataset's shape, may be kept in memory. */
+bool rt_dataset_keeps(const struct dataset *d, int64_t count);
 /* Targets and numbers for `count` samples that stay in the dataset's store.  Likewise. */
 int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t count);
 void rt_split_free(struct split *s);

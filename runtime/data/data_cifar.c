@@ -13,6 +13,7 @@
 
 #include "common/recipe.h"
 #include "core/file_path.h"
+#include "data/record_store.h"
 #include "core/message.h"
 #include "core/regular_file.h"
 
@@ -246,13 +247,19 @@ static int file_open(struct record_files *r, int number, const char *dir)
     return failed;
 }
 
+static int file_of(const struct record_files *r, int64_t number)
+{
+    int file = 0;
+    while (file + 1 < r->form->files && r->files[file + 1].first <= number)
+        file++;
+    return file;
+}
+
 static int picture_read(const struct sample_store *store, int64_t number, void *room)
 {
     uint8_t *to = room;
     const struct record_files *r = (const struct record_files *)store;
-    int file = 0, size = record_bytes(r->form);
-    while (file + 1 < r->form->files && r->files[file + 1].first <= number)
-        file++;
+    int file = file_of(r, number), size = record_bytes(r->form);
     int place = (int)(number - r->files[file].first);
     const char *path = r->files[file].path;
     uint8_t record[RECORD_MAX];
@@ -274,6 +281,19 @@ static int picture_read(const struct sample_store *store, int64_t number, void *
         to[3 * i + 2] = blue[i];
     }
     return 0;
+}
+
+static void pictures_ahead(const struct sample_store *store, const uint32_t *numbers, int64_t count)
+{
+    const struct record_files *r = (const struct record_files *)store;
+    size_t size = (size_t)record_bytes(r->form);
+    for (int64_t first = 0, i = 1; i <= count; i++) {
+        int file = file_of(r, numbers[first]);
+        if (i < count && file_of(r, numbers[i]) == file)
+            continue;
+        rt_records_ahead(r->files[file].fd, -(off_t)r->files[file].first * (off_t)size, size, numbers + first, i - first);
+        first = i;
+    }
 }
 
 static void files_close(struct sample_store *store)
@@ -337,7 +357,8 @@ static struct record_files *files_new(struct dataset *d, const struct cifar_form
     struct record_files *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
-    *r = (struct record_files){ .store = { .read = picture_read, .close = files_close }, .form = form,
+    *r = (struct record_files){ .store = { .read = picture_read, .close = files_close,
+                                           .ahead = pictures_ahead }, .form = form,
                                 .learnt = learnt };
     for (int i = 0; i < FILES_MAX; i++)
         r->files[i].fd = -1;

@@ -3,13 +3,16 @@
  * test/ is the held-out set, or val/ where there is no test/; with both, val/ validates.  All
  * pictures are read before training begins and kept as bytes of the network's size, so each that
  * cannot be read is known by then: the run is refused, or goes on without them (skip_damaged).  Which
- * pictures a split or a limit draws does not depend on that.
+ * pictures a split or a limit draws does not depend on that.  A set that is more than may be kept is
+ * looked at in the same way, and each picture is read again when a batch needs it.
  */
 #define _GNU_SOURCE
 #include "data/data.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/guest.h"
 #include "data/image.h"
@@ -34,7 +37,16 @@ struct reading {
     int64_t count;
     char **paths;               /* the split's */
     struct image_fault **faults;        /* NULL: the picture is there */
-    uint8_t *pixels;
+    uint8_t *pixels;            /* NULL: they are not kept */
+};
+
+/* Pictures that are read when they are needed. */
+struct picture_files {
+    struct sample_store store;  /* first: the dataset's pointer is this one's */
+    const struct cnn_model *model;
+    struct pixel_fit fit;
+    char **paths;               /* (count) those of the splits */
+    int64_t count;
 };
 
 /* What is told of a fault that there was no memory to keep. */
@@ -45,23 +57,90 @@ static size_t picture_bytes(const struct cnn_model *m)
     return (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
 }
 
+/* A file's picture in the network's size.  0, or -1 with the fault. */
+static int picture_load(const char *path, const struct cnn_model *m, struct pixel_fit fit, uint8_t *to,
+                        struct image_fault *fault)
+{
+    struct image image;
+    int status = rt_image_read(&image, path, m->in_channels, fault)
+                 || rt_image_fit(&image, fit, m->in_width, m->in_height, to, fault) ? -1 : 0;
+    rt_image_free(&image);
+    return status;
+}
+
 static void picture_read(void *arg, int64_t i)
 {
     struct reading *r = arg;
-    const struct cnn_model *m = r->model;
-    struct image image;
-    struct image_fault fault;
-    if (rt_image_read(&image, r->paths[i], m->in_channels, &fault)
-        || rt_image_fit(&image, r->fit, m->in_width, m->in_height,
-                        r->pixels + (size_t)i * picture_bytes(m), &fault)) {
+    struct image_fault fault = { .text = "cannot be read: memory is short", .sound = true };
+    uint8_t *own = r->pixels ? NULL : malloc(picture_bytes(r->model));
+    uint8_t *to = r->pixels ? r->pixels + (size_t)i * picture_bytes(r->model) : own;
+    if (!to || picture_load(r->paths[i], r->model, r->fit, to, &fault)) {
         r->faults[i] = malloc(sizeof fault);
         if (r->faults[i])
             *r->faults[i] = fault;
         else
             r->faults[i] = &fault_unknown;
     }
-    rt_image_free(&image);
+    free(own);
 }
+
+/* ---- pictures that are not kept ---------------------------------------------------------------- */
+
+static int stored_read(const struct sample_store *store, int64_t number, void *to)
+{
+    const struct picture_files *p = (const struct picture_files *)store;
+    struct image_fault fault;
+    if (picture_load(p->paths[number], p->model, p->fit, to, &fault) == 0)
+        return 0;
+    rt_error("%s: %s", p->paths[number], fault.text);
+    return -1;
+}
+
+static void stored_ahead(const struct sample_store *store, const uint32_t *numbers, int64_t count)
+{
+#if defined POSIX_FADV_WILLNEED
+    const struct picture_files *p = (const struct picture_files *)store;
+    for (int64_t i = 0; i < count; i++) {
+        int fd = open(p->paths[numbers[i]], O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0)
+            continue;           /* it is told when it is needed */
+        posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
+        close(fd);
+    }
+#endif
+}
+
+static void stored_close(struct sample_store *store)
+{
+    struct picture_files *p = (struct picture_files *)store;
+    free(p->paths);
+    free(p);
+}
+
+/* The split's files are read when they are needed. */
+static int pictures_store(struct dataset *d, struct split *s, const struct cnn_model *m)
+{
+    struct picture_files *p = (struct picture_files *)d->store;
+    if (!p && (p = calloc(1, sizeof *p))) {
+        *p = (struct picture_files){ .store = { .read = stored_read, .close = stored_close, .ahead = stored_ahead,
+                                                .apart = true }, .model = m, .fit = rt_steps_fit(&m->data) };
+        d->store = &p->store;
+    }
+    char **paths = p ? realloc(p->paths, (size_t)(p->count + s->count + 1) * sizeof *paths) : NULL;
+    if (!paths) {
+        rt_error("no memory for the names of %lld pictures", (long long)s->count);
+        return -1;
+    }
+    p->paths = paths;
+    s->store = d->store;
+    for (int64_t i = 0; i < s->count; i++) {
+        paths[p->count] = s->files[i];
+        s->numbers[i] = (uint32_t)p->count++;
+    }
+    return 0;
+}
+
+/* ---------------------------------------------------------------------------------------------- */
 
 /* Names the pictures that cannot be had, of a long list the first ones.  Returns 0 where the run may go
  * on without them. */
@@ -103,7 +182,8 @@ static void faults_skip(const struct reading *r, struct split *s)
             continue;
         }
         if (kept < i) {
-            memcpy(s->pixels + (size_t)kept * bytes, s->pixels + (size_t)i * bytes, bytes);
+            if (s->pixels)
+                memcpy(s->pixels + (size_t)kept * bytes, s->pixels + (size_t)i * bytes, bytes);
             s->labels[kept] = s->labels[i];
             s->files[kept] = s->files[i];
         }
@@ -148,7 +228,8 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from,
         return 0;
     bool skips = rt_setting_number(&m->data.source, "skip_damaged") != 0;
     struct reading r = { .model = m, .fit = rt_steps_fit(&m->data) };
-    if (rt_split_allocate(d, s, count))
+    bool keeps = rt_dataset_keeps(d, count);
+    if (keeps ? rt_split_begin(d, s, count) : rt_split_allocate_stored(d, s, count))
         return -1;
     int status = reading_open(&r, s, from);
     if (status == 0) {
@@ -156,6 +237,8 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from,
         status = faults_tell(&r, from.set->dir, skips);
         faults_skip(&r, s);
     }
+    if (status == 0 && !keeps)
+        status = pictures_store(d, s, m);
     reading_close(&r);
     return status;
 }

@@ -7,12 +7,15 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "data/image.h"
+#include "data/record_store.h"
 #include "core/file_path.h"
 #include "core/message.h"
 #include "common/recipe.h"
@@ -22,6 +25,7 @@
 enum {
     MAGIC_LABELS = 0x801,
     MAGIC_PICTURES = 0x803,
+    HEADER_PICTURES = 16,       /* bytes */
     SIDE_MAX = 4096,
     COUNT_MAX = 4000000,
     DEFLATE_MOST = 1032,        /* bytes that a packed one unpacks to */
@@ -152,7 +156,7 @@ static uint32_t big_endian(const uint8_t *b)
 static int header_read(struct idx *x, bool pictures)
 {
     uint8_t header[16] = { 0 };
-    size_t size = pictures ? 16 : 8;
+    size_t size = pictures ? HEADER_PICTURES : 8;
     int64_t got;
     int status = bytes_read(x, header, size, &got);
     if (status > 0)
@@ -272,28 +276,37 @@ struct shrinking {
     const struct idx *x;
     const struct cnn_model *model;
     struct pixel_fit fit;
-    uint8_t *block, *to;
+    uint8_t *block;
+    const struct dataset *set;
+    const struct split *split;
+    int64_t first;                      /* of the block's */
     struct image_fault *faults;         /* one a picture; text "": it is there */
+    atomic_bool failed;                 /* with a message */
 };
 
 static void picture_shrink(void *arg, int64_t i)
 {
-    const struct shrinking *k = arg;
+    struct shrinking *k = arg;
     const struct cnn_model *m = k->model;
+    uint8_t *fitted = malloc((size_t)m->in_width * (size_t)m->in_height);
     int width = (int)k->x->width, height = (int)k->x->height;
     struct image picture = { width, height, 1, k->block + i * width * height };
-    k->faults[i].text[0] = '\0';
-    rt_image_fit(&picture, k->fit, m->in_width, m->in_height, k->to + i * m->in_width * m->in_height,
-                 &k->faults[i]);
+    k->faults[i] = (struct image_fault){ .text = "cannot be resized: memory is short" };
+    if (fitted && rt_image_fit(&picture, k->fit, m->in_width, m->in_height, fitted, &k->faults[i]) == 0) {
+        k->faults[i].text[0] = '\0';
+        if (rt_split_put(k->set, k->split, k->first + i, fitted))
+            k->failed = true;
+    }
+    free(fitted);
 }
 
 /* Pictures that are larger than the network wants are resized as they are read: all of them as they are
  * may be any number of times what is kept. */
-static int pictures_shrink(struct idx *x, const struct split *s, const struct cnn_model *m, int threads)
+static int pictures_shrink(struct idx *x, const struct dataset *d, const struct split *s, const struct cnn_model *m)
 {
     int64_t size = x->height * x->width, room = block_pictures(x, s->count);
     struct shrinking k = { .x = x, .model = m, .fit = rt_steps_fit(&m->data), .block = malloc((size_t)(room * size)),
-                           .faults = calloc((size_t)room, sizeof *k.faults) };
+                           .set = d, .split = s, .faults = calloc((size_t)room, sizeof *k.faults) };
     int status = k.block && k.faults ? 0 : -1;
     if (status)
         rt_error("%s: no memory for %lld pictures of %lldx%lld", x->path, (long long)room, (long long)x->height,
@@ -303,8 +316,9 @@ static int pictures_shrink(struct idx *x, const struct split *s, const struct cn
         status = block_read(x, first, count, k.block);
         if (status)
             break;
-        k.to = s->pixels + first * m->in_height * m->in_width;
-        rt_each(threads, count, picture_shrink, &k);
+        k.first = first;
+        rt_each(d->threads, count, picture_shrink, &k);
+        status = k.failed ? -1 : 0;
         for (int64_t i = 0; status == 0 && i < count; i++)
             if (k.faults[i].text[0]) {
                 rt_error("%s: record %lld %s", x->path, (long long)(first + i + 1), k.faults[i].text);
@@ -316,14 +330,47 @@ static int pictures_shrink(struct idx *x, const struct split *s, const struct cn
     return status;
 }
 
-static int pictures_read(struct idx *x, const struct split *s)
+static int pictures_read(struct idx *x, const struct dataset *d, const struct split *s)
 {
-    int64_t room = block_pictures(x, s->count);
-    for (int64_t first = 0; first < s->count; first += room) {
+    int64_t room = block_pictures(x, s->count), size = x->height * x->width;
+    uint8_t *block = malloc((size_t)(room * size));
+    int status = block ? 0 : -1;
+    if (status)
+        rt_error("%s: no memory for %lld pictures of %lldx%lld", x->path, (long long)room, (long long)x->height,
+                 (long long)x->width);
+    for (int64_t first = 0; status == 0 && first < s->count; first += room) {
         int64_t count = s->count - first < room ? s->count - first : room;
-        if (block_read(x, first, count, s->pixels + first * x->height * x->width))
-            return -1;
+        status = block_read(x, first, count, block);
+        for (int64_t i = 0; status == 0 && i < count; i++)
+            status = rt_split_put(d, s, first + i, block + i * size);
     }
+    free(block);
+    return status;
+}
+
+/* Pictures that are not packed are found at once where they lie; -1 with a message where they are not all there. */
+static int pictures_leave(struct idx *x, struct dataset *d, struct split *s)
+{
+    int64_t size = x->height * x->width, wanted = HEADER_PICTURES + x->count * size, first;
+    int fd = open(x->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        rt_error("%s: %s", x->path, strerror(errno));
+        return -1;
+    }
+    if (x->status.st_size < wanted) {
+        close(fd);
+        return records_short(x, x->status.st_size - HEADER_PICTURES);
+    }
+    if (!d->store && !(d->store = rt_records_open((size_t)size))) {
+        close(fd);
+        return -1;
+    }
+    first = rt_records_add(d->store, fd, x->path, HEADER_PICTURES, x->count);
+    if (first < 0 || rt_split_allocate_stored(d, s, x->count))
+        return -1;
+    for (int64_t i = 0; i < x->count; i++)
+        s->numbers[i] = (uint32_t)(first + i);
+    gzseek(x->file, (z_off_t)wanted, SEEK_SET);
     return 0;
 }
 
@@ -377,10 +424,12 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
         failed = -1;
     }
     int first_label = (int)rt_setting_number(&m->data.source, "first_label");
-    failed = failed || size_check(d, &pictures, size, m) || rt_split_allocate(d, s, pictures.count)
+    failed = failed || size_check(d, &pictures, size, m);
+    bool stay = !failed && !d->resized && gzdirect(pictures.file) && !rt_dataset_keeps(d, pictures.count);
+    failed = failed || (stay ? pictures_leave(&pictures, d, s) : rt_split_begin(d, s, pictures.count))
              || labels_read(&labels, d, s, first_label);
-    if (!failed)
-        failed = d->resized ? pictures_shrink(&pictures, s, m, d->threads) : pictures_read(&pictures, s);
+    if (!failed && !stay)
+        failed = d->resized ? pictures_shrink(&pictures, d, s, m) : pictures_read(&pictures, d, s);
     failed = failed || end_check(&pictures);
     idx_close(&pictures);
     idx_close(&labels);

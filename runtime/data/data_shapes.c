@@ -9,6 +9,7 @@
 #include "data/data.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,23 +240,31 @@ static void picture_draw(uint64_t key, int class, uint8_t *pixels)
 }
 
 struct drawing {
+    const struct dataset *set;
     struct split *split;
     uint64_t key;
     int classes;
+    atomic_bool failed;
 };
 
 static void picture_draw_at(void *arg, int64_t i)
 {
-    const struct drawing *d = arg;
+    struct drawing *d = arg;
     struct split *s = d->split;
+    uint8_t pixels[PIXELS * CHANNELS];
+    if (d->failed)
+        return;
     s->labels[i] = (uint16_t)(i % d->classes);
-    picture_draw(rt_random_subkey(d->key, (uint64_t)i), s->labels[i], s->pixels + i * PIXELS * CHANNELS);
+    picture_draw(rt_random_subkey(d->key, (uint64_t)i), s->labels[i], pixels);
+    if (rt_split_put(d->set, s, i, pixels))
+        d->failed = true;
 }
 
-static void split_draw(struct split *s, uint64_t key, int classes, int threads)
+static int split_draw(const struct dataset *set, struct split *s, uint64_t key)
 {
-    struct drawing d = { s, key, classes };
-    rt_each(threads, s->count, picture_draw_at, &d);
+    struct drawing d = { .set = set, .split = s, .key = key, .classes = set->target.size };
+    rt_each(set->threads, s->count, picture_draw_at, &d);
+    return d.failed ? -1 : 0;
 }
 
 static int names_keep(struct dataset *d)
@@ -289,13 +298,12 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->channels = CHANNELS;
     d->height = d->width = SIDE;
     d->target.size = (int)classes;
-    if (rt_split_allocate(d, &d->train, d->test_only ? 0 : (int64_t)train)
-        || rt_split_allocate(d, &d->val, (int64_t)val) || names_keep(d))
+    if (rt_split_begin(d, &d->train, d->test_only ? 0 : (int64_t)train)
+        || rt_split_begin(d, &d->val, (int64_t)val) || names_keep(d))
         return -1;
     uint64_t seed = (uint64_t)rt_setting_number(clause, "seed");
-    split_draw(&d->train, rt_random_key(seed, RANDOM_SHAPES, 0), d->target.size, d->threads);
-    split_draw(&d->val, rt_random_key(seed, RANDOM_SHAPES, 1), d->target.size, d->threads);
-    return 0;
+    return split_draw(d, &d->train, rt_random_key(seed, RANDOM_SHAPES, 0))
+                   || split_draw(d, &d->val, rt_random_key(seed, RANDOM_SHAPES, 1)) ? -1 : 0;
 }
 
 const struct data_source rt_data_shapes = { .name = "shapes", .read = read_all };

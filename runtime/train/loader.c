@@ -34,6 +34,7 @@ struct batch_ahead {
     atomic_int left, done;
     atomic_int faults;
     atomic_uint_least64_t cost; /* of a sample lately, in nanoseconds */
+    atomic_uint_least64_t worked;       /* of all that the loader has prepared */
     bool *missing;              /* (batch) samples that could not be had */
 };
 
@@ -55,10 +56,15 @@ static size_t sample_bytes(const struct loader *l)
     return rt_sample_elements(l->model) * rt_number_size(rt_sample_numbers(l->preparation.kind));
 }
 
+static int64_t sample_at(const struct loader *l, int64_t place)
+{
+    return l->shuffles ? (int64_t)l->order.numbers[place] : place;
+}
+
 /* Sample i of the batch that begins at a position.  0, or -1 with a message. */
 static int sample_set(const struct loader *l, int thread, struct cnn_context *c, int64_t position, int i)
 {
-    int64_t which = l->order ? (int64_t)l->order[position + i] : position + i;
+    int64_t which = sample_at(l, position + i);
     char *room = l->rooms ? l->rooms + (size_t)thread * sample_bytes(l) : NULL;
     const void *sample = rt_split_sample(l->split, which, rt_sample_elements(l->model), room);
     if (!sample)
@@ -68,6 +74,41 @@ static int sample_set(const struct loader *l, int thread, struct cnn_context *c,
     rt_preparation_fill(&l->preparation, thread, sample, &draw, c, i);
     target_set(l, c, i, which);
     return 0;
+}
+
+/* ---- reading ahead --------------------------------------------------------------------------- */
+
+/* The files of the batch after next, where each sample has one of its own. */
+static void files_ask(const struct loader *l, int64_t position)
+{
+    enum { AT_ONCE = 64 };
+    uint32_t numbers[AT_ONCE];
+    int n = 0;
+    for (int64_t i = position; i < position + l->model->batch && i < l->split->count; i++) {
+        numbers[n++] = l->split->numbers[sample_at(l, i)];
+        if (n == AT_ONCE || i + 1 == l->split->count || i + 1 == position + l->model->batch) {
+            l->split->store->ahead(l->split->store, numbers, n);
+            n = 0;
+        }
+    }
+}
+
+/* What the batch at that position and those behind it will need, asked of the system, which reads while others compute:
+ * the batch need not wait for the disk then. */
+static void ahead_ask(struct loader *l, int64_t position)
+{
+    const struct sample_store *store = l->split->samples ? NULL : l->split->store;
+    if (!store || !store->ahead)
+        return;
+    if (store->apart) {
+        files_ask(l, position + l->model->batch);
+        return;
+    }
+    int64_t wanted = l->shuffles ? rt_order_wanted(&l->order, position) : 0, each = l->order.by.block;
+    for (; l->asked < wanted; l->asked++) {
+        int64_t first = l->order.blocks[l->asked] * each, left = l->split->count - first;
+        store->ahead(store, l->split->numbers + first, left < each ? left : each);
+    }
 }
 
 /* ---- the batch that is prepared -------------------------------------------------------------- */
@@ -81,13 +122,17 @@ static bool sample_ahead(void *arg, int thread)
     if (left <= 0)
         return false;
     int i = a->count - left;
-    uint64_t begun = cnn_clock(), before = atomic_load(&a->cost);
+    if (i == 0)
+        ahead_ask(l, a->first);
+    uint64_t begun = cnn_clock(), before = atomic_load(&a->cost), took;
     rt_message_hold(true);
     a->missing[i] = sample_set(l, thread, a->room, a->first, i) != 0;
     rt_message_hold(false);
     if (a->missing[i])
         atomic_fetch_add(&a->faults, 1);
-    atomic_store(&a->cost, before - before / 8 + (cnn_clock() - begun) / 8);
+    took = cnn_clock() - begun;
+    atomic_store(&a->cost, before - before / 8 + took / 8);
+    atomic_fetch_add(&a->worked, took);
     atomic_fetch_add(&a->done, 1);
     return true;
 }
@@ -186,10 +231,9 @@ static int rooms_open(struct loader *l, const struct split *split, enum loader_u
         rt_error("no memory for a picture");
         return -1;
     }
-    if (use == LOADER_SHUFFLES && !(l->order = malloc((size_t)split->count * sizeof *l->order))) {
-        rt_error("no memory for the order of %lld pictures", (long long)split->count);
+    l->shuffles = use == LOADER_SHUFFLES;
+    if (l->shuffles && rt_order_open(&l->order, split->count))
         return -1;
-    }
     return l->context->threads > 1 ? ahead_open(l) : 0;
 }
 
@@ -210,10 +254,15 @@ int rt_loader_open(struct loader *l, struct cnn_context *c, const struct split *
 void rt_loader_close(struct loader *l)
 {
     ahead_close(l);
-    free(l->order);
+    rt_order_close(&l->order);
     free(l->rooms);
     rt_preparation_close(&l->preparation);
     *l = (struct loader){ 0 };
+}
+
+void rt_loader_order(struct loader *l, struct order_blocks by)
+{
+    l->order.by = by;
 }
 
 void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch)
@@ -223,25 +272,15 @@ void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch)
     l->epoch = epoch;
     l->key = rt_random_key(seed, RANDOM_AUGMENT, epoch);
     l->lasting = rt_random_key(seed, RANDOM_LASTING, 0);
-    if (!l->order)
-        return;
-    /* Fisher and Yates's, from the numbers in their own order, so that no epoch depends on the one
-     * before */
-    uint64_t key = rt_random_key(seed, RANDOM_SHUFFLE, epoch);
-    for (int64_t i = 0; i < l->split->count; i++)
-        l->order[i] = (uint32_t)i;
-    for (int64_t i = l->split->count - 1; i > 0; i--) {
-        int64_t k = (int64_t)rt_random_below(key, (uint64_t)i, (uint64_t)i + 1);
-        uint32_t kept = l->order[i];
-        l->order[i] = l->order[k];
-        l->order[k] = kept;
-    }
+    l->asked = 0;
+    l->order_lost = l->shuffles && rt_order_draw(&l->order, seed, epoch);
 }
 
 void rt_loader_skip(struct loader *l, int64_t position)
 {
     ahead_drop(l);
     l->next = position;
+    l->asked = rt_order_first(&l->order, position);
 }
 
 void rt_loader_set(const struct loader *l, struct cnn_context *c, int i, const void *sample)
@@ -253,6 +292,8 @@ void rt_loader_set(const struct loader *l, struct cnn_context *c, int i, const v
 static int batch_set(struct loader *l, struct cnn_context *c)
 {
     int n = batch_size(l, l->next);
+    if (n)
+        ahead_ask(l, l->next);
     for (int i = 0; i < n; i++)
         if (sample_set(l, 0, c, l->next, i))
             return -1;
@@ -272,6 +313,7 @@ static int batch_take(struct loader *l, struct cnn_context *c)
         ahead_begin(l, l->next);
     }
     ahead_finish(l);
+    l->wait.worked += atomic_exchange(&a->worked, 0);
     int status = ahead_mend(l);
     a->first = -1;
     if (status)
@@ -284,11 +326,14 @@ static int batch_take(struct loader *l, struct cnn_context *c)
 int rt_loader_next(struct loader *l, struct cnn_context *c)
 {
     uint64_t begun = cnn_clock();
-    int n = l->ahead ? batch_take(l, c) : batch_set(l, c);
+    int n = l->order_lost ? -1 : l->ahead ? batch_take(l, c) : batch_set(l, c);
     if (n > 0) {
         l->next += n;
         l->wait.samples += n;
     }
-    l->wait.nanoseconds += cnn_clock() - begun;
+    uint64_t took = cnn_clock() - begun;
+    l->wait.nanoseconds += took;
+    if (!l->ahead)
+        l->wait.worked += took;
     return n;
 }

@@ -5,6 +5,7 @@
 
 #include "data/data.h"
 #include "data/preparation.h"
+#include "data/sample_order.h"
 #include "core/team.h"
 
 struct batch_ahead;
@@ -13,6 +14,7 @@ struct batch_ahead;
  * when they were asked for. */
 struct loader_wait {
     uint64_t nanoseconds;
+    uint64_t worked;            /* by all threads together, to prepare samples */
     int64_t samples, late;
 };
 
@@ -20,8 +22,10 @@ struct loader {
     const struct cnn_model *model;
     struct cnn_context *context;        /* of the network that it serves */
     const struct split *split;
-    /* (split->count) sample numbers of this epoch, NULL: as they come */
-    uint32_t *order;
+    bool shuffles;
+    bool order_lost;            /* there was no memory to draw the epoch's order */
+    struct sample_order order;  /* where it shuffles */
+    int64_t asked;              /* blocks of the order that the system was asked to read ahead */
     struct preparation preparation;
     char *rooms;                /* (threads) samples on their way from the split's store */
     int64_t next;               /* position in the order */
@@ -34,7 +38,7 @@ struct loader {
 enum loader_use {
     LOADER_MEASURES,            /* samples as in use, in their own order */
     LOADER_TRAINS,              /* with the steps that draw */
-    LOADER_SHUFFLES             /* likewise, in an order that is drawn too */
+    LOADER_SHUFFLES             /* likewise, in an order that is drawn too: all mixed, if nothing else is said */
 };
 
 /* Works out what becomes of a sample under the recipe's steps, `normalize auto` by the notes of the
@@ -43,6 +47,9 @@ enum loader_use {
 int rt_loader_open(struct loader *l, struct cnn_context *c, const struct split *split, enum loader_use use);
 /* While the network is open. */
 void rt_loader_close(struct loader *l);
+
+/* The order is one by these blocks from the next epoch's start on. */
+void rt_loader_order(struct loader *l, struct order_blocks by);
 
 /* Goes to the start of an epoch.  Its order, and all that steps draw in it, depend on (seed, epoch) alone. */
 void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch);

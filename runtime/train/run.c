@@ -162,10 +162,50 @@ static int run_end(struct trainer *t, bool validated)
     return 0;
 }
 
+/* A file that is sorted by classes gives blocks of few of them. */
+static void sorted_tell(const struct trainer *t)
+{
+    const struct split *s = &t->data.train;
+    int64_t same = 0;
+    for (int64_t i = 1; s->labels && i < s->count; i++)
+        same += s->labels[i] == s->labels[i - 1];
+    if (same > s->count / 4 * 3)
+        rt_note("most samples are followed by one of their own class: blocks hold few classes, and so may batches; mix "
+                "the file once, or give more with --data-memory");
+}
+
+/* How samples that are not kept are read, and in which order. */
+static void order_say(struct trainer *t)
+{
+    const struct split *s = &t->data.train;
+    const struct order_blocks *by = &t->train.order.by;
+    double bytes = (double)s->count * (double)rt_sample_elements(t->model)
+                   * (double)rt_number_size(rt_sample_numbers(s->kind)) / 1048576.0;
+    const double memory = (double)t->data.memory / 1048576.0;
+    bool fits = s->samples || bytes <= memory;
+    if (fits && by->block > 0 && t->train.shuffles)
+        rt_progress_say(&t->progress, "The order stays as the run began: blocks of %" PRId64 ", %" PRId64
+                        " blocks mixed at a time\n", by->block, by->mixed);
+    if (fits)
+        return;
+    rt_progress_say(&t->progress, "The training samples take %.1f MiB, --data-memory is %.1f MiB: ", bytes, memory);
+    if (s->store->apart)
+        rt_progress_say(&t->progress, "each is read from its file when a batch needs it\n");
+    else if (by->block == 0 || !t->train.shuffles)
+        rt_progress_say(&t->progress, "they are read when a batch needs them, in %s order\n",
+                        t->train.shuffles ? "any" : "their own");
+    else {
+        rt_progress_say(&t->progress, "blocks of %" PRId64 " are read, %" PRId64 " blocks mixed at a time\n", by->block,
+                        by->mixed);
+        sorted_tell(t);
+    }
+}
+
 int rt_run(struct trainer *t)
 {
     rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
                     (long long)t->data.train.count, (long long)t->data.val.count);
+    order_say(t);
     if (t->model->batch > t->data.train.count)
         rt_progress_say(&t->progress, "A batch of %d is more than there are: each step takes all of them\n",
                         t->model->batch);

@@ -20,8 +20,30 @@ static void nan_tell(struct trainer *t)
                     (unsigned long long)t->context->step);
 }
 
+/* What the data took of an epoch's steps, for the log; and in a line for all to see where steps waited long. */
+static void waits_note(struct trainer *t, uint64_t began)
+{
+    static const double long_share = 0.25;
+    const struct loader_wait *w = &t->train.wait;
+    double seconds = (double)(cnn_clock() - began) * 1e-9, waited = (double)w->nanoseconds * 1e-9;
+    double worked = (double)w->worked * 1e-9, threads = t->context->threads;
+    if (w->samples == 0)
+        return;
+    rt_progress_note(&t->progress,
+                     "# data: %.3f s of the threads' %.1f s (%.2f %%); steps waited %.3f s (%.2f %%), for %.1f %% of the "
+                     "samples\n",
+                     worked, threads * seconds, 100.0 * worked / (threads * seconds), waited, 100.0 * waited / seconds,
+                     100.0 * (double)w->late / (double)w->samples);
+    if (waited > long_share * seconds && seconds > 1.0 && !t->told_wait) {
+        t->told_wait = true;
+        rt_progress_say(&t->progress, "%sSteps wait for their data for %.0f %% of the time\n",
+                        t->progress.verbosity == VERBOSE_BAR ? "\n" : "", 100.0 * waited / seconds);
+    }
+}
+
 void rt_epoch_train(struct trainer *t)
 {
+    const uint64_t began = cnn_clock();
     struct cnn_context *c = t->context;
     int n = 0;
     int64_t position = t->inside ? t->train.next : 0;
@@ -35,6 +57,7 @@ void rt_epoch_train(struct trainer *t)
     const double steps = t->schedule.steps_per_epoch;
     c->steps_total = (uint64_t)t->schedule.steps;
     bool good = true;
+    t->train.wait = (struct loader_wait){ 0 };
     while (!rt_run_finished(t) && (good = rt_schedule_good(&t->schedule, c->step))
            && (n = rt_loader_next(&t->train, c)) > 0) {
         c->lr = rt_schedule_rate(&t->schedule, c->step);
@@ -58,6 +81,7 @@ void rt_epoch_train(struct trainer *t)
     }
     rt_run_origin_note(t);
     t->data_failed = n < 0 || !good;
+    waits_note(t, began);
 }
 
 void rt_run_measure(struct trainer *t, struct loader *set, struct tta *tta)

@@ -49,7 +49,8 @@ static int data_open(struct trainer *t, bool trains, const void *before)
         return -1;
     enum notes_use use = !trains ? NOTES_KEEP : t->resumed.path ? NOTES_RESUME : NOTES_START;
     bool test_only = !trains && !rt_notes_need_training(t->context, use);
-    return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads)
+    int64_t memory = o->data_memory > 0 ? o->data_memory * ((int64_t)1 << 20) : rt_host_memory() / 2;
+    return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads, memory)
            || rt_notes_learn(t->context, &t->data, use)
            || (begins(t, trains) && rt_params_whiten(t->context, &t->data, before))
            || rt_loader_open(&t->val, t->context, &t->data.val, LOADER_MEASURES)
@@ -229,6 +230,13 @@ static void length_set(struct trainer *t, double epochs)
     rt_schedule_span(&t->schedule, epochs, each);
 }
 
+/* The order of the training set, which a run that is resumed keeps. */
+static void order_choose(struct trainer *t)
+{
+    size_t bytes = rt_sample_elements(t->model) * rt_number_size(rt_sample_numbers(t->data.train.kind));
+    rt_loader_order(&t->train, rt_order_blocks(&t->data.train, bytes, t->data.memory));
+}
+
 int rt_run_open(struct trainer *t)
 {
     /* From its first save on the folder always holds a state.  A run that begins at the recipe's
@@ -243,8 +251,10 @@ int rt_run_open(struct trainer *t)
     length_set(t, isnan(o->epochs) ? m->train.epochs : o->epochs);
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
     t->context->early_update = true;
-    if (rt_loader_open(&t->train, t->context, &t->data.train, o->no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES)
-        || rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
+    if (rt_loader_open(&t->train, t->context, &t->data.train, o->no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES))
+        return -1;
+    order_choose(t);
+    if (rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
         || (t->resumed.path && rt_run_state_apply(t)) || rt_schedule_check(&t->schedule, t->context->step)
         || folder_take(t)

@@ -10,7 +10,7 @@
 struct run_options {
     const char *data, *run_dir, *weights, *history, *log_steps;
     double epochs;
-    int64_t threads, verbose, limit_steps;
+    int64_t threads, verbose, limit_steps, data_memory;   /* the last in MiB */
     double lr;                  /* NaN: not given */
     int64_t seed;               /* -1: the recipe's */
     double save_every;          /* minutes; NaN: not given */
@@ -22,8 +22,8 @@ struct run_options {
 /* Nothing is asked. */
 static inline struct run_options rt_run_options(int argc, char *const *argv)
 {
-    return (struct run_options){ .epochs = NAN, .threads = -1, .verbose = -1, .limit_steps = -1, .lr = NAN, .seed = -1,
-                                 .save_every = NAN, .argv = argv, .argc = argc };
+    return (struct run_options){ .epochs = NAN, .threads = -1, .verbose = -1, .limit_steps = -1, .data_memory = -1,
+                                 .lr = NAN, .seed = -1, .save_every = NAN, .argv = argv, .argc = argc };
 }
 
 #endif

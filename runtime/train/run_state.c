@@ -72,6 +72,8 @@ void rt_run_state_write(struct trainer *t)
     labels_mark(name, &t->data);
     rt_state_put_text(&s, "training_labels", name);
     rt_state_put_whole(&s, "shuffled", !t->options->no_shuffle);
+    rt_state_put_whole(&s, "shuffle_block", t->train.order.by.block);
+    rt_state_put_whole(&s, "shuffle_mixed", t->train.order.by.mixed);
     rt_state_put_whole(&s, "seed", (int64_t)c->seed);
     rt_state_put_whole(&s, "step", (int64_t)c->step);
     rt_state_put_whole(&s, "epoch", t->epoch);
@@ -188,6 +190,17 @@ static void state_compare(struct trainer *t)
                 s->path);
 }
 
+/* The run's order stays, whatever memory there is now; the first states did not hold it, and had all samples mixed. */
+static void order_recall(struct trainer *t)
+{
+    struct order_blocks by;
+    if (!rt_state_text(&t->resumed, "shuffle_block") || rt_state_get_whole(&t->resumed, "shuffle_block", &by.block)
+        || rt_state_get_whole(&t->resumed, "shuffle_mixed", &by.mixed) || by.block < 1
+        || by.block > t->data.train.count || by.mixed < 1 || by.mixed > UINT32_MAX)
+        by = (struct order_blocks){ 0, 0 };
+    rt_loader_order(&t->train, by);
+}
+
 /* Options that the run was started with; the first states did not hold them. */
 static void options_recall(struct trainer *t)
 {
@@ -267,6 +280,7 @@ int rt_run_state_apply(struct trainer *t)
     t->told_nan = told_nan != 0;
     t->chart_due = true;
     options_recall(t);
+    order_recall(t);
     t->best_due = t->missed_loss < INFINITY;
     rate_recall(t, rate);
     rt_run_origin_note(t);

@@ -42,7 +42,7 @@ struct trainer {
     uint64_t limit;             /* steps in all */
     double best_loss;
     struct weights_origin best; /* of the weights in the folder's best */
-    bool told_nan;
+    bool told_nan, told_wait;
     bool invalid;               /* a callback found a loss that the run cannot go on from */
     /* what could not be written when it was last to be */
     bool last_failed, state_failed;

@@ -48,7 +48,7 @@ static int epoch_walk(struct loader *l, struct cnn_context *c, uint64_t epoch, u
     memset(turned, 0, (size_t)l->split->count);
     for (int64_t first = 0; (n = rt_loader_next(l, c)) > 0; first += n)
         for (int i = 0; i < n; i++) {
-            int64_t which = l->order ? (int64_t)l->order[first + i] : first + i;
+            int64_t which = l->shuffles ? (int64_t)l->order.numbers[first + i] : first + i;
             const uint8_t *from = l->split->pixels + which * ELEMENTS;
             turned[which] = !is_picture(c, i, from, false);
             CHECK(!turned[which] || is_picture(c, i, from, true), "picture %d is neither", (int)which);
@@ -63,7 +63,7 @@ int main(void)
     struct dataset d;
     struct loader train, plain, use;
     static uint8_t first[1000], again[1000], later[1000];
-    if (!c || rt_dataset_open(&d, &MODEL, NULL, false, 1) || rt_loader_open(&train, c, &d.train, LOADER_SHUFFLES)
+    if (!c || rt_dataset_open(&d, &MODEL, NULL, false, 1, 0) || rt_loader_open(&train, c, &d.train, LOADER_SHUFFLES)
         || rt_loader_open(&plain, c, &d.train, LOADER_TRAINS) || rt_loader_open(&use, c, &d.val, LOADER_MEASURES))
         return 2;
     int count = epoch_walk(&train, c, 3, first);
@@ -76,8 +76,8 @@ int main(void)
     rt_loader_skip(&train, 992);
     CHECK(rt_loader_next(&train, c) == 8, "the rest of an epoch");
     for (int i = 0; i < 8; i++)
-        CHECK(is_picture(c, i, d.train.pixels + (int64_t)train.order[992 + i] * ELEMENTS,
-                         first[train.order[992 + i]]), "a run that was broken off draws something else");
+        CHECK(is_picture(c, i, d.train.pixels + (int64_t)train.order.numbers[992 + i] * ELEMENTS,
+                         first[train.order.numbers[992 + i]]), "a run that was broken off draws something else");
 
     rt_loader_begin(&use, 0, 0);
     CHECK(rt_loader_next(&use, c) == 32, "a batch of the validation set");

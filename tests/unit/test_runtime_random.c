@@ -1,6 +1,7 @@
 /* test_runtime_random.c - numbers by position: uniform, independent streams; the order of an
  * epoch. */
 #include <criterion/criterion.h>
+#include <stdatomic.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -130,19 +131,19 @@ Test(shuffle, is_a_permutation_that_depends_on_seed_and_epoch_alone)
     rt_loader_begin(&a, 7, 3);
     int seen[PICTURES] = { 0 }, kept = 0;
     for (int i = 0; i < PICTURES; i++) {
-        seen[a.order[i]]++;
-        kept += a.order[i] == (uint32_t)i;
+        seen[a.order.numbers[i]]++;
+        kept += a.order.numbers[i] == (uint32_t)i;
     }
     for (int i = 0; i < PICTURES; i++)
         cr_assert_eq(seen[i], 1);
     cr_assert_lt(kept, 12, "%d pictures stay in their places", kept);     /* one is expected */
     for (uint64_t epoch = 0; epoch < 4; epoch++)
         rt_loader_begin(&b, 7, epoch);
-    cr_assert_arr_eq(a.order, b.order, sizeof(uint32_t) * PICTURES);
+    cr_assert_arr_eq(a.order.numbers, b.order.numbers, sizeof(uint32_t) * PICTURES);
     rt_loader_begin(&b, 7, 4);
-    cr_assert_arr_neq(a.order, b.order, sizeof(uint32_t) * PICTURES);
+    cr_assert_arr_neq(a.order.numbers, b.order.numbers, sizeof(uint32_t) * PICTURES);
     rt_loader_begin(&b, 8, 3);
-    cr_assert_arr_neq(a.order, b.order, sizeof(uint32_t) * PICTURES);
+    cr_assert_arr_neq(a.order.numbers, b.order.numbers, sizeof(uint32_t) * PICTURES);
     rt_loader_close(&a);
     rt_loader_close(&b);
     cnn_close(c);
@@ -161,8 +162,8 @@ Test(shuffle, first_place_is_everyones_equally)
     int first[10] = { 0 }, last[10] = { 0 };
     for (uint64_t epoch = 0; epoch < 20000; epoch++) {
         rt_loader_begin(&l, 1, epoch);
-        first[l.order[0]]++;
-        last[l.order[9]]++;
+        first[l.order.numbers[0]]++;
+        last[l.order.numbers[9]]++;
     }
     for (int i = 0; i < 10; i++) {
         cr_assert_lt(abs(first[i] - 2000), 220);
@@ -171,4 +172,152 @@ Test(shuffle, first_place_is_everyones_equally)
     rt_loader_close(&l);
     cnn_close(c);
     split_close(&s);
+}
+
+/* ---- by blocks ------------------------------------------------------------------------------- */
+
+/* An order by blocks: all samples once; each mixture holds whole blocks, as many as are mixed; what a position needs has
+ * been asked for before, and not much more. */
+static void blocks_check(int64_t count, struct order_blocks by, uint64_t epoch)
+{
+    struct sample_order o;
+    int seen[PICTURES] = { 0 };
+    int64_t place[PICTURES], begun = 0;
+    cr_assert_eq(rt_order_open(&o, count), 0);
+    o.by = by;
+    cr_assert_eq(rt_order_draw(&o, 7, epoch), 0);
+    for (int64_t i = 0; i < count; i++)
+        seen[o.numbers[i]]++;
+    for (int64_t i = 0; i < count; i++)
+        cr_assert_eq(seen[i], 1);
+    for (int64_t b = 0; b < o.blocks_count; b++)
+        place[o.blocks[b]] = b;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t own = place[o.numbers[i] / by.block], first = rt_order_first(&o, i), wanted = rt_order_wanted(&o, i);
+        cr_assert(own >= first && own < first + by.mixed, "sample %d at %d", (int)o.numbers[i], (int)i);
+        cr_assert_lt(own, wanted);
+        cr_assert(wanted <= first + 2 * by.mixed && wanted <= o.blocks_count);
+        cr_assert_geq(first, begun);
+        begun = first;
+    }
+    cr_assert_eq(rt_order_first(&o, 0), 0, "it goes back");
+    rt_order_close(&o);
+}
+
+Test(shuffle, blocks_are_mixed_whole_and_read_ahead_in_time)
+{
+    static const int64_t counts[] = { 1, 2, 10, 97, PICTURES };
+    for (size_t k = 0; k < sizeof counts / sizeof counts[0]; k++)
+        for (int64_t block = 1; block <= 40; block += 13)
+            for (int64_t mixed = 1; mixed <= 20; mixed += 6)
+                for (uint64_t epoch = 0; epoch < 3; epoch++)
+                    blocks_check(counts[k], (struct order_blocks){ block, mixed }, epoch);
+}
+
+Test(shuffle, blocks_depend_on_seed_and_epoch_alone)
+{
+    struct sample_order a, b;
+    const size_t bytes = PICTURES * sizeof *a.numbers;
+    cr_assert_eq(rt_order_open(&a, PICTURES), 0);
+    cr_assert_eq(rt_order_open(&b, PICTURES), 0);
+    a.by = b.by = (struct order_blocks){ 13, 8 };
+    cr_assert_eq(rt_order_draw(&a, 7, 3), 0);
+    for (uint64_t epoch = 0; epoch < 4; epoch++)
+        cr_assert_eq(rt_order_draw(&b, 7, epoch), 0);
+    cr_assert_arr_eq(a.numbers, b.numbers, bytes);
+    cr_assert_eq(rt_order_draw(&b, 7, 4), 0);
+    cr_assert_arr_neq(a.numbers, b.numbers, bytes);
+    cr_assert_eq(rt_order_draw(&b, 8, 3), 0);
+    cr_assert_arr_neq(a.numbers, b.numbers, bytes);
+    rt_order_close(&a);
+    rt_order_close(&b);
+}
+
+/* How many bytes are mixed and read ahead stays below the memory, whatever a sample's size. */
+Test(shuffle, blocks_keep_to_the_memory)
+{
+    struct sample_store store = { 0 };
+    struct split s = { .count = 1000000, .store = &store };
+    for (size_t bytes = 1; bytes < 300000; bytes = bytes * 3 + 1)
+        for (int64_t memory = 100 * (int64_t)bytes; memory < (int64_t)1 << 36; memory *= 7) {
+            struct order_blocks by = rt_order_blocks(&s, bytes, memory);
+            if (s.count <= memory / (int64_t)bytes)
+                cr_assert_eq(by.block, 0);
+            else
+                cr_assert(by.block >= 1 && by.mixed >= 16 && 2 * by.block * by.mixed * (int64_t)bytes <= memory);
+        }
+    store.apart = true;
+    cr_assert_eq(rt_order_blocks(&s, 3072, 1000000).block, 0);
+}
+
+/* ---- samples that cannot be read ------------------------------------------------------------- */
+
+/* A store whose samples' bytes are their numbers, but for one that cannot be had for the next few tries. */
+struct fickle {
+    struct sample_store store;
+    int64_t missing;
+    atomic_int tries;
+};
+
+static int fickle_read(const struct sample_store *store, int64_t number, void *to)
+{
+    struct fickle *f = (struct fickle *)store;
+    memset(to, (int)number % 251, 3 * 32 * 32);
+    return number == f->missing && atomic_fetch_sub(&f->tries, 1) > 0 ? -1 : 0;
+}
+
+static void batch_check(const struct cnn_context *c, const struct loader *l, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int64_t which = l->order.numbers[l->next - n + i];
+        double found = ((const float *)c->input)[i * l->model->image_stride], wanted = ((double)(which % 251) / 255 - 0.5) / 0.5;
+        cr_assert_float_eq(found, wanted, 1e-6);
+        cr_assert_eq(c->labels[i], which % 10);
+    }
+}
+
+/* One that is missing once is not told of, since it is tried again when its batch is asked for; one that stays missing
+ * ends the epoch before that batch, and later the epoch goes on from there. */
+static void fickle_check(int threads, int tries)
+{
+    struct fickle f = { .store = { .read = fickle_read }, .missing = 500, .tries = tries };
+    struct split s = { .count = PICTURES, .store = &f.store, .numbers = calloc(PICTURES, sizeof *s.numbers),
+                       .labels = calloc(PICTURES, sizeof *s.labels) };
+    struct cnn_context *c = cnn_open(&tiny_float_model, threads, 1);
+    struct loader l;
+    int n, failures = 0;
+    for (uint32_t i = 0; i < PICTURES; i++) {
+        s.numbers[i] = i;
+        s.labels[i] = (uint16_t)(i % 10);
+    }
+    cr_assert_eq(loader_open(&l, c, &s, true), 0);
+    rt_loader_begin(&l, 7, 0);
+    do {
+        int64_t before = l.next;
+        n = rt_loader_next(&l, c);
+        if (n < 0) {
+            bool holds = false;
+            for (int64_t i = before; i < before + 32 && i < PICTURES; i++)
+                holds |= l.order.numbers[i] == f.missing;
+            cr_assert(l.next == before && holds, "the batch at %d fails, not that at %d", (int)l.next, (int)before);
+            failures++;
+        } else {
+            tiny_float_model.infer(c, n);
+            batch_check(c, &l, n);
+        }
+    } while (n != 0);
+    cr_assert_eq(l.next, PICTURES);
+    cr_assert_eq(failures, threads > 1 ? tries / 2 : tries);
+    cr_assert_eq(l.wait.samples, PICTURES);
+    rt_loader_close(&l);
+    cnn_close(c);
+    free(s.numbers);
+    free(s.labels);
+}
+
+Test(loader, a_sample_that_is_missing_is_told_when_it_is_needed)
+{
+    for (int threads = 1; threads <= 3; threads++)
+        for (int tries = 0; tries <= 4; tries++)
+            fickle_check(threads, tries);
 }

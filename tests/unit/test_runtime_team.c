@@ -171,3 +171,55 @@ Test(team, who_waits_long_sleeps)
         cr_assert(used[i].tv_sec == 0 && used[i].tv_nsec < 200000000, "%ld.%09ld s of a processor", (long)used[i].tv_sec,
                   used[i].tv_nsec);
 }
+
+/* ---- spare work ------------------------------------------------------------------------------ */
+
+struct pieces {
+    atomic_int left, seen[THINGS], inside, by_others;
+};
+
+static bool piece_do(void *arg, int number)
+{
+    struct pieces *p = arg;
+    int left = atomic_load(&p->left) > 0 ? atomic_fetch_sub(&p->left, 1) : 0;
+    if (left <= 0)
+        return false;
+    atomic_fetch_add(&p->inside, 1);
+    rest(20000);
+    p->seen[left - 1]++;
+    p->by_others += number > 0;
+    atomic_fetch_sub(&p->inside, 1);
+    return true;
+}
+
+/* One is late to every meeting: the others do what can be done meanwhile. */
+static void late_share(void *arg, struct cnn_worker *w)
+{
+    (void)arg;
+    for (int i = 0; i < 20; i++) {
+        if (w->number == 0)
+            rest(1000000);
+        cnn_meet(w);
+    }
+}
+
+Test(team, who_waits_does_spare_work)
+{
+    for (int threads = 1; threads <= 4; threads++) {
+        struct cnn_team *t = rt_team_open(threads);
+        struct pieces p = { .left = THINGS };
+        const struct team_spare spare = { piece_do, &p };
+        rt_team_spare(t, &spare);
+        rt_team_run(t, late_share, NULL);
+        rt_team_spare(t, NULL);
+        cr_assert_eq(p.inside, 0);
+        int left = p.left > 0 ? p.left : 0;
+        cr_assert(threads == 1 ? left == THINGS : left < THINGS / 2, "%d of %d are left to %d threads", left, THINGS, threads);
+        cr_assert(threads == 1 || p.by_others > 0);
+        for (int i = 0; i < THINGS; i++)
+            cr_assert_eq(p.seen[i], i >= left);
+        rt_team_run(t, late_share, NULL);
+        cr_assert_eq(p.left > 0 ? p.left : 0, left, "work is done that is no spare work any more");
+        rt_team_close(t);
+    }
+}

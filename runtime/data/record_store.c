@@ -1,0 +1,190 @@
+/* record_store.c - parts of files, one behind the other. */
+#define _GNU_SOURCE
+#include "data/record_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/file_path.h"
+#include "core/message.h"
+
+enum { GAP_MOST = 8 };          /* records that are read ahead in vain rather than the next apart */
+
+/* Records that lie in one file behind each other. */
+struct part {
+    int fd;
+    char *path;
+    off_t at;
+    int64_t first, count;
+};
+
+struct record_store {
+    struct sample_store store;  /* first: the dataset's pointer is this one's */
+    size_t bytes;
+    struct part *parts;
+    int parts_count;
+    int64_t count;
+};
+
+static const struct part *part_of(const struct record_store *r, int64_t number)
+{
+    int k = r->parts_count - 1;
+    while (k > 0 && number < r->parts[k].first)
+        k--;
+    return &r->parts[k];
+}
+
+static int record_read(const struct sample_store *store, int64_t number, void *to)
+{
+    const struct record_store *r = (const struct record_store *)store;
+    const struct part *p = part_of(r, number);
+    int64_t record = number - p->first;
+    size_t got = 0;
+    while (got < r->bytes) {
+        ssize_t n = pread(p->fd, (char *)to + got, r->bytes - got, p->at + (off_t)record * (off_t)r->bytes + (off_t)got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            rt_error("%s: record %lld: %s", p->path, (long long)record + 1, strerror(errno));
+            return -1;
+        }
+        if (n == 0) {
+            rt_error("%s: record %lld of %lld is cut short: expected %zu bytes, found %zu", p->path,
+                     (long long)record + 1, (long long)p->count, r->bytes, got);
+            return -1;
+        }
+        got += (size_t)n;
+    }
+    return 0;
+}
+
+void rt_records_ahead(int fd, off_t at, size_t bytes, const uint32_t *numbers, int64_t count)
+{
+    for (int64_t first = 0, i = 1; i <= count; i++) {
+        if (i < count && numbers[i] >= numbers[i - 1] && numbers[i] - numbers[i - 1] <= GAP_MOST)
+            continue;
+#if defined POSIX_FADV_WILLNEED
+        posix_fadvise(fd, at + (off_t)numbers[first] * (off_t)bytes,
+                      ((off_t)numbers[i - 1] - (off_t)numbers[first] + 1) * (off_t)bytes, POSIX_FADV_WILLNEED);
+#endif
+        first = i;
+    }
+}
+
+static void records_ahead(const struct sample_store *store, const uint32_t *numbers, int64_t count)
+{
+    const struct record_store *r = (const struct record_store *)store;
+    for (int64_t first = 0, i = 1; i <= count; i++) {
+        const struct part *p = part_of(r, numbers[first]);
+        if (i < count && part_of(r, numbers[i]) == p)
+            continue;
+        rt_records_ahead(p->fd, p->at - (off_t)p->first * (off_t)r->bytes, r->bytes, numbers + first, i - first);
+        first = i;
+    }
+}
+
+static void records_close(struct sample_store *store)
+{
+    struct record_store *r = (struct record_store *)store;
+    for (int i = 0; i < r->parts_count; i++) {
+        close(r->parts[i].fd);
+        free(r->parts[i].path);
+    }
+    free(r->parts);
+    free(r);
+}
+
+struct sample_store *rt_records_open(size_t bytes)
+{
+    struct record_store *r = calloc(1, sizeof *r);
+    if (!r) {
+        rt_error("no memory to keep samples in files");
+        return NULL;
+    }
+    *r = (struct record_store){ .store = { .read = record_read, .close = records_close, .ahead = records_ahead },
+                                .bytes = bytes };
+    return &r->store;
+}
+
+int64_t rt_records_add(struct sample_store *store, int fd, const char *path, off_t at, int64_t count)
+{
+    struct record_store *r = (struct record_store *)store;
+    struct part *grown = realloc(r->parts, ((size_t)r->parts_count + 1) * sizeof *grown);
+    char *name = strdup(path);
+    r->parts = grown ? grown : r->parts;
+    if (!grown || !name) {
+        rt_error("%s: no memory to keep it open", path);
+        free(name);
+        close(fd);
+        return -1;
+    }
+    r->parts[r->parts_count++] = (struct part){ .fd = fd, .path = name, .at = at, .first = r->count, .count = count };
+    r->count += count;
+    return r->count - count;
+}
+
+/* A file that no name leads to; -1 with errno. */
+static int nameless_open(const char *folder)
+{
+#if defined O_TMPFILE
+    int made = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (made >= 0)
+        return made;
+#endif
+    char *path = rt_path_join(folder, "cnnrt-XXXXXX");
+    int fd = path ? mkstemp(path) : -1;
+    if (fd >= 0) {
+        unlink(path);
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    free(path);
+    return fd;
+}
+
+static int temporary_fault(const char *what, int64_t bytes, int error)
+{
+    rt_error("%s: no temporary file of %.1f MiB for samples that do not fit into --data-memory: %s; TMPDIR names "
+             "another folder", what, (double)bytes / 1048576.0, strerror(error));
+    return -1;
+}
+
+int64_t rt_records_reserve(struct sample_store *store, int64_t count)
+{
+    const struct record_store *r = (const struct record_store *)store;
+    const char *set = getenv("TMPDIR"), *folder = set && *set ? set : "/var/tmp";
+    int64_t bytes = count * (int64_t)r->bytes;
+    int fd = nameless_open(folder);
+    if (fd < 0)
+        return temporary_fault(folder, bytes, errno);
+    /* all of it now: a disk that is too small should not show in an hour */
+    int failed = bytes ? posix_fallocate(fd, 0, bytes) : 0;
+    if (failed && failed != EOPNOTSUPP && failed != EINVAL) {
+        close(fd);
+        return temporary_fault(folder, bytes, failed);
+    }
+    char *name = rt_path_join(folder, "(temporary file of samples)");
+    int64_t first = rt_records_add(store, fd, name ? name : folder, 0, count);
+    free(name);
+    return first;
+}
+
+int rt_records_put(struct sample_store *store, int64_t number, const void *sample)
+{
+    const struct record_store *r = (const struct record_store *)store;
+    const struct part *p = part_of(r, number);
+    off_t at = p->at + (off_t)(number - p->first) * (off_t)r->bytes;
+    for (size_t put = 0; put < r->bytes;) {
+        ssize_t n = pwrite(p->fd, (const char *)sample + put, r->bytes - put, at + (off_t)put);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            rt_error("%s: %s", p->path, strerror(n < 0 ? errno : ENOSPC));
+            return -1;
+        }
+        put += (size_t)n;
+    }
+    return 0;
+}

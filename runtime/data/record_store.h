@@ -1,0 +1,28 @@
+/* record_store.h - samples as records of one size in files: found at once, read when a batch needs them.  The files
+ * are a source's own, or one without a name that holds what cannot be found at once and does not fit into memory. */
+#ifndef RECORD_STORE_H
+#define RECORD_STORE_H
+
+#include <sys/types.h>
+
+#include "data/data.h"
+
+/* A store of records of so many bytes; NULL with a message. */
+struct sample_store *rt_records_open(size_t bytes);
+
+/* `count` records more: in the file `fd`, which is the store's from here on (path: its name), from byte `at` on.  Returns the number
+ * of the first, or -1 with a message. */
+int64_t rt_records_add(struct sample_store *store, int fd, const char *path, off_t at, int64_t count);
+
+/* Place for `count` records more in a temporary file, in $TMPDIR or /var/tmp.  It has no name, so it is gone when the process
+ * ends, however that is.  Likewise. */
+int64_t rt_records_reserve(struct sample_store *store, int64_t count);
+
+/* Writes a record there; may be called by several threads.  0, or -1 with a message. */
+int rt_records_put(struct sample_store *store, int64_t number, const void *sample);
+
+/* Asks the system to read records of a file ahead: those of `numbers`, which ascend, where record 0 begins at byte
+ * `at`. */
+void rt_records_ahead(int fd, off_t at, size_t bytes, const uint32_t *numbers, int64_t count);
+
+#endif
