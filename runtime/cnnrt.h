@@ -71,8 +71,13 @@ struct cnn_data_recipe {
 enum cnn_direction { CNN_NO_DIRECTION, CNN_HIGHER_IS_BETTER, CNN_LOWER_IS_BETTER };
 
 /* How an epoch's value comes about: as the mean of the batches' values, weighted by their samples, each computed by
- * cnn_model.metrics; or from all right and predicted classes of the epoch, which the runtime counts. */
-enum cnn_metric_kind { CNN_METRIC_BATCH, CNN_METRIC_PRECISION, CNN_METRIC_RECALL, CNN_METRIC_F1 };
+ * cnn_model.metrics; or from all predictions and targets of the epoch, which the runtime counts. */
+enum cnn_metric_kind {
+    CNN_METRIC_BATCH,
+    CNN_METRIC_PRECISION, CNN_METRIC_RECALL, CNN_METRIC_F1,
+    CNN_METRIC_AUC,                                             /* area under the ROC curve, mean over the outputs */
+    CNN_METRIC_MAE, CNN_METRIC_MSE, CNN_METRIC_RMSE             /* of all numbers of the epoch */
+};
 
 /* What becomes of the classes' values: their mean; the value of all decisions together; their mean weighted by the
  * samples of each class. */
@@ -83,7 +88,10 @@ struct cnn_metric {
     const char *log_name;               /* as the log writes it: "acc" */
     enum cnn_direction direction;
     enum cnn_metric_kind kind;
-    enum cnn_average average;           /* of kinds over the set */
+    enum cnn_average average;           /* of precision, recall and F1 */
+    int of_class;                       /* 1 + the class or label that it is taken of alone; 0: all */
+    const char *class_name;             /* likewise, by its name; NULL: by number */
+    int thresholds;                     /* of an area */
 };
 
 /* A step of a run, and what a rate may depend on. */

@@ -461,7 +461,7 @@ static const struct {
     [CNN_TARGET_VECTOR] = {"one number for each of a target's is needed", "numbers",
                            "the network ends in %d numbers, the targets of %s have %d"},
     [CNN_TARGET_LABELS] = {"one number a label is needed", "labels", "the network ends in %d labels, %s has %d"},
-    [CNN_TARGET_INPUT] = {"as many numbers as the input's are needed", "numbers", NULL}
+    [CNN_TARGET_INPUT] = {"as many numbers as the input's are needed", "the network's own input", NULL}
 };
 
 /* Of a source that has targets of any kind: what it says, else what the loss can be taken of: classes where the network
@@ -629,15 +629,36 @@ static void check_class_weights(struct check *c)
         diag_error(c->diag, DIAG_out_of_range, weights->where, "with weights that are all 0 nothing is learned");
 }
 
+/* The built-in metrics that can be taken of such targets. */
+static const char *metrics_of(struct check *c, enum cnn_target_kind kind)
+{
+    int count = 0;
+    const char **words;
+
+    while (metric_defs[count].clause.name)
+        count++;
+    words = arena_array(c->arena, (size_t)count + 1, sizeof *words);
+    count = 0;
+    for (const struct metric_def *def = metric_defs; def->clause.name; def++)
+        if (def->targets & TARGETS(kind))
+            words[count++] = def->clause.name;
+    return check_join_words(c->arena, words);
+}
+
 /* A metric counts what is there to be counted. */
 static void check_metric_targets(struct check *c)
 {
     const struct model *m = c->model;
 
     for (int i = 0; i < m->metrics_count; i++)
-        if (!(m->metrics[i].targets & TARGETS(m->target.kind)))
+        if (!(m->metrics[i].targets & TARGETS(m->target.kind))) {
             diag_error(c->diag, DIAG_class_mismatch, m->metrics[i].where, "%s cannot be taken of %s",
                        m->metrics[i].name, ends[m->target.kind].numbers);
+            diag_hint(c->diag, "metrics of %s are %s", ends[m->target.kind].numbers, metrics_of(c, m->target.kind));
+        } else if (m->metrics[i].of_class > m->target.size) {
+            diag_error(c->diag, DIAG_out_of_range, m->metrics[i].where, "%s: there are %d %s, counted from 0",
+                       m->metrics[i].name, m->target.size, ends[m->target.kind].numbers);
+        }
 }
 
 static void check_ends(struct check *c)

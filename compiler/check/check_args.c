@@ -1,6 +1,7 @@
 /* check_args.c - arguments against their definitions: one engine for layers, data, optimizers,
  * callbacks. */
 #include "check/check_parts.h"
+#include "base/bounds.h"
 
 #include <math.h>
 #include <string.h>
@@ -59,6 +60,7 @@ static const char *slot_text(struct check *c, const struct arg_def *def)
     case ARG_REAL_LIST: return "a list of numbers such as [0.5, 0.5]";
     case ARG_ACTIVATION: return "an activation such as relu";
     case ARG_INIT: return "an initialiser such as he_normal";
+    case ARG_CLASS: return "the number of a class, or its name in quotes";
     case ARG_MONITOR: return "a value of the log such as val_loss";
     }
     return "something else";
@@ -325,6 +327,27 @@ static bool slot_init(struct slot *s)
     return slot_unknown(s, "initialiser", FOREIGN_INIT, &names);
 }
 
+/* The largest number is not known here. */
+static bool slot_class(struct slot *s)
+{
+    if (s->v.kind == VALUE_STRING && *s->v.text) {
+        s->out->text = s->v.text;
+        return true;
+    }
+    if (s->v.kind == VALUE_WORD)
+        return slot_unknown_word(s);
+    if (s->v.kind != VALUE_NUMBER)
+        return slot_wrong(s);
+    if (!slot_whole(s, &s->v))
+        return false;
+    if (s->v.number < 0 || s->v.number > BATCH_MOST) {
+        diag_error(s->c->diag, DIAG_out_of_range, s->v.where, "classes are counted from 0, found %.10g", s->v.number);
+        return false;
+    }
+    s->out->number = s->v.number;
+    return true;
+}
+
 static bool slot_monitor(struct slot *s)
 {
     struct check *c = s->c;
@@ -481,6 +504,8 @@ bool check_slot(struct check *c, const struct clause_def *owner, const struct ar
         return slot_activation(&s);
     case ARG_INIT:
         return slot_init(&s);
+    case ARG_CLASS:
+        return slot_class(&s);
     case ARG_MONITOR:
         return slot_monitor(&s);
     }

@@ -190,11 +190,37 @@ static void unknown_metric(struct check *c, const struct ast_expr *e)
     check_suggest(c, &unknown);
 }
 
-/* "f1_macro", "top_5": the options show in the name. */
+/* The class that a metric is taken of alone; NULL: it has no such argument, or all are meant. */
+static const struct arg_value *class_of(const struct clause *clause)
+{
+    for (int i = 0; i < clause_def_count(clause->def); i++)
+        if (clause->def->args[i].type == ARG_CLASS && clause->args[i].given)
+            return &clause->args[i];
+    return NULL;
+}
+
+/* A class' name where only letters, digits and '_' may stand. */
+static const char *as_identifier(struct check *c, const char *name)
+{
+    char *text = arena_string(c->arena, name, strlen(name));
+
+    for (char *at = text; *at; at++)
+        if (!is_metric_name((const char[]){'x', *at, 0}))
+            *at = '_';
+    return text;
+}
+
+/* "f1_macro", "top_5", "recall_3": the options show in the name. */
 static const char *builtin_name(struct check *c, const struct clause *clause)
 {
+    const struct arg_value *class = class_of(clause);
+
     if (!strcmp(clause->def->name, "top_k"))
         return arena_printf(c->arena, "top_%d", (int)clause_int(clause, "k"));
+    if (class && class->text)
+        return arena_printf(c->arena, "%s_%s", clause->def->name, as_identifier(c, class->text));
+    if (class)
+        return arena_printf(c->arena, "%s_%d", clause->def->name, (int)class->number);
     for (int i = 0; i < clause_def_count(clause->def); i++)
         if (!strcmp(clause->def->args[i].name, "average"))
             return arena_printf(c->arena, "%s_%s", clause->def->name, clause->args[i].text);
@@ -211,6 +237,41 @@ static enum cnn_average average_of(const struct clause *clause)
     return (enum cnn_average)i;
 }
 
+static bool has_average(enum cnn_metric_kind kind)
+{
+    return kind == CNN_METRIC_PRECISION || kind == CNN_METRIC_RECALL || kind == CNN_METRIC_F1;
+}
+
+static void metric_options(struct model_metric *m)
+{
+    const struct arg_value *class = class_of(m->clause);
+
+    if (has_average(m->kind))
+        m->average = average_of(m->clause);
+    if (m->kind == CNN_METRIC_AUC)
+        m->thresholds = (int)clause_int(m->clause, "thresholds");
+    if (class && class->text)
+        m->class_name = class->text;
+    else if (class)
+        m->of_class = 1 + (int)class->number;
+}
+
+/* One class has no average. */
+static bool check_alone(struct check *c, const struct clause *clause)
+{
+    const struct arg_value *class = class_of(clause);
+
+    for (int i = 0; class && i < clause_def_count(clause->def); i++) {
+        if (strcmp(clause->def->args[i].name, "average") || !clause->args[i].given)
+            continue;
+        diag_error(c->diag, DIAG_too_many_arguments, clause->args[i].where, "%s of one class has no average",
+                   clause->def->name);
+        diag_note(c->diag, class->where, "the class is given here");
+        return false;
+    }
+    return true;
+}
+
 static void check_builtin(struct check *c, const struct metric_def *def, const struct ast_expr *e,
                           const struct ast_args *args)
 {
@@ -224,8 +285,8 @@ static void check_builtin(struct check *c, const struct metric_def *def, const s
     const char *name = metric_name_given(c, m.clause, &good);
     m.name = name ? name : builtin_name(c, m.clause);
     m.log_name = !name && def->log_name ? def->log_name : m.name;
-    if (m.kind != CNN_METRIC_BATCH)
-        m.average = average_of(m.clause);
+    metric_options(&m);
+    good = good && check_alone(c, m.clause);
     if (good)
         add_metric(c, m, e->word);
 }

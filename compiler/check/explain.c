@@ -60,6 +60,12 @@ static void put_value(struct text *t, const struct arg_def *def, const struct ar
     case ARG_STRING:
         put_string(t, v->text);
         break;
+    case ARG_CLASS:
+        if (v->text)
+            put_string(t, v->text);
+        else
+            put_number(t, v->number);
+        break;
     case ARG_PADDING:
         if (v->text) {
             text_add(t, "%s", v->text);
@@ -99,6 +105,7 @@ static bool has_value(const struct arg_def *def, const struct arg_value *v)
     case ARG_EXTENT2: return v->dims[0] > 0 && v->dims[1] > 0;
     case ARG_EXTENT3: return v->dims[0] > 0;
     case ARG_WORD: case ARG_STRING: case ARG_MONITOR: case ARG_PADDING: return v->text != NULL;
+    case ARG_CLASS: return false;
     case ARG_REAL_LIST: return v->list != NULL;
     case ARG_ACTIVATION: return v->call != NULL;
     case ARG_INIT: return v->call || def->default_text;

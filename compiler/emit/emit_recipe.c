@@ -94,12 +94,31 @@ static const char *direction_name(enum cnn_direction d)
 
 static const char *const metric_kinds[] = {
     [CNN_METRIC_BATCH] = "CNN_METRIC_BATCH", [CNN_METRIC_PRECISION] = "CNN_METRIC_PRECISION",
-    [CNN_METRIC_RECALL] = "CNN_METRIC_RECALL", [CNN_METRIC_F1] = "CNN_METRIC_F1"
+    [CNN_METRIC_RECALL] = "CNN_METRIC_RECALL", [CNN_METRIC_F1] = "CNN_METRIC_F1",
+    [CNN_METRIC_AUC] = "CNN_METRIC_AUC", [CNN_METRIC_MAE] = "CNN_METRIC_MAE", [CNN_METRIC_MSE] = "CNN_METRIC_MSE",
+    [CNN_METRIC_RMSE] = "CNN_METRIC_RMSE"
 };
 static const char *const metric_averages[] = {
     [CNN_AVERAGE_MACRO] = "CNN_AVERAGE_MACRO", [CNN_AVERAGE_MICRO] = "CNN_AVERAGE_MICRO",
     [CNN_AVERAGE_WEIGHTED] = "CNN_AVERAGE_WEIGHTED"
 };
+
+/* What is to be known of a metric over the set. */
+static const char *metric_of_set(struct emitter *e, const struct model_metric *k)
+{
+    if (k->kind == CNN_METRIC_BATCH)
+        return "";
+    const char *text = arena_printf(e->arena, ", .kind = %s", metric_kinds[k->kind]);
+    if (k->kind == CNN_METRIC_AUC)
+        text = arena_printf(e->arena, "%s, .thresholds = %d", text, k->thresholds);
+    if (k->class_name)
+        return arena_printf(e->arena, "%s, .class_name = %s", text, emit_quoted(e, k->class_name));
+    if (k->of_class)
+        return arena_printf(e->arena, "%s, .of_class = 1 + %d", text, k->of_class - 1);
+    if (k->kind == CNN_METRIC_PRECISION || k->kind == CNN_METRIC_RECALL || k->kind == CNN_METRIC_F1)
+        text = arena_printf(e->arena, "%s, .average = %s", text, metric_averages[k->average]);
+    return text;
+}
 
 static void emit_metric_table(struct emitter *e, struct cwriter *w, const struct model *m)
 {
@@ -108,10 +127,7 @@ static void emit_metric_table(struct emitter *e, struct cwriter *w, const struct
     cw_open(w, "static const struct cnn_metric metric_table[] = {");
     for (int i = 0; i < m->metrics_count; i++) {
         const struct model_metric *k = &m->metrics[i];
-        const char *set = k->kind == CNN_METRIC_BATCH
-                              ? ""
-                              : arena_printf(e->arena, ", .kind = %s, .average = %s",
-                                             metric_kinds[k->kind], metric_averages[k->average]);
+        const char *set = metric_of_set(e, k);
         cw_line(w, "{ .name = %s, .log_name = %s, .direction = %s%s },", emit_quoted(e, k->name),
                 emit_quoted(e, k->log_name), direction_name(k->direction), set);
     }

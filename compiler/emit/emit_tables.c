@@ -150,6 +150,7 @@ static const char *arg_text(struct emitter *e, const struct arg_def *def, const 
     case ARG_BOOL: return v->number != 0 ? "on" : "off";
     case ARG_WORD: case ARG_MONITOR: return v->text;
     case ARG_STRING: return emit_quoted(e, v->text);
+    case ARG_CLASS: return v->text ? emit_quoted(e, v->text) : arena_printf(e->arena, "%.10g", v->number);
     case ARG_EXTENT2: return extent_text(e, v->dims, 2);
     case ARG_EXTENT3: return extent_text(e, v->dims, 3);
     case ARG_PADDING: return v->text ? v->text : extent_text(e, v->dims, 2);

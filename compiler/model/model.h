@@ -39,6 +39,7 @@ enum arg_type {
     ARG_REAL_LIST,      /* list, list_length */
     ARG_ACTIVATION,     /* call: an activation layer's clause (its definition is a layer_def); NULL: none */
     ARG_INIT,           /* call: an initialiser's clause; NULL: the layer's own default */
+    ARG_CLASS,          /* number: of a class, or text: its name; neither: -1 */
     ARG_MONITOR         /* text: "loss", "val_loss", "acc", "val_acc", a metric's name with or without val_ */
 };
 
@@ -166,7 +167,10 @@ struct model_metric {
     const char *name, *log_name;    /* "accuracy", "acc" */
     enum cnn_direction direction;
     enum cnn_metric_kind kind;
-    enum cnn_average average;       /* of kinds over the set */
+    enum cnn_average average;       /* of precision, recall and F1 */
+    int of_class;                   /* 1 + the class it is taken of alone; 0: all, or class_name says which */
+    const char *class_name;
+    int thresholds;                 /* of an area */
     unsigned targets;               /* 1 << enum cnn_target_kind: what it can be taken of */
     struct span where;
 };

@@ -446,30 +446,58 @@ const char *const average_words[] = {
     [CNN_AVERAGE_WEIGHTED] = "weighted", NULL
 };
 
-static const struct arg_def average_args[] = {
-    {.name = "average", .type = ARG_WORD, .words = average_words, .default_text = "macro",
-     .help = "what becomes of the classes' values"},
+#define CLASS_ALONE                                                                                \
+    {                                                                                              \
+        .name = "class", .type = ARG_CLASS, .help = "which it is taken of, a number or a name"      \
+    }
+
+static const struct arg_def auc_args[] = {
+    {.name = "thresholds", .type = ARG_INT, .min = 3, .max = 100000, .default_number = 200,
+     .help = "probabilities that are told apart"},
+    CLASS_ALONE,
     METRIC_NAME,
     {.name = NULL}
 };
+
+static const struct arg_def distance_args[] = {METRIC_NAME, {.name = NULL}};
+
+static const struct arg_def average_args[] = {
+    {.name = "average", .type = ARG_WORD, .words = average_words, .default_text = "macro",
+     .help = "what becomes of the classes' values"},
+    CLASS_ALONE,
+    METRIC_NAME,
+    {.name = NULL}
+};
+
+#define OF_CLASSES (1u << CNN_TARGET_CLASS | 1u << CNN_TARGET_LABELS)
+#define OF_NUMBERS (1u << CNN_TARGET_VECTOR | 1u << CNN_TARGET_LABELS | 1u << CNN_TARGET_INPUT)
 
 const struct metric_def metric_defs[] = {
     {.clause = {.name = "accuracy", .args = accuracy_args,
                 .help = "share of samples whose most probable class is right"},
      .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER,
-     .targets = 1u << CNN_TARGET_CLASS | 1u << CNN_TARGET_LABELS},
+     .targets = OF_CLASSES},
     {.clause = {.name = "top_k", .args = top_k_args,
                 .help = "share of samples with the right class among the k most probable"},
      .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS},
     {.clause = {.name = "precision", .args = average_args,
                 .help = "share of a class's predictions that are right"},
-     .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS, .kind = CNN_METRIC_PRECISION},
+     .direction = CNN_HIGHER_IS_BETTER, .targets = OF_CLASSES, .kind = CNN_METRIC_PRECISION},
     {.clause = {.name = "recall", .args = average_args,
                 .help = "share of a class's samples that are found"},
-     .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS, .kind = CNN_METRIC_RECALL},
+     .direction = CNN_HIGHER_IS_BETTER, .targets = OF_CLASSES, .kind = CNN_METRIC_RECALL},
     {.clause = {.name = "f1", .args = average_args,
                 .help = "harmonic mean of precision and recall"},
-     .direction = CNN_HIGHER_IS_BETTER, .targets = 1u << CNN_TARGET_CLASS, .kind = CNN_METRIC_F1},
+     .direction = CNN_HIGHER_IS_BETTER, .targets = OF_CLASSES, .kind = CNN_METRIC_F1},
+    {.clause = {.name = "auc", .args = auc_args,
+                .help = "area under the ROC curve, mean over the classes or labels"},
+     .direction = CNN_HIGHER_IS_BETTER, .targets = OF_CLASSES, .kind = CNN_METRIC_AUC},
+    {.clause = {.name = "mae", .args = distance_args, .help = "mean distance from the targets"},
+     .direction = CNN_LOWER_IS_BETTER, .targets = OF_NUMBERS, .kind = CNN_METRIC_MAE},
+    {.clause = {.name = "mse", .args = distance_args, .help = "mean squared distance from the targets"},
+     .direction = CNN_LOWER_IS_BETTER, .targets = OF_NUMBERS, .kind = CNN_METRIC_MSE},
+    {.clause = {.name = "rmse", .args = distance_args, .help = "root of the mean squared distance"},
+     .direction = CNN_LOWER_IS_BETTER, .targets = OF_NUMBERS, .kind = CNN_METRIC_RMSE},
     {.clause = {.name = NULL}}
 };
 

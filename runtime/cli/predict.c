@@ -43,7 +43,9 @@ struct predict {
     uint8_t *pixels;            /* (batch, height, width, channels) */
     struct image_fault *faults; /* (batch); text "": the picture is there */
     int *places;                /* (batch) of the picture among those that the network sees */
-    struct prediction *order;   /* (classes) */
+    struct prediction *order;   /* (classes or labels) */
+    int given;                  /* labels that the sample has, the first of the order */
+    double absolute, root_mean_square;  /* how far the sample's input is from what is given back */
     int sample;                 /* of the batch: the one being printed */
     int64_t first;              /* number of the batch's first picture in the list */
     int64_t printed, failed;
@@ -85,8 +87,11 @@ static int by_probability(const void *a, const void *b)
 static int classes_take(struct predict *p, struct image_fault *fault)
 {
     int classes = p->model->train.target.size;
+    bool lone = p->model->outputs == 1 && classes == 2;         /* the probability of the second one */
     for (int k = 0; k < classes; k++) {
-        double probability = rt_predicted_number(p->context, p->sample, k);
+        double probability = rt_predicted_number(p->context, p->sample, lone ? 0 : k);
+        if (lone && k == 0)
+            probability = 1.0 - probability;
         if (!(probability >= 0.0 && probability <= 1.0)) {
             snprintf(fault->text, sizeof fault->text, "the network gives %g for class %d", probability, k);
             return -1;
@@ -132,6 +137,59 @@ static int classes_json(const struct predict *p, json_t *list)
     return status;
 }
 
+/* ---- labels ---------------------------------------------------------------------------------- */
+
+/* Those above a half, in their order. */
+static int labels_take(struct predict *p, struct image_fault *fault)
+{
+    p->given = 0;
+    for (int k = 0; k < p->model->outputs; k++) {
+        double probability = rt_predicted_number(p->context, p->sample, k);
+        if (!isfinite(probability)) {
+            snprintf(fault->text, sizeof fault->text, "the network gives %g for label %d", probability, k);
+            return -1;
+        }
+        if (probability > 0.5)
+            p->order[p->given++] = (struct prediction){ k, probability };
+    }
+    return 0;
+}
+
+static void labels_text(const struct predict *p)
+{
+    for (int i = 0; i < p->given; i++) {
+        const char *name = class_name(p, p->order[i].class);
+        printf(i ? ", " : ": ");
+        if (name)
+            rt_print_name(stdout, name);
+        else
+            printf("label %d", p->order[i].class);
+        printf(" %.4f", p->order[i].probability);
+    }
+    printf(p->given ? "\n" : ": none\n");
+}
+
+static void labels_csv(const struct predict *p, const char *path)
+{
+    for (int i = 0; i < p->given; i++) {
+        const char *name = class_name(p, p->order[i].class);
+        rt_csv_text(stdout, path);
+        printf(",%d,", p->order[i].class);
+        rt_csv_text(stdout, name ? name : "");
+        printf(",%.*g\n", digits(p), p->order[i].probability);
+    }
+}
+
+static int labels_json(const struct predict *p, json_t *list)
+{
+    int status = 0;
+    for (int i = 0; i < p->given; i++)
+        status |= json_array_append_new(list, json_pack("{s:i, s:s?, s:f}", "label", p->order[i].class, "name",
+                                                        class_name(p, p->order[i].class), "probability",
+                                                        shown(p, p->order[i].probability)));
+    return status;
+}
+
 /* ---- numbers --------------------------------------------------------------------------------- */
 
 static int numbers_take(struct predict *p, struct image_fault *fault)
@@ -169,6 +227,41 @@ static int numbers_json(const struct predict *p, json_t *list)
     return status;
 }
 
+/* ---- the input, given back ------------------------------------------------------------------- */
+
+static int input_take(struct predict *p, struct image_fault *fault)
+{
+    double absolute = 0.0, squares = 0.0;
+    int count = p->model->outputs;
+    if (numbers_take(p, fault))
+        return -1;
+    for (int k = 0; k < count; k++) {
+        double apart = rt_predicted_number(p->context, p->sample, k) - rt_target_number(p->context, p->sample, k);
+        absolute += fabs(apart);
+        squares += apart * apart;
+    }
+    p->absolute = absolute / count;
+    p->root_mean_square = sqrt(squares / count);
+    return 0;
+}
+
+static void input_text(const struct predict *p)
+{
+    printf(": mean absolute error %.6g, root mean square error %.6g\n", p->absolute, p->root_mean_square);
+}
+
+static void input_csv(const struct predict *p, const char *path)
+{
+    rt_csv_text(stdout, path);
+    printf(",%.9g,%.9g\n", p->absolute, p->root_mean_square);
+}
+
+static int input_json(const struct predict *p, json_t *list)
+{
+    return json_array_append_new(list, json_pack("{s:f, s:f}", "mean_absolute_error", p->absolute,
+                                                 "root_mean_square_error", p->root_mean_square));
+}
+
 /* ---- printing, by what the network's targets are --------------------------------------------- */
 
 static const struct answer {
@@ -181,11 +274,18 @@ static const struct answer {
     int (*json)(const struct predict *p, json_t *list);
 } classes_answer = { classes_take, classes_text, "file,rank,class,name,probability\n", classes_csv, "predictions",
                      classes_json },
-  numbers_answer = { numbers_take, numbers_text, "file,output,value\n", numbers_csv, "outputs", numbers_json };
+  labels_answer = { labels_take, labels_text, "file,label,name,probability\n", labels_csv, "labels", labels_json },
+  numbers_answer = { numbers_take, numbers_text, "file,output,value\n", numbers_csv, "outputs", numbers_json },
+  input_answer = { input_take, input_text, "file,mean_absolute_error,root_mean_square_error\n", input_csv, "reconstruction",
+                   input_json };
 
 static const struct answer *answer_of(const struct predict *p)
 {
-    return p->model->train.target.kind == CNN_TARGET_CLASS ? &classes_answer : &numbers_answer;
+    static const struct answer *const answers[] = {
+        [CNN_TARGET_CLASS] = &classes_answer, [CNN_TARGET_VECTOR] = &numbers_answer,
+        [CNN_TARGET_LABELS] = &labels_answer, [CNN_TARGET_INPUT] = &input_answer
+    };
+    return answers[p->model->train.target.kind];
 }
 
 /* One element of the list: {"file": .., "predictions": [..]} or {"file": .., "error": ".."}. */

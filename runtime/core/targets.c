@@ -34,3 +34,30 @@ double rt_predicted_number(const struct cnn_context *c, int i, int k)
 {
     return real_at(c, c->predictions, (int64_t)i * c->model->outputs + k);
 }
+
+static void row_copy(const struct cnn_context *c, const void *reals, int64_t from, int count, double *row)
+{
+    for (int k = 0; c->model->real_size == 8 && k < count; k++)
+        row[k] = ((const double *)reals)[from + k];
+    for (int k = 0; c->model->real_size != 8 && k < count; k++)
+        row[k] = (double)((const float *)reals)[from + k];
+}
+
+void rt_predicted_row(const struct cnn_context *c, int i, double *row)
+{
+    row_copy(c, c->predictions, (int64_t)i * c->model->outputs, c->model->outputs, row);
+}
+
+void rt_target_row(const struct cnn_context *c, int i, double *row)
+{
+    const struct cnn_model *m = c->model;
+    if (m->train.target.kind != CNN_TARGET_INPUT) {
+        row_copy(c, c->targets, (int64_t)i * m->train.target.size, m->train.target.size, row);
+        return;
+    }
+    for (int ch = 0; ch < m->in_channels; ch++)
+        for (int h = 0; h < m->in_height; h++)
+            for (int w = 0; w < m->in_width; w++)
+                *row++ = real_at(c, c->input, i * m->image_stride + ch * m->channel_stride + h * m->row_stride
+                                                  + w * m->column_stride);
+}

@@ -1,25 +1,24 @@
 /* confusion.c - counts of right and predicted classes over a whole set. */
 #include "train/confusion.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/message.h"
 #include "core/targets.h"
-#include "files/state.h"
+#include "train/counts_text.h"
 
-int rt_confusion_open(struct confusion *m, int classes)
+int rt_confusion_open(struct confusion *m, int classes, bool labels)
 {
     size_t n = (size_t)classes;
-    *m = (struct confusion){ .classes = classes };
-    m->counts = calloc(n * n + 2 * n, sizeof *m->counts);
-    if (!m->counts) {
+    *m = (struct confusion){ .classes = classes, .labels = labels };
+    m->found = calloc(3 * n + 1, sizeof *m->found);
+    m->counts = labels ? NULL : calloc(n * n + 1, sizeof *m->counts);
+    if (!m->found || (!labels && !m->counts)) {
         rt_error("no memory to count %d classes", classes);
         return -1;
     }
-    m->support = m->counts + n * n;
+    m->support = m->found + n;
     m->predicted = m->support + n;
     return 0;
 }
@@ -27,13 +26,16 @@ int rt_confusion_open(struct confusion *m, int classes)
 void rt_confusion_close(struct confusion *m)
 {
     free(m->counts);
+    free(m->found);
     *m = (struct confusion){ 0 };
 }
 
 void rt_confusion_begin(struct confusion *m)
 {
     size_t n = (size_t)m->classes;
-    memset(m->counts, 0, (n * n + 2 * n) * sizeof *m->counts);
+    if (m->counts)
+        memset(m->counts, 0, n * n * sizeof *m->counts);
+    memset(m->found, 0, 3 * n * sizeof *m->found);
     m->samples = 0;
     m->hits = 0;
 }
@@ -80,8 +82,28 @@ int rt_most_probable(const struct cnn_context *c, int i, double *probability)
     return best;
 }
 
+static void labels_add(struct confusion *m, const struct cnn_context *c, int n)
+{
+    for (int i = 0; i < n; i++) {
+        bool all = true;
+        for (int k = 0; k < m->classes; k++) {
+            bool given = rt_predicted_number(c, i, k) > 0.5, right = rt_target_number(c, i, k) > 0.5;
+            m->support[k] += right;
+            m->predicted[k] += given;
+            m->found[k] += given && right;
+            all = all && given == right;
+        }
+        m->hits += all;
+    }
+    m->samples += n;
+}
+
 void rt_confusion_add(struct confusion *m, const struct cnn_context *c, int n)
 {
+    if (m->labels) {
+        labels_add(m, c, n);
+        return;
+    }
     size_t classes = (size_t)m->classes;
     double probability;
     for (int i = 0; i < n; i++) {
@@ -91,47 +113,55 @@ void rt_confusion_add(struct confusion *m, const struct cnn_context *c, int n)
         m->support[right]++;
         m->predicted[guess]++;
         m->hits += guess == right;
+        m->found[right] += guess == right;
     }
     m->samples += n;
 }
 
-enum { COUNT_LETTERS = 21 };    /* of a count and the space behind it */
-
+/* Everything follows from the counts of classes; labels are saved as they were counted. */
 void rt_confusion_save(const struct confusion *m, struct state *s)
 {
-    size_t pairs = (size_t)m->classes * (size_t)m->classes, length = 0, room = pairs * COUNT_LETTERS;
-    char *text = malloc(room + 1);
-    if (!text) {
-        s->failed = true;
+    size_t n = (size_t)m->classes;
+    if (!m->labels) {
+        rt_counts_save(s, "class_counts", m->counts, n * n);
         return;
     }
-    text[0] = '\0';
-    for (size_t i = 0; i < pairs; i++)
-        length += (size_t)snprintf(text + length, room + 1 - length, "%" PRId64 " ", m->counts[i]);
-    rt_state_put_text(s, "class_counts", text);
-    free(text);
+    rt_counts_save(s, "label_counts", m->found, 3 * n);
+    rt_state_put_whole(s, "label_hits", m->hits);
+}
+
+static int labels_load(struct confusion *m, const struct state *s)
+{
+    int64_t samples;
+    if (rt_counts_load(s, "label_counts", m->found, 3 * (size_t)m->classes)
+        || rt_state_get_whole(s, "label_hits", &m->hits) || rt_state_get_whole(s, "samples", &samples))
+        return -1;
+    m->samples = samples;
+    return 0;
 }
 
 int rt_confusion_load(struct confusion *m, const struct state *s)
 {
     size_t classes = (size_t)m->classes;
-    const char *text = rt_state_text(s, "class_counts");
     rt_confusion_begin(m);
+    if (m->labels)
+        return labels_load(m, s);
+    if (rt_counts_load(s, "class_counts", m->counts, classes * classes))
+        return -1;
     for (size_t i = 0; i < classes * classes; i++) {
-        char *end = NULL;
-        long long count = text ? strtoll(text, &end, 10) : -1;
-        if (count < 0 || end == text) {
-            rt_error("%s: has no counts of %d classes", s->path, m->classes);
-            return -1;
-        }
-        text = end;
-        m->counts[i] = count;
+        int64_t count = m->counts[i];
         m->support[i / classes] += count;
         m->predicted[i % classes] += count;
         m->samples += count;
+        m->found[i / classes] += i / classes == i % classes ? count : 0;
         m->hits += i / classes == i % classes ? count : 0;
     }
     return 0;
+}
+
+bool rt_confusion_has(const struct confusion *m, const struct state *s)
+{
+    return rt_state_text(s, m->labels ? "label_counts" : "class_counts") != NULL;
 }
 
 static double ratio(double a, double b)
@@ -139,23 +169,32 @@ static double ratio(double a, double b)
     return b == 0.0 ? 0.0 : a / b;
 }
 
+static struct class_scores scores_of(double found, double support, double predicted)
+{
+    return (struct class_scores){ .precision = ratio(found, predicted),
+                                  .recall = ratio(found, support),
+                                  .f1 = ratio(2.0 * found, support + predicted) };
+}
+
+static double total(const int64_t *counts, int count)
+{
+    int64_t sum = 0;
+    for (int k = 0; k < count; k++)
+        sum += counts[k];
+    return (double)sum;
+}
+
 struct class_scores rt_confusion_class(const struct confusion *m, int k)
 {
-    double hits = (double)m->counts[(size_t)k * (size_t)m->classes + (size_t)k];
-    double support = (double)m->support[k], predicted = (double)m->predicted[k];
-    return (struct class_scores){ .precision = ratio(hits, predicted),
-                                  .recall = ratio(hits, support),
-                                  .f1 = ratio(2.0 * hits, support + predicted) };
+    return scores_of((double)m->found[k], (double)m->support[k], (double)m->predicted[k]);
 }
 
 struct class_scores rt_confusion_scores(const struct confusion *m, enum cnn_average average)
 {
     struct class_scores sum = { 0 };
     double weights = 0.0;
-    if (average == CNN_AVERAGE_MICRO) {
-        double share = ratio((double)m->hits, (double)m->samples);
-        return (struct class_scores){ share, share, share };
-    }
+    if (average == CNN_AVERAGE_MICRO)
+        return scores_of(total(m->found, m->classes), total(m->support, m->classes), total(m->predicted, m->classes));
     for (int k = 0; k < m->classes; k++) {
         if (m->support[k] == 0 && m->predicted[k] == 0)
             continue;

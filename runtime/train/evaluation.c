@@ -36,11 +36,23 @@ static json_t *origin_json(const struct evaluation *e)
     return NULL;
 }
 
-static json_t *class_json(const struct evaluation *e, int k)
+static const struct ranking *report_ranking(const struct evaluation *e)
+{
+    return &e->values->rankings[e->values->model->train.metrics_count];
+}
+
+/* Of the input as many numbers as a picture has are of no use one by one. */
+static bool tells_outputs(const struct evaluation *e)
+{
+    return e->values->model->train.target.kind != CNN_TARGET_INPUT || e->values->deviations.outputs <= OUTPUTS_SHOWN;
+}
+
+/* kind: "class" or "label" */
+static json_t *class_json(const struct evaluation *e, const char *kind, int k)
 {
     const struct confusion *m = &e->values->confusion;
     struct class_scores s = rt_confusion_class(m, k);
-    return json_pack("{s:i, s:o, s:I, s:f, s:f, s:f}", "class", k, "name",
+    return json_pack("{s:i, s:o, s:I, s:f, s:f, s:f}", kind, k, "name",
                      e->names ? rt_json_text(e->names[k]) : json_null(), "support", (json_int_t)m->support[k],
                      "precision", s.precision, "recall", s.recall, "f1", s.f1);
 }
@@ -66,14 +78,32 @@ static int classes_pack(const struct evaluation *e, json_t *all)
     json_t *classes = json_array(), *counts = json_array();
     int status = 0;
     for (int k = 0; k < m->classes; k++) {
-        status |= json_array_append_new(classes, class_json(e, k));
+        status |= json_array_append_new(classes, class_json(e, "class", k));
         status |= json_array_append_new(counts, counts_json(m, k));
     }
     status |= json_object_set_new(all, "classes", classes);
     status |= json_object_set_new(all, "macro_average", average_json(m, CNN_AVERAGE_MACRO));
     status |= json_object_set_new(all, "weighted_average", average_json(m, CNN_AVERAGE_WEIGHTED));
+    if (e->values->ranks)
+        status |= json_object_set_new(all, "auc", number_json(rt_ranking_area(report_ranking(e), 0)));
     /* a row for each class that pictures are, its columns what they were taken for */
     return status | json_object_set_new(all, "confusion", counts);
+}
+
+static int labels_pack(const struct evaluation *e, json_t *all)
+{
+    const struct confusion *m = &e->values->confusion;
+    json_t *labels = json_array();
+    int status = 0;
+    for (int k = 0; k < m->classes; k++) {
+        json_t *label = class_json(e, "label", k);
+        status |= json_object_set_new(label, "auc", number_json(rt_ranking_area(report_ranking(e), k)));
+        status |= json_array_append_new(labels, label);
+    }
+    status |= json_object_set_new(all, "labels", labels);
+    status |= json_object_set_new(all, "macro_average", average_json(m, CNN_AVERAGE_MACRO));
+    status |= json_object_set_new(all, "micro_average", average_json(m, CNN_AVERAGE_MICRO));
+    return status | json_object_set_new(all, "macro_auc", number_json(rt_ranking_mean(report_ranking(e))));
 }
 
 static json_t *deviation_json(struct deviation d)
@@ -88,9 +118,12 @@ static int outputs_pack(const struct evaluation *e, json_t *all)
     const struct deviations *d = &e->values->deviations;
     json_t *outputs = json_array();
     int status = 0;
-    for (int k = 0; k < d->outputs; k++)
+    for (int k = 0; k < d->outputs && tells_outputs(e); k++)
         status |= json_array_append_new(outputs, deviation_json(rt_deviation(d, k)));
-    status |= json_object_set_new(all, "outputs", outputs);
+    if (tells_outputs(e))
+        status |= json_object_set_new(all, "outputs", outputs);
+    else
+        json_decref(outputs);
     return status | json_object_set_new(all, "all_outputs", deviation_json(rt_deviation_of_all(d)));
 }
 
@@ -112,17 +145,40 @@ static void classes_csv(const struct evaluation *e)
     }
 }
 
+static void labels_csv(const struct evaluation *e)
+{
+    const struct confusion *m = &e->values->confusion;
+    printf("label,name,support,precision,recall,f1,auc\n");
+    for (int k = 0; k < m->classes; k++) {
+        struct class_scores s = rt_confusion_class(m, k);
+        double area = rt_ranking_area(report_ranking(e), k);
+        printf("%d,", k);
+        rt_csv_text(stdout, e->names ? e->names[k] : "");
+        printf(",%" PRId64 ",%.9g,%.9g,%.9g,", m->support[k], s.precision, s.recall, s.f1);
+        printf(isnan(area) ? "\n" : "%.9g\n", area);
+    }
+}
+
 static void outputs_csv(const struct evaluation *e)
 {
     const struct deviations *d = &e->values->deviations;
     printf("output,mean_absolute_error,root_mean_square_error\n");
-    for (int k = 0; k < d->outputs; k++)
+    for (int k = 0; k < d->outputs && tells_outputs(e); k++)
         printf("%d,%.9g,%.9g\n", k, rt_deviation(d, k).absolute, rt_deviation(d, k).root_mean_square);
+    if (!tells_outputs(e))
+        printf("all,%.9g,%.9g\n", rt_deviation_of_all(d).absolute, rt_deviation_of_all(d).root_mean_square);
 }
 
 static void classes_print(const struct evaluation *e, struct progress *p)
 {
     rt_report_classes(p, &e->values->confusion, e->names);
+    if (e->values->ranks)
+        rt_progress_result(p, "\nArea under the ROC curve %.4f\n", rt_ranking_area(report_ranking(e), 0));
+}
+
+static void labels_print(const struct evaluation *e, struct progress *p)
+{
+    rt_report_labels(p, &e->values->confusion, report_ranking(e), e->names);
 }
 
 static void outputs_print(const struct evaluation *e, struct progress *p)
@@ -139,7 +195,7 @@ static const struct {
 } reports[] = {
     [CNN_TARGET_CLASS] = { classes_print, classes_pack, classes_csv, true },
     [CNN_TARGET_VECTOR] = { outputs_print, outputs_pack, outputs_csv, false },
-    [CNN_TARGET_LABELS] = { outputs_print, outputs_pack, outputs_csv, false },
+    [CNN_TARGET_LABELS] = { labels_print, labels_pack, labels_csv, true },
     [CNN_TARGET_INPUT] = { outputs_print, outputs_pack, outputs_csv, false },
 };
 

@@ -1,4 +1,5 @@
-/* report.c - tables of classes: precision, recall, F1, support; the confusion matrix.  Tables of outputs: errors. */
+/* report.c - tables of classes: precision, recall, F1, support; the confusion matrix.  Tables of labels and
+ * of outputs. */
 #include "train/report.h"
 
 #include <inttypes.h>
@@ -7,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_WIDTH_MAX = 24, NAME_ROOM = 32, MATRIX_CLASSES_MAX = 30, PAIRS_SHOWN = 20, LINE_COLUMNS = 110,
-       OUTPUTS_SHOWN = 30 };
+enum { NAME_WIDTH_MAX = 24, NAME_ROOM = 32, MATRIX_CLASSES_MAX = 30, PAIRS_SHOWN = 20, LINE_COLUMNS = 110 };
 
 static const char *class_name(char *const *names, int k, char room[NAME_ROOM])
 {
@@ -135,17 +135,63 @@ static void classes_report(struct progress *p, const struct confusion *m, char *
         pairs_report(p, m, names);
 }
 
-/* A name takes the room that it takes as it is shown. */
-void rt_report_classes(struct progress *p, const struct confusion *m, char *const *names)
+static void label_row(struct progress *p, int width, const char *name, struct class_scores s, double area,
+                      int64_t support)
 {
-    char **shown = names ? calloc((size_t)m->classes, sizeof *shown) : NULL;
-    bool all = shown != NULL;
-    for (int k = 0; all && k < m->classes; k++)
-        all = !names[k] || (shown[k] = rt_printable(names[k]));
-    classes_report(p, m, all ? shown : names);
-    for (int k = 0; shown && k < m->classes; k++)
+    char text[24] = "-";
+    if (!isnan(area))
+        snprintf(text, sizeof text, "%.4f", area);
+    rt_progress_result(p, "%-*.*s  %9.4f  %7.4f  %7.4f  %7s  %8" PRId64 "\n", width, fitting(name, width), name,
+                       s.precision, s.recall, s.f1, text, support);
+}
+
+static void labels_report(struct progress *p, const struct confusion *m, const struct ranking *r, char *const *names)
+{
+    int width = names_width(m, names);
+    int64_t support = 0;
+    char room[NAME_ROOM];
+    rt_progress_result(p, "\nAll labels right: %" PRId64 " of %" PRId64 "\n\n", m->hits, m->samples);
+    rt_progress_result(p, "%-*s  precision   recall       f1      auc   support\n", width, "label");
+    for (int k = 0; k < m->classes; k++) {
+        label_row(p, width, class_name(names, k, room), rt_confusion_class(m, k), rt_ranking_area(r, k), m->support[k]);
+        support += m->support[k];
+    }
+    label_row(p, width, "macro average", rt_confusion_scores(m, CNN_AVERAGE_MACRO), rt_ranking_mean(r), support);
+    label_row(p, width, "micro average", rt_confusion_scores(m, CNN_AVERAGE_MICRO), NAN, support);
+}
+
+static void names_drop(char **shown, int count)
+{
+    for (int k = 0; shown && k < count; k++)
         free(shown[k]);
     free(shown);
+}
+
+/* Names as they are shown, malloc'd; NULL: none, or no memory.  A name takes the room that it takes as it is shown. */
+static char **names_shown(char *const *names, int count)
+{
+    char **shown = names ? calloc((size_t)count + 1, sizeof *shown) : NULL;
+    bool all = shown != NULL;
+    for (int k = 0; all && k < count; k++)
+        all = !names[k] || (shown[k] = rt_printable(names[k]));
+    if (all)
+        return shown;
+    names_drop(shown, count);
+    return NULL;
+}
+
+void rt_report_labels(struct progress *p, const struct confusion *m, const struct ranking *r, char *const *names)
+{
+    char **shown = names_shown(names, m->classes);
+    labels_report(p, m, r, shown ? shown : names);
+    names_drop(shown, m->classes);
+}
+
+void rt_report_classes(struct progress *p, const struct confusion *m, char *const *names)
+{
+    char **shown = names_shown(names, m->classes);
+    classes_report(p, m, shown ? shown : names);
+    names_drop(shown, m->classes);
 }
 
 static void deviation_row(struct progress *p, const char *name, struct deviation d)

@@ -55,7 +55,9 @@ static int data_open(struct trainer *t, bool trains, const void *before)
            || (begins(t, trains) && rt_params_whiten(t->context, &t->data, before))
            || rt_loader_open(&t->val, t->context, &t->data.val, LOADER_MEASURES)
            || rt_loader_open(&t->test, t->context, &t->data.test, LOADER_MEASURES)
-           || rt_tally_open(&t->val_tally, model, !trains) || rt_tta_open(&t->tta, model, !o->no_tta) ? -1 : 0;
+           || rt_tally_open(&t->val_tally, model, !trains)
+           || rt_tally_names(&t->val_tally, rt_notes(t->context)->class_names)
+           || rt_tta_open(&t->tta, model, !o->no_tta) ? -1 : 0;
 }
 
 int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
@@ -254,7 +256,8 @@ int rt_run_open(struct trainer *t)
     if (rt_loader_open(&t->train, t->context, &t->data.train, o->no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES))
         return -1;
     order_choose(t);
-    if (rt_tally_open(&t->train_tally, m, false) || rt_callbacks_open(&t->callbacks, &m->train)
+    if (rt_tally_open(&t->train_tally, m, false)
+        || rt_tally_names(&t->train_tally, rt_notes(t->context)->class_names) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
         || (t->resumed.path && rt_run_state_apply(t)) || rt_schedule_check(&t->schedule, t->context->step)
         || folder_take(t)

@@ -4,6 +4,7 @@
 
 #include "train/confusion.h"
 #include "train/deviations.h"
+#include "train/ranking.h"
 
 struct tally {
     const struct cnn_model *model;
@@ -12,15 +13,20 @@ struct tally {
     double *batch;              /* (metrics_count) the last batch's values */
     int64_t *missed;            /* (metrics_count) samples before a metric was added to the recipe */
     int64_t samples;
-    /* where metrics over the set, or a report, want them */
-    bool counts_classes, measures_deviations;
+    int *classes;               /* (metrics_count) that a metric is taken of alone; -1: all */
+    /* where metrics over the set, or a report, want them; classes or labels */
+    bool counts_classes, measures_deviations, ranks;
     struct confusion confusion;
     struct deviations deviations;
+    struct ranking *rankings;   /* (metrics_count + 1): of metrics that want one; the last for a report */
 };
 
-/* reports: what a report of the set needs is counted too, even where no metric asks for it: classes, or how far numbers
+/* reports: what a report of the set needs is counted too, even where no metric asks for it: classes, labels, how far numbers
  * are from their targets.  0, or -1 with a message. */
 int rt_tally_open(struct tally *t, const struct cnn_model *model, bool reports);
+/* Finds the classes that metrics name: names (as many as the target has), NULL: the data have none.  0, or -1 with a
+ * message. */
+int rt_tally_names(struct tally *t, char *const *names);
 void rt_tally_close(struct tally *t);
 void rt_tally_begin(struct tally *t);
 /* Takes up the batch that train_step() or infer() has just computed. */

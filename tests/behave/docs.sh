@@ -182,7 +182,7 @@ network {
 train {
     loss categorical_crossentropy
     optimizer adam
-    metrics accuracy, top_k, precision, recall, f1, sure
+    metrics accuracy, top_k, precision, recall, f1, auc, sure
     class_weights [1, 1, 1, 1, 1, 1, 1, 1, 1, 2]
     reduce_lr_on_plateau; early_stopping; checkpoint "kept.safetensors"; stop_on_nan
 }

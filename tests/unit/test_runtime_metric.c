@@ -169,9 +169,119 @@ Test(set_metrics, the_first_of_equals_is_predicted)
     struct cnn_context c = { .predictions = row, .labels = &label, .model = &m };
     struct confusion counts;
     m.outputs = m.train.target.size = 3;
-    cr_assert_eq(rt_confusion_open(&counts, 3), 0);
+    cr_assert_eq(rt_confusion_open(&counts, 3, false), 0);
     rt_confusion_add(&counts, &c, 1);
     cr_assert_eq(counts.hits, 1);
     cr_assert_eq(counts.counts[1 * 3 + 1], 1);
     rt_confusion_close(&counts);
+}
+
+/* ---- labels, areas, distances: by hand ---------------------------------------------------------- */
+
+static const struct cnn_metric of_labels[] = {
+    { .name = "p_macro", .kind = CNN_METRIC_PRECISION, .average = CNN_AVERAGE_MACRO },
+    { .name = "r_micro", .kind = CNN_METRIC_RECALL, .average = CNN_AVERAGE_MICRO },
+    { .name = "f_weighted", .kind = CNN_METRIC_F1, .average = CNN_AVERAGE_WEIGHTED },
+    { .name = "r_1", .kind = CNN_METRIC_RECALL, .of_class = 1 + 1 },
+    { .name = "p_named", .kind = CNN_METRIC_PRECISION, .class_name = "late" },
+    { .name = "auc", .kind = CNN_METRIC_AUC, .thresholds = 200 },
+    { .name = "auc_0", .kind = CNN_METRIC_AUC, .thresholds = 3, .of_class = 1 + 0 },
+    { .name = "mae", .kind = CNN_METRIC_MAE },
+    { .name = "mse", .kind = CNN_METRIC_MSE },
+    { .name = "rmse", .kind = CNN_METRIC_RMSE },
+};
+
+enum { OF_LABELS = sizeof of_labels / sizeof of_labels[0] };
+
+/* Four samples of two labels, two and two. */
+static void labels_measure(enum cnn_target_kind kind, int outputs, const float *predictions, const float *targets,
+                           const int32_t *labels, double *values)
+{
+    struct cnn_model m = tiny_float_model;
+    char *names[] = { "early", "late" };
+    struct tally t;
+    m.outputs = outputs;
+    m.train.target = (struct cnn_target){ kind, 2 };
+    m.metrics = metrics_none;
+    m.train.metrics = of_labels;
+    m.train.metrics_count = OF_LABELS - (kind == CNN_TARGET_CLASS ? 3 : 0);
+    cr_assert_eq(rt_tally_open(&t, &m, false), 0);
+    cr_assert_eq(rt_tally_names(&t, names), 0);
+    rt_tally_begin(&t);
+    for (int batch = 0; batch < 2; batch++) {
+        struct cnn_context c = { .predictions = (void *)(predictions + batch * 2 * outputs), .model = &m,
+                                 .targets = (void *)(targets ? targets + batch * 2 * outputs : NULL),
+                                 .labels = (int32_t *)(labels ? labels + batch * 2 : NULL) };
+        rt_tally_add(&t, &c, 2);
+    }
+    for (int i = 0; i < m.train.metrics_count; i++)
+        values[i] = rt_tally_value(&t, i + 1);
+    rt_tally_close(&t);
+}
+
+static void are(const double *values, const double *expected, int count)
+{
+    for (int i = 0; i < count; i++)
+        cr_assert_float_eq(values[i], expected[i], 1e-7, "%s: %.9g, expected %.9g", of_labels[i].name, values[i],
+                           expected[i]);
+}
+
+Test(set_metrics, of_labels_by_hand)
+{
+    /* label 0: given to samples 0 and 1, is of 0 and 2; label 1: given to 1, is of 1 and 3; 0.5 is not above a half */
+    const float p[] = { 0.75f, 0.25f, 0.75f, 1.0f, 0.25f, 0.0f, 0.25f, 0.5f }, y[] = { 1, 0, 0, 1, 1, 0, 0, 1 };
+    double values[OF_LABELS];
+    labels_measure(CNN_TARGET_LABELS, 2, p, y, NULL, values);
+    /* pairs of label 0: 0.75 over 0.75 a half, over 0.25 one, 0.25 over 0.75 none, over 0.25 a half; of label 1: all.
+     * Three thresholds part 0.75 from 0.25 as well. */
+    const double absolute = (0.25 + 0.25 + 0.75 + 0 + 0.75 + 0 + 0.25 + 0.5) / 8,
+                 squares = (0.0625 + 0.0625 + 0.5625 + 0 + 0.5625 + 0 + 0.0625 + 0.25) / 8;
+    are(values, (const double[]){ (0.5 + 1) / 2, 2.0 / 4, (0.5 * 2 + 2.0 / 3 * 2) / 4, 0.5, 1, (0.5 + 1) / 2, 0.5,
+                                  absolute, squares, sqrt(squares) }, OF_LABELS);
+}
+
+/* One output is the probability of the second of two classes. */
+Test(set_metrics, of_a_lone_output_by_hand)
+{
+    const float p[] = { 0.9f, 0.2f, 0.5f, 0.7f };
+    const int32_t labels[] = { 1, 0, 1, 0 };
+    double values[OF_LABELS];
+    labels_measure(CNN_TARGET_CLASS, 1, p, NULL, labels, values);
+    /* taken for: 1, 0, 0, 1 */
+    are(values, (const double[]){ 0.5, 0.5, 0.5, 0.5, 0.5, 3.0 / 4 }, 6);
+}
+
+/* As Keras has it: each threshold parts what is above it from the rest. */
+Test(set_metrics, areas_of_a_few_thresholds)
+{
+    struct cnn_model m = tiny_float_model;
+    const float p[] = { 0.1f, 0.4f, 0.45f, 0.8f };
+    int32_t labels[] = { 0, 1, 0, 1 };
+    const struct cnn_context c = { .predictions = (void *)p, .labels = labels, .model = &m };
+    struct ranking r;
+    m.outputs = 1;
+    m.train.target = (struct cnn_target){ CNN_TARGET_CLASS, 2 };
+    /* 0.4 and 0.45 change places with many thresholds, and are equal where 0.5 is the only one between */
+    for (int thresholds = 3; thresholds <= 2001; thresholds += 1998) {
+        cr_assert_eq(rt_ranking_open(&r, 1, thresholds), 0);
+        cr_assert(isnan(rt_ranking_area(&r, 0)));
+        rt_ranking_add(&r, &c, 4);
+        cr_assert_float_eq(rt_ranking_area(&r, 0), thresholds == 3 ? (0.5 + 0.5 + 1 + 1) / 4 : 3.0 / 4, 1e-12);
+        rt_ranking_close(&r);
+    }
+}
+
+Test(set_metrics, a_class_that_there_is_not)
+{
+    struct cnn_model m = tiny_float_model;
+    char *names[] = { "early", "soon" };
+    struct tally t;
+    m.train.target = (struct cnn_target){ CNN_TARGET_LABELS, 2 };
+    m.outputs = 2;
+    m.train.metrics = of_labels;
+    m.train.metrics_count = OF_LABELS;
+    cr_assert_eq(rt_tally_open(&t, &m, false), 0);
+    cr_assert_eq(rt_tally_names(&t, names), -1);
+    cr_assert_eq(rt_tally_names(&t, NULL), -1);
+    rt_tally_close(&t);
 }
