@@ -38,6 +38,18 @@ void text_add(struct text *t, const char *format, ...)
     va_end(again);
 }
 
+void text_add_string(struct text *t, const char *string)
+{
+    text_add(t, "\"");
+    for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
+        if (*c < 0x20 || *c == 0x7F)
+            text_add(t, "\\%03o", *c);
+        else
+            text_add(t, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+    }
+    text_add(t, "\"");
+}
+
 const char *text_of(struct text *t)
 {
     text_room(t, 0);

@@ -12,6 +12,8 @@ struct text {
 };
 
 void text_add(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A string as the language writes it: in quotes, with escapes. */
+void text_add_string(struct text *t, const char *string);
 /* The whole, which ends with a zero byte; good until something is added. */
 const char *text_of(struct text *t);
 

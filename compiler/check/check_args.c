@@ -2,6 +2,7 @@
  * callbacks. */
 #include "check/check_parts.h"
 #include "base/bounds.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <string.h>
@@ -58,6 +59,7 @@ static const char *slot_text(struct check *c, const struct arg_def *def)
     case ARG_EXTENT3: return "an extent of three parts such as 3x32x32";
     case ARG_PADDING: return "valid, same, a number or an extent such as 1x1";
     case ARG_REAL_LIST: return "a list of numbers such as [0.5, 0.5]";
+    case ARG_COLUMNS: return "a column's number, from 1, its name in quotes, or a list of those";
     case ARG_ACTIVATION: return "an activation such as relu";
     case ARG_INIT: return "an initialiser such as he_normal";
     case ARG_CLASS: return "the number of a class, or its name in quotes";
@@ -205,6 +207,43 @@ static bool slot_real_list(struct slot *s)
     }
     s->out->list = list;
     s->out->list_length = s->v.count;
+    return true;
+}
+
+/* One column as the language writes it; NULL: it is none, and reported. */
+static const char *column_text(struct slot *s, const struct value *v)
+{
+    struct arena *a = s->c->arena;
+    struct text t = {.arena = a};
+
+    if (v->kind == VALUE_NUMBER)
+        return slot_whole(s, v) && slot_in_range(s, v->number) ? arena_printf(a, "%.0f", v->number) : NULL;
+    if (v->kind != VALUE_STRING) {
+        slot_wrong(s);
+        return NULL;
+    }
+    text_add_string(&t, v->text);
+    return text_of(&t);
+}
+
+static bool slot_columns(struct slot *s)
+{
+    struct text t = {.arena = s->c->arena};
+
+    if (s->v.kind == VALUE_WORD)
+        return slot_unknown_word(s);
+    if (s->v.kind != VALUE_LIST)
+        return (s->out->text = column_text(s, &s->v)) != NULL;
+    if (s->v.count == 0)
+        return slot_wrong(s);
+    for (int i = 0; i < s->v.count; i++) {
+        const char *column = column_text(s, &s->v.items[i]);
+        if (!column)
+            return false;
+        text_add(&t, "%s%s", i ? ", " : "[", column);
+    }
+    text_add(&t, "]");
+    s->out->text = text_of(&t);
     return true;
 }
 
@@ -500,6 +539,8 @@ bool check_slot(struct check *c, const struct clause_def *owner, const struct ar
         return slot_padding(&s);
     case ARG_REAL_LIST:
         return slot_real_list(&s);
+    case ARG_COLUMNS:
+        return slot_columns(&s);
     case ARG_ACTIVATION:
         return slot_activation(&s);
     case ARG_INIT:

@@ -576,10 +576,47 @@ static void check_arrays(struct check *c)
                        "write 'val_x=.., val_y=..' behind it, or 'split 0.1' below it");
 }
 
+static struct arg_value *source_argument(const struct check *c, const char *name)
+{
+    const struct clause *source = c->model->source_clause;
+
+    return &source->args[clause_arg(source, name) - source->args];
+}
+
+/* Columns that are named need names, and what separates fields is one character. */
+static void check_csv(struct check *c)
+{
+    struct arg_value *header = source_argument(c, "header");
+    const struct arg_value *named = NULL, *separator = clause_arg(c->model->source_clause, "separator");
+    static const char *const columns[] = {"label", "ignore"};
+
+    for (int i = 0; i < 2; i++) {
+        const struct arg_value *v = clause_arg(c->model->source_clause, columns[i]);
+        if (v->text && strchr(v->text, '"'))
+            named = v;
+    }
+    if (named && header->given && header->number == 0) {
+        diag_error(c->diag, DIAG_bad_column, named->where, "columns have names where the first line of the file gives them");
+        diag_note(c->diag, header->where, "here it is said that it gives none");
+        diag_hint(c->diag, "write the number of the column, from 1");
+    } else if (named) {
+        header->number = 1;
+    }
+    if (strlen(separator->text) != 1 || strchr("\"\r\n.+-eE0123456789", separator->text[0]))
+        diag_error(c->diag, DIAG_bad_column, separator->where,
+                   "'separator' is one character that no number holds, such as \",\", \";\" or \"\\t\"");
+    if (c->model->target.kind != CNN_TARGET_INPUT && !is_given(c, "label"))
+        missing_source(c, "needs 'label': the column of what the network learns", "such as: label=5, or label=\"species\"");
+    if (!is_given(c, "test") && !step_before(c, "split"))
+        missing_source(c, "has nothing to validate with: neither 'test' nor a 'split'",
+                       "write 'test=..' behind the file, or 'split 0.1' below it");
+}
+
 static const struct {
     const char *name;
     void (*check)(struct check *c);
 } source_checks[] = {
+    {"csv", check_csv},
     {"npy", check_arrays},
 };
 

@@ -27,18 +27,6 @@ static void put_extent(struct text *t, const int64_t *dims, int parts)
     text_add(t, "%s", list ? "]" : "");
 }
 
-static void put_string(struct text *t, const char *string)
-{
-    text_add(t, "\"");
-    for (const unsigned char *c = (const unsigned char *)string; *c; c++) {
-        if (*c < 0x20 || *c == 0x7F)
-            text_add(t, "\\%03o", *c);
-        else
-            text_add(t, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
-    }
-    text_add(t, "\"");
-}
-
 /* ---- clauses --------------------------------------------------------------------------------- */
 
 static void put_call(struct text *t, const struct clause *call);
@@ -54,15 +42,16 @@ static void put_value(struct text *t, const struct arg_def *def, const struct ar
         text_add(t, v->number != 0 ? "on" : "off");
         break;
     case ARG_WORD:
+    case ARG_COLUMNS:
     case ARG_MONITOR:
         text_add(t, "%s", v->text);
         break;
     case ARG_STRING:
-        put_string(t, v->text);
+        text_add_string(t, v->text);
         break;
     case ARG_CLASS:
         if (v->text)
-            put_string(t, v->text);
+            text_add_string(t, v->text);
         else
             put_number(t, v->number);
         break;
@@ -104,7 +93,7 @@ static bool has_value(const struct arg_def *def, const struct arg_value *v)
     switch (def->type) {
     case ARG_EXTENT2: return v->dims[0] > 0 && v->dims[1] > 0;
     case ARG_EXTENT3: return v->dims[0] > 0;
-    case ARG_WORD: case ARG_STRING: case ARG_MONITOR: case ARG_PADDING: return v->text != NULL;
+    case ARG_WORD: case ARG_STRING: case ARG_COLUMNS: case ARG_MONITOR: case ARG_PADDING: return v->text != NULL;
     case ARG_CLASS: return false;
     case ARG_REAL_LIST: return v->list != NULL;
     case ARG_ACTIVATION: return v->call != NULL;

@@ -148,7 +148,7 @@ static const char *arg_text(struct emitter *e, const struct arg_def *def, const 
     switch (def->type) {
     case ARG_INT: case ARG_REAL: return arena_printf(e->arena, "%.10g", v->number);
     case ARG_BOOL: return v->number != 0 ? "on" : "off";
-    case ARG_WORD: case ARG_MONITOR: return v->text;
+    case ARG_WORD: case ARG_COLUMNS: case ARG_MONITOR: return v->text;
     case ARG_STRING: return emit_quoted(e, v->text);
     case ARG_CLASS: return v->text ? emit_quoted(e, v->text) : arena_printf(e->arena, "%.10g", v->number);
     case ARG_EXTENT2: return extent_text(e, v->dims, 2);

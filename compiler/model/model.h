@@ -37,6 +37,7 @@ enum arg_type {
     ARG_EXTENT3,        /* dims[3]: "3x32x32" */
     ARG_PADDING,        /* text "valid"/"same" or NULL with dims[2] */
     ARG_REAL_LIST,      /* list, list_length */
+    ARG_COLUMNS,        /* text as the language writes it: 65, "species", [1, "species"] */
     ARG_ACTIVATION,     /* call: an activation layer's clause (its definition is a layer_def); NULL: none */
     ARG_INIT,           /* call: an initialiser's clause; NULL: the layer's own default */
     ARG_CLASS,          /* number: of a class, or text: its name; neither: -1 */

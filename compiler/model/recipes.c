@@ -95,6 +95,19 @@ static const struct arg_def npy_args[] = {
     {.name = NULL}
 };
 
+static const struct arg_def csv_args[] = {
+    {.name = "file", .type = ARG_STRING, .positional = true, .required = true,
+     .help = "the records to train with"},
+    {.name = "label", .type = ARG_COLUMNS, .min = 1, .max = WHOLE_MAX, .help = "the column, or list of columns, of the targets"},
+    {.name = "test", .type = ARG_STRING, .help = "the file of records to validate or test with"},
+    {.name = "header", .type = ARG_BOOL, .help = "on: the first line names the columns"},
+    {.name = "ignore", .type = ARG_COLUMNS, .min = 1, .max = WHOLE_MAX, .help = "columns that are not read"},
+    {.name = "separator", .type = ARG_STRING, .default_text = ",", .help = "between two fields"},
+    TARGETS_ARG,
+    FIRST_LABEL_ARG,
+    {.name = NULL}
+};
+
 static enum cnn_sample_kind arrays_sample(const struct clause *source)
 {
     return strcmp(clause_text(source, "values"), "bytes") ? CNN_SAMPLE_FLOATS : CNN_SAMPLE_BYTES;
@@ -105,6 +118,8 @@ const struct data_source data_sources[] = {
      .picture = {3, 32, 32, false}, .classes = 10, .train_samples = 50000},
     {.clause = {.name = "cifar100", .args = cifar100_args, .help = "CIFAR-100's binary files"},
      .picture = {3, 32, 32, false}, .classes_of = cifar100_classes, .train_samples = 50000},
+    {.clause = {.name = "csv", .args = csv_args, .help = "records of numbers, a line each"},
+     .sample = CNN_SAMPLE_FLOATS, .numbers = true, .any_target = true},
     {.clause = {.name = "images", .args = images_args, .help = "PNG and JPEG, a folder a class"}},
     {.clause = {.name = "mnist", .args = mnist_args, .help = "MNIST's IDX files, gz or not"},
      .picture = {1, 28, 28, false}},
@@ -608,7 +623,7 @@ const char *const later_network[] = {
     "hard_sigmoid", "softsign", NULL
 };
 const char *const later_data[] = {
-    "csv", NULL
+    NULL
 };
 const char *const later_train[] = {
     NULL

@@ -11,16 +11,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <zlib.h>
 
 #include "data/image.h"
 #include "data/record_store.h"
 #include "core/file_path.h"
 #include "core/message.h"
 #include "common/recipe.h"
-#include "core/regular_file.h"
 #include "core/team.h"
+#include "files/packed_file.h"
 
 enum {
     MAGIC_LABELS = 0x801,
@@ -99,9 +97,7 @@ static const char *mistaken(const char *dir)
 }
 
 struct idx {
-    char *path;
-    gzFile file;
-    struct stat status;
+    struct packed_file file;
     int64_t count, height, width;       /* labels: 1 x 1 */
 };
 
@@ -114,38 +110,16 @@ struct idx_size {
 
 static void idx_close(struct idx *x)
 {
-    if (x->file)
-        gzclose(x->file);
-    free(x->path);
+    rt_packed_close(&x->file);
     *x = (struct idx){ 0 };
 }
 
-/* Reads exactly `size` bytes.  Tells why not: a system error, a broken gzip stream, or too few
- * bytes. */
+/* Reads exactly `size` bytes.  -1 with a message; 1: there were fewer. */
 static int bytes_read(struct idx *x, void *to, size_t size, int64_t *got)
 {
-    char *at = to;
-    *got = 0;
-    while (size > 0) {
-        unsigned chunk = size > (1u << 28) ? 1u << 28 : (unsigned)size;
-        int n = gzread(x->file, at, chunk);
-        if (n > 0) {
-            at += n;
-            *got += n;
-            size -= (size_t)n;
-            continue;
-        }
-        int code;
-        const char *text = gzerror(x->file, &code);
-        if (code == Z_ERRNO)
-            text = strerror(errno);
-        if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) {
-            rt_error("%s: %s", x->path, text);
-            return -1;
-        }
-        return 1;
-    }
-    return 0;
+    int64_t n = rt_packed_read(&x->file, to, size);
+    *got = n > 0 ? n : 0;
+    return n < 0 ? -1 : (size_t)n < size;
 }
 
 static uint32_t big_endian(const uint8_t *b)
@@ -160,13 +134,13 @@ static int header_read(struct idx *x, bool pictures)
     int64_t got;
     int status = bytes_read(x, header, size, &got);
     if (status > 0)
-        rt_error("%s: the header is cut short: expected %zu bytes, found %lld", x->path, size,
+        rt_error("%s: the header is cut short: expected %zu bytes, found %lld", x->file.path, size,
                  (long long)got);
     if (status)
         return -1;
     uint32_t expected = pictures ? MAGIC_PICTURES : MAGIC_LABELS, magic = big_endian(header);
     if (magic != expected) {
-        rt_error("%s: the magic number is 0x%08x, expected 0x%08x (%s)", x->path, (unsigned)magic,
+        rt_error("%s: the magic number is 0x%08x, expected 0x%08x (%s)", x->file.path, (unsigned)magic,
                  (unsigned)expected,
                  pictures ? "pictures, unsigned bytes" : "labels, unsigned bytes");
         return -1;
@@ -178,7 +152,7 @@ static int header_read(struct idx *x, bool pictures)
         || x->width < 1 || x->width > SIDE_MAX) {
         rt_error("%s: the header says %lld records of %lldx%lld; expected 1 to %d records, sides "
                  "of 1 to %d",
-                 x->path, (long long)x->count, (long long)x->height, (long long)x->width, COUNT_MAX,
+                 x->file.path, (long long)x->count, (long long)x->height, (long long)x->width, COUNT_MAX,
                  SIDE_MAX);
         return -1;
     }
@@ -191,7 +165,7 @@ static int size_believe(const struct idx *x, int64_t size)
     int64_t wanted = x->count * x->height * x->width;
     if (wanted / DEFLATE_MOST <= size)
         return 0;
-    rt_error("%s: is cut short: the header says %lld records of %lldx%lld, %lld bytes, and the file has %lld", x->path,
+    rt_error("%s: is cut short: the header says %lld records of %lldx%lld, %lld bytes, and the file has %lld", x->file.path,
              (long long)x->count, (long long)x->height, (long long)x->width, (long long)wanted, (long long)size);
     return -1;
 }
@@ -200,26 +174,17 @@ static int idx_open(struct idx *x, const char *dir, const char *part, bool pictu
 {
     *x = (struct idx){ 0 };
     char name[64];
-    x->path = file_find(dir, part, pictures);
-    if (!x->path) {
+    char *path = file_find(dir, part, pictures);
+    if (!path) {
         rt_error("%s/%s (or with .gz) is missing", dir,
                  spelling(name, sizeof name, 0, part, pictures));
         return -1;
     }
-    const char *why;
-    int fd = rt_regular_open(x->path, &x->status, &why);
-    if (fd < 0) {
-        rt_error("%s: %s", x->path, why);
+    int status = rt_packed_open(&x->file, path);
+    free(path);
+    if (status)
         return -1;
-    }
-    x->file = gzdopen(fd, "rb");
-    if (!x->file) {
-        close(fd);
-        rt_error("%s: %s", x->path, strerror(ENOMEM));
-        return -1;
-    }
-    gzbuffer(x->file, 1 << 17);
-    return header_read(x, pictures) || size_believe(x, x->status.st_size) ? -1 : 0;
+    return header_read(x, pictures) || size_believe(x, x->file.status.st_size) ? -1 : 0;
 }
 
 /* Nothing may follow the last record; reading on also makes zlib check the stream's sum. */
@@ -230,15 +195,13 @@ static int end_check(struct idx *x)
     int status = bytes_read(x, &extra, 1, &got);
     if (status < 0)
         return -1;
-    int code;
-    gzerror(x->file, &code);
     if (status == 0) {
         rt_error("%s: the file goes on after record %lld, the last that its header announces",
-                 x->path, (long long)x->count);
+                 x->file.path, (long long)x->count);
         return -1;
     }
-    if (code == Z_BUF_ERROR) {
-        rt_error("%s: the end of the gzip stream is missing", x->path);
+    if (rt_packed_cut(&x->file)) {
+        rt_error("%s: the end of the gzip stream is missing", x->file.path);
         return -1;
     }
     return 0;
@@ -249,7 +212,7 @@ static int records_short(const struct idx *x, int64_t got)
     int64_t record = x->height * x->width;
     rt_error(
         "%s: record %lld of %lld is cut short: expected %lld bytes after the header, found %lld",
-        x->path, (long long)(got / record + 1), (long long)x->count, (long long)(x->count * record),
+        x->file.path, (long long)(got / record + 1), (long long)x->count, (long long)(x->count * record),
         (long long)got);
     return -1;
 }
@@ -309,7 +272,7 @@ static int pictures_shrink(struct idx *x, const struct dataset *d, const struct 
                            .set = d, .split = s, .faults = calloc((size_t)room, sizeof *k.faults) };
     int status = k.block && k.faults ? 0 : -1;
     if (status)
-        rt_error("%s: no memory for %lld pictures of %lldx%lld", x->path, (long long)room, (long long)x->height,
+        rt_error("%s: no memory for %lld pictures of %lldx%lld", x->file.path, (long long)room, (long long)x->height,
                  (long long)x->width);
     for (int64_t first = 0; status == 0 && first < s->count; first += room) {
         int64_t count = s->count - first < room ? s->count - first : room;
@@ -321,7 +284,7 @@ static int pictures_shrink(struct idx *x, const struct dataset *d, const struct 
         status = k.failed ? -1 : 0;
         for (int64_t i = 0; status == 0 && i < count; i++)
             if (k.faults[i].text[0]) {
-                rt_error("%s: record %lld %s", x->path, (long long)(first + i + 1), k.faults[i].text);
+                rt_error("%s: record %lld %s", x->file.path, (long long)(first + i + 1), k.faults[i].text);
                 status = -1;
             }
     }
@@ -336,7 +299,7 @@ static int pictures_read(struct idx *x, const struct dataset *d, const struct sp
     uint8_t *block = malloc((size_t)(room * size));
     int status = block ? 0 : -1;
     if (status)
-        rt_error("%s: no memory for %lld pictures of %lldx%lld", x->path, (long long)room, (long long)x->height,
+        rt_error("%s: no memory for %lld pictures of %lldx%lld", x->file.path, (long long)room, (long long)x->height,
                  (long long)x->width);
     for (int64_t first = 0; status == 0 && first < s->count; first += room) {
         int64_t count = s->count - first < room ? s->count - first : room;
@@ -352,20 +315,20 @@ static int pictures_read(struct idx *x, const struct dataset *d, const struct sp
 static int pictures_leave(struct idx *x, struct dataset *d, struct split *s)
 {
     int64_t size = x->height * x->width, wanted = HEADER_PICTURES + x->count * size, first;
-    int fd = open(x->path, O_RDONLY | O_CLOEXEC);
+    int fd = open(x->file.path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        rt_error("%s: %s", x->path, strerror(errno));
+        rt_error("%s: %s", x->file.path, strerror(errno));
         return -1;
     }
-    if (x->status.st_size < wanted) {
+    if (x->file.status.st_size < wanted) {
         close(fd);
-        return records_short(x, x->status.st_size - HEADER_PICTURES);
+        return records_short(x, x->file.status.st_size - HEADER_PICTURES);
     }
     if (!d->store && !(d->store = rt_records_open((size_t)size))) {
         close(fd);
         return -1;
     }
-    first = rt_records_add(d->store, fd, x->path, HEADER_PICTURES, x->count);
+    first = rt_records_add(d->store, fd, x->file.path, HEADER_PICTURES, x->count);
     if (first < 0 || rt_split_allocate_stored(d, s, x->count))
         return -1;
     for (int64_t i = 0; i < x->count; i++)
@@ -385,7 +348,7 @@ static int labels_read(struct idx *x, const struct dataset *d, struct split *s, 
         if (status)
             return -1;
         if (label < first_label || label >= first_label + d->target.size) {
-            rt_error("%s: record %lld: label %d, expected %d to %d", x->path, (long long)i + 1,
+            rt_error("%s: record %lld: label %d, expected %d to %d", x->file.path, (long long)i + 1,
                      label, first_label, first_label + d->target.size - 1);
             return -1;
         }
@@ -400,13 +363,13 @@ static int size_check(struct dataset *d, const struct idx *x, struct idx_size *s
 {
     bool resizes = rt_steps_fit(&m->data).fits;
     if (size->height && (size->height != x->height || size->width != x->width)) {
-        rt_error("%s: pictures of %dx%d, but the training set's are of another size", x->path,
+        rt_error("%s: pictures of %dx%d, but the training set's are of another size", x->file.path,
                  (int)x->height, (int)x->width);
         return -1;
     }
-    if (size->height && size->device == x->status.st_dev && size->inode == x->status.st_ino)
-        rt_note("%s is the training set's file again: its pictures are trained and tested", x->path);
-    *size = (struct idx_size){ (int)x->height, (int)x->width, x->status.st_dev, x->status.st_ino };
+    if (size->height && size->device == x->file.status.st_dev && size->inode == x->file.status.st_ino)
+        rt_note("%s is the training set's file again: its pictures are trained and tested", x->file.path);
+    *size = (struct idx_size){ (int)x->height, (int)x->width, x->file.status.st_dev, x->file.status.st_ino };
     d->resized = resizes && x->height * x->width > (int64_t)m->in_height * m->in_width;
     d->height = d->resized ? m->in_height : size->height;
     d->width = d->resized ? m->in_width : size->width;
@@ -419,8 +382,8 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
     struct idx pictures = { 0 }, labels = { 0 };
     int failed = idx_open(&pictures, dir, part, true) || idx_open(&labels, dir, part, false);
     if (!failed && pictures.count != labels.count) {
-        rt_error("%s holds %lld pictures, %s %lld labels", pictures.path, (long long)pictures.count,
-                 labels.path, (long long)labels.count);
+        rt_error("%s holds %lld pictures, %s %lld labels", pictures.file.path, (long long)pictures.count,
+                 labels.file.path, (long long)labels.count);
         failed = -1;
     }
     int first_label = (int)rt_setting_number(&m->data.source, "first_label");
