@@ -121,6 +121,19 @@ static bool check_limit(struct check *c, const struct clause *step)
     return false;
 }
 
+static bool check_resize_args(struct check *c, const struct clause *step)
+{
+    const struct arg_value *pad = clause_arg(step, "pad");
+
+    if (!pad->given || !strcmp(clause_text(step, "fit"), "pad"))
+        return true;
+    diag_error(c->diag, DIAG_missing_argument, pad->where, "'pad' is what fit=pad fills with; with fit=%s nothing is filled",
+               clause_text(step, "fit"));
+    diag_hint(c->diag, "write: resize %lld, fit=pad, pad=%lld", (long long)clause_int(step, "side"),
+              (long long)clause_int(step, "pad"));
+    return false;
+}
+
 static bool check_normalize(struct check *c, const struct clause *step)
 {
     bool mean = clause_arg(step, "mean")->given, std = clause_arg(step, "std")->given, measures = is_auto(c, step);
@@ -169,6 +182,7 @@ static const struct {
     {"limit", check_limit},
     {"normalize", check_normalize},
     {"tta", check_tta},
+    {"resize", check_resize_args},
 };
 
 static bool check_step_args(struct check *c, const struct clause *step)
@@ -350,7 +364,7 @@ static bool report_picture(struct check *c, const struct layer *input)
 static void check_resize(struct check *c, const struct layer *input, const struct clause *resize)
 {
     struct shape have = c->data->picture, want = input->out;
-    bool any = have.c == 0;
+    bool any = have.c == 0, crops = !strcmp(clause_text(resize, "fit"), "crop");
     int64_t side = clause_int(resize, "side");
     /* the shape of a picture in a file is not known: at least its shorter side is */
     int64_t least = any || have.h < have.w ? have.h : have.w, high = side, wide = side;
@@ -359,14 +373,17 @@ static void check_resize(struct check *c, const struct layer *input, const struc
         high = (2 * have.h * side + least) / (2 * least);
         wide = (2 * have.w * side + least) / (2 * least);
     }
-    bool fits = any ? side >= want.h || side >= want.w : high >= want.h && wide >= want.w;
+    bool fits = any || !crops ? side >= want.h || side >= want.w : high >= want.h && wide >= want.w;
     if (fits)
         return;
     diag_error(c->diag, DIAG_input_mismatch, clause_arg(resize, "side")->where,
                "resized to a shorter side of %lld, pictures are smaller than the network's input "
                "of %dx%dx%d", (long long)side, want.c, want.h, want.w);
     diag_note(c->diag, input->where, "the input is declared here");
-    diag_hint(c->diag, "write: resize %d", want.h > want.w ? want.h : want.w);
+    if (crops)
+        diag_hint(c->diag, "write: resize %d", want.h > want.w ? want.h : want.w);
+    else
+        diag_hint(c->diag, "write: resize %d, fit=%s", want.h < want.w ? want.h : want.w, clause_text(resize, "fit"));
 }
 
 /* A picture that may move by its whole side may vanish. */

@@ -149,9 +149,14 @@ static const struct arg_def limit_args[] = {
     {.name = NULL}
 };
 
+static const char *const fit_words[] = {"crop", "stretch", "pad", NULL};
+
 static const struct arg_def resize_args[] = {
     {.name = "side", .type = ARG_INT, .positional = true, .required = true, .min = 1, .max = 65535,
      .help = "pixels of the shorter side; the middle is cut out then"},
+    {.name = "fit", .type = ARG_WORD, .words = fit_words, .default_text = "crop",
+     .help = "what becomes of another shape than the input's"},
+    {.name = "pad", .type = ARG_INT, .min = 0, .max = 255, .help = "what fit=pad fills with"},
     {.name = NULL}
 };
 

@@ -7,10 +7,19 @@
 
 enum step_kind { STEP_CHOOSES, STEP_FITS, STEP_AUGMENTS, STEP_COPIES, STEP_MAPS };
 
-/* How a picture of another size becomes one of the network's. */
+/* How a picture of another size becomes one of the network's.  A box is as much larger than the network's input as makes
+ * its shorter side `shorter`. */
+enum fit_kind {
+    FIT_CROP,                   /* the picture's shorter side becomes `shorter` */
+    FIT_STRETCH,                /* the picture becomes the box */
+    FIT_PAD                     /* it becomes as large as goes into the box, the rest is `pad` */
+};
+
 struct pixel_fit {
     bool fits;                  /* false: it must have the size */
-    int shorter;                /* its shorter side becomes this, then the middle is cut out */
+    int shorter;                /* then the middle is cut out */
+    enum fit_kind kind;
+    int pad;                    /* of every channel */
 };
 
 /* What a step makes of a channel's numbers: (x * factor - mean) / std. */

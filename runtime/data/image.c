@@ -239,6 +239,75 @@ int rt_image_read(struct image *image, const char *path, int channels, struct im
 
 /* ---- fitting --------------------------------------------------------------------------------- */
 
+/* What a picture is resized to, and the box in which it then stands. */
+struct fit_sizes {
+    int64_t wide, high, box_wide, box_high;
+};
+
+/* a * b / c to the nearest, at least 1. */
+static int64_t share(int64_t a, int64_t b, int64_t c)
+{
+    int64_t rounded = (2 * a * b + c) / (2 * c);
+    return rounded < 1 ? 1 : rounded;
+}
+
+static struct fit_sizes sizes_of(const struct image *image, struct pixel_fit fit, int width, int height)
+{
+    int64_t w = image->width, h = image->height, least = w < h ? w : h, side = width < height ? width : height;
+    struct fit_sizes z = { .box_wide = share(width, fit.shorter, side), .box_high = share(height, fit.shorter, side) };
+    z.wide = z.box_wide;
+    z.high = z.box_high;
+    if (fit.kind == FIT_CROP) {         /* the longer side keeps the proportion, rounded */
+        z.wide = share(w, fit.shorter, least);
+        z.high = share(h, fit.shorter, least);
+    } else if (fit.kind == FIT_PAD && w * z.box_high >= h * z.box_wide) {
+        z.high = share(h, z.box_wide, w);
+    } else if (fit.kind == FIT_PAD) {
+        z.wide = share(w, z.box_high, h);
+    }
+    return z;
+}
+
+static int fit_small(const struct image *image, const struct fit_sizes *z, int width, int height,
+                     struct image_fault *fault)
+{
+    return rt_image_unfit(fault,
+                          "is %dx%d, resized %lldx%lld (width x height): less than the network's "
+                          "input of %dx%d",
+                          image->width, image->height, (long long)z->wide, (long long)z->high, width, height);
+}
+
+/* Where a line of `size` stands in the middle of a box, of which the middle is kept: what is seen of it, and where. */
+static void middle_part(int64_t size, int64_t box, int kept, int *first, int *count, int *at)
+{
+    int64_t offset = (box - size) / 2 - (box - kept) / 2;
+    *first = offset < 0 ? (int)-offset : 0;
+    *at = offset < 0 ? 0 : (int)offset;
+    *count = (int)(size - *first < kept - *at ? size - *first : kept - *at);
+}
+
+/* The picture at its size in the middle of a box that is filled, and of that the middle. */
+static int picture_pad(const struct image *image, const struct fit_sizes *z, int pad, int width, int height, uint8_t *to,
+                       struct image_fault *fault)
+{
+    struct image_window seen;
+    int left, top;
+    size_t channels = (size_t)image->channels;
+    middle_part(z->wide, z->box_wide, width, &seen.left, &seen.width, &left);
+    middle_part(z->high, z->box_high, height, &seen.top, &seen.height, &top);
+    uint8_t *part = malloc((size_t)seen.width * (size_t)seen.height * channels);
+    if (!part || rt_image_resize(image, (int)z->wide, (int)z->high, seen, part)) {
+        free(part);
+        return rt_image_unfit(fault, "cannot be resized: memory is short");
+    }
+    memset(to, pad, (size_t)width * (size_t)height * channels);
+    for (int y = 0; y < seen.height; y++)
+        memcpy(to + ((size_t)(top + y) * (size_t)width + (size_t)left) * channels,
+               part + (size_t)y * (size_t)seen.width * channels, (size_t)seen.width * channels);
+    free(part);
+    return 0;
+}
+
 int rt_image_fit(const struct image *image, struct pixel_fit fit, int width, int height, uint8_t *to,
                  struct image_fault *fault)
 {
@@ -252,22 +321,16 @@ int rt_image_fit(const struct image *image, struct pixel_fit fit, int width, int
         memcpy(to, image->pixels, (size_t)width * (size_t)height * (size_t)image->channels);
         return 0;
     }
-    /* the longer side keeps the proportion, rounded */
-    int64_t least = image->width < image->height ? image->width : image->height;
-    int64_t wide = ((int64_t)2 * image->width * fit.shorter + least) / (2 * least);
-    int64_t high = ((int64_t)2 * image->height * fit.shorter + least) / (2 * least);
-    if (wide < width || high < height)
-        return rt_image_unfit(
-            fault,
-            "is %dx%d, resized %lldx%lld (width x height): less than the network's "
-            "input of %dx%d",
-            image->width, image->height, (long long)wide, (long long)high, width, height);
-    if (wide > INT32_MAX || high > INT32_MAX)
+    struct fit_sizes z = sizes_of(image, fit, width, height);
+    if ((z.wide < width || z.high < height) && fit.kind != FIT_PAD)
+        return fit_small(image, &z, width, height, fault);
+    if (z.wide > INT32_MAX || z.high > INT32_MAX)
         return rt_image_unfit(fault, "is %dx%d: too long to be resized", image->width,
                               image->height);
-    struct image_window middle = { ((int)wide - width) / 2, ((int)high - height) / 2, width,
-                                   height };
-    if (rt_image_resize(image, (int)wide, (int)high, middle, to))
+    if (fit.kind == FIT_PAD)
+        return picture_pad(image, &z, fit.pad, width, height, to, fault);
+    struct image_window middle = { ((int)z.wide - width) / 2, ((int)z.high - height) / 2, width, height };
+    if (rt_image_resize(image, (int)z.wide, (int)z.high, middle, to))
         return rt_image_unfit(fault, "cannot be resized: memory is short");
     return 0;
 }

@@ -205,6 +205,23 @@ expect 1 ./small --overwrite
 grep -q '4 folders of classes, the network ends in 3' err || fail "a fourth class goes unnoticed"
 rm -r pictures/train/more
 
+# ---- fit=pad and fit=stretch: predict sees what was evaluated, in all three ways something else
+unquoted='s/"([^"]|"")*"/q/g'
+for fit in pad stretch; do
+    sed "s/resize 12/resize 14, fit=$fit/; s/small/$fit/" small.cnn >$fit.cnn
+    build $fit || continue
+    expect 0 ./$fit --threads 1
+    expect 0 ./$fit evaluate --csv
+    awk -F, 'NR > 1 { for (k = 7; k <= NF; k++) n[k - 7] += $k } END { for (k = 0; k in n; k++) print k, n[k] }' <(sed -E "$unquoted" out) >evaluated
+    expect 0 ./$fit predict pictures/test --csv --top 1
+    awk -F, 'NR > 1 { n[$3]++ } END { for (k = 0; k < 3; k++) print k, n[k] + 0 }' <(sed -E "$unquoted" out) | cmp - evaluated ||
+        fail "predict does not see what was evaluated with fit=$fit"
+    tensors $fit.run/last.safetensors >$fit.tensors
+done
+tensors small.run/last.safetensors >small.tensors
+cmp -s small.tensors pad.tensors && fail "fit=pad is fit=crop"
+cmp -s pad.tensors stretch.tensors && fail "fit=pad is fit=stretch"
+
 # ---- split and limit of a source that reads everything
 cat >drawn.cnn <<'CNN'
 model drawn

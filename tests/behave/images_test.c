@@ -580,6 +580,47 @@ static void resize_one(int in_width, int in_height, int channels, int width, int
     free(image.pixels);
 }
 
+/* A whole picture on a box that is painted before, and the middle of the box: what `fit` has to give. */
+static void fit_one(enum fit_kind kind, int in_width, int in_height, int channels, int width, int height, int more)
+{
+    int least = width < height ? width : height, shorter = least + more;
+    int box_width = (2 * width * shorter + least) / (2 * least), box_height = (2 * height * shorter + least) / (2 * least);
+    int wide = box_width, high = box_height;
+    if (kind == FIT_PAD && (double)in_width / in_height >= (double)box_width / box_height)
+        high = (int)((2.0 * in_height * box_width + in_width) / (2.0 * in_width));
+    else if (kind == FIT_PAD)
+        wide = (int)((2.0 * in_width * box_height + in_height) / (2.0 * in_height));
+    wide = wide < 1 ? 1 : wide;
+    high = high < 1 ? 1 : high;
+    size_t c = (size_t)channels;
+    uint8_t *pixels = malloc((size_t)(in_width * in_height) * c), *whole = malloc((size_t)(wide * high) * c);
+    uint8_t *box = malloc((size_t)(box_width * box_height) * c), *to = malloc((size_t)(width * height) * c);
+    for (size_t i = 0; i < (size_t)(in_width * in_height) * c; i++)
+        pixels[i] = (uint8_t)dice(256);
+    struct image image = { in_width, in_height, channels, pixels };
+    struct image_fault fault = { "" };
+    memset(box, 77, (size_t)(box_width * box_height) * c);
+    CHECK(rt_image_resize(&image, wide, high, (struct image_window){ 0, 0, wide, high }, whole) == 0, "no memory");
+    int left = (box_width - wide) / 2, top = (box_height - high) / 2;
+    for (int y = 0; y < high; y++)
+        memcpy(box + ((size_t)(top + y) * (size_t)box_width + (size_t)left) * c, whole + (size_t)(y * wide) * c,
+               (size_t)wide * c);
+    struct pixel_fit fit = { .fits = true, .shorter = shorter, .kind = kind, .pad = 77 };
+    CHECK(rt_image_fit(&image, fit, width, height, to, &fault) == 0, "%s", fault.text);
+    left = (box_width - width) / 2;
+    top = (box_height - height) / 2;
+    int wrong = 0;
+    for (int y = 0; y < height; y++)
+        wrong += memcmp(to + (size_t)(y * width) * c, box + ((size_t)(top + y) * (size_t)box_width + (size_t)left) * c,
+                        (size_t)width * c) != 0;
+    CHECK(wrong == 0, "%d rows of %d are wrong: %dx%d to %dx%d, side %d, kind %d", wrong, height, in_width, in_height, width,
+          height, shorter, (int)kind);
+    free(pixels);
+    free(whole);
+    free(box);
+    free(to);
+}
+
 static void test_resize(void)
 {
     for (int round = 0; round < 400; round++) {
@@ -593,22 +634,25 @@ static void test_resize(void)
     uint8_t wide[8] = { 0, 0, 200, 100, 100, 50, 0, 0 }, to[4];
     struct image image = { 8, 1, 1, wide };
     struct image_fault fault = { "" };
-    CHECK(rt_image_fit(&image, (struct pixel_fit){ true, 1 }, 1, 1, to, &fault) == 0 && to[0] == 100, "the middle of 8x1 is %d",
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ .fits = true, .shorter = 1 }, 1, 1, to, &fault) == 0 && to[0] == 100, "the middle of 8x1 is %d",
           to[0]);
-    CHECK(rt_image_fit(&image, (struct pixel_fit){ true, 1 }, 4, 1, to, &fault) == 0 && to[0] == 200 && to[3] == 50,
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ .fits = true, .shorter = 1 }, 4, 1, to, &fault) == 0 && to[0] == 200 && to[3] == 50,
           "the middle four");
-    CHECK(rt_image_fit(&image, (struct pixel_fit){ true, 1 }, 1, 2, to, &fault) != 0 && strstr(fault.text, "8x1"),
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ .fits = true, .shorter = 1 }, 1, 2, to, &fault) != 0 && strstr(fault.text, "8x1"),
           "2 rows of one");
     CHECK(rt_image_fit(&image, (struct pixel_fit){ 0 }, 1, 1, to, &fault) != 0 && strstr(fault.text, "resize"),
           "another size: %s", fault.text);
     CHECK(rt_image_fit(&image, (struct pixel_fit){ 0 }, 8, 1, wide, &fault) == 0, "its own size");
+    for (int round = 0; round < 300; round++)
+        fit_one(round % 2 ? FIT_PAD : FIT_STRETCH, 1 + (int)dice(40), 1 + (int)dice(40), 1 + 2 * (int)dice(2),
+                1 + (int)dice(12), 1 + (int)dice(12), (int)dice(9));
     /* anti-aliasing: a chequered floor from afar is grey, not black or white */
     enum { MANY = 64 };
     uint8_t *floor = malloc(MANY * MANY), grey[16];
     for (int i = 0; i < MANY * MANY; i++)
         floor[i] = (i % MANY + i / MANY) % 2 ? 255 : 0;
     struct image chequered = { MANY, MANY, 1, floor };
-    CHECK(rt_image_fit(&chequered, (struct pixel_fit){ true, 4 }, 4, 4, grey, &fault) == 0, "%s", fault.text);
+    CHECK(rt_image_fit(&chequered, (struct pixel_fit){ .fits = true, .shorter = 4 }, 4, 4, grey, &fault) == 0, "%s", fault.text);
     for (int i = 0; i < 16; i++)
         CHECK(grey[i] == 127 || grey[i] == 128, "a chequered floor has %d", grey[i]);
     free(floor);
