@@ -333,7 +333,7 @@ static int pictures_leave(struct idx *x, struct dataset *d, struct split *s)
         return -1;
     for (int64_t i = 0; i < x->count; i++)
         s->numbers[i] = (uint32_t)(first + i);
-    gzseek(x->file, (z_off_t)wanted, SEEK_SET);
+    gzseek(x->file.file, (z_off_t)wanted, SEEK_SET);
     return 0;
 }
 
@@ -388,7 +388,7 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
     }
     int first_label = (int)rt_setting_number(&m->data.source, "first_label");
     failed = failed || size_check(d, &pictures, size, m);
-    bool stay = !failed && !d->resized && gzdirect(pictures.file) && !rt_dataset_keeps(d, pictures.count);
+    bool stay = !failed && !d->resized && rt_packed_plain(&pictures.file) && !rt_dataset_keeps(d, pictures.count);
     failed = failed || (stay ? pictures_leave(&pictures, d, s) : rt_split_begin(d, s, pictures.count))
              || labels_read(&labels, d, s, first_label);
     if (!failed && !stay)
