@@ -268,6 +268,36 @@ static void check_constants_read(struct check *c, const struct ast_body *body)
     }
 }
 
+/* ---- options of an optimizer ----------------------------------------------------------------- */
+
+/* What acts together with another option only. */
+static const struct {
+    const char *option, *with;
+} needs_other[] = {
+    {"nesterov", "momentum"}, {"coupled", "weight_decay"}, {"every", "lookahead"}, {"lookahead_power", "lookahead"},
+};
+
+static bool some_group_decays(const struct model *m)
+{
+    for (int i = 0; i < m->groups_count; i++)
+        if (argument(m->groups[i].clause, "weight_decay")->number != 0)
+            return true;
+    return false;
+}
+
+static void check_optimizer(struct check *c, const struct clause *optimizer)
+{
+    for (size_t i = 0; i < sizeof needs_other / sizeof needs_other[0]; i++) {
+        const struct arg_value *v = argument(optimizer, needs_other[i].option),
+                               *other = argument(optimizer, needs_other[i].with);
+        if (!v || !v->given || v->number == optimizer->def->args[v - optimizer->args].default_number || other->number != 0 || (other->given && !is_literal(other)) ||
+            (!strcmp(needs_other[i].with, "weight_decay") && some_group_decays(c->model)))
+            continue;
+        diag_warning(c->diag, DIAG_useless_argument, v->where, "'%s' does nothing without '%s'", needs_other[i].option,
+                     needs_other[i].with);
+    }
+}
+
 void check_useless(struct check *c, const struct ast_body *file)
 {
     const struct model *m = c->model;
@@ -275,6 +305,8 @@ void check_useless(struct check *c, const struct ast_body *file)
     check_constants_read(c, file);
     for (int i = 0; i < m->layers_count; i++)
         check_layer(c, m->layers[i]);
+    if (m->optimizer)
+        check_optimizer(c, m->optimizer);
     if (m->optimizer)
         for (int i = 0; i < m->callbacks_count; i++)
             check_callback(c, m->callbacks[i]);
