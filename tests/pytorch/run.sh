@@ -10,4 +10,6 @@ command -v "$PYTHON" >/dev/null || skip "no $PYTHON"
 export PYTHONDONTWRITEBYTECODE=1
 "$PYTHON" "$TOP/tests/pytorch/test_models.py" || fail "test_models.py"
 "$PYTHON" "$TOP/tests/pytorch/test_schedules.py" || fail "test_schedules.py"
+mkdir optimizers
+(cd optimizers && "$PYTHON" "$TOP/tests/pytorch/test_optimizers.py") || fail "test_optimizers.py"
 finish

@@ -5,7 +5,7 @@
  * BATCHES: int32 steps, int32 n, then for each step n * channels * height * width float32 and n int32 labels.
  * OUT: records of a line "NAME COUNT" and COUNT doubles: "use.predictions" of the first batch before training,
  * "train.loss" of every step, "grad.NAME" of every parameter in the first step, "end.NAME" of every parameter and
- * statistic after the last, and "end.predictions" of the first batch.  Compiled with the network's file,
+ * statistic after the last, "average.NAME" of those where the optimizer keeps averages, and "end.predictions" of the first batch.  Compiled with the network's file,
  * -DCNN_NO_MAIN -DMODEL=NAME_model.
  */
 #include <stdio.h>
@@ -57,17 +57,19 @@ static void feed(struct cnn_context *c, FILE *in, int n)
     free(wide);
 }
 
-static void record_params(FILE *out, const struct cnn_context *c, bool gradients)
+/* kind: "grad", or what parameters and statistics are called */
+static void record_params(FILE *out, const struct cnn_context *c, const char *kind)
 {
+    bool gradients = !strcmp(kind, "grad");
     for (int i = 0; i < MODEL.params_list_count; i++) {
         const struct cnn_param *p = &MODEL.params[i];
         void *values = need(malloc((size_t)p->count * 8), "no memory");
         if (gradients && p->role != CNN_STATISTIC) {
             cnn_grad_get(c, i, values);
-            record(out, "grad", p->name, values, p->count);
+            record(out, kind, p->name, values, p->count);
         } else if (!gradients) {
             cnn_param_get(c, i, values);
-            record(out, "end", p->name, values, p->count);
+            record(out, kind, p->name, values, p->count);
         }
         free(values);
     }
@@ -104,16 +106,23 @@ int main(int argc, char **argv)
             record(out, "use", "predictions", c->predictions, (int64_t)n * MODEL.outputs);
         }
         c->step = (uint64_t)step;
+        c->steps_total = (uint64_t)steps;
         c->lr = atof(argv[3]);
         MODEL.train_step(c, n);
         losses[step] = c->loss / n;
         if (step == 0)
-            record_params(out, c, true);
+            record_params(out, c, "grad");
         MODEL.update(c);
     }
     fprintf(out, "train.loss %d\n", steps);
     fwrite(losses, sizeof *losses, (size_t)steps, out);
-    record_params(out, c, false);
+    record_params(out, c, "end");
+    if (MODEL.averages) {
+        struct cnn_context averages = *c;
+        averages.params = (char *)c->optimizer_state
+                          + (size_t)(MODEL.averages - 1) * (size_t)MODEL.params_stored * (size_t)MODEL.real_size;
+        record_params(out, &averages, "average");
+    }
     fseek(in, sizeof head, SEEK_SET);
     feed(c, in, n);
     MODEL.infer(c, n);
