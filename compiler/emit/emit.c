@@ -63,6 +63,7 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
     emit_name_stretches(&e);
     struct emitted_function **train = emit_steps(&e, &p->train), **use = emit_steps(&e, &p->use);
     emit_name_own(&e);
+    emit_muon_functions(&e);
     emit_head(p, header, w);
     emit_contents(&e, w);
     emit_update_range(&e, w);

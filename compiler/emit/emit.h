@@ -29,6 +29,9 @@ void emit_contents(struct emitter *e, struct cwriter *w);
 void emit_update(struct emitter *e, struct cwriter *w);
 /* The function it is made of, which steps that update early call too. */
 void emit_update_range(struct emitter *e, struct cwriter *w);
+/* emit_muon.c: the functions of the matrices that are orthogonalised, e->muon; and their calls, in update_share(). */
+void emit_muon_functions(struct emitter *e);
+void emit_muon(struct emitter *e, struct cwriter *w);
 /* What a training step does before all else. */
 void emit_update_begins(struct emitter *e, struct cwriter *w);
 /* `rules`: this step's numbers, by group; `early`, when the losses are known: NULL or a pointer to them. */

@@ -287,7 +287,7 @@ static void emit_stretches(struct emitter *e, struct cwriter *w)
     }
     cw_line(w, "[%s] =", e->stretches[p->stretches_count]);
     cw_line(w, "    { .layer = -1, .backward = true, .what = \"update\", .flops = %" PRId64 " },",
-            p->update.late_elements * flops);
+            p->update.late_elements * flops + p->update.matrix_flops);
     cw_close(w, "};");
     cw_blank(w);
 }

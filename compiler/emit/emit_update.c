@@ -36,6 +36,13 @@ static int number_input(const struct update *u, int number)
     return UPDATE_SLOTS + u->slots_count + number;
 }
 
+/* Whether struct rule has that number. */
+static bool has_field(struct emitter *e, int number)
+{
+    const struct update *u = &e->plan->update;
+    return u->numbers[number].of_matrices || reads(e, u->passes, u->passes_count, number_input(u, number));
+}
+
 static bool has_pass(const struct update *u, enum pass_when when)
 {
     for (int i = 0; i < u->passes_count; i++)
@@ -51,7 +58,7 @@ static void emit_rule_struct(struct emitter *e, struct cwriter *w)
     const struct update *u = &e->plan->update;
     struct text reals = { .arena = e->arena }, flags = { .arena = e->arena };
     for (int i = 0; i < u->numbers_count; i++)
-        if (reads(e, u->passes, u->passes_count, number_input(u, i)))
+        if (has_field(e, i))
             text_add(&reals, "%s%s", reals.count ? ", " : "", u->numbers[i].name);
     for (int when = PASS_FIRST; when <= PASS_SYNC; when++)
         if (has_pass(u, (enum pass_when)when) && when != PASS_ALWAYS)
@@ -80,7 +87,7 @@ static int group_numbers(struct emitter *e, int group, const struct expr **value
     const struct update *u = &e->plan->update;
     int count = 0;
     for (int i = 0; i < u->numbers_count; i++)
-        if (u->numbers[i].values[group] && reads(e, u->passes, u->passes_count, number_input(u, i))) {
+        if (u->numbers[i].values[group] && has_field(e, i)) {
             fields[count] = u->numbers[i].name;
             values[count++] = u->numbers[i].values[group];
         }
@@ -297,7 +304,10 @@ static void emit_clip(struct emitter *e, struct cwriter *w)
 {
     const struct update *u = &e->plan->update;
     int64_t first = 0;
-    cw_line(w, "double *const sums = c->update_memory;");
+    if (u->clip_sums)
+        cw_line(w, "double *const sums = (double *)c->update_memory + %" PRId64 ";", u->clip_sums);
+    else
+        cw_line(w, "double *const sums = c->update_memory;");
     for (int i = 0; i < u->ranges_count; i++) {
         const struct update_range *r = &u->ranges[i];
         const char *trains = u->limited ? arena_printf(e->arena, "!rules[%d].trains ? 0 : ", r->group) : "";
@@ -332,6 +342,38 @@ static void emit_slow_statistics(struct emitter *e, struct cwriter *w)
     cw_close(w, "}");
 }
 
+/* Lookahead's slow weights begin as the weights do. */
+static void emit_first_of_matrices(struct emitter *e, struct cwriter *w)
+{
+    const struct update *u = &e->plan->update;
+    if (!u->matrices_count || u->slow_slot < 0)
+        return;
+    cw_open(w, "if (c->step == 0 && w->number == 0) {");
+    for (int i = 0; i < u->ranges_count; i++)
+        if (u->ranges[i].matrix)
+            cw_line(w, "memcpy((%s *)c->optimizer_state + %" PRId64 ", (%s *)c->params + %" PRId64 ", sizeof(%s) * %" PRId64
+                    ");", e->plan->real, u->slow_slot * e->plan->params_stored + u->ranges[i].begin, e->plan->real,
+                    u->ranges[i].begin, e->plan->real, u->ranges[i].end - u->ranges[i].begin);
+    cw_close(w, "}");
+}
+
+/* Lookahead and averages of what has had its step. */
+static void emit_rest_of_matrices(struct emitter *e, struct cwriter *w)
+{
+    const struct update *u = &e->plan->update;
+    if (!u->matrices_count || (u->slow_slot < 0 && u->average_slot < 0))
+        return;
+    cw_open(w, "for (int k = 0; k < %d; k++) {", u->groups_count);
+    cw_line(w, "rules[k].trains = false;");
+    if (has_pass(u, PASS_FIRST))
+        cw_line(w, "rules[k].first = false;");
+    cw_close(w, "}");
+    for (int i = 0; i < u->ranges_count; i++)
+        if (u->ranges[i].matrix)
+            emit_blocks_of(e, w, &u->ranges[i], false,
+                           arena_printf(e->arena, "update_range(c, %s, at, ", rule_of(e, &u->ranges[i])), ", g + at)");
+}
+
 void emit_update_begins(struct emitter *e, struct cwriter *w)
 {
     const struct plan *p = e->plan;
@@ -364,9 +406,13 @@ void emit_update(struct emitter *e, struct cwriter *w)
     cw_blank(w);
     if (u->clip_norm > 0)
         emit_clip(e, w);
+    emit_first_of_matrices(e, w);
+    emit_muon(e, w);
     for (int i = 0; i < u->ranges_count; i++)
-        emit_blocks_of(e, w, &u->ranges[i], u->ranges[i].early,
-                       arena_printf(e->arena, "update_range(c, %s, at, ", rule_of(e, &u->ranges[i])), ", g + at)");
+        if (!u->ranges[i].matrix)
+            emit_blocks_of(e, w, &u->ranges[i], u->ranges[i].early,
+                           arena_printf(e->arena, "update_range(c, %s, at, ", rule_of(e, &u->ranges[i])), ", g + at)");
+    emit_rest_of_matrices(e, w);
     emit_slow_statistics(e, w);
     cw_close(w, "}");
     cw_blank(w);

@@ -80,6 +80,11 @@ static const struct optimizer_def optimizers[] = {
     /* J. Duchi, E. Hazan, Y. Singer, "Adaptive Subgradient Methods" (2011), with epsilon within the root, as Keras does */
     { .name = "adagrad", RATE, .slots = { "sum" },
       .values = { { "sum", "sum + g * g" }, { "change", "rate * g / sqrt(sum + (initial_accumulator + epsilon))" } } },
+    /* the rule of what is no matrix: adamw's */
+    { .name = "muon", .matrices = true, .decay = "1 - adam_scale * lr * weight_decay",
+      .numbers = { { "rate", "adam_scale * lr * sqrt(1 - beta2^t) / (1 - beta1^t)" } }, .slots = { "moment", "square" },
+      .values = { { "moment", "beta1 * moment + (1 - beta1) * g" }, { "square", "beta2 * square + (1 - beta2) * (g * g)" },
+                  { "change", "rate * moment / (sqrt(square) + epsilon)" } } },
 };
 
 const struct optimizer_def *optimizer_def_of(const struct model *m)

@@ -26,6 +26,9 @@ struct optimizer_def {
                                                  * slots of one name hold the same thing */
     /* a number that is no formula: a function of cnn_optimizer.h, of t and the argument `of`, and its name in formulas */
     const char *given, *function, *of;
+    bool matrices;              /* matrices and filters are orthogonalised (emit_muon.c), their momentum in the first slot; the
+                                 * rule is for the rest */
+    const char *decay;          /* what is left of a parameter by weight_decay; NULL: 1 - lr * weight_decay */
     struct optimizer_formula numbers[OPTIMIZER_FORMULAS], values[OPTIMIZER_FORMULAS];
 };
 

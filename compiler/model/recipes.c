@@ -350,6 +350,18 @@ static const struct arg_def adagrad_args[] = {
     EPSILON_ARG, COMMON_ARGS(0), {.name = NULL}
 };
 
+static const struct arg_def muon_args[] = {
+    RATE_ARG(0.02), SHARE_ARG("momentum", 0.95, "share of the momentum that stays"),
+    {.name = "nesterov", .type = ARG_BOOL, .default_number = 1, .help = "on: looks one step of the momentum ahead"},
+    {.name = "iterations", .type = ARG_INT, .min = 1, .max = 100, .default_number = 5, .help = "of Newton and Schulz"},
+    {.name = "adam_scale", .type = ARG_REAL, .min = 0, .max = 1e6, .default_number = 0.015,
+     .help = "times the rate: that of what is no matrix, which adamw trains"},
+    SHARE_ARG("beta1", 0.9, "adamw's decay of the first moment"), SHARE_ARG("beta2", 0.95, "adamw's decay of the second moment"),
+    {.name = "epsilon", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true, .default_number = 1e-10,
+     .help = "adamw's"},
+    COMMON_ARGS(0), {.name = NULL}
+};
+
 const struct clause_def optimizer_defs[] = {
     {.name = "adam", .args = adam_args, .help = "Kingma and Ba 2015, with Keras's epsilon"},
     {.name = "adamw", .args = adamw_args, .help = "adam with weight_decay, Loshchilov and Hutter 2019"},
@@ -357,6 +369,7 @@ const struct clause_def optimizer_defs[] = {
     {.name = "sgd", .args = sgd_args, .help = "gradient descent, perhaps with momentum as PyTorch has it"},
     {.name = "rmsprop", .args = rmsprop_args, .help = "divides by the root of the mean square, as Keras does"},
     {.name = "adagrad", .args = adagrad_args, .help = "divides by the root of the sum of squares, as Keras does"},
+    {.name = "muon", .args = muon_args, .help = "orthogonalised momentum of matrices, Jordan et al. 2024; adamw for the rest"},
     {.name = NULL}
 };
 
@@ -634,4 +647,4 @@ const char *const later_train[] = {
     NULL
 };
 const char *const later_losses[] = {NULL};
-const char *const later_optimizers[] = {"muon", NULL};
+const char *const later_optimizers[] = {NULL};

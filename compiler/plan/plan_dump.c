@@ -136,7 +136,7 @@ static void dump_update(const struct plan *p, FILE *out)
                 u->ranges[i].blocks);
         if (u->groups_count > 1)
             fprintf(out, " of group %d", u->ranges[i].group);
-        fprintf(out, "%s\n", u->ranges[i].early ? ", unless early" : "");
+        fprintf(out, "%s%s\n", u->ranges[i].matrix ? ", a matrix" : "", u->ranges[i].early ? ", unless early" : "");
     }
     if (u->clip_norm > 0)
         fprintf(out, "  after the norm of all gradients, which is held at %.10g\n", u->clip_norm);

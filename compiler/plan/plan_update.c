@@ -72,8 +72,10 @@ static void plan_update_groups(struct plan *p, const struct graph *g)
         if (k == u->groups_count)
             u->groups[u->groups_count++] = group;
         p->params[i].group = k;
-        u->limited |= group.from > 0 || group.until < INFINITY;
+        u->has_epochs |= group.from > 0 || group.until < INFINITY;
+        u->decays |= group.weight_decay != 0;
     }
+    u->limited = u->has_epochs || u->optimizer->matrices;       /* matrices go by the rule's pass */
 }
 
 /* ---- numbers of a step ------------------------------------------------------------------------------------------- */
@@ -179,24 +181,24 @@ static void bind_vectors(struct update_maker *k)
 
 /* ---- the options of every optimizer ------------------------------------------------------------------------------ */
 
-static bool some_decay(const struct update *u)
-{
-    for (int i = 0; i < u->groups_count; i++)
-        if (u->groups[i].weight_decay != 0)
-            return true;
-    return false;
-}
-
 /* The rule, in one pass: what is done to the gradient before it, and to the parameter. */
 static struct update_pass *add_rule(struct update_maker *k)
 {
     struct update *u = k->u;
     const struct model *m = k->p->model;
-    bool coupled = optimizer_option(m, "coupled", 0) != 0, decays = some_decay(u);
+    bool coupled = optimizer_option(m, "coupled", 0) != 0, decays = u->decays;
     if (u->clip_norm > 0)
         add_number(k, "clip", NULL);
     if (decays)
-        add_number(k, coupled ? "decay" : "keep", coupled ? "weight_decay" : "1 - lr * weight_decay");
+        add_number(k, coupled ? "decay" : "keep", coupled ? "weight_decay"
+                      : u->optimizer->decay      ? u->optimizer->decay
+                                                 : "1 - lr * weight_decay");
+    if (u->optimizer->matrices) {
+        add_number(k, "matrix_rate", "lr");
+        u->numbers[u->numbers_count - 1].of_matrices = true;
+        add_number(k, "matrix_keep", coupled ? "1" : "1 - lr * weight_decay");
+        u->numbers[u->numbers_count - 1].of_matrices = true;
+    }
     struct update_pass *pass = add_pass(k, u->limited ? PASS_TRAINS : PASS_ALWAYS);
     if (u->clip_norm > 0)
         set_value(k, pass, "g", "clip * g");
@@ -325,6 +327,58 @@ void plan_optimizer(struct plan *p, const struct graph *g)
 
 /* ---- where it is done -------------------------------------------------------------------------------------------- */
 
+static bool is_matrix(const struct plan *p, const struct param *param)
+{
+    const struct param_form *form = param->form;
+    return p->update.optimizer->matrices && param->role == CNN_WEIGHT && form->packing == PACKED_PANELS &&
+           form->cut == CNN_AXIS_OUT && form->memory[0] == CNN_AXIS_OUT && param_extent(param, CNN_AXIS_GROUP) == 1 &&
+           param_extent(param, CNN_AXIS_OH) == 1 && param_extent(param, CNN_AXIS_OW) == 1;
+}
+
+static int64_t take_reals(struct plan *p, int64_t *end, int64_t count)
+{
+    int64_t at = *end;
+    *end += plan_round(count, 64 / p->real_size);
+    return at;
+}
+
+/* Room for a matrix, its product with itself and what becomes of both. */
+static void plan_matrix(struct plan *p, const struct param *param, int64_t *end, int64_t *sums)
+{
+    struct update *u = &p->update;
+    const struct param_place *place = &p->params[param->id];
+    struct update_matrix m = { .param = param, .at = place->offset, .panel = place->panel, .group = place->group };
+    m.outputs = param_extent(param, CNN_AXIS_OUT);
+    m.inputs = (int)(param_elements(param) / m.outputs);
+    m.turned = m.outputs > m.inputs;
+    m.rows = m.turned ? m.outputs : m.inputs;
+    m.columns = (int)plan_round(m.turned ? m.inputs : m.outputs, p->lanes);
+    m.x = take_reals(p, end, m.rows * m.columns);
+    m.y = take_reals(p, end, m.rows * m.columns);
+    m.a = take_reals(p, end, (int64_t)m.columns * m.columns);
+    m.b = take_reals(p, end, (int64_t)m.columns * m.columns);
+    m.sums = *sums;
+    *sums += (m.rows + UPDATE_ROWS - 1) / UPDATE_ROWS;
+    u->matrix_flops += (int64_t)optimizer_option(p->model, "iterations", 0) * 2 * m.columns * m.columns *
+                       (2 * m.rows + m.columns);
+    u->matrices[u->matrices_count++] = m;
+}
+
+/* Reals first, then sums in double: of matrices, of blocks. */
+static void plan_update_memory(struct plan *p)
+{
+    struct update *u = &p->update;
+    const struct graph *g = p->train.graph;
+    int64_t reals = 0, sums = 0;
+    u->matrices = arena_array(p->arena, (size_t)g->params_count + 1, sizeof *u->matrices);
+    for (int i = 0; u->optimizer && i < g->params_count; i++)
+        if (plan_trains(g->params[i]) && is_matrix(p, g->params[i]))
+            plan_matrix(p, g->params[i], &reals, &sums);
+    u->matrix_sums = reals * p->real_size / (int64_t)sizeof(double);
+    u->clip_sums = u->matrix_sums + sums;
+    u->memory_bytes = (u->clip_sums + (u->clip_norm > 0 ? u->blocks : 0)) * (int64_t)sizeof(double);
+}
+
 /* Where the update of a parameter ends: at the next multiple of 64 bytes. */
 static int64_t padded_end(const struct plan *p, const struct param_place *place)
 {
@@ -343,11 +397,12 @@ void plan_update(struct plan *p)
             continue;
         struct update_range *last = u->ranges_count ? &u->ranges[u->ranges_count - 1] : NULL;
         int64_t end = padded_end(p, place);
-        if (last && last->end == place->offset && last->early == place->early && last->group == place->group)
+        bool matrix = is_matrix(p, g->params[i]);
+        if (last && !last->matrix && !matrix && last->end == place->offset && last->early == place->early && last->group == place->group)
             last->end = end;
         else
             u->ranges[u->ranges_count++] = (struct update_range){ .begin = place->offset, .end = end, .early = place->early,
-                                                                  .group = place->group };
+                                                                  .group = place->group, .matrix = matrix };
     }
     for (int i = 0; i < u->ranges_count; i++) {
         struct update_range *r = &u->ranges[i];
@@ -356,6 +411,5 @@ void plan_update(struct plan *p)
         u->late_elements += r->early ? 0 : r->end - r->begin;
         u->early |= r->early;
     }
-    if (u->clip_norm > 0)
-        u->memory_bytes = u->blocks * (int64_t)sizeof(double);
+    plan_update_memory(p);
 }

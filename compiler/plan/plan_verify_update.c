@@ -43,6 +43,32 @@ static bool is_updated_in_a_step(const struct plan *p, const struct param *param
     return false;
 }
 
+static int matrices_of(const struct plan *p, const struct param *param)
+{
+    int found = 0;
+    for (int i = 0; i < p->update.matrices_count; i++)
+        found += p->update.matrices[i].param == param;
+    return found;
+}
+
+/* The matrices' places, one after the other, then sums. */
+static const char *verify_matrices(const struct plan *p)
+{
+    const struct update *u = &p->update;
+    int64_t end = 0, sums = 0;
+    for (int i = 0; i < u->matrices_count; i++) {
+        const struct update_matrix *m = &u->matrices[i];
+        int64_t x = m->rows * m->columns, a = (int64_t)m->columns * m->columns;
+        if (m->x < end || m->y < m->x + x || m->a < m->y + x || m->b < m->a + a || m->sums < sums)
+            return arena_printf(p->arena, "%s lies within another in the update's memory", m->param->name);
+        end = m->b + a;
+        sums = m->sums + (m->rows + UPDATE_ROWS - 1) / UPDATE_ROWS;
+    }
+    if (u->matrix_sums * (int64_t)sizeof(double) < end * p->real_size || u->clip_sums < u->matrix_sums + sums)
+        return "sums lie within matrices in the update's memory";
+    return NULL;
+}
+
 static const char *verify_param(const struct plan *p, const struct param *param)
 {
     const struct param_place *place = &p->params[param->id];
@@ -57,6 +83,8 @@ static const char *verify_param(const struct plan *p, const struct param *param)
         return arena_printf(p->arena, "the update leaves out %s or a part of it", param->name);
     if (trained && (whole->group != place->group || place->group < 0 || place->group >= p->update.groups_count))
         return arena_printf(p->arena, "%s is updated as a group of parameters that is not its own", param->name);
+    if (trained && whole->matrix && (whole->begin != place->offset || matrices_of(p, param) != 1))
+        return arena_printf(p->arena, "%s is orthogonalised with another, or not at all", param->name);
     if (trained && p->update.clip_norm > 0 && place->early)
         return arena_printf(p->arena, "%s is updated before the norm of all gradients is known", param->name);
     if (trained && (whole->early != place->early || place->early != is_updated_in_a_step(p, param)))
@@ -77,12 +105,15 @@ const char *verify_update(const struct plan *p)
         early |= p->update.ranges[i].early;
         blocks += p->update.ranges[i].blocks;
     }
+    const char *matrices = verify_matrices(p);
+    if (matrices)
+        return matrices;
     for (int i = 0; i < g->params_count; i++) {
         const char *broken = verify_param(p, g->params[i]);
         if (broken)
             return broken;
     }
-    if (p->update.clip_norm > 0 && p->update.memory_bytes < blocks * (int64_t)sizeof(double))
+    if (p->update.clip_norm > 0 && p->update.memory_bytes < (p->update.clip_sums + blocks) * (int64_t)sizeof(double))
         return "the update has no room for the sums of its blocks";
     if (late != p->update.late_elements || blocks != p->update.blocks || early != p->update.early ||
         early != (p->train.rule_phase >= 0))

@@ -145,6 +145,7 @@ struct emitter {
     struct emit_frame *frame;
     const char *const *stretches;       /* names of what is timed, the update last */
     struct emitted_function **called;     /* the functions of the program's steps, by number of the step */
+    const char **muon;          /* the functions of matrices that the update orthogonalises, emit_muon.c */
     int operations;             /* on vectors, in the linear combinations that were written: a caller sets it to 0 */
 };
 

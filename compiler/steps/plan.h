@@ -265,6 +265,21 @@ enum { STEP_LR, STEP_T, STEP_TOTAL, STEP_GIVEN, STEP_INPUTS };
 struct update_number {
     const char *name;
     const struct expr **values; /* by group */
+    bool of_matrices;           /* for muon's functions, whether a pass reads it or not */
+};
+
+/* Rows of a matrix in a block. */
+enum { UPDATE_ROWS = 64 };
+
+/* A parameter that muon takes as a matrix; places in the update's memory, in reals, but for the sums, in doubles. */
+struct update_matrix {
+    const struct param *param;
+    int64_t at;                 /* of the parameter among all */
+    int inputs, outputs, panel, group;
+    bool turned;                /* outputs are rows, being more than inputs */
+    int64_t rows;
+    int columns;                /* padded to whole vectors */
+    int64_t x, y, a, b, sums;
 };
 
 /* What an expression of a pass reads: gradient, parameter, slots, then numbers of the step by their position. */
@@ -288,6 +303,7 @@ struct update_range {
     int64_t begin, end;
     bool early;                 /* where the context asks for it a step of training has updated it */
     int group;
+    bool matrix;                /* one parameter, of update.matrices */
     int64_t blocks;             /* of update.block elements, dealt out to the threads; the last one may be smaller */
 };
 
@@ -309,7 +325,14 @@ struct update {
     const char *text;           /* the rule, for people */
     int flops;                  /* an element */
     bool limited;               /* some group is not trained in all epochs */
+    bool has_epochs;            /* that is why */
+    bool decays;                /* some group does */
     double clip_norm;           /* 0: gradients stay as they are */
+    int64_t clip_sums;          /* where in its memory the sums of blocks lie, in doubles */
+    struct update_matrix *matrices;
+    int matrices_count;
+    int64_t matrix_sums;        /* likewise */
+    int64_t matrix_flops;
     int every;                  /* steps between two of lookahead; 0: none */
     struct update_range *ranges;
     int ranges_count;

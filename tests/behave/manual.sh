@@ -82,7 +82,7 @@ for loss in $(sed -n 's/^LOSS(\(.*\))$/\1/p' "$TOP/compiler/model/losses.def" | 
     expect 0 "$CNNC" --explain loss.cnn
     grep -w "loss $loss" out >>explained
 done
-for optimizer in adamw nadam sgd rmsprop adagrad; do
+for optimizer in adamw nadam sgd rmsprop adagrad muon; do
     sed "s/optimizer adam;/optimizer $optimizer; params dense_1;/" defaults.cnn >one.cnn
     "$CNNC" --explain one.cnn 2>/dev/null | grep -E '^ *(optimizer|params) ' >>explained
 done

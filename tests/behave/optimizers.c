@@ -135,25 +135,93 @@ static void *need(void *p)
     return p;
 }
 
+/* ---- muon: each matrix of outputs x inputs, as files have it ------------------------------------------------------- */
+
+static bool is_matrix(const struct cnn_param *p)
+{
+    return is("muon") && p->role == CNN_WEIGHT && p->rank > 1;
+}
+
+/* The quintic iteration of Newton and Schulz on x (rows, columns), rows being no more than columns. */
+static void orthogonalise(double *x, int rows, int columns)
+{
+    double norm = 0, *a = need(malloc(sizeof *a * (size_t)(rows * rows))), *b = need(malloc(sizeof *b * (size_t)(rows * rows))),
+           *y = need(malloc(sizeof *y * (size_t)(rows * columns)));
+    for (int i = 0; i < rows * columns; i++)
+        norm += x[i] * x[i];
+    norm = sqrt(norm) > 1e-7 ? sqrt(norm) : 1e-7;
+    for (int i = 0; i < rows * columns; i++)
+        x[i] /= norm;
+    for (int k = 0; k < (int)option("iterations"); k++) {
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < rows; j++) {
+                a[i * rows + j] = 0;
+                for (int l = 0; l < columns; l++)
+                    a[i * rows + j] += x[i * columns + l] * x[j * columns + l];
+            }
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < rows; j++) {
+                double square = 0;
+                for (int l = 0; l < rows; l++)
+                    square += a[i * rows + l] * a[l * rows + j];
+                b[i * rows + j] = -4.7750 * a[i * rows + j] + 2.0315 * square;
+            }
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++) {
+                y[i * columns + j] = 3.4445 * x[i * columns + j];
+                for (int l = 0; l < rows; l++)
+                    y[i * columns + j] += b[i * rows + l] * x[l * columns + j];
+            }
+        memcpy(x, y, sizeof *x * (size_t)(rows * columns));
+    }
+    free(a);
+    free(b);
+    free(y);
+}
+
+/* s[0] of each number has its momentum, direction what it is to lose before the rate. */
+static void muon_direction(const struct cnn_param *p, double *direction)
+{
+    int rows = (int)p->shape[0], columns = (int)(p->count / rows);
+    double *x = need(malloc(sizeof *x * (size_t)p->count)), scale = rows > columns ? sqrt((double)rows / columns) : 1;
+    bool turned = rows > columns;
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++)
+            x[turned ? j * rows + i : i * columns + j] = direction[i * columns + j];
+    orthogonalise(x, turned ? columns : rows, turned ? rows : columns);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++)
+            direction[i * columns + j] = scale * x[turned ? j * rows + i : i * columns + j];
+    free(x);
+}
+
 /* ---- the reference ----------------------------------------------------------------------------------------------- */
 
 struct number {
     double p, s[SLOTS];
 };
 
-static void step_number(struct number *x, double g, const struct group *of, double lr, double clip, double t, double epoch)
+/* The gradient as options leave it. */
+static double gradient_of(const struct number *x, double g, const struct group *of, double clip)
 {
-    double most = o.clip_value, share = slow_share(t), ema = t == 1 ? 0 : o.ema;
+    double most = o.clip_value;
+    g *= clip;
+    if (most > 0)
+        g = g > most ? most : g < -most ? -most : g;
+    return o.coupled != 0 ? g + of->decay * x->p : g;
+}
+
+/* direction: a matrix's; NULL: the rule's own. */
+static void step_number(struct number *x, double g, const double *direction, const struct group *of, double lr, double clip,
+                        double t, double epoch)
+{
+    double share = slow_share(t), ema = t == 1 ? 0 : o.ema;
     if (t == 1)
         x->s[SLOW] = x->p;
     if (epoch >= of->from && epoch < of->until) {
-        g *= clip;
-        if (most > 0)
-            g = g > most ? most : g < -most ? -most : g;
-        if (o.coupled != 0)
-            g += of->decay * x->p;
-        double kept = o.coupled != 0 ? x->p : x->p * (1 - lr * of->scale * of->decay);
-        x->p = kept - change(lr * of->scale, g, x->s, t);
+        double rate = lr * of->scale * (is("muon") && !direction ? option("adam_scale") : 1);
+        double kept = o.coupled != 0 ? x->p : x->p * (1 - rate * of->decay);
+        x->p = kept - (direction ? rate * *direction : change(rate, gradient_of(x, g, of, clip), x->s, t));
     }
     if (share >= 0)
         x->p = x->s[SLOW] += share * (x->p - x->s[SLOW]);
@@ -179,7 +247,8 @@ static double norm_of(const struct cnn_context *c, double epoch, int argc, char 
 
 static void compare(const char *name, const char *what, int step, double got, double want, double size)
 {
-    double allowed = (MODEL.real_size == 4 ? 4e-6 : 1e-13) * (fabs(want) + size);
+    /* an orthogonalised momentum begins with numbers that nearly cancel */
+    double allowed = (MODEL.real_size == 4 ? 4e-6 : 1e-13) * (fabs(want) + size) * (is("muon") ? 100 : 1);
     if (fabs(got - want) <= allowed)
         return;
     if (failures++ < 5)
@@ -218,6 +287,17 @@ static void reference(const struct cnn_context *c, struct number **numbers, int 
             cnn_param_get(c, i, values);
         else
             cnn_grad_get(c, i, values);
+        double clip = most > 0 && norm > most ? most / norm : 1;
+        double *direction = is_matrix(p) ? need(malloc(sizeof *direction * (size_t)p->count)) : NULL;
+        bool active = c->epoch >= of.from && c->epoch < of.until;
+        for (int64_t k = 0; direction && active && k < p->count; k++) {
+            struct number *x = &numbers[i][k];
+            double g = gradient_of(x, get(values, k), &of, clip);
+            x->s[0] = o.momentum * x->s[0] + (1 - o.momentum) * g;
+            direction[k] = o.nesterov != 0 ? o.momentum * x->s[0] + (1 - o.momentum) * g : x->s[0];
+        }
+        if (direction && active)
+            muon_direction(p, direction);
         for (int64_t k = 0; k < p->count; k++)
             if (p->role == CNN_STATISTIC) {
                 if (t == 1)
@@ -226,8 +306,9 @@ static void reference(const struct cnn_context *c, struct number **numbers, int 
                 if (slow_share(t) >= 0)
                     numbers[i][k].p = numbers[i][k].s[SLOW] += slow_share(t) * (get(values, k) - numbers[i][k].s[SLOW]);
             } else if (p->trainable) {
-                step_number(&numbers[i][k], get(values, k), &of, c->lr, most > 0 && norm > most ? most / norm : 1, t, c->epoch);
+                step_number(&numbers[i][k], get(values, k), direction ? &direction[k] : NULL, &of, c->lr, clip, t, c->epoch);
             }
+        free(direction);
         free(values);
     }
 }

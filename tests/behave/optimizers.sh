@@ -57,6 +57,10 @@ check 'optimizer rmsprop, centered=on; params weights, from=1, until=3' .weight,
 check 'optimizer rmsprop, centered=on, momentum=0.5, lookahead=0.5, every=4, ema=0.5'
 check 'optimizer adagrad, lr=0.1, clip_norm=0.2, clip_value=0.05; params dense_1, from=0.75' dense_1,1,0,0.75,1e9
 check 'optimizer adagrad, initial_accumulator=0, ema=0.99; params dense_2, until=2, lr_scale=0.5' dense_2,0.5,0,0,2
+check 'optimizer muon, weight_decay=0.1'
+check 'optimizer muon, nesterov=off, iterations=4, clip_norm=0.1, lookahead=0.9, every=3; params dense_1, from=0.5, lr_scale=2' dense_1,2,0,0.5,1e9
+WIDTH=131 check 'optimizer muon, ema=0.9, clip_value=0.02; params conv2d_1, until=2' conv2d_1,1,0,0,2
+WIDTH=300 check 'optimizer muon, coupled=on, weight_decay=0.01'
 # a layer that is updated early
 WIDTH=2003 check 'optimizer adamw, ema=0.9; params biases, lr_scale=3; params dense_1, lr_scale=2, from=0.5' .bias,3,0.004,0,1e9 dense_1,2,0.004,0.5,1e9
 WIDTH=2003 check 'optimizer sgd, momentum=0.9, lookahead=0.9; params dense_1, weight_decay=0.1' dense_1,1,0.1,0,1e9

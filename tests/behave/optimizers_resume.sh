@@ -18,7 +18,8 @@ write_model nesterov 'optimizer sgd, momentum=0.9, nesterov=on, weight_decay=0.0
     params norms, lr_scale=4; params dense_1, until=1.5'
 write_model rmsprop 'optimizer rmsprop, centered=on, momentum=0.5; params biases, from=2'
 write_model adagrad 'optimizer adagrad, lookahead=0.5, ema=0.5; reduce_lr_on_plateau patience=0, min_delta=10'
-models='amsgrad nadam nesterov rmsprop adagrad'
+write_model muon 'optimizer muon, ema=0.5; params dense_1, until=2'
+models='amsgrad nadam nesterov rmsprop adagrad muon'
 build $models CNNC_CFLAGS="-O0 ${CNNC_CFLAGS:-}" || finish
 
 for model in $models; do

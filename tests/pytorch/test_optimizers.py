@@ -110,6 +110,37 @@ def biases_apart(network, **other):
     return [dict(params=rest), dict(params=bias, **other)]
 
 
+class Muon:
+    """Jordan et al.'s for matrices and filters, in double; for the rest AdamW."""
+
+    def __init__(self, network, lr, momentum=0.95, decay=0.0):
+        matrices, rest = by_name(network, lambda n: n.endswith("weight") and "batchnorm" not in n)
+        self.matrices, self.lr, self.momentum, self.decay = matrices, lr, momentum, decay
+        self.buffers = [torch.zeros_like(p) for p in matrices]
+        self.adam = torch.optim.AdamW(rest, lr * 0.015, betas=(0.9, 0.95), eps=1e-16, weight_decay=decay)
+
+    def zero_grad(self):
+        for p in self.matrices:
+            p.grad = None
+        self.adam.zero_grad()
+
+    @torch.no_grad()
+    def step(self):
+        self.adam.step()
+        for p, buffer in zip(self.matrices, self.buffers):
+            buffer.lerp_(p.grad, 1 - self.momentum)
+            x = p.grad.lerp(buffer, self.momentum).flatten(1)
+            rows, columns = x.shape
+            x = x.T if rows > columns else x
+            x = x / x.norm().clamp(min=1e-7)
+            for _ in range(5):
+                a = x @ x.T
+                x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+            x = x.T if rows > columns else x
+            p.mul_(1 - self.lr * self.decay)
+            p.sub_(self.lr * max(1, rows / columns) ** 0.5 * x.reshape(p.shape))
+
+
 # what the recipe says; PyTorch's, or Keras's rule; what is done to the gradients; lookahead as airbench94 has it
 CASES = {
     "sgd, lr=0.1": dict(make=lambda n: torch.optim.SGD(n.parameters(), 0.1)),
@@ -138,6 +169,7 @@ CASES = {
              clip=lambda n: clip_norm(n, 0.5)),
     "rmsprop, lr=0.01, clip_value=0.01":
         dict(rule=rmsprop(0.01), clip=lambda n: torch.nn.utils.clip_grad_value_(n.parameters(), 0.01)),
+    "muon, lr=0.02, weight_decay=0.1, epsilon=1e-16": dict(make=lambda n: Muon(n, 0.02, decay=0.1)),
     "sgd, lr=0.1, momentum=0.9, ema=0.9": dict(make=lambda n: torch.optim.SGD(n.parameters(), 0.1, momentum=0.9), ema=0.9),
 }
 
