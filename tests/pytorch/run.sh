@@ -8,6 +8,7 @@ command -v "$PYTHON" >/dev/null || skip "no $PYTHON"
 "$PYTHON" -c 'import torch, numpy, safetensors.torch' 2>/dev/null ||
     skip "$PYTHON has no torch, numpy and safetensors; PYTHON=... names another (pip install torch numpy safetensors)"
 export PYTHONDONTWRITEBYTECODE=1
+"$PYTHON" "$TOP/tests/pytorch/test_losses.py" || fail "test_losses.py"
 "$PYTHON" "$TOP/tests/pytorch/test_models.py" || fail "test_models.py"
 "$PYTHON" "$TOP/tests/pytorch/test_schedules.py" || fail "test_schedules.py"
 mkdir optimizers

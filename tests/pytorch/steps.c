@@ -2,7 +2,8 @@
  *
  *     steps WEIGHTS BATCHES LR OUT
  *
- * BATCHES: int32 steps, int32 n, then for each step n * channels * height * width float32 and n int32 labels.
+ * BATCHES: int32 steps, int32 n, then for each step n * channels * height * width float32 and n int32 labels,
+ * or as many float32 as targets have numbers.
  * OUT: records of a line "NAME COUNT" and COUNT doubles: "use.predictions" of the first batch before training,
  * "train.loss" of every step, "grad.NAME" of every parameter in the first step, "end.NAME" of every parameter and
  * statistic after the last, "average.NAME" of those where the optimizer keeps averages, and "end.predictions" of the first batch.  Compiled with the network's file,
@@ -41,6 +42,24 @@ static void read_exactly(FILE *in, void *to, size_t size, size_t count)
         need(NULL, "the file of batches is short");
 }
 
+/* Labels of classes; float32 numbers; nothing where the input is the target. */
+static void feed_targets(struct cnn_context *c, FILE *in, int n)
+{
+    const struct cnn_target target = MODEL.train.target;
+    if (target.kind == CNN_TARGET_CLASS)
+        read_exactly(in, c->labels, sizeof *c->labels, (size_t)n);
+    if (target.kind != CNN_TARGET_VECTOR && target.kind != CNN_TARGET_LABELS)
+        return;
+    for (int i = 0; i < n * target.size; i++) {
+        float number;
+        read_exactly(in, &number, sizeof number, 1);
+        if (MODEL.real_size == 4)
+            ((float *)c->targets)[i] = number;
+        else
+            ((double *)c->targets)[i] = (double)number;
+    }
+}
+
 static void feed(struct cnn_context *c, FILE *in, int n)
 {
     size_t size = (size_t)MODEL.in_channels * (size_t)MODEL.in_height * (size_t)MODEL.in_width;
@@ -52,7 +71,7 @@ static void feed(struct cnn_context *c, FILE *in, int n)
             wide[k] = (double)picture[k];
         cnn_input_set(c, i, MODEL.real_size == 4 ? (const void *)picture : wide);
     }
-    read_exactly(in, c->labels, sizeof *c->labels, (size_t)n);
+    feed_targets(c, in, n);
     free(picture);
     free(wide);
 }

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Each kind of target from recipe to prediction: two classes told apart by one sigmoid, labels, numbers, and the network's
+# own input; their losses and metrics, what evaluate and predict say of them, the same bits on two threads and after a
+# break within an epoch, and the emitted network.
+. "$(dirname "$0")/../run/common.sh"
+command -v python3 >/dev/null || skip "no python3"
+
+# Pictures of 8 x 8: label 0 is a bright top, label 1 a bright left side; the number is the mean brightness twice over.
+python3 - <<'PY' || { fail "no arrays"; finish; }
+import random, struct, zlib
+def npy(path, descr, shape, data):
+    h = "{'descr': '%s', 'fortran_order': False, 'shape': %s, }" % (descr, tuple(shape))
+    h += ' ' * (63 - (len(h) + 10) % 64) + '\n'
+    open(path, 'wb').write(b'\x93NUMPY\x01\x00' + struct.pack('<H', len(h)) + h.encode() + data)
+random.seed(3)
+for part, n in (('t', 400), ('v', 100)):
+    pictures, labels, numbers = [], [], []
+    for i in range(n):
+        top, left = i & 1, i >> 1 & 1
+        p = [random.randrange(80) + 90 * (top and r < 4) + 80 * (left and c < 4) for r in range(8) for c in range(8)]
+        pictures += p
+        labels += [top, left]
+        numbers += [sum(p) / 64 / 100, 1 - sum(p) / 64 / 100]
+    npy(part + 'x.npy', '|u1', (n, 1, 8, 8), bytes(pictures))
+    npy(part + 'labels.npy', '|u1', (n, 2), bytes(labels))
+    npy(part + 'two.npy', '|u1', (n,), bytes(labels[::2]))
+    npy(part + 'numbers.npy', '<f4', (n, 2), struct.pack('<%df' % len(numbers), *numbers))
+def chunk(name, data):
+    return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+rows = b''.join(b'\0' + bytes([200 if r < 4 else 30] * 8) for r in range(8))        # a bright top
+open('top.png', 'wb').write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>2I5B', 8, 8, 8, 0, 0, 0, 0)) +
+                            chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
+PY
+
+# recipe NAME TARGETS END TRAIN
+recipe() {
+    cat >"$1.cnn" <<CNN
+model $1
+data { npy x="tx.npy", y="t$2.npy", val_x="vx.npy", val_y="v$2.npy", values=bytes; scale 1/255$5 }
+network { input 1x8x8; conv2d 4, 3x3, relu, padding=same; $3 }
+train { loss $4; optimizer adam, lr=0.01; epochs 6; batch 16; seed 1 }
+CNN
+}
+recipe lone two 'flatten; dense 1, sigmoid' \
+    'binary_crossentropy, label_smoothing=0.05; class_weights [1, 2]; metrics accuracy, precision(class=1), f1, auc' ''
+recipe many labels 'flatten; dense 2, sigmoid' 'binary_crossentropy; metrics accuracy, f1, recall(class=1), auc, mae' ''
+recipe numbers numbers 'flatten; dense 2' 'huber, delta=0.5; metrics mae, rmse, mse' ''
+recipe back two 'conv2d 1, 3x3, sigmoid, padding=same' 'binary_crossentropy; metrics mae' '; target input'
+
+# Trains NAME whole and with a break; the rest of the line is what evaluate must find of a metric, below or above a bound.
+goes() { # NAME METRIC COMPARISON BOUND
+    build "$1" CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}" || return 1
+    expect 0 ./"$1" --threads 1 --verbose 2
+    mv "$1.run" "$1.whole"
+    expect 0 ./"$1" --threads 2 --verbose 2 --limit-steps 60
+    expect 0 ./"$1" --threads 2 --verbose 2 --resume
+    for file in last.safetensors history.csv; do
+        same_file "$1.whole/$file" "$1.run/$file" || fail "$1: a break, or two threads, change $file"
+    done
+    expect 0 ./"$1" evaluate
+    value=$(sed -n "s/^Test $2: //p" out)
+    awk -v x="$value" "BEGIN { exit !(x != \"\" && x $3 $4) }" || fail "$1: $2 is '$value', not $3 $4"
+    expect 0 "$CNNC" --emit=inference --weights="$1.run/best.safetensors" "$1.cnn" -o "used_$1.c" &&
+        expect 0 "$CC" -std=c99 -Wall -Wextra -Werror -c "used_$1.c" -o "used_$1.o"
+}
+
+if goes lone accuracy '>=' 0.95; then
+    expect 0 ./lone evaluate
+    grep -q '^Area under the ROC curve' out || fail "no area of one output"
+    [ "$(sed -n '/^Confusion matrix/,$p' out | grep -c '^[01] ')" = 2 ] || fail "no two classes: $(cat out)"
+    expect 0 ./lone predict top.png
+    grep -q '^top.png: class 1 [01]\.[0-9]*, class 0 0\.[0-4]' out || fail "one output predicts: $(cat out)"
+    expect 0 ./lone predict --json top.png
+    python3 -c 'import json; p = json.load(open("out"))[0]["predictions"]; assert abs(sum(x["probability"] for x in p) - 1) < 1e-6' ||
+        fail "two probabilities do not make one: $(cat out)"
+fi
+if goes many accuracy '>=' 0.9; then
+    expect 0 ./many evaluate --json
+    python3 - <<'PY' || fail "JSON of labels: $(cat out)"
+import json
+found = json.load(open("out"))
+assert [x["support"] for x in found["labels"]] == [50, 50] and found["macro_auc"] > 0.9
+assert abs(found["metrics"]["recall_1"] - found["labels"][1]["recall"]) < 1e-6
+assert abs(found["metrics"]["f1_macro"] - found["macro_average"]["f1"]) < 1e-6
+PY
+    expect 0 ./many evaluate --csv
+    [ "$(head -n 1 out)" = label,name,support,precision,recall,f1,auc ] && [ "$(wc -l <out)" = 3 ] || fail "CSV of labels"
+    expect 0 ./many predict top.png
+    grep -qx 'top.png: label 0 [01]\.[0-9]*' out || fail "labels of a picture: $(cat out)"
+fi
+if goes numbers rmse '<' 0.1; then
+    expect 0 ./numbers predict --csv top.png
+    [ "$(wc -l <out)" = 3 ] || fail "numbers of a picture: $(cat out)"
+fi
+if goes back mae '<' 0.1; then
+    expect 0 ./back evaluate --csv
+    [ "$(wc -l <out)" = 2 ] && grep -q '^all,0\.' out || fail "CSV of an input: $(cat out)"
+    expect 0 ./back predict top.png
+    grep -q '^top.png: mean absolute error 0\.[0-9]*, root mean square error 0\.' out || fail "a reconstruction: $(cat out)"
+fi
+
+# classes that there are not
+sed 's/precision(class=1)/precision(class="cat")/; s/model lone/model named/' lone.cnn >named.cnn
+if build named CNNC_CFLAGS="-O0 ${CNNC_CFLAGS:-}"; then
+    expect 1 ./named
+    grep -q "the metric precision_cat is of the class 'cat', and the data have no names of classes" err ||
+        fail "a class without a name: $(cat err)"
+fi
+finish
