@@ -2,7 +2,7 @@
  *
  * Nothing is assumed finite and nothing is put into another order: x * 0 stays (x may be infinite), so do x - x and
  * x + 0 (-0 + 0 is 0).  A result differs in its last bits only where it becomes more exact: softplus, sigmoid, expm1 and
- * log1p recognised, small whole powers as products. */
+ * log1p recognised, 1 + erf(x) as erfc(-x), small whole powers as products. */
 #include <assert.h>
 #include <math.h>
 
@@ -101,6 +101,13 @@ static const struct expr *recognise(struct expr_pool *p, enum expr_op op, const 
         return build1(p, EXPR_EXPM1, a[0]->args[0]);
     if (op == EXPR_ADD && a[0]->op == EXPR_EXP && expr_is_number(a[1], -1))
         return build1(p, EXPR_EXPM1, a[0]->args[0]);
+    /* erfc keeps the digits of what is near 0 */
+    if (op == EXPR_ADD && expr_is_number(a[0], 1) && a[1]->op == EXPR_ERF)
+        return build1(p, EXPR_ERFC, build1(p, EXPR_NEGATE, a[1]->args[0]));
+    if (op == EXPR_ADD && expr_is_number(a[1], 1) && a[0]->op == EXPR_ERF)
+        return build1(p, EXPR_ERFC, build1(p, EXPR_NEGATE, a[0]->args[0]));
+    if (op == EXPR_SUB && expr_is_number(a[0], 1) && a[1]->op == EXPR_ERF)
+        return build1(p, EXPR_ERFC, a[1]->args[0]);
     if (op == EXPR_DIV && expr_is_number(a[0], 1) && (x = one_and(a[1], EXPR_EXP)))
         return build1(p, EXPR_SIGMOID, build1(p, EXPR_NEGATE, x));
     return NULL;

@@ -209,7 +209,8 @@ CNN_INLINE v v_erf(v x)
 CNN_INLINE v v_erfc(v x)
 {
     v z = v_abs(x);
-    v outside = v_mul(v_exp(v_neg(v_mul(z, z))), cnn_erfc_scaled(z));
+    /* of x itself: what a gradient computes as well is then computed once */
+    v outside = v_mul(v_exp(v_neg(v_mul(x, x))), cnn_erfc_scaled(z));
     return v_select(v_gt(x, v_zero()), outside, v_sub(v_set(2.0f), outside));
 }
 
