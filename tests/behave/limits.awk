@@ -92,6 +92,15 @@ BEGIN {
     if (kind == "list_of_names") { for (i = 0; i < 4000; i++) print "const a" i " = 1"
         printf "const b = [1"; many(",a0", n); print "]"; rest() }
     if (kind == "functions") { for (i = 0; i < n; i++) print "metric m" i "(y, p) = sum(y * p)"; rest() }
+    if (kind == "functions_calling") { print "metric m0(y, p) = sum(y * p)"
+        for (i = 1; i < n; i++) print "metric m" i "(y, p) = m" i - 1 "(y, p) + 1"
+        rest() }
+    if (kind == "functions_doubling") { print "metric m0(y, p) = sum(y * p)"
+        for (i = 1; i < n; i++) print "metric m" i "(y, p) = m" i - 1 "(y, p) * m" i - 1 "(p, y)"
+        rest() }
+    if (kind == "functions_in_a_ring") {
+        for (i = 0; i < n; i++) print "activation f" i "(x) = f" (i + 1) % n "(x) + 1"
+        rest() }
     if (kind == "scales") { printf "data { images \"pictures\"\n"; many("scale 1\n", n); print "}"
         network("", "", "", 0); train("") }
     if (kind == "callbacks") { data(""); network("", "", "", 0)

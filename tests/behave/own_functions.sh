@@ -41,6 +41,9 @@ expect 0 "$CNNC" --explain mine.cnn && cp out explained.cnn
 expect 0 "$CNNC" --explain explained.cnn && cp out again.cnn
 same_file explained.cnn again.cnn || fail "--explain shows another model than it reads"
 
+# p is held off 0 and 1 behind the softmax; another loss has nothing to hold
+grep -q 'v_clip(p, v_set(1e-07f), v_set(0.9999999f))' mine.c || fail "the predictions are not held off 0 and 1"
+
 # ---- the same as those of the language, written otherwise: the first steps are the same but for rounding
 # alike NAME WHAT: the losses of NAME_own and NAME_built
 alike() {
@@ -68,6 +71,7 @@ network { input 3x32x32; conv2d 4, 3x3, $act, padding=same; conv2d 3, 3x3, paddi
 train { loss $error; optimizer adam; epochs 1; batch 32 }
 CNN
 done
+grep -q 'v_clip(p' echo_own.c && fail "the predictions of a mean square are held"
 alike echo "the mean square of 3072 numbers"
 
 # ---- gradients in double

@@ -147,6 +147,7 @@ Test(expr, identities)
         { "-x * -y", "x * y" }, { "abs(-x)", "abs(x)" }, { "x / 4", "x * 0.25" }, { "x^1", "x" }, { "x^2", "x * x" },
         { "x^3", "x * x * x" }, { "x^-1", "1 / x" }, { "x^0", "1" }, { "relu(relu(x))", "relu(x)" },
         { "round(floor(x))", "floor(x)" }, { "max(x, x)", "x" }, { "not not x > 0", "x > 0" },
+        { "1 + erf(x)", "erfc(-x)" }, { "erf(x) + 1", "erfc(-x)" }, { "1 - erf(x)", "erfc(x)" },
         { "(x > 0) + 1", "(if x > 0 then 1 else 0) + 1" }, { "not x == y", "x != y" },
     };
     struct fixture *f = fixture();
@@ -456,4 +457,80 @@ Test(activations, rows_say_what_is_true)
         cr_expect(row->formula && row->help && strlen(row->help) > 3);
         arena_free(&arena);
     }
+}
+
+/* A function of the user's own, of x. */
+static struct activation_row own_row(struct arena *a, const char *formula)
+{
+    struct expr_pool *pool = expr_pool_new(a);
+    const struct expr_name names[] = { { "x", expr_input(pool, 0, "x", true) }, { NULL, NULL } };
+    const char *wrong = NULL;
+    const struct expr *e = expr_parse(pool, formula, names, &wrong);
+    cr_assert(e, "%s: %s", formula, wrong);
+    return (struct activation_row){ .name = "mine", .formula = formula, .pool = pool, .own = e, .symbol = "own_mine",
+                                    .call = "mine" };
+}
+
+Test(activations, what_is_spelled_like_a_row_is_that_row)
+{
+    static const struct {
+        const char *formula, *name;
+        double alpha;
+    } cases[] = {
+        { "if x > 0 then x else 0", "relu", 0 }, { "max(0, x)", "relu", 0 }, { "max(x, 0)", NULL, 0 },     /* 1 at 0 */
+        { "if x > 0 then x else exp(x) - 1", "elu", 1 }, { "if x > 0 then x else 0.5 * (exp(x) - 1)", "elu", 0.5 },
+        { "if x >= 0 then x else exp(x) - 1", NULL, 0 }, { "if x > 0 then x else 0.2 * x", "leaky_relu", 0.2 },
+        { "if x > 0 then x else 0.2 * x + 0.1", NULL, 0 }, { "0.5 * x * (1 + erf(x / sqrt(2)))", "gelu", 0 },
+        { "x * (1 + erf(x / sqrt(2))) / 2", "gelu", 0 }, { "x / (1 + exp(-x))", "swish", 0 },
+        { "x * sigmoid(x)", "swish", 0 }, { "x * sigmoid(2 * x)", NULL, 0 }, { "log(1 + exp(x))", "softplus", 0 },
+        { "x * tanh(softplus(x))", NULL, 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena arena = {0};
+        struct activation_row row = own_row(&arena, cases[i].formula);
+        cr_expect(activation_complete(&arena, &row), "%s has a slope", cases[i].formula);
+        cr_expect_eq(row.same != NULL, cases[i].name != NULL, "%s is %s", cases[i].formula, row.same ? row.same->name : "none");
+        if (row.same && cases[i].name)
+            cr_expect_str_eq(row.same->name, cases[i].name, "%s", cases[i].formula);
+        if (row.same && cases[i].alpha > 0)
+            cr_expect_eq(row.same_alpha, cases[i].alpha, "%s: alpha %g", cases[i].formula, row.same_alpha);
+        double x[] = { -2, -0.5, 0.25, 3 }, y[4], other[4];
+        activation_evaluate(&row, 0, x, 4, y);
+        for (int k = 0; row.same && k < 4; k++) {
+            activation_evaluate(row.same, row.same_alpha, x, 4, other);
+            cr_expect_float_eq(y[k], other[k], 1e-14, "%s at %g", cases[i].formula, x[k]);
+        }
+        arena_free(&arena);
+    }
+}
+
+Test(activations, a_slope_of_nothing_is_seen)
+{
+    static const char *const flat[] = { "if x > 0 then 1 else 0", "round(x)", "sign(x) * floor(x)", "x > 0" };
+    for (size_t i = 0; i < sizeof flat / sizeof *flat; i++) {
+        struct arena arena = {0};
+        struct activation_row row = own_row(&arena, flat[i]);
+        cr_expect_not(activation_complete(&arena, &row), "%s", flat[i]);
+        arena_free(&arena);
+    }
+}
+
+/* Values for inputs, in another pool and in the same one. */
+Test(expr, copies_take_other_inputs)
+{
+    struct fixture *f = fixture();
+    struct arena arena = {0};
+    struct expr_pool *p = expr_pool_new(&arena);
+    const struct expr *x = expr_input(p, 0, "x", true), *y = expr_input(p, 1, "y", true);
+    const struct expr_name names[] = { { "x", x }, { "y", y }, { NULL, NULL } };
+    const char *wrong = NULL;
+    const struct expr *e = expr_parse(p, "sum(x * y) + mean(exp(y)) * (if x > 2 then y else 3)", names, &wrong);
+    struct expr_pool *q = expr_pool_new(&arena);
+    const struct expr *z = expr_input(q, 0, "z", true), *both[] = { z, expr_make(q, EXPR_NEGATE, &z) };
+    const struct expr *copy = expr_copy(q, p, e, both), *turned = expr_copy(p, p, e, (const struct expr *[]){ y, x });
+    cr_expect_str_eq(expr_text(&arena, copy), "sum(z * -z) + mean(exp(-z)) * (if z > 2 then -z else 3)");
+    cr_expect_str_eq(expr_text(&arena, turned), "sum(x * y) + mean(exp(x)) * (if y > 2 then x else 3)");
+    cr_expect_eq(expr_copy(p, p, e, (const struct expr *[]){ x, y }), e);
+    arena_free(&arena);
+    finish(f);
 }
