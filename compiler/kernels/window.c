@@ -75,7 +75,10 @@ void pool_open_outputs(struct emitter *e, const struct pool *p)
         cw_line(e->w, "const int left = %s;", text_corner(e, "ox", k->stride_w, k->pad_left));
         line_taps(e, "kx", "left", k->kw, p->in.w);
     }
-    cw_line(e->w, "const int to = (oy * %d + ox) * %" PRId64 ";", p->out.w, p->out_pixel);
+    if (p->out.w > 1)
+        cw_line(e->w, "const int to = (oy * %d + ox) * %" PRId64 ";", p->out.w, p->out_pixel);
+    else
+        cw_line(e->w, "const int to = (oy + ox) * %" PRId64 ";", p->out_pixel);
 }
 
 /* "o0 <= o < o1": the windows that reach input i. */

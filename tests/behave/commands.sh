@@ -110,6 +110,7 @@ cifar10_elu 5329418
 cifar10_elu_f1 5329418
 mnist_lenet5 61706
 resnet8 78666
+cifar10_fast 1973944
 ZOO
 for model in "$TOP"/models/*.cnn; do
     expect 0 "$CNNC" --check "$model"

@@ -13,4 +13,6 @@ export PYTHONDONTWRITEBYTECODE=1
 "$PYTHON" "$TOP/tests/pytorch/test_schedules.py" || fail "test_schedules.py"
 mkdir optimizers
 (cd optimizers && "$PYTHON" "$TOP/tests/pytorch/test_optimizers.py") || fail "test_optimizers.py"
+mkdir fast
+(cd fast && "$PYTHON" "$TOP/tests/pytorch/test_fast.py") || fail "test_fast.py"
 finish
