@@ -30,12 +30,14 @@ static const struct command_row {
       "classes of PNG and JPEG files, or of folders of them" },
     { "summary", COMMAND_SUMMARY, rt_summary, "layers, shapes, parameters, memory" },
     { "bench", COMMAND_BENCH, rt_bench, "time of a training step and of each layer" },
+    { "lr-range", COMMAND_LR_RANGE, rt_lr_range, "train some steps with a rising rate and draw the losses" },
     { "gradcheck", COMMAND_GRADCHECK, rt_gradcheck, "compare gradients with finite differences" },
 };
 
 enum { COMMANDS_COUNT = sizeof commands / sizeof commands[0] };
 
-enum { FOR_SETS = COMMAND_TRAIN | COMMAND_EVALUATE, FOR_TABLES = COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_PREDICT };
+enum { FOR_SETS = COMMAND_TRAIN | COMMAND_EVALUATE, FOR_STEPS = COMMAND_TRAIN | COMMAND_LR_RANGE,
+        FOR_TABLES = COMMAND_EVALUATE | COMMAND_BENCH | COMMAND_PREDICT };
 
 #define PLACE(field) .place = offsetof(struct command_options, field)
 #define FLAG(field) .kind = OPTION_FLAG, PLACE(field)
@@ -44,15 +46,16 @@ enum { FOR_SETS = COMMAND_TRAIN | COMMAND_EVALUATE, FOR_TABLES = COMMAND_EVALUAT
 #define WHOLE(field, from, to) .kind = OPTION_WHOLE, PLACE(field), .least = from, .most = to
 
 static const struct option_row rows[] = {
-    { 0, "data", "DIR", "the data's directory, or the one above it", FOLDER(run.data), .commands = FOR_SETS },
+    { 0, "data", "DIR", "the data's directory, or the one above it", FOLDER(run.data),
+      .commands = FOR_SETS | COMMAND_LR_RANGE },
     { 0, "data-memory", "MIB", "memory for samples, in MiB; more are read as they are needed (half of the machine's)",
-      WHOLE(run.data_memory, 1, INT64_MAX >> 20), .commands = FOR_SETS },
+      WHOLE(run.data_memory, 1, INT64_MAX >> 20), .commands = FOR_SETS | COMMAND_LR_RANGE },
     { 0, "epochs", "N", "passes over the training set", .kind = OPTION_REAL, PLACE(run.epochs),
       .high = 1000000, .expected = "a number from 0 to 1000000", .commands = COMMAND_TRAIN },
     { 0, "lr", "X", "learning rate", .kind = OPTION_REAL, PLACE(run.lr), .above = true, .high = INFINITY,
       .expected = "a number above 0", .commands = COMMAND_TRAIN },
     { 0, "seed", "N", "seed of all that is random", WHOLE(run.seed, 0, INT64_MAX),
-      .commands = FOR_SETS | COMMAND_BENCH | COMMAND_GRADCHECK },
+      .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_BENCH | COMMAND_GRADCHECK },
     { 0, "threads", "N", "processors used (as many as the machine has)", WHOLE(run.threads, 1, 4096),
       .commands = COMMAND_ALL },
     { 0, "verbose", "0|1|2", "nothing, a progress bar, or a line an epoch", WHOLE(run.verbose, 0, 2),
@@ -65,16 +68,23 @@ static const struct option_row rows[] = {
     { 0, "save-every", "MIN", "minutes between saved states within an epoch (10)", .kind = OPTION_REAL,
       PLACE(run.save_every), .high = INFINITY, .expected = "a number, 0 or more", .commands = COMMAND_TRAIN },
     { 0, "weights", "FILE", "use these weights, or start from them (safetensors or .npz)", FILE_NAME(run.weights),
-      .commands = FOR_SETS | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK },
+      .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK },
     { 0, "partial", NULL, "take of --weights what fits and list what does not", FLAG(run.partial),
       .commands = COMMAND_TRAIN },
     { 0, "limit-steps", "N", "end training after N steps in all", WHOLE(run.limit_steps, 1, INT64_MAX),
       .commands = COMMAND_TRAIN },
     { 0, "no-shuffle", NULL, "take the training set in its own order", FLAG(run.no_shuffle),
-      .commands = COMMAND_TRAIN },
+      .commands = FOR_STEPS },
+    { 0, "from", "X", "the rate that the range begins with (1e-6)", .kind = OPTION_REAL, PLACE(from), .above = true,
+      .high = INFINITY, .expected = "a number above 0", .commands = COMMAND_LR_RANGE },
+    { 0, "to", "X", "the rate that it ends with (1)", .kind = OPTION_REAL, PLACE(to), .above = true, .high = INFINITY,
+      .expected = "a number above 0", .commands = COMMAND_LR_RANGE },
+    { 0, "output", "NAME", "write NAME.csv and NAME.svg (MODEL.lr-range)", FILE_NAME(output),
+      .commands = COMMAND_LR_RANGE },
     { 0, "history", "FILE", "write a row an epoch as CSV", FILE_NAME(run.history), .commands = COMMAND_TRAIN },
     { 0, "log-steps", "FILE", "write a row a step as CSV", FILE_NAME(run.log_steps), .commands = COMMAND_TRAIN },
-    { 0, "steps", "N", "steps timed (50)", WHOLE(steps, 1, 1000000), .commands = COMMAND_BENCH },
+    { 0, "steps", "N", "steps timed (50), or of a range (100)", WHOLE(steps, 1, 1000000),
+      .commands = COMMAND_LR_RANGE | COMMAND_BENCH },
     { 0, "json", NULL, "print JSON", FLAG(json), .commands = FOR_TABLES },
     { 0, "csv", NULL, "print CSV; evaluate: a row a class, bench: the time of each stretch", FLAG(csv),
       .commands = FOR_TABLES },
@@ -255,7 +265,7 @@ static int command_run(const struct cnn_model *model, struct command_line *line,
 {
     const char *program = argc > 0 ? argv[0] : model->name;
     struct command_options o = { .run = rt_run_options(argc, argv),
-                                 .steps = -1, .points = -1, .samples = -1, .top = -1 };
+                                 .steps = -1, .from = NAN, .to = NAN, .points = -1, .samples = -1, .top = -1 };
     const struct command_row *command;
     switch (parse(model, program, line, &o, &command)) {
     case PARSED_WRONG:

@@ -14,7 +14,8 @@ enum command_bit {
     COMMAND_BENCH = 8,
     COMMAND_GRADCHECK = 16,
     COMMAND_PREDICT = 32,
-    COMMAND_ALL = 63
+    COMMAND_LR_RANGE = 64,
+    COMMAND_ALL = 127
 };
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
@@ -28,6 +29,8 @@ struct command_options {
     enum command_bit command;
     struct run_options run;     /* what other commands than train want too is there as well */
     const char *wrong;
+    const char *output;
+    double from, to;
     int64_t steps, points, samples, top;
     bool json, csv;
     const char *const *words;   /* what follows the command: pictures */
@@ -39,6 +42,7 @@ int rt_train(const struct cnn_model *model, const struct command_options *o);
 int rt_evaluate(const struct cnn_model *model, const struct command_options *o);
 int rt_predict(const struct cnn_model *model, const struct command_options *o);
 int rt_summary(const struct cnn_model *model, const struct command_options *o);
+int rt_lr_range(const struct cnn_model *model, const struct command_options *o);
 int rt_bench(const struct cnn_model *model, const struct command_options *o);
 int rt_gradcheck(const struct cnn_model *model, const struct command_options *o);
 

@@ -138,7 +138,7 @@ if expect 0 "$MAKE" CC="$CC" good; then
     done <<'WRONG'
 --nonsense|'--nonsense'
 nonsense|no command 'nonsense'
-nonsense|train, evaluate, predict, summary, bench, gradcheck
+nonsense|train, evaluate, predict, summary, bench, lr-range, gradcheck
 ''|no command ''
 help|The commands are
 train evaluate|train takes no further word: 'evaluate'
@@ -146,9 +146,8 @@ summary x|'x'
 predict|needs a picture
 -e 3|'-e'
 --epochs|'--epochs' requires an argument
---epochs ten|--epochs 'ten': expected a whole number from 0 to 1000000
---epochs 1e2|'1e2'
---epochs 2.5|'2.5'
+--epochs ten|--epochs 'ten': expected a number from 0 to 1000000
+--epochs 2.5x|'2.5x'
 --epochs -1|'-1'
 --epochs 99999999999999999999|from 0 to 1000000
 --s 1|ambiguous

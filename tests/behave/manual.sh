@@ -31,11 +31,11 @@ CNN
 if build small CNNC_CFLAGS="-O0 ${CNNC_CFLAGS:-}"; then
     ./small --help >all
     sed -n '/^Options:/,/^$/p' all | sed -n -e 's/^  \(--[^ ]*\( [A-Z|0-9]*\)\{0,1\}\)  *\([^ ].*\)/\1\t\3/p' |
-        sed -e 's/ *\t.*\(\[[a-z, ]*\]\)$/ \1/' -e 's/ *\t.*//' >help
+        sed -e 's/ *\t.*\(\[[a-z, -]*\]\)$/ \1/' -e 's/ *\t.*//' >help
     tags OPTIONS <"$pages/cnnc-trainer.7" >page
     [ "$(wc -l <help)" -gt 15 ] || fail "the trainer's --help shows no options"
     diff help page || fail "cnnc-trainer.7 does not list the options of a trainer's --help (<: --help, >: the page)"
-    sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' all >help
+    sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' all >help
     tags COMMANDS <"$pages/cnnc-trainer.7" >page
     [ -s help ] || fail "the trainer's --help shows no commands"
     diff help page || fail "cnnc-trainer.7 does not list the commands of a trainer (<: --help, >: the page)"

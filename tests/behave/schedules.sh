@@ -131,4 +131,28 @@ build falling CNNC_CFLAGS="-O0 ${CNNC_CFLAGS:-}" || finish
 expect 1 ./falling --threads 1 --epochs 6
 grep -q 'gives the rate -0.001 at step 11, in epoch 2' err || fail "the trainer does not say which rate: $(cat err)"
 [ -e falling.run ] && fail "a run without rates has left a folder"
+
+# ---- lr-range: rates that rise by one factor, losses of steps at these rates; no run is touched
+before=$(find plain.run a -type f -exec cksum {} + 2>/dev/null)
+expect 0 ./plain lr-range --threads 1 --from 1e-4 --to 1e-2 --steps 41
+grep -q 'a rate to begin with\|They never fall' out || fail "lr-range suggests nothing: $(cat out)"
+awk -F, 'NR == 1 { if ($0 != "step,lr,loss,smoothed") exit 1; next }
+    { r = 1e-4 * 100 ^ ((NR - 2) / 40); if ($1 != NR - 2 || $2 / r - 1 > 1e-6 || 1 - $2 / r > 1e-6 || !($3 > 0)) exit 1 }
+    { m = 0.95 * m + 0.05 * $3; k = k ? k * 0.95 : 0.95; s = m / (1 - k); if (s - $4 > 1e-6 || $4 - s > 1e-6) exit 1 }
+    END { exit NR != 42 }' plain.lr-range.csv || fail "another table of a range: $(head -n 4 plain.lr-range.csv)"
+grep -q '<polyline class="smoothed"' plain.lr-range.svg && tail -n 1 plain.lr-range.svg | grep -qx '</svg>' ||
+    fail "lr-range draws nothing"
+# the first loss is that of a run's first step: same pictures, same weights
+expect 0 ./plain --threads 1 --run-dir r --limit-steps 1 --log-steps r.csv
+[ "$(sed -n 2p r.csv | cut -d, -f2 | cut -c1-8)" = "$(sed -n 2p plain.lr-range.csv | cut -d, -f3 | cut -c1-8)" ] ||
+    fail "the range begins with another loss"
+[ "$before" = "$(find plain.run a -type f -exec cksum {} + 2>/dev/null)" ] || fail "lr-range has touched a run"
+# it ends where the losses leave the ground, and says so
+expect 0 ./plain lr-range --threads 1 --from 1e-3 --to 1e6 --steps 60 --output high
+grep -q 'the losses rise' out && [ "$(wc -l <high.csv)" -lt 60 ] || fail "losses without end do not end the test: $(cat out)"
+expect 2 ./plain lr-range --from 1 --to 0.1
+echo mine >own.csv
+expect 2 ./plain lr-range --output own
+[ "$(cat own.csv)" = mine ] || fail "lr-range replaces a file that is not its own"
+expect 2 ./plain --from 1
 finish
