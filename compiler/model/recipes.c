@@ -44,6 +44,8 @@ static const struct arg_def mnist_args[] = {
      .help = "how many labels there are"},
     {.name = "first_label", .type = ARG_INT, .min = 0, .max = 255,
      .help = "what the files call the first class"},
+    {.name = "set", .type = ARG_STRING, .help = "how the files' names begin, as in emnist-letters-train-images-idx3-ubyte"},
+    {.name = "transposed", .type = ARG_BOOL, .help = "on: the files hold columns for rows, as EMNIST's do"},
     {.name = NULL}
 };
 

@@ -3,6 +3,7 @@
  * An IDX file is a big-endian header - a magic number that says "unsigned bytes" and how many
  * dimensions, then the extents - and the bytes (http://yann.lecun.com/exdb/mnist/).
  */
+#define _GNU_SOURCE
 #include "data/data.h"
 
 #include <dirent.h>
@@ -31,7 +32,7 @@ enum {
 };
 
 /* Names under both spellings one meets, packed or not. */
-enum { SPELLINGS = 4 };
+enum { SPELLINGS = 4, SET_MAX = 60, NAME_ROOM = 128 };
 
 static const char *spelling(char *name, size_t size, int which, const char *part, bool pictures)
 {
@@ -57,11 +58,32 @@ static const char *spelling(char *name, size_t size, int which, const char *part
 /* The first spelling that is there, as a malloc'd path; NULL: none. */
 static char *file_find(const char *dir, const char *part, bool pictures)
 {
-    char name[64];
+    char name[NAME_ROOM];
     for (int i = 0; i < SPELLINGS; i++)
         if (rt_file_exists(dir, spelling(name, sizeof name, i, part, pictures)))
             return rt_path_join(dir, name);
     return NULL;
+}
+
+/* Files in this form, of whatever set. */
+static bool looks_like_idx(const char *name)
+{
+    return strstr(name, "idx1-ubyte") || strstr(name, "idx3-ubyte");
+}
+
+/* The first name of pictures to train with that are called after their set: EMNIST's; malloc'd, or NULL. */
+static char *set_find(const char *dir)
+{
+    DIR *folder = opendir(dir);
+    char *found = NULL;
+    for (struct dirent *entry; folder && !found && (entry = readdir(folder));) {
+        const char *part = strstr(entry->d_name, "-train-images");
+        if (part && looks_like_idx(part))
+            found = strndup(entry->d_name, (size_t)(part - entry->d_name));
+    }
+    if (folder)
+        closedir(folder);
+    return found;
 }
 
 static bool probe(const char *dir)
@@ -72,13 +94,9 @@ static bool probe(const char *dir)
         if (path)
             return true;
     }
-    return false;
-}
-
-/* Files in this form, of whatever set. */
-static bool looks_like_idx(const char *name)
-{
-    return strstr(name, "idx1-ubyte") || strstr(name, "idx3-ubyte");
+    char *set = set_find(dir);
+    free(set);
+    return set != NULL;
 }
 
 static const char *mistaken(const char *dir)
@@ -99,6 +117,7 @@ static const char *mistaken(const char *dir)
 struct idx {
     struct packed_file file;
     int64_t count, height, width;       /* labels: 1 x 1 */
+    bool transposed;                    /* columns stand where rows should, as in EMNIST; height and width are turned */
 };
 
 /* Of the first part's pictures; height 0: none has been read. */
@@ -146,8 +165,8 @@ static int header_read(struct idx *x, bool pictures)
         return -1;
     }
     x->count = big_endian(header + 4);
-    x->height = pictures ? big_endian(header + 8) : 1;
-    x->width = pictures ? big_endian(header + 12) : 1;
+    x->height = pictures ? big_endian(header + (x->transposed ? 12 : 8)) : 1;
+    x->width = pictures ? big_endian(header + (x->transposed ? 8 : 12)) : 1;
     if (x->count < 1 || x->count > COUNT_MAX || x->height < 1 || x->height > SIDE_MAX
         || x->width < 1 || x->width > SIDE_MAX) {
         rt_error("%s: the header says %lld records of %lldx%lld; expected 1 to %d records, sides "
@@ -170,14 +189,18 @@ static int size_believe(const struct idx *x, int64_t size)
     return -1;
 }
 
-static int idx_open(struct idx *x, const char *dir, const char *part, bool pictures)
+static int idx_open(struct idx *x, const char *dir, const char *part, bool pictures, bool transposed)
 {
-    *x = (struct idx){ 0 };
-    char name[64];
+    *x = (struct idx){ .transposed = transposed };
+    char name[NAME_ROOM];
     char *path = file_find(dir, part, pictures);
     if (!path) {
+        char *set = set_find(dir);
         rt_error("%s/%s (or with .gz) is missing", dir,
                  spelling(name, sizeof name, 0, part, pictures));
+        if (set && strncmp(part, set, strlen(set)))
+            rt_note("'set=\"%s\"' behind the folder in 'data' reads %s-train-images-idx3-ubyte and its fellows", set, set);
+        free(set);
         return -1;
     }
     int status = rt_packed_open(&x->file, path);
@@ -224,6 +247,25 @@ static int64_t block_pictures(const struct idx *x, int64_t count)
     return fit < 1 ? 1 : fit < count ? fit : count;
 }
 
+/* Columns to rows, picture by picture.  0, or -1 with a message. */
+static int pictures_turn(const struct idx *x, int64_t count, uint8_t *pictures)
+{
+    int64_t size = x->height * x->width;
+    uint8_t *turned = malloc((size_t)size);
+    if (!turned) {
+        rt_error("%s: no memory for a picture", x->file.path);
+        return -1;
+    }
+    for (int64_t i = 0; i < count; i++, pictures += size) {
+        for (int64_t h = 0; h < x->height; h++)
+            for (int64_t w = 0; w < x->width; w++)
+                turned[h * x->width + w] = pictures[w * x->height + h];
+        memcpy(pictures, turned, (size_t)size);
+    }
+    free(turned);
+    return 0;
+}
+
 /* `count` pictures from number `first` on. */
 static int block_read(struct idx *x, int64_t first, int64_t count, uint8_t *to)
 {
@@ -231,7 +273,7 @@ static int block_read(struct idx *x, int64_t first, int64_t count, uint8_t *to)
     int status = bytes_read(x, to, (size_t)(count * size), &got);
     if (status > 0)
         records_short(x, first * size + got);
-    return status ? -1 : 0;
+    return status || (x->transposed && pictures_turn(x, count, to)) ? -1 : 0;
 }
 
 /* A block of pictures that are resized. */
@@ -380,7 +422,8 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
                      struct idx_size *size, const struct cnn_model *m)
 {
     struct idx pictures = { 0 }, labels = { 0 };
-    int failed = idx_open(&pictures, dir, part, true) || idx_open(&labels, dir, part, false);
+    bool transposed = rt_setting_number(&m->data.source, "transposed") != 0;
+    int failed = idx_open(&pictures, dir, part, true, transposed) || idx_open(&labels, dir, part, false, false);
     if (!failed && pictures.count != labels.count) {
         rt_error("%s holds %lld pictures, %s %lld labels", pictures.file.path, (long long)pictures.count,
                  labels.file.path, (long long)labels.count);
@@ -388,7 +431,7 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
     }
     int first_label = (int)rt_setting_number(&m->data.source, "first_label");
     failed = failed || size_check(d, &pictures, size, m);
-    bool stay = !failed && !d->resized && rt_packed_plain(&pictures.file) && !rt_dataset_keeps(d, pictures.count);
+    bool stay = !failed && !d->resized && !transposed && rt_packed_plain(&pictures.file) && !rt_dataset_keeps(d, pictures.count);
     failed = failed || (stay ? pictures_leave(&pictures, d, s) : rt_split_begin(d, s, pictures.count))
              || labels_read(&labels, d, s, first_label);
     if (!failed && !stay)
@@ -399,14 +442,31 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
     return failed ? -1 : 0;
 }
 
+/* The parts' names: MNIST's, or those of the set that the recipe names. */
+struct parts {
+    char name[2][SET_MAX + 8];
+};
+
+static int parts_name(struct parts *p, const struct cnn_model *m)
+{
+    const char *set = rt_setting_text(&m->data.source, "set");
+    if (set && (strlen(set) > SET_MAX || strchr(set, '/'))) {
+        rt_error("'set' of mnist is how the files' names begin, at most %d characters: found '%s'", SET_MAX, set);
+        return -1;
+    }
+    snprintf(p->name[0], sizeof p->name[0], "%s%strain", set ? set : "", set ? "-" : "");
+    snprintf(p->name[1], sizeof p->name[1], "%s%s", set ? set : "t10k", set ? "-test" : "");
+    return 0;
+}
+
 /* A second spelling of a file that is read, and files of other sets. */
-static void unused_tell(const char *dir)
+static void unused_tell(const char *dir, const struct parts *p)
 {
     char *paths[4];
     const char *names[4];
     int count = 0;
     for (int i = 0; i < 4; i++)
-        if ((paths[count] = file_find(dir, i / 2 ? "t10k" : "train", i % 2))) {
+        if ((paths[count] = file_find(dir, p->name[i / 2], i % 2))) {
             names[count] = strrchr(paths[count], '/') + 1;
             count++;
         }
@@ -418,13 +478,16 @@ static void unused_tell(const char *dir)
 static int read_all(struct dataset *d, const char *dir, const struct cnn_model *m)
 {
     struct idx_size size = { .height = 0 };
+    struct parts parts;
     d->channels = 1;
     d->target.size = (int)rt_setting_number(&m->data.source, "classes");
-    if (!d->test_only && part_read(d, &d->train, dir, "train", &size, m))
+    if (parts_name(&parts, m))
         return -1;
-    if (part_read(d, &d->val, dir, "t10k", &size, m))
+    if (!d->test_only && part_read(d, &d->train, dir, parts.name[0], &size, m))
         return -1;
-    unused_tell(dir);
+    if (part_read(d, &d->val, dir, parts.name[1], &size, m))
+        return -1;
+    unused_tell(dir, &parts);
     return 0;
 }
 

@@ -263,9 +263,39 @@ both && ln -f $images idx/t10k-images-idx3-ubyte && cp $labels idx/t10k-labels-i
 expect 0 ./digits --run-dir again.run
 noted 'idx/t10k-images-idx3-ubyte is the training set'
 mkdir named && touch named/emnist-letters-train-images-idx3-ubyte.gz && mv idx idy
-says 1 'none of these' ./digits --data named --overwrite
-noted 'named holds IDX files under other names'
+says 1 'named/train-images-idx3-ubyte (or with .gz) is missing' ./digits --data named --overwrite
+noted "'set=\"emnist-letters\"' behind the folder in 'data' reads emnist-letters-train-images-idx3-ubyte and its fellows"
 mv idy idx
+# EMNIST's names, its labels from 1, its columns for rows: the same pictures, turned, train to the same weights
+sed 's/mnist "idx"/mnist "idx", set="emnist-few"/; s/digits/upright/' digits.cnn >upright.cnn
+sed 's/set=/transposed=on, first_label=1, set=/; s/upright/turned/' upright.cnn >turned.cnn
+# slanted FILE COUNT [turned]: 28x28 pictures that are not their own mirror images
+slanted() {
+    { header 3 "$2" 28 28
+      awk -v n="$2" -v turned="${3:-}" 'BEGIN { for (i = 0; i < n; i++) for (y = 0; y < 28; y++) for (x = 0; x < 28; x++) {
+          a = turned ? y : x; b = turned ? x : y; printf "%c", 65 + (a > b + i) + 20 * (b > 13) } }'; } >"$1"
+}
+if build upright turned; then
+    rm -rf idx && mkdir idx
+    set_make train 40 && set_make t10k 12
+    for kind in images-idx3 labels-idx1; do
+        mv idx/train-$kind-ubyte idx/emnist-few-train-$kind-ubyte && mv idx/t10k-$kind-ubyte idx/emnist-few-test-$kind-ubyte
+    done
+    slanted idx/emnist-few-train-images-idx3-ubyte 40
+    slanted idx/emnist-few-test-images-idx3-ubyte 12
+    expect 0 ./upright
+    slanted idx/emnist-few-train-images-idx3-ubyte 40 turned
+    slanted idx/emnist-few-test-images-idx3-ubyte 12 turned
+    expect 0 ./upright --run-dir other.run
+    for part in train test; do tr '\003' '\004' <idx/emnist-few-$part-labels-idx1-ubyte >labels && cp labels idx/emnist-few-$part-labels-idx1-ubyte; done
+    gzip -n idx/*
+    expect 0 ./turned --data-memory 1
+    tensors upright.run/last.safetensors >right
+    tensors turned.run/last.safetensors | cmp -s - right || fail "turned pictures train to other weights"
+    tensors other.run/last.safetensors | cmp -s - right && fail "pictures of which columns are rows train to the same weights"
+    rm idx/emnist-few-test-labels-idx1-ubyte.gz
+    says 1 'idx/emnist-few-test-labels-idx1-ubyte (or with .gz) is missing' ./turned --overwrite
+fi
 # a header is believed as far as the file can hold what it says, and only if the network takes such pictures
 both && { header 3 40 28 28; head -c 500 /dev/zero; } >$images && byte $images 5 2
 says 1 "$images: is cut short: the header says 131112 records of 28x28, 102791808 bytes, and the file has 516" \

@@ -5,7 +5,7 @@
 PATH=$BUILD:$PATH
 export PATH
 
-cp -r "$TOP/examples/embed" "$TOP/examples/cifar10" "$TOP/examples/mnist" . || exit 99
+cp -r "$TOP/examples/embed" "$TOP/examples/cifar10" "$TOP/examples/mnist" "$TOP/examples/optdigits" . || exit 99
 
 # ---- embed: a network called from C, with the weights that its trainer has written
 cd embed || exit 99
@@ -37,7 +37,7 @@ expect 1 ./classify shapes_small.run/last.safetensors short.ppm
 cd ..
 
 # ---- the others, without their data
-for example in cifar10:cifar10_relu mnist:mnist_lenet5; do
+for example in cifar10:cifar10_relu mnist:mnist_lenet5 optdigits:optdigits; do
     model=${example#*:}
     cd "${example%:*}" || exit 99
     if expect 0 "$MAKE" CC="$CC" CNNC_CFLAGS="-O0 ${CNNC_CFLAGS:-}" "$model"; then
