@@ -108,7 +108,7 @@ done <<'KINDS'
 0 functions 500
 0 functions_calling 400
 1 functions_doubling 400 is too large: names, numbers and operations are at most 20000 [too_big]
-1 functions_in_a_ring 400 which comes back to 'f399' [recursion]
+1 functions_in_a_ring 400 which comes back to 'f799' [recursion]
 1 functions 2000 a file has at most 1000 functions [too_big]
 0 scales 50
 1 scales 20000 at most 100 steps are supported [too_big]
