@@ -1248,6 +1248,34 @@ static bool update_twice(struct plan *p, struct planted *f)
     return true;
 }
 
+static bool update_of_another_group(struct plan *p, struct planted *f)
+{
+    const struct graph *g = p->train.graph;
+    struct update_range *r = &p->update.ranges[0];
+    r->group++;
+    for (int i = g->params_count - 1; i >= 0; i--)
+        if (plan_trains(g->params[i]) && p->params[i].offset == r->begin)
+            f->value = g->params[i]->name;
+    return true;
+}
+
+static bool update_before_the_norm(struct plan *p, struct planted *f)
+{
+    struct argument *a;
+    if (!updating_step(p, &a))
+        return false;
+    p->update.clip_norm = 1;
+    f->value = a->tensor->param->name;
+    return true;
+}
+
+static bool update_without_room(struct plan *p, struct planted *f)
+{
+    (void)f;
+    p->update.clip_norm = 1;
+    return !p->update.early;
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static const struct fault faults[] = {
@@ -1323,6 +1351,9 @@ static const struct fault faults[] = {
     { "an update of frozen weights", update_of_frozen_weights, "the update changes" },
     { "an update with a block too few", update_block_too_few, "of the update" },
     { "updated twice", update_twice, "is updated twice or not at all" },
+    { "updated as another group", update_of_another_group, "as a group of parameters that is not its own" },
+    { "updated before the norm", update_before_the_norm, "before the norm of all gradients is known" },
+    { "no room for sums", update_without_room, "no room for the sums of its blocks" },
 };
 
 /* Dense layers whose weights leave the caches, before one that is frozen. */
