@@ -134,10 +134,28 @@ static void chunks_choose(struct png_reader *r)
 #endif
 }
 
+/* Whether a chunk of EXIF says that it is longer than what is left of the file: the library asks for the memory first,
+ * and 120 bytes would have it ask for gigabytes. */
+static bool exif_is_cut(const uint8_t *bytes, size_t size)
+{
+    enum { SIGNATURE = 8, LENGTH_AND_NAME = 8, CHECKSUM = 4 };
+    for (size_t at = SIGNATURE; at <= size && size - at >= LENGTH_AND_NAME;) {
+        const uint8_t *chunk = bytes + at;
+        size_t length = (size_t)chunk[0] << 24 | (size_t)chunk[1] << 16 | (size_t)chunk[2] << 8 | chunk[3];
+        size_t left = size - at - LENGTH_AND_NAME;
+        if (length > left)
+            return memcmp(chunk + 4, "eXIf", 4) == 0;
+        at += LENGTH_AND_NAME + length + CHECKSUM;
+    }
+    return false;
+}
+
 /* All that may jump. */
 static int decode(struct png_reader *r, int channels, int *orientation)
 {
     size_t size = r->left;
+    if (exif_is_cut(r->at, r->left))
+        return rt_image_fault(r->fault, "is a PNG that is cut short");
     png_set_read_fn(r->png, r, bytes_give);
     chunks_choose(r);
     png_read_info(r->png, r->info);

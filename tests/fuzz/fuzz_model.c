@@ -62,6 +62,8 @@ static void plan(struct arena *a, const struct model *m, struct diag *d)
         if (graph_verify(train))
             broken("graph of training", graph_verify(train));
     }
+    if (!train)
+        return;                         /* no trainer is written of it */
     const struct plan_options options = {.target = "x86-64-v3"};
     const struct plan *p = plan_model(a, train, use, &options, d);
     if (p && !diag_errors(d) && plan_verify(p))

@@ -25,7 +25,7 @@ rm -rf seeds && mkdir seeds && tests/fuzz/replay_files --seeds seeds >/dev/null 
 failed=0
 for target in $(tests/fuzz/replay_model --targets) $(tests/fuzz/replay_files --targets); do
     [ -z "$FUZZ_TARGETS" ] || case " $FUZZ_TARGETS " in *" $target "*) ;; *) continue ;; esac
-    corpus=corpus/$target program=tests/fuzz/fuzz_files longest=4096
+    corpus=$PWD/corpus/$target program=tests/fuzz/fuzz_files longest=4096
     mkdir -p "$corpus"
     cp seeds/"$target".* "$TOP/tests/fuzz/seeds/$target".* "$TOP/tests/fuzz/cases/$target".* "$corpus" 2>/dev/null
     if [ "$target" = model ]; then
@@ -38,7 +38,7 @@ for target in $(tests/fuzz/replay_model --targets) $(tests/fuzz/replay_files --t
     [ "$target" = safetensors ] && dictionary=$TOP/tests/fuzz/state.dict
     [ "$target" = npz ] && dictionary=$TOP/tests/fuzz/npy.dict
     CNN_FUZZ=$target $program -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=1500 -malloc_limit_mb=1000 \
-        -max_len=$longest -close_fd_mask=3 -print_final_stats=1 -artifact_prefix="found/$target-" \
+        -max_len=$longest -close_fd_mask=3 -print_final_stats=1 -artifact_prefix="$PWD/found/$target-" \
         $([ -f "$dictionary" ] && echo "-dict=$dictionary") "$corpus" >"$target.log" 2>&1
     status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$target.log")
