@@ -111,6 +111,7 @@ cifar10_elu_f1 5329418
 mnist_lenet5 61706
 resnet8 78666
 cifar10_fast 1973944
+shapes_autoencoder 868608
 ZOO
 for model in "$TOP"/models/*.cnn; do
     expect 0 "$CNNC" --check "$model"
