@@ -14,6 +14,8 @@
 #include "core/message.h"
 #include "core/peak.h"
 #include "common/recipe.h"
+#include "files/notes.h"
+#include "train/trainer.h"
 
 enum { STEPS = 50, WARM_UP = 3 };
 
@@ -34,6 +36,10 @@ struct bench {
     struct row *rows;
     int rows_count;
     struct peak peak;
+    struct dataset data;
+    struct loader loader;       /* of the data; of none where a batch drawn at random serves all steps */
+    bool failed;                /* a sample could not be read */
+    double waited, worked;      /* seconds of a step for its data: that it waited, that threads took together */
 };
 
 static int compare_doubles(const void *a, const void *b)
@@ -42,9 +48,24 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The next batch of the data, of the next epoch where one is over. */
+static int batch_next(struct bench *b)
+{
+    int n = rt_loader_next(&b->loader, b->context);
+    if (n == 0) {
+        rt_loader_begin(&b->loader, b->context->seed, b->loader.epoch + 1);
+        n = rt_loader_next(&b->loader, b->context);
+    }
+    b->failed |= n < 0;
+    return n;
+}
+
 static void step(struct bench *b)
 {
-    b->model->train_step(b->context, b->model->batch);
+    int n = b->loader.split ? batch_next(b) : b->model->batch;
+    if (n <= 0)
+        return;
+    b->model->train_step(b->context, n);
     b->model->update(b->context);
     b->context->step++;
 }
@@ -86,6 +107,7 @@ static void steps_time(struct bench *b)
     for (int i = 0; i < WARM_UP; i++)
         step(b);
     double own = seconds_own(), all = seconds_all(), sum = 0.0;
+    b->loader.wait = (struct loader_wait){ 0 };
     for (int i = 0; i < b->steps; i++) {
         uint64_t start = cnn_clock();
         step(b);
@@ -94,6 +116,8 @@ static void steps_time(struct bench *b)
     }
     b->foreign = foreign_load(own, all, sum);
     b->mean = sum / b->steps;
+    b->waited = (double)b->loader.wait.nanoseconds * 1e-9 / b->steps;
+    b->worked = (double)b->loader.wait.worked * 1e-9 / b->steps;
     qsort(b->times, (size_t)b->steps, sizeof *b->times, compare_doubles);
     b->fastest = b->times[0];
     b->median = b->steps % 2 ? b->times[b->steps / 2]
@@ -164,6 +188,9 @@ static void report_text(const struct bench *b)
            "measured): %.1f %%\n",
            b->flops * 1e-9, rate(b->flops, b->median), b->peak.gflops, b->peak.instructions,
            100.0 * rate(b->flops, b->median) / b->peak.gflops);
+    if (b->loader.split)
+        rt_print(stdout, "data: %.3f ms of a step's threads; the step waited %.3f ms (%.2f %%)\n", b->worked * 1e3,
+               b->waited * 1e3, b->mean > 0.0 ? 100.0 * b->waited / b->mean : 0.0);
     int name = 20, text = 30;
     for (int i = 0; i < b->rows_count; i++) {
         name = column_width(b->rows[i].name, name);
@@ -200,6 +227,10 @@ static int report_json(const struct bench *b)
                   foreign, "gflop", b->flops * 1e-9,
                   "gflops", rate(b->flops, b->median), "peak_gflops", b->peak.gflops,
                   "peak_instructions", b->peak.instructions, "layers", layers);
+    if (b->loader.split) {
+        json_object_set_new(all, "data_ms", json_real(b->worked * 1e3));
+        json_object_set_new(all, "data_waited_ms", json_real(b->waited * 1e3));
+    }
     bool whole = (int)json_array_size(json_object_get(all, "layers")) == b->rows_count;
     char *text = whole ? rt_json_print(all, JSON_INDENT(2)) : NULL;
     json_decref(all);
@@ -274,11 +305,26 @@ static int report(struct bench *b, const struct command_options *o)
     b->context->early_update = true;
     b->peak = rt_peak_measure(b->context->team);
     steps_time(b);
-    if (layers_time(b))
+    if (b->failed || layers_time(b) || b->failed)
         return -1;
     if (o->json)
         return report_json(b);
     report_text(b);
+    return 0;
+}
+
+/* With --data batches are those of the data; else one that is drawn at random serves all steps.  0, or -1 with a
+ * message. */
+static int batches_open(struct bench *b, const struct run_options *o, uint64_t seed)
+{
+    struct cnn_context *c = b->context;
+    if (!o->data)
+        return rt_batch_random(c, b->model->batch, seed, RANDOM_BENCH);
+    if (rt_dataset_open(&b->data, b->model, o->data, false, c->threads, rt_data_memory(o))
+        || rt_notes_learn(c, &b->data, NOTES_START) || rt_loader_open(&b->loader, c, &b->data.train, LOADER_SHUFFLES))
+        return -1;
+    rt_loader_order(&b->loader, rt_order_of(b->model, &b->data));
+    rt_loader_begin(&b->loader, seed, 0);
     return 0;
 }
 
@@ -290,13 +336,15 @@ int rt_bench(const struct cnn_model *model, const struct command_options *o)
     b.times = calloc((size_t)b.steps, sizeof *b.times);
     int status = EXIT_FAILED;
     if (b.context && b.times && !(o->run.weights && cnn_load_weights(b.context, o->run.weights))
-        && rt_batch_random(b.context, model->batch, seed, RANDOM_BENCH) == 0) {
+        && batches_open(&b, &o->run, seed) == 0) {
         /* a rate of zero keeps the weights where they are, however many steps are timed */
         b.context->lr = 0.0;
         status = report(&b, o) ? EXIT_FAILED : EXIT_FINE;
     }
     free(b.times);
     free(b.rows);
+    rt_loader_close(&b.loader);
+    rt_dataset_close(&b.data);
     cnn_close(b.context);
     return status;
 }

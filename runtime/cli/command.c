@@ -47,9 +47,9 @@ enum { FOR_SETS = COMMAND_TRAIN | COMMAND_EVALUATE, FOR_STEPS = COMMAND_TRAIN | 
 
 static const struct option_row rows[] = {
     { 0, "data", "DIR", "the data's directory, or the one above it", FOLDER(run.data),
-      .commands = FOR_SETS | COMMAND_LR_RANGE },
+      .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_BENCH },
     { 0, "data-memory", "MIB", "memory for samples, in MiB; more are read as they are needed (half of the machine's)",
-      WHOLE(run.data_memory, 1, INT64_MAX >> 20), .commands = FOR_SETS | COMMAND_LR_RANGE },
+      WHOLE(run.data_memory, 1, INT64_MAX >> 20), .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_BENCH },
     { 0, "epochs", "N", "passes over the training set", .kind = OPTION_REAL, PLACE(run.epochs),
       .high = 1000000, .expected = "a number from 0 to 1000000", .commands = COMMAND_TRAIN },
     { 0, "lr", "X", "learning rate", .kind = OPTION_REAL, PLACE(run.lr), .above = true, .high = INFINITY,

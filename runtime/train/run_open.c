@@ -49,8 +49,7 @@ static int data_open(struct trainer *t, bool trains, const void *before)
         return -1;
     enum notes_use use = !trains ? NOTES_KEEP : t->resumed.path ? NOTES_RESUME : NOTES_START;
     bool test_only = !trains && !rt_notes_need_training(t->context, use);
-    int64_t memory = o->data_memory > 0 ? o->data_memory * ((int64_t)1 << 20) : rt_host_memory() / 2;
-    return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads, memory)
+    return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads, rt_data_memory(o))
            || rt_notes_learn(t->context, &t->data, use)
            || (begins(t, trains) && rt_params_whiten(t->context, &t->data, before))
            || rt_loader_open(&t->val, t->context, &t->data.val, LOADER_MEASURES)
@@ -58,6 +57,11 @@ static int data_open(struct trainer *t, bool trains, const void *before)
            || rt_tally_open(&t->val_tally, model, !trains)
            || rt_tally_names(&t->val_tally, rt_notes(t->context)->class_names)
            || rt_tta_open(&t->tta, model, !o->no_tta) ? -1 : 0;
+}
+
+int64_t rt_data_memory(const struct run_options *o)
+{
+    return o->data_memory > 0 ? o->data_memory * ((int64_t)1 << 20) : rt_host_memory() / 2;
 }
 
 int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
@@ -232,11 +236,9 @@ static void length_set(struct trainer *t, double epochs)
     rt_schedule_span(&t->schedule, epochs, each);
 }
 
-/* The order of the training set, which a run that is resumed keeps. */
-static void order_choose(struct trainer *t)
+struct order_blocks rt_order_of(const struct cnn_model *m, const struct dataset *d)
 {
-    size_t bytes = rt_sample_elements(t->model) * rt_number_size(rt_sample_numbers(t->data.train.kind));
-    rt_loader_order(&t->train, rt_order_blocks(&t->data.train, bytes, t->data.memory));
+    return rt_order_blocks(&d->train, rt_sample_elements(m) * rt_number_size(rt_sample_numbers(d->train.kind)), d->memory);
 }
 
 int rt_run_open(struct trainer *t)
@@ -255,7 +257,7 @@ int rt_run_open(struct trainer *t)
     t->context->early_update = true;
     if (rt_loader_open(&t->train, t->context, &t->data.train, o->no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES))
         return -1;
-    order_choose(t);
+    rt_loader_order(&t->train, rt_order_of(m, &t->data));      /* a run that is resumed keeps its own */
     if (rt_tally_open(&t->train_tally, m, false)
         || rt_tally_names(&t->train_tally, rt_notes(t->context)->class_names) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)

@@ -68,6 +68,11 @@ struct trainer {
 /* A trainer of nothing yet. */
 struct trainer rt_trainer_of(const struct cnn_model *model, const struct run_options *options);
 
+/* Bytes of samples that may be kept. */
+int64_t rt_data_memory(const struct run_options *o);
+/* The order of the training set that a new run has. */
+struct order_blocks rt_order_of(const struct cnn_model *m, const struct dataset *d);
+
 /* What training and measuring have in common: memory, weights (NULL: as initialised), data.  trains: else only the set
  * that is measured is wanted.  0, or -1 with a message. */
 int rt_trainer_open(struct trainer *t, const char *weights, bool trains);

@@ -49,6 +49,10 @@ cmp -s drawn.all drawn.1 && fail "blocks make no difference to the order"
 diff <(expect 0 ./drawn evaluate --weights drawn.run/last.safetensors --data-memory 1 && cat out) \
     <(expect 0 ./drawn evaluate --weights drawn.run/last.safetensors && cat out) || fail "evaluate differs"
 
+expect 0 ./drawn bench --steps 3 --threads 2 --data . --data-memory 2
+grep -q '^data: [0-9.]* ms of a step.s threads; the step waited [0-9.]* ms ([0-9.]* %)$' out ||
+    fail "bench does not say what data take: $(head -n 5 out)"
+
 # 176 MiB in what is allowed to less: kept, they do not fit
 (
     ulimit -v 170000
