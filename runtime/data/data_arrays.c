@@ -2,7 +2,8 @@
  *
  * An array's first axis counts samples.  Samples stay in their file where any can be found there at once, and are
  * turned to (height, width, channels) and to bytes or floats when they are read; numbers that are not finite are looked
- * for when the file is opened.  Arrays in Fortran's order, of which a sample lies all over the file, are read into memory.
+ * for when the file is opened.  Arrays in Fortran's order, of which a sample lies all over the file, are read into
+ * memory.
  */
 #include "data/data.h"
 
@@ -218,7 +219,8 @@ static int form_find(const struct array_file *x, const struct cnn_model *m, stru
             return shape_wrong(x, m);
     if (h->rank == 4)
         return picture_form(x, m, resizes, f);
-    if (h->rank == 3 && m->in_channels == 1 && (resizes || (h->shape[1] == m->in_height && h->shape[2] == m->in_width))) {
+    bool sized = h->rank == 3 && (resizes || (h->shape[1] == m->in_height && h->shape[2] == m->in_width));
+    if (sized && m->in_channels == 1) {
         *f = (struct sample_form){ 1, (int)h->shape[1], (int)h->shape[2], false };
         return 0;
     }
@@ -311,7 +313,8 @@ static int64_t fortran_place(const struct npy_header *h, const struct sample_for
 }
 
 /* The e-th numbers of all samples, a run in the file, each to its sample. */
-static int run_read(struct split *s, struct array_file *x, const struct sample_form *f, int64_t e, char *raw, double *numbers)
+static int run_read(struct split *s, struct array_file *x, const struct sample_form *f, int64_t e, char *raw,
+                    double *numbers)
 {
     const struct npy_header *h = &x->header;
     int64_t each = sample_count(f), place = fortran_place(h, f, e);
@@ -361,7 +364,8 @@ enum { NO_LABEL = UINT16_MAX };
 static int target_wrong(const struct targets *t, int64_t i, int64_t k, double number, const char *expected)
 {
     char text[TEXT_ROOM];
-    rt_error("%s: element %s is %.10g, expected %s", t->y->name, element_text(&t->y->header, i, k, text), number, expected);
+    rt_error("%s: element %s is %.10g, expected %s", t->y->name, element_text(&t->y->header, i, k, text), number,
+             expected);
     return -1;
 }
 
@@ -451,7 +455,8 @@ static int targets_fill(const struct targets *t, struct array_file *y)
         rt_npy_numbers(h, raw, n, numbers);
         for (int64_t j = 0; j < n; j++) {
             int64_t at = first + j;
-            int64_t i = h->fortran ? at % t->s->count : at / t->width, k = h->fortran ? at / t->s->count : at % t->width;
+            int64_t i = h->fortran ? at % t->s->count : at / t->width;
+            int64_t k = h->fortran ? at / t->s->count : at % t->width;
             if (target_put(t, i, k, numbers[j]))
                 return -1;
         }
@@ -491,7 +496,8 @@ static int targets_read(struct dataset *d, struct split *s, const struct array_f
 }
 
 /* The set's samples are of one form with those of the other. */
-static int samples_open(struct dataset *d, struct array_store *store, const char *dir, int set, const struct cnn_model *m)
+static int samples_open(struct dataset *d, struct array_store *store, const char *dir, int set,
+                        const struct cnn_model *m)
 {
     struct array_file *x = &store->x[set];
     struct sample_form *form = &store->form[set];

@@ -431,7 +431,8 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
     }
     int first_label = (int)rt_setting_number(&m->data.source, "first_label");
     failed = failed || size_check(d, &pictures, size, m);
-    bool stay = !failed && !d->resized && !transposed && rt_packed_plain(&pictures.file) && !rt_dataset_keeps(d, pictures.count);
+    bool stay = !failed && !d->resized && !transposed && rt_packed_plain(&pictures.file)
+                && !rt_dataset_keeps(d, pictures.count);
     failed = failed || (stay ? pictures_leave(&pictures, d, s) : rt_split_begin(d, s, pictures.count))
              || labels_read(&labels, d, s, first_label);
     if (!failed && !stay)

@@ -53,8 +53,9 @@ static const char *descr_read(struct npy_header *h, const char *text)
     h->descr[length] = '\0';
     h->big_endian = text[1] == '>';
     const char *kind = text + 1 + (strchr("<>=|", text[1]) != NULL);
+    size_t rest = (size_t)(end - kind);
     for (int i = 0; i < NPY_OTHER; i++)
-        if (strlen(types[i].descr) == (size_t)(end - kind) && strncmp(kind, types[i].descr, (size_t)(end - kind)) == 0) {
+        if (strlen(types[i].descr) == rest && strncmp(kind, types[i].descr, rest) == 0) {
             h->type = (enum npy_type)i;
             h->element_size = types[i].size;
         }
