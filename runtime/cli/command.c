@@ -28,6 +28,7 @@ static const struct command_row {
       "loss and metrics of trained weights on the test set" },
     { "predict", COMMAND_PREDICT, rt_predict,
       "classes of PNG and JPEG files, or of folders of them" },
+    { "preview", COMMAND_PREVIEW, rt_preview, "a picture of training samples, as they are drawn in an epoch" },
     { "summary", COMMAND_SUMMARY, rt_summary, "layers, shapes, parameters, memory" },
     { "bench", COMMAND_BENCH, rt_bench, "time of a training step and of each layer" },
     { "lr-range", COMMAND_LR_RANGE, rt_lr_range, "train some steps with a rising rate and draw the losses" },
@@ -47,15 +48,15 @@ enum { FOR_SETS = COMMAND_TRAIN | COMMAND_EVALUATE, FOR_STEPS = COMMAND_TRAIN | 
 
 static const struct option_row rows[] = {
     { 0, "data", "DIR", "the data's directory, or the one above it", FOLDER(run.data),
-      .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_BENCH },
+      .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_BENCH | COMMAND_PREVIEW },
     { 0, "data-memory", "MIB", "memory for samples, in MiB; more are read as they are needed (half of the machine's)",
-      WHOLE(run.data_memory, 1, INT64_MAX >> 20), .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_BENCH },
+      WHOLE(run.data_memory, 1, INT64_MAX >> 20), .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_BENCH | COMMAND_PREVIEW },
     { 0, "epochs", "N", "passes over the training set", .kind = OPTION_REAL, PLACE(run.epochs),
       .high = 1000000, .expected = "a number from 0 to 1000000", .commands = COMMAND_TRAIN },
     { 0, "lr", "X", "learning rate", .kind = OPTION_REAL, PLACE(run.lr), .above = true, .high = INFINITY,
       .expected = "a number above 0", .commands = COMMAND_TRAIN },
     { 0, "seed", "N", "seed of all that is random", WHOLE(run.seed, 0, INT64_MAX),
-      .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_BENCH | COMMAND_GRADCHECK },
+      .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_BENCH | COMMAND_GRADCHECK | COMMAND_PREVIEW },
     { 0, "threads", "N", "processors used (as many as the machine has)", WHOLE(run.threads, 1, 4096),
       .commands = COMMAND_ALL },
     { 0, "verbose", "0|1|2", "nothing, a progress bar, or a line an epoch", WHOLE(run.verbose, 0, 2),
@@ -74,7 +75,7 @@ static const struct option_row rows[] = {
     { 0, "limit-steps", "N", "end training after N steps in all", WHOLE(run.limit_steps, 1, INT64_MAX),
       .commands = COMMAND_TRAIN },
     { 0, "no-shuffle", NULL, "take the training set in its own order", FLAG(run.no_shuffle),
-      .commands = FOR_STEPS },
+      .commands = FOR_STEPS | COMMAND_PREVIEW },
     { 0, "from", "X", "the rate that the range begins with (1e-6)", .kind = OPTION_REAL, PLACE(from), .above = true,
       .high = INFINITY, .expected = "a number above 0", .commands = COMMAND_LR_RANGE },
     { 0, "to", "X", "the rate that it ends with (1)", .kind = OPTION_REAL, PLACE(to), .above = true, .high = INFINITY,
@@ -93,6 +94,10 @@ static const struct option_row rows[] = {
     { 0, "no-tta", NULL, "take each sample as it is, whatever the recipe's tta says", FLAG(run.no_tta),
       .commands = FOR_SETS | COMMAND_PREDICT },
     { 0, "top", "K", "classes shown of a picture (3)", WHOLE(top, 1, 65536), .commands = COMMAND_PREDICT },
+    { 0, "out", "FILE", "the picture (MODEL.preview.png)", FILE_NAME(out), .commands = COMMAND_PREVIEW },
+    { 0, "rows", "N", "rows of samples (4)", WHOLE(rows, 1, 1000), .commands = COMMAND_PREVIEW },
+    { 0, "columns", "N", "samples in a row (8)", WHOLE(columns, 1, 1000), .commands = COMMAND_PREVIEW },
+    { 0, "epoch", "N", "the epoch that they are drawn for (1)", WHOLE(epoch, 1, 1000000), .commands = COMMAND_PREVIEW },
     { 0, "points", "N", "elements checked of a parameter (24)", WHOLE(points, 1, 1000000),
       .commands = COMMAND_GRADCHECK },
     { 0, "samples", "N", "size of the batch used (4)", WHOLE(samples, 1, 1000000), .commands = COMMAND_GRADCHECK },
@@ -265,7 +270,8 @@ static int command_run(const struct cnn_model *model, struct command_line *line,
 {
     const char *program = argc > 0 ? argv[0] : model->name;
     struct command_options o = { .run = rt_run_options(argc, argv),
-                                 .steps = -1, .from = NAN, .to = NAN, .points = -1, .samples = -1, .top = -1 };
+                                 .steps = -1, .from = NAN, .to = NAN, .points = -1, .samples = -1, .top = -1,
+                                 .rows = -1, .columns = -1, .epoch = -1 };
     const struct command_row *command;
     switch (parse(model, program, line, &o, &command)) {
     case PARSED_WRONG:

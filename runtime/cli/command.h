@@ -15,7 +15,8 @@ enum command_bit {
     COMMAND_GRADCHECK = 16,
     COMMAND_PREDICT = 32,
     COMMAND_LR_RANGE = 64,
-    COMMAND_ALL = 127
+    COMMAND_PREVIEW = 128,
+    COMMAND_ALL = 255
 };
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
@@ -28,10 +29,10 @@ enum { STOPPED = 256 };
 struct command_options {
     enum command_bit command;
     struct run_options run;     /* what other commands than train want too is there as well */
-    const char *wrong;
+    const char *wrong, *out;
     const char *output;
     double from, to;
-    int64_t steps, points, samples, top;
+    int64_t steps, points, samples, top, rows, columns, epoch;
     bool json, csv;
     const char *const *words;   /* what follows the command: pictures */
     int words_count;
@@ -41,6 +42,7 @@ struct command_options {
 int rt_train(const struct cnn_model *model, const struct command_options *o);
 int rt_evaluate(const struct cnn_model *model, const struct command_options *o);
 int rt_predict(const struct cnn_model *model, const struct command_options *o);
+int rt_preview(const struct cnn_model *model, const struct command_options *o);
 int rt_summary(const struct cnn_model *model, const struct command_options *o);
 int rt_lr_range(const struct cnn_model *model, const struct command_options *o);
 int rt_bench(const struct cnn_model *model, const struct command_options *o);

@@ -1,0 +1,286 @@
+/* preview.c - a sheet of training samples as the trainer sees them in an epoch: its own loader prepares them, and what the
+ * steps make of numbers is undone again, so that they can be looked at. */
+#define _GNU_SOURCE
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "core/message.h"
+#include "core/targets.h"
+#include "data/letters.h"
+#include "files/notes.h"
+#include "train/trainer.h"
+
+enum {
+    ROWS_DEFAULT = 4, COLUMNS_DEFAULT = 8,
+    GAP = 8,
+    SIDE_LEAST = 128,           /* a sample is enlarged to this */
+    LABEL_LINES = 2, LETTER_SIZE = 2, LINE = LETTER_SIZE * LETTER_HEIGHT,
+    TEXT_ROOM = 128
+};
+static const int64_t pixels_most = 100000000;
+
+struct preview {
+    const struct cnn_model *model;
+    struct trainer *trainer;
+    struct cnn_context *context;
+    struct canvas canvas;
+    int rows, columns;
+    int enlarged;               /* a sample's pixel is a square of so many */
+    int cell_width, cell_height;
+    double *scale, *shift;      /* (channels) of what the network reads: number * scale + shift is the sample's own */
+};
+
+/* ---- a sample as it was before numbers were made of it ---------------------------------------- */
+
+static int maps_undo(struct preview *p)
+{
+    const struct cnn_model *m = p->model;
+    int channels = m->in_channels, count = 0;
+    struct pixel_map *maps = rt_pixel_maps(m, m->data.steps_count, rt_notes(p->context)->measure, &count);
+    p->scale = calloc((size_t)channels, sizeof *p->scale);
+    p->shift = calloc((size_t)channels, sizeof *p->shift);
+    if (maps && (!p->scale || !p->shift))
+        rt_error("no memory for a sheet of samples");
+    for (int c = 0; maps && p->scale && p->shift && c < channels; c++) {
+        p->scale[c] = 1.0;
+        for (int k = count - 1; k >= 0; k--) {
+            const struct pixel_map map = maps[k * channels + c];
+            double factor = fabs(map.factor) > 0.0 ? map.factor : 1.0;
+            p->scale[c] = p->scale[c] * map.std / factor;
+            p->shift[c] = (p->shift[c] * map.std + map.mean) / factor;
+        }
+    }
+    bool done = maps && p->scale && p->shift;
+    free(maps);
+    return done ? 0 : -1;
+}
+
+static double sample_number(const struct preview *p, int i, int c, int y, int x)
+{
+    const struct cnn_model *m = p->model;
+    int64_t at = i * m->image_stride + c * m->channel_stride + y * m->row_stride + x * m->column_stride;
+    double number = m->real_size == 8 ? ((const double *)p->context->input)[at]
+                                      : (double)((const float *)p->context->input)[at];
+    return number * p->scale[c] + p->shift[c];
+}
+
+/* What is black and what is white: of bytes what it was, of other numbers the sample's least and largest. */
+static void sample_range(const struct preview *p, int i, double *low, double *high)
+{
+    const struct cnn_model *m = p->model;
+    *low = 0.0;
+    *high = 255.0;
+    if (m->data.sample == CNN_SAMPLE_BYTES)
+        return;
+    *low = INFINITY;
+    *high = -INFINITY;
+    for (int c = 0; c < m->in_channels; c++)
+        for (int y = 0; y < m->in_height; y++)
+            for (int x = 0; x < m->in_width; x++) {
+                *low = fmin(*low, sample_number(p, i, c, y, x));
+                *high = fmax(*high, sample_number(p, i, c, y, x));
+            }
+    if (!(*high > *low))
+        *high = *low + 1.0;
+}
+
+static uint8_t byte_of(double number, double low, double high)
+{
+    double x = 255.0 * (number - low) / (high - low);
+    return (uint8_t)(x > 0.0 ? x < 255.0 ? lrint(x) : 255 : 0);
+}
+
+/* Three channels are colours; the mean of others is grey. */
+static void pixel_get(const struct preview *p, int i, int y, int x, double low, double high, uint8_t to[3])
+{
+    int channels = p->model->in_channels;
+    double sum = 0.0;
+    for (int c = 0; c < channels; c++) {
+        sum += sample_number(p, i, c, y, x);
+        if (channels == 3)
+            to[c] = byte_of(sample_number(p, i, c, y, x), low, high);
+    }
+    if (channels != 3)
+        memset(to, byte_of(sum / channels, low, high), 3);
+}
+
+static void sample_draw(struct preview *p, int i, int left, int top)
+{
+    double low, high;
+    sample_range(p, i, &low, &high);
+    for (int y = 0; y < p->model->in_height; y++)
+        for (int x = 0; x < p->model->in_width; x++) {
+            uint8_t pixel[3];
+            pixel_get(p, i, y, x, low, high, pixel);
+            for (int row = 0; row < p->enlarged; row++)
+                for (int column = 0; column < p->enlarged; column++)
+                    memcpy(p->canvas.pixels + ((size_t)(top + y * p->enlarged + row) * (size_t)p->canvas.width
+                                               + (size_t)(left + x * p->enlarged + column)) * 3,
+                           pixel, 3);
+        }
+}
+
+/* ---- what stands below it -------------------------------------------------------------------- */
+
+static void class_text(const struct preview *p, int class, char text[TEXT_ROOM])
+{
+    char *const *names = rt_notes(p->context)->class_names;
+    if (names)
+        snprintf(text, TEXT_ROOM, "%s", names[class]);
+    else
+        snprintf(text, TEXT_ROOM, "%d", class);
+}
+
+/* The first numbers of a target, or the labels that are set. */
+static void numbers_text(const struct preview *p, int i, char text[TEXT_ROOM])
+{
+    const struct cnn_target target = p->model->train.target;
+    size_t length = 0;
+    text[0] = '\0';
+    for (int k = 0; k < target.size && length < TEXT_ROOM - 16; k++) {
+        double number = rt_target_number(p->context, i, k);
+        if (target.kind == CNN_TARGET_VECTOR)
+            length += (size_t)snprintf(text + length, TEXT_ROOM - length, "%s%.3g", length ? " " : "", number);
+        else if (number > 0.0)
+            length += (size_t)snprintf(text + length, TEXT_ROOM - length, number < 1.0 ? "%s%d:%.2f" : "%s%d",
+                                       length ? " " : "", k, number);
+    }
+}
+
+/* The lines below sample i of the batch; returns how many. */
+static int label_text(const struct preview *p, int i, char lines[LABEL_LINES][TEXT_ROOM])
+{
+    switch (p->model->train.target.kind) {
+    case CNN_TARGET_CLASS:
+        class_text(p, p->context->labels[i], lines[0]);
+        return 1;
+    case CNN_TARGET_VECTOR:
+    case CNN_TARGET_LABELS:
+        numbers_text(p, i, lines[0]);
+        return 1;
+    case CNN_TARGET_INPUT:
+        break;
+    }
+    return 0;
+}
+
+/* In large letters where they fit, else in small ones, and what does not fit then is cut off. */
+static void line_draw(struct preview *p, const char *text, int left, int top, int width)
+{
+    int count = rt_letters_count(text), size = count * LETTER_WIDTH * LETTER_SIZE <= width + LETTER_SIZE ? LETTER_SIZE : 1;
+    int most = (width + size) / (LETTER_WIDTH * size);
+    int drop = (LETTER_SIZE - size) * LETTER_HEIGHT / 2;
+    if (count <= most) {
+        rt_letters_draw(&p->canvas, left, top + drop, size, text, count);
+        return;
+    }
+    rt_letters_draw(&p->canvas, left, top + drop, size, text, most - 2);
+    rt_letters_draw(&p->canvas, left + (most - 2) * LETTER_WIDTH * size, top + drop, size, "..", 2);
+}
+
+/* ---- the sheet ------------------------------------------------------------------------------- */
+
+static int sheet_open(struct preview *p)
+{
+    const struct cnn_model *m = p->model;
+    p->enlarged = (SIDE_LEAST + m->in_width - 1) / m->in_width;
+    p->cell_width = m->in_width * p->enlarged;
+    p->cell_height = m->in_height * p->enlarged + LABEL_LINES * LINE;
+    int64_t width = (int64_t)p->columns * (p->cell_width + GAP) + GAP;
+    int64_t height = (int64_t)p->rows * (p->cell_height + GAP) + LINE + 2 * GAP;
+    if (width * height > pixels_most) {
+        rt_error("a sheet of %lld x %lld pixels is too large (%lld at most): fewer --rows or --columns", (long long)width,
+                 (long long)height, (long long)pixels_most);
+        return -1;
+    }
+    if (rt_canvas_open(&p->canvas, (int)width, (int)height)) {
+        rt_error("no memory for a sheet of %lld x %lld pixels", (long long)width, (long long)height);
+        return -1;
+    }
+    return 0;
+}
+
+/* Sample i of the batch as number `at` of the sheet. */
+static void cell_draw(struct preview *p, int i, int at)
+{
+    int left = GAP + at % p->columns * (p->cell_width + GAP);
+    int top = LINE + 2 * GAP + at / p->columns * (p->cell_height + GAP);
+    char lines[LABEL_LINES][TEXT_ROOM];
+    sample_draw(p, i, left, top);
+    int count = label_text(p, i, lines);
+    for (int k = 0; k < count; k++)
+        line_draw(p, lines[k], left, top + p->model->in_height * p->enlarged + 4 + k * LINE, p->cell_width);
+}
+
+/* The first samples of that epoch, counted from 0. */
+static int sheet_draw(struct preview *p, uint64_t epoch)
+{
+    struct loader *l = &p->trainer->train;
+    char head[TEXT_ROOM];
+    int n = 0, drawn = 0, wanted = p->rows * p->columns;
+    snprintf(head, sizeof head, "%s: epoch %llu, seed %llu", p->model->name, (unsigned long long)epoch + 1,
+             (unsigned long long)p->context->seed);
+    line_draw(p, head, GAP, GAP, p->canvas.width - 2 * GAP);
+    rt_loader_begin(l, p->context->seed, epoch);
+    while (drawn < wanted && (n = rt_loader_next(l, p->context)) > 0)
+        for (int i = 0; i < n && drawn < wanted; i++)
+            cell_draw(p, i, drawn++);
+    return n < 0 ? -1 : 0;
+}
+
+/* A file that is no PNG is somebody's. */
+static int file_free(const char *path)
+{
+    static const char signature[8] = "\x89PNG\r\n\x1a\n";
+    char found[8];
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return 0;
+    bool png = fread(found, 1, sizeof found, file) == sizeof found && memcmp(found, signature, sizeof found) == 0;
+    fclose(file);
+    if (!png)
+        rt_error("%s: is no PNG, and is not replaced", path);
+    return png ? 0 : -1;
+}
+
+static int preview(struct preview *p, const struct command_options *o, const char *path)
+{
+    struct trainer *t = p->trainer;
+    if (file_free(path) || rt_trainer_open(t, NULL, true))
+        return -1;
+    p->context = t->context;
+    int count = p->rows * p->columns;
+    if (count > t->data.train.count) {
+        p->columns = t->data.train.count < p->columns ? (int)t->data.train.count : p->columns;
+        p->rows = (int)((t->data.train.count + p->columns - 1) / p->columns);
+        rt_note("there are %lld samples to train with", (long long)t->data.train.count);
+    }
+    if (rt_loader_open(&t->train, p->context, &t->data.train, o->run.no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES)
+        || maps_undo(p) || sheet_open(p) || sheet_draw(p, o->epoch > 0 ? (uint64_t)o->epoch - 1 : 0)
+        || rt_canvas_write(&p->canvas, path))
+        return -1;
+    rt_print(stdout, "%s: the first samples of epoch %lld\n", path, (long long)(o->epoch > 0 ? o->epoch : 1));
+    return 0;
+}
+
+int rt_preview(const struct cnn_model *model, const struct command_options *o)
+{
+    struct trainer t = rt_trainer_of(model, &o->run);
+    struct preview p = { .model = model, .trainer = &t, .rows = o->rows > 0 ? (int)o->rows : ROWS_DEFAULT,
+                         .columns = o->columns > 0 ? (int)o->columns : COLUMNS_DEFAULT };
+    char *own = NULL;
+    int status = EXIT_FAILED;
+    if (!o->out && asprintf(&own, "%s.preview.png", model->name) < 0)
+        rt_error("no memory for a file's name");
+    else if (preview(&p, o, o->out ? o->out : own) == 0)
+        status = EXIT_FINE;
+    if (rt_trainer_close(&t))
+        status = EXIT_FAILED;
+    rt_canvas_close(&p.canvas);
+    free(p.scale);
+    free(p.shift);
+    free(own);
+    return status;
+}
