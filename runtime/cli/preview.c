@@ -16,8 +16,8 @@ enum {
     ROWS_DEFAULT = 4, COLUMNS_DEFAULT = 8,
     GAP = 8,
     SIDE_LEAST = 128,           /* a sample is enlarged to this */
-    LABEL_LINES = 2, LETTER_SIZE = 2, LINE = LETTER_SIZE * LETTER_HEIGHT,
-    TEXT_ROOM = 128
+    LETTER_SIZE = 2, LINE = LETTER_SIZE * LETTER_HEIGHT,
+    LINES_MOST = 2, TEXT_ROOM = 128
 };
 static const int64_t pixels_most = 100000000;
 
@@ -27,6 +27,7 @@ struct preview {
     struct cnn_context *context;
     struct canvas canvas;
     int rows, columns;
+    int lines;                  /* below a sample */
     int enlarged;               /* a sample's pixel is a square of so many */
     int cell_width, cell_height;
     double *scale, *shift;      /* (channels) of what the network reads: number * scale + shift is the sample's own */
@@ -150,7 +151,7 @@ static void numbers_text(const struct preview *p, int i, char text[TEXT_ROOM])
 }
 
 /* The lines below sample i of the batch; returns how many. */
-static int label_text(const struct preview *p, int i, char lines[LABEL_LINES][TEXT_ROOM])
+static int label_text(const struct preview *p, int i, char lines[LINES_MOST][TEXT_ROOM])
 {
     switch (p->model->train.target.kind) {
     case CNN_TARGET_CLASS:
@@ -187,7 +188,8 @@ static int sheet_open(struct preview *p)
     const struct cnn_model *m = p->model;
     p->enlarged = (SIDE_LEAST + m->in_width - 1) / m->in_width;
     p->cell_width = m->in_width * p->enlarged;
-    p->cell_height = m->in_height * p->enlarged + LABEL_LINES * LINE;
+    p->lines = m->train.target.kind == CNN_TARGET_INPUT ? 0 : 1;
+    p->cell_height = m->in_height * p->enlarged + p->lines * LINE;
     int64_t width = (int64_t)p->columns * (p->cell_width + GAP) + GAP;
     int64_t height = (int64_t)p->rows * (p->cell_height + GAP) + LINE + 2 * GAP;
     if (width * height > pixels_most) {
@@ -207,7 +209,7 @@ static void cell_draw(struct preview *p, int i, int at)
 {
     int left = GAP + at % p->columns * (p->cell_width + GAP);
     int top = LINE + 2 * GAP + at / p->columns * (p->cell_height + GAP);
-    char lines[LABEL_LINES][TEXT_ROOM];
+    char lines[LINES_MOST][TEXT_ROOM];
     sample_draw(p, i, left, top);
     int count = label_text(p, i, lines);
     for (int k = 0; k < count; k++)

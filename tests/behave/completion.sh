@@ -50,8 +50,8 @@ offers cnnc 'other.txt|' -o ot
 offers cnnc 'folder|' -I f
 offers cnnc '|' -D w
 offers small 'evaluate|' e
-offers small 'predict|' p
-offers small '--resume|--run-dir=|' --r
+offers small 'predict|preview|' p
+offers small '--resume|--rows=|--run-dir=|' --r
 offers small '0|1|2|' --verbose = ''
 offers small 'other.txt|' predict ot
 # everything in --help is offered
