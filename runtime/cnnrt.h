@@ -105,6 +105,8 @@ struct cnn_moment {
 struct cnn_train_recipe {
     struct cnn_clause loss, optimizer;
     struct cnn_target target;
+    bool mixes;                         /* samples of classes are mixed: train_step() goes by cnn_context.targets, which
+                                         * have a share for each class, and labels are those of the largest */
     const struct cnn_clause *callbacks; /* in the order of the file */
     int callbacks_count;
     const struct cnn_metric *metrics;
@@ -232,7 +234,7 @@ static inline int cnn_next(const struct cnn_worker *w, int i, int run)
 struct cnn_context {
     void *input;                /* real (batch, ...) with cnn_model.input strides; filled by the runtime */
     int32_t *labels;            /* (batch) where targets are classes: each sample's, 0 .. train.target.size-1 */
-    void *targets;              /* real (batch, train.target.size) where they are numbers or labels */
+    void *targets;              /* real (batch, train.target.size) where they are numbers or labels, or classes are mixed */
     void *params;               /* real (params_stored) */
     void *grads;                /* real (params_stored); of the batch's mean loss; made by train_step(), but for what it
                                  * updates early */

@@ -794,7 +794,7 @@ struct model *check_model(struct arena *a, const struct source *source, const st
     if (train && c.model->loss && !diag_errors(d))
         check_learns(&c, train);
     if (c.model->layers_count && !c.broken && !c.too_many)
-        check_copies(&c);
+        check_ends_of_steps(&c);
     if (train && c.model->source_clause && c.model->layers_count && !diag_errors(d))
         check_data_pixels(&c);
     if (!diag_errors(d))

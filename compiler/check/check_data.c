@@ -542,7 +542,27 @@ void check_data_pixels(struct check *c)
         diag_hint(c->diag, "pixels are 0 to 255 before the first step");
 }
 
-void check_copies(struct check *c)
+static void check_mixing(struct check *c)
+{
+    struct model *m = c->model;
+
+    for (int i = 0; i < m->steps_count; i++)
+        for (int k = 0; k < clause_def_count(m->steps[i]->def); k++) {
+            const char *name = m->steps[i]->def->args[k].name;
+            const struct arg_value *v = &m->steps[i]->args[k];
+            if (kind_of(m->steps[i]) != STEP_AUGMENTS || (strcmp(name, "mixup") && strcmp(name, "cutmix")) || v->number <= 0 ||
+                m->target.kind != CNN_TARGET_CLASS)
+                continue;
+            m->mixes = true;
+            if (m->outputs == m->target.size)
+                continue;
+            diag_error(c->diag, DIAG_class_mismatch, v->where, "'%s' needs an output for each class", name);
+            diag_note(c->diag, m->layers[m->layers_count - 1]->where, "the network ends in %d", m->outputs);
+            diag_hint(c->diag, "end it with 'dense %d, softmax'", m->target.size);
+        }
+}
+
+static void check_copies(struct check *c)
 {
     const struct clause *tta = step_before(c, "tta");
 
@@ -642,6 +662,12 @@ void check_data_source(struct check *c)
     for (size_t i = 0; i < sizeof source_checks / sizeof source_checks[0]; i++)
         if (!strcmp(source_checks[i].name, c->data->clause.name))
             source_checks[i].check(c);
+}
+
+void check_ends_of_steps(struct check *c)
+{
+    check_mixing(c);
+    check_copies(c);
 }
 
 void check_data(struct check *c, const struct ast_statement *section)

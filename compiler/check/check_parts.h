@@ -245,8 +245,8 @@ void check_data_source(struct check *c);
 bool check_data_picture(struct check *c, const struct layer *input);
 /* Warns of pixels that arrive as numbers that networks do not learn from. */
 void check_data_pixels(struct check *c);
-/* What `tta` averages, once it is known what the network ends in. */
-void check_copies(struct check *c);
+/* What steps ask of the network's end, once it is known: mixed classes, averaged logits. */
+void check_ends_of_steps(struct check *c);
 /* For a loss of numbers between 0 and 1 whose target is the input: whether its numbers are such. */
 void check_data_shares(struct check *c);
 void check_train(struct check *c, const struct ast_statement *section);

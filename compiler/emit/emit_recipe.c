@@ -179,6 +179,8 @@ void emit_recipe_fields(struct emitter *e, struct cwriter *w)
     if (m->optimizer)
         cw_line(w, ".optimizer = %s,", clause_value(e, "optimizer_settings", m->optimizer));
     cw_line(w, ".target = { .kind = %s, .size = %d },", target_names[m->target.kind], m->target.size);
+    if (m->mixes)
+        cw_line(w, ".mixes = true,");
     emit_table_fields(w, "callbacks", "callback", m->callbacks_count);
     emit_table_fields(w, "metrics", "metric", m->metrics_count);
     if (m->schedule)

@@ -318,6 +318,13 @@ const char *loss_weight(struct emitter *e, const struct node *n, const char *lab
         cw_line(e->w, "%s", line);
     }
     cw_close(e->w, "};");
+    if (n->in[1]->element != ELEMENT_I32) {     /* shares of classes that are mixed */
+        cw_line(e->w, "%s weight = 0;", real);
+        cw_open(e->w, "for (int k = 0; k < %d; k++)", weights->list_length);
+        cw_line(e->w, "weight += class_weights[k] * target[k];");
+        cw_close(e->w, "");
+        return "weight";
+    }
     cw_line(e->w, "const %s weight = %s >= 0 && %s < %d ? class_weights[%s] : 0;", real, label, label,
             weights->list_length, label);
     return "weight";

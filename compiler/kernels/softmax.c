@@ -141,9 +141,68 @@ static const char *text_below(struct emitter *e, int classes, double smoothing)
     return text_printf(e, "%s * (top - x[right]) + every", text_real(e, 1 - smoothing));
 }
 
+/* ---- where samples are mixed, and targets are a share for each class */
+
+static void shares_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    const double *smoothing = data;
+    const char *target = text_load(e, "target", at, tail);
+    if (*smoothing != 0)
+        target = text_printf(e, "v_fma(v_set(%s), %s, others)", text_real(e, 1 - *smoothing), target);
+    const char *value = text_printf(e, "v_mul(%s, v_sub(shift, %s))", target, text_load(e, "x", at, tail));
+    cw_line(e->w, "below = v_add(below, %s);", tail ? text_printf(e, "v_select(inside, %s, v_zero())", value) : value);
+}
+
+static const char *shares_loss_emit(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;      /* logits, shares -> predictions, loss */
+    const char *real = e->plan->real, *log = e->plan->real_double ? "log" : "logf";
+    int classes = (int)tensor_elements(n->in[0]);
+    const double smoothing = n->attr.smoothing;
+    emit_function(e, "const %s *x, const %s *target, %s *restrict y, %s *restrict loss", real, real, real, real);
+    cw_line(e->w, "// x: logits, y: predictions, target: shares of the classes (%d)", classes);
+    emit_softmax_of_pixel(e, classes);
+    const char *weight = loss_weight(e, n, "*target");
+    if (smoothing != 0)
+        cw_line(e->w, "const v others = v_set(%s);", text_real(e, smoothing / classes));
+    cw_line(e->w, "v below = v_zero();");
+    each_vector(e, "j", classes, shares_body, &smoothing);
+    cw_line(e->w, weight ? "*loss = weight * (%s(sum) + v_sum(below));" : "*loss = %s(sum) + v_sum(below);", log);
+    return emit_end(e, text_printf(e, "softmax_loss_%d", classes), emit_comment(e, s));
+}
+
+static void shares_grad_body(struct emitter *e, const void *data, const char *at, int tail)
+{
+    const double *smoothing = data;
+    const char *target = text_load(e, "target", at, tail);
+    if (*smoothing != 0)
+        target = text_printf(e, "v_fma(v_set(%s), %s, others)", text_real(e, 1 - *smoothing), target);
+    line_store(e, "dx", at, text_printf(e, "v_mul(v_sub(%s, %s), share)", text_load(e, "y", at, tail), target), tail);
+}
+
+static const char *shares_loss_grad_emit(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;      /* predictions, shares -> dlogits */
+    const char *real = e->plan->real;
+    int classes = (int)tensor_elements(n->in[0]);
+    const double smoothing = n->attr.smoothing;
+    emit_function(e, "const %s *y, const %s *target, %s *restrict dx, int n", real, real, real);
+    cw_line(e->w, "// y: predictions, target: shares of the classes, dx: gradient of the batch's mean loss (%d)", classes);
+    const char *weight = loss_weight(e, n, "*target");
+    cw_line(e->w, "const v share = v_set(%s / (%s)n);", weight ? weight : text_printf(e, "(%s)1", real), real);
+    if (smoothing != 0)
+        cw_line(e->w, "const v others = v_set(%s);", text_real(e, smoothing / classes));
+    each_vector(e, "j", classes, shares_grad_body, &smoothing);
+    return emit_end(e, text_printf(e, "softmax_loss_grad_%d", classes), emit_comment(e, s));
+}
+
+/* ---- with labels */
+
 static const char *softmax_loss_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;      /* logits, labels -> predictions, loss */
+    if (n->in[1]->element != ELEMENT_I32)
+        return shares_loss_emit(e, s);
     const struct tensor *x = n->in[0];
     const char *real = e->plan->real, *log = e->plan->real_double ? "log" : "logf";
     int classes = (int)tensor_elements(x);
@@ -170,6 +229,8 @@ static void loss_grad_body(struct emitter *e, const void *data, const char *at, 
 static const char *softmax_loss_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;      /* predictions, labels -> dlogits */
+    if (n->in[1]->element != ELEMENT_I32)
+        return shares_loss_grad_emit(e, s);
     const struct tensor *y = n->in[0];
     const char *real = e->plan->real;
     int classes = (int)tensor_elements(y);

@@ -209,6 +209,7 @@ struct model {
     bool target_is_input;           /* `target input` */
     struct clause **steps;
     int steps_count;
+    bool mixes;                     /* classes, so that training goes by shares of them */
 
     const struct user_function **functions;     /* in the order of the text */
     int functions_count;

@@ -178,6 +178,10 @@ static const struct arg_def augment_args[] = {
      .help = "brightness, contrast and saturation, times 1 - jitter to 1 + jitter"},
     {.name = "hue", .type = ARG_REAL, .min = 0, .max = 0.5, .help = "turns colours by up to this part of their circle"},
     {.name = "cutout", .type = ARG_INT, .min = 0, .max = 65535, .help = "side of a square of zeros"},
+    {.name = "mixup", .type = ARG_REAL, .min = 0, .max = 100,
+     .help = "adds another sample, with shares of Beta(mixup, mixup)"},
+    {.name = "cutmix", .type = ARG_REAL, .min = 0, .max = 100,
+     .help = "puts in a part of another sample, with shares of Beta(cutmix, cutmix)"},
     {.name = "fill", .type = ARG_WORD, .words = fill_words, .default_text = "zeros",
      .help = "what comes in from outside"},
     {.name = NULL}

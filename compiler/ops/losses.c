@@ -81,7 +81,17 @@ struct node *loss_weigh(struct graph *g, struct node *loss)
 
 double loss_run_weight(const struct run *r, const struct node *n, int s)
 {
-    return n->attr.class_weights ? n->attr.class_weights->args[0].list[(int)run_values(r, n->in[1])[s]] : 1;
+    const struct clause *weights = n->attr.class_weights;
+    int classes = n->in[0]->shape.c;
+    double sum = 0;
+
+    if (!weights)
+        return 1;
+    if (n->in[1]->element == ELEMENT_I32)
+        return weights->args[0].list[(int)run_values(r, n->in[1])[s]];
+    for (int k = 0; k < classes; k++)           /* classes are mixed */
+        sum += weights->args[0].list[k] * run_values(r, n->in[1])[(int64_t)s * classes + k];
+    return sum;
 }
 
 double run_one_hot(double label, int k, int outputs)

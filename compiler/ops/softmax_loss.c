@@ -1,6 +1,7 @@
 /* softmax_loss.c - categorical cross-entropy of a softmax, on the logits: loss = log(sum(exp(z))) - sum(y z), its
  * gradient (p - y) / n.  y is one-hot, or with `smoothing` s of K classes (1 - s) onehot + s / K: then the loss is the
- * same of (1 - s) z[label] + s mean(z).  No layer: the loss puts it in the place of the network's last softmax. */
+ * same of (1 - s) z[label] + s mean(z).  Where training mixes samples, targets are a share for each class, and these take
+ * the place of onehot.  No layer: the loss puts it in the place of the network's last softmax. */
 #include "ops/losses.h"
 #include "ops/op_support.h"
 
@@ -30,6 +31,12 @@ static void softmax_loss_gradient(struct graph *g, struct node *n)
     grad_add(g, logits, dlogits);
 }
 
+static const char *target_fits(const struct tensor *x, const struct tensor *target)
+{
+    CHECK(target->element == ELEMENT_I32 || shapes_equal(x, target), "it has not a target for each of its outputs");
+    return NULL;
+}
+
 static const char *softmax_loss_verify(const struct graph *g, const struct node *n)
 {
     CHECK(node_has(n, 2, 2, 0), "wrong number of inputs or outputs");
@@ -40,7 +47,7 @@ static const char *softmax_loss_verify(const struct graph *g, const struct node 
           "its logits are no vector in the user's order");
     CHECK(shapes_equal(n->in[0], n->out[0]), "its predictions have another shape than its logits");
     CHECK(n->out[1]->role == TENSOR_LOSS, "its loss is none");
-    return NULL;
+    return target_fits(n->in[0], n->in[1]);
 }
 
 static const char *softmax_loss_grad_verify(const struct graph *g, const struct node *n)
@@ -49,7 +56,7 @@ static const char *softmax_loss_grad_verify(const struct graph *g, const struct 
     CHECK(n->in[0] == g->predictions && n->in[1] == g->target,
           "it does not read the graph's predictions and labels");
     CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape than the predictions");
-    return NULL;
+    return target_fits(n->in[0], n->in[1]);
 }
 
 static int64_t softmax_loss_flops(const struct node *n)
@@ -62,34 +69,38 @@ static int64_t softmax_loss_grad_flops(const struct node *n)
     return 2 * shape_elements(n->out[0]->shape);
 }
 
-/* What the target says of a class. */
-static double run_smoothed(const struct node *n, bool right)
+/* What the target of sample s says of a class. */
+static double run_smoothed(const struct run *r, const struct node *n, int s, int k)
 {
-    return (1 - n->attr.smoothing) * right + n->attr.smoothing / n->in[0]->shape.c;
+    const double *target = run_values(r, n->in[1]);
+    int classes = n->in[0]->shape.c;
+    double y = n->in[1]->element == ELEMENT_I32 ? k == target[s] : target[(int64_t)s * classes + k];
+
+    return (1 - n->attr.smoothing) * y + n->attr.smoothing / classes;
 }
 
 static void softmax_loss_run(const struct run *r, const struct node *n)
 {
-    const double *x = run_values(r, n->in[0]), *label = run_values(r, n->in[1]);
+    const double *x = run_values(r, n->in[0]);
     int classes = n->in[0]->shape.c;
 
     for (int s = 0; s < r->batch; s++, x += classes) {
         double sum = run_softmax(x, classes, run_values(r, n->out[0]) + (int64_t)s * classes), loss = 0;
         for (int k = 0; k < classes; k++)
-            loss += run_smoothed(n, k == label[s]) * (sum - x[k]);
+            loss += run_smoothed(r, n, s, k) * (sum - x[k]);
         run_values(r, n->out[1])[s] = loss_run_weight(r, n, s) * loss;
     }
 }
 
 static void softmax_loss_grad_run(const struct run *r, const struct node *n)
 {
-    const double *p = run_values(r, n->in[0]), *label = run_values(r, n->in[1]);
+    const double *p = run_values(r, n->in[0]);
     int classes = n->in[0]->shape.c;
 
     for (int s = 0; s < r->batch; s++)
         for (int k = 0; k < classes; k++) {
             int64_t i = (int64_t)s * classes + k;
-            run_values(r, n->out[0])[i] = loss_run_weight(r, n, s) * (p[i] - run_smoothed(n, k == label[s])) / r->batch;
+            run_values(r, n->out[0])[i] = loss_run_weight(r, n, s) * (p[i] - run_smoothed(r, n, s, k)) / r->batch;
         }
 }
 

@@ -64,7 +64,10 @@ static struct tensor *lower_target(struct graph *g, struct layer *last)
     const struct cnn_target target = g->model->target;
 
     switch (target.kind) {
-    case CNN_TARGET_CLASS: return graph_tensor(g, TENSOR_LABELS, (struct shape){ 1, 1, 1, true }, "labels");
+    case CNN_TARGET_CLASS:
+        if (g->training && g->model->mixes)
+            return graph_tensor(g, TENSOR_TARGETS, (struct shape){ target.size, 1, 1, true }, "shares");
+        return graph_tensor(g, TENSOR_LABELS, (struct shape){ 1, 1, 1, true }, "labels");
     case CNN_TARGET_VECTOR:
     case CNN_TARGET_LABELS:
         return graph_tensor(g, TENSOR_TARGETS, (struct shape){ target.size, 1, 1, true }, "targets");

@@ -134,6 +134,12 @@ static void class_text(const struct preview *p, int class, char text[TEXT_ROOM])
         snprintf(text, TEXT_ROOM, "%d", class);
 }
 
+static void share_add(char text[TEXT_ROOM], double share)
+{
+    size_t length = strlen(text);
+    snprintf(text + length, TEXT_ROOM - length, " %.2f", share);
+}
+
 /* The first numbers of a target, or the labels that are set. */
 static void numbers_text(const struct preview *p, int i, char text[TEXT_ROOM])
 {
@@ -150,11 +156,30 @@ static void numbers_text(const struct preview *p, int i, char text[TEXT_ROOM])
     }
 }
 
+/* The class that has the larger share, and the other one where there is another. */
+static int mixed_text(const struct preview *p, int i, char lines[LINES_MOST][TEXT_ROOM])
+{
+    int first = p->context->labels[i], second = first ? 0 : 1;
+    for (int k = 0; k < p->model->train.target.size; k++)
+        if (k != first && rt_target_number(p->context, i, k) > rt_target_number(p->context, i, second))
+            second = k;
+    class_text(p, first, lines[0]);
+    double share = rt_target_number(p->context, i, second);
+    if (share < 0.005)
+        return 1;
+    class_text(p, second, lines[1]);
+    share_add(lines[0], rt_target_number(p->context, i, first));
+    share_add(lines[1], share);
+    return 2;
+}
+
 /* The lines below sample i of the batch; returns how many. */
 static int label_text(const struct preview *p, int i, char lines[LINES_MOST][TEXT_ROOM])
 {
     switch (p->model->train.target.kind) {
     case CNN_TARGET_CLASS:
+        if (p->model->train.mixes)
+            return mixed_text(p, i, lines);
         class_text(p, p->context->labels[i], lines[0]);
         return 1;
     case CNN_TARGET_VECTOR:
@@ -188,7 +213,7 @@ static int sheet_open(struct preview *p)
     const struct cnn_model *m = p->model;
     p->enlarged = (SIDE_LEAST + m->in_width - 1) / m->in_width;
     p->cell_width = m->in_width * p->enlarged;
-    p->lines = m->train.target.kind == CNN_TARGET_INPUT ? 0 : 1;
+    p->lines = m->train.target.kind == CNN_TARGET_INPUT ? 0 : m->train.mixes ? LINES_MOST : 1;
     p->cell_height = m->in_height * p->enlarged + p->lines * LINE;
     int64_t width = (int64_t)p->columns * (p->cell_width + GAP) + GAP;
     int64_t height = (int64_t)p->rows * (p->cell_height + GAP) + LINE + 2 * GAP;

@@ -63,3 +63,23 @@ double rt_random_normal(uint64_t key, uint64_t i)
     double v = rt_random_uniform(key, 2 * i + 1);
     return sqrt(-2.0 * log(u)) * cos(turn * v);
 }
+
+/* Marsaglia and Tsang's method ("A Simple Method for Generating Gamma Variables", 2000), attempt by attempt.  Shapes
+ * below 1 are those above times a power of a uniform number: in logarithms, since that may be less than any double. */
+double rt_random_log_gamma(uint64_t key, double shape)
+{
+    double whole = shape < 1.0 ? shape + 1.0 : shape, d = whole - 1.0 / 3.0, c = 1.0 / sqrt(9.0 * d);
+    double power = shape < 1.0 ? log(1.0 - rt_random_uniform(key, 0)) / shape : 0.0;
+    uint64_t normals = rt_random_subkey(key, 1), uniforms = rt_random_subkey(key, 2);
+    for (uint64_t i = 0;; i++) {
+        double x = rt_random_normal(normals, i), root = 1.0 + c * x, v = root * root * root;
+        if (root > 0.0 && log(1.0 - rt_random_uniform(uniforms, i)) < 0.5 * x * x + d - d * v + d * log(v))
+            return log(d * v) + power;
+    }
+}
+
+double rt_random_beta(uint64_t key, double a, double b)
+{
+    double x = rt_random_log_gamma(rt_random_subkey(key, 1), a), y = rt_random_log_gamma(rt_random_subkey(key, 2), b);
+    return 1.0 / (1.0 + exp(y - x));
+}

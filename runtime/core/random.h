@@ -19,7 +19,8 @@ enum random_use {
     RANDOM_SPLIT,           /* index: 0; a stream a class inside it */
     RANDOM_LIMIT,           /* likewise */
     RANDOM_AUGMENT,         /* index: epoch; a stream a sample inside it, a stream a step inside that */
-    RANDOM_LASTING          /* index: 0; likewise, for what is drawn once for all epochs */
+    RANDOM_LASTING,         /* index: 0; likewise, for what is drawn once for all epochs */
+    RANDOM_MIX              /* index: epoch; a stream a batch inside it, a stream a step inside that */
 };
 
 uint64_t rt_random_key(uint64_t seed, enum random_use use, uint64_t index);
@@ -30,5 +31,8 @@ uint64_t rt_random_bits(uint64_t key, uint64_t i);
 double rt_random_uniform(uint64_t key, uint64_t i);             /* [0, 1), multiples of 2^-53 */
 uint64_t rt_random_below(uint64_t key, uint64_t i, uint64_t n); /* 0 .. n-1; n > 0 */
 double rt_random_normal(uint64_t key, uint64_t i);              /* mean 0, deviation 1 */
+/* One number of each stream. */
+double rt_random_log_gamma(uint64_t key, double shape);         /* the logarithm of a gamma number; shape > 0 */
+double rt_random_beta(uint64_t key, double a, double b);        /* mean a / (a + b); a, b > 0 */
 
 #endif

@@ -6,6 +6,11 @@ bool rt_target_has_numbers(const struct cnn_model *m)
     return m->train.target.kind == CNN_TARGET_VECTOR || m->train.target.kind == CNN_TARGET_LABELS;
 }
 
+bool rt_target_has_shares(const struct cnn_model *m)
+{
+    return rt_target_has_numbers(m) || m->train.mixes;
+}
+
 static double real_at(const struct cnn_context *c, const void *reals, int64_t place)
 {
     return c->model->real_size == 8 ? ((const double *)reals)[place] : (double)((const float *)reals)[place];

@@ -6,6 +6,8 @@
 
 /* Whether targets are numbers of their own, in cnn_context.targets. */
 bool rt_target_has_numbers(const struct cnn_model *m);
+/* Whether there are such numbers in training, be it shares of classes that are mixed. */
+bool rt_target_has_shares(const struct cnn_model *m);
 /* Number k of sample i's target, where it has numbers of its own. */
 void rt_target_set(const struct cnn_context *c, int i, int k, double number);
 /* The same, or of the input where that is the target: in the order (channels, height, width). */

@@ -6,12 +6,24 @@
 #include "core/message.h"
 #include "core/targets.h"
 
+/* A class; where they are mixed it has a share of more than a half, and the one behind it the rest. */
+static void class_draw(struct cnn_context *c, int i, uint64_t key)
+{
+    const int size = c->model->train.target.size;
+    c->labels[i] = (int32_t)rt_random_below(key, (uint64_t)i, (uint64_t)size);
+    if (!c->model->train.mixes)
+        return;
+    double share = 0.5 + 0.5 * rt_random_uniform(rt_random_subkey(key, 1), (uint64_t)i);
+    for (int k = 0; k < size; k++)
+        rt_target_set(c, i, k, k == c->labels[i] ? share : k == (c->labels[i] + 1) % size ? 1.0 - share : 0.0);
+}
+
 static void target_draw(struct cnn_context *c, int i, uint64_t key)
 {
     const struct cnn_target target = c->model->train.target;
     uint64_t first = (uint64_t)i * (uint64_t)target.size;
     if (target.kind == CNN_TARGET_CLASS)
-        c->labels[i] = (int32_t)rt_random_below(key, (uint64_t)i, (uint64_t)target.size);
+        class_draw(c, i, key);
     else if (rt_target_has_numbers(c->model))
         for (int k = 0; k < target.size; k++) {
             double drawn = 2.0 * rt_random_uniform(key, first + (uint64_t)k) - 1.0;

@@ -18,6 +18,7 @@
 #include "core/random.h"
 #include "core/targets.h"
 #include "files/notes.h"
+#include "train/mix.h"
 #include "train/session.h"
 
 /* What is left of a batch and takes longer than this, in nanoseconds, is shared by all threads: some times what it takes
@@ -44,9 +45,11 @@ struct batch_ahead {
 static void target_set(const struct loader *l, struct cnn_context *c, int i, int64_t which)
 {
     const struct cnn_target target = l->model->train.target;
-    if (target.kind == CNN_TARGET_CLASS)
+    if (target.kind == CNN_TARGET_CLASS) {
         c->labels[i] = l->split->labels[which];
-    else if (rt_target_has_numbers(l->model))
+        for (int k = 0; l->model->train.mixes && k < target.size; k++)
+            rt_target_set(c, i, k, k == c->labels[i]);
+    } else if (rt_target_has_numbers(l->model))
         for (int k = 0; k < target.size; k++)
             rt_target_set(c, i, k, (double)l->split->vectors[(size_t)which * (size_t)target.size + (size_t)k]);
 }
@@ -241,7 +244,7 @@ int rt_loader_open(struct loader *l, struct cnn_context *c, const struct split *
 {
     const struct cnn_model *m = c->model;
     enum cnn_sample_kind kind = split ? split->kind : m->data.sample;
-    *l = (struct loader){ .model = m, .context = c, .split = split };
+    *l = (struct loader){ .model = m, .context = c, .split = split, .trains = use != LOADER_MEASURES };
     if (rt_preparation_open(&l->preparation, m, kind, rt_notes(c)->measure, use != LOADER_MEASURES, c->threads))
         return -1;
     if (split && rooms_open(l, split, use)) {
@@ -272,6 +275,7 @@ void rt_loader_begin(struct loader *l, uint64_t seed, uint64_t epoch)
     l->epoch = epoch;
     l->key = rt_random_key(seed, RANDOM_AUGMENT, epoch);
     l->lasting = rt_random_key(seed, RANDOM_LASTING, 0);
+    l->mix_key = rt_random_key(seed, RANDOM_MIX, epoch);
     l->asked = 0;
     l->order_lost = l->shuffles && rt_order_draw(&l->order, seed, epoch);
 }
@@ -328,6 +332,8 @@ int rt_loader_next(struct loader *l, struct cnn_context *c)
     uint64_t begun = cnn_clock();
     int n = l->order_lost ? -1 : l->ahead ? batch_take(l, c) : batch_set(l, c);
     if (n > 0) {
+        if (l->trains)
+            rt_mix(c, n, rt_random_subkey(l->mix_key, (uint64_t)l->next));
         l->next += n;
         l->wait.samples += n;
     }

@@ -29,7 +29,8 @@ struct loader {
     struct preparation preparation;
     char *rooms;                /* (threads) samples on their way from the split's store */
     int64_t next;               /* position in the order */
-    uint64_t epoch, key, lasting;       /* of what the steps draw */
+    uint64_t epoch, key, lasting, mix_key;      /* of what the steps draw */
+    bool trains;                /* the steps draw */
     struct batch_ahead *ahead;  /* the batch at `next`, on its way; NULL: one thread does all */
     struct loader_wait wait;    /* since rt_loader_open() */
 };

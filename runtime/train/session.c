@@ -65,7 +65,7 @@ struct workspace_sizes rt_workspace_sizes(const struct cnn_model *m, int threads
     struct workspace_sizes s = {
         .input = input_elements(m) * real,
         .labels = (size_t)m->batch * sizeof(int32_t),
-        .targets = rt_target_has_numbers(m) ? (size_t)m->batch * (size_t)m->train.target.size * real : 0,
+        .targets = rt_target_has_shares(m) ? (size_t)m->batch * (size_t)m->train.target.size * real : 0,
         .params = (size_t)m->params_stored * real,
         .grads = (size_t)m->params_stored * real,
         .statistics = (size_t)m->statistics_stored * real,
