@@ -192,10 +192,16 @@ static int label_text(const struct preview *p, int i, char lines[LINES_MOST][TEX
     return 0;
 }
 
-/* In large letters where they fit, else in small ones, and what does not fit then is cut off. */
-static void line_draw(struct preview *p, const char *text, int left, int top, int width)
+/* Large letters where they fit, else small ones. */
+static int letter_size(const char *text, int width)
 {
-    int count = rt_letters_count(text), size = count * LETTER_WIDTH * LETTER_SIZE <= width + LETTER_SIZE ? LETTER_SIZE : 1;
+    return rt_letters_count(text) * LETTER_WIDTH * LETTER_SIZE <= width + LETTER_SIZE ? LETTER_SIZE : 1;
+}
+
+/* What does not fit is cut off. */
+static void line_draw(struct preview *p, const char *text, int size, int left, int top, int width)
+{
+    int count = rt_letters_count(text);
     int most = (width + size) / (LETTER_WIDTH * size);
     int drop = (LETTER_SIZE - size) * LETTER_HEIGHT / 2;
     if (count <= most) {
@@ -236,9 +242,11 @@ static void cell_draw(struct preview *p, int i, int at)
     int top = LINE + 2 * GAP + at / p->columns * (p->cell_height + GAP);
     char lines[LINES_MOST][TEXT_ROOM];
     sample_draw(p, i, left, top);
-    int count = label_text(p, i, lines);
+    int count = label_text(p, i, lines), size = LETTER_SIZE;
     for (int k = 0; k < count; k++)
-        line_draw(p, lines[k], left, top + p->model->in_height * p->enlarged + 4 + k * LINE, p->cell_width);
+        size = letter_size(lines[k], p->cell_width) < size ? 1 : size;
+    for (int k = 0; k < count; k++)
+        line_draw(p, lines[k], size, left, top + p->model->in_height * p->enlarged + 4 + k * LINE, p->cell_width);
 }
 
 /* The first samples of that epoch, counted from 0. */
@@ -249,7 +257,7 @@ static int sheet_draw(struct preview *p, uint64_t epoch)
     int n = 0, drawn = 0, wanted = p->rows * p->columns;
     snprintf(head, sizeof head, "%s: epoch %llu, seed %llu", p->model->name, (unsigned long long)epoch + 1,
              (unsigned long long)p->context->seed);
-    line_draw(p, head, GAP, GAP, p->canvas.width - 2 * GAP);
+    line_draw(p, head, letter_size(head, p->canvas.width - 2 * GAP), GAP, GAP, p->canvas.width - 2 * GAP);
     rt_loader_begin(l, p->context->seed, epoch);
     while (drawn < wanted && (n = rt_loader_next(l, p->context)) > 0)
         for (int i = 0; i < n && drawn < wanted; i++)

@@ -33,6 +33,36 @@ cmp -s <(tensors whole/last.safetensors) <(tensors plain.run/last.safetensors) &
 ./plain evaluate --weights whole/last.safetensors --json | grep '"loss"\|"right"' >plain.json
 cmp drawn.json plain.json || fail "evaluate sees other pictures than they are"
 
+# ---- samples and targets mixed: the loss is that of the shares, for any loss; validation is as without
+sed 's/model drawn/model mixed/; s/augment flip, jitter/augment mixup=0.5, cutmix=1, jitter/
+     s/categorical_crossentropy/categorical_crossentropy, label_smoothing=0.1; class_weights [1, 2, 0.5, 1]/' drawn.cnn >mixed.cnn
+sed 's/model mixed/model mixed_double/; s/ class_weights[^;]*;//' mixed.cnn >mixed_double.cnn
+sed 's/model mixed_double/model squares_double/; s/categorical[a-z_]*, [a-z_]*=0.1/mse; class_weights [1, 2, 0.5, 1]/' \
+    mixed_double.cnn >squares_double.cnn
+sed 's/model mixed_double/model sigmoids_double/; s/categorical/binary/; s/4, softmax/4, sigmoid/' \
+    mixed_double.cnn >sigmoids_double.cnn
+for model in mixed_double squares_double sigmoids_double; do
+    expect 0 "$CNNC" --real=double $model.cnn -o $model.c && build $model && expect 0 ./$model gradcheck --points 6
+done
+if build mixed; then
+    expect 0 ./mixed --run-dir mixed.run --threads 1 --verbose 2
+    expect 0 ./mixed --run-dir mixed3.run --threads 3 --limit-steps 6
+    expect 0 ./mixed --run-dir mixed3.run --threads 2 --resume
+    same_file mixed.run/last.safetensors mixed3.run/last.safetensors || fail "mixing depends on threads or on a break"
+    ./mixed evaluate --weights whole/last.safetensors --json | grep '"right"' >mixed.json
+    grep '"right"' drawn.json | cmp - mixed.json || fail "evaluate sees mixed samples"
+    expect 0 ./mixed preview --rows 2
+fi
+
+# a batch of one is not mixed: what goes by shares computes what goes by labels
+sed 's/model mixed/model single/; s/mixup=0.5, cutmix=1, //' mixed.cnn >single.cnn
+for model in mixed single; do
+    expect 0 "$CNNC" --batch=1 $model.cnn -o $model.c && build $model &&
+        expect 0 ./$model --run-dir $model.one --threads 1 --limit-steps 60 --log-steps $model.csv
+done
+paste -d, mixed.csv single.csv | awk -F, 'NR > 1 { d = $2 - $(NF / 2 + 2); if (d * d > 1e-8 * $2 * $2) bad++ }
+    END { exit !(NR == 61 && !bad) }' || fail "shares of one class compute another loss than its label"
+
 # ---- copies at test time
 sed 's/model plain/model copies/; s/scale 1/tta flip, shift=2; scale 1/' plain.cnn >copies.cnn
 if build copies; then

@@ -10,6 +10,7 @@
 #include "data/colours.h"
 #include "data/movement.h"
 #include "tiny_model.h"
+#include "train/mix.h"
 #include "train/tta.h"
 
 enum { MOST = 40 * 40 * 4, ROOM = MOST * (int)sizeof(double) };
@@ -438,4 +439,148 @@ Test(tta, is_the_weighted_mean_over_copies)
         const struct cnn_model *m = i % 2 ? &tiny_double_model : &tiny_float_model;
         tta_check(m, i < 4, i % 3, i % 4 == 3 ? "predictions" : "logits");
     }
+}
+
+/* ---- mixed samples --------------------------------------------------------------------------- */
+
+enum { MIXED_MOST = 6, ELEMENTS = 3 * 32 * 32, CLASSES = 10 };
+
+/* Sample i has class i and numbers of its own. */
+static void batch_set(struct cnn_context *c, int n, double kept[MIXED_MOST][ELEMENTS])
+{
+    static float narrow[ELEMENTS];
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < ELEMENTS; k++)
+            narrow[k] = (float)(kept[i][k] = 1.0 + i + rt_random_uniform(rt_random_key(1, RANDOM_BENCH, (uint64_t)i),
+                                                                         (uint64_t)k));
+        for (int k = 0; k < ELEMENTS && c->model->real_size == 4; k++)
+            kept[i][k] = (double)narrow[k];
+        cnn_input_set(c, i, c->model->real_size == 8 ? (const void *)kept[i] : (const void *)narrow);
+        c->labels[i] = i;
+        for (int k = 0; k < CLASSES; k++)
+            rt_target_set(c, i, k, k == i);
+    }
+}
+
+static double input_number(const struct cnn_context *c, int i, int k)
+{
+    const struct cnn_model *m = c->model;
+    int64_t at = i * m->image_stride + k / 1024 * m->channel_stride + k % 1024 / 32 * m->row_stride
+                 + k % 32 * m->column_stride;
+    return m->real_size == 8 ? ((const double *)c->input)[at] : (double)((const float *)c->input)[at];
+}
+
+/* Whom sample i was mixed with, as its target says; -1: nobody. */
+static int partner_of(const struct cnn_context *c, int i)
+{
+    int partner = -1;
+    double sum = 0.0;
+    for (int k = 0; k < CLASSES; k++) {
+        sum += rt_target_number(c, i, k);
+        if (k != i && rt_target_number(c, i, k) > 0.0) {
+            cr_assert_eq(partner, -1, "sample %d is made of more than two", i);
+            partner = k;
+        }
+    }
+    cr_assert_float_eq(sum, 1.0, 1e-6);
+    return partner;
+}
+
+/* Each number is a mean with the shares of the target, or the partner's within a box of its share. */
+static void mixed_check(const struct cnn_context *c, int i, double kept[MIXED_MOST][ELEMENTS], bool cuts)
+{
+    int partner = partner_of(c, i), inside = 0, first = -1, last = -1, left = 32, right = -1;
+    double share = rt_target_number(c, i, i);
+    cr_assert_eq(c->labels[i], share >= 0.5 || partner < 0 ? i : partner);
+    for (int k = 0; k < ELEMENTS; k++) {
+        double own = kept[i][k], other = partner < 0 ? own : kept[partner][k], found = input_number(c, i, k);
+        if (!cuts) {
+            cr_assert_float_eq(found, share * own + (1.0 - share) * other, 1e-5);
+            continue;
+        }
+        bool is_own = fabs(found - own) < 1e-9;
+        cr_assert(is_own || fabs(found - other) < 1e-9, "number %d of sample %d is of none of two", k, i);
+        if (is_own || k >= 1024)
+            continue;
+        inside++;
+        first = first < 0 ? k / 32 : first;
+        last = k / 32;
+        left = k % 32 < left ? k % 32 : left;
+        right = k % 32 > right ? k % 32 : right;
+    }
+    if (cuts && inside) {
+        cr_assert_eq(inside, (last - first + 1) * (right - left + 1), "what was put in is no box");
+        cr_assert_float_eq(share, 1.0 - inside / 1024.0, 1e-6);
+    }
+}
+
+static void mix_walk(const struct cnn_model *tiny, double mixup, double cutmix)
+{
+    enum { ROUNDS = 400 };
+    static double kept[MIXED_MOST][ELEMENTS];
+    const struct cnn_setting settings[] = { { .key = "mixup", .number = mixup }, { .key = "cutmix", .number = cutmix } };
+    const struct cnn_clause step = { "augment", settings, 2 };
+    struct cnn_model m = *tiny;
+    m.data.steps = &step;
+    m.data.steps_count = 1;
+    m.train.mixes = true;
+    struct cnn_context *c = cnn_open(&m, 1, 3);
+    double sum = 0.0, squares = 0.0;
+    int count = 0, partners[MIXED_MOST] = { 0 };
+    for (int round = 0; round < ROUNDS; round++) {
+        int n = round % 2 ? 6 : 5, alone = 0;
+        batch_set(c, n, kept);
+        rt_mix(c, n, rt_random_key(7, RANDOM_MIX, (uint64_t)round));
+        for (int i = 0; i < n; i++) {
+            int partner = partner_of(c, i);
+            if (round < 20)
+                mixed_check(c, i, kept, cutmix > 0.0);
+            /* a share may round to nothing, and a box be empty */
+            alone += partner < 0;
+            if (partner >= 0 && n == 6)
+                partners[i == 0 ? partner : 0]++;
+            if (n == 5 && partner < 0)
+                continue;
+            double share = rt_target_number(c, i, i);
+            sum += share;
+            squares += (share - 0.5) * (share - 0.5);
+            count++;
+        }
+        cr_assert(n == 6 || alone >= 1, "an odd batch has no sample that is left alone");
+    }
+    if (mixup > 0.0) {
+        double variance = 1.0 / (4.0 * (2.0 * mixup + 1.0));
+        cr_assert_float_eq(sum / count, 0.5, 5.0 * sqrt(variance / count));
+        cr_assert_float_eq(squares / count, variance, 0.1 * variance);
+    }
+    for (int k = 1; k < 6; k++)         /* of 200 batches of six; only odd sums pair, so 0 meets 1, 3 and 5 */
+        cr_assert(k % 2 ? partners[k] > 35 : partners[k] == 0, "sample 0 met %d %d times", k, partners[k]);
+    /* the same key, the same batch */
+    static double again[MIXED_MOST][ELEMENTS];
+    batch_set(c, 6, kept);
+    rt_mix(c, 6, 5);
+    for (int i = 0; i < 6; i++)
+        for (int k = 0; k < ELEMENTS; k++)
+            again[i][k] = input_number(c, i, k);
+    batch_set(c, 6, kept);
+    rt_mix(c, 6, 5);
+    for (int i = 0; i < 6; i++)
+        for (int k = 0; k < ELEMENTS; k++)
+            cr_assert(fabs(again[i][k] - input_number(c, i, k)) <= 0.0);
+    batch_set(c, 1, kept);
+    rt_mix(c, 1, 5);
+    cr_assert_eq(partner_of(c, 0), -1);
+    cnn_close(c);
+}
+
+Test(mixup, is_the_mean_of_two_samples_and_their_targets)
+{
+    mix_walk(&tiny_float_model, 1.0, 0.0);
+    mix_walk(&tiny_double_model, 0.5, 0.0);
+}
+
+Test(cutmix, puts_in_a_box_of_another_sample)
+{
+    mix_walk(&tiny_float_model, 0.0, 1.0);
+    mix_walk(&tiny_double_model, 0.0, 0.5);
 }

@@ -83,6 +83,39 @@ Test(random, normal_numbers_have_their_moments)
     cr_assert_float_eq(sums[3] / DRAWS, 3.0, 0.08);
 }
 
+Test(random, gamma_and_beta_numbers_have_their_moments)
+{
+    enum { DRAWS = 100000 };
+    static const double shapes[] = { 0.05, 0.3, 1.0, 2.5, 40.0 };
+    for (int s = 0; s < 5; s++) {
+        double a = shapes[s], sums[4] = { 0 };
+        uint64_t key = rt_random_key(3, RANDOM_MIX, (uint64_t)s);
+        for (int i = 0; i < DRAWS; i++) {
+            double x = exp(rt_random_log_gamma(rt_random_subkey(key, (uint64_t)i), a));
+            double b = rt_random_beta(rt_random_subkey(key, (uint64_t)i), a, 2.0 * a);
+            cr_assert(b >= 0.0 && b <= 1.0);
+            sums[0] += x;
+            sums[1] += x * x;
+            sums[2] += b;
+            sums[3] += b * b;
+        }
+        /* of a gamma number mean and variance are a; a fourth moment bounds what the second's sum may be off by */
+        double mean = 1.0 / 3.0, square = mean * (a + 1.0) / (3.0 * a + 1.0);
+        cr_assert_float_eq(sums[0] / DRAWS, a, 5.0 * sqrt(a / DRAWS), "mean of gamma %g", a);
+        cr_assert_float_eq(sums[1] / DRAWS, a + a * a, 5.0 * sqrt((a * (a + 1.0) * (a + 2.0) * (a + 3.0)) / DRAWS),
+                           "square of gamma %g", a);
+        cr_assert_float_eq(sums[2] / DRAWS, mean, 0.008, "mean of beta %g", a);
+        cr_assert_float_eq(sums[3] / DRAWS, square, 0.008, "square of beta %g", a);
+    }
+    /* so small a shape that its numbers are no doubles any more: one of two is all */
+    int ends = 0;
+    for (uint64_t i = 0; i < 1000; i++) {
+        double b = rt_random_beta(i, 1e-4, 1e-4);
+        ends += b < 1e-9 || b > 1.0 - 1e-9;
+    }
+    cr_assert_gt(ends, 980);
+}
+
 Test(random, below_reaches_all_and_only_what_is_below)
 {
     uint64_t key = rt_random_key(5, RANDOM_BENCH, 0);
