@@ -10,7 +10,9 @@ network { input 3x32x32; conv2d 6, 3x3, relu, stride=2; maxpool2d 2x2; flatten; 
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 3; batch 50; seed 1 }
 CNN
 sed 's/model drawn/model plain/; s/augment[^;}]*;//; s/; augment[^}]*//' drawn.cnn >plain.cnn
-build drawn plain || finish
+# optimised little: what is computed counts here, not how fast
+CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}"
+build drawn plain CNNC_CFLAGS="$CNNC_CFLAGS" || finish
 
 run() {
     ./drawn --run-dir "$@" >out 2>err || fail "it fails: $(cat err)"
@@ -42,9 +44,9 @@ sed 's/model mixed_double/model squares_double/; s/categorical[a-z_]*, [a-z_]*=0
 sed 's/model mixed_double/model sigmoids_double/; s/categorical/binary/; s/4, softmax/4, sigmoid/' \
     mixed_double.cnn >sigmoids_double.cnn
 for model in mixed_double squares_double sigmoids_double; do
-    expect 0 "$CNNC" --real=double $model.cnn -o $model.c && build $model && expect 0 ./$model gradcheck --points 6
+    expect 0 "$CNNC" --real=double $model.cnn -o $model.c && build $model CNNC_CFLAGS="$CNNC_CFLAGS" && expect 0 ./$model gradcheck --points 6
 done
-if build mixed; then
+if build mixed CNNC_CFLAGS="$CNNC_CFLAGS"; then
     expect 0 ./mixed --run-dir mixed.run --threads 1 --verbose 2
     expect 0 ./mixed --run-dir mixed3.run --threads 3 --limit-steps 6
     expect 0 ./mixed --run-dir mixed3.run --threads 2 --resume
@@ -57,7 +59,7 @@ fi
 # a batch of one is not mixed: what goes by shares computes what goes by labels
 sed 's/model mixed/model single/; s/mixup=0.5, cutmix=1, //' mixed.cnn >single.cnn
 for model in mixed single; do
-    expect 0 "$CNNC" --batch=1 $model.cnn -o $model.c && build $model &&
+    expect 0 "$CNNC" --batch=1 $model.cnn -o $model.c && build $model CNNC_CFLAGS="$CNNC_CFLAGS" &&
         expect 0 ./$model --run-dir $model.one --threads 1 --limit-steps 60 --log-steps $model.csv
 done
 paste -d, mixed.csv single.csv | awk -F, 'NR > 1 { d = $2 - $(NF / 2 + 2); if (d * d > 1e-8 * $2 * $2) bad++ }
@@ -65,7 +67,7 @@ paste -d, mixed.csv single.csv | awk -F, 'NR > 1 { d = $2 - $(NF / 2 + 2); if (d
 
 # ---- copies at test time
 sed 's/model plain/model copies/; s/scale 1/tta flip, shift=2; scale 1/' plain.cnn >copies.cnn
-if build copies; then
+if build copies CNNC_CFLAGS="$CNNC_CFLAGS"; then
     expect 0 ./copies --threads 2
     grep -q '^Averaged over 6 copies of each sample (tta)$' out || fail "nothing is said of the copies: $(cat out)"
     cmp <(tensors plain.run/last.safetensors) <(tensors copies.run/last.safetensors) || fail "tta changes what is trained"
