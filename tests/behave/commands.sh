@@ -139,7 +139,7 @@ if expect 0 "$MAKE" CC="$CC" good; then
     done <<'WRONG'
 --nonsense|'--nonsense'
 nonsense|no command 'nonsense'
-nonsense|train, evaluate, predict, summary, bench, lr-range, gradcheck
+nonsense|train, evaluate, predict, preview, summary, bench, lr-range, gradcheck
 ''|no command ''
 help|The commands are
 train evaluate|train takes no further word: 'evaluate'

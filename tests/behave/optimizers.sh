@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every optimizer with every option, against the plainest arithmetic in double precision (optimizers.c): odd sizes, vectors of
+# Every optimizer with every option, against the plainest arithmetic in double precision (optimizer_rules.c): odd sizes, vectors of
 # each target that runs here, float and double; the same bits for any number of threads and with early updates.
 . "$(dirname "$0")/../run/common.sh"
 
@@ -38,7 +38,7 @@ CNN
     "$CNNC" --target="$target" --real="$real" "net$count.cnn" -o "net$count.c" 2>err || { fail "$optimizer: $(cat err)"; return; }
     rm -f net$count
     build net$count CNNC=true CNNC_TARGET="$target" \
-        CNNC_CFLAGS="-DCNN_NO_MAIN -O0 -DMODEL=net${count}_model ${CNNC_CFLAGS:-} $TOP/tests/behave/optimizers.c" || return
+        CNNC_CFLAGS="-DCNN_NO_MAIN -O0 -DMODEL=net${count}_model ${CNNC_CFLAGS:-} $TOP/tests/behave/optimizer_rules.c" || return
     expect 0 ./net$count "$@" || { echo "    $optimizer, $target, $real"; return; }
 }
 
@@ -74,7 +74,7 @@ spoil() { # sed script
     cmp -s net3.c spoilt.c && { fail "nothing to spoil: $1"; return; }
     cp spoilt.c net3.c
     build net3 CNNC=true CNNC_TARGET=$(sed -n 's/.*--target=\([^ ]*\).*/\1/p' net3.c | head -1) \
-        CNNC_CFLAGS="-DCNN_NO_MAIN -O0 -DMODEL=net3_model ${CNNC_CFLAGS:-} $TOP/tests/behave/optimizers.c" || return
+        CNNC_CFLAGS="-DCNN_NO_MAIN -O0 -DMODEL=net3_model ${CNNC_CFLAGS:-} $TOP/tests/behave/optimizer_rules.c" || return
     ./net3 batchnorm,8,0.001,0,1e9 conv2d_1,1,0.02,0,1.5 >out 2>err && fail "not noticed: $1"
 }
 spoil 's/c->epoch < 1.5/c->epoch < 1.6/'

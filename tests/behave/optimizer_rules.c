@@ -1,4 +1,4 @@
-/* optimizers.c - the program of optimizers.sh: steps of a compiled network's optimizer against the plainest arithmetic there
+/* optimizer_rules.c - the program of optimizers.sh: steps of a compiled network's optimizer against the plainest arithmetic there
  * is, in double precision and number by number.
  *
  *     optimizers [SELECTOR,LR_SCALE,WEIGHT_DECAY,FROM,UNTIL]...
