@@ -256,14 +256,18 @@ static void metric_options(struct model_metric *m)
         m->of_class = 1 + (int)class->number;
 }
 
-/* One class has no average. */
+/* One class has no average; what stands there by default is taken away. */
 static bool check_alone(struct check *c, const struct clause *clause)
 {
     const struct arg_value *class = class_of(clause);
 
     for (int i = 0; class && i < clause_def_count(clause->def); i++) {
-        if (strcmp(clause->def->args[i].name, "average") || !clause->args[i].given)
+        if (strcmp(clause->def->args[i].name, "average"))
             continue;
+        if (!clause->args[i].given) {
+            clause->args[i].text = NULL;
+            continue;
+        }
         diag_error(c->diag, DIAG_too_many_arguments, clause->args[i].where, "%s of one class has no average",
                    clause->def->name);
         diag_note(c->diag, class->where, "the class is given here");
