@@ -17,7 +17,7 @@
 #include "common/recipe.h"
 #include "core/message.h"
 #include "core/team.h"
-#include "files/array_file.h"
+#include "formats/array_file.h"
 
 enum { SETS = 2, BLOCK = 1 << 20, PIECE = 512, TEXT_ROOM = 160 };
 

@@ -15,7 +15,7 @@
 #include "common/recipe.h"
 #include "core/file_path.h"
 #include "core/message.h"
-#include "files/csv.h"
+#include "formats/csv.h"
 
 enum { IGNORED = -1, SHOWN = 5, TEXT_ROOM = 40, PLACE_ROOM = 120 };
 

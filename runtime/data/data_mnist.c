@@ -19,7 +19,7 @@
 #include "core/message.h"
 #include "common/recipe.h"
 #include "core/team.h"
-#include "files/packed_file.h"
+#include "formats/packed_file.h"
 
 enum {
     MAGIC_LABELS = 0x801,

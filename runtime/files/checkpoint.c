@@ -7,12 +7,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/file_kind.h"
 #include "core/guest.h"
 #include "core/message.h"
-#include "files/notes.h"
-#include "common/file_kind.h"
-#include "files/npz.h"
 #include "core/param.h"
+#include "files/notes.h"
+#include "formats/npz.h"
 
 static void param_fill(const void *user, int index, int64_t first, int64_t count, void *out)
 {

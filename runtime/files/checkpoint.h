@@ -3,7 +3,7 @@
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
 
-#include "files/safetensors.h"
+#include "formats/safetensors.h"
 
 /* cnn_save_weights() with more tensors behind the parameters. */
 int rt_checkpoint_save(const struct cnn_context *c, const char *path,

@@ -6,7 +6,7 @@
 #include "data/data.h"
 #include "data/pixels.h"
 #include "files/origin.h"
-#include "files/safetensors.h"
+#include "formats/safetensors.h"
 
 struct weights_notes {
     char **class_names;         /* (target.size), NULL: not known */

@@ -3,8 +3,8 @@
 #ifndef ORIGIN_H
 #define ORIGIN_H
 
-#include "files/safetensors.h"
 #include "files/state.h"
+#include "formats/safetensors.h"
 
 struct weights_origin {
     int64_t epochs;             /* whole ones */

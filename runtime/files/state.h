@@ -8,7 +8,7 @@
 #ifndef STATE_H
 #define STATE_H
 
-#include "files/safetensors.h"
+#include "formats/safetensors.h"
 
 struct state {
     const struct cnn_model *model;

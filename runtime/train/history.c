@@ -16,7 +16,7 @@
 
 #include "core/atomic_file.h"
 #include "core/message.h"
-#include "files/safetensors.h"
+#include "formats/safetensors.h"
 
 /* What each kind of table begins with. */
 static const char *const heads[] = { [HISTORY_EPOCHS] = "epoch,lr,", [HISTORY_STEPS] = "step,loss" };

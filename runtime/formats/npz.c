@@ -4,7 +4,7 @@
  * member itself says of that is passed over.
  */
 #define _GNU_SOURCE
-#include "files/npz.h"
+#include "formats/npz.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 
 #include "core/message.h"
 #include "core/regular_file.h"
-#include "files/npy.h"
+#include "formats/npy.h"
 
 enum {
     LOCAL_BYTES = 30,           /* of a member's own header, without name and extra */

@@ -3,7 +3,7 @@
 #ifndef NPZ_H
 #define NPZ_H
 
-#include "files/safetensors.h"
+#include "formats/safetensors.h"
 
 /* Whether the file begins as a zip archive.  false also where it cannot be read. */
 bool rt_npz_is(const char *path);

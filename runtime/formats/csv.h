@@ -7,7 +7,7 @@
 #ifndef CSV_H
 #define CSV_H
 
-#include "files/packed_file.h"
+#include "formats/packed_file.h"
 
 struct csv_field {
     const char *text;

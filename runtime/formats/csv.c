@@ -1,5 +1,5 @@
 /* csv.c - see csv.h. */
-#include "files/csv.h"
+#include "formats/csv.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 
 #include <sys/stat.h>
 
-#include "files/npy.h"
+#include "formats/npy.h"
 
 struct array_file {
     char *name;                 /* malloc'd: the file's */

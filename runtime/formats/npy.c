@@ -1,6 +1,6 @@
 /* npy.c - see npy.h. */
 #define _GNU_SOURCE
-#include "files/npy.h"
+#include "formats/npy.h"
 
 #include <ctype.h>
 #include <errno.h>

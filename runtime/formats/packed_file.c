@@ -1,6 +1,6 @@
 /* packed_file.c - see packed_file.h; zlib tells one from the other. */
 #define _GNU_SOURCE
-#include "files/packed_file.h"
+#include "formats/packed_file.h"
 
 #include <errno.h>
 #include <stdlib.h>

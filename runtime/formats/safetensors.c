@@ -1,6 +1,6 @@
 /* safetensors.c - reads and writes the format; knows nothing of networks. */
 #define _GNU_SOURCE
-#include "files/safetensors.h"
+#include "formats/safetensors.h"
 
 #include <errno.h>
 #include <fcntl.h>

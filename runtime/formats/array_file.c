@@ -1,6 +1,6 @@
 /* array_file.c - see array_file.h. */
 #define _GNU_SOURCE
-#include "files/array_file.h"
+#include "formats/array_file.h"
 
 #include <errno.h>
 #include <stdlib.h>
