@@ -5,6 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "common/recipe.h"
 #include "core/message.h"
 #include "files/notes.h"
 #include "train/run_parts.h"
@@ -83,6 +84,8 @@ void rt_run_state_write(struct trainer *t)
     rt_state_put_number(&s, "rate", t->schedule.rate);
     if (t->schedule.formula)
         rt_state_put_number(&s, "epochs", t->epochs);
+    if (rt_setting_number(&m->train.optimizer, "lookahead") > 0)
+        rt_state_put_number(&s, "lookahead_epochs", t->epochs);
     rt_state_put_number(&s, "best_loss", t->best_loss);
     rt_state_put_number(&s, "lr_given", t->lr_given);
     rt_state_put_text(&s, "weights_given", t->weights_given ? t->weights_given : "");
@@ -237,6 +240,25 @@ static void rate_recall(struct trainer *t, double rate)
                 t->context->step, epochs, t->epochs);
 }
 
+/* Lookahead ends a run with its slow weights, and its shares may go by the steps in all: another number of epochs may make
+ * the steps that are done others. */
+static void lookahead_recall(const struct trainer *t)
+{
+    const struct cnn_clause *optimizer = &t->model->train.optimizer;
+    uint64_t step = t->context->step, every = (uint64_t)rt_setting_number(optimizer, "every");
+    double epochs;
+    if (rt_setting_number(optimizer, "lookahead") <= 0 || !rt_state_text(&t->resumed, "lookahead_epochs")
+        || rt_state_get_number(&t->resumed, "lookahead_epochs", &epochs))
+        return;
+    uint64_t past = rt_schedule_steps(epochs, (int64_t)t->schedule.steps_per_epoch);
+    bool other_end = step == past && step % every != 0;
+    bool other_shares = rt_setting_number(optimizer, "lookahead_power") != 0 && step >= every;
+    if (past != (uint64_t)t->schedule.steps && (other_end || other_shares))
+        rt_note("lookahead took the first %" PRIu64 " steps as those of a run of %.10g epochs, %s; in one of %.10g epochs "
+                "they would have been others", step, epochs,
+                other_end ? "which ended with the slow weights" : "by which its shares went", t->epochs);
+}
+
 int rt_run_state_apply(struct trainer *t)
 {
     struct state *s = &t->resumed;
@@ -283,6 +305,7 @@ int rt_run_state_apply(struct trainer *t)
     order_recall(t);
     t->best_due = t->missed_loss < INFINITY;
     rate_recall(t, rate);
+    lookahead_recall(t);
     rt_run_origin_note(t);
     rt_state_section(s, "best");
     rt_origin_load(&t->best, s);

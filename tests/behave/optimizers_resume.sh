@@ -51,6 +51,17 @@ expect 0 ./plain --threads 1 --run-dir plain.whole
 [ "$(cut -d, -f3 plain.whole/history.csv)" = "$(cut -d, -f3 amsgrad.whole/history.csv)" ] || fail "averages change the training"
 cmp -s <(tensors plain.whole/last.safetensors) <(tensors amsgrad.whole/last.safetensors) && fail "no averages are saved"
 
+# ---- lookahead goes by the number of epochs: where another one makes other steps of those that are done, that is said
+for model in adagrad nesterov; do
+    expect 0 ./$model --run-dir $model.longer --epochs 1
+    expect 0 ./$model --run-dir $model.longer --resume
+    grep -q 'lookahead took the first 4 steps as those of a run of 1 epochs, .* one of 3 epochs' err ||
+        fail "$model: nothing said of lookahead's end: $(cat err)"
+done
+expect 0 ./adagrad --run-dir adagrad.broken --limit-steps 4
+expect 0 ./adagrad --run-dir adagrad.broken --resume
+grep 'lookahead' err && fail "a break is no end"
+
 # ---- a state of another optimizer
 cp nadam.cnn other.cnn
 sed -i 's/model nadam/model other/; s/optimizer nadam, clip_norm=0.1/optimizer adagrad/' other.cnn
