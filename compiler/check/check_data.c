@@ -603,7 +603,8 @@ static void check_arrays(struct check *c)
     bool targets = c->model->target.kind != CNN_TARGET_INPUT, held = is_given(c, "val_x");
 
     if (targets && !is_given(c, "y"))
-        missing_source(c, "needs 'y': what the network learns of the samples", "such as: x=\"x.npy\", y=\"y.npy\"");
+        missing_source(c, "needs 'y': what the network learns of the samples",
+                       strcmp(c->data->clause.name, "npz") ? "such as: x=\"x.npy\", y=\"y.npy\"" : "such as: x=\"x\", y=\"y\"");
     if (!held && is_given(c, "val_y"))
         missing_source(c, "has 'val_y' without 'val_x'", "both are of the set that validates or tests");
     else if (held && targets && !is_given(c, "val_y"))
@@ -655,6 +656,7 @@ static const struct {
 } source_checks[] = {
     {"csv", check_csv},
     {"npy", check_arrays},
+    {"npz", check_arrays},
 };
 
 void check_data_source(struct check *c)

@@ -83,18 +83,30 @@ static const char *const targets_words[] = {"classes", "numbers", "labels", NULL
         .help = "the number of the first class"                                                    \
     }
 
+#define ARRAYS_ARGS                                                                                \
+    {.name = "layout", .type = ARG_WORD, .words = layout_words,                                    \
+     .help = "channels first or last, where the shape does not tell"},                             \
+    {.name = "values", .type = ARG_WORD, .words = values_words, .default_text = "floats",          \
+     .help = "bytes: uint8, which are pictures"},                                                  \
+    TARGETS_ARG,                                                                                   \
+    FIRST_LABEL_ARG,                                                                               \
+    {.name = NULL}
+
 static const struct arg_def npy_args[] = {
     {.name = "x", .type = ARG_STRING, .required = true, .help = "the file of the samples to train with"},
     {.name = "y", .type = ARG_STRING, .help = "the file of their targets"},
     {.name = "val_x", .type = ARG_STRING, .help = "the file of the samples to validate or test with"},
     {.name = "val_y", .type = ARG_STRING, .help = "the file of their targets"},
-    {.name = "layout", .type = ARG_WORD, .words = layout_words,
-     .help = "channels first or last, where the shape does not tell"},
-    {.name = "values", .type = ARG_WORD, .words = values_words, .default_text = "floats",
-     .help = "bytes: uint8, which are pictures"},
-    TARGETS_ARG,
-    FIRST_LABEL_ARG,
-    {.name = NULL}
+    ARRAYS_ARGS
+};
+
+static const struct arg_def npz_args[] = {
+    {.name = "file", .type = ARG_STRING, .positional = true, .required = true, .help = "the archive"},
+    {.name = "x", .type = ARG_STRING, .required = true, .help = "the array of the samples to train with"},
+    {.name = "y", .type = ARG_STRING, .help = "the array of their targets"},
+    {.name = "val_x", .type = ARG_STRING, .help = "the array of the samples to validate or test with"},
+    {.name = "val_y", .type = ARG_STRING, .help = "the array of their targets"},
+    ARRAYS_ARGS
 };
 
 static const struct arg_def csv_args[] = {
@@ -126,6 +138,8 @@ const struct data_source data_sources[] = {
     {.clause = {.name = "mnist", .args = mnist_args, .help = "MNIST's IDX files, gz or not"},
      .picture = {1, 28, 28, false}},
     {.clause = {.name = "npy", .args = npy_args, .help = "arrays of numpy's, a file each"},
+     .sample = CNN_SAMPLE_FLOATS, .sample_of = arrays_sample, .numbers = true, .any_target = true},
+    {.clause = {.name = "npz", .args = npz_args, .help = "arrays of numpy's, in an archive"},
      .sample = CNN_SAMPLE_FLOATS, .sample_of = arrays_sample, .numbers = true, .any_target = true},
     {.clause = {.name = "shapes", .args = shapes_args, .help = "drawn from a seed, no download"},
      .picture = {3, 32, 32, false}},

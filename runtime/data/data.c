@@ -17,7 +17,7 @@
 #include "common/recipe.h"
 
 static const struct data_source *const sources[] = { &rt_data_cifar10, &rt_data_cifar100, &rt_data_csv, &rt_data_images,
-                                                     &rt_data_mnist, &rt_data_npy, &rt_data_shapes,
+                                                     &rt_data_mnist, &rt_data_npy, &rt_data_npz, &rt_data_shapes,
 #ifdef CNN_TEST_ROWS            /* tests/behave/rows.sh */
                                                      &rt_data_waves, &rt_data_echoes
 #endif

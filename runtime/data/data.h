@@ -81,7 +81,7 @@ struct data_source {
 };
 
 extern const struct data_source rt_data_cifar10, rt_data_cifar100, rt_data_csv, rt_data_images, rt_data_mnist, rt_data_npy,
-    rt_data_shapes, rt_data_waves,
+    rt_data_npz, rt_data_shapes, rt_data_waves,
     rt_data_echoes;             /* the last two in tests alone */
 
 /* Opens the model's data, checked against its input and target.  `data_dir` is --data's, or NULL.

@@ -1,9 +1,10 @@
-/* data_arrays.c - samples and targets as arrays of numpy's, one file each.
+/* data_arrays.c - samples and targets as arrays of numpy's: a file each, or several in an archive.
  *
  * An array's first axis counts samples.  Samples stay in their file where any can be found there at once, and are
  * turned to (height, width, channels) and to bytes or floats when they are read; numbers that are not finite are looked
  * for when the file is opened.  Arrays in Fortran's order, of which a sample lies all over the file, are read into
- * memory.
+ * memory, and those that an archive has deflated are unpacked: to memory, or as far as that may not be used to a temporary
+ * file.
  */
 #include "data/data.h"
 
@@ -115,29 +116,39 @@ static int floats_make(const struct array_file *x, const struct sample_form *f, 
     return 0;
 }
 
+/* Sample i from its bytes in the file to what a batch takes of it. */
+static int sample_make(const struct array_store *s, int set, int64_t i, const void *raw, void *to)
+{
+    const struct sample_form *form = &s->form[set];
+    struct walk walk = { 0 };
+    if (s->kind == CNN_SAMPLE_FLOATS)
+        return floats_make(&s->x[set], form, i, raw, to);
+    for (int64_t e = 0; e < sample_count(form); e++)
+        ((uint8_t *)to)[walk_next(&walk, form)] = ((const uint8_t *)raw)[e];
+    return 0;
+}
+
+static size_t sample_bytes(const struct array_store *s, int set)
+{
+    return (size_t)sample_count(&s->form[set]) * (size_t)s->x[set].header.element_size;
+}
+
 static int sample_read(const struct sample_store *store, int64_t number, void *to)
 {
     const struct array_store *s = (const struct array_store *)store;
     int set = s->there[1] && number >= s->first[1];
     const struct array_file *x = &s->x[set];
-    const struct sample_form *form = &s->form[set];
-    int64_t i = number - s->first[set], count = sample_count(form);
-    size_t bytes = (size_t)count * (size_t)x->header.element_size;
-    bool as_it_is = s->kind == CNN_SAMPLE_BYTES && !form->planes;
+    int64_t i = number - s->first[set];
+    size_t bytes = sample_bytes(s, set);
+    bool as_it_is = s->kind == CNN_SAMPLE_BYTES && !s->form[set].planes;
     if (as_it_is)
         return rt_array_at(x, i * (int64_t)bytes, to, bytes);
     char *raw = malloc(bytes + 1);
-    struct walk walk = { 0 };
     int status = -1;
     if (!raw)
         rt_error("%s: no memory for sample %lld", x->name, (long long)i);
     else if (rt_array_at(x, i * (int64_t)bytes, raw, bytes) == 0)
-        status = 0;
-    if (status == 0 && s->kind == CNN_SAMPLE_FLOATS)
-        status = floats_make(x, form, i, raw, to);
-    else if (status == 0)
-        for (int64_t e = 0; e < count; e++)
-            ((uint8_t *)to)[walk_next(&walk, form)] = (uint8_t)raw[e];
+        status = sample_make(s, set, i, raw, to);
     free(raw);
     return status;
 }
@@ -296,6 +307,28 @@ static int samples_store(struct dataset *d, struct split *s, const struct array_
     for (int64_t i = 0; i < s->count; i++)
         s->numbers[i] = (uint32_t)(store->first[set] + i);
     return 0;
+}
+
+/* Samples that cannot be found at once: one after the other, to where they can. */
+static int samples_unpack(struct dataset *d, struct split *s, struct array_store *store, int set)
+{
+    struct array_file *x = &store->x[set];
+    size_t bytes = sample_bytes(store, set);
+    if (rt_split_begin(d, s, x->header.shape[0]))
+        return -1;
+    char *raw = malloc(bytes + 1);
+    float *made = malloc((size_t)sample_count(&store->form[set]) * sizeof *made);
+    int status = 0;
+    if (!raw || !made) {
+        rt_error("%s: no memory to unpack it", x->name);
+        status = -1;
+    }
+    for (int64_t i = 0; i < s->count && status == 0; i++)
+        status = rt_array_next(x, raw, bytes) || sample_make(store, set, i, raw, made) || rt_split_put(d, s, i, made)
+                     ? -1 : 0;
+    free(made);
+    free(raw);
+    return status;
 }
 
 /* Where the number comes that is e-th of each sample in Fortran's order. */
@@ -476,8 +509,10 @@ static const char *const x_keys[SETS] = { "x", "val_x" }, *const y_keys[SETS] = 
 
 static int array_open(struct array_file *a, const char *dir, const struct cnn_model *m, const char *key)
 {
-    char *path = rt_data_file(rt_setting_text(&m->data.source, key), dir);
-    int status = path ? rt_array_open(a, path) : -1;
+    const struct cnn_clause *source = &m->data.source;
+    const char *name = rt_setting_text(source, key), *archive = rt_setting_text(source, "file");
+    char *path = rt_data_file(archive ? archive : name, dir);
+    int status = !path ? -1 : archive ? rt_array_open_member(a, path, name) : rt_array_open(a, path);
     free(path);
     return status;
 }
@@ -517,7 +552,7 @@ static int samples_open(struct dataset *d, struct array_store *store, const char
     d->height = form->height;
     d->width = form->width;
     if (set && store->there[0] && x->status.st_dev == store->x[0].status.st_dev
-        && x->status.st_ino == store->x[0].status.st_ino)
+        && x->status.st_ino == store->x[0].status.st_ino && x->place == store->x[0].place)
         rt_note("%s is the training set's file again: its samples are trained and tested", x->name);
     return 0;
 }
@@ -529,7 +564,9 @@ static int set_read(struct dataset *d, struct split *s, const char *dir, int set
     if (samples_open(d, store, dir, set, m))
         return -1;
     store->first[set] = set && store->there[0] ? store->x[0].header.shape[0] : 0;
-    int status = x->header.fortran ? samples_turn(d, s, store, set) : samples_store(d, s, store, set);
+    int status = x->header.fortran ? samples_turn(d, s, store, set)
+                 : x->packed       ? samples_unpack(d, s, store, set)
+                                   : samples_store(d, s, store, set);
     return status || targets_read(d, s, x, dir, set, m) ? -1 : 0;
 }
 
@@ -556,3 +593,4 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
 }
 
 const struct data_source rt_data_npy = { .name = "npy", .read = read_all, .finds = true };
+const struct data_source rt_data_npz = { .name = "npz", .read = read_all, .finds = true };

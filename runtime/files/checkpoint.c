@@ -12,6 +12,7 @@
 #include "core/message.h"
 #include "core/param.h"
 #include "files/notes.h"
+#include "formats/archive.h"
 #include "formats/npz.h"
 
 static void param_fill(const void *user, int index, int64_t first, int64_t count, void *out)
@@ -295,7 +296,7 @@ int rt_checkpoint_load(struct cnn_context *c, const char *path, bool partial)
     struct tensor_file f;
     if (is_foreign(path))
         return -1;
-    if (rt_npz_is(path) ? rt_npz_read(&f, path, is_wanted, m) : rt_safetensors_read(&f, path))
+    if (rt_archive_is(path) ? rt_npz_read(&f, path, is_wanted, m) : rt_safetensors_read(&f, path))
         return -1;
     if (is_state(&f)) {
         rt_error("%s: is the state of a run, which --resume goes on from; its weights are in "

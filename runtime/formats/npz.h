@@ -5,9 +5,6 @@
 
 #include "formats/safetensors.h"
 
-/* Whether the file begins as a zip archive.  false also where it cannot be read. */
-bool rt_npz_is(const char *path);
-
 /* Reads and checks an archive: tensors named as its members, without ".npy".  Of a tensor that is not
  * wanted only the shape is read, and its data are NULL: what others have packed into a file costs no
  * memory.  0, or -1 with a message that names the file, the member and the fault. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Arrays of numpy's as data: of any type, order and layout they train to the same weights, as vectors, labels and classes;
+# Arrays of numpy's as data, in files and in archives: of any type, order and layout they train to the same weights, as vectors, labels and classes;
 # and what is wrong with one is named with its file, element and what was expected.
 . "$(dirname "$0")/../run/common.sh"
 command -v python3 >/dev/null || skip "no python3"
@@ -55,11 +55,11 @@ for part, a, n in (('t', 0, N), ('v', N, V)):
 PY
 python3 make.py || { fail "no arrays"; finish; }
 
-# recipe NAME SOURCE-ARGUMENTS [STEPS]
+# recipe NAME SOURCE-ARGUMENTS [STEPS [SOURCE]]
 recipe() {
     cat >"$1.cnn" <<CNN
 model $1
-data { npy $2; ${3:-scale 1/255} }
+data { ${4:-npy} $2; ${3:-scale 1/255} }
 network { input 3x4x5; flatten; dense 8, relu; dense 4, softmax }
 train { loss categorical_crossentropy; optimizer adam, lr=0.01; metrics accuracy; epochs 3; batch 16; seed 1 }
 CNN
@@ -77,7 +77,11 @@ recipe pictures "$all, values=bytes"
 recipe rows "$all, layout=chw"
 recipe seven "$all, first_label=7"
 recipe drawn 'x="x.npy", y="y.npy"' 'split 0.25; limit train=80; normalize auto'
-build plain pictures rows seven drawn CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}" || finish
+members='"all.npz", x="x_train", y="y_train", val_x="x_test", val_y="y_test.npy"'
+recipe packed "$members" '' npz
+recipe squeezed "$members, values=bytes" '' npz
+recipe parted '"all.npz", x="x_train", y="y_train"' 'split 0.25; limit train=80; normalize auto' npz
+build plain pictures rows seven drawn packed squeezed parted CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}" || finish
 
 # ---- the same numbers, however they are written
 arrays u1_chw y
@@ -109,6 +113,63 @@ expect 0 ./drawn evaluate
 rm -rf other.run/ && mkdir -p far && mv ./*.npy far
 expect 0 ./plain evaluate --data far
 mv far/*.npy .
+
+# ---- the same in an archive
+cat >pack.py <<'PY'
+import sys, zipfile
+how, names = sys.argv[1], sys.argv[2:]
+method = {'stored': 0, 'wide': 0, 'bzip2': 12}.get(how, 8)
+if how == 'wide':                       # what only archives of more than 4 GiB have
+    zipfile.ZIP64_LIMIT, zipfile.ZIP_FILECOUNT_LIMIT = 100, 2
+with zipfile.ZipFile('all.npz', 'w', method) as z:
+    z.writestr('notes.txt', 'what is no array is passed over')
+    for k, (name, part) in enumerate(zip(('x_train', 'y_train', 'x_test', 'y_test'), 'ttvv')):
+        data = open('%s_%s.npy' % (part, names[k % len(names)]), 'rb').read()
+        z.writestr(zipfile.ZipInfo(name + '.npy'), data, 0 if how == 'mixed' and k % 3 else method)
+if how == 'wide':                       # and of which the directory's end says nothing
+    with open('all.npz', 'r+b') as f:
+        f.seek(-14, 2)
+        f.write(b'\xff' * 12)
+PY
+# in_archive TRAINER HOW X Y [VAL_X VAL_Y]: trained on an archive of these it ends at the same weights.  more: arguments.
+more=
+in_archive() {
+    trainer=$1
+    shift
+    python3 pack.py "$@" || { fail "pack.py $*"; return; }
+    # shellcheck disable=SC2086
+    expect 0 "./$trainer" --run-dir other.run --overwrite --threads 2 $more || return
+    tensors other.run/last.safetensors | cmp -s - right || fail "$trainer trains to other weights on an archive: $*"
+}
+for how in stored deflated mixed wide; do in_archive packed $how lf4 y; done
+in_archive packed deflated u1_hwc hotf f4_for y
+in_archive packed stored bf8 y f4_for hot
+for how in stored deflated; do in_archive squeezed $how u1_chw y; done
+in_archive squeezed deflated u1_for y
+arrays lf4 y
+expect 0 ./drawn --run-dir files.run
+for how in stored deflated; do
+    python3 pack.py $how lf4 y
+    expect 0 ./parted --run-dir $how.run
+    cmp -s <(tensors files.run/last.safetensors) <(tensors $how.run/last.safetensors) ||
+        fail "of an archive, $how, other samples are drawn"
+done
+expect 0 ./parted evaluate --run-dir stored.run
+# more than may be kept goes to a temporary file
+cat >many.py <<'PY'
+exec(open('make.py').read().split('random.seed')[0])
+npy('t_many.npy', '|u1', (6000, 3, 4, 5), [k * k // 7 % 251 for k in range(360000)])
+npy('t_much.npy', '|u1', (6000,), [k % 4 for k in range(6000)])
+PY
+python3 many.py
+arrays many much lf4 y
+expect 0 ./plain --run-dir many.run --data-memory 1 --epochs 1
+for how in stored deflated; do
+    python3 pack.py $how many much lf4 y
+    expect 0 ./packed --run-dir many.$how.run --data-memory 1 --epochs 1
+    cmp -s <(tensors many.run/last.safetensors) <(tensors many.$how.run/last.safetensors) ||
+        fail "of an archive, $how, that does not fit other samples are read"
+done
 
 # ---- what is wrong
 # says TEXT COMMAND...: fails, and TEXT is in the message
@@ -206,6 +267,92 @@ says 'vy.npy: element [0, 0] is' ./plain --overwrite
 arrays lf4 y grey y
 says 'vx.npy: (40, 4, 5) of uint8 does not fit' ./plain evaluate
 [ "$(cksum plain.run/*)" = "$sum" ] || fail "an older run was touched although the data could not be read"
+
+# ---- archives that are wrong
+cat >break.py <<'PY'
+import struct, subprocess, sys
+def made(*words):
+    subprocess.check_call([sys.executable, 'pack.py'] + list(words))
+    return open('all.npz', 'rb').read()
+def put(name, data): open('bad_%s.npz' % name, 'wb').write(data)
+name = b'x_train.npy'
+def entry(data, name):                  # where its row of the directory begins
+    return data.rindex(name) - 46
+def field(data, offset, *values):       # of x_train's row
+    at = entry(data, name) + offset
+    raw = struct.pack('<%dI' % len(values), *values)
+    return data[:at] + raw + data[at + len(raw):]
+def called(data, old, new):
+    at = entry(data, old) + 46
+    return data[:at] + new + data[at + len(old):]
+s, d, w = made('stored', 'lf4', 'y'), made('deflated', 'lf4', 'y'), made('wide', 'lf4', 'y')
+end = len(w) - 22 - 20 - 56
+for bad, data in (
+        ('cut', s[:-30]), ('empty', b''), ('no_members', b'PK\5\6' + bytes(18)), ('array', open('t_lf4.npy', 'rb').read()),
+        ('bit', s[:9000] + bytes([s[9000] ^ 1]) + s[9001:]),
+        ('inflated', d[:1500] + b'\xff' * 40 + d[1540:]), ('checksum', field(d, 16, 7)),
+        ('bzip2', made('bzip2', 'lf4', 'y')), ('locked', field(s, 8, 1)),
+        ('larger', field(d, 24, 28928 + 4)), ('smaller', field(d, 24, 28928 - 4)), ('huge', field(d, 24, 0xf0000000)),
+        ('longer', field(s, 20, 28928 + 90, 28928 + 90)), ('past', field(s, 20, 0xf0000000, 0xf0000000)),
+        ('away', field(s, 42, 0xfffffff0)), ('lost', called(s, name, b'x_tra_n.npy')),
+        ('twice', called(s, name, b'y_train.npy')),
+        ('locator', w[:end] + b'----' + w[end + 4:]),
+        ('count', w[:end + 24] + struct.pack('<QQQQ', *[1 << 60] * 4) + w[end + 56:])):
+    put(bad, data)
+for bad in ('big', 'nan', 'complex', 'huge', 'text'):
+    put('in_' + bad, made('deflated', bad, 'y', 'lf4', 'y'))
+put('in_cut', made('stored', 'cut', 'y', 'lf4', 'y'))
+put('in_inf', made('stored', 'inf', 'y', 'lf4', 'y'))
+put('in_few', made('deflated', 'lf4', 'few', 'lf4', 'y'))
+put('in_four', made('stored', 'lf4', 'four', 'lf4', 'y'))
+for i in range(12):
+    put('part%d' % i, d[:len(d) * i // 12] + d[-22:])
+PY
+python3 break.py || { fail "no broken archives"; finish; }
+python3 pack.py stored lf4 y
+expect 0 ./packed
+sum=$(cksum packed.run/*)
+while IFS='|' read -r name text; do
+    ln -sf "bad_$name.npz" all.npz
+    says "all.npz: $text" ./packed --overwrite
+done <<'LIST'
+cut|is cut short: the archive's directory is missing
+empty|is cut short: the archive's directory is missing
+no_members|holds no array 'x_train'; it is empty
+array|is cut short: the archive's directory is missing
+bit|member 'x_train.npy' is damaged: its checksum does not fit
+inflated|member 'x_train.npy'
+checksum|member 'x_train.npy' is damaged: its checksum does not fit
+bzip2|member 'x_train.npy' is packed in a way other than stored or deflated
+locked|member 'x_train.npy' is encrypted
+larger|array 'x_train': is too long: (120, 3, 4, 5) of float32 takes 28800 bytes, 28804 are there
+smaller|array 'x_train': is cut short: (120, 3, 4, 5) of float32 takes 28800 bytes, 28796 are there
+huge|member 'x_train.npy' has sizes that contradict each other
+longer|member 'x_train.npy' lies over another one
+past|member 'x_train.npy' is cut short
+away|member 'x_train.npy' is not where the directory says
+lost|holds no array 'x_train'; it holds 'notes.txt', 'x_tra_n.npy', 'y_train.npy', 'x_test.npy', 'y_test.npy'
+twice|member 'y_train.npy' is there twice
+locator|the archive's directory is broken
+count|the archive's directory is broken
+in_big|array 'x_train': element [119, 2, 3, 4] is 1e+39: more than a float can hold
+in_nan|array 'x_train': element [17, 1, 0, 3] is nan: a sample's numbers have to be finite
+in_inf|array 'x_train': element [119, 2, 3, 4] is -inf: a sample's numbers have to be finite
+in_complex|array 'x_train': its elements are '<c8'
+in_huge|array 'x_train': is cut short: (2147483648, 3, 4, 5) of float32 takes 515396075520 bytes, 28800 are there
+in_text|array 'x_train': is not an .npy file
+in_cut|array 'x_train': is cut short
+in_few|array 'x_train' holds 120 samples, all.npz: array 'y_train' the targets of 119
+in_four|array 'y_train': element [41] is 4, expected a class from 0 to 3
+LIST
+for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
+    ln -sf "bad_part$i.npz" all.npz
+    says "all.npz: " ./packed --overwrite
+done
+[ "$(cksum packed.run/*)" = "$sum" ] || fail "an older run was touched although the archive could not be read"
+ln -sfn bad_cut.npz x.npy
+says "x.npy: is not an .npy file" ./plain --overwrite
+grep -q "it is an archive: 'npz' reads its arrays" err || fail "an archive in the place of an array: $(cat err)"
 
 # a file that is written to while a run reads it ends the run, which goes on when it is back
 arrays lf4 y

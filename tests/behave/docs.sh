@@ -50,7 +50,7 @@ wrap() {
         echo 'network {'; grep -q '^ *input ' body || echo "input $extent"; cat body; echo '}' ;;
     data)
         echo 'data {'
-        grep -qE '^ *(cifar10|cifar100|csv|images|mnist|npy|shapes) ' body || echo 'images "pictures"'
+        grep -qE '^ *(cifar10|cifar100|csv|images|mnist|npy|npz|shapes) ' body || echo 'images "pictures"'
         cat body
         grep -qE '^ *(scale|normalize) ' body || echo 'scale 1/255'
         echo '}' ;;
