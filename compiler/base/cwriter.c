@@ -134,16 +134,21 @@ static int cw_badness(const char *text, size_t i, int depth, bool loop)
 }
 
 /* Where to break a line that has `room` columns left: at the last of the best places that fit; 0 when there is no such
- * place, or the line has a string or a comment that a break could spoil.  What goes on after a break begins at depth 0
- * again; its depth may become negative, which is farther out and so better. */
+ * place, or the line has a comment that a break could spoil.  What goes on after a break begins at depth 0 again; its
+ * depth may become negative, which is farther out and so better. */
 static size_t cw_break(const char *text, size_t room, bool loop)
 {
     size_t at = 0;
     int depth = 0, least = CW_WORST;
+    bool string = false;
 
-    if (strlen(text) <= room || strchr(text, '"') || strstr(text, "//") || *text == '#')
+    if (strlen(text) <= room || strstr(text, "//") || *text == '#')
         return 0;
     for (size_t i = 0; text[i] && i <= room; i++) {
+        if (text[i] == '"' && (i == 0 || text[i - 1] != '\\'))
+            string = !string;
+        if (string)
+            continue;
         depth += text[i] == '(' || text[i] == '[';
         depth -= text[i] == ')' || text[i] == ']';
         int bad = text[i] == ' ' && i >= 2 ? cw_badness(text, i, depth, loop) : CW_NEVER;
