@@ -298,6 +298,35 @@ static void check_optimizer(struct check *c, const struct clause *optimizer)
     }
 }
 
+/* ---- beyond the epochs ----------------------------------------------------------------------- */
+
+/* An epoch that is named and does not come. */
+static void check_beyond(struct check *c, const struct clause *clause, const char *name, const char *then)
+{
+    const struct arg_value *v = argument(clause, name);
+
+    if (!v || !v->given || !c->epochs_where.file)
+        return;
+    double first = v->list ? v->list[0] : v->number;
+    if (first < c->model->epochs || (!v->list && !is_literal(v)))
+        return;
+    diag_warning(c->diag, DIAG_useless_argument, v->where, "'%s' is %.10g, and there are %s epoch%s: %s", name, first,
+                 number_text(c->model->epochs).text, c->model->epochs == 1 ? "" : "s", then);
+    diag_note(c->diag, c->epochs_where, "the epochs are given here");
+}
+
+static void check_epochs_named(struct check *c)
+{
+    const struct model *m = c->model;
+
+    for (int i = 0; i < m->groups_count; i++)
+        check_beyond(c, m->groups[i].clause, "from", "these parameters are never trained");
+    if (!m->schedule || !m->schedule->clause)
+        return;
+    check_beyond(c, m->schedule->clause, "warmup", "the rate only rises");
+    check_beyond(c, m->schedule->clause, "at", "the rate never falls");
+}
+
 void check_useless(struct check *c, const struct ast_body *file)
 {
     const struct model *m = c->model;
@@ -307,6 +336,7 @@ void check_useless(struct check *c, const struct ast_body *file)
         check_layer(c, m->layers[i]);
     if (m->optimizer)
         check_optimizer(c, m->optimizer);
+    check_epochs_named(c);
     if (m->optimizer)
         for (int i = 0; i < m->callbacks_count; i++)
             check_callback(c, m->callbacks[i]);
