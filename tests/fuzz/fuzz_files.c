@@ -262,6 +262,20 @@ static size_t npy_make(uint8_t *to, const char *type, const char *shape, size_t 
     return 128 + bytes;
 }
 
+/* A network of samples that are floats, half of which validate. */
+static struct cnn_model with_numbers(const char *name, const struct cnn_setting *settings, int count, int side)
+{
+    static const struct cnn_setting splits[] = { { .key = "fraction", .number = 0.5 }, { .key = "seed" } };
+    static const struct cnn_clause split[] = { { "split", splits, 2 } };
+    struct cnn_model m = with_source(name, settings, count, 2);
+    m.data.sample = CNN_SAMPLE_FLOATS;
+    m.data.steps = split;
+    m.data.steps_count = 1;
+    m.in_channels = 3;
+    m.in_height = m.in_width = side;
+    return m;
+}
+
 /* The first byte says which of the two arrays it is. */
 static void npy(const uint8_t *bytes, size_t size)
 {
@@ -269,20 +283,48 @@ static void npy(const uint8_t *bytes, size_t size)
         { .key = "x", .text = "x.npy" }, { .key = "y", .text = "y.npy" }, { .key = "val_x" }, { .key = "val_y" },
         { .key = "layout" }, { .key = "values", .text = "floats" }, { .key = "targets" }, { .key = "first_label" }
     };
-    static const struct cnn_setting splits[] = { { .key = "fraction", .number = 0.5 }, { .key = "seed" } };
-    static const struct cnn_clause split[] = { { "split", splits, 2 } };
-    struct cnn_model m = with_source("npy", settings, 8, 2);
+    const struct cnn_model m = with_numbers("npy", settings, 8, 2);
     uint8_t other[1024];
     if (size < 1)
         return;
-    m.data.sample = CNN_SAMPLE_FLOATS;
-    m.data.steps = split;
-    m.data.steps_count = 1;
-    m.in_channels = 3;
-    m.in_height = m.in_width = 2;
     put("x.npy", other, npy_make(other, "<f4", "(4, 3, 2, 2)", 192));
     put("y.npy", other, npy_make(other, "<i8", "(4,)", 32));
     put(bytes[0] & 1 ? "y.npy" : "x.npy", bytes + 1, size - 1);
+    data_read(&m);
+}
+
+/* An archive of both. */
+static void archive(const uint8_t *bytes, size_t size)
+{
+    static const struct cnn_setting settings[] = {
+        { .key = "file", .text = "all.npz" }, { .key = "x", .text = "x" }, { .key = "y", .text = "y" }, { .key = "val_x" },
+        { .key = "val_y" }, { .key = "layout" }, { .key = "values", .text = "floats" }, { .key = "targets" },
+        { .key = "first_label" }
+    };
+    const struct cnn_model m = with_numbers("npz", settings, 9, 2);
+    put("all.npz", bytes, size);
+    data_read(&m);
+}
+
+/* The first byte says how the columns are told and whether it is the table to train with or to test with. */
+static void csv(const uint8_t *bytes, size_t size)
+{
+    static const char *const labels[] = { "4", "\"kind\"", "[4, 5]", "1" };
+    int how = size ? bytes[0] : 0;
+    const struct cnn_setting settings[] = {
+        { .key = "file", .text = "train.csv" }, { .key = "label", .text = labels[how & 3] },
+        { .key = "test", .text = how & 4 ? "test.csv" : NULL }, { .key = "header", .number = (how & 3) == 1 || how & 8 },
+        { .key = "ignore", .text = how & 16 ? "5" : NULL }, { .key = "separator", .text = how & 32 ? ";" : "," },
+        { .key = "targets" }, { .key = "first_label", .number = how & 64 ? 1 : 0 }
+    };
+    static const char table[] = "1,2,3,0\n4,5,6,1\n7,8,9,0\n1,1,1,1\n";
+    struct cnn_model m = with_numbers("csv", settings, 8, 1);
+    if (size < 1)
+        return;
+    if (how & 4)
+        m.data.steps_count = 0;
+    put("train.csv", table, sizeof table - 1);
+    put(how & 4 ? "test.csv" : "train.csv", bytes + 1, size - 1);
     data_read(&m);
 }
 
@@ -338,6 +380,7 @@ static void state(const uint8_t *bytes, size_t size)
 
 const struct fuzz_target fuzz_targets[] = {
     { "cifar10", cifar10 }, { "cifar100", cifar100 }, { "mnist", mnist }, { "image", image }, { "npy", npy },
+    { "archive", archive }, { "csv", csv },
     { "safetensors", safetensors }, { "npz", npz }, { "state", state }, { NULL, NULL }
 };
 
@@ -393,6 +436,16 @@ void fuzz_seeds(const char *to)
     bytes[0] = 1;
     fuzz_seed_write(to, "npy.classes", bytes, 1 + npy_make(bytes + 1, "<i8", "(4,)", 32));
     fuzz_seed_write(to, "npy.vectors", bytes, 1 + npy_make(bytes + 1, "<f4", "(4, 2)", 32));
+    static const char *const tables[] = {
+        "@1,2,3,1\n4,5,6,2\n7,8,9,1\n1,1,1,2\n", "Aa,b,c,kind\n1,2,3,x\n4,5,6,\"y, z\"\n7,8,9,x\n1,1,1,\"y, z\"\n",
+        "B1,2,-3e4,0,1\r\n\"4\",.5,6,1,0\r\n7,8,9,0,1\r\n1,1,1,1,0\r\n", "D1,2,3,1\n4,5,6,2\n",
+        "p\xEF\xBB\xBF" "1;2;3;1;\"a \"\"b\"\"\"\n4;5;6;2;NA\n7;8;9;1;\n1;1;1;2;?\n"
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "csv.table%zu", i);
+        fuzz_seed_write(to, name, tables[i], strlen(tables[i]));
+    }
     cnn_main(&model, (int)(sizeof words / sizeof *words) - 1, words);
     seed_file(to, "state.run", "tiny.run/state.safetensors", -1, 4);
     seed_file(to, "safetensors.last", "tiny.run/last.safetensors", -1, 0);

@@ -36,7 +36,7 @@ for target in $(tests/fuzz/replay_model --targets) $(tests/fuzz/replay_files --t
     fi
     dictionary=$TOP/tests/fuzz/$target.dict
     [ "$target" = safetensors ] && dictionary=$TOP/tests/fuzz/state.dict
-    [ "$target" = npz ] && dictionary=$TOP/tests/fuzz/npy.dict
+    case $target in npz | archive) dictionary=$TOP/tests/fuzz/npy.dict ;; esac
     CNN_FUZZ=$target $program -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=1500 -malloc_limit_mb=1000 \
         -max_len=$longest -close_fd_mask=3 -print_final_stats=1 -artifact_prefix="$PWD/found/$target-" \
         $([ -f "$dictionary" ] && echo "-dict=$dictionary") "$corpus" >"$target.log" 2>&1
