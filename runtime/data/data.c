@@ -284,6 +284,7 @@ char *rt_data_file(const char *name, const char *data_dir)
         places[n++] = rt_path_join(data_dir, name);
     if (data_dir)
         places[n++] = rt_path_join(data_dir, rt_base_of(name));
+    int elsewhere = n;
     places[n++] = strdup(name);
     char *own = *name == '/' ? NULL : own_directory();
     if (own)
@@ -293,6 +294,8 @@ char *rt_data_file(const char *name, const char *data_dir)
         if (places[i] && access(places[i], F_OK) == 0) {
             found = places[i];
             places[i] = NULL;
+            if (data_dir && i >= elsewhere)     /* files of two sets must not be mixed without a word */
+                rt_note("--data %s holds no %s; reading %s", data_dir, name, found);
         }
     if (!found) {
         rt_error("'%s' is not there; looked for", name);

@@ -112,6 +112,14 @@ grep -q '^Train on 80 samples, validate on 31 samples$' out || fail "a split of 
 expect 0 ./drawn evaluate
 rm -rf other.run/ && mkdir -p far && mv ./*.npy far
 expect 0 ./plain evaluate --data far
+cp far/t_y.npy t_y.npy       # one of the files lies elsewhere than the others: never without a word
+mv far/t_y.npy far/kept
+ln -sfn t_y.npy y.npy
+expect 0 ./plain --data far --run-dir other.run --overwrite --limit-steps 1
+grep -q 'note: --data far holds no y.npy; reading y.npy$' err || fail "a file beside --data is not spoken of: $(cat err)"
+[ "$(grep -c 'holds no' err)" = 1 ] || fail "files in --data are said to be elsewhere: $(cat err)"
+rm -r t_y.npy other.run
+mv far/kept far/t_y.npy
 mv far/*.npy .
 
 # ---- the same in an archive
