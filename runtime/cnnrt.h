@@ -172,6 +172,7 @@ struct cnn_param {
     int64_t stored;                     /* elements from offset on that belong to it, padding included */
     int64_t count;                      /* elements in a file: the product of shape */
     struct cnn_init init;
+    double l2;                          /* times the sum of its squares is part of the loss; 0: nothing is */
 };
 
 /* ---- the network as a table, for summaries and benchmarks ---------------------------------------------------- */
@@ -236,16 +237,17 @@ struct cnn_context {
     int32_t *labels;            /* (batch) where targets are classes: each sample's, 0 .. train.target.size-1 */
     void *targets;              /* real (batch, train.target.size) where they are numbers or labels, or classes are mixed */
     void *params;               /* real (params_stored) */
-    void *grads;                /* real (params_stored); of the batch's mean loss; made by train_step(), but for what it
-                                 * updates early */
+    void *grads;                /* real (params_stored); of the batch's mean loss without l2's part, which cnn_grad_get() and
+                                 * update() add; made by train_step(), but for what it updates early */
     void *statistics;           /* real (statistics_stored): running means and variances */
     void *optimizer_state;      /* real (optimizer_slots, params_stored) */
     void *slow_statistics;      /* real (statistics_stored), where cnn_model.slow_statistics says so: lookahead's */
     void *update_memory;        /* cnn_model.update_bytes: what update() computes in */
+    double *penalties;          /* (cnn_model.penalties): what blocks of weights with l2 add to a sample's loss */
     void *predictions;          /* real (batch, outputs): the last activation applied */
     void *memory;               /* activations and what all threads share: cnn_model.memory_bytes */
     void *scratch;              /* threads x cnn_model.scratch_bytes_per_thread */
-    double loss;                /* out: sum of the samples' losses of the last train_step() or infer() */
+    double loss;                /* out: sum of the samples' losses, each with l2's part, of the last train_step() or infer() */
     uint64_t seed;              /* of this run: dropout */
     uint64_t step;              /* from 0, counts updates since training began: dropout, bias correction */
     double lr;                  /* learning rate of this step, used by update() and by early updates */
@@ -284,6 +286,7 @@ struct cnn_model {
                                                      * steps, which are what is validated and saved */
     bool slow_statistics;
     int64_t update_bytes;
+    int64_t penalties;                              /* blocks of weights with l2 */
     int64_t memory_bytes;                           /* activations, their gradients, shared scratch */
     int64_t scratch_bytes_per_thread;               /* a multiple of 64 */
 
@@ -330,7 +333,8 @@ CNN_API void cnn_close(struct cnn_context *c);
 CNN_API int cnn_load_weights(struct cnn_context *c, const char *path);
 CNN_API int cnn_save_weights(const struct cnn_context *c, const char *path);
 
-/* One parameter (or its gradient) in file order and back; real is float or double as the model's. */
+/* One parameter (or its gradient) in file order and back; real is float or double as the model's.  The gradient is that of
+ * the loss, of l2 too: to be had between train_step() and update(). */
 CNN_API void cnn_param_get(const struct cnn_context *c, int param, void *real_out);
 CNN_API void cnn_param_set(struct cnn_context *c, int param, const void *real_in);
 CNN_API void cnn_grad_get(const struct cnn_context *c, int param, void *real_out);

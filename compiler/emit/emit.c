@@ -69,8 +69,10 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
     emit_update_range(&e, w);
     emit_functions(&e, w, out, 0);
     emit_stopwatch(&e, w);
-    if (p->train.graph->loss || p->use.graph->loss)
+    if (p->train.graph->loss || p->use.graph->loss) {
         emit_loss_sum(p, w);
+        emit_penalty(&e, w);
+    }
     e.program = &p->train;
     e.called = train;
     emit_schedule(&e, w, "train_step",

@@ -21,6 +21,10 @@ void emit_name_stretches(struct emitter *e);
 void emit_stopwatch(struct emitter *e, struct cwriter *w);
 /* static double loss_sum(const float *losses, int n). */
 void emit_loss_sum(const struct plan *p, struct cwriter *w);
+/* static double penalty(const struct cnn_context *c), of l2, where layers have it, and what makes its sums. */
+void emit_penalty(struct emitter *e, struct cwriter *w);
+/* "loss_sum(losses, n)", with what l2 adds: the loss of a batch once its phases are over. */
+const char *emit_batch_loss(struct emitter *e, const struct program *q);
 /* static void NAME(struct cnn_context *c, int n), and what it is made of, of e->program, whose steps e->called are. */
 void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment);
 /* What of all this is where in the file, layer by layer. */

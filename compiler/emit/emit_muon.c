@@ -54,15 +54,17 @@ static const char *emit_gather(struct emitter *e, const struct update_matrix *m)
     emit_function(e, "int r, const struct rule *own, const %s *g, const %s *p, %s *restrict m, %s *restrict x, double *sums",
                   real, real, real, real);
     cw_line(e->w, "double sum = 0;");
-    if (!coupled)
+    if (!coupled && !u->penalised)
         cw_line(e->w, "(void)p;");
-    if (!coupled && u->clip_norm == 0)
+    if (!coupled && !u->penalised && u->clip_norm == 0)
         cw_line(e->w, "(void)own;");
     open_rows(e, m->rows);
     cw_line(e->w, "%s *const row = x + (size_t)i * %d;", real, m->columns);
     cw_open(e->w, "for (int j = 0; j < %d; j++) {", m->turned ? m->inputs : m->outputs);
     cw_line(e->w, "const int64_t at = %s;", place_text(e, m));
     cw_line(e->w, "%s d = g[at];", real);
+    if (u->penalised)
+        cw_line(e->w, "d += own->penalty * p[at];");
     if (u->clip_norm > 0)
         cw_line(e->w, "d *= own->clip;");
     if (most > 0)

@@ -413,11 +413,67 @@ void emit_loss_sum(const struct plan *p, struct cwriter *w)
     cw_blank(w);
 }
 
+/* l2 of layers.  Any of its sums is there once a phase has ended, from the weights that the step began with: nothing is
+ * updated in the first. */
+void emit_penalty(struct emitter *e, struct cwriter *w)
+{
+    const struct plan *p = e->plan;
+    const struct graph *g = p->train.graph;
+    int64_t blocks = plan_penalty_blocks(p);
+    if (!blocks)
+        return;
+    cw_comment(w, "The weights that l2 is of, where they begin and end.");
+    cw_line(w, "static const struct {");
+    cw_line(w, "    int64_t begin, end;");
+    cw_line(w, "    double l2;");
+    cw_open(w, "} penalised[] = {");
+    for (int i = 0; i < g->params_count; i++)
+        if (g->params[i]->l2 != 0) {
+            const struct param_place *place = &p->params[i];
+            cw_line(w, "{ %" PRId64 ", %" PRId64 ", %s },", place->offset,
+                    plan_round(place->offset + place->stored, 64 / p->real_size), emit_number(e, g->params[i]->l2));
+        }
+    cw_close(w, "};");
+    cw_blank(w);
+    cw_comment(w, "This thread's blocks of what l2 adds to the loss of a sample.");
+    cw_line(w, "static void penalty_share(const struct cnn_context *c, const struct cnn_worker *w)");
+    cw_open(w, "{");
+    cw_line(w, "int b = 0;");
+    cw_open(w, "for (size_t k = 0; k < sizeof penalised / sizeof penalised[0]; k++)");
+    cw_open(w, "for (int64_t at = penalised[k].begin; at < penalised[k].end; at += %d, b++) {", PENALTY_BLOCK);
+    cw_line(w, "const int64_t left = penalised[k].end - at;");
+    cw_open(w, "if (b %% w->count == w->number)");
+    cw_line(w, "c->penalties[b] = penalised[k].l2 * cnn_squares((const %s *)c->params + at, left < %d ? left : %d);",
+            p->real, PENALTY_BLOCK, PENALTY_BLOCK);
+    cw_close(w, "");
+    cw_close(w, "}");
+    cw_close(w, "");
+    cw_close(w, "}");
+    cw_blank(w);
+    cw_comment(w, "All of it, block by block.");
+    cw_line(w, "static double penalty(const struct cnn_context *c)");
+    cw_open(w, "{");
+    cw_line(w, "double sum = 0;");
+    cw_open(w, "for (int64_t b = 0; b < %" PRId64 "; b++)", blocks);
+    cw_line(w, "sum += c->penalties[b];");
+    cw_close(w, "return sum;");
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+const char *emit_batch_loss(struct emitter *e, const struct program *q)
+{
+    const char *penalty = plan_penalty_blocks(e->plan) ? " + n * penalty(c)" : "";
+    return arena_printf(e->arena, "loss_sum(%s, n)%s", q->graph->loss->name, penalty);
+}
+
 /* The calls of the phases; in the end one thread sums the loss in the order of the samples: the others are waited for
  * anyhow. */
 static void emit_phase_calls(struct emitter *e, struct cwriter *w, const char *program)
 {
     const struct program *q = e->program;
+    if (q->graph->loss && plan_penalty_blocks(e->plan))
+        cw_line(w, "penalty_share(c, w);");
     for (int i = 0, count; i < q->phases_count; i += count) {
         count = phases_from(q, i);
         const struct needs needs = needs_of(e, &q->phases[i], count);
@@ -428,7 +484,7 @@ static void emit_phase_calls(struct emitter *e, struct cwriter *w, const char *p
     if (!q->graph->loss)
         return;
     cw_open(w, "if (w->number == 0)");
-    cw_line(w, "c->loss = loss_sum(%s, n);", q->graph->loss->name);
+    cw_line(w, "c->loss = %s;", emit_batch_loss(e, q));
     cw_close(w, "");
 }
 

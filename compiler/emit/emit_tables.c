@@ -97,6 +97,8 @@ static void emit_param(struct emitter *e, struct cwriter *w, const struct param 
                 l->panel_stride);
     cw_close(w, "},");
     cw_line(w, ".offset = %" PRId64 ", .stored = %" PRId64 ",", place->offset, place->stored);
+    if (p->l2 != 0)
+        cw_line(w, ".l2 = %s,", emit_number(e, p->l2));
     cw_line(w, ".init = %s", init_text(e, p->init));
     cw_close(w, "},");
 }
@@ -331,6 +333,8 @@ static void emit_state_fields(struct emitter *e, struct cwriter *w)
         cw_line(w, ".slow_statistics = true,");
     if (u->memory_bytes)
         cw_line(w, ".update_bytes = %" PRId64 ",", u->memory_bytes);
+    if (plan_penalty_blocks(e->plan))
+        cw_line(w, ".penalties = %" PRId64 ",", plan_penalty_blocks(e->plan));
 }
 
 static void emit_sizes(struct emitter *e, struct cwriter *w)

@@ -263,7 +263,7 @@ void emit_early_rule(struct emitter *e, struct cwriter *w)
     const struct plan *p = e->plan;
     const char *valid = "";
     if (p->update.needs_valid_loss)
-        valid = arena_printf(e->arena, " && isfinite(loss_sum(%s, n))", p->train.graph->loss->name);
+        valid = arena_printf(e->arena, " && isfinite(%s)", emit_batch_loss(e, &p->train));
     cw_line(w, "const struct rule *const early = c->early_update%s ? rules : NULL;", valid);
 }
 
@@ -311,8 +311,11 @@ static void emit_clip(struct emitter *e, struct cwriter *w)
     for (int i = 0; i < u->ranges_count; i++) {
         const struct update_range *r = &u->ranges[i];
         const char *trains = u->limited ? arena_printf(e->arena, "!rules[%d].trains ? 0 : ", r->group) : "";
-        emit_blocks_of(e, w, r, false, arena_printf(e->arena, "sums[b + %" PRId64 "] = %scnn_squares(g + at, ", first, trains),
-                       ")");
+        const char *sum = "cnn_squares(g + at, ";
+        if (u->groups[r->group].l2 != 0)
+            sum = arena_printf(e->arena, "cnn_squares_of_sum(g + at, rules[%d].penalty, (const %s *)c->params + at, ",
+                               r->group, e->plan->real);
+        emit_blocks_of(e, w, r, false, arena_printf(e->arena, "sums[b + %" PRId64 "] = %s%s", first, trains, sum), ")");
         first += r->blocks;
     }
     cw_line(w, "cnn_meet(w);");

@@ -156,6 +156,16 @@ static const char *param_tensor_name(struct graph *g, const struct layer *layer,
     return arena_printf(g->arena, "%s_%s", layer->name, suffix);
 }
 
+/* Of layers whose arguments have it. */
+static double layer_l2(const struct layer *layer)
+{
+    const struct clause *c = layer->clause;
+    for (int i = 0; c && i < clause_def_count(c->def); i++)
+        if (!strcmp(c->def->args[i].name, "l2"))
+            return c->args[i].number;
+    return 0;
+}
+
 struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum cnn_param_role role,
                           const struct param_form *form, const int *extents)
 {
@@ -170,6 +180,7 @@ struct param *graph_param(struct graph *g, struct layer *layer, const char *suff
         p->extents[i] = extents[i];
     p->role = role;
     p->trainable = layer->trainable && (role == CNN_BIAS || (role == CNN_WEIGHT && !layer->bias_only));
+    p->l2 = role == CNN_WEIGHT ? layer_l2(layer) : 0;
     int out = param_extent(p, CNN_AXIS_OUT), in = param_extent(p, CNN_AXIS_IN);
     int64_t elements = param_elements(p);
     bool flat = form->files[1] == CNN_AXIS_NONE;

@@ -50,6 +50,7 @@ struct param {
     struct map_order orders[CNN_MAX_RANK];      /* likewise: an axis that lies in the order of a flattened map */
     enum cnn_param_role role;
     bool trainable;
+    double l2;                      /* times the sum of its squares is part of the loss; 0: nothing is */
     struct cnn_init init;
     const double *values;           /* param_elements() numbers as a file holds them, where they are known: of a network
                                      * that has been trained.  NULL: they are not */

@@ -14,6 +14,7 @@ static const struct arg_def dense_args[] = {
       .help = "how the weights begin" },
     { .name = "bias_init", .type = ARG_INIT, .default_text = "zeros",
       .help = "how the bias begins" },
+    L2_ARG,
     { .name = NULL }
 };
 

@@ -19,6 +19,7 @@ static const struct arg_def locally_connected2d_args[] = {
       .help = "how the filters begin" },
     { .name = "bias_init", .type = ARG_INIT, .default_text = "zeros",
       .help = "how the bias begins" },
+    L2_ARG,
     { .name = NULL }
 };
 

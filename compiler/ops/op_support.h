@@ -10,6 +10,9 @@
 
 /* In tables of arguments and operations. */
 #define ARGS(table) .args = (table), .args_count = (int)(sizeof(table) / sizeof *(table)) - 1
+#define L2_ARG                                                                                                            \
+    { .name = "l2", .type = ARG_REAL, .min = 0, .max = 1e6,                                                                 \
+      .help = "times the sum of the weights' squares is added to the loss" }
 #define CHECK(condition, text) do { if (!(condition)) return (text); } while (0)
 
 /* ---- shape rules ----------------------------------------------------------------------------- */

@@ -14,6 +14,12 @@
 /* Elements; a block of adam's four streams fits into a level-2 cache. */
 enum { UPDATE_BLOCK = 8192 };
 
+/* Where the update of a parameter ends: at the next multiple of 64 bytes. */
+static int64_t padded_end(const struct plan *p, const struct param_place *place)
+{
+    return plan_round(place->offset + place->stored, 64 / p->real_size);
+}
+
 /* ---- groups of parameters ---------------------------------------------------------------------------------------- */
 
 static bool selects(const struct selector *s, const struct param *param)
@@ -41,6 +47,7 @@ static struct update_group group_of(const struct model *m, const struct param *p
 {
     const struct param_group *s = statement_of(m, param);
     struct update_group g = { .lr_scale = 1, .weight_decay = optimizer_option(m, "weight_decay", 0), .until = INFINITY };
+    g.l2 = param->l2;
     if (!s)
         return g;
     g.lr_scale = clause_number(s->clause, "lr_scale");
@@ -54,7 +61,8 @@ static struct update_group group_of(const struct model *m, const struct param *p
 
 static bool same_group(const struct update_group *a, const struct update_group *b)
 {
-    return a->lr_scale == b->lr_scale && a->weight_decay == b->weight_decay && a->from == b->from && a->until == b->until;
+    return a->lr_scale == b->lr_scale && a->weight_decay == b->weight_decay && a->l2 == b->l2 && a->from == b->from &&
+           a->until == b->until;
 }
 
 /* In the order in which parameters come; those that are the same are one. */
@@ -74,6 +82,7 @@ static void plan_update_groups(struct plan *p, const struct graph *g)
         p->params[i].group = k;
         u->has_epochs |= group.from > 0 || group.until < INFINITY;
         u->decays |= group.weight_decay != 0;
+        u->penalised |= group.l2 != 0;
     }
     u->limited = u->has_epochs || u->optimizer->matrices;       /* matrices go by the rule's pass */
 }
@@ -93,7 +102,7 @@ static const struct expr *number_expr(struct update_maker *k, const char *formul
     struct update *u = k->u;
     const struct clause *clause = k->p->model->optimizer;
     int args = clause_def_count(clause->def), count = 0;
-    struct expr_name *names = arena_array(k->p->arena, (size_t)(STEP_INPUTS + u->numbers_count + args + 2), sizeof *names);
+    struct expr_name *names = arena_array(k->p->arena, (size_t)(STEP_INPUTS + u->numbers_count + args + 3), sizeof *names);
     static const char *const inputs[] = { [STEP_LR] = "lr", [STEP_T] = "t", [STEP_TOTAL] = "total" };
     for (int i = 0; i < STEP_INPUTS; i++)
         if (i != STEP_GIVEN || u->optimizer->given) {
@@ -103,6 +112,7 @@ static const struct expr *number_expr(struct update_maker *k, const char *formul
     for (int i = u->numbers_count - 1; i >= 0; i--)
         names[count++] = (struct expr_name){ u->numbers[i].name, u->numbers[i].values[group] };
     names[count++] = (struct expr_name){ "weight_decay", expr_number(u->pool, u->groups[group].weight_decay) };
+    names[count++] = (struct expr_name){ "l2", expr_number(u->pool, u->groups[group].l2) };
     for (int i = 0; i < args; i++)
         names[count++] = (struct expr_name){ clause->def->args[i].name, expr_number(u->pool, clause->args[i].number) };
     const char *wrong = NULL;
@@ -155,7 +165,7 @@ static struct update_pass *add_pass(struct update_maker *k, enum pass_when when)
     struct update *u = k->u;
     struct update_pass *pass = &u->passes[u->passes_count++];
     pass->when = when;
-    pass->values = arena_array(k->p->arena, OPTIMIZER_FORMULAS + 4, sizeof *pass->values);
+    pass->values = arena_array(k->p->arena, OPTIMIZER_FORMULAS + 5, sizeof *pass->values);
     return pass;
 }
 
@@ -187,6 +197,8 @@ static struct update_pass *add_rule(struct update_maker *k)
     struct update *u = k->u;
     const struct model *m = k->p->model;
     bool coupled = optimizer_option(m, "coupled", 0) != 0, decays = u->decays;
+    if (u->penalised)
+        add_number(k, "penalty", "2 * l2");
     if (u->clip_norm > 0)
         add_number(k, "clip", NULL);
     if (decays)
@@ -200,6 +212,8 @@ static struct update_pass *add_rule(struct update_maker *k)
         u->numbers[u->numbers_count - 1].of_matrices = true;
     }
     struct update_pass *pass = add_pass(k, u->limited ? PASS_TRAINS : PASS_ALWAYS);
+    if (u->penalised)           /* the slope of the loss that is shown, before anything is done to it */
+        set_value(k, pass, "g", "penalty * p + g");
     if (u->clip_norm > 0)
         set_value(k, pass, "g", "clip * g");
     if (optimizer_option(m, "clip_value", 0) > 0)
@@ -277,7 +291,7 @@ static void make_rule(struct plan *p)
     struct update_maker k = { .p = p, .u = u };
     const struct clause *clause = p->model->optimizer;
     u->pool = expr_pool_new(p->arena);
-    u->numbers = arena_array(p->arena, OPTIMIZER_FORMULAS + 8, sizeof *u->numbers);
+    u->numbers = arena_array(p->arena, OPTIMIZER_FORMULAS + 9, sizeof *u->numbers);
     u->passes = arena_array(p->arena, 5, sizeof *u->passes);
     k.names = arena_array(p->arena, 256, sizeof *k.names);
     for (int i = 0; i < clause_def_count(clause->def); i++)
@@ -323,6 +337,16 @@ void plan_optimizer(struct plan *p, const struct graph *g)
     plan_update_groups(p, g);
     make_slots(p);
     make_rule(p);
+}
+
+int64_t plan_penalty_blocks(const struct plan *p)
+{
+    const struct graph *g = p->train.graph;
+    int64_t blocks = 0;
+    for (int i = 0; g->loss && i < g->params_count; i++)
+        if (g->params[i]->l2 != 0)
+            blocks += (padded_end(p, &p->params[i]) - p->params[i].offset + PENALTY_BLOCK - 1) / PENALTY_BLOCK;
+    return blocks;
 }
 
 /* ---- where it is done -------------------------------------------------------------------------------------------- */
@@ -377,12 +401,6 @@ static void plan_update_memory(struct plan *p)
     u->matrix_sums = reals * p->real_size / (int64_t)sizeof(double);
     u->clip_sums = u->matrix_sums + sums;
     u->memory_bytes = (u->clip_sums + (u->clip_norm > 0 ? u->blocks : 0)) * (int64_t)sizeof(double);
-}
-
-/* Where the update of a parameter ends: at the next multiple of 64 bytes. */
-static int64_t padded_end(const struct plan *p, const struct param_place *place)
-{
-    return plan_round(place->offset + place->stored, 64 / p->real_size);
 }
 
 /* In order, neighbours joined. */

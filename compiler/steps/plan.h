@@ -256,6 +256,7 @@ struct program {
 /* Parameters that are updated alike. */
 struct update_group {
     double lr_scale, weight_decay;
+    double l2;                  /* of layers: twice it times the parameter belongs to its gradient */
     double from, until;         /* trained while from <= epoch < until; 0, INFINITY: always */
 };
 
@@ -327,6 +328,7 @@ struct update {
     bool limited;               /* some group is not trained in all epochs */
     bool has_epochs;            /* that is why */
     bool decays;                /* some group does */
+    bool penalised;             /* some group has l2 */
     double clip_norm;           /* 0: gradients stay as they are */
     int64_t clip_sums;          /* where in its memory the sums of blocks lie, in doubles */
     struct update_matrix *matrices;
@@ -388,6 +390,9 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
 const char *plan_verify(const struct plan *p);
 /* Whether the optimizer changes it. */
 bool plan_trains(const struct param *param);
+/* The weights with l2 are summed in blocks of so many elements: how many blocks that makes. */
+enum { PENALTY_BLOCK = 8192 };
+int64_t plan_penalty_blocks(const struct plan *p);
 /* Whether a step that makes its gradient may update it: no other gradient is needed for that. */
 bool plan_updates_early(const struct plan *p, const struct param *param);
 void plan_dump(const struct plan *p, FILE *out);

@@ -67,7 +67,7 @@ int rt_summary(const struct cnn_model *m, const struct command_options *o)
     rt_print(stdout, "Memory with %d thread%s:\n", threads, threads == 1 ? "" : "s");
     memory_line("weights", s.params + s.statistics);
     memory_line("gradients", s.grads);
-    memory_line("optimizer state", s.optimizer_state + s.slow_statistics + s.update_memory);
+    memory_line("optimizer state", s.optimizer_state + s.slow_statistics + s.update_memory + s.penalties);
     memory_line("input and output", s.input + s.labels + s.targets + s.predictions);
     memory_line("activations", s.memory);
     memory_line("scratch", s.scratch);

@@ -49,6 +49,20 @@ void cnn_param_set(struct cnn_context *c, int param, const void *real_in)
                      real_in);
 }
 
+/* What l2 adds to the gradient of a trained parameter, from what it is now. */
+static void add_penalty(const struct cnn_context *c, int param, void *gradient)
+{
+    const struct cnn_param *p = &c->model->params[param];
+    bool wide = c->model->real_size == 8;
+    for (int64_t i = 0; i < p->count; i++) {
+        int64_t at = p->offset + rt_param_index_place(p, i);
+        if (wide)
+            ((double *)gradient)[i] += 2 * p->l2 * ((const double *)c->params)[at];
+        else
+            ((float *)gradient)[i] += (float)(2 * p->l2) * ((const float *)c->params)[at];
+    }
+}
+
 void cnn_grad_get(const struct cnn_context *c, int param, void *real_out)
 {
     const struct cnn_param *p = &c->model->params[param];
@@ -56,6 +70,8 @@ void cnn_grad_get(const struct cnn_context *c, int param, void *real_out)
         memset(real_out, 0, (size_t)p->count * (size_t)c->model->real_size);
     else
         rt_param_gather(c->model, param, c->grads, 0, p->count, real_out);
+    if (p->l2 != 0 && p->trainable)
+        add_penalty(c, param, real_out);
 }
 
 /* Which of matrices (0), rows (1), columns (2) an axis counts. */

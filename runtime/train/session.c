@@ -72,13 +72,15 @@ struct workspace_sizes rt_workspace_sizes(const struct cnn_model *m, int threads
         .optimizer_state = (size_t)m->optimizer_slots * (size_t)m->params_stored * real,
         .slow_statistics = m->slow_statistics ? (size_t)m->statistics_stored * real : 0,
         .update_memory = (size_t)m->update_bytes,
+        .penalties = (size_t)m->penalties * sizeof(double),
         .predictions = (size_t)m->batch * (size_t)m->outputs * real,
         .memory = (size_t)m->memory_bytes,
         .scratch = (size_t)threads * (size_t)m->scratch_bytes_per_thread,
     };
     s.total = padded(s.input) + padded(s.labels) + (s.targets ? padded(s.targets) : 0) + padded(s.params)
               + padded(s.grads) + padded(s.statistics) + padded(s.optimizer_state)
-              + padded(s.slow_statistics) + padded(s.update_memory) + padded(s.predictions)
+              + padded(s.slow_statistics) + padded(s.update_memory)
+              + (s.penalties ? padded(s.penalties) : 0) + padded(s.predictions)
               + padded(s.memory) + padded(s.scratch);
     s.next_batch = threads > 1 ? padded(s.input) + padded(s.labels) + (s.targets ? padded(s.targets) : 0) : 0;
     return s;
@@ -193,6 +195,7 @@ static struct cnn_context *session_open(const struct cnn_model *model, int threa
     c->optimizer_state = carve(&at, sizes.optimizer_state);
     c->slow_statistics = carve(&at, sizes.slow_statistics);
     c->update_memory = carve(&at, sizes.update_memory);
+    c->penalties = sizes.penalties ? carve(&at, sizes.penalties) : NULL;
     c->predictions = carve(&at, sizes.predictions);
     c->memory = carve(&at, sizes.memory);
     c->scratch = carve(&at, sizes.scratch);

@@ -6,7 +6,7 @@
 
 /* Sizes in bytes of the parts of a workspace, each as the network asks for it. */
 struct workspace_sizes {
-    size_t input, labels, targets, params, grads, statistics, optimizer_state, slow_statistics, update_memory,
+    size_t input, labels, targets, params, grads, statistics, optimizer_state, slow_statistics, update_memory, penalties,
         predictions, memory, scratch;
     size_t total;               /* with the gaps that align each part */
     size_t next_batch;          /* a workspace of its own, where threads prepare a batch during a step */

@@ -272,7 +272,7 @@ for word in $layers $recipe_words $initialisers $functions $later $options; do
     grep -qx "$word" documented || fail "docs/language.md does not mention '$word'"
 done
 # and what stands in the tables of the sections is understood: names from the compiler's tables, and these
-arguments=$(grep -ohE '\.name = "[a-z0-9_]*"' "$TOP"/compiler/ops/*.c | cut -d'"' -f2)
+arguments=$(grep -ohE '\.name = "[a-z0-9_]*"' "$TOP"/compiler/ops/*.[ch] | cut -d'"' -f2)
 words=$(sed -n 's/^static const char \*const [a-z0-9_]*\[\] = {\(.*\)NULL};/\1/p' "$TOP/compiler/model/recipes.c" | tr -d '",')
 known="$layers $recipe_words $initialisers $functions $arguments $words loss optimizer metrics lr_schedule freeze trainable on off macro
     acc f1_macro precision_macro recall_macro top_5 c pixel w y p cos pi t n k e lr linear data_batch_1 test_batch bin"

@@ -27,10 +27,10 @@ check() { # optimizer statements, selectors of groups...
     cat >"net$count.cnn" <<CNN
 network {
     input 3x9x7
-    conv2d 5, 3x2
+    conv2d 5, 3x2${L2:+, l2=$L2}
     batchnorm relu
     flatten
-    dense $width, elu
+    dense $width, elu${L2:+, l2=$L2}
     dense 5, softmax
 }
 train { loss categorical_crossentropy; $optimizer; epochs 4; batch 6; seed 5 }
@@ -48,7 +48,7 @@ check 'optimizer sgd, lr=0.05, momentum=0.85, nesterov=on, weight_decay=0.02, co
     params norms, lr_scale=8, weight_decay=0.001; params conv2d_1, until=1.5' \
     batchnorm,8,0.001,0,1e9 conv2d_1,1,0.02,0,1.5
 check 'optimizer adam'
-check 'optimizer adam, amsgrad=on, epsilon=0.01, clip_norm=0.1'
+L2=0.03 check 'optimizer adam, amsgrad=on, epsilon=0.01, clip_norm=0.1'
 check 'optimizer adamw, lr=0.01, weight_decay=0.1; params biases, norms, weight_decay=0' .bias,1,0,0,1e9 batchnorm,1,0,0,1e9
 check 'optimizer nadam, lr=0.01, clip_value=0.01'
 check 'optimizer rmsprop'
@@ -59,7 +59,7 @@ check 'optimizer adagrad, lr=0.1, clip_norm=0.2, clip_value=0.05; params dense_1
 check 'optimizer adagrad, initial_accumulator=0, ema=0.99; params dense_2, until=2, lr_scale=0.5' dense_2,0.5,0,0,2
 check 'optimizer muon, weight_decay=0.1'
 check 'optimizer muon, nesterov=off, iterations=4, clip_norm=0.1, lookahead=0.9, every=3; params dense_1, from=0.5, lr_scale=2' dense_1,2,0,0.5,1e9
-WIDTH=131 check 'optimizer muon, ema=0.9, clip_value=0.02; params conv2d_1, until=2' conv2d_1,1,0,0,2
+L2=0.03 WIDTH=131 check 'optimizer muon, ema=0.9, clip_value=0.02; params conv2d_1, until=2' conv2d_1,1,0,0,2
 WIDTH=300 check 'optimizer muon, coupled=on, weight_decay=0.01'
 # a layer that is updated early
 WIDTH=2003 check 'optimizer adamw, ema=0.9; params biases, lr_scale=3; params dense_1, lr_scale=2, from=0.5' .bias,3,0.004,0,1e9 dense_1,2,0.004,0.5,1e9

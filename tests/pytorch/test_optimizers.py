@@ -110,6 +110,20 @@ def biases_apart(network, **other):
     return [dict(params=rest), dict(params=bias, **other)]
 
 
+# l2 of the network's layers, where a case has it
+L2 = {"conv2d_1.weight": 0.02, "dense_1.weight": 0.003}
+
+
+def penalty(network):
+    """What Keras's regularizers.l2 adds to a loss."""
+    return sum(l2 * (dict(network.named_parameters())[name] ** 2).sum() for name, l2 in L2.items())
+
+
+def l2_as_decay(network, **options):
+    """Groups of parameters: PyTorch's weight_decay is the factor of the slope, twice l2."""
+    return [dict(params=[p], weight_decay=2 * L2.get(n, 0), **options) for n, p in network.named_parameters()]
+
+
 class Muon:
     """Jordan et al.'s for matrices and filters, in double; for the rest AdamW."""
 
@@ -170,6 +184,14 @@ CASES = {
     "rmsprop, lr=0.01, clip_value=0.01":
         dict(rule=rmsprop(0.01), clip=lambda n: torch.nn.utils.clip_grad_value_(n.parameters(), 0.01)),
     "muon, lr=0.02, weight_decay=0.1, epsilon=1e-16": dict(make=lambda n: Muon(n, 0.02, decay=0.1)),
+    # l2 by its slope in the graph, and as PyTorch's weight_decay
+    "sgd, lr=0.05, momentum=0.9, nesterov=on":
+        dict(make=lambda n: torch.optim.SGD(l2_as_decay(n, lr=0.05, momentum=0.9, nesterov=True)), l2="decay"),
+    "adam, lr=0.005, epsilon=1e-16": dict(make=lambda n: torch.optim.Adam(l2_as_decay(n, lr=0.005, eps=1e-16)), l2="decay"),
+    "adam, lr=0.01": dict(rule=adam(0.01), l2="loss"),
+    "sgd, lr=0.1, clip_norm=0.3":
+        dict(make=lambda n: torch.optim.SGD(n.parameters(), 0.1), clip=lambda n: clip_norm(n, 0.3), l2="loss"),
+    "muon, lr=0.02, epsilon=1e-16": dict(make=lambda n: Muon(n, 0.02), l2="loss"),
     "sgd, lr=0.1, momentum=0.9, ema=0.9": dict(make=lambda n: torch.optim.SGD(n.parameters(), 0.1, momentum=0.9), ema=0.9),
 }
 
@@ -189,8 +211,9 @@ def trained(case, start, pictures, labels):
     for step, (x, y) in enumerate(zip(pictures, labels), 1):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(network(torch.from_numpy(x).double()), torch.from_numpy(y).long())
-        loss.backward()
-        losses.append(loss.item())
+        shown = loss + penalty(network) if "l2" in case else loss
+        (shown if case.get("l2") == "loss" else loss).backward()
+        losses.append(shown.item())
         case.get("clip", lambda n: None)(network)
         optimizer.step()
         if average:
@@ -210,9 +233,11 @@ def trained(case, start, pictures, labels):
 
 
 def build(cases):
-    for i, recipe in enumerate(cases):
+    for i, (recipe, case) in enumerate(cases.items()):
+        conv, dense = (f", l2={x}" if "l2" in case else "" for x in L2.values())
         pathlib.Path(f"net{i}.cnn").write_text(
-            f"model net{i}\nnetwork {{ input 3x9x7; conv2d 5, 3x2; batchnorm relu; flatten; dense 7, elu; dense {CLASSES}, softmax }}\n"
+            f"model net{i}\nnetwork {{ input 3x9x7; conv2d 5, 3x2{conv}; batchnorm relu; flatten; dense 7, elu{dense}; "
+            f"dense {CLASSES}, softmax }}\n"
             f"train {{ loss categorical_crossentropy; optimizer {recipe}; batch {BATCH} }}\n")
     pathlib.Path("Makefile").write_text(
         f"include {os.environ['CNNC_MK']}\nCNNC_FLAGS += --real=double\n"
