@@ -34,7 +34,7 @@ static void plateau_run(const struct plateau_case *k)
     m.train.callbacks_count = 1;
     struct callback_list list;
     struct tally train, val;
-    struct schedule schedule = { 1.0 };
+    struct schedule schedule = { .rate = 1.0 };
     struct progress progress;
     rt_progress_open(&progress, 0, NULL, 1);
     cr_assert_eq(rt_tally_open(&train, &m, false), 0);
