@@ -332,8 +332,9 @@ static void check_metric(struct check *c, const struct ast_arg *arg)
             return;
         m.name = m.log_name = m.function->name;
         m.direction = m.function->direction;
-        /* of one-hot classes, of numbers, of ones and zeros */
-        m.targets = TARGETS(CNN_TARGET_CLASS) | TARGETS(CNN_TARGET_VECTOR) | TARGETS(CNN_TARGET_LABELS);
+        /* of one-hot classes, of numbers, of ones and zeros, of the input's numbers */
+        m.targets = TARGETS(CNN_TARGET_CLASS) | TARGETS(CNN_TARGET_VECTOR) | TARGETS(CNN_TARGET_LABELS) |
+                    TARGETS(CNN_TARGET_INPUT);
         m.where = e->word;
         add_metric(c, m, e->word);
         return;

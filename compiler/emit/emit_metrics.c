@@ -82,6 +82,11 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
     struct formula_loops loops = { .e = e, .w = w, .size = e->plan->model->outputs, .classes = has_classes(e),
                                    .batch = true, .y = 0, .p = 1, .inputs = m.params, .predictions = "predictions",
                                    .targets = has_classes(e) ? "labels" : "targets" };
+    if (e->plan->model->target.kind == CNN_TARGET_INPUT) {      /* predictions are in the user's order, the input is not */
+        const struct tensor *input = e->plan->train.graph->input;
+        loops.channels = input->shape.c;
+        loops.stride = e->plan->train.places[input->id].sample;
+    }
     formula_loops_begin(&loops, f->pool, roots[count - 1], arena_printf(e->arena, "((double)n * %d)", loops.size));
     const struct expr_writing how = { e->plan->real_double ? EXPR_VECTOR_DOUBLE : EXPR_VECTOR_FLOAT, m.params,
                                       f->params_count, names, .loops = &loops.loops };
@@ -182,6 +187,7 @@ static void emit_metric(struct emitter *e, struct cwriter *w, const struct model
 void emit_metrics(struct emitter *e, struct cwriter *w)
 {
     const struct model *m = e->plan->model;
+    const char *targets = has_classes(e) ? "labels" : m->target.kind == CNN_TARGET_INPUT ? "input" : "targets";
     int of_batches = 0;
     for (int i = 0; i < m->metrics_count; i++) {
         if (m->metrics[i].kind != CNN_METRIC_BATCH)
@@ -204,7 +210,7 @@ void emit_metrics(struct emitter *e, struct cwriter *w)
         const struct model_metric *k = &m->metrics[i];
         if (k->kind == CNN_METRIC_BATCH)
             cw_line(w, "values[%d] = metric_%s(c->predictions, c->%s, n);", i, k->name,
-                    has_classes(e) ? "labels" : "targets");
+                    targets);
     }
     if (of_batches)
         cw_line(w, "cnn_float_end(arithmetic);");

@@ -1,6 +1,8 @@
 /* formula_loops.c - see formula_loops.h. */
 #include "kernels/formula_loops.h"
 
+#include <inttypes.h>
+
 enum { BLOCK = 2048 };              /* numbers that are added up in lanes; a multiple of every vector's */
 
 static int whole_of(const struct formula_loops *f)
@@ -29,9 +31,9 @@ static const char *place_of(const struct formula_loops *f, int part)
 }
 
 /* "targets + (size_t)i * 10" */
-static const char *of_sample(const struct formula_loops *f, const char *pointer)
+static const char *of_sample(const struct formula_loops *f, const char *pointer, int64_t stride)
 {
-    return f->batch ? text_printf(f->e, "%s + (size_t)i * %d", pointer, f->size) : pointer;
+    return f->batch ? text_printf(f->e, "%s + (size_t)i * %" PRId64, pointer, stride) : pointer;
 }
 
 static void open_block(void *context, int part)
@@ -55,12 +57,28 @@ static void close_block(void *context, int part)
         cw_close(f->w, "}");
 }
 
+/* A vector of a map whose channels lie next to each other, in the order channels, rows, columns. */
+static void gather_target(const struct formula_loops *f, const char *from, int part)
+{
+    const int pixels = f->size / f->channels, tail = tail_of(f, part), count = tail ? tail : f->e->plan->lanes;
+    const char *place = text_printf(f->e, "(%s + l)", place_of(f, part));
+    cw_line(f->w, "%s gathered[%d] = { 0 };", f->e->plan->real, f->e->plan->lanes);
+    cw_open(f->w, "for (int l = 0; l < %d; l++)", count);
+    cw_line(f->w, "gathered[l] = (%s)[%s %% %d * %d + %s / %d];", from, place, pixels, f->channels, place, pixels);
+    cw_close(f->w, "");
+    cw_line(f->w, "const v %s = %s;", f->inputs[f->y], text_load(f->e, "gathered", "0", tail));
+}
+
 static void declare_target(const struct formula_loops *f, int part)
 {
-    const char *from = of_sample(f, f->targets);
+    const char *from = of_sample(f, f->targets, f->stride ? f->stride : f->size);
     if (f->classes && f->size == 1) {           /* a lone output is the second of two classes */
         cw_line(f->w, f->batch ? "const v %s = v_set((%s)%s[i]);" : "const v %s = v_set((%s)*%s);", f->inputs[f->y],
                 f->e->plan->real, f->targets);
+        return;
+    }
+    if (f->channels > 1 && f->channels < f->size) {
+        gather_target(f, from, part);
         return;
     }
     if (f->classes)
@@ -82,7 +100,7 @@ static void open_numbers(void *context, int part, const bool *reads)
         declare_target(f, part);
     if (f->p >= 0 && reads[f->p])
         cw_line(f->w, "const v %s = %s;", f->inputs[f->p],
-                text_load(f->e, of_sample(f, f->predictions), place_of(f, part), tail_of(f, part)));
+                text_load(f->e, of_sample(f, f->predictions, f->size), place_of(f, part), tail_of(f, part)));
 }
 
 static void close_numbers(void *context, int part)

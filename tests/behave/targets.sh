@@ -25,6 +25,9 @@ for part, n in (('t', 400), ('v', 100)):
     npy(part + 'labels.npy', '|u1', (n, 2), bytes(labels))
     npy(part + 'two.npy', '|u1', (n,), bytes(labels[::2]))
     npy(part + 'numbers.npy', '<f4', (n, 2), struct.pack('<%df' % len(numbers), *numbers))
+for part, n in (('t', 70), ('v', 20)):                      # colours, 3 x 5 x 7
+    npy(part + 'odd.npy', '|u1', (n, 3, 5, 7), bytes(random.randrange(80 * c, 80 * c + 60)
+                                                      for i in range(n) for c in range(3) for r in range(35)))
 def chunk(name, data):
     return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
 rows = b''.join(b'\0' + bytes([200 if r < 4 else 30] * 8) for r in range(8))        # a bright top
@@ -98,6 +101,41 @@ if goes back mae '<' 0.1; then
     expect 0 ./back predict top.png
     grep -q '^top.png: mean absolute error 0\.[0-9]*, root mean square error 0\.' out || fail "a reconstruction: $(cat out)"
 fi
+
+# A metric of one's own is of the input as it arrives and of the result, both in one order: maps of one and of three
+# channels, a result that is a map and one that is none, vectors with a rest, blocks of long samples.
+own_of_input() { # NAME DATA NETWORK OPTIONS...
+    name=$1
+    cat >"$1.cnn" <<CNN
+model $1
+metric apart(y, p) lower_is_better = mean(abs(p - y))
+metric far(y, p) lower_is_better = mean((p - y)^2)
+metric bright(y, p) = mean(y)
+data { $2; target input }
+network { $3 }
+train { loss mse; optimizer adam; metrics apart, mae, far, mse, bright; epochs 2; batch 16; seed 1 }
+CNN
+    shift 3
+    expect 0 "$CNNC" "$@" "$name.cnn" -o "$name.c" && build "$name" CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}" || return
+    expect 0 "./$name" --threads 2 --verbose 0
+    python3 - "$name.run/history.csv" <<'PY' || fail "$name: own metrics of an input: $(cat "$name.run/history.csv")"
+import csv, sys
+rows = list(csv.DictReader(open(sys.argv[1])))
+assert len(rows) == 2
+for row in rows:
+    for part in ('', 'val_'):
+        for own, built in (('apart', 'mae'), ('far', 'mse')):
+            a, b = float(row[part + own]), float(row[part + built])
+            assert b > 0 and abs(a - b) < 2e-5 * b, (part + own, a, b)
+        assert 0.1 < float(row[part + 'bright']) < 0.9
+PY
+}
+odd='npy x="todd.npy", val_x="vodd.npy", values=bytes; scale 1/255'
+own_of_input of_one 'npy x="tx.npy", val_x="vx.npy", values=bytes; scale 1/255' \
+    'input 1x8x8; conv2d 1, 3x3, sigmoid, padding=same'
+own_of_input of_map "$odd" 'input 3x5x7; conv2d 3, 3x3, padding=same'
+own_of_input of_flat "$odd" 'input 3x5x7; flatten; dense 8, relu; dense 105' --real=double
+own_of_input of_long 'shapes train=32, val=32; scale 1/255' 'input 3x32x32; conv2d 3, 3x3, padding=same'
 
 # classes that there are not
 sed 's/precision(class=1)/precision(class="cat")/; s/model lone/model named/' lone.cnn >named.cnn
