@@ -82,7 +82,7 @@ static void emit_user_metric(struct emitter *e, struct cwriter *w, const struct 
     struct formula_loops loops = { .e = e, .w = w, .size = e->plan->model->outputs, .classes = has_classes(e),
                                    .batch = true, .y = 0, .p = 1, .inputs = m.params, .predictions = "predictions",
                                    .targets = has_classes(e) ? "labels" : "targets" };
-    if (e->plan->model->target.kind == CNN_TARGET_INPUT) {      /* predictions are in the user's order, the input is not */
+    if (e->plan->model->target.kind == CNN_TARGET_INPUT) {  /* predictions are in the user's order, the input is not */
         const struct tensor *input = e->plan->train.graph->input;
         loops.channels = input->shape.c;
         loops.stride = e->plan->train.places[input->id].sample;

@@ -15,8 +15,8 @@ struct formula_loops {
     int size;                       /* numbers of a sample */
     bool classes;                   /* its target is a class, and y is one-hot */
     bool batch;                     /* all samples of a batch, `n`; else one */
-    /* Targets that do not lie as predictions do: maps of so many channels, a pixel's next to each other (0: in the order
-     * of predictions), and the way from one sample to the next (0: `size`). */
+    /* Targets that do not lie as predictions do: maps of so many channels, a pixel's next to each other (0: in the
+     * order of predictions), and the way from one sample to the next (0: `size`). */
     int channels;
     int64_t stride;
     int y, p;                       /* inputs of the expression by index, -1: it has none such */

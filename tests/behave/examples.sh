@@ -5,7 +5,8 @@
 PATH=$BUILD:$PATH
 export PATH
 
-cp -r "$TOP/examples/embed" "$TOP/examples/cifar10" "$TOP/examples/mnist" "$TOP/examples/optdigits" . || exit 99
+cp -r "$TOP/examples/embed" "$TOP/examples/cifar10" "$TOP/examples/mnist" "$TOP/examples/optdigits" \
+    "$TOP/examples/own_functions" . || exit 99
 
 # ---- embed: a network called from C, with the weights that its trainer has written
 cd embed || exit 99
@@ -34,6 +35,24 @@ expect 1 ./classify nowhere.safetensors
 expect 1 ./classify shapes_small.run/last.safetensors nowhere.ppm
 head -c 100 disc.ppm >short.ppm
 expect 1 ./classify shapes_small.run/last.safetensors short.ppm
+cd ..
+
+# ---- functions of one's own: trained for some steps, shown as the page says, and their gradients compared
+cd own_functions || exit 99
+if expect 0 "$MAKE" CC="$CC" CNNC_CFLAGS="-O1 -Wall -Wextra -Werror ${CNNC_CFLAGS:-}" own_functions; then
+    expect 0 ./own_functions --limit-steps 30 --verbose 2
+    grep -q ' - sureness: 0\.[0-9]*' out || fail "no metric of one's own is logged: $(cat out)"
+    for name in v_own_bent v_own_bent_grad dense_2_focal dense_2_focal_grad metric_sureness; do
+        grep -q " $name(" own_functions.c || fail "own_functions.c has no $name, which the page names"
+    done
+fi
+expect 0 cnnc --explain own_functions.cnn
+grep -q 'conv2d 32, 3x3, bent(0.2),' out && grep -q 'loss focal, 1.5$' out || fail "--explain does not show the arguments"
+expect 0 cnnc --real=double own_functions.cnn -o own_functions_double.c
+if expect 0 "$MAKE" CC="$CC" CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}" own_functions_double; then
+    expect 0 ./own_functions_double gradcheck --threads 1 --samples 2 --points 8
+    grep -q '^Gradients agree: 8 parameters' out || fail "gradcheck does not say that gradients agree: $(cat out)"
+fi
 cd ..
 
 # ---- the others, without their data
