@@ -27,7 +27,7 @@ static const struct command_row {
     { "evaluate", COMMAND_EVALUATE, rt_evaluate,
       "loss and metrics of trained weights on the test set" },
     { "predict", COMMAND_PREDICT, rt_predict,
-      "classes of PNG and JPEG files, or of folders of them" },
+      "classes of PNG and JPEG files, folders of them, or samples of npy, npz, csv" },
     { "preview", COMMAND_PREVIEW, rt_preview, "a picture of training samples, as they are drawn in an epoch" },
     { "summary", COMMAND_SUMMARY, rt_summary, "layers, shapes, parameters, memory" },
     { "bench", COMMAND_BENCH, rt_bench, "time of a training step and of each layer" },
@@ -93,7 +93,7 @@ static const struct option_row rows[] = {
       .commands = COMMAND_EVALUATE },
     { 0, "no-tta", NULL, "take each sample as it is, whatever the recipe's tta says", FLAG(run.no_tta),
       .commands = FOR_SETS | COMMAND_PREDICT },
-    { 0, "top", "K", "classes shown of a picture (3)", WHOLE(top, 1, 65536), .commands = COMMAND_PREDICT },
+    { 0, "top", "K", "classes shown of a picture or sample (3)", WHOLE(top, 1, 65536), .commands = COMMAND_PREDICT },
     { 0, "out", "FILE", "the picture (MODEL.preview.png)", FILE_NAME(out), .commands = COMMAND_PREVIEW },
     { 0, "rows", "N", "rows of samples (4)", WHOLE(rows, 1, 1000), .commands = COMMAND_PREVIEW },
     { 0, "columns", "N", "samples in a row (8)", WHOLE(columns, 1, 1000), .commands = COMMAND_PREVIEW },
@@ -122,7 +122,7 @@ static void commands_print(FILE *out, int bits)
 
 static void help_print(const struct cnn_model *model, const char *program)
 {
-    rt_print(stdout, "Usage: %s [COMMAND] [OPTION]...\n       %s predict [OPTION]... PICTURE|FOLDER...\nThe network of "
+    rt_print(stdout, "Usage: %s [COMMAND] [OPTION]...\n       %s predict [OPTION]... FILE|FOLDER...\nThe network of "
            "%s.\n\nCommands:\n",
            program, program, model->source);
     for (int i = 0; i < COMMANDS_COUNT; i++)
@@ -189,7 +189,7 @@ static const struct command_row *command_choose(int count, const char *const *wo
         fputs(".\n", stderr);
     }
     if (takes_words && count == 1)
-        rt_error("predict needs a picture or a folder of them");
+        rt_error("predict needs a picture or a folder of them, or a file of samples");
     if (row && !takes_words && count > 1)
         rt_error("%s takes no further word: '%s'", row->name, words[1]);
     return takes_words == (count > 1) ? row : NULL;

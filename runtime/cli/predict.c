@@ -1,4 +1,4 @@
-/* predict.c - what a trained network takes pictures for.
+/* predict.c - what a trained network takes pictures for, or the samples of arrays and tables.
  *
  * A picture is prepared as in training: its decoder and the recipe's steps are the very same, but for
  * those that draw.  One that cannot be read is told of on stderr, the others go on, and the exit status is 1.
@@ -22,6 +22,7 @@
 #include "core/targets.h"
 #include "files/run_folder.h"
 #include "core/team.h"
+#include "train/trainer.h"
 #include "train/tta.h"
 
 enum { TOP_DEFAULT = 3 };
@@ -40,7 +41,9 @@ struct predict {
     struct picture_list list;
     struct pixel_fit fit;
     int top;
+    bool files;                 /* words are files of samples, not pictures */
     uint8_t *pixels;            /* (batch, height, width, channels) */
+    float *row;                 /* a sample of such a file, on its way */
     struct image_fault *faults; /* (batch); text "": the picture is there */
     int *places;                /* (batch) of the picture among those that the network sees */
     struct prediction *order;   /* (classes or labels) */
@@ -377,11 +380,57 @@ static int batch_predict(struct predict *p, int64_t first, int count)
     return ferror(stdout) ? -1 : 0;
 }
 
+/* `count` samples from `first` on of a file of them.  Likewise; -1 also where one cannot be read any more. */
+static int rows_predict(struct predict *p, const struct split *s, const char *file, char *name, int64_t first,
+                        int count)
+{
+    for (int i = 0; i < count; i++) {
+        const void *sample = rt_split_sample(s, first + i, rt_sample_elements(p->model), p->row);
+        if (!sample) {
+            p->failed++;
+            return -1;
+        }
+        rt_loader_set(&p->loader, p->context, i, sample);
+        if (p->model->train.target.kind == CNN_TARGET_CLASS)
+            p->context->labels[i] = 0;
+    }
+    rt_tta_infer(&p->tta, p->context, count);
+    for (int i = 0; i < count; i++) {
+        sprintf(name, "%s: %lld", file, (long long)(first + i));
+        if (sample_print(p, name, i))
+            return -1;
+    }
+    return ferror(stdout) ? -1 : 0;
+}
+
+/* A file that cannot be read does not keep others from being done. */
+static int file_predict(struct predict *p, const char *file)
+{
+    enum { NUMBER_ROOM = 32 };
+    struct dataset d;
+    char *name = malloc(strlen(file) + NUMBER_ROOM);
+    int batch = p->model->batch, status = name ? 0 : -1;
+    if (!name) {
+        rt_error("%s: no memory to name its samples", file);
+    } else if (rt_dataset_open_file(&d, p->model, file, p->context->threads, rt_data_memory(&p->options->run))) {
+        p->failed++;
+        status = p->options->json ? print_json(p, file, "cannot be read") : 0;
+    } else {
+        for (int64_t i = 0; i < d.val.count && status == 0; i += batch) {
+            int64_t left = d.val.count - i;
+            status = rows_predict(p, &d.val, file, name, i, left < batch ? (int)left : batch);
+        }
+        rt_dataset_close(&d);
+    }
+    free(name);
+    return status;
+}
+
 /* Files as they are named, folders with all pictures in them. */
 static int words_list(struct predict *p)
 {
     const struct command_options *o = p->options;
-    for (int i = 0; i < o->words_count; i++) {
+    for (int i = 0; !p->files && i < o->words_count; i++) {
         const char *word = o->words[i];
         int64_t before = p->list.pictures.count;
         if (!rt_is_folder(word)) {
@@ -408,11 +457,12 @@ static int predict_open(struct predict *p, const char *weights)
 {
     const struct cnn_model *m = p->model;
     size_t batch = (size_t)m->batch;
-    if (m->data.sample != CNN_SAMPLE_BYTES) {
+    p->files = rt_dataset_takes_files(m);
+    if (!p->files && m->data.sample != CNN_SAMPLE_BYTES) {
         rt_error("predict takes pictures; %s was trained on other numbers", m->source);
         return -1;
     }
-    if (m->in_channels != 1 && m->in_channels != 3) {
+    if (!p->files && m->in_channels != 1 && m->in_channels != 3) {
         rt_error("pictures have 1 or 3 channels, the network's input %d", m->in_channels);
         return -1;
     }
@@ -425,11 +475,12 @@ static int predict_open(struct predict *p, const char *weights)
         || rt_loader_open(&p->loader, p->context, NULL, LOADER_MEASURES)
         || rt_tta_open(&p->tta, m, !p->options->run.no_tta))
         return -1;
-    p->pixels = malloc(batch * (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width);
+    p->pixels = malloc(p->files ? 1 : batch * rt_sample_elements(m));
+    p->row = malloc(rt_sample_elements(m) * sizeof *p->row);
     p->faults = calloc(batch, sizeof *p->faults);
     p->places = calloc(batch, sizeof *p->places);
     p->order = calloc((size_t)m->train.target.size, sizeof *p->order);
-    if (p->pixels && p->faults && p->places && p->order)
+    if (p->pixels && p->row && p->faults && p->places && p->order)
         return 0;
     rt_error("no memory for %d pictures", m->batch);
     return -1;
@@ -447,6 +498,7 @@ static void origin_tell(const struct predict *p, const char *weights)
 static void predict_close(struct predict *p)
 {
     free(p->pixels);
+    free(p->row);
     free(p->faults);
     free(p->places);
     free(p->order);
@@ -463,6 +515,8 @@ static int predict_all(struct predict *p)
         putchar('[');
     if (p->options->csv)
         fputs(answer_of(p)->csv_head, stdout);
+    for (int i = 0; p->files && i < p->options->words_count && status == 0; i++)
+        status = file_predict(p, p->options->words[i]);
     for (int64_t i = 0; i < p->list.pictures.count && status == 0; i += batch) {
         int64_t left = p->list.pictures.count - i;
         status = batch_predict(p, i, left < batch ? (int)left : batch);

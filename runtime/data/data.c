@@ -425,6 +425,30 @@ static void classes_tell(const struct dataset *d, const struct split *s, const c
     free(there);
 }
 
+static const struct data_source *source_find(const struct cnn_model *m)
+{
+    for (int i = 0; m->data.source.name && i < SOURCES_COUNT; i++)
+        if (strcmp(sources[i]->name, m->data.source.name) == 0)
+            return sources[i];
+    return NULL;
+}
+
+bool rt_dataset_takes_files(const struct cnn_model *m)
+{
+    const struct data_source *source = source_find(m);
+    return source && source->read_file && m->data.sample == CNN_SAMPLE_FLOATS;
+}
+
+int rt_dataset_open_file(struct dataset *d, const struct cnn_model *m, const char *path, int threads, int64_t memory)
+{
+    *d = (struct dataset){ .test_only = true, .threads = threads, .memory = memory, .kind = m->data.sample,
+                           .target = { .kind = CNN_TARGET_INPUT, .size = m->train.target.size } };
+    if (source_find(m)->read_file(d, path, m) == 0 && rt_dataset_fits(d, m) == 0)
+        return 0;
+    rt_dataset_close(d);
+    return -1;
+}
+
 int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir,
                     bool test_only, int threads, int64_t memory)
 {
@@ -435,10 +459,7 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
                  m->source);
         return -1;
     }
-    const struct data_source *source = NULL;
-    for (int i = 0; i < SOURCES_COUNT; i++)
-        if (strcmp(sources[i]->name, clause->name) == 0)
-            source = sources[i];
+    const struct data_source *source = source_find(m);
     if (!source) {
         rt_error("this version of the runtime has no data source '%s'", clause->name);
         return -1;

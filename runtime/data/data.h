@@ -71,6 +71,9 @@ struct data_source {
     /* Reads everything that is asked for, or looks at it and opens a store.  0, or -1 with a message;
      * rt_dataset_close() frees what was read in either case. */
     int (*read)(struct dataset *d, const char *dir, const struct cnn_model *model);
+    /* Reads the samples of one file of the source's own format into d->val, which gets no targets, if the file has any:
+     * the dataset's are the input.  Likewise; NULL: the source has no such files. */
+    int (*read_file)(struct dataset *d, const char *path, const struct cnn_model *model);
     const char *files;          /* for messages: what the directory must hold */
     /* What a directory that does not hold these files has instead, as half a sentence behind its name;
      * NULL: nothing that looks like them. */
@@ -91,6 +94,12 @@ extern const struct data_source rt_data_cifar10, rt_data_cifar100, rt_data_csv, 
 int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir,
                     bool test_only, int threads, int64_t memory);
 void rt_dataset_close(struct dataset *d);
+
+/* Whether there are files of samples in the format of the model's source, beside pictures. */
+bool rt_dataset_takes_files(const struct cnn_model *model);
+/* Opens the samples of such a file as the set `val`, without their targets.  Likewise. */
+int rt_dataset_open_file(struct dataset *d, const struct cnn_model *model, const char *path, int threads,
+                         int64_t memory);
 
 /* Sample i of a split, of so many numbers: where it lies in memory, or read into `room` (for as many);
  * NULL with a message. */

@@ -530,14 +530,12 @@ static int targets_read(struct dataset *d, struct split *s, const struct array_f
     return status;
 }
 
-/* The set's samples are of one form with those of the other. */
-static int samples_open(struct dataset *d, struct array_store *store, const char *dir, int set,
-                        const struct cnn_model *m)
+/* What the samples of the set's array are, of one form with those of the other. */
+static int samples_look(struct dataset *d, struct array_store *store, int set, const struct cnn_model *m)
 {
     struct array_file *x = &store->x[set];
     struct sample_form *form = &store->form[set];
-    store->there[set] = true;
-    if (array_open(x, dir, m, x_keys[set]) || form_find(x, m, form))
+    if (form_find(x, m, form))
         return -1;
     if (store->kind == CNN_SAMPLE_BYTES && x->header.type != NPY_U8) {
         rt_error("%s: %s: 'values=bytes' takes uint8", x->name, rt_npy_text(&x->header).text);
@@ -557,30 +555,59 @@ static int samples_open(struct dataset *d, struct array_store *store, const char
     return 0;
 }
 
+static int samples_take(struct dataset *d, struct split *s, struct array_store *store, int set)
+{
+    const struct array_file *x = &store->x[set];
+    store->first[set] = set && store->there[0] ? store->x[0].header.shape[0] : 0;
+    return x->header.fortran ? samples_turn(d, s, store, set)
+           : x->packed       ? samples_unpack(d, s, store, set)
+                             : samples_store(d, s, store, set);
+}
+
 static int set_read(struct dataset *d, struct split *s, const char *dir, int set, const struct cnn_model *m)
 {
     struct array_store *store = (struct array_store *)d->store;
     struct array_file *x = &store->x[set];
-    if (samples_open(d, store, dir, set, m))
+    store->there[set] = true;
+    return array_open(x, dir, m, x_keys[set]) || samples_look(d, store, set, m) || samples_take(d, s, store, set)
+                   || targets_read(d, s, x, dir, set, m)
+               ? -1
+               : 0;
+}
+
+static struct array_store *store_open(struct dataset *d, const struct cnn_model *m)
+{
+    struct array_store *store = calloc(1, sizeof *store);
+    if (!store) {
+        rt_error("no memory to read arrays");
+        return NULL;
+    }
+    *store = (struct array_store){ .store = { .read = sample_read, .close = store_close }, .kind = m->data.sample };
+    d->store = &store->store;
+    d->kind = m->data.sample;
+    return store;
+}
+
+/* An array of samples alone: of an archive the one that is called as the recipe's is. */
+static int read_file(struct dataset *d, const char *path, const struct cnn_model *m)
+{
+    const struct cnn_clause *source = &m->data.source;
+    struct array_store *store = store_open(d, m);
+    if (!store)
         return -1;
-    store->first[set] = set && store->there[0] ? store->x[0].header.shape[0] : 0;
-    int status = x->header.fortran ? samples_turn(d, s, store, set)
-                 : x->packed       ? samples_unpack(d, s, store, set)
-                                   : samples_store(d, s, store, set);
-    return status || targets_read(d, s, x, dir, set, m) ? -1 : 0;
+    bool archive = rt_setting_text(source, "file") != NULL;
+    int status = archive ? rt_array_open_member(&store->x[0], path, rt_setting_text(source, x_keys[0]))
+                         : rt_array_open(&store->x[0], path);
+    store->there[0] = true;
+    return status || samples_look(d, store, 0, m) || samples_take(d, &d->val, store, 0) ? -1 : 0;
 }
 
 static int read_all(struct dataset *d, const char *dir, const struct cnn_model *m)
 {
     bool held = rt_setting_text(&m->data.source, x_keys[1]) != NULL;
-    struct array_store *store = calloc(1, sizeof *store);
-    if (!store) {
-        rt_error("no memory to read arrays");
+    struct array_store *store = store_open(d, m);
+    if (!store)
         return -1;
-    }
-    *store = (struct array_store){ .store = { .read = sample_read, .close = store_close }, .kind = m->data.sample };
-    d->store = &store->store;
-    d->kind = m->data.sample;
     d->target = m->train.target;
     if ((!d->test_only || !held) && set_read(d, &d->train, dir, 0, m))
         return -1;
@@ -592,5 +619,5 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     return 0;
 }
 
-const struct data_source rt_data_npy = { .name = "npy", .read = read_all, .finds = true };
-const struct data_source rt_data_npz = { .name = "npz", .read = read_all, .finds = true };
+const struct data_source rt_data_npy = { .name = "npy", .read = read_all, .read_file = read_file, .finds = true };
+const struct data_source rt_data_npz = { .name = "npz", .read = read_all, .read_file = read_file, .finds = true };

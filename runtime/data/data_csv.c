@@ -101,6 +101,7 @@ struct table {
     struct column_list labels, ignored;
     struct labels_list classes;
     bool header;
+    bool alone;                 /* samples without targets: label columns need not be there, and are not read */
     /* of the file being read */
     struct csv_reader csv;
     struct split *s;            /* NULL: only its labels are looked at */
@@ -225,6 +226,71 @@ static int column_mark(struct table *t, const struct column *c, int role)
     return 0;
 }
 
+static int columns_mark(struct table *t)
+{
+    for (int i = 0; i < t->labels.count; i++)
+        if (column_mark(t, &t->labels.columns[i], TARGET(i)))
+            return -1;
+    for (int i = 0; i < t->ignored.count; i++)
+        if (column_mark(t, &t->ignored.columns[i], IGNORED))
+            return -1;
+    return 0;
+}
+
+static bool is_called(const struct table *t, const char *name)
+{
+    for (int i = 0; i < t->columns && t->names; i++)
+        if (strcmp(t->names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* All of a list that are named and there.  How many are numbered, *numbered grows by. */
+static int names_skip(struct table *t, const struct column_list *l, int *numbered)
+{
+    for (int i = 0; i < l->count; i++) {
+        const struct column *c = &l->columns[i];
+        *numbered += !c->name;
+        if (c->name && is_called(t, c->name) && column_mark(t, c, IGNORED))
+            return -1;
+    }
+    return 0;
+}
+
+/* An ignored column's number where the label columns before it are not there. */
+static struct column moved(const struct table *t, const struct column *c)
+{
+    struct column to = *c;
+    for (int i = 0; i < t->labels.count; i++)
+        to.number -= !t->labels.columns[i].name && t->labels.columns[i].number < c->number;
+    return to;
+}
+
+/* Which columns are no numbers of a sample, where labels may be missing: by their names those that are there; by their
+ * numbers as how many columns there are tells. */
+static int columns_skip(struct table *t, int64_t wanted)
+{
+    int labels = 0, ignored = 0, there = 0;
+    if (names_skip(t, &t->labels, &labels) || names_skip(t, &t->ignored, &ignored))
+        return -1;
+    int64_t rest = t->columns - wanted;
+    for (int i = 0; i < t->columns; i++)
+        there += t->roles[i] == IGNORED;
+    rest -= there;
+    if (there + labels + ignored < t->labels.count + t->ignored.count)
+        return 0;               /* a named one is not: numbers say nothing then */
+    bool all = rest == labels + ignored;
+    for (int i = 0; all && i < t->labels.count; i++)
+        if (!t->labels.columns[i].name && column_mark(t, &t->labels.columns[i], IGNORED))
+            return -1;
+    for (int i = 0; (all || rest == ignored) && i < t->ignored.count; i++) {
+        struct column c = all ? t->ignored.columns[i] : moved(t, &t->ignored.columns[i]);
+        if (!c.name && column_mark(t, &c, IGNORED))
+            return -1;
+    }
+    return 0;
+}
+
 /* What each column is, from the first record's number of fields. */
 static int roles_set(struct table *t)
 {
@@ -235,12 +301,8 @@ static int roles_set(struct table *t)
         rt_error("%s: no memory for %d columns", t->csv.file.path, t->columns);
         return -1;
     }
-    for (int i = 0; i < t->labels.count; i++)
-        if (column_mark(t, &t->labels.columns[i], TARGET(i)))
-            return -1;
-    for (int i = 0; i < t->ignored.count; i++)
-        if (column_mark(t, &t->ignored.columns[i], IGNORED))
-            return -1;
+    if (t->alone ? columns_skip(t, wanted) : columns_mark(t))
+        return -1;
     for (int i = 0; i < t->columns; i++)
         if (t->roles[i] == 0)
             t->roles[i] = (int)numbers++;
@@ -260,6 +322,11 @@ static int header_keep(struct table *t)
         enough = (t->names[i] = strdup(t->csv.fields[i].text)) != NULL;
     if (!enough)
         rt_error("%s: no memory for the columns' names", t->csv.file.path);
+    bool numbers = enough && t->alone;
+    for (int i = 0; numbers && i < t->columns; i++)
+        numbers = is_number(t->names[i]);
+    if (numbers)
+        rt_note("%s: line 1 is taken for the columns' names, as the recipe's 'header=on' says", t->csv.file.path);
     return enough ? 0 : -1;
 }
 
@@ -521,18 +588,25 @@ static void file_forget(struct table *t)
     rt_csv_close(&t->csv);
 }
 
-static int file_read(struct table *t, struct split *s, const char *dir, const char *name)
+/* path NULL: a message is out. */
+static int file_read(struct table *t, struct split *s, const char *path)
 {
-    char *path = rt_data_file(name, dir);
     const char *separator = rt_setting_text(&t->model->data.source, "separator");
     t->s = s;
     if (s)
         s->kind = CNN_SAMPLE_FLOATS;
     int status = path ? rt_csv_open(&t->csv, path, *separator) : -1;
-    free(path);
     if (status == 0)
         status = records_read(t);
     file_forget(t);
+    return status;
+}
+
+static int named_read(struct table *t, struct split *s, const char *dir, const char *name)
+{
+    char *path = rt_data_file(name, dir);
+    int status = file_read(t, s, path);
+    free(path);
     return status;
 }
 
@@ -556,9 +630,9 @@ static int files_read(struct table *t, const char *dir)
     bool train = !t->d->test_only || !test, classes = t->d->target.kind == CNN_TARGET_CLASS && t->labels.count == 1;
     if (labels_count_check(t))
         return -1;
-    if ((train || classes) && file_read(t, train ? &t->d->train : NULL, dir, file))
+    if ((train || classes) && named_read(t, train ? &t->d->train : NULL, dir, file))
         return -1;
-    if (test && file_read(t, &t->d->val, dir, test))
+    if (test && named_read(t, &t->d->val, dir, test))
         return -1;
     return classes ? classes_settle(t) : 0;
 }
@@ -573,23 +647,46 @@ static void classes_free(struct labels_list *l)
     free(l->order);
 }
 
-static int read_all(struct dataset *d, const char *dir, const struct cnn_model *m)
+/* 0, or -1 with a message; table_close() frees it in either case. */
+static int table_open(struct table *t, struct dataset *d, const struct cnn_model *m)
 {
     const struct cnn_clause *source = &m->data.source;
-    struct table t = { .model = m, .d = d, .header = rt_setting_number(source, "header") != 0 };
+    *t = (struct table){ .model = m, .d = d, .header = rt_setting_number(source, "header") != 0 };
     d->kind = CNN_SAMPLE_FLOATS;
     d->channels = m->in_channels;
     d->height = m->in_height;
     d->width = m->in_width;
+    return columns_read(&t->labels, rt_setting_text(source, "label"))
+                   || columns_read(&t->ignored, rt_setting_text(source, "ignore"))
+               ? -1
+               : 0;
+}
+
+static void table_close(struct table *t)
+{
+    columns_free(&t->labels);
+    columns_free(&t->ignored);
+    classes_free(&t->classes);
+}
+
+static int read_all(struct dataset *d, const char *dir, const struct cnn_model *m)
+{
+    struct table t;
     d->target = m->train.target;
-    int status = columns_read(&t.labels, rt_setting_text(source, "label"))
-                         || columns_read(&t.ignored, rt_setting_text(source, "ignore")) || files_read(&t, dir)
-                     ? -1
-                     : 0;
-    columns_free(&t.labels);
-    columns_free(&t.ignored);
-    classes_free(&t.classes);
+    int status = table_open(&t, d, m) || files_read(&t, dir) ? -1 : 0;
+    table_close(&t);
     return status;
 }
 
-const struct data_source rt_data_csv = { .name = "csv", .read = read_all, .finds = true };
+static int read_file(struct dataset *d, const char *path, const struct cnn_model *m)
+{
+    struct table t;
+    int status = table_open(&t, d, m);
+    t.alone = true;
+    if (status == 0)
+        status = file_read(&t, &d->val, path);
+    table_close(&t);
+    return status;
+}
+
+const struct data_source rt_data_csv = { .name = "csv", .read = read_all, .read_file = read_file, .finds = true };

@@ -122,6 +122,42 @@ rm -r t_y.npy other.run
 mv far/kept far/t_y.npy
 mv far/*.npy .
 
+# ---- predict: an array's samples by their numbers, with the accuracy that evaluate prints
+python3 -c '
+import struct
+print("\n".join(map(str, struct.unpack("<40q", open("v_y.npy", "rb").read()[-320:]))))' >classes
+# agrees TRAINER RUN FILE: of 40 samples with the classes of v_y.npy
+agrees() {
+    expect 0 "./$1" evaluate --run-dir "$2"
+    accuracy=$(sed -n 's/^Test accuracy: //p' out)
+    expect 0 "./$1" predict --run-dir "$2" --csv --top 1 "$3" || return
+    tail -n +2 out | paste -d, - classes | awk -F, -v f="$3" -v a="$accuracy" '
+        $1 != f ": " (NR - 1) { bad = 1 }
+        { right += $3 == $6 }
+        END { d = right / 40 - a; exit bad || NR != 40 || d * d > 1e-6 }' || fail "$1 predicts otherwise than evaluate: $3"
+}
+arrays lf4 y
+expect 0 ./plain --run-dir short.run --limit-steps 2        # some are wrong then
+agrees plain short.run vx.npy
+cp out taken.csv
+for x in u1_hwc f4_for bf8; do
+    expect 0 ./plain predict --run-dir short.run --csv --top 1 v_$x.npy
+    sed "s/v_$x/vx/" out | cmp -s - taken.csv || fail "predict takes v_$x.npy for something else"
+done
+expect 0 ./plain predict --run-dir short.run v_lf4.npy
+[ "$(wc -l <out)" = 40 ] && grep -q '^v_lf4.npy: 39: class [0-3] [01][.]' out || fail "predict says: $(head -n 3 out)"
+expect 1 ./plain predict --run-dir short.run --json nowhere.npy vx.npy
+python3 -c '
+import json
+l = json.load(open("out"))
+assert len(l) == 41 and "error" in l[0] and l[40]["file"] == "vx.npy: 39" and len(l[40]["predictions"]) == 3' ||
+    fail "predict --json: $(head -n 3 out)"
+grep -q 'nowhere.npy: ' err || fail "a missing array is not named: $(cat err)"
+expect 1 ./plain predict --run-dir short.run v_row.npy v_y.npy make.py .
+grep -q 'v_row.npy: .* may be rows of channels first or last' err &&
+    grep -q "v_y.npy: .* does not fit the network's input of 3x4x5" err && grep -q 'make.py: is not an .npy file' err &&
+    [ "$(grep -c 'error: ' err)" = 4 ] || fail "wrong arrays: $(cat err)"
+
 # ---- the same in an archive
 cat >pack.py <<'PY'
 import sys, zipfile
@@ -163,6 +199,19 @@ for how in stored deflated; do
         fail "of an archive, $how, other samples are drawn"
 done
 expect 0 ./parted evaluate --run-dir stored.run
+cat >alone.py <<'PY'
+import zipfile
+with zipfile.ZipFile('all.npz') as z, zipfile.ZipFile('new.npz', 'w', z.getinfo('x_test.npy').compress_type) as new:
+    new.writestr('x_train.npy', z.read('x_test.npy'))
+PY
+for how in stored deflated; do       # the member that the recipe calls x, here of the samples that validate
+    python3 pack.py $how lf4 y
+    python3 alone.py
+    expect 0 ./packed --run-dir few.run --overwrite --limit-steps 2
+    agrees packed few.run new.npz
+done
+expect 1 ./packed predict --run-dir few.run vx.npy
+grep -q 'vx.npy: ' err || fail "an array in the place of an archive: $(cat err)"
 # more than may be kept goes to a temporary file
 cat >many.py <<'PY'
 exec(open('make.py').read().split('random.seed')[0])

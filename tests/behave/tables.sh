@@ -32,7 +32,8 @@ recipe hot '"hot.csv", label=[5, 6, 7, 8]' 'split 0.2; limit train=200; normaliz
 recipe vector '"vector.csv", test="vector.csv", label=["a", "b"]' 'normalize auto' 'dense 16, tanh; dense 2' 'loss mse'
 recipe marks '"marks.csv", test="marks.csv", label=[5, 6]' 'normalize auto' 'dense 16, relu; dense 2, sigmoid' \
     'loss binary_crossentropy'
-build numbers texts hot vector marks CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}" || finish
+recipe moved '"moved.csv", test="moved.csv", label=1, ignore=3'
+build numbers texts hot vector marks moved CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}" || finish
 
 expect 0 ./numbers
 grep -q '^Train on 300 samples, validate on 60 samples$' out || fail "the log does not count 300 and 60"
@@ -40,6 +41,29 @@ accuracy=$(sed -n 's/^Test accuracy: //p' out)
 awk -v a="$accuracy" 'BEGIN { exit !(a > 0.8) }' || fail "nothing is learnt: $accuracy"
 tensors numbers.run/last.safetensors >right
 expect 0 ./numbers evaluate
+
+# predict: a record's number behind the file's name, and the accuracy that evaluate prints, with labels and without
+# agrees TRAINER FILE CLASSES ACCURACY: by their number or name
+agrees() {
+    expect 0 "./$1" predict --csv --top 1 "$2" || return
+    tail -n +2 out | paste -d, - "$3" | awk -F, -v f="$2" -v a="$4" '
+        $1 != f ": " (NR - 1) { bad = 1 }
+        { right += $3 "" == $6 "" || $4 "" == $6 "" }
+        END { d = right / 60 - a; exit bad || NR != 60 || d * d > 1e-6 }' || fail "$1 predicts otherwise than evaluate: $2"
+}
+cut -d, -f5 test.csv >classes
+cut -d, -f1-4 test.csv >bare.csv
+agrees numbers test.csv classes "$accuracy"
+sed 's/test.csv/bare.csv/' out >kept
+agrees numbers bare.csv classes "$accuracy"
+cmp -s out kept || fail "labels that are not there change what is predicted"
+cut -d, -f1-3 test.csv >few.csv
+sed '7s/^[^,]*/what/' bare.csv >text.csv
+expect 1 ./numbers predict few.csv nowhere.csv text.csv bare.csv
+grep -q "few.csv: line 1: 3 columns, 3 of them numbers of a sample; the network's input of 4x1x1 takes 4" err &&
+    grep -q 'nowhere.csv: ' err && grep -q "text.csv: line 7, column 1: 'what' is no number" err || fail "wrong tables: $(cat err)"
+[ "$(grep -c '^bare.csv: [0-9]*: class' out)" = 60 ] || fail "a good table behind wrong ones: $(head -n 2 out)"
+
 sum=$(cksum numbers.run/*)
 
 # the same numbers in other forms: CRLF, CR, quotes, spaces, a mark of UTF-8, empty lines, exponents, gz, no last newline
@@ -86,6 +110,39 @@ expect 0 ./vector evaluate --csv
 awk -F, -v OFS=, '{ print $1, $2, $3, $4, ($1 > 0), ($2 + $3 > 0) }' kept.csv >marks.csv
 expect 0 ./marks
 expect 0 ./marks evaluate
+
+# predict leaves out the columns that are named, where they are there; of those with numbers as many as there are
+# alike TRAINER FILE FILE...: predicts the same of all of them
+alike() {
+    trainer=$1 first=$2
+    expect 0 "./$trainer" predict --csv "$first" || return
+    sed "s/^$first/f/" out >kept
+    [ -s kept ] || fail "nothing is predicted of $first"
+    shift 2
+    for file; do
+        expect 0 "./$trainer" predict --csv "$file" && sed "s/^$file/f/" out | cmp -s - kept ||
+            fail "$trainer predicts something else of $file than of $first: $(cat err)"
+    done
+}
+awk -F, -v OFS=';' 'BEGIN { print "x1", "x2", "x 3", "x4" } { print $1, $2, $3, $4 }' test.csv >p_bare.txt
+named test.csv >p_full.txt
+sed '1s/^/the kind;/; 2,$s/^/;/' p_bare.txt >p_kind.txt      # a label that nobody knows
+sed '1s/$/;id/; 2,$s/$/;n/' p_bare.txt >p_id.txt
+alike texts p_full.txt p_bare.txt p_kind.txt p_id.txt
+grep -q '^f: 0,1,[0-3],' kept || fail "records behind a header are not counted from 0: $(head -n 2 kept)"
+tail -n +2 p_bare.txt >p_data.txt
+expect 0 ./texts predict p_data.txt
+grep -q "note: p_data.txt: line 1 is taken for the columns' names" err || fail "a header of numbers: $(cat err)"
+sed '1s/id/odd/' p_id.txt >p_odd.txt
+expect 1 ./texts predict p_odd.txt
+grep -q "p_odd.txt: line 1: 5 columns, 5 of them numbers of a sample" err || fail "a column of another name: $(cat err)"
+cut -d, -f2,3,5,6 vector.csv >p_vector.csv
+alike vector vector.csv p_vector.csv
+awk -F, -v OFS=, '{ print $5, $1, "no", $2, $3, $4 }' kept.csv >moved.csv
+cut -d, -f2- moved.csv >p_ignored.csv
+cut -d, -f2,4- moved.csv >p_moved.csv
+expect 0 ./moved
+alike moved moved.csv p_ignored.csv p_moved.csv
 
 # ---- what is wrong
 says() { # TEXT COMMAND...
