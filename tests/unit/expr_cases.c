@@ -361,7 +361,7 @@ static void put_arrays(struct maker *m, struct expr_pool *p, const struct expr *
     struct loops l = { m->d, cw_new(NULL) };
     const struct expr_loops loops = { open_elements, close_elements, &l, "POINTS", put_element, m->d->vector ? 2 : 1,
                                       open_block, close_block, m->d->vector ? inside : NULL };
-    const struct expr_writing how = { m->d->dialect, words, INPUTS, NULL, &loops };
+    const struct expr_writing how = { m->d->dialect, words, INPUTS, NULL, &loops, false };
     cw_line(l.w, "static void run_%d(const real (*in)[POINTS], real *out)", number);
     cw_open(l.w, "{");
     cw_line(l.w, "const %s w = in[3][0];", m->d->vector ? "double" : "TYPE");
@@ -544,6 +544,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: expr_cases scalar|double|float|vector_double|vector_float COUNT\n");
         return 2;
     }
+    m.random.vectors = m.d->vector;
     put_head(m.d);
     for (int a = 0; a < ACTIVATIONS_COUNT; a++)
         put_activation(&m, activation_row((enum activation)a));

@@ -15,6 +15,7 @@ struct random_expr {
     int leaves_count;
     uint64_t state;
     bool smooth;            /* no jumps: nothing that compares, rounds or takes a sign, but in conditions of other inputs */
+    bool vectors;           /* nothing that has no vector code: functions of rates alone */
 };
 
 static inline uint64_t random_word(struct random_expr *r)
@@ -85,7 +86,8 @@ static const struct expr *random_expr(struct random_expr *r, int depth)
     do {
         op = (enum expr_op)random_below(r, EXPR_OPERATIONS);
         row = expr_op_row(op);
-    } while (row->kind == EXPR_LEAF || row->kind == EXPR_REDUCTION || row->is_condition || (r->smooth && is_jump(op)));
+    } while (row->kind == EXPR_LEAF || row->kind == EXPR_REDUCTION || row->is_condition || (r->smooth && is_jump(op)) ||
+             (r->vectors && !row->vector));
     if (op == EXPR_IF)
         return node(r, op, random_condition(r, depth - 1), random_expr(r, depth - 1), random_expr(r, depth - 1));
     const struct expr *a = random_expr(r, depth - 1), *b = NULL, *c = NULL;

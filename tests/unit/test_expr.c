@@ -90,7 +90,7 @@ Test(expr, what_is_written_is_read_again)
 Test(expr, random_expressions_are_read_again)
 {
     struct fixture *f = fixture();
-    struct random_expr r = { f->pool, f->inputs, INPUTS, 1, false };
+    struct random_expr r = { f->pool, f->inputs, INPUTS, 1, false, false };
     for (int i = 0; i < 1000; i++) {
         const struct expr *e = random_expr(&r, 5);
         const char *text = expr_text(&f->arena, e);
@@ -176,7 +176,7 @@ Test(expr, simplification_keeps_values)
     static const double odd[] = { 0, -0.0, 1, -1, INFINITY, -INFINITY, NAN, 0.5, 2, -3.25, 1e300, 40, -1e-300 };
     enum { ODD = sizeof odd / sizeof *odd };
     struct fixture *f = fixture();
-    struct random_expr r = { f->pool, f->inputs, INPUTS, 2, false };
+    struct random_expr r = { f->pool, f->inputs, INPUTS, 2, false, false };
     for (int i = 0; i < 2000; i++) {
         const struct expr *e = random_expr(&r, 4), *s = simple(f, e);
         for (int k = 0; k < 20; k++) {
@@ -271,7 +271,7 @@ Test(expr, derivatives_against_differences)
     struct agreement all = {0};
     for (int i = 0; i < 1500; i++) {
         struct fixture *f = fixture();
-        struct random_expr r = { f->pool, f->inputs, INPUTS, (uint64_t)i, i % 2 };
+        struct random_expr r = { f->pool, f->inputs, INPUTS, (uint64_t)i, i % 2, false };
         const struct expr *e = simple(f, random_expr(&r, 5)), *d = expr_derivative(f->pool, e, f->inputs[0]);
         struct agreement a = agreement_of(f, &r, e, d, 12);
         cr_expect_eq(a.wrong, 0, "%d of %d: %s by x is not %s", a.wrong, a.tested, expr_text(&f->arena, e),
@@ -287,7 +287,7 @@ Test(expr, a_wrong_derivative_is_found)
 {
     static const double spread[] = { 1, 0.7, 1.3 };
     struct fixture *f = fixture();
-    struct random_expr r = { f->pool, f->inputs, INPUTS, 77, false };
+    struct random_expr r = { f->pool, f->inputs, INPUTS, 77, false, false };
     int rows = 0;
     for (int op = 0; op < EXPR_OPERATIONS; op++) {
         const struct expr_op_row *row = expr_op_row((enum expr_op)op);
@@ -367,7 +367,7 @@ Test(expr, gradients_through_reductions)
         "sum(if sum(y) > 100 then log(-sum(x * x)) else x)", "sum(relu(x)) + mean(max(x, y))", "max(sum(x), mean(y)) + 3"
     };
     struct fixture *f = fixture();
-    struct random_expr r = { f->pool, f->inputs, INPUTS, 3, false };
+    struct random_expr r = { f->pool, f->inputs, INPUTS, 3, false, false };
     for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
         const struct expr *e = simple(f, parsed(f, losses[i])), *g = expr_gradient(f->pool, e, f->inputs[0]);
         for (int turn = 0; turn < 20; turn++) {
