@@ -369,6 +369,10 @@ static const char *emit_pack_dy(struct emitter *e, const struct weight_grad *g, 
                     "One panel of dy, dense.");
 }
 
+/* Pixels that are added one after the other: rounding grows with their number and with that of the runs, not with that of
+ * all pixels, which are often nearly equal and err to the same side then. */
+enum { BIAS_RUN = 32 };
+
 /* db += the sum of one panel of dy over pixels. */
 static const char *emit_bias(struct emitter *e, const struct weight_grad *g, int vectors, int tail)
 {
@@ -377,14 +381,21 @@ static const char *emit_bias(struct emitter *e, const struct weight_grad *g, int
     emit_function(e, "int pixels, const %s *dy, %s *restrict db", real, real);
     for (int j = 0; j < vectors; j++)
         cw_line(e->w, "v sum%d = v_load(db%s);", j, text_offset(e, j * lanes));
-    cw_open(e->w, "for (int i = 0; i < pixels; i++) {");
+    cw_open(e->w, "for (int from = 0; from < pixels; from += %d) {", BIAS_RUN);
+    cw_line(e->w, "const int end = from + %d < pixels ? from + %d : pixels;", BIAS_RUN, BIAS_RUN);
+    for (int j = 0; j < vectors; j++)
+        cw_line(e->w, "v run%d = v_zero();", j);
+    cw_open(e->w, "for (int i = from; i < end; i++) {");
     for (int j = 0; j < vectors; j++) {
         if (tail && j == vectors - 1)
-            cw_line(e->w, "sum%d = v_add(sum%d, v_load_tail(dy + i * %d%s, %d));", j, j, g->s.o,
+            cw_line(e->w, "run%d = v_add(run%d, v_load_tail(dy + i * %d%s, %d));", j, j, g->s.o,
                     text_offset(e, j * lanes), tail);
         else
-            cw_line(e->w, "sum%d = v_add(sum%d, v_load(dy + i * %d%s));", j, j, g->s.o, text_offset(e, j * lanes));
+            cw_line(e->w, "run%d = v_add(run%d, v_load(dy + i * %d%s));", j, j, g->s.o, text_offset(e, j * lanes));
     }
+    cw_close(e->w, "}");
+    for (int j = 0; j < vectors; j++)
+        cw_line(e->w, "sum%d = v_add(sum%d, run%d);", j, j, j);
     cw_close(e->w, "}");
     for (int j = 0; j < vectors; j++)
         cw_line(e->w, "v_store(db%s, sum%d);", text_offset(e, j * lanes), j);
