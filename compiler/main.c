@@ -143,7 +143,8 @@ static int compile_inference(struct compilation *c, const struct model *m)
     struct inference_options options = {.name = o->name,
                                         .weights_path = o->weights,
                                         .extern_weights = o->extern_weights,
-                                        .caller_arena = o->caller_arena};
+                                        .caller_arena = o->caller_arena,
+                                        .averages = o->tta};
     struct inference *net = inference_of(&c->plans, plain, plan, weights, &options, c->diag);
     if (!net)
         return EXIT_FAILED;

@@ -122,6 +122,7 @@ static const struct option_row rows[] = {
      WORD(extern_weights, 0, "embedded", "extern")},
     {0, "arena", "WHOSE", "inference: memory is static (default), or the caller's: then calls are reentrant",
      WORD(caller_arena, 0, "static", "caller")},
+    {0, "tta", NULL, "inference: average over the copies that the recipe's tta says", FLAG(tta)},
     {0, "name", "PREFIX", "what public names of the C file begin with (default: the model's name)", OWN(set_name)},
     {0, "target", "NAME",
      "machine to write for: native (default), x86-64-v4, x86-64-v3, x86-64-v2, aarch64, generic",
@@ -200,8 +201,8 @@ static bool wrong_together(const char *text)
 /* What the options of --emit=inference ask of each other. */
 static bool inference_fits(const struct options *o, bool writes)
 {
-    if (!o->inference && (o->weights || o->extern_weights || o->caller_arena))
-        return wrong_together("--weights, --weights-as and --arena need --emit=inference");
+    if (!o->inference && (o->weights || o->extern_weights || o->caller_arena || o->tta))
+        return wrong_together("--weights, --weights-as, --arena and --tta need --emit=inference");
     if (!o->inference)
         return true;
     if (o->real_double)

@@ -29,6 +29,7 @@ struct options {
     int inference;              /* 1: --emit=inference; what follows is its own */
     const char *weights;        /* the trained parameters */
     int extern_weights, caller_arena;   /* 1: that is asked for */
+    bool tta;
     int target;                 /* options_target() has its name */
     const char **forced;        /* LAYER[:PASS]=NAME */
     int forced_count;

@@ -37,9 +37,14 @@ static void emit_origin(const struct files *f, struct cwriter *w, const char *wh
                basename_of(f->net->weights_path), f->net->name, what);
 }
 
+static bool averages(const struct inference *net)
+{
+    return net->copies.count > 1;
+}
+
 static int64_t arena_floats(const struct files *f)
 {
-    return f->net->plan->scratch_bytes / (int64_t)sizeof(float);
+    return inference_sizes(f->net).arena / (int64_t)sizeof(float);
 }
 
 static void emit_sizes(const struct files *f, struct cwriter *w)
@@ -62,7 +67,8 @@ static void emit_sizes(const struct files *f, struct cwriter *w)
     cw_directive(w, "#define %s_ARENA_BYTES (%s_ARENA_FLOATS * sizeof(float))", n, n);
     cw_directive(w, "#define %s_CONSTANT_BYTES %" PRId64 "   /* of weights: flash, besides the code%s */", n,
                  sizes.constants, net->class_names ? " and class names" : "");
-    cw_directive(w, "#define %s_MULTIPLY_ADDS %" PRId64 "   /* of one picture */", n, sizes.multiply_adds);
+    cw_directive(w, "#define %s_MULTIPLY_ADDS %" PRId64 "   /* of one picture%s */", n, sizes.multiply_adds,
+                 averages(net) ? ", all its copies" : "");
     cw_blank(w);
 }
 
@@ -129,11 +135,12 @@ static void emit_declarations(const struct files *f, struct cwriter *w)
         cw_line(w, "%s;", prepare_head(f));
         cw_blank(w);
     }
-    cw_comment(w, "input: channels x height x width, prepared as in training. output: %s. %s",
+    cw_comment(w, "input: channels x height x width, prepared as in training. output: %s%s. %s",
                out.flat || (out.h == 1 && out.w == 1)
                    ? output_text(net)
                    : arena_printf(f->arena, "channels x height x width, %d x %d x %d", out.c,
                                   out.h, out.w),
+               averages(net) ? arena_printf(f->arena, ", the mean over %d copies of the input", net->copies.count) : "",
                net->caller_arena
                    ? arena_printf(f->arena, "arena: %s_ARENA_FLOATS floats of scratch memory, with "
                                             "nothing in them before or after. Calls with arenas of "
@@ -357,21 +364,22 @@ static bool *given_tensors(const struct files *f)
     return given;
 }
 
-static void emit_predict(const struct files *f, struct emitter *e, struct cwriter *w)
+/* The network on one input, under the head that is given. */
+static void emit_look(const struct files *f, struct emitter *e, struct cwriter *w, const char *head, bool own_arena)
 {
     const struct inference *net = f->net;
     const struct program *q = &net->plan->use;
     const bool *given = given_tensors(f);
 
-    cw_line(w, "%s", predict_head(f));
+    cw_line(w, "%s", head);
     cw_open(w, "{");
-    if (!net->caller_arena && arena_floats(f))
+    if (own_arena && arena_floats(f))
         cw_line(w, "static float arena[%s_ARENA_FLOATS];", f->capitals);
     for (int i = 0; i < q->graph->tensors_count; i++)
         if (given[i] && !q->graph->tensors[i]->param)
             emit_place(f, w, q->graph->tensors[i]);
     cw_blank(w);
-    if (net->caller_arena && !arena_floats(f))
+    if (!own_arena && !net->plan->scratch_bytes)
         cw_line(w, "(void)arena;");
     for (int i = 0; i < q->phases_count; i++)
         for (int k = 0; k < q->phases[i].steps_count; k++) {
@@ -381,6 +389,135 @@ static void emit_predict(const struct files *f, struct emitter *e, struct cwrite
     cw_close(w, "}");
     cw_blank(w);
 }
+
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+static bool shifts(const struct inference *net)
+{
+    return net->copies.list[net->copies.count - 1].shift != 0;
+}
+
+static void emit_place_function(const struct files *f, struct cwriter *w)
+{
+    cw_comment(w, "Which of `count` pixels in a line stands at place i of it, or outside%s.",
+               f->net->copies.fill == FILL_ZEROS ? "; -1: none" : "");
+    cw_line(w, "static int %s_place(int i, int count)", f->net->name);
+    cw_open(w, "{");
+    switch (f->net->copies.fill) {
+    case FILL_ZEROS:
+        cw_line(w, "return i >= 0 && i < count ? i : -1;");
+        break;
+    case FILL_EDGE:
+        cw_line(w, "return i < 0 ? 0 : i < count ? i : count - 1;");
+        break;
+    case FILL_REFLECT:      /* shifts are less than the sides: once is enough */
+        cw_line(w, "return i < 0 ? -i : i < count ? i : 2 * (count - 1) - i;");
+        break;
+    }
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* The function that makes a copy, has the network look at it and adds up what that gives. */
+static void emit_add(const struct files *f, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+    const char *n = f->capitals, *name = net->name;
+
+    cw_comment(w, "One more copy of the input: mirrored%s. What the network makes of it counts with this weight.",
+               shifts(net) ? ", then moved so many pixels down and to the right" : " or not");
+    cw_line(w, "static void %s_add(const float *input, float *output, float *arena,", name);
+    cw_line(w, "    int mirrored,%s float weight)", shifts(net) ? " int shift," : "");
+    cw_open(w, "{");
+    cw_line(w, "float *const copy = arena + %" PRId64 ", *const sums = copy + %s_INPUTS;",
+            net->plan->scratch_bytes / (int64_t)sizeof(float), n);
+    cw_open(w, "for (int c = 0; c < %s_CHANNELS; c++)", n);
+    cw_open(w, "for (int y = 0; y < %s_HEIGHT; y++)", n);
+    cw_open(w, "for (int x = 0; x < %s_WIDTH; x++) {", n);
+    if (shifts(net)) {
+        cw_line(w, "const int row = %s_place(y - shift, %s_HEIGHT);", name, n);
+        cw_line(w, "const int column = %s_place(x - shift, %s_WIDTH);", name, n);
+    } else {
+        cw_line(w, "const int row = y, column = x;");
+    }
+    cw_line(w, "const int from = mirrored ? %s_WIDTH - 1 - column : column;", n);
+    cw_line(w, "copy[(c * %s_HEIGHT + y) * %s_WIDTH + x] =", n, n);
+    cw_line(w, "    %sinput[(c * %s_HEIGHT + row) * %s_WIDTH + from];",
+            shifts(net) && net->copies.fill == FILL_ZEROS ? "row < 0 || column < 0 ? 0.0f : " : "", n, n);
+    cw_close(w, "}");
+    cw_close(w, "");
+    cw_close(w, "");
+    cw_line(w, "%s_look(copy, output, arena);", name);
+    cw_open(w, "for (int i = 0; i < %s_OUTPUTS; i++)", n);
+    /* the smallest number of full precision stands for a probability that has become 0, as in the trainer */
+    cw_line(w, net->copies.logits ? "sums[i] += weight * logf(output[i] < 1.17549435e-38f ? 1.17549435e-38f : output[i]);"
+                                  : "sums[i] += weight * output[i];");
+    cw_close(w, "");
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* Sums to outputs. */
+static void emit_mean(const struct files *f, struct cwriter *w)
+{
+    const char *n = f->capitals;
+
+    if (!f->net->copies.logits) {
+        cw_open(w, "for (int i = 0; i < %s_OUTPUTS; i++)", n);
+        cw_line(w, "output[i] = sums[i];");
+        cw_close(w, "");
+        return;
+    }
+    cw_line(w, "float most = sums[0], all = 0.0f;");
+    cw_open(w, "for (int i = 1; i < %s_OUTPUTS; i++)", n);
+    cw_line(w, "most = sums[i] > most ? sums[i] : most;");
+    cw_close(w, "");
+    cw_open(w, "for (int i = 0; i < %s_OUTPUTS; i++)", n);
+    cw_line(w, "all += output[i] = expf(sums[i] - most);");
+    cw_close(w, "");
+    cw_open(w, "for (int i = 0; i < %s_OUTPUTS; i++)", n);
+    cw_line(w, "output[i] /= all;");
+    cw_close(w, "");
+}
+
+static void emit_averaged(const struct files *f, struct emitter *e, struct cwriter *w)
+{
+    const struct inference *net = f->net;
+    const char *n = f->capitals;
+
+    emit_look(f, e, w, arena_printf(f->arena, "static void %s_look(const float *input, float *output, float *arena)",
+                                    net->name), false);
+    if (shifts(net))
+        emit_place_function(f, w);
+    emit_add(f, w);
+    cw_line(w, "%s", predict_head(f));
+    cw_open(w, "{");
+    if (!net->caller_arena)
+        cw_line(w, "static float arena[%s_ARENA_FLOATS];", n);
+    cw_line(w, "float *const sums = arena + %" PRId64 " + %s_INPUTS;",
+            net->plan->scratch_bytes / (int64_t)sizeof(float), n);
+    cw_open(w, "for (int i = 0; i < %s_OUTPUTS; i++)", n);
+    cw_line(w, "sums[i] = 0.0f;");
+    cw_close(w, "");
+    for (int i = 0; i < net->copies.count; i++) {
+        const struct copy copy = net->copies.list[i];
+        cw_line(w, "%s_add(input, output, arena, %d,%s %s);", net->name, copy.mirrored,
+                shifts(net) ? arena_printf(f->arena, " %d,", copy.shift) : "", float_text((float)copy.weight).text);
+    }
+    emit_mean(f, w);
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+static void emit_predict(const struct files *f, struct emitter *e, struct cwriter *w)
+{
+    if (averages(f->net))
+        emit_averaged(f, e, w);
+    else
+        emit_look(f, e, w, predict_head(f), !f->net->caller_arena);
+}
+
+/* ---- pixels ---------------------------------------------------------------------------------- */
 
 /* A number of each channel: a constant where they are alike, else an array's element. */
 static const char *pixel_number(const struct files *f, struct cwriter *w, const char *name,

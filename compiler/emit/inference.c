@@ -6,8 +6,10 @@
 #include "emit/inference.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "common/param_layout.h"
+#include "model/clause_recipe.h"
 #include "ops/ops.h"
 #include "steps/kernel.h"
 
@@ -41,6 +43,25 @@ static void add_constants(struct arena *a, struct inference *net, struct diag *d
     }
 }
 
+static void add_copies(struct arena *a, struct inference *net, bool averages, struct diag *d)
+{
+    const struct model *m = net->graph->model;
+    const struct clause *step = NULL;
+
+    for (int i = 0; i < m->steps_count; i++)
+        if (rt_data_step(m->steps[i]->def->name)->kind == STEP_COPIES)
+            step = m->steps[i];
+    net->copies = rt_copies_of(NULL);
+    if (averages && step) {
+        const struct cnn_clause recipe = clause_recipe(a, step);
+        net->copies = rt_copies_of(&recipe);
+    } else if (averages) {
+        diag_error(d, DIAG_missing_statement, (struct span){0}, "--tta averages over copies, of which model '%s' says nothing",
+                   m->name);
+        diag_hint(d, "its section data says which, such as: tta flip, shift=1");
+    }
+}
+
 void inference_publish(struct graph *g, const char *name)
 {
     for (int i = 0; i < g->params_count; i++) {
@@ -63,6 +84,7 @@ struct inference *inference_of(struct arena *a, const struct graph *g, const str
     net->caller_arena = options->caller_arena;
     net->inputs = shape_elements(g->input->shape);
     net->outputs = shape_elements(g->predictions->shape);
+    add_copies(a, net, options->averages, d);
     add_constants(a, net, d);
     net->extern_weights = options->extern_weights && net->constants_count;      /* no weights, no file of them */
     return !diag_errors(d) && inference_pixels(a, net, w, d) && inference_samples(a, net, d) ? net : NULL;
@@ -89,13 +111,15 @@ struct infer_sizes inference_sizes(const struct inference *net)
         constants += net->constants[i].count;
     for (int i = 0; i < m->layers_count; i++)
         if (m->layers[i]->def->multiply_adds)
-            sizes.multiply_adds += m->layers[i]->def->multiply_adds(m->layers[i]);
+            sizes.multiply_adds += net->copies.count * m->layers[i]->def->multiply_adds(m->layers[i]);
     if (p->known && !infer_pixels_same(net, p->scale))
         constants += net->graph->input->shape.c;
     if (p->known && !infer_pixels_same(net, p->shift))
         constants += net->graph->input->shape.c;
     sizes.constants = constants * (int64_t)sizeof(float);
     sizes.arena = net->plan->scratch_bytes;
+    if (net->copies.count > 1)
+        sizes.arena += (net->inputs + net->outputs) * (int64_t)sizeof(float);
     sizes.ends = (net->inputs + net->outputs) * (int64_t)sizeof(float);
     return sizes;
 }

@@ -4,6 +4,7 @@
 #define INFERENCE_H
 
 #include "base/diag.h"
+#include "common/copies.h"
 #include "graph/weights.h"
 #include "steps/plan.h"
 
@@ -31,6 +32,7 @@ struct inference {
     const char *const *class_names;     /* (class_names_count), or NULL */
     int class_names_count;              /* one for each output; two of a lone one */
     bool extern_weights, caller_arena;
+    struct copies copies;       /* that predictions are averaged over; one: the input itself */
     struct infer_constants *constants;
     int constants_count;
     int64_t inputs, outputs;
@@ -45,6 +47,7 @@ struct inference_options {
     const char *name;           /* NULL: the model's */
     const char *weights_path;
     bool extern_weights, caller_arena;
+    bool averages;              /* over the copies of the recipe's `tta` */
 };
 
 /* Both graphs stand alone (lower_alone) and know their parameters; `plan` is that of the simplified one.  NULL with errors
@@ -59,9 +62,10 @@ void inference_publish(struct graph *g, const char *name);
  * pointers are as long as the machine has them. */
 struct infer_sizes {
     int64_t constants;          /* bytes of constant arrays: weights, and numbers of the preparation */
-    int64_t arena;              /* bytes of scratch memory */
+    int64_t arena;              /* bytes of scratch memory: the plan's, then a copy of the input and the sums of outputs,
+                                 * where there are copies */
     int64_t ends;               /* bytes of the caller's input and output */
-    int64_t multiply_adds;      /* of one picture */
+    int64_t multiply_adds;      /* of one picture, all its copies */
 };
 struct infer_sizes inference_sizes(const struct inference *net);
 /* Whether a preparation's numbers are one constant; otherwise they are an array. */

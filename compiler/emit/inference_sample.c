@@ -3,7 +3,6 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
 
 #include "model/clause_recipe.h"
 #include "ops/run_graph.h"
@@ -138,13 +137,29 @@ static double farthest(const double *x, int64_t count, double most)
     return most;
 }
 
-/* One sample.  *reach: the largest magnitude of any value on the way; *scale: of predictions and logits, to which the
+/* The copy of `sample` that is asked for, both channels x rows x columns. */
+static void copy_make(const struct inference *net, struct copy copy, const double *sample, double *input)
+{
+    struct shape s = net->graph->input->shape;
+
+    for (int c = 0; c < s.c; c++)
+        for (int y = 0; y < s.h; y++)
+            for (int x = 0; x < s.w; x++) {
+                int row = rt_fill_place(net->copies.fill, y - copy.shift, s.h);
+                int column = rt_fill_place(net->copies.fill, x - copy.shift, s.w);
+                bool there = row >= 0 && column >= 0;
+                if (copy.mirrored)
+                    column = s.w - 1 - column;
+                *input++ = there ? sample[((int64_t)c * s.h + row) * s.w + column] : 0;
+            }
+}
+
+/* One look at the input.  *reach: the largest magnitude of any value on the way; *scale: of predictions and logits, to which the
  * rounding errors to expect are proportional. */
-static void predict(struct inference *net, const struct run *r, int sample, double *reach, double *scale)
+static void look(const struct inference *net, const struct run *r, double *reach, double *scale)
 {
     const struct graph *g = net->graph;
 
-    prepare(net, net->sample_pixels[sample], run_values(r, g->input));
     run_graph(r, false);
     for (int i = 0; i < g->tensors_count; i++)
         if (!g->tensors[i]->param)
@@ -152,7 +167,23 @@ static void predict(struct inference *net, const struct run *r, int sample, doub
     if (g->logits)
         *scale = largest(run_values(r, g->logits), run_elements(r, g->logits), *scale);
     *scale = largest(run_values(r, g->predictions), run_elements(r, g->predictions), *scale);
-    memcpy(net->sample_outputs[sample], run_values(r, g->predictions), sizeof(double) * (size_t)net->outputs);
+}
+
+/* One sample, whose numbers go into `kept`: the mean over its copies. */
+static void predict(struct inference *net, const struct run *r, int sample, double *kept, double *reach, double *scale)
+{
+    double *sums = net->sample_outputs[sample];
+
+    prepare(net, net->sample_pixels[sample], kept);
+    for (int i = 0; i < net->copies.count; i++) {
+        const struct copy copy = net->copies.list[i];
+        copy_make(net, copy, kept, run_values(r, net->graph->input));
+        look(net, r, reach, scale);
+        const double *predictions = run_values(r, net->graph->predictions);
+        for (int64_t k = 0; k < net->outputs; k++)
+            sums[k] += copy.weight * rt_copies_averaged(&net->copies, predictions[k]);
+    }
+    rt_copies_predictions(&net->copies, sums, (int)net->outputs);
 }
 
 bool inference_samples(struct arena *a, struct inference *net, struct diag *d)
@@ -165,12 +196,13 @@ bool inference_samples(struct arena *a, struct inference *net, struct diag *d)
     const double most = FLT_MAX / 64;
     struct arena values = {0};
     struct run r = run_new(&values, net->graph, 1);
+    double *kept = arena_array(&values, (size_t)net->inputs, sizeof *kept);
 
     for (int i = 0; i < INFER_SAMPLES; i++) {
         net->sample_pixels[i] = arena_alloc(a, (size_t)net->inputs);
         net->sample_outputs[i] = arena_array(a, (size_t)net->outputs, sizeof(double));
         draw(net->sample_pixels[i], i, net->graph->input->shape);
-        predict(net, &r, i, &reach, &scale);
+        predict(net, &r, i, kept, &reach, &scale);
     }
     arena_free(&values);
     if (!(reach <= most)) {

@@ -25,7 +25,7 @@ static int evaluate(struct trainer *t, const struct command_options *o, const ch
     struct loader *set = tests ? &t->test : &t->val;
     const struct evaluation found = { .weights = weights, .origin = &notes->origin, .values = &t->val_tally,
                                       .set = tests || t->data.val_tests ? "test" : "validation",
-                                      .names = notes->class_names, .copies = t->tta.copies_count };
+                                      .names = notes->class_names, .copies = t->tta.copies.count };
     rt_progress_open(&t->progress, machine ? VERBOSE_SILENT : (int)o->run.verbose, NULL, set->split->count);
     rt_run_measure(t, set, &t->tta);
     if (t->data_failed)

@@ -5,28 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- what lies outside ----------------------------------------------------------------------- */
-
-enum fill rt_fill_of(const char *word)
-{
-    return word && strcmp(word, "edge") == 0 ? FILL_EDGE : word && strcmp(word, "reflect") == 0 ? FILL_REFLECT
-                                                                                                : FILL_ZEROS;
-}
-
-int rt_fill_place(enum fill fill, int64_t i, int count)
-{
-    if (i >= 0 && i < count)
-        return (int)i;
-    if (fill == FILL_ZEROS)
-        return -1;
-    if (fill == FILL_EDGE || count == 1)
-        return i < 0 ? 0 : count - 1;
-    int64_t period = 2 * ((int64_t)count - 1), within = i % period;
-    if (within < 0)
-        within += period;
-    return (int)(within < count ? within : period - within);
-}
-
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 /* `count` pixels in the opposite order: `last` is the one that comes first.  For usual sizes the compiler knows what

@@ -2,19 +2,8 @@
 #ifndef MOVEMENT_H
 #define MOVEMENT_H
 
+#include "common/copies.h"
 #include "data/sample.h"
-
-/* What is seen where there is no picture. */
-enum fill {
-    FILL_ZEROS,
-    FILL_EDGE,                  /* its outermost pixels */
-    FILL_REFLECT                /* the picture again, mirrored at its outermost pixels, which stand once */
-};
-
-/* The one of that name; NULL and what is none: zeros. */
-enum fill rt_fill_of(const char *word);
-/* Which of `count` pixels in a line stands at place i of it, before, in or behind the line; -1: zeros. */
-int rt_fill_place(enum fill fill, int64_t i, int count);
 
 /* First left and right change places, then the picture is enlarged and turned about its middle, then it moves so many
  * pixels down and to the right. */

@@ -72,8 +72,8 @@ void rt_run_report(struct trainer *t)
 {
     const char *set = t->data.test.count || t->data.val_tests ? "Test" : "Validation";
     const struct tally *values = &t->val_tally;
-    if (t->tta.copies_count > 1)
-        rt_progress_say(&t->progress, "Averaged over %d copies of each sample (tta)\n", t->tta.copies_count);
+    if (t->tta.copies.count > 1)
+        rt_progress_say(&t->progress, "Averaged over %d copies of each sample (tta)\n", t->tta.copies.count);
     rt_progress_result(&t->progress, "%s loss: %.4f\n", set, rt_tally_value(values, 0));
     for (int i = 0; i < t->model->train.metrics_count; i++)
         rt_progress_result(&t->progress, "%s %s: %.4f\n", set, t->model->train.metrics[i].name,
@@ -153,7 +153,7 @@ static int run_end(struct trainer *t, bool validated)
     /* without a split the validation set is the test set */
     if (t->data.test.count)
         rt_run_measure(t, &t->test, &t->tta);
-    else if (!validated || restored || t->tta.copies_count > 1)
+    else if (!validated || restored || t->tta.copies.count > 1)
         rt_run_measure(t, &t->val, &t->tta);
     if (t->data_failed)
         return -1;

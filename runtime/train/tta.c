@@ -2,40 +2,15 @@
  * map numbers channel by channel make of mirrored and shifted samples. */
 #include "train/tta.h"
 
-#include <float.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/pixel_steps.h"
-#include "common/recipe.h"
 #include "core/message.h"
 #include "core/targets.h"
 #include "core/team.h"
 
 /* ---- which copies ---------------------------------------------------------------------------- */
-
-static void copy_add(struct tta *t, struct movement move, bool flips, double weight)
-{
-    for (int mirrored = 0; mirrored <= flips; mirrored++) {
-        move.mirrored = mirrored != 0;
-        t->copies[t->copies_count].move = move;
-        t->copies[t->copies_count++].weight = flips ? weight / 2 : weight;
-    }
-}
-
-/* The sample where it is counts as much as the two that are shifted, up and left, down and right. */
-static void copies_list(struct tta *t, const struct cnn_clause *step)
-{
-    int shift = step ? (int)rt_setting_number(step, "shift") : 0;
-    bool flips = step && rt_setting_text(step, "flip");
-    struct movement move = { .fill = rt_fill_of(step ? rt_setting_text(step, "fill") : NULL) };
-    copy_add(t, move, flips, shift ? 0.5 : 1.0);
-    for (int way = -1; shift && way <= 1; way += 2) {
-        move.down = move.right = way * shift;
-        copy_add(t, move, flips, 0.25);
-    }
-}
 
 static const struct cnn_clause *step_find(const struct cnn_model *m)
 {
@@ -50,10 +25,8 @@ static const struct cnn_clause *step_find(const struct cnn_model *m)
 int rt_tta_open(struct tta *t, const struct cnn_model *m, bool wanted)
 {
     const struct cnn_clause *step = wanted ? step_find(m) : NULL;
-    const char *average = step ? rt_setting_text(step, "average") : NULL;
-    *t = (struct tta){ .model = m, .logits = average && strcmp(average, "logits") == 0 };
-    copies_list(t, step);
-    if (t->copies_count == 1)
+    *t = (struct tta){ .model = m, .copies = rt_copies_of(step) };
+    if (t->copies.count == 1)
         return 0;
     size_t pixels = (size_t)m->in_height * (size_t)m->in_width * (size_t)m->in_channels;
     t->kept = malloc((size_t)m->batch * pixels * (size_t)m->real_size);
@@ -118,52 +91,35 @@ static void sample_take(void *arg, int64_t i)
         floats_take(w, i);
 }
 
-/* Moved samples into the input; keep: the input's samples, which are not moved, into `kept`. */
-static void samples_take(struct tta *t, struct cnn_context *c, int n, struct movement move, bool keep)
+/* Copies of the samples into the input; keep: the input's samples, which are no copies, into `kept`. */
+static void samples_take(struct tta *t, struct cnn_context *c, int n, const struct copy *copy, bool keep)
 {
     struct samples_work work = { t, c, keep };
     int width = t->model->in_width;
     for (int y = 0; y < t->model->in_height; y++)
-        t->rows[y] = rt_fill_place(move.fill, (int64_t)y - move.down, t->model->in_height);
+        t->rows[y] = rt_fill_place(t->copies.fill, (int64_t)y - copy->shift, t->model->in_height);
     for (int x = 0; x < width; x++) {
-        int at = rt_fill_place(move.fill, (int64_t)x - move.right, width);
-        t->columns[x] = at >= 0 && move.mirrored ? width - 1 - at : at;
+        int at = rt_fill_place(t->copies.fill, (int64_t)x - copy->shift, width);
+        t->columns[x] = at >= 0 && copy->mirrored ? width - 1 - at : at;
     }
     rt_team_each(c->team, n, sample_take, &work);
 }
 
 /* ---- the mean -------------------------------------------------------------------------------- */
 
-/* The logarithm of a probability is its logit but for what all of a sample's have in common, which the softmax of their
- * mean takes away again.  A probability that has become 0 counts as the smallest that is none. */
 static void predictions_add(struct tta *t, const struct cnn_context *c, int n, double weight)
 {
     int outputs = t->model->outputs;
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < outputs; k++) {
-            double p = rt_predicted_number(c, i, k);
-            if (t->logits)
-                p = log(p < (double)FLT_MIN ? (double)FLT_MIN : p);
-            t->sums[i * outputs + k] += weight * p;
-        }
-}
-
-static void softmax(double *x, int count)
-{
-    double most = x[0], sum = 0.0;
-    for (int k = 1; k < count; k++)
-        most = fmax(most, x[k]);
-    for (int k = 0; k < count; k++)
-        sum += x[k] = exp(x[k] - most);
-    for (int k = 0; k < count; k++)
-        x[k] /= sum;
+        for (int k = 0; k < outputs; k++)
+            t->sums[i * outputs + k] += weight * rt_copies_averaged(&t->copies, rt_predicted_number(c, i, k));
 }
 
 static void predictions_set(struct tta *t, const struct cnn_context *c, int n)
 {
     int outputs = t->model->outputs;
-    for (int i = 0; t->logits && i < n; i++)
-        softmax(t->sums + (size_t)i * (size_t)outputs, outputs);
+    for (int i = 0; i < n; i++)
+        rt_copies_predictions(&t->copies, t->sums + (size_t)i * (size_t)outputs, outputs);
     for (int i = 0; i < n * outputs; i++)
         if (t->model->real_size == 8)
             ((double *)c->predictions)[i] = t->sums[i];
@@ -174,20 +130,20 @@ static void predictions_set(struct tta *t, const struct cnn_context *c, int n)
 void rt_tta_infer(struct tta *t, struct cnn_context *c, int n)
 {
     double loss = 0.0;
-    if (t->copies_count == 1) {
+    if (t->copies.count == 1) {
         t->model->infer(c, n);
         return;
     }
     memset(t->sums, 0, (size_t)n * (size_t)t->model->outputs * sizeof *t->sums);
-    samples_take(t, c, n, t->copies[0].move, true);
-    for (int i = 0; i < t->copies_count; i++) {
+    samples_take(t, c, n, &t->copies.list[0], true);
+    for (int i = 0; i < t->copies.count; i++) {
         if (i > 0)
-            samples_take(t, c, n, t->copies[i].move, false);
+            samples_take(t, c, n, &t->copies.list[i], false);
         t->model->infer(c, n);
-        predictions_add(t, c, n, t->copies[i].weight);
-        loss += t->copies[i].weight * c->loss;
+        predictions_add(t, c, n, t->copies.list[i].weight);
+        loss += t->copies.list[i].weight * c->loss;
     }
-    samples_take(t, c, n, t->copies[0].move, false);
+    samples_take(t, c, n, &t->copies.list[0], false);
     predictions_set(t, c, n);
     c->loss = loss;
 }

@@ -2,18 +2,11 @@
 #ifndef TTA_H
 #define TTA_H
 
-#include "data/movement.h"
-
-enum { TTA_COPIES_MOST = 6 };
+#include "common/copies.h"
 
 struct tta {
     const struct cnn_model *model;
-    struct {
-        struct movement move;
-        double weight;          /* they add up to 1 */
-    } copies[TTA_COPIES_MOST];
-    int copies_count;           /* 1: the sample itself */
-    bool logits;                /* what arrives at the last softmax is averaged, not the predictions */
+    struct copies copies;       /* one: the sample itself */
     void *kept;                 /* real (batch, height, width, channels): the samples themselves */
     double *sums;               /* (batch, outputs) */
     int *rows, *columns;        /* of the copy that is made: where each comes from, -1: zeros */

@@ -1,6 +1,6 @@
 /* infer_trainer.c - the trainer's side of inference.sh: linked with a model compiled with
  * -DCNN_NO_MAIN.  Gives the network weights with nothing left at its initial value, saves them, and
- * writes random pictures with the trainer's own predictions of them.
+ * writes random pictures with the trainer's own predictions of them, the mean over copies where its recipe has `tta`.
  *
  *   infer_trainer WEIGHTS PREDICTIONS SCALE [MEAN STD]...       one pair a channel
  *
@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include <cnnrt.h>
+
+#include "train/tta.h"
 
 #ifndef MODEL
 #error "compile with -DMODEL=name_model"
@@ -59,10 +61,11 @@ int main(int argc, char **argv)
     int channels = MODEL.in_channels, positions = MODEL.in_height * MODEL.in_width;
     size_t inputs = (size_t)channels * (size_t)positions;
     struct cnn_context *c = cnn_open(&MODEL, 1, 3);
+    struct tta tta;
     FILE *out = argc >= 4 ? fopen(argv[2], "wb") : NULL;
     unsigned char *pixels = malloc(inputs);
     float *input = malloc(inputs * sizeof *input);
-    if (!c || !out || !pixels || !input || (argc > 4 && argc != 4 + 2 * channels))
+    if (rt_tta_open(&tta, &MODEL, true) || !c || !out || !pixels || !input || (argc > 4 && argc != 4 + 2 * channels))
         return 2;
     stir(c);
     if (cnn_save_weights(c, argv[1]))
@@ -79,12 +82,13 @@ int main(int argc, char **argv)
             }
         cnn_input_set(c, 0, input);
         c->labels[0] = 0;
-        MODEL.infer(c, 1);
+        rt_tta_infer(&tta, c, 1);
         fwrite(pixels, 1, inputs, out);
         fwrite(c->predictions, sizeof(float), (size_t)MODEL.outputs, out);
     }
     free(pixels);
     free(input);
+    rt_tta_close(&tta);
     cnn_close(c);
     return fclose(out) ? 1 : 0;
 }

@@ -103,7 +103,7 @@ sizes_check() {
 
 foreign_symbols() { # OBJECT...
     nm -u "$@" | awk '/ U / { print $2 }' | sort -u |
-        grep -v -x -E '(expf|expm1f|erfcf|log1pf|tanhf|fabsf|memcpy|memset|memmove|bzero|_GLOBAL_OFFSET_TABLE_)'
+        grep -v -x -E '(expf|expm1f|erfcf|logf|log1pf|tanhf|fabsf|memcpy|memset|memmove|bzero|_GLOBAL_OFFSET_TABLE_)'
 }
 
 # Constants of its own file are no foreign ones.
@@ -125,7 +125,7 @@ network() {
     build "$name" CNNC_CFLAGS="-DCNN_NO_MAIN -O1 ${CNNC_CFLAGS:-} $PWD/trainer_side.o" || return
     expect 0 ./"$name" "$name.safetensors" "$name.predictions" "$@" || return
     mkdir -p "$name.net"
-    for form in "" "--arena=caller" "--weights-as=extern" "--weights-as=extern --arena=caller"; do
+    for form in "${forms[@]}"; do
         # shellcheck disable=SC2086
         rm -f "$name".net/*
         # shellcheck disable=SC2086
@@ -139,7 +139,7 @@ network() {
         [ -s bad ] && fail "$name $form: $(head -n 1 bad)"
         awk 'length > 100 { print FILENAME ": " FNR; exit }' "$name.net"/*.[ch] >bad
         [ -s bad ] && fail "$name $form: a line of more than 100 columns in $(cat bad)"
-        [ -n "$form" ] || { expect 0 $CC -O0 -c "$name.net/net.c" -o sizes.o && sizes_check "$name.net/net.h" sizes.o; }
+        [ "$form" != "${forms[0]}" ] || { expect 0 $CC -O0 -c "$name.net/net.c" -o sizes.o && sizes_check "$name.net/net.h" sizes.o; }
         caller=
         case $form in *caller*) caller="-DCALLER -pthread" ;; esac
         for compiler in $compilers; do
@@ -162,12 +162,43 @@ network() {
     done
 }
 
+forms=("" "--arena=caller" "--weights-as=extern" "--weights-as=extern --arena=caller")
 network mnist_lenet5 0.00392156862745098
 network shapes_small 0.00392156862745098
 network resnet8 0.00392156862745098
 network odd 0.00392156862745098 0.4 0.2 0.5 0.3 0.6 0.25
 network ends 0.0078125
 network narrow 0.00392156862745098
+
+# The mean over copies: the trainer's own, of each way to fill and to average.
+copies() { # NAME TTA CLASSES-AND-END LOSS
+    cat >"$1.cnn" <<CNN
+model $1
+data { shapes classes=4, train=40, val=20, seed=3; $2; scale 1/255 }
+network { input 3x32x32; conv2d 4, 5x5, relu, stride=3; maxpool2d 2x2; flatten; dense 4, $3 }
+train { loss $4; optimizer adam; metrics accuracy; epochs 1; batch 4; seed 5 }
+CNN
+    network "$1" 0.00392156862745098
+}
+forms=("--tta" "--tta --arena=caller")
+copies copies_zeros "tta flip, shift=3, fill=zeros" softmax categorical_crossentropy
+grep -q '_add(input, output, arena, 1, -3, 0.125f);' copies_zeros.net/net.c || fail "no copy that is mirrored and moved"
+forms=("--tta")
+copies copies_reflect "tta shift=31" softmax categorical_crossentropy
+copies copies_edge "tta flip, shift=2, fill=edge, average=predictions" softmax categorical_crossentropy
+copies copies_flip "tta flip" sigmoid binary_crossentropy
+copies copies_none "tta shift=0" softmax categorical_crossentropy
+# without the option the network looks once: another answer
+expect 0 "$CNNC" --emit=inference --name=net copies_zeros.cnn --weights copies_zeros.safetensors -o copies_zeros.net/net.c
+# shellcheck disable=SC2086
+expect 0 $CC -std=gnu99 -O1 -DNET_SELFTEST -Icopies_zeros.net "$here/infer_check.c" copies_zeros.net/net.c -o check -lm
+./check copies_zeros.predictions 1e-5 >out && fail "the copies change nothing"
+grep -q '^8 pictures' out || fail "a network that looks once does not pass its own test: $(cat out)"
+echo precious >kept.c
+expect 1 "$CNNC" --emit=inference --tta ends.cnn --weights ends.safetensors -o kept.c
+grep -q "^cnnc: error: --tta averages over copies, of which model 'ends' says nothing.*\[missing_statement\]$" err ||
+    fail "--tta without the step: $(cat err)"
+[ "$(cat kept.c)" = precious ] || fail "--tta without the step has touched the output"
 
 # What docs/inference.md says that the networks take: exact, where cnnc knows it; of code and stack gcc 12 for x86-64
 # takes no more, and other versions not much more.
@@ -331,7 +362,7 @@ expect 2 "$CNNC" --emit=inference pair.cnn --weights over.safetensors -o over.sa
 cmp -s good.safetensors over.safetensors || fail "the weights were overwritten"
 
 # ---- wrong use: 2
-for options in "--weights good.safetensors pair.cnn -o kept.c" "--arena=caller pair.cnn -o kept.c" "--emit=inference pair.cnn -o kept.c" \
+for options in "--weights good.safetensors pair.cnn -o kept.c" "--arena=caller pair.cnn -o kept.c" "--tta pair.cnn -o kept.c" "--emit=inference pair.cnn -o kept.c" \
     "--emit=nonsense pair.cnn" "--emit=inference --weights good.safetensors --name=9x pair.cnn -o kept.c" \
     "--emit=inference --weights good.safetensors --arena=mine pair.cnn -o kept.c" \
     "--emit=inference --weights good.safetensors pair.cnn -o -" \

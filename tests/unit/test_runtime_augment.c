@@ -378,7 +378,7 @@ static void tta_check(const struct cnn_model *tiny, bool flips, int shift, const
     double sums[N][CLASSES] = { { 0 } }, loss = 0.0;
     static float narrow[ELEMENTS];
     cr_assert_eq(rt_tta_open(&tta, &m, true), 0);
-    cr_assert_eq(tta.copies_count, (flips ? 2 : 1) * (shift ? 3 : 1));
+    cr_assert_eq(tta.copies.count, (flips ? 2 : 1) * (shift ? 3 : 1));
     for (int i = 0; i < N; i++)
         for (int k = 0; k < ELEMENTS; k++)
             kept[i][k] = rt_random_uniform(rt_random_key(1, RANDOM_BENCH, (uint64_t)i), (uint64_t)k);
@@ -426,7 +426,7 @@ static void tta_check(const struct cnn_model *tiny, bool flips, int shift, const
     loss = c->loss;
     rt_tta_close(&tta);
     cr_assert_eq(rt_tta_open(&tta, &m, false), 0);
-    cr_assert_eq(tta.copies_count, 1);
+    cr_assert_eq(tta.copies.count, 1);
     rt_tta_infer(&tta, c, N);
     cr_assert_float_eq(c->loss, loss, 1e-9);
     rt_tta_close(&tta);
