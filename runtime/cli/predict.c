@@ -105,17 +105,22 @@ static int classes_take(struct predict *p, struct image_fault *fault)
     return 0;
 }
 
+/* "bird 0.9731", behind a colon or a comma; kind: what a number is of that has no name. */
+static void guess_text(const struct predict *p, int i, const char *kind)
+{
+    const char *name = class_name(p, p->order[i].class);
+    printf(i ? ", " : ": ");
+    if (name)
+        rt_print_name(stdout, name);
+    else
+        printf("%s %d", kind, p->order[i].class);
+    printf(" %.4f", p->order[i].probability);
+}
+
 static void classes_text(const struct predict *p)
 {
-    for (int i = 0; i < p->top; i++) {
-        const char *name = class_name(p, p->order[i].class);
-        printf(i ? ", " : ": ");
-        if (name)
-            rt_print_name(stdout, name);
-        else
-            printf("class %d", p->order[i].class);
-        printf(" %.4f", p->order[i].probability);
-    }
+    for (int i = 0; i < p->top; i++)
+        guess_text(p, i, "class");
     putchar('\n');
 }
 
@@ -160,15 +165,8 @@ static int labels_take(struct predict *p, struct image_fault *fault)
 
 static void labels_text(const struct predict *p)
 {
-    for (int i = 0; i < p->given; i++) {
-        const char *name = class_name(p, p->order[i].class);
-        printf(i ? ", " : ": ");
-        if (name)
-            rt_print_name(stdout, name);
-        else
-            printf("label %d", p->order[i].class);
-        printf(" %.4f", p->order[i].probability);
-    }
+    for (int i = 0; i < p->given; i++)
+        guess_text(p, i, "label");
     printf(p->given ? "\n" : ": none\n");
 }
 

@@ -1,4 +1,4 @@
-/* regular_file.c - opening does not wait, and what is no file is closed again. */
+/* regular_file.c - opening does not wait, and what is no file is closed again; reading goes on where a signal broke it off. */
 #include "core/regular_file.h"
 
 #include <errno.h>
@@ -15,4 +15,20 @@ int rt_regular_open(const char *path, struct stat *status, const char **why)
     if (d >= 0)
         close(d);
     return -1;
+}
+
+ssize_t rt_read_at(int fd, void *to, size_t size, off_t at)
+{
+    size_t got = 0;
+    while (got < size) {
+        ssize_t n = pread(fd, (char *)to + got, size - got, at + (off_t)got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    return (ssize_t)got;
 }

@@ -142,23 +142,6 @@ static const char *mistaken100(const char *dir)
     return NULL;
 }
 
-/* As much as there is of the file's bytes from `at` on, up to `size`; -1 with errno. */
-static ssize_t bytes_read(int fd, uint8_t *to, size_t size, off_t at)
-{
-    size_t got = 0;
-    while (got < size) {
-        ssize_t n = pread(fd, to + got, size - got, at + (off_t)got);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    return (ssize_t)got;
-}
-
 /* What a file is not that holds all its records whole, seen from the record where that shows. */
 static int record_missing(const struct record_files *r, int number, int record, size_t got)
 {
@@ -194,7 +177,7 @@ static int labels_read(struct record_files *r, int number, uint8_t *block)
     int size = record_bytes(r->form), records = r->form->file[number].records, fd = r->files[number].fd;
     for (int first = 0; first < records; first += BLOCK) {
         int count = records - first < BLOCK ? records - first : BLOCK;
-        ssize_t got = bytes_read(fd, block, (size_t)count * (size_t)size, (off_t)first * size);
+        ssize_t got = rt_read_at(fd, block, (size_t)count * (size_t)size, (off_t)first * size);
         if (got < 0)
             return record_broken(path, first);
         for (int i = 0; i < count; i++) {
@@ -207,7 +190,7 @@ static int labels_read(struct record_files *r, int number, uint8_t *block)
         }
     }
     uint8_t more;
-    if (bytes_read(fd, &more, 1, file_bytes(r->form, number)) > 0) {
+    if (rt_read_at(fd, &more, 1, file_bytes(r->form, number)) > 0) {
         rt_error("%s: the file goes on after record %d: expected %d bytes (%d records of %d)", path, records,
                  file_bytes(r->form, number), records, size);
         return -1;
@@ -263,7 +246,7 @@ static int picture_read(const struct sample_store *store, int64_t number, void *
     int place = (int)(number - r->files[file].first);
     const char *path = r->files[file].path;
     uint8_t record[RECORD_MAX];
-    ssize_t got = bytes_read(r->files[file].fd, record, (size_t)size, (off_t)place * size);
+    ssize_t got = rt_read_at(r->files[file].fd, record, (size_t)size, (off_t)place * size);
     if (got < 0)
         return record_broken(path, place);
     if (got < size)

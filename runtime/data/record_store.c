@@ -10,6 +10,7 @@
 
 #include "core/file_path.h"
 #include "core/message.h"
+#include "core/regular_file.h"
 
 enum { GAP_MOST = 8 };          /* records that are read ahead in vain rather than the next apart */
 
@@ -42,21 +43,15 @@ static int record_read(const struct sample_store *store, int64_t number, void *t
     const struct record_store *r = (const struct record_store *)store;
     const struct part *p = part_of(r, number);
     int64_t record = number - p->first;
-    size_t got = 0;
-    while (got < r->bytes) {
-        ssize_t n = pread(p->fd, (char *)to + got, r->bytes - got, p->at + (off_t)record * (off_t)r->bytes + (off_t)got);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            rt_error("%s: record %lld: %s", p->path, (long long)record + 1, strerror(errno));
-            return -1;
-        }
-        if (n == 0) {
-            rt_error("%s: record %lld of %lld is cut short: expected %zu bytes, found %zu", p->path,
-                     (long long)record + 1, (long long)p->count, r->bytes, got);
-            return -1;
-        }
-        got += (size_t)n;
+    ssize_t got = rt_read_at(p->fd, to, r->bytes, p->at + (off_t)record * (off_t)r->bytes);
+    if (got < 0) {
+        rt_error("%s: record %lld: %s", p->path, (long long)record + 1, strerror(errno));
+        return -1;
+    }
+    if ((size_t)got < r->bytes) {
+        rt_error("%s: record %lld of %lld is cut short: expected %zu bytes, found %zd", p->path,
+                 (long long)record + 1, (long long)p->count, r->bytes, got);
+        return -1;
     }
     return 0;
 }

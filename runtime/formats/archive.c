@@ -42,16 +42,7 @@ static uint64_t number64(const unsigned char *p)
 /* `size` bytes of the file from `at` on.  0, or -1. */
 static int bytes_at(int fd, void *to, size_t size, uint64_t at)
 {
-    size_t got = 0;
-    while (got < size) {
-        ssize_t n = pread(fd, (char *)to + got, size - got, (off_t)(at + got));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        got += (size_t)n;
-    }
-    return 0;
+    return rt_read_at(fd, to, size, (off_t)at) == (ssize_t)size ? 0 : -1;
 }
 
 bool rt_archive_is(const char *path)

@@ -16,23 +16,6 @@ enum {
     NAMES_SHOWN = 10
 };
 
-/* As much as there is of the file's bytes from `at` on, up to `size`; -1 with errno. */
-static int64_t bytes_read(int fd, void *to, size_t size, off_t at)
-{
-    size_t got = 0;
-    while (got < size) {
-        ssize_t n = pread(fd, (char *)to + got, size - got, at + (off_t)got);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        got += (size_t)n;
-    }
-    return (int64_t)got;
-}
-
 /* The header promises as many bytes as the file has. */
 static int length_check(const struct array_file *a, int64_t found)
 {
@@ -74,7 +57,7 @@ int rt_array_open(struct array_file *a, const char *path)
         rt_error("%s: %s", path, why);
         return -1;
     }
-    int64_t got = bytes_read(a->fd, head, sizeof head, 0);
+    int64_t got = rt_read_at(a->fd, head, sizeof head, 0);
     if (got < 0) {
         rt_error("%s: %s", a->name, strerror(errno));
         return -1;
@@ -181,7 +164,7 @@ void rt_array_close(struct array_file *a)
 int rt_array_at(const struct array_file *a, int64_t at, void *to, size_t size)
 {
     struct stat now;
-    int64_t got = bytes_read(a->fd, to, size, (off_t)(a->place + a->header.start) + (off_t)at);
+    int64_t got = rt_read_at(a->fd, to, size, (off_t)(a->place + a->header.start) + (off_t)at);
     if (got < 0 || fstat(a->fd, &now)) {
         rt_error("%s: %s", a->name, strerror(errno));
         return -1;
