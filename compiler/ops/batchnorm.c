@@ -32,10 +32,15 @@ static int64_t batchnorm_biases(const struct layer *l)
     return clause_number(l->clause, "center") ? l->out.c : 0;
 }
 
+static int64_t batchnorm_statistics(const struct layer *l)
+{
+    return 2 * (int64_t)l->out.c;
+}
+
 /* gamma, beta, and the two running statistics, which Keras counts as (not trained) parameters. */
 static int64_t batchnorm_parameters(const struct layer *l)
 {
-    return 2 * (int64_t)l->out.c + (clause_number(l->clause, "scale") ? l->out.c : 0) + batchnorm_biases(l);
+    return batchnorm_statistics(l) + (clause_number(l->clause, "scale") ? l->out.c : 0) + batchnorm_biases(l);
 }
 
 static struct tensor *batchnorm_param(struct graph *g, struct layer *l, const struct tensor *x,
@@ -102,6 +107,7 @@ const struct layer_def layer_batchnorm = {
     .normalises = true,
     .shape = same_shape_rule,
     .parameters = batchnorm_parameters,
+    .statistics = batchnorm_statistics,
     .biases = batchnorm_biases,
     .lower = batchnorm_lower,
 };

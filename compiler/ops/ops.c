@@ -45,6 +45,21 @@ int64_t layer_trained(const struct layer *l)
     return l->trainable && count ? count(l) : 0;
 }
 
+static int64_t layer_statistics(const struct layer *l)
+{
+    return l->def->statistics ? l->def->statistics(l) : 0;
+}
+
+int64_t layer_weights(const struct layer *l)
+{
+    return l->def->parameters ? l->def->parameters(l) - layer_statistics(l) : 0;
+}
+
+int64_t layer_learns(const struct layer *l)
+{
+    return layer_trained(l) - (l->trainable && !l->bias_only ? layer_statistics(l) : 0);
+}
+
 const struct op_def *op_def_get(enum op op)
 {
     assert(op >= 0 && op < OP_COUNT && operations[op]->op == op);

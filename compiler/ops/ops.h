@@ -19,6 +19,8 @@ struct layer_def {
     bool (*shape)(struct layer *l, struct diag *d);
     /* Parameters of the layer, for summaries that need no graph; NULL: none. */
     int64_t (*parameters)(const struct layer *l);
+    /* Those of them that are running statistics, which no gradient trains; NULL: none. */
+    int64_t (*statistics)(const struct layer *l);
     /* Those of them that are biases; NULL: none. */
     int64_t (*biases)(const struct layer *l);
     /* Multiply-adds forward for one sample; NULL: not counted. */
@@ -50,6 +52,10 @@ const struct layer_def *const *layer_defs(int *count);          /* in the order 
 const struct op_def *op_def_get(enum op op);
 /* How many of the layer's parameters learn (running statistics of a layer that does are among them). */
 int64_t layer_trained(const struct layer *l);
+/* What people count: all of its parameters but running statistics. */
+int64_t layer_weights(const struct layer *l);
+/* How many of these a gradient trains. */
+int64_t layer_learns(const struct layer *l);
 
 /* Adds a gradient that flows into t: the first becomes t->gradient, later ones are summed. */
 void grad_add(struct graph *g, struct tensor *t, struct tensor *gradient);

@@ -130,7 +130,7 @@ void summary_print(const struct model *m, const struct plan *p, FILE *out)
 {
     struct arena a = {0};
     struct columns w = {5, 5, 6, 10};
-    int64_t parameters = 0, trainable = 0, multiply_adds = 0;
+    int64_t parameters = 0, weights = 0, learns = 0, multiply_adds = 0;
     bool chain = is_chain(m);
     char text[32];
 
@@ -151,7 +151,8 @@ void summary_print(const struct model *m, const struct plan *p, FILE *out)
         const struct layer *l = m->layers[i];
         int64_t own = layer_parameters(l);
         parameters += own;
-        trainable += layer_trained(l);
+        weights += layer_weights(l);
+        learns += layer_learns(l);
         multiply_adds += layer_multiply_adds(l);
         rt_print(out, "%-*s  %-*s  %-*s  %*s%s%s\n", w.name, l->name, w.text,
                 clause_text_of(&a, l->clause), w.shape, shape_text(l->out).text, w.parameters,
@@ -160,8 +161,12 @@ void summary_print(const struct model *m, const struct plan *p, FILE *out)
     }
     rule(out, '=', width);
     rt_print(out, "Parameters: %s\n", grouped(text, parameters));
-    if (trainable != parameters)
-        rt_print(out, "  of frozen layers: %s\n", grouped(text, parameters - trainable));
+    if (learns != parameters)
+        rt_print(out, "  trainable: %s\n", grouped(text, learns));
+    if (weights != learns)
+        rt_print(out, "  frozen: %s\n", grouped(text, weights - learns));
+    if (parameters != weights)
+        rt_print(out, "  running statistics: %s\n", grouped(text, parameters - weights));
     rt_print(out, "Multiply-adds forward, one sample: %s\n", grouped(text, multiply_adds));
     if (p) {
         print_memory(p, out);
