@@ -27,6 +27,12 @@ enum {
     JOINED_MOST = 2000,         /* results that joins take, in all: each is an operation and its gradient */
     STEPS_MOST = 100,           /* of `data`: each goes over every picture, and none of them twice is of use */
     CALLBACKS_MOST = 100,       /* each is asked after every step, and must not get into another's way */
+    BLOCKS_MOST = 1000,
+    BLOCK_PARAMETERS_MOST = 50,
+    BODIES_DEEPEST = 500,       /* bodies and uses of blocks within one another: levels of recursion */
+    REPEATS_MOST = 2000,        /* rounds: each has a layer, or is of no use */
+    EXPANDED_MOST = 100000,     /* statements of the network, each as often as it is looked at: blocks that use others
+                                 * twice double what they use */
     SELECTORS_MOST = 2000,      /* names behind `params`: each is looked at for every parameter */
     METRICS_MOST = 1000,        /* columns of the history */
     FUNCTIONS_MOST = 1000,

@@ -19,6 +19,7 @@ struct message {
     int number;                 /* in order of arrival, for a stable sort */
     size_t position;            /* in the order of its file, as message_position() says */
     struct message *more, *last;    /* notes and hints that belong to it */
+    const struct diag_context *within;
 };
 
 struct diag {
@@ -28,6 +29,7 @@ struct diag {
     size_t capacity;
     struct message *newest;     /* takes the notes; NULL: the message was dropped and so are they */
     int errors;
+    const struct diag_context *within;      /* of the messages to come; NULL: none */
 };
 
 static const char *const diag_names[] = {
@@ -80,6 +82,7 @@ static void diag_add(struct diag *d, enum severity severity, enum diag_id id, st
     struct message *m = message_new(d, severity, where, format, args);
     m->id = id;
     m->number = d->count;
+    m->within = d->within;
     if (diag_known(d, m))
         return;
     d->errors += severity == SEVERITY_ERROR;
@@ -134,6 +137,31 @@ void diag_hint(struct diag *d, const char *format, ...)
     va_start(args, format);
     diag_attach(d, message_new(d, SEVERITY_HINT, (struct span){0}, format, args));
     va_end(args);
+}
+
+const struct diag_context *diag_within(struct diag *d, const struct diag_context *context)
+{
+    const struct diag_context *outer = d->within;
+
+    d->within = context;
+    return outer;
+}
+
+const struct diag_context *diag_enter(struct diag *d, struct span where, const char *format, ...)
+{
+    struct diag_context *context = arena_alloc(d->arena, sizeof *context);
+    va_list args;
+
+    va_start(args, format);
+    *context = (struct diag_context){d->within, where, arena_vprintf(d->arena, format, args),
+                                     d->within ? d->within->depth + 1 : 1};
+    va_end(args);
+    return diag_within(d, context);
+}
+
+const struct diag_context *diag_here(const struct diag *d)
+{
+    return d->within;
 }
 
 void diag_forget(struct diag *d)
@@ -275,6 +303,23 @@ static void message_print(const struct message *m, FILE *out)
         print_excerpt(out, m->where, p.line);
 }
 
+/* The uses that led there, from the innermost on; of many only the ends. */
+static void context_print(const struct diag_context *context, FILE *out)
+{
+    enum { SHOWN_MOST = 8, SHOWN_EACH = 3 };
+    int depth = context ? context->depth : 0;
+
+    for (; context; context = context->outer) {
+        int inside = depth - context->depth;    /* of it, that have been printed */
+        if (depth > SHOWN_MOST && inside == SHOWN_EACH)
+            fprintf(out, "note: ... through %d more uses ...\n", depth - 2 * SHOWN_EACH);
+        if (depth > SHOWN_MOST && inside >= SHOWN_EACH && context->depth > SHOWN_EACH)
+            continue;
+        message_print(&(const struct message){.severity = SEVERITY_NOTE, .where = context->where, .text = context->text},
+                      out);
+    }
+}
+
 void diag_print(const struct diag *d, FILE *out)
 {
     int errors = 0, warnings = 0;
@@ -296,6 +341,7 @@ void diag_print(const struct diag *d, FILE *out)
                 message_print(m, out);
         if (notes > MESSAGES_PRINTED)
             fprintf(out, "note: there are %d more notes\n", notes - MESSAGES_PRINTED);
+        context_print(sorted[i]->within, out);
     }
     if (d->errors > MESSAGES_PRINTED)
         fprintf(out, "cnnc: too many errors: %d more not shown\n", d->errors - MESSAGES_PRINTED);

@@ -27,6 +27,22 @@ void diag_note(struct diag *d, struct span where, const char *format, ...) __att
 /* A line without a place, after the caret: "did you mean 'maxpool2d'?" */
 void diag_hint(struct diag *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Where what is looked at stands by being used from elsewhere: a block in a network, a round of a repeat.  Messages keep
+ * what they were added within, and say it behind their notes. */
+struct diag_context {
+    const struct diag_context *outer;   /* NULL: nothing around it */
+    struct span where;                  /* of the use */
+    const char *text;                   /* "in the block 'residual', used here" */
+    int depth;                          /* with those around it */
+};
+
+/* From now on messages are added within one more; what it was before, for diag_within(). */
+const struct diag_context *diag_enter(struct diag *d, struct span where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Makes it the context of what follows (NULL: none); what it was before. */
+const struct diag_context *diag_within(struct diag *d, const struct diag_context *context);
+const struct diag_context *diag_here(const struct diag *d);
+
 /* Forgets every message so far: one that says more takes their place. */
 void diag_forget(struct diag *d);
 

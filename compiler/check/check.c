@@ -25,12 +25,14 @@ static bool is_data_word(const char *word)
 
 static bool is_network_word(const char *word)
 {
-    return layer_def_find(word) || word_in(word, later_network);
+    static const char *const words[] = {"from", "branch", "repeat", NULL};
+
+    return layer_def_find(word) || word_in(word, words) || word_in(word, later_network);
 }
 
 bool check_elsewhere(struct check *c, const struct ast_statement *s, const char *section)
 {
-    const char *home = is_network_word(s->word) || check_layer_find(c, s->word) ? "network" : is_data_word(s->word) ? "data"
+    const char *home = is_network_word(s->word) || check_layer_find(c, s->word) || check_block_find(c, s->word) ? "network" : is_data_word(s->word) ? "data"
                        : is_train_word(s->word) ? "train" : NULL;
 
     if (!home || !strcmp(home, section))
@@ -160,10 +162,11 @@ static int unknown_section(struct check *c, const struct ast_statement *s)
     for (int i = 0; i < SECTIONS; i++)
         names_add(&names, section_names[i]);
     names_add(&names, "include");
+    names_add(&names, "block");
     diag_error(c->diag, DIAG_unknown_section, s->word_where, "nothing at top level is called '%s'",
                s->word);
     check_suggest(c, &unknown);
-    diag_hint(c->diag, "a file has model, include, const, data, network, train and functions");
+    diag_hint(c->diag, "a file has model, include, const, data, network, train, blocks and functions");
     const char *meant = s->body ? check_surely(&unknown, true) : NULL;
     return meant ? section_find(meant) : SECTIONS;
 }
@@ -354,6 +357,8 @@ static void check_top(struct check *c, const struct ast_statement *s, struct out
     case AST_COMMAND:
         if (!strcmp(s->word, "include"))
             check_include(c, s, outline, from);
+        else if (!strcmp(s->word, "block"))
+            check_block_add(c, s, from->outer != NULL);
         else
             check_section(c, s, outline);
         break;
@@ -740,7 +745,7 @@ static bool is_another_text(const struct ast_body *file)
             return false;
         if (s->kind == AST_COMMAND &&
             (section_find(s->word) < SECTIONS || is_function_word(s->word) || is_network_word(s->word) ||
-             is_data_word(s->word) || is_train_word(s->word) || !strcmp(s->word, "include") ||
+             is_data_word(s->word) || is_train_word(s->word) || !strcmp(s->word, "include") || !strcmp(s->word, "block") ||
              (s->body && s->body->first)))
             return false;
     }
@@ -752,8 +757,9 @@ struct model *check_model(struct arena *a, const struct source *source, const st
 {
     struct check c = {
         .arena = a, .diag = d, .options = options, .model = arena_alloc(a, sizeof *c.model), .bytes = source->size,
-        .constants_by_name = {.arena = a}, .layers_by_name = {.arena = a},
-        .functions_by_name = {.arena = a}, .visible_by_name = {.arena = a},
+        .constants_by_name = {.arena = a}, .locals_by_name = {.arena = a}, .layers_by_name = {.arena = a},
+        .layers_by_block = {.arena = a}, .places_of_names = {.arena = a},
+        .functions_by_name = {.arena = a}, .blocks_by_name = {.arena = a}, .seen_by_name = {.arena = a},
         .names_read = {.arena = a}};
     const struct inclusion top = {.source = source};
     struct outline outline = {0};
@@ -775,11 +781,13 @@ struct model *check_model(struct arena *a, const struct source *source, const st
     for (int i = 0; i < options->defines_count; i++)
         if (options->defines[i]->first && options->defines[i]->first->kind == AST_CONST)
             apply_define(&c, options->defines[i]->first);
-    check_constants(&c, c.constants);
+    c.globals = c.constants;
+    check_constants(&c, c.globals);
     check_model_name(&c, outline.sections[SECTION_MODEL]);
     if (!syntax_errors || outline.sections[SECTION_NETWORK])
         check_sections_there(&c, &outline, options);
     check_functions(&c);
+    check_blocks(&c, outline.sections[SECTION_NETWORK]);
     const struct ast_statement *data = outline.sections[SECTION_DATA],
                                *train = outline.sections[SECTION_TRAIN],
                                *network = outline.sections[SECTION_NETWORK];
@@ -787,6 +795,7 @@ struct model *check_model(struct arena *a, const struct source *source, const st
         check_data(&c, data);
     if (network && network->body)
         check_network(&c, network);
+    check_blocks_unused(&c);
     if (train && train->body)
         check_train(&c, train);
     if (!c.broken && !c.too_many && !c.target_broken && c.model->layers_count)

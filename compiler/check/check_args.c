@@ -64,6 +64,7 @@ static const char *slot_text(struct check *c, const struct arg_def *def)
     case ARG_INIT: return "an initialiser such as he_normal";
     case ARG_CLASS: return "the number of a class, or its name in quotes";
     case ARG_MONITOR: return "a value of the log such as val_loss";
+    case ARG_ANY: return "any value";
     }
     return "something else";
 }
@@ -255,7 +256,10 @@ static bool slot_unknown(struct slot *s, const char *what, enum foreign_place pl
     const struct unknown unknown = {.place = place, .owner = s->owner->name, .word = s->v.text, .names = names,
                                     .list = arena_printf(c->arena, "%ss are", what)};
 
-    diag_error(c->diag, DIAG_unknown_word, s->v.where, "no %s is called '%s'", what, s->v.text);
+    /* a word that a block was given is wrong where it was given */
+    diag_error(c->diag, DIAG_unknown_word, s->v.expr->word, "no %s is called '%s'", what, s->v.text);
+    if (s->v.constant)
+        diag_note(c->diag, s->v.where, "it is used here, as '%s'", s->v.constant->name);
     check_suggest(c, &unknown);
     return false;
 }
@@ -265,6 +269,7 @@ static bool slot_no_such_word(struct slot *s, const struct names *names)
 {
     diag_error(s->c->diag, DIAG_unknown_word, s->v.where, "'%s' of %s is %s, found '%s'",
                s->def->name, s->owner->name, slot_text(s->c, s->def), s->v.text);
+    check_constant_note(s->c, &s->v);
     check_suggest(s->c, &(struct unknown){.place = FOREIGN_WORD, .owner = s->owner->name, .word = s->v.text,
                                           .names = names});
     return false;
@@ -345,7 +350,6 @@ static bool slot_activation(struct slot *s)
                             &(struct unknown){.word = s->v.text, .names = &names, .list = "the activations are"});
         return false;
     }
-    s->v.where = s->v.expr->word;
     return slot_unknown(s, "activation", FOREIGN_ACTIVATION, &names);
 }
 
@@ -362,7 +366,6 @@ static bool slot_init(struct slot *s)
         if (!strcmp(defs[i]->name, s->v.text))
             return slot_call(s, defs[i]);
     }
-    s->v.where = s->v.expr->word;
     return slot_unknown(s, "initialiser", FOREIGN_INIT, &names);
 }
 
@@ -549,6 +552,8 @@ bool check_slot(struct check *c, const struct clause_def *owner, const struct ar
         return slot_class(&s);
     case ARG_MONITOR:
         return slot_monitor(&s);
+    case ARG_ANY:
+        return (out->any = check_value_kept(c, &s.v)) != NULL;
     }
     return false;
 }
@@ -572,6 +577,13 @@ static int argument_positional(const struct clause_def *def, int n)
     return -1;
 }
 
+/* What is used is the user's own: where it is declared. */
+static void declared_note(struct check *c, const struct clause_def *def)
+{
+    if (def->declared.file)
+        diag_note(c->diag, def->declared, "'%s' is declared here", def->name);
+}
+
 static void unknown_argument(struct check *c, const struct clause_def *def,
                              const struct ast_arg *arg)
 {
@@ -583,6 +595,7 @@ static void unknown_argument(struct check *c, const struct clause_def *def,
                arg->key);
     check_suggest(c, &(struct unknown){.place = FOREIGN_KEY, .owner = def->name, .word = arg->key,
                                        .value = arg->value, .names = &names});
+    declared_note(c, def);
     if (names.count)
         diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
     else
@@ -657,6 +670,7 @@ static void too_many_arguments(struct check *c, const struct clause_def *def,
         diag_error(c->diag, DIAG_too_many_arguments, arg->where,
                    "%s takes at most %d argument%s without a name", def->name, most,
                    most == 1 ? "" : "s");
+    declared_note(c, def);
     diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
 }
 
@@ -671,6 +685,7 @@ static bool missing_arguments(struct check *c, const struct clause *clause)
         diag_error(c->diag, DIAG_missing_argument, clause->where, "%s needs '%s': %s", def->name,
                    def->args[i].name,
                    def->args[i].help ? def->args[i].help : slot_text(c, &def->args[i]));
+        declared_note(c, def);
         diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
         missing = true;
         break;

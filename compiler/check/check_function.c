@@ -717,7 +717,7 @@ void check_function(struct check *c, struct function_entry *entry)
     s.f->arrays = kinds[entry->kind].arrays;
     s.f->name = entry->name;
     s.f->where = st->head->word;
-    s.failed = !check_hidden(&s) || entry->recursive;
+    s.failed = !check_hidden(&s) || entry->calls.recursive;
     check_direction(&s);
     if (!check_params(&s))
         return;

@@ -64,10 +64,8 @@ static void collect_calls(struct check *c, struct function_entry *entry, const s
         return;
     if (e->kind == AST_CALL) {
         const struct function_entry *callee = check_function_find(c, e->text);
-        if (callee) {
-            struct function_call call = {(int)(callee - c->functions), e->word};
-            LIST_ADD(c->arena, entry->calls, entry->calls_count, entry->calls_capacity, call);
-        }
+        if (callee)
+            calls_add(c, &entry->calls, (int)(callee - c->functions), e->word);
     }
     for (const struct ast_arg *arg = e->args.first; arg; arg = arg->next)
         collect_calls(c, entry, arg->value);
@@ -75,61 +73,28 @@ static void collect_calls(struct check *c, struct function_entry *entry, const s
 
 static void collect_all_calls(struct check *c, struct function_entry *entry)
 {
+    entry->calls.name = entry->name;
     collect_calls(c, entry, entry->statement->value);
     if (entry->statement->body)
         for (const struct ast_statement *s = entry->statement->body->first; s; s = s->next)
             collect_calls(c, entry, s->value);
 }
 
-/* stack[from] is called again by the last one of the stack. */
-static void refuse_recursion(struct check *c, const int *stack, int from, int count, struct span where)
+static struct calls *calls_of_function(struct check *c, int number)
 {
-    const struct function_entry *last = &c->functions[stack[count - 1]], *first = &c->functions[stack[from]];
-
-    if (last == first) {
-        diag_error(c->diag, DIAG_recursion, where, "'%s' calls itself: how often would have to be known before it runs",
-                   last->name);
-        if (expr_function(last->name) != EXPR_OPERATIONS || activation_find(last->name))
-            diag_hint(c->diag, "it hides the function of that name which the language has; give it another name");
-    } else {
-        diag_error(c->diag, DIAG_recursion, where, "'%s' calls '%s', which comes back to '%s'", last->name, first->name,
-                   last->name);
-        diag_note(c->diag, first->calls[first->next_call - 1].where, "'%s' calls '%s' here", first->name,
-                  c->functions[first->calls[first->next_call - 1].callee].name);
-    }
-    for (int i = from; i < count; i++)
-        c->functions[stack[i]].recursive = true;
+    return &c->functions[number].calls;
 }
 
-/* Depth first, without recursion: a thousand functions may call each other in a row. */
-static void check_from(struct check *c, int first, int *stack)
+static void check_called_function(struct check *c, int number)
 {
-    int count = 0;
+    check_function(c, &c->functions[number]);
+}
 
-    if (c->functions[first].state != FUNCTION_NEW)
-        return;
-    stack[count++] = first;
-    c->functions[first].state = FUNCTION_BUSY;
-    while (count) {
-        struct function_entry *entry = &c->functions[stack[count - 1]];
-        if (entry->next_call == entry->calls_count) {
-            check_function(c, entry);
-            entry->state = FUNCTION_DONE;
-            count--;
-            continue;
-        }
-        const struct function_call call = entry->calls[entry->next_call++];
-        struct function_entry *callee = &c->functions[call.callee];
-        if (callee->state == FUNCTION_NEW) {
-            callee->state = FUNCTION_BUSY;
-            stack[count++] = call.callee;
-        } else if (callee->state == FUNCTION_BUSY && !(entry->recursive && callee->recursive)) {
-            int from = count - 1;
-            while (stack[from] != call.callee)
-                from--;
-            refuse_recursion(c, stack, from, count, call.where);
-        }
-    }
+static const char *hidden_function(struct check *c, const char *name)
+{
+    (void)c;
+    return expr_function(name) == EXPR_OPERATIONS && !activation_find(name)
+               ? NULL : "it hides the function of that name which the language has; give it another name";
 }
 
 /* What a user writes to use a loss or an activation. */
@@ -153,13 +118,13 @@ static void define_clause(struct check *c, struct function_entry *entry)
 
 void check_functions(struct check *c)
 {
-    int *stack = arena_array(c->arena, (size_t)c->functions_count + 1, sizeof *stack);
+    static const struct calls_walk walk = {calls_of_function, check_called_function, "calls",
+                                           "how often would have to be known before it runs", hidden_function};
     const struct user_function **list = arena_array(c->arena, (size_t)c->functions_count + 1, sizeof(struct user_function *));
 
     for (int i = 0; i < c->functions_count; i++)
         collect_all_calls(c, &c->functions[i]);
-    for (int i = 0; i < c->functions_count; i++)
-        check_from(c, i, stack);
+    check_calls(c, &walk, c->functions_count);
     for (int i = 0; i < c->functions_count; i++) {
         struct function_entry *entry = &c->functions[i];
         if (!entry->function)

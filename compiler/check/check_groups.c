@@ -11,7 +11,7 @@ static const char *const selector_words[] = {
 
 const char *selector_text(const struct selector *s)
 {
-    return s->kind == SELECT_LAYER ? s->layer->name : selector_words[s->kind];
+    return s->kind == SELECT_LAYER ? s->layer->name : s->kind == SELECT_BLOCK ? s->block : selector_words[s->kind];
 }
 
 static bool has_parameters(const struct layer *l)
@@ -39,6 +39,7 @@ static bool fits(const struct selector *s, const struct layer *l)
     case SELECT_BIASES: return has_bias(l);
     case SELECT_NORMS: return l->def->normalises;
     case SELECT_LAYER: return s->layer == l;
+    case SELECT_BLOCK: return layer_is_in_block(l, s->block);
     }
     return false;
 }
@@ -75,12 +76,16 @@ static bool check_selector(struct check *c, const struct ast_expr *value, struct
     if (e->kind == AST_BAD)
         return false;
     if (e->kind != AST_NAME) {
-        diag_error(c->diag, DIAG_bad_type, e->where, "'params' takes weights, biases, norms and names of layers first");
+        diag_error(c->diag, DIAG_bad_type, e->where, "'params' takes weights, biases, norms and names of layers and blocks first");
         return false;
     }
     s->layer = table_get(&c->layers_by_name, e->text);
     s->kind = SELECT_LAYER;
-    for (int i = 0; !s->layer && selector_words[i]; i++)
+    if (!s->layer && table_get(&c->layers_by_block, e->text)) {
+        s->kind = SELECT_BLOCK;
+        s->block = e->text;
+    }
+    for (int i = 0; s->kind == SELECT_LAYER && !s->layer && selector_words[i]; i++)
         if (!strcmp(selector_words[i], e->text))
             s->kind = (enum selector_kind)i;
     if (!network)

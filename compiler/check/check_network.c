@@ -5,8 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-static struct layer *check_chain(struct check *c, const struct ast_body *body, struct layer *from);
-
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static int kind_number(struct check *c, const struct layer_def *def)
@@ -26,24 +24,22 @@ static void name_layer(struct check *c, struct layer *l, const struct ast_statem
 {
     int number = kind_number(c, l->def);
 
-    if (s->as && !check_own_name(c, s->as_where, s->as))
-        c->broken = true;
-    l->name = s->as ? s->as : arena_printf(c->arena, "%s_%d", l->def->clause.name, number);
-    const struct layer *same = table_get(&c->layers_by_name, l->name);
-    if (!same) {
+    l->as = s->as;
+    /* a number tells one round from another */
+    l->name = s->as ? check_full_name(c, s->as)
+                    : arena_printf(c->arena, "%s%s_%d", c->naming.prefix, l->def->clause.name, number);
+    if (check_name_take(c, l->name, s->as ? s->as_where : s->word_where))
         table_put(&c->layers_by_name, l->name, l);
-        return;
-    }
-    diag_error(c->diag, DIAG_duplicate_name, s->as ? s->as_where : s->word_where,
-               "two layers are called '%s'", l->name);
-    diag_note(c->diag, same->where, "the other one is here");
-    l->name = arena_printf(c->arena, "%s_", l->name);
+    else
+        l->name = arena_printf(c->arena, "%s_", l->name);
+    check_name_blocks(c, l);
 }
 
 /* ---- a layer --------------------------------------------------------------------------------- */
 
 /* `trainable=off` and `trainable=bias` are options of every layer; the rest are the layer's own. */
-static struct ast_args take_trainable(struct check *c, struct ast_args args, struct layer *l)
+struct ast_args check_trainable(struct check *c, struct ast_args args, const struct clause_def *owner,
+                                enum training *training)
 {
     static const char *const words[] = {"bias", NULL};
     static const struct arg_def slot = {.name = "trainable", .type = ARG_BOOL, .words = words};
@@ -52,10 +48,8 @@ static struct ast_args take_trainable(struct check *c, struct ast_args args, str
     for (const struct ast_arg *arg = args.first; arg; arg = arg->next) {
         if (arg->key && !strcmp(arg->key, slot.name)) {
             struct arg_value v = {0};
-            if (check_slot(c, &l->def->clause, &slot, arg->value, &v)) {
-                l->bias_only = v.text != NULL;
-                l->trainable = l->bias_only || v.number != 0;
-            }
+            if (check_slot(c, owner, &slot, arg->value, &v))
+                *training = v.text ? TRAINS_BIASES : v.number != 0 ? TRAINS_ALL : TRAINS_NOTHING;
             continue;
         }
         rest = ast_args_add(
@@ -101,31 +95,34 @@ static struct layer *add_layer(struct check *c, const struct ast_statement *s,
 {
     struct layer *l = arena_alloc(c->arena, sizeof *l);
     struct ast_args statement_args = args;
+    enum training training = TRAINS_ALL;
 
     if (c->model->layers_count >= LAYERS_MOST) {
         if (!c->too_many)
             diag_error(c->diag, DIAG_too_big, s->word_where, "a network has at most %d layers",
                        LAYERS_MOST);
-        c->too_many = true;
+        c->too_many = c->stopped = true;
         return NULL;
     }
     l->def = def;
     l->where = s->where;
-    l->trainable = true;
+    l->within = diag_here(c->diag);
     l->inputs = inputs;
     l->inputs_count = inputs_count;
-    statement_args = take_trainable(c, statement_args, l);
+    statement_args = check_trainable(c, statement_args, &def->clause, &training);
+    l->bias_only = training == TRAINS_BIASES;
+    l->trainable = training != TRAINS_NOTHING;
     l->clause = check_clause(c, &def->clause, s->word_where, &statement_args);
     name_layer(c, l, s);
     l->index = c->model->layers_count;
     LIST_ADD(c->arena, c->model->layers, c->model->layers_count, c->layers_capacity, l);
-    if (s->as) {
-        LIST_ADD(c->arena, c->visible, c->visible_count, c->visible_capacity, l);
-        table_put(&c->visible_by_name, l->name, l);
-    }
+    if (s->as)
+        check_name_see(c, l->name, l);
     if (!l->clause)
         c->broken = true;
     compute_shape(c, l);
+    if (!c->broken)
+        check_layer_train(l, c->naming.training);
     return l;
 }
 
@@ -175,10 +172,9 @@ static int join_branches(struct check *c, const struct ast_statement *s, struct 
             c->broken = true;
             continue;
         }
-        int visible = c->visible_count;
+        int seen = c->seen_count;
         inputs[count++] = check_chain(c, b->body, from);
-        while (c->visible_count > visible)      /* a name is not seen outside its branch */
-            table_put(&c->visible_by_name, c->visible[--c->visible_count]->name, NULL);
+        check_names_forget(c, seen);            /* a name is not seen outside its branch */
         c->current = from;
     }
     return count;
@@ -187,19 +183,35 @@ static int join_branches(struct check *c, const struct ast_statement *s, struct 
 static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
 {
     struct names names = {.arena = c->arena};
-    struct layer *found = table_get(&c->visible_by_name, arg->value->text);
+    const struct constant *given = check_constant_find(c, arg->value->text);
+    const char *name = given ? given->value.text : arg->value->text;
+    struct layer *found = given ? given->value.layer : check_name_seen(c, name);
 
-    if (found)
+    c->broken = c->broken || !found;
+    if (found || (given && given->value.kind == VALUE_NONE))
         return found;
-    for (int i = c->visible_count - 1; i >= 0 && check_suggests(c); i--)
-        names_add(&names, c->visible[i]->name);
-    diag_error(c->diag, DIAG_unknown_name, arg->where, "no layer before this one is called '%s'",
-               arg->value->text);
-    check_suggest(c, &(struct unknown){.word = arg->value->text, .names = &names, .list = "layers with names are"});
-    if (!c->visible_count)
-        diag_hint(c->diag, "a layer gets a name with 'as': conv2d 64, 3x3 as %s", arg->value->text);
-    c->broken = true;
+    names_add_seen(c, &names);
+    diag_error(c->diag, DIAG_unknown_name, given ? given->value.where : arg->where, "no layer before this one is called '%s'",
+               name);
+    if (given)
+        diag_note(c->diag, arg->where, "it is used here, as '%s'", given->name);
+    check_suggest(c, &(struct unknown){.word = name, .names = &names, .list = "layers with names are"});
+    if (!names.count)
+        diag_hint(c->diag, "a layer gets a name with 'as': conv2d 64, 3x3 as %s", name);
     return NULL;
+}
+
+/* A name of a layer, or a parameter of a block that was given one, or a word. */
+static bool names_layer(struct check *c, const struct ast_expr *e)
+{
+    const struct layer_def *other = e->kind == AST_NAME ? check_layer_find(c, e->text) : NULL;
+    const struct constant *k = e->kind == AST_NAME ? check_constant_find(c, e->text) : NULL;
+
+    if (e->kind != AST_NAME)
+        return false;
+    if (k)
+        return k->kind != CONSTANT_DECLARED && (k->value.kind == VALUE_WORD || k->value.kind == VALUE_NONE);
+    return !other || !other->is_activation || check_name_seen(c, e->text);
 }
 
 /* `add a, b`: the arriving result and named ones; what is no name of a layer stays an argument.  A
@@ -213,9 +225,7 @@ static int join_named(struct check *c, struct layer *from, struct ast_args *args
     inputs[count++] = from;
     for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
         const struct ast_expr *e = arg->value;
-        const struct layer_def *other = e->kind == AST_NAME ? check_layer_find(c, e->text) : NULL;
-        if (arg->key || e->kind != AST_NAME ||
-            (other && other->is_activation && !table_get(&c->visible_by_name, e->text))) {
+        if (arg->key || !names_layer(c, e)) {
             rest = ast_args_add(
                 rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
             continue;
@@ -285,8 +295,15 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
     for (int i = 0; i < count; i++)
         names_add(&names, defs[i]->clause.name);
     names_add(&names, "from");
+    names_add(&names, "repeat");
     names_add_own(c, &names, FUNCTION_ACTIVATION);
+    names_add_blocks(c, &names);
     names_add_later(&names, later_network);
+    if (!strcmp(s->word, "block")) {
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "blocks are declared at top level, outside of 'network' and of other blocks");
+        return NULL;
+    }
     if (!strcmp(s->word, "branch")) {
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
                    "'branch' stands in the body of 'add' only");
@@ -308,12 +325,44 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
     return meant ? layer_def_find(meant) : NULL;
 }
 
+/* `act` where a block's parameter `act` was given relu or leaky_relu(0.1): that layer.  NULL: nobody knows which. */
+static const struct ast_statement *given_statement(struct check *c, const struct ast_statement *s)
+{
+    const struct constant *k = check_constant_find(c, s->word);
+    struct ast_statement *meant;
+
+    if (!k || k->kind == CONSTANT_DECLARED || check_layer_find(c, s->word) || check_block_find(c, s->word))
+        return s;
+    if (k->value.kind == VALUE_NONE)
+        return NULL;
+    if (k->value.kind != VALUE_WORD && k->value.kind != VALUE_CALL)
+        return s;
+    meant = arena_alloc(c->arena, sizeof *meant);
+    *meant = *s;
+    meant->word = k->value.text;
+    if (!check_layer_find(c, meant->word) && !check_block_find(c, meant->word))
+        meant->word_where = k->value.expr->word;        /* it is wrong where it was given */
+    if (k->value.kind == VALUE_CALL && !s->args.first)
+        meant->args = k->value.expr->args;
+    return meant;
+}
+
 static struct layer *check_layer(struct check *c, const struct ast_statement *s, struct layer *from)
 {
+    s = given_statement(c, s);
+    if (!s) {
+        c->broken = true;
+        return from;
+    }
     const struct layer_def *def = check_layer_find(c, s->word), *input = layer_def_find("input");
+    struct block_entry *block = check_block_find(c, s->word);
 
+    if (block)
+        return check_block_use(c, s, block, from);
     if (!def && !strcmp(s->word, "from"))
         return check_from(c, s, from);
+    if (!def && !strcmp(s->word, "repeat"))
+        return check_repeat(c, s, from);
     if (!def) {
         def = unknown_layer(c, s);
         c->broken = true;
@@ -363,6 +412,10 @@ static struct layer *check_choice(struct check *c, const struct ast_statement *s
         return taken ? check_chain(c, taken, from) : from;
     }
     c->broken = true;
+    if (v.kind == VALUE_NONE && c->without_arguments) {
+        check_chain(c, s->body, from);
+        return s->otherwise ? check_chain(c, s->otherwise, from) : from;
+    }
     if (v.kind == VALUE_WORD) {
         check_unknown_name(c, &v, NULL, 0);
     } else if (v.kind != VALUE_NONE) {
@@ -402,15 +455,33 @@ static struct layer *check_network_statement(struct check *c, const struct ast_s
     return from;
 }
 
-/* The statements of a body one after the other; the last one's layer. */
-static struct layer *check_chain(struct check *c, const struct ast_body *body, struct layer *from)
+bool check_expanded(struct check *c, struct span where)
+{
+    if (++c->expanded_count <= EXPANDED_MOST)
+        return true;
+    if (!c->stopped)
+        diag_error(c->diag, DIAG_too_big, where, "blocks and repeats make more than %d statements of this network",
+                   EXPANDED_MOST);
+    c->stopped = c->broken = true;
+    return false;
+}
+
+struct layer *check_statements(struct check *c, const struct ast_body *body, struct layer *from)
+{
+    c->current = from;
+    for (const struct ast_statement *s = body->first; s && !c->stopped && check_expanded(c, s->where); s = s->next)
+        from = check_network_statement(c, s, from);
+    return from;
+}
+
+struct layer *check_chain(struct check *c, const struct ast_body *body, struct layer *from)
 {
     struct constant *outer = c->constants;
 
+    if (!check_deeper(c, body->where))
+        return from;
     c->level++;
-    c->current = from;
-    for (const struct ast_statement *s = body->first; s; s = s->next)
-        from = check_network_statement(c, s, from);
+    from = check_statements(c, body, from);
     c->level--;
     check_constants_leave(c, outer);
     return from;
@@ -429,8 +500,9 @@ static void check_used(struct check *c, const struct layer *last)
         const struct layer *l = c->model->layers[i];
         if (used[i] || l == last)
             continue;
-        diag_error(c->diag, DIAG_unused_result, l->where, "nothing uses the result of '%s'",
-                   l->name);
+        const struct diag_context *outer = diag_within(c->diag, l->within);
+        diag_error(c->diag, DIAG_unused_result, l->where, "nothing uses the result of '%s'", check_layer_called(l));
+        diag_within(c->diag, outer);
         c->broken = true;
     }
     /* nothing can use the file's last layer, so when all are used it is the network's last too */
@@ -440,6 +512,7 @@ static void check_used(struct check *c, const struct layer *last)
 void check_network(struct check *c, const struct ast_statement *section)
 {
     c->in_network = true;
+    c->naming = (struct naming){.prefix = "", .rounds = ""};
     const struct layer *last = check_chain(c, section->body, NULL);
     c->in_network = false;
     if (last && !c->broken)

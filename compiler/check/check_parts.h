@@ -43,9 +43,14 @@ struct value {
     const struct value *items;          /* LIST */
     int count;
     const struct constant *constant;    /* where it came from, if from a bare constant's name */
+    struct layer *layer;                /* WORD given to a block: the layer that it names there; NULL: none */
+    const struct constant *others;      /* likewise: the constants there, newest first */
 };
 
 enum constant_state { CONSTANT_NEW, CONSTANT_BUSY, CONSTANT_DONE };
+
+/* What a name with a value is: `const`, a block's parameter, what a repeat counts. */
+enum constant_kind { CONSTANT_DECLARED, CONSTANT_GIVEN, CONSTANT_DEFAULT, CONSTANT_COUNTER };
 
 struct constant {
     struct constant *outer;             /* declared before, or in an enclosing body */
@@ -56,6 +61,61 @@ struct constant {
     struct value value;
     enum constant_state state;
     int level;                          /* nesting of the body: 0 at top level */
+    enum constant_kind kind;
+    struct span given;                  /* of a parameter: its value, at the use or as a default */
+};
+
+/* How much of the layers of a body is trained: the less the larger. */
+enum training { TRAINS_ALL, TRAINS_BIASES, TRAINS_NOTHING };
+
+/* Where layers get their names: in the network, or in one use of a block. */
+struct naming {
+    const char *prefix;                 /* "layer1.0." */
+    const char *rounds;                 /* of the repeats within: ".0.2" */
+    int first_seen;                     /* of the names given: those before belong to who uses the block */
+    enum training training;
+};
+
+/* A name that `add`, `from` and their like may say. */
+struct seen_name {
+    const char *name;                   /* in full */
+    struct layer *layer;                /* whose result it is */
+    int number;                         /* in the list */
+};
+
+/* The layers whose names begin with a block's. */
+struct block_layers {
+    struct layer **layers;
+    int count;
+    size_t capacity;
+    bool frozen;                        /* already */
+};
+
+/* What calls what, by numbers: functions, and blocks. */
+struct call {
+    int callee;
+    struct span where;
+};
+
+struct calls {
+    const char *name;                   /* of the caller */
+    struct call *list;                  /* in the order of the text */
+    int count;
+    size_t capacity;
+    int next;                           /* the first one that has not been followed */
+    enum { CALLS_NEW, CALLS_BUSY, CALLS_DONE } state;
+    bool recursive;                     /* reported */
+};
+
+/* A block of the user's. */
+struct block_entry {
+    const struct ast_statement *statement;
+    struct clause_def def;              /* its name and parameters */
+    const struct ast_arg **parameters;  /* as they are written */
+    bool wrong;                         /* its declaration: reported */
+    bool included;
+    bool used, expanded;                /* in the text; by the network */
+    struct calls calls;
 };
 
 /* A value that a monitor may name. */
@@ -63,12 +123,6 @@ struct monitor {
     const char *name, *canonical;       /* "val_accuracy", "val_acc" */
     enum cnn_direction direction;
     struct span where;                  /* of the metric */
-};
-
-/* A call of a function of the user's in another one. */
-struct function_call {
-    int callee;                         /* its number in the list */
-    struct span where;
 };
 
 /* A function of the user's, checked or not. */
@@ -85,13 +139,8 @@ struct function_entry {
     int nodes, sums;                    /* names, numbers and operations, and its sums, with those of what it calls */
     int64_t work;                       /* what it counts towards METRICS_LARGEST or another bound */
     /* check_functions.c */
-    struct function_call *calls;        /* of the user's own functions, in the order of the text */
-    int calls_count;
-    size_t calls_capacity;
-    int next_call;                      /* the first one that has not been followed */
+    struct calls calls;                 /* of the user's own functions */
     int number;                         /* of those that use it by kind, as a layer */
-    enum { FUNCTION_NEW, FUNCTION_BUSY, FUNCTION_DONE } state;
-    bool recursive;                     /* reported */
 };
 
 struct check {
@@ -100,7 +149,9 @@ struct check {
     struct model *model;
     const struct check_options *options;
     struct constant *constants;         /* newest first */
-    struct table constants_by_name;
+    struct table constants_by_name;     /* of the top level */
+    struct table locals_by_name;        /* of the bodies around: of a block those within it */
+    struct constant *globals;           /* the newest of the top level */
     int constants_count;                /* declared in all */
     int includes_count;
     size_t bytes;                       /* of all files */
@@ -115,11 +166,21 @@ struct check {
     size_t layers_capacity;
     struct table layers_by_name;
     int *kind_counts;                   /* by layer_defs() order */
-    struct layer **visible;             /* layers with a name of the user's, for `add name` */
-    int visible_count;
-    size_t visible_capacity;
-    struct table visible_by_name;
+    struct table layers_by_block;       /* struct block_layers: "layer1", "layer1.0" */
+    struct table places_of_names;       /* of layers and of uses of blocks: struct span */
+    struct seen_name **seen;            /* layers with a name of the user's, for `add name` */
+    int seen_count;
+    size_t seen_capacity;
+    struct table seen_by_name;          /* in full */
+    struct naming naming;
     int joined_count;                   /* results that joins take */
+    struct block_entry *blocks;
+    int blocks_count;
+    size_t blocks_capacity;
+    struct table blocks_by_name;        /* their numbers */
+    int expanded_count;                 /* statements of the network, each as often as it is looked at */
+    bool stopped;                       /* there are too many of them, or too deep: reported */
+    bool without_arguments;             /* an unused block is looked at */
     /* data and train */
     const struct data_source *data;
     struct span data_where, loss_where, target_where;
@@ -146,8 +207,15 @@ struct check {
 };
 
 struct value check_value(struct check *c, const struct ast_expr *e);
+/* The same value for elsewhere, where its names and the shape at hand mean other things; NULL: it is wrong. */
+const struct value *check_value_kept(struct check *c, const struct value *v);
 struct constant *check_constant_find(const struct check *c, const char *name);
 void check_constant_add(struct check *c, const struct ast_statement *s);
+/* A name whose value is known: of a block's parameter, or what a repeat counts. */
+void check_constant_bind(struct check *c, const char *name, struct span where, const struct value *v,
+                         enum constant_kind kind, struct span given);
+/* Whether a constant or parameter may be called so; else reported. */
+bool check_constant_name(struct check *c, const char *name, struct span where);
 /* The constants of a body are not seen after it: outer: the newest one before it. */
 void check_constants_leave(struct check *c, struct constant *outer);
 /* The value of a constant, worked out on first use. */
@@ -231,6 +299,66 @@ bool check_elsewhere(struct check *c, const struct ast_statement *s, const char 
 bool check_no_body(struct check *c, const struct ast_statement *s);
 bool check_no_as(struct check *c, const struct ast_statement *s);
 const struct clause_def *clause_def_find(const struct clause_def *list, const char *name);
+
+/* ---- names of layers: check_scope.c ------------------------------------------------------------ */
+
+/* What is called `name` here, in full: "layer1.0.conv1". */
+const char *check_full_name(struct check *c, const char *name);
+/* Takes a full name, for a layer or a use of a block; false: it is taken, and reported. */
+bool check_name_take(struct check *c, const char *full, struct span where);
+/* The name may be said from now on. */
+void check_name_see(struct check *c, const char *full, struct layer *layer);
+/* The names given since there were `count` are no longer seen. */
+void check_names_forget(struct check *c, int count);
+/* The layer that is called so here; NULL: none. */
+struct layer *check_name_seen(struct check *c, const char *name);
+/* The names that may be said here, the newest first. */
+void names_add_seen(struct check *c, struct names *names);
+/* What messages call it: its name where it stands, so that what is wrong in a block is said once. */
+const char *check_layer_called(const struct layer *l);
+/* A layer belongs to the blocks that its name begins with. */
+void check_name_blocks(struct check *c, struct layer *l);
+/* Trains no more of the layer than that. */
+void check_layer_train(struct layer *l, enum training training);
+
+/* ---- calls: check_calls.c ---------------------------------------------------------------------- */
+
+void calls_add(struct check *c, struct calls *calls, int callee, struct span where);
+/* Goes depth first through all that call each other; each is done after those that it calls. */
+struct calls_walk {
+    struct calls *(*of)(struct check *c, int number);
+    void (*done)(struct check *c, int number);
+    /* words of messages: "calls", "how often would have to be known before it runs" */
+    const char *verb, *reason;
+    /* a hint for what calls itself by its own name; NULL: none */
+    const char *(*hidden)(struct check *c, const char *name);
+};
+void check_calls(struct check *c, const struct calls_walk *walk, int count);
+
+/* ---- blocks: check_blocks.c -------------------------------------------------------------------- */
+
+/* `block name(a, b=1) { ... }` at top level. */
+void check_block_add(struct check *c, const struct ast_statement *s, bool included);
+/* All of them have been added: what uses what. */
+void check_blocks(struct check *c, const struct ast_statement *network);
+struct block_entry *check_block_find(const struct check *c, const char *name);
+void names_add_blocks(const struct check *c, struct names *names);
+/* A use as a statement of the network; what comes out of it. */
+struct layer *check_block_use(struct check *c, const struct ast_statement *s, struct block_entry *b, struct layer *from);
+struct layer *check_repeat(struct check *c, const struct ast_statement *s, struct layer *from);
+/* Whether one more body may be entered; false: it is too deep, and that has been reported. */
+bool check_deeper(struct check *c, struct span where);
+/* Those that the network does not use, as far as they can be checked. */
+void check_blocks_unused(struct check *c);
+/* check_network.c: the statements of a body one after the other; the last one's layer. */
+struct layer *check_chain(struct check *c, const struct ast_body *body, struct layer *from);
+/* The same in the level of constants that there is. */
+struct layer *check_statements(struct check *c, const struct ast_body *body, struct layer *from);
+/* One statement more that is looked at; false: there are too many, and that has been reported. */
+bool check_expanded(struct check *c, struct span where);
+/* Takes `trainable` out of the arguments of what `owner` names. */
+struct ast_args check_trainable(struct check *c, struct ast_args args, const struct clause_def *owner,
+                                enum training *training);
 
 /* ---- sections -------------------------------------------------------------------------------- */
 

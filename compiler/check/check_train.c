@@ -415,19 +415,27 @@ static void freeze_layer(struct check *c, const struct ast_arg *arg)
     if (e->kind == AST_BAD)
         return;
     if (arg->key || e->kind != AST_NAME) {
-        diag_error(c->diag, DIAG_bad_type, arg->where, "'freeze' takes names of layers");
+        diag_error(c->diag, DIAG_bad_type, arg->where, "'freeze' takes names of layers and blocks");
         return;
     }
     struct layer *l = table_get(&c->layers_by_name, e->text);
+    struct block_layers *block = l ? NULL : table_get(&c->layers_by_block, e->text);
     if (l) {
         l->trainable = false;
+        return;
+    }
+    if (block) {
+        if (!block->frozen)             /* thousands of names may be listed */
+            for (int i = 0; i < block->count; i++)
+                check_layer_train(block->layers[i], TRAINS_NOTHING);
+        block->frozen = true;
         return;
     }
     for (int i = 0; i < c->model->layers_count && check_suggests(c); i++)
         names_add(&names, c->model->layers[i]->name);
     if (c->broken || c->too_many || !c->model->layers_count)
         return;                         /* it may be a layer that was not understood */
-    diag_error(c->diag, DIAG_unknown_name, e->word, "no layer is called '%s'", e->text);
+    diag_error(c->diag, DIAG_unknown_name, e->word, "no layer or block is called '%s'", e->text);
     check_suggest(c, &(struct unknown){.word = e->text, .names = &names, .list = "the layers are"});
 }
 
@@ -438,7 +446,7 @@ static void check_freeze(struct check *c, const struct ast_statement *s)
 
     if (!args.first) {
         diag_error(c->diag, DIAG_missing_argument, s->word_where,
-                   "'freeze' needs at least one name of a layer");
+                   "'freeze' needs at least one name of a layer or block");
         diag_hint(c->diag, "such as: freeze conv2d_1, conv2d_2");
     }
     for (const struct ast_arg *arg = args.first; arg; arg = arg->next)

@@ -214,10 +214,11 @@ static void check_layer(struct check *c, const struct layer *l)
         diag_warning(c->diag, DIAG_useless_argument, momentum->where,
                      "with a momentum of 1 the running statistics stay at 0 and 1, whatever is learnt");
     if ((!l->trainable || l->bias_only) && (!l->def->parameters || l->def->parameters(l) == 0))
-        diag_warning(c->diag, DIAG_useless_argument, l->where, "'%s' has no weights that could be kept fixed", l->name);
+        diag_warning(c->diag, DIAG_useless_argument, l->where, "'%s' has no weights that could be kept fixed",
+                     check_layer_called(l));
     else if (l->trainable && l->bias_only && layer_trained(l) == 0)
         diag_warning(c->diag, DIAG_useless_argument, l->where,
-                     "'%s' has no bias that could learn: trainable=off says so", l->name);
+                     "'%s' has no bias that could learn: trainable=off says so", check_layer_called(l));
 }
 
 /* ---- constants ------------------------------------------------------------------------------- */
@@ -261,11 +262,33 @@ static void check_constants_read(struct check *c, const struct ast_body *body)
     for (const struct ast_statement *s = body->first; s; s = s->next) {
         if (s->kind == AST_CONST && !table_get(&c->names_read, s->word))
             diag_warning(c->diag, DIAG_unused_constant, s->word_where, "nothing uses the constant '%s'", s->word);
-        if (s->kind == AST_FUNCTION || (s->args.first && s->args.first->value->kind == AST_CALL && s->body))
+        if (s->kind == AST_FUNCTION || (s->word && !strcmp(s->word, function_word(FUNCTION_METRIC))))
             continue;                           /* a function's values are its own affair */
         check_constants_read(c, s->body);
         check_constants_read(c, s->otherwise);
     }
+}
+
+/* ---- blocks ---------------------------------------------------------------------------------- */
+
+/* Of the file itself, as with constants. */
+static void check_block_read(struct check *c, const struct block_entry *b)
+{
+    const struct table outer = c->names_read;
+
+    if (!b->used) {
+        diag_warning(c->diag, DIAG_unused_block, b->def.declared, "nothing uses the block '%s'", b->def.name);
+        return;
+    }
+    c->names_read = (struct table){.arena = c->arena};
+    check_names_read(c, b->statement->body);
+    for (int i = 0; i < clause_def_count(&b->def); i++)
+        names_of_expression(c, b->parameters[i]->key ? b->parameters[i]->value : NULL);
+    for (int i = 0; i < clause_def_count(&b->def); i++)
+        if (!table_get(&c->names_read, b->def.args[i].name))
+            diag_warning(c->diag, DIAG_unused_parameter, b->parameters[i]->where, "the block '%s' does nothing with '%s'",
+                         b->def.name, b->def.args[i].name);
+    c->names_read = outer;
 }
 
 /* ---- options of an optimizer ----------------------------------------------------------------- */
@@ -332,8 +355,14 @@ void check_useless(struct check *c, const struct ast_body *file)
     const struct model *m = c->model;
 
     check_constants_read(c, file);
-    for (int i = 0; i < m->layers_count; i++)
+    for (int i = 0; i < c->blocks_count; i++)
+        if (!c->blocks[i].included)
+            check_block_read(c, &c->blocks[i]);
+    for (int i = 0; i < m->layers_count; i++) {
+        const struct diag_context *outer = diag_within(c->diag, m->layers[i]->within);
         check_layer(c, m->layers[i]);
+        diag_within(c->diag, outer);
+    }
     if (m->optimizer)
         check_optimizer(c, m->optimizer);
     check_epochs_named(c);

@@ -60,21 +60,37 @@ bool check_hexadecimal(struct check *c, const struct value *v)
 
 void check_constant_note(struct check *c, const struct value *v)
 {
-    if (v->constant)
-        diag_note(c->diag, v->constant->where, "'%s' is declared here", v->constant->name);
+    for (const struct constant *k = v->constant; k; k = k->value.constant) {
+        switch (k->kind) {
+        case CONSTANT_DECLARED:
+            diag_note(c->diag, k->where, "'%s' is declared here", k->name);
+            return;
+        case CONSTANT_GIVEN:
+            diag_note(c->diag, k->given, "'%s' is given here", k->name);
+            break;
+        case CONSTANT_DEFAULT:
+            diag_note(c->diag, k->given, "'%s' has this default", k->name);
+            break;
+        case CONSTANT_COUNTER:
+            diag_note(c->diag, k->where, "'%s' counts the rounds of this repeat, from 0", k->name);
+            return;
+        }
+    }
 }
 
 /* ---- constants ------------------------------------------------------------------------------- */
 
 struct constant *check_constant_find(const struct check *c, const char *name)
 {
-    return table_get(&c->constants_by_name, name);
+    struct constant *local = table_get(&c->locals_by_name, name);
+
+    return local ? local : table_get(&c->constants_by_name, name);
 }
 
 void check_constants_leave(struct check *c, struct constant *outer)
 {
     for (struct constant *k = c->constants; k != outer; k = k->outer)
-        table_put(&c->constants_by_name, k->name, k->hidden);
+        table_put(&c->locals_by_name, k->name, k->hidden && k->hidden->level ? k->hidden : NULL);
     c->constants = outer;
 }
 
@@ -84,43 +100,76 @@ static bool is_built_in_value(const char *name)
     return !strcmp(name, "in_channels") || !strcmp(name, "in_height") || !strcmp(name, "in_width");
 }
 
+bool check_constant_name(struct check *c, const char *name, struct span where)
+{
+    if (!check_own_name(c, where, name))
+        return false;
+    if (!is_built_in_value(name))
+        return true;
+    diag_error(c->diag, DIAG_duplicate_name, where,
+               "'%s' is the shape that arrives at a layer; a constant needs another name", name);
+    return false;
+}
+
+static struct constant *new_constant(struct check *c, const char *name, struct span where)
+{
+    struct constant *k = arena_alloc(c->arena, sizeof *k);
+
+    k->outer = c->constants;
+    k->hidden = check_constant_find(c, name);
+    k->name = name;
+    k->where = where;
+    k->level = c->level;
+    return k;
+}
+
+static void see_constant(struct check *c, struct constant *k)
+{
+    c->constants = k;
+    table_put(k->level > 0 ? &c->locals_by_name : &c->constants_by_name, k->name, k);
+}
+
 /* Declares; a constant of a body is worked out at once, one of the top level when it is first used.
  */
 void check_constant_add(struct check *c, const struct ast_statement *s)
 {
-    struct constant *same = check_constant_find(c, s->word);
+    const struct constant *same = check_constant_find(c, s->word);
 
-    if (!check_own_name(c, s->word_where, s->word))
-        return;
     if (same && same->level == c->level) {
-        diag_error(c->diag, DIAG_duplicate_name, s->word_where,
-                   "the constant '%s' is declared twice", s->word);
+        const char *what = same->kind == CONSTANT_DECLARED ? "the constant '%s' is declared twice"
+                           : same->kind == CONSTANT_COUNTER ? "'%s' is what this repeat counts already"
+                                                            : "'%s' is a parameter of this block already";
+        char *text = arena_printf(c->arena, what, s->word);
+        diag_error(c->diag, DIAG_duplicate_name, s->word_where, "%s", text);
         diag_note(c->diag, same->where, "first declared here");
         return;
     }
-    if (is_built_in_value(s->word)) {
-        diag_error(c->diag, DIAG_duplicate_name, s->word_where,
-                   "'%s' is the shape that arrives at a layer; a constant needs another name",
-                   s->word);
+    if (!check_constant_name(c, s->word, s->word_where))
         return;
-    }
-    if (c->constants_count++ >= CONSTANTS_MOST) {
+    /* those of a network are bounded by its statements */
+    if (!c->in_network && c->constants_count++ >= CONSTANTS_MOST) {
         if (c->constants_count == CONSTANTS_MOST + 1)
             diag_error(c->diag, DIAG_too_big, s->word_where, "a file has at most %d constants",
                        CONSTANTS_MOST);
         return;
     }
-    struct constant *k = arena_alloc(c->arena, sizeof *k);
-    k->outer = c->constants;
-    k->hidden = same;
-    k->name = s->word;
-    k->where = s->word_where;
+    struct constant *k = new_constant(c, s->word, s->word_where);
     k->expr = s->value;
-    k->level = c->level;
     if (c->level > 0)
         check_constant_value(c, k, s->word_where);
-    c->constants = k;
-    table_put(&c->constants_by_name, k->name, k);
+    see_constant(c, k);
+}
+
+void check_constant_bind(struct check *c, const char *name, struct span where, const struct value *v,
+                         enum constant_kind kind, struct span given)
+{
+    struct constant *k = new_constant(c, name, where);
+
+    k->value = *v;
+    k->state = CONSTANT_DONE;
+    k->kind = kind;
+    k->given = given;
+    see_constant(c, k);
 }
 
 struct value check_constant_value(struct check *c, struct constant *k, struct span use)
@@ -170,7 +219,9 @@ void check_unknown_name(struct check *c, const struct value *v, const char *cons
     struct names names = {.arena = c->arena};
     const struct unknown unknown = {.word = v->text, .names = &names, .list = "names that have a value here"};
 
-    for (const struct constant *k = c->constants; k && check_suggests(c); k = k->outer)
+    /* a word that a block was given is wrong where it was given */
+    bool given = v->constant && v->constant->kind != CONSTANT_DECLARED && v->expr;
+    for (const struct constant *k = given ? v->others : c->constants; k && check_suggests(c); k = k->outer)
         names_add(&names, k->name);
     for (int i = 0; i < extra_count; i++)
         names_add(&names, extra[i]);
@@ -179,7 +230,9 @@ void check_unknown_name(struct check *c, const struct value *v, const char *cons
         names_add(&names, "in_height");
         names_add(&names, "in_width");
     }
-    diag_error(c->diag, DIAG_unknown_name, v->where, "nothing is called '%s' here", v->text);
+    diag_error(c->diag, DIAG_unknown_name, given ? v->expr->where : v->where, "nothing is called '%s' here", v->text);
+    if (given)
+        diag_note(c->diag, v->where, "it is used here, as '%s'", v->constant->name);
     if (foreign_word(v->text))
         diag_hint(c->diag, "a switch is 'on' or 'off': write '%s'", foreign_word(v->text));
     else
@@ -401,6 +454,11 @@ static struct value value_of_kind(struct check *c, const struct ast_expr *e)
 {
     struct value v;
 
+    if (e->known) {
+        v = *e->known;
+        v.where = e->where;
+        return v;
+    }
     switch (e->kind) {
     case AST_NUMBER:
         return number_new(e, e->number);
@@ -451,4 +509,37 @@ struct value check_value(struct check *c, const struct ast_expr *e)
     struct value v = value_of_kind(c, e);
     c->depth--;
     return v;
+}
+
+/* `leaky_relu(slope)`: with its arguments worked out. */
+static const struct ast_expr *kept_call(struct check *c, const struct ast_expr *e)
+{
+    struct ast_expr *call = arena_alloc(c->arena, sizeof *call);
+
+    *call = *e;
+    call->args = (struct ast_args){0};
+    for (const struct ast_arg *arg = e->args.first; arg; arg = arg->next) {
+        struct ast_expr *copy = arena_alloc(c->arena, sizeof *copy);
+        const struct value v = check_value(c, arg->value);
+        *copy = *arg->value;
+        copy->known = check_value_kept(c, &v);
+        if (!copy->known)
+            return NULL;
+        call->args = ast_args_add(call->args, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, copy));
+    }
+    return call;
+}
+
+const struct value *check_value_kept(struct check *c, const struct value *v)
+{
+    struct value *kept = arena_alloc(c->arena, sizeof *kept);
+
+    *kept = *v;
+    if (v->kind == VALUE_WORD && !v->others) {
+        kept->layer = check_name_seen(c, v->text);
+        kept->others = c->constants;
+    }
+    if (v->kind == VALUE_CALL)
+        kept->expr = kept_call(c, v->expr);
+    return v->kind == VALUE_NONE || !kept->expr ? NULL : kept;
 }

@@ -81,6 +81,8 @@ static void put_value(struct text *t, const struct arg_def *def, const struct ar
         else
             text_add(t, "%s", def->default_text);
         break;
+    case ARG_ANY:               /* of blocks, which are expanded */
+        break;
     }
 }
 
@@ -94,7 +96,7 @@ static bool has_value(const struct arg_def *def, const struct arg_value *v)
     case ARG_EXTENT2: return v->dims[0] > 0 && v->dims[1] > 0;
     case ARG_EXTENT3: return v->dims[0] > 0;
     case ARG_WORD: case ARG_STRING: case ARG_COLUMNS: case ARG_MONITOR: case ARG_PADDING: return v->text != NULL;
-    case ARG_CLASS: return false;
+    case ARG_CLASS: case ARG_ANY: return false;
     case ARG_REAL_LIST: return v->list != NULL;
     case ARG_ACTIVATION: return v->call != NULL;
     case ARG_INIT: return v->call || def->default_text;

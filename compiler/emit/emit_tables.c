@@ -158,6 +158,7 @@ static const char *arg_text(struct emitter *e, const struct arg_def *def, const 
     case ARG_PADDING: return v->text ? v->text : extent_text(e, v->dims, 2);
     case ARG_REAL_LIST: return list_text(e, v);
     case ARG_ACTIVATION: case ARG_INIT: return v->call ? call_text(e, v->call) : "none";
+    case ARG_ANY: break;        /* of blocks, which are expanded */
     }
     return "";
 }

@@ -18,6 +18,13 @@ const struct arg_value *clause_arg(const struct clause *c, const char *name)
     return NULL;
 }
 
+bool layer_is_in_block(const struct layer *l, const char *block)
+{
+    size_t length = strlen(block);
+
+    return !strncmp(l->name, block, length) && l->name[length] == '.';
+}
+
 double clause_number(const struct clause *c, const char *name)
 {
     return clause_arg(c, name)->number;

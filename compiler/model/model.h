@@ -41,6 +41,7 @@ enum arg_type {
     ARG_ACTIVATION,     /* call: an activation layer's clause (its definition is a layer_def); NULL: none */
     ARG_INIT,           /* call: an initialiser's clause; NULL: the layer's own default */
     ARG_CLASS,          /* number: of a class, or text: its name; neither: -1 */
+    ARG_ANY,            /* any: what a block of the user's is given */
     ARG_MONITOR         /* text: "loss", "val_loss", "acc", "val_acc", a metric's name with or without val_ */
 };
 
@@ -71,6 +72,7 @@ struct arg_value {
     const double *list;
     int list_length;
     struct clause *call;
+    const struct value *any;    /* check/check_parts.h */
 };
 
 /* A row of a table: what a statement or call may say. */
@@ -81,6 +83,7 @@ struct clause_def {
     const char *help;
     bool before_update;         /* a callback that may end the run between a loss and its update */
     const struct user_function *function;       /* an activation or loss of the user's own; else NULL */
+    struct span declared;       /* of a block of the user's own: its name there */
 };
 
 struct clause {
@@ -104,12 +107,13 @@ const char *clause_text(const struct clause *c, const char *name);
 /* ---- the network --------------------------------------------------------------------------------------------- */
 
 struct layer_def;       /* ops.h */
+struct diag_context;    /* base/diag.h */
 
 /* A layer after expansion of branches.  Joins (add) have several inputs; all others one; `input` none. */
 struct layer {
     const struct layer_def *def;
     struct clause *clause;          /* its arguments */
-    const char *name;               /* unique: "conv2d_1", or the user's */
+    const char *name;               /* unique: "conv2d_1", or the user's, behind the names of blocks: "layer1.0.conv1" */
     struct span where;
     int index;                      /* in model.layers */
     struct layer **inputs;
@@ -117,7 +121,12 @@ struct layer {
     struct shape in, out;           /* in: of inputs[0] */
     bool trainable;                 /* false: nothing of it learns */
     bool bias_only;                 /* of what learns its biases do */
+    const char *as;                 /* what the user calls it where it stands, without the names of blocks around it; or NULL */
+    const struct diag_context *within;      /* the blocks that it stands in, as they were used */
 };
+
+/* Whether its name is the block's, a '.', and more. */
+bool layer_is_in_block(const struct layer *l, const char *block);
 
 /* ---- the user's own functions -------------------------------------------------------------------------------- */
 
@@ -177,11 +186,12 @@ struct model_metric {
 };
 
 /* What a statement `params` names. */
-enum selector_kind { SELECT_WEIGHTS, SELECT_BIASES, SELECT_NORMS, SELECT_LAYER };
+enum selector_kind { SELECT_WEIGHTS, SELECT_BIASES, SELECT_NORMS, SELECT_LAYER, SELECT_BLOCK };
 
 struct selector {
     enum selector_kind kind;
     const struct layer *layer;      /* SELECT_LAYER */
+    const char *block;              /* SELECT_BLOCK: what the names of its layers begin with, before a '.' */
 };
 
 /* `params biases, lr_scale=64`: of a parameter that fits several the last holds. */

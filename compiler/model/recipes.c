@@ -653,9 +653,9 @@ const struct clause_def train_numbers[TRAIN_NUMBERS + 1] = {
 
 /* ---- not in this version --------------------------------------------------------------------- */
 
-const char *const later_top[] = {"block", NULL};
+const char *const later_top[] = {NULL};
 const char *const later_network[] = {
-    "repeat", "concat", "multiply", "depthwise_conv2d", "separable_conv2d", "conv2d_transpose",
+    "concat", "multiply", "depthwise_conv2d", "separable_conv2d", "conv2d_transpose",
     "global_maxpool2d", "reshape", "upsample2d", "zero_pad2d",
     "pad_channels", "layernorm", "groupnorm", "lrn", "spatial_dropout2d", "prelu", "hard_swish",
     "hard_sigmoid", "softsign", NULL

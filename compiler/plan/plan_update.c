@@ -29,6 +29,7 @@ static bool selects(const struct selector *s, const struct param *param)
     case SELECT_BIASES: return param->role == CNN_BIAS;
     case SELECT_NORMS: return param->layer->def->normalises;
     case SELECT_LAYER: return param->layer == s->layer;
+    case SELECT_BLOCK: return layer_is_in_block(param->layer, s->block);
     }
     return false;
 }

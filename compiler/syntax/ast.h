@@ -28,6 +28,7 @@ enum ast_operator {
 };
 
 struct ast_expr;
+struct value;           /* check/check_parts.h */
 
 /* An argument: `value` or `key=value`.  A list's elements and an operator's operands are arguments
  * too. */
@@ -55,6 +56,7 @@ struct ast_expr {
     const char *text;               /* STRING, NAME, CALL, INDEX */
     size_t text_size;
     struct ast_args args;
+    const struct value *known;      /* NULL in what was parsed; the check's: what it was worth where it was written */
 };
 
 enum ast_statement_kind {

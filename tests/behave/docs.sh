@@ -225,7 +225,7 @@ functions=$(sed -n '/EXPR_HIDDEN/d; s/^OPERATION([A-Z0-9_]*, "\([a-z0-9_]*\)".*/
     sed -n '/value_functions\[\] = {/,/};/p' "$TOP/compiler/check/check_value.c" | grep -o '{"[a-z0-9_]*"' | cut -d'"' -f2)
 later=$(sed -n '/^\/\* ---- not in this version/,$p' "$TOP/compiler/model/recipes.c" | grep -o '"[a-z0-9_]*"' | tr -d '"')
 options=$(grep -oE '\b[a-z_0-9]+=' explained | tr -d = | sort -u)
-for list in layers recipe_words initialisers functions later options; do
+for list in layers recipe_words initialisers functions options; do
     [ "$(wc -w <<<"${!list}")" -ge 9 ] || fail "the list of $list was not found: ${!list}"
 done
 for layer in $layers; do
