@@ -11,6 +11,7 @@
 
 #include "check/check.h"
 #include "emit/emit_inference.h"
+#include "format_files.h"
 #include "graph/graph.h"
 #include "passes/passes.h"
 #include "options.h"
@@ -291,6 +292,11 @@ int main(int argc, char **argv)
         return status;
     }
     signal(SIGXFSZ, SIG_IGN);   /* a file that may not grow is an error of writing, with a message */
+    if (options.format) {
+        status = format_files(&options);
+        arena_free(&command);
+        return status;
+    }
     c.diag = diag_new(&c.text);
     c.inputs.arena = &c.text;
     status = options.print_makefile ? print_makefile(&command) : EXIT_FINE;

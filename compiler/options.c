@@ -59,6 +59,14 @@ static const char *set_wisdom(void *into, const char *argument)
     return !argument || *argument ? NULL : "a file";
 }
 
+static const char *set_format(void *into, const char *argument)
+{
+    struct options *o = into;
+
+    o->format = argument ? FORMAT_CHECK : FORMAT_PRINT;
+    return !argument || !strcmp(argument, "check") ? NULL : "check";
+}
+
 static const char *set_kernel(void *into, const char *argument)
 {
     struct options *o = into;
@@ -143,6 +151,9 @@ static const struct option_row rows[] = {
      OWN(set_wisdom), .completes = COMPLETE_FILE},
     {0, "threads", "N", "threads that --tune and --wisdom are about (default: the model's, or all)",
      WHOLE(threads, 1, THREADS_MOST)},
+    {0, "format", "[HOW]", "print the files, or standard input, formatted; check: name those that are not, and fail",
+     OWN(set_format), .words = {"check"}},
+    {'i', "in-place", NULL, "format: write the files themselves anew", FLAG(in_place)},
     {0, "print-makefile", NULL, "print where cnnc.mk lies, to be included in a Makefile", FLAG(print_makefile)},
     {0, "print-completion", "SHELL", "print the completion of cnnc for bash, zsh or fish",
      WORD(completion, 1, "bash", "zsh", "fish")},
@@ -156,6 +167,7 @@ static void print_help(void)
     enum { COLUMN = 32 };
 
     puts("Usage: cnnc [OPTION]... MODEL.cnn\n"
+         "  or:  cnnc --format [OPTION] [FILE.cnn]...\n"
          "Compile a convolutional network, its data and its training recipe into one C file.\n");
     for (int i = 0; i < OPTIONS_COUNT; i++) {
         const struct option_row *def = &rows[i];
@@ -257,10 +269,35 @@ static bool wisdom_fits(struct options *o)
            wrong_together("--threads is about --tune and --wisdom: a trainer has a --threads of its own");
 }
 
+/* Any number of files, and nothing else that would be done with a model. */
+static int format_finish(struct arena *a, const char *const *words, int files, struct options *o)
+{
+    const char **list = arena_array(a, (size_t)files + 1, sizeof *list);
+    bool fine = true;
+
+    for (int i = 0; i < files; i++)
+        list[i] = words[i];
+    o->files = list;
+    o->files_count = files;
+    if (o->output || o->wants_depfile || o->check || o->summary || o->explain || o->dump || o->print_makefile ||
+        o->inference || o->tune || o->uses_wisdom)
+        fine = wrong_together("--format writes files as they are, formatted: nothing is compiled with it");
+    else if (o->in_place && o->format == FORMAT_CHECK)
+        fine = wrong_together("--format=check writes nothing, so -i makes no sense with it");
+    for (int i = 0; o->in_place && i < (files ? files : 1) && fine; i++)
+        if (!files || !strcmp(words[i], "-"))
+            fine = wrong_together("-i writes files anew: standard input is none");
+    return fine ? -1 : try_help();
+}
+
 /* One file, unless nothing but the Makefile is asked for.  Without another wish the C file is
  * written here. */
 static int options_finish(struct arena *a, const char *const *words, int files, struct options *o)
 {
+    if (o->format)
+        return format_finish(a, words, files, o);
+    if (o->in_place)
+        return wrong_together("-i is about --format"), try_help();
     if (o->print_makefile && files == 0)
         return -1;
     if (files != 1) {

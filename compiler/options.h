@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/output.h"
 
+enum format { FORMAT_NONE, FORMAT_PRINT, FORMAT_CHECK };
 enum stage { STAGE_NONE, STAGE_AST, STAGE_MODEL, STAGE_GRAPH, STAGE_PLAN };
 
 struct options {
@@ -16,6 +17,10 @@ struct options {
     const char *depfile;        /* NULL: none */
     bool wants_depfile;         /* as said; depfile has its name then */
     bool check, summary, explain, print_makefile;
+    int format;                 /* enum format */
+    bool in_place;              /* of --format */
+    const char *const *files;   /* of --format; none: the standard input */
+    int files_count;
     int completion;             /* the shell of that number; 0: not asked for */
     int dump;                   /* enum stage */
     int real_double;            /* 1: --real=double */

@@ -337,6 +337,38 @@ int output_write_parts(struct arena *a, const struct output_part *parts, int cou
     return write_all(a, outputs, count, in);
 }
 
+struct replacement {
+    const char *text;
+    size_t size;
+};
+
+static void write_replacement(const void *what, FILE *out)
+{
+    const struct replacement *r = what;
+
+    fwrite(r->text, 1, r->size, out);
+}
+
+bool output_replace(struct arena *a, const char *path, const char *text, size_t size)
+{
+    struct replacement r = { text, size };
+    struct output_part part = { path, NULL, write_replacement, &r };
+    struct output o = { .part = &part, .path = follow_links(a, path) };
+    struct stat st;
+
+    /* a file that nobody may write is not written by way of its folder */
+    if (access(o.path, W_OK) || stat(o.path, &st))
+        return output_failed(path);
+    bool fine = output_open(a, &o) && (!fchmod(fileno(o.file), st.st_mode & 07777) || output_failed(path));
+    if (fine) {
+        fine = stream_write(&part, o.file);
+        o.file = NULL;
+    }
+    fine = fine && output_rename(&o);
+    output_drop(&o);
+    return fine;
+}
+
 /* /dev/stdout leads to the very file that the standard output was sent to: what is written there is written by that
  * stream, and no file takes its place. */
 static bool is_standard_output(const char *path)

@@ -29,6 +29,8 @@ const char *output_beside(struct arena *a, const char *path, const char *ending)
  * whole, or nothing is changed; signals that end the program remove what is not.  The exit status. */
 int output_write_parts(struct arena *a, const struct output_part *parts, int count, const char *depfile,
                        const struct inputs *in);
+/* Writes a file of the user's anew, whole or not at all, as above, with the rights that it has.  False: reported. */
+bool output_replace(struct arena *a, const char *path, const char *text, size_t size);
 /* One part alone, to a stream.  The exit status. */
 int output_write_stream(const struct output_part *part);
 

@@ -43,14 +43,10 @@ FILE *source_open_stream(const char *path)
     return f;
 }
 
-struct source *source_read(struct arena *a, const char *path)
+struct source *source_read_stream(struct arena *a, const char *path, FILE *f)
 {
-    FILE *f = source_open_stream(path);
-    if (!f)
-        return NULL;
     struct stat st;
     if (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode)) {
-        fclose(f);
         errno = EISDIR;
         return NULL;
     }
@@ -63,14 +59,26 @@ struct source *source_read(struct arena *a, const char *path)
         if (!got || size > SOURCE_LARGEST)
             break;
     }
-    int problem = ferror(f) ? errno : size > SOURCE_LARGEST ? EFBIG : 0;
-    fclose(f);
-    if (problem) {
-        errno = problem;
+    if (ferror(f))
+        return NULL;
+    if (size > SOURCE_LARGEST) {
+        errno = EFBIG;
         return NULL;
     }
     text[size] = '\0';
     return source_new(a, path, text, size);
+}
+
+struct source *source_read(struct arena *a, const char *path)
+{
+    FILE *f = source_open_stream(path);
+    if (!f)
+        return NULL;
+    struct source *s = source_read_stream(a, path, f);
+    int problem = errno;
+    fclose(f);
+    errno = problem;
+    return s;
 }
 
 const char *source_problem(int error)

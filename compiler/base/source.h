@@ -32,6 +32,8 @@ FILE *source_open_stream(const char *path);
 
 /* Reads a whole file.  NULL with errno set when it cannot be read; source_problem() says it in words. */
 struct source *source_read(struct arena *a, const char *path);
+/* The same of a stream, which path names in messages; it stays open. */
+struct source *source_read_stream(struct arena *a, const char *path, FILE *f);
 const char *source_problem(int error);
 struct source *source_from_text(struct arena *a, const char *path, const char *text, size_t size);
 struct place source_place(const struct source *file, size_t offset);

@@ -2,6 +2,7 @@
 #include "syntax/ast.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct ast_expr *ast_expr_new(struct arena *a, enum ast_kind kind, struct span where)
 {
@@ -240,4 +241,54 @@ static void dump_body(const struct ast_body *body, int depth, FILE *out)
 void ast_dump(const struct ast_body *file, FILE *out)
 {
     dump_body(file, 0, out);
+}
+
+/* ---- comparison ---------------------------------------------------------------------------------------------------- */
+
+static bool text_same(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool expr_same(const struct ast_expr *a, const struct ast_expr *b);
+
+static bool args_same(struct ast_args a, struct ast_args b)
+{
+    const struct ast_arg *x = a.first, *y = b.first;
+
+    for (; x && y; x = x->next, y = y->next)
+        if (!text_same(x->key, y->key) || !expr_same(x->value, y->value))
+            return false;
+    return !x && !y;
+}
+
+static bool expr_same(const struct ast_expr *a, const struct ast_expr *b)
+{
+    if (!a || !b)
+        return a == b;
+    if (a->kind != b->kind || a->op != b->op || a->number != b->number || a->dims_count != b->dims_count ||
+        a->text_size != b->text_size || (a->text_size && memcmp(a->text, b->text, a->text_size)))
+        return false;
+    for (int i = 0; i < a->dims_count; i++)
+        if (a->dims[i] != b->dims[i])
+            return false;
+    return args_same(a->args, b->args);
+}
+
+static bool statement_same(const struct ast_statement *a, const struct ast_statement *b)
+{
+    return a->kind == b->kind && text_same(a->word, b->word) && args_same(a->args, b->args) &&
+           text_same(a->as, b->as) && expr_same(a->value, b->value) && expr_same(a->head, b->head) &&
+           text_same(a->direction, b->direction) && ast_same(a->body, b->body) && ast_same(a->otherwise, b->otherwise);
+}
+
+bool ast_same(const struct ast_body *a, const struct ast_body *b)
+{
+    if (!a || !b)
+        return a == b;
+    const struct ast_statement *x = a->first, *y = b->first;
+    for (; x && y; x = x->next, y = y->next)
+        if (!statement_same(x, y))
+            return false;
+    return !x && !y;
 }

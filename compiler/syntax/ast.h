@@ -118,6 +118,8 @@ struct number_text {
 struct number_text number_text(double number);
 
 const char *ast_operator_text(enum ast_operator op);
+/* Whether two trees say the same, wherever it stands. */
+bool ast_same(const struct ast_body *a, const struct ast_body *b);
 void ast_dump(const struct ast_body *file, FILE *out);
 
 #endif

@@ -14,10 +14,20 @@ struct span parse_span(const struct parse *p, size_t begin, size_t end)
     return (struct span){p->source, begin, end};
 }
 
-struct ast_body *parse_source(struct arena *a, const struct source *source, struct diag *d)
+struct ast_body *parse_text(struct arena *a, const struct source *source, struct diag *d)
 {
     struct arena lists = {0};   /* tokens are needed no longer than the parser */
     struct parse p = {.arena = a, .source = source, .diag = d};
+
+    p.tokens = layout_tokens(&lists, source, scan_source(a, &lists, source, d), d);
+    if (cnnparse(&p) != 0 || !p.file)
+        p.file = ast_body_add(a, NULL, NULL);
+    arena_free(&lists);
+    return p.file;
+}
+
+struct ast_body *parse_source(struct arena *a, const struct source *source, struct diag *d)
+{
     const char *nul = memchr(source->text, '\0', source->size),
                *other = foreign_text(source->text, source->size);
 
@@ -33,9 +43,5 @@ struct ast_body *parse_source(struct arena *a, const struct source *source, stru
                    source->path, at);
         return ast_body_add(a, NULL, NULL);
     }
-    p.tokens = layout_tokens(&lists, source, scan_source(a, &lists, source, d), d);
-    if (cnnparse(&p) != 0 || !p.file)
-        p.file = ast_body_add(a, NULL, NULL);
-    arena_free(&lists);
-    return p.file;
+    return parse_text(a, source, d);
 }

@@ -8,6 +8,9 @@
 /* The file as a tree; syntax errors go to d, and what could be read is there all the same. */
 struct ast_body *parse_source(struct arena *a, const struct source *source, struct diag *d);
 
+/* The same of what is known to be a text of the language. */
+struct ast_body *parse_text(struct arena *a, const struct source *source, struct diag *d);
+
 /* ---- between the parts of the parser --------------------------------------------------------- */
 
 struct token {

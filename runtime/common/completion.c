@@ -37,12 +37,16 @@ static void heading_print(const struct completion *c, const char *shell, FILE *o
 
 /* ---- bash ---------------------------------------------------------------------------------- */
 
+/* An argument that may be left out is one only behind an equals sign. */
 static void bash_value(const struct option_row *o, FILE *out)
 {
     fputs("    ", out);
     if (o->letter)
         fprintf(out, "-%c | ", o->letter);
-    fprintf(out, "--%s)\n", o->name);
+    if (*o->argument == '[')
+        fprintf(out, "--%s=)\n", o->name);
+    else
+        fprintf(out, "--%s | --%s=)\n", o->name, o->name);
     if (o->words[0]) {
         fputs("        COMPREPLY=($(compgen -W '", out);
         for (int i = 0; o->words[i]; i++)
@@ -85,9 +89,9 @@ static void bash_print(const struct completion *c, FILE *out)
           "    COMPREPLY=()\n"
           "    # bash takes --name=value for three words\n"
           "    if [[ $word == = ]]; then\n"
-          "        word=\n"
+          "        word= option=$option=\n"
           "    elif [[ $option == = ]] && ((COMP_CWORD > 2)); then\n"
-          "        option=${COMP_WORDS[COMP_CWORD-2]}\n"
+          "        option=${COMP_WORDS[COMP_CWORD-2]}=\n"
           "    fi\n"
           "    case $option in\n", out);
     for (int i = 0; i < c->options_count; i++)
@@ -98,7 +102,7 @@ static void bash_print(const struct completion *c, FILE *out)
           "        COMPREPLY=($(compgen -W '", out);
     for (int i = 0; i < c->options_count; i++)
         fprintf(out, "%s--%s%s", i ? " " : "", c->options[i].name,
-                c->options[i].argument ? "=" : "");
+                c->options[i].argument && *c->options[i].argument != '[' ? "=" : "");
     fputs("' -- \"$word\"))\n"
           "        [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null\n"
           "        return\n"

@@ -42,6 +42,9 @@ offers() {
 }
 offers cnnc '--emit=|--error-growth=|--exact|--explain|' --e
 offers cnnc 'ast|graph|model|plan|' --dump = ''
+offers cnnc 'check|' --format = ''
+offers cnnc 'folder|small.cnn|with space|with space.cnn|' --format ''
+offers cnnc '--format|' --for
 offers cnnc 'x86-64-v2|x86-64-v3|x86-64-v4|' --target = x
 offers cnnc 'x86-64-v2|x86-64-v3|x86-64-v4|' --target x
 offers cnnc 'folder|small.cnn|with space|with space.cnn|' ''

@@ -13,6 +13,7 @@
 #include "ops/ops.h"
 #include "passes/passes.h"
 #include "steps/plan.h"
+#include "syntax/format.h"
 #include "syntax/parse.h"
 
 enum { LAYERS_PLANNED = 24, ELEMENTS_PLANNED = 1 << 20 };
@@ -35,6 +36,18 @@ static const struct model *compile(struct arena *a, const char *text, size_t siz
     const struct model *m = check_model(a, s, file, &options, *d);
     diag_print(*d, nowhere);
     return m;
+}
+
+/* What has no errors of syntax can be formatted, and is then the same model; once more changes nothing. */
+static void format(struct arena *a, const char *text, size_t size)
+{
+    struct diag *d = diag_new(a);
+    const char *once = format_source(a, source_from_text(a, "fuzzed.cnn", text, size), d);
+    if (!once && !diag_errors(d))
+        broken("format", "another tree");
+    const char *twice = once ? format_source(a, source_from_text(a, "formatted.cnn", once, strlen(once)), d) : NULL;
+    if (once && !diag_errors(d) && (!twice || strcmp(once, twice)))
+        broken("format", "a second time changes it");
 }
 
 static bool is_small(const struct model *m)
@@ -75,6 +88,7 @@ static void run(const uint8_t *bytes, size_t size)
     struct arena a = {0};
     struct diag *d, *again;
     const struct model *m = compile(&a, (const char *)bytes, size, &d);
+    format(&a, (const char *)bytes, size);
     if (!diag_errors(d) && m->explained) {
         const struct model *n = compile(&a, m->explained, strlen(m->explained), &again);
         if (diag_errors(again))

@@ -6,7 +6,8 @@
  * Nothing may crash, hang or leave bounds (run it under AddressSanitizer and
  * UndefinedBehaviorSanitizer).  A file that is refused must have been given a reason; of one that
  * is accepted the explained recipe must be accepted too and explain itself in the same words, and
- * its graphs must hold their invariants.  Exit status 1 with the text that broke a rule. */
+ * its graphs must hold their invariants.  What has no errors of syntax can be formatted, which changes nothing the second
+ * time.  Exit status 1 with the text that broke a rule. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "check/check.h"
 #include "graph/graph.h"
 #include "passes/passes.h"
+#include "syntax/format.h"
 #include "syntax/parse.h"
 
 enum { LARGEST = 1 << 16 };
@@ -135,15 +137,26 @@ static const char *graphs_broken(const struct model *m)
     return broken;
 }
 
+static const char *format_broken(struct arena *a, const char *text, size_t size)
+{
+    struct diag *d = diag_new(a);
+    const char *once = format_source(a, source_from_text(a, "mutated.cnn", text, size), d);
+
+    if (!once)
+        return diag_errors(d) ? NULL : "formatted, it says something else";
+    const char *twice = format_source(a, source_from_text(a, "formatted.cnn", once, strlen(once)), d);
+    return diag_errors(d) || (twice && !strcmp(once, twice)) ? NULL : "formatted again, it changes";
+}
+
 static const char *broken_rule(const char *text, size_t size, bool *accepted)
 {
     struct arena a = {0};
     int errors, again;
-    const char *rule = NULL;
+    const char *rule = format_broken(&a, text, size);
     const struct model *m = compile(&a, text, size, &errors);
 
     *accepted = errors == 0;
-    if (errors == 0) {
+    if (errors == 0 && !rule) {
         const struct model *n = compile(&a, m->explained, strlen(m->explained), &again);
         if (again)
             rule = "the explained recipe is refused";
