@@ -9,6 +9,8 @@
 #include "common/command_line.h"
 #include "common/completion.h"
 #include "base/output.h"
+#include "base/text.h"
+#include "show/list.h"
 #include "common/printable.h"
 
 #include <stddef.h>
@@ -57,6 +59,20 @@ static const char *set_wisdom(void *into, const char *argument)
     o->uses_wisdom = true;
     o->wisdom = argument;
     return !argument || *argument ? NULL : "a file";
+}
+
+static const char *set_list(void *into, const char *argument)
+{
+    struct options *o = into;
+    struct text expected = {.arena = o->arena};
+
+    o->list = argument ? 0 : 1;
+    for (int i = 0; list_names[i] && argument; i++) {
+        text_add(&expected, "%s%s", i == 0 ? "" : list_names[i + 1] ? ", " : " or ", list_names[i]);
+        if (!strcmp(argument, list_names[i]))
+            o->list = i + 2;
+    }
+    return o->list ? NULL : text_of(&expected);
 }
 
 static const char *set_format(void *into, const char *argument)
@@ -151,6 +167,11 @@ static const struct option_row rows[] = {
      OWN(set_wisdom), .completes = COMPLETE_FILE},
     {0, "threads", "N", "threads that --tune and --wisdom are about (default: the model's, or all)",
      WHOLE(threads, 1, THREADS_MOST)},
+    {0, "list", "[WHAT]", "print what the language has: layers, losses, metrics ... (default: all lists)",
+     OWN(set_list), .words = {"layers", "activations", "initialisers", "sources", "steps", "losses", "optimizers",
+                              "schedules", "metrics", "callbacks", "statements", "keywords", "sizes", "functions",
+                              "options"}},
+    {0, "json", NULL, "list: as JSON", FLAG(json)},
     {0, "format", "[HOW]", "print the files, or standard input, formatted; check: name those that are not, and fail",
      OWN(set_format), .words = {"check"}},
     {'i', "in-place", NULL, "format: write the files themselves anew", FLAG(in_place)},
@@ -290,10 +311,24 @@ static int format_finish(struct arena *a, const char *const *words, int files, s
     return fine ? -1 : try_help();
 }
 
+static int list_finish(int files, const struct options *o)
+{
+    if (files || o->output || o->check || o->summary || o->explain || o->dump || o->print_makefile || o->format) {
+        wrong_together("--list prints tables of the language: it takes no model and nothing is compiled with it");
+        return try_help();
+    }
+    list_print(o->list - 2, o->json, rows, OPTIONS_COUNT, stdout);
+    return fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_FINE;
+}
+
 /* One file, unless nothing but the Makefile is asked for.  Without another wish the C file is
  * written here. */
 static int options_finish(struct arena *a, const char *const *words, int files, struct options *o)
 {
+    if (o->list)
+        return list_finish(files, o);
+    if (o->json)
+        return wrong_together("--json is about --list"), try_help();
     if (o->format)
         return format_finish(a, words, files, o);
     if (o->in_place)

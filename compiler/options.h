@@ -17,6 +17,8 @@ struct options {
     const char *depfile;        /* NULL: none */
     bool wants_depfile;         /* as said; depfile has its name then */
     bool check, summary, explain, print_makefile;
+    int list;                   /* 0: none; 1: all; 2 ...: that of show/list.h */
+    bool json;                  /* of --list and --summary */
     int format;                 /* enum format */
     bool in_place;              /* of --format */
     const char *const *files;   /* of --format; none: the standard input */

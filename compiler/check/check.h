@@ -27,5 +27,11 @@ const char *explain_model(struct arena *a, const struct model *m);
 const char *selector_text(const struct selector *s);
 /* A clause as a person would write it, defaults left out: "conv2d 128, 2x2, relu". */
 const char *clause_text_of(struct arena *a, const struct clause *c);
+/* The value of an argument as the language writes it; NULL: it has none. */
+const char *argument_text(struct arena *a, const struct arg_def *def, const struct arg_value *v);
+/* The option `trainable` of every layer. */
+extern const struct arg_def trainable_def;
+/* The functions that values may call, by number; NULL behind the last. */
+const char *check_value_function(int number, int *arguments);
 
 #endif

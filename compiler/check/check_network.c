@@ -38,17 +38,19 @@ static void name_layer(struct check *c, struct layer *l, const struct ast_statem
 /* ---- a layer --------------------------------------------------------------------------------- */
 
 /* `trainable=off` and `trainable=bias` are options of every layer; the rest are the layer's own. */
+const struct arg_def trainable_def = {
+    .name = "trainable", .type = ARG_BOOL, .words = (const char *const[]){"bias", NULL}, .default_number = 1,
+    .help = "off: its weights stay as they are; bias: all but its biases do"};
+
 struct ast_args check_trainable(struct check *c, struct ast_args args, const struct clause_def *owner,
                                 enum training *training)
 {
-    static const char *const words[] = {"bias", NULL};
-    static const struct arg_def slot = {.name = "trainable", .type = ARG_BOOL, .words = words};
     struct ast_args rest = {0};
 
     for (const struct ast_arg *arg = args.first; arg; arg = arg->next) {
-        if (arg->key && !strcmp(arg->key, slot.name)) {
+        if (arg->key && !strcmp(arg->key, trainable_def.name)) {
             struct arg_value v = {0};
-            if (check_slot(c, owner, &slot, arg->value, &v))
+            if (check_slot(c, owner, &trainable_def, arg->value, &v))
                 *training = v.text ? TRAINS_BIASES : v.number != 0 ? TRAINS_ALL : TRAINS_NOTHING;
             continue;
         }

@@ -424,6 +424,14 @@ static const struct value_function {
                        {"log", 1, log, NULL},     {"min", 2, NULL, fmin},  {"max", 2, NULL, fmax},
                        {"pow", 2, NULL, pow}};
 
+const char *check_value_function(int number, int *arguments)
+{
+    if ((size_t)number >= sizeof value_functions / sizeof *value_functions)
+        return NULL;
+    *arguments = value_functions[number].arguments;
+    return value_functions[number].name;
+}
+
 /* A call of a function of numbers is worked out; any other call is for the slot to understand. */
 static struct value call_value(struct check *c, const struct ast_expr *e)
 {

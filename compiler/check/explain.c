@@ -105,6 +105,16 @@ static bool has_value(const struct arg_def *def, const struct arg_value *v)
     return false;
 }
 
+const char *argument_text(struct arena *a, const struct arg_def *def, const struct arg_value *v)
+{
+    struct text t = {.arena = a};
+
+    if (!has_value(def, v))
+        return NULL;
+    put_value(&t, def, v);
+    return text_of(&t);
+}
+
 /* A word of a list that begins with the argument's own name: `flip` stands alone, `flip=alternate` does not. */
 static bool is_other_word(const struct arg_def *def, const struct arg_value *v)
 {

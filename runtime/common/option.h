@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OPTION_WORDS_MAX = 12 };         /* of one option, the NULL behind them counted */
+enum { OPTION_WORDS_MAX = 20 };         /* of one option, the NULL behind them counted */
 
 /* What an argument is and what stands at the option's place in the program's struct. */
 enum option_kind {
