@@ -240,12 +240,30 @@ static int join_named(struct check *c, struct layer *from, struct ast_args *args
     return count;
 }
 
+/* Names beside a body of branches: it is one or the other. */
+static void refuse_names(struct check *c, const struct ast_statement *s, struct ast_args *args)
+{
+    struct ast_args rest = {0};
+
+    for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
+        if (arg->key)
+            rest = ast_args_add(rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
+        else if (arg == args->first)            /* what has no name stands before what has one */
+            diag_error(c->diag, DIAG_bad_join, arg->where,
+                       "'%s' joins the branches of its body or results that it names, not both", s->word);
+    }
+    c->broken |= rest.count != args->count;
+    *args = rest;
+}
+
 static struct layer *check_join(struct check *c, const struct ast_statement *s,
                                 const struct layer_def *def, struct layer *from)
 {
     struct ast_args args = check_statement_args(c, s);
     size_t room = (size_t)(s->body ? s->body->count : 0) + (size_t)args.count + 1;
     struct layer **inputs = arena_array(c->arena, room, sizeof *inputs);
+    if (s->body)
+        refuse_names(c, s, &args);
     bool was_broken = c->broken;
     int count = s->body ? join_branches(c, s, from, inputs) : join_named(c, from, &args, inputs);
 
@@ -308,7 +326,7 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
     }
     if (!strcmp(s->word, "branch")) {
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
-                   "'branch' stands in the body of 'add' only");
+                   "'branch' stands in the body of a join only: 'add', 'concat', 'multiply'");
         return NULL;
     }
     if (check_function_find(c, s->word)) {      /* of another kind, or its declaration is wrong */

@@ -91,8 +91,10 @@ static const char *moments_of_image(struct emitter *e, const struct step *s)
 {
     const struct tensor *x = s->group->main->in[0];
     const char *real = e->plan->real, *share = text_real(e, 1.0 / (double)tensor_pixels(x));
-    struct pixel_sums mean = { x->shape, emit_pixel(e, x), 1, mean_add, mean_store, share };
-    struct pixel_sums squares = { x->shape, emit_pixel(e, x), 1, squares_add, squares_store, NULL };
+    struct pixel_sums mean = { .shape = x->shape, .pixel = emit_pixel(e, x), .sums = 1, .add = mean_add,
+                               .store = mean_store, .data = share };
+    struct pixel_sums squares = { .shape = x->shape, .pixel = emit_pixel(e, x), .sums = 1, .add = squares_add,
+                                  .store = squares_store };
     emit_function(e, "const %s *x, %s *restrict partial", real, real);
     cw_line(e->w, "// x (%d, %d, %d)", x->shape.h, x->shape.w, x->shape.c);
     cw_line(e->w, "%s *const mean = partial;", real);
@@ -221,7 +223,8 @@ static const char *param_grad_emit(struct emitter *e, const struct step *s)
     struct grad_sums data = { n, padded_channels(e->plan, x) };
     if (s->part == 1)
         return emit_batch_sums(e, data.columns, sums_wanted(n), emit_comment(e, s));
-    struct pixel_sums sums = { x->shape, 0, sums_wanted(n), grads_add, grads_store, &data };
+    struct pixel_sums sums = { .shape = x->shape, .sums = sums_wanted(n), .add = grads_add, .store = grads_store,
+                               .data = &data };
     if (n->out[0])
         emit_function(e, "const %s *x, const %s *mean, const %s *inverse_deviation, const %s *dy, %s *restrict partial",
                       real, real, real, real, real);

@@ -247,7 +247,7 @@ static double dropout_cycles(const struct plan *p, const struct node *n)
     return p->target->costs->random;
 }
 
-/* ---- sums ------------------------------------------------------------------------------------------------------- */
+/* ---- sums and products ------------------------------------------------------------------------------------------------------- */
 
 /* True when b has one value a channel and is spread over a's h x w. */
 static bool is_spread(const struct tensor *a, const struct tensor *b)
@@ -255,7 +255,7 @@ static bool is_spread(const struct tensor *a, const struct tensor *b)
     return tensor_elements(b) != tensor_elements(a);
 }
 
-static void add_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
+static void pair_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
     const struct tensor *other = n->in[1 - value];
     if (tensor_base(n->in[0]) == tensor_base(n->in[1]))
@@ -263,7 +263,7 @@ static void add_operands(const struct plan *p, const struct node *n, int value, 
     if (is_spread(n->in[value], other))
         operand_pointer(p, c, OPERAND_COLUMN_SAMPLE, "spread", other);
     else
-        operand_pointer(p, c, OPERAND_ELEMENT, "addend", other);
+        operand_pointer(p, c, OPERAND_ELEMENT, n->op == OP_multiply ? "factor" : "addend", other);
 }
 
 static const char *add_apply(const struct link_text *t, const char *value)
@@ -271,6 +271,17 @@ static const char *add_apply(const struct link_text *t, const char *value)
     if (!t->count)
         return text_printf(t->e, "v_mul(%s, %s)", value, text_set(t->e, 2));
     return text_printf(t->e, "v_add(%s, %s)", value, t->loads[0]);
+}
+
+static const char *multiply_apply(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "v_mul(%s, %s)", value, t->count ? t->loads[0] : value);
+}
+
+static const char *multiply_plain(const struct link_text *t, const char *value)
+{
+    const char *factor = text_factor(t->e, value);
+    return text_printf(t->e, "%s * %s", factor, t->count ? t->loads[0] : factor);
 }
 
 /* ---- batch normalisation ---------------------------------------------------------------------------------------- */
@@ -440,8 +451,9 @@ static const struct link links[] = {
     { OP_activation_grad, 2, activation_grad_operands, activation_grad_apply, activation_grad_cycles, NULL },
     { OP_dropout, 0, dropout_operands, dropout_apply, dropout_cycles, NULL },
     { OP_dropout_grad, 0, dropout_operands, dropout_apply, dropout_cycles, NULL },
-    { OP_add, 0, add_operands, add_apply, one_cycle, sum_plain },
-    { OP_sum, 0, add_operands, add_apply, one_cycle, NULL },
+    { OP_add, 0, pair_operands, add_apply, one_cycle, sum_plain },
+    { OP_multiply, 0, pair_operands, multiply_apply, one_cycle, multiply_plain },
+    { OP_sum, 0, pair_operands, add_apply, one_cycle, NULL },
     { OP_factor, 0, no_operands, factor_apply, one_cycle, factor_plain },
     { OP_factor_grad, 0, no_operands, factor_apply, one_cycle, NULL },
     { OP_batchnorm, 0, batchnorm_operands, batchnorm_apply, batchnorm_cycles, NULL },
@@ -475,9 +487,11 @@ int chain_input(const struct node *n, const struct tensor *t)
     if (!link)
         return -1;
     const struct tensor *base = tensor_base(t);
+    bool commutes = n->op == OP_add || n->op == OP_sum || n->op == OP_multiply;
+    if (n->op == OP_multiply && tensor_base(n->in[0]) == tensor_base(n->in[1]))
+        return -1;              /* x * x: the text of the value would stand there twice */
     if (tensor_base(n->in[link->value_input]) == base)
         return link->value_input;
-    bool commutes = n->op == OP_add || n->op == OP_sum;
     if (commutes && tensor_base(n->in[1]) == base && !is_spread(n->in[0], n->in[1]))
         return 1;
     return -1;
@@ -504,6 +518,16 @@ bool chain_is_by_channel(const struct plan *p, const struct group *g)
         if (c.operands[i].kind == OPERAND_ELEMENT || c.operands[i].kind == OPERAND_INDEX)
             return false;
     return true;
+}
+
+bool chain_spreads(const struct group *g)
+{
+    for (int i = 0; i < g->chain_count; i++) {
+        const struct node *n = g->chain[i];
+        if ((n->op == OP_add || n->op == OP_multiply) && is_spread(n->in[0], n->in[1]))
+            return true;
+    }
+    return false;
 }
 
 void step_takes_chain(struct plan *p, struct step *s)

@@ -21,21 +21,11 @@ static int64_t values_size(const struct winograd_tiles *t, int images, int width
     return winograd_values_of(t, images, width, 16).size;
 }
 
-/* A spread operand differs from image to image: such chains take one image at a time. */
-static bool chain_is_plain(const struct group *g)
-{
-    for (int i = 0; i < g->chain_count; i++)
-        if (g->chain[i]->op == OP_add && shape_elements(g->chain[i]->in[0]->shape) !=
-                                             shape_elements(g->chain[i]->in[1]->shape))
-            return false;
-    return true;
-}
-
-/* As many images as fit the second-level cache, up to eight. */
+/* As many images as fit the second-level cache, up to eight; where the chain differs from image to image, one. */
 static int choose_images(const struct plan *p, const struct winograd_conv *c, const struct group *g)
 {
     int best = 1;
-    for (int images = 2; images <= 8 && chain_is_plain(g); images *= 2) {
+    for (int images = 2; images <= 8 && !chain_spreads(g); images *= 2) {
         int64_t bytes = (values_size(&c->tiles, images, c->from) + values_size(&c->tiles, images, c->panel)) *
                         p->real_size;
         if (p->batch % images || (double)bytes > p->target->l2_bytes)

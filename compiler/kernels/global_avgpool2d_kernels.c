@@ -47,7 +47,8 @@ static const char *global_avgpool_emit(struct emitter *e, const struct step *s)
     struct chain c;
     chain_make(e->plan, s->group, &c);
     struct mean mean = { &c, text_real(e, 1.0 / (double)tensor_pixels(x)) };
-    struct pixel_sums sums = { .shape = x->shape, .sums = 1, .add = add, .store = store, .data = &mean };
+    struct pixel_sums sums = { .shape = x->shape, .pixel = emit_pixel(e, x), .sums = 1, .add = add, .store = store,
+                               .data = &mean };
     emit_function(e, "const %s *x, %s *restrict y%s", real, real, chain_parameters(e, &c));
     cw_line(e->w, "// x (%d, %d, %d), y (%d)", x->shape.h, x->shape.w, x->shape.c, x->shape.c);
     emit_pixel_sums(e, &sums);
@@ -84,7 +85,7 @@ static const char *global_avgpool_grad_emit(struct emitter *e, const struct step
 
 const struct kernel kernel_global_avgpool2d = {
     .name = "global_avgpool2d", .op = OP_global_avgpool2d, .fuses_chain = true, .applicable = always_applicable,
-    .cost = global_avgpool_cost, .plan = global_avgpool_plan, .emit = global_avgpool_emit,
+    .cost = global_avgpool_cost, .plan = global_avgpool_plan, .emit = global_avgpool_emit, .strided = sums_strided,
     .help = "one pass, channels in vectors",
 };
 

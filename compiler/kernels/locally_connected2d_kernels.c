@@ -86,15 +86,6 @@ static double longer(const struct plan *p, const struct local *l, double cycles)
 }
 
 /* A chain that spreads one value a channel and sample cannot be applied to rows that are samples. */
-static bool chain_spreads(const struct group *g)
-{
-    for (int i = 0; i < g->chain_count; i++)
-        if (g->chain[i]->op == OP_add &&
-            tensor_elements(g->chain[i]->in[0]) != tensor_elements(g->chain[i]->in[1]))
-            return true;
-    return false;
-}
-
 static bool fused_applicable(const struct plan *p, const struct group *g)
 {
     (void)p;

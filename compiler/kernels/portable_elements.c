@@ -95,6 +95,7 @@ static bool may_overwrite(const struct plan *p, const struct group *g, const str
 ELEMENTS(bias, write_elements, true)
 ELEMENTS(activation, write_elements, true)
 ELEMENTS(add, write_elements, true)
+ELEMENTS(multiply, write_elements, true)
 ELEMENTS(scale, write_elements, true)
 ELEMENTS(factor, write_elements, true)
 ELEMENTS(copy, write_elements, true)

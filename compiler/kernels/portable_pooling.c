@@ -1,4 +1,6 @@
 /* portable_pooling.c - pooling in plain loops, channels innermost. */
+#include <inttypes.h>
+
 #include "kernels/portable.h"
 
 static const char *const inputs[] = { "x", NULL };
@@ -55,6 +57,22 @@ static const char *write_global(struct emitter *e, const struct step *s)
     return portable_end(&f, text_printf(e, "mean%s", chain_suffix(e, &f.chain)));
 }
 
+static const char *write_greatest(struct emitter *e, const struct step *s)
+{
+    struct portable f = portable_begin(e, s, inputs);
+    int64_t positions = (int64_t)f.in.h * f.in.w;
+
+    each_channel(&f, "y[c] = x[c];");
+    if (positions > 1) {
+        const char *at = portable_inside(&f, "i", "c", f.in.c);
+        cw_open(e->w, "for (int i = 1; i < %" PRId64 "; i++)", positions);
+        each_channel(&f, text_printf(e, "y[c] = x[%s] > y[c] ? x[%s] : y[c];", at, at));
+        cw_close(e->w, "");
+    }
+    write_finish(&f, NULL);
+    return portable_end(&f, text_printf(e, "greatest%s", chain_suffix(e, &f.chain)));
+}
+
 #define POOLING(operation, writer)                                                                   \
     const struct kernel kernel_portable_##operation = {                                              \
         .name = "portable", .op = OP_##operation, .portable = true, .fuses_chain = true,             \
@@ -65,3 +83,4 @@ static const char *write_global(struct emitter *e, const struct step *s)
 POOLING(maxpool2d, write_pooling)
 POOLING(avgpool2d, write_pooling)
 POOLING(global_avgpool2d, write_global)
+POOLING(global_maxpool2d, write_greatest)

@@ -31,6 +31,12 @@ static void declare(struct emitter *e, const struct block *b, const char *prefix
     cw_line(e->w, "%s;", line);
 }
 
+/* Lanes in use of vector k, 0 for all. */
+static int tail_of(const struct block *b, int k)
+{
+    return k == b->vectors - 1 ? b->tail : 0;
+}
+
 static void add_pixel(struct emitter *e, const struct block *b, const char *prefix)
 {
     for (int k = 0; k < b->vectors; k++) {
@@ -38,7 +44,16 @@ static void add_pixel(struct emitter *e, const struct block *b, const char *pref
         const char *offset = text_printf(e, "%d", k * e->plan->lanes);
         names(e, b, prefix, k, sum);
         b->sums->add(e, b->sums->data, sum, text_plus(e, b->col, offset), text_plus(e, "at", offset), k,
-                     k == b->vectors - 1 ? b->tail : 0);
+                     tail_of(b, k));
+    }
+}
+
+static void begin(struct emitter *e, const struct block *b)
+{
+    for (int k = 0; k < b->vectors; k++) {
+        const char *sum[SUMS_MOST];
+        names(e, b, "sum", k, sum);
+        b->sums->begin(e, b->sums->data, sum, text_plus(e, b->col, text_printf(e, "%d", k * e->plan->lanes)), tail_of(b, k));
     }
 }
 
@@ -46,8 +61,11 @@ static void emit_block(struct emitter *e, const struct block *b)
 {
     const struct shape s = b->sums->shape;
     int64_t apart = b->sums->pixel ? b->sums->pixel : s.c;
-    bool rows = s.h > 1 && s.w > 1;
-    declare(e, b, "sum");
+    bool rows = s.h > 1 && s.w > 1 && !b->sums->begin;
+    if (b->sums->begin)
+        begin(e, b);
+    else
+        declare(e, b, "sum");
     if (rows) {
         loop_open(e, "r", 0, s.h, 1);
         declare(e, b, "row");
@@ -60,19 +78,19 @@ static void emit_block(struct emitter *e, const struct block *b)
         cw_close(e->w, "}");
     } else {
         int pixels = s.h * s.w;
-        if (pixels > 1)
+        if (pixels > 1 || b->sums->begin)
             loop_open(e, "p", 0, pixels, 1);
         const char *pixel = pixels > 1 ? text_printf(e, "p * %" PRId64, apart) : "0";
         cw_line(e->w, "const int at = %s;", text_plus(e, pixel, b->col));
         add_pixel(e, b, "sum");
-        if (pixels > 1)
+        if (pixels > 1 || b->sums->begin)
             cw_close(e->w, "}");
     }
     for (int k = 0; k < b->vectors; k++) {
         const char *sum[SUMS_MOST];
         names(e, b, "sum", k, sum);
         b->sums->store(e, b->sums->data, sum, text_plus(e, b->col, text_printf(e, "%d", k * e->plan->lanes)),
-                       k == b->vectors - 1 ? b->tail : 0);
+                       tail_of(b, k));
     }
 }
 

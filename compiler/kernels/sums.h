@@ -17,6 +17,9 @@ struct pixel_sums {
                 int tail);
     void (*store)(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail);
     const void *data;
+    /* Declares the accumulators of a vector of channels; the number of the pixel that is added is `p` then.  NULL: they
+     * begin with zero, and a map's rows are summed apart. */
+    void (*begin)(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail);
 };
 
 /* Of kernels whose sums are of one tensor, their first input: pixels may be apart (kernel.strided). */

@@ -1,9 +1,44 @@
 /* concat.c - maps (or vectors) one after the other by channels, and the part of one that begins at a channel.
  *
- * No layer uses it yet: lower_concat() is what one will call.  The gradient of each input is a slice of the result's; the
- * plan lets both be views where the kernels around them can say how far apart pixels are. */
-#include "ops/op_support.h"
-#include "ops/run_graph.h"
+ * The gradient of each input is a slice of the result's; the plan lets both be views where the kernels around them can say
+ * how far apart pixels are. */
+#include "ops/joins.h"
+
+static const struct arg_def no_args[] = { { .name = NULL } };
+
+static bool concat_shape(struct layer *l, struct diag *d)
+{
+    struct shape first = layer_in(l);
+    int64_t channels = 0;
+
+    for (int i = 0; i < l->inputs_count; i++) {
+        struct shape s = l->inputs[i]->out;
+        if (s.flat != first.flat || s.h != first.h || s.w != first.w)
+            return join_refuse(l, d, "put together");
+        channels += s.c;
+    }
+    return layer_set_out(l, d, l->clause->where, channels, first.h, first.w, first.flat);
+}
+
+/* Vectors are joined in the user's order, which the memory of a flattened map is not. */
+static struct tensor *concat_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+{
+    const char *name = layer_node_name(g, l);
+    struct tensor **parts = arena_array(g->arena, (size_t)l->inputs_count, sizeof *parts);
+
+    for (int i = 0; i < l->inputs_count; i++)
+        parts[i] = join_reorder(g, l, name, x[i], (struct map_order){ 0, 0, 0 });
+    return lower_concat(g, l, name, parts, l->inputs_count);
+}
+
+const struct layer_def layer_concat = {
+    .clause = { "concat", ARGS(no_args), .help = "its branches one after the other, by channels" },
+    .is_join = true,
+    .shape = concat_shape,
+    .lower = concat_lower,
+};
+
+/* ---- the operations ------------------------------------------------------------------------------------------------ */
 
 struct tensor *lower_concat(struct graph *g, struct layer *l, const char *name, struct tensor *const *x, int count)
 {

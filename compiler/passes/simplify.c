@@ -71,7 +71,7 @@ static void pool_first(struct graph *g)
 {
     for (int i = 0; i < g->nodes_count; i++) {
         struct node *pool = g->nodes[i];
-        if (pool->op != OP_maxpool2d || pool->in[0]->shape.flat ||
+        if ((pool->op != OP_maxpool2d && pool->op != OP_global_maxpool2d) || pool->in[0]->shape.flat ||
             shape_elements(pool->out[0]->shape) >= shape_elements(pool->in[0]->shape))
             continue;
         struct node *n = pool->in[0]->producer;

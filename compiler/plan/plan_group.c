@@ -63,7 +63,7 @@ static bool has_columns(const struct node *n)
     case OP_activation: case OP_activation_grad: case OP_dropout: case OP_dropout_grad: case OP_sum:
     case OP_factor: case OP_factor_grad:
         return false;
-    case OP_add:
+    case OP_add: case OP_multiply:
         return n->in[0]->shape.h != n->in[1]->shape.h || n->in[0]->shape.w != n->in[1]->shape.w ||
                n->in[0]->shape.c != n->in[1]->shape.c;
     default:

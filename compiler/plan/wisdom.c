@@ -273,8 +273,8 @@ static const char *link_word(struct arena *a, const struct node *n)
 {
     if (n->op == OP_activation || n->op == OP_activation_grad)
         return arena_printf(a, "%s%s", activation_word(n->attr.activation), n->op == OP_activation_grad ? "_grad" : "");
-    if (n->op == OP_add && shape_elements(n->in[0]->shape) != shape_elements(n->in[1]->shape))
-        return "add_spread";
+    if ((n->op == OP_add || n->op == OP_multiply) && shape_elements(n->in[0]->shape) != shape_elements(n->in[1]->shape))
+        return n->op == OP_add ? "add_spread" : "multiply_spread";
     return op_name(n->op);
 }
 

@@ -214,6 +214,8 @@ int chain_input(const struct node *n, const struct tensor *t);
 void chain_make(const struct plan *p, const struct group *g, struct chain *c);
 /* Whether it reads numbers of channels and none of elements, which lie at the result's own offsets. */
 bool chain_is_by_channel(const struct plan *p, const struct group *g);
+/* Whether it has an operand of one number a channel and sample, which differs from image to image. */
+bool chain_spreads(const struct group *g);
 /* ", const float *bias, const float *y": parameters of the function. */
 const char *chain_parameters(struct emitter *e, const struct chain *c);
 /* ", bias + (col), y + (at)": arguments for a tile whose first column is `col` and first element `at` (C text;

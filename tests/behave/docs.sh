@@ -171,11 +171,13 @@ network {
     locally_connected2d 4, 3x3
     batchnorm; scale 0.5
     add { branch { } branch { relu6 } }
+    multiply { branch { } branch { global_maxpool2d } }
+    concat { branch { } branch { relu6 } }
     maxpool2d 2x2; avgpool2d 2x2
     ACTIVATIONS
     mish
     dropout 0.5
-    add { branch { flatten; dense 4 } branch { global_avgpool2d } }
+    add { branch { flatten; dense 8 } branch { global_avgpool2d } }
     dense 10
     softmax
 }

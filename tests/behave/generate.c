@@ -17,6 +17,7 @@ struct maker {
     int depth;                  /* of braces */
     int64_t budget;             /* multiply-adds left, one sample */
     int convs, locals, denses, norms;   /* for the names that the compiler gives */
+    int marks;                  /* names of our own */
 };
 
 static int range(struct maker *m, int low, int high)
@@ -341,8 +342,18 @@ static int make_no_dropout(struct maker *m, int x)
 
 /* ---- joins ----------------------------------------------------------------------------------------------------- */
 
-static int make_add(struct maker *m, int x, int nesting);
-static int make_flat_add(struct maker *m, int x);
+/* Joins whose operands are alike, or spread. */
+struct join {
+    const char *word;
+    int (*put)(struct ref_net *net, const int *x, int count);
+};
+
+static int make_join(struct maker *m, int x, int nesting);
+
+static struct join choose_join(struct maker *m)
+{
+    return chance(m, 60) ? (struct join){"add", ref_add} : (struct join){"multiply", ref_multiply};
+}
 
 static void open_branch(struct maker *m)
 {
@@ -375,13 +386,23 @@ static int make_keeping_body(struct maker *m, int x, int nesting)
     if (chance(m, 40) && m->budget > 100000)
         x = put_keeping_conv(m, x, range(m, 1, 24), 60);
     if (nesting < 2 && chance(m, 20) && m->budget > 100000)
-        x = make_add(m, x, nesting + 1);
+        x = make_join(m, x, nesting + 1);
     const struct ref_window point = {.kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
     if (chance(m, 15) && conv_cost(node_of(m, x), channels, &point) <= m->budget / 6)
         x = put_local(m, x, channels, point, 30);
     else
         x = put_keeping_conv(m, x, channels, 30);
     return chance(m, 40) ? make_batchnorm(m, x) : x;
+}
+
+static int make_global_pool(struct maker *m, int x)
+{
+    if (chance(m, 35)) {
+        line(m, "global_maxpool2d");
+        return ref_global_maxpool(m->net, x);
+    }
+    line(m, "global_avgpool2d");
+    return ref_global_avgpool(m->net, x);
 }
 
 static int spread_branch(struct maker *m, int x)
@@ -396,8 +417,7 @@ static int spread_branch(struct maker *m, int x)
             return x;
         }
     }
-    line(m, "global_avgpool2d");
-    x = ref_global_avgpool(m->net, x);
+    x = make_global_pool(m, x);
     if (chance(m, 70)) {
         struct choice c = choose_activation(m, 60);
         x = put_dense(m, x, channels, c);
@@ -451,17 +471,59 @@ static int strided_branch(struct maker *m, int x, int filters, int sh, int sw, i
         if (chance(m, 40))
             x = make_batchnorm(m, x);
         if (nesting < 2 && chance(m, 15))
-            x = make_add(m, x, nesting + 1);
+            x = make_join(m, x, nesting + 1);
     }
     close_block(m);
     return x;
 }
 
+/* A layer with a name: what it makes can be joined further down. */
+static int make_mark(struct maker *m, int x, char *name, size_t size)
+{
+    snprintf(name, size, "mark_%d", ++m->marks);
+    if (chance(m, 30)) {
+        line(m, "scale 1 as %s", name);
+        return x;
+    }
+    if (chance(m, 40)) {
+        line(m, "scale 0.75 as %s", name);
+        return ref_scale(m->net, x, 0.75);
+    }
+    line(m, "relu as %s", name);
+    return ref_activate(m->net, x, REF_RELU, 1);
+}
+
+/* `concat a, b` of named results; also of one twice, or of that which arrives. */
+static int make_named_join(struct maker *m, int x, const struct join *join, int nesting)
+{
+    char first[24], second[24];
+    int parts[REF_MAX_INPUTS], count = 1;
+    parts[1] = make_mark(m, x, first, sizeof first);
+    bool twice = chance(m, 25);
+    x = make_keeping_body(m, parts[1], nesting + 1);
+    if (!twice && chance(m, 50)) {
+        x = parts[2] = make_mark(m, x, second, sizeof second);
+        if (chance(m, 60))
+            x = make_keeping_body(m, x, nesting + 1);
+        line(m, "%s %s, %s", join->word, first, second);
+        count = 3;
+    } else {
+        parts[2] = parts[1];
+        line(m, twice ? "%s %s, %s" : "%s %s", join->word, first, first);
+        count = twice ? 3 : 2;
+    }
+    parts[0] = x;
+    return join->put(m->net, parts, count);
+}
+
 /* nesting > 0: the result has x's shape. */
-static int make_add(struct maker *m, int x, int nesting)
+static int make_join(struct maker *m, int x, int nesting)
 {
     int parts[REF_MAX_INPUTS], count = 0, form = range(m, 0, 9);
-    line(m, "add {");
+    struct join join = choose_join(m);
+    if (nesting < 2 && chance(m, 25))
+        return make_named_join(m, x, &join, nesting);
+    line(m, "%s {", join.word);
     m->depth++;
     if (form < 4) {                     /* residual, the identity first or last */
         bool first = chance(m, 50);
@@ -493,16 +555,106 @@ static int make_add(struct maker *m, int x, int nesting)
         parts[count++] = identity_branch(m, x);
     }
     close_block(m);
-    return ref_add(m->net, parts, count);
+    return join.put(m->net, parts, count);
 }
 
-static int make_flat_add(struct maker *m, int x)
+/* Layers that keep rows and columns. */
+static int concat_branch(struct maker *m, int x)
+{
+    open_branch(m);
+    switch (range(m, 0, 3)) {
+    case 0: {
+        struct ref_window k = {.kh = 3, .kw = 2, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+        k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
+        enum ref_kind kind = chance(m, 50) ? REF_MAXPOOL : REF_AVGPOOL;
+        line(m, "%s 3x2, stride=1, padding=same", kind == REF_MAXPOOL ? "maxpool2d" : "avgpool2d");
+        x = ref_pool(m->net, x, kind, k);
+        break;
+    }
+    case 1:
+        x = make_activation(m, x);
+        break;
+    default:
+        if (chance(m, 40))
+            x = make_batchnorm(m, x);
+        x = put_keeping_conv(m, x, range(m, 1, 24), 60);
+    }
+    close_block(m);
+    return x;
+}
+
+static int make_concat(struct maker *m, int x)
+{
+    int parts[REF_MAX_INPUTS], count = range(m, 2, 3), identity = range(m, -1, count - 1);
+    line(m, "concat {");
+    m->depth++;
+    for (int i = 0; i < count; i++)
+        parts[i] = i == identity ? identity_branch(m, x) : concat_branch(m, x);
+    close_block(m);
+    return ref_concat(m->net, parts, count);
+}
+
+/* Each layer sees the results of all before it, and adds its own. */
+static int make_dense_block(struct maker *m, int x)
+{
+    int layers = range(m, 2, 4), growth = range(m, 1, 12);
+    for (int i = 0; i < layers && m->budget > 100000; i++) {
+        int parts[2];
+        bool before = chance(m, 60);
+        line(m, "concat {");
+        m->depth++;
+        if (before)
+            parts[0] = identity_branch(m, x);
+        open_branch(m);
+        int y = make_batchnorm(m, x);
+        y = put_keeping_conv(m, y, growth, 30);
+        close_block(m);
+        if (!before)
+            parts[1] = identity_branch(m, x);
+        parts[before] = y;
+        close_block(m);
+        x = ref_concat(m->net, parts, 2);
+    }
+    return x;
+}
+
+static int make_any_join(struct maker *m, int x)
+{
+    static const struct join concat = {"concat", ref_concat};
+    switch (range(m, 0, 9)) {
+    case 0: case 1: return make_concat(m, x);
+    case 2: return make_dense_block(m, x);
+    case 3: return make_named_join(m, x, &concat, 1);
+    default: return make_join(m, x, 0);
+    }
+}
+
+static int make_flat_concat(struct maker *m, int x)
+{
+    int parts[3], count = range(m, 2, 3);
+    line(m, "concat {");
+    m->depth++;
+    parts[0] = identity_branch(m, x);
+    for (int i = 1; i < count; i++) {
+        int units = range(m, 1, 12);
+        open_branch(m);
+        parts[i] = chance(m, 30) ? make_activation(m, x) : put_dense(m, x, units, choose_activation(m, 60));
+        close_block(m);
+    }
+    close_block(m);
+    return ref_concat(m->net, parts, count);
+}
+
+static int make_flat_join(struct maker *m, int x)
 {
     int width = node_of(m, x)->c, parts[2];
+    struct join join = choose_join(m);
     if ((int64_t)width * width > m->budget / 2)
         return x;
+    if (chance(m, 35))
+        return make_flat_concat(m, x);
     bool first = chance(m, 50);
-    line(m, "add {");
+    line(m, "%s {", join.word);
     m->depth++;
     if (first)
         parts[0] = identity_branch(m, x);
@@ -516,7 +668,7 @@ static int make_flat_add(struct maker *m, int x)
     if (!first)
         parts[1] = identity_branch(m, x);
     close_block(m);
-    return ref_add(m->net, parts, 2);
+    return join.put(m->net, parts, 2);
 }
 
 /* ---- whole networks -------------------------------------------------------------------------------------------- */
@@ -542,7 +694,7 @@ static int make_map_layer(struct maker *m, int x)
         return make_scale(m, x);
     if (ref_node_size(node_of(m, x)) > 6000 || m->budget < 100000)
         return x;
-    return make_add(m, x, 0);
+    return make_any_join(m, x);
 }
 
 static int make_flat_layer(struct maker *m, int x)
@@ -560,19 +712,13 @@ static int make_flat_layer(struct maker *m, int x)
         return make_no_dropout(m, x);
     if (p <= 86)
         return make_scale(m, x);
-    return make_flat_add(m, x);
+    return make_flat_join(m, x);
 }
 
 static int make_flatten(struct maker *m, int x)
 {
     line(m, "flatten");
     return ref_flatten(m->net, x);
-}
-
-static int make_global_avgpool(struct maker *m, int x)
-{
-    line(m, "global_avgpool2d");
-    return ref_global_avgpool(m->net, x);
 }
 
 /* The logits and their softmax, as the last layer's activation or as a layer. */
@@ -602,7 +748,7 @@ static int end_without_dense(struct maker *m, int x, int classes)
         x = make_flatten(m, x);
     } else {
         x = put_keeping_conv(m, x, classes, 20);
-        x = make_global_avgpool(m, x);
+        x = make_global_pool(m, x);
     }
     line(m, "softmax");
     return x;
@@ -617,7 +763,7 @@ static int make_plain(struct maker *m, int x)
         return end_without_dense(m, x, classes);
     while (ref_node_size(node_of(m, x)) > 3000)
         x = make_pool(m, x);
-    x = chance(m, 25) ? make_global_avgpool(m, x) : make_flatten(m, x);
+    x = chance(m, 25) ? make_global_pool(m, x) : make_flatten(m, x);
     layers = range(m, 0, 3);
     for (int i = 0; i < layers; i++)
         x = make_flat_layer(m, x);

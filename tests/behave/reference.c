@@ -190,6 +190,13 @@ int ref_flatten(struct ref_net *net, int x)
     return add_node(net, REF_FLATTEN, x, (int)ref_node_size(&net->nodes[x]), 1, 1, true);
 }
 
+/* A window of the whole map. */
+int ref_global_maxpool(struct ref_net *net, int x)
+{
+    struct ref_window whole = {.kh = net->nodes[x].h, .kw = net->nodes[x].w, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    return ref_flatten(net, ref_pool(net, x, REF_MAXPOOL, whole));
+}
+
 int ref_dense(struct ref_net *net, int x, const char *name, int units, bool bias)
 {
     int inputs = net->nodes[x].c;
@@ -246,7 +253,7 @@ int ref_dropout(struct ref_net *net, int x, double rate)
     return node;
 }
 
-int ref_add(struct ref_net *net, const int *x, int count)
+static int add_spreading(struct ref_net *net, enum ref_kind kind, const int *x, int count)
 {
     assert(count >= 2 && count <= REF_MAX_INPUTS);
     int largest = x[0];
@@ -254,13 +261,38 @@ int ref_add(struct ref_net *net, const int *x, int count)
         if (ref_node_size(&net->nodes[x[i]]) > ref_node_size(&net->nodes[largest])
             || (net->nodes[largest].flat && !net->nodes[x[i]].flat))
             largest = x[i];
-    int node = add_alike(net, REF_ADD, largest);
+    int node = add_alike(net, kind, largest);
     struct ref_node *sum = &net->nodes[node];
     sum->in_count = count;
     for (int i = 0; i < count; i++) {
         const struct ref_node *part = &net->nodes[sum->in[i] = x[i]];
         assert(part->c == sum->c);
         assert((part->h == sum->h && part->w == sum->w) || (part->h == 1 && part->w == 1));
+    }
+    return node;
+}
+
+int ref_add(struct ref_net *net, const int *x, int count)
+{
+    return add_spreading(net, REF_ADD, x, count);
+}
+
+int ref_multiply(struct ref_net *net, const int *x, int count)
+{
+    return add_spreading(net, REF_MULTIPLY, x, count);
+}
+
+int ref_concat(struct ref_net *net, const int *x, int count)
+{
+    assert(count >= 2 && count <= REF_MAX_INPUTS);
+    int node = add_alike(net, REF_CONCAT, x[0]);
+    struct ref_node *whole = &net->nodes[node];
+    whole->in_count = count;
+    whole->c = 0;
+    for (int i = 0; i < count; i++) {
+        const struct ref_node *part = &net->nodes[whole->in[i] = x[i]];
+        assert(part->h == whole->h && part->w == whole->w && part->flat == whole->flat);
+        whole->c += part->c;
     }
     return node;
 }
@@ -615,6 +647,46 @@ static void add_forward(struct ref_net *net, struct ref_node *node)
                 }
 }
 
+/* What operand number i of a join that spreads has for that place. */
+static int64_t spread_at(const struct ref_net *net, const struct ref_node *node, int i, int n, int c, int y, int x)
+{
+    const struct ref_node *part = &net->nodes[node->in[i]];
+    bool spread = part->h == 1 && part->w == 1;
+    return at(part, n, c, spread ? 0 : y, spread ? 0 : x);
+}
+
+static void multiply_forward(struct ref_net *net, struct ref_node *node)
+{
+    for (int n = 0; n < net->n; n++)
+        for (int c = 0; c < node->c; c++)
+            for (int y = 0; y < node->h; y++)
+                for (int x = 0; x < node->w; x++) {
+                    double product = 1;
+                    for (int i = 0; i < node->in_count; i++)
+                        product *= net->nodes[node->in[i]].y[spread_at(net, node, i, n, c, y, x)];
+                    node->y[at(node, n, c, y, x)] = rounded(net, product, node->in_count * fabs(product));
+                }
+}
+
+/* Where the numbers of operand i of sample n begin in the whole. */
+static int64_t part_of_whole(const struct ref_net *net, const struct ref_node *node, int i, int n)
+{
+    int64_t before = 0;
+    for (int k = 0; k < i; k++)
+        before += ref_node_size(&net->nodes[node->in[k]]);
+    return n * ref_node_size(node) + before;
+}
+
+static void concat_forward(struct ref_net *net, struct ref_node *node)
+{
+    for (int n = 0; n < net->n; n++)
+        for (int i = 0; i < node->in_count; i++) {
+            const struct ref_node *part = &net->nodes[node->in[i]];
+            int64_t size = ref_node_size(part);
+            memcpy(node->y + part_of_whole(net, node, i, n), part->y + n * size, (size_t)size * sizeof(double));
+        }
+}
+
 static void activation_forward(struct ref_net *net, struct ref_node *node)
 {
     const struct ref_node *x = &net->nodes[node->in[0]];
@@ -699,6 +771,8 @@ static void node_forward(struct ref_net *net, struct ref_node *node, const doubl
     case REF_BATCHNORM: batchnorm_forward(net, node, training); break;
     case REF_DROPOUT: dropout_forward(net, node, training); break;
     case REF_ADD: add_forward(net, node); break;
+    case REF_MULTIPLY: multiply_forward(net, node); break;
+    case REF_CONCAT: concat_forward(net, node); break;
     case REF_ACTIVATION: activation_forward(net, node); break;
     case REF_SOFTMAX: softmax_forward(net, node); break;
     case REF_SCALE: scale_forward(net, node); break;
@@ -975,6 +1049,46 @@ static void add_backward(struct ref_net *net, struct ref_node *node)
     }
 }
 
+/* Of each operand: the others' product.  What is spread gets the sum over its map. */
+static void multiply_backward(struct ref_net *net, struct ref_node *node)
+{
+    for (int i = 0; i < node->in_count; i++) {
+        struct ref_node *part = &net->nodes[node->in[i]];
+        for (int n = 0; n < net->n; n++)
+            for (int c = 0; c < node->c; c++) {
+                double *sums = NULL, sum = 0, size = 0;
+                for (int y = 0; y < node->h; y++)
+                    for (int x = 0; x < node->w; x++) {
+                        double term = node->dy[at(node, n, c, y, x)];
+                        for (int k = 0; k < node->in_count; k++)
+                            if (k != i)
+                                term *= net->nodes[node->in[k]].y[spread_at(net, node, k, n, c, y, x)];
+                        double *dx = &part->dy[spread_at(net, node, i, n, c, y, x)];
+                        if (part->h != node->h || part->w != node->w) {
+                            sums = dx;
+                            sum += term;
+                            size += node->in_count * fabs(term);
+                        } else {
+                            *dx += rounded(net, term, node->in_count * fabs(term));
+                        }
+                    }
+                if (sums)
+                    *sums += rounded(net, sum, size);
+            }
+    }
+}
+
+static void concat_backward(struct ref_net *net, struct ref_node *node)
+{
+    for (int n = 0; n < net->n; n++)
+        for (int i = 0; i < node->in_count; i++) {
+            struct ref_node *part = &net->nodes[node->in[i]];
+            int64_t size = ref_node_size(part), from = part_of_whole(net, node, i, n);
+            for (int64_t j = 0; j < size; j++)
+                part->dy[n * size + j] += node->dy[from + j];
+        }
+}
+
 static void activation_backward(struct ref_net *net, struct ref_node *node)
 {
     struct ref_node *x = &net->nodes[node->in[0]];
@@ -1052,6 +1166,8 @@ static void node_backward(struct ref_net *net, struct ref_node *node)
     case REF_BATCHNORM: batchnorm_backward(net, node); break;
     case REF_DROPOUT: dropout_backward(net, node); break;
     case REF_ADD: add_backward(net, node); break;
+    case REF_MULTIPLY: multiply_backward(net, node); break;
+    case REF_CONCAT: concat_backward(net, node); break;
     case REF_ACTIVATION: activation_backward(net, node); break;
     case REF_SOFTMAX: softmax_backward(net, node); break;
     case REF_SCALE: scale_backward(net, node); break;

@@ -15,7 +15,8 @@
 
 enum ref_kind {
     REF_INPUT, REF_CONV2D, REF_MAXPOOL, REF_AVGPOOL, REF_GLOBAL_AVGPOOL, REF_FLATTEN, REF_DENSE, REF_BATCHNORM,
-    REF_DROPOUT, REF_ADD, REF_ACTIVATION, REF_SOFTMAX, REF_LOCALLY_CONNECTED2D, REF_SCALE
+    REF_DROPOUT, REF_ADD, REF_ACTIVATION, REF_SOFTMAX, REF_LOCALLY_CONNECTED2D, REF_SCALE, REF_MULTIPLY,
+    REF_CONCAT
 };
 
 enum ref_activation {
@@ -98,6 +99,7 @@ int ref_locally_connected2d(struct ref_net *net, int x, const char *name, int fi
                             bool bias);
 int ref_pool(struct ref_net *net, int x, enum ref_kind kind, struct ref_window window);
 int ref_global_avgpool(struct ref_net *net, int x);
+int ref_global_maxpool(struct ref_net *net, int x);
 int ref_flatten(struct ref_net *net, int x);
 int ref_dense(struct ref_net *net, int x, const char *name, int units, bool bias);
 struct ref_norm {
@@ -111,6 +113,9 @@ void ref_train_bias_only(struct ref_net *net, const char *layer);
 int ref_dropout(struct ref_net *net, int x, double rate);
 /* Operands of C x 1 x 1 or flat C are spread over the others' height and width. */
 int ref_add(struct ref_net *net, const int *x, int count);
+int ref_multiply(struct ref_net *net, const int *x, int count);
+/* One after the other, by channels. */
+int ref_concat(struct ref_net *net, const int *x, int count);
 int ref_activate(struct ref_net *net, int x, enum ref_activation activation, double alpha);
 int ref_softmax(struct ref_net *net, int x);
 

@@ -2,7 +2,6 @@
 #include "concat_networks.h"
 
 #include "check/check.h"
-#include "concat_layer.h"
 #include "network_fixture.h"
 #include "syntax/parse.h"
 

@@ -1,4 +1,4 @@
-/* concat_networks.h - networks with concatenations, which the language does not have yet, built by hand. */
+/* concat_networks.h - networks with concatenations, built by hand. */
 #ifndef CONCAT_NETWORKS_H
 #define CONCAT_NETWORKS_H
 

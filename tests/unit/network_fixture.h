@@ -184,14 +184,28 @@ static inline struct layer *put_dropout(struct network *n, struct layer *from, d
     return l;
 }
 
-static inline struct layer *put_add(struct network *n, struct layer *a, struct layer *b)
+static inline struct layer *put_join(struct network *n, const char *kind, struct layer *const *inputs, int count)
 {
-    struct layer *l = layer_join(n, "add", (struct layer *[]){ a, b }, 2);
+    struct layer *l = layer_join(n, kind, inputs, count);
 
     if (!layer_shape(n, l))
         abort();
     return l;
 }
+
+static inline struct layer *put_add(struct network *n, struct layer *a, struct layer *b)
+{
+    return put_join(n, "add", (struct layer *[]){ a, b }, 2);
+}
+
+static inline struct layer *put_multiply(struct network *n, struct layer *a, struct layer *b)
+{
+    return put_join(n, "multiply", (struct layer *[]){ a, b }, 2);
+}
+
+#define CONCAT(n, ...)                                                                                                    \
+    put_join(n, "concat", (struct layer *[]){ __VA_ARGS__ },                                                               \
+             (int)(sizeof((struct layer *[]){ __VA_ARGS__ }) / sizeof(struct layer *)))
 
 /* The model's loss, a row of the language, with its arguments at their defaults. */
 static inline void arg_loss(struct network *n, const char *name)

@@ -2,7 +2,6 @@
  * computed by each operation's obvious loops (ops/run_graph.h), against finite differences on hand-built and random networks. */
 #include <criterion/criterion.h>
 #include <math.h>
-#include "concat_layer.h"
 #include "random_network.h"
 
 static struct graph *differentiated(struct network *n)
@@ -182,6 +181,90 @@ Test(autodiff, spread_operand_is_summed_over_the_map)
     cr_assert_str_eq(add->in[1]->name, "dense_1_bias_y");
     cr_assert_eq(count_op(g, OP_spread_grad), 1);
     expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+/* The product's gradient takes the other factor; of what is spread it is summed. */
+Test(autodiff, factors)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *map = put_act(&n, put_conv(&n, put_input(&n, 2, 5, 4), 3, 2, 2), "tanh");
+    struct layer *gate = put_act(&n, put_dense(&n, put(&n, "global_avgpool2d", map), 3), "sigmoid");
+    struct layer *other = put_conv(&n, map, 3, 1, 1), *one = put_pool(&n, other, "avgpool2d", 4, 3);
+    struct layer *product = put_join(&n, "multiply", (struct layer *[]){ gate, map, one, other }, 4);
+    put_loss(&n, put(&n, "flatten", product), 3);
+    struct graph *g = differentiated(&n);
+    const struct node *first = node_named(g, "multiply_1");
+    cr_assert_str_eq(first->in[0]->name, "tanh_1_y");            /* what is spread comes last */
+    cr_assert_str_eq(first->in[1]->name, "conv2d_2_bias_y");
+    cr_assert_eq(count_op(g, OP_multiply), 3 + 4);
+    cr_assert_eq(count_op(g, OP_multiply_spread_grad), 2);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+Test(autodiff, a_tensor_times_itself)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *fork = put_conv(&n, put_input(&n, 2, 4, 5), 3, 2, 2), *square = put_multiply(&n, fork, fork);
+    put_loss(&n, put(&n, "flatten", put_multiply(&n, square, fork)), 4);
+    struct graph *g = differentiated(&n);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+/* A factor that leads to nothing trained has no gradient. */
+Test(autodiff, the_picture_as_a_factor)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *input = put_input(&n, 3, 4, 5);
+    put_loss(&n, put(&n, "flatten", put_multiply(&n, put_conv(&n, input, 3, 1, 1), input)), 4);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(count_op(g, OP_multiply), 2);
+    cr_assert_null(g->input->gradient);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+Test(autodiff, flattened_maps_joined)
+{
+    static const char *const kinds[] = { "concat", "multiply" };
+
+    for (int k = 0; k < 2; k++) {
+        struct network n;
+        network_begin(&n);
+        struct layer *map = put_conv(&n, put_input(&n, 2, 4, 5), 3, 2, 2), *flat = put(&n, "flatten", map);
+        struct layer *dense = put_act(&n, put_dense(&n, flat, flat->out.c), "tanh");
+        put_loss(&n, put_join(&n, kinds[k], (struct layer *[]){ dense, flat, dense }, 3), 4);
+        struct graph *g = differentiated(&n);
+        cr_assert_gt(count_op(g, OP_reorder), 0);
+        expect_right_gradients(&n, g);
+        network_end(&n);
+    }
+}
+
+Test(autodiff, the_greatest_of_a_channel)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *map = put_act(&n, put_conv(&n, put_input(&n, 2, 5, 4), 3, 2, 2), "tanh");
+    put_loss(&n, put(&n, "global_maxpool2d", put_conv(&n, map, 5, 1, 1)), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(node_named(g, "global_maxpool2d_1")->out_count, 2);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+    network_begin(&n);                          /* nothing is kept where nobody asks */
+    put_loss(&n, put(&n, "global_maxpool2d", put_input(&n, 2, 5, 4)), 3);
+    g = differentiated(&n);
+    cr_assert_eq(node_named(g, "global_maxpool2d_1")->out_count, 1);
+    cr_assert_eq(count_op(g, OP_global_maxpool2d_grad), 0);
     network_end(&n);
 }
 

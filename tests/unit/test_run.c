@@ -122,6 +122,57 @@ Test(run, pooling)
     network_end(&n);
 }
 
+Test(run, concatenations)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *x = put_input(&n, 2, 1, 2), *flat = put(&n, "flatten", x);
+    CONCAT(&n, put(&n, "flatten", CONCAT(&n, x, x)), flat);
+    struct run r = running(&n, 2);
+    set(&r, r.graph->input, NUMBERS(1, 10, 2, 20, 3, 30, 4, 40));       /* positions by channels */
+    expect_predictions(&r, NUMBERS(1, 2, 10, 20, 1, 2, 10, 20, 1, 2, 10, 20,
+                                   3, 4, 30, 40, 3, 4, 30, 40, 3, 4, 30, 40));
+    network_end(&n);
+}
+
+Test(run, products)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *x = put_input(&n, 2, 1, 2), *mean = put(&n, "global_avgpool2d", x);
+    put_join(&n, "multiply", (struct layer *[]){ mean, x, x }, 3);
+    struct run r = running(&n, 2);
+    set(&r, r.graph->input, NUMBERS(1, 10, 3, 20, -1, 0, 5, 2));
+    expect_predictions(&r, NUMBERS(1 * 2, 100 * 15, 9 * 2, 400 * 15, 1 * 2, 0, 25 * 2, 4 * 1));
+    network_end(&n);
+}
+
+Test(run, the_greatest_of_a_channel_and_where_its_gradient_goes)
+{
+    struct network n;
+
+    network_begin(&n);
+    put(&n, "global_maxpool2d", put_input(&n, 2, 2, 2));
+    struct run r = running(&n, 2);
+    set(&r, r.graph->input, NUMBERS(-3, 1, -2, 7, -2, 7, -9, 0, 4, 0, 5, 0, 6, 0, 7, 0));
+    expect_predictions(&r, NUMBERS(-2, 7, 7, 0));
+    network_end(&n);
+    network_begin(&n);                          /* ties go to the first */
+    put_loss(&n, put(&n, "global_maxpool2d", put_conv(&n, put_input(&n, 1, 2, 2), 1, 1, 1)), 2);
+    struct graph *g = lower_model(&n.arena, &n.model, true);
+    differentiate(g);
+    r = run_new(&n.arena, g, 1);
+    set(&r, g->input, NUMBERS(1, 5, 5, 2));
+    set_param(&r, "conv2d_1.weight", NUMBERS(1));
+    run_graph(&r, false);
+    const struct node *most = node_named(g, "global_maxpool2d_1");
+    cr_assert_eq(run_values(&r, most->out[0])[0], 5);
+    cr_assert_eq(run_values(&r, most->out[1])[0], 1);
+    network_end(&n);
+}
+
 Test(run, batchnorm_in_use_and_what_comes_after)
 {
     struct network n;

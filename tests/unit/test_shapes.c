@@ -233,6 +233,7 @@ Test(shapes, vectors_and_maps)
     expect_shape(flat, "60");
     expect_shape(put(&n, "flatten", flat), "60");
     expect_shape(put(&n, "global_avgpool2d", in), "3");
+    expect_shape(put(&n, "global_maxpool2d", in), "3");
     expect_shape(put_dense(&n, flat, 7), "7");
     expect_shape(put(&n, "batchnorm", in), "3x5x4");
     expect_shape(put(&n, "scale", in), "3x5x4");
@@ -242,20 +243,36 @@ Test(shapes, vectors_and_maps)
     network_end(&n);
 }
 
-Test(shapes, add_spreads_what_has_one_number_a_channel)
+Test(shapes, add_and_multiply_spread_what_has_one_number_a_channel)
+{
+    static const char *const kinds[] = { "add", "multiply" };
+
+    for (int k = 0; k < 2; k++) {
+        struct network n;
+        network_begin(&n);
+        struct layer *in = put_input(&n, 3, 5, 4), *mean = put(&n, "global_avgpool2d", in);
+        struct layer *one = put_pool(&n, in, "avgpool2d", 5, 4);
+        expect_shape(one, "3x1x1");
+        expect_shape(put_join(&n, kinds[k], (struct layer *[]){ in, in }, 2), "3x5x4");
+        expect_shape(put_join(&n, kinds[k], (struct layer *[]){ mean, in }, 2), "3x5x4");
+        expect_shape(put_join(&n, kinds[k], (struct layer *[]){ in, mean }, 2), "3x5x4");
+        expect_shape(put_join(&n, kinds[k], (struct layer *[]){ one, in, mean }, 3), "3x5x4");
+        expect_shape(put_join(&n, kinds[k], (struct layer *[]){ mean, one }, 2), "3x1x1");
+        expect_shape(put_join(&n, kinds[k], (struct layer *[]){ mean, mean }, 2), "3");
+        network_end(&n);
+    }
+}
+
+Test(shapes, concat_counts_channels)
 {
     struct network n;
 
     network_begin(&n);
-    struct layer *in = put_input(&n, 3, 5, 4), *mean = put(&n, "global_avgpool2d", in);
-    struct layer *one = put_pool(&n, in, "avgpool2d", 5, 4);
-    expect_shape(one, "3x1x1");
-    expect_shape(put_add(&n, in, in), "3x5x4");
-    expect_shape(put_add(&n, mean, in), "3x5x4");
-    expect_shape(put_add(&n, in, mean), "3x5x4");
-    expect_shape(put_add(&n, one, in), "3x5x4");
-    expect_shape(put_add(&n, mean, one), "3x1x1");
-    expect_shape(put_add(&n, mean, mean), "3");
+    struct layer *in = put_input(&n, 3, 5, 4), *flat = put(&n, "flatten", in), *one = put_pool(&n, in, "avgpool2d", 5, 4);
+    struct layer *mean = put(&n, "global_avgpool2d", in);
+    expect_shape(CONCAT(&n, in, put_conv(&n, in, 7, 1, 1), in), "13x5x4");
+    expect_shape(CONCAT(&n, flat, mean), "63");
+    expect_shape(CONCAT(&n, one, one), "6x1x1");
     network_end(&n);
 }
 
@@ -346,6 +363,33 @@ Test(shapes, add_lists_every_branch)
     struct layer *narrow = put_pool(&n, in, "avgpool2d", 1, 9);
     expect_refused(&n, layer_join(&n, "add", (struct layer *[]){ narrow, in }, 2),
                    PARTS("branch 1 gives 3x4x1", "branch 2 gives 3x4x9"));
+}
+
+Test(shapes, concat_and_multiply_list_every_branch)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *in = put_input(&n, 3, 4, 9), *flat = put(&n, "global_avgpool2d", in);
+    expect_refused(&n, layer_join(&n, "concat", (struct layer *[]){ in, flat }, 2),
+                   PARTS("cannot be put together", "branch 1 gives 3x4x9", "branch 2 gives 3", "shape_mismatch"));
+    network_begin(&n);
+    in = put_input(&n, 3, 4, 9);
+    struct layer *low = put_pool(&n, in, "maxpool2d", 2, 1);
+    expect_refused(&n, layer_join(&n, "concat", (struct layer *[]){ in, in, low }, 3),
+                   PARTS("branch 2 gives 3x4x9", "branch 3 gives 3x2x9"));
+    network_begin(&n);                          /* one number a channel is not spread over what is put together */
+    in = put_input(&n, 3, 4, 9);
+    struct layer *one = put_pool(&n, in, "avgpool2d", 4, 9), *mean = put(&n, "global_avgpool2d", in);
+    expect_refused(&n, layer_join(&n, "concat", (struct layer *[]){ one, mean }, 2),
+                   PARTS("branch 1 gives 3x1x1", "branch 2 gives 3"));
+    network_begin(&n);
+    in = put_input(&n, 3, 4, 9);
+    expect_refused(&n, layer_join(&n, "multiply", (struct layer *[]){ in, put_conv(&n, in, 4, 1, 1) }, 2),
+                   PARTS("cannot be multiplied", "branch 1 gives 3x4x9", "branch 2 gives 4x4x9", "shape_mismatch"));
+    network_begin(&n);                          /* 2^25 positions */
+    in = put_input(&n, 1, 8192, 4096);
+    expect_refused(&n, layer_after(&n, "global_maxpool2d", in), PARTS("8192x4096 has 33554432 positions", "2^24", "too_big"));
 }
 
 Test(shapes, sizes_that_no_integer_holds)
