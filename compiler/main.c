@@ -20,6 +20,7 @@
 #include "syntax/parse.h"
 #include "steps/plan.h"
 #include "common/printable.h"
+#include "show/picture.h"
 #include "show/summary.h"
 #include "tune.h"
 #include "plan/wisdom.h"
@@ -193,6 +194,15 @@ static bool consult_wisdom(struct compilation *c, const struct graph *train, con
     return true;
 }
 
+static void draw(struct compilation *c, const struct model *m)
+{
+    if (c->options->graph == GRAPH_DOT)
+        picture_dot(m, stdout);
+    else if (!picture_svg(m, stdout))
+        diag_error(c->diag, DIAG_too_big, (struct span){0}, "more than %d results of this network go on side by side, which "
+                   "no picture can show; --graph=dot tells them to Graphviz", LANES_MOST);
+}
+
 static int compile_model(struct compilation *c, const struct model *m)
 {
     const struct options *o = c->options;
@@ -239,6 +249,8 @@ static int compile_model(struct compilation *c, const struct model *m)
         plan_dump(plan, stdout);
     if (o->summary)
         summary_print(m, plan, stdout);
+    if (o->graph)
+        draw(c, m);
     if (has_weights(o))
         return compile_inference(c, m);
     return o->output ? emit_files(&c->plans, o->output, plan, o->depfile, &c->inputs) : EXIT_FINE;

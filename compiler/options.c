@@ -131,6 +131,7 @@ static const struct option_row rows[] = {
      OWN(set_depfile), .completes = COMPLETE_FILE},
     {0, "check", NULL, "only check the model", FLAG(check)},
     {0, "summary", NULL, "print the layers, their shapes and parameters", FLAG(summary)},
+    {0, "graph", "FORM", "print a picture of the network: svg, or dot for Graphviz", WORD(graph, GRAPH_SVG, "svg", "dot")},
     {0, "explain", NULL, "print the recipe with every default filled in", FLAG(explain)},
     {0, "dump", "STAGE", "print what a stage made: ast, model, graph or plan",
      WORD(dump, STAGE_AST, "ast", "model", "graph", "plan")},
@@ -347,7 +348,7 @@ static int options_finish(struct arena *a, const char *const *words, int files, 
         fputs("cnnc: --check writes no file, so -o makes no sense with it\n", stderr);
         return try_help();
     }
-    if (!o->output && !o->check && !o->summary && !o->explain && !o->dump && !o->print_makefile) {
+    if (!o->output && !o->check && !o->summary && !o->graph && !o->explain && !o->dump && !o->print_makefile) {
         const char *slash = strrchr(o->input, '/'), *base = slash ? slash + 1 : o->input,
                    *dot = strrchr(base, '.');
         size_t length = dot && dot != base ? (size_t)(dot - base) : strlen(base);

@@ -8,6 +8,7 @@
 #include "base/output.h"
 
 enum format { FORMAT_NONE, FORMAT_PRINT, FORMAT_CHECK };
+enum graph_form { GRAPH_NONE, GRAPH_SVG, GRAPH_DOT };
 enum stage { STAGE_NONE, STAGE_AST, STAGE_MODEL, STAGE_GRAPH, STAGE_PLAN };
 
 struct options {
@@ -24,6 +25,7 @@ struct options {
     const char *const *files;   /* of --format; none: the standard input */
     int files_count;
     int completion;             /* the shell of that number; 0: not asked for */
+    int graph;                  /* enum graph_form */
     int dump;                   /* enum stage */
     int real_double;            /* 1: --real=double */
     bool exact;

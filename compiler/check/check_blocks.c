@@ -6,6 +6,7 @@
  *
  * Requires: all files have been read.  Ensures: no block uses itself; expansion ends within EXPANDED_MOST statements. */
 #include "check/check_parts.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <string.h>
@@ -277,6 +278,52 @@ static struct layer *expand(struct check *c, const struct block_entry *b, const 
     return from;
 }
 
+static void put_value(struct check *c, struct text *t, const struct value *v)
+{
+    switch (v->kind) {
+    case VALUE_NUMBER: text_add(t, "%.6g", v->number); break;
+    case VALUE_SWITCH: text_add(t, "%s", v->number != 0 ? "on" : "off"); break;
+    case VALUE_EXTENT:
+        for (int i = 0; i < v->dims_count; i++)
+            text_add(t, "%s%lld", i ? "x" : "", (long long)v->dims[i]);
+        break;
+    case VALUE_STRING: text_add_string(t, v->text); break;
+    case VALUE_LIST:
+        for (int i = 0; i < v->count; i++) {
+            text_add(t, i ? ", " : "[");
+            put_value(c, t, &v->items[i]);
+        }
+        text_add(t, "]");
+        break;
+    case VALUE_WORD: text_add(t, "%s", v->text); break;
+    case VALUE_CALL: text_add(t, "%s", check_source_text(c, v->where)); break;
+    case VALUE_NONE: break;
+    }
+}
+
+/* The layers from now on stand in a use of a block, or in a round of a repeat (b NULL). */
+static void enter_group(struct check *c, const struct block_entry *b, const struct clause *clause, const char *as)
+{
+    struct layer_group *group = arena_alloc(c->arena, sizeof *group);
+    struct text title = {.arena = c->arena};
+    const char *comma = " ";
+
+    if (b)
+        text_add(&title, "%s%s%s", as ? as : "", as ? ": " : "", b->def.name);
+    for (int i = 0; b && i < clause_def_count(&b->def); i++) {
+        if (!clause->args[i].given)
+            continue;
+        text_add(&title, "%s", comma);
+        if (b->parameters[i]->key)              /* it has a default: what is given says more with its name */
+            text_add(&title, "%s=", b->def.args[i].name);
+        put_value(c, &title, clause->args[i].any);
+        comma = ", ";
+    }
+    group->outer = c->group;
+    group->title = text_of(&title);
+    c->group = group;
+}
+
 struct layer *check_block_use(struct check *c, const struct ast_statement *s, struct block_entry *b, struct layer *from)
 {
     struct naming naming = c->naming;
@@ -304,7 +351,10 @@ struct layer *check_block_use(struct check *c, const struct ast_statement *s, st
     }
     b->expanded = true;
     const struct diag_context *outer = diag_enter(c->diag, s->where, "in the block '%s', used here", b->def.name);
+    const struct layer_group *outer_group = c->group;
+    enter_group(c, b, clause, s->as);
     struct layer *last = expand(c, b, clause, from, naming);
+    c->group = outer_group;
     diag_within(c->diag, outer);
     if (full && last)
         check_name_see(c, full, last);
@@ -350,12 +400,15 @@ struct layer *check_repeat(struct check *c, const struct ast_statement *s, struc
     if (!check_deeper(c, s->word_where))
         return from;
     const struct diag_context *outer = diag_here(c->diag);
+    const struct layer_group *outer_group = c->group;
     for (int i = 0; i < times && !c->stopped; i++) {
         c->naming.rounds = arena_printf(c->arena, "%s.%d", rounds, i);
         if (i > 0)
             diag_enter(c->diag, s->word_where, "in round %d of this repeat%s", i + 1,
                        s->as ? arena_printf(c->arena, ", where %s is %d", s->as, i) : "");
+        enter_group(c, NULL, NULL, NULL);
         repeat_round(c, s, &from, i);
+        c->group = outer_group;
         diag_within(c->diag, outer);
         check_expanded(c, s->word_where);
     }

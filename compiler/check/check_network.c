@@ -109,6 +109,7 @@ static struct layer *add_layer(struct check *c, const struct ast_statement *s,
     l->def = def;
     l->where = s->where;
     l->within = diag_here(c->diag);
+    l->group = c->group;
     l->inputs = inputs;
     l->inputs_count = inputs_count;
     statement_args = check_trainable(c, statement_args, &def->clause, &training);

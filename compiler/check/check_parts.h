@@ -173,6 +173,7 @@ struct check {
     size_t seen_capacity;
     struct table seen_by_name;          /* in full */
     struct naming naming;
+    const struct layer_group *group;    /* what the layers stand in */
     int joined_count;                   /* results that joins take */
     struct block_entry *blocks;
     int blocks_count;

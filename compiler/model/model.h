@@ -109,6 +109,12 @@ const char *clause_text(const struct clause *c, const char *name);
 struct layer_def;       /* ops.h */
 struct diag_context;    /* base/diag.h */
 
+/* What layers stand in: a use of a block, or a round of a repeat. */
+struct layer_group {
+    const struct layer_group *outer;    /* NULL: the network's body */
+    const char *title;                  /* of a use: "layer1: basic 16, stride=2"; "" of a round */
+};
+
 /* A layer after expansion of branches.  Joins (add) have several inputs; all others one; `input` none. */
 struct layer {
     const struct layer_def *def;
@@ -123,6 +129,7 @@ struct layer {
     bool bias_only;                 /* of what learns its biases do */
     const char *as;                 /* what the user calls it where it stands, without the names of blocks around it; or NULL */
     const struct diag_context *within;      /* the blocks that it stands in, as they were used */
+    const struct layer_group *group;        /* the innermost one */
 };
 
 /* Whether its name is the block's, a '.', and more. */

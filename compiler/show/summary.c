@@ -8,21 +8,7 @@
 #include "ops/ops.h"
 #include "common/printable.h"
 #include "base/text.h"
-
-/* 1,234,567: into text, which has room for 27 characters and the end. */
-static const char *grouped(char *text, int64_t number)
-{
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%lld", (long long)number), n = 0;
-
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0 && digits[i - 1] != '-')
-            text[n++] = ',';
-        text[n++] = digits[i];
-    }
-    text[n] = '\0';
-    return text;
-}
+#include "show/numbers.h"
 
 static int64_t layer_parameters(const struct layer *l)
 {

@@ -17,7 +17,7 @@ printf 'model bare\nnetwork { input 3x8x8; conv2d 4, 3x3; flatten; dense 5, soft
 mkdir again absolute
 for options in --help --version --print-makefile "--check good.cnn" "--summary good.cnn" "--explain good.cnn" \
     "--dump=ast good.cnn" "--dump=graph good.cnn" "--dump=plan good.cnn" \
-    "--check bare.cnn" "--summary bare.cnn" "good.cnn -o good.c" "-o again/good.c good.cnn"; do
+    "--check bare.cnn" "--summary bare.cnn" "--graph=svg bare.cnn" "--graph=dot bare.cnn" "good.cnn -o good.c" "-o again/good.c good.cnn"; do
     # shellcheck disable=SC2086
     expect 0 "$CNNC" $options
     [ -s err ] && fail "cnnc $options writes to stderr: $(head -n 1 err)"
@@ -28,12 +28,12 @@ for options in --help --version --print-makefile "--check good.cnn" "--summary g
 done
 "$CNNC" --help | grep -q '^Usage: ' || fail "--help does not begin with Usage"
 "$CNNC" --version | head -n 1 | grep -q '^cnnc .*[0-9]\.[0-9]' || fail "--version does not say cnnc and a number"
-for option in --check --summary --dump --explain --print-makefile --target --kernel --real --help --version -o -D; do
+for option in --check --summary --graph --dump --explain --print-makefile --target --kernel --real --help --version -o -D; do
     "$CNNC" --help | grep -q -- "$option" || fail "--help does not name $option"
 done
 
 # ---- wrong use: 2, and a word about --help
-for options in "" "--nonsense" "--dump=nonsense good.cnn" "--target=nonsense good.cnn -o x.c" "good.cnn -o" \
+for options in "" "--nonsense" "--dump=nonsense good.cnn" "--graph=png good.cnn" "--target=nonsense good.cnn -o x.c" "good.cnn -o" \
     "good.cnn bare.cnn -o x.c" "--real=half good.cnn -o x.c" "-D 9=3 good.cnn -o x.c" \
     "--batch=0 good.cnn -o x.c" "--batch=65537 good.cnn -o x.c" "--batch=1x good.cnn -o x.c" "--batch good.cnn -o x.c" \
     "--batch=-1 good.cnn -o x.c" "--batch=1 --emit=inference --weights=w good.cnn -o x.c" \

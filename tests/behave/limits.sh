@@ -177,7 +177,7 @@ done <<'KINDS'
 KINDS
 
 # ---- all that cnnc says of a model
-for option in --summary --explain --dump=ast --dump=model --dump=graph --dump=plan; do
+for option in --summary --graph=svg --graph=dot --explain --dump=ast --dump=model --dump=graph --dump=plan; do
     grows residuals 900 make_model 0 "$CNNC" $option residuals.cnn
 done
 

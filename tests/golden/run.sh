@@ -7,7 +7,7 @@
 #                  other, in the order of the file; `-D LINE:COLUMN id` is one in the text of an option -D, `- id` one
 #                  without a place.  NAME.err is everything that is printed.  `# options: ...` gives cnnc more options.
 # models/NAME.cnn  has beside it what a stage prints of it: NAME.explain, NAME.summary, NAME.ast, NAME.model,
-#                  NAME.graph, NAME.plan (the last for --target=x86-64-v3, without what every change of the cost
+#                  NAME.graph, NAME.svg, NAME.dot, NAME.plan (the last for --target=x86-64-v3, without what every change of the cost
 #                  model moves: numbers of phases, offsets, estimates, the candidates that were dearer).  A model that is not here is
 #                  the one of that name in the zoo.
 #
@@ -103,6 +103,7 @@ check_stage() {
     name=${pinned%.*}
     case $stage in
     explain | summary) option=--$stage ;;
+    svg | dot) option=--graph=$stage ;;
     *) option=--dump=$stage ;;
     esac
     : >"$scratch/why"
@@ -132,7 +133,7 @@ for file in errors/*.cnn; do
     check_errors "${file#errors/}"
 done
 check_ids
-for file in models/*.explain models/*.summary models/*.ast models/*.model models/*.graph models/*.plan; do
+for file in models/*.explain models/*.summary models/*.ast models/*.model models/*.graph models/*.plan models/*.svg models/*.dot; do
     [ -f "$file" ] && check_stage "${file#models/}"
 done
 for file in models/*.explain; do
