@@ -16,11 +16,15 @@ static void put_number(struct text *t, double number)
     text_add(t, "%s", shortest.text);
 }
 
-/* [0, 1] rather than 0x1, which would be a hexadecimal number. */
+/* [0, 1] rather than 0x1, which would be a hexadecimal number; nothing at all is 0. */
 static void put_extent(struct text *t, const int64_t *dims, int parts)
 {
     bool list = dims[0] == 0;
 
+    if (parts == 2 && list && dims[1] == 0) {
+        text_add(t, "0");
+        return;
+    }
     text_add(t, "%s", list ? "[" : "");
     for (int i = 0; i < parts; i++)
         text_add(t, "%s%lld", i == 0 ? "" : list ? ", " : "x", (long long)dims[i]);
@@ -93,7 +97,7 @@ static bool has_value(const struct arg_def *def, const struct arg_value *v)
     if (v->given)
         return true;
     switch (def->type) {
-    case ARG_EXTENT2: return v->dims[0] > 0 && v->dims[1] > 0;
+    case ARG_EXTENT2: return !def->default_of || (v->dims[0] > 0 && v->dims[1] > 0);
     case ARG_EXTENT3: return v->dims[0] > 0;
     case ARG_WORD: case ARG_STRING: case ARG_COLUMNS: case ARG_MONITOR: case ARG_PADDING: return v->text != NULL;
     case ARG_CLASS: case ARG_ANY: return false;

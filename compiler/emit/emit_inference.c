@@ -266,6 +266,7 @@ static const char *constants_comment(const struct files *f, const struct param *
         [CNN_AXIS_OH] = "rows of the result", [CNN_AXIS_OW] = "its columns", [CNN_AXIS_GROUP] = "groups",
     };
     const char *extents = "", *names = "";
+    bool back = p->form == &param_filters_back;         /* its inputs are what is made */
     int count = 0;
 
     /* what is cut into panels is innermost: there is one panel of all of it */
@@ -275,6 +276,8 @@ static const char *constants_comment(const struct files *f, const struct param *
             if ((p->form->packing >= PACKED_PANELS && axis == p->form->cut) != turn)
                 continue;
             extents = arena_printf(f->arena, "%s%s%d", extents, count ? " x " : "", param_extent(p, axis));
+            if (back && (axis == CNN_AXIS_IN || axis == CNN_AXIS_OUT))
+                axis = axis == CNN_AXIS_IN ? CNN_AXIS_OUT : CNN_AXIS_IN;
             names = arena_printf(f->arena, "%s%s%s", names, count++ ? ", " : "", words[axis]);
         }
     return count > 1 ? arena_printf(f->arena, "%s: %s (%s)", p->name, extents, names) : p->name;

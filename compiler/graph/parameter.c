@@ -11,6 +11,20 @@ const struct param_form param_vector = {
     .packing = PACKED_ROWS,
 };
 
+const struct param_form param_filters = {
+    .files = { CNN_AXIS_OUT, CNN_AXIS_IN, CNN_AXIS_KH, CNN_AXIS_KW },
+    .memory = { CNN_AXIS_OUT, CNN_AXIS_KH, CNN_AXIS_KW, CNN_AXIS_IN },
+    .packing = PACKED_PANELS,
+    .cut = CNN_AXIS_OUT,
+};
+
+const struct param_form param_filters_back = {
+    .files = { CNN_AXIS_OUT, CNN_AXIS_IN, CNN_AXIS_KH, CNN_AXIS_KW },
+    .memory = { CNN_AXIS_IN, CNN_AXIS_KH, CNN_AXIS_KW, CNN_AXIS_OUT },
+    .packing = PACKED_PANELS,
+    .cut = CNN_AXIS_IN,
+};
+
 bool order_equal(struct map_order a, struct map_order b)
 {
     return a.c == b.c && (a.c == 0 || (a.h == b.h && a.w == b.w));

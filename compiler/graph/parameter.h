@@ -59,6 +59,9 @@ struct param {
 
 /* A number for each channel, or for each element of a vector. */
 extern const struct param_form param_vector;
+/* Filters of a convolution, outputs x inputs x rows x columns.  The other form is for plain loops that go from outputs to
+ * inputs: its panels are of inputs. */
+extern const struct param_form param_filters, param_filters_back;
 
 /* The extent of an axis; 1 where it has no such axis. */
 int param_extent(const struct param *p, enum cnn_axis axis);

@@ -60,7 +60,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     struct product t = product_of(&s, s.o);
     int64_t flops = 2 * s.k * s.o * s.oh * s.ow * p->batch;
     if (!plan_splits_image(p, cost(p, g))) {
-        struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, "forward", flops);
+        struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, plan_way(g), flops);
         step_takes(p, main, ACCESS_READ, g->main->in[0]);
         step_takes(p, main, ACCESS_READ, g->main->in[1]);
         step_takes(p, main, ACCESS_WRITE, g->result);
@@ -71,7 +71,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         return;
     }
     struct step *padding = s.padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
-    struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_BLOCKS, product_blocks(p, &t), "forward", flops);
+    struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_BLOCKS, product_blocks(p, &t), plan_way(g), flops);
     step_is_told(p, main, ARGUMENT_BLOCK);
     if (padding)
         step_uses(p, main, ACCESS_READ, conv_padding_buffer(p, q, g, padding), TOUCH_ALL);

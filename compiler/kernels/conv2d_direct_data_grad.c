@@ -139,7 +139,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     int panels = (d.s.c + d.panel - 1) / d.panel;
     struct step *pack = plan_step(p, q, g, 0, SPLIT_BLOCKS, (int64_t)panels * d.s.taps, "pack weights", 0);
     pack->hoisted = true;
-    struct step *main = plan_step(p, q, g, 1, SPLIT_IMAGES, 0, "data gradient",
+    struct step *main = plan_step(p, q, g, 1, SPLIT_IMAGES, 0, plan_way(g),
                                   2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     int64_t block = (int64_t)d.s.o * d.panel;
     struct buffer *packed = plan_buffer(p, q, arena_printf(p->arena, "%s_packed", g->main->in[1]->name), p->real,

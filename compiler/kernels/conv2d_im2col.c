@@ -69,10 +69,10 @@ static void matrix_scratch(struct plan *p, struct step *s, const struct conv *c)
 }
 
 /* Forward and data gradient: from one map to the other, by the weights. */
-static void plan_pass(struct plan *p, struct program *q, struct group *g, const char *what)
+static void plan_pass(struct plan *p, struct program *q, struct group *g)
 {
     struct conv c = conv_of_group(p, g);
-    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
+    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, plan_way(g), group_flops(p, g));
     step_takes(p, s, ACCESS_READ, g->main->in[0]);
     step_takes(p, s, ACCESS_READ, g->main->in[1]);
     step_takes(p, s, ACCESS_WRITE, g->result);
@@ -219,7 +219,7 @@ static double forward_cost(const struct plan *p, const struct group *g)
 
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_pass(p, q, g, "forward");
+    plan_pass(p, q, g);
 }
 
 /* "for (int o = 0; o < 4; o++) {" over panels. */
@@ -286,7 +286,7 @@ static double data_grad_cost(const struct plan *p, const struct group *g)
 
 static void data_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
-    plan_pass(p, q, g, "data gradient");
+    plan_pass(p, q, g);
 }
 
 static const char *data_grad_emit(struct emitter *e, const struct step *s)

@@ -198,7 +198,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     if (split) {
         main = winograd_split_plan(p, q, g, &c, flops);
     } else {
-        main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, c.data_grad ? "data gradient" : "forward", flops);
+        main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, plan_way(g), flops);
         main->images = c.images;
     }
     const char *name = arena_printf(p->arena, "%s_%s", g->main->in[1]->name,

@@ -36,11 +36,11 @@ struct step *winograd_split_plan(struct plan *p, struct program *q, struct group
                                  int64_t flops)
 {
     struct step *padding = c->padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
-    struct step *in = plan_step(p, q, g, PART_IN, SPLIT_BLOCKS, c->tiles.v.tiles, "forward", 0);
+    struct step *in = plan_step(p, q, g, PART_IN, SPLIT_BLOCKS, c->tiles.v.tiles, plan_way(g), 0);
     struct step *products = plan_step(p, q, g, PART_PRODUCTS, SPLIT_BLOCKS,
-                                      (int64_t)c->panels_count * c->tiles.positions, "forward", flops);
+                                      (int64_t)c->panels_count * c->tiles.positions, plan_way(g), flops);
     struct step *out =
-        plan_step(p, q, g, PART_OUT, SPLIT_BLOCKS, (int64_t)c->panels_count * c->tiles.v.tiles, "forward", 0);
+        plan_step(p, q, g, PART_OUT, SPLIT_BLOCKS, (int64_t)c->panels_count * c->tiles.v.tiles, plan_way(g), 0);
     struct split_buffers *b = arena_alloc(p->arena, sizeof *b);
     g->detail = b;
     const char *y = g->main->out[0]->name;

@@ -54,7 +54,7 @@ void emit_padded_copy(struct emitter *e, const char *from, const char *to, int h
 
 struct step *conv_padding_plan(struct plan *p, struct program *q, struct group *g, int part)
 {
-    return plan_step(p, q, g, part, SPLIT_BLOCKS, conv_geometry_of(p, g->main).ph, "forward", 0);
+    return plan_step(p, q, g, part, SPLIT_BLOCKS, conv_geometry_of(p, g->main).ph, plan_way(g), 0);
 }
 
 struct buffer *conv_padding_buffer(struct plan *p, struct program *q, const struct group *g, struct step *copy)

@@ -156,7 +156,7 @@ void portable_positions(const struct portable *f, const struct window *w, int ch
 {
     const char *step = "";
 
-    if (!portable_reaches_out(f, w))
+    if (w && !portable_reaches_out(f, w))
         step = text_printf(f->e, "x += %d, ", w->stride_w * channels);
     step = text_printf(f->e, "%sy += %d", step, f->out.c);
     if (also)
@@ -170,7 +170,7 @@ void portable_positions(const struct portable *f, const struct window *w, int ch
 
 void portable_positions_end(const struct portable *f, const struct window *w, int channels)
 {
-    int rest = (w->stride_h * f->in.w - w->stride_w * f->out.w) * channels;
+    int rest = w ? (w->stride_h * f->in.w - w->stride_w * f->out.w) * channels : 0;
 
     cw_close(f->e->w, "}");
     if (rest && !portable_reaches_out(f, w))
@@ -241,6 +241,53 @@ int portable_taps(const struct portable *f, const struct window *w, int channels
     if (!walks && channels > 1)
         place = text_printf(f->e, "(%s) * %d", place, channels);
     cw_line(f->e->w, "const float *at = x%s%s;", place ? " + " : "", place ? place : "");
+    return loops;
+}
+
+/* The row (column) of x from which a tap reaches this position, times the stride; a tap that none reaches it from is left
+ * out.  Returns the braces opened. */
+static int find_tap_back(const struct portable *f, const struct direction *d)
+{
+    struct emitter *e = f->e;
+    int most = d->before + d->out - 1;          /* of what is divided by the stride */
+    const char *at = d->position, *beside = "";
+
+    if (d->before)
+        at = text_printf(e, "%s + %d", at, d->before);
+    if (d->size > 1)
+        at = text_printf(e, "%s - %s", at, portable_times(f, d->tap, d->dilation));
+    cw_line(e->w, "const int %s = %s;", d->at, at);
+    if (d->size > 1)
+        beside = text_printf(e, "%s < 0", d->at);
+    if (d->stride > 1)
+        beside = text_printf(e, "%s%s%s %% %d != 0", beside, *beside ? " || " : "", d->at, d->stride);
+    if (most >= d->stride * d->in)
+        beside = text_printf(e, "%s%s%s >= %d", beside, *beside ? " || " : "", d->at, d->stride * d->in);
+    if (!*beside)
+        return 0;
+    if (d->size == 1) {
+        cw_open(e->w, "if (!(%s)) {", beside);
+        return 1;
+    }
+    cw_open(e->w, "if (%s)", beside);
+    cw_line(e->w, "continue;");
+    cw_close(e->w, "");
+    return 0;
+}
+
+int portable_taps_back(const struct portable *f, const struct window *w)
+{
+    struct direction d[2];
+    int loops = 0;
+
+    directions_of(f, w, d);
+    for (int i = 0; i < 2; i++) {
+        loops += open_taps(f, &d[i]);
+        loops += find_tap_back(f, &d[i]);
+    }
+    const char *row = text_over(f->e, "r", w->stride_h), *column = text_over(f->e, "q", w->stride_w);
+    const char *place = portable_inside(f, text_printf(f->e, w->stride_h > 1 ? "(%s)" : "%s", row), column, f->in.w);
+    cw_line(f->e->w, f->in.c > 1 ? "const float *at = x + (%s) * %d;" : "const float *at = x + %s;", place, f->in.c);
     return loops;
 }
 

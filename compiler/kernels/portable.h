@@ -46,6 +46,9 @@ const char *portable_inside(const struct portable *f, const char *name, const ch
 void portable_positions(const struct portable *f, const struct window *w, int channels, const char *also);
 int portable_taps(const struct portable *f, const struct window *w, int channels);     /* returns the loops to close */
 void portable_positions_end(const struct portable *f, const struct window *w, int channels);
+/* The same loops for a transposed convolution, whose window takes y to x: w is NULL for its positions, and taps that reach
+ * them from no place of x are left out. */
+int portable_taps_back(const struct portable *f, const struct window *w);
 /* Whether some tap of some position lies beside the map. */
 bool portable_reaches_out(const struct portable *f, const struct window *w);
 

@@ -100,6 +100,22 @@ static const char *write_filters(struct emitter *e, const struct step *s)
                                     chain_suffix(e, &f.chain)));
 }
 
+/* A transposed convolution: for each position of the result the taps that reach it. */
+static const char *write_filters_back(struct emitter *e, const struct step *s)
+{
+    const struct window *w = &s->group->main->attr.window;
+    struct portable f = portable_begin(e, s, plain_inputs);
+
+    portable_positions(&f, NULL, f.in.c, NULL);
+    write_start(&f, NULL);
+    int taps = portable_taps_back(&f, w);
+    write_products(&f, "at", "c", 1, tap_weights(&f, w, false));
+    portable_close(&f, taps);
+    write_finish(&f);
+    portable_positions_end(&f, NULL, f.in.c);
+    return portable_end(&f, text_printf(e, "transposed%dx%d%s", w->kh, w->kw, chain_suffix(e, &f.chain)));
+}
+
 static const char *write_dense(struct emitter *e, const struct step *s)
 {
     struct portable f = portable_begin(e, s, plain_inputs);
@@ -130,5 +146,6 @@ static bool may_overwrite(const struct plan *p, const struct group *g, const str
     };
 
 PRODUCT(conv2d, write_filters)
+PRODUCT(conv2d_data_grad, write_filters_back)
 PRODUCT(locally_connected2d, write_filters)
 PRODUCT(dense, write_dense)

@@ -55,18 +55,11 @@ static int64_t conv2d_multiply_adds(const struct layer *l)
     return conv2d_weights(l) * l->out.h * l->out.w;
 }
 
-static const struct param_form filters = {
-    .files = { CNN_AXIS_OUT, CNN_AXIS_IN, CNN_AXIS_KH, CNN_AXIS_KW },
-    .memory = { CNN_AXIS_OUT, CNN_AXIS_KH, CNN_AXIS_KW, CNN_AXIS_IN },
-    .packing = PACKED_PANELS,
-    .cut = CNN_AXIS_OUT,
-};
-
 static struct tensor *conv2d_lower(struct graph *g, struct layer *l, struct tensor *const *x)
 {
     const char *name = layer_node_name(g, l);
     struct window window = layer_window(l, "kernel");
-    struct param *w = graph_param(g, l, "weight", CNN_WEIGHT, &filters,
+    struct param *w = graph_param(g, l, "weight", CNN_WEIGHT, &param_filters,
                                   (int[]){ l->out.c, l->in.c, window.kh, window.kw });
     struct tensor *y = result_tensor(g, name, l->out, (struct map_order){ 0, 0, 0 });
 
@@ -106,13 +99,29 @@ static void conv2d_gradient(struct graph *g, struct node *n)
     }
 }
 
+/* As the operation of a transposed convolution: the convolution goes back. */
+static void conv2d_data_grad_gradient(struct graph *g, struct node *n)
+{
+    struct tensor *x = n->in[0], *w = n->in[1], *dy = n->out[0]->gradient;
+
+    if (w->needs_gradient) {
+        struct tensor *dw = param_gradient(g, w);
+        backward_node(g, n, OP_conv2d_weight_grad, "weight_grad", (struct tensor *[]){ dy, x }, 2, &dw, 1);
+    }
+    if (x->needs_gradient) {
+        struct tensor *dx = grad_tensor(g, x);
+        backward_node(g, n, OP_conv2d, "data_grad", (struct tensor *[]){ dy, w }, 2, &dx, 1);
+        grad_add(g, x, dx);
+    }
+}
+
 /* x, y: the maps, whatever the direction; w: the filters or their gradient. */
 static const char *conv2d_fits(const struct node *n, const struct tensor *x, const struct tensor *y,
                                const struct tensor *w)
 {
     const struct param *p = w->param;
 
-    CHECK(p && p->form == &filters, "its weights are no filters");
+    CHECK(p && (p->form == &param_filters || p->form == &param_filters_back), "its weights are no filters");
     CHECK(param_extent(p, CNN_AXIS_KH) == n->attr.window.kh && param_extent(p, CNN_AXIS_KW) == n->attr.window.kw,
           "its filters have another size than its window");
     CHECK(param_extent(p, CNN_AXIS_IN) == x->shape.c && param_extent(p, CNN_AXIS_OUT) == y->shape.c,
@@ -125,15 +134,14 @@ static const char *conv2d_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], &filters), "its weights are no filters");
+    CHECK(is_param(n->in[1], &param_filters), "its weights are no filters");
     return conv2d_fits(n, n->in[0], n->out[0], n->in[1]);
 }
 
 static const char *conv2d_data_grad_verify(const struct graph *g, const struct node *n)
 {
-    (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], &filters), "its weights are no filters");
+    CHECK(is_param(n->in[1], g->alone ? &param_filters_back : &param_filters), "its weights are no filters");
     return conv2d_fits(n, n->out[0], n->in[0], n->in[1]);
 }
 
@@ -186,7 +194,8 @@ const struct op_def op_def_conv2d = {
     .op = OP_conv2d, .reads_planes = true, .verify = conv2d_verify, .gradient = conv2d_gradient, .flops = conv2d_flops, .run = conv2d_run,
 };
 const struct op_def op_def_conv2d_data_grad = {
-    .op = OP_conv2d_data_grad, .verify = conv2d_data_grad_verify, .flops = conv2d_data_grad_flops,
+    .op = OP_conv2d_data_grad, .verify = conv2d_data_grad_verify, .gradient = conv2d_data_grad_gradient,
+    .flops = conv2d_data_grad_flops,
     .run = conv2d_data_grad_run,
 };
 const struct op_def op_def_conv2d_weight_grad = {

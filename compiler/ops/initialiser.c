@@ -185,7 +185,7 @@ bool init_check(const struct layer *l, struct diag *d, const char *name)
         diag_error(d, DIAG_bad_initialiser, call->where, "'%s' is of filters, not of a bias", call->def->name);
         return false;
     }
-    if (kind == CNN_INIT_WHITEN && !layer_has_arg(l, "dilation")) {
+    if (kind == CNN_INIT_WHITEN && l->def != &layer_conv2d) {
         diag_error(d, DIAG_bad_initialiser, call->where, "'whiten' is of the filters of a conv2d");
         return false;
     }

@@ -95,6 +95,6 @@ int64_t no_flops(const struct node *n);
 /* One for each element of the first output, of the first input. */
 int64_t out_flops(const struct node *n);
 
-extern const struct layer_def layer_softmax;
+extern const struct layer_def layer_softmax, layer_conv2d;
 
 #endif

@@ -105,7 +105,8 @@ static bool is_affine(const struct node *n)
 
 static bool is_product(const struct node *n)
 {
-    return n && (n->op == OP_conv2d || n->op == OP_dense || n->op == OP_locally_connected2d) && is_known(n, 1);
+    return n && (n->op == OP_conv2d || n->op == OP_conv2d_data_grad || n->op == OP_dense ||
+                 n->op == OP_locally_connected2d) && is_known(n, 1);
 }
 
 static struct affine affine_of(struct graph *g, const struct node *n)
@@ -139,14 +140,15 @@ static void take_affine(struct graph *g, struct node *n, struct affine *f)
     }
 }
 
-/* A parameter's numbers, of `in` a channel, multiplied by the channel's scale, with the shift added where there is one. */
-static void rescale(struct graph *g, struct param *p, const struct affine *f, bool shifted)
+/* A parameter's numbers multiplied by the scale of the channel that they make, with the shift added where there is one. */
+static void rescale(struct graph *g, struct param *p, enum cnn_axis channel, const struct affine *f, bool shifted)
 {
-    int out = param_extent(p, CNN_AXIS_OUT);
-    int64_t count = param_elements(p), rest = (int64_t)param_extent(p, CNN_AXIS_IN) * param_extent(p, CNN_AXIS_KH) *
-                                              param_extent(p, CNN_AXIS_KW);
+    int out = param_extent(p, channel);
+    int64_t count = param_elements(p), rest = (int64_t)param_extent(p, CNN_AXIS_KH) * param_extent(p, CNN_AXIS_KW);
     double *values = arena_array(g->arena, (size_t)count, sizeof *values);
 
+    if (channel == CNN_AXIS_OUT)
+        rest *= param_extent(p, CNN_AXIS_IN);
     assert(p->tensor->consumers_count == 1 && out == f->channels);
     for (int64_t i = 0; i < count; i++) {
         int64_t c = i / rest % out;
@@ -182,6 +184,12 @@ static struct tensor *known_vector(struct graph *g, const struct node *n, int in
     return t;
 }
 
+/* What counts the channels that a product makes: a transposed convolution's filters are those of one that goes back. */
+static enum cnn_axis made_channels(const struct node *product)
+{
+    return product->op == OP_conv2d_data_grad ? CNN_AXIS_IN : CNN_AXIS_OUT;
+}
+
 /* n, which multiplies and adds these numbers, as a bias behind a product, or as a scale. */
 static void settle(struct graph *g, struct node *n, const struct affine *f)
 {
@@ -193,9 +201,9 @@ static void settle(struct graph *g, struct node *n, const struct affine *f)
         graph_become(g, n, OP_scale, (struct tensor *[]){ x, scale, shift }, 3);
         return;
     }
-    rescale(g, product->in[1]->param, f, false);
+    rescale(g, product->in[1]->param, made_channels(product), f, false);
     if (product->in_count > 2) {                /* a bias for each position */
-        rescale(g, product->in[2]->param, f, true);
+        rescale(g, product->in[2]->param, CNN_AXIS_OUT, f, true);
         graph_bypass(g, n);
         return;
     }

@@ -41,6 +41,8 @@ const struct kernel *const *kernels(int *count);        /* in the order of kerne
 
 struct step *plan_step(struct plan *p, struct program *q, struct group *g, int part, enum split split, int64_t blocks,
                        const char *what, int64_t flops);
+/* What a step is called that takes one map to the other: "forward" or, in a backward group, "data gradient". */
+const char *plan_way(const struct group *g);
 /* Live while steps that use it are done. */
 struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes);
 void plan_scratch(struct plan *p, int64_t bytes);

@@ -11,6 +11,11 @@ struct step *plan_step(struct plan *p, struct program *q, struct group *g, int p
     return s;
 }
 
+const char *plan_way(const struct group *g)
+{
+    return g->main->backward ? "data gradient" : "forward";
+}
+
 struct buffer *plan_buffer(struct plan *p, struct program *q, const char *name, const char *type, int64_t bytes)
 {
     struct buffer *b = arena_alloc(p->arena, sizeof *b);

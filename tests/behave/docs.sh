@@ -168,6 +168,7 @@ data { images "pictures"; split 0.1; limit train=10; resize 64; augment flip; tt
 network {
     input 3x32x32
     conv2d 4, 3x3, relu
+    conv2d_transpose 4, 3x3
     locally_connected2d 4, 3x3
     batchnorm; scale 0.5
     add { branch { } branch { relu6 } }

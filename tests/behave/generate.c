@@ -16,7 +16,7 @@ struct maker {
     FILE *out;
     int depth;                  /* of braces */
     int64_t budget;             /* multiply-adds left, one sample */
-    int convs, locals, denses, norms;   /* for the names that the compiler gives */
+    int convs, locals, transposed, denses, norms;   /* for the names that the compiler gives */
     int marks;                  /* names of our own */
 };
 
@@ -253,6 +253,80 @@ static int make_local(struct maker *m, int x)
         int filters = random_channels(m);
         if (window_fits(node_of(m, x), &k) && conv_cost(node_of(m, x), filters, &k) <= m->budget / 6)
             return put_local(m, x, filters, k, 65);
+    }
+    return x;
+}
+
+/* Whether a map of so many elements more is small enough to go on with. */
+static bool is_affordable(struct maker *m, int c, int h, int w)
+{
+    return h <= 40 && w <= 40 && (int64_t)c * h * w <= 6000 && m->budget > 100000;
+}
+
+/* `same` as Keras counts: what reaches beyond the stride is taken off, the odd one at the end. */
+static void transposed_same(int reach, int stride, int *before, int *after)
+{
+    int off = reach > stride ? reach - stride : 0;
+    *before = off / 2;
+    *after = off - *before;
+}
+
+static int put_transposed(struct maker *m, int x, int filters, struct ref_window k, bool same, const int *more)
+{
+    struct choice c = choose_activation(m, 65);
+    bool bias = chance(m, 80);
+    char name[40], kernel[32], options[96], longer[48] = "", given[32];
+    snprintf(name, sizeof name, "conv2d_transpose_%d", ++m->transposed);
+    extent(kernel, sizeof kernel, k.kh, k.kw, chance(m, 20));
+    window_options(m, options, sizeof options, &k, same, k.sh != 1 || k.sw != 1);
+    extent(given, sizeof given, more[0], more[1], chance(m, 50));
+    if (!same && (more[0] || more[1]))
+        snprintf(longer, sizeof longer, ", output_padding=%s", given);
+    const char *trainable = choose_trainable(m);
+    line(m, "conv2d_transpose %d, %s%s%s%s%s%s", filters, kernel, c.text, options, longer, bias ? "" : ", bias=off",
+         trainable);
+    m->budget -= ref_node_size(node_of(m, x)) * filters * k.kh * k.kw;
+    int y = ref_conv2d_transpose(m->net, x, name, filters, k, more, bias);
+    return activate(m, trained_so(m, y, name, trainable), &c);
+}
+
+static int make_transposed(struct maker *m, int x)
+{
+    for (int tries = 0; tries < 8; tries++) {
+        struct ref_window k = random_kernel(m);
+        int more[2] = {0, 0};
+        bool same = false;
+        if (chance(m, 60)) {
+            k.sh = range(m, 1, 3);
+            k.sw = chance(m, 60) ? k.sh : range(m, 1, 4);
+        }
+        if (chance(m, 20)) {
+            k.dh = range(m, 1, 3);
+            k.dw = range(m, 1, 2);
+        }
+        int high = (k.kh - 1) * k.dh + 1, wide = (k.kw - 1) * k.dw + 1;
+        if (chance(m, 35)) {
+            transposed_same(high, k.sh, &k.top, &k.bottom);
+            transposed_same(wide, k.sw, &k.left, &k.right);
+            more[0] = k.sh > high ? k.sh - high : 0;        /* the reference is told so */
+            more[1] = k.sw > wide ? k.sw - wide : 0;
+            same = true;
+        } else {
+            if (chance(m, 35)) {
+                k.top = k.bottom = range(m, 0, 2);
+                k.left = k.right = chance(m, 60) ? k.top : range(m, 0, 3);
+            }
+            if (chance(m, 30)) {
+                more[0] = range(m, 0, k.sh - 1);
+                more[1] = range(m, 0, k.sw - 1);
+            }
+        }
+        int filters = random_channels(m), from_h = node_of(m, x)->h, from_w = node_of(m, x)->w;
+        int h = (from_h - 1) * k.sh + high - k.top - k.bottom + more[0];
+        int w = (from_w - 1) * k.sw + wide - k.left - k.right + more[1];
+        int64_t cost = ref_node_size(node_of(m, x)) * filters * k.kh * k.kw;
+        if (h > 0 && w > 0 && is_affordable(m, filters, h, w) && cost <= m->budget / 2)
+            return put_transposed(m, x, filters, k, same, more);
     }
     return x;
 }
@@ -676,10 +750,12 @@ static int make_flat_join(struct maker *m, int x)
 static int make_map_layer(struct maker *m, int x)
 {
     int p = range(m, 1, 100);
-    if (p <= 38)
+    if (p <= 35)
         return make_conv(m, x);
-    if (p <= 45)
+    if (p <= 41)
         return make_local(m, x);
+    if (p <= 49)
+        return make_transposed(m, x);
     if (p <= 60)
         return make_pool(m, x);
     if (p <= 72)

@@ -174,6 +174,54 @@ int ref_locally_connected2d(struct ref_net *net, int x, const char *name, int fi
     return node;
 }
 
+int ref_conv2d_transpose(struct ref_net *net, int x, const char *name, int filters, struct ref_window k,
+                         const int *more, bool bias)
+{
+    struct ref_node from = net->nodes[x];
+    int h = (from.h - 1) * k.sh + (k.kh - 1) * k.dh + 1 - k.top - k.bottom + more[0];
+    int w = (from.w - 1) * k.sw + (k.kw - 1) * k.dw + 1 - k.left - k.right + more[1];
+    int node = add_node(net, REF_CONV2D_TRANSPOSE, x, filters, h, w, false);
+    net->nodes[node].window = k;
+    net->nodes[node].weight = add_param(net, name, "weight", REF_WEIGHT, 4, (int64_t[]){from.c, filters, k.kh, k.kw});
+    if (bias)
+        net->nodes[node].bias = add_vector(net, name, "bias", REF_BIAS, filters);
+    return node;
+}
+
+static int add_move(struct ref_net *net, int x, int c, int h, int w, struct ref_move move)
+{
+    int node = add_node(net, REF_MOVE, x, c, h, w, net->nodes[x].flat);
+    net->nodes[node].move = move;
+    return node;
+}
+
+int ref_zero_pad(struct ref_net *net, int x, int top, int bottom, int left, int right)
+{
+    struct ref_node from = net->nodes[x];
+    return add_move(net, x, from.c, from.h + top + bottom, from.w + left + right,
+                    (struct ref_move){.top = top, .left = left, .rows = 1, .columns = 1});
+}
+
+int ref_pad_channels(struct ref_net *net, int x, int before, int after)
+{
+    struct ref_node from = net->nodes[x];
+    return add_move(net, x, from.c + before + after, from.h, from.w,
+                    (struct ref_move){.front = before, .rows = 1, .columns = 1});
+}
+
+int ref_upsample(struct ref_net *net, int x, int rows, int columns, bool bilinear)
+{
+    struct ref_node from = net->nodes[x];
+    return add_move(net, x, from.c, from.h * rows, from.w * columns,
+                    (struct ref_move){.rows = rows, .columns = columns, .bilinear = bilinear});
+}
+
+int ref_reshape(struct ref_net *net, int x, int c, int h, int w, bool flat)
+{
+    assert((int64_t)c * h * w == ref_node_size(&net->nodes[x]));
+    return add_node(net, REF_FLATTEN, x, c, h, w, flat);
+}
+
 int ref_pool(struct ref_net *net, int x, enum ref_kind kind, struct ref_window window)
 {
     assert(kind == REF_MAXPOOL || kind == REF_AVGPOOL);
@@ -322,6 +370,8 @@ int64_t ref_multiply_adds(const struct ref_net *net)
         const struct ref_node *node = &net->nodes[i];
         if (node->kind == REF_CONV2D || node->kind == REF_LOCALLY_CONNECTED2D)
             sum += ref_node_size(node) * net->nodes[node->in[0]].c * node->window.kh * node->window.kw;
+        else if (node->kind == REF_CONV2D_TRANSPOSE)
+            sum += ref_node_size(&net->nodes[node->in[0]]) * node->c * node->window.kh * node->window.kw;
         else if (node->kind == REF_DENSE)
             sum += (int64_t)node->c * net->nodes[node->in[0]].c;
     }
@@ -466,6 +516,130 @@ static void conv2d_forward(struct ref_net *net, struct ref_node *node)
                         }
                     node->y[at(node, n, o, oy, ox)] = rounded(net, sum, size);
                 }
+}
+
+/* Where a tap of a transposed convolution puts what it makes of the place (y, x); -1: beside the result. */
+static int64_t transposed_place(const struct ref_node *node, int n, int o, int y, int x, int ky, int kx)
+{
+    struct ref_window k = node->window;
+    int oy = y * k.sh + ky * k.dh - k.top, ox = x * k.sw + kx * k.dw - k.left;
+    return oy < 0 || oy >= node->h || ox < 0 || ox >= node->w ? -1 : at(node, n, o, oy, ox);
+}
+
+/* Every product of a transposed convolution: element of x, weight, element of the result.  The last tap of the first
+ * filter is left out where `broken`. */
+static void transposed_each(const struct ref_net *net, const struct ref_node *node, bool broken,
+                            void (*each)(void *to, int64_t x, int64_t weight, int64_t y), void *to)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_window k = node->window;
+    for (int n = 0; n < net->n; n++)
+        for (int i = 0; i < x->c; i++)
+            for (int iy = 0; iy < x->h; iy++)
+                for (int ix = 0; ix < x->w; ix++)
+                    for (int o = 0; o < node->c; o++)
+                        for (int ky = 0; ky < k.kh; ky++)
+                            for (int kx = 0; kx < k.kw; kx++) {
+                                int64_t y = transposed_place(node, n, o, iy, ix, ky, kx);
+                                bool last = o == 0 && i == x->c - 1 && ky == k.kh - 1 && kx == k.kw - 1;
+                                if (y >= 0 && !(broken && last))
+                                    each(to, at(x, n, i, iy, ix), ((i * node->c + o) * k.kh + ky) * k.kw + kx, y);
+                            }
+}
+
+/* What products are made of, and where they go. */
+struct products {
+    const double *a, *b;
+    double *sum, *size;
+};
+
+static void add_product(struct products *p, int64_t a, int64_t b, int64_t to)
+{
+    double term = p->a[a] * p->b[b];
+    p->sum[to] += term;
+    p->size[to] += fabs(term);
+}
+
+static void transposed_result(void *to, int64_t x, int64_t weight, int64_t y)
+{
+    add_product(to, x, weight, y);
+}
+
+static void transposed_weights(void *to, int64_t x, int64_t weight, int64_t y)
+{
+    add_product(to, x, y, weight);
+}
+
+static void transposed_input(void *to, int64_t x, int64_t weight, int64_t y)
+{
+    add_product(to, y, weight, x);
+}
+
+static void transposed_forward(struct ref_net *net, struct ref_node *node)
+{
+    int64_t count = net->n * ref_node_size(node), area = (int64_t)node->h * node->w;
+    struct products p = {net->nodes[node->in[0]].y, net->params[node->weight].value, node->y,
+                         room((size_t)count, sizeof(double))};
+    for (int64_t j = 0; j < count; j++) {
+        node->y[j] = node->bias < 0 ? 0 : net->params[node->bias].value[j / area % node->c];
+        p.size[j] = fabs(node->y[j]);
+    }
+    transposed_each(net, node, net->fault == REF_FAULT_FORWARD_TAP && is_first_of_kind(net, node), transposed_result,
+                    &p);
+    for (int64_t j = 0; j < count; j++)
+        node->y[j] = rounded(net, node->y[j], p.size[j]);
+    free(p.size);
+}
+
+/* The places of a direction that one of the result is made of, and the share of each; returns how many. */
+static int sources_along(int at, int size, int before, int factor, bool mixed, int *from, double *share)
+{
+    double place = (at + 0.5) / factor - 0.5;
+    share[0] = 1;
+    if (!mixed) {
+        from[0] = factor > 1 ? at / factor : at - before;
+        return from[0] >= 0 && from[0] < size;
+    }
+    place = place < 0 ? 0 : place > size - 1 ? size - 1 : place;
+    from[0] = (int)place;
+    from[1] = from[0] + 1;
+    share[1] = place - from[0];
+    share[0] = 1 - share[1];
+    return share[1] > 0 ? 2 : 1;
+}
+
+/* The elements that element j of a moved map is made of. */
+static int move_sources(const struct ref_node *node, const struct ref_node *x, int64_t j, int64_t *from, double *share)
+{
+    const struct ref_move *m = &node->move;
+    int column = (int)(j % node->w), row = (int)(j / node->w % node->h), channel = (int)(j / node->w / node->h % node->c);
+    int n = (int)(j / ref_node_size(node)), rows[2], columns[2], count = 0;
+    double by_row[2], by_column[2];
+    int rows_count = sources_along(row, x->h, m->top, m->rows, m->bilinear, rows, by_row);
+    int columns_count = sources_along(column, x->w, m->left, m->columns, m->bilinear, columns, by_column);
+    if (channel < m->front || channel >= m->front + x->c)
+        return 0;
+    for (int r = 0; r < rows_count; r++)
+        for (int c = 0; c < columns_count; c++) {
+            from[count] = at(x, n, channel - m->front, rows[r], columns[c]);
+            share[count++] = by_row[r] * by_column[c];
+        }
+    return count;
+}
+
+static void move_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    for (int64_t j = 0; j < net->n * ref_node_size(node); j++) {
+        int64_t from[4];
+        double share[4], sum = 0, size = 0;
+        int count = move_sources(node, x, j, from, share);
+        for (int k = 0; k < count; k++) {
+            sum += share[k] * x->y[from[k]];
+            size += fabs(share[k] * x->y[from[k]]);
+        }
+        node->y[j] = node->move.bilinear ? rounded(net, sum, 3 * size) : sum;
+    }
 }
 
 /* Where the first weight of an output stands; those of its window follow. */
@@ -776,6 +950,8 @@ static void node_forward(struct ref_net *net, struct ref_node *node, const doubl
     case REF_ACTIVATION: activation_forward(net, node); break;
     case REF_SOFTMAX: softmax_forward(net, node); break;
     case REF_SCALE: scale_forward(net, node); break;
+    case REF_CONV2D_TRANSPOSE: transposed_forward(net, node); break;
+    case REF_MOVE: move_forward(net, node); break;
     }
 }
 
@@ -873,6 +1049,44 @@ static void conv2d_data_backward(struct ref_net *net, struct ref_node *node)
                                 size[at(x, n, i, iy, ix)] += fabs(term);
                             }
                 }
+    add_gradient(net, x, sum, size);
+    free(sum);
+    free(size);
+}
+
+static void transposed_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    struct ref_param *weight = &net->params[node->weight];
+    size_t count = (size_t)(net->n * ref_node_size(x)), weights = (size_t)weight->count;
+    struct products w = {x->y, node->dy, room(weights, sizeof(double)), room(weights, sizeof(double))};
+    struct products d = {node->dy, weight->value, room(count, sizeof(double)), room(count, sizeof(double))};
+    transposed_each(net, node, net->fault == REF_FAULT_WEIGHT_GRAD && is_first_of_kind(net, node), transposed_weights,
+                    &w);
+    for (int64_t j = 0; j < weight->count; j++)
+        weight->grad[j] = rounded(net, w.sum[j], w.size[j]);
+    transposed_each(net, node, net->fault == REF_FAULT_DATA_GRAD, transposed_input, &d);
+    add_gradient(net, x, d.sum, d.size);
+    free(w.sum);
+    free(w.size);
+    free(d.sum);
+    free(d.size);
+}
+
+static void move_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    size_t count = (size_t)(net->n * ref_node_size(x));
+    double *sum = room(count, sizeof(double)), *size = room(count, sizeof(double));
+    for (int64_t j = 0; j < net->n * ref_node_size(node); j++) {
+        int64_t from[4];
+        double share[4];
+        int sources = move_sources(node, x, j, from, share);
+        for (int k = 0; k < sources; k++) {
+            sum[from[k]] += share[k] * node->dy[j];
+            size[from[k]] += fabs(share[k] * node->dy[j]);
+        }
+    }
     add_gradient(net, x, sum, size);
     free(sum);
     free(size);
@@ -1171,6 +1385,12 @@ static void node_backward(struct ref_net *net, struct ref_node *node)
     case REF_ACTIVATION: activation_backward(net, node); break;
     case REF_SOFTMAX: softmax_backward(net, node); break;
     case REF_SCALE: scale_backward(net, node); break;
+    case REF_CONV2D_TRANSPOSE:
+        if (node->bias >= 0)
+            bias_backward(net, node);
+        transposed_backward(net, node);
+        break;
+    case REF_MOVE: move_backward(net, node); break;
     }
 }
 

@@ -16,7 +16,7 @@
 enum ref_kind {
     REF_INPUT, REF_CONV2D, REF_MAXPOOL, REF_AVGPOOL, REF_GLOBAL_AVGPOOL, REF_FLATTEN, REF_DENSE, REF_BATCHNORM,
     REF_DROPOUT, REF_ADD, REF_ACTIVATION, REF_SOFTMAX, REF_LOCALLY_CONNECTED2D, REF_SCALE, REF_MULTIPLY,
-    REF_CONCAT
+    REF_CONCAT, REF_CONV2D_TRANSPOSE, REF_MOVE
 };
 
 enum ref_activation {
@@ -45,6 +45,14 @@ struct ref_window {
     int top, bottom, left, right;
 };
 
+/* A map whose numbers are copied to other places, or mixed from up to four: zeros around it (rows, columns or channels
+ * before it), or so many rows and columns made of each. */
+struct ref_move {
+    int top, left, front;
+    int rows, columns;
+    bool bilinear;
+};
+
 struct ref_param {
     char name[80];
     enum ref_role role;
@@ -64,6 +72,7 @@ struct ref_node {
     int c, h, w;
     bool flat;
     struct ref_window window;
+    struct ref_move move;
     enum ref_activation activation;
     double alpha, rate, epsilon, momentum, factor;
     bool unbiased;              /* batchnorm: of the running variance */
@@ -97,6 +106,13 @@ int ref_conv2d(struct ref_net *net, int x, const char *name, int filters, struct
 /* Weights OH x OW x O x I x KH x KW, biases OH x OW x O. */
 int ref_locally_connected2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window,
                             bool bias);
+/* Weights I x O x KH x KW; the window's padding is taken off the result, which has `more` rows and columns at its end. */
+int ref_conv2d_transpose(struct ref_net *net, int x, const char *name, int filters, struct ref_window window,
+                         const int *more, bool bias);
+int ref_zero_pad(struct ref_net *net, int x, int top, int bottom, int left, int right);
+int ref_pad_channels(struct ref_net *net, int x, int before, int after);
+int ref_upsample(struct ref_net *net, int x, int rows, int columns, bool bilinear);
+int ref_reshape(struct ref_net *net, int x, int c, int h, int w, bool flat);
 int ref_pool(struct ref_net *net, int x, enum ref_kind kind, struct ref_window window);
 int ref_global_avgpool(struct ref_net *net, int x);
 int ref_global_maxpool(struct ref_net *net, int x);

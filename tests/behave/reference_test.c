@@ -131,6 +131,37 @@ static void test_locally_connected2d(void)
     ref_free(&net);
 }
 
+static void test_conv2d_transpose(void)
+{
+    /* 1 x 2 of two channels, stride 2, filter 1 x 3: columns 0..2 and 2..4; one taken off at each end, one more put on */
+    struct ref_net net = {0};
+    int x = ref_input(&net, 2, 1, 2);
+    struct ref_window k = {.kh = 1, .kw = 3, .sh = 1, .sw = 2, .dh = 1, .dw = 1, .left = 1, .right = 1};
+    x = ref_conv2d_transpose(&net, x, "t", 1, k, (int[]){0, 1}, true);
+    set(&net, "t.weight", (double[]){1, 10, 100, 2, 20, 200});
+    set(&net, "t.bias", (double[]){0.5});
+    run(&net, (double[]){1, 2, 3, 4}, 1, true);
+    /* of x0: 1+6, 10+60, 100+600; of x1: 2+8, 20+80, 200+800 */
+    expect("conv2d_transpose", net.nodes[x].y, (double[]){70.5, 710.5, 100.5, 1000.5}, 4);
+    ref_free(&net);
+}
+
+static void test_moves(void)
+{
+    struct ref_net net = {0};
+    int x = ref_input(&net, 1, 1, 2);
+    int zeros = ref_zero_pad(&net, x, 1, 0, 2, 1), channels = ref_pad_channels(&net, x, 1, 2);
+    int nearest = ref_upsample(&net, x, 2, 3, false), linear = ref_upsample(&net, x, 1, 2, true);
+    int thirds = ref_upsample(&net, x, 1, 3, true);
+    run(&net, (double[]){4, 8}, 1, true);
+    expect("zero_pad2d", net.nodes[zeros].y, (double[]){0, 0, 0, 0, 0, 0, 0, 4, 8, 0}, 10);
+    expect("pad_channels", net.nodes[channels].y, (double[]){0, 0, 4, 8, 0, 0, 0, 0}, 8);
+    expect("upsample2d", net.nodes[nearest].y, (double[]){4, 4, 4, 8, 8, 8, 4, 4, 4, 8, 8, 8}, 12);
+    expect("upsample2d, bilinear", net.nodes[linear].y, (double[]){4, 5, 7, 8}, 4);
+    expect("upsample2d by 3", net.nodes[thirds].y, (double[]){4, 4, 4 + 4 / 3.0, 8 - 4 / 3.0, 8, 8}, 6);
+    ref_free(&net);
+}
+
 static void test_add_spread(void)
 {
     struct ref_net net = {0};
@@ -289,6 +320,8 @@ int main(int argc, char **argv)
     test_conv2d_same_stride();
     test_conv2d_dilated_channels();
     test_locally_connected2d();
+    test_conv2d_transpose();
+    test_moves();
     test_pools();
     test_dense_after_flatten();
     test_batchnorm();

@@ -522,6 +522,28 @@ Test(autodiff, pooling_dropout_batchnorm)
     network_end(&n);
 }
 
+/* Its gradients are a convolution and that convolution's weight gradient. */
+Test(autodiff, conv2d_transpose)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "conv2d_transpose", put_conv(&n, put_input(&n, 2, 4, 3), 3, 2, 2));
+    arg_number(l, "filters", 4);
+    arg_pair(l, "kernel", 3, 2);
+    arg_pair(l, "stride", 2, 3);
+    arg_pair(l, "padding", 1, 0);
+    arg_pair(l, "output_padding", 1, 2);
+    cr_assert(layer_shape(&n, l));
+    put_loss(&n, put(&n, "flatten", put(&n, "tanh", l)), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(node_named(g, "conv2d_transpose_1")->op, OP_conv2d_data_grad);
+    cr_assert_eq(node_named(g, "conv2d_transpose_1_data_grad")->op, OP_conv2d);
+    cr_assert_eq(node_named(g, "conv2d_transpose_1_weight_grad")->op, OP_conv2d_weight_grad);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
 /* A vector of a flattened map, normalised, joined with a dense layer's result, and the final result
  * itself. */
 Test(autodiff, orders_of_flattened_maps)

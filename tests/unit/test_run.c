@@ -69,6 +69,26 @@ Test(run, conv2d_counts_nothing_beside_the_map)
     network_end(&n);
 }
 
+Test(run, conv2d_transpose_adds_up_what_meets)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "conv2d_transpose", put_input(&n, 2, 1, 2));
+    arg_number(l, "filters", 1);
+    arg_pair(l, "kernel", 1, 3);
+    arg_pair(l, "stride", 1, 2);
+    arg_pair(l, "padding", 0, 1);
+    arg_pair(l, "output_padding", 0, 1);
+    cr_assert(layer_shape(&n, l));
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, NUMBERS(1, 3, 2, 4));
+    set_param(&r, "conv2d_transpose_1.weight", NUMBERS(1, 10, 100, 2, 20, 200));
+    set_param(&r, "conv2d_transpose_1.bias", NUMBERS(0.5));
+    expect_predictions(&r, NUMBERS(70.5, 710.5, 100.5, 1000.5));
+    network_end(&n);
+}
+
 Test(run, locally_connected2d_has_a_filter_and_a_bias_for_each_position)
 {
     struct network n;

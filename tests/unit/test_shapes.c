@@ -132,6 +132,93 @@ Test(shapes, same_padding)
             }
 }
 
+/* ---- transposed convolutions, counted by what each number that arrives reaches ------------------------ */
+
+static int reached(int in, int k, int stride, int dilation)
+{
+    int last = 0;
+
+    for (int i = 0; i < in; i++)
+        for (int tap = 0; tap < k; tap++)
+            last = i * stride + tap * dilation > last ? i * stride + tap * dilation : last;
+    return last + 1;
+}
+
+static void check_transposed(int in, int k, int s, int d, int pad, int more)
+{
+    struct network n;
+    int h = reached(in, k, s, d) - 2 * pad + more, w = reached(in, k, s, 1);
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "conv2d_transpose", put_input(&n, 3, in, in));
+    arg_number(l, "filters", 5);
+    arg_pair(l, "kernel", k, k);
+    arg_pair(l, "stride", s, s);
+    arg_pair(l, "dilation", d, 1);
+    arg_pair(l, "padding", pad, 0);
+    arg_pair(l, "output_padding", more, 0);
+    bool fits = layer_shape(&n, l);
+    cr_assert_eq(fits, h > 0, "%d, kernel %d stride %d dilation %d padding %d+%d", in, k, s, d, pad, more);
+    if (fits) {
+        cr_assert(l->out.c == 5 && l->out.h == h && l->out.w == w, "%d, kernel %d stride %d dilation %d padding %d+%d", in,
+                  k, s, d, pad, more);
+        cr_assert_null(graph_verify(lower_model(&n.arena, &n.model, false)));
+    }
+    network_end(&n);
+}
+
+Test(shapes, conv2d_transpose)
+{
+    for (int in = 1; in <= 5; in++)
+        for (int k = 1; k <= 4; k++)
+            for (int s = 1; s <= 3; s++)
+                for (int d = 1; d <= 2; d++)
+                    for (int pad = 0; pad <= 3; pad++)
+                        for (int more = 0; more < s; more++)
+                            check_transposed(in, k, s, d, pad, more);
+}
+
+Test(shapes, conv2d_transpose_same_is_the_input_times_the_stride)
+{
+    for (int k = 1; k <= 5; k++)
+        for (int s = 1; s <= 6; s++) {
+            struct network n;
+            network_begin(&n);
+            struct layer *l = layer_after(&n, "conv2d_transpose", put_input(&n, 3, 4, 3));
+            arg_number(l, "filters", 2);
+            arg_pair(l, "kernel", k, k);
+            arg_pair(l, "stride", s, s);
+            arg_text(l, "padding", "same");
+            cr_assert(layer_shape(&n, l));
+            cr_assert(l->out.h == 4 * s && l->out.w == 3 * s);
+            struct graph *g = lower_model(&n.arena, &n.model, false);
+            cr_assert_null(graph_verify(g));
+            struct window v = g->nodes[0]->attr.window;     /* what is taken off: the odd row at the end */
+            cr_assert(v.pad_top + v.pad_bottom == (k > s ? k - s : 0) && v.pad_bottom - v.pad_top <= 1 &&
+                      v.pad_bottom >= v.pad_top);
+            network_end(&n);
+        }
+}
+
+Test(shapes, conv2d_transpose_counts_its_weights_in_the_order_of_files)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "conv2d_transpose", put_input(&n, 3, 4, 5));
+    arg_number(l, "filters", 7);
+    arg_pair(l, "kernel", 2, 3);
+    cr_assert(layer_shape(&n, l));
+    cr_assert_eq(l->def->parameters(l), 3 * 7 * 2 * 3 + 7);
+    cr_assert_eq(l->def->multiply_adds(l), 3 * 7 * 2 * 3 * 4 * 5);
+    const struct param *w = param_named(lower_model(&n.arena, &n.model, false), "conv2d_transpose_1.weight");
+    int64_t shape[CNN_MAX_RANK];
+    cr_assert_eq(param_shape(w, shape, NULL), 4);
+    cr_assert(shape[0] == 3 && shape[1] == 7 && shape[2] == 2 && shape[3] == 3, "as PyTorch: in x out x rows x columns");
+    cr_assert_float_eq(w->init.b, sqrt(6.0 / (6 * 3 + 6 * 7)), 1e-12);
+    network_end(&n);
+}
+
 /* Whether some position sees nothing of the input. */
 static bool sees_nothing(int in, int size, int stride, int padding)
 {
