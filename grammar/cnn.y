@@ -486,6 +486,8 @@ static void syntax_hint(struct parse *p, int at, unsigned set)
                   "the line above ends in a comma or an operator, so its statement goes on here");
     else if (before && before->kind == TOK_COMMA && t->kind == TOK_NEWLINE)
         diag_hint(p->diag, "a statement's last argument has no comma after it");
+    else if (before && at >= 3 && value && before->kind == TOK_NAME && t[-2].kind == TOK_ASSIGN && t[-3].kind == TOK_NAME)
+        diag_hint(p->diag, "a layer has its name behind it: %s ... as %s", before->text, t[-3].text);
     else if (value && (set >> EXPECT_COMMA) & 1)
         diag_hint(p->diag, "arguments are separated by commas");
     else if (before && before->kind == TOK_ASSIGN && t->kind == TOK_ASSIGN)

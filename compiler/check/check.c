@@ -146,6 +146,16 @@ static int section_find(const char *word)
     return i;
 }
 
+/* `blok name(a) { ... }`, `def name(a) { conv2d ... }` */
+static bool is_block_meant(const struct ast_statement *s, const char *meant)
+{
+    const struct ast_arg *head = s->args.first;
+
+    return s->body && head && !head->next && !head->key && !s->as &&
+           (meant ? !strcmp(meant, "block") : head->value->kind == AST_CALL && s->body->first &&
+                                              s->body->first->kind == AST_COMMAND);
+}
+
 /* Reports; the section that was surely meant, so that its body is checked all the same, else SECTIONS. */
 static int unknown_section(struct check *c, const struct ast_statement *s)
 {
@@ -168,6 +178,10 @@ static int unknown_section(struct check *c, const struct ast_statement *s)
     check_suggest(c, &unknown);
     diag_hint(c->diag, "a file has model, include, const, data, network, train, blocks and functions");
     const char *meant = s->body ? check_surely(&unknown, true) : NULL;
+    if (is_block_meant(s, meant)) {
+        check_block_add(c, s, false);
+        return SECTIONS;
+    }
     return meant ? section_find(meant) : SECTIONS;
 }
 
@@ -248,6 +262,11 @@ static void add_function(struct check *c, const struct ast_statement *s)
     struct function_entry entry = {.statement = s, .name = s->head->text};
     const struct function_entry *same = check_function_find(c, entry.name);
 
+    if (!strcmp(s->word, "block")) {
+        diag_error(c->diag, DIAG_bad_block, s->head->where, "the layers of a block stand in braces");
+        diag_hint(c->diag, "write: block %s(...) { ... }", entry.name);
+        return;
+    }
     if (!function_kind_of(s->word, &entry.kind)) {
         struct names names = {.arena = c->arena};
         const struct unknown unknown = {.place = FOREIGN_TOP, .word = s->word, .names = &names};

@@ -60,7 +60,7 @@ static const char *slot_text(struct check *c, const struct arg_def *def)
     case ARG_PADDING: return "valid, same, a number or an extent such as 1x1";
     case ARG_REAL_LIST: return "a list of numbers such as [0.5, 0.5]";
     case ARG_COLUMNS: return "a column's number, from 1, its name in quotes, or a list of those";
-    case ARG_ACTIVATION: return "an activation such as relu";
+    case ARG_ACTIVATION: return "an activation such as relu, or off";
     case ARG_INIT: return "an initialiser such as he_normal";
     case ARG_CLASS: return "the number of a class, or its name in quotes";
     case ARG_MONITOR: return "a value of the log such as val_loss";
@@ -330,6 +330,8 @@ static bool slot_activation(struct slot *s)
     int count;
     const struct layer_def *const *defs = layer_defs(&count);
 
+    if (s->v.kind == VALUE_SWITCH && s->v.number == 0)  /* none, as where nothing is given */
+        return true;
     if (s->v.kind != VALUE_WORD && s->v.kind != VALUE_CALL)
         return slot_wrong(s);
     const struct function_entry *own = check_function_find(s->c, s->v.text);

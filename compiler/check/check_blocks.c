@@ -338,12 +338,17 @@ struct layer *check_block_use(struct check *c, const struct ast_statement *s, st
     }
     const struct clause *clause = check_clause(c, &b->def, s->word_where, &args);
     const char *full = s->as ? check_full_name(c, s->as) : NULL;
-    if ((s->as && !check_own_name(c, s->as_where, s->as)) || (full && !check_name_take(c, full, s->as_where)) ||
-        !clause || b->wrong || diag_errors(c->diag) != errors)
+    bool named = full && check_name_take(c, full, s->as_where);
+    if (full && !named)                 /* so that not all names within come twice as well */
+        full = arena_printf(c->arena, "%s_", full);
+    if (!clause || b->wrong || diag_errors(c->diag) != errors)
         c->broken = true;
     if (!clause || b->wrong || c->without_arguments || !check_deeper(c, s->word_where))
         return from;
     naming.first_seen = c->seen_count;
+    naming.use = s;
+    naming.used_within = diag_here(c->diag);
+    naming.again = false;
     naming.training = training > naming.training ? training : naming.training;
     if (full) {
         naming.prefix = arena_printf(c->arena, "%s.", full);
@@ -356,7 +361,7 @@ struct layer *check_block_use(struct check *c, const struct ast_statement *s, st
     struct layer *last = expand(c, b, clause, from, naming);
     c->group = outer_group;
     diag_within(c->diag, outer);
-    if (full && last)
+    if (named && last)
         check_name_see(c, full, last);
     return last;
 }
@@ -373,7 +378,8 @@ static const struct clause_def repeat_def = {
 static void repeat_round(struct check *c, const struct ast_statement *s, struct layer **from, int round)
 {
     struct constant *outer = c->constants;
-    const struct value number = {.kind = VALUE_NUMBER, .where = s->as_where, .number = round, .expr = s->value};
+    const struct value number = {.kind = VALUE_NUMBER, .where = s->as_where, .number = round,
+                                 .expr = s->args.first ? s->args.first->value : NULL};
 
     c->level++;
     if (s->as)
@@ -393,8 +399,11 @@ struct layer *check_repeat(struct check *c, const struct ast_statement *s, struc
         c->broken = true;
         return from;
     }
+    int errors = diag_errors(c->diag);
     const struct clause *clause = check_clause(c, &repeat_def, s->word_where, &args);
     int times = clause ? (int)clause_int(clause, "times") : 1;  /* once, for what is wrong in it */
+    if (diag_errors(c->diag) != errors)
+        diag_hint(c->diag, "it is written: repeat 3 { ... }, or repeat 3 as i { ... } with i from 0 on");
     if ((s->as && !check_constant_name(c, s->as, s->as_where)) || !clause)
         c->broken = true;
     if (!check_deeper(c, s->word_where))

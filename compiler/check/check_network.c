@@ -20,7 +20,8 @@ static int kind_number(struct check *c, const struct layer_def *def)
     return ++check_function_find(c, def->clause.name)->number;
 }
 
-static void name_layer(struct check *c, struct layer *l, const struct ast_statement *s)
+/* False: another one is called so. */
+static bool name_layer(struct check *c, struct layer *l, const struct ast_statement *s)
 {
     int number = kind_number(c, l->def);
 
@@ -28,11 +29,13 @@ static void name_layer(struct check *c, struct layer *l, const struct ast_statem
     /* a number tells one round from another */
     l->name = s->as ? check_full_name(c, s->as)
                     : arena_printf(c->arena, "%s%s_%d", c->naming.prefix, l->def->clause.name, number);
-    if (check_name_take(c, l->name, s->as ? s->as_where : s->word_where))
+    bool good = check_name_take(c, l->name, s->as ? s->as_where : s->word_where);
+    if (good)
         table_put(&c->layers_by_name, l->name, l);
     else
         l->name = arena_printf(c->arena, "%s_", l->name);
     check_name_blocks(c, l);
+    return good;
 }
 
 /* ---- a layer --------------------------------------------------------------------------------- */
@@ -116,10 +119,10 @@ static struct layer *add_layer(struct check *c, const struct ast_statement *s,
     l->bias_only = training == TRAINS_BIASES;
     l->trainable = training != TRAINS_NOTHING;
     l->clause = check_clause(c, &def->clause, s->word_where, &statement_args);
-    name_layer(c, l, s);
+    bool named = name_layer(c, l, s) && s->as;
     l->index = c->model->layers_count;
     LIST_ADD(c->arena, c->model->layers, c->model->layers_count, c->layers_capacity, l);
-    if (s->as)
+    if (named)
         check_name_see(c, l->name, l);
     if (!l->clause)
         c->broken = true;
@@ -186,14 +189,14 @@ static int join_branches(struct check *c, const struct ast_statement *s, struct 
 static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
 {
     struct names names = {.arena = c->arena};
-    const struct constant *given = check_constant_find(c, arg->value->text);
+    const struct constant *k = check_constant_find(c, arg->value->text), *given = k && k->kind != CONSTANT_DECLARED ? k : NULL;
     const char *name = given ? given->value.text : arg->value->text;
     struct layer *found = given ? given->value.layer : check_name_seen(c, name);
 
     c->broken = c->broken || !found;
     if (found || (given && given->value.kind == VALUE_NONE))
         return found;
-    names_add_seen(c, &names);
+    names_add_seen(c, &names, given ? given->value.seen : check_seen_here(c));
     diag_error(c->diag, DIAG_unknown_name, given ? given->value.where : arg->where, "no layer before this one is called '%s'",
                name);
     if (given)
@@ -212,15 +215,17 @@ static bool names_layer(struct check *c, const struct ast_expr *e)
 
     if (e->kind != AST_NAME)
         return false;
+    if (k && k->kind != CONSTANT_DECLARED)
+        return k->value.kind == VALUE_WORD || k->value.kind == VALUE_NONE;
     if (k)
-        return k->kind != CONSTANT_DECLARED && (k->value.kind == VALUE_WORD || k->value.kind == VALUE_NONE);
+        return check_name_seen(c, e->text) != NULL;
     return !other || !other->is_activation || check_name_seen(c, e->text);
 }
 
 /* `add a, b`: the arriving result and named ones; what is no name of a layer stays an argument.  A
  * layer may be called as an activation is (`dense 10, softmax as softmax`). */
 static int join_named(struct check *c, struct layer *from, struct ast_args *args,
-                      struct layer **inputs)
+                      struct layer **inputs, bool *whole)
 {
     struct ast_args rest = {0};
     int count = 0;
@@ -236,6 +241,8 @@ static int join_named(struct check *c, struct layer *from, struct ast_args *args
         struct layer *named = visible_layer(c, arg);
         if (named)
             inputs[count++] = named;
+        else
+            *whole = false;
     }
     *args = rest;
     return count;
@@ -265,10 +272,10 @@ static struct layer *check_join(struct check *c, const struct ast_statement *s,
     struct layer **inputs = arena_array(c->arena, room, sizeof *inputs);
     if (s->body)
         refuse_names(c, s, &args);
-    bool was_broken = c->broken;
-    int count = s->body ? join_branches(c, s, from, inputs) : join_named(c, from, &args, inputs);
+    bool was_broken = c->broken, whole = true;
+    int count = s->body ? join_branches(c, s, from, inputs) : join_named(c, from, &args, inputs, &whole);
 
-    if (count < 2 && c->broken == was_broken) {
+    if (count < 2 && whole && c->broken == was_broken) {
         diag_error(c->diag, DIAG_bad_join, s->word_where,
                    "'%s' joins at least two results, found %d", def->clause.name, count);
         diag_hint(c->diag,
@@ -340,13 +347,20 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
     }
     if (check_elsewhere(c, s, "network"))
         return NULL;
+    if (!s->args.first && check_name_seen(c, s->word)) {
+        diag_error(c->diag, DIAG_unknown_layer, s->word_where, "'%s' names a layer that stands above, and each is used once",
+                   s->word);
+        diag_hint(c->diag, "its result goes on with: from %s; layers that share weights cannot be written", s->word);
+        return NULL;
+    }
     diag_error(c->diag, DIAG_unknown_layer, s->word_where, "no layer is called '%s'", s->word);
     check_suggest(c, &unknown);
     const char *meant = check_suggests(c) ? check_surely(&unknown, false) : NULL;
     return meant ? layer_def_find(meant) : NULL;
 }
 
-/* `act` where a block's parameter `act` was given relu or leaky_relu(0.1): that layer.  NULL: nobody knows which. */
+/* `act` where a block's parameter `act` was given relu or leaky_relu(0.1): that layer.  NULL: none, or nobody knows
+ * which. */
 static const struct ast_statement *given_statement(struct check *c, const struct ast_statement *s)
 {
     const struct constant *k = check_constant_find(c, s->word);
@@ -354,7 +368,7 @@ static const struct ast_statement *given_statement(struct check *c, const struct
 
     if (!k || k->kind == CONSTANT_DECLARED || check_layer_find(c, s->word) || check_block_find(c, s->word))
         return s;
-    if (k->value.kind == VALUE_NONE)
+    if (k->value.kind == VALUE_NONE || (k->value.kind == VALUE_SWITCH && k->value.number == 0))
         return NULL;
     if (k->value.kind != VALUE_WORD && k->value.kind != VALUE_CALL)
         return s;
@@ -370,11 +384,10 @@ static const struct ast_statement *given_statement(struct check *c, const struct
 
 static struct layer *check_layer(struct check *c, const struct ast_statement *s, struct layer *from)
 {
-    s = given_statement(c, s);
-    if (!s) {
-        c->broken = true;
+    const struct ast_statement *given = given_statement(c, s);
+    if (!given)
         return from;
-    }
+    s = given;
     const struct layer_def *def = check_layer_find(c, s->word), *input = layer_def_find("input");
     struct block_entry *block = check_block_find(c, s->word);
 
@@ -398,6 +411,7 @@ static struct layer *check_layer(struct check *c, const struct ast_statement *s,
         diag_error(c->diag, DIAG_misplaced_input, s->word_where,
                    "a network has one 'input', its first statement");
         diag_note(c->diag, c->model->layers[0]->where, "the input is here");
+        diag_hint(c->diag, "a network of several inputs cannot be written: what belongs together comes as channels of one");
         return from;
     }
     if (def != input && !from && !c->broken) {
@@ -428,6 +442,12 @@ static struct layer *check_choice(struct check *c, const struct ast_statement *s
 {
     struct value v = check_value(c, s->value);
 
+    /* `else if`, thousands of which may follow each other, is one level */
+    while (v.kind == VALUE_SWITCH && v.number == 0 && s->otherwise && s->otherwise->first == s->otherwise->last &&
+           s->otherwise->first && s->otherwise->first->kind == AST_IF) {
+        s = s->otherwise->first;
+        v = check_value(c, s->value);
+    }
     if (v.kind == VALUE_SWITCH) {
         const struct ast_body *taken = v.number != 0 ? s->body : s->otherwise;
         return taken ? check_chain(c, taken, from) : from;
@@ -464,6 +484,7 @@ static struct layer *check_network_statement(struct check *c, const struct ast_s
     case AST_RETURN:
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
                    "'return' belongs in a function");
+        diag_hint(c->diag, "what comes out of a body is what its last layer gives");
         break;
     case AST_BROKEN:
         break;

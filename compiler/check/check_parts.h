@@ -44,7 +44,10 @@ struct value {
     int count;
     const struct constant *constant;    /* where it came from, if from a bare constant's name */
     struct layer *layer;                /* WORD given to a block: the layer that it names there; NULL: none */
-    const struct constant *others;      /* likewise: the constants there, newest first */
+    const struct constant *others;      /* likewise: the constants there, newest first ... */
+    struct seen_range {
+        int from, to, prefix;
+    } seen;                             /* ... and the names of layers */
 };
 
 enum constant_state { CONSTANT_NEW, CONSTANT_BUSY, CONSTANT_DONE };
@@ -74,6 +77,9 @@ struct naming {
     const char *rounds;                 /* of the repeats within: ".0.2" */
     int first_seen;                     /* of the names given: those before belong to who uses the block */
     enum training training;
+    const struct ast_statement *use;    /* of the block; NULL: in the network itself */
+    const struct diag_context *used_within;     /* what that stands in */
+    bool again;                         /* it gives names that another use has given: reported */
 };
 
 /* A name that `add`, `from` and their like may say. */
@@ -313,8 +319,9 @@ void check_name_see(struct check *c, const char *full, struct layer *layer);
 void check_names_forget(struct check *c, int count);
 /* The layer that is called so here; NULL: none. */
 struct layer *check_name_seen(struct check *c, const char *name);
-/* The names that may be said here, the newest first. */
-void names_add_seen(struct check *c, struct names *names);
+/* The names that may be said here, and those of such a place, the newest first. */
+struct seen_range check_seen_here(const struct check *c);
+void names_add_seen(struct check *c, struct names *names, struct seen_range range);
 /* What messages call it: its name where it stands, so that what is wrong in a block is said once. */
 const char *check_layer_called(const struct layer *l);
 /* A layer belongs to the blocks that its name begins with. */

@@ -13,6 +13,20 @@ const char *check_full_name(struct check *c, const char *name)
     return arena_printf(c->arena, "%s%s%s", c->naming.prefix, name, c->naming.rounds);
 }
 
+/* A name that a block gave when it was used before: that is a matter of its use. */
+static void given_again(struct check *c, const char *full, struct span where)
+{
+    if (!c->naming.again) {
+        const struct diag_context *inner = diag_within(c->diag, c->naming.used_within);
+        diag_error(c->diag, DIAG_duplicate_name, c->naming.use->word_where,
+                   "this use of '%s' gives the name '%s' a second time", c->naming.use->word, full);
+        diag_note(c->diag, where, "it is given here");
+        diag_hint(c->diag, "uses that have a name put it before those within: %s ... as second", c->naming.use->word);
+        diag_within(c->diag, inner);
+    }
+    c->naming.again = true;
+}
+
 bool check_name_take(struct check *c, const char *full, struct span where)
 {
     const struct span *other = table_get(&c->places_of_names, full);
@@ -22,17 +36,19 @@ bool check_name_take(struct check *c, const char *full, struct span where)
                    "more than %d characters", full, NAME_LONGEST);
         c->stopped = c->broken = true;
     }
-    if (other) {
-        diag_error(c->diag, DIAG_duplicate_name, where, "two layers are called '%s'", full);
-        diag_note(c->diag, *other, "the other one is here");
-        if (other->file == where.file && other->begin == where.begin)
-            diag_hint(c->diag, "uses of a block that have names keep theirs apart: block_name ... as first");
+    if (!other) {
+        struct span *kept = arena_alloc(c->arena, sizeof *kept);
+        *kept = where;
+        table_put(&c->places_of_names, full, kept);
+        return true;
+    }
+    if (c->naming.use && other->file == where.file && other->begin == where.begin) {
+        given_again(c, full, where);
         return false;
     }
-    struct span *kept = arena_alloc(c->arena, sizeof *kept);
-    *kept = where;
-    table_put(&c->places_of_names, full, kept);
-    return true;
+    diag_error(c->diag, DIAG_duplicate_name, where, "two layers are called '%s'", full);
+    diag_note(c->diag, *other, "the other one is here");
+    return false;
 }
 
 const char *check_layer_called(const struct layer *l)
@@ -83,12 +99,15 @@ struct layer *check_name_seen(struct check *c, const char *name)
     }
 }
 
-void names_add_seen(struct check *c, struct names *names)
+struct seen_range check_seen_here(const struct check *c)
 {
-    size_t prefix = strlen(c->naming.prefix);
+    return (struct seen_range){c->naming.first_seen, c->seen_count, (int)strlen(c->naming.prefix)};
+}
 
-    for (int i = c->seen_count - 1; i >= c->naming.first_seen && check_suggests(c); i--)
-        names_add(names, c->seen[i]->name + prefix);
+void names_add_seen(struct check *c, struct names *names, struct seen_range range)
+{
+    for (int i = range.to - 1; i >= range.from && check_suggests(c); i--)
+        names_add(names, c->seen[i]->name + range.prefix);
 }
 
 /* ---- blocks by their names ------------------------------------------------------------------- */

@@ -546,8 +546,9 @@ const struct value *check_value_kept(struct check *c, const struct value *v)
     if (v->kind == VALUE_WORD && !v->others) {
         kept->layer = check_name_seen(c, v->text);
         kept->others = c->constants;
+        kept->seen = check_seen_here(c);
     }
     if (v->kind == VALUE_CALL)
         kept->expr = kept_call(c, v->expr);
-    return v->kind == VALUE_NONE || !kept->expr ? NULL : kept;
+    return v->kind == VALUE_NONE || (v->kind == VALUE_CALL && !kept->expr) ? NULL : kept;
 }

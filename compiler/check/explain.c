@@ -94,7 +94,7 @@ static void put_value(struct text *t, const struct arg_def *def, const struct ar
  * out. */
 static bool has_value(const struct arg_def *def, const struct arg_value *v)
 {
-    if (v->given)
+    if (v->given && def->type != ARG_ACTIVATION)        /* which may be given as none */
         return true;
     switch (def->type) {
     case ARG_EXTENT2: return !def->default_of || (v->dims[0] > 0 && v->dims[1] > 0);

@@ -194,12 +194,12 @@ static const char *name_without_shapes(struct emitter *e, const char *name, cons
     return text_of(&out);
 }
 
-/* "data_gradient" */
+/* "data_gradient", and "layer1_0_conv1" of a layer in a block. */
 static const char *one_word(struct emitter *e, const char *what)
 {
     char *out = arena_string(e->arena, what, strlen(what));
     for (char *c = out; *c; c++)
-        if (*c == ' ')
+        if (*c == ' ' || *c == '.')
             *c = '_';
     return out;
 }
@@ -213,7 +213,7 @@ static bool is_of_headers(const char *name)
 static void name_own(struct emitter *e, struct emitted_function *f)
 {
     const char *rest = name_without_shapes(e, f->name, f->layer->def->clause.name);
-    const char *name = arena_printf(e->arena, "%s_%s", f->layer->name, *rest ? rest : one_word(e, f->what));
+    const char *name = arena_printf(e->arena, "%s_%s", one_word(e, f->layer->name), *rest ? rest : one_word(e, f->what));
     if (is_of_headers(name))
         return;
     if (table_get(&e->names, name) && !f->trains)

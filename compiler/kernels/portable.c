@@ -62,15 +62,26 @@ static const char *shape_of(const struct portable *f, const struct tensor *t)
     return text_printf(f->e, "%d x %d x %d", s.h, s.w, s.c);
 }
 
+/* Whether the operation bears the layer's name, as C can have it, perhaps with its kind behind it. */
+static bool is_called_as(const struct node *n, const struct layer *l)
+{
+    size_t length = strlen(l->name);
+
+    for (size_t i = 0; i < length; i++)
+        if (n->name[i] != (l->name[i] == '.' ? '_' : l->name[i]))
+            return false;
+    return !n->name[length] || (n->name[length] == '_' && !strcmp(n->name + length + 1, l->def->clause.name));
+}
+
 /* "conv2d_1 (line 5) + bias + relu: 28 x 28 x 1 -> 24 x 24 x 6; 86400 multiply-adds" */
 static const char *comment_of(const struct portable *f)
 {
     const struct group *g = f->group;
     const struct node *n = g->main;
     const struct layer *l = n->layer;
-    const char *text = n->name;
+    const char *text = is_called_as(n, l) ? l->name : n->name;
 
-    if (!strcmp(n->name, l->name) && l->where.file)
+    if (text == l->name && l->where.file)
         text = text_printf(f->e, "%s (line %d)", text, source_place(l->where.file, l->where.begin).line);
     for (int i = 0; i < g->chain_count; i++)
         text = text_printf(f->e, "%s + %s", text,

@@ -182,11 +182,12 @@ bool window_fits(const struct layer *l, struct diag *d, const char *size_name)
 
 const char *layer_node_name(struct graph *g, const struct layer *l)
 {
-    const char *kind = l->clause->def->name, *rest = l->name + strlen(kind);
+    const char *kind = l->clause->def->name, *dot = strrchr(l->name, '.'), *last = dot ? dot + 1 : l->name,
+               *rest = last + strlen(kind);
 
     /* A name that the user chose could be a word of C or of its library; one with the kind in it is
      * not. */
-    if (!strncmp(l->name, kind, strlen(kind)) && rest[0] == '_' &&
+    if (!strncmp(last, kind, strlen(kind)) && rest[0] == '_' &&
         isdigit((unsigned char)rest[1]) && rest[1 + strspn(rest + 1, "0123456789")] == '\0')
         return l->name;
     return arena_printf(g->arena, "%s_%s", l->name, kind);

@@ -112,6 +112,45 @@ BEGIN {
         for (i = 0; i < n; i++) printf ",c" i % 1000
         print "}" }
 
+    # ---- blocks
+    if (kind == "blocks") { for (i = 0; i < n; i++) print "block b" i "(f=1) { conv2d f, 1x1 }"
+        whole("", "b%d", "", n) }
+    if (kind == "blocks_not_used") { for (i = 0; i < n; i++) print "block b" i "(f) { conv2d f, 1x1; b" i + 1 " f }"
+        print "block b" n "(f) { conv2d f, 1x1 }"
+        rest() }
+    if (kind == "blocks_calling") { for (i = 0; i < n; i++) print "block b" i "(f) { conv2d f, 1x1; b" i + 1 " f }"
+        print "block b" n "(f) { conv2d f, 1x1 }"
+        whole("", "b0 4", "", 1) }
+    if (kind == "blocks_doubling") { for (i = 0; i < n; i++) print "block b" i " { b" i + 1 "; b" i + 1 " }"
+        print "block b" n " { }"
+        whole("", "b0", "", 1) }
+    if (kind == "blocks_in_a_ring") { for (i = 0; i < n; i++) print "block b" i " { b" (i + 1) % n " }"
+        whole("", "b0", "", 1) }
+    if (kind == "blocks_recursive") { for (i = 0; i < n; i++) print "block b" i " { b" i " }"
+        whole("", "b%d", "", n) }
+    if (kind == "block_parameters") { printf "block b(a=1"; for (i = 0; i < n; i++) printf ", a" i "=1"
+        print ") { relu }"; whole("", "b", "", 1) }
+    if (kind == "uses") { print "block b(f) { const g = f * 2; if g > 1 { } }"; whole("", "b %d + 1", "", n) }
+    if (kind == "uses_named") { print "block b(f) { }"; whole("", "b %d as u%d", "", n) }
+    if (kind == "uses_wrong") { print "block b(f) { conv2d f, 1x1 }"; whole("", "b -1 as u%d", "", n) }
+    if (kind == "uses_apart") { print "block b(f) { conv2d f, 1x1 }"; whole("", "b -%d - 1", "", n) }
+    if (kind == "rounds") whole("; repeat " n " {", "relu", "}", 1)
+    if (kind == "rounds_inside") { data(""); print "network { input 3x8x8"
+        for (i = 0; i < n && i < 400; i++) print "repeat 2 {"
+        many("}", i); print "flatten; dense 10, softmax }"; train("") }
+    if (kind == "names_inside") { data(""); print "network { input 3x8x8"; many("repeat 1 {", n); print "relu"
+        many("}", n); print "\nflatten; dense 10, softmax }"; train("") }
+    if (kind == "names_long") { data(""); print "network { input 3x8x8"; many("repeat 1 {", n); print "relu as a"
+        many("}", n); print "\nflatten; dense 10, softmax }"; train("") }
+    if (kind == "names_seen") { data(""); printf "network { input 3x8x8 as a; repeat 1 { repeat 1 {"
+        for (i = 0; i < n; i++) print "from a"
+        print "}}\nflatten; dense 10, softmax }"; train("") }
+    if (kind == "frozen_blocks") { print "block b { repeat 1000 { conv2d 1, 1x1 as c } }"
+        data(""); print "network { input 3x8x8; b as u; flatten; dense 10, softmax }"
+        printf "train { loss categorical_crossentropy; optimizer adam; epochs 1; batch 8; freeze u"
+        for (i = 0; i < n; i++) printf ",u.c"
+        print "}" }
+
     # ---- metrics
     if (kind == "metrics") { for (i = 0; i < n; i++) print "metric m" i "(y, p) = sum(y * p)"
         data(""); network("", "", "", 0)

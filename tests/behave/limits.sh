@@ -117,6 +117,27 @@ done <<'KINDS'
 0 frozen 50000
 1 metrics_of_one 10000 at most 1000 metrics are supported [too_big]
 1 parameters 10000 at most 50 parameters with a default are supported [too_big]
+0 blocks 499
+1 blocks 2000 a file has at most 1000 blocks [too_big]
+0 blocks_not_used 499
+0 blocks_calling 240
+1 blocks_calling 499 blocks and bodies are more than 500 deep here [too_deep]
+1 blocks_doubling 240 blocks and repeats make more than 100000 statements of this network [too_big]
+1 blocks_in_a_ring 400 which comes back to 'b799' [recursion]
+1 blocks_recursive 400
+1 block_parameters 10000 a block has at most 50 parameters [too_big]
+0 uses 16000
+0 uses_named 20000
+1 uses_wrong 20000
+1 uses_apart 20000
+0 rounds 900
+1 rounds 4000 'times' of repeat must be at least 0 and at most 2000, found
+0 rounds_inside 7
+1 rounds_inside 90 blocks and repeats make more than 100000 statements of this network [too_big]
+0 names_inside 95
+1 names_long 95 which has more than 64 characters [too_big]
+0 names_seen 20000
+0 frozen_blocks 50000
 1 joined 20000 at most 2000 results joined in all are supported [too_big]
 1 branches 10000 at most 2000 results joined in all are supported [too_big]
 1 activations 20000 a network has at most 2000 layers [too_big]
