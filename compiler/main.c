@@ -247,8 +247,10 @@ static int compile_model(struct compilation *c, const struct model *m)
     }
     if (dumps(o, STAGE_PLAN))
         plan_dump(plan, stdout);
-    if (o->summary)
-        summary_print(m, plan, stdout);
+    if (o->summary) {
+        const struct summary_options how = {.by_blocks = o->summary == 2, .real_double = o->real_double};
+        (o->json ? summary_print_json : summary_print)(m, plan, &how, stdout);
+    }
     if (o->graph)
         draw(c, m);
     if (has_weights(o))

@@ -61,6 +61,14 @@ static const char *set_wisdom(void *into, const char *argument)
     return !argument || *argument ? NULL : "a file";
 }
 
+static const char *set_summary(void *into, const char *argument)
+{
+    struct options *o = into;
+
+    o->summary = argument && !strcmp(argument, "blocks") ? 2 : 1;
+    return !argument || o->summary == 2 || !strcmp(argument, "layers") ? NULL : "layers or blocks";
+}
+
 static const char *set_list(void *into, const char *argument)
 {
     struct options *o = into;
@@ -130,7 +138,8 @@ static const struct option_row rows[] = {
      "write what the C file is made from, for make, into FILE (default: .d beside it); also -MD, -MF FILE",
      OWN(set_depfile), .completes = COMPLETE_FILE},
     {0, "check", NULL, "only check the model", FLAG(check)},
-    {0, "summary", NULL, "print the layers, their shapes and parameters", FLAG(summary)},
+    {0, "summary", "[BY]", "print layers, shapes, parameters, kernels, memory; blocks: each use of a block as one row",
+     OWN(set_summary), .words = {"layers", "blocks"}},
     {0, "graph", "FORM", "print a picture of the network: svg, or dot for Graphviz", WORD(graph, GRAPH_SVG, "svg", "dot")},
     {0, "explain", NULL, "print the recipe with every default filled in", FLAG(explain)},
     {0, "dump", "STAGE", "print what a stage made: ast, model, graph or plan",
@@ -172,7 +181,7 @@ static const struct option_row rows[] = {
      OWN(set_list), .words = {"layers", "activations", "initialisers", "sources", "steps", "losses", "optimizers",
                               "schedules", "metrics", "callbacks", "statements", "keywords", "sizes", "functions",
                               "options"}},
-    {0, "json", NULL, "list: as JSON", FLAG(json)},
+    {0, "json", NULL, "list, summary: as JSON", FLAG(json)},
     {0, "format", "[HOW]", "print the files, or standard input, formatted; check: name those that are not, and fail",
      OWN(set_format), .words = {"check"}},
     {'i', "in-place", NULL, "format: write the files themselves anew", FLAG(in_place)},
@@ -301,7 +310,7 @@ static int format_finish(struct arena *a, const char *const *words, int files, s
         list[i] = words[i];
     o->files = list;
     o->files_count = files;
-    if (o->output || o->wants_depfile || o->check || o->summary || o->explain || o->dump || o->print_makefile ||
+    if (o->output || o->wants_depfile || o->check || o->summary || o->explain || o->dump || o->graph || o->print_makefile ||
         o->inference || o->tune || o->uses_wisdom)
         fine = wrong_together("--format writes files as they are, formatted: nothing is compiled with it");
     else if (o->in_place && o->format == FORMAT_CHECK)
@@ -314,7 +323,7 @@ static int format_finish(struct arena *a, const char *const *words, int files, s
 
 static int list_finish(int files, const struct options *o)
 {
-    if (files || o->output || o->check || o->summary || o->explain || o->dump || o->print_makefile || o->format) {
+    if (files || o->output || o->check || o->summary || o->explain || o->dump || o->graph || o->print_makefile || o->format) {
         wrong_together("--list prints tables of the language: it takes no model and nothing is compiled with it");
         return try_help();
     }
@@ -328,8 +337,8 @@ static int options_finish(struct arena *a, const char *const *words, int files, 
 {
     if (o->list)
         return list_finish(files, o);
-    if (o->json)
-        return wrong_together("--json is about --list"), try_help();
+    if (o->json && o->summary != 1)
+        return wrong_together("--json is about --list and --summary"), try_help();
     if (o->format)
         return format_finish(a, words, files, o);
     if (o->in_place)

@@ -17,7 +17,8 @@ struct options {
     const char *output;         /* NULL: nothing is written */
     const char *depfile;        /* NULL: none */
     bool wants_depfile;         /* as said; depfile has its name then */
-    bool check, summary, explain, print_makefile;
+    bool check, explain, print_makefile;
+    int summary;                /* 1: by layers; 2: by blocks */
     int list;                   /* 0: none; 1: all; 2 ...: that of show/list.h */
     bool json;                  /* of --list and --summary */
     int format;                 /* enum format */

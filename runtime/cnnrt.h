@@ -185,6 +185,7 @@ struct cnn_layer_info {
     int64_t parameters;
     int64_t multiply_adds;              /* forward, one sample */
     const char *plan;                   /* kernels chosen, one short phrase */
+    const char *inputs;                 /* "conv2d_1, relu_2"; NULL: it reads what the layer before it gives */
 };
 
 /* One timed stretch of the schedule; cnn_context.ticks counts its nanoseconds on thread 0 while profiling. */

@@ -184,72 +184,7 @@ static const char *clause_text_of(struct emitter *e, const struct clause *c, con
     return text;
 }
 
-/* Whether the planner had a choice. */
-static bool has_rivals(const struct kernel *k)
-{
-    int count, rivals = 0;
-    const struct kernel *const *all = kernels(&count);
-    for (int i = 0; i < count; i++)
-        rivals += all[i]->op == k->op;
-    return rivals > 1;
-}
-
-/* What the plan of training says of each layer, by its index. */
-struct layer_groups {
-    const struct group **groups;        /* whose main operations are of the layer */
-    int groups_count;
-    size_t groups_capacity;
-    const struct layer *host;           /* that its operations are fused into, NULL: none */
-};
-
-static struct layer_groups *find_layer_groups(struct emitter *e)
-{
-    const struct program *q = &e->plan->train;
-    struct layer_groups *list = arena_array(e->arena, (size_t)e->plan->model->layers_count + 1, sizeof *list);
-    for (int i = 0; i < q->groups_count; i++) {
-        const struct group *g = q->groups[i];
-        const struct layer *own = g->main->layer;
-        for (int k = 0; k < g->chain_count; k++)
-            if (g->chain[k]->layer && !g->chain[k]->backward && own != g->chain[k]->layer)
-                list[g->chain[k]->layer->index].host = own;
-        if (!own)
-            continue;
-        struct layer_groups *x = &list[own->index];
-        LIST_ADD(e->arena, x->groups, x->groups_count, x->groups_capacity, g);
-    }
-    return list;
-}
-
-/* Whether a group before has the same pass and kernel. */
-static bool said_before(const struct layer_groups *own, int index)
-{
-    const struct group *g = own->groups[index];
-    for (int i = 0; i < index; i++)
-        if (has_rivals(own->groups[i]->kernel) && !strcmp(own->groups[i]->kernel->name, g->kernel->name) &&
-            !strcmp(plan_pass(own->groups[i]->main), plan_pass(g->main)))
-            return true;
-    return false;
-}
-
-/* The kernels that were chosen for a layer in training: "direct" for all passes, or "direct, data
- * im2col". */
-static const char *layer_plan(struct emitter *e, const struct layer_groups *own)
-{
-    const char *text = "", *first = NULL;
-    for (int i = 0; i < own->groups_count; i++) {
-        const struct group *g = own->groups[i];
-        if (!has_rivals(g->kernel))
-            continue;
-        if (!first)
-            text = first = g->kernel->name;
-        else if (strcmp(first, g->kernel->name) && !said_before(own, i))
-            text = arena_printf(e->arena, "%s, %s %s", text, plan_pass(g->main), g->kernel->name);
-    }
-    const struct layer *host = first ? NULL : own->host;
-    return host ? arena_printf(e->arena, "with %s", host->name) : text;
-}
-
-static void emit_layer(struct emitter *e, struct cwriter *w, const struct layer *l, const struct layer_groups *own)
+static void emit_layer(struct emitter *e, struct cwriter *w, const struct layer *l, const char *plan)
 {
     cw_open(w, "{");
     cw_line(w, ".name = %s,", emit_quoted(e, l->name));
@@ -259,18 +194,20 @@ static void emit_layer(struct emitter *e, struct cwriter *w, const struct layer 
     cw_line(w, ".parameters = %" PRId64 ", .multiply_adds = %" PRId64 ",",
             l->def->parameters ? l->def->parameters(l) : 0,
             l->def->multiply_adds ? l->def->multiply_adds(l) : 0);
-    cw_line(w, ".plan = %s", emit_quoted(e, layer_plan(e, own)));
+    cw_line(w, ".plan = %s%s", emit_quoted(e, plan), layer_follows(l) ? "" : ",");
+    if (!layer_follows(l))
+        cw_line(w, ".inputs = %s", emit_quoted(e, layer_inputs(e->arena, l)));
     cw_close(w, "},");
 }
 
 static void emit_layers(struct emitter *e, struct cwriter *w)
 {
     const struct model *m = e->plan->model;
-    const struct layer_groups *groups = find_layer_groups(e);
+    const char *const *plans = plan_layers(e->arena, e->plan);
     cw_comment(w, "Layers, for summaries.");
     cw_open(w, "static const struct cnn_layer_info layer_table[] = {");
     for (int i = 0; i < m->layers_count; i++)
-        emit_layer(e, w, m->layers[i], &groups[i]);
+        emit_layer(e, w, m->layers[i], plans[i]);
     cw_close(w, "};");
     cw_blank(w);
 }

@@ -1,5 +1,6 @@
 /* model.c - looking into a checked model, see model.h. */
 #include "model/model.h"
+#include "base/text.h"
 
 #include <assert.h>
 #include <string.h>
@@ -63,4 +64,18 @@ void clause_fill_defaults(struct clause *c)
         c->args[i].given = false;
         c->args[i].where = (struct span){ 0 };
     }
+}
+
+const char *layer_inputs(struct arena *a, const struct layer *l)
+{
+    struct text text = {.arena = a};
+
+    for (int i = 0; i < l->inputs_count; i++)
+        text_add(&text, "%s%s", i ? ", " : "", l->inputs[i]->name);
+    return text_of(&text);
+}
+
+bool layer_follows(const struct layer *l)
+{
+    return l->inputs_count == 0 || (l->inputs_count == 1 && l->inputs[0]->index == l->index - 1);
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/arena.h"
 #include "base/source.h"
 #include "cnnrt.h"       /* enum cnn_direction */
 
@@ -134,6 +135,10 @@ struct layer {
 
 /* Whether its name is the block's, a '.', and more. */
 bool layer_is_in_block(const struct layer *l, const char *block);
+/* The names of its inputs: "conv2d_1, relu_2". */
+const char *layer_inputs(struct arena *a, const struct layer *l);
+/* Whether it reads what the layer before it gives, and nothing else. */
+bool layer_follows(const struct layer *l);
 
 /* ---- the user's own functions -------------------------------------------------------------------------------- */
 

@@ -35,5 +35,7 @@ void plan_update(struct plan *p);
 void plan_places(struct plan *p, struct program *q);    /* regions and sizes; before steps are made */
 void plan_memory(struct plan *p, struct program *q);    /* offsets; after plan_schedule */
 void plan_lasting_memory(struct plan *p, struct program *q);    /* behind what both programs use in turn */
+/* plan_layers.c: the kernels that each layer is trained with, by its index: "direct", "direct, data im2col", "" */
+const char *const *plan_layers(struct arena *a, const struct plan *p);
 
 #endif

@@ -1,76 +1,82 @@
 /* command_summary.c - the network as a table. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/command.h"
-#include "core/parallel.h"
 #include "common/printable.h"
+#include "common/summary_table.h"
+#include "core/message.h"
+#include "core/parallel.h"
 #include "train/session.h"
+#include "train/trainer.h"
 
-/* A number with its thousands apart. */
-static const char *grouped(char *text, size_t size, int64_t number)
-{
-    char digits[32];
-    int length = snprintf(digits, sizeof digits, "%lld", (long long)number);
-    size_t at = 0;
-    for (int i = 0; i < length && at + 2 < size; i++) {
-        if (i > 0 && (length - i) % 3 == 0)
-            text[at++] = ',';
-        text[at++] = digits[i];
-    }
-    text[at] = '\0';
-    return text;
-}
+struct shape_text {
+    char text[40];
+};
 
-static void layers_print(const struct cnn_model *m)
+static int layers_print(const struct cnn_model *m)
 {
-    char shape[40], parameters[40], adds[40];
-    int name = 20, text = 32;
-    for (int i = 0; i < m->layers_count; i++) {
-        name = column_width(m->layers[i].name, name);
-        text = column_width(m->layers[i].text, text);
+    struct summary_row *rows = calloc((size_t)m->layers_count + 1, sizeof *rows);
+    struct shape_text *shapes = calloc((size_t)m->layers_count + 1, sizeof *shapes);
+    if (!rows || !shapes) {
+        rt_error("no memory for the table of layers");
+        free(rows);
+        free(shapes);
+        return -1;
     }
-    rt_print(stdout, "%-*s %-*s %-14s %12s %14s  %s\n", name, "layer", text, "", "shape", "parameters",
-           "multiply-adds", "plan");
     for (int i = 0; i < m->layers_count; i++) {
         const struct cnn_layer_info *l = &m->layers[i];
+        int64_t pixels = l->flat ? 1 : (int64_t)l->height * l->width;
         if (l->flat)
-            snprintf(shape, sizeof shape, "%d", l->channels);
+            snprintf(shapes[i].text, sizeof shapes[i].text, "%d", l->channels);
         else
-            snprintf(shape, sizeof shape, "%dx%dx%d", l->channels, l->height, l->width);
-        rt_print(stdout, "%-*s %-*s %-14s %12s %14s  %s\n", name, l->name, text, l->text, shape,
-               grouped(parameters, sizeof parameters, l->parameters),
-               grouped(adds, sizeof adds, l->multiply_adds), l->plan ? l->plan : "");
+            snprintf(shapes[i].text, sizeof shapes[i].text, "%dx%dx%d", l->channels, l->height, l->width);
+        rows[i] = (struct summary_row){ l->name, l->text, l->inputs, shapes[i].text, l->parameters, l->multiply_adds,
+                                        l->channels * pixels * m->real_size, l->plan };
     }
+    rt_summary_rows(rows, m->layers_count, stdout);
+    free(rows);
+    free(shapes);
+    return 0;
 }
 
-static void memory_line(const char *what, size_t bytes)
+static void parameters_print(const struct cnn_model *m)
 {
-    rt_print(stdout, "  %-18s %10.2f MiB\n", what, (double)bytes / 1048576.0);
+    struct summary_counts n = { .all = m->params_count };
+    int64_t adds = 0;
+    for (int i = 0; i < m->params_list_count; i++) {
+        const struct cnn_param *p = &m->params[i];
+        int64_t *sum = p->role == CNN_STATISTIC ? &n.statistics : p->trainable ? &n.trainable : &n.frozen;
+        *sum += p->count;
+    }
+    for (int i = 0; i < m->layers_count; i++)
+        adds += m->layers[i].multiply_adds;
+    rt_summary_counts(&n, adds, stdout);
 }
 
 int rt_summary(const struct cnn_model *m, const struct command_options *o)
 {
-    char text[40];
-    int64_t adds = 0;
-    for (int i = 0; i < m->layers_count; i++)
-        adds += m->layers[i].multiply_adds;
-    rt_print(stdout, "%s, from %s, compiled for %s in %s, batch %d\n\n", m->name, m->source, m->target,
-           m->real_size == 8 ? "double" : "float", m->batch);
-    layers_print(m);
-    rt_print(stdout, "\nTotal params: %s\n", grouped(text, sizeof text, m->params_count));
-    rt_print(stdout, "Trainable params: %s\n", grouped(text, sizeof text, m->trainable_count));
-    rt_print(stdout, "Non-trainable params: %s\n",
-           grouped(text, sizeof text, m->params_count - m->trainable_count));
-    rt_print(stdout, "Multiply-adds forward, one sample: %s\n", grouped(text, sizeof text, adds));
     int threads = rt_threads_choose((int)o->run.threads, m);
-    struct workspace_sizes s = rt_workspace_sizes(m, threads);
-    rt_print(stdout, "Memory with %d thread%s:\n", threads, threads == 1 ? "" : "s");
-    memory_line("weights", s.params + s.statistics);
-    memory_line("gradients", s.grads);
-    memory_line("optimizer state", s.optimizer_state + s.slow_statistics + s.update_memory + s.penalties);
-    memory_line("input and output", s.input + s.labels + s.targets + s.predictions);
-    memory_line("activations", s.memory);
-    memory_line("scratch", s.scratch);
-    memory_line("in all", s.total);
+    const struct workspace_sizes s = rt_workspace_sizes(m, threads);
+    const struct summary_amount amounts[] = {
+        { "weights", (int64_t)s.params, NULL },
+        { "running statistics", (int64_t)s.statistics, NULL },
+        { "gradients", (int64_t)s.grads, NULL },
+        { "optimizer state", (int64_t)(s.optimizer_state + s.slow_statistics + s.update_memory + s.penalties), NULL },
+        { "input and output", (int64_t)(s.input + s.labels + s.targets + s.predictions), NULL },
+        { "activations", (int64_t)s.memory, "with their gradients; those that never meet share" },
+        { "workspace", (int64_t)s.scratch, "of all threads" },
+        { "the next batch", (int64_t)s.next_batch, "read while one is trained" },
+        { "in all", (int64_t)(s.total + s.next_batch), NULL },
+        { "samples, at most", rt_data_memory(&o->run), "--data-memory; more are read as batches need them" },
+    };
+    char title[160];
+    rt_print(stdout, "Model: %s, from %s, compiled for %s\n", m->name, m->source, m->target);
+    if (layers_print(m))
+        return EXIT_FAILED;
+    parameters_print(m);
+    snprintf(title, sizeof title, "Memory, bytes, a batch of %d, %s, %d thread%s:", m->batch,
+             m->real_size == 8 ? "double" : "float", threads, threads == 1 ? "" : "s");
+    rt_summary_amounts(title, amounts, (int)(sizeof amounts / sizeof *amounts), stdout);
     return EXIT_FINE;
 }

@@ -175,8 +175,8 @@ WRONG
     expect 0 ./good -V
     grep -q '^good, compiled for' out || fail "-V is not --version"
     expect 0 ./good summary
-    awk '/^layer / { column = index($0, "shape"); next } /^$/ { column = 0 }
-         column && substr($0, column - 1, 2) !~ /^ [0-9]/ { print; exit 1 }' out ||
+    awk '/^Layer / { column = index($0, "Result"); next } /^===/ { column = 0 }
+         column && !/^---/ && substr($0, column - 1, 2) !~ /^ [0-9]/ { print; exit 1 }' out ||
         fail "the columns of the summary are not below each other"
     expect 0 ./good bench --steps 2 --threads 1
     awk '/^layer / { width = length($0) } width && length($0) != width { print; exit 1 }' out ||
