@@ -147,6 +147,18 @@ const struct diag_context *diag_within(struct diag *d, const struct diag_context
     return outer;
 }
 
+void diag_error_within(struct diag *d, const struct diag_context *context, enum diag_id id, struct span where,
+                       const char *format, ...)
+{
+    const struct diag_context *outer = diag_within(d, context);
+    va_list args;
+
+    va_start(args, format);
+    diag_add(d, SEVERITY_ERROR, id, where, format, args);
+    va_end(args);
+    diag_within(d, outer);
+}
+
 const struct diag_context *diag_enter(struct diag *d, struct span where, const char *format, ...)
 {
     struct diag_context *context = arena_alloc(d->arena, sizeof *context);

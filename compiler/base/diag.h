@@ -42,6 +42,9 @@ const struct diag_context *diag_enter(struct diag *d, struct span where, const c
 /* Makes it the context of what follows (NULL: none); what it was before. */
 const struct diag_context *diag_within(struct diag *d, const struct diag_context *context);
 const struct diag_context *diag_here(const struct diag *d);
+/* An error within what stood around its place when that was looked at. */
+void diag_error_within(struct diag *d, const struct diag_context *context, enum diag_id id, struct span where,
+                       const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* Forgets every message so far: one that says more takes their place. */
 void diag_forget(struct diag *d);

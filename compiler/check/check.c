@@ -542,8 +542,8 @@ static bool check_end_shape(struct check *c, const struct layer *last)
 
     if (m->target.kind == CNN_TARGET_INPUT ? is_like_input(last->out, input) : vector)
         return true;
-    diag_error(c->diag, DIAG_not_classes, last->where, "the network ends in %s; %s",
-               shape_text(last->out).text, ends[m->target.kind].needs);
+    diag_error_within(c->diag, last->within, DIAG_not_classes, last->where, "the network ends in %s; %s",
+                      shape_text(last->out).text, ends[m->target.kind].needs);
     if (m->target.kind == CNN_TARGET_INPUT) {
         diag_note(c->diag, m->layers[0]->where, "the input is %s", shape_text(input).text);
         diag_hint(c->diag, "end it with a map of %s, or with 'dense %lld'", shape_text(input).text,
@@ -622,8 +622,8 @@ static void check_loss_ends(struct check *c, const struct layer *last)
         diag_note(c->diag, m->target_is_input ? c->target_where : c->data_where, "they come from here");
         diag_hint(c->diag, "a loss of %s is %s", ends[m->target.kind].numbers, losses_of(c, m->target.kind));
     } else if (wanted[0] && !ends_in_one_of(activation, wanted)) {
-        diag_error(c->diag, DIAG_needs_softmax, last->where, "%s needs %s: the network must end in %s%s%s",
-                   m->loss->def->name, loss->needs, wanted[0], wanted[1] ? " or " : "", wanted[1] ? wanted[1] : "");
+        diag_error_within(c->diag, last->within, DIAG_needs_softmax, last->where, "%s needs %s: the network must end in %s%s%s",
+                          m->loss->def->name, loss->needs, wanted[0], wanted[1] ? " or " : "", wanted[1] ? wanted[1] : "");
         diag_note(c->diag, c->loss_where, "the loss is chosen here");
         diag_hint(c->diag, "write: %s", end_text(c, last, wanted[0]));
     } else if (loss->shares && m->target.kind == CNN_TARGET_INPUT && c->data) {
@@ -703,12 +703,13 @@ static void check_ends(struct check *c)
         return;
     if (has_source && data_classes(c) && m->target.size != data_classes(c) && m->target.kind != CNN_TARGET_INPUT) {
         bool lone = m->target.size != m->outputs;
-        diag_error(c->diag, DIAG_class_mismatch, last->where,
+        diag_error_within(c->diag, last->within, DIAG_class_mismatch, last->where,
                    lone ? "the network ends in one sigmoid, which tells %d classes apart, %s has %d"
                         : ends[m->target.kind].mismatch, m->target.size, c->data->clause.name, data_classes(c));
         diag_note(c->diag, c->data_where, "the data come from here");
     } else if (m->target.kind == CNN_TARGET_CLASS && m->target.size == 1) {
-        diag_error(c->diag, DIAG_class_mismatch, last->where, "the network ends in one number, of one class nothing can be learned");
+        diag_error_within(c->diag, last->within, DIAG_class_mismatch, last->where,
+                          "the network ends in one number, of one class nothing can be learned");
         diag_hint(c->diag, "two classes: end it in 'dense 1, sigmoid', with 'loss binary_crossentropy', or in 'dense 2, softmax'");
     }
     if (has_source)

@@ -452,10 +452,11 @@ static bool slot_hidden_word(struct slot *s)
     }
     if (!hidden)
         return false;
+    const char *what = s->v.constant->kind == CONSTANT_DECLARED ? "constant" : "parameter";
     diag_error(s->c->diag, DIAG_const_hides_word, s->v.where,
-               "'%s' is both a constant and a word that '%s' of %s accepts",
-               name, s->def->name, s->owner->name);
-    diag_note(s->c->diag, s->v.constant->where, "give this constant another name");
+               "'%s' is both a %s and a word that '%s' of %s accepts",
+               name, what, s->def->name, s->owner->name);
+    diag_note(s->c->diag, s->v.constant->where, "give this %s another name", what);
     return true;
 }
 

@@ -410,7 +410,8 @@ static struct layer *check_layer(struct check *c, const struct ast_statement *s,
     if (def == input && from) {
         diag_error(c->diag, DIAG_misplaced_input, s->word_where,
                    "a network has one 'input', its first statement");
-        diag_note(c->diag, c->model->layers[0]->where, "the input is here");
+        if (c->model->layers[0]->def == input)
+            diag_note(c->diag, c->model->layers[0]->where, "the input is here");
         diag_hint(c->diag, "a network of several inputs cannot be written: what belongs together comes as channels of one");
         return from;
     }
@@ -542,9 +543,8 @@ static void check_used(struct check *c, const struct layer *last)
         const struct layer *l = c->model->layers[i];
         if (used[i] || l == last)
             continue;
-        const struct diag_context *outer = diag_within(c->diag, l->within);
-        diag_error(c->diag, DIAG_unused_result, l->where, "nothing uses the result of '%s'", check_layer_called(l));
-        diag_within(c->diag, outer);
+        diag_error_within(c->diag, l->within, DIAG_unused_result, l->where, "nothing uses the result of '%s'",
+                          check_layer_called(l));
         c->broken = true;
     }
     /* nothing can use the file's last layer, so when all are used it is the network's last too */

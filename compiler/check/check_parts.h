@@ -174,6 +174,7 @@ struct check {
     int *kind_counts;                   /* by layer_defs() order */
     struct table layers_by_block;       /* struct block_layers: "layer1", "layer1.0" */
     struct table places_of_names;       /* of layers and of uses of blocks: struct span */
+    struct span clash;                  /* of the name given twice that was reported last */
     struct seen_name **seen;            /* layers with a name of the user's, for `add name` */
     int seen_count;
     size_t seen_capacity;

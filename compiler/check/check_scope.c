@@ -17,19 +17,22 @@ const char *check_full_name(struct check *c, const char *name)
 static void given_again(struct check *c, const char *full, struct span where)
 {
     if (!c->naming.again) {
-        const struct diag_context *inner = diag_within(c->diag, c->naming.used_within);
-        diag_error(c->diag, DIAG_duplicate_name, c->naming.use->word_where,
-                   "this use of '%s' gives the name '%s' a second time", c->naming.use->word, full);
+        diag_error_within(c->diag, c->naming.used_within, DIAG_duplicate_name, c->naming.use->word_where,
+                          "this use of '%s' gives the name '%s' a second time", c->naming.use->word, full);
         diag_note(c->diag, where, "it is given here");
         diag_hint(c->diag, "uses that have a name put it before those within: %s ... as second", c->naming.use->word);
-        diag_within(c->diag, inner);
     }
     c->naming.again = true;
 }
 
+static bool same_place(struct span a, struct span b)
+{
+    return a.file == b.file && a.begin == b.begin;
+}
+
 bool check_name_take(struct check *c, const char *full, struct span where)
 {
-    const struct span *other = table_get(&c->places_of_names, full);
+    struct span *other = table_get(&c->places_of_names, full);
 
     if (strlen(full) > NAME_LONGEST && !c->stopped) {
         diag_error(c->diag, DIAG_too_big, where, "with the names of the blocks around it this is called %.20s..., which has "
@@ -42,12 +45,13 @@ bool check_name_take(struct check *c, const char *full, struct span where)
         table_put(&c->places_of_names, full, kept);
         return true;
     }
-    if (c->naming.use && other->file == where.file && other->begin == where.begin) {
+    if (c->naming.use && same_place(*other, where)) {
         given_again(c, full, where);
-        return false;
+    } else if (c->clash.file == NULL || !same_place(c->clash, where)) {         /* once for all rounds of a repeat */
+        c->clash = where;
+        diag_error(c->diag, DIAG_duplicate_name, where, "two layers are called '%s'", full);
+        diag_note(c->diag, *other, "the other one is here");
     }
-    diag_error(c->diag, DIAG_duplicate_name, where, "two layers are called '%s'", full);
-    diag_note(c->diag, *other, "the other one is here");
     return false;
 }
 

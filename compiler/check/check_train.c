@@ -425,7 +425,7 @@ static void freeze_layer(struct check *c, const struct ast_arg *arg)
         return;
     }
     if (block) {
-        if (!block->frozen)             /* thousands of names may be listed */
+        if (!block->frozen && !c->broken)       /* thousands of names may be listed */
             for (int i = 0; i < block->count; i++)
                 check_layer_train(block->layers[i], TRAINS_NOTHING);
         block->frozen = true;

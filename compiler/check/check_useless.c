@@ -271,17 +271,29 @@ static void check_constants_read(struct check *c, const struct ast_body *body)
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
-/* Of the file itself, as with constants. */
+/* A parameter that was given a layer's name is a statement. */
+static void statements_read(struct check *c, const struct ast_body *body)
+{
+    for (const struct ast_statement *s = body ? body->first : NULL; s; s = s->next) {
+        if (s->kind == AST_COMMAND)
+            table_put(&c->names_read, s->word, c);
+        statements_read(c, s->body);
+        statements_read(c, s->otherwise);
+    }
+}
+
+/* Of the file itself, as with constants.  A block may be given to another one. */
 static void check_block_read(struct check *c, const struct block_entry *b)
 {
     const struct table outer = c->names_read;
 
-    if (!b->used) {
+    if (!b->used && !table_get(&c->names_read, b->def.name)) {
         diag_warning(c->diag, DIAG_unused_block, b->def.declared, "nothing uses the block '%s'", b->def.name);
         return;
     }
     c->names_read = (struct table){.arena = c->arena};
     check_names_read(c, b->statement->body);
+    statements_read(c, b->statement->body);
     for (int i = 0; i < clause_def_count(&b->def); i++)
         names_of_expression(c, b->parameters[i]->key ? b->parameters[i]->value : NULL);
     for (int i = 0; i < clause_def_count(&b->def); i++)

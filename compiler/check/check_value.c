@@ -432,6 +432,25 @@ const char *check_value_function(int number, int *arguments)
     return value_functions[number].name;
 }
 
+/* length(list): how many elements it has. */
+static struct value length_value(struct check *c, const struct ast_expr *e)
+{
+    if (e->args.count != 1) {
+        diag_error(c->diag, DIAG_bad_function, e->where, "'length' takes 1 argument, found %d", e->args.count);
+        return value_new(VALUE_NONE, e);
+    }
+    struct value list = check_value(c, e->args.first->value);
+    if (list.kind == VALUE_WORD)
+        check_unknown_name(c, &list, NULL, 0);
+    if (list.kind == VALUE_NONE || list.kind == VALUE_WORD)
+        return value_new(VALUE_NONE, e);
+    if (list.kind == VALUE_LIST)
+        return number_new(e, list.count);
+    diag_error(c->diag, DIAG_bad_type, list.where, "'length' is of a list, found %s", value_text(c, &list));
+    check_constant_note(c, &list);
+    return value_new(VALUE_NONE, e);
+}
+
 /* A call of a function of numbers is worked out; any other call is for the slot to understand. */
 static struct value call_value(struct check *c, const struct ast_expr *e)
 {
@@ -439,6 +458,8 @@ static struct value call_value(struct check *c, const struct ast_expr *e)
     double x[CALL_MOST] = {0};
     int count = 0;
 
+    if (!strcmp(e->text, "length"))
+        return length_value(c, e);
     for (size_t i = 0; i < sizeof value_functions / sizeof *value_functions; i++)
         if (!strcmp(value_functions[i].name, e->text))
             f = &value_functions[i];

@@ -59,7 +59,8 @@ static const char *const pieces[] = {
     "add { branch { } branch { } }", "branch ", "network ", "data ", "train ", "metric ",
     "flatten\n", "softmax", "relu", "in_channels", "in_height", "const relu = 1\n", "from ", "sum(",
     "mean(", "y", "p", "trainable=off", "\xC3\xA4", "\xFF", "\x01", "\xEF\xBB\xBF", "padding=same",
-    "stride=2", "padding=1", "init=normal(", "leaky_relu("
+    "stride=2", "padding=1", "init=normal(", "leaky_relu(", "block a(f, g=1) { ", "repeat 2 { ", "repeat 3 as i { ", "a 4",
+    "a a", "length(", " as u", "u.0", "concat "
 };
 
 static void mutate(struct text *t)
