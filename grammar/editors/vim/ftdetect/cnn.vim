@@ -1,0 +1,2 @@
+" The models of cnnc
+autocmd BufNewFile,BufRead *.cnn setfiletype cnn
