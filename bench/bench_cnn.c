@@ -4,8 +4,8 @@
  *     bench_MODEL THREADS IMAGES LABELS BATCHES
  *
  * IMAGES holds BATCHES batches of float pictures, channels first; LABELS their classes as 32-bit
- * integers. Commands: steps N, infer N (one picture), outputs (the first picture's probabilities),
- * save (weights, to ./initial.safetensors).
+ * integers. Commands: steps N, losses N (of that many steps), infer N (one picture), outputs (the first picture's
+ * probabilities), save (weights, to ./initial.safetensors).
  * What is timed is the step alone: the batch lies ready, as it does for the other contenders.
  */
 #include <cnnrt.h>
@@ -35,7 +35,8 @@ static void batch_set(struct contender *w, long number)
     }
 }
 
-static void steps(struct contender *w, long count, double *ms)
+/* losses: the mean loss of each step's batch; NULL: nobody asks. */
+static void steps(struct contender *w, long count, double *ms, double *losses)
 {
     for (long i = 0; i < count; i++) {
         batch_set(w, (long)w->context->step);
@@ -43,6 +44,8 @@ static void steps(struct contender *w, long count, double *ms)
         w->model->train_step(w->context, w->model->batch);
         w->model->update(w->context);
         ms[i] = worker_ms() - start;
+        if (losses)
+            losses[i] = w->context->loss / w->model->batch;
         w->context->step++;
     }
 }
@@ -76,8 +79,15 @@ static void serve(struct contender *w)
         if (!ms)
             worker_die("no memory", word);
         if (strcmp(word, "steps") == 0) {
-            steps(w, count, ms);
+            steps(w, count, ms, NULL);
             worker_answer("ms", ms, count);
+        } else if (strcmp(word, "losses") == 0) {
+            double *losses = malloc(((size_t)count + 1) * sizeof *losses);
+            if (!losses)
+                worker_die("no memory", word);
+            steps(w, count, ms, losses);
+            worker_answer("losses", losses, count);
+            free(losses);
         } else if (strcmp(word, "infer") == 0) {
             inferences(w, count, ms);
             worker_answer("ms", ms, count);

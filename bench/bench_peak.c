@@ -7,8 +7,8 @@
  * together).  Compile together with runtime/core/peak.c, team.c and arithmetic.c, -O3 -march=native -pthread.
  */
 #include "cnnrt.h"
-#include "peak.h"
-#include "team.h"
+#include "core/peak.h"
+#include "core/team.h"
 #include "worker.h"
 
 #if defined __AVX512F__
