@@ -112,6 +112,7 @@ static void need_argument(struct emitter *e, struct needs *n, const struct argum
         break;
     case ARGUMENT_SCRATCH: n->scratch = n->context = true; break;
     case ARGUMENT_SAMPLES:
+    case ARGUMENT_LEFT:
     case ARGUMENT_SHARE: n->samples = true; break;
     case ARGUMENT_KEY:
     case ARGUMENT_CONTEXT: n->context = true; break;

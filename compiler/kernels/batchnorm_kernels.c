@@ -20,6 +20,7 @@ static struct two_parts plan_two_parts(struct plan *p, struct program *q, struct
     struct two_parts t = { .row = columns * padded_channels(p, g->main->in[0]) };
     t.images = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, what, group_flops(p, g));
     t.batch = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, what, 0);
+    t.batch->beside = true;
     t.partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", g->main->name), p->real,
                             t.row * p->real_size * p->batch);
     return t;

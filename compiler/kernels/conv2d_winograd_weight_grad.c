@@ -2,9 +2,13 @@
  *
  *     dU[p, q] = sum over tiles of (B^T x B)[p, q] (A dy A^T)[p, q];   dw = G^T dU G
  *
- * A block of images is transformed by all threads together into shared V and M, which then stay in the caches while
- * the threads split the list of (position, panel).  Every element of dU is summed by one thread, in the order of the
- * images: the same bits for any number of threads. */
+ * Where dU is large, a block of images is transformed by all threads together into shared V and M, which then stay in the
+ * caches while the threads split the list of (position, panel).  Every element of dU is summed by one thread, in the order
+ * of the images: the same bits for any number of threads.
+ *
+ * Where few channels leave dU, V and M room in a thread's own cache, the step takes a few images after the others and
+ * shares the loop of its neighbours: dy is still in the cache, and nobody waits for anybody.  The batch is then cut into a
+ * fixed number of groups of images, each with a dU of its own, which the last step adds in order. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -17,12 +21,56 @@ struct winograd_weights {
     int x_panel, x_panels;      /* of V, over input channels */
     int panel, panels;          /* of M, over output channels */
     int images;                 /* in a block */
+    bool by_image;              /* the loop of the neighbours, `images` in a call */
+    int groups;                 /* then: that have a dU each; else 1 */
     struct winograd_values v, m;
-    int64_t u_position, u_panel;        /* elements of dU */
+    int64_t m_at, pad_at;       /* by image: in scratch, elements; V is its beginning */
+    int64_t u_position, u_panel, u_group;       /* elements of dU */
     int64_t db_stored;
 };
 
 enum { INVERSE_CHUNK = 16 };    /* input channels in a block of the last step */
+
+static void values_of(const struct winograd_weights *g, int images, struct winograd_values *v, struct winograd_values *m)
+{
+    *v = winograd_values_of(&g->tiles, images * g->x_panels, g->x_panel, 16);
+    *m = winograd_values_of(&g->tiles, images * g->panels, g->panel, 16);
+}
+
+static double values_bytes(const struct plan *p, const struct winograd_weights *g)
+{
+    return (double)(g->v.size + g->m.size) * p->real_size;
+}
+
+/* Whether V and M of an image and dU fit a thread's second-level cache with room for what passes through; then as many
+ * images at a time as do, as long as more of them make the sums of a position much longer. */
+static bool choose_by_image(const struct plan *p, struct winograd_weights *g)
+{
+    enum { GROUPS = 8, ENOUGH = 4, LONG = 64 };
+    int groups = GROUPS < p->batch ? GROUPS : p->batch;
+    while (groups > 1 && p->batch % groups)
+        groups--;
+    if (groups < ENOUGH && groups < p->batch)
+        return false;
+    double sums = (double)g->u_group * p->real_size, room = 0.75 * p->target->l2_bytes;
+    int tiles = g->tiles.v.tiles * g->tiles.h.tiles;
+    for (int images = 1; images == 1 || images * tiles <= LONG; images *= 2) {
+        if (p->batch / groups % images)
+            break;
+        values_of(g, images, &g->v, &g->m);
+        if (values_bytes(p, g) + sums > room)
+            break;
+        g->images = images;
+    }
+    if (!g->images)
+        return false;
+    values_of(g, g->images, &g->v, &g->m);
+    g->by_image = true;
+    g->groups = groups;
+    g->m_at = plan_round(g->v.size, 64);
+    g->pad_at = g->m_at + plan_round(g->m.size, 64);
+    return true;
+}
 
 static bool winograd_weights_of(const struct plan *p, const struct node *n, int points, struct winograd_weights *g)
 {
@@ -34,18 +82,20 @@ static bool winograd_weights_of(const struct plan *p, const struct node *n, int 
     g->x_panels = (g->s.c + g->x_panel - 1) / g->x_panel;
     g->panel = g->s.weight->panel;
     g->panels = (g->s.o + g->panel - 1) / g->panel;
-    for (int images = 1; images <= 32 && p->batch % images == 0; images *= 2) {
-        struct winograd_values v = winograd_values_of(&g->tiles, images * g->x_panels, g->x_panel, 16);
-        struct winograd_values m = winograd_values_of(&g->tiles, images * g->panels, g->panel, 16);
-        if (images > 1 && (double)(v.size + m.size) * p->real_size > 5 * p->target->l2_bytes)
-            break;
-        g->images = images;
-        g->v = v;
-        g->m = m;
-    }
     g->u_position = (int64_t)g->s.c * g->panel + 16;
     g->u_panel = g->tiles.positions * g->u_position;
+    g->u_group = g->panels * g->u_panel;
     g->db_stored = plan_round(g->s.o, p->lanes);
+    g->groups = 1;
+    if (choose_by_image(p, g))
+        return true;
+    for (int images = 1; images <= 32 && p->batch % images == 0; images *= 2) {
+        values_of(g, images, &g->v, &g->m);
+        if (images > 1 && values_bytes(p, g) > 5 * p->target->l2_bytes)
+            break;
+        g->images = images;
+    }
+    values_of(g, g->images, &g->v, &g->m);
     return true;
 }
 
@@ -54,7 +104,7 @@ static bool applicable_with(const struct plan *p, const struct group *g, int poi
     struct winograd_weights d;
     if (!winograd_weights_of(p, g->main, points, &d))
         return false;
-    if (!winograd_reaches(d.v.size) || !winograd_reaches(d.m.size) || !winograd_reaches(d.panels * d.u_panel))
+    if (!winograd_reaches(d.v.size) || !winograd_reaches(d.m.size) || !winograd_reaches(d.groups * d.u_group))
         return false;
     int used = d.tiles.v.points > d.tiles.h.points ? d.tiles.v.points : d.tiles.h.points;
     return used > points - 2 || points == 4;
@@ -77,7 +127,7 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
                                               ((2.0 + d.panels) * (double)d.v.size +
                                                (2.0 + d.x_panels) * (double)d.m.size) * p->real_size);
     /* dU is read and written for each block of images */
-    cycles += blocks * 2 * (double)(d.panels * d.u_panel) * p->real_size / p->target->costs->sum_rate;
+    cycles += blocks * 2 * (double)d.u_group * p->real_size / p->target->costs->sum_rate;
     return cycles;
 }
 
@@ -114,21 +164,60 @@ static struct part inverse_part(const struct winograd_weights *d, int chunks)
                             { .count = d->panel, .step = 1 } } };
 }
 
+enum { SUM_TRANSFORMS, SUM_PRODUCTS, SUM_INVERSE, SUM_IMAGES };
+
+static void plan_inverse(struct plan *p, struct program *q, struct group *g, const struct winograd_weights *d,
+                         const struct buffer *du, const struct buffer *bias)
+{
+    int chunks = (d->s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
+    struct step *out = plan_step(p, q, g, SUM_INVERSE, SPLIT_BLOCKS, (int64_t)d->panels * chunks, "weight gradient", 0);
+    step_is_told(p, out, ARGUMENT_BLOCK);
+    step_is_told(p, out, ARGUMENT_SAMPLES);
+    step_uses(p, out, ACCESS_READ, du, TOUCH_ALL);
+    step_takes_part(p, out, ACCESS_WRITE, g->main->out[0], inverse_part(d, chunks));
+    if (bias) {
+        step_uses(p, out, ACCESS_READ, bias, TOUCH_ALL);
+        step_takes_in(p, out, ACCESS_WRITE, g->companion->out[0], TOUCH_FIRST);
+    }
+}
+
+static void plan_by_image(struct plan *p, struct program *q, struct group *g, const struct winograd_weights *d)
+{
+    struct step *sum = plan_step(p, q, g, SUM_IMAGES, SPLIT_IMAGES, 0, "weight gradient",
+                                 2 * d->s.k * d->s.o * d->s.oh * d->s.ow * p->batch);
+    sum->groups = d->groups;
+    sum->images = d->images;
+    struct buffer *du = own_buffer(p, q, g, "winograd", d->groups * d->u_group),
+                  *bias = g->companion ? own_buffer(p, q, g, "bias_images", p->batch * d->db_stored) : NULL;
+    if (d->images > 1)
+        step_is_told(p, sum, ARGUMENT_LEFT);
+    step_takes(p, sum, ACCESS_READ, g->main->in[0]);
+    step_takes(p, sum, ACCESS_READ, g->main->in[1]);
+    step_uses_cleared(p, sum, du, d->u_group);
+    if (bias)
+        step_uses_row(p, sum, ACCESS_WRITE, bias, AT_IMAGE, d->db_stored);
+    int64_t padded = d->s.padded ? (int64_t)d->s.ph * d->s.pw * d->s.c : 0;
+    step_scratch(p, sum, (d->pad_at + padded) * p->real_size);
+    plan_inverse(p, q, g, d, du, bias);
+}
+
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct winograd_weights d;
     winograd_weights_of(p, g->main, g->kernel->number, &d);
+    if (d.by_image) {
+        plan_by_image(p, q, g, &d);
+        return;
+    }
     const char *what = "weight gradient";
-    struct step *in = plan_step(p, q, g, 0, SPLIT_BLOCKS, 2 * d.images, what, 0);
-    struct step *multiply = plan_step(p, q, g, 1, SPLIT_BLOCKS, (int64_t)d.tiles.positions * d.panels, what,
+    struct step *in = plan_step(p, q, g, SUM_TRANSFORMS, SPLIT_BLOCKS, 2 * d.images, what, 0);
+    struct step *multiply = plan_step(p, q, g, SUM_PRODUCTS, SPLIT_BLOCKS, (int64_t)d.tiles.positions * d.panels, what,
                                       2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     in->repeat = multiply->repeat = p->batch / d.images;
     multiply->run = d.panels; /* positions that few tiles need come last: dealt out, they fall to all threads */
-    int chunks = (d.s.c + INVERSE_CHUNK - 1) / INVERSE_CHUNK;
-    struct step *out = plan_step(p, q, g, 2, SPLIT_BLOCKS, (int64_t)d.panels * chunks, what, 0);
     struct buffer *x_values = own_buffer(p, q, g, "x_values", d.v.size),
                   *dy_values = own_buffer(p, q, g, "dy_values", d.m.size),
-                  *du = own_buffer(p, q, g, "winograd", d.panels * d.u_panel),
+                  *du = own_buffer(p, q, g, "winograd", d.u_group),
                   *bias = g->companion ? own_buffer(p, q, g, "bias_images", p->batch * d.db_stored) : NULL;
 
     step_is_told(p, in, ARGUMENT_BLOCK);
@@ -152,15 +241,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     step_uses_part(p, multiply, multiply->repeat > 1 ? ACCESS_ADD : ACCESS_WRITE, du, products_part(&d));
     if (multiply->repeat > 1)
         multiply->prefetch = "the next tile of what is added to";
-
-    step_is_told(p, out, ARGUMENT_BLOCK);
-    step_is_told(p, out, ARGUMENT_SAMPLES);
-    step_uses(p, out, ACCESS_READ, du, TOUCH_ALL);
-    step_takes_part(p, out, ACCESS_WRITE, g->main->out[0], inverse_part(&d, chunks));
-    if (bias) {
-        step_uses(p, out, ACCESS_READ, bias, TOUCH_ALL);
-        step_takes_in(p, out, ACCESS_WRITE, g->companion->out[0], TOUCH_FIRST);
-    }
+    plan_inverse(p, q, g, &d, du, bias);
 }
 
 /* ---- step 0: transforms of a block of images --------------------------------------------------------------------- */
@@ -186,6 +267,12 @@ static void emit_clear(struct emitter *e, const struct winograd_weights *d, cons
     }
 }
 
+/* The image's number among those of a block or call. */
+static const char *image_text(const struct winograd_weights *d)
+{
+    return d->by_image && d->images == 1 ? "0" : "image";
+}
+
 /* The transform of one image, panel by panel. */
 static void emit_panels(struct emitter *e, const struct winograd_weights *d, struct winograd_transform *t, int channels,
                         int panel, const char *map, const char *values)
@@ -196,14 +283,14 @@ static void emit_panels(struct emitter *e, const struct winograd_weights *d, str
         t->tail = 0;
         loop_open(e, "p", 0, s.whole, 1);
         winograd_emit_image(e, t, arena_printf(e->arena, "%s + p * %d", map, panel), values,
-                            text_plus(e, text_times(e, "p", d->images), "image"), "0", "0");
+                            text_plus(e, text_times(e, "p", d->images), image_text(d)), "0", "0");
         cw_close(e->w, "}");
     }
     if (s.last_vectors) {
         t->channels = channels - s.whole * panel;
         t->tail = s.last_tail;
         winograd_emit_image(e, t, arena_printf(e->arena, "%s + %d", map, s.whole * panel), values,
-                            arena_printf(e->arena, "%d + image", s.whole * d->images), "0", "0");
+                            text_plus(e, arena_printf(e->arena, "%d", s.whole * d->images), image_text(d)), "0", "0");
     }
 }
 
@@ -393,14 +480,120 @@ static const char *emit_products(struct emitter *e, const struct step *step)
     return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o), comment);
 }
 
+/* ---- some images, by themselves ----------------------------------------------------------------------------------- */
+
+/* The products of all positions of a class, of one panel: added to dU. */
+static void emit_class_sums(struct emitter *e, const struct winograd_weights *d, int k, int vectors, const char *panel)
+{
+    const struct winograd_class *s = &d->tiles.class[k];
+    int64_t depth = (int64_t)d->images * s->rows_v * s->rows_h;
+    const char *add = emit_position(e, d, depth, vectors, true), *of_panel = "", *of_du = "";
+    if (panel) {
+        of_panel = arena_printf(e->arena, " + %s * %" PRId64, panel, depth * d->panel);
+        of_du = arena_printf(e->arena, " + %s * %" PRId64, panel, d->u_panel);
+    }
+    loop_open(e, "i", 0, s->count, 1);
+    cw_line(e->w, "%s(x_values%s + i * %" PRId64 ", dy_values%s + i * %" PRId64 "%s,", add,
+            text_offset(e, d->v.class_offset[k]), d->v.stride[k], text_offset(e, d->m.class_offset[k]), d->m.stride[k],
+            of_panel);
+    cw_line(e->w, "        du%s + i * %" PRId64 "%s);", text_offset(e, s->first * d->u_position), d->u_position, of_du);
+    cw_close(e->w, "}");
+}
+
+static void emit_all_sums(struct emitter *e, const struct winograd_weights *d, int vectors, const char *panel)
+{
+    for (int k = 0; k < WINOGRAD_CLASSES; k++)
+        if (d->tiles.class[k].count && d->tiles.class[k].rows_v && d->tiles.class[k].rows_h)
+            emit_class_sums(e, d, k, vectors, panel);
+}
+
+/* The transforms of one image of the call. */
+static void emit_image(struct emitter *e, const struct winograd_weights *d, bool bias)
+{
+    struct winograd_transform x = { .kind = TRANSFORM_X, .tiles = &d->tiles, .values = &d->v, .pixel = d->s.c,
+                                    .row = (int64_t)(d->s.padded ? d->s.pw : d->s.w) * d->s.c };
+    struct winograd_transform dy = { .kind = TRANSFORM_DY, .tiles = &d->tiles, .values = &d->m, .pixel = d->s.o,
+                                     .row = (int64_t)d->s.ow * d->s.o };
+    if (d->s.padded)
+        emit_padded_copy(e, "x", "padded", d->s.h, d->s.w, d->s.c, d->s.window.pad_top, d->s.window.pad_left, d->s.ph,
+                         d->s.pw);
+    emit_panels(e, d, &x, d->s.c, d->x_panel, d->s.padded ? "padded" : "x", "x_values");
+    emit_panels(e, d, &dy, d->s.o, d->panel, "dy", "dy_values");
+    if (bias)
+        emit_bias(e, d);
+}
+
+static const char *emit_images(struct emitter *e, const struct step *step)
+{
+    const struct group *g = step->group;
+    struct winograd_weights d;
+    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
+    const char *real = e->plan->real;
+    bool bias = g->companion != NULL, many = d.images > 1;
+    struct panels s = product_panels(e->plan, d.s.o, d.panel);
+    emit_function(e, "%sconst %s *x, const %s *dy, %s *restrict du%s, %s *restrict scratch", many ? "int left, " : "", real,
+                  real, real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "", real);
+    cw_line(e->w, "%s *const x_values = scratch, *const dy_values = scratch + %" PRId64 ";", real, d.m_at);
+    if (d.s.padded)
+        cw_line(e->w, "%s *const padded = scratch + %" PRId64 ";", real, d.pad_at);
+    if (many) {
+        cw_open(e->w, "for (int image = 0; image < %d; image++) {", d.images);
+        cw_open(e->w, "if (image < left) {");
+        emit_image(e, &d, bias);
+        cw_line(e->w, "x += %" PRId64 ";", (int64_t)d.s.h * d.s.w * d.s.c);
+        cw_line(e->w, "dy += %" PRId64 ";", (int64_t)d.s.oh * d.s.ow * d.s.o);
+        if (bias)
+            cw_line(e->w, "db += %" PRId64 ";", d.db_stored);
+        cw_middle(e->w, "} else {");
+        emit_clear(e, &d, &d.v, d.x_panels, "x_values");
+        cw_close(e->w, "}");
+        cw_close(e->w, "}");
+    } else {
+        emit_image(e, &d, bias);
+    }
+    if (s.whole > 1) {
+        loop_open(e, "p", 0, s.whole, 1);
+        emit_all_sums(e, &d, s.vectors, "p");
+        cw_close(e->w, "}");
+    } else if (s.whole) {
+        emit_all_sums(e, &d, s.vectors, NULL);
+    }
+    if (s.last_vectors)
+        emit_all_sums(e, &d, s.last_vectors, s.whole ? arena_printf(e->arena, "%d", s.whole) : NULL);
+    const char *comment = arena_printf(e->arena, "%s\n%s %s", emit_comment(e, step), winograd_tiles_text(e, &d.tiles, &d.s),
+                                       many ? arena_printf(e->arena, "%d images at a time.", d.images)
+                                            : "An image at a time.");
+    return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o), comment);
+}
+
 /* ---- step 2: back to taps ---------------------------------------------------------------------------------------- */
 
 static const char *load_position(struct emitter *e, const void *data, int p, const struct winograd_run *q)
 {
     const struct winograd_weights *d = data;
     int first = d->tiles.number_of[p][q->first], step = q->count > 1 ? d->tiles.number_of[p][q->first + 1] - first : 0;
+    if (d->groups > 1)
+        return q->count == 1 ? arena_printf(e->arena, "sums[%d]", first)
+                             : arena_printf(e->arena, "*(sums%s)", winograd_along(e, q, first, step));
     return arena_printf(e->arena, "v_load(from%s)",
                         winograd_along(e, q, first * d->u_position, step * d->u_position));
+}
+
+/* dU of all groups together, in their order. */
+static void emit_group_sums(struct emitter *e, const struct winograd_weights *d)
+{
+    if (d->groups == 1)
+        return;
+    cw_line(e->w, "v sums[%d];", d->tiles.positions);
+    cw_line(e->w, "CNN_ROLLED");
+    cw_open(e->w, "for (int k = 0; k < %d; k++) {", d->tiles.positions);
+    cw_line(e->w, "v sum = v_load(from + k * %" PRId64 ");", d->u_position);
+    cw_line(e->w, "CNN_ROLLED");
+    cw_open(e->w, "for (int g = 1; g < %d; g++)", d->groups);
+    cw_line(e->w, "sum = v_add(sum, v_load(from + g * %" PRId64 " + k * %" PRId64 "));", d->u_group, d->u_position);
+    cw_close(e->w, "");
+    cw_line(e->w, "sums[k] = sum;");
+    cw_close(e->w, "}");
 }
 
 static bool position_begins(const void *data, int q)
@@ -453,6 +646,7 @@ static const char *emit_inverse(struct emitter *e, const struct step *step)
         loop_open_vectors(e, "lane", d.panel);
     cw_line(e->w, "const %s *const from = du + panel * %" PRId64 " + c * %d + lane;", real, d.u_panel, d.panel);
     cw_line(e->w, "%s *const to = dw + (size_t)panel * %" PRId64 " + c * %d + lane;", real, d.s.k * d.panel, d.panel);
+    emit_group_sums(e, &d);
     emit_inverse_vector(e, &d);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
@@ -473,8 +667,12 @@ static const char *emit_inverse(struct emitter *e, const struct step *step)
 
 static const char *emit(struct emitter *e, const struct step *step)
 {
-    return step->part == 0 ? emit_transforms(e, step) : step->part == 1 ? emit_products(e, step)
-                                                                        : emit_inverse(e, step);
+    switch (step->part) {
+    case SUM_TRANSFORMS: return emit_transforms(e, step);
+    case SUM_PRODUCTS: return emit_products(e, step);
+    case SUM_IMAGES: return emit_images(e, step);
+    default: return emit_inverse(e, step);
+    }
 }
 
 #define WINOGRAD_KERNEL(points)                                                                                        \

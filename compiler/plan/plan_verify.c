@@ -366,6 +366,10 @@ static const char *verify_argument(const struct walk *w, const struct step *s, c
         if (s->split != SPLIT_BLOCKS)
             return arena_printf(arena, "%s has images and asks for a block", verify_step_name(w, s));
         return NULL;
+    case ARGUMENT_LEFT:
+        if (s->split != SPLIT_IMAGES)
+            return arena_printf(arena, "%s has blocks and asks how many images are left", verify_step_name(w, s));
+        return NULL;
     case ARGUMENT_FIRST: case ARGUMENT_BEGINS:
         if (!s->repeat || (a->kind == ARGUMENT_FIRST && a->number * s->repeat != w->p->batch))
             return arena_printf(arena, "%s takes %" PRId64 " images each time, %d times", verify_step_name(w, s),

@@ -147,6 +147,7 @@ enum argument_kind {
     ARGUMENT_SCRATCH,           /* the thread's own, `number` bytes of it */
     ARGUMENT_BLOCK,
     ARGUMENT_SAMPLES,           /* of the batch that are in use */
+    ARGUMENT_LEFT,              /* of images: of the call's and all that follow, in use; at least 1 */
     ARGUMENT_FIRST,             /* with repeat: the first image of this time, of `number` each time */
     ARGUMENT_BEGINS,            /* with repeat: whether it is the first time.  What is added to is begun then */
     ARGUMENT_KEY,               /* of the random numbers of stream `number` */
