@@ -6,15 +6,14 @@
  * A call takes a few images: their V stays in the second-level cache while the transformed weights U stream by, a
  * panel of output channels at a time; the output transform follows while M is still there.  U is made anew each step.
  *
- * The forward pass of a batch of one image is cut into blocks instead: conv2d_winograd_split.c. */
+ * The forward pass of a batch of one image is cut into blocks instead: conv2d_winograd_split.c.  Where U is much larger
+ * than the maps, blocks are panels and take the whole batch: conv2d_winograd_panels.c. */
 #include "kernels/conv2d_winograd.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "kernels/loops.h"
-
-enum { U_CHUNK = 16 };          /* multiplied channels of U in one block of its transform */
 
 static int64_t values_size(const struct winograd_tiles *t, int images, int width)
 {
@@ -64,6 +63,8 @@ bool winograd_conv_of(const struct plan *p, const struct group *g, int points, s
     int64_t turned = (int64_t)c->s.taps * U_CHUNK * c->panel;
     if (c->data_grad && turned > c->scratch)
         c->scratch = turned;
+    if (!chain_spreads(g))
+        winograd_choose_panels(p, c);
     return true;
 }
 
@@ -114,6 +115,8 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
 {
     struct winograd_conv c;
     winograd_conv_of(p, g, points, &c);
+    if (c.by_panel)
+        return winograd_panels_cost(p, &c) + group_chain_cycles(p, g);
     double calls = (double)p->batch / c.images, cycles = 0;
     for (int k = 0; k < WINOGRAD_CLASSES; k++) {
         const struct winograd_class *s = &c.tiles.class[k];
@@ -190,6 +193,10 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     winograd_conv_of(p, g, g->kernel->number, &c);
     int chunks = (c.from + U_CHUNK - 1) / U_CHUNK;
     int64_t flops = 2 * c.s.k * c.s.o * c.s.oh * c.s.ow * p->batch;
+    if (c.by_panel) {
+        winograd_panels_plan(p, q, g, &c, flops);
+        return;
+    }
     struct step *weights = plan_step(p, q, g, PART_WEIGHTS, SPLIT_BLOCKS, (int64_t)c.panels_count * chunks,
                                      "transform weights", 0);
     weights->hoisted = true;
@@ -325,7 +332,7 @@ static void store_position(struct emitter *e, const void *data, const struct win
 }
 
 /* One vector of U for every position: G g G^T. */
-static void emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride)
+void winograd_emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride)
 {
     struct winograd v = winograd_make(c->tiles.v.m, c->tiles.r_v), h = winograd_make(c->tiles.h.m, c->tiles.r_h);
     winograd_emit_two_way(e, &(struct winograd_two_way){
@@ -336,7 +343,7 @@ static void emit_weight_vector(struct emitter *e, const struct winograd_conv *c,
 }
 
 /* For the data gradient: the weights of the block's outputs, turned so that a vector runs over input channels. */
-static void emit_turn(struct emitter *e, const struct winograd_conv *c)
+void winograd_emit_turn(struct emitter *e, const struct winograd_conv *c)
 {
     const char *real = e->plan->real;
     int from_panel = c->s.weight->panel;
@@ -395,7 +402,7 @@ static const char *emit_weights(struct emitter *e, const struct step *step)
         emit_compare(e, &c);
     int64_t tap_stride = (int64_t)c.s.c * c.panel;
     if (c.data_grad) {
-        emit_turn(e, &c);
+        winograd_emit_turn(e, &c);
         tap_stride = (int64_t)U_CHUNK * c.panel;
     }
     cw_open(e->w, "for (int k = first; k < end; k++) {");
@@ -406,7 +413,7 @@ static const char *emit_weights(struct emitter *e, const struct step *step)
         cw_line(e->w, "const %s *const from = w + (size_t)panel * %" PRId64 " + k * %d + lane;", real, c.s.k * c.panel,
                 c.panel);
     cw_line(e->w, "%s *const to = u + panel * %" PRId64 " + k * %d + lane;", real, c.u_panel, c.panel);
-    emit_weight_vector(e, &c, tap_stride);
+    winograd_emit_weight_vector(e, &c, tap_stride);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     if (keeps)
@@ -443,7 +450,7 @@ static const char *emit_ask(struct emitter *e, const struct ahead *h)
 }
 
 static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel, int vectors,
-                                 const struct ahead *h)
+                                 bool add, const struct ahead *h)
 {
     const char *real = e->plan->real;
     int channels = vectors * e->plan->lanes;
@@ -455,6 +462,7 @@ static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth,
     t.tile.depth = depth;
     t.tile.segments = 1;
     t.tile.c_row = panel;
+    t.tile.accumulate = add;
     char *more = "";
     for (int i = 0; i < h->count; i++) {
         more = arena_printf(e->arena, "%s, %s%s *%s", more, h->maps[i].written ? "" : "const ", real, h->maps[i].name);
@@ -465,14 +473,14 @@ static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth,
     t.ask_step = h->pixels * h->pixel;
     emit_function(e, "const %s *a, const %s *b, %s *restrict c%s", real, real, real, more);
     product_emit(e, &t);
-    return emit_end(e, arena_printf(e->arena, "multiply_%" PRId64 "x%" PRId64 "x%d", rows, depth, channels),
-                    "C = A B for one position.");
+    return emit_end(e, arena_printf(e->arena, "multiply_%s%" PRId64 "x%" PRId64 "x%d", add ? "add_" : "", rows, depth,
+                                    channels), add ? "C += A B for one position." : "C = A B for one position.");
 }
 
 const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel,
-                                   int vectors)
+                                   int vectors, bool add)
 {
-    return emit_multiply(e, rows, depth, a_row, panel, vectors, &(struct ahead){ .count = 0 });
+    return emit_multiply(e, rows, depth, a_row, panel, vectors, add, &(struct ahead){ .count = 0 });
 }
 
 static void emit_products(struct emitter *e, const struct winograd_conv *c, int vectors, const struct ahead *h)
@@ -483,7 +491,7 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
         int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
         if (!s->count || !rows)
             continue;
-        const char *name = emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors, h);
+        const char *name = emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors, false, h);
         const char *values = text_offset(e, c->v.class_offset[k]), *up = text_offset(e, s->first * c->u_position),
                    *products = text_offset(e, c->m.class_offset[k]);
         int64_t each = class_tiles(e->plan, c, s, vectors) * h->pixels;
@@ -508,15 +516,11 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
 
 /* ---- forward and data gradient ----------------------------------------------------------------------------------- */
 
-/* The map that a transform of this side works on. */
-struct side {
-    const char *name;           /* C name of the argument */
-    int h, w, c;
-};
-
 static void emit_images_loop(struct emitter *e, const struct winograd_conv *c)
 {
-    if (c->images > 1)
+    if (c->by_panel)
+        cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    else if (c->images > 1)
         loop_open(e, "i", 0, c->images, 1);
 }
 
@@ -533,22 +537,30 @@ static const char *image_of(struct emitter *e, const struct winograd_conv *c, co
     return arena_printf(e->arena, "%s + i * %" PRId64, s->name, (int64_t)s->h * s->w * s->c);
 }
 
-static void emit_in(struct emitter *e, const struct winograd_conv *c, const struct side *in)
+void winograd_emit_padding(struct emitter *e, const struct winograd_conv *c, const struct side *in, const char *map)
+{
+    if (c->padded && !c->data_grad)
+        emit_padded_copy(e, map, "padded", in->h, in->w, in->c, c->s.window.pad_top, c->s.window.pad_left, c->s.ph,
+                         c->s.pw);
+}
+
+void winograd_emit_in(struct emitter *e, const struct winograd_conv *c, const struct side *in, const char *map,
+                      const struct winograd_values *values, int channels, const char *image)
 {
     bool copy = c->padded && !c->data_grad;
     struct winograd_transform t = { .kind = c->data_grad ? TRANSFORM_DY : TRANSFORM_X, .tiles = &c->tiles,
-                                    .values = &c->v, .pixel = in->c, .channels = in->c,
-                                    .tail = in->c % e->plan->lanes };
+                                    .values = values, .pixel = in->c, .channels = channels,
+                                    .tail = channels % e->plan->lanes };
     t.row = (int64_t)(copy ? c->s.pw : in->w) * in->c;
+    winograd_emit_image(e, &t, map, "values", image, "0", "0");
+}
+
+static void emit_in(struct emitter *e, const struct winograd_conv *c, const struct side *in)
+{
     emit_images_loop(e, c);
-    if (copy) {
-        const char *from = image_of(e, c, in);
-        if (c->images > 1)
-            from = arena_printf(e->arena, "(%s)", from);
-        emit_padded_copy(e, from, "padded", in->h, in->w, in->c, c->s.window.pad_top, c->s.window.pad_left, c->s.ph,
-                         c->s.pw);
-    }
-    winograd_emit_image(e, &t, copy ? "padded" : image_of(e, c, in), "values", c->images > 1 ? "i" : "0", "0", "0");
+    const char *from = image_of(e, c, in);
+    winograd_emit_padding(e, c, in, c->images > 1 ? arena_printf(e->arena, "(%s)", from) : from);
+    winograd_emit_in(e, c, in, c->padded && !c->data_grad ? "padded" : from, &c->v, in->c, c->images > 1 ? "i" : "0");
     close_images_loop(e, c);
 }
 
@@ -557,16 +569,16 @@ static void emit_crop(struct emitter *e, const struct winograd_conv *c, const st
                       const struct chain *chain, int vectors, int tail)
 {
     int top = c->s.window.pad_top, left = c->s.window.pad_left, lanes = e->plan->lanes;
-    cw_open(e->w, "for (int h = 0; h < %d; h++)", out->h);
-    loop_open(e, "w", 0, out->w, 1);
+    cw_open(e->w, "for (int row = 0; row < %d; row++)", out->h);
+    loop_open(e, "column", 0, out->w, 1);
     bool inside = c->s.ph < out->h + top || c->s.pw < out->w + left;
     if (inside)
-        cw_line(e->w, "const bool inside = h < %d && w < %d;", c->s.ph - top, c->s.pw - left);
-    cw_line(e->w, "const %s *const from = padded + ((h%s) * %d + w%s) * %d;", e->plan->real, text_offset(e, top),
+        cw_line(e->w, "const bool inside = row < %d && column < %d;", c->s.ph - top, c->s.pw - left);
+    cw_line(e->w, "const %s *const from = padded + ((row%s) * %d + column%s) * %d;", e->plan->real, text_offset(e, top),
             c->s.pw, text_offset(e, left), out->c);
     const char *image = c->images > 1 ? arena_printf(e->arena, "i * %" PRId64 " + ", (int64_t)out->h * out->w * out->c)
                                       : "";
-    const char *pixel = arena_printf(e->arena, "%s(h * %d + w) * %d", image, out->w, out->c);
+    const char *pixel = arena_printf(e->arena, "%s(row * %d + column) * %d", image, out->w, out->c);
     cw_line(e->w, "const size_t at = (size_t)(%s);", text_plus(e, pixel, c->column));
     for (int j = 0; j < vectors; j++) {
         int last = j == vectors - 1 ? tail : 0;
@@ -585,8 +597,8 @@ static void emit_crop(struct emitter *e, const struct winograd_conv *c, const st
     cw_close(e->w, "");
 }
 
-static void emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out,
-                     const struct chain *chain, int vectors, int tail, bool asked)
+void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out, const struct chain *chain,
+                       int vectors, int tail, bool asked)
 {
     bool copy = c->padded && c->data_grad;
     struct winograd_transform t = { .kind = c->data_grad ? TRANSFORM_DX : TRANSFORM_Y, .tiles = &c->tiles,
@@ -610,7 +622,7 @@ static void emit_panel(struct emitter *e, const struct winograd_conv *c, const s
 {
     cw_line(e->w, "const %s *const up = %s;", e->plan->real, text_plus(e, "u", u_at));
     emit_products(e, c, vectors, h);
-    emit_out(e, c, out, chain, vectors, tail, h->count > 0);
+    winograd_emit_out(e, c, out, chain, vectors, tail, h->count > 0);
 }
 
 static const char *emit_main(struct emitter *e, const struct step *step)
@@ -666,6 +678,7 @@ static const char *emit(struct emitter *e, const struct step *step)
     switch (step->part) {
     case PART_WEIGHTS: return emit_weights(e, step);
     case PART_MAIN: return emit_main(e, step);
+    case PART_BATCH: case PART_PANELS: return winograd_panels_emit(e, step);
     default: return winograd_split_emit(e, step);
     }
 }

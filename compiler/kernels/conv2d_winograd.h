@@ -22,10 +22,22 @@ struct winograd_conv {
     int64_t m_at, pad_at;       /* in scratch, elements; V is its beginning */
     int64_t scratch;
     const char *column;         /* while it is written: the first channel of the panel, C text */
+    bool by_panel;              /* the whole batch, a panel in each block: U is made where it is used, of so many of the
+                                 * channels that are multiplied at a time */
+    int chunk;
 };
 
-/* Steps: U, then all in one; or for one image in blocks its padding, V, M and y. */
-enum winograd_part { PART_WEIGHTS, PART_MAIN, PART_PADDING, PART_IN, PART_PRODUCTS, PART_OUT };
+/* Steps: U, then all in one; or for one image in blocks its padding, V, M and y; or for the whole batch V, then all else
+ * panel by panel. */
+enum winograd_part { PART_WEIGHTS, PART_MAIN, PART_PADDING, PART_IN, PART_PRODUCTS, PART_OUT, PART_BATCH, PART_PANELS };
+
+enum { U_CHUNK = 16 };          /* multiplied channels of U in one block of its transform */
+
+/* The map that a transform of this side works on. */
+struct side {
+    const char *name;           /* C name of the argument */
+    int h, w, c;
+};
 
 /* False where tiles of so many points do not suit. */
 bool winograd_conv_of(const struct plan *p, const struct group *g, int points, struct winograd_conv *c);
@@ -36,10 +48,33 @@ struct step *winograd_split_plan(struct plan *p, struct program *q, struct group
 void winograd_split_reads(struct plan *p, struct step *products, const struct buffer *u);
 const char *winograd_split_emit(struct emitter *e, const struct step *step);
 
+/* The whole batch, panel by panel (conv2d_winograd_panels.c).  Sets by_panel where that moves less than U for every few
+ * images, and what depends on it. */
+void winograd_choose_panels(const struct plan *p, struct winograd_conv *c);
+double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c);
+void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c, int64_t flops);
+const char *winograd_panels_emit(struct emitter *e, const struct step *step);
+
+/* ---- what conv2d_winograd.c writes for all of them ---------------------------------------------------------------- */
+
+/* Writes V of so many channels of an image: map: C text, where they begin (in `padded`, where the image has zeros around
+ * it); image: its number among the values. */
+void winograd_emit_in(struct emitter *e, const struct winograd_conv *c, const struct side *in, const char *map,
+                      const struct winograd_values *values, int channels, const char *image);
+/* Writes the copy with zeros around that this takes; nothing where it takes none. */
+void winograd_emit_padding(struct emitter *e, const struct winograd_conv *c, const struct side *in, const char *map);
+/* The panel's channels of the result, from M; tail: of its last vector. */
+void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out, const struct chain *chain,
+                       int vectors, int tail, bool asked);
+/* `scratch` = the weights of channels from `first` to `end` of the panel, turned. */
+void winograd_emit_turn(struct emitter *e, const struct winograd_conv *c);
+/* One vector of U for every position, from `from` (taps tap_stride apart) to `to`. */
+void winograd_emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride);
+
 /* One position's product: emits a function (a, b, c) for `rows` rows of `depth` columns, a_row apart, and `vectors`
- * vectors of a panel. */
+ * vectors of a panel; with `add` it begins with C. */
 const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel,
-                                   int vectors);
+                                   int vectors, bool add);
 /* Cycles of the transforms of maps of `from` and `to` channels, over a whole batch. */
 double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int from, int to);
 /* Cycles for `moved` bytes of transformed values, of which `live` are in use at a time: none that the transforms and

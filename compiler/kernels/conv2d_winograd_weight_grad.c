@@ -6,6 +6,9 @@
  * caches while the threads split the list of (position, panel).  Every element of dU is summed by one thread, in the order
  * of the images: the same bits for any number of threads.
  *
+ * Where dU is much larger than V and M of the whole batch, nothing of it is kept: a block is a panel of output channels and
+ * goes through the panels of input channels, sums their part of dU over the batch, and turns it into weights at once.
+ *
  * Where few channels leave dU, V and M room in a thread's own cache, the step takes a few images after the others and
  * shares the loop of its neighbours: dy is still in the cache, and nobody waits for anybody.  The batch is then cut into a
  * fixed number of groups of images, each with a dU of its own, which the last step adds in order. */
@@ -23,6 +26,7 @@ struct winograd_weights {
     int images;                 /* in a block */
     bool by_image;              /* the loop of the neighbours, `images` in a call */
     int groups;                 /* then: that have a dU each; else 1 */
+    bool by_panel;              /* dU is transformed back where it is summed, a panel of inputs after the other */
     struct winograd_values v, m;
     int64_t m_at, pad_at;       /* by image: in scratch, elements; V is its beginning */
     int64_t u_position, u_panel, u_group;       /* elements of dU */
@@ -72,6 +76,29 @@ static bool choose_by_image(const struct plan *p, struct winograd_weights *g)
     return true;
 }
 
+/* What is moved: V for each panel, and M, in the last cache; or else dU, written and read for each block of images and at
+ * the end, which counts twice where it lies in memory. */
+static void choose_by_panel(const struct plan *p, struct winograd_weights *g)
+{
+    enum { BLOCKS_LEAST = 8 };
+    const struct costs *k = p->target->costs;
+    struct winograd_values v, m;
+    values_of(g, p->batch, &v, &m);
+    double sums = (double)g->u_group * p->real_size, blocks = (double)p->batch / g->images;
+    double times = sums > (k->last_share + k->last_span) * p->target->l2_bytes ? 2 : 1;
+    double moved = ((double)v.size * g->panels + (double)m.size) * p->real_size;
+    if (p->batch == 1 || g->s.o % g->panel || g->s.c % g->x_panel || g->panels < BLOCKS_LEAST ||
+        sums < 2 * p->target->l2_bytes || moved > times * (1 + blocks) * sums || !winograd_reaches(v.size) ||
+        !winograd_reaches(m.size))
+        return;
+    g->by_panel = true;
+    g->images = p->batch;
+    g->v = v;
+    g->m = m;
+    g->u_position = (int64_t)g->x_panel * g->panel + 16;        /* of a panel of inputs alone */
+    g->u_panel = g->u_group = g->tiles.positions * g->u_position;
+}
+
 static bool winograd_weights_of(const struct plan *p, const struct node *n, int points, struct winograd_weights *g)
 {
     memset(g, 0, sizeof *g);
@@ -96,6 +123,7 @@ static bool winograd_weights_of(const struct plan *p, const struct node *n, int 
         g->images = images;
     }
     values_of(g, g->images, &g->v, &g->m);
+    choose_by_panel(p, g);
     return true;
 }
 
@@ -126,6 +154,8 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
     cycles += blocks * winograd_memory_cycles(p, (double)(d.v.size + d.m.size) * p->real_size,
                                               ((2.0 + d.panels) * (double)d.v.size +
                                                (2.0 + d.x_panels) * (double)d.m.size) * p->real_size);
+    if (d.by_panel)
+        return cycles;
     /* dU is read and written for each block of images */
     cycles += blocks * 2 * (double)d.u_group * p->real_size / p->target->costs->sum_rate;
     return cycles;
@@ -164,7 +194,15 @@ static struct part inverse_part(const struct winograd_weights *d, int chunks)
                             { .count = d->panel, .step = 1 } } };
 }
 
-enum { SUM_TRANSFORMS, SUM_PRODUCTS, SUM_INVERSE, SUM_IMAGES };
+enum { SUM_TRANSFORMS, SUM_PRODUCTS, SUM_INVERSE, SUM_IMAGES, SUM_PANELS };
+
+static void takes_bias(struct plan *p, struct step *last, const struct buffer *bias)
+{
+    if (bias) {
+        step_uses(p, last, ACCESS_READ, bias, TOUCH_ALL);
+        step_takes_in(p, last, ACCESS_WRITE, last->group->companion->out[0], TOUCH_FIRST);
+    }
+}
 
 static void plan_inverse(struct plan *p, struct program *q, struct group *g, const struct winograd_weights *d,
                          const struct buffer *du, const struct buffer *bias)
@@ -175,10 +213,7 @@ static void plan_inverse(struct plan *p, struct program *q, struct group *g, con
     step_is_told(p, out, ARGUMENT_SAMPLES);
     step_uses(p, out, ACCESS_READ, du, TOUCH_ALL);
     step_takes_part(p, out, ACCESS_WRITE, g->main->out[0], inverse_part(d, chunks));
-    if (bias) {
-        step_uses(p, out, ACCESS_READ, bias, TOUCH_ALL);
-        step_takes_in(p, out, ACCESS_WRITE, g->companion->out[0], TOUCH_FIRST);
-    }
+    takes_bias(p, out, bias);
 }
 
 static void plan_by_image(struct plan *p, struct program *q, struct group *g, const struct winograd_weights *d)
@@ -201,6 +236,42 @@ static void plan_by_image(struct plan *p, struct program *q, struct group *g, co
     plan_inverse(p, q, g, d, du, bias);
 }
 
+/* dU position by position, then back. */
+static void plan_products(struct plan *p, struct program *q, struct group *g, const struct winograd_weights *d,
+                          const struct buffer *x_values, const struct buffer *dy_values, const struct buffer *du,
+                          const struct buffer *bias)
+{
+    struct step *multiply = plan_step(p, q, g, SUM_PRODUCTS, SPLIT_BLOCKS, (int64_t)d->tiles.positions * d->panels,
+                                      "weight gradient", 2 * d->s.k * d->s.o * d->s.oh * d->s.ow * p->batch);
+    multiply->repeat = p->batch / d->images;
+    multiply->run = d->panels; /* positions that few tiles need come last: dealt out, they fall to all threads */
+    step_is_told(p, multiply, ARGUMENT_BLOCK);
+    if (multiply->repeat > 1)
+        step_is_told(p, multiply, ARGUMENT_BEGINS);
+    step_uses(p, multiply, ACCESS_READ, x_values, TOUCH_ALL);
+    step_uses(p, multiply, ACCESS_READ, dy_values, TOUCH_ALL);
+    step_uses_part(p, multiply, multiply->repeat > 1 ? ACCESS_ADD : ACCESS_WRITE, du, products_part(d));
+    if (multiply->repeat > 1)
+        multiply->prefetch = "the next tile of what is added to";
+    plan_inverse(p, q, g, d, du, bias);
+}
+
+/* Both at once. */
+static void plan_panels(struct plan *p, struct program *q, struct group *g, const struct winograd_weights *d,
+                        const struct buffer *x_values, const struct buffer *dy_values, const struct buffer *bias)
+{
+    struct step *s = plan_step(p, q, g, SUM_PANELS, SPLIT_BLOCKS, d->panels, "weight gradient",
+                               2 * d->s.k * d->s.o * d->s.oh * d->s.ow * p->batch);
+    step_is_told(p, s, ARGUMENT_BLOCK);
+    if (bias)
+        step_is_told(p, s, ARGUMENT_SAMPLES);
+    step_uses(p, s, ACCESS_READ, x_values, TOUCH_ALL);
+    step_uses(p, s, ACCESS_READ, dy_values, TOUCH_ALL);
+    step_takes_part(p, s, ACCESS_WRITE, g->main->out[0], part_rows(d->panels, d->s.k * d->panel));
+    takes_bias(p, s, bias);
+    step_scratch(p, s, d->u_group * p->real_size);
+}
+
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct winograd_weights d;
@@ -211,15 +282,12 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     }
     const char *what = "weight gradient";
     struct step *in = plan_step(p, q, g, SUM_TRANSFORMS, SPLIT_BLOCKS, 2 * d.images, what, 0);
-    struct step *multiply = plan_step(p, q, g, SUM_PRODUCTS, SPLIT_BLOCKS, (int64_t)d.tiles.positions * d.panels, what,
-                                      2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
-    in->repeat = multiply->repeat = p->batch / d.images;
-    multiply->run = d.panels; /* positions that few tiles need come last: dealt out, they fall to all threads */
+    in->repeat = d.by_panel ? 0 : p->batch / d.images;
+    in->beside = d.by_panel;
     struct buffer *x_values = own_buffer(p, q, g, "x_values", d.v.size),
                   *dy_values = own_buffer(p, q, g, "dy_values", d.m.size),
-                  *du = own_buffer(p, q, g, "winograd", d.u_group),
+                  *du = d.by_panel ? NULL : own_buffer(p, q, g, "winograd", d.u_group),
                   *bias = g->companion ? own_buffer(p, q, g, "bias_images", p->batch * d.db_stored) : NULL;
-
     step_is_told(p, in, ARGUMENT_BLOCK);
     if (in->repeat > 1)
         step_is_given(p, in, ARGUMENT_FIRST, d.images);
@@ -232,16 +300,10 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         step_uses(p, in, ACCESS_WRITE, bias, TOUCH_OWN);
     if (d.s.padded)
         step_scratch(p, in, (int64_t)d.s.ph * d.s.pw * d.s.c * p->real_size);
-
-    step_is_told(p, multiply, ARGUMENT_BLOCK);
-    if (multiply->repeat > 1)
-        step_is_told(p, multiply, ARGUMENT_BEGINS);
-    step_uses(p, multiply, ACCESS_READ, x_values, TOUCH_ALL);
-    step_uses(p, multiply, ACCESS_READ, dy_values, TOUCH_ALL);
-    step_uses_part(p, multiply, multiply->repeat > 1 ? ACCESS_ADD : ACCESS_WRITE, du, products_part(&d));
-    if (multiply->repeat > 1)
-        multiply->prefetch = "the next tile of what is added to";
-    plan_inverse(p, q, g, &d, du, bias);
+    if (d.by_panel)
+        plan_panels(p, q, g, &d, x_values, dy_values, bias);
+    else
+        plan_products(p, q, g, &d, x_values, dy_values, du, bias);
 }
 
 /* ---- step 0: transforms of a block of images --------------------------------------------------------------------- */
@@ -620,6 +682,18 @@ static void emit_inverse_vector(struct emitter *e, const struct winograd_weights
     });
 }
 
+/* db, in block 0. */
+static void emit_bias_sum(struct emitter *e, const struct winograd_weights *d)
+{
+    cw_open(e->w, "for (int o = 0; b == 0 && o < %" PRId64 "; o += V_LANES) {", d->db_stored);
+    cw_line(e->w, "v sum = v_zero();");
+    cw_open(e->w, "for (int i = 0; i < n; i++)");
+    cw_line(e->w, "sum = v_add(sum, v_load(bias_images + i * %" PRId64 " + o));", d->db_stored);
+    cw_close(e->w, "");
+    cw_line(e->w, "v_store(db + o, sum);");
+    cw_close(e->w, "}");
+}
+
 static const char *emit_inverse(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
@@ -650,19 +724,57 @@ static const char *emit_inverse(struct emitter *e, const struct step *step)
     emit_inverse_vector(e, &d);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
-    if (bias) {
-        cw_open(e->w, "for (int o = 0; b == 0 && o < %" PRId64 "; o += V_LANES) {", d.db_stored);
-        cw_line(e->w, "v sum = v_zero();");
-        cw_open(e->w, "for (int i = 0; i < n; i++)");
-        cw_line(e->w, "sum = v_add(sum, v_load(bias_images + i * %" PRId64 " + o));", d.db_stored);
-        cw_close(e->w, "");
-        cw_line(e->w, "v_store(db + o, sum);");
-        cw_close(e->w, "}");
-    } else {
+    if (bias)
+        emit_bias_sum(e, &d);
+    else
         cw_line(e->w, "(void)n;");
-    }
     return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_out_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o),
                     "G^T dU G; block b is a panel and some input channels.");
+}
+
+/* ---- a panel of outputs, its inputs panel by panel ------------------------------------------------------------------ */
+
+static const char *emit_by_panel(struct emitter *e, const struct step *step)
+{
+    const struct group *g = step->group;
+    struct winograd_weights d, inputs;
+    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
+    inputs = d;
+    inputs.s.c = d.x_panel;     /* of a panel of them */
+    const char *real = e->plan->real;
+    bool bias = g->companion != NULL;
+    emit_function(e, "int b, %sconst %s *x_values, const %s *dy_values, %s *restrict dw%s, %s *restrict du",
+                  bias ? "int n, " : "", real, real, real,
+                  bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "", real);
+    loop_open(e, "p", 0, d.x_panels, 1);
+    for (int k = 0; k < WINOGRAD_CLASSES; k++) {
+        const struct winograd_class *s = &d.tiles.class[k];
+        int64_t depth = (int64_t)d.images * s->rows_v * s->rows_h;
+        if (!s->count || !depth)
+            continue;
+        loop_open(e, "i", 0, s->count, 1);
+        cw_line(e->w, "%s(x_values%s + i * %" PRId64 " + p * %" PRId64 ", dy_values%s + i * %" PRId64 " + b * %" PRId64
+                ", du%s + i * %" PRId64 ");", emit_position(e, &inputs, depth, d.panel / e->plan->lanes, false),
+                text_offset(e, d.v.class_offset[k]), d.v.stride[k], depth * d.x_panel,
+                text_offset(e, d.m.class_offset[k]), d.m.stride[k], depth * d.panel,
+                text_offset(e, s->first * d.u_position), d.u_position);
+        cw_close(e->w, "}");
+    }
+    cw_open(e->w, "for (int c = 0; c < %d; c++) {", d.x_panel);
+    loop_open_vectors(e, "lane", d.panel);
+    cw_line(e->w, "const %s *const from = du + c * %d + lane;", real, d.panel);
+    cw_line(e->w, "%s *const to = dw + (size_t)b * %" PRId64 " + (p * %d + c) * %d + lane;", real, d.s.k * d.panel, d.x_panel,
+            d.panel);
+    emit_inverse_vector(e, &d);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    if (bias)
+        emit_bias_sum(e, &d);
+    const char *comment = arena_printf(e->arena, "%s\n%s Block b is a panel of outputs: dU of a panel of inputs over the whole "
+                                       "batch, then G^T dU G.", emit_comment(e, step),
+                                       winograd_tiles_text(e, &d.tiles, &d.s));
+    return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_panel_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o), comment);
 }
 
 static const char *emit(struct emitter *e, const struct step *step)
@@ -671,6 +783,7 @@ static const char *emit(struct emitter *e, const struct step *step)
     case SUM_TRANSFORMS: return emit_transforms(e, step);
     case SUM_PRODUCTS: return emit_products(e, step);
     case SUM_IMAGES: return emit_images(e, step);
+    case SUM_PANELS: return emit_by_panel(e, step);
     default: return emit_inverse(e, step);
     }
 }

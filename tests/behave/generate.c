@@ -846,6 +846,25 @@ static int make_plain(struct maker *m, int x)
     return end_dense(m, x, classes);
 }
 
+/* Small maps of many channels: what is cut by panels of channels. */
+static int make_wide(struct maker *m, int x)
+{
+    struct ref_window point = {.kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    int layers = range(m, 1, 2), classes = range(m, 2, 12);
+    x = put_conv(m, x, 16 * range(m, 8, 9), point, false, 50);
+    for (int i = 0; i < layers; i++) {
+        struct ref_window k = point;
+        k.kh = range(m, 2, 3);
+        k.kw = chance(m, 70) ? k.kh : range(m, 2, 3);
+        k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
+        x = put_conv(m, x, chance(m, 85) ? 16 * range(m, 8, 9) : range(m, 120, 140), k, true, 50);
+        if (chance(m, 50))
+            x = make_batchnorm(m, x);
+    }
+    x = chance(m, 50) ? make_global_pool(m, x) : make_flatten(m, x);
+    return end_dense(m, x, classes);
+}
+
 static int make_with_dropout(struct maker *m, int x)
 {
     int layers = m->network->kind == NETWORK_DROPOUT_FIRST ? 0 : range(m, 1, 4), classes = range(m, 2, 10);
@@ -932,13 +951,18 @@ struct network *network_generate(uint64_t seed, int batch)
     int h = range(&m, 4, 20), w = range(&m, 4, 20);
     if (h == w && chance(&m, 80))
         w += 3;
+    bool wide = !batch && seed % 16 == 14;
+    if (wide) {
+        n->batch = range(&m, 6, 12);
+        c = range(&m, 1, 4), h = range(&m, 2, 4), w = range(&m, 2, 4);
+    }
     while (c * h * w > 6000)
         c = c / 2 + 1, h = h / 2 + 2;
     fprintf(m.out, "# seed %llu\nmodel random_%llu\n\n%snetwork {\n", (unsigned long long)seed,
             (unsigned long long)seed, n->f1 ? f1_score : "");
     line(&m, "input %dx%dx%d", c, h, w);
     int x = ref_input(&n->net, c, h, w);
-    x = n->kind == NETWORK_PLAIN ? make_plain(&m, x) : make_with_dropout(&m, x);
+    x = wide ? make_wide(&m, x) : n->kind == NETWORK_PLAIN ? make_plain(&m, x) : make_with_dropout(&m, x);
     n->classes = (int)ref_node_size(&n->net.nodes[x]);
     write_train(&m);
     fclose(m.out);

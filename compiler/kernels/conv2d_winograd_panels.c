@@ -1,0 +1,227 @@
+/* conv2d_winograd_panels.c - forward convolution and data gradient of a whole batch by minimal filtering, panel by panel.
+ *
+ * Many channels and small maps: U has many times the bytes of V, and would come from memory for every few images.  Here V
+ * of the whole batch is made first, by blocks of an image each.  Then a block is a panel of the channels that come out: it
+ * makes its part of U, some of the multiplied channels at a time, in the thread's own cache, adds the products of all
+ * images to M, and transforms that back.  Nothing of U is ever written to memory, the weights are read once, and there
+ * are as many blocks as panels, however few images the batch has.
+ *
+ * V lies as (position, chunk of channels, image, tile, channel): a product of a chunk reads one stretch. */
+#include <inttypes.h>
+
+#include "kernels/conv2d_winograd.h"
+#include "kernels/loops.h"
+
+enum { BLOCKS_LEAST = 8 };      /* for a few threads to share */
+
+/* ---- plan -------------------------------------------------------------------------------------------------------- */
+
+static struct winograd_values values_of(const struct winograd_conv *c, int batch)
+{
+    return winograd_values_of(&c->tiles, batch * (c->from / c->chunk), c->chunk, 16);
+}
+
+void winograd_choose_panels(const struct plan *p, struct winograd_conv *c)
+{
+    if (p->batch == 1 || c->to % c->panel || c->from % U_CHUNK || c->panels_count < BLOCKS_LEAST)
+        return;
+    struct winograd_values m = winograd_values_of(&c->tiles, p->batch, c->panel, 16);
+    double all_u = (double)c->u_panel * c->panels_count * p->real_size;
+    double all_v = (double)winograd_values_of(&c->tiles, p->batch, c->from, 16).size * p->real_size;
+    double calls = (double)p->batch / c->images;
+    /* V is written and read for each panel; U is written, and read for every few images */
+    if (all_u < p->target->l2_bytes || all_v * (1 + c->panels_count) > all_u * (1 + calls))
+        return;
+    for (int chunk = 4 * U_CHUNK; chunk >= U_CHUNK && !c->by_panel; chunk /= 2) {
+        double u = (double)c->tiles.positions * (chunk * c->panel + 16) * p->real_size;
+        if (c->from % chunk == 0 && u + (double)m.size * p->real_size < p->target->l2_bytes) {
+            c->chunk = chunk;
+            c->by_panel = true;
+        }
+    }
+    int64_t map = (int64_t)p->batch * (c->s.h * c->s.w * c->s.c + c->s.oh * c->s.ow * c->s.o);
+    if (!c->by_panel || !winograd_reaches(map) || !winograd_reaches(values_of(c, p->batch).size)) {
+        c->by_panel = false;
+        return;
+    }
+    c->images = p->batch;
+    c->v = values_of(c, p->batch);
+    c->m = m;
+    c->u_position = (int64_t)c->chunk * c->panel + 16;
+    c->u_panel = 0;             /* of a chunk of one panel alone */
+    c->m_at = plan_round(c->tiles.positions * c->u_position, 64);
+    c->pad_at = c->m_at + plan_round(m.size, 64);
+    c->scratch = c->pad_at;
+    if (c->data_grad)           /* dx with its borders; the weights turned */
+        c->scratch += plan_round(c->padded ? (int64_t)c->s.ph * c->s.pw * c->s.c : 0, 64) +
+                      (int64_t)c->s.taps * U_CHUNK * c->panel;
+}
+
+double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c)
+{
+    const struct costs *k = p->target->costs;
+    double cycles = winograd_transform_cycles(p, &c->tiles, c->from, c->to);
+    for (int i = 0; i < WINOGRAD_CLASSES; i++) {
+        const struct winograd_class *s = &c->tiles.class[i];
+        int64_t rows = (int64_t)p->batch * s->rows_v * s->rows_h;
+        if (s->count && rows)
+            cycles += s->count * product_cycles(p, c->to, c->panel, rows, rows, c->from);
+    }
+    cycles += (1.0 + c->panels_count) * (double)c->v.size * p->real_size / (k->last_times * p->target->memory_bytes_per_cycle);
+    return cycles + k->transform_filter * c->tiles.positions * c->from * c->to / p->lanes + plan_barrier_cycles(p, 1);
+}
+
+void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c, int64_t flops)
+{
+    const char *what = c->data_grad ? "data gradient" : "forward";
+    struct step *in = plan_step(p, q, g, PART_BATCH, SPLIT_BLOCKS, p->batch, what, 0);
+    struct step *panels = plan_step(p, q, g, PART_PANELS, SPLIT_BLOCKS, c->panels_count, what, flops);
+    const char *name = arena_printf(p->arena, "%s_values", g->main->out[0]->name);
+    struct buffer *values = plan_buffer(p, q, name, p->real, c->v.size * p->real_size);
+    int64_t pixels = (int64_t)p->batch * (c->data_grad ? c->s.h * c->s.w : c->s.oh * c->s.ow);
+    in->beside = true;
+    step_is_told(p, in, ARGUMENT_BLOCK);
+    step_is_told(p, in, ARGUMENT_SAMPLES);
+    step_takes(p, in, ACCESS_READ, g->main->in[0]);
+    step_uses(p, in, ACCESS_WRITE, values, TOUCH_OWN);
+    if (c->padded && !c->data_grad)
+        step_scratch(p, in, (int64_t)c->s.ph * c->s.pw * c->s.c * p->real_size);
+    step_is_told(p, panels, ARGUMENT_BLOCK);
+    step_is_told(p, panels, ARGUMENT_SAMPLES);
+    step_uses(p, panels, ACCESS_READ, values, TOUCH_ALL);
+    step_takes(p, panels, ACCESS_READ, g->main->in[1]);
+    step_takes_part(p, panels, ACCESS_WRITE, g->result,
+                    (struct part){ { { .count = pixels, .step = c->to },
+                                     { .count = c->to, .step = 1, .piece = c->panel, .over = 1 } } });
+    step_takes_chain(p, panels);
+    step_scratch(p, panels, c->scratch * p->real_size);
+}
+
+/* ---- V ------------------------------------------------------------------------------------------------------------ */
+
+static const char *panels_name(struct emitter *e, const struct winograd_conv *c, const char *part)
+{
+    const struct conv_geometry *s = &c->s;
+    return arena_printf(e->arena, "winograd_%s%s_%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, s),
+                        c->data_grad ? "_data_grad" : "", part, c->from, c->data_grad ? s->oh : s->h,
+                        c->data_grad ? s->ow : s->w, c->to, c->data_grad ? s->h : s->oh, c->data_grad ? s->w : s->ow);
+}
+
+static const char *emit_batch(struct emitter *e, const struct step *step, const struct winograd_conv *c,
+                              const struct side *in)
+{
+    const char *real = e->plan->real;
+    bool copy = c->padded && !c->data_grad;
+    emit_function(e, "int b, int n, const %s *%s, %s *restrict values%s", real, in->name, real,
+                  copy ? arena_printf(e->arena, ", %s *restrict padded", real) : "");
+    cw_open(e->w, "if (b >= n)");
+    cw_line(e->w, "return;");
+    cw_close(e->w, "");
+    cw_line(e->w, "%s += (size_t)b * %" PRId64 ";", in->name, (int64_t)in->h * in->w * in->c);
+    winograd_emit_padding(e, c, in, in->name);
+    int chunks = c->from / c->chunk;
+    if (chunks > 1)
+        loop_open(e, "chunk", 0, chunks, 1);
+    const char *map = copy ? "padded" : in->name;
+    winograd_emit_in(e, c, in, chunks > 1 ? arena_printf(e->arena, "%s + chunk * %d", map, c->chunk) : map, &c->v, c->chunk,
+                     chunks > 1 ? arena_printf(e->arena, "chunk * %d + b", e->plan->batch) : "b");
+    if (chunks > 1)
+        cw_close(e->w, "}");
+    return emit_end(e, panels_name(e, c, "in"),
+                    arena_printf(e->arena, "%s: V = %s of image b.", step->group->main->layer->name,
+                                 c->data_grad ? "A dy A^T" : "B^T x B"));
+}
+
+/* ---- a panel ------------------------------------------------------------------------------------------------------- */
+
+/* U of the chunk from channel `begin` on. */
+static void emit_weights(struct emitter *e, const struct winograd_conv *c)
+{
+    int64_t tap_stride = (int64_t)c->s.c * c->panel;
+    loop_open(e, "part", 0, c->chunk / U_CHUNK, 1);
+    cw_line(e->w, "const int first = begin + part * %d, end = first + %d;", U_CHUNK, U_CHUNK);
+    if (c->data_grad) {
+        winograd_emit_turn(e, c);
+        tap_stride = (int64_t)U_CHUNK * c->panel;
+    }
+    cw_open(e->w, "for (int k = first; k < end; k++) {");
+    loop_open_vectors(e, "lane", c->panel);
+    if (c->data_grad)
+        cw_line(e->w, "const %s *const from = scratch + (k - first) * %d + lane;", e->plan->real, c->panel);
+    else
+        cw_line(e->w, "const %s *const from = w + (size_t)panel * %" PRId64 " + k * %d + lane;", e->plan->real,
+                c->s.k * c->panel, c->panel);
+    cw_line(e->w, "%s *const to = u + (k - begin) * %d + lane;", e->plan->real, c->panel);
+    winograd_emit_weight_vector(e, c, tap_stride);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+}
+
+/* M of all positions: begun with the first chunk, added to with the others. */
+static void emit_products(struct emitter *e, const struct winograd_conv *c)
+{
+    int chunks = c->from / c->chunk;
+    for (int k = 0; k < WINOGRAD_CLASSES; k++) {
+        const struct winograd_class *s = &c->tiles.class[k];
+        int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
+        if (!s->count || !rows)
+            continue;
+        const char *arguments = arena_printf(
+            e->arena, "(values%s + i * %" PRId64 "%s, u%s + i * %" PRId64 ", products%s + i * %" PRId64 ");",
+            text_offset(e, c->v.class_offset[k]), c->v.stride[k],
+            chunks > 1 ? arena_printf(e->arena, " + chunk * %" PRId64, rows * c->chunk) : "",
+            text_offset(e, s->first * c->u_position), c->u_position, text_offset(e, c->m.class_offset[k]), c->m.stride[k]);
+        int vectors = c->panels.vectors;
+        const char *begin = winograd_emit_multiply(e, rows, c->chunk, c->v.width, c->panel, vectors, false);
+        loop_open(e, "i", 0, s->count, 1);
+        if (chunks > 1) {
+            cw_open(e->w, "if (chunk == 0)");
+            cw_line(e->w, "%s%s", begin, arguments);
+            cw_middle(e->w, "else");
+            cw_line(e->w, "%s%s", winograd_emit_multiply(e, rows, c->chunk, c->v.width, c->panel, vectors, true), arguments);
+            cw_close(e->w, "");
+        } else {
+            cw_line(e->w, "%s%s", begin, arguments);
+        }
+        cw_close(e->w, "}");
+    }
+}
+
+static const char *emit_panels(struct emitter *e, const struct step *step, struct winograd_conv *c, const struct side *out)
+{
+    const struct group *g = step->group;
+    const char *real = e->plan->real;
+    struct chain chain;
+    chain_make(e->plan, g, &chain);
+    emit_function(e, "int panel, int n, const %s *values, const %s *w, %s *restrict %s%s, %s *restrict own", real, real, real,
+                  out->name, chain_parameters(e, &chain), real);
+    cw_line(e->w, "%s *const u = own, *const products = own + %" PRId64 ";", real, c->m_at);
+    int64_t borders = c->padded && c->data_grad ? plan_round((int64_t)c->s.ph * c->s.pw * c->s.c, 64) : 0;
+    if (borders)
+        cw_line(e->w, "%s *const padded = own + %" PRId64 ";", real, c->pad_at);
+    if (c->data_grad)
+        cw_line(e->w, "%s *const scratch = own + %" PRId64 ";", real, c->pad_at + borders);
+    loop_open(e, "chunk", 0, c->from / c->chunk, 1);
+    cw_line(e->w, "const int begin = chunk * %d;", c->chunk);
+    emit_weights(e, c);
+    emit_products(e, c);
+    cw_close(e->w, "}");
+    c->column = arena_printf(e->arena, "panel * %d", c->panel);
+    winograd_emit_out(e, c, out, g->chain_count ? &chain : NULL, c->panels.vectors, 0, false);
+    const char *comment = arena_printf(e->arena, "%s\n%s Of the whole batch: a panel of %d channels, %d of the others at a "
+                                       "time.", emit_comment(e, step), winograd_tiles_text(e, &c->tiles, &c->s), c->panel,
+                                       c->chunk);
+    return emit_end(e, panels_name(e, c, "panel"), comment);
+}
+
+const char *winograd_panels_emit(struct emitter *e, const struct step *step)
+{
+    struct winograd_conv c;
+    winograd_conv_of(e->plan, step->group, step->group->kernel->number, &c);
+    struct side x = { c.data_grad ? "dx" : "x", c.s.h, c.s.w, c.s.c };
+    struct side y = { c.data_grad ? "dy" : "y", c.s.oh, c.s.ow, c.s.o };
+    if (step->part == PART_BATCH)
+        return emit_batch(e, step, &c, c.data_grad ? &y : &x);
+    return emit_panels(e, step, &c, c.data_grad ? &x : &y);
+}
