@@ -73,7 +73,7 @@ double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c)
 
 void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c, int64_t flops)
 {
-    const char *what = c->data_grad ? "data gradient" : "forward";
+    const char *what = plan_way(g);
     struct step *in = plan_step(p, q, g, PART_BATCH, SPLIT_BLOCKS, p->batch, what, 0);
     struct step *panels = plan_step(p, q, g, PART_PANELS, SPLIT_BLOCKS, c->panels_count, what, flops);
     const char *name = arena_printf(p->arena, "%s_values", g->main->out[0]->name);

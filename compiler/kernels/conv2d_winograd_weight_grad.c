@@ -54,7 +54,7 @@ static bool choose_by_image(const struct plan *p, struct winograd_weights *g)
     int groups = GROUPS < p->batch ? GROUPS : p->batch;
     while (groups > 1 && p->batch % groups)
         groups--;
-    if (groups < ENOUGH && groups < p->batch)
+    if (groups == 1 || (groups < ENOUGH && groups < p->batch))
         return false;
     double sums = (double)g->u_group * p->real_size, room = 0.75 * p->target->l2_bytes;
     int tiles = g->tiles.v.tiles * g->tiles.h.tiles;

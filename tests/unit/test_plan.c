@@ -293,7 +293,7 @@ Test(plan, minimal_filtering_stays_within_an_int)
 {
     static const char text[] =
         "data { shapes classes=10, train=64, val=10; scale 1/255 }\n network {\n input 3x32x32\n"
-        " conv2d 8192, 2x2, relu, stride=6\n conv2d 8192, 2x2, relu\n global_avgpool2d\n dense 10, softmax\n}\n"
+        " conv2d 8190, 2x2, relu, stride=6\n conv2d 8190, 2x2, relu\n global_avgpool2d\n dense 10, softmax\n}\n"
         "train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 32 }\n";
     struct world w;
     world_begin(&w, text, "x86-64-v4", NULL, 0);

@@ -1367,6 +1367,10 @@ static const char strides[] =
     " maxpool2d 3x3, stride=1\n conv2d 16, 3x3, padding=same\n batchnorm relu\n dropout 0.3\n flatten\n dense 10, softmax\n}\n"
     TAIL;
 
+/* Sums over blocks of images that no thread has room for. */
+static const char blocks[] =
+    "network {\n input 3x32x32\n conv2d 64, 3x3, relu\n conv2d 64, 3x3, relu\n global_avgpool2d\n dense 10, softmax\n}\n" TAIL;
+
 static const char *const of_strides[] = { "conv2d_1=direct", "conv2d_2=winograd6", "conv2d_3=winograd4" };
 static const char *const winograd[] = { "conv2d_2=winograd6", "conv2d_5=winograd8", "conv2d_4=winograd6" };
 static const char *const blas[] = { "conv2d_2=im2col", "conv2d_4:weight=im2col", "dense_1=openblas" };
@@ -1384,6 +1388,7 @@ static const struct {
     { planned_branches, "generic", 1, NULL, 0, NULL },       { planned_branches, "aarch64", 16, NULL, 0, NULL },
     { early, "x86-64-v3", 0, NULL, 0, NULL },                { early, "x86-64-v4", 64, NULL, 0, NULL },
     { early, "generic", 1, NULL, 0, NULL },                  { strides, "x86-64-v3", 16, of_strides, 3, NULL },
+    { blocks, "x86-64-v3", 16, winograd, 1, NULL },
     { NULL, "x86-64-v3", 0, NULL, 0, "normed" },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block" },
 };
 
