@@ -185,6 +185,7 @@ static void param_grad_plan(struct plan *p, struct program *q, struct group *g)
 /* What is summed, and how far apart the two columns of a row are. */
 struct grad_sums {
     const struct node *node;
+    const struct pixel_sums *sums;
     int64_t columns;
 };
 
@@ -194,7 +195,8 @@ static void grads_add(struct emitter *e, const void *data, const char *const *su
     const struct grad_sums *s = data;
     cw_line(e->w, "const v g%d = %s;", k, text_load(e, "dy", at, tail));
     if (s->node->out[0]) {
-        cw_line(e->w, "%s = v_fma(g%d, v_sub(%s, %s), %s);", sum[0], k, text_load(e, "x", at, tail),
+        const char *x = sums_second(e, s->sums, at, k);
+        cw_line(e->w, "%s = v_fma(g%d, v_sub(%s, %s), %s);", sum[0], k, text_load(e, "x", x, tail),
                 text_load(e, "mean", col, tail), sum[0]);
         sum++;
     }
@@ -221,11 +223,12 @@ static const char *param_grad_emit(struct emitter *e, const struct step *s)
     const struct node *n = s->group->main;
     const struct tensor *x = n->in[0];
     const char *real = e->plan->real;
-    struct grad_sums data = { n, padded_channels(e->plan, x) };
+    struct pixel_sums sums = { .shape = x->shape, .pixel = emit_pixel(e, n->in[3]), .second = emit_pixel(e, x),
+                               .sums = sums_wanted(n), .add = grads_add, .store = grads_store };
+    struct grad_sums data = { n, &sums, padded_channels(e->plan, x) };
     if (s->part == 1)
         return emit_batch_sums(e, data.columns, sums_wanted(n), emit_comment(e, s));
-    struct pixel_sums sums = { .shape = x->shape, .sums = sums_wanted(n), .add = grads_add, .store = grads_store,
-                               .data = &data };
+    sums.data = &data;
     if (n->out[0])
         emit_function(e, "const %s *x, const %s *mean, const %s *inverse_deviation, const %s *dy, %s *restrict partial",
                       real, real, real, real, real);
@@ -237,6 +240,12 @@ static const char *param_grad_emit(struct emitter *e, const struct step *s)
     return emit_end(e, hint, emit_comment(e, s));
 }
 
+static bool param_grad_strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    (void)p;
+    return t == g->main->in[0] || t == g->main->in[3];
+}
+
 const struct kernel kernel_batchnorm_moments = {
     .name = "batchnorm_moments", .op = OP_batchnorm_moments, .applicable = always_applicable, .cost = moments_cost,
     .plan = moments_plan, .emit = moments_emit, .strided = sums_strided, .help = "moments of each image, then of the batch",
@@ -244,6 +253,6 @@ const struct kernel kernel_batchnorm_moments = {
 
 const struct kernel kernel_batchnorm_param_grad = {
     .name = "batchnorm_param_grad", .op = OP_batchnorm_param_grad, .applicable = always_applicable,
-    .cost = param_grad_cost, .plan = param_grad_plan, .emit = param_grad_emit,
+    .cost = param_grad_cost, .plan = param_grad_plan, .emit = param_grad_emit, .strided = param_grad_strided,
     .help = "sums of each image, then of the batch",
 };

@@ -16,6 +16,11 @@ static void spread_grad_plan(struct plan *p, struct program *q, struct group *g)
     step_takes_chain(p, s);
 }
 
+struct spread_sums {
+    const struct chain *chain;
+    const struct pixel_sums *sums;
+};
+
 static void add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at, int k,
                 int tail)
 {
@@ -28,15 +33,16 @@ static void add(struct emitter *e, const void *data, const char *const *sum, con
 static void add_product(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
                         int k, int tail)
 {
-    (void)data;
+    const struct spread_sums *s = data;
     (void)col;
-    (void)k;
-    cw_line(e->w, "%s = v_fma(%s, %s, %s);", sum[0], text_load(e, "dy", at, tail), text_load(e, "x", at, tail), sum[0]);
+    cw_line(e->w, "%s = v_fma(%s, %s, %s);", sum[0], text_load(e, "dy", at, tail),
+            text_load(e, "x", sums_second(e, s->sums, at, k), tail), sum[0]);
 }
 
 static void store(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail)
 {
-    line_store(e, "db", col, chain_apply_at(e, data, sum[0], col, col, tail), tail);
+    const struct spread_sums *s = data;
+    line_store(e, "db", col, chain_apply_at(e, s->chain, sum[0], col, col, tail), tail);
 }
 
 static const char *spread_grad_emit(struct emitter *e, const struct step *s)
@@ -48,7 +54,9 @@ static const char *spread_grad_emit(struct emitter *e, const struct step *s)
     struct chain c;
     chain_make(e->plan, s->group, &c);
     struct pixel_sums sums = { .shape = dy->shape, .pixel = emit_pixel(e, dy), .sums = 1,
-                               .add = product ? add_product : add, .store = store, .data = &c };
+                               .second = product ? emit_pixel(e, n->in[1]) : 0,
+                               .add = product ? add_product : add, .store = store };
+    sums.data = &(struct spread_sums){ &c, &sums };
     emit_function(e, "const %s *dy, %s%s *restrict db%s", real,
                   product ? text_printf(e, "const %s *x, ", real) : "", real, chain_parameters(e, &c));
     cw_line(e->w, "// dy%s (%d, %d, %d), db (%d)", product ? ", x" : "", dy->shape.h, dy->shape.w, dy->shape.c,
@@ -58,14 +66,20 @@ static const char *spread_grad_emit(struct emitter *e, const struct step *s)
     return emit_end(e, hint, emit_comment(e, s));
 }
 
+static bool spread_grad_strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    (void)p;
+    return t == g->main->in[0] || (g->main->in_count > 1 && t == g->main->in[1]);
+}
+
 const struct kernel kernel_spread_grad = {
     .name = "spread_grad", .op = OP_spread_grad, .fuses_chain = true, .applicable = always_applicable,
-    .cost = spread_grad_cost, .plan = spread_grad_plan, .emit = spread_grad_emit, .strided = sums_strided,
+    .cost = spread_grad_cost, .plan = spread_grad_plan, .emit = spread_grad_emit, .strided = spread_grad_strided,
     .help = "one pass, channels in vectors",
 };
 
 const struct kernel kernel_multiply_spread_grad = {
     .name = "spread_grad", .op = OP_multiply_spread_grad, .fuses_chain = true, .applicable = always_applicable,
-    .cost = spread_grad_cost, .plan = spread_grad_plan, .emit = spread_grad_emit,
+    .cost = spread_grad_cost, .plan = spread_grad_plan, .emit = spread_grad_emit, .strided = spread_grad_strided,
     .help = "one pass, channels in vectors",
 };

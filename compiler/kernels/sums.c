@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 enum { ACCUMULATORS = 4 };
 
@@ -57,10 +58,34 @@ static void begin(struct emitter *e, const struct block *b)
     }
 }
 
+static int64_t apart(const struct pixel_sums *s)
+{
+    return s->pixel ? s->pixel : s->shape.c;
+}
+
+static bool has_second(const struct pixel_sums *s)
+{
+    return s->second && s->second != apart(s);
+}
+
+const char *sums_second(struct emitter *e, const struct pixel_sums *s, const char *at, int k)
+{
+    return has_second(s) ? text_plus(e, "second", text_printf(e, "%d", k * e->plan->lanes)) : at;
+}
+
+/* The pixel's places, given its number as text, "0" for the first. */
+static void line_places(struct emitter *e, const struct block *b, const char *pixel)
+{
+    const int64_t steps[] = { apart(b->sums), b->sums->second };
+    for (int i = 0; i < (has_second(b->sums) ? 2 : 1); i++) {
+        const char *from = strcmp(pixel, "0") ? text_printf(e, "%s * %" PRId64, pixel, steps[i]) : "0";
+        cw_line(e->w, "const int %s = %s;", i ? "second" : "at", text_plus(e, from, b->col));
+    }
+}
+
 static void emit_block(struct emitter *e, const struct block *b)
 {
     const struct shape s = b->sums->shape;
-    int64_t apart = b->sums->pixel ? b->sums->pixel : s.c;
     bool rows = s.h > 1 && s.w > 1 && !b->sums->begin;
     if (b->sums->begin)
         begin(e, b);
@@ -70,7 +95,7 @@ static void emit_block(struct emitter *e, const struct block *b)
         loop_open(e, "r", 0, s.h, 1);
         declare(e, b, "row");
         loop_open(e, "p", 0, s.w, 1);
-        cw_line(e->w, "const int at = %s;", text_plus(e, text_printf(e, "(r * %d + p) * %" PRId64, s.w, apart), b->col));
+        line_places(e, b, text_printf(e, "(r * %d + p)", s.w));
         add_pixel(e, b, "row");
         cw_close(e->w, "}");
         for (int i = 0; i < b->vectors * b->sums->sums; i++)
@@ -80,8 +105,7 @@ static void emit_block(struct emitter *e, const struct block *b)
         int pixels = s.h * s.w;
         if (pixels > 1 || b->sums->begin)
             loop_open(e, "p", 0, pixels, 1);
-        const char *pixel = pixels > 1 ? text_printf(e, "p * %" PRId64, apart) : "0";
-        cw_line(e->w, "const int at = %s;", text_plus(e, pixel, b->col));
+        line_places(e, b, pixels > 1 ? "p" : "0");
         add_pixel(e, b, "sum");
         if (pixels > 1 || b->sums->begin)
             cw_close(e->w, "}");

@@ -10,6 +10,7 @@ enum { SUMS_MOST = 2 };
 struct pixel_sums {
     struct shape shape;
     int64_t pixel;                  /* elements from one pixel to the next; 0: the channels */
+    int64_t second;                 /* the same of another tensor of that shape, where it differs: sums_second() */
     int sums;                       /* accumulators a vector of channels, at most SUMS_MOST */
     /* Adds a pixel's terms to the accumulators sum[0 .. sums-1].  col: offset of the vector's first channel; at: of
      * its element; k: a number of the vector, for names of variables. */
@@ -22,6 +23,8 @@ struct pixel_sums {
     void (*begin)(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail);
 };
 
+/* The place in the second tensor of what is at `at` in the first, of vector k. */
+const char *sums_second(struct emitter *e, const struct pixel_sums *s, const char *at, int k);
 /* Of kernels whose sums are of one tensor, their first input: pixels may be apart (kernel.strided). */
 bool sums_strided(const struct plan *p, const struct group *g, const struct tensor *t);
 void emit_pixel_sums(struct emitter *e, const struct pixel_sums *s);

@@ -92,6 +92,24 @@ static struct layer *odd_ones(struct network *n, struct layer *x)
     return CONCAT(n, put_add(n, a, mean), y);
 }
 
+/* A chain of concatenations as DenseNet has it: all of them lie in the last one. */
+static struct layer *chain(struct network *n, struct layer *x)
+{
+    x = conv(n, x, 7, 3, NULL);
+    for (int i = 0; i < 4; i++)
+        x = CONCAT(n, x, conv(n, put_act(n, put(n, "batchnorm", x), "relu"), 5, 3, NULL));
+    return put_act(n, put(n, "batchnorm", x), "relu");
+}
+
+/* Parts of a concatenation are weighed by channel, with themselves, and the greatest of each channel is spread. */
+static struct layer *gated(struct network *n, struct layer *x)
+{
+    struct layer *a = conv(n, x, 9, 3, "relu"), *b = conv(n, x, 9, 3, "tanh"), *y = CONCAT(n, a, b);
+    struct layer *mean = put(n, "global_avgpool2d", a), *most = put(n, "global_maxpool2d", b);
+    struct layer *all = put_multiply(n, y, put_act(n, put_dense(n, put(n, "global_maxpool2d", y), 18), "sigmoid"));
+    return CONCAT(n, put_multiply(n, a, mean), put_multiply(n, most, put_multiply(n, b, b)), all);
+}
+
 static struct layer *vectors(struct network *n, struct layer *x)
 {
     struct layer *flat = put(n, "flatten", conv(n, x, 3, 3, "relu")), *a = put_dense(n, flat, 7);
@@ -103,7 +121,7 @@ const struct network_case concat_cases[] = {
     { "direct", branches, "direct" },     { "winograd", branches, "winograd6" }, { "im2col", branches, "im2col" },
     { "pointwise", pointwise, NULL },     { "dense_block", dense_block, NULL },  { "nested", nested, NULL },
     { "pools", pools, NULL },             { "normed", normed, NULL },            { "added", added, NULL },
-    { "odd_ones", odd_ones, NULL },       { "vectors", vectors, NULL },
+    { "chain", chain, "direct" },         { "gated", gated, NULL },              { "odd_ones", odd_ones, NULL },       { "vectors", vectors, NULL },
 };
 
 const int concat_cases_count = sizeof concat_cases / sizeof *concat_cases;
