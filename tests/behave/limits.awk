@@ -183,6 +183,10 @@ BEGIN {
     if (kind == "pools") whole("", "maxpool2d 3x3, stride=1, padding=same", "", n)
     if (kind == "residuals") whole("; conv2d 4, 1x1", "add { branch { conv2d 4, 3x3, padding=same; batchnorm relu\n" \
         "conv2d 4, 3x3, padding=same; batchnorm } branch { } }; relu", "", n / 6)
+    if (kind == "concatenations") whole("; conv2d 4, 1x1", "concat { branch { batchnorm relu\n" \
+        "conv2d 4, 3x3, padding=same } branch { } }", "", n / 4)
+    if (kind == "squeezes") whole("; conv2d 4, 1x1", "multiply { branch { global_maxpool2d; dense 4, sigmoid } branch { } }\n" \
+        "multiply { branch { } branch { relu } }", "", n / 5)
     if (kind == "branches") { data(""); print "network { input 3x8x8; add {"; many("branch { relu }\n", n)
         print "}; flatten; dense 10, softmax }"; train("") }
     if (kind == "empty_branches") { data(""); print "network { input 3x8x8; add {"; many("branch { }\n", n)

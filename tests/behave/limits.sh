@@ -184,6 +184,8 @@ done <<'KINDS'
 0 dropouts 900
 0 pools 480
 0 residuals 900
+0 concatenations 900
+0 squeezes 900
 0 branches 900
 0 empty_branches 900
 0 joined 900

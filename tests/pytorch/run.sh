@@ -10,6 +10,8 @@ command -v "$PYTHON" >/dev/null || skip "no $PYTHON"
 export PYTHONDONTWRITEBYTECODE=1
 "$PYTHON" "$TOP/tests/pytorch/test_losses.py" || fail "test_losses.py"
 "$PYTHON" "$TOP/tests/pytorch/test_models.py" || fail "test_models.py"
+mkdir joins
+(cd joins && "$PYTHON" "$TOP/tests/pytorch/test_joins.py") || fail "test_joins.py"
 "$PYTHON" "$TOP/tests/pytorch/test_schedules.py" || fail "test_schedules.py"
 mkdir optimizers
 (cd optimizers && "$PYTHON" "$TOP/tests/pytorch/test_optimizers.py") || fail "test_optimizers.py"
