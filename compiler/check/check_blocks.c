@@ -309,7 +309,7 @@ static void enter_group(struct check *c, const struct block_entry *b, const stru
     const char *comma = " ";
 
     if (b)
-        text_add(&title, "%s%s%s", as ? as : "", as ? ": " : "", b->def.name);
+        text_add(&title, "%s", b->def.name);
     for (int i = 0; b && i < clause_def_count(&b->def); i++) {
         if (!clause->args[i].given)
             continue;
@@ -321,6 +321,7 @@ static void enter_group(struct check *c, const struct block_entry *b, const stru
     }
     group->outer = c->group;
     group->title = text_of(&title);
+    group->as = as;
     c->group = group;
 }
 

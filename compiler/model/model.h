@@ -113,7 +113,8 @@ struct diag_context;    /* base/diag.h */
 /* What layers stand in: a use of a block, or a round of a repeat. */
 struct layer_group {
     const struct layer_group *outer;    /* NULL: the network's body */
-    const char *title;                  /* of a use: "layer1: basic 16, stride=2"; "" of a round */
+    const char *title;                  /* of a use: "basic 16, stride=2"; "" of a round */
+    const char *as;                     /* the name of a use; NULL: none */
 };
 
 /* A layer after expansion of branches.  Joins (add) have several inputs; all others one; `input` none. */

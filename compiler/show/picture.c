@@ -18,6 +18,7 @@ enum { ALIKE_LEAST = 4 };       /* groups of the same layers with other shapes: 
 struct part {
     int first, end;
     const char *title;          /* "": a round of a repeat */
+    bool named;
     struct part *children, *next;       /* in order */
     int copies;
     int last, run_end;          /* where the last copy begins and ends; of one copy: first, end */
@@ -30,6 +31,14 @@ struct drawing {
 };
 
 /* ---- layers ---------------------------------------------------------------------------------- */
+
+static bool has_window(const struct layer *l)
+{
+    for (const struct arg_def *arg = l->def->clause.args; arg && arg->name; arg++)
+        if (arg->type == ARG_EXTENT2)
+            return true;
+    return false;
+}
 
 enum picture_kind picture_kind_of(const struct layer *l)
 {
@@ -44,7 +53,7 @@ enum picture_kind picture_kind_of(const struct layer *l)
         return PICTURE_NORM;
     if (!def->is_activation && def->parameters && layer_weights(l) > 0)
         return l->out.flat ? PICTURE_VECTOR : PICTURE_WEIGHTS;
-    return alike ? PICTURE_PLAIN : PICTURE_SHAPE;
+    return alike && !has_window(l) ? PICTURE_PLAIN : PICTURE_SHAPE;
 }
 
 static bool is_shown(const struct arg_def *def, const struct arg_value *v)
@@ -56,15 +65,30 @@ static bool is_shown(const struct arg_def *def, const struct arg_value *v)
     return def->type == ARG_INT || (def->type == ARG_EXTENT2 && !is_default) || def->type == ARG_EXTENT3 || def->type == ARG_WORD;
 }
 
+/* `stride=2` says as much as `stride=2x2`. */
+static void make_short(struct arg_def *def, struct arg_value *v)
+{
+    if (def->positional || def->type != ARG_EXTENT2 || v->dims[0] != v->dims[1])
+        return;
+    def->type = ARG_INT;
+    v->number = (double)v->dims[0];
+}
+
 const char *picture_arguments(struct arena *a, const struct layer *l)
 {
     struct clause shown = *l->clause;
+    struct clause_def def = *shown.def;
     int count = clause_def_count(shown.def);
+    struct arg_def *args = arena_array(a, (size_t)count + 1, sizeof *args);
 
+    memcpy(args, def.args, (size_t)count * sizeof *args);
+    def.args = args;
+    shown.def = &def;
     shown.args = arena_array(a, (size_t)count + 1, sizeof *shown.args);
     for (int i = 0; i < count; i++) {
         shown.args[i] = l->clause->args[i];
-        shown.args[i].given = is_shown(&shown.def->args[i], &shown.args[i]);
+        shown.args[i].given = is_shown(&args[i], &shown.args[i]);
+        make_short(&args[i], &shown.args[i]);
     }
     return clause_text_of(a, &shown) + strlen(shown.def->name);
 }
@@ -199,6 +223,11 @@ static struct part *unwrap(struct part *list)
     return first;
 }
 
+const char *picture_title(struct arena *a, const struct layer_group *g)
+{
+    return g->as ? arena_printf(a, "%s: %s", g->as, g->title) : g->title;
+}
+
 /* The group around a layer that lies directly in `outer`; NULL: the layer does. */
 static const struct layer_group *group_in(const struct layer *l, const struct layer_group *outer)
 {
@@ -227,7 +256,7 @@ static struct part *parts_of(const struct drawing *d, const struct layer_group *
             *last = inside;
         } else {
             *last = arena_alloc(d->arena, sizeof **last);
-            **last = (struct part){.first = i, .end = next, .title = g->title, .children = inside,
+            **last = (struct part){.first = i, .end = next, .title = picture_title(d->arena, g), .named = g->as, .children = inside,
                                    .copies = 1, .last = i, .run_end = next};
         }
         while (*last)
@@ -319,6 +348,7 @@ static void add_inputs(const struct drawing *d, const struct making *p, struct p
     for (int i = first; i < end; i++)
         room += d->model->layers[i]->inputs_count;
     item->inputs = arena_array(d->arena, (size_t)room + 1, sizeof *item->inputs);
+    item->inputs_count = 0;
     for (int i = first; i < end; i++) {
         const struct layer *l = d->model->layers[i];
         for (int k = 0; k < l->inputs_count; k++) {
@@ -333,6 +363,14 @@ static void add_inputs(const struct drawing *d, const struct making *p, struct p
 
 static struct picture_list *list_of(const struct drawing *d, struct making p, const struct part *parts, int end);
 
+static void add_item(const struct making *p, const struct drawing *d, struct picture_item item, int first, int end)
+{
+    LIST_ADD(d->arena, p->list->items, p->list->count, p->list->capacity, item);
+    for (int i = first; i < end; i++)
+        p->item_of[i - p->first] = p->list->count - 1;
+}
+
+/* A block without a name that is a single box needs no frame. */
 static void add_group(const struct drawing *d, const struct making *p, const struct part *part)
 {
     int copies_apart = part->last - part->first;
@@ -346,10 +384,10 @@ static void add_group(const struct drawing *d, const struct making *p, const str
 
     group.inside = list_of(d, inner, part->children, part->end);
     group.shape = shape_of(d, d->model->layers[result->index + copies_apart], group.last_result);
+    if (part->copies == 1 && !part->named && group.inside->count == 1 && !group.inside->items[0].inside)
+        group = group.inside->items[0];
     add_inputs(d, p, &group, part->first, part->end);
-    LIST_ADD(d->arena, p->list->items, p->list->count, p->list->capacity, group);
-    for (int i = part->first; i < part->run_end; i++)
-        p->item_of[i - p->first] = p->list->count - 1;
+    add_item(p, d, group, part->first, part->run_end);
 }
 
 static void add_layer(const struct drawing *d, const struct making *p, const struct layer *l)

@@ -96,6 +96,8 @@ int picture_text_width(const char *text, int size, bool bold);
 
 /* The words of a layer's statement that a picture has: positional arguments, and named ones that change a shape. */
 const char *picture_arguments(struct arena *a, const struct layer *l);
+/* "layer1: residual 16"; "": a round of a repeat. */
+const char *picture_title(struct arena *a, const struct layer_group *g);
 enum picture_kind picture_kind_of(const struct layer *l);
 
 /* The whole picture.  False: picture_place() has none. */

@@ -46,7 +46,7 @@ static const struct layer_group *put_clusters(struct arena *a, const struct laye
         LIST_ADD(a, chain, count, capacity, o);
     while (count-- > 0) {
         struct text title = {.arena = a};
-        text_add_string(&title, chain[count]->title);
+        text_add_string(&title, picture_title(a, chain[count]));
         if (*chain[count]->title)
             fprintf(out, "    subgraph cluster%d {\n    label=%s; fontname=\"Helvetica\"; fontsize=11; style=\"rounded\"; "
                     "color=\"#afb8c1\";\n", (*number)++, text_of(&title));

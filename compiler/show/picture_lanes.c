@@ -27,9 +27,10 @@ struct spot {
     int sum, sum_count;         /* of the sweeps */
 };
 
-/* Spots with one x; ends: its highest and lowest. */
+/* Spots with one x; its highest and lowest, and whether there are items among them. */
 struct strand {
     int x, top, bottom;
+    bool items;
 };
 
 struct row {
@@ -283,6 +284,7 @@ static void make_strands(struct piece *p, bool alone)
             if (above == NOTHING)
                 strand->top = spot;
             strand->bottom = spot;
+            strand->items |= !s->lane;
         }
 }
 
@@ -319,7 +321,7 @@ static bool push_left(struct piece *p)
     return !moved;
 }
 
-/* The mean of where those ends are, of items if there are any. */
+/* The mean of where those ends are that lie in strands with items; if there are none, of all. */
 static bool mean(const struct piece *p, const struct spot *s, bool down, int64_t *sum, int64_t *count)
 {
     const int *next = down ? s->after : s->before;
@@ -330,7 +332,7 @@ static bool mean(const struct piece *p, const struct spot *s, bool down, int64_t
         int seen = 0;
         for (int i = 0; i < total; i++) {
             const struct spot *o = &p->spots[next[i]];
-            if (o->lane && pass == 0)
+            if (pass == 0 && !p->strands[o->strand].items)
                 continue;
             own += down ? x_of(p, o) - s->out : x_of(p, o) + o->out;
             seen++;
@@ -454,13 +456,13 @@ static struct extent place_items(struct piece *p)
     return e;
 }
 
-/* Where the lines of a spot's result part, below its shape; or leave it, if there is but one. */
+/* Where the lines of a spot's result part, below its shape. */
 static struct point leaving(const struct piece *p, const struct spot *s)
 {
     struct point at = {x_of(p, s) + s->out, KNOT};
 
     if (s->item != NOTHING)
-        at.y = p->list->items[s->item].y + p->list->items[s->item].height + (s->after_count > 1 ? KNOT : 0);
+        at.y = p->list->items[s->item].y + p->list->items[s->item].height + KNOT;
     else if (s->lane)
         at.y = p->rows[s->row].y + p->rows[s->row].height;
     return at;
@@ -522,7 +524,7 @@ static void add_lines(struct piece *p, int spot)
         if (from->row > 0 && below > leaves.y)
             points[--at] = (struct point){leaves.x, below};
         points[--at] = leaves;
-        if (from->item != NOTHING && from->after_count > 1)
+        if (from->item != NOTHING)
             points[--at] = (struct point){leaves.x, leaves.y - KNOT};
         picture_add_line(p->arena, p->list, points + at, end - at, true, false);
     }

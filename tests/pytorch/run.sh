@@ -13,6 +13,7 @@ export PYTHONDONTWRITEBYTECODE=1
 mkdir joins
 (cd joins && "$PYTHON" "$TOP/tests/pytorch/test_joins.py") || fail "test_joins.py"
 "$PYTHON" "$TOP/tests/pytorch/test_schedules.py" || fail "test_schedules.py"
+"$PYTHON" "$TOP/tests/pytorch/test_zoo.py" || fail "test_zoo.py"
 mkdir optimizers
 (cd optimizers && "$PYTHON" "$TOP/tests/pytorch/test_optimizers.py") || fail "test_optimizers.py"
 mkdir fast

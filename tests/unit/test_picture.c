@@ -271,8 +271,9 @@ Test(picture, boxes)
 /* Rounds that say the same are drawn once, the first of another shape by itself; a group that stays alone keeps its frame. */
 Test(picture, copies)
 {
-    struct drawn *d = draw("network { input 3x8x8; repeat 3 { unit 4 as a }; repeat 5 { unit in_channels * 2 } }\n"
-                           "block unit(n) { conv2d n, 1x1 as c; relu }");
+    struct drawn *d = draw("network { input 3x8x8; repeat 3 { unit 4 as a }; repeat 5 { other in_channels * 2 } }\n"
+                           "block unit(n) { conv2d n, 1x1 as c; relu }\n"
+                           "block other(n) { conv2d n, 1x1; conv2d n, 1x1 }");
     const struct picture_item *items = d->list->items;
 
     cr_assert_eq(d->list->count, 8);
@@ -281,7 +282,7 @@ Test(picture, copies)
     cr_assert_eq(items[2].copies, 2);
     cr_assert_str_eq(items[2].inside->items[0].rows[0].label, "c");
     cr_assert_eq(items[3].copies, 1);
-    cr_assert_str_eq(items[7].title, "unit 128");
+    cr_assert_str_eq(items[7].title, "other 128");
     draw_free(d);
 }
 
