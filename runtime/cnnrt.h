@@ -135,6 +135,7 @@ struct cnn_init {
     enum cnn_init_kind kind;
     double a, b;
     enum cnn_init_kind rest;
+    int groups;                         /* of filters, each with channels of its own; 0: one */
 };
 
 /* What an axis of a parameter counts. */

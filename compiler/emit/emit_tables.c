@@ -60,6 +60,8 @@ static const char *init_text(struct emitter *e, struct cnn_init init)
         init.kind == CNN_INIT_ORTHOGONAL)
         return arena_printf(e->arena, "{ .kind = %s }", name);
     const char *rest = init.kind == CNN_INIT_DIRAC ? arena_printf(e->arena, ", .rest = %s", init_name(init.rest)) : "";
+    if (init.kind == CNN_INIT_DIRAC && init.groups > 1)
+        rest = arena_printf(e->arena, "%s, .groups = %d", rest, init.groups);
     return arena_printf(e->arena, "{ .kind = %s, .a = %s, .b = %s%s }", name, emit_number(e, init.a),
                         emit_number(e, init.b), rest);
 }

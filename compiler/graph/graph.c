@@ -149,11 +149,15 @@ struct node *graph_node(struct graph *g, enum op op, struct layer *layer, const 
 /* What stands for a parameter in names of C: "conv2d_1_w". */
 static const char *param_tensor_name(struct graph *g, const struct layer *layer, const char *suffix)
 {
-    if (!strcmp(suffix, "weight"))
-        suffix = "w";
-    else if (!strcmp(suffix, "bias"))
-        suffix = "b";
-    return arena_printf(g->arena, "%s_%s", layer->name, suffix);
+    const char *dot = strrchr(suffix, '.'), *last = dot ? dot + 1 : suffix;
+
+    if (!strcmp(last, "weight"))
+        last = "w";
+    else if (!strcmp(last, "bias"))
+        last = "b";
+    if (dot)
+        last = arena_printf(g->arena, "%.*s_%s", (int)(dot - suffix), suffix, last);
+    return arena_printf(g->arena, "%s_%s", layer->name, last);
 }
 
 /* Of layers whose arguments have it. */

@@ -111,7 +111,7 @@ void param_fans(const struct param *p, int64_t *in, int64_t *out)
 
 static bool has_panels(const struct param *p, int panel)
 {
-    return p->form->packing == PACKED_PANELS ||
+    return p->form->packing == PACKED_PANELS || p->form->packing == PACKED_VECTORS ||
            (p->form->packing == PACKED_DIVISORS && panel < param_extent(p, p->form->cut));
 }
 

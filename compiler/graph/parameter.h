@@ -28,6 +28,7 @@ enum param_packing {
     PACKED_ROWS,            /* the innermost axis is padded to whole vectors */
     PACKED_PANELS,          /* the axis `cut` lies in panels of whole vectors, the last one padded: what is in a panel
                              * is innermost, and the panels are counted where the axis stands in `memory` */
+    PACKED_VECTORS,         /* likewise, in panels of one vector */
     PACKED_DIVISORS         /* likewise without padding: the panel divides the axis */
 };
 

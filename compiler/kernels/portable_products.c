@@ -1,5 +1,5 @@
-/* portable_products.c - convolutions (of filters that all positions share, or that each has for itself) and dense layers
- * in plain loops.
+/* portable_products.c - convolutions (of filters that all positions share, or that each has for itself, or in groups of
+ * channels) and dense layers in plain loops.
  *
  * Weights lie as rows x columns x inputs x outputs, so that the innermost loop, over the outputs, runs over weights and
  * sums that lie one after the other.  Several inputs are taken in one go: each sum is then loaded and stored once for
@@ -116,6 +116,57 @@ static const char *write_filters_back(struct emitter *e, const struct step *s)
     return portable_end(&f, text_printf(e, "transposed%dx%d%s", w->kh, w->kw, chain_suffix(e, &f.chain)));
 }
 
+/* The products of a tap, group by group: each input of a group goes into all of its outputs. */
+static void write_groups(const struct portable *f, int inputs, int64_t apart)
+{
+    struct emitter *e = f->e;
+    int groups = f->in.c / inputs, outputs = f->out.c / groups;
+
+    if (outputs == 1 && inputs == 1) {
+        portable_each(f, "k", f->out.c, text_printf(e, "y[k] += at[%s] * w[k];", portable_times(f, "k", apart)));
+        return;
+    }
+    portable_loop(f, "g", groups, true);
+    if (inputs > 1)
+        portable_loop(f, "c", inputs, true);
+    const char *channel = inputs > 1 ? portable_inside(f, "g", "c", inputs) : "g";
+    if (apart > 1 && inputs > 1)
+        channel = text_printf(e, "(%s)", channel);
+    cw_line(e->w, "const float value = at[%s];", portable_times(f, channel, apart));
+    const char *output = outputs > 1 ? portable_inside(f, "g", "k", outputs) : "g";
+    const char *weight = inputs > 1 ? text_printf(e, "%s + %s", portable_times(f, "c", f->out.c), output) : output;
+    const char *line = text_printf(e, "y[%s] += value * w[%s];", output, weight);
+    if (outputs > 1)
+        portable_each(f, "k", outputs, line);
+    else
+        cw_line(e->w, "%s", line);
+    portable_close(f, inputs > 1 ? 2 : 1);
+}
+
+/* Weights lie as rows x columns x inputs of a group x outputs. */
+static const char *write_grouped(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;
+    const struct window *w = &n->attr.window;
+    struct portable f = portable_begin(e, s, plain_inputs);
+    int inputs = param_extent(n->in[1]->param, CNN_AXIS_IN), channels = n->in[0]->planes ? 1 : f.in.c;
+    const char *row = w->kh == 1 ? NULL : "i", *column = w->kw == 1 ? NULL : "j", *tap = row ? row : column;
+
+    portable_positions(&f, w, channels, NULL);
+    write_start(&f, NULL);
+    int taps = portable_taps(&f, w, channels);
+    if (row && column)
+        tap = text_printf(e, "(%s)", portable_inside(&f, row, column, w->kw));
+    cw_line(e->w, "const float *w = weights%s%s;", tap ? " + " : "",
+            tap ? portable_times(&f, tap, (int64_t)inputs * f.out.c) : "");
+    write_groups(&f, inputs, n->in[0]->planes ? (int64_t)f.in.h * f.in.w : 1);
+    portable_close(&f, taps);
+    write_finish(&f);
+    portable_positions_end(&f, w, channels);
+    return portable_end(&f, text_printf(e, "%s%dx%d%s", inputs == 1 ? "depthwise" : "grouped", w->kh, w->kw,
+                                    chain_suffix(e, &f.chain)));
+}
+
 static const char *write_dense(struct emitter *e, const struct step *s)
 {
     struct portable f = portable_begin(e, s, plain_inputs);
@@ -147,5 +198,6 @@ static bool may_overwrite(const struct plan *p, const struct group *g, const str
 
 PRODUCT(conv2d, write_filters)
 PRODUCT(conv2d_data_grad, write_filters_back)
+PRODUCT(grouped_conv2d, write_grouped)
 PRODUCT(locally_connected2d, write_filters)
 PRODUCT(dense, write_dense)

@@ -655,7 +655,6 @@ const struct clause_def train_numbers[TRAIN_NUMBERS + 1] = {
 
 const char *const later_top[] = {NULL};
 const char *const later_network[] = {
-    "depthwise_conv2d", "separable_conv2d",
     "reshape", "upsample2d", "zero_pad2d",
     "pad_channels", "layernorm", "groupnorm", "lrn", "spatial_dropout2d", "prelu", "hard_swish",
     "hard_sigmoid", "softsign", NULL

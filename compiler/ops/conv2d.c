@@ -1,48 +1,53 @@
 /* conv2d.c - convolution (as all frameworks mean it: cross-correlation) of a map with filters of
  * O x I x KH x KW. */
-#include "ops/op_support.h"
+#include "ops/convolution.h"
 
 static const struct arg_def conv2d_args[] = {
     { .name = "filters", .type = ARG_INT, .positional = true, .required = true, .min = 1,
       .max = CHANNELS_MOST,
       .help = "channels of the result" },
-    { .name = "kernel", .type = ARG_EXTENT2, .positional = true, .required = true, .min = 1,
-      .max = WINDOW_MOST,
-      .help = "height x width of a filter" },
-    { .name = "activation", .type = ARG_ACTIVATION, .positional = true,
-      .help = "applied to the result" },
-    { .name = "stride", .type = ARG_EXTENT2, .min = 1, .max = WINDOW_MOST, .default_number = 1,
-      .help = "rows x columns from one position to the next" },
-    { .name = "padding", .type = ARG_PADDING, .min = 0, .max = WINDOW_MOST, .default_text = "valid",
-      .help = "zeros around the input: valid (none), same, or rows x columns at each end" },
-    { .name = "dilation", .type = ARG_EXTENT2, .min = 1, .max = WINDOW_MOST, .default_number = 1,
-      .help = "rows x columns from one tap of the filter to the next" },
-    { .name = "bias", .type = ARG_BOOL, .default_number = 1,
-      .help = "adds a trained number to each channel" },
-    { .name = "init", .type = ARG_INIT, .default_text = "glorot_uniform",
-      .help = "how the filters begin" },
-    { .name = "bias_init", .type = ARG_INIT, .default_text = "zeros",
-      .help = "how the bias begins" },
-    L2_ARG,
+    CONVOLUTION_ARGS,
+    { .name = "groups", .type = ARG_INT, .min = 1, .max = CHANNELS_MOST, .default_number = 1,
+      .help = "parts of the channels: each of the result's sees that of the input alone" },
     { .name = NULL }
 };
 
+static int64_t groups_of(const struct layer *l)
+{
+    return clause_int(l->clause, "groups");
+}
+
+static bool groups_fit(struct layer *l, struct diag *d)
+{
+    int64_t groups = groups_of(l), filters = clause_int(l->clause, "filters");
+
+    if (l->in.c % groups) {
+        diag_error(d, DIAG_bad_groups, arg_span(l, "groups"),
+                   "'%s' cannot cut the %d channels of its input into %lld equal groups", l->clause->def->name, l->in.c,
+                   (long long)groups);
+        note_input(d, l);
+    } else if (filters % groups) {
+        diag_error(d, DIAG_bad_groups, arg_span(l, "groups"), "'%s' cannot make its %lld filters in %lld equal groups",
+                   l->clause->def->name, (long long)filters, (long long)groups);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 static bool conv2d_shape(struct layer *l, struct diag *d)
 {
-    if (!layer_needs_map(l, d) || !window_fits(l, d, "kernel") || !init_check(l, d, "init") ||
-        !init_check(l, d, "bias_init"))
+    if (!layer_needs_map(l, d) || !groups_fit(l, d) || !convolution_fits(l, d))
         return false;
     struct axis y = layer_axis(l, "kernel", 0), x = layer_axis(l, "kernel", 1);
     int64_t filters = clause_int(l->clause, "filters");
-    return param_fits(l, d, arg_span(l, "filters"), filters, l->in.c, y.size, x.size) &&
+    return param_fits(l, d, arg_span(l, "filters"), filters, l->in.c / groups_of(l), y.size, x.size) &&
            layer_set_out(l, d, arg_span(l, "filters"), filters, y.out, x.out, false);
 }
 
 static int64_t conv2d_weights(const struct layer *l)
 {
-    const int64_t *kernel = clause_arg(l->clause, "kernel")->dims;
-
-    return (int64_t)l->out.c * l->in.c * kernel[0] * kernel[1];
+    return l->out.c * (l->in.c / groups_of(l)) * kernel_taps(l);
 }
 
 static int64_t conv2d_parameters(const struct layer *l)
@@ -55,19 +60,27 @@ static int64_t conv2d_multiply_adds(const struct layer *l)
     return conv2d_weights(l) * l->out.h * l->out.w;
 }
 
-static struct tensor *conv2d_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+struct tensor *lower_conv2d(struct graph *g, struct layer *l, const char *suffix, struct window window, struct tensor *x)
 {
     const char *name = layer_node_name(g, l);
-    struct window window = layer_window(l, "kernel");
-    struct param *w = graph_param(g, l, "weight", CNN_WEIGHT, &param_filters,
-                                  (int[]){ l->out.c, l->in.c, window.kh, window.kw });
+    struct param *w = graph_param(g, l, suffix, CNN_WEIGHT, &param_filters,
+                                  (int[]){ l->out.c, x->shape.c, window.kh, window.kw });
     struct tensor *y = result_tensor(g, name, l->out, (struct map_order){ 0, 0, 0 });
 
     param_initialise(w, "init");
-    struct node *n =
-        graph_node(g, OP_conv2d, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
+    struct node *n = graph_node(g, OP_conv2d, l, name, (struct tensor *[]){ x, w->tensor }, 2, &y, 1);
     n->attr.window = window;
-    return clause_number(l->clause, "bias") ? lower_bias(g, l, y) : y;
+    return y;
+}
+
+static struct tensor *conv2d_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+{
+    struct window window = layer_window(l, "kernel");
+    int groups = (int)groups_of(l);
+    struct tensor *y = groups == 1 ? lower_conv2d(g, l, "weight", window, x[0])
+                                   : lower_grouped_conv2d(g, l, layer_node_name(g, l), "weight", groups, l->out, x[0]);
+
+    return clause_number(l->clause, "bias") ? lower_bias(g, l, "bias", y) : y;
 }
 
 const struct layer_def layer_conv2d = {

@@ -141,7 +141,7 @@ static struct tensor *conv2d_transpose_lower(struct graph *g, struct layer *l, s
     struct node *n =
         graph_node(g, OP_conv2d_data_grad, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
     n->attr.window = window;
-    return clause_number(l->clause, "bias") ? lower_bias(g, l, y) : y;
+    return clause_number(l->clause, "bias") ? lower_bias(g, l, "bias", y) : y;
 }
 
 const struct layer_def layer_conv2d_transpose = {

@@ -61,7 +61,7 @@ static struct tensor *dense_lower(struct graph *g, struct layer *l, struct tenso
     param_initialise(w, "init");
     param_set_order(w, CNN_AXIS_IN, x[0]->order);
     graph_node(g, OP_dense, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
-    return clause_number(l->clause, "bias") ? lower_bias(g, l, y) : y;
+    return clause_number(l->clause, "bias") ? lower_bias(g, l, "bias", y) : y;
 }
 
 const struct layer_def layer_dense = {

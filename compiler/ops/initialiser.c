@@ -152,7 +152,10 @@ static bool whiten_check(const struct layer *l, struct diag *d, const struct cla
     const int64_t *kernel = clause_arg(l->clause, "kernel")->dims, *dilation = clause_arg(l->clause, "dilation")->dims;
     int64_t patch = l->in.c * kernel[0] * kernel[1], filters = clause_int(l->clause, "filters");
 
-    if (l->inputs[0]->inputs_count) {
+    if (clause_int(l->clause, "groups") > 1) {
+        diag_error(d, DIAG_bad_initialiser, call->where, "'whiten' is of filters that see all channels, but these are in "
+                                                         "groups");
+    } else if (l->inputs[0]->inputs_count) {
         diag_error(d, DIAG_bad_initialiser, call->where,
                    "'whiten' is for a first layer: its filters are of the pictures' own patches");
         note_input(d, l);

@@ -251,9 +251,9 @@ struct tensor *lower_turn(struct graph *g, struct layer *l, const char *name, st
     return y;
 }
 
-struct tensor *lower_bias(struct graph *g, struct layer *l, struct tensor *x)
+struct tensor *lower_bias(struct graph *g, struct layer *l, const char *suffix, struct tensor *x)
 {
-    struct param *b = graph_param(g, l, "bias", CNN_BIAS, &param_vector, &x->shape.c);
+    struct param *b = graph_param(g, l, suffix, CNN_BIAS, &param_vector, &x->shape.c);
     const char *name = arena_printf(g->arena, "%s_bias", l->name);
     struct tensor *y = result_tensor(g, name, x->shape, x->order);
 

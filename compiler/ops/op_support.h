@@ -67,8 +67,8 @@ struct tensor *lower_reorder(struct graph *g, struct layer *l, const char *name,
                              struct map_order order);
 /* A map from planes to channels innermost, or back. */
 struct tensor *lower_turn(struct graph *g, struct layer *l, const char *name, struct tensor *x);
-/* x + b, with the parameter "LAYER.bias", which begins as the layer's `bias_init` says. */
-struct tensor *lower_bias(struct graph *g, struct layer *l, struct tensor *x);
+/* x + b, with the parameter "LAYER.suffix", which begins as the layer's `bias_init` says. */
+struct tensor *lower_bias(struct graph *g, struct layer *l, const char *suffix, struct tensor *x);
 
 /* ---- gradients ------------------------------------------------------------------------------- */
 

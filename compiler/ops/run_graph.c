@@ -57,6 +57,7 @@ void run_filters(const struct run *r, const struct window *k, enum run_sum to, c
     const struct param *p = w->param;
     int in = param_extent(p, CNN_AXIS_IN), kh = param_extent(p, CNN_AXIS_KH), kw = param_extent(p, CNN_AXIS_KW);
     int out = param_extent(p, CNN_AXIS_OUT), rows = param_extent(p, CNN_AXIS_OH), columns = param_extent(p, CNN_AXIS_OW);
+    int groups = x->shape.c / in, of_group = out / groups;
     int64_t taps = (int64_t)in * kh * kw;
 
     for (int s = 0; s < r->batch; s++)
@@ -72,7 +73,7 @@ void run_filters(const struct run *r, const struct window *k, enum run_sum to, c
                                 int iy = row * k->stride_h - k->pad_top + ky * k->dilation_h;
                                 int ix = column * k->stride_w - k->pad_left + kx * k->dilation_w;
                                 if (iy >= 0 && iy < x->shape.h && ix >= 0 && ix < x->shape.w)
-                                    run_product(to, run_at(r, x, s, i, iy, ix), result, filter);
+                                    run_product(to, run_at(r, x, s, o / of_group * in + i, iy, ix), result, filter);
                             }
                 }
             }

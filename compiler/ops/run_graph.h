@@ -78,7 +78,8 @@ static inline void run_product(enum run_sum to, double *x, double *y, double *w)
         *w += *y * *x;
 }
 
-/* Every product of a filter's tap with what it lies on; filters are shared by all positions, or each has its own. */
+/* Every product of a filter's tap with what it lies on; filters are shared by all positions, or each has its own.  Where
+ * they are of fewer channels than the map has, that one is in groups. */
 void run_filters(const struct run *r, const struct window *window, enum run_sum to, const struct tensor *x,
                  const struct tensor *y, const struct tensor *w);
 /* A vector's number of each channel += the map's elements of that channel, times scale; and the other way round. */

@@ -105,7 +105,7 @@ static bool is_affine(const struct node *n)
 
 static bool is_product(const struct node *n)
 {
-    return n && (n->op == OP_conv2d || n->op == OP_conv2d_data_grad || n->op == OP_dense ||
+    return n && (n->op == OP_conv2d || n->op == OP_conv2d_data_grad || n->op == OP_grouped_conv2d || n->op == OP_dense ||
                  n->op == OP_locally_connected2d) && is_known(n, 1);
 }
 

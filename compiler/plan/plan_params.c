@@ -20,7 +20,7 @@ static int panel_of(const struct plan *p, const struct param *param)
     switch (param->form->packing) {
     case PACKED_PANELS: return plan_panel(p, extent);
     case PACKED_DIVISORS: return dividing_panel(p, extent);
-    case PACKED_ROWS: return p->lanes;
+    case PACKED_ROWS: case PACKED_VECTORS: return p->lanes;
     case PACKED_TIGHTLY: break;
     }
     return param_extent(param, CNN_AXIS_OUT);

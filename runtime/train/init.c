@@ -47,8 +47,8 @@ static double draw(enum cnn_init_kind kind, const struct cnn_init *init, uint64_
     return 0.0;
 }
 
-/* Filter number o passes on channel o as it is: a 1 in its middle, at (rows / 2, columns / 2), and zeros elsewhere.  What
- * has no such channel begins as the rest. */
+/* Filter number o (of its group) passes on channel o as it is: a 1 in its middle, at (rows / 2, columns / 2), and zeros
+ * elsewhere.  What has no such channel begins as the rest. */
 static double dirac(const struct cnn_param *p, uint64_t key, int64_t i)
 {
     int64_t out = 0, in = 0, channels = 1, rest = i;
@@ -57,7 +57,7 @@ static double dirac(const struct cnn_param *p, uint64_t key, int64_t i)
         int64_t at = rest % p->shape[d];
         rest /= p->shape[d];
         if (p->axis[d] == CNN_AXIS_OUT) {
-            out = at;
+            out = p->init.groups > 1 ? at % (p->shape[d] / p->init.groups) : at;
         } else if (p->axis[d] == CNN_AXIS_IN) {
             in = at;
             channels = p->shape[d];

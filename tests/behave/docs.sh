@@ -170,6 +170,7 @@ network {
     conv2d 4, 3x3, relu
     conv2d_transpose 4, 3x3
     locally_connected2d 4, 3x3
+    depthwise_conv2d 3x3; separable_conv2d 4, 1x1
     batchnorm; scale 0.5
     add { branch { } branch { relu6 } }
     multiply { branch { } branch { global_maxpool2d } }

@@ -16,7 +16,7 @@ struct maker {
     FILE *out;
     int depth;                  /* of braces */
     int64_t budget;             /* multiply-adds left, one sample */
-    int convs, locals, transposed, denses, norms;   /* for the names that the compiler gives */
+    int convs, depthwise, separable, locals, transposed, denses, norms;   /* for the names that the compiler gives */
     int marks;                  /* names of our own */
 };
 
@@ -197,29 +197,128 @@ static struct ref_window random_kernel(struct maker *m)
     return k;
 }
 
+/* A kernel with stride, dilation and padding. */
+static struct ref_window random_window(struct maker *m, int x, bool *same)
+{
+    struct ref_window k = random_kernel(m);
+    *same = false;
+    if (chance(m, 25)) {
+        k.sh = range(m, 1, 3);
+        k.sw = chance(m, 60) ? k.sh : range(m, 1, 3);
+    }
+    if (chance(m, 20)) {
+        k.dh = range(m, 1, 3);
+        k.dw = chance(m, 60) ? k.dh : range(m, 1, 2);
+    }
+    if (chance(m, 35)) {
+        k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
+        *same = true;
+    } else if (chance(m, 35)) {
+        k.top = k.bottom = range(m, 0, 2);
+        k.left = k.right = chance(m, 60) ? k.top : range(m, 0, 3);
+    }
+    return k;
+}
+
 static int make_conv(struct maker *m, int x)
 {
     for (int tries = 0; tries < 12; tries++) {
-        struct ref_window k = random_kernel(m);
-        bool same = false;
-        if (chance(m, 25)) {
-            k.sh = range(m, 1, 3);
-            k.sw = chance(m, 60) ? k.sh : range(m, 1, 3);
-        }
-        if (chance(m, 20)) {
-            k.dh = range(m, 1, 3);
-            k.dw = chance(m, 60) ? k.dh : range(m, 1, 2);
-        }
-        if (chance(m, 35)) {
-            k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
-            same = true;
-        } else if (chance(m, 35)) {
-            k.top = k.bottom = range(m, 0, 2);
-            k.left = k.right = chance(m, 60) ? k.top : range(m, 0, 3);
-        }
+        bool same;
+        struct ref_window k = random_window(m, x, &same);
         int filters = random_channels(m);
         if (window_fits(node_of(m, x), &k) && conv_cost(node_of(m, x), filters, &k) <= m->budget / 2)
             return put_conv(m, x, filters, k, same, 65);
+    }
+    return x;
+}
+
+/* What stands behind a convolution's kernel. */
+struct conv_text {
+    struct choice activation;
+    char kernel[32], options[96];
+    bool bias;
+    const char *trainable;
+};
+
+static struct conv_text conv_text(struct maker *m, const struct ref_window *k, bool same)
+{
+    struct conv_text t = {.activation = choose_activation(m, 60), .bias = chance(m, 70)};
+    extent(t.kernel, sizeof t.kernel, k->kh, k->kw, chance(m, 20));
+    window_options(m, t.options, sizeof t.options, k, same, k->sh != 1 || k->sw != 1);
+    t.trainable = choose_trainable(m);
+    return t;
+}
+
+static const char *bias_off(const struct conv_text *t)
+{
+    return t->bias ? "" : ", bias=off";
+}
+
+static int put_depthwise(struct maker *m, int x, int multiplier, struct ref_window k, bool same)
+{
+    struct conv_text t = conv_text(m, &k, same);
+    int channels = node_of(m, x)->c;
+    char name[40], more[32] = "";
+    snprintf(name, sizeof name, "depthwise_conv2d_%d", ++m->depthwise);
+    if (multiplier > 1)
+        snprintf(more, sizeof more, ", multiplier=%d", multiplier);
+    line(m, "depthwise_conv2d %s%s%s%s%s%s", t.kernel, t.activation.text, t.options, more, bias_off(&t), t.trainable);
+    int y = ref_grouped_conv2d(m->net, x, name, "", channels * multiplier, channels, k, t.bias);
+    return activate(m, trained_so(m, y, name, t.trainable), &t.activation);
+}
+
+static int put_separable(struct maker *m, int x, int multiplier, int filters, struct ref_window k, bool same)
+{
+    const struct ref_window point = {.kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    struct conv_text t = conv_text(m, &k, same);
+    int channels = node_of(m, x)->c;
+    char name[40], more[32] = "";
+    snprintf(name, sizeof name, "separable_conv2d_%d", ++m->separable);
+    if (multiplier > 1)
+        snprintf(more, sizeof more, ", multiplier=%d", multiplier);
+    line(m, "separable_conv2d %d, %s%s%s%s%s%s", filters, t.kernel, t.activation.text, t.options, more, bias_off(&t),
+         t.trainable);
+    int y = ref_grouped_conv2d(m->net, x, name, "depthwise.", channels * multiplier, channels, k, false);
+    y = ref_grouped_conv2d(m->net, y, name, "pointwise.", filters, 1, point, t.bias);
+    return activate(m, trained_so(m, y, name, t.trainable), &t.activation);
+}
+
+static int put_grouped(struct maker *m, int x, int groups, int filters, struct ref_window k, bool same)
+{
+    struct conv_text t = conv_text(m, &k, same);
+    char name[32];
+    snprintf(name, sizeof name, "conv2d_%d", ++m->convs);
+    line(m, "conv2d %d, %s%s%s, groups=%d%s%s", filters, t.kernel, t.activation.text, t.options, groups, bias_off(&t),
+         t.trainable);
+    int y = ref_grouped_conv2d(m->net, x, name, "", filters, groups, k, t.bias);
+    return activate(m, trained_so(m, y, name, t.trainable), &t.activation);
+}
+
+/* A number that divides it. */
+static int divisor(struct maker *m, int of)
+{
+    int d = range(m, 1, of);
+    while (of % d)
+        d--;
+    return d;
+}
+
+/* Depthwise, separable, or in groups of channels. */
+static int make_grouped(struct maker *m, int x)
+{
+    for (int tries = 0; tries < 8; tries++) {
+        bool same;
+        struct ref_window k = random_window(m, x, &same);
+        int channels = node_of(m, x)->c, form = range(m, 0, 9), multiplier = chance(m, 60) ? 1 : range(m, 2, 4);
+        int filters = random_channels(m), groups = divisor(m, channels);
+        if (form >= 6)          /* of few channels each, or of whole vectors of them */
+            filters = groups * (chance(m, 30) ? 8 * range(m, 1, 2) : range(m, 1, 1 + 40 / groups));
+        if (!window_fits(node_of(m, x), &k) || conv_cost(node_of(m, x), form < 6 ? multiplier : filters / groups, &k) > m->budget / 3)
+            continue;
+        int y = form < 4 ? put_depthwise(m, x, multiplier, k, same)
+                : form < 6 ? put_separable(m, x, multiplier, filters, k, same) : put_grouped(m, x, groups, filters, k, same);
+        m->budget -= ref_node_size(node_of(m, y)) * k.kh * k.kw * (form < 6 ? 1 : channels / groups);
+        return y;
     }
     return x;
 }
@@ -750,8 +849,10 @@ static int make_flat_join(struct maker *m, int x)
 static int make_map_layer(struct maker *m, int x)
 {
     int p = range(m, 1, 100);
-    if (p <= 35)
+    if (p <= 26)
         return make_conv(m, x);
+    if (p <= 37)
+        return make_grouped(m, x);
     if (p <= 41)
         return make_local(m, x);
     if (p <= 49)

@@ -152,12 +152,23 @@ static int add_windowed(struct ref_net *net, enum ref_kind kind, int x, int c, s
 
 int ref_conv2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window, bool bias)
 {
+    return ref_grouped_conv2d(net, x, name, "", filters, 1, window, bias);
+}
+
+int ref_grouped_conv2d(struct ref_net *net, int x, const char *name, const char *part, int filters, int groups,
+                       struct ref_window window, bool bias)
+{
     int channels = net->nodes[x].c;
+    char suffix[40];
+    assert(channels % groups == 0 && filters % groups == 0);
     int node = add_windowed(net, REF_CONV2D, x, filters, window);
-    net->nodes[node].weight = add_param(net, name, "weight", REF_WEIGHT, 4,
-                                        (int64_t[]){filters, channels, window.kh, window.kw});
+    net->nodes[node].groups = groups;
+    snprintf(suffix, sizeof suffix, "%sweight", part);
+    net->nodes[node].weight = add_param(net, name, suffix, REF_WEIGHT, 4,
+                                        (int64_t[]){filters, channels / groups, window.kh, window.kw});
+    snprintf(suffix, sizeof suffix, "%sbias", part);
     if (bias)
-        net->nodes[node].bias = add_vector(net, name, "bias", REF_BIAS, filters);
+        net->nodes[node].bias = add_vector(net, name, suffix, REF_BIAS, filters);
     return node;
 }
 
@@ -368,7 +379,9 @@ int64_t ref_multiply_adds(const struct ref_net *net)
     int64_t sum = 0;
     for (int i = 0; i < net->nodes_count; i++) {
         const struct ref_node *node = &net->nodes[i];
-        if (node->kind == REF_CONV2D || node->kind == REF_LOCALLY_CONNECTED2D)
+        if (node->kind == REF_CONV2D)
+            sum += ref_node_size(node) * (net->nodes[node->in[0]].c / node->groups) * node->window.kh * node->window.kw;
+        else if (node->kind == REF_LOCALLY_CONNECTED2D)
             sum += ref_node_size(node) * net->nodes[node->in[0]].c * node->window.kh * node->window.kw;
         else if (node->kind == REF_CONV2D_TRANSPOSE)
             sum += ref_node_size(&net->nodes[node->in[0]]) * node->c * node->window.kh * node->window.kw;
@@ -486,18 +499,25 @@ static bool is_first_of_kind(const struct ref_net *net, const struct ref_node *n
     return true;
 }
 
+/* That an output is of. */
+static int group_of(const struct ref_node *node, int o)
+{
+    return o / (node->c / node->groups);
+}
+
 static void conv2d_forward(struct ref_net *net, struct ref_node *node)
 {
     const struct ref_node *x = &net->nodes[node->in[0]];
     struct ref_window k = node->window;
     const double *weight = net->params[node->weight].value;
+    int in = x->c / node->groups;       /* channels of a group */
     bool broken = net->fault == REF_FAULT_FORWARD_TAP && is_first_of_kind(net, node);
     for (int n = 0; n < net->n; n++)
         for (int o = 0; o < node->c; o++)
             for (int oy = 0; oy < node->h; oy++)
                 for (int ox = 0; ox < node->w; ox++) {
                     double sum = node->bias < 0 ? 0 : net->params[node->bias].value[o], size = fabs(sum);
-                    for (int i = 0; i < x->c; i++)
+                    for (int i = 0; i < in; i++)
                         for (int ky = 0; ky < k.kh; ky++) {
                             int iy = oy * k.sh + ky * k.dh - k.top;
                             if (iy < 0 || iy >= x->h)
@@ -506,10 +526,10 @@ static void conv2d_forward(struct ref_net *net, struct ref_node *node)
                                 int ix = ox * k.sw + kx * k.dw - k.left;
                                 if (ix < 0 || ix >= x->w)
                                     continue;
-                                if (broken && o == 0 && i == x->c - 1 && ky == k.kh - 1 && kx == k.kw - 1)
+                                if (broken && o == 0 && i == in - 1 && ky == k.kh - 1 && kx == k.kw - 1)
                                     continue;
-                                double term = x->y[at(x, n, i, iy, ix)]
-                                    * weight[((o * x->c + i) * k.kh + ky) * k.kw + kx];
+                                double term = x->y[at(x, n, group_of(node, o) * in + i, iy, ix)]
+                                    * weight[((o * in + i) * k.kh + ky) * k.kw + kx];
                                 sum += term;
                                 size += fabs(term);
                             }
@@ -980,10 +1000,11 @@ static void conv2d_weight_backward(struct ref_net *net, struct ref_node *node)
     const struct ref_node *x = &net->nodes[node->in[0]];
     struct ref_window k = node->window;
     struct ref_param *weight = &net->params[node->weight];
+    int in = x->c / node->groups;
     bool broken = net->fault == REF_FAULT_WEIGHT_GRAD && is_first_of_kind(net, node);
     for (int64_t j = 0; j < weight->count; j++) {
         int kx = (int)(j % k.kw), ky = (int)(j / k.kw % k.kh);
-        int i = (int)(j / (k.kw * k.kh) % x->c), o = (int)(j / (k.kw * k.kh) / x->c);
+        int i = (int)(j / (k.kw * k.kh) % in), o = (int)(j / (k.kw * k.kh) / in);
         double sum = 0, size = 0;
         for (int n = 0; n < net->n; n++)
             for (int oy = 0; oy < node->h; oy++)
@@ -993,7 +1014,7 @@ static void conv2d_weight_backward(struct ref_net *net, struct ref_node *node)
                         continue;
                     if (broken && n == net->n - 1 && oy == node->h - 1 && ox == node->w - 1)
                         continue;
-                    double term = x->y[at(x, n, i, iy, ix)] * node->dy[at(node, n, o, oy, ox)];
+                    double term = x->y[at(x, n, group_of(node, o) * in + i, iy, ix)] * node->dy[at(node, n, o, oy, ox)];
                     sum += term;
                     size += fabs(term);
                 }
@@ -1032,21 +1053,23 @@ static void conv2d_data_backward(struct ref_net *net, struct ref_node *node)
     const double *weight = net->params[node->weight].value;
     size_t count = (size_t)(net->n * ref_node_size(x));
     double *sum = room(count, sizeof(double)), *size = room(count, sizeof(double));
+    int in = x->c / node->groups;
     bool broken = net->fault == REF_FAULT_DATA_GRAD;
     for (int n = 0; n < net->n; n++)
         for (int o = 0; o < node->c - (broken && node->c > 1); o++)
             for (int oy = 0; oy < node->h; oy++)
                 for (int ox = 0; ox < node->w; ox++) {
                     double dy = node->dy[at(node, n, o, oy, ox)];
-                    for (int i = 0; i < x->c; i++)
+                    for (int i = 0; i < in; i++)
                         for (int ky = 0; ky < k.kh; ky++)
                             for (int kx = 0; kx < k.kw; kx++) {
                                 int iy = oy * k.sh + ky * k.dh - k.top, ix = ox * k.sw + kx * k.dw - k.left;
                                 if (iy < 0 || iy >= x->h || ix < 0 || ix >= x->w)
                                     continue;
-                                double term = dy * weight[((o * x->c + i) * k.kh + ky) * k.kw + kx];
-                                sum[at(x, n, i, iy, ix)] += term;
-                                size[at(x, n, i, iy, ix)] += fabs(term);
+                                double term = dy * weight[((o * in + i) * k.kh + ky) * k.kw + kx];
+                                int64_t place = at(x, n, group_of(node, o) * in + i, iy, ix);
+                                sum[place] += term;
+                                size[place] += fabs(term);
                             }
                 }
     add_gradient(net, x, sum, size);

@@ -73,6 +73,7 @@ struct ref_node {
     bool flat;
     struct ref_window window;
     struct ref_move move;
+    int groups;                 /* conv2d */
     enum ref_activation activation;
     double alpha, rate, epsilon, momentum, factor;
     bool unbiased;              /* batchnorm: of the running variance */
@@ -103,6 +104,9 @@ struct ref_net {
  * logits: the loss applies softmax itself. */
 int ref_input(struct ref_net *net, int c, int h, int w);
 int ref_conv2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window, bool bias);
+/* Channels in so many groups, each of the same group of x.  part: what its parameters have before "weight", or "". */
+int ref_grouped_conv2d(struct ref_net *net, int x, const char *name, const char *part, int filters, int groups,
+                       struct ref_window window, bool bias);
 /* Weights OH x OW x O x I x KH x KW, biases OH x OW x O. */
 int ref_locally_connected2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window,
                             bool bias);

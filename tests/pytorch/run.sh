@@ -9,6 +9,8 @@ command -v "$PYTHON" >/dev/null || skip "no $PYTHON"
     skip "$PYTHON has no torch, numpy and safetensors; PYTHON=... names another (pip install torch numpy safetensors)"
 export PYTHONDONTWRITEBYTECODE=1
 "$PYTHON" "$TOP/tests/pytorch/test_losses.py" || fail "test_losses.py"
+mkdir convolutions
+(cd convolutions && "$PYTHON" "$TOP/tests/pytorch/test_convolutions.py") || fail "test_convolutions.py"
 "$PYTHON" "$TOP/tests/pytorch/test_models.py" || fail "test_models.py"
 mkdir joins
 (cd joins && "$PYTHON" "$TOP/tests/pytorch/test_joins.py") || fail "test_joins.py"

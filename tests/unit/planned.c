@@ -23,6 +23,13 @@ const char planned_branches[] =
     " add {\n branch { }\n branch { avgpool2d 3x3, stride=1, padding=1 }\n }\n }\n }\n relu\n"
     " global_avgpool2d\n dense 10, softmax\n}\n" TAIL;
 
+const char planned_groups[] =
+    "network {\n input 3x32x32\n conv2d 20, 3x3, stride=2, padding=same\n batchnorm relu\n"
+    " depthwise_conv2d 3x3, relu, padding=same\n conv2d 32, 3x3, relu, groups=4, dilation=2, padding=same\n"
+    " add {\n branch { depthwise_conv2d 5x3, padding=same, bias=off\n batchnorm\n }\n branch { }\n }\n"
+    " depthwise_conv2d 3x3, stride=2, multiplier=3\n separable_conv2d 24, 3x3, relu6\n"
+    " conv2d 64, 2x2, groups=2\n flatten\n dense 10, softmax\n}\n" TAIL;
+
 static struct model *checked(struct world *w, const char *text, int batch)
 {
     memset(w, 0, sizeof *w);

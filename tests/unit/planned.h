@@ -15,7 +15,7 @@ struct world {
 
 /* Convolutions of all sizes, pools, dropout; and batch normalisation, residual sums, windows that reach over each
  * other. */
-extern const char planned_sequence[], planned_branches[];
+extern const char planned_sequence[], planned_branches[], planned_groups[];
 
 /* Plans a network, which must be without fault.  batch 0: as the text says. */
 void world_begin_batch(struct world *w, const char *text, const char *target, const char *const *forced, int count,

@@ -544,6 +544,35 @@ Test(autodiff, conv2d_transpose)
     network_end(&n);
 }
 
+Test(autodiff, convolutions_in_groups)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *deep = layer_after(&n, "depthwise_conv2d", put_conv(&n, put_input(&n, 2, 9, 8), 6, 2, 2));
+    arg_pair(deep, "kernel", 3, 2);
+    arg_pair(deep, "stride", 2, 1);
+    arg_number(deep, "multiplier", 2);
+    arg_text(deep, "padding", "same");
+    cr_assert(layer_shape(&n, deep));
+    struct layer *parts = layer_after(&n, "conv2d", deep);
+    arg_number(parts, "filters", 9);
+    arg_number(parts, "groups", 3);
+    arg_pair(parts, "kernel", 2, 2);
+    arg_pair(parts, "dilation", 2, 1);
+    cr_assert(layer_shape(&n, parts));
+    struct layer *apart = layer_after(&n, "separable_conv2d", parts);
+    arg_number(apart, "filters", 4);
+    arg_pair(apart, "kernel", 2, 2);
+    cr_assert(layer_shape(&n, apart));
+    put_loss(&n, put(&n, "flatten", apart), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(count_op(g, OP_grouped_conv2d_data_grad), 3);
+    cr_assert_eq(count_op(g, OP_grouped_conv2d_weight_grad), 3);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
 /* A vector of a flattened map, normalised, joined with a dense layer's result, and the final result
  * itself. */
 Test(autodiff, orders_of_flattened_maps)

@@ -149,6 +149,11 @@ Test(plan, no_read_finds_its_bytes_overwritten_with_one_image_a_batch)
     check_plans(planned_branches, 1);
 }
 
+Test(plan, no_read_finds_its_bytes_overwritten_in_groups)
+{
+    check_plans(planned_groups, 0);
+}
+
 static const struct group *group_over(const struct plan *p, const char *name)
 {
     for (int i = 0; i < p->use.groups_count; i++)

@@ -1389,6 +1389,8 @@ static const struct {
     { early, "x86-64-v3", 0, NULL, 0, NULL },                { early, "x86-64-v4", 64, NULL, 0, NULL },
     { early, "generic", 1, NULL, 0, NULL },                  { strides, "x86-64-v3", 16, of_strides, 3, NULL },
     { blocks, "x86-64-v3", 16, winograd, 1, NULL },
+    { planned_groups, "x86-64-v3", 0, NULL, 0, NULL },       { planned_groups, "x86-64-v4", 11, NULL, 0, NULL },
+    { planned_groups, "generic", 1, NULL, 0, NULL },
     { NULL, "x86-64-v3", 0, NULL, 0, "normed" },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block" },
 };
 

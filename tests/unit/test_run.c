@@ -89,6 +89,42 @@ Test(run, conv2d_transpose_adds_up_what_meets)
     network_end(&n);
 }
 
+/* Each channel of the result is made of the one below it: 1 2 3 4, and 10 20 30 40 twice. */
+Test(run, depthwise_conv2d_keeps_channels_apart)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "depthwise_conv2d", put_input(&n, 2, 2, 2));
+    arg_pair(l, "kernel", 1, 2);
+    arg_number(l, "multiplier", 2);
+    cr_assert(layer_shape(&n, l));
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, two_channels);
+    set_param(&r, "depthwise_conv2d_1.weight", NUMBERS(1, 0, 1, 1, 0, 1, 1, -1));
+    set_param(&r, "depthwise_conv2d_1.bias", NUMBERS(0, 0, 0, 100));
+    expect_predictions(&r, NUMBERS(1, 3, 20, 100 - 10, 3, 7, 40, 100 - 10));
+    network_end(&n);
+}
+
+Test(run, groups_of_channels_are_convolved_by_themselves)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "conv2d", put_input(&n, 4, 1, 1));
+    arg_number(l, "filters", 4);
+    arg_pair(l, "kernel", 1, 1);
+    arg_number(l, "groups", 2);
+    arg_number(l, "bias", 0);
+    cr_assert(layer_shape(&n, l));
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, NUMBERS(1, 2, 3, 4));
+    set_param(&r, "conv2d_1.weight", NUMBERS(1, 10, 100, 1000, 1, 10, 100, 1000));
+    expect_predictions(&r, NUMBERS(21, 2100, 43, 4300));
+    network_end(&n);
+}
+
 Test(run, locally_connected2d_has_a_filter_and_a_bias_for_each_position)
 {
     struct network n;

@@ -607,6 +607,60 @@ Test(shapes, fans_of_a_convolution_are_its_receptive_field)
     network_end(&n);
 }
 
+Test(shapes, groups_divide_both_numbers_of_channels)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = conv_candidate(&n, put_input(&n, 6, 9, 9), 3, 3, 1, 1, 1, 1);
+    arg_number(l, "filters", 8);
+    arg_number(l, "groups", 2);
+    cr_assert(layer_shape(&n, l));
+    cr_assert_eq(layer_def_find("conv2d")->parameters(l), 8 * 3 * 9 + 8);
+    cr_assert_eq(layer_def_find("conv2d")->multiply_adds(l), 8 * 3 * 9 * 7 * 7);
+    network_end(&n);
+    for (int groups = 3; groups <= 4; groups++) {
+        network_begin(&n);
+        l = conv_candidate(&n, put_input(&n, 6, 9, 9), 3, 3, 1, 1, 1, 1);
+        arg_number(l, "filters", 8);
+        arg_number(l, "groups", groups);
+        expect_refused(&n, l, groups == 3 ? PARTS("cannot make its 8 filters in 3 equal groups")
+                                          : PARTS("cannot cut the 6 channels of its input into 4 equal groups"));
+    }
+}
+
+Test(shapes, depthwise_and_separable)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *deep = layer_after(&n, "depthwise_conv2d", put_input(&n, 6, 9, 9));
+    arg_pair(deep, "kernel", 3, 2);
+    arg_pair(deep, "stride", 2, 1);
+    arg_number(deep, "multiplier", 3);
+    cr_assert(layer_shape(&n, deep));
+    cr_assert_eq(deep->out.c, 18);
+    cr_assert_eq(deep->out.h, 4);
+    cr_assert_eq(deep->out.w, 8);
+    cr_assert_eq(layer_def_find("depthwise_conv2d")->parameters(deep), 18 * 6 + 18);
+    struct layer *apart = layer_after(&n, "separable_conv2d", deep);
+    arg_number(apart, "filters", 5);
+    arg_pair(apart, "kernel", 3, 3);
+    arg_number(apart, "multiplier", 2);
+    cr_assert(layer_shape(&n, apart));
+    cr_assert_eq(apart->out.c, 5);
+    cr_assert_eq(apart->out.h, 2);
+    cr_assert_eq(layer_def_find("separable_conv2d")->parameters(apart), 36 * 9 + 36 * 5 + 5);
+    cr_assert_eq(layer_def_find("separable_conv2d")->multiply_adds(apart), (36 * 9 + 36 * 5) * 2 * 6);
+    struct graph *g = lower_model(&n.arena, &n.model, true);
+    /* what an output sees, and all outputs that a filter's place goes into */
+    cr_assert_float_eq(param_named(g, "depthwise_conv2d_1.weight")->init.b, sqrt(6.0 / (6 + 18 * 6)), 1e-12);
+    cr_assert_float_eq(param_named(g, "separable_conv2d_1.depthwise.weight")->init.b, sqrt(6.0 / (9 + 36 * 9)), 1e-12);
+    cr_assert_float_eq(param_named(g, "separable_conv2d_1.pointwise.weight")->init.b, sqrt(6.0 / (36 + 5)), 1e-12);
+    cr_assert_not_null(param_named(g, "separable_conv2d_1.pointwise.bias"));
+    network_end(&n);
+}
+
 Test(shapes, every_table_ends_and_has_help)
 {
     int count;
