@@ -143,6 +143,20 @@ done <<'KINDS'
 1 activations 20000 a network has at most 2000 layers [too_big]
 KINDS
 
+# ---- what is formatted
+while read -r status kind n; do
+    grows "$kind" "$n" make_model "$status" "$CNNC" --format "$kind.cnn"
+done <<'KINDS'
+0 newlines 200000
+0 newlines_in_list 200000
+0 comments 200000
+0 list 50000
+0 constants 10000
+0 functions_calling 4000
+0 branches 10000
+0 blocks 4000
+KINDS
+
 # ---- many files, and many -D
 include_model() {
     { awk -v n="$2" 'BEGIN { for (i = 0; i < n; i++) print "include \"part.cnn\"" }'; cat plain.cnn; } >"$1.cnn"

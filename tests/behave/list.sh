@@ -112,6 +112,55 @@ diff "$TOP/docs/words.md" words.md >log || {
     head -20 log
 }
 
+# ---- docs/language.md: what has a row of its own in a table there has each of its arguments in it, with the default.  What
+# all optimizers take has a table of its own, what all layers and schedules take is told of below theirs; a row may refer
+# to another one (`the same, and`, `as conv2d, and`).
+for list in layers activations losses optimizers schedules callbacks; do
+    sed 1,2d $list | awk -v list=$list '
+        /^[a-z]/ { entry = $1; print list, entry, "-", "-"; next }
+        { name = value = $1; sub(/=.*/, "", name); gsub(/[][]/, "", name)
+          if (!sub(/^[^=]*=/, "", value) || value == "...") value = "-"
+          if (name !~ /^(trainable|warmup)$/) print list, entry, name, value }'
+done >arguments
+[ "$(wc -l <arguments)" -gt 120 ] || fail "few arguments were found: $(wc -l <arguments)"
+awk '
+    # whether the row has that argument, with the default where it has one: `name` (value), `name` (the value), name=value
+    function has(row, name, value,   spellings, n, i, at, rest) {
+        at = row
+        while (match(at, "[^a-z0-9_]" name "[^a-z0-9_]")) {
+            rest = substr(at, RSTART + RLENGTH - 1)
+            if (value == "-") return 1
+            n = split(value == "1x1" ? "1x1 1" : value == "1e-07" ? "1e-7" : value == "1e-10" ? "1e-10" : value, spellings, " ")
+            for (i = 1; i <= n; i++)
+                if (index(rest, " (" spellings[i] ")") == 1 || index(rest, " (the " spellings[i] ")") == 1 ||
+                    index(rest, " (" spellings[i] ":") == 1 || index(rest, "=" spellings[i]) == 1) return 1
+            at = substr(at, RSTART + 1)
+        }
+        return 0
+    }
+    FILENAME ~ /language/ { if (/^\|/) rows[++n] = $0; next }
+    $3 == "-" { entries++; all = "" }
+    {
+        found = 0
+        for (i = 1; i <= n; i++) {
+            split(rows[i], cell, "|")
+            plain = rows[i]
+            gsub(/`/, "", plain)
+            if ($1 == "optimizers" && cell[2] ~ ("`" $3 "`")) common[$3] = common[$3] || has(plain, $3, $4)
+            if (cell[2] !~ ("`((optimizer|loss) )?" $2 "[`( ]")) continue
+            found = 1
+            if ($3 == "-" || rows[i] ~ /the same,|as `[a-z0-9_]+`|likewise/ || has(plain, $3, $4)) done[$1, $2, $3] = 1
+        }
+        if (!found && $3 == "-") print "no table has a row for " $2 " (" $1 ")"
+        else if (found && !(($1, $2, $3) in done) && !common[$3]) print "the row of " $2 " has no " $3 ($4 == "-" ? "" : " (" $4 ")")
+    }' "$TOP/docs/language.md" arguments >lacking
+while read -r line; do fail "docs/language.md: $line"; done <lacking
+
+# what the page says that there is not is what the compiler says so of
+sed '1,/^## Not in this version/d' "$TOP/docs/language.md" | sed -n 's/^| `*[a-z]*`* | \(`.*`\) |$/\1/p' | tr -d '`' | tr ' ' '\n' | sort >found
+sed -n '/^\/\* ---- not in this version/,$p' "$TOP/compiler/model/recipes.c" | grep -o '"[a-z0-9_]*"' | tr -d '"' | sort |
+    diff found - >log || { fail "'Not in this version' of docs/language.md (<) is not what recipes.c has"; cat log; }
+
 # ---- the limits of docs/language.md: each name of bounds.h beside its row and how the number is written there
 limit() { # NAME ROW NUMBER
     value=$(sed -n "s/^ *$1 = \([^,]*\),.*/\1/p" "$TOP/compiler/base/bounds.h")
