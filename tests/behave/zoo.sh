@@ -25,6 +25,13 @@ densenet_40_12 1019722 264812928
 inception 6166250 1521756160
 # He et al., arXiv:1512.03385, table 1: 1.8 billion; torchvision's resnet18: 11,689,512 and 1.814 billion
 resnet18_224 11689512 1814073344
+# Sandler et al., arXiv:1801.04381, table 4: 3.4 million and 300 million; torchvision's mobilenet_v2: 3,504,872 and 0.301
+# billion
+mobilenet_v2_224 3504872 300774272
+# the same with ten classes, 1,281,000 - 12,810 parameters less
+mobilenet_v2 2236682 87976448
+# kuangliu, pytorch-cifar: MobileNet
+mobilenet_v1 3217226 46354432
 # counted in PyTorch alone
 wrn_16_4 2748890 392612352
 squeezenet 732010 52543488
