@@ -101,14 +101,14 @@ static void emit_block(struct emitter *e, const struct block *b)
         for (int i = 0; i < b->vectors * b->sums->sums; i++)
             cw_line(e->w, "sum%d = v_add(sum%d, row%d);", i, i, i);
         cw_close(e->w, "}");
-    } else {
-        int pixels = s.h * s.w;
-        if (pixels > 1 || b->sums->begin)
-            loop_open(e, "p", 0, pixels, 1);
-        line_places(e, b, pixels > 1 ? "p" : "0");
+    } else if (s.h * s.w > 1) {
+        loop_open(e, "p", 0, (int64_t)s.h * s.w, 1);
+        line_places(e, b, "p");
         add_pixel(e, b, "sum");
-        if (pixels > 1 || b->sums->begin)
-            cw_close(e->w, "}");
+        cw_close(e->w, "}");
+    } else if (!b->sums->begin) {
+        line_places(e, b, "0");
+        add_pixel(e, b, "sum");
     }
     for (int k = 0; k < b->vectors; k++) {
         const char *sum[SUMS_MOST];

@@ -18,8 +18,8 @@ struct pixel_sums {
                 int tail);
     void (*store)(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail);
     const void *data;
-    /* Declares the accumulators of a vector of channels; the number of the pixel that is added is `p` then.  NULL: they
-     * begin with zero, and a map's rows are summed apart. */
+    /* Declares the accumulators of a vector of channels, begun with the first pixel, which may be added once more; the
+     * number of the pixel that is added is `p`.  NULL: they begin with zero, and a map's rows are summed apart. */
     void (*begin)(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail);
 };
 

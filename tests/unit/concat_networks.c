@@ -114,7 +114,8 @@ static struct layer *vectors(struct network *n, struct layer *x)
 {
     struct layer *flat = put(n, "flatten", conv(n, x, 3, 3, "relu")), *a = put_dense(n, flat, 7);
     arg_activation(n, a, "relu");
-    return CONCAT(n, a, put_act(n, put_dense(n, flat, 18), "elu"), put_dense(n, flat, 4));
+    struct layer *one = put(n, "global_maxpool2d", put_conv(n, x, 3, 6, 7));        /* of a map of one position */
+    return CONCAT(n, a, put_act(n, put_dense(n, flat, 18), "elu"), put_dense(n, flat, 4), one);
 }
 
 const struct network_case concat_cases[] = {
