@@ -267,6 +267,7 @@ static int compile_source(struct compilation *c, const struct source *source)
                                   .include_dirs = o->include_dirs,
                                   .include_dirs_count = o->include_dirs_count,
                                   .batch = (int)o->batch,
+                                  .share = (int)o->share,
                                   .whole = (o->output && !o->inference) ||
                                            dumps(o, STAGE_PLAN) || o->tune};
 

@@ -124,6 +124,18 @@ static const char *set_include(void *into, const char *argument)
     return NULL;
 }
 
+/* A share of at least one sample, or "auto". */
+static const char *set_share(void *into, const char *argument)
+{
+    struct options *o = into;
+    char *end = NULL;
+    long n = strtol(argument, &end, 10);
+
+    o->share = !strcmp(argument, "auto") ? -1 : n;
+    return o->share == -1 || (end != argument && !*end && n >= 1 && n <= BATCH_MOST)
+               ? NULL : "a number of samples from 1 to 65536, or auto";
+}
+
 #define PLACE(field) .place = offsetof(struct options, field)
 #define FLAG(field) .kind = OPTION_FLAG, PLACE(field)
 #define TEXT(field, what) .kind = OPTION_TEXT, PLACE(field), .expected = what, .completes = COMPLETE_FILE
@@ -147,6 +159,8 @@ static const struct option_row rows[] = {
     {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value", OWN(set_define),
      .repeats = true},
     {0, "batch", "N", "take N samples at a time, whatever the recipe says", WHOLE(batch, 1, BATCH_MOST)},
+    {0, "batch-per-rank", "N|auto", "take a batch in shares of N samples (auto: four), for several processes (CNNC_MPI=1)",
+     OWN(set_share)},
     {'I', "include", "DIR", "look for included files in DIR too", OWN(set_include), .completes = COMPLETE_FOLDER,
      .repeats = true},
     {0, "emit", "WHAT", "write a trainer (default), or inference: the trained network as portable C",
@@ -257,8 +271,8 @@ static bool inference_fits(const struct options *o, bool writes)
                               "make no sense");
     if (o->tune || o->uses_wisdom)
         return wrong_together("--emit=inference writes plain loops: --tune and --wisdom make no sense");
-    if (o->batch)
-        return wrong_together("--emit=inference computes one sample at a time: --batch makes no sense");
+    if (o->batch || o->share)
+        return wrong_together("--emit=inference computes one sample at a time: --batch and --batch-per-rank make no sense");
     if (writes && !o->weights)
         return wrong_together("--emit=inference needs the trained weights: --weights FILE");
     if (o->output && output_is_stream(o->output))

@@ -35,6 +35,7 @@ struct options {
     const char *wisdom;         /* NULL: the one in the cache */
     int64_t threads;            /* of tuning and wisdom; 0: not said */
     int64_t batch;              /* instead of the recipe's; 0: not said */
+    int64_t share;              /* samples of it that a process takes at a time; 0: not said, -1: a quarter */
     const char *name;           /* what public names begin with; NULL: the model's */
     int inference;              /* 1: --emit=inference; what follows is its own */
     const char *weights;        /* the trained parameters */

@@ -230,6 +230,23 @@ static inline int cnn_next(const struct cnn_worker *w, int i, int run)
     return (i + 1) % run ? i + 1 : i + 1 + (w->count - 1) * run;
 }
 
+/* ---- processes that train one network together ---------------------------------------------------------------- */
+
+/* How processes reach each other; cnnrt_mpi.h has one over MPI.  Each function is called by all of them, in the same order;
+ * it returns 0, or -1 with a message on stderr. */
+struct cnn_ranks {
+    int number, count;                  /* this process; 0 writes files and the log */
+    void *own;
+    /* all + i * bytes becomes what rank i gave */
+    int (*gather)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);
+    /* mine + i * bytes goes to rank i, all + i * bytes becomes what came from it: between these two calls nobody touches
+     * either.  Several may be under way, and the second one waits for all of them. */
+    int (*exchange_begin)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);
+    int (*exchange_end)(const struct cnn_ranks *r);
+    /* ends all processes; does not return */
+    void (*give_up)(const struct cnn_ranks *r, int status);
+};
+
 /* ---- a running network --------------------------------------------------------------------------------------- */
 
 /* Everything an emitted function reads or writes.  `real` is float or double as cnn_model.real_size says.  All
@@ -265,6 +282,7 @@ struct cnn_context {
     uint64_t *ticks;            /* (stretches_count) or NULL: not profiling */
     struct cnn_team *team;      /* the threads themselves: cnn_open() starts them, cnn_close() ends them */
     const struct cnn_model *model;
+    const struct cnn_ranks *ranks;      /* NULL: this process trains alone */
 };
 
 struct cnn_model {
@@ -274,7 +292,9 @@ struct cnn_model {
     uint64_t plan_hash;                 /* other plans round otherwise */
     const char *recipe;                 /* the .cnn file with every default filled in (cnnc --explain) */
     int real_size;                      /* 4 or 8 */
-    int batch;
+    int batch;                          /* samples that the functions below take at most */
+    int whole_batch, shares;            /* of a step: so many samples, in so many shares of `batch`, the last one perhaps of
+                                         * fewer, whose gradients are summed in their order; 0: it is taken whole */
     int outputs;                        /* numbers that it predicts of a sample */
     int in_channels, in_height, in_width;
     /* the pixel (n, c, h, w) of a batch lies at n*image_stride + c*channel_stride + h*row_stride + w*column_stride */
@@ -324,6 +344,11 @@ CNN_API int cnn_main(const struct cnn_model *model, int argc, char **argv);
 /* The same for an emitted main, whose process is nothing but this trainer: it may be started anew, so that OpenBLAS
  * takes the kernels that the plan counts on. */
 CNN_API int cnn_trainer_main(const struct cnn_model *model, int argc, char **argv);
+
+/* The same for one of several processes, all of which call it with the same command line.  A signal that has ended the run
+ * is not raised: CNN_STOPPED times its number is a part of what is returned. */
+enum { CNN_STOPPED = 256 };
+CNN_API int cnn_ranks_main(const struct cnn_model *model, int argc, char **argv, const struct cnn_ranks *ranks);
 
 /* A network with its memory.  threads 0: as the recipe or the machine says.  Parameters are initialised from
  * seed.  Returns NULL and prints to stderr when memory cannot be had or the ABI differs. */

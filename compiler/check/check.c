@@ -828,6 +828,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
         check_data_pixels(&c);
     if (!diag_errors(d))
         check_schedule_rates(&c);
+    if (train && options->share && !diag_errors(d))
+        check_share(&c, train);
     if (!diag_errors(d))
         check_useless(&c, file);
     if (!diag_errors(d))

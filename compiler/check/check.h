@@ -14,6 +14,7 @@ struct check_options {
     const char *const *include_dirs;    /* searched after the including file's own folder */
     int include_dirs_count;
     int batch;              /* instead of the recipe's; 0: the recipe's */
+    int share;              /* samples of a batch that one process takes at a time; 0: all, -1: a quarter */
     bool whole;             /* data and train must be there: a trainer is to be written */
 };
 

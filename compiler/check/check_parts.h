@@ -415,5 +415,7 @@ void check_schedule_rates(struct check *c);
 void check_names_read(struct check *c, const struct ast_body *body);
 void check_useless(struct check *c, const struct ast_body *file);
 struct function_entry *check_function_find(const struct check *c, const char *name);
+/* check_share.c: the share of a batch that one process takes, into the model; what a share cannot compute by itself. */
+void check_share(struct check *c, const struct ast_statement *train);
 
 #endif

@@ -26,6 +26,11 @@ static void emit_head(const struct plan *p, const char *header, struct cwriter *
         cw_directive(w, "#include <cblas.h>");
     cw_blank(w);
     cw_directive(w, "#include <cnnrt.h>");
+    if (p->model->share) {
+        cw_directive(w, "#ifdef CNN_MPI");
+        cw_directive(w, "#include <cnnrt_mpi.h>");
+        cw_directive(w, "#endif");
+    }
     cw_directive(w, "#include <cnn_vec.h>");
     cw_directive(w, "#include <cnn_optimizer.h>");
     cw_directive(w, "#include <cnn_scalar.h>");

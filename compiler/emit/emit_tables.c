@@ -324,6 +324,10 @@ static void emit_model(struct emitter *e, struct cwriter *w)
     cw_line(w, ".recipe = recipe_text,");
     cw_line(w, ".real_size = sizeof(real),");
     cw_line(w, ".batch = %d,", p->batch);
+    if (m->share) {
+        cw_line(w, ".whole_batch = %d,", m->batch);
+        cw_line(w, ".shares = %d,", (m->batch + p->batch - 1) / p->batch);
+    }
     cw_line(w, ".outputs = %d,", m->outputs);
     emit_input(e, w);
     emit_sizes(e, w);
@@ -357,7 +361,14 @@ void emit_tables(struct emitter *e, struct cwriter *w)
     cw_directive(w, "#ifndef CNN_NO_MAIN");
     cw_line(w, "int main(int argc, char **argv)");
     cw_open(w, "{");
+    if (m->share) {
+        cw_directive(w, "#ifdef CNN_MPI");
+        cw_line(w, "return cnn_mpi_main(&%s_model, argc, argv);", e->plan->name);
+        cw_directive(w, "#else");
+    }
     cw_line(w, "return cnn_trainer_main(&%s_model, argc, argv);", e->plan->name);
+    if (m->share)
+        cw_directive(w, "#endif");
     cw_close(w, "}");
     cw_directive(w, "#endif");
 }

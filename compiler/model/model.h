@@ -247,6 +247,7 @@ struct model {
     int metrics_count;
     double epochs;                  /* a fraction ends within an epoch */
     int batch, threads;
+    int share;                      /* samples of a batch that are taken at a time, shared out among processes; 0: all */
     uint64_t seed;
     const char *explained;          /* the recipe with every default filled in: --explain, cnn_model.recipe */
 };

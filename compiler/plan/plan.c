@@ -126,7 +126,7 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
     p->real = options->real_double ? "double" : "float";
     p->real_size = options->real_double ? 8 : 4;
     p->lanes = p->target->vector_bytes / p->real_size;
-    p->batch = p->target->portable ? 1 : use->model->batch;
+    p->batch = p->target->portable ? 1 : use->model->share ? use->model->share : use->model->batch;
     p->error_growth = options->exact ? 1 : options->error_growth > 0 ? options->error_growth : ERROR_GROWTH;
     if (p->target->portable && !is_portable(use, d))
         return NULL;

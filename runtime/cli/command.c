@@ -14,6 +14,7 @@
 #include "common/completion.h"
 #include "core/guest.h"
 #include "core/message.h"
+#include "core/rank_writes.h"
 #include "core/parallel.h"
 
 static const struct command_row {
@@ -214,8 +215,10 @@ static bool options_fit(const bool given[ROWS_COUNT], const struct command_row *
 
 /* What an option asks for that is all that is done. */
 static enum parsed answer(const struct cnn_model *model, const char *program, const struct option_row *row,
-                          const char *argument)
+                          const char *argument, const struct cnn_ranks *ranks)
 {
+    if (!rt_rank_writes(ranks))
+        return PARSED_DONE;
     if (row->letter == 'h')
         help_print(model, program);
     else if (row->letter == 'V')
@@ -235,7 +238,7 @@ static enum parsed options_parse(const struct cnn_model *model, const char *prog
     while ((code = rt_command_line_next(line, &argument)) >= 0) {
         const struct option_row *r = &rows[code];
         if (r->kind == OPTION_ASKS)
-            return answer(model, program, r, argument);
+            return answer(model, program, r, argument, o->run.ranks);
         const char *expected = rt_option_store(r, argument, o, text, sizeof text);
         if (expected) {
             rt_error("--%s '%s': expected %s", r->name, argument, expected);
@@ -267,28 +270,39 @@ static enum parsed parse(const struct cnn_model *model, const char *program, str
 }
 
 /* alone: the process is nothing but this trainer. */
-static int command_run(const struct cnn_model *model, struct command_line *line, int argc, char **argv, bool alone)
+static int command_run(const struct cnn_model *model, struct command_line *line, int argc, char **argv, bool alone,
+                       const struct cnn_ranks *ranks, char *fault)
 {
     const char *program = argc > 0 ? argv[0] : model->name;
     struct command_options o = { .run = rt_run_options(argc, argv),
                                  .steps = -1, .from = NAN, .to = NAN, .points = -1, .samples = -1, .top = -1,
                                  .rows = -1, .columns = -1, .epoch = -1 };
     const struct command_row *command;
+    o.run.ranks = ranks;
+    o.fault = fault;
     switch (parse(model, program, line, &o, &command)) {
     case PARSED_WRONG:
-        return wrong_use(program);
+        return rt_rank_writes(ranks) ? wrong_use(program) : EXIT_WRONG_USE;
     case PARSED_DONE:
         return EXIT_FINE;
     case PARSED_RUN:
         break;
+    }
+    if (!(o.command & (COMMAND_TRAIN | COMMAND_EVALUATE))) {    /* one process does that */
+        if (!rt_rank_writes(ranks))
+            return EXIT_FINE;
+        o.run.ranks = NULL;
     }
     if (o.command != COMMAND_SUMMARY)
         rt_blas_core_check(model, alone ? argv : NULL);
     return command->run(model, &o);
 }
 
-static int guest_run(const struct cnn_model *model, int argc, char **argv, bool alone)
+/* ranks_main: who has called us ends more than this function before a signal may end the process. */
+static int guest_run(const struct cnn_model *model, int argc, char **argv, bool alone, bool ranks_main,
+                     const struct cnn_ranks *ranks)
 {
+    char fault[1024];
     struct command_line line;
     struct guest guest;
     int status = EXIT_FAILED;
@@ -300,7 +314,10 @@ static int guest_run(const struct cnn_model *model, int argc, char **argv, bool 
     else if (rt_command_line_open(&line, rows, ROWS_COUNT, argc, argv))
         rt_error("no memory for %d words", argc);
     else {
-        status = command_run(model, &line, argc, argv, alone);
+        if (!rt_rank_writes(ranks))
+            rt_message_catch(fault, sizeof fault, true);
+        status = command_run(model, &line, argc, argv, alone, ranks, rt_rank_writes(ranks) ? NULL : fault);
+        rt_message_catch(NULL, 0, false);
         rt_command_line_close(&line);
     }
     if ((fflush(stdout) || ferror(stdout)) && status % STOPPED == EXIT_FINE) {
@@ -308,6 +325,8 @@ static int guest_run(const struct cnn_model *model, int argc, char **argv, bool 
         status += EXIT_FAILED;
     }
     rt_guest_leave(&guest);
+    if (ranks_main)
+        return status;
     if (status >= STOPPED)
         raise(status / STOPPED);        /* whoever started us sees how we ended */
     return status % STOPPED;
@@ -315,10 +334,15 @@ static int guest_run(const struct cnn_model *model, int argc, char **argv, bool 
 
 int cnn_main(const struct cnn_model *model, int argc, char **argv)
 {
-    return guest_run(model, argc, argv, false);
+    return guest_run(model, argc, argv, false, false, NULL);
 }
 
 int cnn_trainer_main(const struct cnn_model *model, int argc, char **argv)
 {
-    return guest_run(model, argc, argv, true);
+    return guest_run(model, argc, argv, true, false, NULL);
+}
+
+int cnn_ranks_main(const struct cnn_model *model, int argc, char **argv, const struct cnn_ranks *ranks)
+{
+    return guest_run(model, argc, argv, false, true, ranks && ranks->count > 1 ? ranks : NULL);
 }

@@ -23,11 +23,12 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
 
 /* Status + n * STOPPED: signal n has ended the run.  It is raised again when all that a call has
  * changed is as before. */
-enum { STOPPED = 256 };
+enum { STOPPED = CNN_STOPPED };
 
 /* What the command line says; what it does not say is NULL, -1 or false. */
 struct command_options {
     enum command_bit command;
+    char *fault;                /* where messages go of a process that another one speaks for; NULL: to stderr */
     struct run_options run;     /* what other commands than train want too is there as well */
     const char *wrong, *out;
     const char *output;

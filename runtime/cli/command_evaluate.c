@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "core/message.h"
+#include "core/rank_writes.h"
 #include "files/notes.h"
 #include "train/evaluation.h"
 #include "train/trainer.h"
@@ -26,10 +27,14 @@ static int evaluate(struct trainer *t, const struct command_options *o, const ch
     const struct evaluation found = { .weights = weights, .origin = &notes->origin, .values = &t->val_tally,
                                       .set = tests || t->data.val_tests ? "test" : "validation",
                                       .names = notes->class_names, .copies = t->tta.copies.count };
-    rt_progress_open(&t->progress, machine ? VERBOSE_SILENT : (int)o->run.verbose, NULL, set->split->count);
+    const bool speaks = rt_rank_writes(o->run.ranks);
+    rt_progress_open(&t->progress, !speaks ? VERBOSE_MUTE : machine ? VERBOSE_SILENT : (int)o->run.verbose, NULL,
+                     set->split->count);
     rt_run_measure(t, set, &t->tta);
     if (t->data_failed)
         return -1;
+    if (!speaks)
+        return 0;
     if (!machine)
         evaluation_print(t, &found);
     else if (o->json ? rt_evaluation_json(&found) : rt_evaluation_csv(&found))
@@ -53,10 +58,13 @@ int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
         return EXIT_FAILED;
     t.wrong = o->wrong ? &wrong : NULL;
     const char *weights = o->run.weights ? o->run.weights : rt_run_folder_weights(&t.folder);
-    int status = weights && rt_trainer_open(&t, weights, false) == 0 && evaluate(&t, o, weights) == 0 ? EXIT_FINE
-                                                                                                        : EXIT_FAILED;
+    t.fault = o->fault;
+    bool ready = weights && rt_trainer_open(&t, weights, false) == 0;
+    int status = rt_run_agree(&t, ready) == 0 && ready && evaluate(&t, o, weights) == 0 ? EXIT_FINE : EXIT_FAILED;
     if (rt_trainer_close(&t))
         status = EXIT_FAILED;
     rt_wrong_free(&wrong);
+    if (status && o->run.ranks && !t.refused && !t.shares.agreed.failed)
+        o->run.ranks->give_up(o->run.ranks, status);
     return status;
 }

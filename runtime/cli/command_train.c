@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "core/message.h"
+#include "core/rank_writes.h"
 #include "core/same_file.h"
 #include "train/stop_signal.h"
 #include "train/trainer.h"
@@ -51,6 +52,19 @@ static int folder_check(struct trainer *t)
     }
 }
 
+/* The same for one of several processes: the first one alone minds the folder, all read the state.  EXIT_FINE, or the exit
+ * status. */
+static int folder_claim(struct trainer *t)
+{
+    const struct run_folder *f = &t->folder;
+    if (!rt_rank_writes(t->options->ranks))
+        return t->options->resume && rt_state_read(&t->resumed, t->model, f->state, f->previous_state) < 0 ? EXIT_FAILED
+                                                                                                           : EXIT_FINE;
+    return rt_run_outputs_check(t) ? EXIT_WRONG_USE
+           : rt_run_folder_lock(&t->folder) ? EXIT_FAILED
+                                            : folder_check(t);
+}
+
 int rt_train(const struct cnn_model *model, const struct command_options *options)
 {
     const struct run_options *o = &options->run;
@@ -63,25 +77,30 @@ int rt_train(const struct cnn_model *model, const struct command_options *option
     struct trainer t = rt_trainer_of(model, o);
     if (rt_run_folder_name(&t.folder, model, o->run_dir))
         return EXIT_FAILED;
-    int refused = rt_run_outputs_check(&t) ? EXIT_WRONG_USE
-                  : rt_run_folder_lock(&t.folder) ? EXIT_FAILED
-                                                  : folder_check(&t);
+    t.fault = options->fault;
+    int refused = folder_claim(&t);
     if (refused) {
+        rt_run_agree(&t, false);
         rt_state_free(&t.resumed);
         rt_run_folder_free(&t.folder);
         return refused;
     }
     struct stop_signals signals;
     int status = rt_trainer_open(&t, o->weights, true) || rt_run_open(&t) ? EXIT_FAILED : EXIT_FINE;
+    if (status)
+        rt_run_agree(&t, false);
     int stopped_by = 0;
     if (status == EXIT_FINE) {
         rt_stop_catch(&signals);
         if (rt_run(&t))
             status = EXIT_FAILED;
-        stopped_by = rt_stop_signal();
+        stopped_by = rt_run_stopped(&t);
         rt_stop_release(&signals);
     }
+    bool together = t.refused || t.invalid || t.shares.agreed.failed;
     if (rt_trainer_close(&t))
         status = EXIT_FAILED;
+    if (status == EXIT_FAILED && o->ranks && !together)
+        o->ranks->give_up(o->ranks, status);            /* the others wait for this one */
     return status + STOPPED * stopped_by;
 }

@@ -6,19 +6,36 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static _Thread_local bool held;
+static _Thread_local bool held, notes_held;
+static _Thread_local char *caught;
+static _Thread_local size_t caught_size;
 
 void rt_message_hold(bool hold)
 {
     held = hold;
 }
 
+void rt_message_catch(char *text, size_t size, bool quiet)
+{
+    caught = text;
+    caught_size = size;
+    notes_held = quiet;
+    if (text && size > 0)
+        *text = '\0';
+}
+
 static void say(const char *kind, const char *format, va_list args) RT_PRINTF(2, 0);
 
 static void say(const char *kind, const char *format, va_list args)
 {
-    if (held)
+    bool is_error = *kind == 'e';
+    if (held || (notes_held && !is_error))
         return;
+    if (caught) {
+        if (is_error && !*caught)
+            vsnprintf(caught, caught_size, format, args);
+        return;
+    }
     /* what stdout still holds belongs before the message when both go to one place */
     fflush(stdout);
 #if defined __linux__

@@ -4,6 +4,7 @@
 #define MESSAGE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "common/printable.h"
 
@@ -15,5 +16,9 @@ void rt_note(const char *format, ...) RT_PRINTF(1, 2);
 /* Whether what the calling thread says is not said from here on: of what is tried ahead of time, and tried again by
  * who needs it. */
 void rt_message_hold(bool hold);
+
+/* From here on what the calling thread says goes there: errors only, the first one that fits; NULL: to stderr again, but for
+ * notes where `quiet` is set. */
+void rt_message_catch(char *text, size_t size, bool quiet);
 
 #endif

@@ -20,7 +20,8 @@ enum random_use {
     RANDOM_LIMIT,           /* likewise */
     RANDOM_AUGMENT,         /* index: epoch; a stream a sample inside it, a stream a step inside that */
     RANDOM_LASTING,         /* index: 0; likewise, for what is drawn once for all epochs */
-    RANDOM_MIX              /* index: epoch; a stream a batch inside it, a stream a step inside that */
+    RANDOM_MIX,             /* index: epoch; a stream a batch inside it, a stream a step inside that */
+    RANDOM_SHARE            /* index: share of a batch; its streams are a seed's */
 };
 
 uint64_t rt_random_key(uint64_t seed, enum random_use use, uint64_t index);

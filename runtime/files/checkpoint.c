@@ -10,6 +10,7 @@
 #include "common/file_kind.h"
 #include "core/guest.h"
 #include "core/message.h"
+#include "core/rank_writes.h"
 #include "core/param.h"
 #include "files/notes.h"
 #include "formats/archive.h"
@@ -56,6 +57,8 @@ int rt_checkpoint_save(const struct cnn_context *c, const char *path,
 int cnn_save_weights(const struct cnn_context *c, const char *path)
 {
     struct guest guest;
+    if (!rt_rank_writes(c->ranks))
+        return 0;
     rt_guest_enter(&guest);
     int status = rt_checkpoint_save(c, path, NULL, 0);
     rt_guest_leave(&guest);

@@ -39,6 +39,11 @@ struct batch_ahead {
     bool *missing;              /* (batch) samples that could not be had */
 };
 
+int rt_whole_batch(const struct cnn_model *m)
+{
+    return m->shares > 0 ? m->whole_batch : m->batch;
+}
+
 /* ---- one sample ------------------------------------------------------------------------------ */
 
 /* The target of sample `which` of the split, for sample i of the batch. */
@@ -153,8 +158,19 @@ static void ahead_drop(struct loader *l)
 
 static int batch_size(const struct loader *l, int64_t position)
 {
-    int64_t left = l->split->count - position;
-    return left < l->model->batch ? (int)left : l->model->batch;
+    int64_t left = l->split->count - position, whole = rt_whole_batch(l->model), most = whole - position % whole;
+    most = most < l->model->batch ? most : l->model->batch;
+    return left < 0 ? 0 : left < most ? (int)left : (int)most;
+}
+
+/* Where the samples lie that are taken after those of the batch at `next`: where batches are shared out, in this process'
+ * next share. */
+static int64_t following(const struct loader *l, int n)
+{
+    int64_t whole = rt_whole_batch(l->model), begun = l->next / whole * whole, next = l->next + n;
+    if (l->shares_end == 0 || next < begun + (int64_t)l->shares_end * l->model->batch)
+        return next;
+    return begun + whole + (int64_t)l->shares_first * l->model->batch;
 }
 
 /* From here on threads take pieces of the batch at that position. */
@@ -323,7 +339,7 @@ static int batch_take(struct loader *l, struct cnn_context *c)
     if (status)
         return -1;
     rt_batch_exchange(c, a->room);
-    ahead_begin(l, l->next + n);
+    ahead_begin(l, following(l, n));
     return n;
 }
 

@@ -29,6 +29,7 @@ struct loader {
     struct preparation preparation;
     char *rooms;                /* (threads) samples on their way from the split's store */
     int64_t next;               /* position in the order */
+    int shares_first, shares_end;       /* of a whole batch, this process takes these shares; end 0: all */
     uint64_t epoch, key, lasting, mix_key;      /* of what the steps draw */
     bool trains;                /* the steps draw */
     struct batch_ahead *ahead;  /* the batch at `next`, on its way; NULL: one thread does all */
@@ -48,6 +49,9 @@ enum loader_use {
 int rt_loader_open(struct loader *l, struct cnn_context *c, const struct split *split, enum loader_use use);
 /* While the network is open. */
 void rt_loader_close(struct loader *l);
+
+/* Samples of a step. */
+int rt_whole_batch(const struct cnn_model *m);
 
 /* The order is one by these blocks from the next epoch's start on. */
 void rt_loader_order(struct loader *l, struct order_blocks by);

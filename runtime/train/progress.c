@@ -77,7 +77,7 @@ void rt_progress_say(struct progress *p, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say(p, p->verbosity != VERBOSE_SILENT, format, args);
+    say(p, p->verbosity != VERBOSE_SILENT && p->verbosity != VERBOSE_MUTE, format, args);
     va_end(args);
 }
 
@@ -85,7 +85,7 @@ void rt_progress_result(struct progress *p, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    say(p, true, format, args);
+    say(p, p->verbosity != VERBOSE_MUTE, format, args);
     va_end(args);
 }
 

@@ -7,7 +7,8 @@
 #include "core/message.h"
 #include "train/tally.h"
 
-enum verbosity { VERBOSE_SILENT, VERBOSE_BAR, VERBOSE_EPOCHS };
+/* VERBOSE_MUTE: not even results; for processes that another one speaks for. */
+enum verbosity { VERBOSE_SILENT, VERBOSE_BAR, VERBOSE_EPOCHS, VERBOSE_MUTE };
 
 struct progress {
     enum verbosity verbosity;

@@ -8,6 +8,17 @@
 #include "train/run_parts.h"
 #include "train/stop_signal.h"
 
+int rt_run_stopped(const struct trainer *t)
+{
+    return t->shares.ranks ? t->shares.agreed.stop : rt_stop_signal();
+}
+
+struct share_word rt_run_word(const struct trainer *t)
+{
+    (void)t;
+    return (struct share_word){ .stop = rt_stop_signal() };
+}
+
 /* A part of an epoch is one that is begun. */
 static int epochs_begun(const struct trainer *t)
 {
@@ -22,7 +33,7 @@ bool rt_run_part_done(const struct trainer *t)
 bool rt_run_finished(const struct trainer *t)
 {
     bool over = t->part > 0 && t->epoch >= t->whole && t->train.next >= t->part;
-    return rt_stop_signal() || t->invalid || t->data_failed || t->folder_lost || over
+    return rt_run_stopped(t) || t->invalid || t->data_failed || t->folder_lost || over
            || t->context->step >= t->limit;
 }
 
@@ -114,7 +125,7 @@ static bool epochs_train(struct trainer *t)
         validated = false;
         rt_run_epoch_head(t, t->inside ? t->train.next : 0);
         rt_epoch_train(t);
-        if (rt_stop_signal() || t->invalid || t->data_failed)
+        if (rt_run_stopped(t) || t->invalid || t->data_failed)
             break;
         if (t->train.next < t->data.train.count) {      /* --limit-steps, or a part of an epoch is the last */
             rt_run_state_save(t);
@@ -206,9 +217,9 @@ int rt_run(struct trainer *t)
     rt_progress_say(&t->progress, "Train on %lld samples, validate on %lld samples\n",
                     (long long)t->data.train.count, (long long)t->data.val.count);
     order_say(t);
-    if (t->model->batch > t->data.train.count)
+    if (rt_whole_batch(t->model) > t->data.train.count)
         rt_progress_say(&t->progress, "A batch of %d is more than there are: each step takes all of them\n",
-                        t->model->batch);
+                        rt_whole_batch(t->model));
     if (t->resumed.path) {
         resumption_say(t);
         rt_averages_exchange(t->context);
@@ -216,14 +227,14 @@ int rt_run(struct trainer *t)
         rt_averages_exchange(t->context);
     }
     bool validated = epochs_train(t);
-    if (t->unsaved && (t->invalid || !(rt_stop_signal() || t->data_failed || t->folder_lost))) {
+    if (t->unsaved && (t->invalid || !(rt_run_stopped(t) || t->data_failed || t->folder_lost))) {
         /* not one step: its loss was invalid, or none was asked for */
         t->train.next = 0;
         rt_run_state_save(t);
     }
     if (t->invalid || rt_run_folder_lost(t))
         return -1;
-    if (rt_stop_signal() || t->data_failed) {
+    if (rt_run_stopped(t) || t->data_failed) {
         stop_report(t);
         return t->data_failed ? -1 : 0;
     }

@@ -3,15 +3,16 @@
 #include <string.h>
 
 #include "core/message.h"
+#include "core/rank_writes.h"
 #include "files/notes.h"
 #include "train/averages.h"
 #include "train/chart.h"
 #include "train/run_parts.h"
 #include "train/stop_signal.h"
 
-static void nan_tell(struct trainer *t)
+static void nan_tell(struct trainer *t, double loss)
 {
-    if (t->told_nan || isfinite(t->context->loss))
+    if (t->told_nan || isfinite(loss))
         return;
     t->told_nan = true;
     rt_progress_say(&t->progress,
@@ -41,13 +42,26 @@ static void waits_note(struct trainer *t, uint64_t began)
     }
 }
 
+/* The next batch of the training set, forward and backward, by this process or by all.  Its samples; 0: there is none any
+ * more, -1: it cannot be had. */
+static int batch_train(struct trainer *t)
+{
+    struct cnn_context *c = t->context;
+    if (t->shares.count)
+        return rt_shares_train(&t->shares, &t->train, rt_run_word(t));
+    int n = rt_loader_next(&t->train, c);
+    if (n > 0)
+        t->model->train_step(c, n);
+    return n;
+}
+
 void rt_epoch_train(struct trainer *t)
 {
     const uint64_t began = cnn_clock();
     struct cnn_context *c = t->context;
     int n = 0;
     int64_t position = t->inside ? t->train.next : 0;
-    int64_t batch = position / t->model->batch;
+    int64_t batch = position / rt_whole_batch(t->model);
     rt_loader_begin(&t->train, c->seed, (uint64_t)t->epoch);
     rt_loader_skip(&t->train, position);
     if (!t->inside)
@@ -58,23 +72,29 @@ void rt_epoch_train(struct trainer *t)
     c->steps_total = (uint64_t)t->schedule.steps;
     bool good = true;
     t->train.wait = (struct loader_wait){ 0 };
-    while (!rt_run_finished(t) && (good = rt_schedule_good(&t->schedule, c->step))
-           && (n = rt_loader_next(&t->train, c)) > 0) {
+    const struct cnn_context *seen = t->shares.count ? &t->shares.whole : c;
+    while (!rt_run_finished(t) && (good = rt_schedule_good(&t->schedule, c->step))) {
         c->lr = rt_schedule_rate(&t->schedule, c->step);
         c->epoch = t->epoch + (double)batch / steps;
-        t->model->train_step(c, n);
+        n = batch_train(t);
+        if (n <= 0)
+            break;
         /* weights that follow an invalid loss would be lost */
-        if (!rt_callbacks_step(&t->callbacks, &t->progress, batch++, c->loss / n)) {
+        if (!rt_callbacks_step(&t->callbacks, &t->progress, batch++, seen->loss / n)) {
             t->invalid = true;
             return;
         }
+        if (t->shares.count && rt_shares_sum(&t->shares)) {
+            n = -1;
+            break;
+        }
         t->model->update(c);
-        rt_tally_add(&t->train_tally, c, n);
-        rt_history_step(&t->step_log, c->step, c->loss / n, c->lr);
-        nan_tell(t);
+        rt_tally_add(&t->train_tally, seen, n);
+        rt_history_step(&t->step_log, c->step, seen->loss / n, c->lr);
+        nan_tell(t, seen->loss);
         c->step++;
         rt_progress_step(&t->progress, &t->train_tally);
-        if ((t->unsaved || cnn_clock() - t->saved >= t->save_interval) && !rt_stop_signal()) {
+        if ((t->unsaved || cnn_clock() - t->saved >= t->save_interval) && !rt_run_stopped(t)) {
             rt_run_origin_note(t);
             rt_run_state_save(t);
         }
@@ -84,19 +104,28 @@ void rt_epoch_train(struct trainer *t)
     waits_note(t, began);
 }
 
+static int batch_infer(struct trainer *t, struct loader *set, struct tta *tta)
+{
+    if (t->shares.count)
+        return rt_shares_infer(&t->shares, set, tta, rt_run_word(t));
+    int n = rt_loader_next(set, t->context);
+    if (n > 0 && tta)
+        rt_tta_infer(tta, t->context, n);
+    else if (n > 0)
+        t->model->infer(t->context, n);
+    return n;
+}
+
 void rt_run_measure(struct trainer *t, struct loader *set, struct tta *tta)
 {
     int n = 0;
     const char *what = t->progress.inside ? "validating" : "measuring";
     rt_loader_begin(set, 0, 0);
     rt_tally_begin(&t->val_tally);
-    while (n >= 0 && (n = rt_loader_next(set, t->context)) > 0) {
-        if (tta)
-            rt_tta_infer(tta, t->context, n);
-        else
-            t->model->infer(t->context, n);
-        rt_tally_add(&t->val_tally, t->context, n);
-        if (t->wrong && rt_wrong_add(t->wrong, t->context, n, set->next - n))
+    const struct cnn_context *seen = t->shares.count ? &t->shares.whole : t->context;
+    while (n >= 0 && (n = batch_infer(t, set, tta)) > 0) {
+        rt_tally_add(&t->val_tally, seen, n);
+        if (t->wrong && rt_wrong_add(t->wrong, seen, n, set->next - n))
             n = -1;
         rt_progress_measure(&t->progress, what, t->val_tally.samples, set->split->count);
     }
@@ -135,7 +164,7 @@ static void best_save(struct trainer *t, double loss)
 
 static void chart_draw(struct trainer *t)
 {
-    if (rt_run_folder_lost(t))
+    if (!rt_rank_writes(t->context->ranks) || rt_run_folder_lost(t))
         return;
     const char *text = t->kept_history.text, *rows = text ? strchr(text, '\n') : NULL;
     t->chart_due = rows && rows[1] && rt_chart_write(t->folder.chart, t->model->name, text);

@@ -9,6 +9,7 @@
 
 #include "core/host.h"
 #include "core/message.h"
+#include "core/rank_writes.h"
 #include "common/recipe.h"
 #include "files/checkpoint.h"
 #include "files/notes.h"
@@ -71,6 +72,9 @@ int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
     bool failed = false;
     t->context = cnn_open(model, (int)o->threads, rt_recipe_seed(model, o->seed));
     if (!t->context)
+        return -1;
+    t->context->ranks = o->ranks;
+    if (rt_shares_open(&t->shares, t->context, trains))
         return -1;
     void *before = params_copy(t, weights && begins(t, trains), &failed);
     int status = failed || (weights && rt_checkpoint_load(t->context, weights, o->partial)) || data_open(t, trains, before)
@@ -227,7 +231,7 @@ static int folder_take(struct trainer *t)
 static void length_set(struct trainer *t, double epochs)
 {
     const struct run_options *o = t->options;
-    const int64_t batch = t->model->batch, each = t->data.train.count > 0 ? (t->data.train.count + batch - 1) / batch : 1;
+    const int64_t batch = rt_whole_batch(t->model), each = t->data.train.count > 0 ? (t->data.train.count + batch - 1) / batch : 1;
     const uint64_t steps = rt_schedule_steps(epochs, each);
     t->epochs = epochs;
     t->whole = (int)(steps / (uint64_t)each);
@@ -254,7 +258,7 @@ int rt_run_open(struct trainer *t)
     const struct run_options *o = t->options;
     length_set(t, isnan(o->epochs) ? m->train.epochs : o->epochs);
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
-    t->context->early_update = true;
+    t->context->early_update = t->shares.count == 0;
     if (rt_loader_open(&t->train, t->context, &t->data.train, o->no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES))
         return -1;
     rt_loader_order(&t->train, rt_order_of(m, &t->data));      /* a run that is resumed keeps its own */
@@ -262,7 +266,15 @@ int rt_run_open(struct trainer *t)
         || rt_tally_names(&t->train_tally, rt_notes(t->context)->class_names) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
         || (t->resumed.path && rt_run_state_apply(t)) || rt_schedule_check(&t->schedule, t->context->step)
-        || folder_take(t)
+        || rt_run_agree(t, true))
+        return -1;
+    if (!rt_rank_writes(o->ranks)) {
+        rt_progress_open(&t->progress, VERBOSE_MUTE, NULL, t->data.train.count);
+        t->saved = cnn_clock();
+        t->save_interval = UINT64_MAX;
+        return 0;
+    }
+    if (folder_take(t)
         || rt_callbacks_check(&t->callbacks, &t->folder, (const char *const[2]){ o->history, o->log_steps })
         || tables_open(t)
         || rt_callbacks_claim(&t->callbacks, t->resumed.path != NULL))
@@ -299,6 +311,7 @@ int rt_trainer_close(struct trainer *t)
     rt_tally_close(&t->train_tally);
     rt_tally_close(&t->val_tally);
     rt_tta_close(&t->tta);
+    rt_shares_close(&t->shares);
     rt_loader_close(&t->train);
     rt_loader_close(&t->val);
     rt_loader_close(&t->test);

@@ -15,6 +15,7 @@ struct run_options {
     int64_t seed;               /* -1: the recipe's */
     double save_every;          /* minutes; NaN: not given */
     bool overwrite, resume, partial, no_shuffle, no_tta;
+    const struct cnn_ranks *ranks;      /* NULL: this process is alone */
     char *const *argv;          /* the whole command line */
     int argc;
 };

@@ -6,6 +6,8 @@
 
 /* ---- run.c ----------------------------------------------------------------------------------- */
 
+/* What this process tells the others. */
+struct share_word rt_run_word(const struct trainer *t);
 bool rt_run_finished(const struct trainer *t);
 /* Whether an epoch is to be trained, or one that had all its steps is to be finished. */
 bool rt_run_epoch_left(const struct trainer *t);

@@ -7,6 +7,7 @@
 
 #include "common/recipe.h"
 #include "core/message.h"
+#include "core/rank_writes.h"
 #include "files/notes.h"
 #include "train/run_parts.h"
 
@@ -57,6 +58,10 @@ void rt_run_state_write(struct trainer *t)
     size_t slot_bytes = (size_t)m->params_stored * (size_t)m->real_size;
     char plan[24], name[24], kept[SLOTS_TEXT];
     struct state s;
+    t->saved = cnn_clock();
+    t->unsaved = false;
+    if (!rt_rank_writes(c->ranks))
+        return;
     snprintf(plan, sizeof plan, "%016" PRIx64, m->plan_hash);
     rt_state_begin(&s, m);
     rt_state_put_text(&s, "format", "pt");
@@ -108,7 +113,6 @@ void rt_run_state_write(struct trainer *t)
         rt_state_put_statistics(&s, "slow", c->slow_statistics);
     t->state_failed = rt_state_write(&s, t->folder.state, t->folder.previous_state) != 0;
     t->saved = cnn_clock();
-    t->unsaved = false;
     rt_state_free(&s);
 }
 

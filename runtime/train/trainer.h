@@ -16,6 +16,7 @@
 #include "train/progress.h"
 #include "train/run_options.h"
 #include "train/schedule.h"
+#include "train/shares.h"
 #include "train/tally.h"
 #include "train/tta.h"
 #include "train/wrong.h"
@@ -25,6 +26,7 @@ struct trainer {
     const struct run_options *options;
     struct cnn_context *context;
     struct dataset data;
+    struct shares shares;       /* of a batch, where it is shared out */
     struct loader train, val, test;
     struct tally train_tally, val_tally;
     struct tta tta;             /* for what is measured last */
@@ -62,6 +64,12 @@ struct trainer {
     bool inside;                /* resumed within it: loader and tally go on */
     bool ended;                 /* a callback has ended the training */
     uint64_t save_interval, saved;      /* cnn_clock's */
+    bool asked;                 /* all processes have said whether they can begin */
+    bool refused;               /* some cannot, or not with the same */
+    char *fault;                /* what this one could not, where another one says it; NULL: nothing is caught */
+    bool late;                  /* --time-limit has come */
+    uint64_t deadline;          /* cnn_clock's; 0: none */
+    uint64_t slowest;           /* step of this run so far, in nanoseconds */
     struct state resumed;       /* what was read; of no file when the run is new */
 };
 
@@ -90,6 +98,11 @@ void rt_run_report(struct trainer *t);
 int rt_run_outputs_check(const struct trainer *t);
 /* The rest of what a run needs: state, callbacks, folder, log, tables.  0, or -1 with a message. */
 int rt_run_open(struct trainer *t);
+/* Whether all processes that train together can begin, and with the same: what each has is compared with what the first has,
+ * and what is not right is told by the first alone.  ready: this one can.  Nothing where there is one process.  0, or -1. */
+int rt_run_agree(struct trainer *t, bool ready);
+/* The signal that has ended the run; 0: none. */
+int rt_run_stopped(const struct trainer *t);
 /* Trains until the run ends or is broken off.  0, or -1 when it ended on a loss that is no number, or without its
  * data. */
 int rt_run(struct trainer *t);

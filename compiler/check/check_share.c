@@ -1,0 +1,48 @@
+/* check_share.c - `--batch-per-rank`: a batch in shares, one or some for each process. */
+#include "check/check_parts.h"
+
+#include <string.h>
+
+/* How many samples a batchnorm's statistics are of; 0: all of the batch. */
+static int statistics_group(const struct layer *l)
+{
+    const struct arg_def *args = l->def->clause.args;
+
+    for (int i = 0; args[i].name; i++)
+        if (!strcmp(args[i].name, "group"))
+            return (int)l->clause->args[i].number;
+    return 0;
+}
+
+/* Statistics of a whole batch would be those of a share. */
+static void check_statistics(struct check *c)
+{
+    const struct model *m = c->model;
+
+    for (int i = 0; i < m->layers_count; i++) {
+        const struct layer *l = m->layers[i];
+        if (strcmp(l->def->clause.name, "batchnorm") || !l->trainable)
+            continue;
+        const int group = statistics_group(l);
+        if (group && m->share % group == 0)
+            continue;
+        diag_error(c->diag, DIAG_bad_share, l->where,
+                   "'%s' normalises by %s, which is shared out in parts of %d samples", l->name,
+                   group ? "groups of a batch" : "the whole batch", m->share);
+        diag_hint(c->diag, "batchnorm group=%d takes its statistics from each share", m->share);
+    }
+}
+
+void check_share(struct check *c, const struct ast_statement *train)
+{
+    enum { SHARES = 4 };            /* of 'auto' */
+    struct model *m = c->model;
+    const int asked = c->options->share;
+
+    m->share = asked > 0 ? asked : (m->batch + SHARES - 1) / SHARES;
+    if (m->share > m->batch)
+        diag_error(c->diag, DIAG_bad_share, c->batch_where.file ? c->batch_where : train->word_where,
+                   "a share of %d samples (--batch-per-rank) is more than the batch of %d", m->share, m->batch);
+    else
+        check_statistics(c);
+}

@@ -1,0 +1,123 @@
+/* cnnrt_mpi.c - how processes reach each other: struct cnn_ranks over MPI, from one thread of each process.
+ *
+ * Every sum is made by the runtime, in its own order; MPI moves bytes and reduces nothing. */
+#include "cnnrt_mpi.h"
+
+#include <mpi.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More than a message may have is sent in several. */
+enum { MESSAGE_MOST = 1 << 30 };
+
+struct exchanges {
+    MPI_Request *under_way;
+    int count, room;
+};
+
+static int failed(const char *what, int code)
+{
+    char text[MPI_MAX_ERROR_STRING] = "";
+    int length = 0;
+    if (code == MPI_SUCCESS)
+        return 0;
+    MPI_Error_string(code, text, &length);
+    fprintf(stderr, "%s failed: %s\n", what, text);
+    return -1;
+}
+
+static int ranks_gather(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all)
+{
+    const bool in_place = (const char *)mine == (char *)all + (size_t)r->number * bytes;
+    if (bytes <= MESSAGE_MOST / (size_t)r->count)
+        return failed("MPI_Allgather", MPI_Allgather(in_place ? MPI_IN_PLACE : mine, in_place ? 0 : (int)bytes, MPI_BYTE, all,
+                                                     (int)bytes, MPI_BYTE, MPI_COMM_WORLD));
+    if (!in_place)
+        memcpy((char *)all + (size_t)r->number * bytes, mine, bytes);
+    for (int i = 0; i < r->count; i++)
+        for (size_t at = 0; at < bytes; at += MESSAGE_MOST) {
+            const size_t left = bytes - at;
+            const int n = (int)(left < MESSAGE_MOST ? left : MESSAGE_MOST);
+            if (failed("MPI_Bcast", MPI_Bcast((char *)all + (size_t)i * bytes + at, n, MPI_BYTE, i, MPI_COMM_WORLD)))
+                return -1;
+        }
+    return 0;
+}
+
+static int room_make(struct exchanges *e, int more)
+{
+    if (e->count + more <= e->room)
+        return 0;
+    MPI_Request *grown = realloc(e->under_way, (size_t)(e->count + more) * sizeof *grown);
+    if (!grown) {
+        fprintf(stderr, "no memory for %d messages\n", e->count + more);
+        return -1;
+    }
+    e->under_way = grown;
+    e->room = e->count + more;
+    return 0;
+}
+
+static int exchange_begin(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all)
+{
+    struct exchanges *e = r->own;
+    const int pieces = (int)((bytes + MESSAGE_MOST - 1) / MESSAGE_MOST);
+    memcpy((char *)all + (size_t)r->number * bytes, (const char *)mine + (size_t)r->number * bytes, bytes);
+    if (room_make(e, 2 * (r->count - 1) * pieces))
+        return -1;
+    for (int k = 1; k < r->count; k++) {        /* each begins with another one */
+        const int to = (r->number + k) % r->count, from = (r->number - k + r->count) % r->count;
+        for (size_t at = 0; at < bytes; at += MESSAGE_MOST) {
+            const size_t left = bytes - at;
+            const int n = (int)(left < MESSAGE_MOST ? left : MESSAGE_MOST);
+            if (failed("MPI_Irecv", MPI_Irecv((char *)all + (size_t)from * bytes + at, n, MPI_BYTE, from, 0, MPI_COMM_WORLD,
+                                              &e->under_way[e->count++]))
+                || failed("MPI_Isend", MPI_Isend((const char *)mine + (size_t)to * bytes + at, n, MPI_BYTE, to, 0,
+                                                 MPI_COMM_WORLD, &e->under_way[e->count++])))
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static int exchange_end(const struct cnn_ranks *r)
+{
+    struct exchanges *e = r->own;
+    int status = 0;
+    for (int i = 0; i < e->count; i++)
+        status |= failed("MPI_Wait", MPI_Wait(&e->under_way[i], MPI_STATUS_IGNORE));
+    e->count = 0;
+    return status;
+}
+
+static void give_up(const struct cnn_ranks *r, int status)
+{
+    (void)r;
+    fflush(NULL);
+    MPI_Abort(MPI_COMM_WORLD, status);
+    abort();
+}
+
+int cnn_mpi_main(const struct cnn_model *model, int argc, char **argv)
+{
+    struct exchanges exchanges = { 0 };
+    struct cnn_ranks ranks = { .own = &exchanges, .gather = ranks_gather, .exchange_begin = exchange_begin,
+                               .exchange_end = exchange_end, .give_up = give_up };
+    int provided;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    MPI_Comm_rank(MPI_COMM_WORLD, &ranks.number);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks.count);
+    if (provided < MPI_THREAD_FUNNELED && ranks.count > 1) {
+        if (ranks.number == 0)
+            fprintf(stderr, "this MPI takes no programs with threads\n");
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    }
+    const int status = cnn_ranks_main(model, argc, argv, &ranks);
+    free(exchanges.under_way);
+    MPI_Finalize();
+    if (status >= CNN_STOPPED)
+        raise(status / CNN_STOPPED);            /* whoever started us sees how we ended */
+    return status % CNN_STOPPED;
+}

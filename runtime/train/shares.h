@@ -1,0 +1,50 @@
+/* shares.h - a step whose batch is taken in shares: by one process one after the other, or by several, each its own.
+ *
+ * The gradients of the shares, each weighted by its part of the samples, are summed in the order of the shares, whoever
+ * computed them: any number of processes that divides that of the shares ends with the same bits.  What steps draw is drawn
+ * by share.  Running statistics are the weighted means of those that each share would have left. */
+#ifndef SHARES_H
+#define SHARES_H
+
+#include "train/loader.h"
+#include "train/tta.h"
+
+/* What a step goes by that all processes must agree on: the greatest of what each says counts. */
+struct share_word {
+    int stop;                   /* the signal that ends the run; 0: none */
+    int failed;                 /* a sample could not be read */
+    int late;                   /* the time that the run may take is over */
+};
+
+struct shares {
+    struct cnn_context *context;
+    const struct cnn_ranks *ranks;      /* NULL: this process is alone */
+    int count, first, end;      /* of a batch; this process has those from first up to, not including, end */
+    size_t statistics_at, chunk;        /* where statistics lie behind gradients; numbers that a process sums of both */
+    char *own;                  /* (end - first, processes, chunk) gradients and statistics of this process' shares */
+    char *got;                  /* (end - first, processes, chunk) this process' chunk of all shares; alone: own */
+    char *sums;                 /* (processes, chunk) */
+    char *told, *heard;         /* records of this process' shares, of all */
+    size_t record, predictions_at, labels_at, targets_at, input_at;
+    struct cnn_context whole;   /* the context with predictions and targets of the whole batch */
+    struct share_word agreed;
+    int64_t start;              /* position of the batch */
+    int taken;                  /* its samples */
+};
+
+/* Nothing is shared out of a batch that is taken whole, by a process that is alone: count is 0 then.  trains: gradients are
+ * wanted.  0, or -1 with a message. */
+int rt_shares_open(struct shares *s, struct cnn_context *c, bool trains);
+void rt_shares_close(struct shares *s);
+
+/* The next batch of a loader: of each of this process' shares loss, predictions, and where it trains gradients; then what
+ * all processes found, in `whole`.  mine: what this process has to say.  Returns the samples of the batch, 0 behind the
+ * last one, -1 where any process failed. */
+int rt_shares_train(struct shares *s, struct loader *l, struct share_word mine);
+/* tta: NULL, or the copies that predictions are averaged over. */
+int rt_shares_infer(struct shares *s, struct loader *l, struct tta *tta, struct share_word mine);
+
+/* The whole batch's gradient and statistics into the context.  Behind rt_shares_train().  0, or -1 with a message. */
+int rt_shares_sum(struct shares *s);
+
+#endif
