@@ -338,8 +338,8 @@ struct cnn_model {
  * masks, environment, affinity, OpenBLAS's threads are what they were.  Files are written the same in every locale. */
 
 /* The trainer's command line (train, evaluate, predict, summary, bench, gradcheck).  Returns the exit status: 0
- * finished, 1 the run failed, 2 wrong use.  argv[argc] is NULL.  While it trains, SIGINT, SIGTERM and SIGHUP end the
- * run and are then raised again. */
+ * finished, 1 the run failed, 2 wrong use.  argv[argc] is NULL.  While it trains, SIGINT, SIGTERM, SIGHUP and
+ * SIGUSR1 end the run and are then raised again. */
 CNN_API int cnn_main(const struct cnn_model *model, int argc, char **argv);
 /* The same for an emitted main, whose process is nothing but this trainer: it may be started anew, so that OpenBLAS
  * takes the kernels that the plan counts on. */

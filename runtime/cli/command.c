@@ -70,6 +70,9 @@ static const struct option_row rows[] = {
       .commands = COMMAND_TRAIN },
     { 0, "save-every", "MIN", "minutes between saved states within an epoch (10)", .kind = OPTION_REAL,
       PLACE(run.save_every), .high = INFINITY, .expected = "a number, 0 or more", .commands = COMMAND_TRAIN },
+    { 0, "time-limit", "MIN", "save and stop in time, so that all is over MIN minutes after the start; status 75 then",
+      .kind = OPTION_REAL, PLACE(run.time_limit), .above = true, .high = 1e9, .expected = "a number above 0",
+      .commands = COMMAND_TRAIN },
     { 0, "weights", "FILE", "use these weights, or start from them (safetensors or .npz)", FILE_NAME(run.weights),
       .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK },
     { 0, "partial", NULL, "take of --weights what fits and list what does not", FLAG(run.partial),
@@ -144,7 +147,7 @@ static void help_print(const struct cnn_model *model, const char *program)
         putchar('\n');
     }
     printf("\nAn option goes before the recipe, the recipe before the environment.\n"
-           "Exit status: 0 finished, 1 the run failed, 2 wrong use.\n");
+           "Exit status: 0 finished, 1 the run failed, 2 wrong use, 75 --time-limit has stopped it.\n");
 }
 
 static int completion_print(const char *program, const char *shell)
@@ -314,9 +317,9 @@ static int guest_run(const struct cnn_model *model, int argc, char **argv, bool 
     else if (rt_command_line_open(&line, rows, ROWS_COUNT, argc, argv))
         rt_error("no memory for %d words", argc);
     else {
-        if (!rt_rank_writes(ranks))
-            rt_message_catch(fault, sizeof fault, true);
-        status = command_run(model, &line, argc, argv, alone, ranks, rt_rank_writes(ranks) ? NULL : fault);
+        if (ranks)
+            rt_message_catch(fault, sizeof fault, !rt_rank_writes(ranks));
+        status = command_run(model, &line, argc, argv, alone, ranks, ranks ? fault : NULL);
         rt_message_catch(NULL, 0, false);
         rt_command_line_close(&line);
     }

@@ -19,7 +19,7 @@ enum command_bit {
     COMMAND_ALL = 255
 };
 
-enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2, EXIT_LATE = 75 };
 
 /* Status + n * STOPPED: signal n has ended the run.  It is raised again when all that a call has
  * changed is as before. */

@@ -94,6 +94,8 @@ int rt_train(const struct cnn_model *model, const struct command_options *option
         rt_stop_catch(&signals);
         if (rt_run(&t))
             status = EXIT_FAILED;
+        else if (t.cut_short)
+            status = EXIT_LATE;
         stopped_by = rt_run_stopped(&t);
         rt_stop_release(&signals);
     }

@@ -31,11 +31,14 @@ static void say(const char *kind, const char *format, va_list args)
     bool is_error = *kind == 'e';
     if (held || (notes_held && !is_error))
         return;
-    if (caught) {
-        if (is_error && !*caught)
-            vsnprintf(caught, caught_size, format, args);
-        return;
+    if (caught && is_error && !*caught) {
+        va_list again;
+        va_copy(again, args);
+        vsnprintf(caught, caught_size, format, again);
+        va_end(again);
     }
+    if (caught && notes_held)
+        return;
     /* what stdout still holds belongs before the message when both go to one place */
     fflush(stdout);
 #if defined __linux__

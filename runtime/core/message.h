@@ -17,8 +17,8 @@ void rt_note(const char *format, ...) RT_PRINTF(1, 2);
  * who needs it. */
 void rt_message_hold(bool hold);
 
-/* From here on what the calling thread says goes there: errors only, the first one that fits; NULL: to stderr again, but for
- * notes where `quiet` is set. */
+/* From here on the first error of the calling thread is kept there (NULL: nowhere).  quiet: notes are not said, nor errors
+ * that are kept. */
 void rt_message_catch(char *text, size_t size, bool quiet);
 
 #endif

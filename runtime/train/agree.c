@@ -64,13 +64,16 @@ static void facts_find(const struct trainer *t, uint64_t facts[FACTS])
     facts[FACT_EPOCH] = (uint64_t)t->epoch;
 }
 
-/* What is not right with a process, told by the first one.  Whether anything is. */
-static bool standing_tell(const struct standing *one, int rank, const struct standing *first)
+/* What is not right with a process, told by the first one, which has told of itself.  Whether anything is. */
+static bool standing_tell(const struct standing *all, int rank)
 {
+    const struct standing *one = &all[rank], *first = &all[0];
     if (!one->ready) {
-        /* what is wrong everywhere is told once */
-        bool told = !first->ready && strcmp(one->fault, first->fault) == 0;
-        if (rank > 0 && !told)
+        /* what is wrong in many is told once */
+        bool told = rank == 0;
+        for (int i = 0; i < rank && !told; i++)
+            told = !all[i].ready && strcmp(one->fault, all[i].fault) == 0;
+        if (!told)
             rt_error("rank %d on %s: %s", rank, one->host, *one->fault ? one->fault : "cannot begin");
         return true;
     }
@@ -96,7 +99,7 @@ int rt_run_agree(struct trainer *t, bool ready)
         snprintf(mine.fault, sizeof mine.fault, "%s", t->fault ? t->fault : "");
     bool wrong = !all || r->gather(r, &mine, sizeof mine, all);
     for (int i = 0; !wrong && i < r->count; i++)
-        t->refused |= rt_rank_writes(r) ? standing_tell(&all[i], i, &all[0])
+        t->refused |= rt_rank_writes(r) ? standing_tell(all, i)
                                         : !all[i].ready || memcmp(all[i].facts, all[0].facts, sizeof all[0].facts) != 0;
     if (!all)
         rt_error("no memory for %d ranks", r->count);

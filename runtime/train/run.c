@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/message.h"
+#include "core/rank_writes.h"
 #include "files/notes.h"
 #include "train/averages.h"
 #include "train/run_parts.h"
@@ -13,10 +14,20 @@ int rt_run_stopped(const struct trainer *t)
     return t->shares.ranks ? t->shares.agreed.stop : rt_stop_signal();
 }
 
+/* Another step, and two states as they have been written so far, would not be over in time. */
+static bool is_late(const struct trainer *t)
+{
+    return t->deadline < UINT64_MAX && cnn_clock() + t->slowest + 2 * t->saving > t->deadline;
+}
+
+bool rt_run_late(const struct trainer *t)
+{
+    return t->shares.ranks ? t->shares.agreed.late : is_late(t);
+}
+
 struct share_word rt_run_word(const struct trainer *t)
 {
-    (void)t;
-    return (struct share_word){ .stop = rt_stop_signal() };
+    return (struct share_word){ .stop = rt_stop_signal(), .late = rt_rank_writes(t->context->ranks) && is_late(t) };
 }
 
 /* A part of an epoch is one that is begun. */
@@ -33,7 +44,7 @@ bool rt_run_part_done(const struct trainer *t)
 bool rt_run_finished(const struct trainer *t)
 {
     bool over = t->part > 0 && t->epoch >= t->whole && t->train.next >= t->part;
-    return rt_run_stopped(t) || t->invalid || t->data_failed || t->folder_lost || over
+    return rt_run_stopped(t) || rt_run_late(t) || t->invalid || t->data_failed || t->folder_lost || over
            || t->context->step >= t->limit;
 }
 
@@ -91,10 +102,17 @@ void rt_run_report(struct trainer *t)
                            rt_tally_value(values, i + 1));
 }
 
+/* Whether steps are left to train. */
+static bool epochs_left(const struct trainer *t)
+{
+    bool over = t->epoch >= epochs_begun(t) || rt_run_part_done(t);
+    return !over && !t->ended && t->context->step < t->limit;
+}
+
 /* Saves where the run stands and says so. */
 static void stop_report(struct trainer *t)
 {
-    rt_progress_say(&t->progress, "\nStopped after %llu steps",
+    rt_progress_say(&t->progress, "\nStopped %safter %llu steps", rt_run_stopped(t) ? "" : rt_run_late(t) ? "by --time-limit " : "",
                     (unsigned long long)t->context->step);
     rt_averages_exchange(t->context);
     rt_run_save_last(t);
@@ -125,7 +143,7 @@ static bool epochs_train(struct trainer *t)
         validated = false;
         rt_run_epoch_head(t, t->inside ? t->train.next : 0);
         rt_epoch_train(t);
-        if (rt_run_stopped(t) || t->invalid || t->data_failed)
+        if (rt_run_stopped(t) || rt_run_late(t) || t->invalid || t->data_failed)
             break;
         if (t->train.next < t->data.train.count) {      /* --limit-steps, or a part of an epoch is the last */
             rt_run_state_save(t);
@@ -227,16 +245,18 @@ int rt_run(struct trainer *t)
         rt_averages_exchange(t->context);
     }
     bool validated = epochs_train(t);
-    if (t->unsaved && (t->invalid || !(rt_run_stopped(t) || t->data_failed || t->folder_lost))) {
+    if (t->unsaved && (t->invalid || !(rt_run_stopped(t) || rt_run_late(t) || t->data_failed || t->folder_lost))) {
         /* not one step: its loss was invalid, or none was asked for */
         t->train.next = 0;
         rt_run_state_save(t);
     }
     if (t->invalid || rt_run_folder_lost(t))
         return -1;
-    if (rt_run_stopped(t) || t->data_failed) {
+    if (rt_run_stopped(t) || t->data_failed || (rt_run_late(t) && epochs_left(t))) {
+        t->cut_short = !rt_run_stopped(t) && !t->data_failed;
         stop_report(t);
         return t->data_failed ? -1 : 0;
     }
+    t->deadline = UINT64_MAX;           /* what is left is to be done */
     return run_end(t, validated);
 }

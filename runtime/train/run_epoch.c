@@ -74,6 +74,7 @@ void rt_epoch_train(struct trainer *t)
     t->train.wait = (struct loader_wait){ 0 };
     const struct cnn_context *seen = t->shares.count ? &t->shares.whole : c;
     while (!rt_run_finished(t) && (good = rt_schedule_good(&t->schedule, c->step))) {
+        const uint64_t step_begun = cnn_clock();
         c->lr = rt_schedule_rate(&t->schedule, c->step);
         c->epoch = t->epoch + (double)batch / steps;
         n = batch_train(t);
@@ -93,6 +94,7 @@ void rt_epoch_train(struct trainer *t)
         rt_history_step(&t->step_log, c->step, seen->loss / n, c->lr);
         nan_tell(t, seen->loss);
         c->step++;
+        t->slowest = cnn_clock() - step_begun > t->slowest ? cnn_clock() - step_begun : t->slowest;
         rt_progress_step(&t->progress, &t->train_tally);
         if ((t->unsaved || cnn_clock() - t->saved >= t->save_interval) && !rt_run_stopped(t)) {
             rt_run_origin_note(t);
@@ -164,6 +166,8 @@ static void best_save(struct trainer *t, double loss)
 
 static void chart_draw(struct trainer *t)
 {
+    if (!rt_rank_writes(t->context->ranks))
+        t->chart_due = false;
     if (!rt_rank_writes(t->context->ranks) || rt_run_folder_lost(t))
         return;
     const char *text = t->kept_history.text, *rows = text ? strchr(text, '\n') : NULL;

@@ -18,7 +18,8 @@
 
 struct trainer rt_trainer_of(const struct cnn_model *model, const struct run_options *options)
 {
-    return (struct trainer){ .model = model, .options = options, .best_loss = INFINITY, .missed_loss = INFINITY };
+    return (struct trainer){ .model = model, .options = options, .best_loss = INFINITY, .missed_loss = INFINITY,
+                             .started = cnn_clock(), .deadline = UINT64_MAX };
 }
 
 /* A new run's weights: the recipe's first ones, or those it is given, and what of them comes of the pictures. */
@@ -257,6 +258,7 @@ int rt_run_open(struct trainer *t)
     const struct cnn_model *m = t->model;
     const struct run_options *o = t->options;
     length_set(t, isnan(o->epochs) ? m->train.epochs : o->epochs);
+    t->deadline = isnan(o->time_limit) ? UINT64_MAX : t->started + (uint64_t)fmin(o->time_limit * 60e9, 9e18);
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
     t->context->early_update = t->shares.count == 0;
     if (rt_loader_open(&t->train, t->context, &t->data.train, o->no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES))

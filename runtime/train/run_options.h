@@ -14,6 +14,7 @@ struct run_options {
     double lr;                  /* NaN: not given */
     int64_t seed;               /* -1: the recipe's */
     double save_every;          /* minutes; NaN: not given */
+    double time_limit;          /* likewise */
     bool overwrite, resume, partial, no_shuffle, no_tta;
     const struct cnn_ranks *ranks;      /* NULL: this process is alone */
     char *const *argv;          /* the whole command line */
@@ -24,7 +25,8 @@ struct run_options {
 static inline struct run_options rt_run_options(int argc, char *const *argv)
 {
     return (struct run_options){ .epochs = NAN, .threads = -1, .verbose = -1, .limit_steps = -1, .data_memory = -1,
-                                 .lr = NAN, .seed = -1, .save_every = NAN, .argv = argv, .argc = argc };
+                                 .lr = NAN, .seed = -1, .save_every = NAN, .time_limit = NAN,
+                                 .argv = argv, .argc = argc };
 }
 
 #endif

@@ -6,6 +6,8 @@
 
 /* ---- run.c ----------------------------------------------------------------------------------- */
 
+/* Whether --time-limit is about to come, as all processes know it. */
+bool rt_run_late(const struct trainer *t);
 /* What this process tells the others. */
 struct share_word rt_run_word(const struct trainer *t);
 bool rt_run_finished(const struct trainer *t);

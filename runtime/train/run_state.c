@@ -58,7 +58,7 @@ void rt_run_state_write(struct trainer *t)
     size_t slot_bytes = (size_t)m->params_stored * (size_t)m->real_size;
     char plan[24], name[24], kept[SLOTS_TEXT];
     struct state s;
-    t->saved = cnn_clock();
+    const uint64_t begun = t->saved = cnn_clock();
     t->unsaved = false;
     if (!rt_rank_writes(c->ranks))
         return;
@@ -113,6 +113,7 @@ void rt_run_state_write(struct trainer *t)
         rt_state_put_statistics(&s, "slow", c->slow_statistics);
     t->state_failed = rt_state_write(&s, t->folder.state, t->folder.previous_state) != 0;
     t->saved = cnn_clock();
+    t->saving = t->saved - begun > t->saving ? t->saved - begun : t->saving;
     rt_state_free(&s);
 }
 

@@ -10,7 +10,7 @@ static void stop_note(int number)
     noted = number;
 }
 
-static const int stopping_signals[STOPPING_SIGNALS] = { SIGINT, SIGTERM, SIGHUP };
+static const int stopping_signals[STOPPING_SIGNALS] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
 
 void rt_stop_catch(struct stop_signals *s)
 {

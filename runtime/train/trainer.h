@@ -67,9 +67,10 @@ struct trainer {
     bool asked;                 /* all processes have said whether they can begin */
     bool refused;               /* some cannot, or not with the same */
     char *fault;                /* what this one could not, where another one says it; NULL: nothing is caught */
-    bool late;                  /* --time-limit has come */
-    uint64_t deadline;          /* cnn_clock's; 0: none */
-    uint64_t slowest;           /* step of this run so far, in nanoseconds */
+    uint64_t started;           /* when the trainer was, cnn_clock's */
+    uint64_t deadline;          /* of --time-limit, cnn_clock's; UINT64_MAX: none */
+    bool cut_short;             /* by --time-limit */
+    uint64_t slowest, saving;   /* what a step and a state have taken at most so far, in nanoseconds */
     struct state resumed;       /* what was read; of no file when the run is new */
 };
 

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../run/common.sh"
 
 compiler="base syntax model expr graph ops check passes steps kernels plan emit show frame"
-runtime="common core formats data files train cli"
+runtime="common core formats data files train cli mpi"
 
 # A line "file included" for each file of our own that is included; what is named without its folder lies in the frame.
 # Headers of a trainer's (vec), of the grammar and of rows.sh are nobody's in this order, cnnrt.h and config.h everybody's.

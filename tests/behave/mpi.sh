@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Several processes that train one network: the same bits for any number of them, after a break as well, and what becomes of
+# those that do not fit together, that stop, and that are killed.  With every MPI that is there.
+. "$(dirname "$0")/../run/common.sh"
+
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_base_warn_component_unused=0
+unset CNN_TEST_WEIGHTS
+
+# "name mpicc mpirun options" of each.
+found=
+for name in openmpi mpich; do
+    command -v "mpicc.$name" >/dev/null && command -v "mpirun.$name" >/dev/null && found="$found $name"
+done
+[ -n "$found" ] || skip "neither Open MPI nor MPICH is here (mpicc.openmpi, mpicc.mpich)"
+
+run() { # MPI PROCESSES command...
+    local mpi=$1 n=$2
+    shift 2
+    case $mpi in
+    openmpi) mpirun.openmpi --oversubscribe --bind-to none -n "$n" "$@" ;;
+    *) "mpirun.$mpi" -n "$n" "$@" ;;
+    esac
+}
+
+cat >together.cnn <<'CNN'
+model together
+data { shapes classes=10, train=250, val=70, seed=3; scale 1/255; augment flip, shift=2, mixup=0.2 }
+network {
+    input 3x32x32
+    conv2d 5, 3x3, relu, stride=2, l2=0.001
+    dropout 0.3
+    maxpool2d 2x2
+    flatten
+    dense 9, relu
+    dropout 0.2
+    dense 10, softmax
+}
+train {
+    loss categorical_crossentropy
+    optimizer adam, lr=0.003, clip_norm=1
+    metrics accuracy, f1(average=macro)
+    epochs 3
+    batch 36
+    seed 5
+    reduce_lr_on_plateau monitor=val_loss, factor=0.5, patience=1
+}
+CNN
+
+flags=$(printf 'include %s\nflags:\n\t@echo $(cnnc_cflags)\n' "$BUILD/cnnc.mk" | make -s -f - flags CNNC_TARGET=native)
+libs=$(printf 'include %s\nlibs:\n\t@echo $(cnnc_libs)\n' "$BUILD/cnnc.mk" | make -s -f - libs)
+compile() { # MPI MODEL.c PROGRAM
+    # shellcheck disable=SC2086
+    "mpicc.$1" $flags -O1 -DCNN_MPI "$2" "$TOP/runtime/mpi/cnnrt_mpi.c" -o "$3" $libs
+}
+
+columns() { cut -d, -f1-9 "$1/history.csv"; }
+same() { # FOLDER FOLDER what
+    cmp "$1/last.safetensors" "$2/last.safetensors" && [ "$(columns "$1")" = "$(columns "$2")" ] || fail "$3"
+}
+
+"$BUILD/cnnc" --batch-per-rank=3 together.cnn -o together.c || fail "cnnc --batch-per-rank=3"
+# shellcheck disable=SC2086
+"${CC:-gcc}" $flags -O1 together.c -o alone $libs || fail "a trainer in shares without MPI does not build"
+./alone train --run-dir alone.run --verbose 0 --threads 2 >/dev/null || fail "alone"
+./alone evaluate --run-dir alone.run --verbose 2 >alone.report || fail "evaluate alone"
+grep -q . alone.report || fail "evaluate says nothing"
+
+# In shares it learns as it does from whole batches: without what is drawn the same up to rounding.
+sed -e '/dropout/d; s/; augment.*}/ }/' together.cnn >plain.cnn
+for share in 0 5; do
+    "$BUILD/cnnc" --real=double $([ $share = 0 ] || echo --batch-per-rank=$share) plain.cnn -o plain.c || fail "plain $share"
+    # shellcheck disable=SC2086
+    "${CC:-gcc}" $flags -O1 plain.c -o plain $libs || fail "plain $share does not build"
+    ./plain train --run-dir plain$share.run --verbose 0 --log-steps plain$share.csv >/dev/null || fail "plain $share"
+done
+paste -d, plain0.csv plain5.csv | awk -F, 'NR > 1 { d = $2 - $4; if (d < 0) d = -d; if (d > 1e-12 * $2) bad++; n++ }
+    END { exit !(n >= 20 && !bad) }' || fail "the losses of shares are not those of whole batches"
+
+# as users build it
+if [ -f "$BUILD/libcnnrt-mpi.a" ]; then
+    sed 's/together/quarters/' together.cnn >quarters.cnn
+    "$MAKE" -s -f "$CNNC_MK" CNNC_MPI=1 quarters >make.log 2>&1 && [ -x quarters ] || { fail "CNNC_MPI=1"; cat make.log; }
+    grep -q 'shares = 4,' quarters.c || fail "CNNC_MPI=1 does not make four shares of a batch"
+    ./quarters train --verbose 0 >/dev/null || fail "a trainer for several processes does not run alone"
+fi
+
+for mpi in $found; do
+    compile "$mpi" together.c "together.$mpi" || { fail "$mpi: does not build"; continue; }
+    for n in 1 2 3 4; do
+        run "$mpi" $n "./together.$mpi" train --threads 1 --run-dir "$mpi$n.run" --verbose 2 >"$mpi$n.log" 2>&1 ||
+            { fail "$mpi: $n processes"; cat $mpi$n.log; }
+        same alone.run $mpi$n.run "$mpi: $n processes give other bits than one"
+        [ "$(grep -c '^Test loss' $mpi$n.log)" = 1 ] || fail "$mpi: $n processes print more than one log"
+    done
+    run "$mpi" 2 "./together.$mpi" evaluate --threads 1 --run-dir alone.run --verbose 2 >report 2>&1 || fail "$mpi: evaluate"
+    diff alone.report report || fail "$mpi: evaluate says something else"
+
+    # broken off, and gone on with another number of processes
+    run "$mpi" 2 "./together.$mpi" train --threads 1 --run-dir $mpi.broken --verbose 0 --limit-steps 10 >/dev/null 2>&1
+    run "$mpi" 3 "./together.$mpi" train --threads 1 --run-dir $mpi.broken --verbose 0 --resume >log 2>&1 ||
+        { fail "$mpi: resume"; cat log; }
+    same alone.run $mpi.broken "$mpi: resumed by 3 processes after 2"
+
+    # in time
+    run "$mpi" 2 "./together.$mpi" train --threads 1 --run-dir $mpi.late --time-limit 0.0001 >log 2>&1
+    grep -q 'Stopped by --time-limit after 1 steps.*--resume goes on' log || { fail "$mpi: --time-limit"; cat log; }
+    run "$mpi" 4 "./together.$mpi" train --threads 1 --run-dir $mpi.late --verbose 0 --resume >log 2>&1 ||
+        { fail "$mpi: resume behind --time-limit"; cat log; }
+    same alone.run $mpi.late "$mpi: resumed behind --time-limit"
+
+    # processes that do not fit together
+    run "$mpi" 5 "./together.$mpi" train --run-dir $mpi.none >log 2>&1 && fail "$mpi: 5 processes for 12 shares"
+    [ "$(grep -c 'cannot be shared out evenly among 5 processes' log)" = 1 ] || { fail "$mpi: 5 processes"; cat log; }
+    sed 's/seed=3/seed=4/' together.cnn >other.cnn
+    "$BUILD/cnnc" --batch-per-rank=3 other.cnn -o other.c && compile "$mpi" other.c "other.$mpi" || fail "$mpi: other"
+    case $mpi in openmpi) options="--oversubscribe --bind-to none" ;; *) options= ;; esac
+    # shellcheck disable=SC2086
+    "mpirun.$mpi" $options -n 1 "./together.$mpi" train --run-dir $mpi.none : -n 1 "./other.$mpi" train --run-dir $mpi.none \
+        >log 2>&1 && fail "$mpi: two recipes"
+    grep -q 'rank 1 on .* has another recipe' log || { fail "$mpi: two recipes"; cat log; }
+    # shellcheck disable=SC2086
+    "mpirun.$mpi" $options -n 1 "./together.$mpi" train --run-dir $mpi.none : \
+        -n 1 "./together.$mpi" train --run-dir $mpi.none --weights nowhere.safetensors >log 2>&1 && fail "$mpi: no weights"
+    grep -q 'rank 1 on .*nowhere.safetensors' log || { fail "$mpi: weights that one lacks"; cat log; }
+    [ ! -e $mpi.none ] || fail "$mpi: a run that did not begin has left a folder"
+
+    # a signal to one of them stops all, at the same step; a killed one ends all, and the state is whole
+    for signal in TERM KILL; do
+        rm -rf $mpi.hit
+        sed 's/epochs 3/epochs 400/' together.cnn >long.cnn
+        "$BUILD/cnnc" --batch-per-rank=3 long.cnn -o long.c && compile "$mpi" long.c "long.$mpi.$signal.$$" || fail "$mpi: long"
+        run "$mpi" 2 "./long.$mpi.$signal.$$" train --threads 1 --run-dir $mpi.hit --verbose 0 --save-every 0 >log 2>&1 &
+        job=$!
+        for _ in $(seq 600); do [ -s $mpi.hit/state.safetensors ] && break; sleep 0.1; done
+        victim=$(pgrep -f "^./long.$mpi.$signal.$$ train" | tail -1)
+        [ -n "$victim" ] && kill -$signal "$victim" || fail "$mpi: no process to hit"
+        wait $job && fail "$mpi: SIG$signal does not show in the exit status"
+        run "$mpi" 3 "./long.$mpi.$signal.$$" train --threads 1 --run-dir $mpi.hit --verbose 0 --resume --epochs 1 \
+            >>log 2>&1 || { fail "$mpi: resume after SIG$signal"; cat log; }
+    done
+done
+finish
