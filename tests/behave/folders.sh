@@ -12,7 +12,7 @@ runtime="common core formats data files train cli mpi"
 includes() {
     (cd "$1" && find . -name '*.[ch]' ! -path './vec/*' | sed 's|^\./||' | sort | while read -r file; do
         sed -n 's|^ *# *include "\([^"]*\)".*|\1|p' "$file" |
-            sed -e '/^cnnrt\.h$/d; /^config\.h$/d; /^cnn\.tab\.h$/d; /^cnn_[a-z0-9_]*\.h$/d; /^rows_[a-z]*\.h$/d' \
+            sed -e '/^cnnrt\(_mpi\)*\.h$/d; /^config\.h$/d; /^cnn\.tab\.h$/d; /^cnn_[a-z0-9_]*\.h$/d; /^rows_[a-z]*\.h$/d' \
                 -e 's|^[^/]*$|frame/&|' -e "s|^|$file |"
     done) | sed '/^[^/ ]* /s|^|frame/|'
 }
