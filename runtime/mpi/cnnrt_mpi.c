@@ -4,10 +4,12 @@
 #include "cnnrt_mpi.h"
 
 #include <mpi.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* More than a message may have is sent in several. */
 enum { MESSAGE_MOST = 1 << 30 };
@@ -28,19 +30,42 @@ static int failed(const char *what, int code)
     return -1;
 }
 
+/* Until a message is through.  MPI itself would look on without a pause, which a machine that others use as well pays for: what
+ * takes longer than an uneven share of the work is looked for now and then. */
+static int wait_politely(const char *what, MPI_Request *request)
+{
+    enum { LOOKS = 2000, YIELDS = 200 };
+    static const struct timespec pause = { .tv_nsec = 50000 };
+    for (int looks = 0;; looks++) {
+        int done = 0;
+        if (failed(what, MPI_Test(request, &done, MPI_STATUS_IGNORE)))
+            return -1;
+        if (done)
+            return 0;
+        if (looks >= LOOKS + YIELDS)
+            nanosleep(&pause, NULL);
+        else if (looks >= LOOKS)
+            sched_yield();
+    }
+}
+
 static int ranks_gather(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all)
 {
     const bool in_place = (const char *)mine == (char *)all + (size_t)r->number * bytes;
+    MPI_Request request;
     if (bytes <= MESSAGE_MOST / (size_t)r->count)
-        return failed("MPI_Allgather", MPI_Allgather(in_place ? MPI_IN_PLACE : mine, in_place ? 0 : (int)bytes, MPI_BYTE, all,
-                                                     (int)bytes, MPI_BYTE, MPI_COMM_WORLD));
+        return failed("MPI_Iallgather", MPI_Iallgather(in_place ? MPI_IN_PLACE : mine, in_place ? 0 : (int)bytes, MPI_BYTE,
+                                                       all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD, &request))
+               || wait_politely("MPI_Iallgather", &request) ? -1 : 0;
     if (!in_place)
         memcpy((char *)all + (size_t)r->number * bytes, mine, bytes);
     for (int i = 0; i < r->count; i++)
         for (size_t at = 0; at < bytes; at += MESSAGE_MOST) {
             const size_t left = bytes - at;
             const int n = (int)(left < MESSAGE_MOST ? left : MESSAGE_MOST);
-            if (failed("MPI_Bcast", MPI_Bcast((char *)all + (size_t)i * bytes + at, n, MPI_BYTE, i, MPI_COMM_WORLD)))
+            if (failed("MPI_Ibcast", MPI_Ibcast((char *)all + (size_t)i * bytes + at, n, MPI_BYTE, i, MPI_COMM_WORLD,
+                                                &request))
+                || wait_politely("MPI_Ibcast", &request))
                 return -1;
         }
     return 0;
@@ -87,7 +112,7 @@ static int exchange_end(const struct cnn_ranks *r)
     struct exchanges *e = r->own;
     int status = 0;
     for (int i = 0; i < e->count; i++)
-        status |= failed("MPI_Wait", MPI_Wait(&e->under_way[i], MPI_STATUS_IGNORE));
+        status |= wait_politely("a message", &e->under_way[i]);
     e->count = 0;
     return status;
 }
