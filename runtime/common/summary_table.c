@@ -6,7 +6,7 @@
 
 #include "common/printable.h"
 
-enum { LINE_LONGEST = 100, TEXT_LEAST = 24, KERNEL_MOST = 28, GAP = 2 };
+enum { LINE_LONGEST = 100, TEXT_LEAST = 20, KERNEL_MOST = 22, GAP = 2 };
 
 struct grouped_text rt_grouped(int64_t number)
 {
