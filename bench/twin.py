@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 
 NODE = re.compile(r"^    (\S+): (\w+)\((.*?)\)(.*?) -> (.*?)(?:  \[.*)?$")
+ORDER = re.compile(r" as \([a-z, ]*\) of [\dx]+")       # of what a flat tensor was made; files hold PyTorch's order
 MOMENTUM = 0.9
 
 
@@ -59,7 +60,7 @@ def graph_read(path):
             if where == "parameters":
                 parameters.append(line.split()[0])
             elif where == "forward":
-                match = NODE.match(line)
+                match = NODE.match(ORDER.sub("", line))
                 if not match:
                     raise SystemExit(f"twin: cannot read: {line.strip()}")
                 nodes.append(Node(match))
@@ -90,7 +91,7 @@ class Twin(torch.nn.Module):
                 source = self.makers[node.inputs[0]]
                 while source.op == "maxpool2d":         # which commutes with it
                     source = self.makers[source.inputs[0]]
-                if source.op in ("conv2d", "dense") and len(self.readers[source.outputs[0]]) == 1:
+                if source.op in ("conv2d", "grouped_conv2d", "dense") and len(self.readers[source.outputs[0]]) == 1:
                     self.biases[source.name] = node
         self.taken = {node.name for node in self.biases.values()}
         missing = sorted({n.op for n in self.nodes} - set(self.calls))
@@ -109,8 +110,8 @@ class Twin(torch.nn.Module):
         source = self.makers.get(name)
         while source is not None and source.name in self.taken:
             source = self.makers[source.inputs[0]]
-        return (source is not None and len(self.readers[name]) == 1
-                and source.op in ("batchnorm", "batchnorm_use", "add", "conv2d", "dense", "bias", "maxpool2d"))
+        writable = ("batchnorm", "batchnorm_use", "add", "conv2d", "grouped_conv2d", "dense", "bias", "maxpool2d")
+        return source is not None and len(self.readers[name]) == 1 and source.op in writable
 
     def bias_of(self, node):
         return getattr(self, self.biases[node.name].inputs[1]) if node.name in self.biases else None
@@ -127,7 +128,7 @@ class Twin(torch.nn.Module):
     def conv2d(self, node, x, w):
         x, padding = self.padded(node, x)
         return F.conv2d(x, w, self.bias_of(node), node.pair("stride", "1x1"), padding, node.pair("dilation", "1x1"),
-                        int(node.words.get("groups", 1)))
+                        x.shape[1] // w.shape[1])
 
     def dense(self, node, x, w):
         return F.linear(x.flatten(1), w, self.bias_of(node))
@@ -205,7 +206,7 @@ class Twin(torch.nn.Module):
         return F.dropout(x, node.number("rate"), True)
 
     calls = {
-        "conv2d": conv2d, "depthwise_conv2d": conv2d, "dense": dense, "bias": bias, "activation": activation,
+        "conv2d": conv2d, "grouped_conv2d": conv2d, "dense": dense, "bias": bias, "activation": activation,
         "batchnorm_moments": None, "batchnorm": batchnorm, "add": add, "concat": concat, "multiply": multiply,
         "maxpool2d": maxpool2d, "avgpool2d": avgpool2d, "global_avgpool2d": global_avgpool2d,
         "global_maxpool2d": global_maxpool2d, "view": view, "reorder": reorder, "pad_channels": pad_channels,
@@ -267,7 +268,8 @@ def main():
     trainer = Trainer(args, net)
     shape = [int(n) for n in args.shape.split("x")]
     count = args.batches * args.batch
-    images = torch.from_numpy(numpy.fromfile(args.images, dtype=numpy.float32)).reshape(args.batches, args.batch, *shape)
+    images = torch.from_numpy(numpy.fromfile(args.images, dtype=numpy.float32))
+    images = images.reshape(args.batches, args.batch, *shape)
     labels = torch.from_numpy(numpy.fromfile(args.labels, dtype=numpy.int32, count=count)).long()
     batches = [(trainer.layout(images[i]), labels[i * args.batch:(i + 1) * args.batch]) for i in range(args.batches)]
     answer(ready=f"PyTorch {torch.__version__}")
