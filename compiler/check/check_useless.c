@@ -208,7 +208,8 @@ static void check_layer(struct check *c, const struct layer *l)
         diag_warning(c->diag, DIAG_useless_layer, rate->where, "a dropout of 0 drops nothing");
     if (!strcmp(kind, "flatten") && l->in.flat)
         diag_warning(c->diag, DIAG_useless_layer, l->where, "what arrives here is flat already");
-    if (bias && bias->given && bias->number == 0 && bias_init && bias_init->given)
+    if (bias && bias->given && bias->number == 0 && bias_init && bias_init->given &&
+        strcmp(bias_init->call->def->name, "zeros"))    /* as an explained recipe says it of every layer */
         diag_warning(c->diag, DIAG_useless_argument, bias_init->where, "there is no bias to begin with 'bias_init': bias=off");
     if (!strcmp(kind, "batchnorm") && momentum && is_literal(momentum) && momentum->number == 1)
         diag_warning(c->diag, DIAG_useless_argument, momentum->where,

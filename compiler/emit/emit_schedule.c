@@ -551,9 +551,7 @@ void emit_contents(struct emitter *e, struct cwriter *w)
     list_phases(e, &p->use, "infer", lists);
     for (int i = 0; i < m->layers_count; i++)
         if (lists[m->layers[i]->index].count)
-            text_add(&all, "\n  %s (line %d): %s", m->layers[i]->name,
-                     m->layers[i]->where.file
-                         ? source_place(m->layers[i]->where.file, m->layers[i]->where.begin).line : 0,
+            text_add(&all, "\n  %s (%s): %s", m->layers[i]->name, layer_place_text(e->arena, m, m->layers[i]),
                      text_of(&lists[m->layers[i]->index]));
     cw_comment(w, "Contents. First the functions of kernels, each headed by the layers that it is for, with lines of %s: "
                "search for a layer's name. Then training, train_step(), and use, infer(), phase by phase: in a phase "

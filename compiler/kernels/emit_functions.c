@@ -257,8 +257,7 @@ const char *emit_comment(struct emitter *e, const struct step *s)
     const struct layer *l = n->layer;
     char *head = "loss";
     if (l)
-        head = arena_printf(e->arena, "%s (line %d)", l->name,
-                            l->where.file ? source_place(l->where.file, l->where.begin).line : 0);
+        head = arena_printf(e->arena, "%s (%s)", l->name, layer_place_text(e->arena, e->plan->model, l));
     char *text = arena_printf(e->arena, "%s: %s", head, s->what);
     const struct tensor *from = n->in_count ? n->in[0] : NULL;
     if (from && from->per_sample && g->result && g->result->per_sample)

@@ -82,7 +82,7 @@ static const char *comment_of(const struct portable *f)
     const char *text = is_called_as(n, l) ? l->name : n->name;
 
     if (text == l->name && l->where.file)
-        text = text_printf(f->e, "%s (line %d)", text, source_place(l->where.file, l->where.begin).line);
+        text = text_printf(f->e, "%s (%s)", text, layer_place_text(f->e->arena, f->e->plan->model, l));
     for (int i = 0; i < g->chain_count; i++)
         text = text_printf(f->e, "%s + %s", text,
                            g->chain[i]->op == OP_activation ? activation_word(g->chain[i]->attr.activation)

@@ -19,6 +19,17 @@ const struct arg_value *clause_arg(const struct clause *c, const char *name)
     return NULL;
 }
 
+const char *layer_place_text(struct arena *a, const struct model *m, const struct layer *l)
+{
+    if (!l->where.file)
+        return "line 0";
+    const char *path = l->where.file->path, *slash = strrchr(path, '/');
+    int line = source_place(l->where.file, l->where.begin).line;
+    /* no folder: what is emitted does not depend on where the model lies */
+    return l->where.file == m->source ? arena_printf(a, "line %d", line)
+                                      : arena_printf(a, "line %d of %s", line, slash ? slash + 1 : path);
+}
+
 bool layer_is_in_block(const struct layer *l, const char *block)
 {
     size_t length = strlen(block);

@@ -109,6 +109,7 @@ const char *clause_text(const struct clause *c, const char *name);
 
 struct layer_def;       /* ops.h */
 struct diag_context;    /* base/diag.h */
+struct model;
 
 /* What layers stand in: a use of a block, or a round of a repeat. */
 struct layer_group {
@@ -134,6 +135,8 @@ struct layer {
     const struct layer_group *group;        /* the innermost one */
 };
 
+/* "line 5", and "line 5 of blocks.cnn" where that is another file than the model's own. */
+const char *layer_place_text(struct arena *a, const struct model *m, const struct layer *l);
 /* Whether its name is the block's, a '.', and more. */
 bool layer_is_in_block(const struct layer *l, const char *block);
 /* The names of its inputs: "conv2d_1, relu_2". */
