@@ -18,6 +18,9 @@ enum {
     RUNS_MOST = 12              /* tiles that differ */
 };
 
+static const char *tiles_emit(struct emitter *e, const struct step *step);
+static bool asks_below(const struct grouped *g);
+
 /* ---- which and what it costs ------------------------------------------------------------------------------------- */
 
 /* Columns of a tile: their sums, a row of the filter and what is read are in registers. */
@@ -100,6 +103,8 @@ static void plan(struct plan *p, struct program *q, struct group *group)
     step_takes_chain(p, s);
     if (g.source == SPREAD)
         step_scratch(p, s, grouped_copy_bytes(p, &g));
+    if (asks_below(&g) && group->kernel->emit == tiles_emit)
+        s->prefetch = "the rows that the next row of the result reads first";
 }
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
@@ -211,6 +216,31 @@ static void tile_row(struct emitter *e, const struct writing *w, int tail)
     }
 }
 
+/* Whether a tile asks for the rows that the next row of the result reads first: a tile's own are many short stretches of
+ * memory, which no processor foresees. */
+static bool asks_below(const struct grouped *g)
+{
+    return g->source == ONE_BY_ONE && g->window.dilation_h == 1 && (!g->transposed || g->window.stride_h == 1);
+}
+
+/* The columns of the tile that the one after it does not read again. */
+static void ask_below(struct emitter *e, const struct writing *w)
+{
+    const struct column_run *r = w->run;
+    int rows = w->g.transposed ? 1 : w->g.window.stride_h;
+    for (int k = 0; k < rows; k++) {
+        const char *row = w->g.transposed ? "1" : k ? text_printf(e, "(rows + %d)", k) : "rows";
+        struct text line = { .arena = e->arena };
+        for (int i = 0; i < r->taps_count; i++) {
+            bool again = i && r->taps[i].column == r->taps[i - 1].column;
+            if (!again && r->taps[i].column < r->width * w->g.window.stride_w)
+                text_add(&line, "%sv_prefetch(from + %s * %" PRId64 "%s);", line.count ? " " : "", row, w->g.row,
+                         text_offset(e, r->taps[i].column * w->g.pixel));
+        }
+        cw_line(e->w, "%s", text_of(&line));
+    }
+}
+
 /* One vector of a tile; at: of its channels from where the pointers stand. */
 static void tile_vector(struct emitter *e, const void *data, const char *at, int tail)
 {
@@ -222,6 +252,8 @@ static void tile_vector(struct emitter *e, const void *data, const char *at, int
     if (w->run->taps_count) {
         cw_line(e->w, "const %s *from = %s, *tap = %s;", real, text_plus(e, "x", at),
                 g->source == ONE_BY_ONE ? text_plus(e, "w", text_channel_filters(e, g, at)) : "w");
+        if (asks_below(g))
+            ask_below(e, w);
         cw_open(e->w, "for (int k = 0; k < rows; k++, from %s= %" PRId64 ", tap += %" PRId64 ") {",
                 grouped_from_step(g, ROWS) < 0 ? "-" : "+", labs(grouped_from_step(g, ROWS)) * g->row, tap_step);
         open_channels(e, g);
