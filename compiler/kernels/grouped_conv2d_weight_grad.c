@@ -35,6 +35,8 @@ struct row_run {
     int first, count, tap, taps;
 };
 
+static const char *tiles_emit(struct emitter *e, const struct step *step);
+
 static struct weight_grad weight_grad_of(const struct plan *p, const struct node *n)
 {
     struct weight_grad d = { .g = grouped_of(p, n), .stored = plan_param(p, n->out[0])->stored };
@@ -137,6 +139,9 @@ static void plan(struct plan *p, struct program *q, struct group *group)
         step_takes_part(p, sum, ACCESS_WRITE, dw, part_runs(d.stored, d.stored));
     if (d.g.source == SPREAD)
         step_scratch(p, sum, grouped_copy_bytes(p, &d.g));
+    if (d.g.source == ONE_BY_ONE && d.rows_at_once == d.g.window.kh && d.g.window.dilation_h == 1 &&
+        group->kernel->emit == tiles_emit)
+        sum->prefetch = "the rows of x and dy that the next row of dy takes first";
     if (!reduce)
         return;
     step_is_told(p, reduce, ARGUMENT_BLOCK);
@@ -157,6 +162,20 @@ struct writing {
 static int64_t tap_numbers(const struct grouped *g)
 {
     return (int64_t)g->from_group * g->lanes;
+}
+
+/* The rows of x and dy that the next row of dy takes first come meanwhile, as grouped_conv2d_kernels.c has it. */
+static void ask_below(struct emitter *e, const struct writing *w, const struct column_run *r)
+{
+    const struct grouped *g = &w->d->g;
+    for (int k = 0; k < g->window.stride_h; k++)
+        for (int i = 0; i < r->taps_count; i++) {
+            bool again = i && r->taps[i].column == r->taps[i - 1].column;
+            if (!again && r->taps[i].column < r->width * g->window.stride_w)
+                cw_line(e->w, "v_prefetch(from + %" PRId64 ");", (w->taps + k) * g->row + r->taps[i].column * g->pixel);
+        }
+    for (int t = 0; t < r->width; t++)
+        cw_line(e->w, "v_prefetch(gradient + %" PRId64 ");", (int64_t)(g->to.w + t) * g->to.c);
 }
 
 static void tile_products(struct emitter *e, const struct writing *w, const struct column_run *r, int tail)
@@ -202,6 +221,8 @@ static void row_products(struct emitter *e, const struct writing *w, const char 
             cw_open(e->w, "{");
         }
         cw_line(e->w, "const %s *const from = %s, *const gradient = %s;", real, x, dy);
+        if (g->source == ONE_BY_ONE && g->window.dilation_h == 1 && w->taps == g->window.kh)
+            ask_below(e, w, r);
         tile_products(e, w, r, tail);
         cw_close(e->w, "}");
     }
