@@ -57,6 +57,8 @@ static const char *slot_text(struct check *c, const struct arg_def *def)
     case ARG_STRING: return "a string in quotes";
     case ARG_EXTENT2: return "an extent of two parts such as 3x3, or one number";
     case ARG_EXTENT3: return "an extent of three parts such as 3x32x32";
+    case ARG_SHAPE: return "an extent of three parts such as 8x4x4, or one number for a vector";
+    case ARG_SIDES: return "a number, an extent such as 1x2, or [top, bottom, left, right]";
     case ARG_PADDING: return "valid, same, a number or an extent such as 1x1";
     case ARG_REAL_LIST: return "a list of numbers such as [0.5, 0.5]";
     case ARG_COLUMNS: return "a column's number, from 1, its name in quotes, or a list of those";
@@ -189,6 +191,30 @@ static bool slot_extent(struct slot *s, int parts, bool square)
             return false;
         dims[i] = (int64_t)v->items[i].number;
     }
+    return true;
+}
+
+/* 8x4x4, [c, h, w], or the size of a vector. */
+static bool slot_shape(struct slot *s)
+{
+    if (s->v.kind != VALUE_NUMBER)
+        return slot_extent(s, 3, false);
+    s->out->dims[0] = (int64_t)s->v.number;
+    s->out->dims[1] = s->out->dims[2] = 0;
+    return slot_whole(s, &s->v) && slot_in_range(s, s->v.number);
+}
+
+/* Rows and columns at both ends of each, or at each end. */
+static bool slot_sides(struct slot *s)
+{
+    int64_t *dims = s->out->dims;
+
+    if (s->v.kind == VALUE_LIST && s->v.count == 4)
+        return slot_extent(s, 4, false);
+    if (!slot_extent(s, 2, true))
+        return false;
+    dims[2] = dims[3] = dims[1];
+    dims[1] = dims[0];
     return true;
 }
 
@@ -498,7 +524,8 @@ static bool is_bare_path(const struct ast_expr *e)
 static const struct ast_expr *slot_expression(struct check *c, const struct clause_def *owner,
                                               const struct arg_def *def, const struct ast_expr *e)
 {
-    bool extent = def->type == ARG_EXTENT2 || def->type == ARG_EXTENT3 || def->type == ARG_PADDING;
+    bool extent = def->type == ARG_EXTENT2 || def->type == ARG_EXTENT3 || def->type == ARG_SHAPE ||
+                  def->type == ARG_SIDES || def->type == ARG_PADDING;
 
     if (takes_word(def->type))
         e = check_unquoted(c, e);
@@ -541,6 +568,10 @@ bool check_slot(struct check *c, const struct clause_def *owner, const struct ar
         return slot_extent(&s, 2, true);
     case ARG_EXTENT3:
         return slot_extent(&s, 3, false);
+    case ARG_SHAPE:
+        return slot_shape(&s);
+    case ARG_SIDES:
+        return slot_sides(&s);
     case ARG_PADDING:
         return slot_padding(&s);
     case ARG_REAL_LIST:
@@ -633,7 +664,7 @@ static int extent_in_pieces(struct check *c, const struct clause_def *def, int s
                             const struct ast_arg *arg)
 {
     enum arg_type type = def->args[slot].type;
-    int sides = type == ARG_EXTENT3 ? 3 : type == ARG_EXTENT2 ? 2 : 0, count = 0;
+    int sides = type == ARG_EXTENT3 || type == ARG_SHAPE ? 3 : type == ARG_EXTENT2 ? 2 : 0, count = 0;
     const char *text = "";
     struct span where = arg->where;
 

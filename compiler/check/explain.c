@@ -71,6 +71,15 @@ static void put_value(struct text *t, const struct arg_def *def, const struct ar
     case ARG_EXTENT3:
         put_extent(t, v->dims, 3);
         break;
+    case ARG_SHAPE:
+        put_extent(t, v->dims, v->dims[1] ? 3 : 1);
+        break;
+    case ARG_SIDES:
+        if (v->dims[0] == v->dims[1] && v->dims[2] == v->dims[3])
+            put_extent(t, (int64_t[]){ v->dims[0], v->dims[2] }, 2);
+        else
+            text_add(t, "[%d, %d, %d, %d]", (int)v->dims[0], (int)v->dims[1], (int)v->dims[2], (int)v->dims[3]);
+        break;
     case ARG_REAL_LIST:
         for (int i = 0; i < v->list_length; i++) {
             text_add(t, i ? ", " : "[");
@@ -98,7 +107,8 @@ static bool has_value(const struct arg_def *def, const struct arg_value *v)
         return true;
     switch (def->type) {
     case ARG_EXTENT2: return !def->default_of || (v->dims[0] > 0 && v->dims[1] > 0);
-    case ARG_EXTENT3: return v->dims[0] > 0;
+    case ARG_EXTENT3: case ARG_SHAPE: return v->dims[0] > 0;
+    case ARG_SIDES: return true;
     case ARG_WORD: case ARG_STRING: case ARG_COLUMNS: case ARG_MONITOR: case ARG_PADDING: return v->text != NULL;
     case ARG_CLASS: case ARG_ANY: return false;
     case ARG_REAL_LIST: return v->list != NULL;

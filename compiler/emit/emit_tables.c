@@ -157,6 +157,10 @@ static const char *arg_text(struct emitter *e, const struct arg_def *def, const 
     case ARG_CLASS: return v->text ? emit_quoted(e, v->text) : arena_printf(e->arena, "%.10g", v->number);
     case ARG_EXTENT2: return extent_text(e, v->dims, 2);
     case ARG_EXTENT3: return extent_text(e, v->dims, 3);
+    case ARG_SHAPE: return extent_text(e, v->dims, v->dims[1] ? 3 : 1);
+    case ARG_SIDES:
+        return arena_printf(e->arena, "[%d, %d, %d, %d]", (int)v->dims[0], (int)v->dims[1], (int)v->dims[2],
+                            (int)v->dims[3]);
     case ARG_PADDING: return v->text ? v->text : extent_text(e, v->dims, 2);
     case ARG_REAL_LIST: return list_text(e, v);
     case ARG_ACTIVATION: case ARG_INIT: return v->call ? call_text(e, v->call) : "none";

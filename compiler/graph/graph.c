@@ -247,7 +247,7 @@ void graph_bypass(struct graph *g, struct node *n)
 {
     struct tensor *x = n->in[0], *y = n->out[0];
 
-    assert(n->out_count == 1 && shape_elements(x->shape) == shape_elements(y->shape));
+    assert(n->out_count == 1);
     node_drop_inputs(n);
     for (int i = 0; i < y->consumers_count; i++) {
         struct node *reader = y->consumers[i];

@@ -98,7 +98,7 @@ struct node *graph_node(struct graph *g, enum op op, struct layer *layer, const 
 struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum cnn_param_role role,
                           const struct param_form *form, const int *extents);
 
-/* Takes n, a node of one result, out of what is computed: who reads its result reads its first input.  It stays in the
+/* Takes n, a node of one result, out of what is computed: who reads its result reads its first input, which must do.  It stays in the
  * lists until graph_sweep(). */
 void graph_bypass(struct graph *g, struct node *n);
 /* n is another operation from now on, of these inputs and without attributes. */

@@ -31,11 +31,13 @@ static const double *setting_list(struct arena *a, const struct arg_def *def, co
         *count = v->list_length;
         return v->list;
     }
-    if (def->type == ARG_EXTENT3)
+    if (def->type == ARG_SIDES)
+        *count = 4;
+    else if (def->type == ARG_EXTENT3 || def->type == ARG_SHAPE)
         *count = 3;
     else if (def->type == ARG_EXTENT2 || (def->type == ARG_PADDING && !v->text))
         *count = 2;
-    double *list = arena_array(a, 3, sizeof *list);
+    double *list = arena_array(a, 4, sizeof *list);
     for (int i = 0; i < *count; i++)
         list[i] = (double)v->dims[i];
     return list;

@@ -36,6 +36,8 @@ enum arg_type {
     ARG_STRING,         /* text */
     ARG_EXTENT2,        /* dims[2]: "2x3", "[h, w]", or one number for a square */
     ARG_EXTENT3,        /* dims[3]: "3x32x32" */
+    ARG_SHAPE,          /* dims[3]: "3x32x32", or one number for a vector: dims[1] and dims[2] are 0 */
+    ARG_SIDES,          /* dims[4]: [top, bottom, left, right], "1x2" for both ends of each, or one number for all */
     ARG_PADDING,        /* text "valid"/"same" or NULL with dims[2] */
     ARG_REAL_LIST,      /* list, list_length */
     ARG_COLUMNS,        /* text as the language writes it: 65, "species", [1, "species"] */
@@ -69,7 +71,7 @@ struct arg_value {
     struct span where;          /* of the value; file NULL when not given */
     double number;
     const char *text;
-    int64_t dims[3];
+    int64_t dims[4];
     const double *list;
     int list_length;
     struct clause *call;

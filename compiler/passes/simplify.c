@@ -7,6 +7,8 @@
  * becomes part of the convolution or dense layer before it: its weights are multiplied, and what is added is a bias.
  * Where there is none before it, it is a `scale`.  A bias of nothing is left out.
  *
+ * Zeros around a map that only convolutions read are their padding.
+ *
  * Pooling before the activation: max pooling, a bias per channel and an activation that never falls may change places:
  *     conv -> bias -> relu -> maxpool   becomes   conv -> maxpool -> bias -> relu
  * Bias and activation then work on a quarter of the values, and so do their gradients; what the pooling drops is needed
@@ -242,6 +244,40 @@ static bool knows_parameters(const struct graph *g)
     return false;
 }
 
+/* ---- zeros around what is convolved ------------------------------------------------------------------------------ */
+
+static bool is_convolved_alone(const struct graph *g, const struct tensor *t)
+{
+    for (int i = 0; i < t->consumers_count; i++)
+        if (t->consumers[i]->op != OP_conv2d)
+            return false;
+    return t->consumers_count > 0 && t != g->logits && t != g->predictions;
+}
+
+/* Convolutions put zeros around their input themselves. */
+static void pad_in_convolutions(struct graph *g)
+{
+    bool any = false;
+
+    for (int i = g->nodes_count; i-- > 0;) {        /* of zeros around zeros the outer ones go first */
+        struct node *n = g->nodes[i];
+        const struct window *w = &n->attr.window;
+        if (n->op != OP_zero_pad2d || !is_convolved_alone(g, n->out[0]))
+            continue;
+        for (int k = 0; k < n->out[0]->consumers_count; k++) {
+            struct window *own = &n->out[0]->consumers[k]->attr.window;
+            own->pad_top += w->pad_top;
+            own->pad_bottom += w->pad_bottom;
+            own->pad_left += w->pad_left;
+            own->pad_right += w->pad_right;
+        }
+        graph_bypass(g, n);
+        any = true;
+    }
+    if (any)
+        graph_sweep(g);
+}
+
 void simplify(struct graph *g)
 {
     if (knows_parameters(g)) {
@@ -249,5 +285,6 @@ void simplify(struct graph *g)
         drop_biases_of_nothing(g);
         graph_sweep(g);
     }
+    pad_in_convolutions(g);
     pool_first(g);
 }

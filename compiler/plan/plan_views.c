@@ -1,5 +1,5 @@
 /* plan_views.c - which inputs of a concatenation lie inside of its result, and which slices inside of what they are cut
- * from.
+ * from.  Channels padded with zeros are a concatenation of one input.
  *
  * Requires: groups with their kernels, places of tensors (each with memory of its own but for views).
  * Ensures: a tensor with a base lies within it, pixel by pixel as far apart as the base's are; everybody who makes or
@@ -49,7 +49,7 @@ static void lay_inside(const struct views *v, const struct tensor *t, const stru
 static void place_inputs(const struct views *v, const struct node *n)
 {
     const struct tensor *y = n->out[0];
-    int channel = 0;
+    int channel = n->op == OP_pad_channels ? n->attr.channel : 0;
     for (int i = 0; i < n->in_count; channel += n->in[i++]->shape.c)
         if (may_lie_inside(v, n->in[i], n))     /* the second time it has a base */
             lay_inside(v, n->in[i], y, channel);
@@ -72,7 +72,7 @@ void plan_views(struct plan *p, struct program *q)
     }
     for (int i = graph->nodes_count; i-- > 0;) {
         const struct node *n = graph->nodes[i];
-        if (n->op == OP_concat && plan_place(q, plan_root(q, n->out[0]))->region == REGION_MEMORY)
+        if ((n->op == OP_concat || n->op == OP_pad_channels) && plan_place(q, plan_root(q, n->out[0]))->region == REGION_MEMORY)
             place_inputs(&v, n);
     }
     for (int i = 0; i < graph->nodes_count; i++) {      /* a slice of a slice: the outer one first */

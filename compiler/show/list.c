@@ -23,6 +23,8 @@ static const char *type_name(enum arg_type type)
     case ARG_STRING: return "string";
     case ARG_EXTENT2: return "extent2";
     case ARG_EXTENT3: return "extent3";
+    case ARG_SHAPE: return "shape";
+    case ARG_SIDES: return "sides";
     case ARG_PADDING: return "padding";
     case ARG_REAL_LIST: return "numbers";
     case ARG_COLUMNS: return "columns";

@@ -176,10 +176,11 @@ network {
     multiply { branch { } branch { global_maxpool2d } }
     concat { branch { } branch { relu6 } }
     maxpool2d 2x2; avgpool2d 2x2
+    upsample2d 2; zero_pad2d 1; pad_channels 1
     ACTIVATIONS
     mish
     dropout 0.5
-    add { branch { flatten; dense 8 } branch { global_avgpool2d } }
+    add { branch { flatten; dense 10; reshape 5x1x2; flatten } branch { global_avgpool2d } }
     dense 10
     softmax
 }

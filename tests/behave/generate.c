@@ -430,6 +430,56 @@ static int make_transposed(struct maker *m, int x)
     return x;
 }
 
+/* Zeros around the map or beside its channels, pixels made into several, another shape. */
+static int make_move(struct maker *m, int x)
+{
+    struct ref_node from = *node_of(m, x);
+    int a = range(m, 0, 3), b = range(m, 0, 2), c = range(m, 0, 3), d = chance(m, 50) ? b : range(m, 0, 2);
+    char text[32];
+    switch (range(m, 0, 3)) {
+    case 0:
+        if (chance(m, 50)) {
+            extent(text, sizeof text, a, c, chance(m, 50));
+            b = a;
+            d = c;
+        } else {
+            snprintf(text, sizeof text, "[%d, %d, %d, %d]", a, b, c, d);
+        }
+        if (!is_affordable(m, from.c, from.h + a + b, from.w + c + d))
+            return x;
+        line(m, "zero_pad2d %s", text);
+        return ref_zero_pad(m->net, x, a, b, c, d);
+    case 1:
+        if (chance(m, 40))
+            a = c = range(m, 1, 9);
+        if (!is_affordable(m, from.c + a + c, from.h, from.w))
+            return x;
+        extent(text, sizeof text, a, c, chance(m, 70));
+        line(m, "pad_channels %s", text);
+        return ref_pad_channels(m->net, x, a, c);
+    case 2:
+        a = range(m, 1, 3);
+        c = chance(m, 50) ? a : range(m, 1, 4);
+        if (!is_affordable(m, from.c, from.h * a, from.w * c))
+            return x;
+        bool bilinear = chance(m, 40);
+        extent(text, sizeof text, a, c, chance(m, 50));
+        line(m, "upsample2d %s%s", text, bilinear ? ", mode=bilinear" : chance(m, 20) ? ", mode=nearest" : "");
+        return ref_upsample(m->net, x, a, c, bilinear);
+    default:
+        if (from.h % 2 == 0) {
+            from.h /= 2;
+            from.c *= 2;
+        } else {
+            a = from.c;
+            from.c = from.w;
+            from.w = a;
+        }
+        line(m, "reshape %dx%dx%d", from.c, from.h, from.w);
+        return ref_reshape(m->net, x, from.c, from.h, from.w, false);
+    }
+}
+
 static int make_pool(struct maker *m, int x)
 {
     enum ref_kind kind = chance(m, 55) ? REF_MAXPOOL : REF_AVGPOOL;
@@ -857,9 +907,11 @@ static int make_map_layer(struct maker *m, int x)
         return make_local(m, x);
     if (p <= 49)
         return make_transposed(m, x);
-    if (p <= 60)
+    if (p <= 55)
+        return make_move(m, x);
+    if (p <= 64)
         return make_pool(m, x);
-    if (p <= 72)
+    if (p <= 73)
         return make_batchnorm(m, x);
     if (p <= 80)
         return make_activation(m, x);

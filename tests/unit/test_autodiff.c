@@ -573,6 +573,35 @@ Test(autodiff, convolutions_in_groups)
     network_end(&n);
 }
 
+Test(autodiff, moves)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *l = layer_after(&n, "zero_pad2d", put_conv(&n, put_input(&n, 2, 4, 3), 3, 2, 2));
+    memcpy(clause_value(l->clause, "padding")->dims, (int64_t[]){ 1, 0, 0, 2 }, 4 * sizeof(int64_t));
+    cr_assert(layer_shape(&n, l));
+    l = layer_after(&n, "upsample2d", put(&n, "tanh", l));
+    arg_pair(l, "factor", 2, 1);
+    cr_assert(layer_shape(&n, l));
+    l = layer_after(&n, "upsample2d", put(&n, "tanh", l));
+    arg_pair(l, "factor", 2, 3);
+    arg_text(l, "mode", "bilinear");
+    cr_assert(layer_shape(&n, l));
+    l = layer_after(&n, "pad_channels", l);
+    arg_pair(l, "channels", 1, 2);
+    cr_assert(layer_shape(&n, l));
+    struct layer *shape = layer_after(&n, "reshape", put_conv(&n, put(&n, "tanh", l), 4, 3, 3));
+    arg_pair(shape, "extent", 14, 4);
+    clause_value(shape->clause, "extent")->dims[2] = 10;
+    cr_assert(layer_shape(&n, shape));
+    put_loss(&n, put(&n, "flatten", put_conv(&n, shape, 2, 2, 2)), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_eq(node_named(g, "pad_channels_1_slice")->op, OP_slice);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
 /* A vector of a flattened map, normalised, joined with a dense layer's result, and the final result
  * itself. */
 Test(autodiff, orders_of_flattened_maps)

@@ -125,6 +125,74 @@ Test(run, groups_of_channels_are_convolved_by_themselves)
     network_end(&n);
 }
 
+static struct layer *put_move(struct network *n, struct layer *from, const char *kind, const char *argument,
+                              const int64_t *numbers)
+{
+    struct layer *l = layer_after(n, kind, from);
+
+    memcpy(clause_value(l->clause, argument)->dims, numbers, 4 * sizeof *numbers);
+    cr_assert(layer_shape(n, l));
+    return l;
+}
+
+Test(run, moves)
+{
+    static const struct {
+        const char *kind, *argument;
+        int64_t numbers[4];
+        bool bilinear;
+        double result[24];
+    } cases[] = {
+        /* of channels 1 2 and 10 20: results channels innermost */
+        { "zero_pad2d", "padding", { 1, 0, 0, 1 }, false, { 0, 0, 0, 0, 0, 0, 1, 10, 2, 20, 0, 0 } },
+        { "pad_channels", "channels", { 1, 2 }, false, { 0, 1, 10, 0, 0, 0, 2, 20, 0, 0 } },
+        { "upsample2d", "factor", { 2, 2 }, false, { 1, 10, 1, 10, 2, 20, 2, 20, 1, 10, 1, 10, 2, 20, 2, 20 } },
+        { "upsample2d", "factor", { 1, 2 }, true, { 1, 10, 1.25, 12.5, 1.75, 17.5, 2, 20 } },
+        { "reshape", "extent", { 1, 2, 2 }, false, { 1, 2, 10, 20 } },
+        { "reshape", "extent", { 2, 2, 1 }, false, { 1, 10, 2, 20 } },
+        { "reshape", "extent", { 4, 0, 0 }, false, { 1, 2, 10, 20 } },
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct network n;
+        network_begin(&n);
+        struct layer *l = put_move(&n, put_input(&n, 2, 1, 2), cases[i].kind, cases[i].argument, cases[i].numbers);
+        if (cases[i].bilinear)
+            arg_text(l, "mode", "bilinear");
+        struct run r = running(&n, 1);
+        set(&r, r.graph->input, NUMBERS(1, 10, 2, 20));
+        run_graph(&r, false);
+        expect(&r, r.graph->predictions, cases[i].result);
+        network_end(&n);
+    }
+}
+
+Test(run, zeros_become_the_padding_of_convolutions)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *inner = put_move(&n, put_input(&n, 2, 4, 3), "zero_pad2d", "padding", (int64_t[]){ 1, 0, 2, 1 });
+    struct layer *pad = put_move(&n, inner, "zero_pad2d", "padding", (int64_t[]){ 0, 1, 0, 0 });
+    put_add(&n, put_conv(&n, pad, 3, 2, 2), put_conv(&n, pad, 3, 2, 2));
+    struct graph *g = lower_model(&n.arena, &n.model, false);
+    cr_assert_eq(count_op(g, OP_zero_pad2d), 2);
+    simplify(g);
+    cr_assert_null(graph_verify(g));
+    cr_assert_eq(count_op(g, OP_zero_pad2d), 0);
+    const struct window *w = &node_named(g, "conv2d_2")->attr.window;
+    cr_assert(w->pad_top == 1 && w->pad_bottom == 1 && w->pad_left == 2 && w->pad_right == 1);
+    network_end(&n);
+
+    network_begin(&n);          /* somebody else reads the zeros too */
+    pad = put_move(&n, put_input(&n, 2, 4, 3), "zero_pad2d", "padding", (int64_t[]){ 1, 1, 1, 1 });
+    put_add(&n, put_conv(&n, pad, 2, 1, 1), pad);
+    g = lower_model(&n.arena, &n.model, false);
+    simplify(g);
+    cr_assert_eq(count_op(g, OP_zero_pad2d), 1);
+    network_end(&n);
+}
+
 Test(run, locally_connected2d_has_a_filter_and_a_bias_for_each_position)
 {
     struct network n;

@@ -200,6 +200,35 @@ Test(shapes, conv2d_transpose_same_is_the_input_times_the_stride)
         }
 }
 
+Test(shapes, moves)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *in = put_input(&n, 3, 4, 5), *pad = layer_after(&n, "zero_pad2d", in);
+    memcpy(clause_value(pad->clause, "padding")->dims, (int64_t[]){ 1, 0, 2, 3 }, 4 * sizeof(int64_t));
+    clause_value(pad->clause, "padding")->given = true;
+    cr_assert(layer_shape(&n, pad));
+    cr_assert(pad->out.c == 3 && pad->out.h == 5 && pad->out.w == 10);
+    struct layer *more = layer_after(&n, "pad_channels", pad);
+    arg_pair(more, "channels", 2, 0);
+    cr_assert(layer_shape(&n, more) && more->out.c == 5 && more->out.h == 5);
+    struct layer *large = layer_after(&n, "upsample2d", more);
+    arg_pair(large, "factor", 1, 3);
+    cr_assert(layer_shape(&n, large) && large->out.h == 5 && large->out.w == 30);
+    struct layer *shape = layer_after(&n, "reshape", large);
+    arg_pair(shape, "extent", 25, 15);
+    clause_value(shape->clause, "extent")->dims[2] = 2;
+    cr_assert(layer_shape(&n, shape) && shape->out.c == 25 && shape->out.h == 15 && shape->out.w == 2);
+    struct layer *vector = layer_after(&n, "reshape", shape);
+    arg_pair(vector, "extent", 750, 0);
+    cr_assert(layer_shape(&n, vector) && vector->out.flat && vector->out.c == 750);
+    struct layer *flat = layer_after(&n, "pad_channels", vector);
+    arg_pair(flat, "channels", 1, 1);
+    cr_assert(layer_shape(&n, flat) && flat->out.flat && flat->out.c == 752);
+    network_end(&n);
+}
+
 Test(shapes, conv2d_transpose_counts_its_weights_in_the_order_of_files)
 {
     struct network n;
