@@ -32,7 +32,18 @@ mobilenet_v2_224 3504872 300774272
 mobilenet_v2 2236682 87976448
 # kuangliu, pytorch-cifar: MobileNet
 mobilenet_v1 3217226 46354432
+# Yerlan Idelbayev, pytorch_resnet_cifar10: 0.27, 0.46, 0.66, 0.85 and 1.7 million, as in table 6 of He et al., arXiv:1512.03385;
+# option B takes projections of 16 x 32 and 32 x 64 and their normalisation more
+resnet20 269722 40551040
+resnet32 464154 68862592
+resnet44 658586 97174144
+resnet56 853018 125485696
+resnet110 1727962 252887680
+resnet20 272474 40813184 -D projection=on
+# He et al., arXiv:1603.05027: 1.7 million
+resnet110_preact 1727962 252887680
 # counted in PyTorch alone
+se_resnet20 271738 40553056
 wrn_16_4 2748890 392612352
 squeezenet 732010 52543488
 ZOO
