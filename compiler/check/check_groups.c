@@ -35,7 +35,7 @@ static bool fits(const struct selector *s, const struct layer *l)
     if (!l->trainable || !has_parameters(l) || (l->bias_only && !has_bias(l)))
         return false;
     switch (s->kind) {
-    case SELECT_WEIGHTS: return !l->def->normalises && !l->bias_only;
+    case SELECT_WEIGHTS: return !l->def->normalises && !l->def->bends && !l->bias_only;
     case SELECT_BIASES: return has_bias(l);
     case SELECT_NORMS: return l->def->normalises;
     case SELECT_LAYER: return s->layer == l;

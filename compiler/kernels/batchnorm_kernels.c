@@ -246,6 +246,213 @@ static bool param_grad_strided(const struct plan *p, const struct group *g, cons
     return t == g->main->in[0] || t == g->main->in[3];
 }
 
+/* ---- ghost batches: the moments and sums of each group of samples, for each of its samples ------------------------- */
+
+/* Opens the loop over the groups: `first`, `end` and `count`, which counts values of a channel. */
+static void open_ghosts(struct emitter *e, const struct node *n)
+{
+    const char *real = e->plan->real;
+    cw_open(e->w, "for (int first = 0; first < n; first += %d) {", n->attr.ghost);
+    cw_line(e->w, "const int end = first + %d < n ? first + %d : n;", n->attr.ghost, n->attr.ghost);
+    cw_line(e->w, "const %s values = (%s)(end - first) * %s;", real, real,
+            text_real(e, (double)tensor_pixels(n->in[0])));
+}
+
+/* In every sample of the group. */
+static void line_for_each(struct emitter *e, const struct node *n, const char *to, const char *value, int tail)
+{
+    cw_open(e->w, "for (int i = first; i < end; i++)");
+    line_store(e, text_printf(e, "%s + (size_t)i * %d", to, n->in[0]->shape.c), "j", value, tail);
+    cw_close(e->w, "");
+}
+
+/* A vector of channels of all groups, in their order. */
+static void ghost_columns(struct emitter *e, const struct node *n, int tail)
+{
+    const struct tensor *x = n->in[0];
+    const char *real = e->plan->real, *pixels = text_real(e, (double)tensor_pixels(x));
+    int64_t columns = padded_channels(e->plan, x);
+    open_ghosts(e, n);
+    cw_line(e->w, "v sum = v_zero(), squares = v_zero();");
+    cw_open(e->w, "for (int i = first; i < end; i++) {");
+    cw_line(e->w, "sum = v_add(sum, v_load(partial + (size_t)i * %" PRId64 " + j));", 2 * columns);
+    cw_close(e->w, "}");
+    cw_line(e->w, "const v center = v_div(sum, v_set((%s)(end - first)));", real);
+    cw_open(e->w, "for (int i = first; i < end; i++) {");
+    cw_line(e->w, "const %s *row = partial + (size_t)i * %" PRId64 " + j;", real, 2 * columns);
+    cw_line(e->w, "const v d = v_sub(v_load(row), center);");
+    cw_line(e->w, "squares = v_add(squares, v_fma(v_mul(d, d), v_set(%s), v_load(row + %" PRId64 ")));", pixels,
+            columns);
+    cw_close(e->w, "}");
+    cw_line(e->w, "const v variance = v_div(squares, v_set(values));");
+    cw_line(e->w, "const v inverse = v_div(v_set(%s), v_sqrt(v_add(variance, v_set(%s))));", text_real(e, 1),
+            text_real(e, n->attr.epsilon));
+    line_for_each(e, n, "mean", "center", tail);
+    line_for_each(e, n, "inverse_deviation", "inverse", tail);
+    line_running(e, n, "running_mean", "center");
+    if (n->attr.unbiased)
+        cw_line(e->w, "const v unbiased = v_mul(variance, v_set(values > 1 ? values / (values - 1) : 1));");
+    line_running(e, n, "running_variance", n->attr.unbiased ? "unbiased" : "variance");
+    cw_close(e->w, "}");
+}
+
+/* All channels in whole vectors, and the rest. */
+static void each_columns(struct emitter *e, const struct node *n,
+                         void (*columns)(struct emitter *e, const struct node *n, int tail))
+{
+    int lanes = e->plan->lanes, channels = n->in[0]->shape.c, whole = channels / lanes * lanes;
+    if (whole) {
+        loop_open(e, "j", 0, whole, lanes);
+        columns(e, n, 0);
+        cw_close(e->w, "}");
+    }
+    if (channels > whole) {
+        loop_open(e, "j", whole, channels, lanes);
+        columns(e, n, channels - whole);
+        cw_close(e->w, "}");
+    }
+}
+
+static const char *ghost_moments_emit(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;
+    const char *real = e->plan->real;
+    if (s->part == 0)
+        return moments_of_image(e, s);
+    emit_function(e, "const %s *partial, int n, %s *mean, %s *inverse_deviation, %s *running_mean, %s *running_variance",
+                  real, real, real, real, real);
+    each_columns(e, n, ghost_columns);
+    return emit_end(e, text_printf(e, "moments_of_ghosts_%s", text_shape(e, n->in[0]->shape)), emit_comment(e, s));
+}
+
+/* x, gamma, mean, inverse_deviation, dy -> dgamma, dbeta, scale_means, shift_means */
+enum { GHOST_SUMS = 2 };
+
+static bool ghost_has_scales(const struct node *n)
+{
+    return n->out[0] || n->out[GHOST_SUMS];
+}
+
+static void ghost_sums_plan(struct plan *p, struct program *q, struct group *g)
+{
+    const struct node *n = g->main;
+    struct two_parts t = plan_two_parts(p, q, g, "sums", ghost_has_scales(n) ? 2 : 1);
+    static const int read[] = { 0, 2, 3, 4 };
+    for (int i = ghost_has_scales(n) ? 0 : 3; i < 4; i++)
+        step_takes(p, t.images, ACCESS_READ, n->in[read[i]]);
+    step_uses_row(p, t.images, ACCESS_WRITE, t.partial, AT_IMAGE, t.row);
+    batch_takes_rows(p, &t);
+    if (n->in[1] && n->out[GHOST_SUMS])
+        step_takes(p, t.batch, ACCESS_READ, n->in[1]);
+    for (int i = 0; i < 4; i++)
+        if (n->out[i])
+            step_takes(p, t.batch, ACCESS_WRITE, n->out[i]);
+}
+
+static double ghost_sums_cost(const struct plan *p, const struct group *g)
+{
+    return pass_cycles(p, g->main->in[0], 3, 2);
+}
+
+static void ghost_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at, int k,
+                      int tail)
+{
+    const struct node *n = data;
+    cw_line(e->w, "const v g%d = %s;", k, text_load(e, "dy", at, tail));
+    if (ghost_has_scales(n)) {
+        cw_line(e->w, "%s = v_fma(g%d, v_sub(%s, %s), %s);", sum[0], k, text_load(e, "x", at, tail),
+                text_load(e, "mean", col, tail), sum[0]);
+        sum++;
+    }
+    cw_line(e->w, "%s = v_add(%s, g%d);", sum[0], sum[0], k);
+}
+
+static void ghost_store(struct emitter *e, const void *data, const char *const *sum, const char *col, int tail)
+{
+    const struct node *n = data;
+    const char *to = col;
+    if (ghost_has_scales(n)) {
+        line_store(e, "partial", col,
+                   text_printf(e, "v_mul(%s, %s)", sum[0], text_load(e, "inverse_deviation", col, tail)), 0);
+        to = text_plus(e, text_printf(e, "%" PRId64, padded_channels(e->plan, n->in[0])), col);
+        sum++;
+    }
+    line_store(e, "partial", to, sum[0], 0);
+}
+
+static void ghost_sums_columns(struct emitter *e, const struct node *n, int tail)
+{
+    static const char *const sums[] = { "scale", "shift" };
+    int64_t columns = padded_channels(e->plan, n->in[0]);
+    int from = ghost_has_scales(n) ? 0 : 1;
+    for (int i = from; i < 2; i++)
+        if (n->out[i])
+            cw_line(e->w, "v total_%s = v_zero();", sums[i]);
+    open_ghosts(e, n);
+    for (int i = from; i < 2; i++)
+        cw_line(e->w, "v %s = v_zero();", sums[i]);
+    cw_open(e->w, "for (int i = first; i < end; i++) {");
+    cw_line(e->w, "const %s *row = partial + (size_t)i * %" PRId64 " + j;", e->plan->real, (2 - from) * columns);
+    for (int i = from; i < 2; i++)
+        cw_line(e->w, "%s = v_add(%s, v_load(row%s));", sums[i], sums[i], text_offset(e, (i - from) * columns));
+    cw_close(e->w, "}");
+    for (int i = from; i < 2; i++)
+        if (n->out[i])
+            cw_line(e->w, "total_%s = v_add(total_%s, %s);", sums[i], sums[i], sums[i]);
+    if (n->out[GHOST_SUMS]) {
+        cw_line(e->w, "const v share = v_div(%s, v_set(values));",
+                n->in[1] ? "v_load(gamma + j)" : text_printf(e, "v_set(%s)", text_real(e, 1)));
+        line_for_each(e, n, "scale_means", "v_mul(scale, share)", tail);
+        line_for_each(e, n, "shift_means", "v_mul(shift, share)", tail);
+    } else {
+        cw_line(e->w, "(void)values;");
+    }
+    cw_close(e->w, "}");
+    for (int i = from; i < 2; i++)
+        if (n->out[i])
+            cw_line(e->w, "v_store(%s + j, total_%s);", i ? "dbeta" : "dgamma", sums[i]);
+}
+
+static const char *ghost_sums_emit(struct emitter *e, const struct step *s)
+{
+    static const char *const out[] = { "dgamma", "dbeta", "scale_means", "shift_means" };
+    const struct node *n = s->group->main;
+    const struct tensor *x = n->in[0];
+    const char *real = e->plan->real;
+    if (s->part == 0) {
+        struct pixel_sums sums = { .shape = x->shape, .sums = ghost_has_scales(n) ? 2 : 1, .add = ghost_add,
+                                   .store = ghost_store, .data = n };
+        if (ghost_has_scales(n))
+            emit_function(e, "const %s *x, const %s *mean, const %s *inverse_deviation, const %s *dy, %s *restrict partial",
+                          real, real, real, real, real);
+        else
+            emit_function(e, "const %s *dy, %s *restrict partial", real, real);
+        cw_line(e->w, "// %s (%d, %d, %d)", ghost_has_scales(n) ? "x, dy" : "dy", x->shape.h, x->shape.w, x->shape.c);
+        emit_pixel_sums(e, &sums);
+        return emit_end(e, text_printf(e, "ghost_sums_%s", text_shape(e, x->shape)), emit_comment(e, s));
+    }
+    const char *parameters = text_printf(e, "const %s *partial, int n", real);
+    if (n->in[1] && n->out[GHOST_SUMS])
+        parameters = text_printf(e, "%s, const %s *gamma", parameters, real);
+    for (int i = 0; i < 4; i++)
+        if (n->out[i])
+            parameters = text_printf(e, "%s, %s *restrict %s", parameters, real, out[i]);
+    emit_function(e, "%s", parameters);
+    each_columns(e, n, ghost_sums_columns);
+    return emit_end(e, text_printf(e, "sums_of_ghosts_%s", text_shape(e, x->shape)), emit_comment(e, s));
+}
+
+const struct kernel kernel_ghost_moments = {
+    .name = "ghost_moments", .op = OP_ghost_moments, .applicable = always_applicable, .cost = moments_cost,
+    .plan = moments_plan, .emit = ghost_moments_emit, .strided = sums_strided,
+    .help = "moments of each image, then of each group of images",
+};
+
+const struct kernel kernel_ghost_sums = {
+    .name = "ghost_sums", .op = OP_ghost_sums, .applicable = always_applicable, .cost = ghost_sums_cost,
+    .plan = ghost_sums_plan, .emit = ghost_sums_emit, .help = "sums of each image, then of each group of images",
+};
+
 const struct kernel kernel_batchnorm_moments = {
     .name = "batchnorm_moments", .op = OP_batchnorm_moments, .applicable = always_applicable, .cost = moments_cost,
     .plan = moments_plan, .emit = moments_emit, .strided = sums_strided, .help = "moments of each image, then of the batch",

@@ -223,13 +223,49 @@ static double activation_grad_cycles(const struct plan *p, const struct node *n)
     return n->in[1] && cycles > 4 ? 4 : cycles + 2;
 }
 
+/* ---- prelu ------------------------------------------------------------------------------------------------------ */
+
+static void prelu_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
+{
+    (void)value;
+    if (n->op == OP_prelu_data_grad)
+        operand_pointer(p, c, OPERAND_ELEMENT, "argument", n->in[0]);
+    operand_column(p, c, "slopes", n->in[1]);
+}
+
+static const char *prelu_apply(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "v_fma(v_min(v_zero(), %s), %s, v_max(v_zero(), %s))", value, t->loads[0], value);
+}
+
+static const char *prelu_plain(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "(%s > 0.0f ? 1.0f : %s) * %s", text_factor(t->e, value), t->loads[0], text_factor(t->e, value));
+}
+
+static const char *prelu_data_grad_apply(const struct link_text *t, const char *value)
+{
+    return text_printf(t->e, "v_mul(%s, v_select(v_gt(%s, v_zero()), %s, %s))", value, t->loads[0], text_set(t->e, 1),
+                       t->loads[1]);
+}
+
+static double prelu_cycles(const struct plan *p, const struct node *n)
+{
+    (void)p;
+    (void)n;
+    return 3;
+}
+
 /* ---- dropout ---------------------------------------------------------------------------------------------------- */
 
 static void dropout_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
 {
-    int64_t elements = tensor_elements(n->in[value]);
+    const struct tensor *x = n->in[value];
     operand_number(p, c, OPERAND_SCALAR, "key", "uint64_t ", ARGUMENT_KEY, n->attr.stream);
-    operand_number(p, c, OPERAND_INDEX, "element", "int64_t ", ARGUMENT_ELEMENT, elements);
+    if (n->attr.by_channel)
+        operand_number(p, c, OPERAND_INDEX_CHANNEL, "channel", "int64_t ", ARGUMENT_ELEMENT, x->shape.c);
+    else
+        operand_number(p, c, OPERAND_INDEX, "element", "int64_t ", ARGUMENT_ELEMENT, tensor_elements(x));
 }
 
 static const char *dropout_apply(const struct link_text *t, const char *value)
@@ -422,6 +458,52 @@ static double batchnorm_data_grad_cycles(const struct plan *p, const struct node
     return 12;
 }
 
+/* ---- normalisation by moments of each sample -------------------------------------------------------------------- */
+
+/* gamma or beta: a number a channel, or an element. */
+static void affine_operand(const struct plan *p, struct chain *c, const char *name, const struct tensor *t)
+{
+    if (t)
+        operand_pointer(p, c, t->param->form == &param_vector ? OPERAND_COLUMN : OPERAND_ELEMENT, name, t);
+}
+
+static void norm_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
+{
+    (void)value;
+    affine_operand(p, c, "gamma", n->in[1]);
+    affine_operand(p, c, "beta", n->in[2]);
+    operand_pointer(p, c, OPERAND_COLUMN_SAMPLE, "mean", n->in[3]);
+    operand_pointer(p, c, OPERAND_COLUMN_SAMPLE, "inverse_deviation", n->in[4]);
+}
+
+static const char *norm_plain(const struct link_text *t, const char *value)
+{
+    struct norm_text o = norm_text_of(t);
+    const char *text = text_printf(t->e, "(%s - %s) * %s", text_factor(t->e, value), o.mean, o.spread);
+    if (o.gamma)
+        text = text_printf(t->e, "%s * %s", text, o.gamma);
+    return o.beta ? text_printf(t->e, "%s + %s", text, o.beta) : text;
+}
+
+/* x, gamma, mean, inverse_deviation, scale_means, shift_means, dy -> dx */
+static void norm_data_grad_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
+{
+    static const char *const names[] = { "mean", "inverse_deviation", "scale_means", "shift_means" };
+    (void)value;
+    operand_pointer(p, c, OPERAND_ELEMENT, "argument", n->in[0]);
+    affine_operand(p, c, "gamma", n->in[1]);
+    for (int i = 0; i < 4; i++)
+        operand_pointer(p, c, OPERAND_COLUMN_SAMPLE, names[i], n->in[2 + i]);
+}
+
+static const char *norm_data_grad_apply(const struct link_text *t, const char *value)
+{
+    const char *argument = t->loads[0], *gamma = t->node->in[1] ? t->loads[1] : NULL, *const *o = t->loads + (gamma ? 2 : 1);
+    const char *normal = text_printf(t->e, "v_mul(v_sub(%s, %s), %s)", argument, o[0], o[1]);
+    const char *dy = gamma ? text_printf(t->e, "v_mul(%s, %s)", value, gamma) : value;
+    return text_printf(t->e, "v_mul(%s, v_sub(%s, v_fma(%s, %s, %s)))", o[1], dy, normal, o[2], o[3]);
+}
+
 /* ---- constant factors --------------------------------------------------------------------------------------------- */
 
 static const char *factor_apply(const struct link_text *t, const char *value)
@@ -461,6 +543,10 @@ static const struct link links[] = {
     { OP_batchnorm_use_grad, 2, batchnorm_use_grad_operands, batchnorm_use_grad_apply, batchnorm_use_cycles, NULL },
     { OP_batchnorm_data_grad, 6, batchnorm_data_grad_operands, batchnorm_data_grad_apply,
       batchnorm_data_grad_cycles, NULL },
+    { OP_prelu, 0, prelu_operands, prelu_apply, prelu_cycles, prelu_plain },
+    { OP_prelu_data_grad, 2, prelu_operands, prelu_data_grad_apply, prelu_cycles, NULL },
+    { OP_norm, 0, norm_operands, batchnorm_apply, batchnorm_cycles, norm_plain },
+    { OP_norm_data_grad, 6, norm_data_grad_operands, norm_data_grad_apply, batchnorm_data_grad_cycles, NULL },
 };
 
 static const struct link *link_find(enum op op)
@@ -472,6 +558,11 @@ static const struct link *link_find(enum op op)
 }
 
 /* ---- what kernel.h promises ------------------------------------------------------------------------------------- */
+
+bool operand_is_column(const struct operand *o)
+{
+    return o->kind == OPERAND_COLUMN || o->kind == OPERAND_COLUMN_SAMPLE || o->kind == OPERAND_INDEX_CHANNEL;
+}
 
 bool chain_accepts(const struct node *n, int *value_input)
 {
@@ -520,13 +611,13 @@ bool chain_is_by_channel(const struct plan *p, const struct group *g)
     return true;
 }
 
-bool chain_spreads(const struct group *g)
+bool chain_is_by_sample(const struct plan *p, const struct group *g)
 {
-    for (int i = 0; i < g->chain_count; i++) {
-        const struct node *n = g->chain[i];
-        if ((n->op == OP_add || n->op == OP_multiply) && is_spread(n->in[0], n->in[1]))
+    struct chain c;
+    chain_make(p, g, &c);
+    for (int i = 0; i < c.operands_count; i++)
+        if (c.operands[i].kind == OPERAND_COLUMN_SAMPLE || c.operands[i].kind == OPERAND_INDEX_CHANNEL)
             return true;
-    }
     return false;
 }
 
@@ -557,7 +648,7 @@ const char *chain_pass(struct emitter *e, const struct chain *c, const char *col
     for (int i = 0; i < c->operands_count; i++) {
         const struct operand *o = &c->operands[i];
         const char *offset = at;
-        if (o->kind == OPERAND_COLUMN || o->kind == OPERAND_COLUMN_SAMPLE)
+        if (operand_is_column(o))
             offset = col;
         if (o->kind == OPERAND_SCALAR)
             offset = "0";
@@ -576,6 +667,8 @@ static const char *operand_load(struct emitter *e, const struct operand *o, cons
         return text_load(e, o->name, col, tail);
     case OPERAND_ELEMENT:
         return text_load(e, o->name, at, tail);
+    case OPERAND_INDEX_CHANNEL:
+        return text_plus(e, o->name, col);
     case OPERAND_INDEX:
         return text_plus(e, o->name, at);
     case OPERAND_SCALAR:
@@ -609,7 +702,7 @@ int chain_operations(const struct chain *c)
 bool chain_has_columns(const struct chain *c)
 {
     for (int i = 0; i < c->operands_count; i++)
-        if (c->operands[i].kind == OPERAND_COLUMN || c->operands[i].kind == OPERAND_COLUMN_SAMPLE)
+        if (operand_is_column(&c->operands[i]))
             return true;
     return false;
 }

@@ -24,7 +24,7 @@ static int64_t values_size(const struct winograd_tiles *t, int images, int width
 static int choose_images(const struct plan *p, const struct winograd_conv *c, const struct group *g)
 {
     int best = 1;
-    for (int images = 2; images <= 8 && !chain_spreads(g); images *= 2) {
+    for (int images = 2; images <= 8 && !chain_is_by_sample(p, g); images *= 2) {
         int64_t bytes = (values_size(&c->tiles, images, c->from) + values_size(&c->tiles, images, c->panel)) *
                         p->real_size;
         if (p->batch % images || (double)bytes > p->target->l2_bytes)
@@ -63,7 +63,7 @@ bool winograd_conv_of(const struct plan *p, const struct group *g, int points, s
     int64_t turned = (int64_t)c->s.taps * U_CHUNK * c->panel;
     if (c->data_grad && turned > c->scratch)
         c->scratch = turned;
-    if (!chain_spreads(g))
+    if (!chain_is_by_sample(p, g))
         winograd_choose_panels(p, c);
     return true;
 }

@@ -85,17 +85,15 @@ static double longer(const struct plan *p, const struct local *l, double cycles)
     return cycles > stream ? cycles : stream;
 }
 
-/* A chain that spreads one value a channel and sample cannot be applied to rows that are samples. */
+/* A chain with numbers of a channel and sample cannot be applied to rows that are samples. */
 static bool fused_applicable(const struct plan *p, const struct group *g)
 {
-    (void)p;
-    return !chain_spreads(g);
+    return !chain_is_by_sample(p, g);
 }
 
 static bool plain_applicable(const struct plan *p, const struct group *g)
 {
-    (void)p;
-    return chain_spreads(g);
+    return chain_is_by_sample(p, g);
 }
 
 /* Writes the declaration of `xb`: the window of position b in sample 0. */

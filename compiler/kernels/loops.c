@@ -176,14 +176,6 @@ struct chain_pass {
     const char *pixel;              /* first element of the pixel */
 };
 
-static bool has_columns(const struct chain *c)
-{
-    for (int i = 0; i < c->operands_count; i++)
-        if (c->operands[i].kind == OPERAND_COLUMN || c->operands[i].kind == OPERAND_COLUMN_SAMPLE)
-            return true;
-    return false;
-}
-
 static void chain_body(struct emitter *e, const void *data, const char *at, int tail)
 {
     const struct chain_pass *s = data;
@@ -196,7 +188,7 @@ void chain_over_image(struct emitter *e, const struct chain *c, const char *from
                       const char *offset, int64_t pixels, int64_t channels)
 {
     struct chain_pass s = { .chain = c, .from = from, .to = to, .offset = offset, .pixel = "0" };
-    s.flat = !has_columns(c);
+    s.flat = !chain_has_columns(c);
     if (s.flat) {
         each_vector(e, "at", pixels * channels, chain_body, &s);
     } else if (pixels == 1) {

@@ -88,7 +88,7 @@ static const char *comment_of(const struct portable *f)
                            g->chain[i]->op == OP_activation ? activation_word(g->chain[i]->attr.activation)
                            : g->chain[i]->op == OP_bias     ? "bias" : g->chain[i]->name);
     text = text_printf(f->e, "%s: %s -> %s", text, shape_of(f, n->in[0]), shape_of(f, g->result));
-    if (n->in_count > 1 && n->in[1]->param && l->def->multiply_adds && n->op != OP_scale && n->op != OP_bias)
+    if (n->in_count > 1 && n->in[1] && n->in[1]->param && l->def->multiply_adds && n->op != OP_scale && n->op != OP_bias)
         text = text_printf(f->e, "%s; %" PRId64 " multiply-adds", text, l->def->multiply_adds(l));
     return text;
 }

@@ -203,6 +203,7 @@ static const char *tile_comment(struct emitter *e, const struct tile *t)
     static const char *const lie[] = {
         [OPERAND_COLUMN] = "a number a column", [OPERAND_COLUMN_SAMPLE] = "a number a column",
         [OPERAND_ELEMENT] = "lies as C", [OPERAND_INDEX] = "the index of C's first element",
+        [OPERAND_INDEX_CHANNEL] = "the index of C's first column",
         [OPERAND_SCALAR] = "one number"
     };
     struct text out = { .arena = e->arena };

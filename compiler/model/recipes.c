@@ -655,8 +655,7 @@ const struct clause_def train_numbers[TRAIN_NUMBERS + 1] = {
 
 const char *const later_top[] = {NULL};
 const char *const later_network[] = {
-    "layernorm", "groupnorm", "lrn", "spatial_dropout2d", "prelu", "hard_swish",
-    "hard_sigmoid", "softsign", NULL
+    "alpha_dropout", "gaussian_noise", NULL
 };
 const char *const later_data[] = {
     NULL

@@ -8,7 +8,7 @@
  * Without `scale` there is no gamma, without `center` no beta: inputs that are NULL, and so are gradients that nobody
  * asks for.  What the gradient of x needs of a factor or summand that does not learn is a sum all the same. */
 #include <math.h>
-#include "ops/op_support.h"
+#include "ops/normalisation.h"
 
 static const struct arg_def batchnorm_args[] = {
     { .name = "activation", .type = ARG_ACTIVATION, .positional = true,
@@ -18,10 +18,9 @@ static const struct arg_def batchnorm_args[] = {
     { .name = "epsilon", .type = ARG_REAL, .min = 0, .max = 1, .min_open = true,
       .default_number = 1e-3,
       .help = "added to the variance" },
-    { .name = "scale", .type = ARG_BOOL, .default_number = 1,
-      .help = "multiplies each channel by a trained number" },
-    { .name = "center", .type = ARG_BOOL, .default_number = 1,
-      .help = "adds a trained number to each channel" },
+    NORM_ARGS("channel"),
+    { .name = "group", .type = ARG_INT, .max = BATCH_MOST,
+      .help = "samples of a ghost batch, which is normalised by itself; 0: the batch" },
     { .name = "unbiased", .type = ARG_BOOL,
       .help = "on: the running variance divides by the number of values less one, as PyTorch's" },
     { .name = NULL }
@@ -40,30 +39,24 @@ static int64_t batchnorm_statistics(const struct layer *l)
 /* gamma, beta, and the two running statistics, which Keras counts as (not trained) parameters. */
 static int64_t batchnorm_parameters(const struct layer *l)
 {
-    return batchnorm_statistics(l) + (clause_number(l->clause, "scale") ? l->out.c : 0) + batchnorm_biases(l);
+    return batchnorm_statistics(l) + norm_parameters(l, l->out.c);
 }
 
-static struct tensor *batchnorm_param(struct graph *g, struct layer *l, const struct tensor *x,
-                                      const char *suffix, enum cnn_param_role role,
-                                      enum cnn_init_kind init)
+/* Each group of samples by its own moments. */
+static struct tensor *lower_ghosts(struct graph *g, struct layer *l, const char *name, struct tensor *x,
+                                   struct tensor *const *affine, struct tensor *const *running)
 {
-    struct param *p = graph_param(g, l, suffix, role, &param_vector, &x->shape.c);
+    struct tensor *moments[] = { norm_kept_sample(g, x, name, "mean"), norm_kept_sample(g, x, name, "inverse_deviation") };
+    struct node *n = graph_node(g, OP_ghost_moments, l, arena_printf(g->arena, "%s_moments", name),
+                                (struct tensor *[]){ x, running[0], running[1] }, 3, moments, 2);
 
-    p->init.kind = init;
-    p->tensor->order = x->order;
-    param_set_order(p, CNN_AXIS_OUT, x->order);
-    return p->tensor;
-}
-
-static struct tensor *batchnorm_moment(struct graph *g, const struct tensor *x, const char *name,
-                                       const char *suffix)
-{
-    struct tensor *t = graph_tensor(g, TENSOR_SAVED, (struct shape){ x->shape.c, 1, 1, true },
-                                    arena_printf(g->arena, "%s_%s", name, suffix));
-
-    t->per_sample = false;
-    t->order = x->order;
-    return t;
+    n->attr.epsilon = clause_number(l->clause, "epsilon");
+    n->attr.momentum = clause_number(l->clause, "momentum");
+    n->attr.unbiased = clause_number(l->clause, "unbiased") != 0;
+    n->attr.ghost = (int)clause_int(l->clause, "group");
+    n = norm_node(g, l, name, x, affine[0], affine[1], moments);
+    n->attr.groups = x->shape.c;
+    return n->out[0];
 }
 
 static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
@@ -71,16 +64,14 @@ static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
 {
     struct tensor *x = inputs[0];
     const char *name = layer_node_name(g, l);
-    struct tensor *gamma = NULL, *beta = NULL;
+    struct tensor *gamma, *beta;
 
-    if (clause_number(l->clause, "scale"))
-        gamma = batchnorm_param(g, l, x, "weight", CNN_WEIGHT, CNN_INIT_ONES);
-    if (clause_number(l->clause, "center"))
-        beta = batchnorm_param(g, l, x, "bias", CNN_BIAS, CNN_INIT_ZEROS);
-    struct tensor *running_mean =
-        batchnorm_param(g, l, x, "running_mean", CNN_STATISTIC, CNN_INIT_ZEROS);
-    struct tensor *running_var =
-        batchnorm_param(g, l, x, "running_var", CNN_STATISTIC, CNN_INIT_ONES);
+    norm_params(g, l, x, &gamma, &beta);
+    struct tensor *running_mean = norm_param(g, l, x, "running_mean", CNN_STATISTIC, CNN_INIT_ZEROS);
+    struct tensor *running_var = norm_param(g, l, x, "running_var", CNN_STATISTIC, CNN_INIT_ONES);
+    if (g->training && l->trainable && clause_int(l->clause, "group"))
+        return lower_ghosts(g, l, name, x, (struct tensor *[]){ gamma, beta },
+                            (struct tensor *[]){ running_mean, running_var });
     struct tensor *y = result_tensor(g, name, x->shape, x->order);
     double epsilon = clause_number(l->clause, "epsilon");
 
@@ -89,8 +80,8 @@ static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
         graph_node(g, OP_batchnorm_use, l, name, in, 5, &y, 1)->attr.epsilon = epsilon;
         return y;
     }
-    struct tensor *moments[] = { batchnorm_moment(g, x, name, "mean"),
-                                 batchnorm_moment(g, x, name, "inverse_deviation") };
+    struct tensor *moments[] = { norm_kept(g, x, name, "mean"),
+                                 norm_kept(g, x, name, "inverse_deviation") };
     struct tensor *moments_in[] = { x, running_mean, running_var };
     struct tensor *in[] = { x, gamma, beta, moments[0], moments[1] };
     const char *moments_name = arena_printf(g->arena, "%s_moments", name);
@@ -121,7 +112,7 @@ static struct tensor *batchnorm_sum(struct graph *g, const struct node *n, struc
 
     if (param && param->needs_gradient)
         return param_gradient(g, param);
-    return x->needs_gradient ? batchnorm_moment(g, x, n->name, suffix) : NULL;
+    return x->needs_gradient ? norm_kept(g, x, n->name, suffix) : NULL;
 }
 
 /* The moments' own dependence on x is in batchnorm_data_grad. */
@@ -154,21 +145,6 @@ static void batchnorm_use_gradient(struct graph *g, struct node *n)
     grad_add(g, x, dx);
 }
 
-/* That in[from .. to], where they are there, are vectors with an element for each channel of x. */
-static bool per_channel(const struct node *n, int from, int to, const struct tensor *x)
-{
-    for (int i = from; i <= to; i++)
-        if (n->in[i] && !is_per_channel(n->in[i], x))
-            return false;
-    return true;
-}
-
-/* That in[i] is a vector of parameters, or not there. */
-static bool may_be_vector(const struct node *n, int i)
-{
-    return !n->in[i] || is_param(n->in[i], &param_vector);
-}
-
 enum { GAMMA = 1u << 1, BETA = 1u << 2 };       /* inputs that may be missing */
 
 static const char *batchnorm_moments_verify(const struct graph *g, const struct node *n)
@@ -177,7 +153,7 @@ static const char *batchnorm_moments_verify(const struct graph *g, const struct 
     CHECK(g->training, "it is in the graph of use");
     CHECK(n->in[1]->role == TENSOR_STATISTIC && n->in[2]->role == TENSOR_STATISTIC,
           "its statistics are none");
-    CHECK(per_channel(n, 1, 2, n->in[0]), "its statistics do not fit its input");
+    CHECK(norm_per_channel(n, 1, 2, n->in[0]), "its statistics do not fit its input");
     CHECK(n->out[0]->role == TENSOR_SAVED && n->out[1]->role == TENSOR_SAVED &&
           is_per_channel(n->out[0], n->in[0]) && is_per_channel(n->out[1], n->in[0]),
           "its moments do not fit its input");
@@ -188,13 +164,13 @@ static const char *batchnorm_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 5, 1, GAMMA | BETA), "wrong number of inputs or outputs");
-    CHECK(may_be_vector(n, 1) && may_be_vector(n, 2), "its parameters are none");
+    CHECK(norm_may_be_vector(n, 1) && norm_may_be_vector(n, 2), "its parameters are none");
     CHECK(n->in[3]->role == TENSOR_SAVED && n->in[3]->producer &&
               n->in[3]->producer == n->in[4]->producer &&
               n->in[3]->producer->op == OP_batchnorm_moments &&
               n->in[3]->producer->in[0] == n->in[0],
           "its moments are not those of its input");
-    CHECK(per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
+    CHECK(norm_per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
     CHECK(shapes_equal(n->in[0], n->out[0]),
           "its result has another shape or order than its input");
     return NULL;
@@ -204,10 +180,10 @@ static const char *batchnorm_use_verify(const struct graph *g, const struct node
 {
     CHECK(node_has(n, 5, 1, GAMMA | BETA), "wrong number of inputs or outputs");
     CHECK(!g->training || !n->layer->trainable, "it is in training, and its layer is not frozen");
-    CHECK(may_be_vector(n, 1) && may_be_vector(n, 2), "its parameters are none");
+    CHECK(norm_may_be_vector(n, 1) && norm_may_be_vector(n, 2), "its parameters are none");
     CHECK(n->in[3]->role == TENSOR_STATISTIC && n->in[4]->role == TENSOR_STATISTIC,
           "its statistics are none");
-    CHECK(per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
+    CHECK(norm_per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
     CHECK(shapes_equal(n->in[0], n->out[0]),
           "its result has another shape or order than its input");
     return NULL;
@@ -218,7 +194,7 @@ static const char *scale_verify(const struct graph *g, const struct node *n)
     CHECK(node_has(n, 3, 1, 0), "wrong number of inputs or outputs");
     CHECK(!g->training, "it is in the graph of training");
     CHECK(is_param(n->in[1], &param_vector) && is_param(n->in[2], &param_vector), "its parameters are none");
-    CHECK(per_channel(n, 1, 2, n->in[0]), "its parameters do not fit its input");
+    CHECK(norm_per_channel(n, 1, 2, n->in[0]), "its parameters do not fit its input");
     CHECK(shapes_equal(n->in[0], n->out[0]), "its result has another shape or order than its input");
     return NULL;
 }
@@ -227,8 +203,8 @@ static const char *batchnorm_use_grad_verify(const struct graph *g, const struct
 {
     (void)g;
     CHECK(node_has(n, 3, 1, 1u << 0), "wrong number of inputs or outputs");
-    CHECK(may_be_vector(n, 0) && n->in[1]->role == TENSOR_STATISTIC, "its parameters are none");
-    CHECK(per_channel(n, 0, 1, n->in[2]), "its parameters do not fit its input");
+    CHECK(norm_may_be_vector(n, 0) && n->in[1]->role == TENSOR_STATISTIC, "its parameters are none");
+    CHECK(norm_per_channel(n, 0, 1, n->in[2]), "its parameters do not fit its input");
     CHECK(shapes_equal(n->in[2], n->out[0]),
           "its result has another shape or order than its input");
     return NULL;
@@ -251,7 +227,7 @@ static const char *batchnorm_param_grad_verify(const struct graph *g, const stru
           (n->out[0] || n->out[1]), "wrong number of inputs or outputs");
     CHECK(is_sum_of(n->out[0], n, 1) && is_sum_of(n->out[1], n, 2),
           "its results are not the gradients of its parameters");
-    CHECK(per_channel(n, 1, 2, n->in[0]), "its moments do not fit its input");
+    CHECK(norm_per_channel(n, 1, 2, n->in[0]), "its moments do not fit its input");
     CHECK(shapes_equal(n->in[0], n->in[3]),
           "its gradient has another shape or order than its input");
     return NULL;
@@ -261,7 +237,7 @@ static const char *batchnorm_data_grad_verify(const struct graph *g, const struc
 {
     (void)g;
     CHECK(node_has(n, 7, 1, GAMMA), "wrong number of inputs or outputs");
-    CHECK(per_channel(n, 1, 5, n->in[0]), "its parameters do not fit its input");
+    CHECK(norm_per_channel(n, 1, 5, n->in[0]), "its parameters do not fit its input");
     CHECK(is_sum_of(n->in[4], n, 1) && is_sum_of(n->in[5], n, 2),
           "it does not read the gradients of its parameters");
     CHECK(shapes_equal(n->in[0], n->in[6]) && shapes_equal(n->in[0], n->out[0]),

@@ -14,6 +14,7 @@ struct layer_def {
     bool is_activation;         /* may stand as `conv2d 8, 3x3, NAME` */
     bool reads_planes;          /* its input may lie as channels x rows x columns */
     bool normalises;            /* its parameters are those of a normalisation: `params norms` */
+    bool bends;                 /* its parameters are slopes of an activation: neither weights, biases nor norms */
     bool is_join;               /* takes branches: inputs_count >= 2 */
     /* The result's shape.  Reports what does not fit, at the argument that is wrong, and returns false. */
     bool (*shape)(struct layer *l, struct diag *d);

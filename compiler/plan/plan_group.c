@@ -27,6 +27,7 @@ const char *plan_pass(const struct node *n)
 {
     switch (n->op) {
     case OP_conv2d_weight_grad: case OP_dense_weight_grad: case OP_bias_grad: case OP_batchnorm_param_grad:
+    case OP_ghost_sums: case OP_norm_param_grad: case OP_norm_map_grad:
     case OP_locally_connected2d_weight_grad: case OP_locally_connected2d_bias_grad: case OP_grouped_conv2d_weight_grad:
         return "weight";
     default:
@@ -36,7 +37,10 @@ const char *plan_pass(const struct node *n)
 
 struct tensor *plan_main_result(const struct node *n)
 {
-    return n->out[0] ? n->out[0] : n->out[1];
+    int first = 0;
+    while (!n->out[first])
+        first++;
+    return n->out[first];
 }
 
 /* Bias gradients ride with the weight gradient of the same layer: both read the same dy. */
@@ -60,9 +64,10 @@ static void find_companions(struct grouping *s)
 static bool has_columns(const struct node *n)
 {
     switch (n->op) {
-    case OP_activation: case OP_activation_grad: case OP_dropout: case OP_dropout_grad: case OP_sum:
-    case OP_factor: case OP_factor_grad:
+    case OP_activation: case OP_activation_grad: case OP_sum: case OP_factor: case OP_factor_grad:
         return false;
+    case OP_dropout: case OP_dropout_grad:
+        return n->attr.by_channel;
     case OP_add: case OP_multiply:
         return n->in[0]->shape.h != n->in[1]->shape.h || n->in[0]->shape.w != n->in[1]->shape.w ||
                n->in[0]->shape.c != n->in[1]->shape.c;

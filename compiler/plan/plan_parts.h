@@ -16,7 +16,7 @@ void plan_choose(struct plan *p, struct program *q, const struct plan_options *o
 void plan_check_forced(const struct plan *p, const struct plan_options *o, struct diag *d);
 /* "forward", "data", "weight": the pass a node belongs to, as --kernel names it. */
 const char *plan_pass(const struct node *n);
-/* What a node makes first; of sums for a batchnorm either may be missing. */
+/* What a node makes first; of sums for a normalisation some may be missing. */
 struct tensor *plan_main_result(const struct node *n);
 
 /* plan_views.c: what lies inside of a concatenation; after plan_groups() */

@@ -25,7 +25,7 @@ static int64_t padded_end(const struct plan *p, const struct param_place *place)
 static bool selects(const struct selector *s, const struct param *param)
 {
     switch (s->kind) {
-    case SELECT_WEIGHTS: return param->role == CNN_WEIGHT && !param->layer->def->normalises;
+    case SELECT_WEIGHTS: return param->role == CNN_WEIGHT && !param->layer->def->normalises && !param->layer->def->bends;
     case SELECT_BIASES: return param->role == CNN_BIAS;
     case SELECT_NORMS: return param->layer->def->normalises;
     case SELECT_LAYER: return param->layer == s->layer;

@@ -313,14 +313,15 @@ static const char *verify_drawing(const struct walk *w, const struct step *s, co
 {
     const struct node *n = drawing_node(s->group, number_of_kind(s, a));
     struct arena *arena = w->p->arena;
+    int64_t numbers = !n ? 0 : n->attr.by_channel ? n->out[0]->shape.c : tensor_elements(n->out[0]);
     if (!n)
         return arena_printf(arena, "%s draws random numbers that no operation of it wants", verify_step_name(w, s));
     if (a->kind == ARGUMENT_KEY && a->number != n->attr.stream)
         return arena_printf(arena, "%s draws from stream %" PRId64 " for %s, whose stream is %d",
                             verify_step_name(w, s), a->number, n->out[0]->name, n->attr.stream);
-    if (a->kind == ARGUMENT_ELEMENT && a->number != tensor_elements(n->out[0]))
-        return arena_printf(arena, "%s counts %" PRId64 " elements of an image of %s, which has %" PRId64,
-                            verify_step_name(w, s), a->number, n->out[0]->name, tensor_elements(n->out[0]));
+    if (a->kind == ARGUMENT_ELEMENT && a->number != numbers)
+        return arena_printf(arena, "%s counts %" PRId64 " numbers of an image of %s, which has %" PRId64,
+                            verify_step_name(w, s), a->number, n->out[0]->name, numbers);
     if (a->kind == ARGUMENT_ELEMENT && (a->at == AT_IMAGE) != (s->split == SPLIT_IMAGES))
         return arena_printf(arena, "%s draws other numbers of %s than its images have", verify_step_name(w, s),
                             n->out[0]->name);

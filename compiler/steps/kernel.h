@@ -186,6 +186,7 @@ enum operand_kind {
     OPERAND_COLUMN,         /* one value a channel: bias, scale (parameters, moments) */
     OPERAND_COLUMN_SAMPLE,  /* one value a channel and sample: the spread operand of an add */
     OPERAND_ELEMENT,        /* same shape as the value */
+    OPERAND_INDEX_CHANNEL,  /* the channel's index in the whole batch: dropout of channels */
     OPERAND_INDEX,          /* the element's index in the whole batch (int64): dropout */
     OPERAND_SCALAR          /* a number known at run time: 1 / (n h w), a random key */
 };
@@ -195,7 +196,7 @@ struct operand {
     const char *role, *name;        /* "bias", "y", "key"; in the function, where no two have the same: "bias_2" */
     const char *type;               /* "const float *", "uint32_t" ... */
     const struct tensor *tensor;    /* COLUMN, COLUMN_SAMPLE, ELEMENT */
-    enum argument_kind argument;    /* SCALAR, INDEX: what the call gives, and its number */
+    enum argument_kind argument;    /* SCALAR, INDEX, INDEX_CHANNEL: what the call gives, and its number */
     int64_t number;
     int node;                       /* index in the chain */
 };
@@ -208,6 +209,8 @@ struct chain {
     int operands_count;
 };
 
+/* Whether it is read at the channel's offset, not at the element's. */
+bool operand_is_column(const struct operand *o);
 /* True when the node can stand in a chain with the value being its input number *value_input. */
 bool chain_accepts(const struct node *n, int *value_input);
 /* The input of n that may be t with n in a chain applied to t (an add takes either); -1: none. */
@@ -216,8 +219,9 @@ int chain_input(const struct node *n, const struct tensor *t);
 void chain_make(const struct plan *p, const struct group *g, struct chain *c);
 /* Whether it reads numbers of channels and none of elements, which lie at the result's own offsets. */
 bool chain_is_by_channel(const struct plan *p, const struct group *g);
-/* Whether it has an operand of one number a channel and sample, which differs from image to image. */
-bool chain_spreads(const struct group *g);
+/* Whether it reads numbers that each channel of a sample has: a function that is called for several samples cannot find
+ * them. */
+bool chain_is_by_sample(const struct plan *p, const struct group *g);
 /* ", const float *bias, const float *y": parameters of the function. */
 const char *chain_parameters(struct emitter *e, const struct chain *c);
 /* ", bias + (col), y + (at)": arguments for a tile whose first column is `col` and first element `at` (C text;

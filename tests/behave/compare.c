@@ -400,18 +400,38 @@ static void reveal_last(struct trial *t, struct cnn_context *c, const struct bat
     read_mask(t, c, t->kept);
 }
 
-/* The part kept of what could be seen must be 1 - rate, within five deviations. */
+/* Of a channel that is dropped as a whole, all that could be seen is kept or none of it. */
+static void check_channels(struct trial *t, const struct batch *b)
+{
+    const struct ref_node *node = &t->net->nodes[t->network->dropout], *x = &t->net->nodes[node->in[0]];
+    int places = node->h * node->w;
+    reference_run(t, b, true);
+    for (int64_t first = 0; first < b->n * ref_node_size(node); first += places) {
+        int seen = 0, kept = 0;
+        for (int64_t i = first; i < first + places; i++) {
+            seen += fabs(x->y[i]) > 1e-30;
+            kept += t->kept[i] && fabs(x->y[i]) > 1e-30;
+        }
+        if (kept && kept != seen)
+            fail(t, "spatial_dropout2d keeps %d of the %d pixels of a channel", kept, seen);
+        memset(t->kept + first, kept != 0, (size_t)places);
+    }
+}
+
+/* The part kept of what could be seen must be 1 - rate, within five deviations; draws are by channel, or by element. */
 static void check_rate(struct trial *t, const struct batch *b)
 {
     const struct ref_node *node = &t->net->nodes[t->network->dropout];
     const struct ref_node *x = &t->net->nodes[node->in[0]];
     reference_run(t, b, true);
-    int64_t seen = 0, kept = 0;
-    for (int64_t i = 0; i < b->n * ref_node_size(node); i++)
-        if (fabs(x->y[i]) > 1e-30) {
-            seen++;
-            kept += t->kept[i];
-        }
+    int64_t seen = 0, kept = 0, places = t->network->by_channel ? node->h * node->w : 1;
+    for (int64_t first = 0; first < b->n * ref_node_size(node); first += places)
+        for (int64_t i = first; i < first + places; i++)
+            if (fabs(x->y[i]) > 1e-30) {
+                seen++;
+                kept += t->kept[i];
+                break;
+            }
     double expected = (1 - node->rate) * (double)seen;
     double deviation = sqrt(node->rate * (1 - node->rate) * (double)seen);
     if (fabs((double)kept - expected) > 5 * deviation + 1)
@@ -431,6 +451,8 @@ static bool reveal_masks(struct trial *t, const struct batch *b)
         reveal_first(t, t->contexts[0], b->n);
     else
         reveal_last(t, t->contexts[0], b);
+    if (t->network->by_channel)
+        check_channels(t, b);
     check_rate(t, b);
     node->kept = t->kept;
     return true;
@@ -440,9 +462,9 @@ static bool reveal_masks(struct trial *t, const struct batch *b)
 static void check_masks_differ(struct trial *t)
 {
     const struct ref_node *node = &t->net->nodes[t->network->dropout];
-    int64_t size = ref_node_size(node);
+    int64_t size = ref_node_size(node), draws = t->network->by_channel ? node->c : size;
     double same_by_chance = node->rate * node->rate + (1 - node->rate) * (1 - node->rate);
-    if (t->network->kind != NETWORK_DROPOUT_FIRST || pow(same_by_chance, (double)size) > 1e-9)
+    if (t->network->kind != NETWORK_DROPOUT_FIRST || pow(same_by_chance, (double)draws) > 1e-9)
         return;
     unsigned char *first = room(size, 1);
     t->contexts[0]->step = 5;

@@ -171,7 +171,7 @@ network {
     conv2d_transpose 4, 3x3
     locally_connected2d 4, 3x3
     depthwise_conv2d 3x3; separable_conv2d 4, 1x1
-    batchnorm; scale 0.5
+    batchnorm; layernorm; groupnorm 2; lrn 5; prelu; scale 0.5
     add { branch { } branch { relu6 } }
     multiply { branch { } branch { global_maxpool2d } }
     concat { branch { } branch { relu6 } }
@@ -179,7 +179,7 @@ network {
     upsample2d 2; zero_pad2d 1; pad_channels 1
     ACTIVATIONS
     mish
-    dropout 0.5
+    dropout 0.5; spatial_dropout2d 0.5
     add { branch { flatten; dense 10; reshape 5x1x2; flatten } branch { global_avgpool2d } }
     dense 10
     softmax

@@ -16,7 +16,7 @@ struct maker {
     FILE *out;
     int depth;                  /* of braces */
     int64_t budget;             /* multiply-adds left, one sample */
-    int convs, depthwise, separable, locals, transposed, denses, norms;   /* for the names that the compiler gives */
+    int convs, depthwise, separable, locals, transposed, denses, norms, layernorms, groupnorms, prelus;   /* for the names that the compiler gives */
     int marks;                  /* names of our own */
 };
 
@@ -514,13 +514,17 @@ static int make_pool(struct maker *m, int x)
 static int make_batchnorm(struct maker *m, int x)
 {
     struct choice c = choose_activation(m, 40);
-    struct ref_norm norm = {0.99, 1e-3, !chance(m, 25), !chance(m, 20), chance(m, 25)};
-    char name[32], options[128] = "";
+    struct ref_norm norm = {0.99, 1e-3, !chance(m, 25), !chance(m, 20), chance(m, 25), 0};
+    char name[32], options[160] = "";
     size_t used = 0;
     if (chance(m, 50)) {
         norm.momentum = range(m, 5, 19) / 20.0;
         norm.epsilon = chance(m, 50) ? 1e-3 : 0.01;
         used = (size_t)snprintf(options, sizeof options, ", momentum=%g, epsilon=%g", norm.momentum, norm.epsilon);
+    }
+    if (chance(m, 25)) {        /* beyond the batch, and such that leave a smaller one over, too */
+        norm.group = range(m, 1, m->network->batch + 1);
+        used += (size_t)snprintf(options + used, sizeof options - used, ", group=%d", norm.group);
     }
     used += (size_t)snprintf(options + used, sizeof options - used, "%s%s%s%s", norm.scale ? "" : ", scale=off",
                              norm.center ? "" : ", center=off", norm.unbiased ? ", unbiased=on" : "",
@@ -531,6 +535,53 @@ static int make_batchnorm(struct maker *m, int x)
     line(m, "batchnorm%s%s", arguments, c.any ? options : "");
     int y = ref_batchnorm(m->net, x, name, norm);
     return activate(m, trained_so(m, y, name, strstr(options, "trainable") ? "bias" : ""), &c);
+}
+
+/* layernorm of pixels or of the sample, or groupnorm, with as many groups as may be. */
+static int make_sample_norm(struct maker *m, int x)
+{
+    struct choice c = choose_activation(m, 40);
+    struct ref_norm norm = {.epsilon = chance(m, 50) ? 1e-3 : 0.01, .scale = !chance(m, 25), .center = !chance(m, 20)};
+    const struct ref_node *from = node_of(m, x);
+    int kind = range(m, 0, 2), groups = 0, channels = from->c;
+    bool whole = kind == 1 && !from->flat;
+    char name[32], options[160];
+    snprintf(options, sizeof options, "%s%s%s%s%s", norm.epsilon == 0.01 ? ", epsilon=0.01" : "",
+             kind == 1 ? ", over=all" : "", norm.scale ? "" : ", scale=off", norm.center ? "" : ", center=off",
+             choose_trainable(m));
+    if (kind == 2) {
+        groups = range(m, 1, channels < 8 ? channels : 8);
+        while (channels % groups)
+            groups--;
+        if (chance(m, 10))
+            groups = channels;
+        snprintf(name, sizeof name, "groupnorm_%d", ++m->groupnorms);
+        line(m, "groupnorm %d%s%s", groups, c.text, options);
+    } else {
+        snprintf(name, sizeof name, "layernorm_%d", ++m->layernorms);
+        const char *arguments = c.any ? c.text + 1 : options[0] ? options + 1 : "";
+        line(m, "layernorm%s%s", arguments, c.any ? options : "");
+    }
+    int y = ref_layernorm(m->net, x, name, norm, whole ? 1 : groups, whole);
+    return activate(m, trained_so(m, y, name, strstr(options, "trainable") ? "bias" : ""), &c);
+}
+
+static int make_lrn(struct maker *m, int x)
+{
+    static const double betas[] = {0.75, 0.5, 1, 0.6};
+    int size = range(m, 1, chance(m, 20) ? 12 : 6);
+    double alpha = range(m, 1, 8) / 16.0, beta = betas[range(m, 0, 3)], k = range(m, 1, 4) / 2.0;
+    line(m, "lrn %d, alpha=%g, beta=%g, k=%g", size, alpha, beta, k);
+    return ref_lrn(m->net, x, size, alpha, beta, k);
+}
+
+static int make_prelu(struct maker *m, int x)
+{
+    char name[32];
+    const char *trainable = choose_trainable(m);
+    snprintf(name, sizeof name, "prelu_%d", ++m->prelus);
+    line(m, "prelu%s", *trainable ? trainable + 1 : "");
+    return trained_so(m, ref_prelu(m->net, x, name), name, trainable);
 }
 
 static int make_scale(struct maker *m, int x)
@@ -605,7 +656,7 @@ static int make_keeping_body(struct maker *m, int x, int nesting)
 {
     int channels = node_of(m, x)->c;
     if (chance(m, 30))
-        x = chance(m, 60) ? make_batchnorm(m, x) : make_activation(m, x);
+        x = chance(m, 40) ? make_batchnorm(m, x) : chance(m, 40) ? make_sample_norm(m, x) : make_activation(m, x);
     if (chance(m, 40) && m->budget > 100000)
         x = put_keeping_conv(m, x, range(m, 1, 24), 60);
     if (nesting < 2 && chance(m, 20) && m->budget > 100000)
@@ -911,8 +962,12 @@ static int make_map_layer(struct maker *m, int x)
         return make_move(m, x);
     if (p <= 64)
         return make_pool(m, x);
-    if (p <= 73)
+    if (p <= 69)
         return make_batchnorm(m, x);
+    if (p <= 73)
+        return make_sample_norm(m, x);
+    if (p <= 76)
+        return chance(m, 50) ? make_lrn(m, x) : make_prelu(m, x);
     if (p <= 80)
         return make_activation(m, x);
     if (p <= 82)
@@ -931,8 +986,12 @@ static int make_flat_layer(struct maker *m, int x)
     int p = range(m, 1, 100), units = random_channels(m);
     if (p <= 50 && (int64_t)units * node_of(m, x)->c <= m->budget / 2)
         return put_dense(m, x, units, choose_activation(m, 70));
-    if (p <= 65)
+    if (p <= 60)
         return make_batchnorm(m, x);
+    if (p <= 67)
+        return make_sample_norm(m, x);
+    if (p <= 69)
+        return make_prelu(m, x);
     if (p <= 75)
         return make_activation(m, x);
     if (p <= 79)
@@ -1029,7 +1088,8 @@ static int make_with_dropout(struct maker *m, int x)
     if (flat)
         x = make_flatten(m, x);
     double rate = range(m, 1, 7) / 8.0;
-    line(m, "dropout %g", rate);
+    m->network->by_channel = !flat && chance(m, 40);
+    line(m, "%s %g", m->network->by_channel ? "spatial_dropout2d" : "dropout", rate);
     x = ref_dropout(m->net, x, rate);
     m->network->dropout = x;
     if (!flat)
@@ -1042,7 +1102,7 @@ static void draw_params(struct maker *m)
 {
     for (int i = 0; i < m->net->params_count; i++) {
         struct ref_param *p = &m->net->params[i];
-        bool kernel = p->rank > 1 && p->role == REF_WEIGHT, variance = strstr(p->name, "running_var") != NULL;
+        bool kernel = p->rank > 1 && p->rank != 3 && p->role == REF_WEIGHT, variance = strstr(p->name, "running_var") != NULL;
         int64_t outputs = p->rank == 6 ? p->shape[0] * p->shape[1] * p->shape[2] : p->shape[0];
         double deviation = kernel ? sqrt(2 / (double)(p->count / outputs)) : 0.3;
         for (int64_t j = 0; j < p->count; j++) {

@@ -17,6 +17,7 @@ struct network {
     char *text;                 /* the .cnn file */
     int batch, classes;
     int dropout;                /* node whose mask is drawn; -1: none */
+    bool by_channel;            /* it drops whole channels */
     double lr, beta1, beta2, epsilon;
     bool f1;                    /* has a metric f1_score after accuracy */
 };

@@ -9,6 +9,7 @@ network {
     input 3x32x32
     conv2d 5, 3x2, elu, stride=3, padding=same
     batchnorm swish
+    spatial_dropout2d 0.25
     maxpool2d 2x2
     dropout 0.25
     flatten
@@ -28,11 +29,13 @@ network {
         branch { conv2d 5, 2x2, softplus, padding=same; conv2d 7, 3x1, padding=same; batchnorm }
         branch { global_avgpool2d; dense 7, sigmoid }
     }
-    selu
+    layernorm selu
+    groupnorm 7
     avgpool2d 3x2, stride=2, padding=1
     conv2d 9, 2x3, leaky_relu(0.1), padding=2, dilation=2
     global_avgpool2d
     dense 10
+    layernorm over=all
     softmax
 }
 train { loss categorical_crossentropy, label_smoothing=0.2; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }

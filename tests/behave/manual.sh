@@ -60,7 +60,7 @@ model defaults
 data { images "pictures" }
 network {
     input 3x32x32
-    conv2d 4, 3x3; depthwise_conv2d 3x3; separable_conv2d 4, 3x3; conv2d_transpose 4, 3x3; locally_connected2d 4, 3x3; batchnorm; maxpool2d 2x2; avgpool2d 2x2; upsample2d 2; leaky_relu; elu
+    conv2d 4, 3x3; depthwise_conv2d 3x3; separable_conv2d 4, 3x3; conv2d_transpose 4, 3x3; locally_connected2d 4, 3x3; batchnorm; layernorm; groupnorm 2; lrn 5; prelu; maxpool2d 2x2; avgpool2d 2x2; upsample2d 2; leaky_relu; elu
     flatten; dense 10; softmax
 }
 train {

@@ -279,12 +279,53 @@ int ref_batchnorm(struct ref_net *net, int x, const char *name, struct ref_norm 
     net->nodes[node].momentum = norm.momentum;
     net->nodes[node].epsilon = norm.epsilon;
     net->nodes[node].unbiased = norm.unbiased;
+    net->nodes[node].group = norm.group;
     if (norm.scale)
         net->nodes[node].weight = add_vector(net, name, "weight", REF_WEIGHT, c);
     if (norm.center)
         net->nodes[node].bias = add_vector(net, name, "bias", REF_BIAS, c);
     net->nodes[node].running_mean = add_vector(net, name, "running_mean", REF_STATISTIC, c);
     net->nodes[node].running_var = add_vector(net, name, "running_var", REF_STATISTIC, c);
+    return node;
+}
+
+static int add_affine(struct ref_net *net, const struct ref_node *x, const char *name, const char *suffix,
+                      enum ref_role role, bool each)
+{
+    if (!each)
+        return add_vector(net, name, suffix, role, x->c);
+    return add_param(net, name, suffix, role, 3, (int64_t[]){x->c, x->h, x->w});
+}
+
+int ref_layernorm(struct ref_net *net, int x, const char *name, struct ref_norm norm, int groups, bool each)
+{
+    int node = add_alike(net, REF_LAYERNORM, x);
+    struct ref_node from = net->nodes[x];
+    assert(groups == 0 || from.c % groups == 0);
+    net->nodes[node].epsilon = norm.epsilon;
+    net->nodes[node].groups = groups;
+    net->nodes[node].each = each;
+    if (norm.scale)
+        net->nodes[node].weight = add_affine(net, &from, name, "weight", REF_WEIGHT, each);
+    if (norm.center)
+        net->nodes[node].bias = add_affine(net, &from, name, "bias", REF_BIAS, each);
+    return node;
+}
+
+int ref_lrn(struct ref_net *net, int x, int size, double alpha, double beta, double k)
+{
+    int node = add_alike(net, REF_LRN, x);
+    net->nodes[node].size = size;
+    net->nodes[node].factor = alpha;
+    net->nodes[node].power = beta;
+    net->nodes[node].offset = k;
+    return node;
+}
+
+int ref_prelu(struct ref_net *net, int x, const char *name)
+{
+    int node = add_alike(net, REF_PRELU, x);
+    net->nodes[node].weight = add_vector(net, name, "weight", REF_WEIGHT, net->nodes[x].c);
     return node;
 }
 
@@ -402,8 +443,8 @@ void ref_prepare(struct ref_net *net, int batch)
         if (node->kind == REF_MAXPOOL)
             node->winner = room(size, sizeof(int));
         if (node->kind == REF_BATCHNORM) {
-            node->mean = room((size_t)node->c, sizeof(double));
-            node->variance = room((size_t)node->c, sizeof(double));
+            node->mean = room((size_t)batch * (size_t)node->c, sizeof(double));
+            node->variance = room((size_t)batch * (size_t)node->c, sizeof(double));
         }
     }
     net->losses = room((size_t)batch, sizeof(double));
@@ -772,29 +813,40 @@ static void global_avgpool_forward(struct ref_net *net, struct ref_node *node)
         }
 }
 
-/* Mean and biased variance of a channel over the batch and the map. */
-static void batchnorm_moments(struct ref_net *net, struct ref_node *node, int c)
+/* Of a batchnorm: the samples that are normalised with the one that begins there; all of them, or a ghost batch. */
+static int ghost_end(const struct ref_net *net, const struct ref_node *node, int first)
+{
+    return node->group && first + node->group < net->n ? first + node->group : net->n;
+}
+
+/* Mean and biased variance of a channel over a group of samples and the map; the running ones move. */
+static void batchnorm_moments(struct ref_net *net, struct ref_node *node, int c, int first)
 {
     const struct ref_node *x = &net->nodes[node->in[0]];
-    int places = x->h * x->w;
-    double count = (double)net->n * places, sum = 0, size = 0, squares = 0;
-    for (int n = 0; n < net->n; n++)
+    int places = x->h * x->w, end = ghost_end(net, node, first);
+    double count = (double)(end - first) * places, sum = 0, size = 0, squares = 0;
+    for (int n = first; n < end; n++)
         for (int i = 0; i < places; i++) {
             sum += x->y[at(x, n, c, 0, 0) + i];
             size += fabs(x->y[at(x, n, c, 0, 0) + i]);
         }
-    node->mean[c] = rounded(net, sum / count, size / count);
-    for (int n = 0; n < net->n; n++)
+    double mean = rounded(net, sum / count, size / count);
+    for (int n = first; n < end; n++)
         for (int i = 0; i < places; i++) {
             double d = x->y[at(x, n, c, 0, 0) + i] - sum / count;
             squares += d * d;
         }
-    node->variance[c] = rounded(net, squares / count, squares / count);
+    double variance = rounded(net, squares / count, squares / count);
+    for (int n = first; n < end; n++) {
+        node->mean[n * node->c + c] = mean;
+        node->variance[n * node->c + c] = variance;
+    }
     double m = node->momentum;
-    double *mean = &net->params[node->running_mean].value[c], *var = &net->params[node->running_var].value[c];
-    *mean = m * *mean + (1 - m) * node->mean[c];
+    double *running_mean = &net->params[node->running_mean].value[c];
+    double *running_var = &net->params[node->running_var].value[c];
+    *running_mean = m * *running_mean + (1 - m) * mean;
     double less = node->unbiased && count > 1 ? 1 : 0;
-    *var = m * *var + (1 - m) * node->variance[c] * count / (count - less);
+    *running_var = m * *running_var + (1 - m) * variance * count / (count - less);
 }
 
 static double value_or(const struct ref_net *net, int param, int i, double otherwise)
@@ -807,21 +859,161 @@ static void batchnorm_forward(struct ref_net *net, struct ref_node *node, bool t
     const struct ref_node *x = &net->nodes[node->in[0]];
     int places = x->h * x->w;
     for (int c = 0; c < node->c; c++) {
-        double mean = net->params[node->running_mean].value[c];
-        double variance = net->params[node->running_var].value[c];
-        if (training) {
-            batchnorm_moments(net, node, c);
-            mean = node->mean[c];
-            variance = node->variance[c];
-        }
-        double scale = value_or(net, node->weight, c, 1) / sqrt(variance + node->epsilon);
-        double shift = value_or(net, node->bias, c, 0);
-        for (int n = 0; n < net->n; n++)
+        for (int first = 0; training && first < net->n; first = ghost_end(net, node, first))
+            batchnorm_moments(net, node, c, first);
+        for (int n = 0; n < net->n; n++) {
+            double mean = training ? node->mean[n * node->c + c] : net->params[node->running_mean].value[c];
+            double variance = training ? node->variance[n * node->c + c] : net->params[node->running_var].value[c];
+            double scale = value_or(net, node->weight, c, 1) / sqrt(variance + node->epsilon);
+            double shift = value_or(net, node->bias, c, 0);
             for (int i = 0; i < places; i++) {
                 int64_t j = at(x, n, c, 0, 0) + i;
                 double size = fabs(x->y[j] * scale) + fabs(mean * scale) + fabs(shift);
                 node->y[j] = rounded(net, (x->y[j] - mean) * scale + shift, size);
             }
+        }
+    }
+}
+
+/* ---- groupnorm, layernorm: sets of numbers of one sample that share their moments */
+
+/* Set number s of sample n: how many numbers it has, and where the k-th is in the sample. */
+static int norm_sets(const struct ref_node *node)
+{
+    return node->groups ? node->groups : node->h * node->w;
+}
+
+static int64_t norm_count(const struct ref_node *node)
+{
+    return ref_node_size(node) / norm_sets(node);
+}
+
+static int64_t norm_place(const struct ref_node *node, int n, int s, int64_t k)
+{
+    int64_t sample = n * ref_node_size(node);
+    return node->groups ? sample + s * norm_count(node) + k : sample + k * node->h * node->w + s;
+}
+
+/* Of which number of its weights and biases element j is multiplied by. */
+static int64_t norm_affine(const struct ref_node *node, int64_t j)
+{
+    int64_t within = j % ref_node_size(node);
+    return node->each ? within : within / (node->h * node->w);
+}
+
+static double norm_param_or(const struct ref_net *net, const struct ref_node *node, int param, int64_t j, double otherwise)
+{
+    return param < 0 ? otherwise : net->params[param].value[norm_affine(node, j)];
+}
+
+/* Mean and 1 / deviation of a set, as they are rounded. */
+static void norm_moments(struct ref_net *net, const struct ref_node *node, int n, int s, double *mean, double *inverse)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    int64_t count = norm_count(node);
+    double sum = 0, size = 0, squares = 0;
+    for (int64_t k = 0; k < count; k++) {
+        sum += x->y[norm_place(node, n, s, k)];
+        size += fabs(x->y[norm_place(node, n, s, k)]);
+    }
+    for (int64_t k = 0; k < count; k++) {
+        double d = x->y[norm_place(node, n, s, k)] - sum / (double)count;
+        squares += d * d;
+    }
+    *mean = rounded(net, sum / (double)count, size / (double)count);
+    *inverse = 1 / sqrt(rounded(net, squares / (double)count, squares / (double)count) + node->epsilon);
+}
+
+static void layernorm_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    for (int n = 0; n < net->n; n++)
+        for (int s = 0; s < norm_sets(node); s++) {
+            double mean, inverse;
+            norm_moments(net, node, n, s, &mean, &inverse);
+            for (int64_t k = 0; k < norm_count(node); k++) {
+                int64_t j = norm_place(node, n, s, k);
+                double scale = inverse * norm_param_or(net, node, node->weight, j, 1);
+                double shift = norm_param_or(net, node, node->bias, j, 0);
+                double size = fabs(x->y[j] * scale) + fabs(mean * scale) + fabs(shift);
+                node->y[j] = rounded(net, (x->y[j] - mean) * scale + shift, size);
+            }
+        }
+}
+
+/* ---- lrn, prelu */
+
+/* k + alpha * sum of squares, for element j of channel c, with what its rounding is worth. */
+static double lrn_divisor(struct ref_net *net, const struct ref_node *node, int n, int c, int place)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    double sum = 0;
+    for (int i = c - node->size / 2; i <= c + (node->size - 1) / 2; i++)
+        if (i >= 0 && i < node->c) {
+            double value = x->y[at(x, n, i, 0, 0) + place];
+            sum += value * value;
+        }
+    return rounded(net, node->offset + node->factor * sum, node->offset + node->factor * sum);
+}
+
+static void lrn_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    for (int n = 0; n < net->n; n++)
+        for (int c = 0; c < node->c; c++)
+            for (int i = 0; i < node->h * node->w; i++) {
+                double y = x->y[at(x, n, c, 0, 0) + i] * pow(lrn_divisor(net, node, n, c, i), -node->power);
+                node->y[at(node, n, c, 0, 0) + i] = rounded(net, y, 2 * fabs(y));
+            }
+}
+
+static void lrn_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    for (int n = 0; n < net->n; n++)
+        for (int j = 0; j < node->c; j++)
+            for (int i = 0; i < node->h * node->w; i++) {
+                double value = x->y[at(x, n, j, 0, 0) + i], sum = 0, size = 0;
+                /* those that count channel j among their neighbours */
+                for (int c = 0; c < node->c; c++) {
+                    if (j < c - node->size / 2 || j > c + (node->size - 1) / 2)
+                        continue;
+                    double d = lrn_divisor(net, node, n, c, i), dy = node->dy[at(node, n, c, 0, 0) + i];
+                    double term = -2 * node->factor * node->power * value * dy * x->y[at(x, n, c, 0, 0) + i] *
+                                  pow(d, -node->power - 1);
+                    if (c == j)
+                        term += dy * pow(d, -node->power);
+                    sum += term;
+                    size += 2 * fabs(term);
+                }
+                x->dy[at(x, n, j, 0, 0) + i] += rounded(net, sum, size);
+            }
+}
+
+static void prelu_forward(struct ref_net *net, struct ref_node *node)
+{
+    const struct ref_node *x = &net->nodes[node->in[0]];
+    for (int64_t i = 0; i < net->n * ref_node_size(node); i++) {
+        double slope = net->params[node->weight].value[i / (node->h * node->w) % node->c];
+        node->y[i] = x->y[i] > 0 ? x->y[i] : rounded(net, slope * x->y[i], fabs(slope * x->y[i]));
+    }
+}
+
+static void prelu_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    int places = node->h * node->w;
+    for (int c = 0; c < node->c; c++) {
+        double slope = net->params[node->weight].value[c], sum = 0, size = 0;
+        for (int n = 0; n < net->n; n++)
+            for (int i = 0; i < places; i++) {
+                int64_t j = at(node, n, c, 0, 0) + i;
+                double dy = node->dy[j], term = x->y[j] > 0 ? 0 : dy * x->y[j];
+                sum += term;
+                size += fabs(term);
+                x->dy[j] += x->y[j] > 0 ? dy : rounded(net, slope * dy, fabs(slope * dy));
+            }
+        net->params[node->weight].grad[c] = rounded(net, sum, size);
     }
 }
 
@@ -963,6 +1155,9 @@ static void node_forward(struct ref_net *net, struct ref_node *node, const doubl
     case REF_FLATTEN: copy_forward(net, node); break;
     case REF_DENSE: dense_forward(net, node); break;
     case REF_BATCHNORM: batchnorm_forward(net, node, training); break;
+    case REF_LAYERNORM: layernorm_forward(net, node); break;
+    case REF_LRN: lrn_forward(net, node); break;
+    case REF_PRELU: prelu_forward(net, node); break;
     case REF_DROPOUT: dropout_forward(net, node, training); break;
     case REF_ADD: add_forward(net, node); break;
     case REF_MULTIPLY: multiply_forward(net, node); break;
@@ -1239,40 +1434,100 @@ static void global_avgpool_backward(struct ref_net *net, struct ref_node *node)
 }
 
 /* Ioffe and Szegedy 2015: with xhat = (x - mean) / deviation and m values to a channel,
- * dx = gamma / deviation * (dy - sum(dy) / m - xhat * sum(dy * xhat) / m). */
-static void batchnorm_backward(struct ref_net *net, struct ref_node *node)
+ * dx = gamma / deviation * (dy - sum(dy) / m - xhat * sum(dy * xhat) / m); here of one channel and group of samples, whose
+ * sums are added to sums: dgamma, dbeta. */
+static void batchnorm_group_backward(struct ref_net *net, struct ref_node *node, int c, int first, double *sums)
 {
     struct ref_node *x = &net->nodes[node->in[0]];
-    int places = x->h * x->w;
-    double m = (double)net->n * places;
+    int places = x->h * x->w, end = ghost_end(net, node, first);
+    double m = (double)(end - first) * places, mean = node->mean[first * node->c + c];
+    double inverse = 1 / sqrt(node->variance[first * node->c + c] + node->epsilon);
+    double scale = value_or(net, node->weight, c, 1) * inverse;
+    double dbeta = 0, dgamma = 0, beta_size = 0, gamma_size = 0;
+    for (int n = first; n < end; n++)
+        for (int i = 0; i < places; i++) {
+            int64_t j = at(x, n, c, 0, 0) + i;
+            dbeta += node->dy[j];
+            dgamma += node->dy[j] * (x->y[j] - mean) * inverse;
+            beta_size += fabs(node->dy[j]);
+            gamma_size += fabs(node->dy[j]) * (fabs(x->y[j]) + fabs(mean)) * inverse;
+        }
+    dbeta = rounded(net, dbeta, beta_size);
+    dgamma = rounded(net, dgamma, gamma_size);
+    sums[0] += dgamma;
+    sums[1] += dbeta;
+    for (int n = first; n < end; n++)
+        for (int i = 0; i < places; i++) {
+            int64_t j = at(x, n, c, 0, 0) + i;
+            double xhat = (x->y[j] - mean) * inverse;
+            double xhat_size = (fabs(x->y[j]) + fabs(mean)) * inverse;
+            double size = fabs(node->dy[j]) + fabs(dbeta) / m + xhat_size * fabs(dgamma) / m;
+            x->dy[j] += rounded(net, scale * (node->dy[j] - dbeta / m - xhat * dgamma / m), fabs(scale) * size);
+        }
+}
+
+static void batchnorm_backward(struct ref_net *net, struct ref_node *node)
+{
     for (int c = 0; c < node->c; c++) {
-        double inverse = 1 / sqrt(node->variance[c] + node->epsilon), mean = node->mean[c];
-        double scale = value_or(net, node->weight, c, 1) * inverse;
-        double dbeta = 0, dgamma = 0, beta_size = 0, gamma_size = 0;
-        for (int n = 0; n < net->n; n++)
-            for (int i = 0; i < places; i++) {
-                int64_t j = at(x, n, c, 0, 0) + i;
-                dbeta += node->dy[j];
-                dgamma += node->dy[j] * (x->y[j] - mean) * inverse;
-                beta_size += fabs(node->dy[j]);
-                gamma_size += fabs(node->dy[j]) * (fabs(x->y[j]) + fabs(mean)) * inverse;
-            }
-        dbeta = rounded(net, dbeta, beta_size);
-        dgamma = rounded(net, dgamma, gamma_size);
-        if (node->bias >= 0)
-            net->params[node->bias].grad[c] = dbeta;
+        double sums[2] = {0, 0};
+        for (int first = 0; first < net->n; first = ghost_end(net, node, first))
+            batchnorm_group_backward(net, node, c, first, sums);
         if (node->weight >= 0)
-            net->params[node->weight].grad[c] = dgamma;
-        for (int n = 0; n < net->n; n++)
-            for (int i = 0; i < places; i++) {
-                int64_t j = at(x, n, c, 0, 0) + i;
-                double xhat = (x->y[j] - mean) * inverse;
-                double xhat_size = (fabs(x->y[j]) + fabs(mean)) * inverse;
-                double size = fabs(node->dy[j]) + fabs(dbeta) / m + xhat_size * fabs(dgamma) / m;
-                x->dy[j] += rounded(net, scale * (node->dy[j] - dbeta / m - xhat * dgamma / m),
-                                    fabs(scale) * size);
-            }
+            net->params[node->weight].grad[c] = sums[0];
+        if (node->bias >= 0)
+            net->params[node->bias].grad[c] = sums[1];
     }
+}
+
+/* Of one set: dx = inverse (g - mean(g) - xhat mean(g xhat)) with g = weight dy; and the terms of the parameters' gradients
+ * with what they are rounded by. */
+static void layernorm_set_backward(struct ref_net *net, struct ref_node *node, int n, int s, double *const *sums)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    int64_t count = norm_count(node);
+    double mean, inverse, along = 0, evenly = 0, along_size = 0, evenly_size = 0;
+    norm_moments(net, node, n, s, &mean, &inverse);
+    for (int64_t k = 0; k < count; k++) {
+        int64_t j = norm_place(node, n, s, k), a = norm_affine(node, j);
+        double xhat = (x->y[j] - mean) * inverse, xhat_size = (fabs(x->y[j]) + fabs(mean)) * inverse;
+        double g = node->dy[j] * norm_param_or(net, node, node->weight, j, 1);
+        along += g * xhat;
+        evenly += g;
+        along_size += fabs(g) * xhat_size;
+        evenly_size += fabs(g);
+        sums[0][a] += node->dy[j] * xhat;
+        sums[1][a] += fabs(node->dy[j]) * xhat_size;
+        sums[2][a] += node->dy[j];
+        sums[3][a] += fabs(node->dy[j]);
+    }
+    along = rounded(net, along, along_size) / (double)count;
+    evenly = rounded(net, evenly, evenly_size) / (double)count;
+    for (int64_t k = 0; k < count; k++) {
+        int64_t j = norm_place(node, n, s, k);
+        double xhat = (x->y[j] - mean) * inverse, xhat_size = (fabs(x->y[j]) + fabs(mean)) * inverse;
+        double g = node->dy[j] * norm_param_or(net, node, node->weight, j, 1);
+        x->dy[j] += rounded(net, inverse * (g - evenly - xhat * along),
+                            inverse * (fabs(g) + fabs(evenly) + xhat_size * fabs(along)));
+    }
+}
+
+static void layernorm_backward(struct ref_net *net, struct ref_node *node)
+{
+    int64_t numbers = node->each ? ref_node_size(node) : node->c;
+    double *sums[4];
+    for (int i = 0; i < 4; i++)
+        sums[i] = room((size_t)numbers, sizeof(double));
+    for (int n = 0; n < net->n; n++)
+        for (int s = 0; s < norm_sets(node); s++)
+            layernorm_set_backward(net, node, n, s, sums);
+    for (int64_t a = 0; a < numbers; a++) {
+        if (node->weight >= 0)
+            net->params[node->weight].grad[a] = rounded(net, sums[0][a], sums[1][a]);
+        if (node->bias >= 0)
+            net->params[node->bias].grad[a] = rounded(net, sums[2][a], sums[3][a]);
+    }
+    for (int i = 0; i < 4; i++)
+        free(sums[i]);
 }
 
 static void add_backward(struct ref_net *net, struct ref_node *node)
@@ -1401,6 +1656,9 @@ static void node_backward(struct ref_net *net, struct ref_node *node)
         dense_backward(net, node);
         break;
     case REF_BATCHNORM: batchnorm_backward(net, node); break;
+    case REF_LAYERNORM: layernorm_backward(net, node); break;
+    case REF_LRN: lrn_backward(net, node); break;
+    case REF_PRELU: prelu_backward(net, node); break;
     case REF_DROPOUT: dropout_backward(net, node); break;
     case REF_ADD: add_backward(net, node); break;
     case REF_MULTIPLY: multiply_backward(net, node); break;
@@ -1471,11 +1729,11 @@ int64_t ref_near_kinks(const struct ref_net *net, double margin)
         const struct ref_node *node = &net->nodes[i];
         if (node->kind == REF_MAXPOOL)
             near += near_winners(net, node, margin);
-        if (node->kind != REF_ACTIVATION)
+        if (node->kind != REF_ACTIVATION && node->kind != REF_PRELU)
             continue;
         const struct ref_node *x = &net->nodes[node->in[0]];
         for (int64_t j = 0; j < net->n * ref_node_size(node); j++) {
-            double distance = kink_distance(node, x->y[j]);
+            double distance = node->kind == REF_PRELU ? fabs(x->y[j]) : kink_distance(node, x->y[j]);
             near += distance > 0 && distance <= margin * x->error;
         }
     }

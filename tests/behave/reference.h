@@ -16,7 +16,8 @@
 enum ref_kind {
     REF_INPUT, REF_CONV2D, REF_MAXPOOL, REF_AVGPOOL, REF_GLOBAL_AVGPOOL, REF_FLATTEN, REF_DENSE, REF_BATCHNORM,
     REF_DROPOUT, REF_ADD, REF_ACTIVATION, REF_SOFTMAX, REF_LOCALLY_CONNECTED2D, REF_SCALE, REF_MULTIPLY,
-    REF_CONCAT, REF_CONV2D_TRANSPOSE, REF_MOVE
+    REF_CONCAT, REF_CONV2D_TRANSPOSE, REF_MOVE,
+    REF_LAYERNORM, REF_LRN, REF_PRELU
 };
 
 enum ref_activation {
@@ -76,12 +77,17 @@ struct ref_node {
     int groups;                 /* conv2d */
     enum ref_activation activation;
     double alpha, rate, epsilon, momentum, factor;
+    int group;                  /* batchnorm: samples of a ghost batch; 0: the batch */
+    int size;                   /* lrn: channels of a sum; factor, power and offset: alpha, beta, k */
+    double power, offset;
     bool unbiased;              /* batchnorm: of the running variance */
+    int groups;                 /* layernorm: of channels that share their moments; 0: each pixel has its own */
+    bool each;                  /* layernorm: weight and bias have a number for each element */
     int weight, bias, running_mean, running_var;    /* indices into ref_net.params, -1: none */
     double *y, *dy;             /* (n, c, h, w) */
     double error;               /* largest difference of y between disturbed and exact runs (ref_disturb) */
     int *winner;                /* maxpool: (n, c, h, w) index of the pixel in its map that won */
-    double *mean, *variance;    /* batchnorm: (c) of the last batch */
+    double *mean, *variance;    /* batchnorm: (n, c) of the sample's group in the last batch */
     const unsigned char *kept;  /* dropout in training: (n, c, h, w); NULL: everything is kept */
 };
 
@@ -125,8 +131,14 @@ int ref_dense(struct ref_net *net, int x, const char *name, int units, bool bias
 struct ref_norm {
     double momentum, epsilon;
     bool scale, center, unbiased;
+    int group;                  /* samples that are normalised together in training; 0: the batch */
 };
 int ref_batchnorm(struct ref_net *net, int x, const char *name, struct ref_norm norm);
+/* groupnorm and layernorm: each sample by itself, its channels in so many groups; groups 0: each pixel over its channels.
+ * each: weights and biases C x H x W instead of C. */
+int ref_layernorm(struct ref_net *net, int x, const char *name, struct ref_norm norm, int groups, bool each);
+int ref_lrn(struct ref_net *net, int x, int size, double alpha, double beta, double k);
+int ref_prelu(struct ref_net *net, int x, const char *name);
 int ref_scale(struct ref_net *net, int x, double factor);
 /* Of the parameters added last, those of this layer that are no biases do not learn. */
 void ref_train_bias_only(struct ref_net *net, const char *layer);

@@ -102,7 +102,7 @@ static void test_batchnorm(void)
 {
     struct ref_net net = {0};
     int x = ref_input(&net, 1, 1, 2);
-    x = ref_batchnorm(&net, x, "b", (struct ref_norm){0.75, 0.25, true, true, false});
+    x = ref_batchnorm(&net, x, "b", (struct ref_norm){0.75, 0.25, true, true, false, 0});
     set(&net, "b.weight", (double[]){3});
     set(&net, "b.bias", (double[]){1});
     set(&net, "b.running_mean", (double[]){8});

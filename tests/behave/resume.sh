@@ -6,7 +6,7 @@
 cat >small.cnn <<'CNN'
 model small
 data { shapes classes=10, train=200, val=40, seed=0; scale 1/255 }
-network { input 3x32x32; conv2d 6, 3x3, relu, stride=2; batchnorm; maxpool2d 2x2; dropout 0.2; flatten; dense 10, softmax }
+network { input 3x32x32; conv2d 6, 3x3, relu, stride=2; batchnorm; maxpool2d 2x2; spatial_dropout2d 0.2; dropout 0.2; flatten; dense 10, softmax }
 train {
     loss categorical_crossentropy; optimizer adam; metrics accuracy, f1; epochs 5; batch 50; seed 1
     reduce_lr_on_plateau monitor=val_loss, factor=0.5, patience=2, min_delta=10

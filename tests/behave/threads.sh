@@ -11,8 +11,10 @@ network {
     conv2d 13, 3x2, elu, padding=same
     maxpool2d 2x2
     conv2d 37, 3x3, stride=2
+    spatial_dropout2d 0.2
     batchnorm relu
     dropout 0.3
+    layernorm over=all
     flatten
     dense 33, tanh
     dense 10, softmax
@@ -26,8 +28,9 @@ network {
     input 3x32x32
     conv2d 16, 3x3, padding=same
     batchnorm swish
+    groupnorm 4
     add {
-        branch { conv2d 24, 1x1, stride=2, padding=same }
+        branch { conv2d 24, 1x1, stride=2, padding=same; layernorm }
         branch { conv2d 24, 3x3, stride=2, padding=same; batchnorm relu; conv2d 24, 3x3, padding=same }
     }
     relu

@@ -16,6 +16,8 @@ mkdir joins
 (cd joins && "$PYTHON" "$TOP/tests/pytorch/test_joins.py") || fail "test_joins.py"
 "$PYTHON" "$TOP/tests/pytorch/test_schedules.py" || fail "test_schedules.py"
 "$PYTHON" "$TOP/tests/pytorch/test_zoo.py" || fail "test_zoo.py"
+mkdir layers
+(cd layers && "$PYTHON" "$TOP/tests/pytorch/test_layers.py") || fail "test_layers.py"
 mkdir optimizers
 (cd optimizers && "$PYTHON" "$TOP/tests/pytorch/test_optimizers.py") || fail "test_optimizers.py"
 mkdir fast

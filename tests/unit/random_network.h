@@ -89,8 +89,17 @@ static inline struct layer *random_diamond(struct network *n, struct layer *l, u
 
 static inline struct layer *random_norm(struct network *n, struct layer *l, uint64_t *state)
 {
-    struct layer *norm = put(n, "batchnorm", l);
+    static const char *const kinds[] = { "batchnorm", "batchnorm", "layernorm", "groupnorm" };
+    int kind = choose(state, 4);
+    struct layer *norm = layer_after(n, kinds[kind], l);
 
+    if (kind == 2 && choose(state, 2))
+        arg_text(norm, "over", "all");
+    if (kind == 3)
+        arg_number(norm, "groups", l->out.c % 2 || choose(state, 2) ? 1 : 2);
+    if (kind == 1)
+        arg_number(norm, "group", choose(state, 4));
+    cr_assert(layer_shape(n, norm));
     arg_number(norm, "scale", choose(state, 3) > 0);
     arg_number(norm, "center", choose(state, 3) > 0);
     return norm;

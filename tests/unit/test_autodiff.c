@@ -362,6 +362,108 @@ Test(autodiff, batchnorm_without_scale_or_center)
     }
 }
 
+/* Ghost batches of one, of two with one left over, of more than there are; with and without what learns. */
+Test(autodiff, batchnorm_of_ghost_batches)
+{
+    for (int which = 0; which < 32; which++) {
+        struct network n;
+        bool scale = which & 1, center = which & 2, learns = which & 4;
+        network_begin(&n);
+        struct layer *l = put_input(&n, 2, 6, 6);
+        l = learns ? put_conv(&n, l, 3, 2, 2) : l;
+        struct layer *norm = layer_after(&n, "batchnorm", l);
+        arg_number(norm, "group", 1 + which / 8);
+        cr_assert(layer_shape(&n, norm));
+        arg_number(norm, "scale", scale);
+        arg_number(norm, "center", center);
+        put_loss(&n, put(&n, "flatten", put_conv(&n, norm, 2, 2, 2)), 3);
+        struct graph *g = differentiated(&n);
+        cr_assert_eq(count_op(g, OP_ghost_moments), 1);
+        cr_assert_eq(count_op(g, OP_ghost_sums), learns || scale || center);
+        expect_right_gradients(&n, g);
+        network_end(&n);
+    }
+}
+
+/* Over channels, over all, and by groups; with and without what learns, above a layer that learns or above none. */
+Test(autodiff, normalisation_of_samples)
+{
+    for (int which = 0; which < 48; which++) {
+        struct network n;
+        bool scale = which & 1, center = which & 2, learns = which & 4, flat = which & 8;
+        int kind = which / 16;
+        network_begin(&n);
+        struct layer *l = put_input(&n, 2, 5, 4);
+        l = learns ? put_conv(&n, l, 4, 2, 2) : l;
+        l = flat ? put(&n, "flatten", l) : l;
+        struct layer *norm = layer_after(&n, kind == 2 ? "groupnorm" : "layernorm", l);
+        if (kind == 1)
+            arg_text(norm, "over", "all");
+        if (kind == 2)
+            arg_number(norm, "groups", 2);
+        cr_assert(layer_shape(&n, norm));
+        arg_number(norm, "scale", scale);
+        arg_number(norm, "center", center);
+        int64_t each = kind == 1 ? shape_elements(norm->out) : norm->out.c;
+        cr_assert_eq(norm->def->parameters(norm), (scale + center) * each);
+        cr_assert_eq(norm->def->biases(norm), center * each);
+        put_loss(&n, flat ? norm : put(&n, "flatten", put_conv(&n, norm, 2, 2, 2)), 3);
+        struct graph *g = differentiated(&n);
+        expect_right_gradients(&n, g);
+        network_end(&n);
+    }
+}
+
+/* A frozen one still lets through what learns below it. */
+Test(autodiff, frozen_normalisation_of_samples)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *conv = put_conv(&n, put_input(&n, 2, 5, 4), 4, 2, 2), *layer = put(&n, "layernorm", conv);
+    struct layer *group = layer_after(&n, "groupnorm", layer);
+    arg_number(group, "groups", 2);
+    cr_assert(layer_shape(&n, group));
+    layer->trainable = false;
+    group->bias_only = true;
+    put_loss(&n, put(&n, "flatten", group), 3);
+    struct graph *g = differentiated(&n);
+    cr_assert_null(param_named(g, "layernorm_1.weight")->gradient);
+    cr_assert_null(param_named(g, "groupnorm_1.weight")->gradient);
+    cr_assert_not_null(param_named(g, "groupnorm_1.bias")->gradient);
+    cr_assert_not_null(param_named(g, "conv2d_1.weight")->gradient);
+    expect_right_gradients(&n, g);
+    network_end(&n);
+}
+
+/* Sizes that are even, larger than the channels, or one; powers that are roots and such that are none. */
+Test(autodiff, lrn_and_prelu)
+{
+    static const struct { double size, alpha, beta, k; } cases[] = {
+        { 5, 1e-4, 0.75, 2 }, { 3, 1, 0.75, 0.5 }, { 2, 0.5, 1, 1 }, { 4, 2, 0.5, 1 }, { 1, 1, 2.3, 0.5 }, { 21, 0.3, 0.6, 1 }
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct network n;
+        network_begin(&n);
+        struct layer *l = put(&n, "prelu", put_conv(&n, put_input(&n, 2, 5, 4), 7, 2, 2)), *lrn = layer_after(&n, "lrn", l);
+        arg_number(lrn, "size", cases[i].size);
+        arg_number(lrn, "alpha", cases[i].alpha);
+        arg_number(lrn, "beta", cases[i].beta);
+        arg_number(lrn, "k", cases[i].k);
+        cr_assert(layer_shape(&n, lrn));
+        l = put(&n, "prelu", put(&n, "flatten", put_conv(&n, lrn, 3, 2, 2)));
+        if (i & 1)
+            l->trainable = false;
+        put_loss(&n, l, 3);
+        struct graph *g = differentiated(&n);
+        cr_assert_eq(param_named(g, "prelu_1.weight")->init.a, 0.25);
+        cr_assert_eq(param_named(g, "prelu_2.weight")->gradient != NULL, !(i & 1));
+        expect_right_gradients(&n, g);
+        network_end(&n);
+    }
+}
+
 Test(autodiff, constant_factor)
 {
     struct network n;

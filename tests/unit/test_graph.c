@@ -420,14 +420,14 @@ Test(graph, attributes_are_those_of_their_set)
     const struct attributes all = {
         .window = { 3, 2, 2, 1, 1, 1, 1, 0, 0, 1 }, .activation = activation_row(ACT_elu), .alpha = 0.5, .rate = 0.25, .stream = 4,
         .momentum = 0.9, .unbiased = 1, .factor = 2, .epsilon = 1e-3, .loss = &loss, .smoothing = 0.1, .class_weights = &weights,
-        .bilinear = 1, .channel = 7,
+        .bilinear = 1, .channel = 7, .by_channel = 1, .ghost = 6, .groups = 3, .size = 5, .power = 0.75, .offset = 2,
     };
     static const struct attributes none;
     struct arena arena = { 0 };
 
     cr_assert_str_eq(attributes_text(&arena, &all, (1u << ATTRIBUTES) - 1),
-                     " window=3x2 stride=2x1 padding=1+0,0+1 elu(0.5) rate=0.25 stream=4 momentum=0.9 unbiased factor=2 "
-                     "epsilon=0.001 distance smoothing=0.1 class_weights=1,0.5 bilinear channel=7");
+                     " window=3x2 stride=2x1 padding=1+0,0+1 elu(0.5) rate=0.25 stream=4 by_channel momentum=0.9 unbiased ghost=6 groups=3 factor=2 "
+                     "size=5 power=0.75 offset=2 epsilon=0.001 distance smoothing=0.1 class_weights=1,0.5 bilinear channel=7");
     cr_assert_str_eq(attributes_text(&arena, &all, HAS_none), "");
     cr_assert_null(attributes_fault(&all, (1u << ATTRIBUTES) - 1));
     for (int i = 0; i < ATTRIBUTES; i++) {

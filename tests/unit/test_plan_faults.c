@@ -1317,7 +1317,7 @@ static const struct fault faults[] = {
     { "another stream", another_stream, "draws from stream" },
     { "the stream of another", the_stream_of_another, "draws from stream" },
     { "layers share a stream", layers_share_a_stream, "draws from stream" },
-    { "elements halved", elements_halved, "elements of an image of" },
+    { "elements halved", elements_halved, "numbers of an image of" },
     { "a share halved", share_halved, "takes a share of" },
     { "scratch too small", scratch_too_small, "bytes of scratch, of which there are" },
     { "a buffer given up early", buffer_given_up_early, "which lives in phases" },

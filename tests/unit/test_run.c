@@ -335,6 +335,109 @@ Test(run, batchnorm_without_its_factor_and_summand)
     }
 }
 
+/* Two channels of 1x2: 1 3 and 5 7.  epsilon makes the roots whole. */
+static void expect_normalised(const char *layer, const char *over, int groups, const double *weight, const double *want)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *norm = layer_after(&n, layer, put_input(&n, 2, 1, 2));
+    if (over)
+        arg_text(norm, "over", over);
+    if (groups)
+        arg_number(norm, "groups", groups);
+    arg_number(norm, "epsilon", groups == 2 ? 3 : groups || over[0] == 'a' ? 4 : 5);
+    cr_assert(layer_shape(&n, norm));
+    struct run r = running(&n, 2);
+    set(&r, r.graph->input, NUMBERS(1, 5, 3, 7, 11, 15, 13, 17));
+    const char *name = arena_printf(&n.arena, "%s_1.weight", layer);
+    set_param(&r, name, weight);
+    set_param(&r, arena_printf(&n.arena, "%s_1.bias", layer), NUMBERS(1, 1, 1, 1));
+    run_graph(&r, false);
+    expect(&r, node_named(r.graph, arena_printf(&n.arena, "%s_1", layer))->out[0], want);
+    network_end(&n);
+}
+
+Test(run, layernorm_and_groupnorm)
+{
+    /* of each pixel: mean 3 and 5, variance 4 */
+    expect_normalised("layernorm", "channels", 0, NUMBERS(3, 6),
+                      NUMBERS(1 - 2, 1 + 4, 1 - 2, 1 + 4, 1 - 2, 1 + 4, 1 - 2, 1 + 4));
+    /* of the sample: mean 4, variance 5; weights by channels, rows, columns */
+    expect_normalised("layernorm", "all", 0, NUMBERS(1, 2, 3, 4),
+                      NUMBERS(1 - 1, 1 + 1, 1 - 2 / 3.0, 1 + 4, 1 - 1, 1 + 1, 1 - 2 / 3.0, 1 + 4));
+    /* of one group, and of each channel: mean 2 and 6, variance 1 */
+    expect_normalised("groupnorm", NULL, 1, NUMBERS(1, 3), NUMBERS(1 - 1, 1 + 1, 1 - 1 / 3.0, 1 + 3, 0, 2, 1 - 1 / 3.0, 4));
+    expect_normalised("groupnorm", NULL, 2, NUMBERS(2, 4), NUMBERS(0, -1, 2, 3, 0, -1, 2, 3));
+}
+
+/* Of four channels: with size 3 one on each side, with size 2 the one below. */
+Test(run, lrn_sums_neighbours)
+{
+    for (int size = 2; size <= 3; size++) {
+        struct network n;
+        network_begin(&n);
+        struct layer *lrn = layer_after(&n, "lrn", put_input(&n, 4, 1, 1));
+        arg_number(lrn, "size", size);
+        arg_number(lrn, "alpha", 2);
+        arg_number(lrn, "beta", 0.5);
+        arg_number(lrn, "k", 1);
+        cr_assert(layer_shape(&n, lrn));
+        struct run r = running(&n, 1);
+        set(&r, r.graph->input, NUMBERS(1, 2, -3, 4));
+        double above = size == 3;
+        expect_predictions(&r, NUMBERS(1 / sqrt(1 + 2 * (1 + above * 4)), 2 / sqrt(1 + 2 * (5 + above * 9)),
+                                       -3 / sqrt(1 + 2 * (13 + above * 16)), 4 / sqrt(1 + 2 * 25)));
+        network_end(&n);
+    }
+}
+
+Test(run, prelu_has_a_slope_for_each_channel)
+{
+    struct network n;
+
+    network_begin(&n);
+    put(&n, "prelu", put_input(&n, 2, 1, 2));
+    struct run r = running(&n, 1);
+    set(&r, r.graph->input, NUMBERS(1, -2, -3, 4));
+    set_param(&r, "prelu_1.weight", NUMBERS(0.5, -1));
+    run_graph(&r, false);
+    expect(&r, node_named(r.graph, "prelu_1")->out[0], NUMBERS(1, 2, -1.5, 4));
+    network_end(&n);
+}
+
+/* Each channel of a sample is dropped or kept as a whole, and no sample as the one before it. */
+Test(run, spatial_dropout2d_drops_channels)
+{
+    enum { SAMPLES = 8, CHANNELS = 16, PIXELS = 6 };
+    struct network n;
+    int kept = 0, repeated = 0;
+
+    network_begin(&n);
+    struct layer *drop = layer_after(&n, "spatial_dropout2d", put_input(&n, CHANNELS, 2, 3));
+    arg_number(drop, "rate", 0.5);
+    cr_assert(layer_shape(&n, drop));
+    put_loss(&n, put(&n, "flatten", drop), 2);
+    struct graph *g = lower_model(&n.arena, &n.model, true);
+    struct run r = run_new(&n.arena, g, SAMPLES);
+    for (int64_t i = 0; i < run_elements(&r, g->input); i++)
+        run_values(&r, g->input)[i] = 1;
+    run_graph(&r, false);
+    const double *y = run_values(&r, node_named(g, "spatial_dropout2d_1")->out[0]);
+    for (int s = 0; s < SAMPLES; s++)
+        for (int c = 0; c < CHANNELS; c++) {
+            const double *first = y + (int64_t)s * PIXELS * CHANNELS + c;
+            for (int p = 1; p < PIXELS; p++)
+                cr_assert_eq(first[p * CHANNELS], *first);
+            cr_assert(*first == 0 || *first == 2);
+            kept += *first != 0;
+            repeated += s > 0 && *first == first[-PIXELS * CHANNELS];
+        }
+    cr_assert(abs(kept - SAMPLES * CHANNELS / 2) < 24, "%d of %d are kept", kept, SAMPLES * CHANNELS);
+    cr_assert_lt(repeated, 7 * CHANNELS - 20);
+    network_end(&n);
+}
+
 Test(run, softmax_and_its_loss)
 {
     struct network n;

@@ -352,10 +352,29 @@ Test(shapes, vectors_and_maps)
     expect_shape(put(&n, "global_maxpool2d", in), "3");
     expect_shape(put_dense(&n, flat, 7), "7");
     expect_shape(put(&n, "batchnorm", in), "3x5x4");
+    expect_shape(put(&n, "prelu", in), "3x5x4");
+    expect_shape(put(&n, "prelu", flat), "60");
+    expect_shape(put(&n, "layernorm", in), "3x5x4");
+    expect_shape(put(&n, "layernorm", flat), "60");
     expect_shape(put(&n, "scale", in), "3x5x4");
     expect_shape(put(&n, "scale", flat), "60");
+    expect_shape(put(&n, "spatial_dropout2d", in), "3x5x4");
     expect_shape(put(&n, "gelu", flat), "60");
     expect_shape(put(&n, "softmax", in), "3x5x4");
+    network_end(&n);
+}
+
+Test(shapes, groups_divide_the_channels)
+{
+    struct network n;
+
+    network_begin(&n);
+    struct layer *in = put_input(&n, 6, 5, 4);
+    for (int groups = 1; groups <= 7; groups++) {
+        struct layer *norm = layer_after(&n, "groupnorm", in);
+        arg_number(norm, "groups", groups);
+        cr_assert_eq(layer_shape(&n, norm), 6 % groups == 0, "%d groups", groups);
+    }
     network_end(&n);
 }
 
