@@ -170,7 +170,7 @@ limit() { # NAME ROW NUMBER
 }
 limit INCLUDES_MOST 'files included' 200
 limit INCLUDES_DEEPEST 'files included' 20
-limit NAME_LONGEST 'a name |' 64
+limit NAME_LONGEST 'a name, that of a layer with those of the blocks around it |' 64
 limit EXPRESSION_DEEPEST 'open brackets' 200
 limit VALUE_DEEPEST 'constants that need' 1000
 limit CONSTANTS_MOST 'constants, functions' 5000

@@ -74,14 +74,13 @@ struct ref_node {
     bool flat;
     struct ref_window window;
     struct ref_move move;
-    int groups;                 /* conv2d */
+    int groups;                 /* conv2d; layernorm: of channels that share their moments; 0: each pixel has its own */
     enum ref_activation activation;
     double alpha, rate, epsilon, momentum, factor;
     int group;                  /* batchnorm: samples of a ghost batch; 0: the batch */
     int size;                   /* lrn: channels of a sum; factor, power and offset: alpha, beta, k */
     double power, offset;
     bool unbiased;              /* batchnorm: of the running variance */
-    int groups;                 /* layernorm: of channels that share their moments; 0: each pixel has its own */
     bool each;                  /* layernorm: weight and bias have a number for each element */
     int weight, bias, running_mean, running_var;    /* indices into ref_net.params, -1: none */
     double *y, *dy;             /* (n, c, h, w) */
