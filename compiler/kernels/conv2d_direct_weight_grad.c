@@ -425,10 +425,11 @@ static void emit_panel_calls(struct emitter *e, const struct weight_grad *g, con
 {
     int panel = g->s.weight->panel;
     const char *dy = arena_printf(e->arena, "dy_band + p * %d", panel);
+    const char *pixels = g->s.ow == 1 ? "rows" : arena_printf(e->arena, "rows * %d", g->s.ow);
     if (f->bias)
-        cw_line(e->w, "%s(rows * %d, %s, db + p * %d);", f->bias, g->s.ow, dy, panel);
+        cw_line(e->w, "%s(%s, %s, db + p * %d);", f->bias, pixels, dy, panel);
     if (f->pack_dy)
-        cw_line(e->w, "%s(rows * %d, %s, packed_dy);", f->pack_dy, g->s.ow, dy);
+        cw_line(e->w, "%s(%s, %s, packed_dy);", f->pack_dy, pixels, dy);
     const char *x = !g->merged ? "packed_x" : g->band == g->s.oh ? "x_image" : "x_band";
     cw_line(e->w, "%s(rows, %s, %s, dw + p * %" PRId64 ");", f->product, x,
             f->pack_dy ? "packed_dy" : dy, g->s.k * panel);

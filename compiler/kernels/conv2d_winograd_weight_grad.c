@@ -648,6 +648,13 @@ static void emit_group_sums(struct emitter *e, const struct winograd_weights *d)
         return;
     cw_line(e->w, "v sums[%d];", d->tiles.positions);
     cw_line(e->w, "CNN_ROLLED");
+    if (d->groups == 2) {
+        cw_open(e->w, "for (int k = 0; k < %d; k++)", d->tiles.positions);
+        cw_line(e->w, "sums[k] = v_add(v_load(from + k * %" PRId64 "), v_load(from + %" PRId64 " + k * %" PRId64 "));",
+                d->u_position, d->u_group, d->u_position);
+        cw_close(e->w, "");
+        return;
+    }
     cw_open(e->w, "for (int k = 0; k < %d; k++) {", d->tiles.positions);
     cw_line(e->w, "v sum = v_load(from + k * %" PRId64 ");", d->u_position);
     cw_line(e->w, "CNN_ROLLED");
