@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The same weights, bit for bit, whatever the number of threads: a plain and a residual network, batches that are
+# The same weights, bit for bit, whatever the number of threads: a plain and a residual network, one of many layers, batches that are
 # not full, dropout and batch statistics among them.
 . "$(dirname "$0")/../run/common.sh"
 
@@ -40,10 +40,41 @@ network {
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 2; batch 16; seed 5 }
 CNN
 
+# What else sums over samples or pixels, or draws.
+cat >layers.cnn <<'CNN'
+model layers
+data { shapes classes=10, train=70, val=30, seed=3; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 16, 3x3, stride=2, padding=same
+    batchnorm hard_swish, group=8
+    depthwise_conv2d 3x3, relu, padding=same as d1
+    depthwise_conv2d 3x3, padding=same, stride=2, multiplier=2
+    groupnorm 4, relu
+    separable_conv2d 24, 3x3, relu, padding=same
+    conv2d 24, 3x3, relu, padding=same, groups=4
+    conv2d 33, 1x1, softsign
+    spatial_dropout2d 0.2
+    concat { branch { conv2d 7, 3x3, padding=same } branch { layernorm } branch { lrn 5 } }
+    multiply { branch { } branch { global_avgpool2d; dense 9, relu; dense 73, hard_sigmoid } }
+    prelu
+    conv2d_transpose 12, 2x2, stride=2
+    zero_pad2d 1
+    conv2d 16, 3x3
+    upsample2d 2, mode=bilinear
+    maxpool2d 4
+    pad_channels 3
+    add { branch { global_maxpool2d } branch { global_avgpool2d } }
+    layernorm
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 2; batch 16; seed 5 }
+CNN
+
 # The same with one picture a batch: then most steps are cut within the picture.
 sed -e 's/model plain/model single/' -e 's/conv2d 37, 3x3, stride=2/conv2d 37, 3x3/' plain.cnn >single.cnn
 
-for model in plain residual single; do
+for model in plain residual layers single; do
     flags=
     [ $model = single ] && flags=--batch=1
     build $model CNNC_FLAGS=$flags || continue
