@@ -196,8 +196,8 @@ class Twin(torch.nn.Module):
         return x
 
     def pad_channels(self, node, x):
-        before, after = (int(n) for n in node.words.get("channels", "0+0").split("+"))
-        return F.pad(x, (0, 0, 0, 0, before, after))
+        before = int(node.words["channel"])
+        return F.pad(x, (0, 0, 0, 0, before, node.shape[0] - x.shape[1] - before))
 
     def factor(self, node, x):
         return x * node.number("factor")
