@@ -19,7 +19,7 @@ fi
 # What computes a layer is named after it.  The words are those of the compiler's own tables, but for some that a runtime
 # has other uses for.
 words=$(sed -n 's/^[A-Z_]*(\([a-z0-9_]*\).*/\1/p' "$TOP/compiler/graph/ops.def" "$TOP/compiler/ops/layers.def" |
-    sed 's/_grad$//; s/2d$//' | grep -vxE 'add|copy|input|from|sum|scale|bias|activation|.{1,3}' | sort -u | tr '\n' '|')
+    sed 's/_grad$//; s/2d$//' | grep -vxE 'add|copy|input|from|sum|scale|bias|activation|norm|.{1,3}' | sort -u | tr '\n' '|')
 words="${words}gemm|im2col|winograd"
 case $words in
 *conv*dense*maxpool*softmax*) ;;
