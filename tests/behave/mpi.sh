@@ -46,8 +46,8 @@ train {
 }
 CNN
 
-flags=$(printf 'include %s\nflags:\n\t@echo $(cnnc_cflags)\n' "$BUILD/cnnc.mk" | make -s -f - flags CNNC_TARGET=native)
-libs=$(printf 'include %s\nlibs:\n\t@echo $(cnnc_libs)\n' "$BUILD/cnnc.mk" | make -s -f - libs)
+flags=$(printf 'include %s\nflags:\n\t@echo $(cnnc_cflags)\n' "$BUILD/cnnc.mk" | env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s --no-print-directory -f - flags CNNC_TARGET=native)
+libs=$(printf 'include %s\nlibs:\n\t@echo $(cnnc_libs)\n' "$BUILD/cnnc.mk" | env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s --no-print-directory -f - libs)
 compile() { # MPI MODEL.c PROGRAM
     # shellcheck disable=SC2086
     "mpicc.$1" $flags -O1 -DCNN_MPI "$2" "$TOP/runtime/mpi/cnnrt_mpi.c" -o "$3" $libs
@@ -79,7 +79,7 @@ paste -d, plain0.csv plain5.csv | awk -F, 'NR > 1 { d = $2 - $4; if (d < 0) d = 
 # as users build it
 if [ -f "$BUILD/libcnnrt-mpi.a" ]; then
     sed 's/together/quarters/' together.cnn >quarters.cnn
-    "$MAKE" -s -f "$CNNC_MK" CNNC_MPI=1 quarters >make.log 2>&1 && [ -x quarters ] || { fail "CNNC_MPI=1"; cat make.log; }
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$MAKE" -s -f "$CNNC_MK" CNNC_MPI=1 quarters >make.log 2>&1 && [ -x quarters ] || { fail "CNNC_MPI=1"; cat make.log; }
     grep -q 'shares = 4,' quarters.c || fail "CNNC_MPI=1 does not make four shares of a batch"
     ./quarters train --verbose 0 >/dev/null || fail "a trainer for several processes does not run alone"
 fi
