@@ -125,7 +125,8 @@ static bool check_resize_args(struct check *c, const struct clause *step)
 {
     const struct arg_value *pad = clause_arg(step, "pad");
 
-    if (!pad->given || !strcmp(clause_text(step, "fit"), "pad"))
+    /* the default is said where all defaults are */
+    if (!pad->given || pad->number == 0 || !strcmp(clause_text(step, "fit"), "pad"))
         return true;
     diag_error(c->diag, DIAG_missing_argument, pad->where, "'pad' is what fit=pad fills with; with fit=%s nothing is filled",
                clause_text(step, "fit"));

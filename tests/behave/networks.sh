@@ -2,7 +2,7 @@
 # Random networks, compiled and compared with the reference (networks.c says how).  CNN_NETWORKS of them; with more
 # than 1000 also every candidate kernel at every place, and every target that this machine can run.
 . "$(dirname "$0")/../run/common.sh"
-: "${CNN_NETWORKS:=200}"
+: "${CNN_NETWORKS:=100}"
 : "${CNN_JOBS:=2}"
 here=$TOP/tests/behave
 folder=${CNN_NETWORKS_FOLDER:-$BUILD/networks.tmp}
