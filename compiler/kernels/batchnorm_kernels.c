@@ -223,7 +223,7 @@ static const char *param_grad_emit(struct emitter *e, const struct step *s)
     const struct node *n = s->group->main;
     const struct tensor *x = n->in[0];
     const char *real = e->plan->real;
-    struct pixel_sums sums = { .shape = x->shape, .pixel = emit_pixel(e, n->in[3]), .second = emit_pixel(e, x),
+    struct pixel_sums sums = { .shape = x->shape, .pixel = emit_pixel(e, n->in[3]), .second = n->out[0] ? emit_pixel(e, x) : 0,
                                .sums = sums_wanted(n), .add = grads_add, .store = grads_store };
     struct grad_sums data = { n, &sums, padded_channels(e->plan, x) };
     if (s->part == 1)

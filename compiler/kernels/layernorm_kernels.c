@@ -107,11 +107,11 @@ static void forward_body(struct emitter *e, const void *data, const char *at, in
     const char *element = text_plus(e, "first", at);
     const char *value = text_printf(e, "v_mul(v_sub(%s, center), scale)", text_load(e, "xp", at, tail));
     if (n->in[1] && n->in[2])
-        value = text_printf(e, "v_fma(%s, %s, %s)", value, text_load(e, "gamma", at, 0), text_load(e, "beta", at, 0));
+        value = text_printf(e, "v_fma(%s, %s, %s)", value, text_load(e, "layer_gamma", at, 0), text_load(e, "layer_beta", at, 0));
     else if (n->in[1])
-        value = text_printf(e, "v_mul(%s, %s)", value, text_load(e, "gamma", at, 0));
+        value = text_printf(e, "v_mul(%s, %s)", value, text_load(e, "layer_gamma", at, 0));
     else if (n->in[2])
-        value = text_printf(e, "v_add(%s, %s)", value, text_load(e, "beta", at, 0));
+        value = text_printf(e, "v_add(%s, %s)", value, text_load(e, "layer_beta", at, 0));
     cw_line(e->w, "const v value = %s;", value);
     line_store(e, "y", element, chain_apply_at(e, l->chain, "value", at, element, tail), tail);
 }
@@ -127,10 +127,10 @@ static const char *forward_emit(struct emitter *e, const struct step *s)
     struct chain c;
     chain_make(e->plan, s->group, &c);
     if (n->out_count > 1)
-        moments = text_printf(e, ", %s *restrict mean, %s *restrict inverse_deviation", real, real);
+        moments = text_printf(e, ", %s *restrict means, %s *restrict inverse_deviations", real, real);
     emit_function(e, "const %s *x%s%s, %s *restrict y%s%s", real,
-                  n->in[1] ? text_printf(e, ", const %s *gamma", real) : "",
-                  n->in[2] ? text_printf(e, ", const %s *beta", real) : "", real, moments, chain_parameters(e, &c));
+                  n->in[1] ? text_printf(e, ", const %s *layer_gamma", real) : "",
+                  n->in[2] ? text_printf(e, ", const %s *layer_beta", real) : "", real, moments, chain_parameters(e, &c));
     cw_line(e->w, "// x, y (%d, %d, %d)", x->shape.h, x->shape.w, channels);
     if (tail)
         line_inside(e, e->w, tail);
@@ -142,8 +142,8 @@ static const char *forward_emit(struct emitter *e, const struct step *s)
     emit_channel_sums(e, channels, &squares);
     cw_line(e->w, "const %s inverse = 1 / %s(squares * %s + %s);", real, root, share, text_real(e, n->attr.epsilon));
     if (n->out_count > 1) {
-        cw_line(e->w, "mean[p] = sum * %s;", share);
-        cw_line(e->w, "inverse_deviation[p] = inverse;");
+        cw_line(e->w, "means[p] = sum * %s;", share);
+        cw_line(e->w, "inverse_deviations[p] = inverse;");
     }
     cw_line(e->w, "const v scale = v_set(inverse);");
     each_vector(e, "j", channels, forward_body, &(struct layernorm){ n, &c });
@@ -209,7 +209,7 @@ static void grad_add(struct emitter *e, const void *data, const char *const *sum
     if (n->out[0] || n->out[1])
         line_normal(e, at, tail);
     if (n->out[0]) {
-        cw_line(e->w, "const v g = %s;", n->in[1] ? text_printf(e, "v_mul(slope, %s)", text_load(e, "gamma", at, 0)) : "slope");
+        cw_line(e->w, "const v g = %s;", n->in[1] ? text_printf(e, "v_mul(slope, %s)", text_load(e, "layer_gamma", at, 0)) : "slope");
         cw_line(e->w, "%s = v_fma(g, normal, %s);", sum[0], sum[0]);
         cw_line(e->w, "%s = v_add(%s, g);", sum[1], sum[1]);
     }
@@ -226,7 +226,7 @@ static void grad_body(struct emitter *e, const void *data, const char *at, int t
     const char *element = text_plus(e, "first", at), *dy = text_load(e, "dyp", at, tail);
     line_normal(e, at, tail);
     if (l->node->in[1])
-        dy = text_printf(e, "v_mul(%s, %s)", dy, text_load(e, "gamma", at, 0));
+        dy = text_printf(e, "v_mul(%s, %s)", dy, text_load(e, "layer_gamma", at, 0));
     cw_line(e->w, "const v value = v_mul(scale, v_sub(%s, v_fma(normal, along, evenly)));", dy);
     line_store(e, "dx", element, chain_apply_at(e, l->chain, "value", at, element, tail), tail);
 }
@@ -246,7 +246,7 @@ static void grad_pixel(struct emitter *e, const struct layernorm *l)
     cw_line(e->w, "const int first = p * %d;", channels);
     if (n->out[0] || n->out[1]) {
         cw_line(e->w, "const %s *const xp = x + first;", real);
-        cw_line(e->w, "const v center = v_set(mean[p]), scale = v_set(inverse_deviation[p]);");
+        cw_line(e->w, "const v center = v_set(means[p]), scale = v_set(inverse_deviations[p]);");
     }
     cw_line(e->w, "const %s *const dyp = dy + first;", real);
     if (!n->out[0]) {
@@ -281,7 +281,7 @@ static void copy_body(struct emitter *e, const void *data, const char *at, int t
 
 static const char *grad_parameters(struct emitter *e, const struct node *n, const struct chain *c)
 {
-    static const char *const in[] = { "x", "gamma", "mean", "inverse_deviation", "dy" };
+    static const char *const in[] = { "x", "layer_gamma", "means", "inverse_deviations", "dy" };
     static const char *const out[] = { "dx", "scale_sums", "shift_sums" };
     const char *real = e->plan->real, *text = "";
     for (int i = 0; i < 5; i++)
