@@ -371,6 +371,10 @@ static int options_finish(struct arena *a, const char *const *words, int files, 
         fputs("cnnc: --check writes no file, so -o makes no sense with it\n", stderr);
         return try_help();
     }
+    if (o->output && o->graph) {
+        fputs("cnnc: --graph prints a picture (> FILE takes it); -o names a C file and makes no sense with it\n", stderr);
+        return try_help();
+    }
     if (!o->output && !o->check && !o->summary && !o->graph && !o->explain && !o->dump && !o->print_makefile) {
         const char *slash = strrchr(o->input, '/'), *base = slash ? slash + 1 : o->input,
                    *dot = strrchr(base, '.');

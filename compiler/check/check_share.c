@@ -3,17 +3,6 @@
 
 #include <string.h>
 
-/* How many samples a batchnorm's statistics are of; 0: all of the batch. */
-static int statistics_group(const struct layer *l)
-{
-    const struct arg_def *args = l->def->clause.args;
-
-    for (int i = 0; args[i].name; i++)
-        if (!strcmp(args[i].name, "group"))
-            return (int)l->clause->args[i].number;
-    return 0;
-}
-
 /* Statistics of a whole batch would be those of a share. */
 static void check_statistics(struct check *c)
 {
@@ -23,7 +12,7 @@ static void check_statistics(struct check *c)
         const struct layer *l = m->layers[i];
         if (strcmp(l->def->clause.name, "batchnorm") || !l->trainable)
             continue;
-        const int group = statistics_group(l);
+        const int group = (int)clause_int(l->clause, "group");  /* 0: all of the batch */
         if (group && m->share % group == 0)
             continue;
         diag_error(c->diag, DIAG_bad_share, l->where,

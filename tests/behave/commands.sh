@@ -33,7 +33,8 @@ for option in --check --summary --graph --dump --explain --print-makefile --targ
 done
 
 # ---- wrong use: 2, and a word about --help
-for options in "" "--nonsense" "--dump=nonsense good.cnn" "--graph=png good.cnn" "--target=nonsense good.cnn -o x.c" "good.cnn -o" \
+for options in "" "--nonsense" "--dump=nonsense good.cnn" "--graph=png good.cnn" "--graph=svg good.cnn -o x.svg" \
+    "--batch-per-rank=0 good.cnn -o x.c" "--batch-per-rank=half good.cnn -o x.c" "--target=nonsense good.cnn -o x.c" "good.cnn -o" \
     "good.cnn bare.cnn -o x.c" "--real=half good.cnn -o x.c" "-D 9=3 good.cnn -o x.c" \
     "--batch=0 good.cnn -o x.c" "--batch=65537 good.cnn -o x.c" "--batch=1x good.cnn -o x.c" "--batch good.cnn -o x.c" \
     "--batch=-1 good.cnn -o x.c" "--batch=1 --emit=inference --weights=w good.cnn -o x.c" \
