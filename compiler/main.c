@@ -247,6 +247,8 @@ static int compile_model(struct compilation *c, const struct model *m)
     }
     if (dumps(o, STAGE_PLAN))
         plan_dump(plan, stdout);
+    if (dumps(o, STAGE_PLAN) && o->threads)
+        plan_dump_shares(plan, (int)o->threads, stdout);
     if (o->summary) {
         const struct summary_options how = {.by_blocks = o->summary == 2, .real_double = o->real_double};
         (o->json ? summary_print_json : summary_print)(m, plan, &how, stdout);

@@ -189,7 +189,8 @@ static const struct option_row rows[] = {
     {0, "tune", NULL, "time the kernels on this machine first, and note that as wisdom", FLAG(tune)},
     {0, "wisdom", "[FILE]", "choose kernels by the times in FILE (default: $CNNC_WISDOM, or the one in the cache)",
      OWN(set_wisdom), .completes = COMPLETE_FILE},
-    {0, "threads", "N", "threads that --tune and --wisdom are about (default: the model's, or all)",
+    {0, "threads", "N", "with --dump=plan: how evenly N threads share the work; what --tune and --wisdom are about "
+     "(default: the model's, or all)",
      WHOLE(threads, 1, THREADS_MOST)},
     {0, "list", "[WHAT]", "print what the language has: layers, losses, metrics ... (default: all lists)",
      OWN(set_list), .words = {"layers", "activations", "initialisers", "sources", "steps", "losses", "optimizers",
@@ -310,8 +311,8 @@ static bool wisdom_fits(struct options *o)
         o->uses_wisdom = true;
     }
     o->uses_wisdom |= o->tune;
-    return !o->threads || o->uses_wisdom ||
-           wrong_together("--threads is about --tune and --wisdom: a trainer has a --threads of its own");
+    return !o->threads || o->uses_wisdom || o->dump == STAGE_PLAN ||
+           wrong_together("--threads is about --tune, --wisdom and --dump=plan: a trainer has a --threads of its own");
 }
 
 /* Any number of files, and nothing else that would be done with a model. */

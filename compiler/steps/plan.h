@@ -192,6 +192,7 @@ struct step {
     const char *prefetch;       /* what it asks memory for ahead of its use, for the dump; NULL: nothing */
     const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
     int64_t flops;              /* one whole batch */
+    const double *weights;      /* of blocks: what each takes against the others; NULL: as much as it makes */
     int stretch;                /* index into plan.stretches */
     int phase;
     struct argument *arguments; /* of its call, in their order */
@@ -397,6 +398,8 @@ int64_t plan_penalty_blocks(const struct plan *p);
 /* Whether a step that makes its gradient may update it: no other gradient is needed for that. */
 bool plan_updates_early(const struct plan *p, const struct param *param);
 void plan_dump(const struct plan *p, FILE *out);
+/* How evenly so many threads share its work, by the kernels' estimates and the functions that emitted code divides with. */
+void plan_dump_shares(const struct plan *p, int threads, FILE *out);
 /* Without the reasons: two plans that compute the same look the same. */
 void plan_dump_decisions(const struct plan *p, FILE *out);
 

@@ -7,7 +7,8 @@
 #                  other, in the order of the file; `-D LINE:COLUMN id` is one in the text of an option -D, `- id` one
 #                  without a place.  NAME.err is everything that is printed.  `# options: ...` gives cnnc more options.
 # models/NAME.cnn  has beside it what a stage prints of it: NAME.explain, NAME.summary, NAME.ast, NAME.model,
-#                  NAME.graph, NAME.svg, NAME.dot, NAME.plan (the last for --target=x86-64-v3, without what every change of the cost
+#                  NAME.graph, NAME.svg, NAME.dot, NAME.shares (--dump=plan --threads=5, how threads share the work, without
+#                  estimates), NAME.plan (the last for --target=x86-64-v3, without what every change of the cost
 #                  model moves: numbers of phases, offsets, estimates, the candidates that were dearer).  A model that is not here is
 #                  the one of that name in the zoo.
 #
@@ -97,6 +98,12 @@ plan_decisions() {
         -e 's/^\(  [0-9 ]*\)phases\{0,1\} [0-9-]*,\{0,1\} */\1/'
 }
 
+# Who does how much: calls, and whether all have the same.
+shares() {
+    sed -n '/^[a-z]*: work of /,$p' | sed -E -e 's/^(  (phase [0-9]+|update)): [0-9.e+-]+, [0-9.e+-]+, (1\.00)?[0-9.]*;/\1: \3;/' \
+        -e 's/^(  all): .*/\1/' -e 's/^(  [0-9]+ meetings of all threads, [0-9.]+ each).*/\1/'
+}
+
 check_stage() {
     pinned=$1
     stage=${pinned##*.}
@@ -104,19 +111,23 @@ check_stage() {
     case $stage in
     explain | summary) option=--$stage ;;
     svg | dot) option=--graph=$stage ;;
+    shares) option="--dump=plan --threads=5" ;;
     *) option=--dump=$stage ;;
     esac
     : >"$scratch/why"
     model=$name.cnn
     [ -f "models/$model" ] || model=../../../models/$model
-    # shellcheck disable=SC2046
-    (cd models && exec "$cnnc" "$option" --target=x86-64-v3 $(options_of "$model") "$model") \
+    # shellcheck disable=SC2046,SC2086
+    (cd models && exec "$cnnc" $option --target=x86-64-v3 $(options_of "$model") "$model") \
         >"$scratch/out" 2>"$scratch/err"
     status=$?
     if [ "$stage" = plan ]; then
         plan_decisions <"$scratch/out" >"$scratch/decisions" && mv "$scratch/decisions" "$scratch/out"
     fi
     [ "$status" -eq 0 ] || { echo "exit status $status"; cat "$scratch/err"; } >>"$scratch/why"
+    if [ "$stage" = shares ]; then
+        shares <"$scratch/out" >"$scratch/decisions" && mv "$scratch/decisions" "$scratch/out"
+    fi
     same "models/$pinned" "$scratch/out"
     result "models/$pinned"
 }
@@ -133,7 +144,7 @@ for file in errors/*.cnn; do
     check_errors "${file#errors/}"
 done
 check_ids
-for file in models/*.explain models/*.summary models/*.ast models/*.model models/*.graph models/*.plan models/*.svg models/*.dot; do
+for file in models/*.explain models/*.summary models/*.ast models/*.model models/*.graph models/*.plan models/*.svg models/*.dot models/*.shares; do
     [ -f "$file" ] && check_stage "${file#models/}"
 done
 for file in models/*.explain; do
