@@ -236,6 +236,7 @@ static inline int cnn_next(const struct cnn_worker *w, int i, int run)
  * it returns 0, or -1 with a message on stderr. */
 struct cnn_ranks {
     int number, count;                  /* this process; 0 writes files and the log */
+    int on_host;                        /* processes that share this one's memory, with it */
     void *own;
     /* all + i * bytes becomes what rank i gave */
     int (*gather)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);

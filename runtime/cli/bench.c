@@ -320,7 +320,7 @@ static int batches_open(struct bench *b, const struct run_options *o, uint64_t s
     struct cnn_context *c = b->context;
     if (!o->data)
         return rt_batch_random(c, b->model->batch, seed, RANDOM_BENCH);
-    if (rt_dataset_open(&b->data, b->model, o->data, false, c->threads, rt_data_memory(o))
+    if (rt_dataset_open(&b->data, b->model, o->data, rt_data_use(o, false, c->threads))
         || rt_notes_learn(c, &b->data, NOTES_START) || rt_loader_open(&b->loader, c, &b->data.train, LOADER_SHUFFLES))
         return -1;
     rt_loader_order(&b->loader, rt_order_of(b->model, &b->data));

@@ -410,7 +410,7 @@ static int file_predict(struct predict *p, const char *file)
     int batch = p->model->batch, status = name ? 0 : -1;
     if (!name) {
         rt_error("%s: no memory to name its samples", file);
-    } else if (rt_dataset_open_file(&d, p->model, file, p->context->threads, rt_data_memory(&p->options->run))) {
+    } else if (rt_dataset_open_file(&d, p->model, file, rt_data_use(&p->options->run, true, p->context->threads))) {
         p->failed++;
         status = p->options->json ? print_json(p, file, "cannot be read") : 0;
     } else {

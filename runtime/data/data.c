@@ -12,6 +12,7 @@
 
 #include "core/file_path.h"
 #include "core/message.h"
+#include "data/kept_samples.h"
 #include "data/picture_list.h"
 #include "data/record_store.h"
 #include "common/recipe.h"
@@ -76,7 +77,13 @@ static size_t sample_bytes(const struct dataset *d)
 
 bool rt_dataset_keeps(const struct dataset *d, int64_t count)
 {
-    return d->memory <= 0 || (d->kept <= d->memory && count <= (d->memory - d->kept) / (int64_t)sample_bytes(d));
+    const int64_t room = d->use.room;
+    return room <= 0 || (d->kept <= room && count <= (room - d->kept) / (int64_t)sample_bytes(d));
+}
+
+bool rt_dataset_leaves(const struct dataset *d, int64_t count)
+{
+    return d->use.by_share || !rt_dataset_keeps(d, count);
 }
 
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count)
@@ -385,11 +392,11 @@ static int fits_check(const struct dataset *d, const struct cnn_model *m)
     }
     if (target_fits(d, m))
         return -1;
-    if (d->test_only && d->val.count < 1 && d->test.count < 1) {
+    if (d->use.test_only && d->val.count < 1 && d->test.count < 1) {
         rt_error("%s holds no pictures to test with", source);
         return -1;
     }
-    if (!d->test_only && (d->train.count < 1 || d->val.count < 1)) {
+    if (!d->use.test_only && (d->train.count < 1 || d->val.count < 1)) {
         rt_error("%s holds %lld pictures to train with and %lld to validate with; at least one of "
                  "each is needed",
                  source, (long long)d->train.count, (long long)d->val.count);
@@ -439,9 +446,10 @@ bool rt_dataset_takes_files(const struct cnn_model *m)
     return source && source->read_file && m->data.sample == CNN_SAMPLE_FLOATS;
 }
 
-int rt_dataset_open_file(struct dataset *d, const struct cnn_model *m, const char *path, int threads, int64_t memory)
+int rt_dataset_open_file(struct dataset *d, const struct cnn_model *m, const char *path, struct data_use use)
 {
-    *d = (struct dataset){ .test_only = true, .threads = threads, .memory = memory, .kind = m->data.sample,
+    use.test_only = true;
+    *d = (struct dataset){ .use = use, .kind = m->data.sample,
                            .target = { .kind = CNN_TARGET_INPUT, .size = m->train.target.size } };
     if (source_find(m)->read_file(d, path, m) == 0 && rt_dataset_fits(d, m) == 0)
         return 0;
@@ -449,10 +457,27 @@ int rt_dataset_open_file(struct dataset *d, const struct cnn_model *m, const cha
     return -1;
 }
 
-int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir,
-                    bool test_only, int threads, int64_t memory)
+/* What was read or made once is kept where there is room for it. */
+static int dear_keep(struct dataset *d)
 {
-    *d = (struct dataset){ .test_only = test_only, .threads = threads, .memory = memory };
+    struct split *const sets[] = { &d->train, &d->val, &d->test };
+    struct sample_store *from = d->store;
+    int64_t count = 0;
+    if (!d->use.by_share || !from || !from->dear)
+        return 0;
+    for (size_t k = 0; k < sizeof sets / sizeof sets[0]; k++)
+        for (int64_t i = 0; sets[k]->store == from && i < sets[k]->count; i++)
+            count = sets[k]->numbers[i] >= count ? (int64_t)sets[k]->numbers[i] + 1 : count;
+    d->store = rt_kept_open(from, count, sample_bytes(d), d->use.room);
+    for (size_t k = 0; k < sizeof sets / sizeof sets[0]; k++)
+        if (sets[k]->store == from)
+            sets[k]->store = d->store;
+    return d->store ? 0 : -1;
+}
+
+int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *data_dir, struct data_use use)
+{
+    *d = (struct dataset){ .use = use };
     const struct cnn_clause *clause = &m->data.source;
     if (!clause->name) {
         rt_error("%s has no `data` section: there is nothing to train on or to test with",
@@ -480,7 +505,7 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
         rt_note("--data %s: nothing is read there, %s needs no files", data_dir, source->name);
     }
     int failed = source->read(d, source->finds ? data_dir : dir, m) || (!source->prepares && rt_dataset_prepare(d, m))
-                 || fits_check(d, m);
+                 || fits_check(d, m) || dear_keep(d);
     free(dir);
     if (failed) {
         rt_dataset_close(d);

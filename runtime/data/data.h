@@ -23,6 +23,7 @@ struct sample_store {
      * there is nothing to be gained. */
     void (*ahead)(const struct sample_store *store, const uint32_t *numbers, int64_t count);
     bool apart;                 /* each has a file of its own: neighbours are not read faster than others */
+    bool dear;                  /* a sample takes longer to make than to copy: decoded, drawn, resized */
 };
 
 struct split {
@@ -44,6 +45,16 @@ struct split {
     uint32_t *records;
 };
 
+/* What a dataset is opened for. */
+struct data_use {
+    bool test_only;             /* only the set that `evaluate` measures is wanted, and the others may be empty */
+    int threads;                /* how many may read */
+    int64_t memory;             /* a set of more bytes is no set that fits: its order is one by blocks; 0: any fits */
+    int64_t room;               /* bytes of samples that this process may keep; 0: as many as there are */
+    bool by_share;              /* other processes need the rest of the samples: those that are found at once are read when they
+                                 * are needed, whether they would fit or not */
+};
+
 struct dataset {
     enum cnn_sample_kind kind;
     int channels, height, width;
@@ -53,11 +64,8 @@ struct dataset {
     /* used once, at the end; empty: val is the test set, or there is none */
     struct split test;
     bool val_tests;             /* val is the test set */
-    /* set before a source reads: what only trains is not asked for, and may be left out */
-    bool test_only;
-    int threads;                /* likewise: how many may read */
-    int64_t memory;             /* likewise: bytes of samples that may be kept; 0: as many as there are */
-    int64_t kept;               /* that are */
+    struct data_use use;        /* set before a source reads */
+    int64_t kept;               /* bytes of samples that are */
     bool resized;               /* the source has done `resize` */
     struct sample_store *store; /* the source's; NULL: it has none */
     struct sample_store *spilled;       /* of samples that could not be found at once and are too many to keep; or NULL */
@@ -87,19 +95,15 @@ extern const struct data_source rt_data_cifar10, rt_data_cifar100, rt_data_csv, 
     rt_data_npz, rt_data_shapes, rt_data_waves,
     rt_data_echoes;             /* the last two in tests alone */
 
-/* Opens the model's data, checked against its input and target.  `data_dir` is --data's, or NULL.
- * test_only: only the set that `evaluate` measures is wanted, and the others may be empty.  memory: so many bytes of
- * samples are kept at most, and what is more stays in files; 0: all are kept.  Classes without a picture in a set are
- * named. */
-int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir,
-                    bool test_only, int threads, int64_t memory);
+/* Opens the model's data, checked against its input and target.  `data_dir` is --data's, or NULL.  Classes without a
+ * picture in a set are named. */
+int rt_dataset_open(struct dataset *d, const struct cnn_model *model, const char *data_dir, struct data_use use);
 void rt_dataset_close(struct dataset *d);
 
 /* Whether there are files of samples in the format of the model's source, beside pictures. */
 bool rt_dataset_takes_files(const struct cnn_model *model);
 /* Opens the samples of such a file as the set `val`, without their targets.  Likewise. */
-int rt_dataset_open_file(struct dataset *d, const struct cnn_model *model, const char *path, int threads,
-                         int64_t memory);
+int rt_dataset_open_file(struct dataset *d, const struct cnn_model *model, const char *path, struct data_use use);
 
 /* Sample i of a split, of so many numbers: where it lies in memory, or read into `room` (for as many);
  * NULL with a message. */
@@ -128,6 +132,8 @@ int rt_split_begin(struct dataset *d, struct split *s, int64_t count);
 int rt_split_put(const struct dataset *d, const struct split *s, int64_t i, const void *sample);
 /* Whether so many samples more, of the dataset's shape, may be kept in memory. */
 bool rt_dataset_keeps(const struct dataset *d, int64_t count);
+/* Whether so many samples that are found at once where they lie stay there. */
+bool rt_dataset_leaves(const struct dataset *d, int64_t count);
 /* Targets and numbers for `count` samples that stay in the dataset's store.  Likewise. */
 int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t count);
 void rt_split_free(struct split *s);

@@ -285,7 +285,7 @@ static int numbers_check(const struct dataset *d, const struct array_file *x, co
         return 0;
     struct scan s = { .x = x, .count = h->count, .chunk = BLOCK / h->element_size };
     s.worst = s.count;
-    rt_each(d->threads, (s.count + s.chunk - 1) / s.chunk, chunk_scan, &s);
+    rt_each(d->use.threads, (s.count + s.chunk - 1) / s.chunk, chunk_scan, &s);
     if (s.failed)
         return -1;
     if (s.worst == s.count)
@@ -609,11 +609,11 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     if (!store)
         return -1;
     d->target = m->train.target;
-    if ((!d->test_only || !held) && set_read(d, &d->train, dir, 0, m))
+    if ((!d->use.test_only || !held) && set_read(d, &d->train, dir, 0, m))
         return -1;
     if (held && set_read(d, &d->val, dir, 1, m))
         return -1;
-    if (!d->test_only && store->kind == CNN_SAMPLE_FLOATS && store->x[0].header.type == NPY_U8)
+    if (!d->use.test_only && store->kind == CNN_SAMPLE_FLOATS && store->x[0].header.type == NPY_U8)
         rt_note("%s: bytes as numbers from 0 to 255; 'values=bytes' behind it in 'data' makes pictures of them",
                 store->x[0].name);
     return 0;

@@ -366,11 +366,11 @@ static int form_read(struct dataset *d, const char *dir, const struct cifar_form
         rt_error("no memory for the labels of %s", dir);
         return -1;
     }
-    for (int i = d->test_only ? last : 0; i < form->files; i++)
+    for (int i = d->use.test_only ? last : 0; i < form->files; i++)
         if (file_open(r, i, dir))
             return -1;
     int64_t test = r->files[last].first;
-    if (split_fill(d, &d->train, 0, d->test_only ? 0 : test) || split_fill(d, &d->val, test, r->records - test))
+    if (split_fill(d, &d->train, 0, d->use.test_only ? 0 : test) || split_fill(d, &d->val, test, r->records - test))
         return -1;
     names_read(d, dir, form->label[learnt].names, classes);
     for (int i = 0; i < form->files; i++)

@@ -627,7 +627,7 @@ static int files_read(struct table *t, const char *dir)
 {
     const struct cnn_clause *source = &t->model->data.source;
     const char *file = rt_setting_text(source, "file"), *test = rt_setting_text(source, "test");
-    bool train = !t->d->test_only || !test, classes = t->d->target.kind == CNN_TARGET_CLASS && t->labels.count == 1;
+    bool train = !t->d->use.test_only || !test, classes = t->d->target.kind == CNN_TARGET_CLASS && t->labels.count == 1;
     if (labels_count_check(t))
         return -1;
     if ((train || classes) && named_read(t, train ? &t->d->train : NULL, dir, file))

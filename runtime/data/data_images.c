@@ -4,7 +4,7 @@
  * pictures are read before training begins and kept as bytes of the network's size, so each that
  * cannot be read is known by then: the run is refused, or goes on without them (skip_damaged).  Which
  * pictures a split or a limit draws does not depend on that.  A set that is more than may be kept is
- * looked at in the same way, and each picture is read again when a batch needs it.
+ * looked at in the same way, and each picture is read again when a batch needs it; so is one that several processes share.
  */
 #define _GNU_SOURCE
 #include "data/data.h"
@@ -123,7 +123,7 @@ static int pictures_store(struct dataset *d, struct split *s, const struct cnn_m
     struct picture_files *p = (struct picture_files *)d->store;
     if (!p && (p = calloc(1, sizeof *p))) {
         *p = (struct picture_files){ .store = { .read = stored_read, .close = stored_close, .ahead = stored_ahead,
-                                                .apart = true }, .model = m, .fit = rt_steps_fit(&m->data) };
+                                                .apart = true, .dear = true }, .model = m, .fit = rt_steps_fit(&m->data) };
         d->store = &p->store;
     }
     char **paths = p ? realloc(p->paths, (size_t)(p->count + s->count + 1) * sizeof *paths) : NULL;
@@ -228,12 +228,12 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from,
         return 0;
     bool skips = rt_setting_number(&m->data.source, "skip_damaged") != 0;
     struct reading r = { .model = m, .fit = rt_steps_fit(&m->data) };
-    bool keeps = rt_dataset_keeps(d, count);
+    bool keeps = !rt_dataset_leaves(d, count);
     if (keeps ? rt_split_begin(d, s, count) : rt_split_allocate_stored(d, s, count))
         return -1;
     int status = reading_open(&r, s, from);
     if (status == 0) {
-        rt_each(d->threads, count, picture_read, &r);
+        rt_each(d->use.threads, count, picture_read, &r);
         status = faults_tell(&r, from.set->dir, skips);
         faults_skip(&r, s);
     }
@@ -286,11 +286,11 @@ static int splits_read(struct dataset *d, struct image_folders *f, const struct 
         return -1;
     bool tests = last && last->list.pictures.count;
     int status = 0;
-    if (!d->test_only)
+    if (!d->use.test_only)
         status |= split_read(d, &d->train, (struct chosen){ train, SUBSET_TRAIN }, m);
-    if (!d->test_only && status == 0)
+    if (!d->use.test_only && status == 0)
         status |= classes_left(d, f);
-    if (!d->test_only || !tests)
+    if (!d->use.test_only || !tests)
         status |= split_read(d, &d->val,
                              (struct chosen){ recipe.splits ? train : held, SUBSET_VAL }, m);
     if (tests) {

@@ -322,7 +322,7 @@ static int pictures_shrink(struct idx *x, const struct dataset *d, const struct 
         if (status)
             break;
         k.first = first;
-        rt_each(d->threads, count, picture_shrink, &k);
+        rt_each(d->use.threads, count, picture_shrink, &k);
         status = k.failed ? -1 : 0;
         for (int64_t i = 0; status == 0 && i < count; i++)
             if (k.faults[i].text[0]) {
@@ -399,6 +399,12 @@ static int labels_read(struct idx *x, const struct dataset *d, struct split *s, 
     return end_check(x);
 }
 
+/* Whether a picture can be read by itself. */
+static bool is_found_at_once(const struct idx *x)
+{
+    return !x->transposed && rt_packed_plain(&x->file);
+}
+
 /* The pictures' size: what the network takes, unless they are resized, and in both parts the same.
  * Before anything is read: it may be a lot. */
 static int size_check(struct dataset *d, const struct idx *x, struct idx_size *size, const struct cnn_model *m)
@@ -412,7 +418,9 @@ static int size_check(struct dataset *d, const struct idx *x, struct idx_size *s
     if (size->height && size->device == x->file.status.st_dev && size->inode == x->file.status.st_ino)
         rt_note("%s is the training set's file again: its pictures are trained and tested", x->file.path);
     *size = (struct idx_size){ (int)x->height, (int)x->width, x->file.status.st_dev, x->file.status.st_ino };
-    d->resized = resizes && x->height * x->width > (int64_t)m->in_height * m->in_width;
+    /* of several processes each resizes its own, when it needs them */
+    const bool waits = d->use.by_share && is_found_at_once(x);
+    d->resized = resizes && !waits && x->height * x->width > (int64_t)m->in_height * m->in_width;
     d->height = d->resized ? m->in_height : size->height;
     d->width = d->resized ? m->in_width : size->width;
     return resizes ? 0 : rt_dataset_fits(d, m);
@@ -431,8 +439,7 @@ static int part_read(struct dataset *d, struct split *s, const char *dir, const 
     }
     int first_label = (int)rt_setting_number(&m->data.source, "first_label");
     failed = failed || size_check(d, &pictures, size, m);
-    bool stay = !failed && !d->resized && !transposed && rt_packed_plain(&pictures.file)
-                && !rt_dataset_keeps(d, pictures.count);
+    bool stay = !failed && !d->resized && is_found_at_once(&pictures) && rt_dataset_leaves(d, pictures.count);
     failed = failed || (stay ? pictures_leave(&pictures, d, s) : rt_split_begin(d, s, pictures.count))
              || labels_read(&labels, d, s, first_label);
     if (!failed && !stay)
@@ -484,7 +491,7 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->target.size = (int)rt_setting_number(&m->data.source, "classes");
     if (parts_name(&parts, m))
         return -1;
-    if (!d->test_only && part_read(d, &d->train, dir, parts.name[0], &size, m))
+    if (!d->use.test_only && part_read(d, &d->train, dir, parts.name[0], &size, m))
         return -1;
     if (part_read(d, &d->val, dir, parts.name[1], &size, m))
         return -1;

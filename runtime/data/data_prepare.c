@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/guest.h"
+#include "data/fitted_samples.h"
 #include "data/image.h"
 #include "core/message.h"
 #include "common/recipe.h"
@@ -190,7 +191,7 @@ static int split_resize(const struct dataset *d, struct dataset *to, const struc
     for (int64_t i = 0; status == 0 && i < s->count; i++)
         rt_split_copy_target(d, s, i, &fresh, i);
     if (status == 0) {
-        rt_each(d->threads, s->count, picture_fit, &f);
+        rt_each(d->use.threads, s->count, picture_fit, &f);
         status = f.missing || f.failed ? -1 : 0;
         if (f.failed)
             fit_explain(&f);
@@ -232,5 +233,7 @@ int rt_dataset_prepare(struct dataset *d, const struct cnn_model *m)
     d->val_tests = true;
     if ((r.splits || r.train || r.val) && divide(d, &r))
         return -1;
-    return rt_steps_fit(&m->data).fits && !d->resized ? sets_resize(d, m) : 0;
+    if (!rt_steps_fit(&m->data).fits || d->resized)
+        return 0;
+    return d->use.by_share ? rt_fitted_open(d, m) : sets_resize(d, m);
 }

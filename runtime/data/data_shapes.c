@@ -263,9 +263,59 @@ static void picture_draw_at(void *arg, int64_t i)
 static int split_draw(const struct dataset *set, struct split *s, uint64_t key)
 {
     struct drawing d = { .set = set, .split = s, .key = key, .classes = set->target.size };
-    rt_each(set->threads, s->count, picture_draw_at, &d);
+    rt_each(set->use.threads, s->count, picture_draw_at, &d);
     return d.failed ? -1 : 0;
 }
+
+/* ---- pictures that are drawn when they are needed -------------------------------------------- */
+
+struct drawn_pictures {
+    struct sample_store store;  /* first: the dataset's pointer is this one's */
+    uint64_t train_key, val_key;
+    int64_t train_count;        /* behind these numbers are the validation set's */
+    int classes;
+};
+
+static int drawn_read(const struct sample_store *store, int64_t number, void *to)
+{
+    const struct drawn_pictures *p = (const struct drawn_pictures *)store;
+    const bool trains = number < p->train_count;
+    const int64_t i = trains ? number : number - p->train_count;
+    picture_draw(rt_random_subkey(trains ? p->train_key : p->val_key, (uint64_t)i), (int)(i % p->classes), to);
+    return 0;
+}
+
+static void drawn_close(struct sample_store *store)
+{
+    free(store);
+}
+
+static int split_store(const struct dataset *d, struct split *s, int64_t first, int64_t count)
+{
+    if (rt_split_allocate_stored(d, s, count))
+        return -1;
+    for (int64_t i = 0; i < count; i++) {
+        s->numbers[i] = (uint32_t)(first + i);
+        s->labels[i] = (uint16_t)(i % d->target.size);
+    }
+    return 0;
+}
+
+static int pictures_store(struct dataset *d, int64_t train, int64_t val, uint64_t train_key, uint64_t val_key)
+{
+    struct drawn_pictures *p = calloc(1, sizeof *p);
+    if (!p) {
+        rt_error("no memory to draw pictures");
+        return -1;
+    }
+    *p = (struct drawn_pictures){ .store = { .read = drawn_read, .close = drawn_close, .dear = true },
+                                  .train_key = train_key, .val_key = val_key, .train_count = train,
+                                  .classes = d->target.size };
+    d->store = &p->store;
+    return split_store(d, &d->train, 0, train) || split_store(d, &d->val, train, val) ? -1 : 0;
+}
+
+/* ---------------------------------------------------------------------------------------------- */
 
 static int names_keep(struct dataset *d)
 {
@@ -298,12 +348,15 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->channels = CHANNELS;
     d->height = d->width = SIDE;
     d->target.size = (int)classes;
-    if (rt_split_begin(d, &d->train, d->test_only ? 0 : (int64_t)train)
-        || rt_split_begin(d, &d->val, (int64_t)val) || names_keep(d))
+    const int64_t trained = d->use.test_only ? 0 : (int64_t)train;
+    const uint64_t seed = (uint64_t)rt_setting_number(clause, "seed");
+    const uint64_t train_key = rt_random_key(seed, RANDOM_SHAPES, 0), val_key = rt_random_key(seed, RANDOM_SHAPES, 1);
+    if (names_keep(d))
         return -1;
-    uint64_t seed = (uint64_t)rt_setting_number(clause, "seed");
-    return split_draw(d, &d->train, rt_random_key(seed, RANDOM_SHAPES, 0))
-                   || split_draw(d, &d->val, rt_random_key(seed, RANDOM_SHAPES, 1)) ? -1 : 0;
+    if (d->use.by_share)
+        return pictures_store(d, trained, (int64_t)val, train_key, val_key);
+    return rt_split_begin(d, &d->train, trained) || rt_split_begin(d, &d->val, (int64_t)val)
+                   || split_draw(d, &d->train, train_key) || split_draw(d, &d->val, val_key) ? -1 : 0;
 }
 
 const struct data_source rt_data_shapes = { .name = "shapes", .read = read_all };

@@ -125,6 +125,18 @@ static void give_up(const struct cnn_ranks *r, int status)
     abort();
 }
 
+/* Processes that share this one's memory. */
+static int count_on_host(void)
+{
+    MPI_Comm host;
+    int count = 1;
+    if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) == MPI_SUCCESS) {
+        MPI_Comm_size(host, &count);
+        MPI_Comm_free(&host);
+    }
+    return count;
+}
+
 int cnn_mpi_main(const struct cnn_model *model, int argc, char **argv)
 {
     struct exchanges exchanges = { 0 };
@@ -134,6 +146,7 @@ int cnn_mpi_main(const struct cnn_model *model, int argc, char **argv)
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &ranks.number);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks.count);
+    ranks.on_host = count_on_host();
     if (provided < MPI_THREAD_FUNNELED && ranks.count > 1) {
         if (ranks.number == 0)
             fprintf(stderr, "this MPI takes no programs with threads\n");

@@ -15,7 +15,7 @@ enum { HOST_ROOM = 64, FAULT_ROOM = 1024 };
 /* What must be the same everywhere, each with what is said where it is not. */
 enum fact {
     FACT_PROGRAM, FACT_RECIPE, FACT_SEED, FACT_TRAINING, FACT_LABELS, FACT_VALIDATION, FACT_TESTS, FACT_WEIGHTS, FACT_STEP,
-    FACT_EPOCH, FACTS
+    FACT_EPOCH, FACT_ORDER, FACTS
 };
 
 static const char *const fact_names[FACTS] = {
@@ -28,6 +28,7 @@ static const char *const fact_names[FACTS] = {
     [FACT_TESTS] = "another number of test samples",
     [FACT_WEIGHTS] = "other weights to begin with",
     [FACT_STEP] = "a run that stands at another step",
+    [FACT_ORDER] = "another order of its samples, which goes by its memory: --data-memory says how much there is",
     [FACT_EPOCH] = "a run that stands in another epoch",
 };
 
@@ -62,6 +63,7 @@ static void facts_find(const struct trainer *t, uint64_t facts[FACTS])
                           ^ checksum(c->statistics, (size_t)m->statistics_stored * real) << 32;
     facts[FACT_STEP] = c->step;
     facts[FACT_EPOCH] = (uint64_t)t->epoch;
+    facts[FACT_ORDER] = (uint64_t)t->train.order.by.block << 32 ^ (uint64_t)t->train.order.by.mixed;
 }
 
 /* What is not right with a process, told by the first one, which has told of itself.  Whether anything is. */

@@ -210,7 +210,7 @@ static void order_say(struct trainer *t)
     const struct order_blocks *by = &t->train.order.by;
     double bytes = (double)s->count * (double)rt_sample_elements(t->model)
                    * (double)rt_number_size(rt_sample_numbers(s->kind)) / 1048576.0;
-    const double memory = (double)t->data.memory / 1048576.0;
+    const double memory = (double)t->data.use.memory / 1048576.0;
     bool fits = s->samples || bytes <= memory;
     if (fits && by->block > 0 && t->train.shuffles)
         rt_progress_say(&t->progress, "The order stays as the run began: blocks of %" PRId64 ", %" PRId64

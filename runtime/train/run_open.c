@@ -51,7 +51,7 @@ static int data_open(struct trainer *t, bool trains, const void *before)
         return -1;
     enum notes_use use = !trains ? NOTES_KEEP : t->resumed.path ? NOTES_RESUME : NOTES_START;
     bool test_only = !trains && !rt_notes_need_training(t->context, use);
-    return rt_dataset_open(&t->data, model, o->data, test_only, t->context->threads, rt_data_memory(o))
+    return rt_dataset_open(&t->data, model, o->data, rt_data_use(o, test_only, t->context->threads))
            || rt_notes_learn(t->context, &t->data, use)
            || (begins(t, trains) && rt_params_whiten(t->context, &t->data, before))
            || rt_loader_open(&t->val, t->context, &t->data.val, LOADER_MEASURES)
@@ -64,6 +64,14 @@ static int data_open(struct trainer *t, bool trains, const void *before)
 int64_t rt_data_memory(const struct run_options *o)
 {
     return o->data_memory > 0 ? o->data_memory * ((int64_t)1 << 20) : rt_host_memory() / 2;
+}
+
+struct data_use rt_data_use(const struct run_options *o, bool test_only, int threads)
+{
+    const int64_t memory = rt_data_memory(o);
+    const int beside = o->ranks ? o->ranks->on_host : 1;
+    return (struct data_use){ .test_only = test_only, .threads = threads, .memory = memory,
+                              .room = o->data_memory > 0 ? memory : memory / beside, .by_share = o->ranks != NULL };
 }
 
 int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
@@ -243,7 +251,7 @@ static void length_set(struct trainer *t, double epochs)
 
 struct order_blocks rt_order_of(const struct cnn_model *m, const struct dataset *d)
 {
-    return rt_order_blocks(&d->train, rt_sample_elements(m) * rt_number_size(rt_sample_numbers(d->train.kind)), d->memory);
+    return rt_order_blocks(&d->train, rt_sample_elements(m) * rt_number_size(rt_sample_numbers(d->train.kind)), d->use.memory);
 }
 
 int rt_run_open(struct trainer *t)

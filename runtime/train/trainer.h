@@ -77,8 +77,11 @@ struct trainer {
 /* A trainer of nothing yet. */
 struct trainer rt_trainer_of(const struct cnn_model *model, const struct run_options *options);
 
-/* Bytes of samples that may be kept. */
+/* Bytes of samples that a set may have that is kept. */
 int64_t rt_data_memory(const struct run_options *o);
+/* What a dataset is opened for: processes of one host share what its memory may keep, unless --data-memory says what each
+ * may. */
+struct data_use rt_data_use(const struct run_options *o, bool test_only, int threads);
 /* The order of the training set that a new run has. */
 struct order_blocks rt_order_of(const struct cnn_model *m, const struct dataset *d);
 

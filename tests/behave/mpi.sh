@@ -2,25 +2,7 @@
 # Several processes that train one network: the same bits for any number of them, after a break as well, and what becomes of
 # those that do not fit together, that stop, and that are killed.  With every MPI that is there.
 . "$(dirname "$0")/../run/common.sh"
-
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_base_warn_component_unused=0
-unset CNN_TEST_WEIGHTS
-
-# "name mpicc mpirun options" of each.
-found=
-for name in openmpi mpich; do
-    command -v "mpicc.$name" >/dev/null && command -v "mpirun.$name" >/dev/null && found="$found $name"
-done
-[ -n "$found" ] || skip "neither Open MPI nor MPICH is here (mpicc.openmpi, mpicc.mpich)"
-
-run() { # MPI PROCESSES command...
-    local mpi=$1 n=$2
-    shift 2
-    case $mpi in
-    openmpi) mpirun.openmpi --oversubscribe --bind-to none -n "$n" "$@" ;;
-    *) "mpirun.$mpi" -n "$n" "$@" ;;
-    esac
-}
+. "$TOP/tests/run/mpi.sh"
 
 cat >together.cnn <<'CNN'
 model together
@@ -45,13 +27,6 @@ train {
     reduce_lr_on_plateau monitor=val_loss, factor=0.5, patience=1
 }
 CNN
-
-flags=$(printf 'include %s\nflags:\n\t@echo $(cnnc_cflags)\n' "$BUILD/cnnc.mk" | env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s --no-print-directory -f - flags CNNC_TARGET=native)
-libs=$(printf 'include %s\nlibs:\n\t@echo $(cnnc_libs)\n' "$BUILD/cnnc.mk" | env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -s --no-print-directory -f - libs)
-compile() { # MPI MODEL.c PROGRAM
-    # shellcheck disable=SC2086
-    "mpicc.$1" $flags -O1 -DCNN_MPI "$2" "$TOP/runtime/mpi/cnnrt_mpi.c" -o "$3" $libs
-}
 
 columns() { cut -d, -f1-9 "$1/history.csv"; }
 same() { # FOLDER FOLDER what
@@ -113,13 +88,10 @@ for mpi in $found; do
     [ "$(grep -c 'cannot be shared out evenly among 5 processes' log)" = 1 ] || { fail "$mpi: 5 processes"; cat log; }
     sed 's/seed=3/seed=4/' together.cnn >other.cnn
     "$BUILD/cnnc" --batch-per-rank=3 other.cnn -o other.c && compile "$mpi" other.c "other.$mpi" || fail "$mpi: other"
-    case $mpi in openmpi) options="--oversubscribe --bind-to none" ;; *) options= ;; esac
-    # shellcheck disable=SC2086
-    "mpirun.$mpi" $options -n 1 "./together.$mpi" train --run-dir $mpi.none : -n 1 "./other.$mpi" train --run-dir $mpi.none \
+    together "$mpi" -n 1 "./together.$mpi" train --run-dir $mpi.none : -n 1 "./other.$mpi" train --run-dir $mpi.none \
         >log 2>&1 && fail "$mpi: two recipes"
     grep -q 'rank 1 on .* has another recipe' log || { fail "$mpi: two recipes"; cat log; }
-    # shellcheck disable=SC2086
-    "mpirun.$mpi" $options -n 1 "./together.$mpi" train --run-dir $mpi.none : \
+    together "$mpi" -n 1 "./together.$mpi" train --run-dir $mpi.none : \
         -n 1 "./together.$mpi" train --run-dir $mpi.none --weights nowhere.safetensors >log 2>&1 && fail "$mpi: no weights"
     grep -q 'rank 1 on .*nowhere.safetensors' log || { fail "$mpi: weights that one lacks"; cat log; }
     [ ! -e $mpi.none ] || fail "$mpi: a run that did not begin has left a folder"

@@ -126,7 +126,7 @@ static void put_sized(const char *name, const void *bytes, size_t size, off_t wh
 static void data_read(const struct cnn_model *m)
 {
     struct dataset d;
-    if (rt_dataset_open(&d, m, folder(), false, 1, 0) == 0) {
+    if (rt_dataset_open(&d, m, folder(), (struct data_use){ .threads = 1 }) == 0) {
         const size_t elements = (size_t)d.channels * (size_t)d.height * (size_t)d.width;
         const struct split *sets[] = { &d.train, &d.val, &d.test };
         void *room = malloc(elements * sizeof(float) + 1);
