@@ -5,9 +5,9 @@
  * BATCHES: int32 steps, int32 n, then for each step n * channels * height * width float32 and n int32 labels,
  * or as many float32 as targets have numbers.
  * OUT: records of a line "NAME COUNT" and COUNT doubles: "use.predictions" of the first batch before training,
- * "train.loss" of every step, "grad.NAME" of every parameter in the first step, "end.NAME" of every parameter and
- * statistic after the last, "average.NAME" of those where the optimizer keeps averages, and "end.predictions" of the first batch.  Compiled with the network's file,
- * -DCNN_NO_MAIN -DMODEL=NAME_model.
+ * "train.loss" of every step, "grad.NAME" of every parameter that learns in the first step, "end.NAME" of every parameter
+ * and statistic after the last, "average.NAME" of those where the optimizer keeps averages, and "end.predictions" of the
+ * first batch.  Compiled with the network's file, -DCNN_NO_MAIN -DMODEL=NAME_model.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,7 +83,7 @@ static void record_params(FILE *out, const struct cnn_context *c, const char *ki
     for (int i = 0; i < MODEL.params_list_count; i++) {
         const struct cnn_param *p = &MODEL.params[i];
         void *values = need(malloc((size_t)p->count * 8), "no memory");
-        if (gradients && p->role != CNN_STATISTIC) {
+        if (gradients && p->role != CNN_STATISTIC && p->trainable) {
             cnn_grad_get(c, i, values);
             record(out, kind, p->name, values, p->count);
         } else if (!gradients) {

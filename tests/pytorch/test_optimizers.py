@@ -127,11 +127,12 @@ def l2_as_decay(network, **options):
 class Muon:
     """Jordan et al.'s for matrices and filters, in double; for the rest AdamW."""
 
-    def __init__(self, network, lr, momentum=0.95, decay=0.0):
+    def __init__(self, network, lr, momentum=0.95, decay=0.0, nesterov=True, iterations=5, adam_scale=0.015, betas=(0.9, 0.95)):
         matrices, rest = by_name(network, lambda n: n.endswith("weight") and "batchnorm" not in n)
         self.matrices, self.lr, self.momentum, self.decay = matrices, lr, momentum, decay
         self.buffers = [torch.zeros_like(p) for p in matrices]
-        self.adam = torch.optim.AdamW(rest, lr * 0.015, betas=(0.9, 0.95), eps=1e-16, weight_decay=decay)
+        self.nesterov, self.iterations = nesterov, iterations
+        self.adam = torch.optim.AdamW(rest, lr * adam_scale, betas=betas, eps=1e-16, weight_decay=decay)
 
     def zero_grad(self):
         for p in self.matrices:
@@ -143,11 +144,11 @@ class Muon:
         self.adam.step()
         for p, buffer in zip(self.matrices, self.buffers):
             buffer.lerp_(p.grad, 1 - self.momentum)
-            x = p.grad.lerp(buffer, self.momentum).flatten(1)
+            x = (p.grad.lerp(buffer, self.momentum) if self.nesterov else buffer).flatten(1)
             rows, columns = x.shape
             x = x.T if rows > columns else x
             x = x / x.norm().clamp(min=1e-7)
-            for _ in range(5):
+            for _ in range(self.iterations):
                 a = x @ x.T
                 x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
             x = x.T if rows > columns else x
@@ -175,6 +176,11 @@ CASES = {
     "nadam, lr=0.01": dict(rule=nadam(0.01)),
     "rmsprop, lr=0.01, epsilon=0.001": dict(rule=rmsprop(0.01, epsilon=0.001)),
     "rmsprop, momentum=0.8, centered=on, lr=0.01": dict(rule=rmsprop(0.01, momentum=0.8, centered=True)),
+    "adam, lr=0.01, beta1=0.8, beta2=0.95": dict(rule=adam(0.01, 0.8, 0.95)),
+    "adamw, lr=0.01, beta1=0.7, beta2=0.9, weight_decay=0.05, amsgrad=on, epsilon=1e-16":
+        dict(make=lambda n: torch.optim.AdamW(n.parameters(), 0.01, (0.7, 0.9), 1e-16, 0.05, amsgrad=True)),
+    "nadam, lr=0.01, beta1=0.8, beta2=0.95, epsilon=0.001": dict(rule=nadam(0.01, 0.8, 0.95, 0.001)),
+    "rmsprop, lr=0.01, rho=0.7": dict(rule=rmsprop(0.01, 0.7)),
     "adagrad, lr=0.1": dict(rule=adagrad(0.1)),
     "adagrad, lr=0.1, initial_accumulator=0.5, epsilon=1e-16":
         dict(make=lambda n: torch.optim.Adagrad(n.parameters(), 0.1, initial_accumulator_value=0.5, eps=1e-16)),
@@ -184,6 +190,9 @@ CASES = {
     "rmsprop, lr=0.01, clip_value=0.01":
         dict(rule=rmsprop(0.01), clip=lambda n: torch.nn.utils.clip_grad_value_(n.parameters(), 0.01)),
     "muon, lr=0.02, weight_decay=0.1, epsilon=1e-16": dict(make=lambda n: Muon(n, 0.02, decay=0.1)),
+    "muon, lr=0.01, momentum=0.8, nesterov=off, iterations=4, adam_scale=0.1, beta1=0.8, beta2=0.9, epsilon=1e-16":
+        dict(make=lambda n: Muon(n, 0.01, 0.8, 0.0, False, 4, 0.1, (0.8, 0.9))),
+    "sgd, lr=0.05, lookahead=0.9, every=3": dict(make=lambda n: torch.optim.SGD(n.parameters(), 0.05), lookahead=(0.9, 3, 0)),
     # l2 by its slope in the graph, and as PyTorch's weight_decay
     "sgd, lr=0.05, momentum=0.9, nesterov=on":
         dict(make=lambda n: torch.optim.SGD(l2_as_decay(n, lr=0.05, momentum=0.9, nesterov=True)), l2="decay"),
@@ -220,12 +229,12 @@ def trained(case, start, pictures, labels):
             average.update_parameters(network)
         if "lookahead" in case:
             decay, every, power = case["lookahead"]
-            if step % every == 0:
-                with torch.no_grad():
-                    for name, value in network.state_dict().items():
-                        if name in slow:
-                            slow[name].lerp_(value, 1 - decay ** every * (step / STEPS) ** power)
-                            value.copy_(slow[name])
+            with torch.no_grad():
+                for name, value in network.state_dict().items():
+                    if name in slow and step % every == 0:
+                        slow[name].lerp_(value, 1 - decay ** every * (step / STEPS) ** power)
+                    if name in slow and (step % every == 0 or step == STEPS):     # airbench94 ends with the slow weights
+                        value.copy_(slow[name])
     results = {f"end.{n}": p.detach().numpy().ravel() for n, p in network.named_parameters()}
     if average:
         results |= {f"average.{n}": p.detach().numpy().ravel() for n, p in average.module.named_parameters()}

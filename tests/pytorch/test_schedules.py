@@ -18,19 +18,36 @@ from torch.optim import lr_scheduler as schedulers
 RATE, STEPS, EACH = 0.01, 43, 10
 TOLERANCE = 1e-12                   # of the largest rate
 
+
+class Restarts:
+    """CosineAnnealingWarmRestarts over so many steps in so many cycles, which need not have whole numbers of steps."""
+
+    def __init__(self, optimizer, cycles):
+        self.scheduler, self.each, self.steps = schedulers.CosineAnnealingWarmRestarts(optimizer, 1), STEPS / cycles, 0
+
+    def step(self):
+        self.steps += 1
+        self.scheduler.step(self.steps / self.each)
+
+
 CASES = {
     "cosine": ("cosine, min_lr=0.0005", lambda o: schedulers.CosineAnnealingLR(o, T_max=STEPS, eta_min=0.0005)),
     "warm": ("cosine, warmup=0.8", lambda o: schedulers.SequentialLR(o, [
         schedulers.LinearLR(o, start_factor=1 / 8, total_iters=7),
         schedulers.CosineAnnealingLR(o, T_max=STEPS - 8)], milestones=[8])),
+    "cycles": ("cosine, cycles=3", lambda o: Restarts(o, 3)),
     "stairs": ("step, at=[1, 2.5, 4], factor=0.3",
                lambda o: schedulers.MultiStepLR(o, milestones=[10, 25, 40], gamma=0.3)),
     "every": ("step, every=2, factor=0.5", lambda o: schedulers.StepLR(o, step_size=2 * EACH, gamma=0.5)),
     "exponential": ("exponential, factor=0.4",
                     lambda o: schedulers.ExponentialLR(o, gamma=0.4 ** (1 / EACH))),
+    "slower": ("exponential, factor=0.4, every=2.5", lambda o: schedulers.ExponentialLR(o, gamma=0.4 ** (1 / (2.5 * EACH)))),
     "staircase": ("exponential, factor=0.4, staircase=on",
                   lambda o: schedulers.StepLR(o, step_size=EACH, gamma=0.4)),
     "polynomial": ("polynomial, power=1.7", lambda o: schedulers.PolynomialLR(o, total_iters=STEPS, power=1.7)),
+    # Keras's end_learning_rate; PyTorch has none
+    "ends": ("polynomial, power=2, min_lr=0.001",
+             lambda o: schedulers.LambdaLR(o, lambda step: 0.9 * (1 - step / STEPS) ** 2 + 0.1)),
     "cycle": ("one_cycle", lambda o: schedulers.OneCycleLR(o, max_lr=RATE, total_steps=STEPS, cycle_momentum=False)),
     "lines": ("one_cycle, anneal=linear, pct_start=0.45, div_factor=5, final_div_factor=50",
               lambda o: schedulers.OneCycleLR(o, max_lr=RATE, total_steps=STEPS, pct_start=0.45, anneal_strategy="linear",
