@@ -240,6 +240,8 @@ struct cnn_ranks {
     void *own;
     /* all + i * bytes becomes what rank i gave */
     int (*gather)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);
+    /* what rank 0 has there all have then */
+    int (*broadcast)(const struct cnn_ranks *r, void *bytes, size_t count);
     /* mine + i * bytes goes to rank i, all + i * bytes becomes what came from it: between these two calls nobody touches
      * either.  Several may be under way, and the second one waits for all of them. */
     int (*exchange_begin)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);
@@ -346,6 +348,9 @@ CNN_API int cnn_main(const struct cnn_model *model, int argc, char **argv);
  * takes the kernels that the plan counts on. */
 CNN_API int cnn_trainer_main(const struct cnn_model *model, int argc, char **argv);
 
+/* Before processes that are to train together know of each other, in a program that is nothing but this trainer: starts it once
+ * more where it depends on what was chosen before main.  Else returns, and has done nothing. */
+CNN_API void cnn_ranks_prepare(const struct cnn_model *model, char **argv);
 /* The same for one of several processes, all of which call it with the same command line.  A signal that has ended the run
  * is not raised: CNN_STOPPED times its number is a part of what is returned. */
 enum { CNN_STOPPED = 256 };

@@ -291,7 +291,7 @@ static int command_run(const struct cnn_model *model, struct command_line *line,
     case PARSED_RUN:
         break;
     }
-    if (!(o.command & (COMMAND_TRAIN | COMMAND_EVALUATE))) {    /* one process does that */
+    if (!(o.command & (COMMAND_TRAIN | COMMAND_EVALUATE | COMMAND_PREDICT))) {      /* one process does that */
         if (!rt_rank_writes(ranks))
             return EXIT_FINE;
         o.run.ranks = NULL;
@@ -343,6 +343,12 @@ int cnn_main(const struct cnn_model *model, int argc, char **argv)
 int cnn_trainer_main(const struct cnn_model *model, int argc, char **argv)
 {
     return guest_run(model, argc, argv, true, false, NULL);
+}
+
+void cnn_ranks_prepare(const struct cnn_model *model, char **argv)
+{
+    if (model->abi == CNNRT_ABI)
+        rt_blas_core_restart(model, argv);
 }
 
 int cnn_ranks_main(const struct cnn_model *model, int argc, char **argv, const struct cnn_ranks *ranks)

@@ -57,14 +57,18 @@ int rt_evaluate(const struct cnn_model *model, const struct command_options *o)
     if (rt_run_folder_name(&t.folder, model, o->run.run_dir))
         return EXIT_FAILED;
     t.wrong = o->wrong ? &wrong : NULL;
-    const char *weights = o->run.weights ? o->run.weights : rt_run_folder_weights(&t.folder);
-    t.fault = o->fault;
-    bool ready = weights && rt_trainer_open(&t, weights, false) == 0;
-    int status = rt_run_agree(&t, ready) == 0 && ready && evaluate(&t, o, weights) == 0 ? EXIT_FINE : EXIT_FAILED;
+    const bool reads = rt_rank_writes(o->run.ranks);        /* the others get weights from the first one */
+    const char *weights = o->run.weights || !reads ? o->run.weights : rt_run_folder_weights(&t.folder);
+    t.standing.fault = o->fault;
+    bool ready = (weights || !reads) && rt_program_agree(&t.standing, model, &o->run, "evaluate") == 0
+                 && rt_trainer_open(&t, weights, false) == 0 && rt_run_agree(&t) == 0;
+    if (!ready)
+        rt_standing_fail(&t.standing);
+    int status = ready && evaluate(&t, o, weights) == 0 ? EXIT_FINE : EXIT_FAILED;
     if (rt_trainer_close(&t))
         status = EXIT_FAILED;
     rt_wrong_free(&wrong);
-    if (status && o->run.ranks && !t.refused && !t.shares.agreed.failed)
+    if (status && o->run.ranks && !t.standing.refused && !t.shares.agreed.failed)
         o->run.ranks->give_up(o->run.ranks, status);
     return status;
 }

@@ -52,17 +52,24 @@ static int folder_check(struct trainer *t)
     }
 }
 
-/* The same for one of several processes: the first one alone minds the folder, all read the state.  EXIT_FINE, or the exit
- * status. */
+/* The same for one of several processes: the first one alone minds the folder, and gives the others the state that it has read.
+ * EXIT_FINE, or the exit status. */
 static int folder_claim(struct trainer *t)
 {
-    const struct run_folder *f = &t->folder;
-    if (!rt_rank_writes(t->options->ranks))
-        return t->options->resume && rt_state_read(&t->resumed, t->model, f->state, f->previous_state) < 0 ? EXIT_FAILED
-                                                                                                           : EXIT_FINE;
-    return rt_run_outputs_check(t) ? EXIT_WRONG_USE
-           : rt_run_folder_lock(&t->folder) ? EXIT_FAILED
-                                            : folder_check(t);
+    struct tensor_file *f = &t->resumed.file;
+    const bool minds = rt_rank_writes(t->options->ranks);
+    int status = !minds                             ? EXIT_FINE
+                 : rt_run_outputs_check(t)          ? EXIT_WRONG_USE
+                 : rt_run_folder_lock(&t->folder)   ? EXIT_FAILED
+                                                    : folder_check(t);
+    unsigned char *bytes = f->bytes;
+    uint64_t size = f->size;
+    if (status)
+        return status;
+    if (rt_program_agree(&t->standing, t->model, t->options, "train")
+        || rt_standing_give(&t->standing, "share the state of a run", &bytes, &size))
+        return EXIT_FAILED;
+    return !minds && bytes && rt_state_take(&t->resumed, t->model, bytes, size, t->folder.state) ? EXIT_FAILED : EXIT_FINE;
 }
 
 int rt_train(const struct cnn_model *model, const struct command_options *options)
@@ -77,10 +84,10 @@ int rt_train(const struct cnn_model *model, const struct command_options *option
     struct trainer t = rt_trainer_of(model, o);
     if (rt_run_folder_name(&t.folder, model, o->run_dir))
         return EXIT_FAILED;
-    t.fault = options->fault;
+    t.standing.fault = options->fault;
     int refused = folder_claim(&t);
     if (refused) {
-        rt_run_agree(&t, false);
+        rt_standing_fail(&t.standing);
         rt_state_free(&t.resumed);
         rt_run_folder_free(&t.folder);
         return refused;
@@ -88,7 +95,7 @@ int rt_train(const struct cnn_model *model, const struct command_options *option
     struct stop_signals signals;
     int status = rt_trainer_open(&t, o->weights, true) || rt_run_open(&t) ? EXIT_FAILED : EXIT_FINE;
     if (status)
-        rt_run_agree(&t, false);
+        rt_standing_fail(&t.standing);
     int stopped_by = 0;
     if (status == EXIT_FINE) {
         rt_stop_catch(&signals);
@@ -99,7 +106,7 @@ int rt_train(const struct cnn_model *model, const struct command_options *option
         stopped_by = rt_run_stopped(&t);
         rt_stop_release(&signals);
     }
-    bool together = t.refused || t.invalid || t.shares.agreed.failed;
+    bool together = t.standing.refused || t.invalid || t.shares.agreed.failed;
     if (rt_trainer_close(&t))
         status = EXIT_FAILED;
     if (status == EXIT_FAILED && o->ranks && !together)

@@ -2,6 +2,9 @@
  *
  * A picture is prepared as in training: its decoder and the recipe's steps are the very same, but for
  * those that draw.  One that cannot be read is told of on stderr, the others go on, and the exit status is 1.
+ *
+ * Of several processes each takes every so many-th batch, and the first one prints what all have found, in the order of
+ * the batches.
  */
 #include <errno.h>
 #include <math.h>
@@ -10,12 +13,15 @@
 #include <jansson.h>
 
 #include "cli/command.h"
+#include "cli/predict_ranks.h"
 #include "core/guest.h"
 #include "data/image.h"
 #include "core/json_text.h"
 #include "train/loader.h"
+#include "train/standing.h"
 #include "core/file_path.h"
 #include "core/message.h"
+#include "core/rank_writes.h"
 #include "files/notes.h"
 #include "data/picture_list.h"
 #include "core/quoted.h"
@@ -45,13 +51,19 @@ struct predict {
     uint8_t *pixels;            /* (batch, height, width, channels) */
     float *row;                 /* a sample of such a file, on its way */
     struct image_fault *faults; /* (batch); text "": the picture is there */
-    int *places;                /* (batch) of the picture among those that the network sees */
     struct prediction *order;   /* (classes or labels) */
     int given;                  /* labels that the sample has, the first of the order */
     double absolute, root_mean_square;  /* how far the sample's input is from what is given back */
     int sample;                 /* of the batch: the one being printed */
     int64_t first;              /* number of the batch's first picture in the list */
     int64_t printed, failed;
+    /* of a file of samples that is being read */
+    const struct split *split;
+    const char *file;
+    char *name;                 /* room for that of a sample */
+    struct predict_ranks ranks;
+    struct standing standing;
+    bool broken;                /* it has ended amidst what all do together */
 };
 
 /* ---- printing -------------------------------------------------------------------------------- */
@@ -347,8 +359,8 @@ static void picture_read(void *arg, int64_t at)
     rt_image_free(&image);
 }
 
-/* `count` pictures from `first` on, printed in their order.  0, or -1 when printing must end. */
-static int batch_predict(struct predict *p, int64_t first, int count)
+/* `count` pictures from `first` on.  0, or -1. */
+static int pictures_predict(struct predict *p, int64_t first, int count)
 {
     const struct cnn_model *m = p->model;
     size_t bytes = (size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width;
@@ -356,7 +368,6 @@ static int batch_predict(struct predict *p, int64_t first, int count)
     p->first = first;
     rt_team_each(p->context->team, count, picture_read, p);
     for (int i = 0; i < count; i++) {
-        p->places[i] = n;
         if (p->faults[i].text[0])
             continue;
         rt_loader_set(&p->loader, p->context, n, p->pixels + (size_t)i * bytes);
@@ -364,63 +375,142 @@ static int batch_predict(struct predict *p, int64_t first, int count)
     }
     if (n > 0)
         rt_tta_infer(&p->tta, p->context, n);
-    for (int i = 0; i < count; i++) {
+    return 0;
+}
+
+/* What was predicted of them, in their order.  0, or -1 when printing must end. */
+static int pictures_print(struct predict *p, int64_t first, int count)
+{
+    for (int i = 0, n = 0; i < count; i++) {
         const char *path = p->list.pictures.paths[first + i], *fault = p->faults[i].text;
         if (*fault) {
             rt_error("%s: %s", path, fault);
             p->failed++;
             if (p->options->json && print_json(p, path, fault))
                 return -1;
-        } else if (sample_print(p, path, p->places[i])) {
+        } else if (sample_print(p, path, n++)) {
             return -1;
         }
     }
     return ferror(stdout) ? -1 : 0;
 }
 
-/* `count` samples from `first` on of a file of them.  Likewise; -1 also where one cannot be read any more. */
-static int rows_predict(struct predict *p, const struct split *s, const char *file, char *name, int64_t first,
-                        int count)
+/* `count` samples from `first` on of a file of them.  0, or -1 where one cannot be read any more. */
+static int rows_predict(struct predict *p, int64_t first, int count)
 {
     for (int i = 0; i < count; i++) {
-        const void *sample = rt_split_sample(s, first + i, rt_sample_elements(p->model), p->row);
-        if (!sample) {
-            p->failed++;
+        const void *sample = rt_split_sample(p->split, first + i, rt_sample_elements(p->model), p->row);
+        if (!sample)
             return -1;
-        }
         rt_loader_set(&p->loader, p->context, i, sample);
         if (p->model->train.target.kind == CNN_TARGET_CLASS)
             p->context->labels[i] = 0;
     }
     rt_tta_infer(&p->tta, p->context, count);
+    return 0;
+}
+
+static int rows_print(struct predict *p, int64_t first, int count)
+{
     for (int i = 0; i < count; i++) {
-        sprintf(name, "%s: %lld", file, (long long)(first + i));
-        if (sample_print(p, name, i))
+        sprintf(p->name, "%s: %lld", p->file, (long long)(first + i));
+        if (sample_print(p, p->name, i))
             return -1;
     }
     return ferror(stdout) ? -1 : 0;
+}
+
+/* What is done with samples by batches. */
+struct batch_work {
+    int (*predict)(struct predict *p, int64_t first, int count);
+    int (*print)(struct predict *p, int64_t first, int count);
+};
+
+static const struct batch_work pictures_work = { pictures_predict, pictures_print }, rows_work = { rows_predict, rows_print };
+
+static int batch_size(const struct predict *p, int64_t first, int64_t total)
+{
+    const int64_t left = total - first, batch = p->model->batch;
+    return left < 0 ? 0 : left < batch ? (int)left : (int)batch;
+}
+
+/* As many batches as there are processes, from sample `first` on: each has its own.  0, or -1 where none goes on. */
+static int round_do(struct predict *p, const struct batch_work *w, int64_t first, int64_t total)
+{
+    const int processes = rt_predict_ranks_count(&p->ranks), batch = p->model->batch;
+    const int64_t mine = first + (int64_t)rt_predict_ranks_number(&p->ranks) * batch;
+    const int count = batch_size(p, mine, total);
+    int told = count > 0 && w->predict(p, mine, count) ? -1 : count;
+    if (rt_predict_ranks_gather(&p->ranks, told)) {
+        p->broken = true;
+        return -1;
+    }
+    bool unread = false;
+    for (int i = 0; i < processes && !unread; i++) {
+        told = p->ranks.ranks ? rt_predict_ranks_take(&p->ranks, i) : told;
+        unread = told < 0;
+        if (told > 0 && rt_rank_writes(p->ranks.ranks) && w->print(p, first + (int64_t)i * batch, told)) {
+            p->broken = true;
+            return -1;
+        }
+    }
+    p->failed += unread;
+    return unread ? -1 : 0;
+}
+
+static int batches_do(struct predict *p, const struct batch_work *w, int64_t total)
+{
+    const int64_t each = (int64_t)rt_predict_ranks_count(&p->ranks) * p->model->batch;
+    int status = 0;
+    for (int64_t first = 0; first < total && status == 0; first += each)
+        status = round_do(p, w, first, total);
+    return status;
+}
+
+/* Whether all processes have opened a file of samples, and with as many.  The first one tells of the others. */
+static bool all_have(struct predict *p, const char *file, int64_t count)
+{
+    const struct cnn_ranks *r = p->ranks.ranks;
+    if (!r)
+        return count >= 0;
+    int64_t *counts = calloc((size_t)r->count, sizeof *counts);
+    p->broken = !counts || r->gather(r, &count, sizeof count, counts);
+    int other = 0;
+    for (int i = 1; i < r->count && !p->broken && other == 0; i++)
+        other = counts[i] != counts[0] ? i : 0;
+    const bool first_has = !p->broken && counts[0] >= 0;
+    if (other && first_has && rt_rank_writes(r))
+        rt_error("%s: rank %d has another file of that name, or none", file, other);
+    free(counts);
+    return first_has && !other;
 }
 
 /* A file that cannot be read does not keep others from being done. */
 static int file_predict(struct predict *p, const char *file)
 {
     enum { NUMBER_ROOM = 32 };
-    struct dataset d;
-    char *name = malloc(strlen(file) + NUMBER_ROOM);
-    int batch = p->model->batch, status = name ? 0 : -1;
-    if (!name) {
+    struct dataset d = { 0 };
+    const bool writes = rt_rank_writes(p->ranks.ranks);
+    int status = 0;
+    p->file = file;
+    p->split = &d.val;
+    p->name = malloc(strlen(file) + NUMBER_ROOM);
+    if (!p->name)
         rt_error("%s: no memory to name its samples", file);
-    } else if (rt_dataset_open_file(&d, p->model, file, rt_data_use(&p->options->run, true, p->context->threads))) {
-        p->failed++;
-        status = p->options->json ? print_json(p, file, "cannot be read") : 0;
+    rt_message_hold(!writes);   /* the first one's word is enough */
+    bool opened = p->name && rt_dataset_open_file(&d, p->model, file,
+                                                  rt_data_use(&p->options->run, true, p->context->threads)) == 0;
+    rt_message_hold(false);
+    if (all_have(p, file, opened ? d.val.count : -1)) {
+        status = batches_do(p, &rows_work, d.val.count);
     } else {
-        for (int64_t i = 0; i < d.val.count && status == 0; i += batch) {
-            int64_t left = d.val.count - i;
-            status = rows_predict(p, &d.val, file, name, i, left < batch ? (int)left : batch);
-        }
-        rt_dataset_close(&d);
+        p->failed++;
+        status = p->broken ? -1 : p->options->json && writes ? print_json(p, file, "cannot be read") : 0;
+        p->broken |= status != 0;
     }
-    free(name);
+    if (opened)
+        rt_dataset_close(&d);
+    free(p->name);
     return status;
 }
 
@@ -469,17 +559,16 @@ static int predict_open(struct predict *p, const char *weights)
     if (p->top > m->train.target.size)
         p->top = m->train.target.size;
     p->context = cnn_open(m, (int)p->options->run.threads, m->train.seed);
-    if (!p->context || cnn_load_weights(p->context, weights)
-        || rt_loader_open(&p->loader, p->context, NULL, LOADER_MEASURES)
+    if (!p->context || (weights && cnn_load_weights(p->context, weights))
+        || rt_standing_give_weights(&p->standing, p->context) || rt_loader_open(&p->loader, p->context, NULL, LOADER_MEASURES)
         || rt_tta_open(&p->tta, m, !p->options->run.no_tta))
         return -1;
     p->pixels = malloc(p->files ? 1 : batch * rt_sample_elements(m));
     p->row = malloc(rt_sample_elements(m) * sizeof *p->row);
     p->faults = calloc(batch, sizeof *p->faults);
-    p->places = calloc(batch, sizeof *p->places);
     p->order = calloc((size_t)m->train.target.size, sizeof *p->order);
-    if (p->pixels && p->row && p->faults && p->places && p->order)
-        return 0;
+    if (p->pixels && p->row && p->faults && p->order)
+        return rt_predict_ranks_open(&p->ranks, p->options->run.ranks, p->context, p->faults);
     rt_error("no memory for %d pictures", m->batch);
     return -1;
 }
@@ -498,35 +587,69 @@ static void predict_close(struct predict *p)
     free(p->pixels);
     free(p->row);
     free(p->faults);
-    free(p->places);
     free(p->order);
     rt_pictures_free(&p->list);
+    rt_predict_ranks_close(&p->ranks);
     rt_loader_close(&p->loader);
     rt_tta_close(&p->tta);
     cnn_close(p->context);
 }
 
+/* The list of the first process is that of all.  0, or -1 with a message. */
+static int list_give(struct predict *p)
+{
+    const bool gives = rt_rank_writes(p->options->run.ranks);
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = gives && p->options->run.ranks ? open_memstream(&text, &length) : NULL;
+    for (int64_t i = 0; out && i < p->list.pictures.count; i++)
+        fwrite(p->list.pictures.paths[i], 1, strlen(p->list.pictures.paths[i]) + 1, out);
+    if (gives && p->options->run.ranks && (!out || fclose(out))) {
+        rt_error("no memory for a list of pictures");
+        free(text);
+        return -1;
+    }
+    unsigned char *bytes = (unsigned char *)text;
+    uint64_t count = length;
+    int status = rt_standing_give(&p->standing, "share a list of pictures", &bytes, &count);
+    if (status == 0 && !gives)
+        for (uint64_t at = 0; at < count && status == 0; at += strlen((char *)bytes + at) + 1)
+            status = rt_pictures_add(&p->list, (char *)bytes + at);
+    free(bytes);
+    return status;
+}
+
 static int predict_all(struct predict *p)
 {
-    int batch = p->model->batch, status = 0;
-    if (p->options->json)
+    const bool writes = rt_rank_writes(p->options->run.ranks);
+    int status = 0;
+    if (p->options->json && writes)
         putchar('[');
-    if (p->options->csv)
+    if (p->options->csv && writes)
         fputs(answer_of(p)->csv_head, stdout);
     for (int i = 0; p->files && i < p->options->words_count && status == 0; i++)
         status = file_predict(p, p->options->words[i]);
-    for (int64_t i = 0; i < p->list.pictures.count && status == 0; i += batch) {
-        int64_t left = p->list.pictures.count - i;
-        status = batch_predict(p, i, left < batch ? (int)left : batch);
-    }
-    if (p->options->json)
+    if (status == 0)
+        status = batches_do(p, &pictures_work, p->list.pictures.count);
+    if (p->options->json && writes)
         printf("%s]\n", p->printed ? "\n" : "");
     return status;
 }
 
+/* All that is needed before the first batch.  0, or -1 with a message. */
+static int predict_begin(struct predict *p, const char *weights)
+{
+    const struct run_options *o = &p->options->run;
+    const bool reads = rt_rank_writes(o->ranks);        /* the others get weights and list from the first one */
+    if ((reads && !weights) || rt_program_agree(&p->standing, p->model, o, "predict")
+        || predict_open(p, reads ? weights : NULL) || (reads && words_list(p)) || list_give(p))
+        return -1;
+    return rt_standing_last(&p->standing, "predict what is listed", NULL);
+}
+
 int rt_predict(const struct cnn_model *model, const struct command_options *o)
 {
-    struct predict p = { .model = model, .options = o };
+    struct predict p = { .model = model, .options = o, .standing = { .ranks = o->run.ranks, .fault = o->fault } };
     struct run_folder folder;
     if (o->json && o->csv) {
         rt_error("--json and --csv: one of them");
@@ -534,12 +657,18 @@ int rt_predict(const struct cnn_model *model, const struct command_options *o)
     }
     if (rt_run_folder_name(&folder, model, o->run.run_dir))
         return EXIT_FAILED;
-    const char *weights = o->run.weights ? o->run.weights : rt_run_folder_weights(&folder);
+    const bool reads = rt_rank_writes(o->run.ranks);
+    const char *weights = o->run.weights || !reads ? o->run.weights : rt_run_folder_weights(&folder);
     int status = EXIT_FAILED;
-    if (weights && predict_open(&p, weights) == 0 && words_list(&p) == 0) {
-        origin_tell(&p, weights);
+    if (predict_begin(&p, weights)) {
+        rt_standing_fail(&p.standing);
+    } else {
+        if (reads)
+            origin_tell(&p, weights);
         if (predict_all(&p) == 0 && p.failed == 0)
             status = EXIT_FINE;
+        if (p.broken && o->run.ranks)
+            o->run.ranks->give_up(o->run.ranks, EXIT_FAILED);
     }
     predict_close(&p);
     rt_run_folder_free(&folder);

@@ -30,6 +30,7 @@ struct tensor_file {
     struct stored_text *metadata;       /* the header's `__metadata__` */
     int metadata_count;
     unsigned char *bytes;               /* the whole file, or what was unpacked from it */
+    uint64_t size;                      /* of the whole file */
 };
 
 /* Reads the header of f->bytes, a whole file, and checks that the tensors cover its data without holes or overlaps;

@@ -138,18 +138,29 @@ static void program_restart(char **words)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void rt_blas_core_check(const struct cnn_model *model, char **restart)
+/* The kernels that OpenBLAS runs in the place of the plan's; NULL: it runs those. */
+static const char *other_core(const struct cnn_model *model)
 {
-    if (!model->blas_core || !openblas_get_corename)
-        return;
-    const char *core = openblas_get_corename();
-    if (strcasecmp(core, model->blas_core) == 0)
-        return;
-    if (restart && !getenv("CNN_BLAS_RESTART")
+    const char *core = model->blas_core && openblas_get_corename ? openblas_get_corename() : NULL;
+    return core && strcasecmp(core, model->blas_core) ? core : NULL;
+}
+
+void rt_blas_core_restart(const struct cnn_model *model, char **restart)
+{
+    if (other_core(model) && !getenv("CNN_BLAS_RESTART")
         && setenv("OPENBLAS_CORETYPE", model->blas_core, 1) == 0
         && setenv("OPENBLAS_NUM_THREADS", "1", 1) == 0
         && setenv("CNN_BLAS_RESTART", "1", 1) == 0)
         program_restart(restart);
+}
+
+void rt_blas_core_check(const struct cnn_model *model, char **restart)
+{
+    const char *core = other_core(model);
+    if (core && restart)
+        rt_blas_core_restart(model, restart);
+    if (!core)
+        return;
     rt_note("OpenBLAS runs its %s kernels where the plan counts on %s; speed and the last bits of "
             "results may differ",
             core, model->blas_core);

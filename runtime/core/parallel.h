@@ -14,6 +14,9 @@ int rt_threads_choose(int asked, const struct cnn_model *model);
  * (`restart` NULL). */
 void rt_blas_core_check(const struct cnn_model *model, char **restart);
 
+/* The same without a word where it does not help. */
+void rt_blas_core_restart(const struct cnn_model *model, char **restart);
+
 /* What OpenBLAS needs for so many threads, where the network calls it: it waits for ever for what it cannot have.  0, or
  * -1 with a message. */
 int rt_blas_reserve(const struct cnn_model *model, int threads);

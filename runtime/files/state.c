@@ -188,6 +188,13 @@ int rt_state_read(struct state *s, const struct cnn_model *model, const char *pa
     return 0;
 }
 
+int rt_state_take(struct state *s, const struct cnn_model *model, unsigned char *bytes, uint64_t size, const char *path)
+{
+    rt_state_begin(s, model);
+    s->path = path;
+    return rt_safetensors_take(&s->file, bytes, size, path);
+}
+
 const char *rt_state_text(const struct state *s, const char *name)
 {
     char *key = key_make(s, name, "");

@@ -68,25 +68,29 @@ static bool checksum_fits(const unsigned char *bytes, uint64_t size)
     return kept == (uint32_t)crc32_z(0, bytes, size - CHECKSUM_BYTES);
 }
 
-static int whole_read(struct tensor_file *f, const char *path, bool state)
+int rt_safetensors_take(struct tensor_file *f, unsigned char *bytes, uint64_t size, const char *path)
 {
-    *f = (struct tensor_file){ 0 };
-    uint64_t size = 0;
-    f->bytes = rt_file_read(path, &size);
-    if (!f->bytes)
-        return -1;
-    if (state && !checksum_fits(f->bytes, size)) {
-        rt_error("%s: is torn or was altered: its checksum does not fit", path);
-        rt_safetensors_free(f);
-        return -1;
-    }
     char fault[512];
+    *f = (struct tensor_file){ .bytes = bytes, .size = size };
     int status = rt_tensor_header_read(f, size, fault, sizeof fault);
     if (status) {
         rt_error("%s: %s", path, fault);
         rt_safetensors_free(f);
     }
     return status;
+}
+
+static int whole_read(struct tensor_file *f, const char *path, bool state)
+{
+    *f = (struct tensor_file){ 0 };
+    uint64_t size = 0;
+    unsigned char *bytes = rt_file_read(path, &size);
+    if (bytes && state && !checksum_fits(bytes, size)) {
+        rt_error("%s: is torn or was altered: its checksum does not fit", path);
+        free(bytes);
+        return -1;
+    }
+    return bytes ? rt_safetensors_take(f, bytes, size, path) : -1;
 }
 
 int rt_safetensors_read(struct tensor_file *f, const char *path)
@@ -210,6 +214,20 @@ static int whole_write(const char *path, const char *previous, const struct tens
     free(header);
     free(buffer);
     return status;
+}
+
+unsigned char *rt_safetensors_texts(const struct text_pair *metadata, int count, uint64_t *size)
+{
+    char *header = header_write(NULL, 0, metadata, count, false);
+    const uint64_t length = header ? strlen(header) : 0;
+    unsigned char *bytes = header ? malloc(LENGTH_BYTES + length) : NULL;
+    if (bytes) {
+        memcpy(bytes, &length, LENGTH_BYTES);
+        memcpy(bytes + LENGTH_BYTES, header, length);
+        *size = LENGTH_BYTES + length;
+    }
+    free(header);
+    return bytes;
 }
 
 int rt_safetensors_write(const char *path, const struct tensor_entry *entries, int count,

@@ -9,6 +9,8 @@
 int rt_safetensors_read(struct tensor_file *f, const char *path);
 /* The same for a file of rt_safetensors_write_state(): its checksum has to fit. */
 int rt_safetensors_read_state(struct tensor_file *f, const char *path);
+/* What was read by somebody else; the bytes are the file's from here on, also where it fails.  path: for messages.  Likewise. */
+int rt_safetensors_take(struct tensor_file *f, unsigned char *bytes, uint64_t size, const char *path);
 /* A whole file in memory, malloc'd; its size at *size.  NULL with a message. */
 unsigned char *rt_file_read(const char *path, uint64_t *size);
 void rt_safetensors_free(struct tensor_file *f);
@@ -28,6 +30,9 @@ struct tensor_entry {
 struct text_pair {
     const char *key, *value;
 };
+
+/* A file without tensors, malloc'd; NULL: no memory. */
+unsigned char *rt_safetensors_texts(const struct text_pair *metadata, int count, uint64_t *size);
 
 /* Writes a file under a temporary name beside it, forces it to the disk and gives it its name: what
  * bears the name is always whole.  0, or -1 with a message; an older file of that name is untouched

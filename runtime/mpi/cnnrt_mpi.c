@@ -49,6 +49,26 @@ static int wait_politely(const char *what, MPI_Request *request)
     }
 }
 
+/* From one process to all. */
+static int bytes_give(void *bytes, size_t count, int from)
+{
+    MPI_Request request;
+    for (size_t at = 0; at < count; at += MESSAGE_MOST) {
+        const size_t left = count - at;
+        const int n = (int)(left < MESSAGE_MOST ? left : MESSAGE_MOST);
+        if (failed("MPI_Ibcast", MPI_Ibcast((char *)bytes + at, n, MPI_BYTE, from, MPI_COMM_WORLD, &request))
+            || wait_politely("MPI_Ibcast", &request))
+            return -1;
+    }
+    return 0;
+}
+
+static int ranks_broadcast(const struct cnn_ranks *r, void *bytes, size_t count)
+{
+    (void)r;
+    return bytes_give(bytes, count, 0);
+}
+
 static int ranks_gather(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all)
 {
     const bool in_place = (const char *)mine == (char *)all + (size_t)r->number * bytes;
@@ -60,14 +80,8 @@ static int ranks_gather(const struct cnn_ranks *r, const void *mine, size_t byte
     if (!in_place)
         memcpy((char *)all + (size_t)r->number * bytes, mine, bytes);
     for (int i = 0; i < r->count; i++)
-        for (size_t at = 0; at < bytes; at += MESSAGE_MOST) {
-            const size_t left = bytes - at;
-            const int n = (int)(left < MESSAGE_MOST ? left : MESSAGE_MOST);
-            if (failed("MPI_Ibcast", MPI_Ibcast((char *)all + (size_t)i * bytes + at, n, MPI_BYTE, i, MPI_COMM_WORLD,
-                                                &request))
-                || wait_politely("MPI_Ibcast", &request))
-                return -1;
-        }
+        if (bytes_give((char *)all + (size_t)i * bytes, bytes, i))
+            return -1;
     return 0;
 }
 
@@ -140,9 +154,10 @@ static int count_on_host(void)
 int cnn_mpi_main(const struct cnn_model *model, int argc, char **argv)
 {
     struct exchanges exchanges = { 0 };
-    struct cnn_ranks ranks = { .own = &exchanges, .gather = ranks_gather, .exchange_begin = exchange_begin,
+    struct cnn_ranks ranks = { .own = &exchanges, .gather = ranks_gather, .broadcast = ranks_broadcast, .exchange_begin = exchange_begin,
                                .exchange_end = exchange_end, .give_up = give_up };
     int provided;
+    cnn_ranks_prepare(model, argv);     /* what the launcher has told this process in its environment stays */
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &ranks.number);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks.count);

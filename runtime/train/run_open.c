@@ -19,7 +19,7 @@
 struct trainer rt_trainer_of(const struct cnn_model *model, const struct run_options *options)
 {
     return (struct trainer){ .model = model, .options = options, .best_loss = INFINITY, .missed_loss = INFINITY,
-                             .started = cnn_clock(), .deadline = UINT64_MAX };
+                             .started = cnn_clock(), .deadline = UINT64_MAX, .standing = { .ranks = options->ranks } };
 }
 
 /* A new run's weights: the recipe's first ones, or those it is given, and what of them comes of the pictures. */
@@ -42,6 +42,16 @@ static void *params_copy(const struct trainer *t, bool wanted, bool *failed)
     return copy;
 }
 
+/* What the weights and the data tell of each other; of several processes the first one looks, for all. */
+static int notes_learn(struct trainer *t, enum notes_use use, bool trains, const void *before)
+{
+    if (rt_rank_writes(t->options->ranks)
+        && (rt_notes_learn(t->context, &t->data, use)
+            || (begins(t, trains) && rt_params_whiten(t->context, &t->data, before))))
+        return -1;
+    return rt_standing_give_weights(&t->standing, t->context);
+}
+
 static int data_open(struct trainer *t, bool trains, const void *before)
 {
     const struct cnn_model *model = t->model;
@@ -52,8 +62,7 @@ static int data_open(struct trainer *t, bool trains, const void *before)
     enum notes_use use = !trains ? NOTES_KEEP : t->resumed.path ? NOTES_RESUME : NOTES_START;
     bool test_only = !trains && !rt_notes_need_training(t->context, use);
     return rt_dataset_open(&t->data, model, o->data, rt_data_use(o, test_only, t->context->threads))
-           || rt_notes_learn(t->context, &t->data, use)
-           || (begins(t, trains) && rt_params_whiten(t->context, &t->data, before))
+           || notes_learn(t, use, trains, before)
            || rt_loader_open(&t->val, t->context, &t->data.val, LOADER_MEASURES)
            || rt_loader_open(&t->test, t->context, &t->data.test, LOADER_MEASURES)
            || rt_tally_open(&t->val_tally, model, !trains)
@@ -85,9 +94,11 @@ int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
     t->context->ranks = o->ranks;
     if (rt_shares_open(&t->shares, t->context, trains))
         return -1;
+    if (!rt_rank_writes(o->ranks))
+        weights = NULL;
     void *before = params_copy(t, weights && begins(t, trains), &failed);
-    int status = failed || (weights && rt_checkpoint_load(t->context, weights, o->partial)) || data_open(t, trains, before)
-                     ? -1 : 0;
+    int status = failed || (weights && rt_checkpoint_load(t->context, weights, o->partial))
+                         || rt_standing_give_weights(&t->standing, t->context) || data_open(t, trains, before) ? -1 : 0;
     free(before);
     return status;
 }
@@ -276,7 +287,7 @@ int rt_run_open(struct trainer *t)
         || rt_tally_names(&t->train_tally, rt_notes(t->context)->class_names) || rt_callbacks_open(&t->callbacks, &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
         || (t->resumed.path && rt_run_state_apply(t)) || rt_schedule_check(&t->schedule, t->context->step)
-        || rt_run_agree(t, true))
+        || rt_run_agree(t))
         return -1;
     if (!rt_rank_writes(o->ranks)) {
         rt_progress_open(&t->progress, VERBOSE_MUTE, NULL, t->data.train.count);

@@ -17,6 +17,7 @@
 #include "train/run_options.h"
 #include "train/schedule.h"
 #include "train/shares.h"
+#include "train/standing.h"
 #include "train/tally.h"
 #include "train/tta.h"
 #include "train/wrong.h"
@@ -64,9 +65,7 @@ struct trainer {
     bool inside;                /* resumed within it: loader and tally go on */
     bool ended;                 /* a callback has ended the training */
     uint64_t save_interval, saved;      /* cnn_clock's */
-    bool asked;                 /* all processes have said whether they can begin */
-    bool refused;               /* some cannot, or not with the same */
-    char *fault;                /* what this one could not, where another one says it; NULL: nothing is caught */
+    struct standing standing;   /* of this process among those that train together */
     uint64_t started;           /* when the trainer was, cnn_clock's */
     uint64_t deadline;          /* of --time-limit, cnn_clock's; UINT64_MAX: none */
     bool cut_short;             /* by --time-limit */
@@ -86,7 +85,8 @@ struct data_use rt_data_use(const struct run_options *o, bool test_only, int thr
 struct order_blocks rt_order_of(const struct cnn_model *m, const struct dataset *d);
 
 /* What training and measuring have in common: memory, weights (NULL: as initialised), data.  trains: else only the set
- * that is measured is wanted.  0, or -1 with a message. */
+ * that is measured is wanted.  Of several processes the first one reads weights and measures what comes of the data, and
+ * gives all to the others.  0, or -1 with a message. */
 int rt_trainer_open(struct trainer *t, const char *weights, bool trains);
 /* 0, or -1 when a file of the run could not be written whole. */
 int rt_trainer_close(struct trainer *t);
@@ -102,9 +102,11 @@ void rt_run_report(struct trainer *t);
 int rt_run_outputs_check(const struct trainer *t);
 /* The rest of what a run needs: state, callbacks, folder, log, tables.  0, or -1 with a message. */
 int rt_run_open(struct trainer *t);
-/* Whether all processes that train together can begin, and with the same: what each has is compared with what the first has,
- * and what is not right is told by the first alone.  ready: this one can.  Nothing where there is one process.  0, or -1. */
-int rt_run_agree(struct trainer *t, bool ready);
+/* Whether all processes run the same program, asked the same of it.  Nothing where there is one process; 0, or -1. */
+int rt_program_agree(struct standing *s, const struct cnn_model *m, const struct run_options *o, const char *about);
+/* Whether all processes that train together can begin with the same: what each has is compared with what the first has, and
+ * what is not right is told by the first alone.  Likewise. */
+int rt_run_agree(struct trainer *t);
 /* The signal that has ended the run; 0: none. */
 int rt_run_stopped(const struct trainer *t);
 /* Trains until the run ends or is broken off.  0, or -1 when it ended on a loss that is no number, or without its

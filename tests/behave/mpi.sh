@@ -59,6 +59,12 @@ if [ -f "$BUILD/libcnnrt-mpi.a" ]; then
     ./quarters train --verbose 0 >/dev/null || fail "a trainer for several processes does not run alone"
 fi
 
+# with OpenBLAS
+"$BUILD/cnnc" --kernel=dense_1=openblas --batch-per-rank=3 together.cnn -o blas.c || fail "--kernel=dense_1=openblas"
+core=$(sed -n 's/.*\.blas_core = "\([^"]*\)".*/\1/p' blas.c)
+# shellcheck disable=SC2086
+"${CC:-gcc}" $flags -O1 blas.c -o blas $libs && ./blas train --threads 2 --run-dir blas.run --verbose 0 >/dev/null || fail "blas"
+
 for mpi in $found; do
     compile "$mpi" together.c "together.$mpi" || { fail "$mpi: does not build"; continue; }
     for n in 1 2 3 4; do
@@ -92,9 +98,45 @@ for mpi in $found; do
         >log 2>&1 && fail "$mpi: two recipes"
     grep -q 'rank 1 on .* has another recipe' log || { fail "$mpi: two recipes"; cat log; }
     together "$mpi" -n 1 "./together.$mpi" train --run-dir $mpi.none : \
-        -n 1 "./together.$mpi" train --run-dir $mpi.none --weights nowhere.safetensors >log 2>&1 && fail "$mpi: no weights"
-    grep -q 'rank 1 on .*nowhere.safetensors' log || { fail "$mpi: weights that one lacks"; cat log; }
+        -n 1 "./together.$mpi" train --run-dir $mpi.none --weights alone.run/last.safetensors >log 2>&1 && fail "$mpi: one with weights"
+    grep -q 'rank 1 on .* has other options to begin with' log || { fail "$mpi: one with weights"; cat log; }
+    together "$mpi" -n 1 "./together.$mpi" train --run-dir $mpi.none : \
+        -n 1 "./together.$mpi" evaluate --run-dir alone.run >log 2>&1 && fail "$mpi: two commands"
+    grep -q 'rank 1 on .* is about to evaluate, rank 0 on .* to train' log || { fail "$mpi: two commands"; cat log; }
+    run "$mpi" 2 "./together.$mpi" train --run-dir $mpi.none --weights nowhere.safetensors >log 2>&1 && fail "$mpi: no weights"
+    [ "$(grep -c 'nowhere.safetensors' log)" = 1 ] || { fail "$mpi: weights that are not there"; cat log; }
     [ ! -e $mpi.none ] || fail "$mpi: a run that did not begin has left a folder"
+
+    # The first one alone reads and writes: the others stand in folders of their own, which have none of the files.
+    mkdir -p $mpi.elsewhere
+    apart() { # command...: by two, the second of which is elsewhere
+        together "$mpi" -n 1 "$PWD/together.$mpi" "$@" : -n 1 sh -c 'cd "$0" && exec "$@"' "$PWD/$mpi.elsewhere" \
+            "$PWD/together.$mpi" "$@"
+    }
+    apart train --threads 1 --run-dir $mpi.first --verbose 0 --limit-steps 10 --history $mpi.csv >log 2>&1 ||
+        { fail "$mpi: the second one elsewhere"; cat log; }
+    apart train --threads 1 --run-dir $mpi.first --verbose 0 --resume >log 2>&1 ||
+        { fail "$mpi: resumed with the second one elsewhere"; cat log; }
+    same alone.run $mpi.first "$mpi: a second one that has no files"
+    apart evaluate --threads 1 --run-dir $mpi.first --verbose 2 >report 2>&1 || { fail "$mpi: evaluate elsewhere"; cat report; }
+    sed "s/$mpi.first/alone.run/" report | diff alone.report - || fail "$mpi: evaluate elsewhere says something else"
+    for more in "" --partial; do
+        ./alone train --run-dir alone.next --overwrite --weights alone.run/last.safetensors $more --verbose 0 >alone.list || fail "alone, from weights"
+        apart train --threads 1 --run-dir $mpi.next --overwrite --verbose 0 --weights alone.run/last.safetensors $more >log 2>&1 ||
+            { fail "$mpi: weights $more"; cat log; }
+        same alone.next $mpi.next "$mpi: from weights $more that the second one has not"
+        diff alone.list log || fail "$mpi: from weights $more: another list"
+    done
+    [ -z "$(ls -A $mpi.elsewhere)" ] || fail "$mpi: the second one has written $(ls $mpi.elsewhere)"
+
+    # Each process chooses OpenBLAS's kernels, and starts once more for them, before it finds the others.
+    if [ -n "$core" ] && [ "$(uname -m)" = x86_64 ]; then
+        compile "$mpi" blas.c blas.$mpi || fail "$mpi: blas does not build"
+        OPENBLAS_CORETYPE=Prescott run "$mpi" 2 ./blas.$mpi train --threads 1 --run-dir $mpi.blas --verbose 0 >log 2>&1 ||
+            { fail "$mpi: another core of OpenBLAS's"; cat log; }
+        grep -q 'kernels' log && { fail "$mpi: OpenBLAS runs other kernels"; cat log; }
+        same blas.run $mpi.blas "$mpi: another core of OpenBLAS's"
+    fi
 
     # a signal to one of them stops all, at the same step; a killed one ends all, and the state is whole
     for signal in TERM KILL; do

@@ -17,6 +17,13 @@ recipe digits 'mnist "idx"; split 0.1; augment flip, shift=2' 1x28x28 10 >digits
 recipe small 'mnist "idx"; limit train=500, val=60; resize 12' 1x12x12 10 >small.cnn
 recipe large 'mnist "idx"; limit train=200, val=40; resize 40' 1x40x40 10 >large.cnn
 recipe folder 'images "pictures", skip_damaged=on; split 0.25; resize 64' 3x64x64 2 >folder.cnn
+cat >table.cnn <<'CNN'
+model table
+data { csv "table.csv", label=5; split 0.2 }
+network { input 1x2x2; flatten; dense 6, relu; dense 3, softmax }
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 2; batch 36; seed 1 }
+CNN
+for ((i = 0; i < 200; i++)); do echo "$((i % 7)).5,$((i % 5)),$((i % 11)),0.$i,$((i % 3))"; done >table.csv
 
 bytes() { printf "$(printf '\\%03o' "$@")"; }
 labels() { for ((i = 0; i < $1 / 10; i++)); do printf '\0\1\2\3\4\5\6\7\10\11'; done; }
@@ -42,9 +49,35 @@ for name in drawn digits small large folder; do
 done
 cmp -s drawn.1.csv drawn.1000.csv && fail "a set that does not fit has the order of one that does"
 
+# What is predicted of files, with one that is damaged and one that is not there.
+head -n 150 table.csv | cut -d, -f1-4 >rows.csv
+"$CNNC" --batch-per-rank=6 table.cnn -o table.c || fail "cnnc table"
+# shellcheck disable=SC2086
+"$CC" $flags -O1 table.c -o table $libs || fail "table does not build"
+expect 0 ./table train --run-dir table.run --verbose 0
+for how in "" --json --csv; do
+    expect 1 ./folder predict $how --run-dir folder.1000 pictures none.png
+    mv out folder$how.out && sed 's/^[^:]*: //' err >folder$how.err
+    expect 1 ./table predict $how --run-dir table.run rows.csv none.csv rows.csv
+    mv out table$how.out && sed 's/^[^:]*: //' err >table$how.err
+    [ "$(wc -l <table$how.out)" -ge 300 ] || fail "table says little"
+done
+
 for mpi in $found; do
+    compile "$mpi" table.c table.$mpi && compile "$mpi" folder.c folder.$mpi || { fail "$mpi: does not build"; continue; }
+    for how in "" --json --csv; do
+        for n in 1 2 3; do
+            case "$n$how" in 1*csv | 2*json | 3) [ "$mpi" = openmpi ] && continue ;; esac
+            run "$mpi" $n ./folder.$mpi predict $how --run-dir folder.1000 pictures none.png >out 2>err && fail "$mpi: a fault does not show"
+            cmp out folder$how.out && grep -o 'error: .*\|note: .*' err | diff - folder$how.err ||
+                fail "$mpi: $n processes predict something else of pictures"
+            run "$mpi" $n ./table.$mpi predict $how --run-dir table.run rows.csv none.csv rows.csv >out 2>err && fail "$mpi: a fault does not show"
+            cmp out table$how.out && grep -o 'error: .*\|note: .*' err | diff - table$how.err ||
+                fail "$mpi: $n processes predict something else of a table"
+        done
+    done
     for name in drawn digits small large folder; do
-        compile "$mpi" $name.c $name.$mpi || { fail "$mpi: $name does not build"; continue; }
+        [ -x $name.$mpi ] || compile "$mpi" $name.c $name.$mpi || { fail "$mpi: $name does not build"; continue; }
         for n in 1 2 3; do
             for memory in 1 1000; do
                 [ $name = drawn ] || [ $n = 2 ] || [ "$n $memory" = "3 1" ] || continue
@@ -80,5 +113,12 @@ for mpi in $found; do
     together "$mpi" -n 1 ./digits.$mpi train --run-dir none --data-memory 1 : -n 1 ./digits.$mpi train --run-dir none >log 2>&1 &&
         fail "$mpi: two orders"
     grep -q 'rank 1 on .* has another order of its samples' log || { fail "$mpi: two orders"; cat log; }
+
+    # a file that one of them lacks
+    mkdir -p none && cp ./plain.$mpi none
+    together "$mpi" -n 1 ./plain.$mpi train --run-dir $mpi.none : -n 1 sh -c "cd none && exec ./plain.$mpi train" >log 2>&1 &&
+        fail "$mpi: a file that one lacks"
+    grep -q 'rank 1 on .*: the mnist data .* are in none of these' log || { fail "$mpi: a file that one lacks"; cat log; }
+    [ ! -e $mpi.none ] || fail "$mpi: a run that did not begin has left a folder"
 done
 finish

@@ -1,10 +1,10 @@
-# mpi.sh - what tests of several processes share, behind common.sh: with every MPI that is there, of $found.
+# mpi.sh - what tests of several processes share, behind common.sh: $found are the MPIs that are there, of $CNN_MPIS, else all.
 
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_base_warn_component_unused=0
 unset CNN_TEST_WEIGHTS
 
 found=
-for name in openmpi mpich; do
+for name in ${CNN_MPIS:-openmpi mpich}; do
     command -v "mpicc.$name" >/dev/null && command -v "mpirun.$name" >/dev/null && found="$found $name"
 done
 [ -n "$found" ] || skip "neither Open MPI nor MPICH is here (mpicc.openmpi, mpicc.mpich)"
