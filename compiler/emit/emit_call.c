@@ -84,6 +84,11 @@ const char *emit_tensor_shape(struct emitter *e, const struct tensor *t, bool ba
     if (place->base && place->pixel != t->shape.c && !t->shape.flat)
         return arena_printf(e->arena, "(%s%d, %d, %d of %" PRId64 ": in %s)", n, t->shape.h, t->shape.w, t->shape.c,
                             place->pixel, place->base->name);
+    if (place->together && batch)
+        return arena_printf(e->arena, "(N / %d, %d, %d, %d, %d images)", place->together, t->shape.h, t->shape.w,
+                            t->shape.c, place->together);
+    if (place->together)
+        return arena_printf(e->arena, "(%d, %d, %d, %d images)", t->shape.h, t->shape.w, t->shape.c, place->together);
     if (t->shape.flat || (t->shape.h == 1 && t->shape.w == 1))
         return arena_printf(e->arena, "(%s%d)", n, t->shape.c);
     return arena_printf(e->arena, "(%s%d, %d, %d)", n, t->shape.h, t->shape.w, t->shape.c);

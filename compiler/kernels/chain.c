@@ -591,6 +591,7 @@ int chain_input(const struct node *n, const struct tensor *t)
 void chain_make(const struct plan *p, const struct group *g, struct chain *c)
 {
     c->group = g;
+    c->together = g->together && g->program->places[g->result->id].together;
     c->operands_count = 0;
     for (int k = 0; k < sequence_count(g); k++) {
         const struct node *n = sequence_node(g, k);
@@ -658,10 +659,13 @@ const char *chain_pass(struct emitter *e, const struct chain *c, const char *col
 }
 
 /* The operand as the link reads it. */
-static const char *operand_load(struct emitter *e, const struct operand *o, const char *col, const char *at, int tail)
+static const char *operand_load(struct emitter *e, const struct operand *o, bool together, const char *col,
+                                const char *at, int tail)
 {
     switch (o->kind) {
     case OPERAND_COLUMN:                /* padded to whole vectors */
+        if (together)
+            return text_printf(e, "v_broadcast(%s)", text_plus(e, o->name, col));
         return text_load(e, o->name, col, 0);
     case OPERAND_COLUMN_SAMPLE:
         return text_load(e, o->name, col, tail);
@@ -685,7 +689,7 @@ const char *chain_apply_at(struct emitter *e, const struct chain *c, const char 
         struct link_text t = { .e = e, .node = sequence_node(c->group, k) };
         for (; next < c->operands_count && c->operands[next].node == k; next++) {
             assert(t.count < OPERANDS_OF_NODE);
-            t.loads[t.count++] = operand_load(e, &c->operands[next], col, at, tail);
+            t.loads[t.count++] = operand_load(e, &c->operands[next], c->together, col, at, tail);
         }
         value = link_find(t.node->op)->apply(&t, value);
     }

@@ -17,6 +17,7 @@
 #include "kernels/conv_geometry.h"
 #include "kernels/loops.h"
 #include "kernels/product.h"
+#include "kernels/sums.h"
 
 struct weight_grad {
     struct conv_geometry s;
@@ -160,8 +161,6 @@ static struct buffer *partial_buffer(struct plan *p, struct program *q, const st
                        d->groups * elements * p->real_size);
 }
 
-enum { REDUCE_CHUNK = 8192 };       /* elements of dw that one block of the second step adds up */
-
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct weight_grad d = weight_grad_of(p, g->main);
@@ -169,7 +168,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
                                  "weight gradient", 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     sum->groups = d.by_image ? d.groups : 0;
     const struct tensor *dw = g->main->out[0], *db = g->companion ? g->companion->out[0] : NULL;
-    int64_t stored = d.s.weight->stored, chunks = (stored + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
+    int64_t stored = d.s.weight->stored, chunks = (stored + SUMS_CHUNK - 1) / SUMS_CHUNK;
     struct step *reduce = d.groups > 1 ? plan_step(p, q, g, 1, SPLIT_BLOCKS, chunks, "weight gradient", 0) : NULL;
     struct buffer *partial = reduce ? partial_buffer(p, q, &d, dw, stored) : NULL;
     struct buffer *bias_partial = reduce && db ? partial_buffer(p, q, &d, db, d.db_stored) : NULL;
@@ -190,7 +189,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         return;
     step_is_told(p, reduce, ARGUMENT_BLOCK);
     step_uses(p, reduce, ACCESS_READ, partial, TOUCH_ALL);
-    step_takes_part(p, reduce, ACCESS_WRITE, dw, part_runs(stored, REDUCE_CHUNK));
+    step_takes_part(p, reduce, ACCESS_WRITE, dw, part_runs(stored, SUMS_CHUNK));
     if (db) {
         step_uses(p, reduce, ACCESS_READ, bias_partial, TOUCH_ALL);
         step_takes_in(p, reduce, ACCESS_WRITE, db, TOUCH_FIRST);
@@ -561,48 +560,12 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
     return emit_end(e, hint, emit_comment(e, step));
 }
 
-/* ---- adding the partial sums ------------------------------------------------------------------------------------- */
-
-static void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *to)
-{
-    if (groups == 2) {
-        cw_line(e->w, "v_store(%s + i, v_add(v_load(%s + i), v_load(%s + %" PRId64 " + i)));", to, from, from, stored);
-        return;
-    }
-    cw_line(e->w, "v sum = v_load(%s + i);", from);
-    cw_open(e->w, "for (int g = 1; g < %d; g++)", groups);
-    cw_line(e->w, "sum = v_add(sum, v_load(%s + (size_t)g * %" PRId64 " + i));", from, stored);
-    cw_close(e->w, "");
-    cw_line(e->w, "v_store(%s + i, sum);", to);
-}
-
-static const char *emit_reduce(struct emitter *e, const struct step *step)
-{
-    const struct group *group = step->group;
-    struct weight_grad g = weight_grad_of(e->plan, group->main);
-    const char *real = e->plan->real;
-    bool bias = group->companion != NULL;
-    emit_function(e, "int b, const %s *partial, %s *restrict dw%s",
-                  real, real,
-                  bias ? arena_printf(e->arena, ", const %s *bias_partial, %s *restrict db", real, real) : "");
-    cw_line(e->w, "const int64_t first = b * INT64_C(%d), most = first + %d;", REDUCE_CHUNK, REDUCE_CHUNK);
-    cw_line(e->w, "const int64_t end = most < %" PRId64 " ? most : %" PRId64 ";", g.s.weight->stored,
-            g.s.weight->stored);
-    cw_open(e->w, "for (int64_t i = first; i < end; i += V_LANES) {");
-    emit_add_up(e, g.groups, g.s.weight->stored, "partial", "dw");
-    cw_close(e->w, "}");
-    if (bias) {
-        cw_open(e->w, "for (int i = 0; b == 0 && i < %" PRId64 "; i += V_LANES) {", g.db_stored);
-        emit_add_up(e, g.groups, g.db_stored, "bias_partial", "db");
-        cw_close(e->w, "}");
-    }
-    return emit_end(e, arena_printf(e->arena, "add_partial_%" PRId64, g.s.weight->stored),
-                    "Adds the partial sums of the image groups in their order.");
-}
-
 static const char *emit(struct emitter *e, const struct step *step)
 {
-    return step->part == 0 ? emit_sum(e, step) : emit_reduce(e, step);
+    if (step->part == 0)
+        return emit_sum(e, step);
+    struct weight_grad g = weight_grad_of(e->plan, step->group->main);
+    return emit_weight_sums(e, step, g.groups, g.s.weight->stored, g.db_stored);
 }
 
 const struct kernel kernel_conv2d_direct_weight_grad = {

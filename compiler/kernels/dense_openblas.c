@@ -38,7 +38,7 @@ static double forward_cost(const struct plan *p, const struct group *g)
     struct panels panels = panels_of(p, g->main->in[1]);
     double columns = panels.width < panels.out ? panels.width : panels.out;
     return panels_count(&panels) * blas_cycles(p, p->batch, columns, param_extent(w, CNN_AXIS_IN)) +
-           pass_cycles(p, g->main->out[0], chain_cycles(p, g), g->chain_count ? 2 : 0);
+           pass_cycles(p, g->main->out[0], chain_cycles(p, g), g->chain_count ? 2 : 0) + plan_meeting_cycles(p, 1);
 }
 
 /* From x or dy by the weights to `count` numbers a sample, `piece` of them a block. */
@@ -122,7 +122,7 @@ static double data_grad_cost(const struct plan *p, const struct group *g)
     struct panels panels = panels_of(p, g->main->in[1]);
     double columns = panels.width < panels.out ? panels.width : panels.out, blocks = (double)input_blocks(inputs);
     return blocks * panels_count(&panels) * blas_cycles(p, p->batch, inputs / blocks, columns) +
-           pass_cycles(p, g->main->out[0], chain_cycles(p, g), g->chain_count ? 2 : 0);
+           pass_cycles(p, g->main->out[0], chain_cycles(p, g), g->chain_count ? 2 : 0) + plan_meeting_cycles(p, 1);
 }
 
 static void data_grad_plan(struct plan *p, struct program *q, struct group *g)
@@ -195,7 +195,8 @@ static double weight_grad_cost(const struct plan *p, const struct group *g)
     struct panels panels = panels_of(p, dw);
     int inputs = param_extent(dw->param, CNN_AXIS_IN);
     double columns = panels.width < panels.out ? panels.width : panels.out, blocks = (double)input_blocks(inputs);
-    return blocks * panels_count(&panels) * blas_cycles(p, inputs / blocks, columns, p->batch);
+    return blocks * panels_count(&panels) * blas_cycles(p, inputs / blocks, columns, p->batch) +
+           plan_meeting_cycles(p, 1);
 }
 
 /* Part 0: weights, blocks by panel and inputs; part 1: the bias, where the group has one. */

@@ -65,7 +65,7 @@ static double forward_cost(const struct plan *p, const struct group *g)
     struct dense d = dense_of(p, g->main);
     int rows = batch_rows(p, d.panel / p->lanes);
     double cycles = product_cycles(p, d.out, d.panel, p->batch, rows, d.in), stream = stream_cycles(p, &d);
-    return (cycles > stream ? cycles : stream) + group_chain_cycles(p, g);
+    return (cycles > stream ? cycles : stream) + group_chain_cycles(p, g) + plan_meeting_cycles(p, 1);
 }
 
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
@@ -216,7 +216,7 @@ static double data_cost(const struct plan *p, const struct group *g)
     double cycles = product_cycles(p, d.batch_padded, plan_panel(p, d.batch_padded), d.in,
                                    input_block(p, &d, &tile_rows), (int64_t)d.panels * d.panel);
     double stream = stream_cycles(p, &d), turn = p->target->costs->turned * d.in * d.batch_padded;
-    return (cycles > stream ? cycles : stream) + turn + group_chain_cycles(p, g);
+    return (cycles > stream ? cycles : stream) + turn + group_chain_cycles(p, g) + plan_meeting_cycles(p, 1);
 }
 
 /* The rows of some inputs in weights or their gradient, `piece` of them in a block. */
@@ -397,7 +397,7 @@ static double weight_cost(const struct plan *p, const struct group *g)
     struct dense d = dense_of(p, g->main);
     struct dense_weight_block b = weight_block(p, &d);
     double cycles = product_cycles(p, d.out, d.panel, d.in, b.inputs, p->batch), stream = stream_cycles(p, &d);
-    return cycles + stream + p->target->costs->packed_in_order * d.in * p->batch / p->lanes;
+    return cycles + stream + p->target->costs->packed_in_order * d.in * p->batch / p->lanes + plan_meeting_cycles(p, 1);
 }
 
 static void weight_plan(struct plan *p, struct program *q, struct group *g)

@@ -42,6 +42,8 @@ static void elementwise_plan(struct plan *p, struct program *q, struct group *g)
         s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", flops);
     step_takes_rows(p, s, value_of(g), g->result);
     step_takes_chain(p, s);
+    if (g->together)
+        s->images = g->together;
 }
 
 static const char *elementwise_emit(struct emitter *e, const struct step *s)
@@ -56,7 +58,9 @@ static const char *elementwise_emit(struct emitter *e, const struct step *s)
     emit_function(e, "%sconst %s *%s, %s *restrict %s%s",
                   blocks ? "int b, " : "", real, from, real, to, chain_parameters(e, &c));
     cw_line(e->w, "// %s, %s (%d, %d, %d)", from, to, x->shape.h, x->shape.w, x->shape.c);
-    if (chain_is_strided(e, &c, x, g->result))
+    if (c.together)             /* as many times the channels */
+        chain_over_image(e, &c, from, to, "0", tensor_pixels(x), (int64_t)x->shape.c * g->together);
+    else if (chain_is_strided(e, &c, x, g->result))
         chain_over_places(e, &c, from, x, to, g->result);
     else if (blocks)            /* a row of the map */
         chain_over_image(e, &c, from, to, text_printf(e, "b * %d", x->shape.w * x->shape.c), x->shape.w, x->shape.c);
@@ -74,11 +78,20 @@ static bool elementwise_strided(const struct plan *p, const struct group *g, con
     return true;
 }
 
+/* What reads neither numbers of samples nor the places of elements. */
+static bool elementwise_together(const struct plan *p, const struct node *n)
+{
+    (void)p;
+    bool simple = n->op == OP_bias || n->op == OP_activation || n->op == OP_activation_grad || n->op == OP_sum;
+    return simple && !n->out[0]->shape.flat;
+}
+
 #define ELEMENTWISE(operation)                                                                       \
     const struct kernel kernel_##operation = {                                                       \
         .name = "elementwise", .op = OP_##operation, .fuses_chain = true,                            \
         .applicable = always_applicable, .cost = elementwise_cost, .plan = elementwise_plan,         \
-        .emit = elementwise_emit, .strided = elementwise_strided, .help = "one pass over the image", \
+        .emit = elementwise_emit, .strided = elementwise_strided, .together = elementwise_together, \
+        .help = "one pass over the image", \
     };
 
 ELEMENTWISE(bias)

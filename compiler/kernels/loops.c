@@ -65,6 +65,11 @@ const char *text_offset(struct emitter *e, int64_t offset)
     return offset ? text_printf(e, " + %" PRId64, offset) : "";
 }
 
+const char *text_shift(struct emitter *e, int64_t offset)
+{
+    return offset < 0 ? text_printf(e, " - %" PRId64, -offset) : text_offset(e, offset);
+}
+
 const char *text_load(struct emitter *e, const char *p, const char *at, int tail)
 {
     const char *from = text_plus(e, p, at);
@@ -181,7 +186,8 @@ static void chain_body(struct emitter *e, const void *data, const char *at, int 
     const struct chain_pass *s = data;
     const char *element = text_plus(e, s->offset, s->flat ? at : text_plus(e, s->pixel, at));
     cw_line(e->w, "const v value = %s;", text_load(e, s->from, element, tail));
-    line_store(e, s->to, element, chain_apply_at(e, s->chain, "value", s->flat ? "0" : at, element, tail), tail);
+    const char *column = s->flat ? "0" : s->chain->together ? text_printf(e, "(%s) / V_LANES", at) : at;
+    line_store(e, s->to, element, chain_apply_at(e, s->chain, "value", column, element, tail), tail);
 }
 
 void chain_over_image(struct emitter *e, const struct chain *c, const char *from, const char *to,

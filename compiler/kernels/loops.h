@@ -16,6 +16,8 @@ const char *text_over(struct emitter *e, const char *a, int by);
 const char *text_times(struct emitter *e, const char *a, int by);
 /* " + offset"; nothing for 0. */
 const char *text_offset(struct emitter *e, int64_t offset);
+/* The same of a number that may be negative: " - 2". */
+const char *text_shift(struct emitter *e, int64_t offset);
 /* "v_load(p + at)", "v_load_tail(p + at, tail)" for tail != 0. */
 const char *text_load(struct emitter *e, const char *p, const char *at, int tail);
 const char *text_load_u8(struct emitter *e, const char *p, const char *at, int tail);

@@ -20,11 +20,10 @@ static bool maxpool_applicable(const struct plan *p, const struct group *g)
 
 static double maxpool_cost(const struct plan *p, const struct group *g)
 {
-    const struct tensor *out = g->main->out[0];
     int taps = g->main->attr.window.kh * g->main->attr.window.kw;
     if (g->main->backward)
-        return pass_cycles(p, out, 3 + chain_cycles(p, g), 2);
-    return pass_cycles(p, out, 3 * taps + chain_cycles(p, g), taps + 1.25);
+        return pool_cycles(p, g, 3 + chain_cycles(p, g), 2);
+    return pool_cycles(p, g, 3 * taps + chain_cycles(p, g), taps + 1.25);
 }
 
 static bool keeps_index(const struct node *n)
@@ -43,6 +42,7 @@ static void maxpool_plan(struct plan *p, struct program *q, struct group *g)
     if (keeps_index(g->main))
         step_writes_rows(p, s, g->main->out[1]);
     step_takes_chain(p, s);
+    pool_steps(p, s);
 }
 
 static void maxpool_grad_plan(struct plan *p, struct program *q, struct group *g)
@@ -53,6 +53,7 @@ static void maxpool_grad_plan(struct plan *p, struct program *q, struct group *g
     step_takes(p, s, ACCESS_READ, n->in[0]);
     step_takes(p, s, ACCESS_WRITE, g->result);
     step_takes_chain(p, s);
+    pool_steps(p, s);
 }
 
 /* ---- forward ---------------------------------------------------------------------------------------------------- */
@@ -60,7 +61,7 @@ static void maxpool_grad_plan(struct plan *p, struct program *q, struct group *g
 static void forward_end(struct emitter *e, const struct body *b, const char *at, int tail)
 {
     const char *to = text_plus(e, "to", at);
-    line_store(e, "y", to, chain_apply_at(e, b->pool->chain, "best", at, to, tail), tail);
+    line_store(e, b->pool->outside, to, pool_apply(e, b->pool, "best", at, to, tail), tail);
     if (b->keeps_index)
         line_store_u8(e, "index", to, "winner", tail);
 }
@@ -113,16 +114,17 @@ static const char *maxpool_emit(struct emitter *e, const struct step *s)
     if (emit_is_strided(e, s->group->result))
         p.out_pixel = emit_pixel(e, s->group->result);
     p.block = s->split == SPLIT_BLOCKS;
+    pool_together(e, &p, s->group, "y");
     struct body b = { &p, keeps_index(n) };
-    emit_function(e, "%sconst %s *x, %s *restrict y%s%s",
+    emit_function(e, "%sconst %s *x, %s *restrict y%s%s%s",
                   p.block ? "int b, " : "", e->plan->real, e->plan->real,
-                  b.keeps_index ? ", uint8_t *restrict index" : "", chain_parameters(e, &c));
+                  b.keeps_index ? ", uint8_t *restrict index" : "", chain_parameters(e, &c), pool_parameter(e, &p));
     pool_note(e, &p, "x", "y");
     pool_open_outputs(e, &p);
     each_vector(e, "j", p.in.c, pool_is_plain(&p) ? forward_plain : forward_general, &b);
     pool_close(e);
-    const char *hint = text_printf(e, "maxpool2d_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
-                                   chain_suffix(e, &c));
+    pool_turn_out(e, &p, &c);
+    const char *hint = text_printf(e, "maxpool2d_%s%s", pool_name(e, &p), chain_suffix(e, &c));
     return emit_end(e, hint, emit_comment(e, s));
 }
 
@@ -134,12 +136,12 @@ static void grad_tiled(struct emitter *e, const void *data, const char *at, int 
     const struct pool *p = ((const struct body *)data)->pool;
     const char *to = text_plus(e, "to", at);
     cw_line(e->w, "const v winner = %s;", text_load_u8(e, "index", to, tail));
-    cw_line(e->w, "const v gradient = %s;", text_load(e, "dy", to, tail));
+    cw_line(e->w, "const v gradient = %s;", text_load(e, p->outside, to, tail));
     for (int t = 0; t < pool_taps(p); t++) {
         const char *offset = text_printf(e, "%" PRId64, pool_tap(p, t));
         const char *into = text_plus(e, text_plus(e, "from", offset), at);
         const char *value = text_printf(e, "v_select(v_eq(winner, v_set(%d)), gradient, v_zero())", t);
-        line_store(e, "dx", into, chain_apply_at(e, p->chain, value, at, into, tail), tail);
+        line_store(e, "dx", into, pool_apply(e, p, value, at, into, tail), tail);
     }
 }
 
@@ -157,9 +159,9 @@ static void grad_gathered(struct emitter *e, const void *data, const char *at, i
     cw_line(e->w, "const int tap = (iy + %d - oy * %d) * %d + ix + %d - ox * %d;", k->pad_top, k->stride_h, k->kw,
             k->pad_left, k->stride_w);
     cw_line(e->w, "const vm won = v_eq(%s, v_set((%s)tap));", text_load_u8(e, "index", "from", tail), e->plan->real);
-    cw_line(e->w, "sum = v_add(sum, v_select(won, %s, v_zero()));", text_load(e, "dy", "from", tail));
+    cw_line(e->w, "sum = v_add(sum, v_select(won, %s, v_zero()));", text_load(e, p->outside, "from", tail));
     pool_close(e);
-    line_store(e, "dx", to, chain_apply_at(e, p->chain, "sum", at, to, tail), tail);
+    line_store(e, "dx", to, pool_apply(e, p, "sum", at, to, tail), tail);
 }
 
 static const char *maxpool_grad_emit(struct emitter *e, const struct step *s)
@@ -168,10 +170,12 @@ static const char *maxpool_grad_emit(struct emitter *e, const struct step *s)
     struct chain c;
     chain_make(e->plan, s->group, &c);
     struct pool p = pool_of(n->forward, n->out[0], n->in[1], &c);
+    pool_together(e, &p, s->group, "dy");
     struct body b = { &p, true };
-    emit_function(e, "const %s *dy, const uint8_t *index, %s *restrict dx%s",
-                  e->plan->real, e->plan->real, chain_parameters(e, &c));
+    emit_function(e, "const %s *dy, const uint8_t *index, %s *restrict dx%s%s",
+                  e->plan->real, e->plan->real, chain_parameters(e, &c), pool_parameter(e, &p));
     pool_note(e, &p, "dx", "dy");
+    pool_turn_in(e, &p);
     if (pool_tiles(&p)) {
         pool_open_outputs(e, &p);
         each_vector(e, "j", p.in.c, grad_tiled, &b);
@@ -182,24 +186,25 @@ static const char *maxpool_grad_emit(struct emitter *e, const struct step *s)
         each_vector(e, "j", p.in.c, grad_gathered, &b);
         pool_close(e);
     }
-    const char *hint = text_printf(e, "maxpool2d_grad_%dx%d_%s%s", p.window.kh, p.window.kw, text_shape(e, p.in),
-                                   chain_suffix(e, &c));
+    const char *hint = text_printf(e, "maxpool2d_grad_%s%s", pool_name(e, &p), chain_suffix(e, &c));
     return emit_end(e, hint, emit_comment(e, s));
 }
 
 /* The index lies where the result does, and is no part of a concatenation. */
 static bool maxpool_strided(const struct plan *p, const struct group *g, const struct tensor *t)
 {
-    return t == g->result && !keeps_index(g->main) && chain_is_by_channel(p, g);
+    return t == g->result && !g->together && !keeps_index(g->main) && chain_is_by_channel(p, g);
 }
 
 const struct kernel kernel_maxpool2d = {
     .name = "maxpool2d", .op = OP_maxpool2d, .fuses_chain = true, .applicable = maxpool_applicable,
     .cost = maxpool_cost, .plan = maxpool_plan, .emit = maxpool_emit, .strided = maxpool_strided,
+    .together = pool_can_be_together, .apart = pool_apart,
     .help = "one pass, channels in vectors",
 };
 
 const struct kernel kernel_maxpool2d_grad = {
     .name = "maxpool2d_grad", .op = OP_maxpool2d_grad, .fuses_chain = true, .applicable = maxpool_applicable,
-    .cost = maxpool_cost, .plan = maxpool_grad_plan, .emit = maxpool_grad_emit, .help = "one pass, channels in vectors",
+    .cost = maxpool_cost, .plan = maxpool_grad_plan, .emit = maxpool_grad_emit,
+    .together = pool_can_be_together, .apart = pool_apart, .help = "one pass, channels in vectors",
 };

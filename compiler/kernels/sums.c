@@ -168,3 +168,38 @@ const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, con
     cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "sum_samples_%dx%" PRId64, targets, columns), comment);
 }
+
+/* ---- sums of groups of images ------------------------------------------------------------------------------------ */
+
+static void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *to)
+{
+    if (groups == 2) {
+        cw_line(e->w, "v_store(%s + i, v_add(v_load(%s + i), v_load(%s + %" PRId64 " + i)));", to, from, from, stored);
+        return;
+    }
+    cw_line(e->w, "v sum = v_load(%s + i);", from);
+    cw_open(e->w, "for (int g = 1; g < %d; g++)", groups);
+    cw_line(e->w, "sum = v_add(sum, v_load(%s + (size_t)g * %" PRId64 " + i));", from, stored);
+    cw_close(e->w, "");
+    cw_line(e->w, "v_store(%s + i, sum);", to);
+}
+
+const char *emit_weight_sums(struct emitter *e, const struct step *step, int groups, int64_t stored, int64_t db_stored)
+{
+    const char *real = e->plan->real;
+    bool bias = step->group->companion != NULL;
+    emit_function(e, "int b, const %s *partial, %s *restrict dw%s", real, real,
+                  bias ? text_printf(e, ", const %s *bias_partial, %s *restrict db", real, real) : "");
+    cw_line(e->w, "const int64_t first = b * INT64_C(%d), most = first + %d;", SUMS_CHUNK, SUMS_CHUNK);
+    cw_line(e->w, "const int64_t end = most < %" PRId64 " ? most : %" PRId64 ";", stored, stored);
+    cw_open(e->w, "for (int64_t i = first; i < end; i += V_LANES) {");
+    emit_add_up(e, groups, stored, "partial", "dw");
+    cw_close(e->w, "}");
+    if (bias) {
+        cw_open(e->w, "for (int i = 0; b == 0 && i < %" PRId64 "; i += V_LANES) {", db_stored);
+        emit_add_up(e, groups, db_stored, "bias_partial", "db");
+        cw_close(e->w, "}");
+    }
+    return emit_end(e, text_printf(e, "add_partial_%" PRId64, stored),
+                    "Adds the partial sums of the image groups in their order.");
+}

@@ -33,4 +33,11 @@ void emit_pixel_sums(struct emitter *e, const struct pixel_sums *s);
  * `columns` of a row, to1 those after them.  Everything is padded to whole vectors. */
 const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, const char *comment);
 
+enum { SUMS_CHUNK = 8192 };         /* elements of a weight gradient that one block adds up */
+
+/* The function of a step of blocks that adds the sums of `groups` groups of images in their order, `stored` elements of a
+ * weight gradient, SUMS_CHUNK of them in a block, and where the step's group has a companion db_stored of its own:
+ * name(b, partial, dw[, bias_partial, db]). */
+const char *emit_weight_sums(struct emitter *e, const struct step *step, int groups, int64_t stored, int64_t db_stored);
+
 #endif

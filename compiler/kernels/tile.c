@@ -39,6 +39,17 @@ static const char *plus(struct emitter *e, int64_t offset)
     return offset ? arena_printf(e->arena, " + %" PRId64, offset) : "";
 }
 
+/* Of vector j of B and of C. */
+static int64_t b_at(struct emitter *e, const struct tile *t, int j)
+{
+    return j * (t->b_vector ? t->b_vector : e->plan->lanes);
+}
+
+static int64_t c_at(struct emitter *e, const struct tile *t, int i, int j)
+{
+    return i * t->c_row + j * (t->c_vector ? t->c_vector : e->plan->lanes);
+}
+
 static bool has_tail(const struct tile *t, int j)
 {
     return t->tail && j == t->vectors - 1;
@@ -47,12 +58,12 @@ static bool has_tail(const struct tile *t, int j)
 /* The accumulators c<row>_<vector>: a row a line, or as many as fit where they begin with zero. */
 static void declare_accumulators(struct emitter *e, const struct tile *t)
 {
-    int lanes = e->plan->lanes, per_line = t->accumulate || t->vectors > 4 ? 1 : 4 / t->vectors;
+    int per_line = t->accumulate || t->vectors > 4 ? 1 : 4 / t->vectors;
     for (int first = 0; first < t->rows; first += per_line) {
         struct text line = { .arena = e->arena };
         for (int i = first; i < first + per_line && i < t->rows; i++)
             for (int j = 0; j < t->vectors; j++) {
-                const char *from = "v_zero()", *at = plus(e, i * t->c_row + (int64_t)j * lanes);
+                const char *from = "v_zero()", *at = plus(e, c_at(e, t, i, j));
                 if (t->accumulate && has_tail(t, j))
                     from = arena_printf(e->arena, "v_load_tail(c%s, %d)", at, t->tail);
                 else if (t->accumulate)
@@ -74,21 +85,22 @@ static const char *plus_k(struct emitter *e, const struct tile *t, int64_t strid
 /* The products of one k, of the rows at a and the panel at b. */
 static void multiply(struct emitter *e, const struct tile *t, const char *a, const char *b)
 {
-    int lanes = e->plan->lanes, line = 64 / e->plan->real_size, per_line = t->vectors == 3 ? 3 : 2;
+    int line = 64 / e->plan->real_size, per_line = t->vectors == 3 ? 3 : 2;
     const char *k_a = plus_k(e, t, t->a_k), *k_b = plus_k(e, t, t->b_k);
     if (t->a_ahead)
         cw_line(e->w, "v_prefetch(%s%s%s);", a, plus(e, t->a_ahead), plus_k(e, t, line));
     if (t->next)
         cw_line(e->w, "v_prefetch(next%s);", plus_k(e, t, line));
     for (int j = 0; j < t->vectors; j++) {
-        const char *at = plus(e, (int64_t)j * lanes);
+        const char *at = plus(e, b_at(e, t, j));
         if (t->b_tail && has_tail(t, j))
             cw_line(e->w, "const v b%d = v_load_tail(%s%s%s, %d);", j, b, k_b, at, t->tail);
         else
             cw_line(e->w, "const v b%d = v_load(%s%s%s);", j, b, k_b, at);
     }
     for (int i = 0; i < t->rows; i++) {
-        cw_line(e->w, "const v a%d = v_broadcast(%s%s%s);", i, a, k_a, plus(e, i * t->a_row));
+        cw_line(e->w, "const v a%d = %s(%s%s%s);", i, t->a_vectors ? "v_load" : "v_broadcast", a, k_a,
+                plus(e, i * t->a_row));
         for (int first = 0; first < t->vectors; first += per_line) {
             char *sums = "";
             for (int j = first; j < t->vectors && j < first + per_line; j++)
@@ -127,15 +139,14 @@ static void ask_onward(struct emitter *e, const struct tile *t)
 
 static void store(struct emitter *e, const struct tile *t)
 {
-    int lanes = e->plan->lanes;
     for (int i = 0; i < t->rows; i++) {
         struct text line = { .arena = e->arena };
         for (int j = 0; j < t->vectors; j++) {
-            int64_t at = i * t->c_row + (int64_t)j * lanes;
+            int64_t at = c_at(e, t, i, j), column = t->c_vector ? i : (int64_t)j * e->plan->lanes;
             const char *value = t->segments ? arena_printf(e->arena, "c%d_%d", i, j) : "v_zero()", *gap = line.count ? " " : "";
             if (t->chain)
-                value = chain_apply(e, t->chain, value, (int64_t)j * lanes, at, has_tail(t, j) ? t->tail : 0);
-            if (has_tail(t, j))
+                value = chain_apply(e, t->chain, value, column, at, has_tail(t, j) ? t->tail : 0);
+            if (has_tail(t, j) && !t->c_whole)
                 text_add(&line, "%sv_store_tail(c%s, %s, %d);", gap, plus(e, at), value, t->tail);
             else
                 text_add(&line, "%sv_store(c%s, %s);", gap, plus(e, at), value);
@@ -152,8 +163,8 @@ static void loops(struct emitter *e, const struct tile *t)
     const char *a = "a", *b = "b";
     if (t->outer) {
         cw_open(e->w, "for (int o = 0; o < outer; o++) {");
-        cw_line(e->w, "const %s *const ao = a + (size_t)o * %" PRId64 ";", real, t->a_outer);
-        cw_line(e->w, "const %s *const bo = b + (size_t)o * %" PRId64 ";", real, t->b_outer);
+        cw_line(e->w, "const %s *const ao = a + (%s)o * %" PRId64 ";", real, t->a_outer < 0 ? "int64_t" : "size_t", t->a_outer);
+        cw_line(e->w, "const %s *const bo = b + (%s)o * %" PRId64 ";", real, t->b_outer < 0 ? "int64_t" : "size_t", t->b_outer);
         a = "ao";
         b = "bo";
         open++;
@@ -193,8 +204,8 @@ static const char *tile_hint(struct emitter *e, const struct tile *t)
         k = arena_printf(e->arena, "%" PRId64, t->depth);
     if (t->segments != 1)
         k = arena_printf(e->arena, "%dx%s", t->segments, k);
-    return arena_printf(e->arena, "tile_%dx%d_k%s%s%s", t->rows, t->vectors, k, t->accumulate ? "_add" : "",
-                        t->tail ? "_tail" : "");
+    return arena_printf(e->arena, "tile_%dx%d_k%s%s%s%s", t->rows, t->vectors, k, t->accumulate ? "_add" : "",
+                        t->tail ? "_tail" : "", t->c_vector ? "_together" : "");
 }
 
 /* "C (6 x 2 vectors) = A B, one stretch of A, then bias_relu. bias: a number a column." */
@@ -207,19 +218,24 @@ static const char *tile_comment(struct emitter *e, const struct tile *t)
         [OPERAND_SCALAR] = "one number"
     };
     struct text out = { .arena = e->arena };
-    text_add(&out, "C (%d x %d vectors", t->rows, t->vectors);
+    if (t->c_vector)
+        text_add(&out, "C (%d channels x %d vectors of images", t->rows, t->vectors);
+    else
+        text_add(&out, "C (%d x %d vectors", t->rows, t->vectors);
     if (t->tail)
         text_add(&out, ", the last of %d", t->tail);
     if (!t->segments)
         text_add(&out, ") = 0");
     else
-        text_add(&out, ") = %sA B, %s%s", t->accumulate ? "C + " : "",
+        text_add(&out, ") = %sA B%s, %s%s", t->accumulate ? "C + " : "", t->a_vectors ? " lane by lane" : "",
                  t->segments > 1 ? "A in segments" : "one stretch of A", t->outer ? ", `outer` of them" : "");
     if (t->chain && *chain_suffix(e, t->chain))
         text_add(&out, ", then %s", chain_suffix(e, t->chain) + 1);
     text_add(&out, ".");
     for (int i = 0; t->chain && i < t->chain->operands_count; i++)
-        text_add(&out, "%s %s: %s", i ? ";" : "", t->chain->operands[i].name, lie[t->chain->operands[i].kind]);
+        text_add(&out, "%s %s: %s", i ? ";" : "", t->chain->operands[i].name,
+                 t->chain->together && operand_is_column(&t->chain->operands[i]) ? "a number a row"
+                                                                                 : lie[t->chain->operands[i].kind]);
     if (t->chain && t->chain->operands_count)
         text_add(&out, ".");
     if (t->next)
@@ -259,7 +275,7 @@ static const char *tile_key(struct emitter *e, const struct tile *t)
     const int64_t numbers[] = {
         t->rows, t->vectors, t->tail, t->a_row, t->a_k, t->b_k, t->b_tail, t->depth, t->segments, t->a_segment,
         t->b_segment, t->a_columns, t->a_column, t->outer, t->a_outer, t->b_outer, t->c_row, t->accumulate, t->a_ahead,
-        t->next, t->far, t->onward
+        t->next, t->far, t->onward, t->a_vectors, t->b_vector, t->c_vector, t->c_whole
     };
     struct text key = { .arena = e->arena };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)

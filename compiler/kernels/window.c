@@ -1,5 +1,6 @@
 /* window.c - the loops of pooling. */
 #include "kernels/window.h"
+#include "kernels/together.h"
 
 #include <inttypes.h>
 
@@ -9,6 +10,112 @@ struct pool pool_of(const struct node *n, const struct tensor *in, const struct 
 {
     return (struct pool){ .window = n->attr.window, .in = in->shape, .out = out->shape, .out_pixel = out->shape.c,
                           .chain = c };
+}
+
+/* ---- images that lie together ------------------------------------------------------------------------------------ */
+
+/* What is pooled, or its gradient, is never apart. */
+static const struct tensor *outputs_of(const struct group *g)
+{
+    return g->main->backward ? g->main->in[g->main->in_count - 1] : g->result;
+}
+
+static bool turns(const struct group *g)
+{
+    return g->together && !lies_together(g->program, outputs_of(g));
+}
+
+void pool_together(struct emitter *e, struct pool *p, const struct group *g, const char *outside)
+{
+    (void)e;
+    p->outside = outside;
+    if (!g->together)
+        return;
+    p->together = g->together;
+    p->in.c *= g->together;
+    p->out.c *= g->together;
+    p->out_pixel = p->out.c;
+    p->apart = turns(g);
+    if (!p->apart)
+        return;
+    p->outside = "turned";
+    if (!g->main->backward)
+        p->chain = NULL;
+}
+
+int64_t pool_scratch(const struct group *g)
+{
+    const struct node *n = g->main;
+    return turns(g) ? tensor_elements(n->backward ? outputs_of(g) : n->out[0]) * g->together : 0;
+}
+
+void pool_steps(struct plan *p, struct step *s)
+{
+    int64_t scratch = pool_scratch(s->group);
+    if (s->group->together)
+        s->images = s->group->together;
+    if (scratch)
+        step_scratch(p, s, scratch * p->real_size);
+}
+
+void pool_turn_in(struct emitter *e, const struct pool *p)
+{
+    if (p->apart)
+        emit_turn_in(e, "dy", p->outside, p->out.h, p->out.w, p->out.c / p->together, 0, p->out.w);
+}
+
+void pool_turn_out(struct emitter *e, const struct pool *p, const struct chain *c)
+{
+    int channels = p->apart ? p->out.c / p->together : 0;
+    int64_t pixels = (int64_t)p->out.h * p->out.w;
+    if (!p->apart)
+        return;
+    emit_turn_out(e, p->outside, "y", pixels * channels);
+    if (chain_operations(c))
+        chain_over_image(e, c, "y", "y", "0", pixels * p->together, channels);
+}
+
+const char *pool_parameter(struct emitter *e, const struct pool *p)
+{
+    return p->apart ? text_printf(e, ", %s *restrict turned", e->plan->real) : "";
+}
+
+const char *pool_apply(struct emitter *e, const struct pool *p, const char *value, const char *at, const char *to, int tail)
+{
+    if (!p->chain)
+        return value;
+    if (p->chain->together && chain_has_columns(p->chain))
+        at = text_printf(e, "(%s) / V_LANES", at);
+    return chain_apply_at(e, p->chain, value, at, to, tail);
+}
+
+bool pool_apart(const struct node *n, const struct tensor *t)
+{
+    return n->backward ? t == n->in[n->in_count - 1] : t == n->out[0];
+}
+
+bool pool_can_be_together(const struct plan *p, const struct node *n)
+{
+    (void)p;
+    (void)n;
+    return true;
+}
+
+const char *pool_name(struct emitter *e, const struct pool *p)
+{
+    struct shape in = p->in;
+    in.c /= p->together ? p->together : 1;
+    return text_printf(e, "%dx%d_%s%s", p->window.kh, p->window.kw, p->together ? "together_" : "", text_shape(e, in));
+}
+
+double pool_cycles(const struct plan *p, const struct group *g, double instructions, double streams)
+{
+    const struct tensor *t = g->main->out[0];
+    if (!g->together)
+        return pass_cycles(p, t, instructions, streams);
+    double elements = (double)tensor_elements(t) * p->batch, turned = (double)pool_scratch(g) / g->together;
+    return elements / p->lanes * (instructions + streams) / p->target->costs->instructions +
+           together_turn_cycles(p, (int64_t)turned);
 }
 
 int pool_taps(const struct pool *p)
@@ -36,8 +143,10 @@ bool pool_tiles(const struct pool *p)
 
 void pool_note(struct emitter *e, const struct pool *p, const char *in, const char *out)
 {
-    cw_line(e->w, "// %s (%d, %d, %d), %s (%d, %d, %d)", in, p->in.h, p->in.w, p->in.c, out, p->out.h, p->out.w,
-            p->out.c);
+    int by = p->together ? p->together : 1;
+    const char *images = p->together ? text_printf(e, ", %d images", by) : "";
+    cw_line(e->w, "// %s (%d, %d, %d%s), %s (%d, %d, %d%s)", in, p->in.h, p->in.w, p->in.c / by, images, out, p->out.h,
+            p->out.w, p->out.c / by, images);
 }
 
 /* "oy * 2 - 1" */
@@ -110,7 +219,7 @@ static void rest_body(struct emitter *e, const void *data, const char *at, int t
 {
     const struct pool *p = data;
     const char *to = text_plus(e, "to", at);
-    line_store(e, "dx", to, chain_apply_at(e, p->chain, "v_zero()", at, to, tail), tail);
+    line_store(e, "dx", to, pool_apply(e, p, "v_zero()", at, to, tail), tail);
 }
 
 /* Inputs iy0 .. iy1-1 x ix0 .. */

@@ -63,6 +63,7 @@ static void plan_program(struct plan *p, struct program *q, const struct graph *
     q->graph = g;
     q->training = g->training;
     plan_places(p, q);
+    plan_together(p, q, o, d);
     plan_groups(p, q, o, d);
     plan_views(p, q);
     plan_schedule(p, q);

@@ -25,7 +25,7 @@ struct candidate {
 /* ---- candidates -------------------------------------------------------------------------------------------------- */
 
 /* What --kernel asks for this node, or NULL.  Later options win. */
-static const char *forced_name(const struct plan_options *options, const struct node *n)
+const char *plan_forced(const struct plan_options *options, const struct node *n)
 {
     const char *name = NULL;
     for (int i = 0; n->layer && i < options->forced_count; i++) {
@@ -43,12 +43,21 @@ static const char *forced_name(const struct plan_options *options, const struct 
     return name;
 }
 
+static bool kernel_serves(const struct plan *p, const struct group *g, const struct kernel *k)
+{
+    if (k->portable != p->target->portable)
+        return false;
+    if (g->together ? !k->together || !k->together(p, g->main) : k->only_together)
+        return false;
+    return k->applicable(p, g);
+}
+
 static int find_candidates(const struct plan *p, const struct program *q, struct group *g, struct candidate *list)
 {
     int count, found = 0;
     const struct kernel *const *all = kernels(&count);
     for (int i = 0; i < count; i++) {
-        if (all[i]->op != g->main->op || all[i]->portable != p->target->portable || !all[i]->applicable(p, g))
+        if (all[i]->op != g->main->op || !kernel_serves(p, g, all[i]))
             continue;
         assert(found < CANDIDATES_MOST);
         struct candidate *c = &list[found++];
@@ -124,7 +133,7 @@ static int ranked(const struct candidate *list, int count, int rank)
 
 static int forced_index(const struct plan_options *o, const struct node *n, const struct candidate *list, int count)
 {
-    const char *name = forced_name(o, n);
+    const char *name = plan_forced(o, n);
     for (int i = 0; name && i < count; i++)
         if (!strcmp(list[i].kernel->name, name))
             return i;
@@ -160,6 +169,7 @@ void plan_choose(struct plan *p, struct program *q, const struct plan_options *o
     }
     g->candidates = list_candidates(p, list, count, measured);
     g->kernel = list[best].kernel;
+    g->cost = list[best].cost;
     if (!g->kernel->fuses_chain) {
         g->chain_count = 0;
         g->result = plan_main_result(g->main);
@@ -186,7 +196,7 @@ static bool option_serves(const struct plan *p, const struct program *q, const c
         int count;
         const struct kernel *const *all = kernels(&count);
         for (int k = 0; k < count; k++) {
-            if (all[k]->op != n->op || all[k]->portable != p->target->portable || !all[k]->applicable(p, q->groups[i]))
+            if (all[k]->op != n->op || !kernel_serves(p, q->groups[i], all[k]))
                 continue;
             served |= !strcmp(all[k]->name, equal + 1);
             if (!strstr(*names, all[k]->name))

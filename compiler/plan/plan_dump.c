@@ -149,15 +149,16 @@ static void dump_memory(const struct program *q, FILE *out)
     const struct graph *g = q->graph;
     for (int i = 0; i < g->tensors_count; i++) {
         const struct tensor_place *x = &q->places[i];
+        const char *together = x->together ? ", images together" : "";
         if (x->region == REGION_MEMORY && !x->base && x->first >= 0)
-            fprintf(out, "  %-12" PRId64 " %-12" PRId64 " phases %d-%d  %s\n", x->offset, x->bytes, x->first, x->last,
-                    g->tensors[i]->name);
+            fprintf(out, "  %-12" PRId64 " %-12" PRId64 " phases %d-%d%s  %s\n", x->offset, x->bytes, x->first, x->last,
+                    together, g->tensors[i]->name);
         if (x->base && x->pixel != g->tensors[i]->shape.c)
             fprintf(out, "  %-12s %-12s in %s from channel %" PRId64 " on  %s\n", "", "", x->base->name, x->within,
                     g->tensors[i]->name);
         if (x->region == REGION_LOCAL && !x->base)
-            fprintf(out, "  %-12" PRId64 " %-12s phase %d, local to a thread%s  %s\n", x->offset, "", x->first,
-                    x->of_turn ? " for a turn" : "", g->tensors[i]->name);
+            fprintf(out, "  %-12" PRId64 " %-12s phase %d, local to a thread%s%s  %s\n", x->offset, "", x->first,
+                    x->of_turn ? " for a turn" : "", together, g->tensors[i]->name);
     }
     for (int i = 0; i < q->buffers_count; i++) {
         const struct buffer *b = q->buffers[i];

@@ -120,8 +120,14 @@ static void grow_chain(struct grouping *s, struct group *g)
         struct node *n = next_in_chain(s, g->result, &through_view);
         if (!n || s->group_of[n->id] >= 0)
             break;
+        struct tensor *before = g->result;
         g->chain[g->chain_count++] = n;
         g->result = n->out[0];
+        if (g->together && chain_is_by_sample(s->p, g)) {       /* several images a call */
+            g->chain_count--;
+            g->result = before;
+            break;
+        }
     }
     g->followers_count = g->chain_count;
 }
@@ -155,6 +161,8 @@ void plan_groups(struct plan *p, struct program *q, const struct plan_options *o
         struct group *g = arena_alloc(p->arena, sizeof *g);
         g->main = n;
         g->training = q->training;
+        g->program = q;
+        g->together = q->together && q->together[n->id] ? p->lanes : 0;
         g->companion = s.companion_of[n->id];
         grow_chain(&s, g);
         plan_choose(p, q, o, g);

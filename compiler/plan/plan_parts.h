@@ -10,10 +10,14 @@ void plan_params(struct plan *p, const struct graph *g);
 
 /* plan_group.c: which operations are computed together, and by which kernel. */
 void plan_groups(struct plan *p, struct program *q, const struct plan_options *o, struct diag *d);
+/* plan_together.c: which operations are computed for images that lie together, before they are grouped. */
+void plan_together(struct plan *p, struct program *q, const struct plan_options *o, struct diag *d);
 /* plan_choose.c: the kernel of a group whose chain has grown. */
 void plan_choose(struct plan *p, struct program *q, const struct plan_options *o, struct group *g);
 /* Every --kernel option must name a layer that some group computes; options are checked over both programs. */
 void plan_check_forced(const struct plan *p, const struct plan_options *o, struct diag *d);
+/* What --kernel asks for this node, or NULL. */
+const char *plan_forced(const struct plan_options *options, const struct node *n);
 /* "forward", "data", "weight": the pass a node belongs to, as --kernel names it. */
 const char *plan_pass(const struct node *n);
 /* What a node makes first; of sums for a normalisation some may be missing. */

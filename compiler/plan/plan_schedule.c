@@ -74,14 +74,21 @@ static bool needs(const struct step *s, const struct step *t)
     return false;
 }
 
-/* Sums of partial results may wait.  Work that multiplies may not: it reads what has just been made, before that leaves
+/* Sums of partial results may wait.  Work that multiplies may not, unless it is so small that it does not matter: it reads what has just been made, before that leaves
  * the cache (measured: gradients of all maps first and of all weights then cost models/cifar10_relu.cnn 5 % more). */
 static bool may_overtake(const struct step *s, const struct phase *f)
 {
     for (int i = 0; i < f->steps_count; i++)
-        if (f->steps[i]->flops || needs(s, f->steps[i]))
+        if ((f->steps[i]->flops && !f->steps[i]->waits) || needs(s, f->steps[i]))
             return false;
     return true;
+}
+
+/* Whether the loop's turns would become too few for threads to share, for the sake of little work. */
+static bool makes_turns_few(const struct plan *p, const struct phase *f, const struct step *s)
+{
+    enum { ENOUGH = 16 };
+    return s->thin && s->images > f->images && p->batch / s->images < ENOUGH;
 }
 
 /* The loop over images that s may join, or -1: the last one, where nothing that came after is needed. */
@@ -91,7 +98,7 @@ static int loop_to_join(const struct plan *p, const struct program *q, const str
         return -1;
     for (int i = q->phases_count - 1; i > 0; i--) {
         if (q->phases[i].split == SPLIT_IMAGES && !q->phases[i].repeat)
-            return images_agree(p, &q->phases[i], s) ? i : -1;
+            return images_agree(p, &q->phases[i], s) && !makes_turns_few(p, &q->phases[i], s) ? i : -1;
         if (!may_overtake(s, &q->phases[i]))
             return -1;
     }

@@ -354,6 +354,35 @@ static const char *verify_streams(const struct walk *w)
     return NULL;
 }
 
+/* ---- images that lie together ------------------------------------------------------------------------------------ */
+
+/* Whether a group that is computed for images together takes t, whose images lie apart. */
+static bool takes_apart(const struct group *g, const struct tensor *t)
+{
+    const struct node *n = g->main;
+    const struct tensor *own = n->out[0];       /* what the chain reads lies as the result does */
+    for (int i = 0; i < n->in_count; i++)
+        own = n->in[i] && tensor_base(n->in[i]) == t ? n->in[i] : own;
+    for (int i = 0; i < n->out_count; i++)
+        own = n->out[i] == t ? t : own;
+    return g->kernel->apart && g->kernel->apart(n, own);
+}
+
+/* What lies together is taken by whole vectors of images, by kernels that know it; these know of all that does not. */
+static const char *verify_together(const struct walk *w, const struct step *s, const struct argument *a)
+{
+    const struct tensor *t = tensor_base(a->tensor);
+    int together = w->q->places[t->id].together;
+    const struct value *v = verify_value(w, a);
+    if (together && (together != w->p->lanes || w->q->places[t->id].base || !t->per_sample))
+        return fault(w, s, "takes images together that cannot lie so, of", v);
+    if (together && (s->group->together != together || a->touch != TOUCH_IMAGES || s->images % together))
+        return fault(w, s, "takes images one by one where they lie together, of", v);
+    if (!together && s->group->together && t->per_sample && !takes_apart(s->group, t))
+        return fault(w, s, "takes images together where they lie apart, of", v);
+    return NULL;
+}
+
 static const char *verify_argument(const struct walk *w, const struct step *s, const struct argument *a)
 {
     struct arena *arena = w->p->arena;
@@ -380,7 +409,11 @@ static const char *verify_argument(const struct walk *w, const struct step *s, c
         return verify_drawing(w, s, a);
     case ARGUMENT_SHARE:
         return verify_share(w, s, a);
-    case ARGUMENT_TENSOR: case ARGUMENT_BUFFER: case ARGUMENT_PARAMETER:
+    case ARGUMENT_TENSOR: {
+        const char *broken = verify_together(w, s, a);
+        return broken ? broken : verify_touch(w, s, a);
+    }
+    case ARGUMENT_BUFFER: case ARGUMENT_PARAMETER:
         return verify_touch(w, s, a);
     default:
         return NULL;

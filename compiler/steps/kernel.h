@@ -31,6 +31,12 @@ struct kernel {
     bool (*strided)(const struct plan *p, const struct group *g, const struct tensor *t);
     /* Writes the function of a step (emit_function ... emit_end), which takes its arguments; returns its name. */
     const char *(*emit)(struct emitter *e, const struct step *s);
+    /* Whether it computes a node for images that lie together (tensor_place.together): for all that take part in the node,
+     * and in what follows it in a chain, but for what `apart` names.  NULL: never. */
+    bool (*together)(const struct plan *p, const struct node *n);
+    bool only_together;         /* and for no others */
+    /* Whether it takes tensor t of the node with its images apart there too.  NULL: of none. */
+    bool (*apart)(const struct node *n, const struct tensor *t);
     int number;                 /* the kernel's own, where several differ in it alone */
     const char *help;
 };
@@ -51,7 +57,11 @@ void plan_scratch(struct plan *p, int64_t bytes);
 bool plan_splits_image(const struct plan *p, double cycles);
 /* What it costs a split step that its group's other steps are behind a barrier: so many more barriers. */
 double plan_barrier_cycles(const struct plan *p, int barriers);
+/* What it costs all threads to meet so many times: a step of blocks that stands between steps of images. */
+double plan_meeting_cycles(const struct plan *p, int meetings);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
+/* Whether some steps take images that lie together, and so many at each call. */
+bool plan_has_together(const struct program *q);
 /* The tensor whose memory it really is. */
 const struct tensor *plan_root(const struct program *q, const struct tensor *t);
 /* Whether a part of a concatenation, or a slice, is a view of the whole's channels from that one on. */
@@ -207,6 +217,7 @@ struct chain {
     const struct group *group;
     struct operand operands[CHAIN_OPERANDS];
     int operands_count;
+    bool together;              /* a vector is of one channel, of images that lie together */
 };
 
 /* Whether it is read at the channel's offset, not at the element's. */
@@ -257,7 +268,11 @@ struct tile {
     int tail;                   /* lanes of the last vector in use, 0: all.  C and chain operands end there */
     int64_t a_row, a_k;         /* A: elements from row to row, from k to k */
     int64_t b_k;                /* B: elements from k to k */
+    bool a_vectors;             /* A is of vectors, which are multiplied lane by lane: nothing is broadcast */
+    int64_t b_vector, c_vector; /* from one vector of B, of C to the next; 0: they lie side by side.  With c_vector the
+                                 * rows are channels, and the chain takes images that lie together */
     bool b_tail;                /* B ends with the tail too; else it is padded */
+    bool c_whole;               /* C does not: with b_tail, all lanes of it are stored */
     int64_t depth;              /* k in a segment; 0: the argument `depth` */
     int segments;               /* >= 0, constant, a_segment and b_segment apart */
     int64_t a_segment, b_segment;

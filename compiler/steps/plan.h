@@ -59,12 +59,15 @@ enum region {
 };
 
 /* Maps lie as N x H x W x C, C innermost, without padding; flat tensors as N x C.  What is part of a concatenation lies
- * inside of it: its pixels are as far apart as that one's (plan_views.c). */
+ * inside of it: its pixels are as far apart as that one's (plan_views.c).  Where channels are few, as many images as a
+ * vector has lanes may lie together, N / L x H x W x C x L: no lane is idle then, however many channels there are
+ * (plan_together.c). */
 struct tensor_place {
     enum region region;
     int64_t offset;             /* elements; in REGION_MEMORY and REGION_LOCAL bytes, a multiple of 64 */
     int64_t bytes;              /* the whole batch */
     int64_t sample, pixel;      /* elements from one sample to the next, from one pixel to the next */
+    int together;               /* > 0: so many images lie together, each element of theirs side by side */
     int first, last;            /* phases in which it is live (REGION_MEMORY) */
     bool of_turn;               /* REGION_LOCAL: holds the images of a whole turn, not those of one call */
     const struct tensor *base;  /* a view, inside of another, or what has taken over another's memory (group.in_place):
@@ -97,7 +100,10 @@ struct group {
     struct node *companion;     /* conv2d_weight_grad, dense_weight_grad: the bias_grad of the same dy, or NULL */
     struct tensor *result;      /* what is stored in the end */
     bool training;              /* of the training step: parameters are others at every call */
+    const struct program *program;
+    int together;               /* > 0: it is computed for so many images that lie together (plan_together.c) */
     const struct kernel *kernel;
+    double cost;                /* its estimate, in cycles of one core for a batch */
     const char *reason;         /* why this kernel */
     const char *candidates;     /* "direct 7.9 ms, im2col 10.1 ms" */
     const char *key;            /* the name of its task in wisdom; NULL: there is nothing to choose */
@@ -186,6 +192,8 @@ struct step {
     bool hoisted;               /* reads parameters only: computed before its group's other steps, not in its turn */
     int run;                    /* of blocks: threads take so many in turn; 0: each takes an equal part in one piece */
     bool beside;                /* of blocks, too small for a phase: joins an earlier one of blocks if it may */
+    bool thin;                  /* of images, little work: it does not make the turns of a loop few and large */
+    bool waits;                 /* what it multiplies stays in the caches: images may go on before it */
     const struct tensor *rows_of;       /* of blocks: b is the inputs [b * rows, (b + 1) * rows) of these weights */
     int rows;
     const struct param *updates;        /* its update, once the gradient is there, where the context asks for that */
@@ -238,6 +246,7 @@ struct buffer {
 struct program {
     const struct graph *graph;
     bool training;
+    bool *together;             /* by node id: computed for images that lie together; NULL: none is */
     struct group **groups;
     int groups_count;
     struct step **steps;

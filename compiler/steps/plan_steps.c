@@ -43,6 +43,12 @@ double plan_barrier_cycles(const struct plan *p, int barriers)
     return p->batch == 1 ? (double)barriers * c->barrier * c->barrier_threads : 0;
 }
 
+double plan_meeting_cycles(const struct plan *p, int meetings)
+{
+    const struct costs *c = p->target->costs;
+    return (double)meetings * c->barrier * c->barrier_threads;
+}
+
 int group_nodes(const struct group *g, const struct node **nodes, int most)
 {
     int count = 0;
@@ -62,6 +68,14 @@ const char *plan_element_type(const struct plan *p, const struct tensor *t)
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t)
 {
     return &q->places[t->id];
+}
+
+bool plan_has_together(const struct program *q)
+{
+    for (int i = 0; q->together && i < q->graph->nodes_count; i++)
+        if (q->together[i])
+            return true;
+    return false;
 }
 
 const struct tensor *plan_root(const struct program *q, const struct tensor *t)

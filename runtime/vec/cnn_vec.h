@@ -15,6 +15,7 @@
  *   v_gt v_ge v_lt v_le v_eq     comparisons, false for NaN
  *   v_select(m, a, b)            a where m holds, else b;  vm_and vm_or vm_not
  *   v_sum v_max_lane             over the lanes, v_sum in one fixed order
+ *   v_turn                       a square of V_LANES rows turned over, from memory to memory
  *   v_prefetch v_prefetchw       the cache line at a pointer will soon be read, written
  *
  * and, for cnn_math.h and cnn_random.h only, vu: V_LANES words of 32 bits (vu_set vu_from vu_add
@@ -90,6 +91,17 @@ typedef float real;
 
 #else
 #error "define a CNN_TARGET_... (X86_64_V4, X86_64_V3, X86_64_V2, AARCH64, GENERIC) before this"
+#endif
+
+/* to[j * to_row + i] = from[i * from_row + j] for V_LANES rows and columns; targets that have no way of their own
+ * (CNN_TURNS) go element by element. */
+#ifndef CNN_TURNS
+CNN_INLINE void v_turn(const real *from, int64_t from_row, real *to, int64_t to_row)
+{
+    for (int i = 0; i < V_LANES; i++)
+        for (int j = 0; j < V_LANES; j++)
+            to[j * to_row + i] = from[i * from_row + j];
+}
 #endif
 
 #include "cnn_math.h"

@@ -167,6 +167,34 @@ CNN_INLINE v v_of_bits(vu x) { return _mm256_castsi256_ps(x); }
 
 #endif
 
+#ifndef CNN_DOUBLE
+#define CNN_TURNS
+/* Half of a column pair: rows i and i + 4 side by side. */
+CNN_INLINE __m256 cnn_two_rows(const float *p, int64_t row)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * row), 1);
+}
+
+/* Four columns of eight rows. */
+CNN_INLINE void cnn_turn_half(const float *from, int64_t row, float *to, int64_t to_row)
+{
+    __m256 a = cnn_two_rows(from, row), b = cnn_two_rows(from + row, row);
+    __m256 c = cnn_two_rows(from + 2 * row, row), d = cnn_two_rows(from + 3 * row, row);
+    __m256 ab_low = _mm256_unpacklo_ps(a, b), ab_high = _mm256_unpackhi_ps(a, b);
+    __m256 cd_low = _mm256_unpacklo_ps(c, d), cd_high = _mm256_unpackhi_ps(c, d);
+    _mm256_storeu_ps(to, _mm256_shuffle_ps(ab_low, cd_low, 0x44));
+    _mm256_storeu_ps(to + to_row, _mm256_shuffle_ps(ab_low, cd_low, 0xee));
+    _mm256_storeu_ps(to + 2 * to_row, _mm256_shuffle_ps(ab_high, cd_high, 0x44));
+    _mm256_storeu_ps(to + 3 * to_row, _mm256_shuffle_ps(ab_high, cd_high, 0xee));
+}
+
+CNN_INLINE void v_turn(const real *from, int64_t from_row, real *to, int64_t to_row)
+{
+    cnn_turn_half(from, from_row, to, to_row);
+    cnn_turn_half(from + 4, from_row, to + 4 * to_row, to_row);
+}
+#endif
+
 CNN_INLINE v v_load_u8(const uint8_t *p) { return v_load_u8_tail(p, V_LANES); }
 CNN_INLINE void v_store_u8(uint8_t *p, v x) { v_store_u8_tail(p, x, V_LANES); }
 

@@ -149,6 +149,32 @@ CNN_INLINE v v_of_bits(vu x) { return _mm512_castsi512_ps(x); }
 
 #endif
 
+#ifndef CNN_DOUBLE
+#define CNN_TURNS
+/* Four columns of rows i, i + 4, i + 8 and i + 12, side by side. */
+CNN_INLINE __m512 cnn_four_rows(const float *p, int64_t row)
+{
+    __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 4 * row), 1);
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 8 * row), 2);
+    return _mm512_insertf32x4(x, _mm_loadu_ps(p + 12 * row), 3);
+}
+
+CNN_INLINE void v_turn(const real *from, int64_t from_row, real *to, int64_t to_row)
+{
+    for (int k = 0; k < V_LANES; k += 4) {
+        __m512 a = cnn_four_rows(from + k, from_row), b = cnn_four_rows(from + from_row + k, from_row);
+        __m512 c = cnn_four_rows(from + 2 * from_row + k, from_row), d = cnn_four_rows(from + 3 * from_row + k, from_row);
+        __m512 ab_low = _mm512_unpacklo_ps(a, b), ab_high = _mm512_unpackhi_ps(a, b);
+        __m512 cd_low = _mm512_unpacklo_ps(c, d), cd_high = _mm512_unpackhi_ps(c, d);
+        _mm512_storeu_ps(to + k * to_row, _mm512_shuffle_ps(ab_low, cd_low, 0x44));
+        _mm512_storeu_ps(to + (k + 1) * to_row, _mm512_shuffle_ps(ab_low, cd_low, 0xee));
+        _mm512_storeu_ps(to + (k + 2) * to_row, _mm512_shuffle_ps(ab_high, cd_high, 0x44));
+        _mm512_storeu_ps(to + (k + 3) * to_row, _mm512_shuffle_ps(ab_high, cd_high, 0xee));
+    }
+}
+#endif
+
 CNN_INLINE v v_load_u8_tail(const uint8_t *p, int n)
 {
     return cnn_widen_u8(_mm_maskz_loadu_epi8((__mmask16)cnn_first_lanes(n), p));

@@ -1259,6 +1259,62 @@ static bool update_of_another_group(struct plan *p, struct planted *f)
     return true;
 }
 
+/* ---- images that lie together ------------------------------------------------------------------------------------ */
+
+/* The first step of training that takes a tensor whose images lie together, or apart; which is no view. */
+static struct step *step_of_images(struct plan *p, bool together, struct argument **found)
+{
+    for (int i = 0; i < p->train.steps_count; i++)
+        for (int k = 0; k < p->train.steps[i]->arguments_count; k++) {
+            struct argument *a = &p->train.steps[i]->arguments[k];
+            if (a->kind != ARGUMENT_TENSOR || !a->tensor->per_sample || a->touch != TOUCH_IMAGES ||
+                p->train.places[a->tensor->id].base)
+                continue;
+            *found = a;
+            if ((p->train.places[a->tensor->id].together > 0) == together)
+                return p->train.steps[i];
+        }
+    return NULL;
+}
+
+static bool together_one_by_one(struct plan *p, struct planted *f)
+{
+    struct argument *a;
+    struct step *s = step_of_images(p, true, &a);
+    if (s)
+        s->group->together = 0;
+    return s && names(f, s, a);
+}
+
+static bool together_in_part(struct plan *p, struct planted *f)
+{
+    struct argument *a;
+    struct step *s = step_of_images(p, true, &a);
+    if (s)
+        p->train.places[a->tensor->id].together--;
+    return s && names(f, s, a);
+}
+
+static bool apart_where_they_must_not(struct plan *p, struct planted *f)
+{
+    struct argument *a;
+    struct step *s = step_of_images(p, true, &a);
+    if (s)
+        p->train.places[a->tensor->id].together = 0;
+    return s && names(f, s, a);
+}
+
+static bool together_for_who_does_not_know(struct plan *p, struct planted *f)
+{
+    struct argument *a;
+    struct step *s = step_of_images(p, false, &a);
+    if (!s || s->group->together)
+        return false;
+    p->train.places[a->tensor->id].together = p->lanes;
+    f->value = value_name(a);       /* who makes it is found first */
+    return true;
+}
+
 static bool update_before_the_norm(struct plan *p, struct planted *f)
 {
     struct argument *a;
@@ -1341,6 +1397,10 @@ static const struct fault faults[] = {
     { "a map of the batch made local", map_of_the_batch_made_local, "" },
     { "a view elsewhere", view_elsewhere, "does not lie where" },
     { "lasting memory shared", lasting_shares_memory, "share memory while both live" },
+    { "images together for a kernel of single ones", together_one_by_one, "takes images one by one where they lie together" },
+    { "a part of the images together", together_in_part, "takes images together that cannot lie so" },
+    { "images apart", apart_where_they_must_not, "takes images together where they lie apart" },
+    { "images together", together_for_who_does_not_know, "takes images one by one where they lie together" },
     { "an update before the reader", update_before_the_reader, "updates before or meanwhile" },
     { "an update beside the reader", update_beside_the_reader, "updates before or meanwhile" },
     { "an update of other rows", update_of_other_rows, "updates before or meanwhile" },
@@ -1371,6 +1431,13 @@ static const char strides[] =
 static const char blocks[] =
     "network {\n input 3x32x32\n conv2d 64, 3x3, relu\n conv2d 64, 3x3, relu\n global_avgpool2d\n dense 10, softmax\n}\n" TAIL;
 
+/* Few channels, of images that lie together. */
+static const char few[] =
+    "network {\n input 2x16x16\n conv2d 3, 3x3, relu, padding=same\n maxpool2d 2x2\n conv2d 5, 3x3, relu\n avgpool2d 2x2\n flatten\n"
+    " dense 10, softmax\n}\n" TAIL;
+
+static const char *const together[] = { "conv2d_1=together", "conv2d_2=together" };
+static const char *const tiles[] = { "dense_1=tile", "dense_2=tile", "dense_3=tile", "dense_3:data=openblas" };
 static const char *const of_strides[] = { "conv2d_1=direct", "conv2d_2=winograd6", "conv2d_3=winograd4" };
 static const char *const winograd[] = { "conv2d_2=winograd6", "conv2d_5=winograd8", "conv2d_4=winograd6" };
 static const char *const blas[] = { "conv2d_2=im2col", "conv2d_4:weight=im2col", "dense_1=openblas" };
@@ -1386,9 +1453,10 @@ static const struct {
     { planned_sequence, "generic", 6, blas, 3, NULL },       { planned_sequence, "x86-64-v4", 32, NULL, 0, NULL },
     { planned_branches, "x86-64-v3", 0, NULL, 0, NULL },     { planned_branches, "x86-64-v4", 12, NULL, 0, NULL },
     { planned_branches, "generic", 1, NULL, 0, NULL },       { planned_branches, "aarch64", 16, NULL, 0, NULL },
-    { early, "x86-64-v3", 0, NULL, 0, NULL },                { early, "x86-64-v4", 64, NULL, 0, NULL },
+    { early, "x86-64-v3", 0, NULL, 0, NULL },                { early, "x86-64-v4", 64, tiles, 4, NULL },
     { early, "generic", 1, NULL, 0, NULL },                  { strides, "x86-64-v3", 16, of_strides, 3, NULL },
     { blocks, "x86-64-v3", 16, winograd, 1, NULL },
+    { few, "x86-64-v3", 16, together, 2, NULL },             { few, "x86-64-v4", 64, together, 2, NULL },
     { planned_groups, "x86-64-v3", 0, NULL, 0, NULL },       { planned_groups, "x86-64-v4", 11, NULL, 0, NULL },
     { planned_groups, "generic", 1, NULL, 0, NULL },
     { NULL, "x86-64-v3", 0, NULL, 0, "normed" },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block" },

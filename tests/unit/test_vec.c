@@ -280,6 +280,23 @@ static void test_bytes(char *end, int n, int base)
     }
 }
 
+/* Every element goes to its place, and nothing around it is touched. */
+static void test_turn(int from_row, int to_row)
+{
+    enum { ROW = 2 * V_LANES + 3 };
+    real from[V_LANES * ROW], to[V_LANES * ROW], expected[V_LANES * ROW];
+    for (int i = 0; i < V_LANES * ROW; i++) {
+        from[i] = (real)i;
+        to[i] = expected[i] = -1;
+    }
+    for (int i = 0; i < V_LANES; i++)
+        for (int j = 0; j < V_LANES; j++)
+            expected[j * to_row + i] = from[i * from_row + j];
+    v_turn(from, from_row, to, to_row);
+    for (int i = 0; i < V_LANES * ROW; i++)
+        CHECK(to[i] == expected[i], "turned, rows of %d to rows of %d: element %d is %g", from_row, to_row, i, (double)to[i]);
+}
+
 static void test_memory(void)
 {
     char *end = page_end();
@@ -298,6 +315,9 @@ static void test_memory(void)
         v_store(unaligned + i, v_set((real)i));
         CHECK(v_sum(v_load(unaligned + i)) == (real)(i * V_LANES), "unaligned by %d", i);
     }
+    test_turn(V_LANES, V_LANES);
+    test_turn(2 * V_LANES + 3, V_LANES);
+    test_turn(V_LANES + 1, 2 * V_LANES + 3);
     v_prefetch(end);            /* a hint: no fault even here */
     v_prefetchw(end);
 }
