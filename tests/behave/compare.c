@@ -28,6 +28,7 @@ struct batch {
     int n;
     double *input;
     int32_t *labels;
+    double *targets;            /* (n, outputs) where they are numbers */
 };
 
 struct trial {
@@ -157,6 +158,7 @@ static void reference_run(struct trial *t, const struct batch *b, bool training)
 {
     for (int i = 0; i < t->net->params_count; i++)
         memcpy(t->net->params[i].value, t->start[i], (size_t)t->net->params[i].count * sizeof(double));
+    t->net->targets = b->targets;
     ref_forward(t->net, b->input, b->labels, b->n, training);
     if (training)
         ref_backward(t->net);
@@ -180,8 +182,11 @@ static void context_feed(struct trial *t, struct cnn_context *c, const struct ba
     for (int i = 0; i < b->n; i++) {
         from_doubles(t->model, raw, b->input + i * size, size);
         cnn_input_set(c, i, raw);
-        c->labels[i] = b->labels[i];
+        if (t->network->target == NETWORK_OF_CLASSES)
+            c->labels[i] = b->labels[i];
     }
+    if (t->network->target == NETWORK_OF_LABELS || t->network->target == NETWORK_OF_NUMBERS)
+        from_doubles(t->model, c->targets, b->targets, (int64_t)b->n * t->network->outputs);
     free(raw);
 }
 
@@ -192,8 +197,7 @@ static void batch_draw(struct trial *t, struct batch *b, int n)
     for (int64_t i = 0; i < size; i++)
         b->input[i] = ref_normal(&t->random);
     round_to_model(t->model, b->input, size);
-    for (int i = 0; i < n; i++)
-        b->labels[i] = ref_range(&t->random, 0, t->network->classes - 1);
+    network_targets(t->network, &t->random, b->input, n, b->labels, b->targets);
 }
 
 static struct batch batch_new(const struct trial *t)
@@ -201,6 +205,7 @@ static struct batch batch_new(const struct trial *t)
     struct batch b = {.n = 0};
     b.input = room(t->net->batch * ref_node_size(&t->net->nodes[0]), sizeof(double));
     b.labels = room(t->net->batch, sizeof(int32_t));
+    b.targets = room((int64_t)t->net->batch * t->network->outputs, sizeof(double));
     return b;
 }
 
@@ -208,6 +213,7 @@ static void batch_free(struct batch *b)
 {
     free(b->input);
     free(b->labels);
+    free(b->targets);
 }
 
 /* ---- the bound --------------------------------------------------------------------------------------------------- */
@@ -227,7 +233,7 @@ static double most_difference(const double *a, const double *b, int64_t count)
 static void reference_measure(struct trial *t, const struct batch *b, bool training, struct outcome *exact)
 {
     struct ref_net *net = t->net;
-    struct outcome noisy = outcome_new(net, b->n, t->network->classes);
+    struct outcome noisy = outcome_new(net, b->n, t->network->outputs);
     double **y = room(net->nodes_count, sizeof *y);
     net->noise = 0;
     reference_run(t, b, training);
@@ -317,7 +323,7 @@ static void outcome_same_bits(struct trial *t, const char *what, const struct ou
 static void check_faults(struct trial *t, const struct batch *b, const struct outcome *got,
                          const struct outcome *exact)
 {
-    struct outcome broken = outcome_new(t->net, b->n, t->network->classes);
+    struct outcome broken = outcome_new(t->net, b->n, t->network->outputs);
     for (enum ref_fault fault = REF_SOUND + 1; fault < REF_FAULTS; fault++) {
         t->net->fault = fault;
         reference_run(t, b, true);
@@ -500,13 +506,13 @@ static bool draw_clear(struct trial *t, struct batch *b, int n, bool *known, str
 
 static void check_training(struct trial *t, struct batch *b, int n, bool faults)
 {
-    struct outcome exact = outcome_new(t->net, n, t->network->classes), got[CONTEXTS];
+    struct outcome exact = outcome_new(t->net, n, t->network->outputs), got[CONTEXTS];
     bool known;
     for (int i = 0; i < CONTEXTS; i++)
         t->contexts[i]->step = 3;
     bool clear = draw_clear(t, b, n, &known, &exact);
     for (int i = 0; i < CONTEXTS; i++) {
-        got[i] = outcome_new(t->net, n, t->network->classes);
+        got[i] = outcome_new(t->net, n, t->network->outputs);
         context_load(t, t->contexts[i]);
         context_feed(t, t->contexts[i], b);
         t->model->train_step(t->contexts[i], n);
@@ -545,14 +551,16 @@ static void expected_metrics(const struct batch *b, const double *p, int classes
 
 static void check_metrics(struct trial *t, struct cnn_context *c, const struct batch *b, const struct outcome *got)
 {
-    int expected = t->network->f1 ? 2 : 1;
+    int expected = t->network->measured + t->network->f1;
     if (t->model->train.metrics_count != expected) {
         fail(t, "the model has %d metrics instead of %d", t->model->train.metrics_count, expected);
         return;
     }
+    if (expected == 0)
+        return;
     double values[2] = {-1, -1}, want[2];
     t->model->metrics(c, b->n, values);
-    expected_metrics(b, got->parts[0].value, t->network->classes, want);
+    expected_metrics(b, got->parts[0].value, t->network->outputs, want);
     for (int i = 0; i < expected; i++)
         if (!(fabs(values[i] - want[i]) <= 4 * t->eps + 1e-6 * (t->eps > 1e-12)))
             fail(t, "n = %d: metric %s is %.9g, expected %.9g", b->n, t->model->train.metrics[i].name, values[i],
@@ -561,10 +569,10 @@ static void check_metrics(struct trial *t, struct cnn_context *c, const struct b
 
 static void check_use(struct trial *t, const struct batch *b)
 {
-    struct outcome exact = outcome_new(t->net, b->n, t->network->classes), got[CONTEXTS];
+    struct outcome exact = outcome_new(t->net, b->n, t->network->outputs), got[CONTEXTS];
     reference_measure(t, b, false, &exact);
     for (int i = 0; i < CONTEXTS; i++) {
-        got[i] = outcome_new(t->net, b->n, t->network->classes);
+        got[i] = outcome_new(t->net, b->n, t->network->outputs);
         context_load(t, t->contexts[i]);
         context_feed(t, t->contexts[i], b);
         t->model->infer(t->contexts[i], b->n);
@@ -581,7 +589,7 @@ static void check_use(struct trial *t, const struct batch *b)
 
 /* ---- the optimizer ----------------------------------------------------------------------------------------------- */
 
-/* Adam is fed the model's own gradients: where these are noise about zero, its steps are not. */
+/* The rule is fed the model's own gradients: where these are noise about zero, its steps are not. */
 static void take_gradients(struct trial *t, struct cnn_context *c)
 {
     for (int i = 0; i < t->net->params_count; i++) {
@@ -597,7 +605,7 @@ static void take_gradients(struct trial *t, struct cnn_context *c)
 
 static void check_params(struct trial *t, int step)
 {
-    double rate = t->network->lr;
+    double rate = t->network->optimizer.lr;
     for (int i = 0; i < t->net->params_count; i++) {
         const struct ref_param *p = &t->net->params[i];
         if (p->role == REF_STATISTIC)
@@ -612,7 +620,8 @@ static void check_params(struct trial *t, int step)
                 fail(t, "update %d: %s has other bits with %d threads than with 1", step, p->name, k + 1);
         }
         for (int64_t j = 0; j < p->count; j++) {
-            double bound = (step + 1) * t->eps * (4 * fabs(p->value[j]) + 64 * rate);
+            double moved = fabs(p->value[j] - t->start[i][j]);
+            double bound = (step + 1) * t->eps * (4 * fabs(p->value[j]) + 64 * (rate + moved));
             if (fabs(value[j] - p->value[j]) <= bound)
                 continue;
             fail(t, "update %d: %s[%lld] = %.9g, reference %.9g (gradient %.9g), allowed %.3g", step, p->name,
@@ -670,14 +679,14 @@ static void check_updates(struct trial *t, struct batch *b)
         for (int k = 0; k < CONTEXTS; k++) {
             struct cnn_context *c = t->contexts[k];
             c->step = (uint64_t)step;
-            c->lr = n->lr;
+            c->lr = n->optimizer.lr;
             context_feed(t, c, b);
             t->model->train_step(c, b->n);
             if (k == 0)
                 take_gradients(t, c);
             t->model->update(c);
         }
-        ref_adam(t->net, (uint64_t)step, n->lr, n->beta1, n->beta2, n->epsilon);
+        ref_update(t->net, (uint64_t)step, &n->optimizer);
         check_params(t, step);
     }
     for (int i = 0; i < t->model->params_list_count; i++)
@@ -720,9 +729,9 @@ static bool match_model(struct trial *t)
 {
     const struct cnn_model *m = t->model;
     const struct ref_node *input = &t->net->nodes[0];
-    if (m->batch != t->net->batch || m->outputs != t->network->classes || m->in_channels != input->c
+    if (m->batch != t->net->batch || m->outputs != t->network->outputs || m->in_channels != input->c
         || m->in_height != input->h || m->in_width != input->w) {
-        fail(t, "the model has batch %d, %d classes, input %dx%dx%d", m->batch, m->outputs, m->in_channels,
+        fail(t, "the model has batch %d, %d outputs, input %dx%dx%d", m->batch, m->outputs, m->in_channels,
              m->in_height, m->in_width);
         return false;
     }
@@ -790,6 +799,7 @@ void compare_network(struct network *network, const struct cnn_model *model, boo
         memcpy(t.start[i], p->value, (size_t)p->count * sizeof(double));
         memset(p->m, 0, (size_t)p->count * sizeof(double));
         memset(p->v, 0, (size_t)p->count * sizeof(double));
+        memset(p->s, 0, (size_t)p->count * sizeof(double));
     }
     if (match_model(&t)) {
         for (int i = 0; i < CONTEXTS; i++)
@@ -877,7 +887,7 @@ static bool is_visible(const struct part *broken, const struct part *exact)
 static void check_missing_tap(struct trial *t, const struct batch *b, const struct outcome *got,
                               const struct outcome *exact)
 {
-    struct outcome broken = outcome_new(t->net, 1, t->network->classes);
+    struct outcome broken = outcome_new(t->net, 1, t->network->outputs);
     t->net->fault = REF_FAULT_FORWARD_TAP;
     reference_run(t, b, false);
     t->net->fault = REF_SOUND;
@@ -894,7 +904,7 @@ static void check_missing_tap(struct trial *t, const struct batch *b, const stru
 
 static void check_picture(struct trial *t, const struct built_inference *built, struct batch *b, bool faults)
 {
-    struct outcome exact = outcome_new(t->net, 1, t->network->classes), got = outcome_new(t->net, 1, t->network->classes);
+    struct outcome exact = outcome_new(t->net, 1, t->network->outputs), got = outcome_new(t->net, 1, t->network->outputs);
     batch_draw(t, b, 1);
     reference_measure(t, b, false, &exact);
     reference_outcome(t->net, &got);            /* all but the predictions */
@@ -914,7 +924,7 @@ void compare_inference(struct network *network, const struct built_inference *bu
         .network = network, .net = net, .model = &in_float, .log = log, .counts = counts, .allowance = 1,
         .random = network->seed ^ 0x2545f491, .eps = EPS_FLOAT,
     };
-    if (built->inputs != ref_node_size(&net->nodes[0]) || built->outputs != network->classes) {
+    if (built->inputs != ref_node_size(&net->nodes[0]) || built->outputs != network->outputs) {
         fail(&t, "it has %ld inputs and %ld outputs", built->inputs, built->outputs);
         return;
     }

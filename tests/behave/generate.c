@@ -13,11 +13,15 @@ struct maker {
     struct network *network;
     struct ref_net *net;
     uint64_t random;
+    uint64_t recipe;            /* what the recipe is drawn from: a layer more changes nothing there */
     FILE *out;
     int depth;                  /* of braces */
     int64_t budget;             /* multiply-adds left, one sample */
     int convs, depthwise, separable, locals, transposed, denses, norms, layernorms, groupnorms, prelus;   /* for the names that the compiler gives */
     int marks;                  /* names of our own */
+    bool lone;                  /* one output */
+    bool bends;                 /* uses an activation of our own */
+    int decays;                 /* percent of layers that have l2 */
 };
 
 static int range(struct maker *m, int low, int high)
@@ -28,6 +32,11 @@ static int range(struct maker *m, int low, int high)
 static bool chance(struct maker *m, int percent)
 {
     return range(m, 1, 100) <= percent;
+}
+
+static bool recipe_chance(struct maker *m, int percent)
+{
+    return ref_range(&m->recipe, 1, 100) <= percent;
 }
 
 __attribute__((format(printf, 2, 3))) static void line(struct maker *m, const char *format, ...)
@@ -66,6 +75,7 @@ static struct choice choose_activation(struct maker *m, int percent)
     if (!c.any)
         return c;
     c.activation = chance(m, 35) ? REF_RELU : (enum ref_activation)range(m, 0, REF_ACTIVATIONS - 1);
+    m->bends |= c.activation == REF_BEND;
     const char *name = activation_names[c.activation];
     bool takes_alpha = c.activation == REF_LEAKY_RELU || c.activation == REF_ELU;
     if (takes_alpha && (c.activation == REF_LEAKY_RELU || chance(m, 50))) {
@@ -103,10 +113,23 @@ static const char *choose_trainable(struct maker *m)
     return m->network->kind == NETWORK_PLAIN && chance(m, 6) ? ", trainable=bias" : "";
 }
 
-static int trained_so(struct maker *m, int y, const char *name, const char *trainable)
+#define L2 0.0078125            /* a number that both reals hold */
+
+/* The same of a layer with filters, which may have l2. */
+static const char *choose_learning(struct maker *m)
 {
-    if (*trainable)
+    bool still = *choose_trainable(m);
+    if (!recipe_chance(m, m->decays))
+        return still ? ", trainable=bias" : "";
+    return still ? ", l2=0.0078125, trainable=bias" : ", l2=0.0078125";
+}
+
+static int trained_so(struct maker *m, int y, const char *name, const char *options)
+{
+    if (strstr(options, "trainable"))
         ref_train_bias_only(m->net, name);
+    if (strstr(options, "l2"))
+        ref_add_l2(m->net, name, L2);
     return y;
 }
 
@@ -175,7 +198,7 @@ static int put_conv(struct maker *m, int x, int filters, struct ref_window k, bo
     snprintf(name, sizeof name, "conv2d_%d", ++m->convs);
     extent(kernel, sizeof kernel, k.kh, k.kw, chance(m, 20));
     window_options(m, options, sizeof options, &k, same, k.sh != 1 || k.sw != 1);
-    const char *trainable = choose_trainable(m);
+    const char *trainable = choose_learning(m);
     line(m, "conv2d %d, %s%s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off", trainable);
     int y = trained_so(m, ref_conv2d(m->net, x, name, filters, k, bias), name, trainable);
     m->budget -= ref_node_size(node_of(m, y)) * node_of(m, x)->c * k.kh * k.kw;
@@ -245,7 +268,7 @@ static struct conv_text conv_text(struct maker *m, const struct ref_window *k, b
     struct conv_text t = {.activation = choose_activation(m, 60), .bias = chance(m, 70)};
     extent(t.kernel, sizeof t.kernel, k->kh, k->kw, chance(m, 20));
     window_options(m, t.options, sizeof t.options, k, same, k->sh != 1 || k->sw != 1);
-    t.trainable = choose_trainable(m);
+    t.trainable = choose_learning(m);
     return t;
 }
 
@@ -334,7 +357,7 @@ static int put_local(struct maker *m, int x, int filters, struct ref_window k, i
     options[0] = '\0';
     if (k.sh != 1 || k.sw != 1)
         snprintf(options, sizeof options, ", stride=%dx%d", k.sh, k.sw);
-    const char *trainable = choose_trainable(m);
+    const char *trainable = choose_learning(m);
     line(m, "locally_connected2d %d, %s%s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off", trainable);
     int y = trained_so(m, ref_locally_connected2d(m->net, x, name, filters, k, bias), name, trainable);
     m->budget -= ref_node_size(node_of(m, y)) * node_of(m, x)->c * k.kh * k.kw;
@@ -374,14 +397,14 @@ static int put_transposed(struct maker *m, int x, int filters, struct ref_window
 {
     struct choice c = choose_activation(m, 65);
     bool bias = chance(m, 80);
-    char name[40], kernel[32], options[96], longer[48] = "", given[32];
+    char name[40], kernel[32], options[96], longer[64] = "", given[32];
     snprintf(name, sizeof name, "conv2d_transpose_%d", ++m->transposed);
     extent(kernel, sizeof kernel, k.kh, k.kw, chance(m, 20));
     window_options(m, options, sizeof options, &k, same, k.sh != 1 || k.sw != 1);
     extent(given, sizeof given, more[0], more[1], chance(m, 50));
     if (!same && (more[0] || more[1]))
         snprintf(longer, sizeof longer, ", output_padding=%s", given);
-    const char *trainable = choose_trainable(m);
+    const char *trainable = choose_learning(m);
     line(m, "conv2d_transpose %d, %s%s%s%s%s%s", filters, kernel, c.text, options, longer, bias ? "" : ", bias=off",
          trainable);
     m->budget -= ref_node_size(node_of(m, x)) * filters * k.kh * k.kw;
@@ -534,7 +557,7 @@ static int make_batchnorm(struct maker *m, int x)
     const char *arguments = c.any ? c.text + 1 : options[0] ? options + 1 : "";
     line(m, "batchnorm%s%s", arguments, c.any ? options : "");
     int y = ref_batchnorm(m->net, x, name, norm);
-    return activate(m, trained_so(m, y, name, strstr(options, "trainable") ? "bias" : ""), &c);
+    return activate(m, trained_so(m, y, name, options), &c);
 }
 
 /* layernorm of pixels or of the sample, or groupnorm, with as many groups as may be. */
@@ -563,7 +586,7 @@ static int make_sample_norm(struct maker *m, int x)
         line(m, "layernorm%s%s", arguments, c.any ? options : "");
     }
     int y = ref_layernorm(m->net, x, name, norm, whole ? 1 : groups, whole);
-    return activate(m, trained_so(m, y, name, strstr(options, "trainable") ? "bias" : ""), &c);
+    return activate(m, trained_so(m, y, name, options), &c);
 }
 
 static int make_lrn(struct maker *m, int x)
@@ -596,7 +619,7 @@ static int put_dense(struct maker *m, int x, int units, struct choice c)
     bool bias = chance(m, 80);
     char name[32];
     snprintf(name, sizeof name, "dense_%d", ++m->denses);
-    const char *trainable = choose_trainable(m);
+    const char *trainable = choose_learning(m);
     line(m, "dense %d%s%s%s", units, c.text, bias ? "" : ", bias=off", trainable);
     m->budget -= (int64_t)units * node_of(m, x)->c;
     return activate(m, trained_so(m, ref_dense(m->net, x, name, units, bias), name, trainable), &c);
@@ -1009,42 +1032,53 @@ static int make_flatten(struct maker *m, int x)
     return ref_flatten(m->net, x);
 }
 
-/* The logits and their softmax, as the last layer's activation or as a layer. */
-static int end_dense(struct maker *m, int x, int classes)
+static const char *end_word(const struct maker *m)
+{
+    return m->net->objective.end == REF_END_SOFTMAX ? "softmax" : m->net->objective.end == REF_END_SIGMOID ? "sigmoid" : NULL;
+}
+
+/* What is before the end, and the end, as the last layer's activation or as a layer. */
+static int end_dense(struct maker *m, int x, int outputs)
 {
     struct choice c = {.any = false};
+    const char *end = end_word(m);
+    if (!end)
+        return put_dense(m, x, outputs, choose_activation(m, 30));
     if (chance(m, 60)) {
-        snprintf(c.text, sizeof c.text, ", softmax");
-        return put_dense(m, x, classes, c);
+        snprintf(c.text, sizeof c.text, ", %s", end);
+        return put_dense(m, x, outputs, c);
     }
-    x = put_dense(m, x, classes, c);
+    x = put_dense(m, x, outputs, c);
     if (chance(m, 25))
         x = make_scale(m, x);
-    line(m, "softmax");
+    line(m, "%s", end);
     return x;
 }
 
-/* Ends without a dense layer: classes from a convolution or from the map itself. */
-static int end_without_dense(struct maker *m, int x, int classes)
+/* Ends without a dense layer: outputs from a convolution or from the map itself. */
+static int end_without_dense(struct maker *m, int x, int outputs)
 {
     int64_t size = ref_node_size(node_of(m, x));
     struct ref_window whole = {.kh = node_of(m, x)->h, .kw = node_of(m, x)->w, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
-    if (size >= 2 && size <= 48 && chance(m, 50)) {
+    if (size >= 2 && size <= NETWORK_CLASSES && !m->lone && chance(m, 50)) {
         x = make_flatten(m, x);
-    } else if (chance(m, 50) && conv_cost(node_of(m, x), classes, &whole) <= m->budget) {
-        x = put_conv(m, x, classes, whole, false, 0);
+    } else if (chance(m, 50) && conv_cost(node_of(m, x), outputs, &whole) <= m->budget) {
+        x = put_conv(m, x, outputs, whole, false, 0);
         x = make_flatten(m, x);
     } else {
-        x = put_keeping_conv(m, x, classes, 20);
+        x = put_keeping_conv(m, x, outputs, 20);
         x = make_global_pool(m, x);
     }
-    line(m, "softmax");
+    if (end_word(m))
+        line(m, "%s", end_word(m));
     return x;
 }
 
 static int make_plain(struct maker *m, int x)
 {
     int layers = range(m, 1, 7), classes = chance(m, 15) ? range(m, 13, 40) : range(m, 2, 12);
+    if (m->lone)
+        classes = 1;
     for (int i = 0; i < layers; i++)
         x = make_map_layer(m, x);
     if (chance(m, 20))
@@ -1056,6 +1090,30 @@ static int make_plain(struct maker *m, int x)
     for (int i = 0; i < layers; i++)
         x = make_flat_layer(m, x);
     return end_dense(m, x, classes);
+}
+
+/* The input again: layers that keep its size, or halve it and double it. */
+static int make_copy(struct maker *m, int x)
+{
+    const struct ref_node *in = node_of(m, 0);
+    int layers = range(m, 1, 3), channels = in->c;
+    bool halved = in->h % 2 == 0 && in->w % 2 == 0 && chance(m, 60);
+    if (halved) {
+        struct ref_window k = {.kh = 3, .kw = 3, .sh = 2, .sw = 2, .dh = 1, .dw = 1};
+        x = put_conv(m, x, range(m, 2, 16), ref_window_same(k, in->h, in->w), true, 70);
+    }
+    for (int i = 0; i < layers && m->budget > 100000; i++)
+        x = chance(m, 60) ? put_keeping_conv(m, x, range(m, 1, 20), 60) : make_batchnorm(m, x);
+    if (halved) {
+        struct ref_window k = {.kh = range(m, 2, 4), .kw = range(m, 2, 4), .sh = 2, .sw = 2, .dh = 1, .dw = 1};
+        transposed_same(k.kh, 2, &k.top, &k.bottom);
+        transposed_same(k.kw, 2, &k.left, &k.right);
+        x = put_transposed(m, x, range(m, 1, 12), k, true, (int[]){0, 0});
+    }
+    x = put_keeping_conv(m, x, channels, m->net->objective.end == REF_END_PLAIN ? 30 : 0);
+    if (end_word(m))
+        line(m, "%s", end_word(m));
+    return x;
 }
 
 /* Small maps of many channels: what is cut by panels of channels. */
@@ -1114,22 +1172,141 @@ static void draw_params(struct maker *m)
     }
 }
 
+/* ---- recipes --------------------------------------------------------------------------------------------------- */
+
+/* What is learnt, from which loss; networks with a dropout that is read off gradients keep to the simplest. */
+static void choose_objective(struct maker *m, bool simple)
+{
+    struct ref_loss *o = &m->net->objective;
+    int form = simple ? 0 : ref_range(&m->recipe, 0, 9);
+    *o = (struct ref_loss){.kind = REF_CROSSENTROPY, .end = REF_END_SOFTMAX, .delta = 0.75};
+    m->decays = !simple && recipe_chance(m, 30) ? 40 : 0;
+    if (form < 4) {
+        o->smoothing = !simple && recipe_chance(m, 40) ? 0.125 * ref_range(&m->recipe, 1, 4) : 0;
+        return;
+    }
+    bool binary = form < 6;
+    m->network->target = (enum network_target)ref_range(&m->recipe, NETWORK_OF_CLASSES, binary ? 4 : NETWORK_OF_INPUT);
+    if (binary && m->network->target >= NETWORK_OF_NUMBERS)     /* of numbers between 0 and 1 there are none here */
+        m->network->target = m->network->target == NETWORK_OF_NUMBERS ? NETWORK_OF_CLASSES : NETWORK_OF_LABELS;
+    o->kind = binary ? REF_BINARY : (enum ref_loss_kind)ref_range(&m->recipe, REF_MSE, REF_BENT);
+    o->numbers = m->network->target != NETWORK_OF_CLASSES;
+    o->smoothing = binary && recipe_chance(m, 40) ? 0.125 * ref_range(&m->recipe, 1, 4) : 0;
+    if (binary || m->network->target == NETWORK_OF_LABELS)
+        o->end = REF_END_SIGMOID;
+    else if (m->network->target == NETWORK_OF_CLASSES)
+        o->end = recipe_chance(m, 50) ? REF_END_SIGMOID : REF_END_SOFTMAX;
+    else
+        o->end = recipe_chance(m, 30) ? REF_END_SIGMOID : REF_END_PLAIN;
+    m->lone = m->network->target != NETWORK_OF_INPUT && o->end != REF_END_SOFTMAX && recipe_chance(m, 30);
+}
+
+static void choose_optimizer(struct maker *m, char *text, size_t size)
+{
+    static const char *const names[] = {"adam", "nadam", "sgd", "rmsprop", "adagrad"};
+    struct ref_optimizer *o = &m->network->optimizer;
+    *o = (struct ref_optimizer){.lr = chance(m, 50) ? 0.001 : 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7};
+    bool other = chance(m, 30);
+    o->kind = recipe_chance(m, 50) ? REF_ADAM : (enum ref_optimizer_kind)ref_range(&m->recipe, REF_NADAM, REF_ADAGRAD);
+    size_t used = (size_t)snprintf(text, size, "%s, lr=%g", names[o->kind], o->lr);
+#define SAY(...) used += (size_t)snprintf(text + used, size - used, __VA_ARGS__)
+    if (o->kind <= REF_NADAM && other) {
+        o->beta1 = 0.8, o->beta2 = 0.99, o->epsilon = 1e-5;
+        SAY(", beta1=0.8, beta2=0.99, epsilon=1e-5");
+    }
+    if (o->kind == REF_ADAM && recipe_chance(m, 30)) {
+        o->amsgrad = true;
+        SAY(", amsgrad=on");
+    }
+    if (o->kind == REF_SGD && other) {
+        o->momentum = 0.75, o->nesterov = recipe_chance(m, 50);
+        SAY(", momentum=0.75%s", o->nesterov ? ", nesterov=on" : "");
+    }
+    o->rho = o->kind == REF_RMSPROP ? 0.9 : 0.1;
+    if (o->kind == REF_RMSPROP && other) {
+        o->rho = 0.75, o->momentum = 0.5, o->centered = recipe_chance(m, 50);
+        SAY(", rho=0.75, momentum=0.5%s", o->centered ? ", centered=on" : "");
+    }
+    if (o->kind == REF_ADAGRAD && other) {
+        o->rho = 0.5;
+        SAY(", initial_accumulator=0.5");
+    }
+    if (recipe_chance(m, 30)) {
+        o->weight_decay = 0.125, o->coupled = recipe_chance(m, 40);
+        SAY(", weight_decay=0.125%s", o->coupled ? ", coupled=on" : "");
+    }
+    if (recipe_chance(m, 20)) {
+        o->clip_norm = 0.5;
+        SAY(", clip_norm=0.5");
+    }
+    if (recipe_chance(m, 20)) {
+        o->clip_value = 0.03125;
+        SAY(", clip_value=0.03125");
+    }
+    if (recipe_chance(m, 15))           /* averages are kept beside: what is trained is the same */
+        SAY(", ema=0.75");
+#undef SAY
+    assert(used < size);
+}
+
+static void write_loss(struct maker *m)
+{
+    static const char *const names[] = {"categorical_crossentropy", "binary_crossentropy", "mse", "mae", "huber", "bent"};
+    const struct ref_loss *o = &m->net->objective;
+    struct network *n = m->network;
+    fprintf(m->out, "    loss %s", names[o->kind]);
+    if (o->smoothing > 0)
+        fprintf(m->out, ", label_smoothing=%g", o->smoothing);
+    if (o->kind == REF_HUBER || o->kind == REF_BENT)
+        fprintf(m->out, ", %s=%g", o->kind == REF_HUBER ? "delta" : "a", o->delta);
+    fputc('\n', m->out);
+    if (n->target != NETWORK_OF_CLASSES || n->kind != NETWORK_PLAIN || !recipe_chance(m, 30))
+        return;
+    int classes = n->outputs == 1 ? 2 : n->outputs;
+    for (int k = 0; k < classes; k++) {
+        n->class_weights[k] = 0.25 * ref_range(&m->recipe, k == 0, 12);
+        fprintf(m->out, "%s%g%s", k ? ", " : "    class_weights [", n->class_weights[k], k + 1 == classes ? "]\n" : "");
+    }
+    m->net->objective.class_weights = n->class_weights;
+}
+
+static void write_data(struct maker *m)
+{
+    static const char *const targets[] = {"classes", "labels", "numbers"};
+    if (m->network->target == NETWORK_OF_INPUT)
+        fputs("data {\n    npy x=\"x.npy\"\n    split 0.5\n    target input\n}\n\n", m->out);
+    else if (m->net->objective.kind != REF_CROSSENTROPY)
+        fprintf(m->out, "data {\n    npy x=\"x.npy\", y=\"y.npy\", targets=%s\n    split 0.5\n}\n\n",
+                targets[m->network->target]);
+}
+
 static void write_train(struct maker *m)
 {
     struct network *n = m->network;
-    n->lr = chance(m, 50) ? 0.001 : 0.01;
-    n->beta1 = 0.9;
-    n->beta2 = 0.999;
-    n->epsilon = 1e-7;
-    fprintf(m->out, "}\n\ntrain {\n    loss categorical_crossentropy\n    optimizer adam, lr=%g", n->lr);
-    if (chance(m, 30)) {
-        n->beta1 = 0.8;
-        n->beta2 = 0.99;
-        n->epsilon = 1e-5;
-        fprintf(m->out, ", beta1=%g, beta2=%g, epsilon=%g", n->beta1, n->beta2, n->epsilon);
-    }
-    fprintf(m->out, "\n    metrics accuracy%s\n    epochs 1\n    batch %d\n    seed 3\n}\n", n->f1 ? ", f1_score" : "",
-            n->batch);
+    char optimizer[300];
+    fputs("}\n\ntrain {\n", m->out);
+    choose_optimizer(m, optimizer, sizeof optimizer);
+    write_loss(m);
+    fprintf(m->out, "    optimizer %s\n", optimizer);
+    if (n->measured)
+        fprintf(m->out, "    metrics accuracy%s\n", n->f1 ? ", f1_score" : "");
+    fprintf(m->out, "    epochs 1\n    batch %d\n    seed 3\n}\n", n->batch);
+    if (m->bends)
+        fputs("\nactivation bend(x) = x * tanh(softplus(x))\n", m->out);
+    if (m->net->objective.kind == REF_BENT)
+        fputs("\nloss bent(y, p, a=0.5) = mean(a * (p - y)^4 + abs(y) * (p - y)^2)\n", m->out);
+}
+
+void network_targets(const struct network *n, uint64_t *random, const double *input, int count, int32_t *labels,
+                     double *targets)
+{
+    int classes = n->outputs == 1 ? 2 : n->outputs;
+    for (int i = 0; i < count && n->target == NETWORK_OF_CLASSES; i++)
+        labels[i] = ref_range(random, 0, classes - 1);
+    for (int64_t j = 0; j < (int64_t)count * n->outputs && n->target != NETWORK_OF_CLASSES; j++)
+        targets[j] = n->target == NETWORK_OF_INPUT    ? input[j]
+                     : n->target == NETWORK_OF_LABELS ? ref_range(random, 0, 1)
+                                                      : (double)(float)ref_normal(random);
 }
 
 static const char f1_score[] =
@@ -1155,6 +1332,7 @@ struct network *network_generate(uint64_t seed, int batch)
     n->kind = seed % 16 == 5 ? NETWORK_DROPOUT_FIRST : seed % 16 == 11 ? NETWORK_DROPOUT_LAST : NETWORK_PLAIN;
     n->batch = chance(&m, 8) ? 16 : chance(&m, 4) ? 33 : range(&m, 1, 9);
     n->f1 = chance(&m, 20);
+    m.recipe = seed * 0x9e6c63d0876a9a47u + 11;
     m.budget = 4000000 / n->batch < 1200000 ? 4000000 / n->batch : 1200000;
     if (batch) {                /* with layers as large as the time allows */
         n->batch = batch;
@@ -1171,12 +1349,18 @@ struct network *network_generate(uint64_t seed, int batch)
     }
     while (c * h * w > 6000)
         c = c / 2 + 1, h = h / 2 + 2;
-    fprintf(m.out, "# seed %llu\nmodel random_%llu\n\n%snetwork {\n", (unsigned long long)seed,
-            (unsigned long long)seed, n->f1 ? f1_score : "");
+    choose_objective(&m, n->kind != NETWORK_PLAIN);
+    n->measured = n->net.objective.end == REF_END_SOFTMAX;
+    n->f1 &= n->measured;
+    fprintf(m.out, "# seed %llu\nmodel random_%llu\n\n%s", (unsigned long long)seed, (unsigned long long)seed,
+            n->f1 ? f1_score : "");
+    write_data(&m);
+    fputs("network {\n", m.out);
     line(&m, "input %dx%dx%d", c, h, w);
     int x = ref_input(&n->net, c, h, w);
-    x = wide ? make_wide(&m, x) : n->kind == NETWORK_PLAIN ? make_plain(&m, x) : make_with_dropout(&m, x);
-    n->classes = (int)ref_node_size(&n->net.nodes[x]);
+    x = n->target == NETWORK_OF_INPUT ? make_copy(&m, x) : wide ? make_wide(&m, x)
+        : n->kind == NETWORK_PLAIN    ? make_plain(&m, x) : make_with_dropout(&m, x);
+    n->outputs = (int)ref_node_size(&n->net.nodes[x]);
     write_train(&m);
     fclose(m.out);
     draw_params(&m);

@@ -10,20 +10,29 @@ enum network_kind {
     NETWORK_DROPOUT_LAST        /* ..., dropout, (flatten,) dense: a single sample's mask can */
 };
 
+enum network_target { NETWORK_OF_CLASSES, NETWORK_OF_LABELS, NETWORK_OF_NUMBERS, NETWORK_OF_INPUT };
+enum { NETWORK_CLASSES = 48 };
+
 struct network {
     uint64_t seed;
     enum network_kind kind;
     struct ref_net net;
     char *text;                 /* the .cnn file */
-    int batch, classes;
+    int batch, outputs;
+    enum network_target target;
+    double class_weights[NETWORK_CLASSES];
     int dropout;                /* node whose mask is drawn; -1: none */
     bool by_channel;            /* it drops whole channels */
-    double lr, beta1, beta2, epsilon;
-    bool f1;                    /* has a metric f1_score after accuracy */
+    struct ref_optimizer optimizer;
+    bool measured;              /* has the metric accuracy */
+    bool f1;                    /* and f1_score after it */
 };
 
 /* The same seed and batch give the same network, parameters included.  batch 0: drawn too. */
 struct network *network_generate(uint64_t seed, int batch);
 void network_free(struct network *network);
+/* Targets of n samples with this input: labels where they are classes, (n, outputs) numbers else, that float can hold. */
+void network_targets(const struct network *network, uint64_t *random, const double *input, int n, int32_t *labels,
+                     double *targets);
 
 #endif

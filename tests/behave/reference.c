@@ -103,6 +103,7 @@ static int add_param(struct ref_net *net, const char *layer, const char *suffix,
     p->grad = room((size_t)p->count, sizeof(double));
     p->m = room((size_t)p->count, sizeof(double));
     p->v = room((size_t)p->count, sizeof(double));
+    p->s = room((size_t)p->count, sizeof(double));
     return net->params_count++;
 }
 
@@ -336,14 +337,24 @@ int ref_scale(struct ref_net *net, int x, double factor)
     return node;
 }
 
-void ref_train_bias_only(struct ref_net *net, const char *layer)
+static bool is_weight_of(const struct ref_param *p, const char *layer)
 {
     size_t length = strlen(layer);
-    for (int i = 0; i < net->params_count; i++) {
-        struct ref_param *p = &net->params[i];
-        if (!strncmp(p->name, layer, length) && p->name[length] == '.' && p->role == REF_WEIGHT)
-            p->fixed = true;
-    }
+    return !strncmp(p->name, layer, length) && p->name[length] == '.' && p->role == REF_WEIGHT;
+}
+
+void ref_train_bias_only(struct ref_net *net, const char *layer)
+{
+    for (int i = 0; i < net->params_count; i++)
+        if (is_weight_of(&net->params[i], layer))
+            net->params[i].fixed = true;
+}
+
+void ref_add_l2(struct ref_net *net, const char *layer, double l2)
+{
+    for (int i = 0; i < net->params_count; i++)
+        if (is_weight_of(&net->params[i], layer))
+            net->params[i].l2 = l2;
 }
 
 int ref_dropout(struct ref_net *net, int x, double rate)
@@ -465,6 +476,7 @@ void ref_free(struct ref_net *net)
         free(net->params[i].grad);
         free(net->params[i].m);
         free(net->params[i].v);
+        free(net->params[i].s);
     }
     free(net->nodes);
     free(net->params);
@@ -1120,28 +1132,6 @@ static void copy_forward(struct ref_net *net, struct ref_node *node)
     memcpy(node->y, net->nodes[node->in[0]].y, (size_t)(net->n * ref_node_size(node)) * sizeof(double));
 }
 
-static void loss_forward(struct ref_net *net, const int32_t *labels)
-{
-    const struct ref_node *logits = &net->nodes[net->nodes_count - 1];
-    int classes = (int)ref_node_size(logits);
-    net->loss = 0;
-    for (int n = 0; n < net->n; n++) {
-        const double *z = logits->y + (int64_t)n * classes;
-        double largest = -INFINITY, sum = 0;
-        for (int k = 0; k < classes; k++)
-            largest = fmax(largest, z[k]);
-        for (int k = 0; k < classes; k++)
-            sum += exp(z[k] - largest);
-        for (int k = 0; k < classes; k++) {
-            double p = exp(z[k] - largest) / sum;
-            net->predictions[(int64_t)n * classes + k] = rounded(net, p, p * (4 + fabs(z[k] - largest)));
-        }
-        double loss = log(sum) + largest - z[labels[n]];
-        net->losses[n] = rounded(net, loss, fabs(largest) + fabs(z[labels[n]]) + fabs(log(sum)) + 1);
-        net->loss += net->losses[n];
-    }
-}
-
 static void node_forward(struct ref_net *net, struct ref_node *node, const double *input, bool training)
 {
     switch (node->kind) {
@@ -1176,16 +1166,7 @@ void ref_forward(struct ref_net *net, const double *input, const int32_t *labels
     net->n = n;
     for (int i = 0; i < net->nodes_count; i++)
         node_forward(net, &net->nodes[i], input, training);
-    loss_forward(net, labels);
-    /* kept for ref_backward(): dy of the logits */
-    struct ref_node *logits = &net->nodes[net->nodes_count - 1];
-    int classes = (int)ref_node_size(logits);
-    double share = 1.0 / (net->fault == REF_FAULT_MEAN ? n + 1 : n);
-    for (int i = 0; i < n; i++)
-        for (int k = 0; k < classes; k++) {
-            double d = net->predictions[(int64_t)i * classes + k] - (k == labels[i]);
-            logits->dy[(int64_t)i * classes + k] = rounded(net, d * share, fabs(d) * share);
-        }
+    ref_loss_forward(net, labels, training);
 }
 
 /* ---- backward: each adds to its inputs' dy ------------------------------------------------------------------- */
@@ -1681,22 +1662,7 @@ void ref_backward(struct ref_net *net)
         memset(net->nodes[i].dy, 0, (size_t)(net->n * ref_node_size(&net->nodes[i])) * sizeof(double));
     for (int i = net->nodes_count; i-- > 0;)
         node_backward(net, &net->nodes[i]);
-}
-
-/* Kingma and Ba 2015 in the form of Keras: the corrections of both moments go into the rate, epsilon outside. */
-void ref_adam(struct ref_net *net, uint64_t step, double lr, double beta1, double beta2, double epsilon)
-{
-    double t = (double)step + 1, rate = lr * sqrt(1 - pow(beta2, t)) / (1 - pow(beta1, t));
-    for (int i = 0; i < net->params_count; i++) {
-        struct ref_param *p = &net->params[i];
-        if (p->role == REF_STATISTIC || p->fixed)
-            continue;
-        for (int64_t j = 0; j < p->count; j++) {
-            p->m[j] = beta1 * p->m[j] + (1 - beta1) * p->grad[j];
-            p->v[j] = beta2 * p->v[j] + (1 - beta2) * p->grad[j] * p->grad[j];
-            p->value[j] -= rate * p->m[j] / (sqrt(p->v[j]) + epsilon);
-        }
-    }
+    ref_decay_gradients(net);
 }
 
 /* ---- kinks --------------------------------------------------------------------------------------------------- */
@@ -1724,7 +1690,7 @@ static int64_t near_winners(const struct ref_net *net, const struct ref_node *no
 
 int64_t ref_near_kinks(const struct ref_net *net, double margin)
 {
-    int64_t near = 0;
+    int64_t near = ref_near_targets(net, margin);
     for (int i = 0; i < net->nodes_count; i++) {
         const struct ref_node *node = &net->nodes[i];
         if (node->kind == REF_MAXPOOL)

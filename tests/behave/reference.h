@@ -61,8 +61,9 @@ struct ref_param {
     int64_t shape[6];
     int64_t count;
     double *value, *grad;       /* (count) */
-    double *m, *v;              /* (count) Adam's moments */
+    double *m, *v, *s;          /* (count) what an optimizer keeps */
     bool fixed;                 /* does not learn */
+    double l2;                  /* times the sum of its squares is added to each sample's loss */
 };
 
 enum { REF_MAX_INPUTS = 4 };
@@ -90,6 +91,22 @@ struct ref_node {
     const unsigned char *kept;  /* dropout in training: (n, c, h, w); NULL: everything is kept */
 };
 
+enum ref_loss_kind {
+    REF_CROSSENTROPY, REF_BINARY, REF_MSE, REF_MAE, REF_HUBER,
+    REF_BENT                    /* one of our own: mean(delta (p - y)^4 + |y| (p - y)^2) */
+};
+
+/* What the last node's result goes through to be predictions. */
+enum ref_end { REF_END_SOFTMAX, REF_END_SIGMOID, REF_END_PLAIN };
+
+struct ref_loss {
+    enum ref_loss_kind kind;
+    enum ref_end end;
+    bool numbers;               /* targets are numbers, one for each prediction; else classes, of one prediction 0 and 1 */
+    double smoothing, delta;
+    const double *class_weights;        /* in training; NULL: all count alike */
+};
+
 struct ref_net {
     struct ref_node *nodes;
     int nodes_count, nodes_room;
@@ -97,16 +114,18 @@ struct ref_net {
     int params_count, params_room;
     int batch;                  /* largest n; fixed by ref_prepare() */
     int n;                      /* of the last run */
-    double *losses;             /* (n) of each sample */
-    double *predictions;        /* (n, classes) */
-    double loss;                /* sum of losses */
+    struct ref_loss objective;
+    const double *targets;      /* (n, outputs) where they are numbers; the caller's */
+    double *losses;             /* (n) of each sample, without l2 */
+    double *predictions;        /* (n, outputs) */
+    double loss;                /* sum of losses, with n times what l2 gives */
     double noise;               /* relative size of the simulated rounding; 0: exact */
     uint64_t noise_state;
     enum ref_fault fault;
 };
 
-/* Nodes are numbers; each call returns the new one.  Shapes must fit (asserted).  The last node's result are the
- * logits: the loss applies softmax itself. */
+/* Nodes are numbers; each call returns the new one.  Shapes must fit (asserted).  The last node's result is what comes
+ * before the end (logits): the loss applies that itself. */
 int ref_input(struct ref_net *net, int c, int h, int w);
 int ref_conv2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window, bool bias);
 /* Channels in so many groups, each of the same group of x.  part: what its parameters have before "weight", or "". */
@@ -141,6 +160,8 @@ int ref_prelu(struct ref_net *net, int x, const char *name);
 int ref_scale(struct ref_net *net, int x, double factor);
 /* Of the parameters added last, those of this layer that are no biases do not learn. */
 void ref_train_bias_only(struct ref_net *net, const char *layer);
+/* The weights of this layer, added last, have this l2. */
+void ref_add_l2(struct ref_net *net, const char *layer, double l2);
 int ref_dropout(struct ref_net *net, int x, double rate);
 /* Operands of C x 1 x 1 or flat C are spread over the others' height and width. */
 int ref_add(struct ref_net *net, const int *x, int count);
@@ -158,12 +179,32 @@ int ref_window_out(int size, int k, int stride, int dilation, int pad);
 void ref_prepare(struct ref_net *net, int batch);
 void ref_free(struct ref_net *net);
 
-/* input: (n, c, h, w); labels: (n).  training: batch statistics, which also move the running ones. */
+/* input: (n, c, h, w); labels: (n), not read where targets are numbers.  training: batch statistics, which also move the running ones. */
 void ref_forward(struct ref_net *net, const double *input, const int32_t *labels, int n, bool training);
 /* Gradients of the mean loss of the last training run, in params[].grad and nodes[].dy. */
 void ref_backward(struct ref_net *net);
-/* Keras's Adam; step counts from 0.  grad: what params[].grad holds. */
-void ref_adam(struct ref_net *net, uint64_t step, double lr, double beta1, double beta2, double epsilon);
+
+enum ref_optimizer_kind { REF_ADAM, REF_NADAM, REF_SGD, REF_RMSPROP, REF_ADAGRAD };
+
+struct ref_optimizer {
+    enum ref_optimizer_kind kind;
+    double lr, beta1, beta2, epsilon, momentum, rho;    /* rho: of adagrad its first sum */
+    bool nesterov, amsgrad, centered, coupled;
+    double weight_decay, clip_norm, clip_value;         /* 0: none */
+};
+
+/* A step by what params[].grad holds; step counts from 0. */
+void ref_update(struct ref_net *net, uint64_t step, const struct ref_optimizer *o);
+
+/* ---- parts of it ---- */
+
+/* predictions, losses, loss, and dy of the last node. */
+void ref_loss_forward(struct ref_net *net, const int32_t *labels, bool training);
+/* Adds to gradients what l2 does. */
+void ref_decay_gradients(struct ref_net *net);
+/* Predictions so near their targets that the loss's slope may be another. */
+int64_t ref_near_targets(const struct ref_net *net, double margin);
+
 
 double ref_act(enum ref_activation a, double alpha, double x);
 double ref_act_slope(enum ref_activation a, double alpha, double x);

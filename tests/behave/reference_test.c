@@ -201,17 +201,60 @@ static void test_dropout(void)
     ref_free(&net);
 }
 
-static void test_adam(void)
+static void test_optimizers(void)
 {
     /* The first step of Adam is lr * g / (|g| + epsilon / sqrt(1 - beta2)), whatever the size of g. */
     struct ref_net net = {0};
     ref_dense(&net, ref_flatten(&net, ref_input(&net, 1, 1, 1)), "d", 2, false);
     net.params[0].grad[0] = 5;
     net.params[0].grad[1] = -1e-6;
-    ref_adam(&net, 0, 0.1, 0.9, 0.999, 1e-7);
+    const struct ref_optimizer adam = {.kind = REF_ADAM, .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7};
+    ref_update(&net, 0, &adam);
     double e = 1e-7 / sqrt(1 - 0.999);
     expect("adam", net.params[0].value, (double[]){-0.1 * 5 / (5 + e), 0.1 * 1e-6 / (1e-6 + e)}, 2);
+    /* shortened from 5 and 12 to half a unit, held at 0.25, with weights that decay; a second step with momentum */
+    const struct ref_optimizer sgd = {.kind = REF_SGD, .lr = 0.5, .momentum = 0.5, .weight_decay = 0.2, .clip_norm = 0.65,
+                                      .clip_value = 0.5};
+    struct ref_param *p = &net.params[0];
+    p->m[0] = p->m[1] = p->v[0] = p->v[1] = 0;
+    p->value[0] = 1, p->value[1] = -1;
+    for (uint64_t step = 0; step < 2; step++) {
+        p->grad[0] = 5, p->grad[1] = 12;
+        ref_update(&net, step, &sgd);
+    }
+    double w[2] = {1, -1};
+    for (int i = 0; i < 2; i++) {
+        double g = i ? 0.5 : 0.25;
+        w[i] = (w[i] * 0.9 - 0.5 * g) * 0.9 - 0.5 * 1.5 * g;
+    }
+    expect("sgd", p->value, w, 2);
     ref_free(&net);
+}
+
+/* One sample's loss of targets 1 and 0, and its gradient where the last node has 0.5 and -2. */
+static void test_losses(void)
+{
+    double z[2] = {0.5, -2}, one = 1 / (1 + exp(-0.5)), two = 1 / (1 + exp(2.0));
+    const struct {
+        struct ref_loss loss;
+        double value, slope[2];
+    } rows[] = {
+        {{.kind = REF_CROSSENTROPY, .smoothing = 0.5}, log1p(exp(-2.5)) + 0.25 * 2.5,
+         {1 / (1 + exp(-2.5)) - 0.75, 1 / (1 + exp(2.5)) - 0.25}},
+        {{.kind = REF_BINARY, .end = REF_END_SIGMOID}, -(log(one) + log(1 - two)) / 2, {(one - 1) / 2, two / 2}},
+        {{.kind = REF_MSE, .end = REF_END_PLAIN}, (0.25 + 4) / 2, {-0.5, -2}},
+        {{.kind = REF_MAE, .end = REF_END_PLAIN}, 2.5 / 2, {-0.5, -0.5}},
+        {{.kind = REF_HUBER, .end = REF_END_PLAIN, .delta = 1}, (0.125 + 1.5) / 2, {-0.25, -0.5}},
+        {{.kind = REF_BENT, .end = REF_END_PLAIN, .delta = 0.5}, (0.5 / 16 + 0.25 + 8) / 2, {(-0.25 - 1) / 2, -16 / 2.0}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ref_net net = {.objective = rows[i].loss};
+        int x = ref_flatten(&net, ref_input(&net, 2, 1, 1));
+        run(&net, z, 1, true);
+        expect("loss", &net.loss, &rows[i].value, 1);
+        expect("slope of a loss", net.nodes[x].dy, rows[i].slope, 2);
+        ref_free(&net);
+    }
 }
 
 /* ---- finite differences ------------------------------------------------------------------------------------------ */
@@ -221,7 +264,7 @@ struct differences {
 };
 
 struct batch {
-    double *input;
+    double *input, *targets;
     int32_t labels[64];
 };
 
@@ -264,17 +307,28 @@ static void check_value(struct network *n, const struct batch *b, const char *wh
            gradient, slope);
 }
 
+/* A batch of a network's, whose targets stay where its input is changed. */
+static struct batch batch_of(struct network *n, uint64_t random)
+{
+    int64_t size = n->batch * ref_node_size(&n->net.nodes[0]);
+    struct batch b = {
+        .input = malloc((size_t)size * sizeof(double)),
+        .targets = malloc((size_t)n->batch * (size_t)n->outputs * sizeof(double)),
+    };
+    for (int64_t i = 0; i < size; i++)
+        b.input[i] = ref_normal(&random);
+    network_targets(n, &random, b.input, n->batch, b.labels, b.targets);
+    n->net.targets = b.targets;
+    return b;
+}
+
 static void check_network(uint64_t seed, struct differences *d)
 {
     struct network *n = network_generate(seed, 0);
     struct ref_net *net = &n->net;
-    uint64_t random = seed;
+    uint64_t random = ~seed;
     int64_t size = net->batch * ref_node_size(&net->nodes[0]);
-    struct batch b = {.input = malloc((size_t)size * sizeof(double))};
-    for (int64_t i = 0; i < size; i++)
-        b.input[i] = ref_normal(&random);
-    for (int i = 0; i < net->batch; i++)
-        b.labels[i] = ref_range(&random, 0, n->classes - 1);
+    struct batch b = batch_of(n, seed);
     mean_loss(net, &b);
     ref_backward(net);
     for (int i = 0; i < net->params_count; i++) {
@@ -289,6 +343,7 @@ static void check_network(uint64_t seed, struct differences *d)
         check_value(n, &b, "input", &b.input[j], net->nodes[0].dy[j], d);
     }
     free(b.input);
+    free(b.targets);
     network_free(n);
 }
 
@@ -298,7 +353,7 @@ static void check_fault_is_seen(void)
     struct differences d = {0};
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct network *n = network_generate(seed, 0);
-        struct batch b = {.input = calloc((size_t)(n->batch * ref_node_size(&n->net.nodes[0])), sizeof(double))};
+        struct batch b = batch_of(n, seed);
         n->net.fault = REF_FAULT_MEAN;
         mean_loss(&n->net, &b);
         ref_backward(&n->net);
@@ -307,6 +362,7 @@ static void check_fault_is_seen(void)
         if (difference(&n->net, &b, &p->value[0], &slope, &doubt))
             d.wrong += fabs(slope - p->grad[0]) > doubt + 1e-6 * fabs(p->grad[0]);
         free(b.input);
+        free(b.targets);
         network_free(n);
     }
     if (d.wrong == 0) {
@@ -328,7 +384,8 @@ int main(int argc, char **argv)
     test_add_spread();
     test_activations();
     test_dropout();
-    test_adam();
+    test_optimizers();
+    test_losses();
     struct differences d = {0};
     int count = argc > 1 ? atoi(argv[1]) : 40;
     for (int i = 0; i < count; i++)
