@@ -727,11 +727,17 @@ static void check_ends(struct check *c)
 /* A recipe that trains nothing runs, but can hardly be meant. */
 static void check_learns(struct check *c, const struct ast_statement *train)
 {
-    for (int i = 0; i < c->model->layers_count; i++)
-        if (layer_trained(c->model->layers[i]) > 0)
-            return;
-    diag_warning(c->diag, DIAG_nothing_trained, train->word_where,
-                 "no layer of the network has weights that are trained");
+    const struct model *m = c->model;
+    bool learns = false;
+
+    for (int i = 0; i < m->layers_count && !learns; i++)
+        learns = layer_trained(m->layers[i]) > 0;
+    if (!learns)
+        diag_warning(c->diag, DIAG_nothing_trained, train->word_where,
+                     "no layer of the network has weights that are trained");
+    else if (check_rate_is_zero(m))
+        diag_warning(c->diag, DIAG_nothing_trained, m->groups[m->groups_count - 1].clause->where,
+                     "with 'lr_scale=0' for all parameters nothing is trained");
 }
 
 static void check_sections_there(struct check *c, const struct outline *outline,

@@ -139,3 +139,35 @@ void check_param_group(struct check *c, const struct ast_statement *s)
         return;
     LIST_ADD(c->arena, c->model->groups, c->model->groups_count, c->groups_capacity, group);
 }
+
+/* Whether a parameter of the layer, a bias or another, belongs to what the selector names. */
+static bool holds(const struct selector *s, const struct layer *l, bool bias)
+{
+    return fits(s, l) && (s->kind != SELECT_WEIGHTS || !bias) && (s->kind != SELECT_BIASES || bias);
+}
+
+/* Of several groups the last holds. */
+static bool stands_still(const struct model *m, const struct layer *l, bool bias)
+{
+    bool still = false;
+
+    for (int i = 0; i < m->groups_count; i++)
+        for (int k = 0; k < m->groups[i].selectors_count; k++)
+            if (holds(&m->groups[i].selectors[k], l, bias))
+                still = clause_number(m->groups[i].clause, "lr_scale") == 0;
+    return still;
+}
+
+bool check_rate_is_zero(const struct model *m)
+{
+    if (!m->groups_count)
+        return false;
+    for (int i = 0; i < m->layers_count; i++) {
+        const struct layer *l = m->layers[i];
+        if (!l->trainable || !has_parameters(l))
+            continue;
+        if ((has_bias(l) && !stands_still(m, l, true)) || (!l->bias_only && !stands_still(m, l, false)))
+            return false;
+    }
+    return true;
+}

@@ -388,6 +388,8 @@ void check_ends_of_steps(struct check *c);
 void check_data_shares(struct check *c);
 void check_train(struct check *c, const struct ast_statement *section);
 void check_param_group(struct check *c, const struct ast_statement *s);
+/* Whether groups with lr_scale=0 keep every parameter as it is. */
+bool check_rate_is_zero(const struct model *m);
 bool check_is_train_statement(const char *word);
 /* check_functions.c: all functions, each after those that it calls. */
 void check_functions(struct check *c);

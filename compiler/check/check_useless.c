@@ -126,6 +126,24 @@ static void check_amounts(struct check *c)
                  "a batch of %d is more than the %.0f pictures to train with: each step takes all of them", m->batch, most);
 }
 
+/* What takes something of another sample of the batch. */
+static void check_mixing_alone(struct check *c)
+{
+    const struct model *m = c->model;
+
+    for (int i = 0; i < m->steps_count && m->batch == 1 && !c->options->batch; i++)
+        for (int k = 0; k < clause_def_count(m->steps[i]->def); k++) {
+            const char *name = m->steps[i]->def->args[k].name;
+            const struct arg_value *v = &m->steps[i]->args[k];
+            if ((strcmp(name, "mixup") && strcmp(name, "cutmix")) || v->number <= 0)
+                continue;
+            diag_warning(c->diag, DIAG_useless_argument, v->where, "'%s' mixes the samples of a batch: one alone stays as it is",
+                         name);
+            if (c->batch_where.file)
+                diag_note(c->diag, c->batch_where, "the batch is given here");
+        }
+}
+
 /* ---- layers ---------------------------------------------------------------------------------- */
 
 /* The activation that the layer ends in: its own name, or that of its argument; NULL: none. */
@@ -382,6 +400,8 @@ void check_useless(struct check *c, const struct ast_body *file)
     if (m->optimizer)
         for (int i = 0; i < m->callbacks_count; i++)
             check_callback(c, m->callbacks[i]);
-    if (m->source_clause && m->has_train)
+    if (m->source_clause && m->has_train) {
         check_amounts(c);
+        check_mixing_alone(c);
+    }
 }

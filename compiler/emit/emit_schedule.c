@@ -419,7 +419,6 @@ void emit_loss_sum(const struct plan *p, struct cwriter *w)
 void emit_penalty(struct emitter *e, struct cwriter *w)
 {
     const struct plan *p = e->plan;
-    const struct graph *g = p->train.graph;
     int64_t blocks = plan_penalty_blocks(p);
     if (!blocks)
         return;
@@ -428,12 +427,9 @@ void emit_penalty(struct emitter *e, struct cwriter *w)
     cw_line(w, "    int64_t begin, end;");
     cw_line(w, "    double l2;");
     cw_open(w, "} penalised[] = {");
-    for (int i = 0; i < g->params_count; i++)
-        if (g->params[i]->l2 != 0) {
-            const struct param_place *place = &p->params[i];
-            cw_line(w, "{ %" PRId64 ", %" PRId64 ", %s },", place->offset,
-                    plan_round(place->offset + place->stored, 64 / p->real_size), emit_number(e, g->params[i]->l2));
-        }
+    for (int i = 0; i < p->penalties_count; i++)
+        cw_line(w, "{ %" PRId64 ", %" PRId64 ", %s },", p->penalties[i].begin, p->penalties[i].end,
+                emit_number(e, p->penalties[i].l2));
     cw_close(w, "};");
     cw_blank(w);
     cw_comment(w, "This thread's blocks of what l2 adds to the loss of a sample.");

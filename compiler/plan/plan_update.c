@@ -340,13 +340,23 @@ void plan_optimizer(struct plan *p, const struct graph *g)
     make_rule(p);
 }
 
-int64_t plan_penalty_blocks(const struct plan *p)
+static void plan_penalties(struct plan *p)
 {
     const struct graph *g = p->train.graph;
-    int64_t blocks = 0;
+    p->penalties = arena_array(p->arena, (size_t)g->params_count + 1, sizeof *p->penalties);
     for (int i = 0; g->loss && i < g->params_count; i++)
         if (g->params[i]->l2 != 0)
-            blocks += (padded_end(p, &p->params[i]) - p->params[i].offset + PENALTY_BLOCK - 1) / PENALTY_BLOCK;
+            p->penalties[p->penalties_count++] = (struct penalty){
+                .param = g->params[i], .begin = p->params[i].offset, .end = padded_end(p, &p->params[i]),
+                .l2 = g->params[i]->l2,
+            };
+}
+
+int64_t plan_penalty_blocks(const struct plan *p)
+{
+    int64_t blocks = 0;
+    for (int i = 0; i < p->penalties_count; i++)
+        blocks += (p->penalties[i].end - p->penalties[i].begin + PENALTY_BLOCK - 1) / PENALTY_BLOCK;
     return blocks;
 }
 
@@ -431,4 +441,5 @@ void plan_update(struct plan *p)
         u->early |= r->early;
     }
     plan_update_memory(p);
+    plan_penalties(p);
 }

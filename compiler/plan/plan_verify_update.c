@@ -92,6 +92,25 @@ static const char *verify_param(const struct plan *p, const struct param *param)
     return NULL;
 }
 
+/* That the loss has the squares of all its weights, once and by its own factor, and its gradient what comes of them. */
+static const char *verify_penalty(const struct plan *p, const struct param *param)
+{
+    const struct param_place *place = &p->params[param->id];
+    bool wanted = p->train.graph->loss && param->l2 != 0;
+    int found = 0, right = 0;
+    for (int i = 0; i < p->penalties_count; i++) {
+        const struct penalty *x = &p->penalties[i];
+        found += x->param == param;
+        right += x->param == param && x->begin == place->offset && x->l2 == param->l2 &&
+                 x->end == plan_round(place->offset + place->stored, 64 / p->real_size);
+    }
+    if (found != wanted || right != wanted)
+        return arena_printf(p->arena, "the loss does not have the squares of %s as its l2 says", param->name);
+    if (p->update.optimizer && plan_trains(param) && p->update.groups[place->group].l2 != param->l2)
+        return arena_printf(p->arena, "%s is updated by another l2 than its own", param->name);
+    return NULL;
+}
+
 const char *verify_update(const struct plan *p)
 {
     const struct graph *g = p->train.graph;
@@ -110,6 +129,8 @@ const char *verify_update(const struct plan *p)
         return matrices;
     for (int i = 0; i < g->params_count; i++) {
         const char *broken = verify_param(p, g->params[i]);
+        if (!broken)
+            broken = verify_penalty(p, g->params[i]);
         if (broken)
             return broken;
     }

@@ -356,6 +356,13 @@ struct update {
     int64_t memory_bytes;       /* that it computes in */
 };
 
+/* Weights whose squares count in the loss, frozen ones too: elements of the flat vector, padding (zeros) included. */
+struct penalty {
+    const struct param *param;
+    int64_t begin, end;
+    double l2;
+};
+
 struct stretch {
     struct layer *layer;
     enum op op;                 /* of the groups whose steps it holds */
@@ -378,6 +385,8 @@ struct plan {
     int batch;
     struct program train, use;
     struct update update;
+    struct penalty *penalties;  /* of training's loss and of use's */
+    int penalties_count;
     struct param_place *params; /* by param id; both graphs number parameters alike */
     int64_t params_stored, statistics_stored;
     int64_t memory_bytes;

@@ -621,7 +621,7 @@ static void check_params(struct trial *t, int step)
         }
         for (int64_t j = 0; j < p->count; j++) {
             double moved = fabs(p->value[j] - t->start[i][j]);
-            double bound = (step + 1) * t->eps * (4 * fabs(p->value[j]) + 64 * (rate + moved));
+            double bound = (step + 1) * t->eps * (4 * fabs(p->value[j]) + 64 * (rate * fmax(1, p->doubt[j]) + moved));
             if (fabs(value[j] - p->value[j]) <= bound)
                 continue;
             fail(t, "update %d: %s[%lld] = %.9g, reference %.9g (gradient %.9g), allowed %.3g", step, p->name,
@@ -800,6 +800,7 @@ void compare_network(struct network *network, const struct cnn_model *model, boo
         memset(p->m, 0, (size_t)p->count * sizeof(double));
         memset(p->v, 0, (size_t)p->count * sizeof(double));
         memset(p->s, 0, (size_t)p->count * sizeof(double));
+        memset(p->doubt, 0, (size_t)p->count * sizeof(double));
     }
     if (match_model(&t)) {
         for (int i = 0; i < CONTEXTS; i++)

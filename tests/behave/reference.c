@@ -104,6 +104,7 @@ static int add_param(struct ref_net *net, const char *layer, const char *suffix,
     p->m = room((size_t)p->count, sizeof(double));
     p->v = room((size_t)p->count, sizeof(double));
     p->s = room((size_t)p->count, sizeof(double));
+    p->doubt = room((size_t)p->count, sizeof(double));
     return net->params_count++;
 }
 
@@ -477,6 +478,7 @@ void ref_free(struct ref_net *net)
         free(net->params[i].m);
         free(net->params[i].v);
         free(net->params[i].s);
+        free(net->params[i].doubt);
     }
     free(net->nodes);
     free(net->params);

@@ -62,6 +62,7 @@ struct ref_param {
     int64_t count;
     double *value, *grad;       /* (count) */
     double *m, *v, *s;          /* (count) what an optimizer keeps */
+    double *doubt;              /* (count) what was cancelled where a gradient and the weight's decay were added */
     bool fixed;                 /* does not learn */
     double l2;                  /* times the sum of its squares is added to each sample's loss */
 };

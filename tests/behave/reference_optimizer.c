@@ -60,8 +60,11 @@ void ref_update(struct ref_net *net, uint64_t step, const struct ref_optimizer *
             double g = p->grad[j] * shorter, w = p->value[j];
             if (o->clip_value > 0)
                 g = fmin(fmax(g, -o->clip_value), o->clip_value);
-            if (o->coupled)
-                g += o->weight_decay * w;
+            if (o->coupled) {
+                double decay = o->weight_decay * w;
+                p->doubt[j] = fmax(p->doubt[j], (fabs(g) + fabs(decay)) / fmax(fabs(g + decay), 1e-300));
+                g += decay;
+            }
             double loses = change(o, (double)step + 1, g, &p->m[j], &p->v[j], &p->s[j]);
             p->value[j] = (o->coupled ? w : w * (1 - o->lr * o->weight_decay)) - loses;
         }

@@ -1332,6 +1332,35 @@ static bool update_without_room(struct plan *p, struct planted *f)
     return !p->update.early;
 }
 
+/* The weights with l2 that the plan has last. */
+static bool penalty_left_out(struct plan *p, struct planted *f)
+{
+    if (!p->penalties_count)
+        return false;
+    f->value = p->penalties[--p->penalties_count].param->name;
+    return true;
+}
+
+static bool penalty_of_a_part(struct plan *p, struct planted *f)
+{
+    if (!p->penalties_count)
+        return false;
+    f->value = p->penalties[0].param->name;
+    p->penalties[0].end -= 64 / p->real_size;
+    return true;
+}
+
+static bool penalty_by_another_factor(struct plan *p, struct planted *f)
+{
+    for (int i = 0; i < p->penalties_count; i++)
+        if (plan_trains(p->penalties[i].param)) {
+            f->value = p->penalties[i].param->name;
+            p->update.groups[p->params[p->penalties[i].param->id].group].l2 *= 2;
+            return true;
+        }
+    return false;
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static const struct fault faults[] = {
@@ -1414,12 +1443,15 @@ static const struct fault faults[] = {
     { "updated as another group", update_of_another_group, "as a group of parameters that is not its own" },
     { "updated before the norm", update_before_the_norm, "before the norm of all gradients is known" },
     { "no room for sums", update_without_room, "no room for the sums of its blocks" },
+    { "a penalty left out", penalty_left_out, "does not have the squares of" },
+    { "a penalty of a part", penalty_of_a_part, "does not have the squares of" },
+    { "a gradient by another l2", penalty_by_another_factor, "is updated by another l2" },
 };
 
-/* Dense layers whose weights leave the caches, before one that is frozen. */
+/* Dense layers whose weights leave the caches, before one that is frozen; l2 of that and of one that learns. */
 static const char early[] =
     "network {\n input 3x32x32\n conv2d 8, 3x3, relu\n flatten\n dense 400, relu\n"
-    " dense 300, relu, trainable=off\n dense 10, softmax\n}\n" TAIL;
+    " dense 300, relu, trainable=off, l2=0.01\n dense 10, softmax, l2=0.001\n}\n" TAIL;
 
 /* Steps of several images between those of one. */
 static const char strides[] =
