@@ -137,8 +137,8 @@ static void check_mixing_alone(struct check *c)
             const struct arg_value *v = &m->steps[i]->args[k];
             if ((strcmp(name, "mixup") && strcmp(name, "cutmix")) || v->number <= 0)
                 continue;
-            diag_warning(c->diag, DIAG_useless_argument, v->where, "'%s' mixes the samples of a batch: one alone stays as it is",
-                         name);
+            diag_warning(c->diag, DIAG_useless_argument, v->where,
+                         "'%s' mixes the samples of a batch: one alone stays as it is", name);
             if (c->batch_where.file)
                 diag_note(c->diag, c->batch_where, "the batch is given here");
         }

@@ -1034,7 +1034,8 @@ static int make_flatten(struct maker *m, int x)
 
 static const char *end_word(const struct maker *m)
 {
-    return m->net->objective.end == REF_END_SOFTMAX ? "softmax" : m->net->objective.end == REF_END_SIGMOID ? "sigmoid" : NULL;
+    static const char *const words[] = {[REF_END_SOFTMAX] = "softmax", [REF_END_SIGMOID] = "sigmoid", [REF_END_PLAIN] = NULL};
+    return words[m->net->objective.end];
 }
 
 /* What is before the end, and the end, as the last layer's activation or as a layer. */
@@ -1251,7 +1252,9 @@ static void choose_optimizer(struct maker *m, char *text, size_t size)
 
 static void write_loss(struct maker *m)
 {
-    static const char *const names[] = {"categorical_crossentropy", "binary_crossentropy", "mse", "mae", "huber", "bent"};
+    static const char *const names[] = {
+        "categorical_crossentropy", "binary_crossentropy", "mse", "mae", "huber", "bent"
+    };
     const struct ref_loss *o = &m->net->objective;
     struct network *n = m->network;
     fprintf(m->out, "    loss %s", names[o->kind]);

@@ -103,7 +103,8 @@ enum ref_end { REF_END_SOFTMAX, REF_END_SIGMOID, REF_END_PLAIN };
 struct ref_loss {
     enum ref_loss_kind kind;
     enum ref_end end;
-    bool numbers;               /* targets are numbers, one for each prediction; else classes, of one prediction 0 and 1 */
+    bool numbers;               /* targets are numbers, one for each prediction; else classes, of a lone prediction 0 and
+                                 * 1 */
     double smoothing, delta;
     const double *class_weights;        /* in training; NULL: all count alike */
 };
@@ -180,7 +181,8 @@ int ref_window_out(int size, int k, int stride, int dilation, int pad);
 void ref_prepare(struct ref_net *net, int batch);
 void ref_free(struct ref_net *net);
 
-/* input: (n, c, h, w); labels: (n), not read where targets are numbers.  training: batch statistics, which also move the running ones. */
+/* input: (n, c, h, w); labels: (n), not read where targets are numbers.  training: batch statistics, which also move the
+ * running ones. */
 void ref_forward(struct ref_net *net, const double *input, const int32_t *labels, int n, bool training);
 /* Gradients of the mean loss of the last training run, in params[].grad and nodes[].dy. */
 void ref_backward(struct ref_net *net);

@@ -88,8 +88,8 @@ static double distances(struct ref_net *net, const int32_t *labels, int n, const
     return rounded(net, sum, 4 * sum);
 }
 
-static double crossentropy(struct ref_net *net, const int32_t *labels, int n, const double *z, const double *p, int count,
-                           double log_sum, double *dz)
+static double crossentropy(struct ref_net *net, const int32_t *labels, int n, const double *z, const double *p,
+                           int count, double log_sum, double *dz)
 {
     double smooth = net->objective.smoothing, loss = log_sum, size = fabs(log_sum) + 1;
     for (int k = 0; k < count; k++) {
@@ -149,8 +149,10 @@ void ref_decay_gradients(struct ref_net *net)
 {
     for (int i = 0; i < net->params_count; i++) {
         struct ref_param *p = &net->params[i];
-        for (int64_t j = 0; j < p->count && p->l2 != 0; j++)
-            p->grad[j] = rounded(net, p->grad[j] + 2 * p->l2 * p->value[j], fabs(p->grad[j]) + 2 * p->l2 * fabs(p->value[j]));
+        for (int64_t j = 0; j < p->count && p->l2 != 0; j++) {
+            double more = 2 * p->l2 * p->value[j];
+            p->grad[j] = rounded(net, p->grad[j] + more, fabs(p->grad[j]) + fabs(more));
+        }
     }
 }
 

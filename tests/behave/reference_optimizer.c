@@ -1,5 +1,5 @@
-/* reference_optimizer.c - the optimizers of reference.h: the change of one number after the other, as docs/language.md says
- * their rules. */
+/* reference_optimizer.c - the optimizers of reference.h: the change of one number after the other, as docs/language.md
+ * says their rules. */
 #include <math.h>
 
 #include "reference.h"
@@ -7,9 +7,11 @@
 static double length_of(const struct ref_net *net)
 {
     double sum = 0;
-    for (int i = 0; i < net->params_count; i++)
-        for (int64_t j = 0; j < net->params[i].count && net->params[i].role != REF_STATISTIC && !net->params[i].fixed; j++)
-            sum += net->params[i].grad[j] * net->params[i].grad[j];
+    for (int i = 0; i < net->params_count; i++) {
+        const struct ref_param *p = &net->params[i];
+        for (int64_t j = 0; j < p->count && p->role != REF_STATISTIC && !p->fixed; j++)
+            sum += p->grad[j] * p->grad[j];
+    }
     return sqrt(sum);
 }
 

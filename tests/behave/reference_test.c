@@ -215,8 +215,9 @@ static void test_optimizers(void)
     double e = 1e-7 / sqrt(1 - 0.999);
     expect("adam", net.params[0].value, (double[]){-0.1 * 5 / (5 + e), 0.1 * 1e-6 / (1e-6 + e)}, 2);
     /* shortened from 5 and 12 to half a unit, held at 0.25, with weights that decay; a second step with momentum */
-    const struct ref_optimizer sgd = {.kind = REF_SGD, .lr = 0.5, .momentum = 0.5, .weight_decay = 0.2, .clip_norm = 0.65,
-                                      .clip_value = 0.5};
+    const struct ref_optimizer sgd = {
+        .kind = REF_SGD, .lr = 0.5, .momentum = 0.5, .weight_decay = 0.2, .clip_norm = 0.65, .clip_value = 0.5,
+    };
     struct ref_param *p = &net.params[0];
     p->m[0] = p->m[1] = p->v[0] = p->v[1] = 0;
     p->value[0] = 1, p->value[1] = -1;
@@ -247,7 +248,8 @@ static void test_losses(void)
         {{.kind = REF_MSE, .end = REF_END_PLAIN}, (0.25 + 4) / 2, {-0.5, -2}},
         {{.kind = REF_MAE, .end = REF_END_PLAIN}, 2.5 / 2, {-0.5, -0.5}},
         {{.kind = REF_HUBER, .end = REF_END_PLAIN, .delta = 1}, (0.125 + 1.5) / 2, {-0.25, -0.5}},
-        {{.kind = REF_BENT, .end = REF_END_PLAIN, .delta = 0.5}, (0.5 / 16 + 0.25 + 8) / 2, {(-0.25 - 1) / 2, -16 / 2.0}},
+        {{.kind = REF_BENT, .end = REF_END_PLAIN, .delta = 0.5}, (0.5 / 16 + 0.25 + 8) / 2,
+         {(-0.25 - 1) / 2, -16 / 2.0}},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ref_net net = {.objective = rows[i].loss};
