@@ -286,6 +286,14 @@ struct cnn_context {
     struct cnn_team *team;      /* the threads themselves: cnn_open() starts them, cnn_close() ends them */
     const struct cnn_model *model;
     const struct cnn_ranks *ranks;      /* NULL: this process trains alone */
+    int together;               /* samples of the whole batch, for train_segment() */
+};
+
+/* Before a segment of a step all shares of a batch tell each other `bytes` of their memory, from `at` on: behind them
+ * in the memory of each come those of all shares, in their order. */
+struct cnn_meeting {
+    int segment;
+    int64_t at, bytes;
 };
 
 struct cnn_model {
@@ -327,6 +335,13 @@ struct cnn_model {
 
     /* forward as in training (dropout, batch statistics), loss, backward: grads, loss, predictions; early updates */
     void (*train_step)(struct cnn_context *c, int n);
+    /* where a batch is taken in shares whose normalisation goes by all of them: train_step() in segments, each of which all
+     * shares have done before the next begins, with a memory of their own; train_step() itself is that of one share.
+     * NULL: shares need not meet, and segments is 0 */
+    void (*train_segment)(struct cnn_context *c, int n, int segment);
+    int segments;
+    const struct cnn_meeting *meetings;             /* in the order of segments */
+    int meetings_count;
     /* forward as in use, loss (where labels or targets are set): predictions, loss */
     void (*infer)(struct cnn_context *c, int n);
     /* one optimizer step from grads, with c->lr and c->step, for what was not updated early */

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* Statistics of a whole batch would be those of a share. */
-static void check_statistics(struct check *c)
+/* Groups of samples must lie within a share. */
+static void check_groups_of(struct check *c)
 {
     const struct model *m = c->model;
 
@@ -13,12 +13,12 @@ static void check_statistics(struct check *c)
         if (strcmp(l->def->clause.name, "batchnorm") || !l->trainable)
             continue;
         const int group = (int)clause_int(l->clause, "group");  /* 0: all of the batch */
-        if (group && m->share % group == 0)
+        if (!group || m->share % group == 0)
             continue;
         diag_error(c->diag, DIAG_bad_share, l->where,
-                   "'%s' normalises by %s, which is shared out in parts of %d samples", l->name,
-                   group ? "groups of a batch" : "the whole batch", m->share);
-        diag_hint(c->diag, "batchnorm group=%d takes its statistics from each share", m->share);
+                   "'%s' normalises by groups of %d samples of a batch, which is shared out in parts of %d samples", l->name,
+                   group, m->share);
+        diag_hint(c->diag, "each part must hold whole groups: batchnorm group=%d takes one from each", m->share);
     }
 }
 
@@ -33,5 +33,5 @@ void check_share(struct check *c, const struct ast_statement *train)
         diag_error(c->diag, DIAG_bad_share, c->batch_where.file ? c->batch_where : train->word_where,
                    "a share of %d samples (--batch-per-rank) is more than the batch of %d", m->share, m->batch);
     else
-        check_statistics(c);
+        check_groups_of(c);
 }

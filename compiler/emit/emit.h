@@ -36,8 +36,8 @@ void emit_update_range(struct emitter *e, struct cwriter *w);
 /* emit_muon.c: the functions of the matrices that are orthogonalised, e->muon; and their calls, in update_share(). */
 void emit_muon_functions(struct emitter *e);
 void emit_muon(struct emitter *e, struct cwriter *w);
-/* What a training step does before all else. */
-void emit_update_begins(struct emitter *e, struct cwriter *w);
+/* What a training step does before all else, where a condition (C text that ends in "&& ", or nothing) holds. */
+void emit_update_begins(struct emitter *e, struct cwriter *w, const char *when);
 /* `rules`: this step's numbers, by group; `early`, when the losses are known: NULL or a pointer to them. */
 void emit_rule(struct emitter *e, struct cwriter *w);
 void emit_early_rule(struct emitter *e, struct cwriter *w);

@@ -38,6 +38,7 @@ static const char *argument_text(struct emitter *e, const struct step *s, const 
     case ARGUMENT_SCRATCH: return "scratch";
     case ARGUMENT_BLOCK: return s->blocks == 1 ? "0" : "b";
     case ARGUMENT_SAMPLES: return "n";
+    case ARGUMENT_TOGETHER: return "c->together";
     case ARGUMENT_LEFT: return "n - i";
     case ARGUMENT_FIRST: return a->number == 1 ? "j" : arena_printf(e->arena, "j * %" PRId64, a->number);
     case ARGUMENT_BEGINS: return "j == 0";

@@ -115,6 +115,7 @@ static void need_argument(struct emitter *e, struct needs *n, const struct argum
     case ARGUMENT_LEFT:
     case ARGUMENT_SHARE: n->samples = true; break;
     case ARGUMENT_KEY:
+    case ARGUMENT_TOGETHER:
     case ARGUMENT_CONTEXT: n->context = true; break;
     case ARGUMENT_RULE: n->rule = true; break;
     default: break;
@@ -464,26 +465,113 @@ const char *emit_batch_loss(struct emitter *e, const struct program *q)
     return arena_printf(e->arena, "loss_sum(%s, n)%s", q->graph->loss->name, penalty);
 }
 
-/* The calls of the phases; in the end one thread sums the loss in the order of the samples: the others are waited for
- * anyhow. */
-static void emit_phase_calls(struct emitter *e, struct cwriter *w, const char *program)
+/* The calls of the phases from `first` to before `end`; behind the last one of a program one thread sums the loss in the order
+ * of the samples: the others are waited for anyhow. */
+static void emit_phase_calls(struct emitter *e, struct cwriter *w, const char *program, int first, int end)
 {
     const struct program *q = e->program;
-    if (q->graph->loss && plan_penalty_blocks(e->plan))
+    if (first == 0 && q->graph->loss && plan_penalty_blocks(e->plan))
         cw_line(w, "penalty_share(c, w);");
-    for (int i = 0, count; i < q->phases_count; i += count) {
+    for (int i = first, count; i < end; i += count) {
         count = phases_from(q, i);
         const struct needs needs = needs_of(e, &q->phases[i], count);
         cw_line(w, "%s(%s);", phase_name(e, program, i), phase_list(e, &needs, false));
         if (q->rule_phase >= i && q->rule_phase < i + count)
             emit_early_rule(e, w);
     }
-    if (!q->graph->loss)
+    if (!q->graph->loss || end < q->phases_count)
         return;
     cw_open(w, "if (w->number == 0)");
     cw_line(w, "c->loss = %s;", emit_batch_loss(e, q));
     cw_close(w, "");
 }
+
+/* What one of the threads does of some of the phases. */
+static void emit_share(struct emitter *e, struct cwriter *w, const char *program, const char *name, int first, int end)
+{
+    const struct program *q = e->program;
+    cw_line(w, "static void %s_share(struct cnn_context *c, int n, struct cnn_worker *w)", name);
+    cw_open(w, "{");
+    struct needs needs = { 0 };
+    if (q->graph->loss && end == q->phases_count)
+        need_tensor(e, &needs, q->graph->loss);
+    emit_pointers(e, w, &needs);
+    if (q->rule_phase >= 0)
+        emit_rule(e, w);
+    cw_line(w, "struct stopwatch watch = start_watch(w->number == 0 ? c->ticks : NULL);");
+    cw_blank(w);
+    emit_phase_calls(e, w, program, first, end);
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* ---- shares that meet -------------------------------------------------------------------------------------------- */
+
+/* The first phase behind the segment that begins with a phase. */
+static int segment_end(const struct program *q, int first)
+{
+    int end = first + 1;
+    while (end < q->phases_count && !q->phases[end].meets)
+        end++;
+    return end;
+}
+
+/* What shares tell each other before a phase.  Returns how many things. */
+static int emit_meeting(struct emitter *e, struct cwriter *w, const struct phase *f, int segment)
+{
+    int count = 0;
+    for (int k = 0; k < f->steps_count; k++) {
+        const struct step *s = f->steps[k];
+        int64_t rows = 1 + (e->plan->model->batch + e->plan->batch - 1) / e->plan->batch;
+        if (s->meets)
+            cw_line(w, "{ %d, %" PRId64 ", %" PRId64 " },  // %s", segment, s->meets->offset, s->meets->bytes / rows,
+                    s->meets->name);
+        count += s->meets != NULL;
+    }
+    return count;
+}
+
+/* A step whose batch is one of several shares goes on when all of them have come to the same place; who calls all of it has
+ * one only. */
+static void emit_segments(struct emitter *e, struct cwriter *w, const char *name, const char *comment)
+{
+    const struct program *q = e->program;
+    int meetings = 0;
+    cw_comment(w, "%s All shares of a batch meet between two of its segments. This is what one of the threads does of each.",
+               comment);
+    for (int i = 0, k = 0; i < q->phases_count; i = segment_end(q, i), k++)
+        emit_share(e, w, name, arena_printf(e->arena, "%s_segment_%d", name, k), i, segment_end(q, i));
+    cw_comment(w, "What shares tell each other: before which segment, where in memory a share's own row begins, bytes.");
+    cw_open(w, "static const struct cnn_meeting meetings[] = {");
+    for (int i = segment_end(q, 0), k = 1; i < q->phases_count; i = segment_end(q, i), k++)
+        meetings += emit_meeting(e, w, &q->phases[i], k);
+    cw_close(w, "};");
+    cw_blank(w);
+    cw_line(w, "static void %s_segment(struct cnn_context *c, int n, int segment)", name);
+    cw_open(w, "{");
+    cw_line(w, "static void (*const shares[%d])(struct cnn_context *c, int n, struct cnn_worker *w) = {", q->segments);
+    for (int k = 0; k < q->segments; k++)
+        cw_line(w, "    %s_segment_%d_share%s", name, k, k + 1 < q->segments ? "," : "");
+    cw_line(w, "};");
+    emit_update_begins(e, w, "segment == 0 && ");
+    cw_line(w, "cnn_parallel(c, n, shares[segment]);");
+    cw_close(w, "}");
+    cw_blank(w);
+    cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
+    cw_open(w, "{");
+    cw_line(w, "c->together = n;");
+    cw_open(w, "for (int segment = 0, k = 0; segment < %d; segment++) {", q->segments);
+    cw_open(w, "for (; k < %d && meetings[k].segment == segment; k++) {", meetings);
+    cw_line(w, "char *const row = (char *)c->memory + meetings[k].at;");
+    cw_line(w, "memcpy(row + meetings[k].bytes, row, (size_t)meetings[k].bytes);");
+    cw_close(w, "}");
+    cw_line(w, "%s_segment(c, n, segment);", name);
+    cw_close(w, "}");
+    cw_close(w, "}");
+    cw_blank(w);
+}
+
+/* ---- a program --------------------------------------------------------------------------------------------------- */
 
 /* The phases, what each thread does of them, and the function that has all threads do it. */
 void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment)
@@ -491,24 +579,16 @@ void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const
     const struct program *q = e->program;
     for (int i = 0; i < q->phases_count; i += phases_from(q, i))
         emit_phase(e, w, name, i, phases_from(q, i));
+    if (q->segments > 1) {
+        emit_segments(e, w, name, comment);
+        return;
+    }
     cw_comment(w, "%s This is what one of the threads does of it.", comment);
-    cw_line(w, "static void %s_share(struct cnn_context *c, int n, struct cnn_worker *w)", name);
-    cw_open(w, "{");
-    struct needs needs = { 0 };
-    if (q->graph->loss)
-        need_tensor(e, &needs, q->graph->loss);
-    emit_pointers(e, w, &needs);
-    if (q->rule_phase >= 0)
-        emit_rule(e, w);
-    cw_line(w, "struct stopwatch watch = start_watch(w->number == 0 ? c->ticks : NULL);");
-    cw_blank(w);
-    emit_phase_calls(e, w, name);
-    cw_close(w, "}");
-    cw_blank(w);
+    emit_share(e, w, name, name, 0, q->phases_count);
     cw_line(w, "static void %s(struct cnn_context *c, int n)", name);
     cw_open(w, "{");
     if (q->training)
-        emit_update_begins(e, w);
+        emit_update_begins(e, w, "");
     cw_line(w, "cnn_parallel(c, n, %s_share);", name);
     cw_close(w, "}");
     cw_blank(w);

@@ -345,6 +345,12 @@ static void emit_model(struct emitter *e, struct cwriter *w)
     emit_recipe_fields(e, w);
     cw_line(w, ".blas_core = %s,", emit_quoted(e, p->uses_blas ? p->target->blas_core : NULL));
     cw_line(w, ".train_step = train_step,");
+    if (p->train.segments > 1) {
+        cw_line(w, ".train_segment = train_step_segment,");
+        cw_line(w, ".segments = %d,", p->train.segments);
+        cw_line(w, ".meetings = meetings,");
+        cw_line(w, ".meetings_count = (int)(sizeof meetings / sizeof meetings[0]),");
+    }
     cw_line(w, ".infer = infer,");
     cw_line(w, ".update = update,");
     cw_line(w, ".metrics = metrics");

@@ -377,12 +377,12 @@ static void emit_rest_of_matrices(struct emitter *e, struct cwriter *w)
                            arena_printf(e->arena, "update_range(c, %s, at, ", rule_of(e, &u->ranges[i])), ", g + at)");
 }
 
-void emit_update_begins(struct emitter *e, struct cwriter *w)
+void emit_update_begins(struct emitter *e, struct cwriter *w, const char *when)
 {
     const struct plan *p = e->plan;
     if (p->update.slow_slot < 0 || !p->statistics_stored)
         return;
-    cw_open(w, "if (c->step == 0)");
+    cw_open(w, "if (%sc->step == 0)", when);
     cw_line(w, "memcpy(c->slow_statistics, c->statistics, sizeof(%s) * %" PRId64 ");", p->real, p->statistics_stored);
     cw_close(w, "");
 }

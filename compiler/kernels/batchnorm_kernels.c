@@ -88,7 +88,7 @@ static void squares_store(struct emitter *e, const void *data, const char *const
     line_store(e, "squares", col, sum[0], 0);
 }
 
-static const char *moments_of_image(struct emitter *e, const struct step *s)
+const char *emit_image_moments(struct emitter *e, const struct step *s)
 {
     const struct tensor *x = s->group->main->in[0];
     const char *real = e->plan->real, *share = text_real(e, 1.0 / (double)tensor_pixels(x));
@@ -113,19 +113,10 @@ static void line_running(struct emitter *e, const struct node *n, const char *ru
             take, batch);
 }
 
-static const char *moments_of_batch(struct emitter *e, const struct step *s)
+void lines_merged_moments(struct emitter *e, const struct tensor *x)
 {
-    const struct node *n = s->group->main;
-    const struct tensor *x = n->in[0];
     const char *real = e->plan->real, *pixels = text_real(e, (double)tensor_pixels(x));
     int64_t columns = padded_channels(e->plan, x);
-    bool runs = has_running(n);
-    emit_function(e, "const %s *partial, int n, %s *mean, %s *inverse_deviation%s",
-                  real, real, real, runs ? text_printf(e, ", %s *running_mean, %s *running_variance", real, real) : "");
-    cw_line(e->w, "const v samples = v_set((%s)n);", real);
-    if (runs && n->attr.unbiased)
-        cw_line(e->w, "const %s values = (%s)n * %s;", real, real, pixels);
-    loop_open(e, "j", 0, columns, e->plan->lanes);
     cw_line(e->w, "v sum = v_zero(), squares = v_zero();");
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
     cw_line(e->w, "sum = v_add(sum, v_load(partial + (size_t)i * %" PRId64 " + j));", 2 * columns);
@@ -138,22 +129,43 @@ static const char *moments_of_batch(struct emitter *e, const struct step *s)
             columns);
     cw_close(e->w, "}");
     cw_line(e->w, "const v variance = v_div(squares, v_mul(samples, v_set(%s)));", pixels);
+}
+
+void lines_moments(struct emitter *e, const struct node *n)
+{
     cw_line(e->w, "v_store(mean + j, center);");
     cw_line(e->w, "v_store(inverse_deviation + j, v_div(v_set(%s), v_sqrt(v_add(variance, v_set(%s)))));",
             text_real(e, 1), text_real(e, n->attr.epsilon));
-    if (runs) {
-        line_running(e, n, "running_mean", "center");
-        if (n->attr.unbiased)           /* of one value there is no such thing: it counts as that value's own, 0 */
-            cw_line(e->w, "const v unbiased = v_mul(variance, v_set(values > 1 ? values / (values - 1) : 1));");
-        line_running(e, n, "running_variance", n->attr.unbiased ? "unbiased" : "variance");
-    }
+    if (!has_running(n))
+        return;
+    line_running(e, n, "running_mean", "center");
+    if (n->attr.unbiased)           /* of one value there is no such thing: it counts as that value's own, 0 */
+        cw_line(e->w, "const v unbiased = v_mul(variance, v_set(values > 1 ? values / (values - 1) : 1));");
+    line_running(e, n, "running_variance", n->attr.unbiased ? "unbiased" : "variance");
+}
+
+static const char *moments_of_batch(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;
+    const struct tensor *x = n->in[0];
+    const char *real = e->plan->real;
+    int64_t columns = padded_channels(e->plan, x);
+    bool runs = has_running(n);
+    emit_function(e, "const %s *partial, int n, %s *mean, %s *inverse_deviation%s",
+                  real, real, real, runs ? text_printf(e, ", %s *running_mean, %s *running_variance", real, real) : "");
+    cw_line(e->w, "const v samples = v_set((%s)n);", real);
+    if (runs && n->attr.unbiased)
+        cw_line(e->w, "const %s values = (%s)n * %s;", real, real, text_real(e, (double)tensor_pixels(x)));
+    loop_open(e, "j", 0, columns, e->plan->lanes);
+    lines_merged_moments(e, x);
+    lines_moments(e, n);
     cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "moments_of_batch_%s", text_shape(e, x->shape)), emit_comment(e, s));
 }
 
 static const char *moments_emit(struct emitter *e, const struct step *s)
 {
-    return s->part == 0 ? moments_of_image(e, s) : moments_of_batch(e, s);
+    return s->part == 0 ? emit_image_moments(e, s) : moments_of_batch(e, s);
 }
 
 /* ---- gradients of gamma and beta -------------------------------------------------------------------------------- */
@@ -318,7 +330,7 @@ static const char *ghost_moments_emit(struct emitter *e, const struct step *s)
     const struct node *n = s->group->main;
     const char *real = e->plan->real;
     if (s->part == 0)
-        return moments_of_image(e, s);
+        return emit_image_moments(e, s);
     emit_function(e, "const %s *partial, int n, %s *mean, %s *inverse_deviation, %s *running_mean, %s *running_variance",
                   real, real, real, real, real);
     each_columns(e, n, ghost_columns);

@@ -40,4 +40,12 @@ enum { SUMS_CHUNK = 8192 };         /* elements of a weight gradient that one bl
  * name(b, partial, dw[, bias_partial, db]). */
 const char *emit_weight_sums(struct emitter *e, const struct step *step, int groups, int64_t stored, int64_t db_stored);
 
+/* batchnorm_kernels.c.  The function of an image: a row of two columns, means of its channels and sums of squared deviations
+ * from them. */
+const char *emit_image_moments(struct emitter *e, const struct step *s);
+/* Lines for channels from j on: such rows of n images, `samples` of them, become `center` and `variance`; these become
+ * mean, inverse deviation and running statistics, `values` being of one channel where they are unbiased. */
+void lines_merged_moments(struct emitter *e, const struct tensor *x);
+void lines_moments(struct emitter *e, const struct node *n);
+
 #endif

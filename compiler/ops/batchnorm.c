@@ -6,7 +6,11 @@
  * batch.  Frozen layers use their running statistics in training too and leave them alone.
  *
  * Without `scale` there is no gamma, without `center` no beta: inputs that are NULL, and so are gradients that nobody
- * asks for.  What the gradient of x needs of a factor or summand that does not learn is a sum all the same. */
+ * asks for.  What the gradient of x needs of a factor or summand that does not learn is a sum all the same.
+ *
+ * Where a batch is taken in shares and they are normalised together (`sync`), moments and those sums are of all of them:
+ * shared_moments and share_sums.  Everything else is done share by share, with the share's mean loss: what is taken off dy is
+ * then the sum over all shares, each weighted by its part of the samples, over the share's own number of values. */
 #include <math.h>
 #include "ops/normalisation.h"
 
@@ -21,6 +25,8 @@ static const struct arg_def batchnorm_args[] = {
     NORM_ARGS("channel"),
     { .name = "group", .type = ARG_INT, .max = BATCH_MOST,
       .help = "samples of a ghost batch, which is normalised by itself; 0: the batch" },
+    { .name = "sync", .type = ARG_BOOL, .default_number = 1,
+      .help = "off: each share of a batch by its own statistics (--batch-per-rank)" },
     { .name = "unbiased", .type = ARG_BOOL,
       .help = "on: the running variance divides by the number of values less one, as PyTorch's" },
     { .name = NULL }
@@ -59,6 +65,12 @@ static struct tensor *lower_ghosts(struct graph *g, struct layer *l, const char 
     return n->out[0];
 }
 
+/* Whether other shares of the batch count too. */
+static bool is_shared(const struct graph *g, const struct layer *l)
+{
+    return g->model->share && g->model->share < g->model->batch && clause_number(l->clause, "sync");
+}
+
 static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
                                       struct tensor *const *inputs)
 {
@@ -85,7 +97,8 @@ static struct tensor *batchnorm_lower(struct graph *g, struct layer *l,
     struct tensor *moments_in[] = { x, running_mean, running_var };
     struct tensor *in[] = { x, gamma, beta, moments[0], moments[1] };
     const char *moments_name = arena_printf(g->arena, "%s_moments", name);
-    struct node *n = graph_node(g, OP_batchnorm_moments, l, moments_name, moments_in, 3, moments, 2);
+    enum op op = is_shared(g, l) ? OP_shared_moments : OP_batchnorm_moments;
+    struct node *n = graph_node(g, op, l, moments_name, moments_in, 3, moments, 2);
     n->attr.epsilon = epsilon;
     n->attr.momentum = clause_number(l->clause, "momentum");
     n->attr.unbiased = clause_number(l->clause, "unbiased") != 0;
@@ -115,6 +128,16 @@ static struct tensor *batchnorm_sum(struct graph *g, const struct node *n, struc
     return x->needs_gradient ? norm_kept(g, x, n->name, suffix) : NULL;
 }
 
+/* In the place of a share's sums those of all. */
+static void share_sums(struct graph *g, struct node *n, struct tensor **scale, struct tensor **shift)
+{
+    struct tensor *in[] = { *scale, *shift };
+
+    *scale = norm_kept(g, n->in[0], n->name, "scale_sum_of_shares");
+    *shift = norm_kept(g, n->in[0], n->name, "shift_sum_of_shares");
+    backward_node(g, n, OP_share_sums, "share_sums", in, 2, (struct tensor *[]){ *scale, *shift }, 2);
+}
+
 /* The moments' own dependence on x is in batchnorm_data_grad. */
 static void batchnorm_gradient(struct graph *g, struct node *n)
 {
@@ -127,6 +150,8 @@ static void batchnorm_gradient(struct graph *g, struct node *n)
                   (struct tensor *[]){ dgamma, dbeta }, 2);
     if (!x->needs_gradient)
         return;
+    if (mean->producer->op == OP_shared_moments)
+        share_sums(g, n, &dgamma, &dbeta);
     struct tensor *dx = grad_tensor(g, x);
     backward_node(g, n, OP_batchnorm_data_grad, "data_grad",
                   (struct tensor *[]){ x, gamma, mean, deviation, dgamma, dbeta, dy }, 7, &dx, 1);
@@ -167,7 +192,7 @@ static const char *batchnorm_verify(const struct graph *g, const struct node *n)
     CHECK(norm_may_be_vector(n, 1) && norm_may_be_vector(n, 2), "its parameters are none");
     CHECK(n->in[3]->role == TENSOR_SAVED && n->in[3]->producer &&
               n->in[3]->producer == n->in[4]->producer &&
-              n->in[3]->producer->op == OP_batchnorm_moments &&
+              (n->in[3]->producer->op == OP_batchnorm_moments || n->in[3]->producer->op == OP_shared_moments) &&
               n->in[3]->producer->in[0] == n->in[0],
           "its moments are not those of its input");
     CHECK(norm_per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
@@ -210,11 +235,14 @@ static const char *batchnorm_use_grad_verify(const struct graph *g, const struct
     return NULL;
 }
 
-/* The gradient of the forward node's input, where that learns; else a sum that is no parameter's, or nothing. */
+/* The gradient of the forward node's input, where that learns; else a sum that is no parameter's, or nothing.  Where it is a
+ * sum over all shares: of such. */
 static bool is_sum_of(const struct tensor *t, const struct node *n, int input)
 {
     const struct tensor *param = n->forward ? n->forward->in[input] : NULL;
 
+    if (t && t->producer && t->producer->op == OP_share_sums)
+        t = t->producer->in[t == t->producer->out[1]];
     if (param && param->needs_gradient)
         return t && is_param_gradient(t, n->forward, input);
     return !t || (t->role == TENSOR_SAVED && is_per_channel(t, n->in[0]));
@@ -230,6 +258,18 @@ static const char *batchnorm_param_grad_verify(const struct graph *g, const stru
     CHECK(norm_per_channel(n, 1, 2, n->in[0]), "its moments do not fit its input");
     CHECK(shapes_equal(n->in[0], n->in[3]),
           "its gradient has another shape or order than its input");
+    return NULL;
+}
+
+static const char *share_sums_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 2, 2, 0), "wrong number of inputs or outputs");
+    CHECK(n->forward && n->forward->op == OP_batchnorm, "it is of no normalisation");
+    for (int i = 0; i < 2; i++)
+        CHECK(n->in[i]->producer && n->in[i]->producer->op == OP_batchnorm_param_grad && n->out[i]->role == TENSOR_SAVED
+                  && is_per_channel(n->in[i], n->forward->in[0]) && is_per_channel(n->out[i], n->forward->in[0]),
+              "its sums are none of a share, or do not fit what is normalised");
     return NULL;
 }
 
@@ -258,6 +298,11 @@ static int64_t batchnorm_flops(const struct node *n)
 static int64_t batchnorm_param_grad_flops(const struct node *n)
 {
     return (n->out[0] ? 4 : 1) * shape_elements(n->in[0]->shape);
+}
+
+static int64_t share_sums_flops(const struct node *n)
+{
+    return 2 * shape_elements(n->out[0]->shape);
 }
 
 static int64_t batchnorm_data_grad_flops(const struct node *n)
@@ -346,6 +391,14 @@ static void batchnorm_param_grad_run(const struct run *r, const struct node *n)
     }
 }
 
+/* A graph is run with one batch, which is all shares. */
+static void share_sums_run(const struct run *r, const struct node *n)
+{
+    for (int i = 0; i < 2; i++)
+        for (int64_t c = 0; c < shape_elements(n->out[i]->shape); c++)
+            run_values(r, n->out[i])[c] = *run_column(r, n->in[i], c);
+}
+
 static void batchnorm_data_grad_run(const struct run *r, const struct node *n)
 {
     const struct tensor *x = n->in[0];
@@ -363,6 +416,10 @@ static void batchnorm_data_grad_run(const struct run *r, const struct node *n)
 const struct op_def op_def_batchnorm_moments = {
     /* No gradient flows to its outputs: batchnorm's own counts what passes through them. */
     .op = OP_batchnorm_moments, .verify = batchnorm_moments_verify, .flops = batchnorm_moments_flops,
+    .run = batchnorm_moments_run,
+};
+const struct op_def op_def_shared_moments = {
+    .op = OP_shared_moments, .verify = batchnorm_moments_verify, .flops = batchnorm_moments_flops,
     .run = batchnorm_moments_run,
 };
 const struct op_def op_def_batchnorm = {
@@ -383,6 +440,9 @@ const struct op_def op_def_batchnorm_use_grad = {
 const struct op_def op_def_batchnorm_param_grad = {
     .op = OP_batchnorm_param_grad, .verify = batchnorm_param_grad_verify, .flops = batchnorm_param_grad_flops,
     .run = batchnorm_param_grad_run,
+};
+const struct op_def op_def_share_sums = {
+    .op = OP_share_sums, .verify = share_sums_verify, .flops = share_sums_flops, .run = share_sums_run,
 };
 const struct op_def op_def_batchnorm_data_grad = {
     .op = OP_batchnorm_data_grad, .verify = batchnorm_data_grad_verify, .flops = batchnorm_data_grad_flops,

@@ -66,6 +66,8 @@ static void dump_step(const struct phase *f, const struct loop *loop, const stru
 static void dump_phase(const struct program *q, int index, FILE *out)
 {
     const struct phase *f = &q->phases[index];
+    if (f->meets)
+        fprintf(out, "  all shares of the batch meet\n");
     fprintf(out, "  phase %d, %s", index, f->split == SPLIT_IMAGES ? "image by image" : "blocks");
     if (f->images > 1)
         fprintf(out, " in turns of %d", f->images);

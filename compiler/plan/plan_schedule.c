@@ -199,6 +199,17 @@ static void find_repeats(struct program *q)
     }
 }
 
+/* A phase begins a segment where all shares of the batch must have come to it. */
+static void find_segments(struct program *q)
+{
+    q->segments = 1;
+    for (int i = 0; i < q->phases_count; i++) {
+        for (int k = 0; k < q->phases[i].steps_count; k++)
+            q->phases[i].meets |= q->phases[i].steps[k]->meets != NULL;
+        q->segments += q->phases[i].meets;
+    }
+}
+
 /* The last phase that makes losses of samples, where some weights are updated early; -1: none are. */
 static int rule_phase(const struct program *q)
 {
@@ -236,5 +247,6 @@ void plan_schedule(struct plan *p, struct program *q)
     for (int i = 0; i < q->phases_count; i++)
         find_loops(p, &q->phases[i]);
     find_repeats(q);
+    find_segments(q);
     q->rule_phase = rule_phase(q);
 }

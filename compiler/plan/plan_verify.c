@@ -4,6 +4,7 @@
  *   - the steps stand in phases and loops that agree with them;
  *   - every block has its own part of what is written, and all of them together make all of it;
  *   - every value is made before it is used, and no thread reads what another may still be writing;
+ *   - shares of a batch meet between what they tell and what reads it;
  *   - hoisted steps read parameters only; weights are updated early when nobody reads them any more
  *   - and memory: plan_verify_memory.c; parameters: plan_verify_params.c; the optimizer's step: plan_verify_update.c.
  *
@@ -574,6 +575,46 @@ static const char *verify_values(const struct walk *w)
     return verify_results(w);
 }
 
+/* ---- shares of a batch that meet --------------------------------------------------------------------------------- */
+
+/* What all shares of a batch have told each other is there from the phase on that they meet before. */
+static const char *verify_meeting(const struct walk *w, const struct step *s)
+{
+    const struct phase *f = &w->q->phases[w->at[s->index].phase];
+    struct arena *a = w->p->arena;
+    bool reads = false;
+    for (int k = 0; k < s->arguments_count; k++)
+        reads |= s->arguments[k].kind == ARGUMENT_BUFFER && s->arguments[k].buffer == s->meets;
+    if (!s->meets != !step_uses_kind(s, ARGUMENT_TOGETHER) || (s->meets && !reads))
+        return arena_printf(a, "%s reads what all shares tell and does not meet them", verify_step_name(w, s));
+    if (s->meets && (!f->meets || f->repeat))
+        return arena_printf(a, "%s stands in phase %d, before which no shares meet", verify_step_name(w, s),
+                            w->at[s->index].phase);
+    for (int i = 0; s->meets && i < w->q->steps_count; i++)
+        for (int k = 0; k < w->q->steps[i]->arguments_count; k++) {
+            const struct argument *x = &w->q->steps[i]->arguments[k];
+            if (x->kind == ARGUMENT_BUFFER && x->buffer == s->meets && (x->access & ACCESS_WRITE)
+                && w->at[i].phase >= w->at[s->index].phase)
+                return arena_printf(a, "%s tells the other shares what %s has read before",
+                                    verify_step_name(w, w->q->steps[i]), verify_step_name(w, s));
+        }
+    return NULL;
+}
+
+static const char *verify_segments(const struct walk *w)
+{
+    const struct program *q = w->q;
+    const char *broken = NULL;
+    int segments = 1;
+    for (int i = 0; i < q->steps_count && !broken; i++)
+        broken = verify_meeting(w, q->steps[i]);
+    for (int i = 0; i < q->phases_count; i++)
+        segments += q->phases[i].meets;
+    if (!broken && segments != q->segments)
+        return arena_printf(w->p->arena, "there are %d segments of phases, and not %d", segments, q->segments);
+    return broken;
+}
+
 /* ---- early updates ----------------------------------------------------------------------------------------------- */
 
 /* Whoever reads the weights must have read them: in an earlier phase, or in the same turn of the same loop. */
@@ -661,6 +702,7 @@ static const char *verify_program(const struct plan *p, const struct program *q)
     broken = broken ? broken : verify_schedule(&w);
     broken = broken ? broken : verify_arguments(&w);
     broken = broken ? broken : verify_values(&w);
+    broken = broken ? broken : verify_segments(&w);
     broken = broken ? broken : verify_early(&w);
     return broken ? broken : verify_memory(&w);
 }

@@ -153,6 +153,7 @@ enum argument_kind {
     ARGUMENT_SCRATCH,           /* the thread's own, `number` bytes of it */
     ARGUMENT_BLOCK,
     ARGUMENT_SAMPLES,           /* of the batch that are in use */
+    ARGUMENT_TOGETHER,          /* likewise, of a batch that is taken in shares: in all of them */
     ARGUMENT_LEFT,              /* of images: of the call's and all that follow, in use; at least 1 */
     ARGUMENT_FIRST,             /* with repeat: the first image of this time, of `number` each time */
     ARGUMENT_BEGINS,            /* with repeat: whether it is the first time.  What is added to is begun then */
@@ -196,6 +197,8 @@ struct step {
     bool waits;                 /* what it multiplies stays in the caches: images may go on before it */
     const struct tensor *rows_of;       /* of blocks: b is the inputs [b * rows, (b + 1) * rows) of these weights */
     int rows;
+    const struct buffer *meets; /* before it all shares of a batch tell each other the row that this buffer begins with: their
+                                 * rows, one behind the other, follow it; NULL: it waits for no other share */
     const struct param *updates;        /* its update, once the gradient is there, where the context asks for that */
     const char *prefetch;       /* what it asks memory for ahead of its use, for the dump; NULL: nothing */
     const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
@@ -230,6 +233,7 @@ struct phase {
     int groups;                 /* > 0: of images, see struct step */
     int repeat;                 /* > 0: of a loop around this phase and its neighbours of the same group */
     bool repeat_begins, repeat_ends;
+    bool meets;                 /* some step does: the first phase of a segment */
 };
 
 /* Memory of a kernel's own that all threads share: packed weights, partial sums. */
@@ -254,6 +258,7 @@ struct program {
     size_t steps_capacity;
     struct phase *phases;
     int phases_count;
+    int segments;               /* of the phases, between the meetings of shares; 1: there are none */
     int rule_phase;             /* after it is known whether weights are updated early; -1: none is */
     struct tensor_place *places;       /* by tensor id */
     struct buffer **buffers;

@@ -135,5 +135,5 @@ bool plan_trains(const struct param *param)
 
 bool plan_updates_early(const struct plan *p, const struct param *param)
 {
-    return p->update.optimizer && plan_trains(param) && p->update.clip_norm == 0 && !p->update.optimizer->matrices;
+    return p->update.optimizer && !p->model->share && plan_trains(param) && p->update.clip_norm == 0 && !p->update.optimizer->matrices;
 }

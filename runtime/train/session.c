@@ -30,6 +30,8 @@ struct session {
     struct pages workspace;
     struct cnn_context next;            /* the context with another batch */
     struct pages next_batch;            /* of none until it is asked for */
+    struct cnn_context *contexts;       /* likewise; of shares */
+    struct pages contexts_memory;
 };
 
 const char *cnn_version(void)
@@ -144,6 +146,28 @@ struct cnn_context *rt_next_batch(struct cnn_context *c)
     return &s->next;
 }
 
+struct cnn_context *rt_contexts_open(struct cnn_context *c, int count)
+{
+    struct session *s = (struct session *)c;
+    const struct workspace_sizes sizes = rt_workspace_sizes(c->model, 1);
+    const size_t each = padded(sizes.input) + padded(sizes.labels) + (sizes.targets ? padded(sizes.targets) : 0)
+                        + padded(sizes.predictions) + padded(sizes.memory);
+    s->contexts = calloc((size_t)count, sizeof *s->contexts);
+    if (!s->contexts || pages_allocate(&s->contexts_memory, (size_t)count * each)) {
+        rt_error("%d shares of a batch need %.1f MiB of memory, which cannot be had", count,
+                 (double)count * (double)each / 1048576.0);
+        return NULL;
+    }
+    char *at = s->contexts_memory.memory;
+    for (int i = 0; i < count; i++) {
+        s->contexts[i] = *c;
+        batch_carve(&s->contexts[i], &sizes, &at);
+        s->contexts[i].predictions = carve(&at, sizes.predictions);
+        s->contexts[i].memory = carve(&at, sizes.memory);
+    }
+    return s->contexts;
+}
+
 void rt_batch_exchange(struct cnn_context *c, struct cnn_context *next)
 {
     const struct cnn_context kept = *c;
@@ -231,6 +255,9 @@ void cnn_close(struct cnn_context *c)
     rt_notes_free(&s->noted.notes, c->model);
     if (s->next_batch.memory)
         munmap(s->next_batch.memory, s->next_batch.bytes);
+    if (s->contexts_memory.memory)
+        munmap(s->contexts_memory.memory, s->contexts_memory.bytes);
+    free(s->contexts);
     munmap(s->workspace.memory, s->workspace.bytes);
     free(s);
 }

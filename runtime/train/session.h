@@ -21,6 +21,11 @@ struct cnn_context *rt_next_batch(struct cnn_context *c);
 /* The batches of the two change places. */
 void rt_batch_exchange(struct cnn_context *c, struct cnn_context *next);
 
+/* So many contexts of an open network, for shares of a batch that are computed in turns: each with a batch, predictions and a
+ * memory of its own, all else is the network's as it is now.  They live as long as it does; it is asked for once.  NULL with
+ * a message where there is no memory for them. */
+struct cnn_context *rt_contexts_open(struct cnn_context *c, int count);
+
 /* Fills every parameter and statistic as its initialiser says, from (seed, position of the
  * parameter) alone. 0, or -1 with a message when memory is short. */
 int rt_params_init(struct cnn_context *c, uint64_t seed);

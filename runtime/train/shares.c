@@ -88,6 +88,22 @@ static int sums_open(struct shares *s)
     return s->own && s->got && s->sums ? 0 : -1;
 }
 
+/* What shares need that meet within a step. */
+static int meetings_open(struct shares *s)
+{
+    const struct cnn_model *m = s->context->model;
+    const size_t mine = (size_t)(s->end - s->first);
+    size_t most = 0;
+    if (!m->train_segment)
+        return 0;
+    for (int i = 0; i < m->meetings_count; i++)
+        most = (size_t)m->meetings[i].bytes > most ? (size_t)m->meetings[i].bytes : most;
+    s->rows = malloc(mine * most);
+    s->all_rows = s->ranks ? malloc((size_t)s->count * most) : s->rows;
+    s->parts = rt_contexts_open(s->context, (int)mine);
+    return s->parts && s->rows && s->all_rows ? 0 : -1;
+}
+
 /* 0, or -1 with a message: how many processes there are. */
 static int processes_check(const struct cnn_model *m, int count, int ranks)
 {
@@ -119,7 +135,7 @@ int rt_shares_open(struct shares *s, struct cnn_context *c, bool trains)
     record_lay_out(s);
     s->told = calloc((size_t)(s->end - s->first), s->record);
     s->heard = s->ranks ? calloc((size_t)count, s->record) : s->told;
-    if (s->told && s->heard && whole_open(s) == 0 && (!trains || sums_open(s) == 0))
+    if (s->told && s->heard && whole_open(s) == 0 && (!trains || (sums_open(s) == 0 && meetings_open(s) == 0)))
         return 0;
     rt_error("no memory for a batch in %d shares", count);
     rt_shares_close(s);
@@ -132,6 +148,9 @@ void rt_shares_close(struct shares *s)
         free(s->heard);
     if (s->got != s->own)
         free(s->got);
+    if (s->all_rows != s->rows)
+        free(s->all_rows);
+    free(s->rows);
     free(s->told);
     free(s->own);
     free(s->sums);
@@ -151,13 +170,19 @@ static int share_size(const struct shares *s, int share)
     return left < 0 ? 0 : left < each ? left : each;
 }
 
+/* What a share is trained in. */
+static struct cnn_context *context_of(const struct shares *s, int share)
+{
+    return s->parts ? &s->parts[share - s->first] : s->context;
+}
+
 static char *record_of(char *records, const struct shares *s, int number)
 {
     return records + (size_t)number * s->record;
 }
 
 /* The numbers of a share from the context into its record, or from a record into the whole batch. */
-static void numbers_copy(const struct shares *s, struct cnn_context *c, char *record, int at, int n, bool tell)
+static void numbers_copy(const struct shares *s, const struct cnn_context *c, char *record, int at, int n, bool tell)
 {
     const struct cnn_model *m = s->context->model;
     const size_t real = (size_t)m->real_size, row = (size_t)m->outputs * real;
@@ -209,23 +234,24 @@ static int batch_begin(struct shares *s, struct loader *l)
     return s->taken;
 }
 
-/* The samples of a share into the context; the batch stands there afterwards as before.  0, or -1. */
-static int share_load(struct shares *s, struct loader *l, int share)
+/* The samples of a share into a context; the batch stands there afterwards as before.  0, or -1. */
+static int share_load(const struct shares *s, struct loader *l, int share, struct cnn_context *c)
 {
     const int n = share_size(s, share);
     l->next = s->start + (int64_t)share * s->context->model->batch;
-    const int got = n > 0 ? rt_loader_next(l, s->context) : 0;
+    const int got = n > 0 ? rt_loader_next(l, c) : 0;
     l->next = s->start;
     return got == n ? 0 : -1;
 }
 
-static void share_tell(struct shares *s, int share, struct share_word mine)
+/* What came of a share in that context. */
+static void share_tell(const struct shares *s, int share, const struct cnn_context *c, struct share_word mine)
 {
     char *record = record_of(s->told, s, share - s->first);
-    const struct share_head head = { mine, s->context->loss };
+    const struct share_head head = { mine, c->loss };
     memcpy(record, &head, sizeof head);
     if (!mine.failed)
-        numbers_copy(s, s->context, record, 0, share_size(s, share), true);
+        numbers_copy(s, c, record, 0, share_size(s, share), true);
 }
 
 /* All that is drawn within a share's step is its own. */
@@ -234,24 +260,61 @@ static uint64_t share_seed(uint64_t seed, int share)
     return share == 0 ? seed : rt_random_key(seed, RANDOM_SHARE, (uint64_t)share);
 }
 
-/* Forward and backward of one share, with gradients and statistics in `own`. */
-static void share_train(struct shares *s, int share)
+/* In a share's own context: what its step goes by, as it is now, beside its own batch and memory. */
+static void part_begin(const struct shares *s, struct cnn_context *part)
 {
-    struct cnn_context *c = s->context;
+    const struct cnn_context own = *part;
+    *part = *s->context;
+    part->input = own.input;
+    part->labels = own.labels;
+    part->targets = own.targets;
+    part->predictions = own.predictions;
+    part->memory = own.memory;
+}
+
+/* A segment of forward and backward of one share, with gradients and statistics in `own`. */
+static void share_train(struct shares *s, int share, int segment)
+{
+    struct cnn_context *c = context_of(s, share);
     const struct cnn_model *m = c->model;
     const size_t real = (size_t)m->real_size;
     char *own = s->own + (size_t)(share - s->first) * (size_t)processes(s) * s->chunk * real;
     char *own_statistics = own + s->statistics_at * real;
-    void *const grads = c->grads, *const statistics = c->statistics;
-    const uint64_t seed = c->seed;
-    memcpy(own_statistics, statistics, (size_t)m->statistics_stored * real);
+    if (segment == 0)
+        memcpy(own_statistics, s->context->statistics, (size_t)m->statistics_stored * real);
+    if (segment == 0 && s->parts)
+        part_begin(s, c);
+    const struct cnn_context kept = *c;
     c->grads = own;
     c->statistics = own_statistics;
-    c->seed = share_seed(seed, share);
-    m->train_step(c, share_size(s, share));
-    c->grads = grads;
-    c->statistics = statistics;
-    c->seed = seed;
+    c->seed = share_seed(s->context->seed, share);
+    c->together = s->taken;
+    if (m->train_segment)
+        m->train_segment(c, share_size(s, share), segment);
+    else
+        m->train_step(c, share_size(s, share));
+    c->grads = kept.grads;
+    c->statistics = kept.statistics;
+    c->seed = kept.seed;
+}
+
+/* What all shares tell each other before a segment.  0, or -1 with a message. */
+static int shares_meet(struct shares *s, int segment)
+{
+    const struct cnn_model *m = s->context->model;
+    for (int i = 0; i < m->meetings_count; i++) {
+        const size_t at = (size_t)m->meetings[i].at, bytes = (size_t)m->meetings[i].bytes;
+        const int mine = s->end - s->first;
+        if (m->meetings[i].segment != segment)
+            continue;
+        for (int k = 0; k < mine; k++)
+            memcpy(s->rows + (size_t)k * bytes, (char *)s->parts[k].memory + at, bytes);
+        if (s->ranks && s->ranks->gather(s->ranks, s->rows, (size_t)mine * bytes, s->all_rows))
+            return -1;
+        for (int k = 0; k < mine; k++)
+            memcpy((char *)s->parts[k].memory + at + bytes, s->all_rows, (size_t)s->count * bytes);
+    }
+    return 0;
 }
 
 static int exchange_begin(struct shares *s, int share)
@@ -263,15 +326,22 @@ static int exchange_begin(struct shares *s, int share)
 
 int rt_shares_train(struct shares *s, struct loader *l, struct share_word mine)
 {
+    const int segments = s->parts ? s->context->model->segments : 1;
     int status = 0;
     if (batch_begin(s, l) == 0)
         return 0;
-    for (int share = s->first; share < s->end; share++) {
-        mine.failed |= share_load(s, l, share) != 0;
-        if (!mine.failed && share_size(s, share) > 0)
-            share_train(s, share);
-        share_tell(s, share, mine);
-        status |= exchange_begin(s, share);
+    for (int segment = 0; segment < segments; segment++) {
+        status |= shares_meet(s, segment);
+        for (int share = s->first; share < s->end; share++) {
+            if (segment == 0)
+                mine.failed |= share_load(s, l, share, context_of(s, share)) != 0;
+            if (!mine.failed && share_size(s, share) > 0)
+                share_train(s, share, segment);
+            if (segment < segments - 1)
+                continue;
+            share_tell(s, share, context_of(s, share), mine);
+            status |= exchange_begin(s, share);
+        }
     }
     status |= s->ranks ? s->ranks->exchange_end(s->ranks) : 0;
     status |= records_gather(s);
@@ -284,14 +354,14 @@ int rt_shares_infer(struct shares *s, struct loader *l, struct tta *tta, struct 
     if (batch_begin(s, l) == 0)
         return 0;
     for (int share = s->first; share < s->end; share++) {
-        mine.failed |= share_load(s, l, share) != 0;
+        mine.failed |= share_load(s, l, share, s->context) != 0;
         if (!mine.failed && share_size(s, share) > 0) {
             if (tta)
                 rt_tta_infer(tta, s->context, share_size(s, share));
             else
                 s->context->model->infer(s->context, share_size(s, share));
         }
-        share_tell(s, share, mine);
+        share_tell(s, share, s->context, mine);
     }
     if (records_gather(s))
         return -1;

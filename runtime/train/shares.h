@@ -2,7 +2,10 @@
  *
  * The gradients of the shares, each weighted by its part of the samples, are summed in the order of the shares, whoever
  * computed them: any number of processes that divides that of the shares ends with the same bits.  What steps draw is drawn
- * by share.  Running statistics are the weighted means of those that each share would have left. */
+ * by share.  Running statistics are the weighted means of those that each share would have left.
+ *
+ * Where layers are normalised by the whole batch the shares meet within a step: it is done segment by segment, each for one
+ * share after the other, and each share has a memory of its own. */
 #ifndef SHARES_H
 #define SHARES_H
 
@@ -24,6 +27,8 @@ struct shares {
     char *own;                  /* (end - first, processes, chunk) gradients and statistics of this process' shares */
     char *got;                  /* (end - first, processes, chunk) this process' chunk of all shares; alone: own */
     char *sums;                 /* (processes, chunk) */
+    struct cnn_context *parts;  /* of this process' shares, where they meet; NULL: the context serves them in turn */
+    char *rows, *all_rows;      /* of a meeting: what this process' shares tell, what all do; alone: the same */
     char *told, *heard;         /* records of this process' shares, of all */
     size_t record, predictions_at, labels_at, targets_at, input_at;
     struct cnn_context whole;   /* the context with predictions and targets of the whole batch */

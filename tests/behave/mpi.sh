@@ -28,7 +28,7 @@ train {
 }
 CNN
 
-columns() { cut -d, -f1-9 "$1/history.csv"; }
+columns() { sed 's/,[^,]*,[^,]*$//' "$1/history.csv"; }      # but for the times
 same() { # FOLDER FOLDER what
     cmp "$1/last.safetensors" "$2/last.safetensors" && [ "$(columns "$1")" = "$(columns "$2")" ] || fail "$3"
 }
@@ -50,6 +50,69 @@ for share in 0 5; do
 done
 paste -d, plain0.csv plain5.csv | awk -F, 'NR > 1 { d = $2 - $4; if (d < 0) d = -d; if (d > 1e-12 * $2) bad++; n++ }
     END { exit !(n >= 20 && !bad) }' || fail "the losses of shares are not those of whole batches"
+
+# Layers that are normalised by the whole batch: the same up to rounding, also where the last batch leaves shares without
+# samples; and those that are not, as groups of a share's size.
+cat >normed.cnn <<'CNN'
+model normed
+data { shapes classes=10, train=82, val=40, seed=3; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 6, 3x3, stride=4, padding=same, bias=off
+    batchnorm relu
+    add {
+        branch {
+            conv2d 6, 3x3, padding=same, bias=off
+            batchnorm relu
+            conv2d 6, 3x3, padding=same, bias=off
+            batchnorm unbiased=on, momentum=0.9
+        }
+        branch { }
+    }
+    relu
+    add {
+        branch { conv2d 9, 3x3, stride=2, padding=same, bias=off; batchnorm }
+        branch { conv2d 9, 1x1, stride=2, padding=same, bias=off; batchnorm scale=off }
+    }
+    global_avgpool2d
+    dense 10, bias=off
+    batchnorm center=off
+    dense 10, softmax
+}
+train {
+    loss categorical_crossentropy
+    optimizer sgd, lr=0.05, momentum=0.9
+    metrics accuracy
+    epochs 3
+    batch 36
+    seed 5
+}
+CNN
+steps() { # NAME options of cnnc...: the losses of its steps, NAME.csv
+    "$BUILD/cnnc" --real=double "${@:2}" -o "$1.c" || fail "$1"
+    # shellcheck disable=SC2086
+    "${CC:-gcc}" $flags -O1 "$1.c" -o "$1" $libs || fail "$1 does not build"
+    "./$1" train --run-dir "$1.run" --verbose 0 --threads 2 --log-steps "$1.csv" >/dev/null || fail "$1"
+}
+alike() { # CSV CSV what
+    paste -d, "$1" "$2" | awk -F, 'NR > 1 { d = $2 - $4; if (d < 0) d = -d; if (d > 1e-10 * $2) bad++; n++ }
+        END { exit !(n >= 9 && !bad) }' || { fail "$3"; paste "$1" "$2"; }
+}
+steps whole normed.cnn
+steps normed --batch-per-rank=3 normed.cnn
+grep -q 'segments = ' normed.c || fail "shares that are normalised together do not meet"
+alike whole.csv normed.csv "batchnorm over the shares of a batch is not that over the batch"
+paste -d, <(columns whole.run) <(columns normed.run) | awk -F, 'NR > 1 { d = $5 - $12; if (d * d > 1e-20 * $5 * $5) bad++ }
+    END { exit NR != 4 || bad }' || fail "batchnorm over shares has other running statistics"
+sed '/batchnorm/s/batchnorm\( relu\|\)\( [a-z]\|\)/batchnorm\1 sync=off,\2/; s/,$//; s/relu sync/relu, sync/; s/off, *}/off }/' \
+    normed.cnn >apart.cnn
+sed 's/sync=off/group=3/' apart.cnn >groups.cnn
+[ "$(grep -c 'sync=off' apart.cnn)" = 6 ] || { fail "the test's own edit"; cat apart.cnn; }
+steps apart --batch-per-rank=3 apart.cnn
+steps groups --batch-per-rank=3 groups.cnn
+grep -q 'segments = ' apart.c && fail "shares meet that are normalised each by itself"
+alike apart.csv groups.csv "sync=off does not normalise each share by itself"
+cmp -s whole.csv apart.csv && fail "sync=off changes nothing"
 
 # as users build it
 if [ -f "$BUILD/libcnnrt-mpi.a" ]; then
@@ -81,6 +144,20 @@ for mpi in $found; do
     run "$mpi" 3 "./together.$mpi" train --threads 1 --run-dir $mpi.broken --verbose 0 --resume >log 2>&1 ||
         { fail "$mpi: resume"; cat log; }
     same alone.run $mpi.broken "$mpi: resumed by 3 processes after 2"
+
+    # normalised together
+    compile "$mpi" normed.c "normed.$mpi" || fail "$mpi: normed does not build"
+    for n in 1 2 3 4; do
+        run "$mpi" $n "./normed.$mpi" train --threads 1 --run-dir "$mpi.normed$n" --verbose 0 >log 2>&1 ||
+            { fail "$mpi: batchnorm over $n processes"; cat log; }
+        same normed.run $mpi.normed$n "$mpi: batchnorm over $n processes gives other bits than over one"
+    done
+    run "$mpi" 4 "./normed.$mpi" train --threads 1 --run-dir $mpi.parted --verbose 0 --limit-steps 5 >/dev/null 2>&1
+    run "$mpi" 3 "./normed.$mpi" train --threads 1 --run-dir $mpi.parted --verbose 0 --resume >log 2>&1 ||
+        { fail "$mpi: batchnorm, resumed"; cat log; }
+    same normed.run $mpi.parted "$mpi: batchnorm, resumed by 3 processes after 4"
+    run "$mpi" 2 "./normed.$mpi" evaluate --threads 1 --run-dir normed.run --verbose 2 >report 2>&1 || fail "$mpi: evaluate"
+    ./normed evaluate --run-dir normed.run --verbose 2 | diff - report || fail "$mpi: batchnorm, evaluate says something else"
 
     # in time
     run "$mpi" 2 "./together.$mpi" train --threads 1 --run-dir $mpi.late --time-limit 0.0001 >log 2>&1

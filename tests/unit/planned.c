@@ -30,13 +30,13 @@ const char planned_groups[] =
     " depthwise_conv2d 3x3, stride=2, multiplier=3\n separable_conv2d 24, 3x3, relu6\n"
     " conv2d 64, 2x2, groups=2\n flatten\n dense 10, softmax\n}\n" TAIL;
 
-static struct model *checked(struct world *w, const char *text, int batch)
+static struct model *checked(struct world *w, const char *text, int batch, int share)
 {
     memset(w, 0, sizeof *w);
     w->diag = diag_new(&w->arena);
     struct source *source = source_from_text(&w->arena, "test.cnn", text, strlen(text));
     struct ast_body *file = parse_source(&w->arena, source, w->diag);
-    struct check_options check = { .batch = batch };
+    struct check_options check = { .batch = batch, .share = share };
     struct model *m = check_model(&w->arena, source, file, &check, w->diag);
     diag_print(w->diag, stderr);
     cr_assert_eq(diag_errors(w->diag), 0);
@@ -52,23 +52,32 @@ static void planned(struct world *w, const struct graph *train, const struct gra
     cr_assert_null(broken, "%s", broken);
 }
 
-void world_begin_batch(struct world *w, const char *text, const char *target, const char *const *forced, int count,
-                       int batch)
+static void plan_both(struct world *w, const struct model *m, const struct plan_options *o)
 {
-    struct model *m = checked(w, text, batch);
     struct graph *train = lower_model(&w->arena, m, true), *use = lower_model(&w->arena, m, false);
     simplify(train);
     simplify(use);
     differentiate(train);
     cr_assert_null(graph_verify(train));
     cr_assert_null(graph_verify(use));
+    planned(w, train, use, o);
+}
+
+void world_begin_batch(struct world *w, const char *text, const char *target, const char *const *forced, int count,
+                       int batch)
+{
     struct plan_options o = { .target = target, .forced = forced, .forced_count = count };
-    planned(w, train, use, &o);
+    plan_both(w, checked(w, text, batch, 0), &o);
+}
+
+void world_begin_shares(struct world *w, const char *text, const char *target, int batch, int share)
+{
+    plan_both(w, checked(w, text, batch, share), &(struct plan_options){ .target = target });
 }
 
 void world_begin_portable(struct world *w, const char *text)
 {
-    struct graph *g = lower_alone(&w->arena, checked(w, text, 0));
+    struct graph *g = lower_alone(&w->arena, checked(w, text, 0, 0));
     for (int i = 0; i < g->params_count; i++) {
         int64_t count = param_elements(g->params[i]);
         double *values = arena_array(&w->arena, (size_t)count, sizeof *values);

@@ -20,6 +20,8 @@ extern const char planned_sequence[], planned_branches[], planned_groups[];
 /* Plans a network, which must be without fault.  batch 0: as the text says. */
 void world_begin_batch(struct world *w, const char *text, const char *target, const char *const *forced, int count,
                        int batch);
+/* A batch that is taken in shares of so many samples. */
+void world_begin_shares(struct world *w, const char *text, const char *target, int batch, int share);
 /* As --emit=inference does; every parameter is 0.5. */
 void world_begin_portable(struct world *w, const char *text);
 void world_begin(struct world *w, const char *text, const char *target, const char *const *forced, int count);

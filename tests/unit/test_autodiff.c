@@ -385,6 +385,31 @@ Test(autodiff, batchnorm_of_ghost_batches)
     }
 }
 
+/* Shares that are normalised together; each by itself; with and without what learns.  One run has all of the batch. */
+Test(autodiff, batchnorm_of_shares)
+{
+    for (int which = 0; which < 16; which++) {
+        struct network n;
+        bool scale = which & 1, center = which & 2, learns = which & 4, sync = which & 8;
+        network_begin(&n);
+        n.model.batch = 6;
+        n.model.share = 4;
+        struct layer *l = put_input(&n, 2, 6, 6);
+        l = learns ? put_conv(&n, l, 3, 2, 2) : l;
+        struct layer *norm = put(&n, "batchnorm", l);
+        arg_number(norm, "scale", scale);
+        arg_number(norm, "center", center);
+        arg_number(norm, "sync", sync);
+        put_loss(&n, put(&n, "flatten", put_conv(&n, norm, 2, 2, 2)), 3);
+        struct graph *g = differentiated(&n);
+        cr_assert_eq(count_op(g, OP_shared_moments), sync);
+        cr_assert_eq(count_op(g, OP_batchnorm_moments), !sync);
+        cr_assert_eq(count_op(g, OP_share_sums), sync && learns);
+        expect_right_gradients(&n, g);
+        network_end(&n);
+    }
+}
+
 /* Over channels, over all, and by groups; with and without what learns, above a layer that learns or above none. */
 Test(autodiff, normalisation_of_samples)
 {

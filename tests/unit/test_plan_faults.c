@@ -453,6 +453,68 @@ static bool phases_in_another_order(struct plan *p, struct planted *f)
     return false;
 }
 
+/* ---- shares that meet -------------------------------------------------------------------------------------------- */
+
+static struct step *meeting_step(struct plan *p, struct planted *f)
+{
+    for (int i = 0; i < p->train.steps_count; i++)
+        if (p->train.steps[i]->meets) {
+            f->step = p->train.steps[i];
+            return p->train.steps[i];
+        }
+    return NULL;
+}
+
+static bool no_meeting_before(struct plan *p, struct planted *f)
+{
+    struct step *s = meeting_step(p, f);
+    if (s)
+        p->train.phases[s->phase].meets = false;
+    return s != NULL;
+}
+
+static bool meets_nobody(struct plan *p, struct planted *f)
+{
+    struct step *s = meeting_step(p, f);
+    if (s)
+        s->meets = NULL;
+    return s != NULL;
+}
+
+static bool meets_for_something_else(struct plan *p, struct planted *f)
+{
+    struct step *s = meeting_step(p, f);
+    if (s)
+        s->meets = p->train.buffers[s->meets->index ? 0 : 1];
+    return s != NULL;
+}
+
+/* In one loop of one thread the value is there, but not that of the other shares. */
+static bool told_without_a_meeting(struct plan *p, struct planted *f)
+{
+    for (int i = 1; i < p->train.steps_count; i++) {
+        struct step *s = p->train.steps[i], *before = p->train.steps[i - 1];
+        struct phase *from = &p->train.phases[s->phase], *to = &p->train.phases[before->phase];
+        if (!s->meets || before->group != s->group || index_in_phase(to, before) != to->steps_count - 1
+            || !move(p, &p->train, s, before->phase))
+            continue;
+        to->loops[to->loops_count - 2].count = 2;
+        to->loops_count--;
+        from->meets = false;
+        to->meets = true;
+        f->step = before;
+        return true;
+    }
+    return false;
+}
+
+static bool another_number_of_segments(struct plan *p, struct planted *f)
+{
+    (void)f;
+    p->train.segments++;
+    return true;
+}
+
 static bool nobody_makes_predictions(struct plan *p, struct planted *f)
 {
     const struct tensor *t = p->use.graph->predictions;
@@ -1375,6 +1437,11 @@ static const struct fault faults[] = {
     { "other groups", other_groups, "groups of images in a loop of" },
     { "a repeat without end", repeat_without_end, "is repeated and its repeat does not begin or end" },
     { "repeated more often", repeated_more_often, "times in a phase that is done" },
+    { "no meeting before a phase", no_meeting_before, "before which no shares meet" },
+    { "a step that meets nobody", meets_nobody, "and does not meet them" },
+    { "a meeting for something else", meets_for_something_else, "and does not meet them" },
+    { "told in the phase that reads it", told_without_a_meeting, "tells the other shares what" },
+    { "another number of segments", another_number_of_segments, "segments of phases, and not" },
     { "a sum within the repeat", sum_within_the_repeat, "before it has been added to for the last time" },
     { "images in another order", images_in_another_order, "reads what nobody has made before" },
     { "images overtake what they need", images_overtake_what_they_need, "reads what nobody has made before" },
@@ -1480,18 +1547,20 @@ static const struct {
     const char *const *forced;
     int forced_count;
     const char *concat;         /* not the text, but that network of concat_networks.c */
+    int share;                  /* > 0: samples of a share of the batch */
 } networks[] = {
-    { planned_sequence, "x86-64-v3", 0, winograd, 3, NULL }, { planned_sequence, "x86-64-v3", 1, winograd, 3, NULL },
-    { planned_sequence, "generic", 6, blas, 3, NULL },       { planned_sequence, "x86-64-v4", 32, NULL, 0, NULL },
-    { planned_branches, "x86-64-v3", 0, NULL, 0, NULL },     { planned_branches, "x86-64-v4", 12, NULL, 0, NULL },
-    { planned_branches, "generic", 1, NULL, 0, NULL },       { planned_branches, "aarch64", 16, NULL, 0, NULL },
-    { early, "x86-64-v3", 0, NULL, 0, NULL },                { early, "x86-64-v4", 64, tiles, 4, NULL },
-    { early, "generic", 1, NULL, 0, NULL },                  { strides, "x86-64-v3", 16, of_strides, 3, NULL },
-    { blocks, "x86-64-v3", 16, winograd, 1, NULL },
-    { few, "x86-64-v3", 16, together, 2, NULL },             { few, "x86-64-v4", 64, together, 2, NULL },
-    { planned_groups, "x86-64-v3", 0, NULL, 0, NULL },       { planned_groups, "x86-64-v4", 11, NULL, 0, NULL },
-    { planned_groups, "generic", 1, NULL, 0, NULL },
-    { NULL, "x86-64-v3", 0, NULL, 0, "normed" },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block" },
+    { planned_sequence, "x86-64-v3", 0, winograd, 3, NULL, 0 }, { planned_sequence, "x86-64-v3", 1, winograd, 3, NULL, 0 },
+    { planned_sequence, "generic", 6, blas, 3, NULL, 0 },       { planned_sequence, "x86-64-v4", 32, NULL, 0, NULL, 0 },
+    { planned_branches, "x86-64-v3", 0, NULL, 0, NULL, 0 },     { planned_branches, "x86-64-v4", 12, NULL, 0, NULL, 0 },
+    { planned_branches, "generic", 1, NULL, 0, NULL, 0 },       { planned_branches, "aarch64", 16, NULL, 0, NULL, 0 },
+    { early, "x86-64-v3", 0, NULL, 0, NULL, 0 },                { early, "x86-64-v4", 64, tiles, 4, NULL, 0 },
+    { early, "generic", 1, NULL, 0, NULL, 0 },                  { strides, "x86-64-v3", 16, of_strides, 3, NULL, 0 },
+    { blocks, "x86-64-v3", 16, winograd, 1, NULL, 0 },
+    { few, "x86-64-v3", 16, together, 2, NULL, 0 },             { few, "x86-64-v4", 64, together, 2, NULL, 0 },
+    { planned_groups, "x86-64-v3", 0, NULL, 0, NULL, 0 },       { planned_groups, "x86-64-v4", 11, NULL, 0, NULL, 0 },
+    { planned_groups, "generic", 1, NULL, 0, NULL, 0 },
+    { NULL, "x86-64-v3", 0, NULL, 0, "normed", 0 },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block", 0 },
+    { planned_branches, "x86-64-v3", 12, NULL, 0, NULL, 5 },   { planned_groups, "generic", 8, NULL, 0, NULL, 2 },
 };
 
 enum { FAULTS = sizeof faults / sizeof faults[0], NETWORKS = sizeof networks / sizeof networks[0] };
@@ -1538,8 +1607,12 @@ static int plant(const struct fault *x, int network)
     struct world w;
     if (networks[network].concat)
         return plant_in_concat(x, network);
-    world_begin_batch(&w, networks[network].text, networks[network].target, networks[network].forced,
-                      networks[network].forced_count, networks[network].batch);
+    if (networks[network].share)
+        world_begin_shares(&w, networks[network].text, networks[network].target, networks[network].batch,
+                           networks[network].share);
+    else
+        world_begin_batch(&w, networks[network].text, networks[network].target, networks[network].forced,
+                          networks[network].forced_count, networks[network].batch);
     bool planted = plant_in(w.plan, x, network);
     arena_free(&w.arena);
     return planted;
