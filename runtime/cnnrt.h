@@ -242,10 +242,19 @@ struct cnn_ranks {
     int (*gather)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);
     /* what rank 0 has there all have then */
     int (*broadcast)(const struct cnn_ranks *r, void *bytes, size_t count);
-    /* mine + i * bytes goes to rank i, all + i * bytes becomes what came from it: between these two calls nobody touches
-     * either.  Several may be under way, and the second one waits for all of them. */
-    int (*exchange_begin)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);
-    int (*exchange_end)(const struct cnn_ranks *r);
+    /* The next three begin something and return its number (-1: with a message); until it is finished nobody touches what it
+     * is given.  Pieces are of `each` bytes, of `whole` in all: the last ones may be smaller, or empty.
+     * Piece i of `mine` goes to rank i; all + i * each becomes what came from it, of this process' own piece.  `mark` is the
+     * same in all processes, which may begin several in different orders. */
+    int (*exchange_begin)(const struct cnn_ranks *r, const void *mine, size_t each, size_t whole, int mark, void *all);
+    /* each process gives its piece of `all`, which is then whole in all of them */
+    int (*spread_begin)(const struct cnn_ranks *r, void *all, size_t each, size_t whole);
+    /* the sums over all processes, in whatever order is the fastest: it may be another one each time */
+    int (*sum_begin)(const struct cnn_ranks *r, void *numbers, size_t count, int real_size);
+    /* 1: it is finished, 0: not yet.  Moves all on that is under way; wait: returns when it is finished */
+    int (*finished)(const struct cnn_ranks *r, int transfer, bool wait);
+    /* all is finished, and its numbers are worth nothing any more */
+    int (*settle)(const struct cnn_ranks *r);
     /* ends all processes; does not return */
     void (*give_up)(const struct cnn_ranks *r, int status);
 };
@@ -287,7 +296,23 @@ struct cnn_context {
     const struct cnn_model *model;
     const struct cnn_ranks *ranks;      /* NULL: this process trains alone */
     int together;               /* samples of the whole batch, for train_segment() */
+    /* where batches are taken in shares: called between the phases of train_step() by the thread that has called that, with the
+     * number of cnn_model.pieces whose gradients are there; NULL: nobody asks */
+    void (*ready)(void *arg, int pieces);
+    void *ready_arg;
 };
+
+/* Of the gradients, elements [begin, end). */
+struct cnn_piece {
+    int64_t begin, end;
+};
+
+/* In an emitted step, between two of its phases. */
+static inline void cnn_ready(const struct cnn_context *c, const struct cnn_worker *w, int pieces)
+{
+    if (w->number == 0 && c->ready)
+        c->ready(c->ready_arg, pieces);
+}
 
 /* Before a segment of a step all shares of a batch tell each other `bytes` of their memory, from `at` on: behind them
  * in the memory of each come those of all shares, in their order. */
@@ -342,6 +367,9 @@ struct cnn_model {
     int segments;
     const struct cnn_meeting *meetings;             /* in the order of segments */
     int meetings_count;
+    /* where batches are taken in shares: all of params_stored, in the order in which a step has its gradients */
+    const struct cnn_piece *pieces;
+    int pieces_count;
     /* forward as in use, loss (where labels or targets are set): predictions, loss */
     void (*infer)(struct cnn_context *c, int n);
     /* one optimizer step from grads, with c->lr and c->step, for what was not updated early */

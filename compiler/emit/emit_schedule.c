@@ -465,6 +465,15 @@ const char *emit_batch_loss(struct emitter *e, const struct program *q)
     return arena_printf(e->arena, "loss_sum(%s, n)%s", q->graph->loss->name, penalty);
 }
 
+/* Of the gradients' pieces, how many are there before a phase. */
+static int pieces_ready(const struct plan *p, int phase)
+{
+    int count = 0;
+    while (count < p->pieces_count && p->pieces[count].phase < phase)
+        count++;
+    return count;
+}
+
 /* The calls of the phases from `first` to before `end`; behind the last one of a program one thread sums the loss in the order
  * of the samples: the others are waited for anyhow. */
 static void emit_phase_calls(struct emitter *e, struct cwriter *w, const char *program, int first, int end)
@@ -476,6 +485,8 @@ static void emit_phase_calls(struct emitter *e, struct cwriter *w, const char *p
         count = phases_from(q, i);
         const struct needs needs = needs_of(e, &q->phases[i], count);
         cw_line(w, "%s(%s);", phase_name(e, program, i), phase_list(e, &needs, false));
+        if (q->training && e->plan->pieces_count)
+            cw_line(w, "cnn_ready(c, w, %d);", pieces_ready(e->plan, i + count));
         if (q->rule_phase >= i && q->rule_phase < i + count)
             emit_early_rule(e, w);
     }

@@ -345,6 +345,10 @@ static void emit_model(struct emitter *e, struct cwriter *w)
     emit_recipe_fields(e, w);
     cw_line(w, ".blas_core = %s,", emit_quoted(e, p->uses_blas ? p->target->blas_core : NULL));
     cw_line(w, ".train_step = train_step,");
+    if (p->pieces_count) {
+        cw_line(w, ".pieces = pieces,");
+        cw_line(w, ".pieces_count = %d,", p->pieces_count);
+    }
     if (p->train.segments > 1) {
         cw_line(w, ".train_segment = train_step_segment,");
         cw_line(w, ".segments = %d,", p->train.segments);
@@ -358,6 +362,19 @@ static void emit_model(struct emitter *e, struct cwriter *w)
     cw_blank(w);
 }
 
+static void emit_pieces(struct emitter *e, struct cwriter *w)
+{
+    const struct plan *p = e->plan;
+    if (!p->pieces_count)
+        return;
+    cw_comment(w, "Of a share's gradients, in the order in which they are there.");
+    cw_open(w, "static const struct cnn_piece pieces[] = {");
+    for (int i = 0; i < p->pieces_count; i++)
+        cw_line(w, "{ %" PRId64 ", %" PRId64 " },", p->pieces[i].begin, p->pieces[i].end);
+    cw_close(w, "};");
+    cw_blank(w);
+}
+
 void emit_tables(struct emitter *e, struct cwriter *w)
 {
     const struct model *m = e->plan->model;
@@ -365,6 +382,7 @@ void emit_tables(struct emitter *e, struct cwriter *w)
     emit_state_table(e, w);
     emit_layers(e, w);
     emit_stretches(e, w);
+    emit_pieces(e, w);
     emit_recipe_tables(e, w);
     emit_recipe_text(e, w, m->explained ? m->explained : "");
     emit_model(e, w);

@@ -136,6 +136,8 @@ struct plan *plan_model(struct arena *a, const struct graph *train, const struct
         plan_optimizer(p, train);
         plan_program(p, &p->train, train, options, d);
         plan_update(p);
+        if (p->model->share)
+            plan_pieces(p);
     }
     plan_program(p, &p->use, use, options, d);
     plan_lasting_memory(p, &p->train);

@@ -146,6 +146,15 @@ static void dump_update(const struct plan *p, FILE *out)
         fprintf(out, "  early only where the loss is a number\n");
 }
 
+static void dump_pieces_of_gradients(const struct plan *p, FILE *out)
+{
+    if (p->pieces_count)
+        fprintf(out, "gradients go out (first, end)\n");
+    for (int i = 0; i < p->pieces_count; i++)
+        fprintf(out, "  %-10" PRId64 " %-10" PRId64 " after phase %d\n", p->pieces[i].begin, p->pieces[i].end,
+                p->pieces[i].phase);
+}
+
 static void dump_memory(const struct program *q, FILE *out)
 {
     const struct graph *g = q->graph;
@@ -197,6 +206,7 @@ static void dump(const struct plan *p, bool reasons, FILE *out)
     if (p->train.graph)
         dump_program(&p->train, "training", reasons, out);
     dump_program(&p->use, "use", reasons, out);
+    dump_pieces_of_gradients(p, out);
     dump_update(p, out);
 }
 

@@ -35,6 +35,9 @@ bool plan_same_rows(const struct step *a, const struct step *b);
 void plan_optimizer(struct plan *p, const struct graph *g);
 void plan_update(struct plan *p);
 
+/* plan_pieces.c: the pieces in which the gradients of a share go out. */
+void plan_pieces(struct plan *p);
+
 /* plan_memory.c: liveness by phase, and offsets. */
 void plan_places(struct plan *p, struct program *q);    /* regions and sizes; before steps are made */
 void plan_memory(struct plan *p, struct program *q);    /* offsets; after plan_schedule */

@@ -713,5 +713,6 @@ const char *plan_verify(const struct plan *p)
     broken = broken || !p->train.graph ? broken : verify_program(p, &p->train);
     broken = broken ? broken : verify_program(p, &p->use);
     broken = broken ? broken : verify_lasting(p);
-    return broken || !p->train.graph ? broken : verify_update(p);
+    broken = broken || !p->train.graph ? broken : verify_update(p);
+    return broken || !p->train.graph ? broken : verify_pieces(p);
 }

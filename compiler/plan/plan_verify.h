@@ -69,5 +69,6 @@ const char *verify_lasting(const struct plan *p);
 const char *verify_params(const struct plan *p);
 /* plan_verify_update.c: all that is trained is updated once, and nothing else. */
 const char *verify_update(const struct plan *p);
+const char *verify_pieces(const struct plan *p);
 
 #endif

@@ -111,6 +111,45 @@ static const char *verify_penalty(const struct plan *p, const struct param *para
     return NULL;
 }
 
+/* The piece that a gradient's elements from `at` on are in; NULL: none. */
+static const struct piece *piece_at(const struct plan *p, int64_t at)
+{
+    for (int i = 0; i < p->pieces_count; i++)
+        if (p->pieces[i].begin <= at && at < p->pieces[i].end)
+            return &p->pieces[i];
+    return NULL;
+}
+
+/* Pieces of gradients that go out together make all of them, and go in the order in which they are complete. */
+const char *verify_pieces(const struct plan *p)
+{
+    int64_t count = 0;
+    for (int i = 0; i < p->pieces_count; i++) {
+        count += p->pieces[i].end - p->pieces[i].begin;
+        if (i && p->pieces[i].phase < p->pieces[i - 1].phase)
+            return arena_printf(p->arena, "gradients from %" PRId64 " on go out behind what is complete later",
+                                p->pieces[i].begin);
+    }
+    if (p->model->share && count != p->params_stored)
+        return arena_printf(p->arena, "%" PRId64 " of %" PRId64 " gradients go out", count, p->params_stored);
+    for (int i = 0; i < p->train.steps_count && p->model->share; i++)
+        for (int k = 0; k < p->train.steps[i]->arguments_count; k++) {
+            const struct argument *a = &p->train.steps[i]->arguments[k];
+            if (a->kind != ARGUMENT_TENSOR || !(a->access & ACCESS_WRITE) || a->tensor->role != TENSOR_PARAM_GRADIENT)
+                continue;
+            const struct param_place *place = &p->params[a->tensor->param->id];
+            const struct piece *piece = NULL;
+            for (int64_t at = place->offset; at < place->offset + place->stored; at = piece->end) {
+                piece = piece_at(p, at);
+                if (!piece)
+                    return arena_printf(p->arena, "gradients of %s do not go out", a->tensor->param->name);
+                if (piece->phase < p->train.steps[i]->phase)
+                    return arena_printf(p->arena, "gradients of %s go out before they are made", a->tensor->param->name);
+            }
+        }
+    return NULL;
+}
+
 const char *verify_update(const struct plan *p)
 {
     const struct graph *g = p->train.graph;

@@ -368,6 +368,12 @@ struct penalty {
     double l2;
 };
 
+/* Where a batch is taken in shares: gradients [begin, end), to which no step writes after a phase. */
+struct piece {
+    int64_t begin, end;
+    int phase;
+};
+
 struct stretch {
     struct layer *layer;
     enum op op;                 /* of the groups whose steps it holds */
@@ -397,6 +403,9 @@ struct plan {
     int64_t memory_bytes;
     int64_t scratch_bytes;      /* of a thread: kernel_scratch, then what is local to a loop over images */
     int64_t kernel_scratch;
+    struct piece *pieces;       /* of a share's gradients; none where a batch is taken whole */
+    int pieces_count;
+    size_t pieces_capacity;
     struct stretch *stretches;
     int stretches_count;
     size_t stretches_capacity;

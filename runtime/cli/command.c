@@ -73,6 +73,8 @@ static const struct option_row rows[] = {
     { 0, "time-limit", "MIN", "save and stop in time, so that all is over MIN minutes after the start; status 75 then",
       .kind = OPTION_REAL, PLACE(run.time_limit), .above = true, .high = 1e9, .expected = "a number above 0",
       .commands = COMMAND_TRAIN },
+    { 0, "reduce", "HOW", "sum gradients of several processes ordered: the same bits for any number; or fast (ordered)",
+      .kind = OPTION_WORD, PLACE(run.reduce), .words = { "ordered", "fast" }, .commands = COMMAND_TRAIN },
     { 0, "weights", "FILE", "use these weights, or start from them (safetensors or .npz)", FILE_NAME(run.weights),
       .commands = FOR_SETS | COMMAND_LR_RANGE | COMMAND_PREDICT | COMMAND_BENCH | COMMAND_GRADCHECK },
     { 0, "partial", NULL, "take of --weights what fits and list what does not", FLAG(run.partial),

@@ -18,7 +18,7 @@ static const char *const first_names[FIRST_FACTS] = {
 /* And before the first step. */
 enum fact {
     FACT_SEED, FACT_TRAINING, FACT_LABELS, FACT_CLASSES, FACT_VALIDATION, FACT_TESTS,
-    FACT_WEIGHTS, FACT_STEP, FACT_EPOCH, FACT_ORDER, FACTS
+    FACT_WEIGHTS, FACT_STEP, FACT_EPOCH, FACT_ORDER, FACT_REDUCE, FACTS
 };
 
 static const char *const fact_names[FACTS] = {
@@ -30,6 +30,7 @@ static const char *const fact_names[FACTS] = {
     [FACT_TESTS] = "another number of test samples",
     [FACT_WEIGHTS] = "other weights to begin with",
     [FACT_STEP] = "a run that stands at another step",
+    [FACT_REDUCE] = "another --reduce",
     [FACT_EPOCH] = "a run that stands in another epoch",
     [FACT_ORDER] = "another order of its samples, which goes by its memory: --data-memory says how much there is",
 };
@@ -67,6 +68,7 @@ static void facts_find(const struct trainer *t, uint64_t facts[FACTS_MOST])
     facts[FACT_WEIGHTS] = checksum(c->params, (size_t)m->params_stored * real)
                           ^ checksum(c->statistics, (size_t)m->statistics_stored * real) << 32;
     facts[FACT_STEP] = c->step;
+    facts[FACT_REDUCE] = (uint64_t)t->options->reduce;
     facts[FACT_EPOCH] = (uint64_t)t->epoch;
     facts[FACT_ORDER] = (uint64_t)t->train.order.by.block << 32 ^ (uint64_t)t->train.order.by.mixed;
 }

@@ -1,4 +1,5 @@
 /* run_epoch.c - an epoch's steps, and what follows them: validation, log, weights, callbacks. */
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -40,6 +41,17 @@ static void waits_note(struct trainer *t, uint64_t began)
         rt_progress_say(&t->progress, "%sSteps wait for their data for %.0f %% of the time\n",
                         t->progress.verbosity == VERBOSE_BAR ? "\n" : "", 100.0 * waited / seconds);
     }
+}
+
+/* How much of the gradients has left this process while it still computed. */
+static void gradients_note(struct trainer *t)
+{
+    struct shares *s = &t->shares;
+    if (s->ranks && s->all_sent > 0)
+        rt_progress_note(&t->progress,
+                         "# gradients: %" PRId64 " of %" PRId64 " pieces were sent before the last phase of their step\n",
+                         s->early, s->all_sent);
+    s->early = s->all_sent = 0;
 }
 
 /* The next batch of the training set, forward and backward, by this process or by all.  Its samples; 0: there is none any
@@ -85,10 +97,8 @@ void rt_epoch_train(struct trainer *t)
             t->invalid = true;
             return;
         }
-        if (t->shares.count && rt_shares_sum(&t->shares)) {
-            n = -1;
-            break;
-        }
+        if (t->shares.count)
+            rt_shares_sum(&t->shares);
         t->model->update(c);
         rt_tally_add(&t->train_tally, seen, n);
         rt_history_step(&t->step_log, c->step, seen->loss / n, c->lr);
@@ -104,6 +114,7 @@ void rt_epoch_train(struct trainer *t)
     rt_run_origin_note(t);
     t->data_failed = n < 0 || !good;
     waits_note(t, began);
+    gradients_note(t);
 }
 
 static int batch_infer(struct trainer *t, struct loader *set, struct tta *tta)

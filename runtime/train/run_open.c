@@ -92,7 +92,7 @@ int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
     if (!t->context)
         return -1;
     t->context->ranks = o->ranks;
-    if (rt_shares_open(&t->shares, t->context, trains))
+    if (rt_shares_open(&t->shares, t->context, trains, o->reduce == REDUCE_FAST))
         return -1;
     if (!rt_rank_writes(o->ranks))
         weights = NULL;
@@ -125,6 +125,8 @@ static char *remarks_make(const struct trainer *t, double lr)
         fprintf(out, " --limit-steps %" PRId64, o->limit_steps);
     if (o->no_shuffle)
         fprintf(out, " --no-shuffle");
+    if (t->shares.fast)
+        fprintf(out, " --reduce fast");
     if (t->weights_given) {
         fprintf(out, "%s --weights ", t->partial_given ? " --partial" : "");
         for (const char *c = t->weights_given; *c; c++)         /* a line must stay a line */
@@ -213,6 +215,11 @@ static void log_head(struct trainer *t)
     rt_progress_note(&t->progress, "# cnnc %s, %s, %s, %d thread%s, compiled for %s\n# %s\n", cnn_version(), date,
                      processor ? processor : "", threads, threads == 1 ? "" : "s", t->model->target,
                      command ? command : "");
+    if (t->shares.ranks)
+        rt_progress_note(&t->progress, "# %d processes; gradients are summed %s\n", t->shares.ranks->count,
+                         t->shares.fast ? "in whatever order is the fastest (--reduce=fast): another number of processes gives "
+                                          "other bits, and another run may"
+                                        : "in the order of the shares");
     free(processor);
     free(command);
 }

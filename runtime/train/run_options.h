@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* How several processes sum gradients: in the order of the shares, or as they can be had soonest. */
+enum reduce { REDUCE_ORDERED, REDUCE_FAST };
+
 /* What is asked of a run; what is not said is NULL, -1 or false. */
 struct run_options {
     const char *data, *run_dir, *weights, *history, *log_steps;
@@ -15,6 +18,7 @@ struct run_options {
     int64_t seed;               /* -1: the recipe's */
     double save_every;          /* minutes; NaN: not given */
     double time_limit;          /* likewise */
+    int reduce;                 /* enum reduce */
     bool overwrite, resume, partial, no_shuffle, no_tta;
     const struct cnn_ranks *ranks;      /* NULL: this process is alone */
     char *const *argv;          /* the whole command line */

@@ -75,17 +75,41 @@ static void *lines_allocate(size_t bytes)
     return memory ? memset(memory, 0, rounded(bytes) + LINE) : NULL;
 }
 
+/* The pieces of the model, and one of statistics. */
+static int pieces_open(struct shares *s)
+{
+    const struct cnn_model *m = s->context->model;
+    const size_t n = (size_t)processes(s), mine = (size_t)(s->end - s->first);
+    size_t got = 0;
+    s->pieces_count = m->pieces_count + (m->statistics_stored > 0);
+    s->pieces = calloc((size_t)s->pieces_count + 1, sizeof *s->pieces);
+    s->sent = calloc(mine, sizeof *s->sent);
+    s->under_way = calloc(mine * (size_t)s->pieces_count + 1, sizeof *s->under_way);
+    if (!s->pieces || !s->sent || !s->under_way)
+        return -1;
+    for (int i = 0; i < s->pieces_count; i++) {
+        struct share_piece *piece = &s->pieces[i];
+        const bool last = i == m->pieces_count;
+        piece->begin = last ? s->statistics_at : (size_t)m->pieces[i].begin;
+        piece->end = last ? piece->begin + (size_t)m->statistics_stored : (size_t)m->pieces[i].end;
+        piece->each = rounded((piece->end - piece->begin + n - 1) / n);
+        piece->got = got;
+        got += mine * n * piece->each;
+    }
+    s->got = s->ranks && !s->fast ? lines_allocate(got * (size_t)m->real_size) : NULL;
+    return s->got || !s->ranks || s->fast ? 0 : -1;
+}
+
 static int sums_open(struct shares *s)
 {
     const struct cnn_model *m = s->context->model;
-    const size_t real = (size_t)m->real_size, mine = (size_t)(s->end - s->first), n = (size_t)processes(s);
+    const size_t real = (size_t)m->real_size, mine = (size_t)(s->end - s->first);
     s->statistics_at = rounded((size_t)m->params_stored);
-    s->chunk = rounded((s->statistics_at + (size_t)m->statistics_stored + n - 1) / n);
-    const size_t all = n * s->chunk * real;
-    s->own = lines_allocate(mine * all);
-    s->got = s->ranks ? lines_allocate(mine * all) : s->own;
-    s->sums = lines_allocate(all);
-    return s->own && s->got && s->sums ? 0 : -1;
+    s->all = s->statistics_at + rounded((size_t)m->statistics_stored);
+    s->grads = s->context->grads;
+    s->own = lines_allocate(mine * s->all * real);
+    s->sums = lines_allocate((size_t)m->statistics_stored * real);
+    return s->own && s->sums && pieces_open(s) == 0 ? 0 : -1;
 }
 
 /* What shares need that meet within a step. */
@@ -118,7 +142,7 @@ static int processes_check(const struct cnn_model *m, int count, int ranks)
     return -1;
 }
 
-int rt_shares_open(struct shares *s, struct cnn_context *c, bool trains)
+int rt_shares_open(struct shares *s, struct cnn_context *c, bool trains, bool fast)
 {
     const struct cnn_model *m = c->model;
     const int ranks = c->ranks ? c->ranks->count : 1, count = m->shares > 0 ? m->shares : 1;
@@ -129,6 +153,7 @@ int rt_shares_open(struct shares *s, struct cnn_context *c, bool trains)
         return -1;
     s->context = c;
     s->ranks = ranks > 1 ? c->ranks : NULL;
+    s->fast = fast && s->ranks;
     s->count = count;
     s->first = count / ranks * (s->ranks ? s->ranks->number : 0);
     s->end = s->first + count / ranks;
@@ -146,8 +171,10 @@ void rt_shares_close(struct shares *s)
 {
     if (s->heard != s->told)
         free(s->heard);
-    if (s->got != s->own)
-        free(s->got);
+    free(s->got);
+    free(s->pieces);
+    free(s->sent);
+    free(s->under_way);
     if (s->all_rows != s->rows)
         free(s->all_rows);
     free(s->rows);
@@ -254,6 +281,194 @@ static void share_tell(const struct shares *s, int share, const struct cnn_conte
         numbers_copy(s, c, record, 0, share_size(s, share), true);
 }
 
+/* ---- sums ------------------------------------------------------------------------------------ */
+
+/* Gradients and statistics of a share of this process. */
+static char *own_numbers(const struct shares *s, int share)
+{
+    return s->own + (size_t)(share - s->first) * s->all * (size_t)s->context->model->real_size;
+}
+
+/* What is summed of a piece here: numbers [from, end) of it, of shares [first, behind). */
+struct sum_work {
+    const struct shares *s;
+    const struct share_piece *piece;
+    size_t from, end;
+    int first, behind;
+};
+
+/* This process' part of a piece; where no order is asked for, all of it, of its own shares. */
+static struct sum_work sum_of(const struct shares *s, int number)
+{
+    const struct share_piece *piece = &s->pieces[number];
+    const size_t size = piece->end - piece->begin, from = s->ranks && !s->fast ? (size_t)s->ranks->number * piece->each : 0;
+    struct sum_work w = { .s = s, .piece = piece, .from = from < size ? from : size, .end = size, .behind = s->count };
+    if (s->fast) {
+        w.first = s->first;
+        w.behind = s->end;
+    } else if (s->ranks && w.end > w.from + piece->each) {
+        w.end = w.from + piece->each;
+    }
+    return w;
+}
+
+/* Number `from` of the piece, of a share. */
+static const char *numbers_of(const struct sum_work *w, int share)
+{
+    const struct shares *s = w->s;
+    const size_t real = (size_t)s->context->model->real_size;
+    if (!s->got)
+        return own_numbers(s, share) + (w->piece->begin + w->from) * real;
+    /* share i is number i % each of process i / each */
+    const int each = s->count / processes(s);
+    const size_t row = (size_t)(share % each) * (size_t)processes(s) + (size_t)(share / each);
+    return s->got + (w->piece->got + row * w->piece->each) * real;
+}
+
+/* Where the sums of a piece go. */
+static char *sums_of(const struct shares *s, const struct share_piece *piece)
+{
+    const size_t real = (size_t)s->context->model->real_size;
+    return piece->begin < s->statistics_at ? (char *)s->grads + piece->begin * real
+                                           : s->sums + (piece->begin - s->statistics_at) * real;
+}
+
+/* Numbers [first, end) of the work: of the shares in their order. */
+#define SHARES_ADD(name, real)                                                                         \
+    static void name(const struct sum_work *w, real *sums, size_t first, size_t end)                   \
+    {                                                                                                  \
+        const struct shares *s = w->s;                                                                 \
+        bool begun = false;                                                                            \
+        for (int i = w->first; i < w->behind; i++) {                                                   \
+            const real *from = (const real *)(const void *)numbers_of(w, i);                           \
+            const real part = (real)((double)share_size(s, i) / (double)s->taken);                     \
+            if (share_size(s, i) == 0)                                                                 \
+                continue;                                                                              \
+            for (size_t k = first; k < end; k++) {                                                     \
+                const real term = part * from[k];                                                      \
+                sums[k] = begun ? sums[k] + term : term;                                               \
+            }                                                                                          \
+            begun = true;                                                                              \
+        }                                                                                              \
+        if (!begun)             /* the others have all samples */                                      \
+            memset(sums + first, 0, (end - first) * sizeof *sums);                                     \
+    }
+
+SHARES_ADD(floats_add, float)
+SHARES_ADD(doubles_add, double)
+
+/* A thread's part of the work. */
+static void sums_share(void *arg, struct cnn_worker *worker)
+{
+    enum { TURN = 1024 };
+    const struct sum_work *w = arg;
+    const size_t real = (size_t)w->s->context->model->real_size, count = w->end - w->from;
+    const int turns = (int)((count + TURN - 1) / TURN);
+    char *sums = sums_of(w->s, w->piece) + w->from * real;
+    for (int t = cnn_first(worker, turns, 1); t < cnn_end(worker, turns, 1); t++) {
+        const size_t first = (size_t)t * TURN, end = first + TURN < count ? first + TURN : count;
+        if (real == sizeof(double))
+            doubles_add(w, (double *)(void *)sums, first, end);
+        else
+            floats_add(w, (float *)(void *)sums, first, end);
+    }
+}
+
+/* ---- pieces ---------------------------------------------------------------------------------- */
+
+static void sums_begin(struct shares *s)
+{
+    memset(s->sent, 0, (size_t)(s->end - s->first) * sizeof *s->sent);
+    s->summed = 0;
+    s->last = -1;
+    s->broken = false;
+}
+
+/* Of a share, up to a number of pieces: to those who sum them. */
+static void pieces_send(struct shares *s, int share, int count)
+{
+    const size_t real = (size_t)s->context->model->real_size;
+    const int mine = share - s->first;
+    for (int i = s->sent[mine]; i < count; i++) {
+        const struct share_piece *piece = &s->pieces[i];
+        if (s->got && !s->broken) {
+            const int number = mine * s->pieces_count + i;
+            s->under_way[number] = s->ranks->exchange_begin(s->ranks, own_numbers(s, share) + piece->begin * real,
+                                                            piece->each * real, (piece->end - piece->begin) * real, number,
+                                                            s->got + (piece->got + (size_t)mine * (size_t)processes(s)
+                                                                      * piece->each) * real);
+            s->broken |= s->under_way[number] < 0;
+        }
+        s->sent[mine]++;
+        s->all_sent++;
+    }
+}
+
+/* Whether all shares of this process have sent a piece, and all others theirs to it. */
+static bool piece_is_there(struct shares *s, int number, bool wait)
+{
+    for (int k = 0; k < s->end - s->first; k++) {
+        if (s->sent[k] <= number)
+            return false;
+        const int found = !s->got || s->broken ? 1 : s->ranks->finished(s->ranks, s->under_way[k * s->pieces_count + number],
+                                                                        wait);
+        s->broken |= found < 0;
+        if (found == 0)
+            return false;
+    }
+    return true;
+}
+
+/* Sums what has come, and gives the sums to all.  finish: waits for all of it, and all threads sum. */
+static void sums_advance(struct shares *s, bool finish)
+{
+    const size_t real = (size_t)s->context->model->real_size;
+    const uint64_t before = cnn_float_begin();
+    for (; s->summed < s->pieces_count && piece_is_there(s, s->summed, finish); s->summed++) {
+        const struct share_piece *piece = &s->pieces[s->summed];
+        const size_t size = piece->end - piece->begin;
+        struct sum_work work = sum_of(s, s->summed);
+        if (finish)
+            rt_team_run(s->context->team, sums_share, &work);
+        else
+            sums_share(&work, &(struct cnn_worker){ .count = 1 });
+        if (!s->ranks || s->broken)
+            continue;
+        s->last = s->fast ? s->ranks->sum_begin(s->ranks, sums_of(s, piece), size, (int)real)
+                          : s->ranks->spread_begin(s->ranks, sums_of(s, piece), piece->each * real, size * real);
+        s->broken |= s->last < 0;
+    }
+    if (!finish && s->last >= 0 && !s->broken)          /* so that it moves on */
+        s->broken |= s->ranks->finished(s->ranks, s->last, false) < 0;
+    cnn_float_end(before);
+}
+
+/* Between two phases of a share's step: so many of its pieces are there. */
+static void gradients_ready(void *arg, int pieces)
+{
+    struct shares *s = arg;
+    const int before = s->sent[s->at - s->first];
+    pieces_send(s, s->at, pieces);
+    if (pieces < s->context->model->pieces_count)
+        s->early += s->sent[s->at - s->first] - before;
+    sums_advance(s, false);
+}
+
+/* All sums are there.  0, or -1 with a message. */
+static int sums_finish(struct shares *s)
+{
+    sums_advance(s, true);
+    return (s->ranks && s->ranks->settle(s->ranks)) || s->broken ? -1 : 0;
+}
+
+void rt_shares_sum(struct shares *s)
+{
+    const struct cnn_model *m = s->context->model;
+    memcpy(s->context->statistics, s->sums, (size_t)m->statistics_stored * (size_t)m->real_size);
+}
+
+/* ---- a step ----------------------------------------------------------------------------------- */
+
 /* All that is drawn within a share's step is its own. */
 static uint64_t share_seed(uint64_t seed, int share)
 {
@@ -278,7 +493,7 @@ static void share_train(struct shares *s, int share, int segment)
     struct cnn_context *c = context_of(s, share);
     const struct cnn_model *m = c->model;
     const size_t real = (size_t)m->real_size;
-    char *own = s->own + (size_t)(share - s->first) * (size_t)processes(s) * s->chunk * real;
+    char *own = own_numbers(s, share);
     char *own_statistics = own + s->statistics_at * real;
     if (segment == 0)
         memcpy(own_statistics, s->context->statistics, (size_t)m->statistics_stored * real);
@@ -289,6 +504,9 @@ static void share_train(struct shares *s, int share, int segment)
     c->statistics = own_statistics;
     c->seed = share_seed(s->context->seed, share);
     c->together = s->taken;
+    c->ready = s->ranks ? gradients_ready : NULL;
+    c->ready_arg = s;
+    s->at = share;
     if (m->train_segment)
         m->train_segment(c, share_size(s, share), segment);
     else
@@ -296,6 +514,7 @@ static void share_train(struct shares *s, int share, int segment)
     c->grads = kept.grads;
     c->statistics = kept.statistics;
     c->seed = kept.seed;
+    c->ready = NULL;
 }
 
 /* What all shares tell each other before a segment.  0, or -1 with a message. */
@@ -317,19 +536,13 @@ static int shares_meet(struct shares *s, int segment)
     return 0;
 }
 
-static int exchange_begin(struct shares *s, int share)
-{
-    const size_t bytes = s->chunk * (size_t)s->context->model->real_size;
-    const size_t at = (size_t)(share - s->first) * (size_t)processes(s) * bytes;
-    return s->ranks ? s->ranks->exchange_begin(s->ranks, s->own + at, bytes, s->got + at) : 0;
-}
-
 int rt_shares_train(struct shares *s, struct loader *l, struct share_word mine)
 {
     const int segments = s->parts ? s->context->model->segments : 1;
     int status = 0;
     if (batch_begin(s, l) == 0)
         return 0;
+    sums_begin(s);
     for (int segment = 0; segment < segments; segment++) {
         status |= shares_meet(s, segment);
         for (int share = s->first; share < s->end; share++) {
@@ -340,10 +553,11 @@ int rt_shares_train(struct shares *s, struct loader *l, struct share_word mine)
             if (segment < segments - 1)
                 continue;
             share_tell(s, share, context_of(s, share), mine);
-            status |= exchange_begin(s, share);
+            pieces_send(s, share, s->pieces_count);
+            sums_advance(s, false);
         }
     }
-    status |= s->ranks ? s->ranks->exchange_end(s->ranks) : 0;
+    status |= sums_finish(s);
     status |= records_gather(s);
     l->next += status ? 0 : s->taken;
     return status ? -1 : s->taken;
@@ -367,66 +581,4 @@ int rt_shares_infer(struct shares *s, struct loader *l, struct tta *tta, struct 
         return -1;
     l->next += s->taken;
     return s->taken;
-}
-
-/* ---- sums ------------------------------------------------------------------------------------ */
-
-struct sum_work {
-    const struct shares *s;
-    const char *from;           /* `chunk` numbers of each share */
-};
-
-/* sums[first..end) of a chunk: of all shares in their order. */
-#define SHARES_ADD(name, real)                                                                         \
-    static void name(const struct sum_work *w, real *sums, size_t first, size_t end)                   \
-    {                                                                                                  \
-        const struct shares *s = w->s;                                                                 \
-        const int each = s->count / processes(s);                                                      \
-        for (int i = 0; i < s->count; i++) {                                                           \
-            /* share i is number i % each of process i / each */                                       \
-            const size_t piece = (size_t)(i % each) * (size_t)processes(s) + (size_t)(i / each);       \
-            const real *from = (const real *)(const void *)w->from + piece * s->chunk;                 \
-            const real part = (real)((double)share_size(s, i) / (double)s->taken);                     \
-            if (share_size(s, i) == 0)                                                                 \
-                continue;                                                                              \
-            for (size_t k = first; k < end; k++) {                                                     \
-                const real term = part * from[k];                                                      \
-                sums[k] = i == 0 ? term : sums[k] + term;                                              \
-            }                                                                                          \
-        }                                                                                              \
-    }
-
-SHARES_ADD(floats_add, float)
-SHARES_ADD(doubles_add, double)
-
-/* A thread's part of the chunk that this process sums. */
-static void sums_share(void *arg, struct cnn_worker *worker)
-{
-    enum { TURN = 1024 };
-    const struct sum_work *w = arg;
-    const struct shares *s = w->s;
-    const int turns = (int)((s->chunk + TURN - 1) / TURN);
-    const size_t real = (size_t)s->context->model->real_size;
-    char *sums = s->sums + (s->ranks ? (size_t)s->ranks->number * s->chunk * real : 0);
-    for (int t = cnn_first(worker, turns, 1); t < cnn_end(worker, turns, 1); t++) {
-        const size_t first = (size_t)t * TURN, end = first + TURN < s->chunk ? first + TURN : s->chunk;
-        if (real == sizeof(double))
-            doubles_add(w, (double *)(void *)sums, first, end);
-        else
-            floats_add(w, (float *)(void *)sums, first, end);
-    }
-}
-
-int rt_shares_sum(struct shares *s)
-{
-    struct cnn_context *c = s->context;
-    const struct cnn_model *m = c->model;
-    const size_t real = (size_t)m->real_size, bytes = s->chunk * real;
-    struct sum_work work = { s, s->got };
-    rt_team_run(c->team, sums_share, &work);
-    if (s->ranks && s->ranks->gather(s->ranks, s->sums + (size_t)s->ranks->number * bytes, bytes, s->sums))
-        return -1;
-    memcpy(c->grads, s->sums, (size_t)m->params_stored * real);
-    memcpy(c->statistics, s->sums + s->statistics_at * real, (size_t)m->statistics_stored * real);
-    return 0;
 }

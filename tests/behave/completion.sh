@@ -54,7 +54,7 @@ offers cnnc 'folder|' -I f
 offers cnnc '|' -D w
 offers small 'evaluate|' e
 offers small 'predict|preview|' p
-offers small '--resume|--rows=|--run-dir=|' --r
+offers small '--reduce=|--resume|--rows=|--run-dir=|' --r
 offers small '0|1|2|' --verbose = ''
 offers small 'other.txt|' predict ot
 # everything in --help is offered

@@ -114,6 +114,32 @@ grep -q 'segments = ' apart.c && fail "shares meet that are normalised each by i
 alike apart.csv groups.csv "sync=off does not normalise each share by itself"
 cmp -s whole.csv apart.csv && fail "sync=off changes nothing"
 
+# Gradients that are large enough to go out in pieces, while the rest is computed.
+cat >pieces.cnn <<'CNN'
+model pieces
+data { shapes classes=10, train=160, val=40, seed=3; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 8, 3x3, relu, stride=2, padding=same
+    conv2d 8, 3x3, relu, padding=same
+    maxpool2d 4x4
+    flatten
+    dense 300, relu
+    dropout 0.2
+    dense 400, relu
+    dense 10, softmax
+}
+train {
+    loss categorical_crossentropy
+    optimizer adam
+    metrics accuracy
+    epochs 2
+    batch 36
+    seed 5
+}
+CNN
+steps pieces --batch-per-rank=3 pieces.cnn
+
 # as users build it
 if [ -f "$BUILD/libcnnrt-mpi.a" ]; then
     sed 's/together/quarters/' together.cnn >quarters.cnn
@@ -158,6 +184,28 @@ for mpi in $found; do
     same normed.run $mpi.parted "$mpi: batchnorm, resumed by 3 processes after 4"
     run "$mpi" 2 "./normed.$mpi" evaluate --threads 1 --run-dir normed.run --verbose 2 >report 2>&1 || fail "$mpi: evaluate"
     ./normed evaluate --run-dir normed.run --verbose 2 | diff - report || fail "$mpi: batchnorm, evaluate says something else"
+
+    # while others compute; and in no order
+    compile "$mpi" pieces.c "pieces.$mpi" || fail "$mpi: pieces do not build"
+    for n in 2 3; do
+        run "$mpi" $n "./pieces.$mpi" train --threads 2 --run-dir "$mpi.pieces$n" --verbose 0 >log 2>&1 ||
+            { fail "$mpi: pieces of $n processes"; cat log; }
+        same pieces.run $mpi.pieces$n "$mpi: gradients in pieces have other bits"
+        grep -q 'summed in the order of the shares' $mpi.pieces$n/log || fail "$mpi: the log does not say how gradients are summed"
+        awk '/^# gradients: / { n++; if ($3 < $5 / 2 || $3 >= $5) bad++ } END { exit n != 2 || bad }' $mpi.pieces$n/log ||
+            { fail "$mpi: gradients do not go out before the last phase"; grep '^# gradients' $mpi.pieces$n/log; }
+    done
+    run "$mpi" 3 "./pieces.$mpi" train --threads 1 --reduce=fast --run-dir "$mpi.fast" --verbose 0 --log-steps fast.csv \
+        >log 2>&1 || { fail "$mpi: --reduce=fast"; cat log; }
+    alike pieces.csv fast.csv "$mpi: --reduce=fast sums something else"
+    grep -q -- '--reduce=fast' $mpi.fast/log && grep -q -- '--reduce fast' $mpi.fast/recipe.cnn ||
+        fail "$mpi: neither log nor recipe says that gradients were summed in no order"
+    run "$mpi" 4 "./normed.$mpi" train --threads 1 --reduce=fast --run-dir "$mpi.fast" --overwrite --verbose 0 \
+        --log-steps fast.csv >log 2>&1 || { fail "$mpi: --reduce=fast of batchnorm"; cat log; }
+    alike normed.csv fast.csv "$mpi: --reduce=fast sums something else of batchnorm"
+    together "$mpi" -n 1 "./pieces.$mpi" train --run-dir $mpi.none --reduce=fast : -n 1 "./pieces.$mpi" train \
+        --run-dir $mpi.none >log 2>&1 && fail "$mpi: two ways to reduce"
+    grep -q 'rank 1 on .* has another --reduce' log || { fail "$mpi: two ways to reduce"; cat log; }
 
     # in time
     run "$mpi" 2 "./together.$mpi" train --threads 1 --run-dir $mpi.late --time-limit 0.0001 >log 2>&1

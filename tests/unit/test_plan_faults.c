@@ -515,6 +515,46 @@ static bool another_number_of_segments(struct plan *p, struct planted *f)
     return true;
 }
 
+/* ---- gradients that go out --------------------------------------------------------------------------------------- */
+
+static bool gradients_too_early(struct plan *p, struct planted *f)
+{
+    (void)f;
+    if (p->pieces_count)
+        p->pieces[0].phase = 0;
+    return p->pieces_count > 0;
+}
+
+static bool gradients_left_out(struct plan *p, struct planted *f)
+{
+    (void)f;
+    if (p->pieces_count)
+        p->pieces[0].end -= 16;
+    return p->pieces_count > 0;
+}
+
+static bool gradients_twice(struct plan *p, struct planted *f)
+{
+    (void)f;
+    if (!p->pieces_count || p->pieces[0].end - p->pieces[0].begin < 32)
+        return false;
+    const struct piece again = { p->pieces[0].begin, p->pieces[0].begin + 16, p->pieces[p->pieces_count - 1].phase };
+    p->pieces[0].end -= 16;     /* so that there are as many */
+    LIST_ADD(p->arena, p->pieces, p->pieces_count, p->pieces_capacity, again);
+    return true;
+}
+
+static bool gradients_in_another_order(struct plan *p, struct planted *f)
+{
+    (void)f;
+    if (p->pieces_count < 2 || p->pieces[0].phase == p->pieces[1].phase)
+        return false;
+    struct piece kept = p->pieces[0];
+    p->pieces[0] = p->pieces[1];
+    p->pieces[1] = kept;
+    return true;
+}
+
 static bool nobody_makes_predictions(struct plan *p, struct planted *f)
 {
     const struct tensor *t = p->use.graph->predictions;
@@ -1442,6 +1482,10 @@ static const struct fault faults[] = {
     { "a meeting for something else", meets_for_something_else, "and does not meet them" },
     { "told in the phase that reads it", told_without_a_meeting, "tells the other shares what" },
     { "another number of segments", another_number_of_segments, "segments of phases, and not" },
+    { "gradients that go out too early", gradients_too_early, "go out before they are made" },
+    { "gradients that are left out", gradients_left_out, "gradients go out" },
+    { "gradients that go out twice", gradients_twice, "do not go out" },
+    { "gradients in another order", gradients_in_another_order, "behind what is complete later" },
     { "a sum within the repeat", sum_within_the_repeat, "before it has been added to for the last time" },
     { "images in another order", images_in_another_order, "reads what nobody has made before" },
     { "images overtake what they need", images_overtake_what_they_need, "reads what nobody has made before" },
@@ -1560,7 +1604,8 @@ static const struct {
     { planned_groups, "x86-64-v3", 0, NULL, 0, NULL, 0 },       { planned_groups, "x86-64-v4", 11, NULL, 0, NULL, 0 },
     { planned_groups, "generic", 1, NULL, 0, NULL, 0 },
     { NULL, "x86-64-v3", 0, NULL, 0, "normed", 0 },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block", 0 },
-    { planned_branches, "x86-64-v3", 12, NULL, 0, NULL, 5 },   { planned_groups, "generic", 8, NULL, 0, NULL, 2 },
+    { planned_branches, "x86-64-v3", 12, NULL, 0, NULL, 5 },   { planned_sequence, "x86-64-v3", 8, NULL, 0, NULL, 4 },
+    { planned_groups, "generic", 8, NULL, 0, NULL, 2 },
 };
 
 enum { FAULTS = sizeof faults / sizeof faults[0], NETWORKS = sizeof networks / sizeof networks[0] };
