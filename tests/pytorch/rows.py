@@ -320,7 +320,7 @@ ROWS = {
         """conv2d 6, 3x3
         batchnorm tanh, scale=off
         conv2d 5, 2x2
-        batchnorm gelu, center=off, momentum=0.7, epsilon=0.01
+        batchnorm gelu, center=off, momentum=0.7, epsilon=0.01, sync=off
         conv2d 4, 2x2
         batchnorm group=2
         conv2d 4, 1x1
