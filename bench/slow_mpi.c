@@ -184,6 +184,20 @@ int MPI_Iallgather(const void *mine, int count, MPI_Datatype type, void *all, in
     return code;
 }
 
+int MPI_Iallgatherv(const void *mine, int count, MPI_Datatype type, void *all, const int *counts, const int *places,
+                    MPI_Datatype each_type, MPI_Comm comm, MPI_Request *request)
+{
+    const unsigned number = call_begin();
+    double bytes = -bytes_of(counts[net.rank], each_type);
+    for (int i = 0; i < net.ranks; i++)
+        bytes += bytes_of(counts[i], each_type);
+    net.bytes_sent += bytes;
+    int code = PMPI_Iallgatherv(mine, count, type, all, counts, places, each_type, comm, request);
+    open_add((struct open_request){ .request = *request, .kind = GATHERS, .number = number, .bytes = bytes,
+                                    .due = -1.0 });
+    return code;
+}
+
 int MPI_Ibcast(void *data, int count, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request)
 {
     const unsigned number = call_begin();
