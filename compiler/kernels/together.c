@@ -26,12 +26,18 @@ static void emit_turn_row(struct emitter *e, const char *from, const char *to, i
         cw_close(e->w, "");
         return;
     }
-    cw_open(e->w, "for (int k = 0; k < %" PRId64 "; k += V_LANES)", whole);
+    const char *k = "", *squares = "";
+    if (whole > lanes) {
+        cw_open(e->w, "for (int k = 0; k < %" PRId64 "; k += V_LANES)", whole);
+        k = " + k";
+        squares = " + k * V_LANES";
+    }
     if (in)
-        cw_line(e->w, "v_turn(%s + k, %" PRId64 ", %s + k * V_LANES, V_LANES);", from, from_row, to);
+        cw_line(e->w, "v_turn(%s%s, %" PRId64 ", %s%s, V_LANES);", from, k, from_row, to, squares);
     else
-        cw_line(e->w, "v_turn(%s + k * V_LANES, V_LANES, %s + k, %" PRId64 ");", from, to, to_row);
-    cw_close(e->w, "");
+        cw_line(e->w, "v_turn(%s%s, V_LANES, %s%s, %" PRId64 ");", from, squares, to, k, to_row);
+    if (whole > lanes)
+        cw_close(e->w, "");
     if (whole == count)
         return;
     int64_t last = count - lanes;
