@@ -36,53 +36,6 @@ static double cost(const struct plan *p, const struct group *g)
     return (cycles > stream ? cycles : stream) + copy + group_chain_cycles(p, g);
 }
 
-/* The rows and panels of the product; pixels of the result are y_pixel elements apart. */
-static struct product product_of(const struct conv_geometry *s, int64_t y_pixel)
-{
-    int64_t row = (int64_t)(s->padded ? s->pw : s->w) * s->c;
-    struct product t = { .channels = s->o, .panel = s->weight->panel, .panel_stride = s->k * s->weight->panel };
-    t.tile.a_row = (int64_t)s->window.stride_w * s->c;
-    t.tile.c_row = y_pixel;
-    t.lines = is_pointwise(s) ? 1 : s->oh;
-    t.length = is_pointwise(s) ? (int64_t)s->oh * s->ow : s->ow;
-    t.a_line = s->window.stride_h * row;
-    t.c_line = s->ow * y_pixel;
-    return t;
-}
-
-enum { PART_MAIN, PART_PADDING };
-
-#define ASKED_Y "the place of each tile in y, and what its chain reads"
-
-static void plan(struct plan *p, struct program *q, struct group *g)
-{
-    struct conv_geometry s = conv_geometry_of(p, g->main);
-    struct product t = product_of(&s, s.o);
-    int64_t flops = 2 * s.k * s.o * s.oh * s.ow * p->batch;
-    if (!plan_splits_image(p, cost(p, g))) {
-        struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, plan_way(g), flops);
-        step_takes(p, main, ACCESS_READ, g->main->in[0]);
-        step_takes(p, main, ACCESS_READ, g->main->in[1]);
-        step_takes(p, main, ACCESS_WRITE, g->result);
-        step_takes_chain(p, main);
-        if (s.padded)
-            step_scratch(p, main, (int64_t)s.ph * s.pw * s.c * p->real_size);
-        main->prefetch = s.k >= FAR_DEPTH ? ASKED_Y : NULL;
-        return;
-    }
-    struct step *padding = s.padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
-    struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_BLOCKS, product_blocks(p, &t), plan_way(g), flops);
-    step_is_told(p, main, ARGUMENT_BLOCK);
-    if (padding)
-        step_uses(p, main, ACCESS_READ, conv_padding_buffer(p, q, g, padding), TOUCH_ALL);
-    else
-        step_takes(p, main, ACCESS_READ, g->main->in[0]);
-    step_takes(p, main, ACCESS_READ, g->main->in[1]);
-    step_takes_part(p, main, ACCESS_WRITE, g->result, product_part(p, &t));
-    step_takes_chain(p, main);
-    main->prefetch = s.k >= FAR_DEPTH ? ASKED_Y : NULL;
-}
-
 /* Segments of A in the order of the weights: (kh, kw, c). */
 static void window_segments(struct tile *t, const struct conv_geometry *s, int64_t row)
 {
@@ -106,6 +59,55 @@ static void window_segments(struct tile *t, const struct conv_geometry *s, int64
     t->b_segment = t->depth * t->b_k;
 }
 
+/* The rows and panels of the product; pixels of the result are y_pixel elements apart. */
+static struct product product_of(const struct conv_geometry *s, int64_t y_pixel)
+{
+    int64_t row = (int64_t)(s->padded ? s->pw : s->w) * s->c;
+    struct product t = { .channels = s->o, .panel = s->weight->panel, .panel_stride = s->k * s->weight->panel };
+    t.tile.a_row = (int64_t)s->window.stride_w * s->c;
+    t.tile.c_row = y_pixel;
+    t.lines = is_pointwise(s) ? 1 : s->oh;
+    t.length = is_pointwise(s) ? (int64_t)s->oh * s->ow : s->ow;
+    t.a_line = s->window.stride_h * row;
+    t.c_line = s->ow * y_pixel;
+    window_segments(&t.tile, s, row);
+    return t;
+}
+
+enum { PART_MAIN, PART_PADDING };
+
+#define ASKED_Y "the place of each tile in y, and what its chain reads"
+#define ASKED_BELOW "the place of the tile below each in y, and what its chain reads"
+
+static void plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct conv_geometry s = conv_geometry_of(p, g->main);
+    struct product t = product_of(&s, s.o);
+    int64_t flops = 2 * s.k * s.o * s.oh * s.ow * p->batch;
+    if (!plan_splits_image(p, cost(p, g))) {
+        struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, plan_way(g), flops);
+        step_takes(p, main, ACCESS_READ, g->main->in[0]);
+        step_takes(p, main, ACCESS_READ, g->main->in[1]);
+        step_takes(p, main, ACCESS_WRITE, g->result);
+        step_takes_chain(p, main);
+        if (s.padded)
+            step_scratch(p, main, (int64_t)s.ph * s.pw * s.c * p->real_size);
+        main->prefetch = s.k >= FAR_DEPTH ? ASKED_Y : product_by_rows(p, &t) ? ASKED_BELOW : NULL;
+        return;
+    }
+    struct step *padding = s.padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
+    struct step *main = plan_step(p, q, g, PART_MAIN, SPLIT_BLOCKS, product_blocks(p, &t), plan_way(g), flops);
+    step_is_told(p, main, ARGUMENT_BLOCK);
+    if (padding)
+        step_uses(p, main, ACCESS_READ, conv_padding_buffer(p, q, g, padding), TOUCH_ALL);
+    else
+        step_takes(p, main, ACCESS_READ, g->main->in[0]);
+    step_takes(p, main, ACCESS_READ, g->main->in[1]);
+    step_takes_part(p, main, ACCESS_WRITE, g->result, product_part(p, &t));
+    step_takes_chain(p, main);
+    main->prefetch = s.k >= FAR_DEPTH ? ASKED_Y : NULL;
+}
+
 static const char *emit_main(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
@@ -119,7 +121,6 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     t.b = "w";
     t.c = "y";
     t.at = "0";
-    window_segments(&t.tile, &s, (int64_t)(s.padded ? s.pw : s.w) * s.c);
     t.tile.chain = g->chain_count ? &chain : NULL;
     t.tile.far = s.k >= FAR_DEPTH;
 

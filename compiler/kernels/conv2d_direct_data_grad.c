@@ -124,13 +124,66 @@ static bool is_deep(const struct shape_of_grad *d, const struct class *v, const 
     return (int64_t)v->taps * h->taps * d->s.o >= FAR_DEPTH;
 }
 
-static bool any_is_deep(const struct shape_of_grad *d)
+static bool consecutive(const struct class *c)
 {
+    return c->taps < 2 || c->shift_step == 1;
+}
+
+static void class_segments(struct tile *t, const struct shape_of_grad *d, const struct class *v, const struct class *h)
+{
+    int64_t o = d->s.o, row = d->pw * o;
+    t->a_k = 1;
+    t->b_k = d->panel;
+    if (!v->taps || !h->taps) {
+        t->segments = 0;
+        t->depth = 1;
+        return;
+    }
+    if (consecutive(h)) {
+        t->segments = v->taps;
+        t->depth = h->taps * o;
+    } else {
+        t->segments = v->taps * h->taps;
+        t->depth = o;
+        t->a_columns = h->taps;
+        t->a_column = h->shift_step * o;
+    }
+    t->a_segment = v->shift_step * row;
+    t->b_segment = t->depth * t->b_k;
+}
+
+/* The product of a class, without what only its text needs. */
+static struct product class_product(const struct shape_of_grad *d, const struct class *v, const struct class *h)
+{
+    int64_t o = d->s.o;
+    struct product t = { .channels = d->s.c, .panel = d->panel, .panel_stride = d->s.taps * o * d->panel };
+    class_segments(&t.tile, d, v, h);
+    t.tile.a_row = o;
+    t.tile.c_row = (int64_t)d->h.stride * d->s.c;
+    t.tile.far = is_deep(d, v, h);
+    t.lines = is_pointwise(d) ? 1 : v->count;
+    t.length = is_pointwise(d) ? (int64_t)v->count * h->count : h->count;
+    t.a_line = d->pw * o;
+    t.c_line = (int64_t)d->v.stride * d->s.w * d->s.c;
+    return t;
+}
+
+/* What the tiles of some class ask for, NULL: none do. */
+static const char *what_is_asked(const struct plan *p, const struct shape_of_grad *d)
+{
+    const char *asked = NULL;
     for (int i = 0; i < d->v.classes; i++)
-        for (int j = 0; j < d->h.classes; j++)
-            if (d->v.class[i].count && d->h.class[j].count && is_deep(d, &d->v.class[i], &d->h.class[j]))
-                return true;
-    return false;
+        for (int j = 0; j < d->h.classes; j++) {
+            const struct class *v = &d->v.class[i], *h = &d->h.class[j];
+            if (!v->count || !h->count)
+                continue;
+            struct product t = class_product(d, v, h);
+            if (t.tile.far)
+                return "the place of each tile in dx, and what its chain reads";
+            if (product_by_rows(p, &t))
+                asked = "the place of the tile below each in dx, and what its chain reads";
+        }
+    return asked;
 }
 
 static void plan(struct plan *p, struct program *q, struct group *g)
@@ -153,8 +206,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     step_takes_chain(p, main);
     if (d.padded)
         step_scratch(p, main, (int64_t)d.ph * d.pw * d.s.o * p->real_size);
-    if (any_is_deep(&d))
-        main->prefetch = "the place of each tile in dx, and what its chain reads";
+    main->prefetch = what_is_asked(p, &d);
 }
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
@@ -265,34 +317,6 @@ static const char *emit_pack(struct emitter *e, const struct step *step)
 
 /* ---- the gradient ------------------------------------------------------------------------------------------------ */
 
-static bool consecutive(const struct class *c)
-{
-    return c->taps < 2 || c->shift_step == 1;
-}
-
-static void class_segments(struct tile *t, const struct shape_of_grad *d, const struct class *v, const struct class *h)
-{
-    int64_t o = d->s.o, row = d->pw * o;
-    t->a_k = 1;
-    t->b_k = d->panel;
-    if (!v->taps || !h->taps) {
-        t->segments = 0;
-        t->depth = 1;
-        return;
-    }
-    if (consecutive(h)) {
-        t->segments = v->taps;
-        t->depth = h->taps * o;
-    } else {
-        t->segments = v->taps * h->taps;
-        t->depth = o;
-        t->a_columns = h->taps;
-        t->a_column = h->shift_step * o;
-    }
-    t->a_segment = v->shift_step * row;
-    t->b_segment = t->depth * t->b_k;
-}
-
 static const char *offset_text(struct emitter *e, const char *base, int64_t offset)
 {
     return offset ? arena_printf(e->arena, "%s + %" PRId64, base, offset) : base;
@@ -307,20 +331,12 @@ static void emit_class(struct emitter *e, const struct shape_of_grad *d, const s
     int64_t a = 0, c = ((int64_t)v->position * d->s.w + h->position) * d->s.c;
     if (v->taps && h->taps)
         a = (v->first + v->shift + d->v.before) * row + (h->first + h->shift + d->h.before) * o;
-    struct product t = { .channels = d->s.c, .panel = d->panel, .panel_stride = d->s.taps * o * d->panel };
-    class_segments(&t.tile, d, v, h);
+    struct product t = class_product(d, v, h);
     t.a = offset_text(e, d->padded ? "scratch" : "dy", a);
     t.b = offset_text(e, "w", taps_before * o * d->panel);
     t.c = offset_text(e, "dx", c);
     t.at = c ? arena_printf(e->arena, "%" PRId64, c) : "0";
-    t.tile.a_row = o;
-    t.tile.c_row = (int64_t)d->h.stride * d->s.c;
     t.tile.chain = chain;
-    t.tile.far = is_deep(d, v, h);
-    t.lines = is_pointwise(d) ? 1 : v->count;
-    t.length = is_pointwise(d) ? (int64_t)v->count * h->count : h->count;
-    t.a_line = row;
-    t.c_line = (int64_t)d->v.stride * d->s.w * d->s.c;
     if (d->v.classes * d->h.classes > 1)
         cw_line(e->w, "// rows %d + %d r, columns %d + %d t%s", v->position, d->v.stride, h->position, d->h.stride,
                 t.tile.segments ? "" : ": no filter reaches these pixels");

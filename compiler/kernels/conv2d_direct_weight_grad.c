@@ -10,8 +10,8 @@
  * Blocks of pixels are packed so that a tile reads two contiguous streams: x as [tile of channels][pixel][rows],
  * dy as [panel][pixel][panel].  All taps reuse them; a tap is only another first pixel.  Where there are few
  * channels (the first layer) a window's row of pixels, KW x C, is already a stretch of rows and x is read as it is.
- * So it is for 1x1 filters: with one tap packing does not pay, and an image is one column of pixels, taken in bands
- * that stay in the first-level cache. */
+ * So it is for 1x1 filters: with one tap packing does not pay, and an image, or all of a block, is one column of
+ * pixels, taken in bands that stay in the first-level cache. */
 #include <inttypes.h>
 
 #include "kernels/conv_geometry.h"
@@ -25,12 +25,14 @@ struct weight_grad {
     bool pointwise;             /* 1x1: the image as one column of pixels */
     bool pack_dy;
     bool by_image;              /* image by image, else by blocks of a group and range */
+    bool through;               /* the images of a group are one column of pixels */
     int panels;
     int groups, ranges, range_panels;
     int row_total;              /* rows of a product: c, or kw * c */
     struct row_split rows;
     bool asks_for_x;            /* the large tiles ask for the next band of x, which lies in memory */
-    int band;                   /* rows of dy in a block of pixels; oh: whole images */
+    int band;                   /* rows of dy in a block of pixels */
+    bool banded;                /* else a block is a whole image */
     int band_h;                 /* rows of x it touches */
     int64_t tile_stride;        /* packed x: from tile to tile */
     int64_t panel_stride;       /* packed dy: from panel to panel */
@@ -61,21 +63,24 @@ static void choose_blocks(const struct plan *p, struct weight_grad *g)
     }
 }
 
-/* Pixels in a band of a 1x1 filter.  Where a panel of the sums stays in the first-level cache, as many as do so too: as
- * fill two thirds of the sets that a line or so of each falls on, which are few with power-of-two strides.  Where it
- * does not, the sums come from the second level at each band, and longer bands pay (measured on 13x13 pixels of 256
- * channels: 29 in a band 375 GFLOP/s, 57 420, all 169 455), until a panel of dy leaves the second level too little
- * room. */
+/* Pixels in a band of a 1x1 filter.  Each tile of channels reads a piece of every line of x and all of a panel of dy, so a
+ * band is best when x stays in the first-level cache from tile to tile and panel to panel: some dozens of pixels do, and
+ * more only let what is asked for ahead push out what is still needed (measured with AVX2 on one core: 144 to 24 channels,
+ * 512 pixels in a band 35 GFLOP/s, 128 43, 32 70; 32 to 192, 256 52, 64 61, 32 74).  Where a panel of the sums does not
+ * stay in that cache, it comes from the second level at each band, and longer bands pay (measured with AVX-512 on 13x13
+ * pixels of 256 channels: 29 in a band 375 GFLOP/s, 57 420, all 169 455), until a panel of dy, or two bands of x, leave
+ * the second level too little room. */
 static int pixels_in_band(const struct plan *p, const struct weight_grad *g)
 {
-    enum { LINE = 64, SETS = 64, WAYS = 8 };
-    int panel = g->s.weight->panel, channels = g->s.c > g->s.o ? g->s.c : g->s.o;
-    if ((double)g->s.c * panel * p->real_size > p->target->l1_bytes)
-        return (int)(p->target->l2_bytes / 16 / (panel * p->real_size));
-    int64_t lines = (int64_t)channels * p->real_size / LINE, power = 1;
-    while (lines && lines % (power * 2) == 0 && power < SETS)
-        power *= 2;
-    return (int)(SETS / power * WAYS);
+    enum { FEW = 32, MANY = 64 };
+    int panel = g->s.weight->panel;
+    if ((double)g->s.c * panel * p->real_size > p->target->l1_bytes) {
+        double of_dy = p->target->l2_bytes / 16 / (panel * p->real_size);
+        double of_x = p->target->l2_bytes / 4 / ((double)g->s.c * p->real_size);
+        return (int)(of_dy < of_x ? of_dy : of_x > FEW ? of_x : FEW);
+    }
+    double pixels = p->target->l1_bytes * 3 / 4 / ((double)(g->s.c + panel) * p->real_size);
+    return pixels < FEW ? FEW : pixels > MANY ? MANY : (int)pixels;
 }
 
 static struct weight_grad weight_grad_of(const struct plan *p, const struct node *n)
@@ -98,8 +103,10 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
     g.pack_dy = !g.merged && g.s.o != panel;
     /* a band of rows whose packed pixels take about half of the second-level cache */
     g.band = g.s.oh;
+    g.through = g.pointwise && !g.by_image;
     if (g.pointwise)
-        g.band = split_rows(g.s.oh, pixels_in_band(p, &g)).large;
+        g.band = split_rows((int64_t)g.s.oh * (g.through ? (p->batch + g.groups - 1) / g.groups : 1),
+                            pixels_in_band(p, &g)).large;
     while (!g.merged) {
         g.band_h = (g.band - 1) * w->stride_h + (w->kh - 1) * w->dilation_h + 1;
         g.tile_stride = (int64_t)g.band_h * g.s.pw;
@@ -111,6 +118,7 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
             break;
         g.band = (g.band + 1) / 2;
     }
+    g.banded = g.through || g.band != g.s.oh;
     if (g.merged && g.s.padded)
         g.x_bytes = plan_round((int64_t)g.s.ph * g.s.pw * g.s.c * p->real_size, 64);
     return g;
@@ -209,12 +217,15 @@ static const char *times_text(struct emitter *e, const char *variable, int64_t f
     return variable ? arena_printf(e->arena, " + %s * %" PRId64, variable, factor) : "";
 }
 
-/* While a band of x is multiplied, the next one comes: each tile asks for its share.  A map that lies in memory is read
- * once only, and in runs too short for the processor to guess (measured on 1x1 filters: 340 -> 455 GFLOP/s). */
-static void emit_prefetch(struct emitter *e, int64_t row, int tiles)
+/* While a band of x is multiplied, the next one comes: each tile of each panel asks for its share.  A map that lies in
+ * memory is read once only, and in runs too short for the processor to guess (measured on 1x1 filters: 340 -> 455
+ * GFLOP/s). */
+static void emit_prefetch(struct emitter *e, const struct weight_grad *g, int64_t row, int tiles)
 {
     int line = 64 / e->plan->real_size;
-    cw_open(e->w, "for (int i = t * %d; i < rows * %" PRId64 "; i += %d)", line, row, tiles * line);
+    const char *first = g->range_panels > 1 ? text_times(e, arena_printf(e->arena, "(panel * %d + t)", tiles), line)
+                                            : text_times(e, "t", line);
+    cw_open(e->w, "for (int i = %s; i < rows * %" PRId64 "; i += %d)", first, row, g->range_panels * tiles * line);
     cw_line(e->w, "v_prefetch(x + rows * %" PRId64 " + i);", row);
     cw_close(e->w, "");
 }
@@ -239,7 +250,7 @@ static void emit_row_tiles(struct emitter *e, const struct weight_grad *g, struc
     if (count > 1)
         cw_open(e->w, "for (int t = 0; t < %d; t++)%s", count, prefetch ? " {" : "");
     if (prefetch)
-        emit_prefetch(e, t->a_outer, count);
+        emit_prefetch(e, g, t->a_outer, count);
     const char *a, *c;
     if (g->merged) {
         a = arena_printf(e->arena, "x + kh * %d", w->dilation_h * (int)t->a_outer / w->stride_h);
@@ -283,7 +294,8 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
     } else {
         t.a_row = 1;
     }
-    emit_function(e, "int rows, const %s *x, const %s *dy, %s *restrict dw", real, real, real);
+    emit_function(e, "int rows, %sconst %s *x, const %s *dy, %s *restrict dw",
+                  g->asks_for_x && g->range_panels > 1 ? "int panel, " : "", real, real, real);
     if (g->merged) {
         loop_open(e, "kh", 0, w->kh, 1);
     } else {
@@ -429,8 +441,10 @@ static void emit_panel_calls(struct emitter *e, const struct weight_grad *g, con
         cw_line(e->w, "%s(%s, %s, db + p * %d);", f->bias, pixels, dy, panel);
     if (f->pack_dy)
         cw_line(e->w, "%s(%s, %s, packed_dy);", f->pack_dy, pixels, dy);
-    const char *x = !g->merged ? "packed_x" : g->band == g->s.oh ? "x_image" : "x_band";
-    cw_line(e->w, "%s(rows, %s, %s, dw + p * %" PRId64 ");", f->product, x,
+    const char *x = !g->merged ? "packed_x" : !g->banded ? "x_image" : "x_band";
+    const char *number = !g->asks_for_x || g->range_panels == 1 ? ""
+                         : g->ranges == 1 ? "p, " : arena_printf(e->arena, "p - range * %d, ", g->range_panels);
+    cw_line(e->w, "%s(rows, %s%s, %s, dw + p * %" PRId64 ");", f->product, number, x,
             f->pack_dy ? "packed_dy" : dy, g->s.k * panel);
 }
 
@@ -459,21 +473,21 @@ static void emit_bands(struct emitter *e, const struct weight_grad *g, const cha
     const char *real = e->plan->real;
     const struct window *w = &g->s.window;
     int64_t row = (int64_t)g->s.ow * g->s.o;
-    if (g->band == g->s.oh) {
+    if (!g->banded) {
         cw_line(e->w, "const int rows = %d;", g->s.oh);
         cw_line(e->w, "const %s *const dy_band = dy_image;", real);
     } else {
-        cw_open(e->w, "for (int first_row = 0; first_row < %d; first_row += %d) {", g->s.oh, g->band);
-        cw_line(e->w, "const int rows = %d - first_row < %d ? %d - first_row : %d;", g->s.oh, g->band, g->s.oh,
-                g->band);
-        cw_line(e->w, "const %s *const dy_band = dy_image + first_row * %" PRId64 ";", real, row);
+        const char *all = g->through ? "pixels" : arena_printf(e->arena, "%d", g->s.oh);
+        const char *at = g->through ? "(size_t)first_row" : "first_row";
+        cw_open(e->w, "for (int first_row = 0; first_row < %s; first_row += %d) {", all, g->band);
+        cw_line(e->w, "const int rows = %s - first_row < %d ? %s - first_row : %d;", all, g->band, all, g->band);
+        cw_line(e->w, "const %s *const dy_band = dy_image + %s * %" PRId64 ";", real, at, row);
         if (g->merged)
-            cw_line(e->w, "const %s *const x_band = x_image + first_row * %d;", real,
-                    w->stride_h * g->s.w * g->s.c);
+            cw_line(e->w, "const %s *const x_band = x_image + %s * %d;", real, at, w->stride_h * g->s.w * g->s.c);
     }
     if (pack_x)
         cw_line(e->w, "%s(%s, %s + %d, x_image, packed_x);", pack_x,
-                g->band == g->s.oh ? "0" : w->stride_h == 1 ? "first_row"
+                !g->banded ? "0" : w->stride_h == 1 ? "first_row"
                                      : arena_printf(e->arena, "first_row * %d", w->stride_h),
                 w->stride_h == 1 ? "rows - 1" : arena_printf(e->arena, "(rows - 1) * %d", w->stride_h),
                 (w->kh - 1) * w->dilation_h + 1);
@@ -537,11 +551,15 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
         cw_line(e->w, "%s *const packed_x = scratch;", real);
     if (g.pack_dy)
         cw_line(e->w, "%s *const packed_dy = scratch + %" PRId64 ";", real, g.x_bytes / e->plan->real_size);
-    if (!g.by_image) {
+    if (g.through)
+        cw_line(e->w, "const int pixels = %s;", text_times(e, "(end - first)", g.s.oh));
+    else if (!g.by_image)
         cw_open(e->w, "for (int i = first; i < end; i++) {");
-        cw_line(e->w, "const %s *%sx_image = x + (size_t)i * %" PRId64 ";", real,
-                g.merged && g.s.padded ? "" : "const ", (int64_t)g.s.h * g.s.w * g.s.c);
-        cw_line(e->w, "const %s *const dy_image = dy + (size_t)i * %" PRId64 ";", real,
+    if (!g.by_image) {
+        const char *i = g.through ? "first" : "i";
+        cw_line(e->w, "const %s *%sx_image = x + (size_t)%s * %" PRId64 ";", real,
+                g.merged && g.s.padded ? "" : "const ", i, (int64_t)g.s.h * g.s.w * g.s.c);
+        cw_line(e->w, "const %s *const dy_image = dy + (size_t)%s * %" PRId64 ";", real, i,
                 (int64_t)g.s.oh * g.s.ow * g.s.o);
     }
     if (g.merged && g.s.padded) {
@@ -551,9 +569,9 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
     }
     emit_bands(e, &g, pack_x);
     emit_panels(e, &g, &whole, &last, &s);
-    if (g.band != g.s.oh)
+    if (g.banded)
         cw_close(e->w, "}");
-    if (!g.by_image)
+    if (!g.by_image && !g.through)
         cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_weight_grad_%dx%dx%d_to_%d", conv_name(e, &g.s), g.s.c, g.s.h, g.s.w,
                                     g.s.o);

@@ -26,14 +26,11 @@ static const char *add_term(struct emitter *e, const char *text, const char *var
     return !strcmp(text, "0") ? term : arena_printf(e->arena, "%s + %s", text, term);
 }
 
-/* One loop of `count` tiles of `rows` rows, from row `first` of the line on. */
-static void emit_tiles(struct emitter *e, const struct product *t, const struct tile *tile, int count, int first,
-                       const char *panel, const char *line)
+/* The call of a tile: number `step` (NULL: 0) of those from row `first` of the line on. */
+static void emit_call(struct emitter *e, const struct product *t, const struct tile *tile, const char *step, int first,
+                      const char *panel, const char *line)
 {
-    if (!count)
-        return;
     const char *name = emit_tile(e, tile);
-    const char *step = count > 1 ? "t" : NULL;
     int64_t a_first = first * t->tile.a_row, c_first = first * t->tile.c_row;
     const char *a = add_term(e, t->a, line, t->a_line), *c = add_term(e, t->c, line, t->c_line);
     const char *at = add_term(e, t->at, line, t->c_line);
@@ -52,6 +49,19 @@ static void emit_tiles(struct emitter *e, const struct product *t, const struct 
     at = add_term(e, at, panel, t->panel);
     const char *b = add_term(e, t->b, panel, t->panel_stride);
     const char *chain = tile->chain ? chain_pass(e, tile->chain, col, at) : "";
+    if (tile->segments)
+        cw_line(e->w, "%s(%s, %s, %s%s);", name, a, b, c, chain);
+    else
+        cw_line(e->w, "%s(%s%s);", name, c, chain);
+}
+
+/* One loop of `count` tiles of `rows` rows, from row `first` of the line on. */
+static void emit_tiles(struct emitter *e, const struct product *t, const struct tile *tile, int count, int first,
+                       const char *panel, const char *line)
+{
+    if (!count)
+        return;
+    const char *step = count > 1 ? "t" : NULL;
     if (count > 1)
         cw_open(e->w, "for (int t = 0; t < %d; t++)%s", count, t->ask ? " {" : "");
     if (t->ask) {
@@ -63,10 +73,7 @@ static void emit_tiles(struct emitter *e, const struct product *t, const struct 
             maps = arena_printf(e->arena, "%s%s%s", maps, i ? ", " : "", text_plus(e, t->asked[i], at_tile));
         cw_line(e->w, "%s(%s);", t->ask, maps);
     }
-    if (tile->segments)
-        cw_line(e->w, "%s(%s, %s, %s%s);", name, a, b, c, chain);
-    else
-        cw_line(e->w, "%s(%s%s);", name, c, chain);
+    emit_call(e, t, tile, step, first, panel, line);
     if (count > 1)
         cw_close(e->w, t->ask ? "}" : "");
 }
@@ -88,9 +95,61 @@ static void emit_lines(struct emitter *e, const struct product *t, int vectors, 
         cw_close(e->w, "}");
 }
 
+/* ---- row by row -------------------------------------------------------------------------------------------------- */
+
+bool product_by_rows(const struct plan *p, const struct product *t)
+{
+    double bytes = (double)t->tile.depth * t->tile.segments * t->channels * p->real_size;
+    return t->tile.segments && t->tile.depth * t->tile.segments < FAR_DEPTH && t->channels > t->panel && !t->ask &&
+           bytes <= p->target->l1_bytes / 2;
+}
+
+/* Tiles of `rows` rows of all panels, one after the other. */
+static void emit_across(struct emitter *e, const struct product *t, int rows, int count, int first, const char *line)
+{
+    if (!count)
+        return;
+    struct panels s = product_panels(e->plan, t->channels, t->panel);
+    const char *step = count > 1 ? "t" : NULL;
+    struct tile tile = t->tile;
+    tile.rows = rows;
+    tile.vectors = s.vectors;
+    if (count > 1)
+        cw_open(e->w, "for (int t = 0; t < %d; t++) {", count);
+    if (s.whole > 1)
+        cw_open(e->w, "for (int p = 0; p < %d; p++)", s.whole);
+    emit_call(e, t, &tile, step, first, s.whole > 1 ? "p" : NULL, line);
+    if (s.whole > 1)
+        cw_close(e->w, "");
+    tile.vectors = s.last_vectors;
+    tile.tail = s.last_tail;
+    if (s.last_vectors)
+        emit_call(e, t, &tile, step, first, arena_printf(e->arena, "%d", s.whole), line);
+    if (count > 1)
+        cw_close(e->w, "}");
+}
+
+static void emit_by_rows(struct emitter *e, struct product *t)
+{
+    const char *line = t->lines > 1 ? "r" : NULL;
+    struct row_split split = split_rows(t->length, tile_rows_max(e->plan, t->panel / e->plan->lanes));
+    t->tile.below = true;
+    if (line)
+        loop_open(e, "r", 0, t->lines, 1);
+    emit_across(e, t, split.large, split.large_count, 0, line);
+    emit_across(e, t, split.large - 1, split.small_count, split.large * split.large_count, line);
+    if (line)
+        cw_close(e->w, "}");
+}
+
 void product_emit(struct emitter *e, const struct product *t)
 {
     struct panels s = product_panels(e->plan, t->channels, t->panel);
+    if (product_by_rows(e->plan, t)) {
+        struct product by_rows = *t;
+        emit_by_rows(e, &by_rows);
+        return;
+    }
     if (s.whole > 1) {
         loop_open(e, "p", 0, s.whole, 1);
         emit_lines(e, t, s.vectors, 0, "p");

@@ -33,6 +33,10 @@ struct panels {
     int last_vectors, last_tail;        /* 0, 0: there is no other */
 };
 
+/* Sums too short for what their tile asks for to come in time, whose weights all fit the first-level cache: the tiles of
+ * all panels follow one another in the same rows, so that C is written as it lies, and each asks for the place of the
+ * next one below.  (Measured with AVX2 on one core, 16 to 96 channels: 41 GFLOP/s become 53; 24 to 144: 53 and 59.) */
+bool product_by_rows(const struct plan *p, const struct product *t);
 struct panels product_panels(const struct plan *p, int channels, int panel);
 /* Writes the loops over panels, lines and rows into e->w. */
 void product_emit(struct emitter *e, const struct product *t);

@@ -111,15 +111,16 @@ static void multiply(struct emitter *e, const struct tile *t, const char *a, con
     }
 }
 
-/* Lines of C and of the chain's operands are fetched while the sum is computed. */
+/* Lines of C and of the chain's operands are fetched while the sum is computed: this tile's or those of the one below. */
 static void ask_ahead(struct emitter *e, const struct tile *t)
 {
     int lanes = e->plan->lanes, line = 64 / e->plan->real_size;
+    int64_t from = t->below ? t->rows * t->c_row : 0;
     for (int i = 0; i < t->rows; i++)
         for (int j = 0; j < t->vectors; j++) {
             if ((int64_t)j * lanes % line)
                 continue;
-            const char *at = plus(e, i * t->c_row + (int64_t)j * lanes);
+            const char *at = plus(e, from + i * t->c_row + (int64_t)j * lanes);
             char *text = arena_printf(e->arena, "v_prefetchw(c%s);", at);
             for (int k = 0; t->chain && k < t->chain->operands_count; k++)
                 if (t->chain->operands[k].kind == OPERAND_ELEMENT)
@@ -259,7 +260,7 @@ static const char *write_tile(struct emitter *e, const struct tile *t)
     }
     if (t->segments)
         declare_accumulators(e, t);
-    if (t->far)
+    if (t->far || t->below)
         ask_ahead(e, t);
     if (t->onward)
         ask_onward(e, t);
@@ -275,7 +276,7 @@ static const char *tile_key(struct emitter *e, const struct tile *t)
     const int64_t numbers[] = {
         t->rows, t->vectors, t->tail, t->a_row, t->a_k, t->b_k, t->b_tail, t->depth, t->segments, t->a_segment,
         t->b_segment, t->a_columns, t->a_column, t->outer, t->a_outer, t->b_outer, t->c_row, t->accumulate, t->a_ahead,
-        t->next, t->far, t->onward, t->a_vectors, t->b_vector, t->c_vector, t->c_whole
+        t->next, t->far, t->below, t->onward, t->a_vectors, t->b_vector, t->c_vector, t->c_whole
     };
     struct text key = { .arena = e->arena };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)

@@ -288,6 +288,7 @@ struct tile {
     bool next;                  /* the argument `next`: fetched likewise */
     bool far;                   /* C and the chain's operands are not in the cache yet: asked for before the sum,
                                  * which must be deep enough for them to come */
+    bool below;                 /* likewise, of the tile below this one */
     bool onward;                /* the tile that follows goes on below C: its C is asked for before the sum */
 };
 

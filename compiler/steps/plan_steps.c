@@ -106,11 +106,12 @@ int64_t plan_aligned(const struct plan *p, int64_t bytes)
     return plan_round(bytes, plan_alignment(p));
 }
 
-/* The fewest panels of at most `most` vectors, then the narrowest that still cover the channels. */
+/* The fewest panels of at most `most` vectors, then the narrowest that still cover the channels.  With few registers two
+ * vectors leave the most rows, but a third is better off beside them than alone in a tile that mostly loads. */
 int plan_panel(const struct plan *p, int channels)
 {
-    int most = p->target->registers >= 32 ? 4 : 2;
     int vectors = (channels + p->lanes - 1) / p->lanes;
+    int most = p->target->registers >= 32 ? 4 : vectors == 3 || vectors == 5 ? 3 : 2;
     int panels = (vectors + most - 1) / most;
     return (vectors + panels - 1) / panels * p->lanes;
 }
