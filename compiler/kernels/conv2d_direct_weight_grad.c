@@ -63,13 +63,13 @@ static void choose_blocks(const struct plan *p, struct weight_grad *g)
     }
 }
 
-/* Pixels in a band of a 1x1 filter.  Each tile of channels reads a piece of every line of x and all of a panel of dy, so a
- * band is best when x stays in the first-level cache from tile to tile and panel to panel: some dozens of pixels do, and
- * more only let what is asked for ahead push out what is still needed (measured with AVX2 on one core: 144 to 24 channels,
- * 512 pixels in a band 35 GFLOP/s, 128 43, 32 70; 32 to 192, 256 52, 64 61, 32 74).  Where a panel of the sums does not
- * stay in that cache, it comes from the second level at each band, and longer bands pay (measured with AVX-512 on 13x13
- * pixels of 256 channels: 29 in a band 375 GFLOP/s, 57 420, all 169 455), until a panel of dy, or two bands of x, leave
- * the second level too little room. */
+/* Pixels in a band of a 1x1 filter.  Each tile of channels reads a piece of every line of x and all of a panel of dy, so
+ * a band is best when x stays in the first-level cache from tile to tile and panel to panel: some dozens of pixels do,
+ * and more only let what is asked for ahead push out what is still needed (measured with AVX2 on one core: 144 to 24
+ * channels, 512 pixels in a band 35 GFLOP/s, 128 43, 32 70; 32 to 192, 256 52, 64 61, 32 74).  Where a panel of the sums
+ * does not stay in that cache, it comes from the second level at each band, and longer bands pay (measured with AVX-512
+ * on 13x13 pixels of 256 channels: 29 in a band 375 GFLOP/s, 57 420, all 169 455), until a panel of dy, or two bands of
+ * x, leave the second level too little room. */
 static int pixels_in_band(const struct plan *p, const struct weight_grad *g)
 {
     enum { FEW = 32, MANY = 64 };

@@ -244,8 +244,8 @@ static void ask_below(struct emitter *e, const struct writing *w)
 }
 
 /* Whether a tile asks for the place of the one below it: what is made lies in memory, and a store to each of some pixels
- * would wait for its line (measured on one core with AVX2, 144 channels of 32x32 pixels, 64 pictures: 7.5 ms become 6.5; 3.0
- * where the place is in the cache). */
+ * would wait for its line (measured on one core with AVX2, 144 channels of 32x32 pixels, 64 pictures: 7.5 ms become
+ * 6.5; 3.0 where the place is in the cache). */
 static bool asks_place(const struct grouped *g)
 {
     return g->source == ONE_BY_ONE && g->to.h > 1;
