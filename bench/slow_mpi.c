@@ -33,7 +33,7 @@ struct board {
     _Atomic double sent[RANKS_MOST][RANKS_MOST][RING], called[RING][RANKS_MOST];
 };
 
-enum kind { SENDS, RECEIVES, GATHERS, BROADCASTS };
+enum kind { SENDS, RECEIVES, GATHERS, REDUCES, BROADCASTS };
 
 struct open_request {
     MPI_Request request;
@@ -198,6 +198,18 @@ int MPI_Iallgatherv(const void *mine, int count, MPI_Datatype type, void *all, c
     return code;
 }
 
+int MPI_Iallreduce(const void *mine, void *sums, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm,
+                   MPI_Request *request)
+{
+    const unsigned number = call_begin();
+    const double bytes = 2.0 * (net.ranks - 1) / net.ranks * bytes_of(count, type);     /* twice around the ring */
+    net.bytes_sent += bytes;
+    int code = PMPI_Iallreduce(mine, sums, count, type, op, comm, request);
+    open_add((struct open_request){ .request = *request, .kind = REDUCES, .number = number, .bytes = bytes,
+                                    .due = -1.0 });
+    return code;
+}
+
 int MPI_Ibcast(void *data, int count, MPI_Datatype type, int root, MPI_Comm comm, MPI_Request *request)
 {
     const unsigned number = call_begin();
@@ -232,7 +244,7 @@ static double due_find(const struct open_request *r)
         const double called = atomic_load(&net.board->called[r->number % RING][i]);
         begins = called > begins ? called : begins;
     }
-    const int hops = r->bytes <= DOUBLING_MOST ? tree_depth() : net.ranks - 1;
+    const int ways = r->kind == REDUCES ? 2 : 1, hops = ways * (r->bytes <= DOUBLING_MOST ? tree_depth() : net.ranks - 1);
     return net.receive_free = net.send_free = begins + hops * net.latency + r->bytes / net.bandwidth;
 }
 
