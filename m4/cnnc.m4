@@ -28,9 +28,9 @@ cnnc_have_$1=no
 AC_MSG_CHECKING([for $2])
 for cnnc_round in plain pkg-config; do
     AS_IF([test $cnnc_round = pkg-config],
-        [AS_IF([pkg-config --exists $2 >/dev/null 2>&1], [], [break])
-         $1_CFLAGS=`pkg-config --cflags $2`
-         $1_LIBS=`pkg-config --libs $2`])
+        [AS_IF([test -n "`$PKG_CONFIG --libs $2 2>/dev/null`"], [], [break])
+         $1_CFLAGS=`$PKG_CONFIG --cflags $2`
+         $1_LIBS=`$PKG_CONFIG --libs $2`])
     CPPFLAGS="$cnnc_saved_CPPFLAGS $$1_CFLAGS"
     LIBS="$$1_LIBS $cnnc_saved_LIBS"
     AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <stdio.h>

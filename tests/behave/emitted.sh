@@ -207,6 +207,36 @@ for target in x86-64-v4 x86-64-v3 x86-64-v2 generic; do
     done
 done
 
+# The target generic is C11 and nothing else: no extension, whatever compiler comes.  (Every layer and step that has code of
+# its own: threads.sh trains them.)
+strict_c11="-std=c11 -pedantic-errors -Wall -Wextra -Werror -ffp-contract=off -O0"
+sed -n "/^cat >layers.cnn/,/^CNN/p" "$TOP/tests/behave/threads.sh" | sed '1d;$d' >generic.cnn
+for real in float double; do
+    expect 0 "$CNNC" --target=generic --real=$real --batch=2 generic.cnn -o generic.c || continue
+    for compiler in $compilers; do
+        more=
+        case $compiler in clang) more=-Wgnu ;; esac
+        # shellcheck disable=SC2086
+        expect 0 "$compiler" $strict_c11 $more -fsyntax-only -I"$TOP/runtime" -I"$TOP/runtime/vec" ${OPENBLAS_CFLAGS:-} generic.c
+        # planted: an extension is seen
+        sed 's/^static void rules_of_step/static const int planted[0] = { };\n&/' generic.c >planted.c
+        cmp -s planted.c generic.c && fail "no extension was planted"
+        # shellcheck disable=SC2086
+        expect 1 "$compiler" $strict_c11 $more -fsyntax-only -I"$TOP/runtime" -I"$TOP/runtime/vec" ${OPENBLAS_CFLAGS:-} planted.c
+    done
+done
+# a compiler of another make is asked for no attribute and no pragma
+asked() { # COMPILER LINE...
+    printf '%s\n' '#define CNN_TARGET_GENERIC' '#include <math.h>' '#include <stddef.h>' '#include <stdint.h>' \
+        '#include <stdbool.h>' '#include <string.h>' '#include <float.h>' "${@:2}" '#include <cnnrt.h>' '#include <cnn_vec.h>' >plain.c
+    "$1" -std=c11 -E -P -I"$TOP/runtime" -I"$TOP/runtime/vec" plain.c 2>err |
+        sed -n '/^enum { *CNN_MAX_RANK/,$p' | grep '__attribute__\|__extension__\|__asm__\|_Pragma\|#pragma'
+}
+for compiler in $compilers; do
+    asked "$compiler" >found || fail "$compiler: nothing would be seen of what headers ask for"
+    asked "$compiler" '#undef __GNUC__' '#undef __clang__' >found && fail "any compiler is asked for: $(head -n 1 found)"
+done
+
 # main, and no main
 if command -v nm >/dev/null; then
     for compiler in $compilers; do

@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_vec.sh - test_vec.c once for every target and precision that can be compiled and run here.
 . "$(dirname "$0")/../run/common.sh"
+. "$TOP/tests/run/processors.sh"
 
 flags="-std=gnu11 -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wall -Wextra -Wshadow"
 ran=0
@@ -45,9 +46,9 @@ x86_64 | amd64)
 esac
 if [ "$machine" = aarch64 ]; then
     check_target AARCH64 "$CC" ""
-elif command -v aarch64-linux-gnu-gcc >/dev/null && command -v qemu-aarch64 >/dev/null; then
+elif command -v $cross-gcc >/dev/null && emulator >/dev/null; then
     CNNC_CFLAGS=            # an emulated program has no sanitizer
-    check_target AARCH64 aarch64-linux-gnu-gcc qemu-aarch64 -static
+    check_target AARCH64 $cross-gcc "$(emulator)" -static
 else
     echo "AARCH64: not tested, aarch64-linux-gnu-gcc or qemu-aarch64 is missing"
 fi
