@@ -1,7 +1,10 @@
 /* conv2d_winograd.c - forward convolution and data gradient by minimal filtering.
  *
  * Forward:        V = B^T x B a tile;  M = V U at each position;  y = A^T M A, bias, activation.
- * Data gradient:  the transposed algorithm, V = A dy A^T;  M = V U^T;  dx += B M B^T.  It needs no zeros around dy.
+ * Data gradient:  of a layer that has zeros around x the same, as the convolution of dy with the filters turned by half.
+ *                 Else the transposed algorithm, V = A dy A^T;  M = V U^T;  dx += B M B^T: it needs no zeros around dy.
+ *
+ * Nobody copies a map to put zeros around it: the tiles at its borders know which of their values are none.
  *
  * A call takes a few images: their V stays in the second-level cache while the transformed weights U stream by, a
  * panel of output channels at a time; the output transform follows while M is still there.  U is made anew each step.
@@ -39,30 +42,25 @@ bool winograd_conv_of(const struct plan *p, const struct group *g, int points, s
     memset(c, 0, sizeof *c);
     c->s = conv_geometry_of(p, g->main);
     c->data_grad = g->main->op == OP_conv2d_data_grad;
-    if (!winograd_tiles_of(&c->s, points, &c->tiles))
+    c->transposed = c->data_grad && !c->s.padded;
+    struct conv_geometry turned = winograd_turned(&c->s);
+    if (!winograd_tiles_of(c->data_grad && !c->transposed ? &turned : &c->s, points, &c->tiles))
         return false;
     c->from = c->data_grad ? c->s.o : c->s.c;
     c->to = c->data_grad ? c->s.c : c->s.o;
     c->panel = plan_panel(p, c->to);
     c->panels = product_panels(p, c->to, c->panel);
     c->panels_count = (c->to + c->panel - 1) / c->panel;
-    /* the data gradient's last rows and columns of x may be touched by no window */
-    c->padded = c->s.padded || c->s.ph != c->s.h || c->s.pw != c->s.w;
-    if (!c->data_grad)
-        c->padded = c->s.padded;
     c->images = choose_images(p, c, g);
     c->v = winograd_values_of(&c->tiles, c->images, (int)plan_round(c->from, p->lanes), 16);
     c->m = winograd_values_of(&c->tiles, c->images, c->panel, 16);
     c->u_position = (int64_t)c->from * c->panel + 16;
     c->u_panel = c->tiles.positions * c->u_position;
     c->m_at = plan_round(c->v.size, 64);
-    c->pad_at = c->m_at + plan_round(c->m.size, 64);
-    c->scratch = c->pad_at;
-    if (c->padded)
-        c->scratch += (int64_t)c->s.ph * c->s.pw * c->s.c;
-    int64_t turned = (int64_t)c->s.taps * U_CHUNK * c->panel;
-    if (c->data_grad && turned > c->scratch)
-        c->scratch = turned;
+    c->scratch = c->m_at + plan_round(c->m.size, 64);
+    int64_t weights = (int64_t)c->s.taps * U_CHUNK * c->panel;
+    if (c->data_grad && weights > c->scratch)
+        c->scratch = weights;
     if (!chain_is_by_sample(p, g))
         winograd_choose_panels(p, c);
     return true;
@@ -138,7 +136,7 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
         /* U serves one image only and is read, unless it is kept also written, through the last cache at best */
         double bytes = (double)c.panels_count * (double)c.u_panel * p->real_size;
         cycles += (keeps_weights(p, g) ? 1 : 2) * bytes / (k->last_times * p->target->memory_bytes_per_cycle);
-        cycles += plan_barrier_cycles(p, c.data_grad ? 0 : c.padded ? 3 : 2);
+        cycles += plan_barrier_cycles(p, c.data_grad ? 0 : 2);
     }
     return cycles + group_chain_cycles(p, g);
 }
@@ -269,7 +267,7 @@ static struct ahead ahead_of(const struct plan *p, const struct program *q, cons
     for (int k = 0; k < WINOGRAD_CLASSES; k++)
         tiles += c->tiles.class[k].count * class_tiles(p, c, &c->tiles.class[k], vectors);
     h.pixels = (int)((pixels + tiles - 1) / tiles);
-    if ((c->padded && c->data_grad) || h.pixels * vectors > c->from / 4)        /* more than goes along unnoticed */
+    if (h.pixels * vectors > c->from / 4)        /* more than goes along unnoticed */
         return h;
     struct chain chain;
     chain_make(p, g, &chain);
@@ -347,12 +345,14 @@ void winograd_emit_turn(struct emitter *e, const struct winograd_conv *c)
 {
     const char *real = e->plan->real;
     int from_panel = c->s.weight->panel;
+    bool turned = !c->transposed;       /* by half: the last tap first */
     cw_line(e->w, "// (tap, output, input channel)");
     loop_open(e, "tap", 0, c->s.taps, 1);
     cw_open(e->w, "for (int k = first; k < end; k++) {");
     cw_line(e->w, "const %s *const row = w + (size_t)(k / %d) * %" PRId64 " + (tap * %d + panel * %d) * %d + k %% %d;",
             real, from_panel, c->s.k * from_panel, c->s.c, c->panel, from_panel, from_panel);
-    cw_line(e->w, "%s *const line = scratch + (tap * %d + k - first) * %d;", real, U_CHUNK, c->panel);
+    cw_line(e->w, "%s *const line = scratch + (%s * %d + k - first) * %d;", real,
+            turned ? arena_printf(e->arena, "(%d - tap)", c->s.taps - 1) : "tap", U_CHUNK, c->panel);
     cw_open(e->w, "for (int i = 0; i < %d; i++)", c->panel);
     if (c->to % c->panel)
         cw_line(e->w, "line[i] = panel * %d + i < %d ? row[i * %d] : 0;", c->panel, c->to, from_panel);
@@ -537,83 +537,42 @@ static const char *image_of(struct emitter *e, const struct winograd_conv *c, co
     return arena_printf(e->arena, "%s + i * %" PRId64, s->name, (int64_t)s->h * s->w * s->c);
 }
 
-void winograd_emit_padding(struct emitter *e, const struct winograd_conv *c, const struct side *in, const char *map)
+const char *winograd_formula_in(const struct winograd_conv *c)
 {
-    if (c->padded && !c->data_grad)
-        emit_padded_copy(e, map, "padded", in->h, in->w, in->c, c->s.window.pad_top, c->s.window.pad_left, c->s.ph,
-                         c->s.pw);
+    return c->transposed ? "A dy A^T" : c->data_grad ? "B^T dy B" : "B^T x B";
 }
 
 void winograd_emit_in(struct emitter *e, const struct winograd_conv *c, const struct side *in, const char *map,
-                      const struct winograd_values *values, int channels, const char *image)
+                      const struct winograd_values *values, int channels, const char *image, const char *down)
 {
-    bool copy = c->padded && !c->data_grad;
-    struct winograd_transform t = { .kind = c->data_grad ? TRANSFORM_DY : TRANSFORM_X, .tiles = &c->tiles,
-                                    .values = values, .pixel = in->c, .channels = channels,
-                                    .tail = channels % e->plan->lanes };
-    t.row = (int64_t)(copy ? c->s.pw : in->w) * in->c;
+    const struct conv_geometry turned = winograd_turned(&c->s), *s = c->data_grad ? &turned : &c->s;
+    struct winograd_transform t = { .kind = c->transposed ? TRANSFORM_DY : TRANSFORM_X, .tiles = &c->tiles,
+                                    .values = values, .row = (int64_t)in->w * in->c, .pixel = in->c, .h = in->h,
+                                    .w = in->w, .top = s->window.pad_top, .left = s->window.pad_left,
+                                    .channels = channels, .tail = channels % e->plan->lanes, .down = down };
     winograd_emit_image(e, &t, map, "values", image, "0", "0");
 }
 
 static void emit_in(struct emitter *e, const struct winograd_conv *c, const struct side *in)
 {
     emit_images_loop(e, c);
-    const char *from = image_of(e, c, in);
-    winograd_emit_padding(e, c, in, c->images > 1 ? arena_printf(e->arena, "(%s)", from) : from);
-    winograd_emit_in(e, c, in, c->padded && !c->data_grad ? "padded" : from, &c->v, in->c, c->images > 1 ? "i" : "0");
+    winograd_emit_in(e, c, in, image_of(e, c, in), &c->v, in->c, c->images > 1 ? "i" : "0", NULL);
     close_images_loop(e, c);
-}
-
-/* dx from its copy with borders: what lies under the zeros is dropped, the chain applied. */
-static void emit_crop(struct emitter *e, const struct winograd_conv *c, const struct side *out,
-                      const struct chain *chain, int vectors, int tail)
-{
-    int top = c->s.window.pad_top, left = c->s.window.pad_left, lanes = e->plan->lanes;
-    cw_open(e->w, "for (int row = 0; row < %d; row++)", out->h);
-    loop_open(e, "column", 0, out->w, 1);
-    bool inside = c->s.ph < out->h + top || c->s.pw < out->w + left;
-    if (inside)
-        cw_line(e->w, "const bool inside = row < %d && column < %d;", c->s.ph - top, c->s.pw - left);
-    cw_line(e->w, "const %s *const from = padded + ((row%s) * %d + column%s) * %d;", e->plan->real, text_offset(e, top),
-            c->s.pw, text_offset(e, left), out->c);
-    const char *image = c->images > 1 ? arena_printf(e->arena, "i * %" PRId64 " + ", (int64_t)out->h * out->w * out->c)
-                                      : "";
-    const char *pixel = arena_printf(e->arena, "%s(row * %d + column) * %d", image, out->w, out->c);
-    cw_line(e->w, "const size_t at = (size_t)(%s);", text_plus(e, pixel, c->column));
-    for (int j = 0; j < vectors; j++) {
-        int last = j == vectors - 1 ? tail : 0;
-        const char *col = text_plus(e, c->column, arena_printf(e->arena, "%d", j * lanes));
-        const char *value = text_load(e, "from", col, last);
-        if (inside)
-            value = arena_printf(e->arena, "inside ? %s : v_zero()", value);
-        cw_line(e->w, "const v value%d = %s;", j, value);
-        value = arena_printf(e->arena, "value%d", j);
-        const char *at = arena_printf(e->arena, "at%s", text_offset(e, j * lanes));
-        if (chain)
-            value = chain_apply_at(e, chain, value, col, at, last);
-        line_store(e, out->name, at, value, last);
-    }
-    cw_close(e->w, "}");
-    cw_close(e->w, "");
 }
 
 void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out, const struct chain *chain,
                        int vectors, int tail, bool asked)
 {
-    bool copy = c->padded && c->data_grad;
-    struct winograd_transform t = { .kind = c->data_grad ? TRANSFORM_DX : TRANSFORM_Y, .tiles = &c->tiles,
-                                    .values = &c->m, .pixel = out->c, .tail = tail, .chain = copy ? NULL : chain,
-                                    .asked = asked };
+    struct winograd_transform t = { .kind = c->transposed ? TRANSFORM_DX : TRANSFORM_Y, .tiles = &c->tiles,
+                                    .values = &c->m, .row = (int64_t)out->w * out->c, .pixel = out->c, .tail = tail,
+                                    .chain = chain, .asked = asked };
     t.channels = (vectors - (tail > 0)) * e->plan->lanes + tail;
-    t.row = (int64_t)(copy ? c->s.pw : out->w) * out->c;
     emit_images_loop(e, c);
     const char *at = c->column;
     if (c->images > 1)
         at = text_plus(e, arena_printf(e->arena, "i * %" PRId64, (int64_t)out->h * out->w * out->c), c->column);
-    const char *map = text_plus(e, copy ? "padded" : image_of(e, c, out), c->column);
-    winograd_emit_image(e, &t, map, "products", c->images > 1 ? "i" : "0", c->column, at);
-    if (copy)
-        emit_crop(e, c, out, chain, vectors, tail);
+    winograd_emit_image(e, &t, text_plus(e, image_of(e, c, out), c->column), "products", c->images > 1 ? "i" : "0",
+                        c->column, at);
     close_images_loop(e, c);
 }
 
@@ -641,8 +600,6 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     emit_function(e, "const %s *%s, const %s *u, %s *restrict %s%s, %s *restrict scratch",
                   real, in->name, real, real, out->name, chain_parameters(e, &operands), real);
     cw_line(e->w, "%s *const values = scratch, *const products = scratch + %" PRId64 ";", real, c.m_at);
-    if (c.padded)
-        cw_line(e->w, "%s *const padded = scratch + %" PRId64 ";", real, c.pad_at);
     emit_in(e, &c, in);
     c.column = "0";
     if (c.panels.whole > 1) {

@@ -18,8 +18,8 @@ struct winograd_conv {
     int images;
     struct winograd_values v, m;
     int64_t u_position, u_panel;        /* elements of U from position to position, from panel to panel */
-    bool padded;                /* the map on x's side is a copy with zeros */
-    int64_t m_at, pad_at;       /* in scratch, elements; V is its beginning */
+    bool transposed;            /* the data gradient by the transposed algorithm */
+    int64_t m_at;               /* in scratch, elements; V is its beginning */
     int64_t scratch;
     const char *column;         /* while it is written: the first channel of the panel, C text */
     bool by_panel;              /* the whole batch, a panel in each block: U is made where it is used, of so many of the
@@ -27,9 +27,9 @@ struct winograd_conv {
     int chunk;
 };
 
-/* Steps: U, then all in one; or for one image in blocks its padding, V, M and y; or for the whole batch V, then all else
- * panel by panel. */
-enum winograd_part { PART_WEIGHTS, PART_MAIN, PART_PADDING, PART_IN, PART_PRODUCTS, PART_OUT, PART_BATCH, PART_PANELS };
+/* Steps: U, then all in one; or for one image in blocks V, M and y; or for the whole batch V, then all else panel by
+ * panel. */
+enum winograd_part { PART_WEIGHTS, PART_MAIN, PART_IN, PART_PRODUCTS, PART_OUT, PART_BATCH, PART_PANELS };
 
 enum { U_CHUNK = 16 };          /* multiplied channels of U in one block of its transform */
 
@@ -57,12 +57,12 @@ const char *winograd_panels_emit(struct emitter *e, const struct step *step);
 
 /* ---- what conv2d_winograd.c writes for all of them ---------------------------------------------------------------- */
 
-/* Writes V of so many channels of an image: map: C text, where they begin (in `padded`, where the image has zeros around
- * it); image: its number among the values. */
+/* Writes V of so many channels of an image (of a row of its tiles, where `down` is the row's number): map: C text, where
+ * they begin; image: its number among the values. */
 void winograd_emit_in(struct emitter *e, const struct winograd_conv *c, const struct side *in, const char *map,
-                      const struct winograd_values *values, int channels, const char *image);
-/* Writes the copy with zeros around that this takes; nothing where it takes none. */
-void winograd_emit_padding(struct emitter *e, const struct winograd_conv *c, const struct side *in, const char *map);
+                      const struct winograd_values *values, int channels, const char *image, const char *down);
+/* "B^T x B": what V is, for comments. */
+const char *winograd_formula_in(const struct winograd_conv *c);
 /* The panel's channels of the result, from M; tail: of its last vector. */
 void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out, const struct chain *chain,
                        int vectors, int tail, bool asked);

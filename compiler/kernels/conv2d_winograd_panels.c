@@ -50,11 +50,9 @@ void winograd_choose_panels(const struct plan *p, struct winograd_conv *c)
     c->u_position = (int64_t)c->chunk * c->panel + 16;
     c->u_panel = 0;             /* of a chunk of one panel alone */
     c->m_at = plan_round(c->tiles.positions * c->u_position, 64);
-    c->pad_at = c->m_at + plan_round(m.size, 64);
-    c->scratch = c->pad_at;
-    if (c->data_grad)           /* dx with its borders; the weights turned */
-        c->scratch += plan_round(c->padded ? (int64_t)c->s.ph * c->s.pw * c->s.c : 0, 64) +
-                      (int64_t)c->s.taps * U_CHUNK * c->panel;
+    c->scratch = c->m_at + plan_round(m.size, 64);
+    if (c->data_grad)           /* the weights turned */
+        c->scratch += (int64_t)c->s.taps * U_CHUNK * c->panel;
 }
 
 double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c)
@@ -84,8 +82,6 @@ void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, co
     step_is_told(p, in, ARGUMENT_SAMPLES);
     step_takes(p, in, ACCESS_READ, g->main->in[0]);
     step_uses(p, in, ACCESS_WRITE, values, TOUCH_OWN);
-    if (c->padded && !c->data_grad)
-        step_scratch(p, in, (int64_t)c->s.ph * c->s.pw * c->s.c * p->real_size);
     step_is_told(p, panels, ARGUMENT_BLOCK);
     step_is_told(p, panels, ARGUMENT_SAMPLES);
     step_uses(p, panels, ACCESS_READ, values, TOUCH_ALL);
@@ -111,25 +107,21 @@ static const char *emit_batch(struct emitter *e, const struct step *step, const 
                               const struct side *in)
 {
     const char *real = e->plan->real;
-    bool copy = c->padded && !c->data_grad;
-    emit_function(e, "int b, int n, const %s *%s, %s *restrict values%s", real, in->name, real,
-                  copy ? arena_printf(e->arena, ", %s *restrict padded", real) : "");
+    emit_function(e, "int b, int n, const %s *%s, %s *restrict values", real, in->name, real);
     cw_open(e->w, "if (b >= n)");
     cw_line(e->w, "return;");
     cw_close(e->w, "");
     cw_line(e->w, "%s += (size_t)b * %" PRId64 ";", in->name, (int64_t)in->h * in->w * in->c);
-    winograd_emit_padding(e, c, in, in->name);
     int chunks = c->from / c->chunk;
     if (chunks > 1)
         loop_open(e, "chunk", 0, chunks, 1);
-    const char *map = copy ? "padded" : in->name;
-    winograd_emit_in(e, c, in, chunks > 1 ? arena_printf(e->arena, "%s + chunk * %d", map, c->chunk) : map, &c->v, c->chunk,
-                     chunks > 1 ? arena_printf(e->arena, "chunk * %d + b", e->plan->batch) : "b");
+    winograd_emit_in(e, c, in, chunks > 1 ? arena_printf(e->arena, "%s + chunk * %d", in->name, c->chunk) : in->name, &c->v,
+                     c->chunk, chunks > 1 ? arena_printf(e->arena, "chunk * %d + b", e->plan->batch) : "b", NULL);
     if (chunks > 1)
         cw_close(e->w, "}");
     return emit_end(e, panels_name(e, c, "in"),
                     arena_printf(e->arena, "%s: V = %s of image b.", step->group->main->layer->name,
-                                 c->data_grad ? "A dy A^T" : "B^T x B"));
+                                 winograd_formula_in(c)));
 }
 
 /* ---- a panel ------------------------------------------------------------------------------------------------------- */
@@ -197,11 +189,8 @@ static const char *emit_panels(struct emitter *e, const struct step *step, struc
     emit_function(e, "int panel, int n, const %s *values, const %s *w, %s *restrict %s%s, %s *restrict own", real, real, real,
                   out->name, chain_parameters(e, &chain), real);
     cw_line(e->w, "%s *const u = own, *const products = own + %" PRId64 ";", real, c->m_at);
-    int64_t borders = c->padded && c->data_grad ? plan_round((int64_t)c->s.ph * c->s.pw * c->s.c, 64) : 0;
-    if (borders)
-        cw_line(e->w, "%s *const padded = own + %" PRId64 ";", real, c->pad_at);
     if (c->data_grad)
-        cw_line(e->w, "%s *const scratch = own + %" PRId64 ";", real, c->pad_at + borders);
+        cw_line(e->w, "%s *const scratch = own + %" PRId64 ";", real, c->m_at + plan_round(c->m.size, 64));
     loop_open(e, "chunk", 0, c->from / c->chunk, 1);
     cw_line(e->w, "const int begin = chunk * %d;", c->chunk);
     emit_weights(e, c);

@@ -23,19 +23,9 @@ static struct part part_of_y(const struct winograd_conv *c)
                             { .count = c->s.o, .step = 1, .piece = c->panel, .over = v->tiles } } };
 }
 
-static void reads_x(struct plan *p, struct step *in, const struct buffer *padded)
-{
-    step_is_told(p, in, ARGUMENT_BLOCK);
-    if (padded)
-        step_uses(p, in, ACCESS_READ, padded, TOUCH_ALL);
-    else
-        step_takes(p, in, ACCESS_READ, in->group->main->in[0]);
-}
-
 struct step *winograd_split_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c,
                                  int64_t flops)
 {
-    struct step *padding = c->padded ? conv_padding_plan(p, q, g, PART_PADDING) : NULL;
     struct step *in = plan_step(p, q, g, PART_IN, SPLIT_BLOCKS, c->tiles.v.tiles, plan_way(g), 0);
     struct step *products = plan_step(p, q, g, PART_PRODUCTS, SPLIT_BLOCKS,
                                       (int64_t)c->panels_count * c->tiles.positions, plan_way(g), flops);
@@ -44,7 +34,8 @@ struct step *winograd_split_plan(struct plan *p, struct program *q, struct group
     struct split_buffers *b = arena_alloc(p->arena, sizeof *b);
     g->detail = b;
     const char *y = g->main->out[0]->name;
-    reads_x(p, in, padding ? conv_padding_buffer(p, q, g, padding) : NULL);
+    step_is_told(p, in, ARGUMENT_BLOCK);
+    step_takes(p, in, ACCESS_READ, g->main->in[0]);
     b->values = plan_buffer(p, q, arena_printf(p->arena, "%s_values", y), p->real, c->v.size * p->real_size);
     b->products = plan_buffer(p, q, arena_printf(p->arena, "%s_products", y), p->real,
                               c->panels_count * c->m.size * p->real_size);
@@ -76,13 +67,10 @@ static const char *split_name(struct emitter *e, const struct winograd_conv *c, 
 static const char *emit_in(struct emitter *e, const struct step *step, const struct winograd_conv *c)
 {
     const char *real = e->plan->real;
-    struct winograd_transform t = { .kind = TRANSFORM_X, .tiles = &c->tiles, .values = &c->v, .pixel = c->s.c,
-                                    .channels = c->s.c, .tail = c->s.c % e->plan->lanes, .down = "b" };
-    t.row = (int64_t)(c->padded ? c->s.pw : c->s.w) * c->s.c;
     emit_function(e, "int b, const %s *x, %s *restrict values", real, real);
     if (c->tiles.v.tiles == 1)
         cw_line(e->w, "(void)b;");
-    winograd_emit_image(e, &t, "x", "values", "0", "0", "0");
+    winograd_emit_in(e, c, &(struct side){ "x", c->s.h, c->s.w, c->s.c }, "x", &c->v, c->s.c, "0", "b");
     return emit_end(e, split_name(e, c, "in"), arena_printf(e->arena, "%s: V = B^T x B for a row of tiles.",
                                                             step->group->main->layer->name));
 }
@@ -195,7 +183,6 @@ const char *winograd_split_emit(struct emitter *e, const struct step *step)
     switch (step->part) {
     case PART_IN: return emit_in(e, step, &c);
     case PART_PRODUCTS: return emit_products(e, step, &c);
-    case PART_OUT: return emit_out(e, step, &c);
-    default: return conv_padding_emit(e, step);
+    default: return emit_out(e, step, &c);
     }
 }

@@ -11,7 +11,9 @@
  *
  * Where few channels leave dU, V and M room in a thread's own cache, the step takes a few images after the others and
  * shares the loop of its neighbours: dy is still in the cache, and nobody waits for anybody.  The batch is then cut into a
- * fixed number of groups of images, each with a dU of its own, which the last step adds in order. */
+ * fixed number of groups of images, each with a dU of its own, which the last step adds in order.  So it is where many input
+ * channels meet few output channels: V is then made and multiplied a panel of input channels after the other, and dU alone
+ * comes and goes. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -25,10 +27,11 @@ struct winograd_weights {
     int panel, panels;          /* of M, over output channels */
     int images;                 /* in a block */
     bool by_image;              /* the loop of the neighbours, `images` in a call */
+    bool in_turn;               /* then: V is of one panel of inputs after the other */
     int groups;                 /* then: that have a dU each; else 1 */
     bool by_panel;              /* dU is transformed back where it is summed, a panel of inputs after the other */
     struct winograd_values v, m;
-    int64_t m_at, pad_at;       /* by image: in scratch, elements; V is its beginning */
+    int64_t m_at, scratch;      /* by image: in scratch, elements; V is its beginning */
     int64_t u_position, u_panel, u_group;       /* elements of dU */
     int64_t db_stored;
 };
@@ -37,7 +40,7 @@ enum { INVERSE_CHUNK = 16 };    /* input channels in a block of the last step */
 
 static void values_of(const struct winograd_weights *g, int images, struct winograd_values *v, struct winograd_values *m)
 {
-    *v = winograd_values_of(&g->tiles, images * g->x_panels, g->x_panel, 16);
+    *v = winograd_values_of(&g->tiles, images * (g->in_turn ? 1 : g->x_panels), g->x_panel, 16);
     *m = winograd_values_of(&g->tiles, images * g->panels, g->panel, 16);
 }
 
@@ -46,33 +49,51 @@ static double values_bytes(const struct plan *p, const struct winograd_weights *
     return (double)(g->v.size + g->m.size) * p->real_size;
 }
 
-/* Whether V and M of an image and dU fit a thread's second-level cache with room for what passes through; then as many
- * images at a time as do, as long as more of them make the sums of a position much longer. */
+/* As many images at a time as leave V, M and so much of dU a thread's second-level cache with room for what passes
+ * through, as long as more of them make the sums of a position much longer.  0: not even one does. */
+static int images_in_cache(const struct plan *p, struct winograd_weights *g, int groups, double sums)
+{
+    enum { LONG = 64 };
+    int most = 0, tiles = g->tiles.v.tiles * g->tiles.h.tiles;
+    for (int images = 1; images == 1 || images * tiles <= LONG; images *= 2) {
+        if (p->batch / groups % images)
+            break;
+        values_of(g, images, &g->v, &g->m);
+        if (values_bytes(p, g) + sums > 0.75 * p->target->l2_bytes)
+            break;
+        most = images;
+    }
+    return most;
+}
+
+/* Whether a thread takes some images by itself: where all stays in its second-level cache, or all but dU, panel by panel;
+ * then V would not stay either, and each of its numbers that is written and read must weigh more than one of dU: it has a
+ * row for every tile, which must not be fewer than the outputs. */
 static bool choose_by_image(const struct plan *p, struct winograd_weights *g)
 {
-    enum { GROUPS = 8, ENOUGH = 4, LONG = 64 };
+    enum { GROUPS = 8, ENOUGH = 4, FAR = 4 };
     int groups = GROUPS < p->batch ? GROUPS : p->batch;
     while (groups > 1 && p->batch % groups)
         groups--;
     if (groups == 1 || (groups < ENOUGH && groups < p->batch))
         return false;
-    double sums = (double)g->u_group * p->real_size, room = 0.75 * p->target->l2_bytes;
-    int tiles = g->tiles.v.tiles * g->tiles.h.tiles;
-    for (int images = 1; images == 1 || images * tiles <= LONG; images *= 2) {
-        if (p->batch / groups % images)
-            break;
-        values_of(g, images, &g->v, &g->m);
-        if (values_bytes(p, g) + sums > room)
-            break;
-        g->images = images;
+    double sums = (double)g->u_group * p->real_size;
+    g->images = images_in_cache(p, g, groups, sums);
+    if (!g->images && sums < FAR * p->target->l2_bytes) {
+        g->in_turn = true;
+        g->images = images_in_cache(p, g, groups, sums / g->x_panels);
+        if (g->images * g->tiles.v.tiles * g->tiles.h.tiles < g->panels * g->panel)
+            g->images = 0;
     }
-    if (!g->images)
+    if (!g->images) {
+        g->in_turn = false;
         return false;
+    }
     values_of(g, g->images, &g->v, &g->m);
     g->by_image = true;
     g->groups = groups;
     g->m_at = plan_round(g->v.size, 64);
-    g->pad_at = g->m_at + plan_round(g->m.size, 64);
+    g->scratch = g->m_at + plan_round(g->m.size, 64);
     return true;
 }
 
@@ -158,6 +179,8 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
         return cycles;
     /* dU is read and written for each block of images */
     cycles += blocks * 2 * (double)d.u_group * p->real_size / p->target->costs->sum_rate;
+    if (d.in_turn)
+        cycles += d.groups * (double)d.u_group * p->real_size / p->target->costs->second_rate;
     return cycles;
 }
 
@@ -231,8 +254,7 @@ static void plan_by_image(struct plan *p, struct program *q, struct group *g, co
     step_uses_cleared(p, sum, du, d->u_group);
     if (bias)
         step_uses_row(p, sum, ACCESS_WRITE, bias, AT_IMAGE, d->db_stored);
-    int64_t padded = d->s.padded ? (int64_t)d->s.ph * d->s.pw * d->s.c : 0;
-    step_scratch(p, sum, (d->pad_at + padded) * p->real_size);
+    step_scratch(p, sum, d->scratch * p->real_size);
     plan_inverse(p, q, g, d, du, bias);
 }
 
@@ -298,8 +320,6 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     step_uses(p, in, ACCESS_WRITE, dy_values, TOUCH_OWN);
     if (bias)
         step_uses(p, in, ACCESS_WRITE, bias, TOUCH_OWN);
-    if (d.s.padded)
-        step_scratch(p, in, (int64_t)d.s.ph * d.s.pw * d.s.c * p->real_size);
     if (d.by_panel)
         plan_panels(p, q, g, &d, x_values, dy_values, bias);
     else
@@ -394,6 +414,19 @@ static void emit_bias(struct emitter *e, const struct winograd_weights *d)
         emit_bias_vectors(e, d, arena_printf(e->arena, "%d", fours * 4 * lanes), rest, tail);
 }
 
+static struct winograd_transform transform_x(const struct winograd_weights *d)
+{
+    return (struct winograd_transform){ .kind = TRANSFORM_X, .tiles = &d->tiles, .values = &d->v, .pixel = d->s.c,
+                                        .row = (int64_t)d->s.w * d->s.c, .h = d->s.h, .w = d->s.w,
+                                        .top = d->s.window.pad_top, .left = d->s.window.pad_left };
+}
+
+static struct winograd_transform transform_dy(const struct winograd_weights *d)
+{
+    return (struct winograd_transform){ .kind = TRANSFORM_DY, .tiles = &d->tiles, .values = &d->m, .pixel = d->s.o,
+                                        .row = (int64_t)d->s.ow * d->s.o };
+}
+
 static const char *emit_transforms(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
@@ -401,23 +434,16 @@ static const char *emit_transforms(struct emitter *e, const struct step *step)
     winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL;
-    struct winograd_transform x = { .kind = TRANSFORM_X, .tiles = &d.tiles, .values = &d.v, .pixel = d.s.c,
-                                    .row = (int64_t)(d.s.padded ? d.s.pw : d.s.w) * d.s.c };
-    struct winograd_transform dy = { .kind = TRANSFORM_DY, .tiles = &d.tiles, .values = &d.m, .pixel = d.s.o,
-                                     .row = (int64_t)d.s.ow * d.s.o };
+    struct winograd_transform x = transform_x(&d), dy = transform_dy(&d);
     bool once = d.images == e->plan->batch;
     const char *sample = once ? "image" : "(first + image)";
-    emit_function(e, "int b, %sint n, const %s *x, const %s *dy, %s *restrict x_values, %s *restrict dy_values%s%s",
+    emit_function(e, "int b, %sint n, const %s *x, const %s *dy, %s *restrict x_values, %s *restrict dy_values%s",
                   once ? "" : "int first, ", real, real, real, real,
-                  bias ? arena_printf(e->arena, ", %s *restrict db", real) : "",
-                  d.s.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+                  bias ? arena_printf(e->arena, ", %s *restrict db", real) : "");
     cw_line(e->w, "const int image = b / 2;");
     cw_open(e->w, "if (b %% 2 == 0 && %simage < n) {", once ? "" : "first + ");
     cw_line(e->w, "x += (size_t)%s * %" PRId64 ";", sample, (int64_t)d.s.h * d.s.w * d.s.c);
-    if (d.s.padded)
-        emit_padded_copy(e, "x", "scratch", d.s.h, d.s.w, d.s.c, d.s.window.pad_top, d.s.window.pad_left, d.s.ph,
-                         d.s.pw);
-    emit_panels(e, &d, &x, d.s.c, d.x_panel, d.s.padded ? "scratch" : "x", "x_values");
+    emit_panels(e, &d, &x, d.s.c, d.x_panel, "x", "x_values");
     cw_middle(e->w, once ? "} else if (image < n) {" : "} else if (first + image < n) {");
     cw_line(e->w, "dy += (size_t)%s * %" PRId64 ";", sample, (int64_t)d.s.oh * d.s.ow * d.s.o);
     emit_panels(e, &d, &dy, d.s.o, d.panel, "dy", "dy_values");
@@ -558,7 +584,8 @@ static void emit_class_sums(struct emitter *e, const struct winograd_weights *d,
     cw_line(e->w, "%s(x_values%s + i * %" PRId64 ", dy_values%s + i * %" PRId64 "%s,", add,
             text_offset(e, d->v.class_offset[k]), d->v.stride[k], text_offset(e, d->m.class_offset[k]), d->m.stride[k],
             of_panel);
-    cw_line(e->w, "        du%s + i * %" PRId64 "%s);", text_offset(e, s->first * d->u_position), d->u_position, of_du);
+    cw_line(e->w, "        %s%s + i * %" PRId64 "%s);", d->in_turn ? "panel_du" : "du",
+            text_offset(e, s->first * d->u_position), d->u_position, of_du);
     cw_close(e->w, "}");
 }
 
@@ -569,20 +596,70 @@ static void emit_all_sums(struct emitter *e, const struct winograd_weights *d, i
             emit_class_sums(e, d, k, vectors, panel);
 }
 
+/* dU of all panels of outputs. */
+static void emit_sums_of_panels(struct emitter *e, const struct winograd_weights *d)
+{
+    struct panels s = product_panels(e->plan, d->s.o, d->panel);
+    if (s.whole > 1) {
+        loop_open(e, "p", 0, s.whole, 1);
+        emit_all_sums(e, d, s.vectors, "p");
+        cw_close(e->w, "}");
+    } else if (s.whole) {
+        emit_all_sums(e, d, s.vectors, NULL);
+    }
+    if (s.last_vectors)
+        emit_all_sums(e, d, s.last_vectors, s.whole ? arena_printf(e->arena, "%d", s.whole) : NULL);
+}
+
 /* The transforms of one image of the call. */
 static void emit_image(struct emitter *e, const struct winograd_weights *d, bool bias)
 {
-    struct winograd_transform x = { .kind = TRANSFORM_X, .tiles = &d->tiles, .values = &d->v, .pixel = d->s.c,
-                                    .row = (int64_t)(d->s.padded ? d->s.pw : d->s.w) * d->s.c };
-    struct winograd_transform dy = { .kind = TRANSFORM_DY, .tiles = &d->tiles, .values = &d->m, .pixel = d->s.o,
-                                     .row = (int64_t)d->s.ow * d->s.o };
-    if (d->s.padded)
-        emit_padded_copy(e, "x", "padded", d->s.h, d->s.w, d->s.c, d->s.window.pad_top, d->s.window.pad_left, d->s.ph,
-                         d->s.pw);
-    emit_panels(e, d, &x, d->s.c, d->x_panel, d->s.padded ? "padded" : "x", "x_values");
+    struct winograd_transform x = transform_x(d), dy = transform_dy(d);
+    if (!d->in_turn)
+        emit_panels(e, d, &x, d->s.c, d->x_panel, "x", "x_values");
     emit_panels(e, d, &dy, d->s.o, d->panel, "dy", "dy_values");
     if (bias)
         emit_bias(e, d);
+}
+
+/* V of a panel of inputs that has so many channels, and what it adds to dU. */
+static void emit_panel_in_turn(struct emitter *e, const struct winograd_weights *d, int channels, const char *first)
+{
+    struct winograd_weights panel = *d;
+    struct winograd_transform x = transform_x(d);
+    const char *map = text_plus(e, "x", first);
+    x.channels = channels;
+    x.tail = channels % e->plan->lanes;
+    panel.s.c = channels;
+    if (d->images > 1) {
+        cw_open(e->w, "for (int image = 0; image < %d; image++) {", d->images);
+        cw_open(e->w, "if (image < left) {");
+        map = arena_printf(e->arena, "%s + image * %" PRId64, map, (int64_t)d->s.h * d->s.w * d->s.c);
+    }
+    winograd_emit_image(e, &x, map, "x_values", image_text(d), "0", "0");
+    if (d->images > 1) {
+        cw_middle(e->w, "} else {");
+        emit_clear(e, d, &d->v, 1, "x_values");
+        cw_close(e->w, "}");
+        cw_close(e->w, "}");
+    }
+    cw_line(e->w, "%s *const panel_du = %s;", e->plan->real,
+            text_plus(e, "du", text_times(e, first, strcmp(first, "0") ? d->panel : 1)));
+    emit_sums_of_panels(e, &panel);
+}
+
+static void emit_in_turn(struct emitter *e, const struct winograd_weights *d)
+{
+    int whole = d->s.c / d->x_panel, rest = d->s.c % d->x_panel;
+    cw_open(e->w, "for (int first = 0; first < %d; first += %d) {", whole * d->x_panel, d->x_panel);
+    emit_panel_in_turn(e, d, d->x_panel, "first");
+    cw_close(e->w, "}");
+    if (rest) {
+        cw_open(e->w, "{");
+        cw_line(e->w, "const int first = %d;", whole * d->x_panel);
+        emit_panel_in_turn(e, d, rest, "first");
+        cw_close(e->w, "}");
+    }
 }
 
 static const char *emit_images(struct emitter *e, const struct step *step)
@@ -592,36 +669,31 @@ static const char *emit_images(struct emitter *e, const struct step *step)
     winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL, many = d.images > 1;
-    struct panels s = product_panels(e->plan, d.s.o, d.panel);
     emit_function(e, "%sconst %s *x, const %s *dy, %s *restrict du%s, %s *restrict scratch", many ? "int left, " : "", real,
                   real, real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "", real);
     cw_line(e->w, "%s *const x_values = scratch, *const dy_values = scratch + %" PRId64 ";", real, d.m_at);
-    if (d.s.padded)
-        cw_line(e->w, "%s *const padded = scratch + %" PRId64 ";", real, d.pad_at);
     if (many) {
         cw_open(e->w, "for (int image = 0; image < %d; image++) {", d.images);
         cw_open(e->w, "if (image < left) {");
         emit_image(e, &d, bias);
-        cw_line(e->w, "x += %" PRId64 ";", (int64_t)d.s.h * d.s.w * d.s.c);
+        if (!d.in_turn)
+            cw_line(e->w, "x += %" PRId64 ";", (int64_t)d.s.h * d.s.w * d.s.c);
         cw_line(e->w, "dy += %" PRId64 ";", (int64_t)d.s.oh * d.s.ow * d.s.o);
         if (bias)
             cw_line(e->w, "db += %" PRId64 ";", d.db_stored);
-        cw_middle(e->w, "} else {");
-        emit_clear(e, &d, &d.v, d.x_panels, "x_values");
+        if (!d.in_turn) {
+            cw_middle(e->w, "} else {");
+            emit_clear(e, &d, &d.v, d.x_panels, "x_values");
+        }
         cw_close(e->w, "}");
         cw_close(e->w, "}");
     } else {
         emit_image(e, &d, bias);
     }
-    if (s.whole > 1) {
-        loop_open(e, "p", 0, s.whole, 1);
-        emit_all_sums(e, &d, s.vectors, "p");
-        cw_close(e->w, "}");
-    } else if (s.whole) {
-        emit_all_sums(e, &d, s.vectors, NULL);
-    }
-    if (s.last_vectors)
-        emit_all_sums(e, &d, s.last_vectors, s.whole ? arena_printf(e->arena, "%d", s.whole) : NULL);
+    if (d.in_turn)
+        emit_in_turn(e, &d);
+    else
+        emit_sums_of_panels(e, &d);
     const char *comment = arena_printf(e->arena, "%s\n%s %s", emit_comment(e, step), winograd_tiles_text(e, &d.tiles, &d.s),
                                        many ? arena_printf(e->arena, "%d images at a time.", d.images)
                                             : "An image at a time.");

@@ -14,6 +14,16 @@ static int common_points(const struct winograd_split *s)
     return s->large_count < s->tiles ? s->points - 1 : s->points;
 }
 
+struct conv_geometry winograd_turned(const struct conv_geometry *g)
+{
+    struct conv_geometry t = *g;
+    t.c = g->o, t.h = g->oh, t.w = g->ow;
+    t.o = g->c, t.oh = g->h, t.ow = g->w;
+    t.window.pad_top = g->window.kh - 1 - g->window.pad_top;
+    t.window.pad_left = g->window.kw - 1 - g->window.pad_left;
+    return t;
+}
+
 bool winograd_tiles_of(const struct conv_geometry *g, int points, struct winograd_tiles *t)
 {
     const struct window *w = &g->window;

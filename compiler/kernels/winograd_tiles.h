@@ -37,6 +37,8 @@ struct winograd_values {
     int64_t size;
 };
 
+/* The convolution of y's gradient with the filters turned by half, which makes x's. */
+struct conv_geometry winograd_turned(const struct conv_geometry *g);
 /* False where the filter or the map does not suit tiles of at most `points` points. */
 bool winograd_tiles_of(const struct conv_geometry *g, int points, struct winograd_tiles *t);
 struct winograd_values winograd_values_of(const struct winograd_tiles *t, int images, int width, int gap);
@@ -65,6 +67,8 @@ struct winograd_transform {
     const struct winograd_tiles *tiles;
     const struct winograd_values *values;
     int64_t row, pixel;         /* elements of the map */
+    int h, w;                   /* of the map of TRANSFORM_X */
+    int top, left;              /* zeros before its first row and column; as many follow as the tiles ask for */
     int channels;               /* in one call: lanes that are vectors; the rest by tail */
     int tail;                   /* lanes of the last vector in use on the map's side, 0: all */
     const struct chain *chain;
@@ -110,6 +114,8 @@ struct winograd_two_way {
      * NULL: none does. */
     bool (*column_begins)(const void *data, int j);
     bool (*row_begins)(const void *data, int i);
+    /* When the values of this column are all zeros: C text, "" for always; NULL: never, as without the function. */
+    const char *(*column_empty)(struct emitter *e, const void *data, int j);
     /* The value in row i of the columns of a run, as C text. */
     const char *(*load)(struct emitter *e, const void *data, int i, const struct winograd_run *j);
     void (*between)(struct emitter *e, const void *data);       /* NULL: nothing */

@@ -7,6 +7,7 @@
 #include "kernels/winograd_tiles.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,9 +179,22 @@ int winograd_emit_two_way(struct emitter *e, const struct winograd_two_way *t)
         r = run_from("j", j, right->from, t->column_begins, t->data);
         for (int i = 0; i < left->from; i++)
             text_add(&values, "%s, ", t->load(e, t->data, i, &r));
-        open_run(e, &r, false);
-        cw_line(e->w, "%s(%st[%s]);", left->name, text_of(&values), number_of(e, &r));
-        close_run(e, &r, false);
+        const char *empty = t->column_empty ? t->column_empty(e, t->data, j) : NULL, *number = number_of(e, &r);
+        open_run(e, &r, empty != NULL);
+        if (empty && *empty)
+            cw_open(e->w, "if (%s) {", empty);
+        if (empty) {
+            cw_open(e->w, "for (int i = 0; i < %d; i++)", left->to);
+            cw_line(e->w, "t[%s][i] = v_zero();", number);
+            cw_close(e->w, "");
+        }
+        if (empty && *empty)
+            cw_middle(e->w, "} else {");
+        if (!empty || *empty)
+            cw_line(e->w, "%s(%st[%s]);", left->name, text_of(&values), number);
+        if (empty && *empty)
+            cw_close(e->w, "}");
+        close_run(e, &r, empty != NULL);
     }
     if (t->between)
         t->between(e, t->data);
@@ -207,6 +221,7 @@ enum when { NEVER, SOMETIMES, ALWAYS };
 struct tile_row {
     int m;                      /* outputs */
     int first, count;           /* their numbers */
+    int shift;                  /* the first output of tile i is i * m + shift */
     struct winograd w;
     enum when after_others, last;       /* some tile comes before, none behind */
 };
@@ -218,6 +233,7 @@ struct tile_kind {
 static struct tile_row tile_row_of(const struct winograd_split *s, int r, bool small)
 {
     struct tile_row k = { .m = s->m - small, .first = small ? s->large_count : 0 };
+    k.shift = k.first;
     k.count = small ? s->tiles - s->large_count : s->large_count;
     k.w = winograd_make(k.m, r);
     k.after_others = k.first > 0 ? ALWAYS : k.count > 1 ? SOMETIMES : NEVER;
@@ -267,10 +283,110 @@ static const char *values_at(struct emitter *e, const struct tile_text *x, int p
     return arena_printf(e->arena, "values%s%s + c", winograd_along(e, r, first + x->row_at[k], step), x->row[k]);
 }
 
+/* ---- borders: what of x lies outside of its map ------------------------------------------------------------------ */
+
+/* Tiles of a kind whose row (or column) lies outside: those before `before`, and from `behind` on. */
+struct outside {
+    int before, behind;
+};
+
+static struct outside outside_of(const struct tile_row *k, int i, int zeros, int length)
+{
+    int end = k->first + k->count;
+    struct outside o = { k->first, end };
+    while (o.before < end && o.before * k->m + k->shift + i < zeros)
+        o.before++;
+    while (o.behind > o.before && (o.behind - 1) * k->m + k->shift + i - zeros >= length)
+        o.behind--;
+    return o;
+}
+
+static struct outside row_outside(const struct tile_text *x, int i)
+{
+    return outside_of(&x->k->v, i, x->t->top, x->t->h);
+}
+
+static struct outside column_outside(const struct tile_text *x, int j)
+{
+    return outside_of(&x->k->h, j, x->t->left, x->t->w);
+}
+
+/* When that is so for tile number `variable`: "" for always, NULL for never. */
+static const char *outside_text(struct emitter *e, const struct tile_row *k, const struct outside *o,
+                                const char *variable)
+{
+    bool before = o->before > k->first, behind = o->behind < k->first + k->count;
+    if (o->before == o->behind)
+        return "";
+    if (before && behind)
+        return arena_printf(e->arena, "%s < %d || %s >= %d", variable, o->before, variable, o->behind);
+    if (before)
+        return arena_printf(e->arena, "%s < %d", variable, o->before);
+    return behind ? arena_printf(e->arena, "%s >= %d", variable, o->behind) : NULL;
+}
+
+/* Whether any tile reads zeros around the map: then a tile is given the map and finds its own corner. */
+static bool has_borders(const struct winograd_transform *t)
+{
+    return t->kind == TRANSFORM_X && (t->top || t->left || t->tiles->v.length + t->tiles->r_v - 1 - t->top > t->h ||
+                                      t->tiles->h.length + t->tiles->r_h - 1 - t->left > t->w);
+}
+
+static const char *column_empty(struct emitter *e, const void *data, int j)
+{
+    const struct tile_text *x = data;
+    if (!has_borders(x->t))
+        return NULL;
+    struct outside o = column_outside(x, j);
+    return outside_text(e, &x->k->h, &o, "across");
+}
+
 static bool column_begins(const void *data, int j)
 {
     const struct tile_text *x = data;
-    return !to_values(x->t->kind) && winograd_column_begins(x->t->tiles, j);
+    if (!to_values(x->t->kind))
+        return winograd_column_begins(x->t->tiles, j);
+    if (!has_borders(x->t))
+        return false;
+    struct outside a = column_outside(x, j - 1), b = column_outside(x, j);
+    return a.before != b.before || a.behind != b.behind;
+}
+
+/* "(down * 4 - 1) * 512": where the tile begins in one direction, or a number. */
+static const char *corner_text(struct emitter *e, const struct tile_row *k, int zeros, const char *variable,
+                               int64_t step)
+{
+    int from = k->shift - zeros;
+    if (k->count == 1)
+        return arena_printf(e->arena, "%" PRId64, (k->first * k->m + from) * step);
+    if (!from)
+        return arena_printf(e->arena, "%s * %" PRId64, variable, k->m * step);
+    return arena_printf(e->arena, "(%s * %d %c %d) * %" PRId64, variable, k->m, from < 0 ? '-' : '+', abs(from), step);
+}
+
+/* Where the tile begins, which may be before the map, and each row that some tiles have outside of it: those read one
+ * pixel of zeros again and again. */
+static void emit_corner(struct emitter *e, const struct tile_text *x)
+{
+    const struct winograd_transform *t = x->t;
+    const struct tile_kind *k = x->k;
+    const char *real = e->plan->real;
+    bool zeros = false;
+    cw_line(e->w, "const ptrdiff_t corner = %s;", text_plus(e, corner_text(e, &k->v, t->top, "down", t->row),
+                                                            corner_text(e, &k->h, t->left, "across", t->pixel)));
+    for (int i = 0; i < k->v.w.n; i++) {
+        struct outside o = row_outside(x, i);
+        const char *empty = outside_text(e, &k->v, &o, "down");
+        if (!empty || !*empty)
+            continue;
+        if (!zeros)
+            cw_line(e->w, "static const %s zeros[%d];", real, t->channels);
+        zeros = true;
+        cw_line(e->w, "const bool outside%d = %s;", i, empty);
+        cw_line(e->w, "const %s *const line%d = outside%d ? zeros : map;", real, i, i);
+        cw_line(e->w, "const ptrdiff_t at%d = outside%d ? 0 : corner%s, step%d = outside%d ? 0 : %" PRId64 ";", i, i,
+                text_offset(e, i * t->row), i, i, t->pixel);
+    }
 }
 
 static bool row_begins(const void *data, int i)
@@ -290,7 +406,17 @@ static const char *load(struct emitter *e, const void *data, int i, const struct
         return arena_printf(e->arena, "v_load(%s)", values_at(e, x, i, j->first, j, false));
     const char *at = arena_printf(e->arena, "c%s",
                                   winograd_along(e, j, i * t->row + j->first * t->pixel, t->pixel));
-    return text_load(e, "map", at, x->tail);
+    if (!has_borders(t))
+        return text_load(e, "map", at, x->tail);
+    struct outside o = row_outside(x, i);
+    const char *empty = outside_text(e, &x->k->v, &o, "down");
+    if (empty && !*empty)
+        return "v_zero()";
+    if (!empty)
+        return text_load(e, "map", arena_printf(e->arena, "(corner + %s)", at), x->tail);
+    const char *column = j->count > 1 ? j->index : arena_printf(e->arena, "%d", j->first);
+    return text_load(e, arena_printf(e->arena, "line%d", i),
+                     arena_printf(e->arena, "(at%d + c + %s * step%d)", i, column, i), x->tail);
 }
 
 /* Both of them, or one of them; what holds always is not asked for. */
@@ -434,12 +560,15 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
     struct tile_text x = { .t = t, .k = k };
     struct winograd_two_way both = {
         .left = line_of(e, t->kind, &k->v.w), .right = line_of(e, t->kind, &k->h.w), .column_begins = column_begins,
-        .row_begins = row_begins, .load = load, .between = ask_ahead, .store = store, .data = &x,
+        .column_empty = column_empty, .row_begins = row_begins, .load = load, .between = ask_ahead, .store = store,
+        .data = &x,
     };
     emit_function(e, "%s%s *map, %s%s *values%s%s%s%s", in ? "const " : "", real, in ? "" : "const ", real,
                   takes_image(t) ? ", int image" : "", k->v.count > 1 ? ", int down" : "",
                   k->h.count > 1 ? ", int across" : "", t->chain ? chain_parameters(e, t->chain) : "");
     emit_rows(e, &x);
+    if (has_borders(t))
+        emit_corner(e, &x);
     if (t->kind == TRANSFORM_DX)
         emit_edges(e, k, t);
     if (whole) {
@@ -456,26 +585,27 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
     const char *comment = arena_printf(e->arena, "Winograd F(%dx%d, %dx%d), one tile: %s for %d channels; %d additions "
                                        "and multiplications a vector of them.", k->v.m, k->h.m, k->v.w.r, k->h.w.r,
                                        formulas[t->kind], t->channels, operations);
-    return emit_end(e, arena_printf(e->arena, "winograd_%s_%dx%d_%dx%d_%d", kind_names[t->kind], k->v.m, k->h.m,
-                                    k->v.w.r, k->h.w.r, t->channels), comment);
+    return emit_end(e, arena_printf(e->arena, "winograd_%s%s_%dx%d_%dx%d_%d", kind_names[t->kind],
+                                    has_borders(t) ? "_border" : "", k->v.m, k->h.m, k->v.w.r, k->h.w.r, t->channels),
+                    comment);
 }
 
 /* ---- all tiles of an image --------------------------------------------------------------------------------------- */
 
 /* Opens a loop over the tiles of a direction, or none for a single one or where the variable is given.  *start: of the
  * tile's first output, as C text. */
-static bool open_tiles(struct emitter *e, const struct tile_row *k, int shift, const char *variable, bool given,
+static bool open_tiles(struct emitter *e, const struct tile_row *k, const char *variable, bool given,
                        const char **start)
 {
     if (k->count == 1) {
-        *start = arena_printf(e->arena, "%d", k->first * k->m + shift);
+        *start = arena_printf(e->arena, "%d", k->first * k->m + k->shift);
         return false;
     }
     if (!given)
         cw_open(e->w, "for (int %s = %d; %s < %d; %s++) {", variable, k->first, variable, k->first + k->count,
                 variable);
-    *start = shift ? arena_printf(e->arena, "(%s * %d + %d)", variable, k->m, shift)
-                   : arena_printf(e->arena, "%s * %d", variable, k->m);
+    *start = k->shift ? arena_printf(e->arena, "(%s * %d + %d)", variable, k->m, k->shift)
+                      : arena_printf(e->arena, "%s * %d", variable, k->m);
     return !given;
 }
 
@@ -487,19 +617,77 @@ static const char *start_at(struct emitter *e, const struct tile_row *k, const c
     return arena_printf(e->arena, "%s * %" PRId64, start, step);
 }
 
+/* The tiles of a kind that have no row (or column) outside of the map. */
+static struct outside inner_tiles(const struct tile_row *k, int zeros, int length)
+{
+    struct outside all = { k->first, k->first + k->count };
+    for (int i = 0; i < k->w.n; i++) {
+        struct outside o = outside_of(k, i, zeros, length);
+        all.before = o.before > all.before ? o.before : all.before;
+        all.behind = o.behind < all.behind ? o.behind : all.behind;
+    }
+    return all;
+}
+
+/* "down >= 1 && down < 7 && across >= 1 && across < 7"; "" for all of a kind. */
+static const char *inner_text(struct emitter *e, const struct tile_kind *k, const struct outside *v,
+                              const struct outside *h, const char *down)
+{
+    const struct { const char *name; const struct tile_row *row; const struct outside *inner; } ways[] = {
+        { down, &k->v, v }, { "across", &k->h, h }
+    };
+    struct text t = { .arena = e->arena };
+    for (int i = 0; i < 2; i++) {
+        if (ways[i].inner->before > ways[i].row->first)
+            text_add(&t, "%s%s >= %d", t.count ? " && " : "", ways[i].name, ways[i].inner->before);
+        if (ways[i].inner->behind < ways[i].row->first + ways[i].row->count)
+            text_add(&t, "%s%s < %d", t.count ? " && " : "", ways[i].name, ways[i].inner->behind);
+    }
+    return t.count ? text_of(&t) : "";
+}
+
+/* The tile at `offset` from the one that would begin with the map's first pixel: one function for those inside of the map,
+ * one for those that reach beyond it. */
+static void emit_border_call(struct emitter *e, const struct winograd_transform *t, const struct tile_kind *k,
+                             const char *map, const char *offset, const char *more, const char *down)
+{
+    struct outside v = inner_tiles(&k->v, t->top, t->h), h = inner_tiles(&k->h, t->left, t->w);
+    struct winograd_transform within = *t;
+    within.top = within.left = 0;
+    within.h = within.w = INT_MAX;
+    bool inner = v.before < v.behind && h.before < h.behind;
+    const char *test = inner ? inner_text(e, k, &v, &h, down) : NULL;
+    if (inner && *test)
+        cw_open(e->w, "if (%s)", test);
+    if (inner)
+        cw_line(e->w, "%s(%s - %" PRId64 ", %s);", emit_tile_transform(e, &within, k), text_plus(e, map, offset),
+                t->top * t->row + t->left * t->pixel, more);
+    if (inner && *test)
+        cw_middle(e->w, "else");
+    if (!inner || *test)
+        cw_line(e->w, "%s(%s, %s);", emit_tile_transform(e, t, k), map, more);
+    if (inner && *test)
+        cw_close(e->w, "");
+}
+
 static void emit_kind(struct emitter *e, const struct winograd_transform *t, bool small_v, bool small_h,
                       const char *map, const char *values, const char *image, const char *col, const char *at)
 {
     const struct winograd_tiles *s = t->tiles;
     struct tile_kind k = { .v = tile_row_of(&s->v, s->r_v, small_v), .h = tile_row_of(&s->h, s->r_h, small_h) };
-    const char *name = emit_tile_transform(e, t, &k), *start_v, *start_h, *down = t->down ? t->down : "down";
-    bool opened_v = open_tiles(e, &k.v, small_v ? s->v.large_count : 0, down, t->down, &start_v);
-    bool opened_h = open_tiles(e, &k.h, small_h ? s->h.large_count : 0, "across", false, &start_h);
+    const char *start_v, *start_h, *down = t->down ? t->down : "down";
+    bool opened_v = open_tiles(e, &k.v, down, t->down, &start_v);
+    bool opened_h = open_tiles(e, &k.h, "across", false, &start_h);
     const char *offset = text_plus(e, start_at(e, &k.v, start_v, t->row), start_at(e, &k.h, start_h, t->pixel));
-    cw_line(e->w, "%s(%s, %s%s%s%s%s);", name, text_plus(e, map, offset), values,
-            takes_image(t) ? arena_printf(e->arena, ", %s", image) : "",
-            k.v.count > 1 ? arena_printf(e->arena, ", %s", down) : "", k.h.count > 1 ? ", across" : "",
-            t->chain ? chain_pass(e, t->chain, col, text_plus(e, at, offset)) : "");
+    const char *more = arena_printf(e->arena, "%s%s%s%s%s", values, takes_image(t) ? ", " : "",
+                                    takes_image(t) ? image : "",
+                                    k.v.count > 1 ? arena_printf(e->arena, ", %s", down) : "",
+                                    k.h.count > 1 ? ", across" : "");
+    if (has_borders(t))
+        emit_border_call(e, t, &k, map, offset, more, down);
+    else
+        cw_line(e->w, "%s(%s, %s%s);", emit_tile_transform(e, t, &k), text_plus(e, map, offset), more,
+                t->chain ? chain_pass(e, t->chain, col, text_plus(e, at, offset)) : "");
     if (opened_h)
         cw_close(e->w, "}");
     if (opened_v)
