@@ -221,6 +221,11 @@ static int compile_model(struct compilation *c, const struct model *m)
             VERIFY("graph of training", graph_verify(train));
         }
     }
+    if (dumps(o, STAGE_GRAPH)) {
+        if (train)
+            graph_dump(train, stdout);
+        graph_dump(use, stdout);
+    }
     if (needs_plan(o, m)) {
         struct plan_options options = {.target = options_target(o),
                                        .name = o->name,
@@ -231,6 +236,10 @@ static int compile_model(struct compilation *c, const struct model *m)
                                        .forced_count = o->forced_count};
         if (o->uses_wisdom && !consult_wisdom(c, train, use, &options))
             return EXIT_FAILED;
+        if (train) {
+            plan_again(&c->plans, train, &options);
+            VERIFY("graph of training", graph_verify(train));
+        }
         plan = plan_model(&c->plans, train, use, &options, c->diag);
         if (!plan || diag_errors(c->diag))
             return EXIT_FAILED;
@@ -239,11 +248,6 @@ static int compile_model(struct compilation *c, const struct model *m)
                           "cnnc: warning: %s holds nothing for the layers of %s, batch %d; kernels are chosen by "
                           "their estimates", options.wisdom->path, m->name, plan->batch);
         VERIFY("plan", plan_verify(plan));
-    }
-    if (dumps(o, STAGE_GRAPH)) {
-        if (train)
-            graph_dump(train, stdout);
-        graph_dump(use, stdout);
     }
     if (dumps(o, STAGE_PLAN))
         plan_dump(plan, stdout);

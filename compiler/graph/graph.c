@@ -230,6 +230,44 @@ static void node_drop_inputs(struct node *n)
     n->in_count = 0;
 }
 
+struct node *graph_again(struct graph *g, struct node *n, struct tensor *first, int before)
+{
+    const struct tensor *y = n->out[0];
+    struct tensor *out = graph_tensor(g, y->role, y->shape, arena_printf(g->arena, "%s_again", y->name)),
+                  **in = tensor_list(g, n->in, n->in_count);
+
+    assert(n->out_count == 1);
+    out->element = y->element;
+    out->order = y->order;
+    in[0] = first;
+    struct node *again = graph_node(g, n->op, n->layer, arena_printf(g->arena, "%s_again", n->name), in, n->in_count, &out,
+                                    1);
+    again->backward = true;
+    again->forward = n;
+    again->attr = n->attr;
+    for (int i = g->nodes_count - 1; i > before; i--) {
+        g->nodes[i] = g->nodes[i - 1];
+        g->nodes[i]->id = i;
+    }
+    g->nodes[before] = again;
+    again->id = before;
+    for (int i = 0; i < again->in_count; i++)
+        if (in[i]) {
+            tensor_drop_consumer(in[i], again);
+            tensor_insert_consumer(g, in[i], again);
+        }
+    return again;
+}
+
+void graph_reads_instead(struct graph *g, struct node *n, struct tensor *from, struct tensor *to)
+{
+    for (int i = 0; i < n->in_count; i++)
+        if (n->in[i] == from)
+            n->in[i] = to;
+    tensor_drop_consumer(from, n);
+    tensor_insert_consumer(g, to, n);
+}
+
 void graph_become(struct graph *g, struct node *n, enum op op, struct tensor *const *in, int in_count)
 {
     struct tensor **list = tensor_list(g, in, in_count);

@@ -101,6 +101,11 @@ struct param *graph_param(struct graph *g, struct layer *layer, const char *suff
 /* Takes n, a node of one result, out of what is computed: who reads its result reads its first input, which must do.  It stays in the
  * lists until graph_sweep(). */
 void graph_bypass(struct graph *g, struct node *n);
+/* The operation of n, which has one result, once more, as a backward node before that at position `before`; of another
+ * first input. */
+struct node *graph_again(struct graph *g, struct node *n, struct tensor *first, int before);
+/* n reads one tensor in place of another. */
+void graph_reads_instead(struct graph *g, struct node *n, struct tensor *from, struct tensor *to);
 /* n is another operation from now on, of these inputs and without attributes. */
 void graph_become(struct graph *g, struct node *n, enum op op, struct tensor *const *in, int in_count);
 /* Drops bypassed nodes, and parameters that nothing reads. */

@@ -131,6 +131,11 @@ static bool applicable(const struct plan *p, const struct group *g)
     return true;
 }
 
+static bool by_image(const struct plan *p, const struct group *g)
+{
+    return weight_grad_of(p, g->main).by_image;
+}
+
 static double cost(const struct plan *p, const struct group *g)
 {
     struct weight_grad d = weight_grad_of(p, g->main);
@@ -587,6 +592,7 @@ static const char *emit(struct emitter *e, const struct step *step)
 }
 
 const struct kernel kernel_conv2d_direct_weight_grad = {
-    .name = "direct", .op = OP_conv2d_weight_grad, .applicable = applicable, .cost = cost, .plan = plan, .emit = emit,
+    .name = "direct", .op = OP_conv2d_weight_grad, .applicable = applicable, .cost = cost, .plan = plan, .by_image = by_image,
+    .emit = emit,
     .help = "register tiles over packed pixels, partial sums by image groups",
 };

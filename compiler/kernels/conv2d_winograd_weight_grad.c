@@ -159,6 +159,12 @@ static bool applicable_with(const struct plan *p, const struct group *g, int poi
     return used > points - 2 || points == 4;
 }
 
+static bool by_image_with(const struct plan *p, const struct group *g, int points)
+{
+    struct winograd_weights d;
+    return winograd_weights_of(p, g->main, points, &d) && d.by_image;
+}
+
 static double cost_with(const struct plan *p, const struct group *g, int points)
 {
     struct winograd_weights d;
@@ -880,9 +886,13 @@ static const char *emit(struct emitter *e, const struct step *step)
     {                                                                                                                  \
         return error_with(p, g, points);                                                                               \
     }                                                                                                                  \
+    static bool by_image_##points(const struct plan *p, const struct group *g)                                        \
+    {                                                                                                                  \
+        return by_image_with(p, g, points);                                                                            \
+    }                                                                                                                  \
     const struct kernel kernel_conv2d_winograd##points##_weight_grad = {                                               \
         .name = "winograd" #points, .op = OP_conv2d_weight_grad, .applicable = applicable_##points,                   \
-        .cost = cost_##points, .error = error_##points, .plan = plan, .emit = emit,                                   \
+        .cost = cost_##points, .error = error_##points, .plan = plan, .by_image = by_image_##points, .emit = emit,    \
         .number = points, .help = "minimal filtering over a block of images, tiles of " #points " points",            \
     };
 

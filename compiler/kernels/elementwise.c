@@ -23,6 +23,12 @@ static int element_operands(const struct node *n)
     return count;
 }
 
+/* An operation of the forward pass whose result is made for the backward one. */
+static bool is_again(const struct node *n)
+{
+    return n->backward && n->forward && n->forward->op == n->op;
+}
+
 static double elementwise_cost(const struct plan *p, const struct group *g)
 {
     int streams = 2 + element_operands(g->main);
@@ -39,7 +45,8 @@ static void elementwise_plan(struct plan *p, struct program *q, struct group *g)
     if (!g->main->backward && rows > 1 && plan_splits_image(p, elementwise_cost(p, g)))
         s = plan_step(p, q, g, 0, SPLIT_BLOCKS, rows, "forward", flops);
     else
-        s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, g->main->backward ? "data gradient" : "forward", flops);
+        s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0,
+                      is_again(g->main) ? "again" : g->main->backward ? "data gradient" : "forward", flops);
     step_takes_rows(p, s, value_of(g), g->result);
     step_takes_chain(p, s);
     if (g->together)
@@ -51,7 +58,8 @@ static const char *elementwise_emit(struct emitter *e, const struct step *s)
     const struct group *g = s->group;
     const struct tensor *x = value_of(g);
     const char *real = e->plan->real, *shape = text_shape(e, x->shape);
-    const char *from = g->main->backward ? "dy" : "x", *to = g->main->backward ? "dx" : "y";
+    bool gradient = g->main->backward && !is_again(g->main);
+    const char *from = gradient ? "dy" : "x", *to = gradient ? "dx" : "y";
     bool blocks = s->split == SPLIT_BLOCKS;
     struct chain c;
     chain_make(e->plan, g, &c);

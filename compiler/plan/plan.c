@@ -113,22 +113,28 @@ static bool is_portable(const struct graph *g, struct diag *d)
     return true;
 }
 
-struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
-                        const struct plan_options *options, struct diag *d)
+struct plan *plan_begin(struct arena *a, const struct graph *g, const struct plan_options *options)
 {
     struct plan *p = arena_alloc(a, sizeof *p);
     p->arena = a;
     p->stretches_by_name.arena = a;
-    p->model = use->model;
-    p->name = options->name ? options->name : use->model->name;
+    p->model = g->model;
+    p->name = options->name ? options->name : g->model->name;
     p->target = target_find(options->target);
     p->asked_target = options->target;
     p->real_double = options->real_double;
     p->real = options->real_double ? "double" : "float";
     p->real_size = options->real_double ? 8 : 4;
     p->lanes = p->target->vector_bytes / p->real_size;
-    p->batch = p->target->portable ? 1 : use->model->share ? use->model->share : use->model->batch;
+    p->batch = p->target->portable ? 1 : g->model->share ? g->model->share : g->model->batch;
     p->error_growth = options->exact ? 1 : options->error_growth > 0 ? options->error_growth : ERROR_GROWTH;
+    return p;
+}
+
+struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
+                        const struct plan_options *options, struct diag *d)
+{
+    struct plan *p = plan_begin(a, use, options);
     if (p->target->portable && !is_portable(use, d))
         return NULL;
     plan_params(p, train ? train : use);

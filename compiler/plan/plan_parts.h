@@ -5,6 +5,9 @@
 #include "steps/kernel.h"
 #include "steps/plan.h"
 
+/* plan.c: a plan of nothing yet. */
+struct plan *plan_begin(struct arena *a, const struct graph *g, const struct plan_options *options);
+
 /* plan_params.c: a panel width and a place for every parameter. */
 void plan_params(struct plan *p, const struct graph *g);
 

@@ -88,6 +88,17 @@ static const char *verify_part(const struct walk *w, const struct tensor *part, 
     return NULL;
 }
 
+/* Whether its inputs are channels of its result, one after the other from the first of them on. */
+static bool joins(const struct node *n)
+{
+    return n->op == OP_concat || n->op == OP_pad_channels;
+}
+
+static int first_channel(const struct node *n)
+{
+    return n->op == OP_pad_channels ? n->attr.channel : 0;
+}
+
 static bool lies_in_some(const struct program *q, const struct tensor *t)
 {
     const struct node *cut = t->producer;
@@ -95,7 +106,7 @@ static bool lies_in_some(const struct program *q, const struct tensor *t)
         return true;
     for (int i = 0; i < t->consumers_count; i++) {
         const struct node *n = t->consumers[i];
-        for (int k = 0, channel = 0; n->op == OP_concat && k < n->in_count; channel += n->in[k++]->shape.c)
+        for (int k = 0, channel = first_channel(n); joins(n) && k < n->in_count; channel += n->in[k++]->shape.c)
             if (n->in[k] == t && plan_lies_inside(q, t, n->out[0], channel))
                 return true;
     }
@@ -108,10 +119,10 @@ static const char *verify_parts(const struct walk *w)
     const char *broken = NULL;
     for (int i = 0; i < g->nodes_count && !broken; i++) {
         const struct node *n = g->nodes[i];
-        int channel = 0;
+        int channel = first_channel(n);
         if (n->op == OP_slice)
             broken = verify_part(w, n->out[0], n->in[0], n->attr.channel);
-        for (int k = 0; n->op == OP_concat && k < n->in_count && !broken; channel += n->in[k++]->shape.c)
+        for (int k = 0; joins(n) && k < n->in_count && !broken; channel += n->in[k++]->shape.c)
             broken = verify_part(w, n->in[k], n->out[0], channel);
     }
     return broken;

@@ -29,6 +29,9 @@ struct kernel {
     /* Whether it takes tensor t, which the group reads or makes, with pixels further apart than its channels, as
      * tensor_place.pixel will say: then t may lie inside of a concatenation.  NULL: never. */
     bool (*strided)(const struct plan *p, const struct group *g, const struct tensor *t);
+    /* Of gradients of weights: whether they are summed one image (or a few) after the other, in the loop of their
+     * neighbours.  NULL: never. */
+    bool (*by_image)(const struct plan *p, const struct group *g);
     /* Writes the function of a step (emit_function ... emit_end), which takes its arguments; returns its name. */
     const char *(*emit)(struct emitter *e, const struct step *s);
     /* Whether it computes a node for images that lie together (tensor_place.together): for all that take part in the node,

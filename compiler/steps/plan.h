@@ -417,6 +417,9 @@ struct plan {
     uint64_t hash;
 };
 
+/* Before plan_model(), of the same options: what is made again in the backward pass instead of being kept becomes part of the
+ * graph (plan_again.c). */
+void plan_again(struct arena *a, struct graph *train, const struct plan_options *options);
 /* train NULL: there is none (for the target `portable`).  Reports only wrong --kernel options and operations that the target has
  * no kernel for (diag); NULL then. */
 struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,

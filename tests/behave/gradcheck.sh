@@ -67,6 +67,24 @@ network {
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 4; epochs 1; seed 1 }
 CNN
 
+# A map too large for the caches, which the gradients of the layer above have made again; these are summed a panel of inputs
+# after the other.
+cat >again.cnn <<'CNN'
+model again
+data { shapes classes=10; scale 1/255 }
+network {
+    input 3x32x32
+    avgpool2d 2x2
+    conv2d 128, 1x1
+    batchnorm
+    conv2d 4, 3x3, padding=same
+    batchnorm tanh
+    global_avgpool2d
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 128; epochs 1; seed 1 }
+CNN
+
 # compile NAME: the trainer of ./NAME.c, with the flags and libraries that users have
 compile() {
     "$MAKE" -s -f "$CNNC_MK" -o "$1.c" "$1" CC="$CC" CNNC_FLAGS=--real=double >make.log 2>&1 && return 0
@@ -75,9 +93,10 @@ compile() {
     return 1
 }
 
-for model in plain branches activations kernels; do
+for model in plain branches activations kernels again; do
     direct=
     [ $model = kernels ] && direct="--kernel conv2d_2=direct --kernel conv2d_3=direct --kernel conv2d_4=direct"
+    [ $model = again ] && direct="--kernel conv2d_2:weight=winograd6"
     # shellcheck disable=SC2086
     expect 0 "$CNNC" --real=double $direct "$model.cnn" -o "$model.c" && compile $model || continue
     expect 0 ./$model gradcheck
@@ -104,5 +123,7 @@ broken loss plain '/dx\[right\] = /s/- 1)/- 1.001)/'
 broken swish plain '/#include <cnn_vec.h>/a #define v_swish_grad(...) v_mul(v_set(1.001), v_swish_grad(__VA_ARGS__))'
 broken gamma plain '/^CNN_APART void batchnorm_[a-z0-9_]*param_grad/,/^}/s/row0 = v_fma(g0, v_sub(/row0 = v_fma(g0, v_add(/'
 broken sample branches 's/\( dense_[a-z0-9_]*weight_grad[a-z0-9_]*([b0], \)n,/\1n - 1,/'
+broken again again 's/\(batchnorm_1_again(conv2d_1_bias_y + (size_t)\)i /\10 /'
+broken turn again 's/panel_du = du + first [*] [0-9]*/panel_du = du/'
 broken spread branches '/#include <cnn_vec.h>/a #define v_sigmoid_grad(...) v_mul(v_set(0.999), v_sigmoid_grad(__VA_ARGS__))'
 finish
