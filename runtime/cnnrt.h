@@ -224,6 +224,25 @@ static inline int cnn_end(const struct cnn_worker *w, int count, int turn)
     return end < count ? end : count;
 }
 
+/* How many neighbours threads take in turns of `count` things: `run`, or a half of it, a quarter ..., the most that leave the
+ * busiest thread no more than a sixteenth above its even part. */
+static inline int cnn_run(const struct cnn_worker *w, int count, int run)
+{
+    int even = (count + w->count - 1) / w->count;
+    while (run > 1 && ((count + run - 1) / run + w->count - 1) / w->count * run > even + even / 16)
+        run /= 2;
+    return run;
+}
+
+/* Whether `count` things are better divided in turns of `finer` than in larger ones of `turn`: the busiest thread then has
+ * a sixteenth less to do, or more than that. */
+static inline int cnn_finer(const struct cnn_worker *w, int count, int turn, int finer)
+{
+    int most = ((count + turn - 1) / turn + w->count - 1) / w->count * turn;
+    int least = ((count + finer - 1) / finer + w->count - 1) / w->count * finer;
+    return 16 * (int64_t)least <= 15 * (int64_t)most;
+}
+
 /* What comes after thing number `i` where threads take `run` neighbours in turns, from number * run on. */
 static inline int cnn_next(const struct cnn_worker *w, int i, int run)
 {

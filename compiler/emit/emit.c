@@ -47,16 +47,35 @@ static void emit_head(const struct plan *p, const char *header, struct cwriter *
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
+static struct emitted_function *emit_step(struct emitter *e, const struct step *s)
+{
+    const char *name = s->group->kernel->emit(e, s);
+    struct emitted_function *f = table_get(&e->by_name, name);
+    emit_step_of(e, f, s);
+    emit_step_shapes(e, s, name);
+    return f;
+}
+
 struct emitted_function **emit_steps(struct emitter *e, const struct program *q)
 {
     struct emitted_function **functions = arena_array(e->arena, (size_t)q->steps_count + 1, sizeof *functions);
     e->program = q;
-    for (int i = 0; i < q->steps_count; i++) {
-        const char *name = q->steps[i]->group->kernel->emit(e, q->steps[i]);
-        functions[i] = table_get(&e->by_name, name);
-        emit_step_of(e, functions[i], q->steps[i]);
-        emit_step_shapes(e, q->steps[i], name);
-    }
+    for (int i = 0; i < q->steps_count; i++)
+        functions[i] = emit_step(e, q->steps[i]);
+    return functions;
+}
+
+/* Those of finer phases that other phases do not have. */
+static struct emitted_function **emit_finer_steps(struct emitter *e, const struct program *q)
+{
+    struct emitted_function **functions = arena_array(e->arena, (size_t)q->steps_count + 1, sizeof *functions);
+    e->program = q;
+    for (int i = 0; i < q->phases_count; i++)
+        for (int k = 0; q->phases[i].finer && k < q->phases[i].steps_count; k++) {
+            const struct step *s = q->phases[i].finer->steps[k];
+            if (s != q->phases[i].steps[k])
+                functions[s->index] = emit_step(e, s);
+        }
     return functions;
 }
 
@@ -66,7 +85,8 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
     struct emitter e = emitter_of(p, &arena);
     struct cwriter *w = cw_new(out);
     emit_name_stretches(&e);
-    struct emitted_function **train = emit_steps(&e, &p->train), **use = emit_steps(&e, &p->use);
+    struct emitted_function **train = emit_steps(&e, &p->train), **train_finer = emit_finer_steps(&e, &p->train),
+                            **use = emit_steps(&e, &p->use), **use_finer = emit_finer_steps(&e, &p->use);
     emit_name_own(&e);
     emit_muon_functions(&e);
     emit_head(p, header, w);
@@ -80,11 +100,13 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
     }
     e.program = &p->train;
     e.called = train;
+    e.called_finer = train_finer;
     emit_schedule(&e, w, "train_step",
                   "Training: forward with dropout and the batch's own moments, loss, and the gradients of its mean "
                   "with respect to every parameter.");
     e.program = &p->use;
     e.called = use;
+    e.called_finer = use_finer;
     emit_schedule(&e, w, "infer", "The network in use: predictions, and the loss where labels are set.");
     emit_update(&e, w);
     emit_metrics(&e, w);

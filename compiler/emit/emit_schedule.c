@@ -226,7 +226,8 @@ static void emit_pointers(struct emitter *e, struct cwriter *w, const struct nee
 
 static void emit_call(struct emitter *e, struct cwriter *w, const struct step *s)
 {
-    cw_line(w, "%s(%s);", e->called[s->index]->name, emit_arguments(e, s));
+    const struct emitted_function *f = e->program->steps[s->index] == s ? e->called[s->index] : e->called_finer[s->index];
+    cw_line(w, "%s(%s);", f->name, emit_arguments(e, s));
     emit_tick(e, w, s->stretch);
 }
 
@@ -242,20 +243,26 @@ static const char *times(struct emitter *e, const char *variable, int by)
     return by == 1 ? variable : arena_printf(e->arena, "%s * %d", variable, by);
 }
 
+/* Calls go from the first image of a turn on. */
+static bool in_turns(const struct phase *f)
+{
+    return f->images > 1 || f->in_turns;
+}
+
 /* One turn: the images from `first` on, or the image `i`. */
 static void emit_turn(struct emitter *e, struct cwriter *w, const struct phase *f)
 {
     for (int k = 0; k < f->loops_count; k++) {
         const struct loop *loop = &f->loops[k];
-        if (f->images > 1 && loop->images == f->images) {
+        if (in_turns(f) && loop->images == f->images) {
             cw_open(w, "{");
             cw_line(w, "const int i = first;");
-        } else if (f->images > 1) {
+        } else if (in_turns(f)) {
             cw_open(w, "for (int i = first; i < first + %d && i < n; %s) {", f->images, advance(e, "i", loop->images));
         }
         for (int s = 0; s < loop->count; s++)
             emit_call(e, w, f->steps[loop->first + s]);
-        if (f->images > 1)
+        if (in_turns(f))
             cw_close(w, "}");
     }
 }
@@ -269,7 +276,7 @@ static const char *share(struct emitter *e, const char *variable, const char *co
 
 static void emit_images(struct emitter *e, struct cwriter *w, const struct phase *f, int batch)
 {
-    const char *image = f->images == 1 ? "i" : "first", *next = advance(e, image, f->images);
+    const char *image = in_turns(f) ? "first" : "i", *next = advance(e, image, f->images);
     if (f->groups) {
         int size = batch / f->groups;
         cw_open(w, "for (%s; g < end; g++) {", share(e, "g", arena_printf(e->arena, "%d", f->groups), 1));
@@ -301,9 +308,11 @@ static void emit_blocks(struct emitter *e, struct cwriter *w, const struct phase
             cw_open(w, "if (w->number == %d %% w->count) {", loop->thread);
         else
             cw_open(w, "if (w->number == 0) {");
+    } else if (loop->run > 1) {
+        cw_open(w, "for (int run = cnn_run(w, %" PRId64 ", %d), b = w->number * run; b < %" PRId64
+                   "; b = cnn_next(w, b, run)) {", loop->blocks, loop->run, loop->blocks);
     } else if (loop->run) {
-        cw_open(w, "for (int b = %s; b < %" PRId64 "; b = cnn_next(w, b, %d)) {", times(e, "w->number", loop->run),
-                loop->blocks, loop->run);
+        cw_open(w, "for (int b = w->number; b < %" PRId64 "; b += w->count) {", loop->blocks);
     } else {
         cw_open(w, "for (%s; b < end; b++) {", share(e, "b", arena_printf(e->arena, "%" PRId64, loop->blocks), 1));
     }
@@ -371,6 +380,30 @@ static void emit_phase_comment(struct emitter *e, struct cwriter *w, int first, 
     cw_comment(w, "%s%s: %s.", numbers, images, phase_steps(e, f, count));
 }
 
+static void emit_work(struct emitter *e, struct cwriter *w, const struct phase *f)
+{
+    if (f->split == SPLIT_IMAGES)
+        emit_images(e, w, f, e->plan->batch);
+    for (int k = 0; f->split == SPLIT_BLOCKS && k < f->loops_count; k++)
+        emit_blocks(e, w, f, &f->loops[k]);
+}
+
+/* In the form that leaves so many threads more even. */
+static void emit_either(struct emitter *e, struct cwriter *w, const struct phase *f)
+{
+    if (!f->finer) {
+        emit_work(e, w, f);
+        return;
+    }
+    const struct turns t = plan_turns(e->plan, f);
+    const char *count = f->split == SPLIT_IMAGES ? "n" : arena_printf(e->arena, "%d", t.count);
+    cw_open(w, "if (cnn_finer(w, %s, %d, %d)) {", count, t.turn, t.finer);
+    emit_work(e, w, f->finer);
+    cw_middle(w, "} else {");
+    emit_work(e, w, f);
+    cw_close(w, "}");
+}
+
 static void emit_phase(struct emitter *e, struct cwriter *w, const char *program, int first, int count)
 {
     const struct phase *f = &e->program->phases[first];
@@ -386,10 +419,7 @@ static void emit_phase(struct emitter *e, struct cwriter *w, const char *program
         cw_open(w, "for (int j = 0; j < %d && %s < n; j++) {", f->repeat,
                 times(e, "j", batch / f->repeat));
     for (int i = 0; i < count; i++) {
-        if (f[i].split == SPLIT_IMAGES)
-            emit_images(e, w, &f[i], batch);
-        for (int k = 0; f[i].split == SPLIT_BLOCKS && k < f[i].loops_count; k++)
-            emit_blocks(e, w, &f[i], &f[i].loops[k]);
+        emit_either(e, w, &f[i]);
         /* what this thread waits for the others, or for who does all, is part of the last step */
         cw_line(w, "cnn_meet(w);");
         emit_tick(e, w, f[i].steps[f[i].steps_count - 1]->stretch);

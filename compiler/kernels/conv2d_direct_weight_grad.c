@@ -54,9 +54,7 @@ static void choose_blocks(const struct plan *p, struct weight_grad *g)
     int ranges = groups == 8 ? 1 : groups == 4 ? 2 : 4;
     g->range_panels = (g->panels + ranges - 1) / ranges;
     g->ranges = (g->panels + g->range_panels - 1) / g->range_panels;
-    int even = groups;
-    while (even > 1 && p->batch % even)
-        even--;
+    int even = plan_image_groups(p);
     if (g->ranges == 1 && (even >= 4 || even == p->batch)) {
         g->by_image = true;
         g->groups = even;

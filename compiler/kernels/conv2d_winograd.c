@@ -30,7 +30,7 @@ static int choose_images(const struct plan *p, const struct winograd_conv *c, co
     for (int images = 2; images <= 8 && !chain_is_by_sample(p, g); images *= 2) {
         int64_t bytes = (values_size(&c->tiles, images, c->from) + values_size(&c->tiles, images, c->panel)) *
                         p->real_size;
-        if (p->batch % images || (double)bytes > p->target->l2_bytes)
+        if (p->batch % images || (double)bytes > p->target->l2_bytes || (g->images_most && images > g->images_most))
             break;
         best = images;
     }
@@ -61,8 +61,8 @@ bool winograd_conv_of(const struct plan *p, const struct group *g, int points, s
     int64_t weights = (int64_t)c->s.taps * U_CHUNK * c->panel;
     if (c->data_grad && weights > c->scratch)
         c->scratch = weights;
-    if (!chain_is_by_sample(p, g))
-        winograd_choose_panels(p, c);
+    if (!chain_is_by_sample(p, g) && !g->images_most)
+        winograd_choose_panels(p, c, g->narrow);
     return true;
 }
 
@@ -284,13 +284,10 @@ struct main_detail {
     struct ahead whole, last;
 };
 
-static void settle(struct plan *p, struct program *q, struct group *g)
+static void settle_main(struct plan *p, struct program *q, struct group *g, struct step *main)
 {
     struct winograd_conv c;
     winograd_conv_of(p, g, g->kernel->number, &c);
-    struct step *main = q->steps[g->first_step + g->steps_count - 1];
-    if (main->part != PART_MAIN)
-        return;
     struct main_detail *d = arena_alloc(p->arena, sizeof *d);
     g->detail = d;
     if (c.panels.whole)
@@ -301,6 +298,26 @@ static void settle(struct plan *p, struct program *q, struct group *g)
     if (h->count)
         main->prefetch = arena_printf(p->arena, "%d pixels of %d maps before each tile of a product", h->pixels,
                                       h->count);
+}
+
+static void settle(struct plan *p, struct program *q, struct group *g)
+{
+    struct step *main = q->steps[g->first_step + g->steps_count - 1];
+    if (main->part == PART_MAIN)
+        settle_main(p, q, g, main);
+}
+
+static bool finer(struct plan *p, struct program *q, struct step *s, int images)
+{
+    struct winograd_conv c;
+    if (s->part == PART_PANELS && !images)
+        return winograd_panels_finer(p, s);
+    s->group->images_most = s->images = images;
+    if (s->part != PART_MAIN || !images || !winograd_conv_of(p, s->group, s->group->kernel->number, &c) ||
+        c.images != images)
+        return false;
+    settle_main(p, q, s->group, s);
+    return true;
 }
 
 /* ---- the weights ------------------------------------------------------------------------------------------------- */
@@ -655,13 +672,13 @@ static const char *emit(struct emitter *e, const struct step *step)
     }                                                                                                                  \
     const struct kernel kernel_conv2d_winograd##points = {                                                             \
         .name = "winograd" #points, .op = OP_conv2d, .fuses_chain = true, .applicable = applicable_##points,          \
-        .cost = cost_##points, .error = error_##points, .plan = plan, .settle = settle, .emit = emit,                 \
+        .cost = cost_##points, .error = error_##points, .plan = plan, .settle = settle, .finer = finer, .emit = emit, \
         .number = points, .help = "minimal filtering, tiles of " #points " points",                                   \
     };                                                                                                                 \
     const struct kernel kernel_conv2d_winograd##points##_data_grad = {                                                 \
         .name = "winograd" #points, .op = OP_conv2d_data_grad, .fuses_chain = true,                                   \
         .applicable = applicable_##points, .cost = cost_##points, .error = error_##points, .plan = plan,              \
-        .settle = settle, .emit = emit, .number = points,                                                             \
+        .settle = settle, .finer = finer, .emit = emit, .number = points,                                             \
         .help = "transposed minimal filtering, tiles of " #points " points",                                          \
     };
 

@@ -50,7 +50,9 @@ const char *winograd_split_emit(struct emitter *e, const struct step *step);
 
 /* The whole batch, panel by panel (conv2d_winograd_panels.c).  Sets by_panel where that moves less than U for every few
  * images, and what depends on it. */
-void winograd_choose_panels(const struct plan *p, struct winograd_conv *c);
+void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool narrow);
+/* Halves of panels in the places of panels, where whole vectors remain. */
+bool winograd_panels_finer(struct plan *p, struct step *s);
 double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c);
 void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c, int64_t flops);
 const char *winograd_panels_emit(struct emitter *e, const struct step *step);

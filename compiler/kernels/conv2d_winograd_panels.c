@@ -21,7 +21,7 @@ static struct winograd_values values_of(const struct winograd_conv *c, int batch
     return winograd_values_of(&c->tiles, batch * (c->from / c->chunk), c->chunk, 16);
 }
 
-void winograd_choose_panels(const struct plan *p, struct winograd_conv *c)
+void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool narrow)
 {
     if (p->batch == 1 || c->to % c->panel || c->from % U_CHUNK || c->panels_count < BLOCKS_LEAST)
         return;
@@ -43,6 +43,12 @@ void winograd_choose_panels(const struct plan *p, struct winograd_conv *c)
     if (!c->by_panel || !winograd_reaches(map) || !winograd_reaches(values_of(c, p->batch).size)) {
         c->by_panel = false;
         return;
+    }
+    if (narrow) {
+        c->panel /= 2;
+        c->panels = product_panels(p, c->to, c->panel);
+        c->panels_count *= 2;
+        m = winograd_values_of(&c->tiles, p->batch, c->panel, 16);
     }
     c->images = p->batch;
     c->v = values_of(c, p->batch);
@@ -93,6 +99,27 @@ void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, co
     step_scratch(p, panels, c->scratch * p->real_size);
 }
 
+bool winograd_panels_finer(struct plan *p, struct step *s)
+{
+    struct winograd_conv c;
+    winograd_conv_of(p, s->group, s->group->kernel->number, &c);
+    if (c.panel / p->lanes % 2)
+        return false;
+    s->group->narrow = true;
+    s->blocks *= 2;
+    s->arguments = step_arguments_copy(p, s);
+    for (int i = 0; i < s->arguments_count; i++) {
+        struct argument *a = &s->arguments[i];
+        if (a->touch != TOUCH_PART)
+            continue;
+        struct part *part = arena_alloc(p->arena, sizeof *part);
+        *part = *a->part;
+        part->axis[1].piece = c.panel / 2;
+        a->part = part;
+    }
+    return true;
+}
+
 /* ---- V ------------------------------------------------------------------------------------------------------------ */
 
 static const char *panels_name(struct emitter *e, const struct winograd_conv *c, const char *part)
@@ -129,7 +156,8 @@ static const char *emit_batch(struct emitter *e, const struct step *step, const 
 /* U of the chunk from channel `begin` on. */
 static void emit_weights(struct emitter *e, const struct winograd_conv *c)
 {
-    int64_t tap_stride = (int64_t)c->s.c * c->panel;
+    int stored = c->s.weight->panel;
+    int64_t tap_stride = (int64_t)c->s.c * stored;
     loop_open(e, "part", 0, c->chunk / U_CHUNK, 1);
     cw_line(e->w, "const int first = begin + part * %d, end = first + %d;", U_CHUNK, U_CHUNK);
     if (c->data_grad) {
@@ -140,9 +168,12 @@ static void emit_weights(struct emitter *e, const struct winograd_conv *c)
     loop_open_vectors(e, "lane", c->panel);
     if (c->data_grad)
         cw_line(e->w, "const %s *const from = scratch + (k - first) * %d + lane;", e->plan->real, c->panel);
-    else
+    else if (c->panel == stored)
         cw_line(e->w, "const %s *const from = w + (size_t)panel * %" PRId64 " + k * %d + lane;", e->plan->real,
-                c->s.k * c->panel, c->panel);
+                c->s.k * stored, stored);
+    else                        /* half of one */
+        cw_line(e->w, "const %s *const from = w + (size_t)(panel / 2) * %" PRId64 " + panel %% 2 * %d + k * %d + lane;",
+                e->plan->real, c->s.k * stored, c->panel, stored);
     cw_line(e->w, "%s *const to = u + (k - begin) * %d + lane;", e->plan->real, c->panel);
     winograd_emit_weight_vector(e, c, tap_stride);
     cw_close(e->w, "}");

@@ -29,6 +29,7 @@ struct winograd_weights {
     bool by_image;              /* the loop of the neighbours, `images` in a call */
     bool in_turn;               /* then: V is of one panel of inputs after the other */
     int groups;                 /* then: that have a dU each; else 1 */
+    int parts;                  /* else: of an image, that are transformed each by itself: its panels; 1: all of it */
     bool by_panel;              /* dU is transformed back where it is summed, a panel of inputs after the other */
     struct winograd_values v, m;
     int64_t m_at, scratch;      /* by image: in scratch, elements; V is its beginning */
@@ -71,10 +72,8 @@ static int images_in_cache(const struct plan *p, struct winograd_weights *g, int
  * row for every tile, which must not be fewer than the outputs. */
 static bool choose_by_image(const struct plan *p, struct winograd_weights *g)
 {
-    enum { GROUPS = 8, ENOUGH = 4, FAR = 4 };
-    int groups = GROUPS < p->batch ? GROUPS : p->batch;
-    while (groups > 1 && p->batch % groups)
-        groups--;
+    enum { ENOUGH = 4, FAR = 4 };
+    int groups = plan_image_groups(p);
     if (groups == 1 || (groups < ENOUGH && groups < p->batch))
         return false;
     double sums = (double)g->u_group * p->real_size;
@@ -113,11 +112,22 @@ static void choose_by_panel(const struct plan *p, struct winograd_weights *g)
         !winograd_reaches(m.size))
         return;
     g->by_panel = true;
+    g->parts = 1;
     g->images = p->batch;
     g->v = v;
     g->m = m;
     g->u_position = (int64_t)g->x_panel * g->panel + 16;        /* of a panel of inputs alone */
     g->u_panel = g->u_group = g->tiles.positions * g->u_position;
+}
+
+/* A block of few images leaves little for many threads to transform, so the panels of an image are blocks of their own.
+ * Zeros around an image are copied for all panels at once. */
+static void choose_parts(struct winograd_weights *g)
+{
+    enum { MANY = 32 };
+    if (2 * g->images < MANY && !g->s.padded && g->panels == g->x_panels && g->s.o % g->panel == 0 &&
+        g->s.c % g->x_panel == 0)
+        g->parts = g->panels;
 }
 
 static bool winograd_weights_of(const struct plan *p, const struct node *n, int points, struct winograd_weights *g)
@@ -134,7 +144,7 @@ static bool winograd_weights_of(const struct plan *p, const struct node *n, int 
     g->u_panel = g->tiles.positions * g->u_position;
     g->u_group = g->panels * g->u_panel;
     g->db_stored = plan_round(g->s.o, p->lanes);
-    g->groups = 1;
+    g->groups = g->parts = 1;
     if (choose_by_image(p, g))
         return true;
     for (int images = 1; images <= 32 && p->batch % images == 0; images *= 2) {
@@ -144,6 +154,7 @@ static bool winograd_weights_of(const struct plan *p, const struct node *n, int 
         g->images = images;
     }
     values_of(g, g->images, &g->v, &g->m);
+    choose_parts(g);
     choose_by_panel(p, g);
     return true;
 }
@@ -300,6 +311,30 @@ static void plan_panels(struct plan *p, struct program *q, struct group *g, cons
     step_scratch(p, s, d->u_group * p->real_size);
 }
 
+/* Halves of panels of outputs, where whole vectors remain. */
+static bool finer(struct plan *p, struct program *q, struct step *s, int images)
+{
+    (void)q;
+    struct winograd_weights d;
+    winograd_weights_of(p, s->group->main, s->group->kernel->number, &d);
+    if (s->part != SUM_PANELS || images || d.panel / p->lanes % 2)
+        return false;
+    s->group->narrow = true;
+    s->blocks *= 2;
+    s->arguments = step_arguments_copy(p, s);
+    for (int i = 0; i < s->arguments_count; i++) {
+        struct argument *a = &s->arguments[i];
+        if (a->touch != TOUCH_PART)
+            continue;
+        struct part *part = arena_alloc(p->arena, sizeof *part);
+        *part = (struct part){ { { .count = d.panels, .step = d.s.k * d.panel, .piece = 1, .over = 2 },
+                                 { .count = d.s.k, .step = d.panel },
+                                 { .count = d.panel, .step = 1, .piece = d.panel / 2, .over = 1 } } };
+        a->part = part;
+    }
+    return true;
+}
+
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct winograd_weights d;
@@ -309,7 +344,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         return;
     }
     const char *what = "weight gradient";
-    struct step *in = plan_step(p, q, g, SUM_TRANSFORMS, SPLIT_BLOCKS, 2 * d.images, what, 0);
+    struct step *in = plan_step(p, q, g, SUM_TRANSFORMS, SPLIT_BLOCKS, 2 * d.images * d.parts, what, 0);
     in->repeat = d.by_panel ? 0 : p->batch / d.images;
     in->beside = d.by_panel;
     struct buffer *x_values = own_buffer(p, q, g, "x_values", d.v.size),
@@ -334,22 +369,25 @@ static void plan(struct plan *p, struct program *q, struct group *g)
 
 /* ---- step 0: transforms of a block of images --------------------------------------------------------------------- */
 
-/* Zeros for an image that a smaller batch lacks. */
+/* Zeros for an image, or its part, that a smaller batch lacks. */
 static void emit_clear(struct emitter *e, const struct winograd_weights *d, const struct winograd_values *s, int panels,
                        const char *values)
 {
+    int cleared = panels / d->parts;
     for (int k = 0; k < WINOGRAD_CLASSES; k++) {
         const struct winograd_class *c = &d->tiles.class[k];
         int rows = c->rows_v * c->rows_h;
         if (!c->count || !rows)
             continue;
-        loop_open(e, "i", 0, c->count * panels, 1);
+        loop_open(e, "i", 0, c->count * cleared, 1);
         const char *image = "image";
-        if (panels > 1)
+        if (d->parts > 1)
+            image = arena_printf(e->arena, "(%s + image)", text_times(e, "p", d->images));
+        else if (panels > 1)
             image = arena_printf(e->arena, "(%s + image)",
                                  text_times(e, arena_printf(e->arena, "i %% %d", panels), d->images));
         cw_line(e->w, "memset(%s%s + %s * %" PRId64 " + %s * %d, 0, sizeof(%s) * %d);", values,
-                text_offset(e, s->class_offset[k]), text_over(e, "i", panels), s->stride[k], image, rows * s->width,
+                text_offset(e, s->class_offset[k]), text_over(e, "i", cleared), s->stride[k], image, rows * s->width,
                 e->plan->real, rows * s->width);
         cw_close(e->w, "}");
     }
@@ -361,7 +399,7 @@ static const char *image_text(const struct winograd_weights *d)
     return d->by_image && d->images == 1 ? "0" : "image";
 }
 
-/* The transform of one image, panel by panel. */
+/* The transform of one image, panel by panel; with parts that of panel `p`. */
 static void emit_panels(struct emitter *e, const struct winograd_weights *d, struct winograd_transform *t, int channels,
                         int panel, const char *map, const char *values)
 {
@@ -369,10 +407,12 @@ static void emit_panels(struct emitter *e, const struct winograd_weights *d, str
     if (s.whole) {
         t->channels = panel;
         t->tail = 0;
-        loop_open(e, "p", 0, s.whole, 1);
+        if (d->parts == 1)
+            loop_open(e, "p", 0, s.whole, 1);
         winograd_emit_image(e, t, arena_printf(e->arena, "%s + p * %d", map, panel), values,
                             text_plus(e, text_times(e, "p", d->images), image_text(d)), "0", "0");
-        cw_close(e->w, "}");
+        if (d->parts == 1)
+            cw_close(e->w, "}");
     }
     if (s.last_vectors) {
         t->channels = channels - s.whole * panel;
@@ -446,7 +486,10 @@ static const char *emit_transforms(struct emitter *e, const struct step *step)
     emit_function(e, "int b, %sint n, const %s *x, const %s *dy, %s *restrict x_values, %s *restrict dy_values%s",
                   once ? "" : "int first, ", real, real, real, real,
                   bias ? arena_printf(e->arena, ", %s *restrict db", real) : "");
-    cw_line(e->w, "const int image = b / 2;");
+    if (d.parts > 1)
+        cw_line(e->w, "const int image = b / %d, p = b / 2 %% %d;", 2 * d.parts, d.parts);
+    else
+        cw_line(e->w, "const int image = b / 2;");
     cw_open(e->w, "if (b %% 2 == 0 && %simage < n) {", once ? "" : "first + ");
     cw_line(e->w, "x += (size_t)%s * %" PRId64 ";", sample, (int64_t)d.s.h * d.s.w * d.s.c);
     emit_panels(e, &d, &x, d.s.c, d.x_panel, "x", "x_values");
@@ -455,15 +498,19 @@ static const char *emit_transforms(struct emitter *e, const struct step *step)
     emit_panels(e, &d, &dy, d.s.o, d.panel, "dy", "dy_values");
     if (bias) {
         cw_line(e->w, "db += %s * %" PRId64 ";", sample, d.db_stored);
-        emit_bias(e, &d);
+        if (d.parts > 1)
+            emit_bias_vectors(e, &d, arena_printf(e->arena, "p * %d", d.panel), d.panel / e->plan->lanes, 0);
+        else
+            emit_bias(e, &d);
     }
     cw_middle(e->w, "} else if (b % 2 == 0) {");
     emit_clear(e, &d, &d.v, d.x_panels, "x_values");
     cw_middle(e->w, "} else {");
     emit_clear(e, &d, &d.m, d.panels, "dy_values");
     cw_close(e->w, "}");
-    const char *comment = arena_printf(e->arena, "%s\nBlock b transforms an image of a block of %d: x (even b) or dy "
-                                       "(odd b). %s", emit_comment(e, step), d.images,
+    const char *what = d.parts > 1 ? "a panel of an image" : "an image";
+    const char *comment = arena_printf(e->arena, "%s\nBlock b transforms %s of a block of %d: x (even b) or dy "
+                                       "(odd b). %s", emit_comment(e, step), what, d.images,
                                        winograd_tiles_text(e, &d.tiles, &d.s));
     return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_in_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o),
                     comment);
@@ -828,6 +875,9 @@ static const char *emit_by_panel(struct emitter *e, const struct step *step)
     inputs.s.c = d.x_panel;     /* of a panel of them */
     const char *real = e->plan->real;
     bool bias = g->companion != NULL;
+    int width = g->narrow ? d.panel / 2 : d.panel;
+    const char *panel = g->narrow ? "(b / 2)" : "b";
+    const char *half = g->narrow ? arena_printf(e->arena, " + b %% 2 * %d", width) : "";
     emit_function(e, "int b, %sconst %s *x_values, const %s *dy_values, %s *restrict dw%s, %s *restrict du",
                   bias ? "int n, " : "", real, real, real,
                   bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "", real);
@@ -838,27 +888,27 @@ static const char *emit_by_panel(struct emitter *e, const struct step *step)
         if (!s->count || !depth)
             continue;
         loop_open(e, "i", 0, s->count, 1);
-        cw_line(e->w, "%s(x_values%s + i * %" PRId64 " + p * %" PRId64 ", dy_values%s + i * %" PRId64 " + b * %" PRId64
-                ", du%s + i * %" PRId64 ");", emit_position(e, &inputs, depth, d.panel / e->plan->lanes, false),
+        cw_line(e->w, "%s(x_values%s + i * %" PRId64 " + p * %" PRId64 ", dy_values%s + i * %" PRId64 " + %s * %" PRId64
+                "%s, du%s + i * %" PRId64 ");", emit_position(e, &inputs, depth, width / e->plan->lanes, false),
                 text_offset(e, d.v.class_offset[k]), d.v.stride[k], depth * d.x_panel,
-                text_offset(e, d.m.class_offset[k]), d.m.stride[k], depth * d.panel,
+                text_offset(e, d.m.class_offset[k]), d.m.stride[k], panel, depth * d.panel, half,
                 text_offset(e, s->first * d.u_position), d.u_position);
         cw_close(e->w, "}");
     }
     cw_open(e->w, "for (int c = 0; c < %d; c++) {", d.x_panel);
-    loop_open_vectors(e, "lane", d.panel);
+    loop_open_vectors(e, "lane", width);
     cw_line(e->w, "const %s *const from = du + c * %d + lane;", real, d.panel);
-    cw_line(e->w, "%s *const to = dw + (size_t)b * %" PRId64 " + (p * %d + c) * %d + lane;", real, d.s.k * d.panel, d.x_panel,
-            d.panel);
+    cw_line(e->w, "%s *const to = dw + (size_t)%s * %" PRId64 " + (p * %d + c) * %d%s + lane;", real, panel, d.s.k * d.panel,
+            d.x_panel, d.panel, half);
     emit_inverse_vector(e, &d);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     if (bias)
         emit_bias_sum(e, &d);
-    const char *comment = arena_printf(e->arena, "%s\n%s Block b is a panel of outputs: dU of a panel of inputs over the whole "
+    const char *comment = arena_printf(e->arena, "%s\n%s Block b is %s of outputs: dU of a panel of inputs over the whole "
                                        "batch, then G^T dU G.", emit_comment(e, step),
-                                       winograd_tiles_text(e, &d.tiles, &d.s));
+                                       winograd_tiles_text(e, &d.tiles, &d.s), g->narrow ? "half a panel" : "a panel");
     return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_panel_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o), comment);
 }
 
@@ -892,7 +942,8 @@ static const char *emit(struct emitter *e, const struct step *step)
     }                                                                                                                  \
     const struct kernel kernel_conv2d_winograd##points##_weight_grad = {                                               \
         .name = "winograd" #points, .op = OP_conv2d_weight_grad, .applicable = applicable_##points,                   \
-        .cost = cost_##points, .error = error_##points, .plan = plan, .by_image = by_image_##points, .emit = emit,    \
+        .cost = cost_##points, .error = error_##points, .plan = plan, .by_image = by_image_##points, .finer = finer,  \
+        .emit = emit,                                                                                                  \
         .number = points, .help = "minimal filtering over a block of images, tiles of " #points " points",            \
     };
 

@@ -47,9 +47,7 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
     if (d.rows_at_once < 1)
         d.rows_at_once = 1;
     d.groups = GROUPS_MOST < p->batch ? GROUPS_MOST : p->batch;
-    int even = d.groups;
-    while (even > 1 && p->batch % even)
-        even--;
+    int even = plan_image_groups(p);
     if (even >= GROUPS_MOST / 2 || even == p->batch) {
         d.by_image = true;
         d.groups = even;

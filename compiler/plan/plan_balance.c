@@ -1,8 +1,8 @@
 /* plan_balance.c - how evenly so many threads share the work of a plan: the end of --dump=plan --threads=T.
  *
- * Which thread does what is worked out with the functions by which emitted code divides (cnn_first, cnn_end, cnn_next of
- * cnnrt.h).  What it takes comes from the kernels' estimates: those of a group are split over its steps, those of a step
- * over its images, or over its blocks by what each makes. */
+ * Which thread does what is worked out with the functions by which emitted code divides (cnn_first, cnn_end, cnn_run,
+ * cnn_next, cnn_finer of cnnrt.h).  What it takes comes from the kernels' estimates: those of a group are split over its steps,
+ * those of a step over its images, or over its blocks by what each makes. */
 #include <inttypes.h>
 
 #include "cnnrt.h"
@@ -171,15 +171,19 @@ static void add_blocks(struct balance *b, const struct phase *f, const struct lo
     int blocks = (int)loop->blocks;
     for (int t = 0; t < b->threads; t++) {
         struct cnn_worker w = worker_of(b, t);
-        int first = loop->run ? t * loop->run : cnn_first(&w, blocks, 1);
-        int end = loop->run ? blocks : cnn_end(&w, blocks, 1);
-        for (int k = first; k < end; k = loop->run ? cnn_next(&w, k, loop->run) : k + 1)
+        int run = loop->run ? cnn_run(&w, blocks, loop->run) : 0;
+        int first = run ? t * run : cnn_first(&w, blocks, 1), end = run ? blocks : cnn_end(&w, blocks, 1);
+        for (int k = first; k < end; k = run ? cnn_next(&w, k, run) : k + 1)
             add_block(b, t, f, loop, all, k);
     }
 }
 
 static struct share share_of_phase(struct balance *b, const struct phase *f)
 {
+    const struct turns t = f->finer ? plan_turns(b->p, f) : (struct turns){ .turn = 1, .finer = 1 };
+    const struct cnn_worker w = worker_of(b, 0);
+    if (f->finer && cnn_finer(&w, t.count, t.turn, t.finer))
+        f = f->finer;
     clear(b);
     if (f->split == SPLIT_IMAGES)
         add_images(b, f);

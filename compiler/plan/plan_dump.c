@@ -62,6 +62,21 @@ static void dump_step(const struct phase *f, const struct loop *loop, const stru
         fprintf(out, " and update");
 }
 
+/* What many threads do instead. */
+static void dump_finer(const struct phase *f, FILE *out)
+{
+    if (f->split == SPLIT_IMAGES) {
+        fprintf(out, "; or in turns of %d", f->finer->images);
+        return;
+    }
+    for (int i = 0; i < f->loops_count; i++)
+        if (f->loops[i].blocks != f->finer->loops[i].blocks) {
+            fprintf(out, "; or ");
+            dump_step_name(f->steps[f->loops[i].first], out);
+            fprintf(out, " x %" PRId64, f->finer->loops[i].blocks);
+        }
+}
+
 /* Within a turn of several images its loops are set apart by semicolons. */
 static void dump_phase(const struct program *q, int index, FILE *out)
 {
@@ -84,6 +99,8 @@ static void dump_phase(const struct program *q, int index, FILE *out)
                 fprintf(out, k == 0 && f->images > 1 ? ";" : ",");
             dump_step(f, &f->loops[i], f->steps[f->loops[i].first + k], k == 0, out);
         }
+    if (f->finer)
+        dump_finer(f, out);
     if (index == q->rule_phase)
         fprintf(out, ", then how to update early");
     fprintf(out, "\n");

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "kernels/loops.h"
+#include "plan/plan_parts.h"
 #include "plan/plan_verify.h"
 
 /* ---- what everything below speaks of ----------------------------------------------------------------------------- */
@@ -707,11 +708,39 @@ static const char *verify_program(const struct plan *p, const struct program *q)
     return broken ? broken : verify_memory(&w);
 }
 
+/* Finer phases hold the same steps in the same order, and with them in their places the program is right as well. */
+static const char *verify_finer(const struct plan *p, const struct program *q)
+{
+    bool any = false;
+    for (int i = 0; i < q->phases_count; i++) {
+        const struct phase *f = &q->phases[i], *finer = f->finer;
+        if (!finer)
+            continue;
+        bool same = finer->steps_count == f->steps_count && finer->loops_count == f->loops_count && !finer->finer;
+        for (int k = 0; same && k < f->steps_count; k++) {
+            const struct step *s = f->steps[k], *t = finer->steps[k];
+            same = s->index == t->index && s->group->main == t->group->main && s->part == t->part &&
+                   s->arguments_count == t->arguments_count;
+            for (int n = 0; same && n < s->arguments_count; n++)
+                same = s->arguments[n].kind == t->arguments[n].kind && s->arguments[n].tensor == t->arguments[n].tensor &&
+                       s->arguments[n].buffer == t->arguments[n].buffer && s->arguments[n].access == t->arguments[n].access;
+        }
+        if (!same)
+            return arena_printf(p->arena, "the finer form of phase %d, of %s (%s), has other steps", i,
+                                f->steps[0]->group->main->name, f->steps[0]->what);
+        any = true;
+    }
+    const struct program all = any ? plan_finer_program(p, q) : *q;
+    return any ? verify_program(p, &all) : NULL;
+}
+
 const char *plan_verify(const struct plan *p)
 {
     const char *broken = verify_params(p);
     broken = broken || !p->train.graph ? broken : verify_program(p, &p->train);
+    broken = broken || !p->train.graph ? broken : verify_finer(p, &p->train);
     broken = broken ? broken : verify_program(p, &p->use);
+    broken = broken ? broken : verify_finer(p, &p->use);
     broken = broken ? broken : verify_lasting(p);
     broken = broken || !p->train.graph ? broken : verify_update(p);
     return broken || !p->train.graph ? broken : verify_pieces(p);

@@ -175,6 +175,14 @@ int64_t axis_pieces(const struct axis *x)
     return (x->count + x->piece - 1) / x->piece;
 }
 
+struct argument *step_arguments_copy(struct plan *p, const struct step *s)
+{
+    struct argument *copy = arena_array(p->arena, (size_t)s->arguments_count + 1, sizeof *copy);
+    for (int i = 0; i < s->arguments_count; i++)
+        copy[i] = s->arguments[i];
+    return copy;
+}
+
 bool step_uses_kind(const struct step *s, enum argument_kind kind)
 {
     for (int i = 0; i < s->arguments_count; i++)

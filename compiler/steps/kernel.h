@@ -26,6 +26,10 @@ struct kernel {
     void (*plan)(struct plan *p, struct program *q, struct group *g);
     /* Optional: decides what depends on where tensors lie, when that is known. */
     void (*settle)(struct plan *p, struct program *q, struct group *g);
+    /* Optional: makes a copy of one of its steps, which has a copy of the group of its own, finer: calls of so many images
+     * (as step.images becomes), or for 0 two blocks in the place of each.  It computes the same bits and is given the same.
+     * False: it cannot. */
+    bool (*finer)(struct plan *p, struct program *q, struct step *s, int images);
     /* Whether it takes tensor t, which the group reads or makes, with pixels further apart than its channels, as
      * tensor_place.pixel will say: then t may lie inside of a concatenation.  NULL: never. */
     bool (*strided)(const struct plan *p, const struct group *g, const struct tensor *t);
@@ -62,6 +66,10 @@ bool plan_splits_image(const struct plan *p, double cycles);
 double plan_barrier_cycles(const struct plan *p, int barriers);
 /* What it costs all threads to meet so many times: a step of blocks that stands between steps of images. */
 double plan_meeting_cycles(const struct plan *p, int meetings);
+/* Into how many groups of equal size the images of a batch are cut where each has sums of its own: at most 16, enough for as
+ * many threads, of an even number of images, so that two may share a call; where there are few images, at most 8.  All
+ * that share a loop have the same. */
+int plan_image_groups(const struct plan *p);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
 /* Whether some steps take images that lie together, and so many at each call. */
 bool plan_has_together(const struct program *q);
@@ -120,6 +128,8 @@ struct part part_runs(int64_t elements, int64_t piece);
 /* `count` numbers of each sample, `piece` of them in a block, for the whole batch. */
 struct part part_columns(const struct plan *p, int64_t count, int64_t piece);
 int64_t axis_pieces(const struct axis *x);
+/* For kernel.finer: the arguments of a step, to be changed in a copy of it. */
+struct argument *step_arguments_copy(struct plan *p, const struct step *s);
 /* Whether an argument is of that kind; ARGUMENT_BLOCK: or stands at the block. */
 bool step_uses_kind(const struct step *s, enum argument_kind kind);
 
@@ -160,6 +170,7 @@ struct emitter {
     struct emit_frame *frame;
     const char *const *stretches;       /* names of what is timed, the update last */
     struct emitted_function **called;     /* the functions of the program's steps, by number of the step */
+    struct emitted_function **called_finer;     /* of those that finer phases have in their places; NULL: the same */
     const char **muon;          /* the functions of matrices that the update orthogonalises, emit_muon.c */
     int operations;             /* on vectors, in the linear combinations that were written: a caller sets it to 0 */
 };

@@ -111,6 +111,8 @@ struct group {
     const struct tensor *in_place;      /* whose memory the result takes over, element by element; NULL: nobody's */
     void *detail;               /* the kernel's own numbers, made by its plan() */
     int first_step, steps_count;        /* of program.steps: its own, one after the other */
+    int images_most;            /* of a finer step's copy of its group: images of a call; 0: as the kernel chooses */
+    bool narrow;                /* likewise: a block is half of what the kernel chooses */
 };
 
 enum split { SPLIT_IMAGES, SPLIT_BLOCKS };
@@ -191,7 +193,8 @@ struct step {
     int groups;                 /* > 0: an image belongs to one of so many groups of equal size, and the images of a
                                  * group are done in order by one thread: sums by group.  `g` */
     bool hoisted;               /* reads parameters only: computed before its group's other steps, not in its turn */
-    int run;                    /* of blocks: threads take so many in turn; 0: each takes an equal part in one piece */
+    int run;                    /* of blocks: threads take so many in turn, fewer where that is more even (cnn_run);
+                                 * 0: each takes an equal part in one piece */
     bool beside;                /* of blocks, too small for a phase: joins an earlier one of blocks if it may */
     bool thin;                  /* of images, little work: it does not make the turns of a loop few and large */
     bool waits;                 /* what it multiplies stays in the caches: images may go on before it */
@@ -234,6 +237,9 @@ struct phase {
     int repeat;                 /* > 0: of a loop around this phase and its neighbours of the same group */
     bool repeat_begins, repeat_ends;
     bool meets;                 /* some step does: the first phase of a segment */
+    bool in_turns;              /* of a finer form: its turns stand for larger ones, were they of one image */
+    const struct phase *finer;  /* the same with other steps in the places of some, in smaller turns or more blocks: for
+                                 * threads that this one leaves uneven (cnn_finer).  NULL: there is no other */
 };
 
 /* Memory of a kernel's own that all threads share: packed weights, partial sums. */
@@ -430,6 +436,11 @@ bool plan_trains(const struct param *param);
 /* The weights with l2 are summed in blocks of so many elements: how many blocks that makes. */
 enum { PENALTY_BLOCK = 8192 };
 int64_t plan_penalty_blocks(const struct plan *p);
+/* Of a phase that has a finer form: so many things, in turns of so many; in those of the finer form. */
+struct turns {
+    int count, turn, finer;
+};
+struct turns plan_turns(const struct plan *p, const struct phase *f);
 /* Whether a step that makes its gradient may update it: no other gradient is needed for that. */
 bool plan_updates_early(const struct plan *p, const struct param *param);
 void plan_dump(const struct plan *p, FILE *out);

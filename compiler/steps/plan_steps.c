@@ -49,6 +49,17 @@ double plan_meeting_cycles(const struct plan *p, int meetings)
     return (double)meetings * c->barrier * c->barrier_threads;
 }
 
+int plan_image_groups(const struct plan *p)
+{
+    enum { MOST = 16, FEW = 8 };
+    int groups = MOST, few = p->batch < FEW ? p->batch : FEW;
+    while (groups > 0 && p->batch % (2 * groups))
+        groups--;
+    while (few > 1 && p->batch % few)
+        few--;
+    return groups > few ? groups : few;
+}
+
 int group_nodes(const struct group *g, const struct node **nodes, int most)
 {
     int count = 0;

@@ -71,14 +71,32 @@ network {
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 2; batch 16; seed 5 }
 CNN
 
+# Turns of several pictures, and panels of channels, which sixteen threads take in smaller ones than two.
+cat >finer.cnn <<'CNN'
+model finer
+data { shapes classes=10, train=70, val=30, seed=3; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 32, 3x3, relu, padding=same, stride=2
+    conv2d 48, 3x3, relu, padding=same, stride=2
+    conv2d 64, 3x3, relu, padding=same
+    conv2d 128, 3x3, relu, padding=same, stride=4
+    conv2d 128, 3x3, relu, padding=same
+    conv2d 128, 3x3, relu, padding=same
+    flatten
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 1; batch 16; seed 5 }
+CNN
+
 # The same with one picture a batch: then most steps are cut within the picture.
 sed -e 's/model plain/model single/' -e 's/conv2d 37, 3x3, stride=2/conv2d 37, 3x3/' plain.cnn >single.cnn
 
-for model in plain residual layers single; do
+for model in plain residual layers finer single; do
     flags=
     [ $model = single ] && flags=--batch=1
     build $model CNNC_FLAGS=$flags || continue
-    for threads in 1 2 3; do
+    for threads in 1 2 3 5 16; do
         expect 0 ./$model --threads $threads --run-dir $model.$threads --verbose 2 --log-steps $model.$threads.csv
         sed -E "s/^ - [0-9]+s - / - /; s/$model\\.$threads\//RUN\//" out >$model.$threads.log
         weights=$(cd $model.$threads && find . -name 'last*.safetensors' | head -n 1)

@@ -1463,6 +1463,88 @@ static bool penalty_by_another_factor(struct plan *p, struct planted *f)
     return false;
 }
 
+/* ---- finer phases ------------------------------------------------------------------------------------------------ */
+
+/* The first phase of training that has a finer form which is split so; a copy of that, with steps and loops of its own. */
+static struct phase *finer_phase(struct plan *p, enum split split)
+{
+    for (int i = 0; i < p->train.phases_count; i++) {
+        struct phase *f = &p->train.phases[i];
+        if (!f->finer || f->split != split)
+            continue;
+        struct phase *copy = arena_alloc(p->arena, sizeof *copy);
+        *copy = *f->finer;
+        f->finer = copy;
+        return copy;
+    }
+    return NULL;
+}
+
+static bool finer_turns_uneven(struct plan *p, struct planted *f)
+{
+    struct phase *x = finer_phase(p, SPLIT_IMAGES);
+    if (!x)
+        return false;
+    x->images = p->batch - 1;
+    names(f, x->steps[0], NULL);
+    return true;
+}
+
+static bool finer_call_too_large(struct plan *p, struct planted *f)
+{
+    struct phase *x = finer_phase(p, SPLIT_IMAGES);
+    if (!x)
+        return false;
+    f->step = x->steps[0];
+    x->steps[0]->images *= 2;
+    return true;
+}
+
+static bool finer_form_of_other_steps(struct plan *p, struct planted *f)
+{
+    struct phase *x = finer_phase(p, SPLIT_IMAGES);
+    if (!x || x->steps_count < 2)
+        return false;
+    f->step = x->steps[0];
+    x->steps[0] = x->steps[1];
+    return true;
+}
+
+/* The blocks of the first loop that has others, and the part that they write. */
+static bool finer_blocks_of(struct plan *p, struct planted *f, int64_t more, int64_t piece)
+{
+    struct phase *x = finer_phase(p, SPLIT_BLOCKS);
+    for (int i = 0; x && i < x->steps_count; i++) {
+        struct step *s = x->steps[i];
+        struct argument *a = argument_of(s, ACCESS_WRITE, ARGUMENT_TENSOR, TOUCH_PART);
+        if (s == p->train.steps[s->index] || !a)
+            continue;
+        struct part *part = arena_alloc(p->arena, sizeof *part);
+        *part = *a->part;
+        for (int k = 0; k < PART_AXES && part->axis[k].count; k++)
+            if (part->axis[k].piece > 1)
+                part->axis[k].piece *= piece;
+        a->part = part;
+        s->blocks += more;
+        for (int k = 0; k < x->loops_count; k++)
+            if (x->loops[k].first == i)
+                x->loops[k].blocks += more;
+        names(f, s, a);
+        return true;
+    }
+    return false;
+}
+
+static bool finer_block_too_many(struct plan *p, struct planted *f)
+{
+    return finer_blocks_of(p, f, 1, 1);
+}
+
+static bool finer_parts_too_large(struct plan *p, struct planted *f)
+{
+    return finer_blocks_of(p, f, 0, 2);
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static const struct fault faults[] = {
@@ -1541,6 +1623,11 @@ static const struct fault faults[] = {
     { "a part of the images together", together_in_part, "takes images together that cannot lie so" },
     { "images apart", apart_where_they_must_not, "takes images together where they lie apart" },
     { "images together", together_for_who_does_not_know, "takes images one by one where they lie together" },
+    { "finer turns that are uneven", finer_turns_uneven, "of turns of" },
+    { "a finer call too large", finer_call_too_large, "images a call in a loop that takes" },
+    { "a finer form of other steps", finer_form_of_other_steps, "has other steps" },
+    { "a finer block too many", finer_block_too_many, "has other blocks than there are parts of" },
+    { "finer parts too large", finer_parts_too_large, "has other blocks than there are parts of" },
     { "an update before the reader", update_before_the_reader, "updates before or meanwhile" },
     { "an update beside the reader", update_beside_the_reader, "updates before or meanwhile" },
     { "an update of other rows", update_of_other_rows, "updates before or meanwhile" },
@@ -1581,6 +1668,12 @@ static const char few[] =
 
 static const char *const together[] = { "conv2d_1=together", "conv2d_2=together" };
 static const char *const tiles[] = { "dense_1=tile", "dense_2=tile", "dense_3=tile", "dense_3:data=openblas" };
+/* Turns and panels for few threads, which have finer forms. */
+static const char finer[] =
+    "network {\n input 3x16x16\n conv2d 32, 3x3, relu, padding=same\n conv2d 64, 3x3, relu, padding=same, stride=2\n"
+    " conv2d 64, 3x3, padding=same\n batchnorm relu\n conv2d 128, 3x3, relu, padding=same, stride=2\n"
+    " conv2d 128, 3x3, relu, padding=same\n flatten\n dense 10, softmax\n}\n" TAIL;
+
 static const char *const of_strides[] = { "conv2d_1=direct", "conv2d_2=winograd6", "conv2d_3=winograd4" };
 static const char *const winograd[] = { "conv2d_2=winograd6", "conv2d_5=winograd8", "conv2d_4=winograd6" };
 static const char *const blas[] = { "conv2d_2=im2col", "conv2d_4:weight=im2col", "dense_1=openblas" };
@@ -1606,6 +1699,18 @@ static const struct {
     { NULL, "x86-64-v3", 0, NULL, 0, "normed", 0 },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block", 0 },
     { planned_branches, "x86-64-v3", 12, NULL, 0, NULL, 5 },   { planned_sequence, "x86-64-v3", 8, NULL, 0, NULL, 4 },
     { planned_groups, "generic", 8, NULL, 0, NULL, 2 },
+    { finer, "x86-64-v3", 0, NULL, 0, NULL },
+    { planned_sequence, "x86-64-v3", 0, winograd, 3, NULL }, { planned_sequence, "x86-64-v3", 1, winograd, 3, NULL },
+    { planned_sequence, "generic", 6, blas, 3, NULL },       { planned_sequence, "x86-64-v4", 32, NULL, 0, NULL },
+    { planned_branches, "x86-64-v3", 0, NULL, 0, NULL },     { planned_branches, "x86-64-v4", 12, NULL, 0, NULL },
+    { planned_branches, "generic", 1, NULL, 0, NULL },       { planned_branches, "aarch64", 16, NULL, 0, NULL },
+    { early, "x86-64-v3", 0, NULL, 0, NULL },                { early, "x86-64-v4", 64, tiles, 4, NULL },
+    { early, "generic", 1, NULL, 0, NULL },                  { strides, "x86-64-v3", 16, of_strides, 3, NULL },
+    { blocks, "x86-64-v3", 16, winograd, 1, NULL },
+    { few, "x86-64-v3", 16, together, 2, NULL },             { few, "x86-64-v4", 64, together, 2, NULL },
+    { planned_groups, "x86-64-v3", 0, NULL, 0, NULL },       { planned_groups, "x86-64-v4", 11, NULL, 0, NULL },
+    { planned_groups, "generic", 1, NULL, 0, NULL },
+    { NULL, "x86-64-v3", 0, NULL, 0, "normed" },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block" },
 };
 
 enum { FAULTS = sizeof faults / sizeof faults[0], NETWORKS = sizeof networks / sizeof networks[0] };

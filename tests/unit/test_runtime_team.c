@@ -60,6 +60,20 @@ Test(team, runs_dealt_in_turns_cover_all_once)
         }
 }
 
+Test(team, runs_become_shorter_where_they_leave_threads_uneven)
+{
+    for (int count = 1; count <= THREADS_MOST; count++)
+        for (int run = 1; run <= 8; run++) {
+            struct cnn_worker w = { .count = count };
+            int even = (THINGS + count - 1) / count, own = cnn_run(&w, THINGS, run);
+            cr_assert(own >= 1 && own <= run);
+            int most = ((THINGS + own - 1) / own + count - 1) / count * own;
+            cr_assert(own == 1 || most <= even + even / 16);
+        }
+    cr_assert_eq(cnn_run(&(struct cnn_worker){ .count = 2 }, 144, 4), 4);
+    cr_assert_eq(cnn_run(&(struct cnn_worker){ .count = 16 }, 144, 4), 1);
+}
+
 /* Each phase reads what all threads wrote in the one before. */
 struct phases {
     int rounds;
