@@ -3,7 +3,8 @@
  * Every layer has its candidates in order of their estimates.  Program 0 is the network with the first of each, program
  * 1 that with the second of each, and so on: a few whole trainers instead of many small ones, so that a kernel is timed
  * with the memory, the threads and the neighbours that it has in earnest.  They are built as users' are, by cnnc.mk,
- * and run in turns; a kernel's time is the best that any of its runs had. */
+ * and run in turns; a kernel's time is the best that any of its runs had, and noise what the second best was above it.
+ * The times of each round are noted when it is over, so that a tuning that was broken off can go on. */
 #define _GNU_SOURCE
 #include "tune.h"
 
@@ -44,9 +45,15 @@ static const double busy_spread = 1.3;          /* between runs of one program, 
 static const double cycles_most = 24;
 
 struct program_times {
-    double *nanoseconds[2];     /* by stretch: training, use; the best of all runs */
+    double *nanoseconds[2];     /* by stretch: training, use; of the last run */
     double fastest, slowest;    /* run, in seconds a step */
     struct plan *plan;
+};
+
+/* What is known of a kernel for a task. */
+struct kernel_times {
+    const char *name;           /* of its entry */
+    int64_t rounds[ROUNDS];     /* nanoseconds; 0: not known */
 };
 
 struct tuning {
@@ -59,9 +66,11 @@ struct tuning {
     const char *folder;         /* of the programs, removed at the end */
     struct program_times *programs;
     int programs_count;
-    struct wisdom_entry *found;
-    int found_count;
-    size_t found_capacity;
+    const struct wisdom *known; /* before */
+    struct kernel_times *kernels;
+    int kernels_count;
+    size_t kernels_capacity;
+    int rounds_noted;           /* in the wisdom, with those of earlier calls */
     double began;
     bool new_file;              /* there was no wisdom before */
 };
@@ -346,10 +355,8 @@ static bool read_times(struct tuning *t, int k, double *seconds)
             index >= program->plan->stretches_count)
             continue;           /* the headline, and the optimizer's stretch behind ours */
         for (int i = 0; i < 2; i++) {
-            double *best = &program->nanoseconds[i][index];
             *seconds += (double)times[i] * 1e-9;
-            if (times[i] && (*best == 0 || (double)times[i] < *best))
-                *best = (double)times[i];
+            program->nanoseconds[i][index] = (double)times[i];
         }
         found++;
     }
@@ -375,34 +382,6 @@ static bool run_program(struct tuning *t, const struct signals *s, int k, int st
     fputs("cnnc: --tune: a program to be timed has failed:\n", stderr);
     show_log(log);
     return false;
-}
-
-static bool run_programs(struct tuning *t, const struct signals *s)
-{
-    int *steps = arena_array(t->arena, (size_t)t->programs_count, sizeof *steps), done = 0;
-    int runs = ROUNDS * t->programs_count;
-    double began = now();
-
-    for (int round = 0; round < ROUNDS; round++) {
-        if (round >= ROUNDS_LEAST && now() - began > rounds_seconds)
-            break;
-        for (int k = 0; k < t->programs_count; k++) {
-            double seconds = 0;
-            if (!run_program(t, s, k, round ? steps[k] : STEPS_LEAST, &seconds))
-                return false;
-            struct program_times *program = &t->programs[k];
-            if (round && (!program->fastest || seconds < program->fastest))
-                program->fastest = seconds;
-            if (round && seconds > program->slowest)
-                program->slowest = seconds;
-            double wanted = seconds > 0 ? 2 * run_seconds / seconds : STEPS_MOST;
-            if (!round)
-                steps[k] = wanted > STEPS_MOST ? STEPS_MOST : wanted < STEPS_LEAST ? STEPS_LEAST : (int)wanted;
-            if (++done % t->programs_count == 0 || isatty(2))
-                progress(t, "timed", done, runs);
-        }
-    }
-    return true;
 }
 
 /* Other work on the machine shows in runs of the same program that differ. */
@@ -456,17 +435,20 @@ static double group_time(const struct program_times *program, const struct progr
     return sum;
 }
 
-static void note(struct tuning *t, const struct plan *p, const struct group *g, double nanoseconds)
+/* What is known of a kernel, also from a tuning that was broken off. */
+static struct kernel_times *times_of(struct tuning *t, const struct plan *p, const struct group *g)
 {
     const char *name = wisdom_entry_name(t->arena, p, t->threads, g->key, g->kernel->name);
-    for (int i = 0; i < t->found_count; i++)
-        if (!strcmp(t->found[i].name, name)) {
-            if ((int64_t)nanoseconds < t->found[i].nanoseconds)
-                t->found[i].nanoseconds = (int64_t)nanoseconds;
-            return;
-        }
-    struct wisdom_entry entry = { .name = name, .nanoseconds = (int64_t)nanoseconds };
-    LIST_ADD(t->arena, t->found, t->found_count, t->found_capacity, entry);
+    for (int i = 0; i < t->kernels_count; i++)
+        if (!strcmp(t->kernels[i].name, name))
+            return &t->kernels[i];
+    struct kernel_times times = { .name = name };
+    for (int i = 0; i < ROUNDS; i++) {
+        double known = wisdom_time(t->known, arena_printf(t->arena, "%s@%d", name, i));
+        times.rounds[i] = known > 0 ? (int64_t)known : 0;
+    }
+    LIST_ADD(t->arena, t->kernels, t->kernels_count, t->kernels_capacity, times);
+    return &t->kernels[t->kernels_count - 1];
 }
 
 static bool believable(const struct tuning *t, const struct plan *p, const struct group *g, double nanoseconds)
@@ -474,10 +456,11 @@ static bool believable(const struct tuning *t, const struct plan *p, const struc
     return nanoseconds >= g->kernel->cost(p, g) / (cycles_most * t->threads);
 }
 
-/* Returns how many times were left out. */
-static int collect(struct tuning *t)
+/* The times of a round; of a kernel that several programs or layers have, the best. */
+static void collect(struct tuning *t, int round)
 {
-    int left_out = 0;
+    for (int i = 0; i < t->kernels_count; i++)
+        t->kernels[i].rounds[round] = 0;
     for (int k = 0; k < t->programs_count; k++) {
         const struct plan *p = t->programs[k].plan;
         const struct program *programs[] = { &p->train, &p->use };
@@ -485,13 +468,113 @@ static int collect(struct tuning *t)
             for (int j = 0; j < programs[i]->groups_count; j++) {
                 const struct group *g = programs[i]->groups[j];
                 double time = g->untimed ? group_time(&t->programs[k], programs[i], g) : 0;
-                if (time >= 1 && believable(t, p, g, time))
-                    note(t, p, g, time);
-                else if (time >= 1)
-                    left_out++;
+                if (time < 1)
+                    continue;
+                struct kernel_times *times = times_of(t, p, g);
+                if (believable(t, p, g, time) && (!times->rounds[round] || (int64_t)time < times->rounds[round]))
+                    times->rounds[round] = (int64_t)time;
             }
     }
-    return left_out;
+}
+
+/* For the next --tune, should this one be broken off. */
+static bool note_round(struct tuning *t, int round)
+{
+    struct wisdom_entry *entries = arena_array(t->arena, (size_t)t->kernels_count + 1, sizeof *entries);
+    int count = 0;
+    for (int i = 0; i < t->kernels_count; i++)
+        if (t->kernels[i].rounds[round])
+            entries[count++] = (struct wisdom_entry){ .name = arena_printf(t->arena, "%s@%d", t->kernels[i].name, round),
+                                                      .nanoseconds = t->kernels[i].rounds[round] };
+    t->rounds_noted = round + 1;
+    return wisdom_add(t->arena, t->how->path, entries, count);
+}
+
+/* Rounds that a tuning which was broken off has noted for all kernels of all programs. */
+static int rounds_before(struct tuning *t)
+{
+    int rounds = ROUNDS;
+    for (int k = 0; k < t->programs_count; k++) {
+        const struct plan *p = t->programs[k].plan;
+        const struct program *programs[] = { &p->train, &p->use };
+        for (int i = 0; i < 2; i++)
+            for (int j = 0; j < programs[i]->groups_count; j++) {
+                const struct kernel_times *times = programs[i]->groups[j]->untimed ? times_of(t, p, programs[i]->groups[j])
+                                                                                   : NULL;
+                while (times && rounds > 0 && !times->rounds[rounds - 1])
+                    rounds--;
+            }
+    }
+    return rounds;
+}
+
+/* The best times and their noise in the places of those of rounds.  Returns how many kernels have one. */
+static int conclude(struct tuning *t, bool *fine)
+{
+    struct wisdom_entry *entries = arena_array(t->arena, (size_t)t->kernels_count * (ROUNDS + 2) + 1, sizeof *entries);
+    int count = 0, known = 0;
+    for (int i = 0; i < t->kernels_count; i++) {
+        const struct kernel_times *times = &t->kernels[i];
+        int64_t best = 0, second = 0;
+        for (int k = 0; k < ROUNDS; k++) {
+            int64_t time = times->rounds[k];
+            entries[count++] = (struct wisdom_entry){ .name = arena_printf(t->arena, "%s@%d", times->name, k) };
+            if (time && (!best || time < best)) {
+                second = best;
+                best = time;
+            } else if (time && (!second || time < second)) {
+                second = time;
+            }
+        }
+        if (!best)
+            continue;
+        known++;
+        entries[count++] = (struct wisdom_entry){ .name = times->name, .nanoseconds = best };
+        if (second)
+            entries[count++] = (struct wisdom_entry){ .name = arena_printf(t->arena, "%s@second", times->name),
+                                                      .nanoseconds = second };
+    }
+    *fine = wisdom_add(t->arena, t->how->path, entries, count);
+    return known;
+}
+
+/* One run of each program. */
+static bool run_round(struct tuning *t, const struct signals *s, int round, int *steps)
+{
+    for (int k = 0; k < t->programs_count; k++) {
+        double seconds = 0;
+        bool first = !steps[k];
+        if (!run_program(t, s, k, first ? STEPS_LEAST : steps[k], &seconds))
+            return false;
+        struct program_times *program = &t->programs[k];
+        if (!first && (!program->fastest || seconds < program->fastest))
+            program->fastest = seconds;
+        if (!first && seconds > program->slowest)
+            program->slowest = seconds;
+        double wanted = seconds > 0 ? 2 * run_seconds / seconds : STEPS_MOST;
+        if (first)
+            steps[k] = wanted > STEPS_MOST ? STEPS_MOST : wanted < STEPS_LEAST ? STEPS_LEAST : (int)wanted;
+        if (k == t->programs_count - 1 || isatty(2))
+            progress(t, "timed", round * t->programs_count + k + 1, ROUNDS * t->programs_count);
+    }
+    return true;
+}
+
+static bool run_programs(struct tuning *t, const struct signals *s)
+{
+    int *steps = arena_array(t->arena, (size_t)t->programs_count, sizeof *steps);
+    double began = now();
+
+    for (int round = t->rounds_noted; round < ROUNDS; round++) {
+        if (round >= ROUNDS_LEAST && now() - began > rounds_seconds)
+            break;
+        if (!run_round(t, s, round, steps))
+            return false;
+        collect(t, round);
+        if (!note_round(t, round))
+            return false;
+    }
+    return true;
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
@@ -501,27 +584,33 @@ static bool measure(struct tuning *t, struct diag *d)
     struct signals signals;
     if (!plan_programs(t, d))
         return false;
+    t->rounds_noted = rounds_before(t);
+    if (t->rounds_noted && t->rounds_noted < ROUNDS)
+        rt_print_line(stderr, "%d of %d rounds are noted in %s already", t->rounds_noted, ROUNDS, t->how->path);
     signals_take(&signals);
-    bool made = make_folder(t), fine = made && build_programs(t, &signals) && run_programs(t, &signals);
-    int left_out = 0;
+    bool all = t->rounds_noted == ROUNDS, made = !all && make_folder(t);
+    bool fine = all || (made && build_programs(t, &signals) && run_programs(t, &signals));
+    int known = 0;
     progress_end();
-    if (fine) {
-        left_out = collect(t);
-        fine = wisdom_add(t->arena, t->how->path, t->found, t->found_count);
-    }
+    if (fine)
+        known = conclude(t, &fine);
+    int left_out = t->kernels_count - known;
     if (made)
         remove_folder(t->folder);
-    if (caught)
+    if (caught && t->rounds_noted)
+        rt_print_line(stderr, "cnnc: --tune: broken off; %d of %d rounds are noted in %s, from where --tune goes on",
+                      t->rounds_noted, ROUNDS, t->how->path);
+    else if (caught)
         fputs("cnnc: --tune: broken off; the wisdom is as it was\n", stderr);
     signals_give_back(&signals);
     if (fine)
         warn_if_busy(t);
     if (fine && left_out)
         rt_print_line(stderr,
-                 "cnnc: warning: %d times were shorter than any processor could take, and are left out: threads "
+                 "cnnc: warning: %d kernels took less time than any processor could, and are left out: threads "
                         "that had to wait for the processor. Tune again when the machine is idle", left_out);
     if (fine)
-        rt_print_line(stderr, "%4.0f s  %d times noted in %s", now() - t->began, t->found_count, t->how->path);
+        rt_print_line(stderr, "%4.0f s  %d times noted in %s", now() - t->began, known, t->how->path);
     else if (t->new_file)
         wisdom_forget_empty(t->how->path);
     return fine;
@@ -566,7 +655,7 @@ int tune_kernels(struct arena *a, const struct graph *train, const struct graph 
     if (!w)
         return 0;
     wisdom_use(w, target_find(options->target)->name, options->real_double, t.threads);
-    with_wisdom.wisdom = w;
+    with_wisdom.wisdom = t.known = w;
     const struct plan *p = plan_model(a, train, use, &with_wisdom, d);
     if (!p)
         return 0;

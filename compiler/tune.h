@@ -12,7 +12,7 @@ struct tune_options {
 };
 
 /* Times what the wisdom does not know yet and adds it there.  The number of threads it was for; 0: that failed
- * (reported), and the wisdom is as it was. */
+ * (reported), and the wisdom holds at most rounds that are over, which only the next call reads. */
 int tune_kernels(struct arena *a, const struct graph *train, const struct graph *use,
                  const struct plan_options *options, const struct tune_options *how, struct diag *d);
 

@@ -6,6 +6,7 @@
  *
  * The cheapest by the kernels' own estimates, among those whose rounding errors stay within the bound.  Wisdom takes
  * the place of the estimates where it knows the time of every one of them: an estimate and a time cannot be compared.
+ * Its times must differ by more than their noise to change what the estimates say.
  * --kernel goes before everything. */
 #include <assert.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct candidate {
     double cost, error;         /* cycles; growth of rounding errors */
     bool allowed;               /* by the bound on errors */
     double nanoseconds;         /* measured; negative: not known */
+    double noise;               /* of that: what its second best time was above it */
 };
 
 /* ---- candidates -------------------------------------------------------------------------------------------------- */
@@ -78,6 +80,8 @@ static bool find_times(const struct plan *p, const struct wisdom *w, const struc
     bool all = w != NULL;
     for (int i = 0; w && i < count; i++) {
         list[i].nanoseconds = wisdom_find(w, p, g->key, list[i].kernel->name);
+        double second = wisdom_find(w, p, g->key, arena_printf(p->arena, "%s@second", list[i].kernel->name));
+        list[i].noise = second > list[i].nanoseconds ? second - list[i].nanoseconds : 0;
         all = all && (!list[i].allowed || list[i].nanoseconds >= 0);
     }
     return all;
@@ -108,15 +112,6 @@ static int rank_of(const struct candidate *list, int count, int index)
     return rank;
 }
 
-static int fastest(const struct candidate *list, int count)
-{
-    int best = -1;
-    for (int i = 0; i < count; i++)
-        if (list[i].allowed && (best < 0 || list[i].nanoseconds < list[best].nanoseconds))
-            best = i;
-    return best;
-}
-
 /* The allowed candidate with so many before it; the cheapest where there are not so many. */
 static int ranked(const struct candidate *list, int count, int rank)
 {
@@ -129,6 +124,18 @@ static int ranked(const struct candidate *list, int count, int rank)
             best = i;
     }
     return best;
+}
+
+/* By their times; but the cheapest by the estimates where no other is faster by more than the noise of the two. */
+static int fastest(const struct candidate *list, int count)
+{
+    int best = -1, cheapest = ranked(list, count, 0);
+    for (int i = 0; i < count; i++)
+        if (list[i].allowed && (best < 0 || list[i].nanoseconds < list[best].nanoseconds))
+            best = i;
+    const struct candidate *b = &list[best], *c = &list[cheapest];
+    double noise = b->noise > c->noise ? b->noise : c->noise;
+    return c->nanoseconds - b->nanoseconds <= noise ? cheapest : best;
 }
 
 static int forced_index(const struct plan_options *o, const struct node *n, const struct candidate *list, int count)
@@ -160,6 +167,9 @@ void plan_choose(struct plan *p, struct program *q, const struct plan_options *o
     } else if (measured) {
         best = fastest(list, count);
         g->reason = "measured fastest";
+        for (int i = 0; i < count; i++)
+            if (list[i].allowed && list[i].nanoseconds < list[best].nanoseconds)
+                g->reason = "no other measured faster beyond noise";
     } else {
         best = ranked(list, count, o->rank);
         g->reason = rivals == 1 ? "only one" : o->wisdom ? "cheapest, not all measured" : "cheapest";

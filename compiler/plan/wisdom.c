@@ -179,6 +179,13 @@ const char *wisdom_entry_name(struct arena *a, const struct plan *p, int threads
                         kernel);
 }
 
+/* Of a measurement that is not at its end, or of its noise: no kernel's time. */
+static bool is_beside(const char *name)
+{
+    const char *kernel = strrchr(name, ' ');
+    return kernel && strchr(kernel, '@');
+}
+
 bool wisdom_use(struct wisdom *w, const char *target, bool real_double, int threads)
 {
     char before[100];
@@ -187,7 +194,7 @@ bool wisdom_use(struct wisdom *w, const char *target, bool real_double, int thre
 
     for (int i = 0; i < w->entries_count; i++) {
         int here = 0;
-        if (!strncmp(w->entries[i].name, before, (size_t)length))
+        if (!strncmp(w->entries[i].name, before, (size_t)length) && !is_beside(w->entries[i].name))
             here = atoi(w->entries[i].name + length);
         if (here > most && (!threads || here == threads))
             most = here;
@@ -198,11 +205,15 @@ bool wisdom_use(struct wisdom *w, const char *target, bool real_double, int thre
 
 double wisdom_find(const struct wisdom *w, const struct plan *p, const char *key, const char *kernel)
 {
-    struct wisdom_entry wanted = { .name = wisdom_entry_name(p->arena, p, w->threads, key, kernel) };
+    return wisdom_time(w, wisdom_entry_name(p->arena, p, w->threads, key, kernel));
+}
+
+double wisdom_time(const struct wisdom *w, const char *name)
+{
     int low = 0, high = w->entries_count;
 
     while (low < high) {
-        int middle = low + (high - low) / 2, order = strcmp(wanted.name, w->entries[middle].name);
+        int middle = low + (high - low) / 2, order = strcmp(name, w->entries[middle].name);
         if (!order)
             return (double)w->entries[middle].nanoseconds;
         if (order < 0)
@@ -394,6 +405,16 @@ static bool replace(struct arena *a, const struct wisdom *w, int fd)
     return false;
 }
 
+/* Entries that were added to go. */
+static void forget(struct wisdom *w)
+{
+    int kept = 0;
+    for (int i = 0; i < w->entries_count; i++)
+        if (w->entries[i].nanoseconds)
+            w->entries[kept++] = w->entries[i];
+    w->entries_count = kept;
+}
+
 bool wisdom_add(struct arena *a, const char *path, const struct wisdom_entry *added, int count)
 {
     char *real = realpath(path, NULL);          /* a link stays a link */
@@ -410,6 +431,7 @@ bool wisdom_add(struct arena *a, const char *path, const struct wisdom_entry *ad
         LIST_ADD(a, w->entries, w->entries_count, w->entries_capacity, added[i]);
     if (fine) {
         tidy(w);
+        forget(w);
         fine = replace(a, w, fd) || cannot("write", path);
     }
     close(fd);

@@ -3,7 +3,10 @@
  *
  * The first line says what the file is; then there is one line an entry, without blanks inside of its words:
  *     VERSION TARGET REAL THREADS BATCH TASK KERNEL NANOSECONDS
- * An entry counts for that version of cnnc, target, type and batch alone.  Lines that begin with # are comments. */
+ * An entry counts for that version of cnnc, target, type and batch alone.  Lines that begin with # are comments.
+ *
+ * KERNEL@second is the second best time that the kernel had: what lies between the two is noise.  KERNEL@0, KERNEL@1 ... are
+ * times of rounds of a measurement that has not come to its end: --tune goes on from there, and nobody else reads them. */
 #ifndef WISDOM_H
 #define WISDOM_H
 
@@ -11,7 +14,7 @@
 
 struct wisdom_entry {
     const char *name;           /* the line up to its time */
-    int64_t nanoseconds;        /* of a whole batch */
+    int64_t nanoseconds;        /* of a whole batch; to wisdom_add() 0: the entry goes */
     int order;                  /* while they are sorted */
 };
 
@@ -38,6 +41,8 @@ const char *wisdom_key(const struct plan *p, const struct group *g);
 const char *wisdom_entry_name(struct arena *a, const struct plan *p, int threads, const char *key, const char *kernel);
 /* Nanoseconds, negative when it is not known. */
 double wisdom_find(const struct wisdom *w, const struct plan *p, const char *key, const char *kernel);
+/* The same of an entry by its whole name. */
+double wisdom_time(const struct wisdom *w, const char *name);
 
 /* Whether wisdom_add() will be able to write there; with_folders: makes those above it.  False: reported. */
 bool wisdom_writable(struct arena *a, const char *path, bool with_folders);

@@ -26,14 +26,23 @@ nothing_left --tune
 grep -q '^tuning small for .*, float, 1 thread, batch 4: [0-9]* programs$' err || fail "no progress: $(cat err)"
 head -n 1 w | grep -q '^cnnc-wisdom 1$' || fail "not wisdom: $(head -n 3 w)"
 [ "$(stat -c %a w)" = "$(touch touched && stat -c %a touched)" ] || fail "the wisdom has the rights $(stat -c %a w)"
-grep -q 'conv2d_1:forward = .*; measured fastest of: direct [0-9.e-]* ms' plan || fail "nothing was measured: $(cat plan)"
-grep -q 'cheapest' plan && fail "not everything was measured: $(grep cheapest plan)"
-# The fastest of the file is the one in the plan.
+grep -q 'conv2d_1:forward = .*; .*measured fast.* of: direct [0-9.e-]* ms' plan || fail "nothing was measured: $(cat plan)"
+grep 'cheapest' plan && fail "not everything was measured: $(grep cheapest plan)"
+grep '@[0-9]' w && fail "rounds are left in the wisdom"
+# The fastest of the file is the one in the plan, where it is faster beyond noise.
 version=$("$CNNC" --version | sed -n 's/^cnnc //p')
 for pass in conv2d conv2d_weight_grad dense dense_weight_grad; do
-    best=$(grep "^$version [a-z0-9_-]* float 1 4 $pass(" w | sort -k 8n | head -n 1 | cut -d ' ' -f 7)
-    chosen=$(sed -n "s/^  [a-z0-9_]*:[a-z]* = \([a-z0-9]*\) *# $pass\>[^_].*; measured.*/\1/p" plan | head -n 1)
-    [ -n "$best" ] && [ "$best" = "$chosen" ] || fail "$pass: '$best' is fastest in the file, '$chosen' was chosen"
+    entries=$(grep "^$version [a-z0-9_-]* float 1 4 $pass(" w)
+    best=$(grep -v @ <<<"$entries" | sort -k 8n | head -n 1 | cut -d ' ' -f 7)
+    chosen=$(sed -n "s/^  [a-z0-9_]*:[a-z]* = \([a-z0-9]*\) *# $pass\>[^_].*; .*measured.*/\1/p" plan | head -n 1)
+    time_of() { awk -v kernel="$1" '$7 == kernel { print $8 }' <<<"$entries"; }
+    if [ "$best" != "$chosen" ]; then
+        noise=$(($(time_of "$best@second") - $(time_of "$best")))
+        other=$(($(time_of "$chosen@second") - $(time_of "$chosen")))
+        [ $other -gt $noise ] && noise=$other
+        [ $(($(time_of "$chosen") - $(time_of "$best"))) -le $noise ] ||
+            fail "$pass: '$best' is fastest in the file beyond noise of $noise, '$chosen' was chosen"
+    fi
 done
 awk 'NR > 3 && ($8 + 0 < 10 || $8 + 0 > 1e10) { print; bad = 1 } END { exit bad }' w || fail "these times cannot be"
 
@@ -89,6 +98,35 @@ for signal in INT TERM; do
         kill -0 "$compiler" 2>/dev/null && fail "$signal: a compiler goes on"
     done <compilers
 done
+
+# ---- broken off between rounds: those that are over are noted, read by nobody, and gone on from
+model fifth 6
+expect 0 "$CNNC" --wisdom=w fifth.cnn -o before.c
+env --default-signal=INT "$CNNC" --tune --threads=1 --wisdom=w fifth.cnn -o fifth.c 2>err &
+tuning=$!
+for _ in $(seq 2400); do
+    grep -q '  timed ' err && break
+    sleep 0.05
+done
+kill -INT $tuning
+wait $tuning
+status=$?
+if [ $status -eq 130 ]; then
+    grep -q 'broken off; [1-3] of 4 rounds are noted in w, from where --tune goes on' err || fail "between rounds: $(cat err)"
+    grep -q ' dense(.*>6)+bias [a-z]*@0 ' w || fail "no round is noted"
+    grep ' dense(.*>6)+bias [a-z]* ' w && fail "a time is noted after a round"
+    expect 0 "$CNNC" --wisdom=w fifth.cnn -o after.c
+    sed 's/after\.h/before.h/' after.c | cmp - before.c || fail "a tuning that was broken off changes what is compiled"
+    nothing_left "a tuning broken off between rounds"
+    expect 0 "$CNNC" --tune --threads=1 --wisdom=w fifth.cnn -o fifth.c
+    grep -q '^[1-3] of 4 rounds are noted in w already$' err || fail "it begins anew: $(cat err)"
+    [ "$(grep -c '  timed ' err)" -lt 4 ] || fail "all rounds are run again: $(cat err)"
+else
+    echo "the tuning was over before it could be broken off: status $status"
+fi
+grep '@[0-9]' w && fail "rounds are left in the wisdom"
+[ "$(grep -c ' dense(.*>6)+bias [a-z]* ' w)" -eq 2 ] || fail "dense 6 is not noted: $(grep ' dense(' w)"
+cp w known
 
 # ---- no compiler, no make, no place
 expect 1 env CC=there-is-none "$CNNC" --tune --threads=1 --wisdom=w fourth.cnn -o fourth.c

@@ -47,6 +47,24 @@ expect 0 "$CNNC" --target=x86-64-v3 net.cnn -o plain.c
 plan --exact
 says 'direct .*; cheapest of: direct [^,]*cycles, winograd.*(errors grow '
 
+# ---- times that differ by less than their noise do not change what the estimates say
+noisy() { { echo "$first"; plant 2 direct=4000000 winograd6=3000000 winograd8=2500000 im2col=2000000 "$@"; } >noisy.wisdom; }
+noisy im2col@second=3000000
+plan --wisdom=noisy.wisdom
+says 'winograd6 .*; no other measured faster beyond noise of: direct 4 ms, winograd6 3 ms, .*, im2col 2 ms'
+noisy winograd6@second=4100000
+plan --wisdom=noisy.wisdom
+says 'winograd6 .*; no other measured faster beyond noise'
+noisy im2col@second=2990000 winograd6@second=3990000
+plan --wisdom=noisy.wisdom
+says 'im2col .*; measured fastest of: '
+
+# ---- rounds of a measurement that was broken off are nobody's times
+{ echo "$first"; plant 2 direct@0=4000000 winograd6@0=3000000 winograd8@0=2500000 im2col@0=2000000; } >rounds.wisdom
+plan --wisdom=rounds.wisdom
+diff <(decisions <plain.plan) <(decisions <plan) || fail "a measurement that was broken off changes the plan"
+grep -q 'holds nothing for this version' err || fail "it is not said that nothing is known: $(cat err)"
+
 # ---- planted: the plan and the C file change, and nothing else of the plan
 { echo "$first"; echo '# planted'; echo; plant 2 direct=4000000 winograd6=3000000 winograd8=2500000 im2col=2000000; } >im2col.wisdom
 plan --wisdom=im2col.wisdom
