@@ -1,8 +1,9 @@
 /* plan_balance.c - how evenly so many threads share the work of a plan: the end of --dump=plan --threads=T.
  *
  * Which thread does what is worked out with the functions by which emitted code divides (cnn_first, cnn_end, cnn_run,
- * cnn_next, cnn_finer of cnnrt.h).  What it takes comes from the kernels' estimates: those of a group are split over its steps,
- * those of a step over its images, or over its blocks by what each makes. */
+ * cnn_next, cnn_finer of cnnrt.h).  What it takes comes from the kernels' estimates: those of a group are split over
+ * its steps, those of a step over its images, or over its blocks by what each makes.  A finer form is what the busiest
+ * thread has; the mean is of the usual form, so that what the finer one takes more counts as lost. */
 #include <inttypes.h>
 
 #include "cnnrt.h"
@@ -105,6 +106,16 @@ static double block_weight(const struct step *s, int64_t block)
     return 1;
 }
 
+/* What a step takes in the form that it has here; a finer one, by its kernel's estimate, may take more. */
+static double cycles_of(const struct balance *b, const struct step *s)
+{
+    const struct step *usual = b->q->steps[s->index];
+    double cycles = b->cycles[s->index];
+    if (s == usual)
+        return cycles;
+    return cycles * s->group->kernel->cost(b->p, s->group) / usual->group->kernel->cost(b->p, usual->group);
+}
+
 static void clear(struct balance *b)
 {
     for (int t = 0; t < b->threads; t++) {
@@ -113,11 +124,11 @@ static void clear(struct balance *b)
     }
 }
 
-static struct share shared(const struct balance *b, int times)
+/* work: of all threads together, in the usual form. */
+static struct share shared(const struct balance *b, double work, int times)
 {
-    struct share all = { .fewest = b->calls[0] };
+    struct share all = { .fewest = b->calls[0], .mean = work / b->threads };
     for (int t = 0; t < b->threads; t++) {
-        all.mean += b->work[t] / b->threads;
         if (b->work[t] > all.busiest)
             all.busiest = b->work[t];
         if (b->calls[t] > all.most)
@@ -142,7 +153,7 @@ static void add_images(struct balance *b, const struct phase *f)
         struct cnn_worker w = worker_of(b, t);
         int count = (cnn_end(&w, all, turn) - cnn_first(&w, all, turn)) * (batch / all);
         for (int i = 0; i < f->steps_count && count > 0; i++) {
-            b->work[t] += b->cycles[f->steps[i]->index] * count / batch;
+            b->work[t] += cycles_of(b, f->steps[i]) * count / batch;
             b->calls[t] += (count + f->steps[i]->images - 1) / f->steps[i]->images;
         }
     }
@@ -153,7 +164,7 @@ static void add_block(struct balance *b, int thread, const struct phase *f, cons
 {
     for (int i = 0; i < loop->count; i++) {
         const struct step *s = f->steps[loop->first + i];
-        b->work[thread] += b->cycles[s->index] * block_weight(s, block) / all[i];
+        b->work[thread] += cycles_of(b, s) * block_weight(s, block) / all[i];
         b->calls[thread]++;
     }
 }
@@ -182,6 +193,9 @@ static struct share share_of_phase(struct balance *b, const struct phase *f)
 {
     const struct turns t = f->finer ? plan_turns(b->p, f) : (struct turns){ .turn = 1, .finer = 1 };
     const struct cnn_worker w = worker_of(b, 0);
+    double work = 0;
+    for (int i = 0; i < f->steps_count; i++)
+        work += b->cycles[f->steps[i]->index];
     if (f->finer && cnn_finer(&w, t.count, t.turn, t.finer))
         f = f->finer;
     clear(b);
@@ -189,13 +203,14 @@ static struct share share_of_phase(struct balance *b, const struct phase *f)
         add_images(b, f);
     for (int i = 0; f->split == SPLIT_BLOCKS && i < f->loops_count; i++)
         add_blocks(b, f, &f->loops[i]);
-    return shared(b, f->repeat ? f->repeat : 1);
+    return shared(b, work, f->repeat ? f->repeat : 1);
 }
 
 /* Where losses are numbers: what was updated early is not updated again. */
 static struct share share_of_update(struct balance *b)
 {
     const struct update *u = &b->p->update;
+    double work = 0;
     clear(b);
     for (int i = 0; i < u->ranges_count; i++) {
         const struct update_range *r = &u->ranges[i];
@@ -205,12 +220,13 @@ static struct share share_of_update(struct balance *b)
             struct cnn_worker w = worker_of(b, t);
             int first = cnn_first(&w, (int)r->blocks, 1), end = cnn_end(&w, (int)r->blocks, 1);
             int64_t from = r->begin + first * u->block, to = r->begin + end * u->block;
-            if (end > first)
-                b->work[t] += update_cycles(b->p, (to < r->end ? to : r->end) - from);
+            double cycles = end > first ? update_cycles(b->p, (to < r->end ? to : r->end) - from) : 0;
+            b->work[t] += cycles;
+            work += cycles;
             b->calls[t] += end > first ? end - first : 0;
         }
     }
-    return shared(b, 1);
+    return shared(b, work, 1);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
@@ -255,8 +271,8 @@ static void dump_program_shares(const struct plan *p, const struct program *q, i
     b.calls = arena_array(p->arena, (size_t)threads, sizeof *b.calls);
     for (int i = 0; i < q->groups_count; i++)
         share_out(&b, q->groups[i]);
-    fprintf(out, "%s: work of %d thread%s (Mcycles of the busiest, of the mean, their ratio; most of it)\n", name, threads,
-            threads == 1 ? "" : "s");
+    fprintf(out, "%s: work of %d thread%s (Mcycles of the busiest, of the mean, their ratio; most of it)\n", name,
+            threads, threads == 1 ? "" : "s");
     for (int i = 0; i < q->phases_count; i++) {
         struct share s = share_of_phase(&b, &q->phases[i]);
         fprintf(out, "  phase %d: ", i);

@@ -4,9 +4,9 @@
  * Ensures: where a phase has turns of images, or blocks, for fewer threads than ENOUGH, and its kernels can make them
  * smaller, it has a finer form: the same steps in the same order, given the same, with the same results.
  *
- * Large turns and large blocks move less memory, which is what counts where there are few threads.  Where there are many,
- * it counts more that each of them has something to do.  Which form is taken is decided at run time by the number of
- * threads; sums do not depend on it, so neither do bits. */
+ * Large turns and large blocks move less memory, which is what counts where there are few threads.  Where there are
+ * many, it counts more that each of them has something to do.  Which form is taken is decided at run time by the number
+ * of threads; sums do not depend on it, so neither do bits. */
 #include "plan/plan_parts.h"
 
 enum { ENOUGH = 16 };           /* turns or blocks */

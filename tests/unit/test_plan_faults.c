@@ -1480,12 +1480,12 @@ static struct phase *finer_phase(struct plan *p, enum split split)
     return NULL;
 }
 
-static bool finer_turns_uneven(struct plan *p, struct planted *f)
+static bool finer_turns_beyond_the_batch(struct plan *p, struct planted *f)
 {
     struct phase *x = finer_phase(p, SPLIT_IMAGES);
     if (!x)
         return false;
-    x->images = p->batch - 1;
+    x->images = 2 * p->batch;
     names(f, x->steps[0], NULL);
     return true;
 }
@@ -1623,7 +1623,7 @@ static const struct fault faults[] = {
     { "a part of the images together", together_in_part, "takes images together that cannot lie so" },
     { "images apart", apart_where_they_must_not, "takes images together where they lie apart" },
     { "images together", together_for_who_does_not_know, "takes images one by one where they lie together" },
-    { "finer turns that are uneven", finer_turns_uneven, "of turns of" },
+    { "finer turns beyond the batch", finer_turns_beyond_the_batch, "cuts a batch of" },
     { "a finer call too large", finer_call_too_large, "images a call in a loop that takes" },
     { "a finer form of other steps", finer_form_of_other_steps, "has other steps" },
     { "a finer block too many", finer_block_too_many, "has other blocks than there are parts of" },
