@@ -8,6 +8,7 @@
 
 #include "steps/kernel.h"
 #include "steps/plan.h"
+#include "ops/ops.h"
 #include "plan/plan_parts.h"
 
 const struct kernel *const *kernels(int *count)
@@ -62,6 +63,8 @@ static void plan_program(struct plan *p, struct program *q, const struct graph *
 {
     q->graph = g;
     q->training = g->training;
+    for (int i = 0; g->training && i < g->nodes_count; i++)
+        p->image_flops += (double)op_def_get(g->nodes[i]->op)->flops(g->nodes[i]);
     plan_places(p, q);
     plan_together(p, q, o, d);
     plan_groups(p, q, o, d);

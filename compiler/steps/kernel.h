@@ -67,8 +67,8 @@ double plan_barrier_cycles(const struct plan *p, int barriers);
 /* What it costs all threads to meet so many times: a step of blocks that stands between steps of images. */
 double plan_meeting_cycles(const struct plan *p, int meetings);
 /* Into how many groups of equal size the images of a batch are cut where each has sums of its own: at most 16, enough for as
- * many threads, of an even number of images, so that two may share a call; where there are few images, at most 8.  All
- * that share a loop have the same. */
+ * many threads, of a multiple of 4 images, or of 2 where an image is much work, so that as many may share a call; where
+ * there are few images, at most 8.  All that share a loop have the same. */
 int plan_image_groups(const struct plan *p);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
 /* Whether some steps take images that lie together, and so many at each call. */

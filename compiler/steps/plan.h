@@ -417,6 +417,7 @@ struct plan {
     size_t stretches_capacity;
     struct table stretches_by_name;
     bool uses_blas;
+    double image_flops;         /* of a training step, for an image; 0: there is none */
     double error_growth;        /* 1: exact */
     int choices, informed;      /* groups with rival kernels; those of which wisdom knows any time */
     int untimed;                /* candidates of the group that has most among those whose times are not all known */

@@ -51,9 +51,10 @@ double plan_meeting_cycles(const struct plan *p, int meetings)
 
 int plan_image_groups(const struct plan *p)
 {
-    enum { MOST = 16, FEW = 8 };
+    enum { MOST = 16, FEW = 8, WORTH = 100000000 };
+    int images = p->image_flops > WORTH ? 2 : 4;
     int groups = MOST, few = p->batch < FEW ? p->batch : FEW;
-    while (groups > 0 && p->batch % (2 * groups))
+    while (groups > 0 && p->batch % (images * groups))
         groups--;
     while (few > 1 && p->batch % few)
         few--;
