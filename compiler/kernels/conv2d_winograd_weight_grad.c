@@ -417,7 +417,7 @@ static void emit_panels(struct emitter *e, const struct winograd_weights *d, str
     if (s.last_vectors) {
         t->channels = channels - s.whole * panel;
         t->tail = s.last_tail;
-        winograd_emit_image(e, t, arena_printf(e->arena, "%s + %d", map, s.whole * panel), values,
+        winograd_emit_image(e, t, text_plus(e, map, arena_printf(e->arena, "%d", s.whole * panel)), values,
                             text_plus(e, arena_printf(e->arena, "%d", s.whole * d->images), image_text(d)), "0", "0");
     }
 }
