@@ -175,7 +175,7 @@ static const struct option_row rows[] = {
     {0, "target", "NAME",
      "machine to write for: native (default), x86-64-v4, x86-64-v3, x86-64-v2, aarch64, generic",
      .kind = OPTION_WORD, PLACE(target), .words = {"native",
-#define TARGET(name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core) name,
+#define TARGET(name, macro, bytes, registers, fma, turns, flops, l1, l2, memory, blas, core) name,
 #include "steps/targets.def"
 #undef TARGET
      }},

@@ -535,7 +535,9 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
 
 static void emit_images_loop(struct emitter *e, const struct winograd_conv *c)
 {
-    if (c->by_panel)
+    if (c->by_panel && c->parts > 1)
+        cw_open(e->w, "for (int i = begin_image; i < end_image; i++) {");
+    else if (c->by_panel)
         cw_open(e->w, "for (int i = 0; i < n; i++) {");
     else if (c->images > 1)
         loop_open(e, "i", 0, c->images, 1);
@@ -588,8 +590,8 @@ void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const s
     const char *at = c->column;
     if (c->images > 1)
         at = text_plus(e, arena_printf(e->arena, "i * %" PRId64, (int64_t)out->h * out->w * out->c), c->column);
-    winograd_emit_image(e, &t, text_plus(e, image_of(e, c, out), c->column), "products", c->images > 1 ? "i" : "0",
-                        c->column, at);
+    const char *image = c->images == 1 ? "0" : c->by_panel && c->parts > 1 ? "i - begin_image" : "i";
+    winograd_emit_image(e, &t, text_plus(e, image_of(e, c, out), c->column), "products", image, c->column, at);
     close_images_loop(e, c);
 }
 

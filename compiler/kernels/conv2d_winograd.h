@@ -25,6 +25,7 @@ struct winograd_conv {
     bool by_panel;              /* the whole batch, a panel in each block: U is made where it is used, of so many of the
                                  * channels that are multiplied at a time */
     int chunk;
+    int parts;                  /* then: of the batch, each in blocks of its own; `images` is what a part has */
 };
 
 /* Steps: U, then all in one; or for one image in blocks V, M and y; or for the whole batch V, then all else panel by

@@ -3,8 +3,9 @@
  * Many channels and small maps: U has many times the bytes of V, and would come from memory for every few images.  Here V
  * of the whole batch is made first, by blocks of an image each.  Then a block is a panel of the channels that come out: it
  * makes its part of U, some of the multiplied channels at a time, in the thread's own cache, adds the products of all
- * images to M, and transforms that back.  Nothing of U is ever written to memory, the weights are read once, and there
- * are as many blocks as panels, however few images the batch has.
+ * images to M, and transforms that back.  Nothing of U is ever written to memory, and there are as many blocks as panels,
+ * however few images the batch has.  Where M of the whole batch does not stay in the cache beside U, a block has a part of
+ * the batch: U is made once for each part, and the weights are read as often.
  *
  * V lies as (position, chunk of channels, image, tile, channel): a product of a chunk reads one stretch. */
 #include <inttypes.h>
@@ -12,7 +13,8 @@
 #include "kernels/conv2d_winograd.h"
 #include "kernels/loops.h"
 
-enum { BLOCKS_LEAST = 8 };      /* for a few threads to share */
+enum { BLOCKS_LEAST = 8,        /* for a few threads to share */
+       PARTS_MOST = 4 };        /* each makes its U once more */
 
 /* ---- plan -------------------------------------------------------------------------------------------------------- */
 
@@ -25,18 +27,22 @@ void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool 
 {
     if (p->batch == 1 || c->to % c->panel || c->from % U_CHUNK || c->panels_count < BLOCKS_LEAST)
         return;
-    struct winograd_values m = winograd_values_of(&c->tiles, p->batch, c->panel, 16);
+    struct winograd_values m;
     double all_u = (double)c->u_panel * c->panels_count * p->real_size;
     double all_v = (double)winograd_values_of(&c->tiles, p->batch, c->from, 16).size * p->real_size;
     double calls = (double)p->batch / c->images;
     /* V is written and read for each panel; U is written, and read for every few images */
     if (all_u < p->target->l2_bytes || all_v * (1 + c->panels_count) > all_u * (1 + calls))
         return;
-    for (int chunk = 4 * U_CHUNK; chunk >= U_CHUNK && !c->by_panel; chunk /= 2) {
-        double u = (double)c->tiles.positions * (chunk * c->panel + 16) * p->real_size;
-        if (c->from % chunk == 0 && u + (double)m.size * p->real_size < p->target->l2_bytes) {
-            c->chunk = chunk;
-            c->by_panel = true;
+    for (int parts = 1; parts <= PARTS_MOST && p->batch % parts == 0 && p->batch / parts > 1 && !c->by_panel; parts *= 2) {
+        m = winograd_values_of(&c->tiles, p->batch / parts, c->panel, 16);
+        for (int chunk = 4 * U_CHUNK; chunk >= U_CHUNK && !c->by_panel; chunk /= 2) {
+            double u = (double)c->tiles.positions * (chunk * c->panel + 16) * p->real_size;
+            if (c->from % chunk == 0 && u + (double)m.size * p->real_size < p->target->l2_bytes) {
+                c->chunk = chunk;
+                c->parts = parts;
+                c->by_panel = true;
+            }
         }
     }
     int64_t map = (int64_t)p->batch * (c->s.h * c->s.w * c->s.c + c->s.oh * c->s.ow * c->s.o);
@@ -48,9 +54,9 @@ void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool 
         c->panel /= 2;
         c->panels = product_panels(p, c->to, c->panel);
         c->panels_count *= 2;
-        m = winograd_values_of(&c->tiles, p->batch, c->panel, 16);
+        m = winograd_values_of(&c->tiles, p->batch / c->parts, c->panel, 16);
     }
-    c->images = p->batch;
+    c->images = p->batch / c->parts;
     c->v = values_of(c, p->batch);
     c->m = m;
     c->u_position = (int64_t)c->chunk * c->panel + 16;
@@ -72,14 +78,14 @@ double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c)
             cycles += s->count * product_cycles(p, c->to, c->panel, rows, rows, c->from);
     }
     cycles += (1.0 + c->panels_count) * (double)c->v.size * p->real_size / (k->last_times * p->target->memory_bytes_per_cycle);
-    return cycles + k->transform_filter * c->tiles.positions * c->from * c->to / p->lanes + plan_barrier_cycles(p, 1);
+    return cycles + k->transform_filter * c->parts * c->tiles.positions * c->from * c->to / p->lanes + plan_barrier_cycles(p, 1);
 }
 
 void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c, int64_t flops)
 {
     const char *what = plan_way(g);
     struct step *in = plan_step(p, q, g, PART_BATCH, SPLIT_BLOCKS, p->batch, what, 0);
-    struct step *panels = plan_step(p, q, g, PART_PANELS, SPLIT_BLOCKS, c->panels_count, what, flops);
+    struct step *panels = plan_step(p, q, g, PART_PANELS, SPLIT_BLOCKS, (int64_t)c->panels_count * c->parts, what, flops);
     const char *name = arena_printf(p->arena, "%s_values", g->main->out[0]->name);
     struct buffer *values = plan_buffer(p, q, name, p->real, c->v.size * p->real_size);
     int64_t pixels = (int64_t)p->batch * (c->data_grad ? c->s.h * c->s.w : c->s.oh * c->s.ow);
@@ -93,8 +99,8 @@ void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, co
     step_uses(p, panels, ACCESS_READ, values, TOUCH_ALL);
     step_takes(p, panels, ACCESS_READ, g->main->in[1]);
     step_takes_part(p, panels, ACCESS_WRITE, g->result,
-                    (struct part){ { { .count = pixels, .step = c->to },
-                                     { .count = c->to, .step = 1, .piece = c->panel, .over = 1 } } });
+                    (struct part){ { { .count = pixels, .step = c->to, .piece = c->parts > 1 ? pixels / c->parts : 0, .over = 1 },
+                                     { .count = c->to, .step = 1, .piece = c->panel, .over = c->parts } } });
     step_takes_chain(p, panels);
     step_scratch(p, panels, c->scratch * p->real_size);
 }
@@ -190,10 +196,12 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c)
         int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
         if (!s->count || !rows)
             continue;
+        const char *from = chunks > 1 ? arena_printf(e->arena, " + chunk * %" PRId64, rows * c->parts * c->chunk) : "";
+        if (c->parts > 1)
+            from = arena_printf(e->arena, "%s + begin_image * %" PRId64, from, rows / c->images * c->chunk);
         const char *arguments = arena_printf(
             e->arena, "(values%s + i * %" PRId64 "%s, u%s + i * %" PRId64 ", products%s + i * %" PRId64 ");",
-            text_offset(e, c->v.class_offset[k]), c->v.stride[k],
-            chunks > 1 ? arena_printf(e->arena, " + chunk * %" PRId64, rows * c->chunk) : "",
+            text_offset(e, c->v.class_offset[k]), c->v.stride[k], from,
             text_offset(e, s->first * c->u_position), c->u_position, text_offset(e, c->m.class_offset[k]), c->m.stride[k]);
         int vectors = c->panels.vectors;
         const char *begin = winograd_emit_multiply(e, rows, c->chunk, c->v.width, c->panel, vectors, false);
@@ -217,8 +225,12 @@ static const char *emit_panels(struct emitter *e, const struct step *step, struc
     const char *real = e->plan->real;
     struct chain chain;
     chain_make(e->plan, g, &chain);
-    emit_function(e, "int panel, int n, const %s *values, const %s *w, %s *restrict %s%s, %s *restrict own", real, real, real,
-                  out->name, chain_parameters(e, &chain), real);
+    emit_function(e, "int %s, int n, const %s *values, const %s *w, %s *restrict %s%s, %s *restrict own",
+                  c->parts > 1 ? "b" : "panel", real, real, real, out->name, chain_parameters(e, &chain), real);
+    if (c->parts > 1) {
+        cw_line(e->w, "const int panel = b / %d, begin_image = b %% %d * %d;", c->parts, c->parts, c->images);
+        cw_line(e->w, "const int end_image = begin_image + %d < n ? begin_image + %d : n;", c->images, c->images);
+    }
     cw_line(e->w, "%s *const u = own, *const products = own + %" PRId64 ";", real, c->m_at);
     if (c->data_grad)
         cw_line(e->w, "%s *const scratch = own + %" PRId64 ";", real, c->m_at + plan_round(c->m.size, 64));
@@ -229,9 +241,10 @@ static const char *emit_panels(struct emitter *e, const struct step *step, struc
     cw_close(e->w, "}");
     c->column = arena_printf(e->arena, "panel * %d", c->panel);
     winograd_emit_out(e, c, out, g->chain_count ? &chain : NULL, c->panels.vectors, 0, false);
-    const char *comment = arena_printf(e->arena, "%s\n%s Of the whole batch: a panel of %d channels, %d of the others at a "
-                                       "time.", emit_comment(e, step), winograd_tiles_text(e, &c->tiles, &c->s), c->panel,
-                                       c->chunk);
+    const char *comment = arena_printf(e->arena, "%s\n%s Of %s: a panel of %d channels, %d of the others at a "
+                                       "time.", emit_comment(e, step), winograd_tiles_text(e, &c->tiles, &c->s),
+                                       c->parts > 1 ? arena_printf(e->arena, "%d images", c->images) : "the whole batch",
+                                       c->panel, c->chunk);
     return emit_end(e, panels_name(e, c, "panel"), comment);
 }
 

@@ -156,6 +156,16 @@ static void store(struct emitter *e, const struct tile *t)
     }
 }
 
+/* Turns of the innermost loop that are written out: such that none are left over, for which compilers keep sums on the
+ * stack. */
+static int turns_of(const struct emitter *e, int64_t depth)
+{
+    int turns = depth ? e->plan->target->turns : 1;
+    while (depth % turns)
+        turns--;
+    return turns;
+}
+
 /* The loops around one multiply(): outer times, segments, depth. */
 static void loops(struct emitter *e, const struct tile *t)
 {
@@ -186,7 +196,8 @@ static void loops(struct emitter *e, const struct tile *t)
         open++;
     }
     if (t->depth != 1) {
-        cw_line(e->w, "CNN_ROLLED");
+        int turns = turns_of(e, t->depth);
+        cw_line(e->w, "%s", turns > 1 ? arena_printf(e->arena, "CNN_UNROLLED(%d)", turns) : "CNN_ROLLED");
         cw_open(e->w, "for (int k = 0; k < %s; k++) {",
                 t->depth ? arena_printf(e->arena, "%" PRId64, t->depth) : "depth");
         open++;

@@ -20,6 +20,8 @@ struct target {
     int vector_bytes;           /* 64, 32, 16; 4: none */
     int registers;              /* vector registers */
     bool has_fma;
+    int turns;                  /* of the loop in a register tile that are written out: more than 1 where counting them
+                                 * takes the processor from the products */
     double flops_per_cycle;     /* fp32, one core */
     double l1_bytes, l2_bytes;  /* of one core */
     double memory_bytes_per_cycle;

@@ -11,10 +11,10 @@ static const struct costs costs = {
 };
 
 static const struct target targets[] = {
-#define TARGET(name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core) \
-    { name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core, &costs, false },
-#define PORTABLE_TARGET(name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core) \
-    { name, macro, bytes, registers, fma, flops, l1, l2, memory, blas, core, &costs, true },
+#define TARGET(name, macro, bytes, registers, fma, turns, flops, l1, l2, memory, blas, core) \
+    { name, macro, bytes, registers, fma, turns, flops, l1, l2, memory, blas, core, &costs, false },
+#define PORTABLE_TARGET(name, macro, bytes, registers, fma, turns, flops, l1, l2, memory, blas, core) \
+    { name, macro, bytes, registers, fma, turns, flops, l1, l2, memory, blas, core, &costs, true },
 #include "steps/targets.def"
 #undef TARGET
 #undef PORTABLE_TARGET

@@ -56,6 +56,17 @@
 #define CNN_ROLLED
 #endif
 
+/* Before a short loop of products: so many turns of it are written out, as counting them would take the processor from
+ * multiplying. */
+#define CNN_PRAGMA(text) _Pragma(#text)
+#if defined __clang__
+#define CNN_UNROLLED(n) CNN_PRAGMA(clang loop unroll_count(n))
+#elif defined __GNUC__
+#define CNN_UNROLLED(n) CNN_PRAGMA(GCC unroll n)
+#else
+#define CNN_UNROLLED(n)
+#endif
+
 #ifdef CNN_DOUBLE
 typedef double real;
 #else
