@@ -1,5 +1,4 @@
-/* bench_onednn.cpp - the notebook's network by hand on oneDNN 2.x, as fast as we know how to make
- * it.
+/* bench_onednn.cpp - the notebook's network by hand on oneDNN (release 2 or 3), as fast as we know how to make it.
  *
  *     bench_onednn relu|elu [option=value]... WEIGHTS IMAGES LABELS BATCHES
  *     bench_onednn relu|elu [option=value]... cifar10 DIR STEPS
@@ -33,12 +32,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "dnnl.hpp"
+#include "onednn_api.h"
 #include "worker.h"
-
-#if DNNL_VERSION_MAJOR != 2
-#error "this program is written for oneDNN 2.x (Debian 12 has 2.6.3)"
-#endif
 
 using namespace dnnl;
 using tag = memory::format_tag;
@@ -226,8 +221,7 @@ static primitive_attr post_activation(bool on, bool elu)
     primitive_attr attr;
     if (on) {
         post_ops ops;
-        ops.append_eltwise(1.0f, elu ? algorithm::eltwise_elu : algorithm::eltwise_relu,
-                           alpha_of(elu), 0.0f);
+        api::append_activation(ops, elu ? algorithm::eltwise_elu : algorithm::eltwise_relu, alpha_of(elu));
         attr.set_post_ops(ops);
     }
     return attr;
@@ -263,7 +257,7 @@ static layer conv_add(network &n, const std::string &name, const memory &from, i
                       int size, bool activate, bool elu)
 {
     layer l(kind::conv, name, from, memory());
-    dims in = from.get_desc().dims();
+    dims in = api::dims_of(from.get_desc());
     l.plain_from = in;
     l.plain_to = {in[0], filters, in[2] - size + 1, in[3] - size + 1};
     l.kernel = {filters, in[1], size, size};
@@ -271,11 +265,9 @@ static layer conv_add(network &n, const std::string &name, const memory &from, i
     l.activated = activate;
     /* three channels: blocked convolutions read the picture as it is */
     memory::desc from_md = in[1] < 16 && !n.set.nhwc ? from.get_desc() : any_map(n, in);
-    convolution_forward::desc d(forward_kind(n), algorithm::convolution_direct, from_md,
-                                memory::desc(l.kernel, f32, tag::any),
-                                memory::desc({filters}, f32, tag::x), any_map(n, l.plain_to),
-                                l.stride, {0, 0}, {0, 0});
-    l.conv = convolution_forward::primitive_desc(d, post_activation(activate, elu), n.cpu);
+    l.conv = api::conv(n.cpu, forward_kind(n), from_md, memory::desc(l.kernel, f32, tag::any),
+                       memory::desc({filters}, f32, tag::x), any_map(n, l.plain_to), l.stride,
+                       post_activation(activate, elu));
     l.weight = parameter_add(n, l.kernel, tag::oihw, l.conv.weights_desc());
     l.bias = parameter_add(n, {filters}, tag::x, l.conv.bias_desc());
     l.from = adapt(n, from, l.conv.src_desc(), n.forward, name, "input");
@@ -294,16 +286,15 @@ static layer dense_add(network &n, const std::string &name, const memory &from, 
                        bool activate, bool elu)
 {
     layer l(kind::dense, name, from, memory());
-    dims in = from.get_desc().dims();
+    dims in = api::dims_of(from.get_desc());
     l.plain_from = in;
     l.plain_to = {in[0], units};
     l.kernel = in;
     l.kernel[0] = units;
     l.activated = activate;
-    inner_product_forward::desc d(
-        forward_kind(n), from.get_desc(), memory::desc(l.kernel, f32, tag::any),
-        memory::desc({units}, f32, tag::x), memory::desc(l.plain_to, f32, tag::nc));
-    l.dense = inner_product_forward::primitive_desc(d, post_activation(activate, elu), n.cpu);
+    l.dense = api::dense(n.cpu, forward_kind(n), from.get_desc(), memory::desc(l.kernel, f32, tag::any),
+                         memory::desc({units}, f32, tag::x), memory::desc(l.plain_to, f32, tag::nc),
+                         post_activation(activate, elu));
     l.weight =
         parameter_add(n, l.kernel, in.size() == 4 ? tag::oihw : tag::oi, l.dense.weights_desc());
     l.bias = parameter_add(n, {units}, tag::x, l.dense.bias_desc());
@@ -321,14 +312,12 @@ static layer dense_add(network &n, const std::string &name, const memory &from, 
 static layer pool_add(network &n, const std::string &name, const memory &from)
 {
     layer l(kind::pool, name, from, memory());
-    dims in = from.get_desc().dims();
+    dims in = api::dims_of(from.get_desc());
     l.plain_from = in;
     l.plain_to = {in[0], in[1], in[2] / 2, in[3] / 2};
     l.kernel = l.stride = {2, 2};
-    pooling_forward::desc d(forward_kind(n), algorithm::pooling_max, from.get_desc(),
-                            memory::desc(l.plain_to, f32, tag::any), l.stride, l.kernel, {0, 0},
-                            {0, 0});
-    l.pool = pooling_forward::primitive_desc(d, n.cpu);
+    l.pool = api::pool(n.cpu, forward_kind(n), from.get_desc(), memory::desc(l.plain_to, f32, tag::any), l.stride,
+                       l.kernel);
     l.to = make_memory(l.pool.dst_desc(), n.cpu);
     std::unordered_map<int, memory> args = {{DNNL_ARG_SRC, from}, {DNNL_ARG_DST, l.to}};
     if (n.training) {
@@ -342,7 +331,7 @@ static layer pool_add(network &n, const std::string &name, const memory &from)
 
 static eltwise_forward::primitive_desc activation_desc(network &n, const memory::desc &md, bool elu)
 {
-    return {{forward_kind(n), activation_of(elu, n.training), md, alpha_of(elu)}, n.cpu};
+    return api::activation(n.cpu, forward_kind(n), activation_of(elu, n.training), md, alpha_of(elu));
 }
 
 /* In place. */
@@ -437,12 +426,9 @@ static memory conv_weight_gradient(network &n, layer &l, const memory &grad, boo
                                    task_list &list)
 {
     parameter &w = n.params[(size_t)l.weight], &b = n.params[(size_t)l.bias];
-    convolution_backward_weights::desc d(
-        algorithm::convolution_direct,
-        fixed || l.plain_from[1] < 16 ? l.from.get_desc() : any_map(n, l.plain_from),
-        fixed ? w.stored : memory::desc(l.kernel, f32, tag::any), b.stored,
-        fixed ? grad.get_desc() : any_map(n, l.plain_to), l.stride, {0, 0}, {0, 0});
-    convolution_backward_weights::primitive_desc pd(d, n.cpu, l.conv);
+    auto pd = api::conv_weights(n.cpu, fixed || l.plain_from[1] < 16 ? l.from.get_desc() : any_map(n, l.plain_from),
+                                fixed ? w.stored : memory::desc(l.kernel, f32, tag::any), b.stored,
+                                fixed ? grad.get_desc() : any_map(n, l.plain_to), l.stride, l.conv);
     memory from = adapt(n, l.from, pd.src_desc(), list, l.name, "input");
     memory to = adapt(n, grad, pd.diff_dst_desc(), list, l.name, "gradient");
     bool direct = pd.diff_weights_desc() == w.stored;
@@ -466,11 +452,8 @@ static memory conv_data_gradient(network &n, layer &l, const memory &grad, bool 
                                  task_list &list)
 {
     parameter &w = n.params[(size_t)l.weight];
-    convolution_backward_data::desc d(algorithm::convolution_direct, any_map(n, l.plain_from),
-                                      fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
-                                      fixed ? grad.get_desc() : any_map(n, l.plain_to), l.stride,
-                                      {0, 0}, {0, 0});
-    convolution_backward_data::primitive_desc pd(d, n.cpu, l.conv);
+    auto pd = api::conv_data(n.cpu, any_map(n, l.plain_from), fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
+                             fixed ? grad.get_desc() : any_map(n, l.plain_to), l.stride, l.conv);
     memory weights = adapt(n, w.value, pd.weights_desc(), list, l.name, "weights");
     memory to = adapt(n, grad, pd.diff_dst_desc(), list, l.name, "gradient");
     memory made = make_memory(pd.diff_src_desc(), n.cpu);
@@ -486,10 +469,8 @@ static memory dense_weight_gradient(network &n, layer &l, const memory &grad, bo
                                     task_list &list)
 {
     parameter &w = n.params[(size_t)l.weight], &b = n.params[(size_t)l.bias];
-    inner_product_backward_weights::desc d(l.from.get_desc(),
-                                           fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
-                                           b.stored, grad.get_desc());
-    inner_product_backward_weights::primitive_desc pd(d, n.cpu, l.dense);
+    auto pd = api::dense_weights(n.cpu, l.from.get_desc(), fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
+                                 b.stored, grad.get_desc(), l.dense);
     bool direct = pd.diff_weights_desc() == w.stored;
     memory made = direct ? w.grad : make_memory(pd.diff_weights_desc(), n.cpu);
     list.push_back({l.name,
@@ -511,10 +492,8 @@ static memory dense_data_gradient(network &n, layer &l, const memory &grad, bool
                                   task_list &list)
 {
     parameter &w = n.params[(size_t)l.weight];
-    inner_product_backward_data::desc d(l.from.get_desc(),
-                                        fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
-                                        grad.get_desc());
-    inner_product_backward_data::primitive_desc pd(d, n.cpu, l.dense);
+    auto pd = api::dense_data(n.cpu, l.from.get_desc(), fixed ? w.stored : memory::desc(l.kernel, f32, tag::any),
+                              grad.get_desc(), l.dense);
     memory weights = adapt(n, w.value, pd.weights_desc(), list, l.name, "weights");
     memory made = make_memory(pd.diff_src_desc(), n.cpu);
     list.push_back(
@@ -542,9 +521,7 @@ static memory gradient_add(network &n, layer &l, const memory &grad, builder bui
 
 static memory pool_gradient(network &n, layer &l, const memory &grad)
 {
-    pooling_backward::desc d(algorithm::pooling_max, l.from.get_desc(), l.to.get_desc(), l.stride,
-                             l.kernel, {0, 0}, {0, 0});
-    pooling_backward::primitive_desc pd(d, n.cpu, l.pool);
+    auto pd = api::pool_gradient(n.cpu, l.from.get_desc(), l.to.get_desc(), l.stride, l.kernel, l.pool);
     memory to = adapt(n, grad, pd.diff_dst_desc(), n.backward, l.name, "gradient");
     memory made = make_memory(pd.diff_src_desc(), n.cpu);
     n.backward.push_back(
@@ -561,9 +538,8 @@ static memory activation_gradient(network &n, const std::string &name, const mem
 {
     memory g = adapt(n, grad, result.get_desc(), n.backward, name, "gradient");
     auto forward = activation_desc(n, result.get_desc(), elu);
-    eltwise_backward::desc d(activation_of(elu, true), g.get_desc(), result.get_desc(),
-                             alpha_of(elu));
-    eltwise_backward::primitive_desc pd(d, n.cpu, forward);
+    auto pd = api::activation_gradient(n.cpu, activation_of(elu, true), g.get_desc(), result.get_desc(), alpha_of(elu),
+                                       forward);
     n.backward.push_back(
         {name,
          std::string("activation gradient ") + pd.impl_info_str(),

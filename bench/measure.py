@@ -244,6 +244,25 @@ ONEDNN_SETTINGS = [
 ]
 
 
+JAX_SETTINGS = [
+    ("nhwc", "channels_last, pool first", ["--channels-last", "--pool-first"]),
+    ("nchw", "contiguous, pool first", ["--pool-first"]),
+]
+KERAS_SETTINGS = [
+    ("auto", "as it comes", []),
+    ("xla", "jit_compile=True", ["--xla=on"]),
+    ("plain", "jit_compile=False", ["--xla=off"]),
+]
+# Who stands for whom in the rounds: the fastest of each that begins so.
+FAMILIES = ("torch-eager", "torch-compiled", "onednn", "jax", "keras")
+
+
+def family_of(key):
+    if key.startswith("torch-"):
+        return "torch-compiled" if "compiled" in key else "torch-eager"
+    return key.split("-")[0].rstrip("23")
+
+
 class Bench:
     def __init__(self, args):
         self.args, self.work = args, os.path.abspath(args.work)
@@ -287,14 +306,28 @@ class Bench:
             self.work,
         )
 
-    def onednn_command(self, model, options):
-        return [self.path("bench_onednn"), model, f"threads={self.args.threads}"] + options
+    def onednn_programs(self):
+        """{"onednn": Debian's, "onednn3": that of --onednn}, as far as they were built."""
+        programs = {"onednn": "bench_onednn", "onednn3": "bench_onednn3"}
+        return {key: name for key, name in programs.items() if os.path.exists(self.path(name))}
 
-    def onednn(self, model, key, label, options):
-        command = self.onednn_command(model, options) + [self.path("initial.f32")] + self.files()
+    def onednn_settings(self):
+        """{key: (label, program, options)}"""
+        return {
+            f"{library}-{key}": (label, program, options)
+            for library, program in self.onednn_programs().items()
+            for key, label, options in ONEDNN_SETTINGS
+        }
+
+    def onednn_command(self, model, program, options):
+        return [self.path(program), model, f"threads={self.args.threads}"] + options
+
+    def onednn(self, model, key, label, program, options):
+        command = self.onednn_command(model, program, options)
+        command += [self.path("initial.f32")] + self.files()
         return Contender(
-            f"onednn-{key}",
-            f"oneDNN, {label}",
+            key,
+            f"{'oneDNN 3' if '3' in program else 'oneDNN'}, {label}",
             command,
             environment(self.cpus),
             self.cpus,
@@ -346,6 +379,31 @@ class Bench:
             self.torch_environment(extra),
             self.cpus,
             self.work,
+        )
+
+    def python_contender(self, python, script, model, key, label, arguments):
+        """JAX or Keras."""
+        images, labels, count = self.files()
+        here = os.path.dirname(os.path.abspath(__file__))
+        command = [python, os.path.join(here, script), model, *arguments]
+        command += ["--weights", self.path("initial.safetensors"), "--images", images, "--labels", labels]
+        extra = {"JAX_PLATFORMS": "cpu", "TF_ENABLE_ONEDNN_OPTS": "1"}
+        return Contender(
+            key,
+            label,
+            command + ["--batches", count],
+            environment(self.cpus, extra),
+            self.cpus,
+            self.work,
+        )
+
+    def jax(self, model, key, label, arguments):
+        return self.python_contender(self.args.jax, "bench_jax.py", model, f"jax-{key}", f"JAX, {label}", arguments)
+
+    def keras(self, model, key, label, arguments):
+        arguments = [f"--threads={self.args.threads}", *arguments]
+        return self.python_contender(
+            self.args.keras, "bench_keras.py", model, f"keras-{key}", f"Keras on TensorFlow, {label}", arguments
         )
 
     # ---- choosing settings
@@ -495,7 +553,7 @@ class Bench:
                 )
         if onednn_best:
             programs["onednn"] = (
-                self.onednn_command(model, onednn_best[2])
+                self.onednn_command(model, *onednn_best[1:])
                 + ["tune=0", "cifar10", self.folder, "20"],
                 environment(self.cpus),
             )
@@ -545,7 +603,7 @@ class Bench:
             "tolerance": OUTPUT_TOLERANCE,
         }
 
-    def losses(self, model, torch_on, onednn_on):
+    def losses(self, model, torch_on):
         """Dropout off, the same weights, the same batches: the same losses."""
         say("  losses of 20 steps, side by side")
         rate = str(CHECK_RATE)
@@ -566,13 +624,16 @@ class Bench:
             others.append(
                 ("torch", self.torch(model, "check", "check", ["--dropout=0", f"--lr={rate}"], {}))
             )
-        if onednn_on:
-            others.append(
-                ("onednn", self.onednn(model, "check", "check", ["dropout=0", f"lr={rate}"]))
-            )
+        for library, program in self.onednn_programs().items():
+            options = ["dropout=0", f"lr={rate}"]
+            others.append((library, self.onednn(model, f"{library}-check", "check", program, options)))
+        for library in ("jax", "keras"):
+            if getattr(self.args, library):
+                options = ["--dropout=0", f"--lr={rate}"]
+                others.append((library, getattr(self, library)(model, "check", "check", options)))
         for key, contender in others:
             try:
-                found[key] = contender.start().ask(f"losses {BATCHES}")["losses"]
+                found[key] = contender.start().ask(f"losses {BATCHES}", patience=600)["losses"]
             except Failed as reason:
                 found[key] = []
                 say(f"losses: {reason}")
@@ -612,7 +673,7 @@ class Bench:
         ]
         others = {}
         if onednn_best:
-            others["onednn"] = self.onednn(model, "profile", "profile", onednn_best[2])
+            others["onednn"] = self.onednn(model, "onednn-profile", "profile", *onednn_best[1:])
         if torch_best:
             others["torch"] = self.torch(model, "profile", "profile", *torch_best[2:])
         seen = {"ours": [], "onednn": [], "torch": []}
@@ -651,7 +712,7 @@ class Bench:
             "samples": seen,
         }
 
-    def measure(self, model, settings, torch_on, onednn_on):
+    def measure(self, model, settings, torch_on):
         """Everything about one model.  `settings`: what the first model's screening chose."""
         quick = self.args.quick
         result = {}
@@ -660,9 +721,11 @@ class Bench:
             for s in torch_settings(self.skipped if not settings else []):
                 if not settings or s[0] in settings["torch"]:
                     makers["torch-" + s[0]] = lambda s=s: self.torch(model, *s)
-        if onednn_on:
-            for s in ONEDNN_SETTINGS:
-                makers["onednn-" + s[0]] = lambda s=s: self.onednn(model, *s)
+        for key, s in self.onednn_settings().items():
+            makers[key] = lambda key=key, s=s: self.onednn(model, key, *s)
+        for library, known in (("jax", JAX_SETTINGS), ("keras", KERAS_SETTINGS)):
+            for s in known if getattr(self.args, library) else ():
+                makers[f"{library}-{s[0]}"] = lambda make=getattr(self, library), s=s: make(model, *s)
         if quick and not self.args.only:
             makers = {k: make for k, make in makers.items() if k.split("-")[1] in QUICK_SETTINGS}
         if self.args.only:
@@ -676,16 +739,9 @@ class Bench:
             keys = [k for k in keys if k in seen]
             return min(keys, key=lambda k: seen[k][figure]) if keys else None
 
-        torch_keys = [k for k in makers if k.startswith("torch-")]
-        eager = [k for k in torch_keys if "compiled" not in k]
-        compiled = [k for k in torch_keys if "compiled" in k]
-        dnn_keys = [k for k in makers if k.startswith("onednn-")]
+        families = {name: [k for k in makers if family_of(k) == name] for name in FAMILIES}
         for figure, turn in (("step_ms", "train"), ("infer_ms", "infer")):
-            chosen[turn] = [
-                k
-                for k in (best(eager, figure), best(compiled, figure), best(dnn_keys, figure))
-                if k
-            ]
+            chosen[turn] = [k for keys in families.values() if (k := best(keys, figure))]
         chosen["torch"] = [
             k.split("-", 1)[1]
             for k in dict.fromkeys(chosen["train"] + chosen["infer"])
@@ -697,11 +753,9 @@ class Bench:
         say(f"{model}: rounds of single pictures")
         result["infer_rounds"] = self.together(model, chosen["infer"], makers, True)
 
-        named = {"torch-" + s[0]: s for s in torch_settings([])} | {
-            "onednn-" + s[0]: s for s in ONEDNN_SETTINGS
-        }
-        eager_best, dnn_best = named.get(best(eager, "step_ms")), named.get(
-            best(dnn_keys, "step_ms")
+        named = {"torch-" + s[0]: s for s in torch_settings([])} | self.onednn_settings()
+        eager_best, dnn_best = (
+            named.get(best(families[name], "step_ms")) for name in ("torch-eager", "onednn")
         )
         say(f"{model}: layers")
         result["layers"] = self.layers(model, eager_best, dnn_best)
@@ -711,7 +765,7 @@ class Bench:
         result["others"] = self.outside_others(
             model, eager_best, dnn_best, 2 if first and not quick else 1
         )
-        result["correctness"] = self.losses(model, torch_on, onednn_on)
+        result["correctness"] = self.losses(model, torch_on)
         result["chosen"] = chosen
         return result
 
@@ -817,6 +871,8 @@ def main():
     parser.add_argument("--cnnc", required=True)
     parser.add_argument("--cc", default="cc")
     parser.add_argument("--python", default=sys.executable, help="the Python that has PyTorch")
+    parser.add_argument("--jax", help="the Python that has JAX")
+    parser.add_argument("--keras", help="the Python that has Keras and TensorFlow")
     parser.add_argument("--data", help="folder of CIFAR-10, or the one above it")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--models", default=",".join(MODELS))
@@ -835,9 +891,11 @@ def main():
     started = datetime.datetime.now(datetime.timezone.utc)
     try:
         torch = torch_present(args, bench.skipped)
-        onednn = os.path.exists(bench.path("bench_onednn"))
-        if not onednn:
+        if not bench.onednn_programs():
             bench.skipped.append("oneDNN: bench_onednn was not built (Debian: libdnnl-dev, g++)")
+        for option, what in (("jax", "jax, numpy and safetensors"), ("keras", "keras, tensorflow, numpy and safetensors")):
+            if not getattr(args, option):
+                bench.skipped.append(f"{option}: no --{option} names a Python with {what}")
         for reason in bench.skipped:
             say(f"skipped: {reason}")
         batches_write(bench.folder, bench.work)
@@ -866,7 +924,7 @@ def main():
         }
         chosen = None
         for model in args.models.split(","):
-            results["models"][model] = bench.measure(model, chosen, bool(torch), onednn)
+            results["models"][model] = bench.measure(model, chosen, bool(torch))
             chosen = results["models"][model]["chosen"]
         results["reading_gbs"] = {
             str(mib): [bench.peak.ask(f"read {mib}")["gbs"][0] for _ in range(3)]

@@ -12,7 +12,8 @@ import statistics
 
 from measure import BATCH, LAYERS, LONG_RUN, QUICK_LONG_RUN, SHORT_RUN, multiply_adds
 
-NAMES = {"ours": "cnnc", "torch": "PyTorch", "onednn": "oneDNN"}
+NAMES = {"ours": "cnnc", "torch": "PyTorch", "onednn": "oneDNN", "onednn3": "oneDNN 3", "jax": "JAX",
+         "keras": "Keras on TensorFlow"}
 
 
 # ---- figures -------------------------------------------------------------------------------------
@@ -340,7 +341,7 @@ def head(results):
             ready
             for model in results["models"].values()
             for key, ready in model["rounds"]["ready"].items()
-            if key.startswith(("torch", "onednn"))
+            if key not in ("ours", "exact")
         }
     )
     if versions:
@@ -377,7 +378,9 @@ PyTorch: fused Adam, gradients set to none, and the settings listed; the best ea
 compiled one go into the rounds. oneDNN: the network by hand (bench/bench_onednn.cpp) in the
 library's own layouts, reorders only where two primitives ask for different formats, activations
 as post-operations or in place, gradients' formats chosen by timing, dropout and Adam as OpenMP
-loops; the best of the settings listed. Its per-layer times count activations and reorders with
+loops; the best of the settings listed, of all releases that were there. JAX: one compiled function for a whole
+step, the best of two layouts. Keras on TensorFlow: as its user writes it, model.fit on arrays, one picture by
+predict_on_batch. oneDNN's per-layer times count activations and reorders with
 their layer; ours come from `bench --json`, those of PyTorch (its best eager setting) from hooks
 around convolutions and dense layers, without what stands between them; all are medians of five
 rounds of ten steps, in turns.
@@ -435,7 +438,8 @@ def document(results):
 
 # ---- the chart -----------------------------------------------------------------------------------
 
-COLOURS = {"ours": "#2a7f62", "exact": "#7fb8a4", "onednn": "#4c72b0", "torch": "#dd8452"}
+COLOURS = {"ours": "#2a7f62", "exact": "#7fb8a4", "onednn": "#4c72b0", "onednn3": "#4c72b0", "torch": "#dd8452",
+           "jax": "#8c6bb1", "keras": "#b5563c"}
 LEFT, WIDTH, RIGHT, BAR, GAP, TITLE = 420, 470, 110, 22, 8, 44
 
 
