@@ -156,12 +156,14 @@ static void store(struct emitter *e, const struct tile *t)
     }
 }
 
-/* Turns of the innermost loop that are written out: such that none are left over, for which compilers keep sums on the
- * stack. */
-static int turns_of(const struct emitter *e, int64_t depth)
+/* Turns of the innermost loop that are written out: such that none are left over, and in tiles of several vectors that leave a
+ * register free; else compilers, which read ahead then, keep sums on the stack. */
+static int turns_of(const struct emitter *e, const struct tile *t)
 {
-    int turns = depth ? e->plan->target->turns : 1;
-    while (depth % turns)
+    const struct target *target = e->plan->target;
+    int registers = t->rows * t->vectors + t->vectors + 1 + !target->has_fma;
+    int turns = t->depth && t->vectors > 1 && registers < target->registers ? target->turns : 1;
+    while (turns > 1 && t->depth % turns)
         turns--;
     return turns;
 }
@@ -196,7 +198,7 @@ static void loops(struct emitter *e, const struct tile *t)
         open++;
     }
     if (t->depth != 1) {
-        int turns = turns_of(e, t->depth);
+        int turns = turns_of(e, t);
         cw_line(e->w, "%s", turns > 1 ? arena_printf(e->arena, "CNN_UNROLLED(%d)", turns) : "CNN_ROLLED");
         cw_open(e->w, "for (int k = 0; k < %s; k++) {",
                 t->depth ? arena_printf(e->arena, "%" PRId64, t->depth) : "depth");

@@ -113,7 +113,7 @@ for target in x86-64-v4:16 x86-64-v3:8; do
         [ "$name" = cifar10_relu ] || continue
         lines=$(wc -l <read.c) bytes=$(wc -c <read.c)
         echo "$name.c for ${target%:*}: $bytes bytes, $lines lines"
-        [ "$lines" -le 9000 ] || fail "$name.c for ${target%:*} has $lines lines"
+        [ "$lines" -le 10000 ] || fail "$name.c for ${target%:*} has $lines lines"
         [ "$bytes" -le 500000 ] || fail "$name.c for ${target%:*} has $bytes bytes"
     done
 done
