@@ -189,8 +189,9 @@ static void predict(struct inference *net, const struct run *r, int sample, doub
 bool inference_samples(struct arena *a, struct inference *net, struct diag *d)
 {
     /* A float has 24 bits; sums of thousands of products lose some of them, and an exponential
-     * turns an error of its argument into a relative one of its result. */
-    const double share = 1e-5;
+     * turns an error of its argument into a relative one of its result. Outputs that are plain numbers may be what is
+     * left of larger ones. */
+    const double share = net->graph->model->ends_in_softmax ? 1e-5 : 4e-5;
     double scale = 1, reach = 0;
     /* sums pass by larger numbers than they end at */
     const double most = FLT_MAX / 64;

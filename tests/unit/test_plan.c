@@ -210,7 +210,7 @@ Test(plan, one_image_is_cut_into_blocks_and_many_are_not)
     world_begin_batch(&w, wide, "x86-64-v3", forced, 1, 1);
     count_splits(&w.plan->use, &images, &blocks);
     cr_assert_eq(images, 0);
-    cr_assert_eq(blocks, 4 + 3);    /* one each; minimal filtering takes four, padding among them */
+    cr_assert_eq(blocks, 3 + 3);    /* one each; minimal filtering takes three */
     walk(w.plan, &w.plan->train);
     walk(w.plan, &w.plan->use);
     arena_free(&w.arena);
