@@ -32,17 +32,23 @@ static int64_t dense_flops(const struct plan *p, const struct dense *d)
     return 2 * (int64_t)d->in * d->out * p->batch;
 }
 
-/* In training, where batches are full but for the last.  Whole calls, as many as threads want to share or as other steps have; the weights within half of the second-level
+/* In training, where batches are full but for the last.  Whole calls, and several; the weights within half of the second-level
  * cache, x and dy of the batch within all of it. */
 static bool applicable(const struct plan *p, const struct group *g)
 {
     struct dense d = dense_of(p, g->main);
     double weights = (double)d.weight->stored * p->real_size;
     double maps = (double)p->batch * (d.in + d.out) * p->real_size;
-    int calls = p->batch / p->lanes;
-    return g->training && p->batch % p->lanes == 0 && calls >= (plan_has_together(g->program) ? 2 : 4) &&
-           weights <= p->target->l2_bytes / 2 && maps <= p->target->l2_bytes &&
-           (!g->chain_count || !chain_is_by_sample(p, g));
+    return g->training && p->batch % p->lanes == 0 && p->batch / p->lanes >= 2 && weights <= p->target->l2_bytes / 2 &&
+           maps <= p->target->l2_bytes && (!g->chain_count || !chain_is_by_sample(p, g));
+}
+
+/* Calls so few that a few threads cannot share them are worth it only where other steps have no more of them: elsewhere this
+ * is there to be asked for, and never the cheapest. */
+static double few_calls(const struct plan *p, const struct group *g)
+{
+    enum { CALLS = 4, NEVER = 1000 };
+    return p->batch / p->lanes < CALLS && !plan_has_together(g->program) ? NEVER : 1;
 }
 
 /* The weights come from the second-level cache at each call. */
@@ -62,7 +68,7 @@ static double forward_cost(const struct plan *p, const struct group *g)
 {
     struct dense d = dense_of(p, g->main);
     double cycles = product_cycles(p, d.out, d.panel, p->batch, p->lanes, d.in);
-    return larger(cycles, stream_cycles(p, &d)) + group_chain_cycles(p, g);
+    return few_calls(p, g) * (larger(cycles, stream_cycles(p, &d)) + group_chain_cycles(p, g));
 }
 
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
@@ -107,8 +113,8 @@ static double data_cost(const struct plan *p, const struct group *g)
     int64_t depth = (int64_t)d.panels * d.panel;
     double cycles = rows.large_count * together_tile_cycles(p, rows.large, 1, (double)depth) +
                     rows.small_count * together_tile_cycles(p, rows.large - 1, 1, (double)depth);
-    return larger(cycles * p->batch / p->lanes, stream_cycles(p, &d)) + together_turn_cycles(p, d.in + d.out) +
-           group_chain_cycles(p, g);
+    cycles = larger(cycles * p->batch / p->lanes, stream_cycles(p, &d)) + together_turn_cycles(p, d.in + d.out);
+    return few_calls(p, g) * (cycles + group_chain_cycles(p, g));
 }
 
 static void data_plan(struct plan *p, struct program *q, struct group *g)
@@ -180,8 +186,8 @@ static int block_inputs(const struct plan *p, const struct dense *d)
 static double weight_cost(const struct plan *p, const struct group *g)
 {
     struct dense d = dense_of(p, g->main);
-    return product_cycles(p, d.out, d.panel, d.in, block_inputs(p, &d), p->batch) +
-           p->target->costs->packed_in_order * d.in * p->batch / p->lanes;
+    return few_calls(p, g) * (product_cycles(p, d.out, d.panel, d.in, block_inputs(p, &d), p->batch) +
+                              p->target->costs->packed_in_order * d.in * p->batch / p->lanes);
 }
 
 static void weight_plan(struct plan *p, struct program *q, struct group *g)

@@ -104,9 +104,6 @@ static int force_kernels(struct run *r, int turn, uint64_t random, char (*texts)
         const char *kernel = before ? before : site->candidates[pick];
         if (!is_candidate(site, kernel))
             continue;
-        /* small dense layers go by few images where others let images lie together: not with what else is forced, perhaps */
-        if (strcmp(kernel, "images") == 0)
-            continue;
         snprintf(site->chosen, sizeof site->chosen, "%s", kernel);
         if (before)
             continue;
