@@ -256,6 +256,7 @@ static inline int cnn_next(const struct cnn_worker *w, int i, int run)
 struct cnn_ranks {
     int number, count;                  /* this process; 0 writes files and the log */
     int on_host;                        /* processes that share this one's memory, with it */
+    int host_first;                     /* the number of the first of them */
     void *own;
     /* all + i * bytes becomes what rank i gave */
     int (*gather)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);

@@ -14,6 +14,7 @@
 #include "core/message.h"
 #include "data/kept_samples.h"
 #include "data/picture_list.h"
+#include "data/read_once.h"
 #include "data/record_store.h"
 #include "common/recipe.h"
 
@@ -78,7 +79,7 @@ static size_t sample_bytes(const struct dataset *d)
 bool rt_dataset_keeps(const struct dataset *d, int64_t count)
 {
     const int64_t room = d->use.room;
-    return room <= 0 || (d->kept <= room && count <= (room - d->kept) / (int64_t)sample_bytes(d));
+    return !d->use.gives_on && (room <= 0 || (d->kept <= room && count <= (room - d->kept) / (int64_t)sample_bytes(d)));
 }
 
 bool rt_dataset_leaves(const struct dataset *d, int64_t count)
@@ -113,12 +114,21 @@ int rt_split_allocate_stored(const struct dataset *d, struct split *s, int64_t c
     return -1;
 }
 
-/* Records for as many samples in a temporary file. */
-static int split_spill(struct dataset *d, struct split *s, int64_t count)
+/* Records for so many samples in a temporary file.  Returns the number of the first, or -1 with a message. */
+static int64_t records_spill(struct dataset *d, int64_t count)
 {
     if (!d->spilled && !(d->spilled = rt_records_open(sample_bytes(d))))
         return -1;
-    int64_t first = rt_records_reserve(d->spilled, count);
+    if (d->use.gives_on && d->shared >= 0) {
+        rt_records_temporary(d->spilled, d->shared);
+        d->shared = -1;
+    }
+    return rt_records_reserve(d->spilled, count);
+}
+
+static int split_spill(struct dataset *d, struct split *s, int64_t count)
+{
+    int64_t first = records_spill(d, count);
     if (first < 0 || rt_split_allocate_stored(d, s, count))
         return -1;
     s->store = d->spilled;
@@ -133,6 +143,74 @@ int rt_split_begin(struct dataset *d, struct split *s, int64_t count)
         return split_spill(d, s, count);
     d->kept += count * (int64_t)sample_bytes(d);
     return rt_split_allocate(d, s, count);
+}
+
+/* Place for targets of so many samples; false: there is no memory, and what was is there. */
+static bool targets_grow(const struct dataset *d, struct split *s, int64_t room)
+{
+    const size_t each = d->target.kind == CNN_TARGET_CLASS ? sizeof *s->labels : (size_t)d->target.size * sizeof *s->vectors;
+    void *was = d->target.kind == CNN_TARGET_CLASS ? (void *)s->labels : (void *)s->vectors;
+    if (d->target.kind == CNN_TARGET_INPUT)
+        return true;
+    void *grown = realloc(was, (size_t)room * each);
+    if (grown && d->target.kind == CNN_TARGET_CLASS)
+        s->labels = grown;
+    else if (grown)
+        s->vectors = grown;
+    return grown != NULL;
+}
+
+/* Records behind those it has, or for all of it, where it was kept until here: what it has goes there. */
+static int split_grow_stored(struct dataset *d, struct split *s, int64_t had, int64_t room)
+{
+    const int64_t from = s->samples ? 0 : had, first = records_spill(d, room - from);
+    void *samples = s->samples;
+    int status = 0;
+    if (first < 0)
+        return -1;
+    uint32_t *numbers = realloc(s->numbers, (size_t)room * sizeof *numbers);
+    if (!numbers) {
+        rt_error("no memory for the numbers of %lld samples", (long long)room);
+        return -1;
+    }
+    s->numbers = numbers;
+    for (int64_t i = from; i < room; i++)
+        s->numbers[i] = (uint32_t)(first + i - from);
+    s->samples = NULL;
+    s->store = d->spilled;
+    for (int64_t i = 0; samples && i < s->count && status == 0; i++)
+        status = rt_split_put(d, s, i, (const char *)samples + (size_t)i * sample_bytes(d));
+    d->kept -= samples ? had * (int64_t)sample_bytes(d) : 0;
+    free(samples);
+    return status;
+}
+
+int rt_split_grow(struct dataset *d, struct split *s, int64_t had, int64_t room)
+{
+    s->kind = d->kind;
+    if (!targets_grow(d, s, room)) {
+        rt_error("no memory for the targets of %lld samples", (long long)room);
+        return -1;
+    }
+    if ((had > 0 && !s->samples) || !rt_dataset_keeps(d, room - had))
+        return split_grow_stored(d, s, had, room);
+    void *samples = realloc(s->samples, (size_t)room * sample_bytes(d));
+    if (!samples) {
+        rt_error("no memory for %lld samples", (long long)room);
+        return -1;
+    }
+    s->samples = samples;
+    d->kept += (room - had) * (int64_t)sample_bytes(d);
+    return 0;
+}
+
+void rt_split_end(struct dataset *d, struct split *s, int64_t had)
+{
+    if (s->samples && had > s->count) {
+        void *fewer = realloc(s->samples, (size_t)s->count * sample_bytes(d) + 1);
+        s->samples = fewer ? fewer : s->samples;
+        d->kept -= (had - s->count) * (int64_t)sample_bytes(d);
+    }
 }
 
 int rt_split_put(const struct dataset *d, const struct split *s, int64_t i, const void *sample)
@@ -171,6 +249,7 @@ void rt_split_free(struct split *s)
         free(s->files[i]);
     free(s->files);
     free(s->records);
+    free(s->counts);
     *s = (struct split){ 0 };
 }
 
@@ -283,20 +362,40 @@ static int data_dir_check(const char *data_dir)
     return -1;
 }
 
-char *rt_data_file(const char *name, const char *data_dir)
+/* Where a file may be, in the order of search: from place `elsewhere` on outside of --data's directory.  Returns how
+ * many; the caller frees them. */
+static int file_places(char *places[PLACES_MAX], const char *name, const char *data_dir, int *elsewhere)
 {
-    char *places[PLACES_MAX], *found = NULL;
     int n = 0;
     if (data_dir && *name != '/')
         places[n++] = rt_path_join(data_dir, name);
     if (data_dir)
         places[n++] = rt_path_join(data_dir, rt_base_of(name));
-    int elsewhere = n;
+    *elsewhere = n;
     places[n++] = strdup(name);
     char *own = *name == '/' ? NULL : own_directory();
     if (own)
         places[n++] = rt_path_join(own, name);
     free(own);
+    return n;
+}
+
+char *rt_data_file_find(const char *name, const char *data_dir)
+{
+    char *places[PLACES_MAX], *found = NULL;
+    int elsewhere, n = file_places(places, name, data_dir, &elsewhere);
+    for (int i = 0; i < n; i++)
+        if (!found && places[i] && access(places[i], F_OK) == 0)
+            found = places[i];
+        else
+            free(places[i]);
+    return found;
+}
+
+char *rt_data_file(const char *name, const char *data_dir)
+{
+    char *places[PLACES_MAX], *found = NULL;
+    int elsewhere, n = file_places(places, name, data_dir, &elsewhere);
     for (int i = 0; i < n && !found; i++)
         if (places[i] && access(places[i], F_OK) == 0) {
             found = places[i];
@@ -504,8 +603,9 @@ int rt_dataset_open(struct dataset *d, const struct cnn_model *m, const char *da
     } else if (data_dir) {
         rt_note("--data %s: nothing is read there, %s needs no files", data_dir, source->name);
     }
-    int failed = source->read(d, source->finds ? data_dir : dir, m) || (!source->prepares && rt_dataset_prepare(d, m))
-                 || fits_check(d, m) || dear_keep(d);
+    int failed = rt_read_once(d, source, source->finds ? data_dir : dir, m)
+                 || (!source->prepares && rt_dataset_prepare(d, m)) || fits_check(d, m) || dear_keep(d);
+    d->use.together = NULL;
     free(dir);
     if (failed) {
         rt_dataset_close(d);

@@ -43,6 +43,17 @@ struct split {
      * their order */
     char **files;
     uint32_t *records;
+    /* (channels, 256) how often each byte occurs, where several processes have counted; or NULL */
+    int64_t *counts;
+};
+
+/* What several processes are to each other that open the same dataset. */
+struct data_together {
+    const struct cnn_ranks *ranks;
+    /* All of them are here, about to do something, and have the same `value` of what `name` says where it differs (NULL:
+     * nothing is compared).  Who cannot go on does not come.  0, or -1: none goes on. */
+    int (*agree)(void *arg, const char *about, const char *name, uint64_t value);
+    void *arg;
 };
 
 /* What a dataset is opened for. */
@@ -53,6 +64,9 @@ struct data_use {
     int64_t room;               /* bytes of samples that this process may keep; 0: as many as there are */
     bool by_share;              /* other processes need the rest of the samples: those that are found at once are read when they
                                  * are needed, whether they would fit or not */
+    const struct data_together *together;       /* those, while it is opened; NULL: each opens it by itself */
+    bool gives_on;              /* what is read goes on to them: to a temporary file, whether it would fit or not */
+    bool looked_at;             /* another process has read the same files, and found nothing wrong */
 };
 
 struct dataset {
@@ -68,7 +82,9 @@ struct dataset {
     int64_t kept;               /* bytes of samples that are */
     bool resized;               /* the source has done `resize` */
     struct sample_store *store; /* the source's; NULL: it has none */
-    struct sample_store *spilled;       /* of samples that could not be found at once and are too many to keep; or NULL */
+    /* of samples that could not be found at once and are too many to keep, or that several processes share; or NULL */
+    struct sample_store *spilled;
+    int shared;                 /* where use.gives_on: the file for those that are shared, -1 once it is the store's */
 };
 
 struct data_source {
@@ -86,6 +102,10 @@ struct data_source {
     /* What a directory that does not hold these files has instead, as half a sentence behind its name;
      * NULL: nothing that looks like them. */
     const char *(*mistaken)(const char *dir);
+    /* The files that read() will read, each told to `add` (path NULL: it is not there), without a message of its own.
+     * NULL: those whose samples are found at once, or are pictures. */
+    void (*list)(const struct dataset *d, const char *dir, const struct cnn_model *model,
+                 void (*add)(void *arg, const char *path), void *arg);
     bool prepares;              /* read() does `split`, `limit` and `resize` itself */
     /* read() asks rt_data_file() for files of its own; `dir` is --data's, or NULL */
     bool finds;
@@ -115,6 +135,8 @@ const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NA
 
 /* ---- for sources ----------------------------------------------------------------------------- */
 
+/* Where that is, without a word; NULL: nowhere. */
+char *rt_data_file_find(const char *name, const char *data_dir);
 /* The file of a source that finds them itself: in --data's directory (NULL: none was given), where the trainer runs, or
  * beside it.  malloc'd; NULL with a message that names every place looked at. */
 char *rt_data_file(const char *name, const char *data_dir);
@@ -128,6 +150,11 @@ int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
 /* Place for `count` samples that are then put there one by one, in any order: in memory, or where that would be more than
  * the dataset's, in a temporary file.  Likewise. */
 int rt_split_begin(struct dataset *d, struct split *s, int64_t count);
+/* The same for a set whose samples come one by one until there are no more: place for `room` of them, which is more than the
+ * `had` that it has had place for, and for their targets.  One set at a time.  Likewise. */
+int rt_split_grow(struct dataset *d, struct split *s, int64_t had, int64_t room);
+/* No more come behind the set's count. */
+void rt_split_end(struct dataset *d, struct split *s, int64_t had);
 /* Sample i of it; may be called by several threads.  Likewise. */
 int rt_split_put(const struct dataset *d, const struct split *s, int64_t i, const void *sample);
 /* Whether so many samples more, of the dataset's shape, may be kept in memory. */

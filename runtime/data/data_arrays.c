@@ -281,7 +281,7 @@ static void chunk_scan(void *arg, int64_t at)
 static int numbers_check(const struct dataset *d, const struct array_file *x, const struct sample_form *f)
 {
     const struct npy_header *h = &x->header;
-    if (h->type != NPY_F16 && h->type != NPY_F32 && h->type != NPY_F64)
+    if ((h->type != NPY_F16 && h->type != NPY_F32 && h->type != NPY_F64) || d->use.looked_at)
         return 0;
     struct scan s = { .x = x, .count = h->count, .chunk = BLOCK / h->element_size };
     s.worst = s.count;
@@ -619,5 +619,23 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     return 0;
 }
 
-const struct data_source rt_data_npy = { .name = "npy", .read = read_all, .read_file = read_file, .finds = true };
-const struct data_source rt_data_npz = { .name = "npz", .read = read_all, .read_file = read_file, .finds = true };
+static void list(const struct dataset *d, const char *dir, const struct cnn_model *m,
+                 void (*add)(void *arg, const char *path), void *arg)
+{
+    static const char *const keys[] = { "file", "x", "y", "val_x", "val_y" };
+    const struct cnn_clause *source = &m->data.source;
+    const int count = rt_setting_text(source, keys[0]) ? 1 : (int)(sizeof keys / sizeof keys[0]);
+    (void)d;
+    for (int i = 0; i < count; i++) {
+        const char *name = rt_setting_text(source, keys[i]);
+        char *path = name ? rt_data_file_find(name, dir) : NULL;
+        if (name)
+            add(arg, path);
+        free(path);
+    }
+}
+
+const struct data_source rt_data_npy = { .name = "npy", .read = read_all, .read_file = read_file, .list = list,
+                                         .finds = true };
+const struct data_source rt_data_npz = { .name = "npz", .read = read_all, .read_file = read_file, .list = list,
+                                         .finds = true };

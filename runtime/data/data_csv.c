@@ -1,7 +1,8 @@
 /* data_csv.c - a table as samples: a record each, columns that are its numbers and columns that are its targets.
  *
- * Both files are read from their beginning to their end, once, into what is kept.  Classes are whole numbers, or texts
- * in the order of their bytes; which, the labels of all files say, so the training file's are read for a test too.
+ * Both files are read from their beginning to their end, once, into memory or, beyond what may be kept, a temporary file.
+ * Classes are whole numbers, or texts in the order of their bytes; which, the labels of all files say, so the training
+ * file's are read for a test too.
  */
 #define _GNU_SOURCE
 #include "data/data.h"
@@ -108,7 +109,8 @@ struct table {
     int *roles;                 /* (columns) which number of a sample; IGNORED; below it: which label, TARGET(n) */
     char **names;               /* (columns) where there is a header */
     int columns;
-    int64_t room;               /* records that there is memory for */
+    int64_t room;               /* records that there is place for */
+    float *row;                 /* a sample of it */
 };
 
 #define TARGET(n) (-2 - (n))
@@ -448,28 +450,15 @@ static int classes_settle(struct table *t)
 static int room_make(struct table *t)
 {
     struct split *s = t->s;
-    const struct cnn_target *target = &t->d->target;
-    size_t each = rt_sample_elements(t->model) * sizeof *s->values, numbers = (size_t)target->size * sizeof *s->vectors;
     if (s->count < t->room)
         return 0;
     int64_t room = t->room ? t->room + t->room / 2 : 256;
-    float *values = realloc(s->values, (size_t)room * each);
-    bool enough = values != NULL;
-    s->values = enough ? values : s->values;
-    if (enough && target->kind == CNN_TARGET_CLASS) {
-        uint16_t *labels = realloc(s->labels, (size_t)room * sizeof *labels);
-        enough = labels != NULL;
-        s->labels = enough ? labels : s->labels;
-    } else if (enough && target->kind != CNN_TARGET_INPUT) {
-        float *vectors = realloc(s->vectors, (size_t)room * numbers);
-        enough = vectors != NULL;
-        s->vectors = enough ? vectors : s->vectors;
+    if (rt_split_grow(t->d, s, t->room, room)) {
+        rt_note("%s: that was at line %lld", t->csv.file.path, (long long)t->csv.record_line);
+        return -1;
     }
-    if (!enough)
-        rt_error("%s: line %lld: no memory for %lld samples", t->csv.file.path, (long long)t->csv.record_line,
-                 (long long)room);
-    t->room = enough ? room : t->room;
-    return enough ? 0 : -1;
+    t->room = room;
+    return 0;
 }
 
 /* Of several columns for classes one is 1, the others 0.  class -1: none yet. */
@@ -527,10 +516,12 @@ static int record_read(struct table *t)
         if (number_read(t, i, &number))
             return -1;
         size_t e = (size_t)t->roles[i];         /* channels come first in the file, last in memory */
-        s->values[(size_t)s->count * each + e % pixels * channels + e / pixels] = (float)number;
+        t->row[e % pixels * channels + e / pixels] = (float)number;
     }
     if (!s)
         return 0;
+    if (rt_split_put(t->d, s, s->count, t->row))
+        return -1;
     if (t->d->target.kind == CNN_TARGET_CLASS && class < 0) {
         rt_error("%s: line %lld: of the label columns none is 1", t->csv.file.path, (long long)t->csv.record_line);
         return -1;
@@ -593,11 +584,11 @@ static int file_read(struct table *t, struct split *s, const char *path)
 {
     const char *separator = rt_setting_text(&t->model->data.source, "separator");
     t->s = s;
-    if (s)
-        s->kind = CNN_SAMPLE_FLOATS;
     int status = path ? rt_csv_open(&t->csv, path, *separator) : -1;
     if (status == 0)
         status = records_read(t);
+    if (status == 0 && s)
+        rt_split_end(t->d, s, t->room);
     file_forget(t);
     return status;
 }
@@ -656,6 +647,11 @@ static int table_open(struct table *t, struct dataset *d, const struct cnn_model
     d->channels = m->in_channels;
     d->height = m->in_height;
     d->width = m->in_width;
+    t->row = calloc(rt_sample_elements(m), sizeof *t->row);
+    if (!t->row) {
+        rt_error("no memory for a sample");
+        return -1;
+    }
     return columns_read(&t->labels, rt_setting_text(source, "label"))
                    || columns_read(&t->ignored, rt_setting_text(source, "ignore"))
                ? -1
@@ -664,6 +660,7 @@ static int table_open(struct table *t, struct dataset *d, const struct cnn_model
 
 static void table_close(struct table *t)
 {
+    free(t->row);
     columns_free(&t->labels);
     columns_free(&t->ignored);
     classes_free(&t->classes);
@@ -689,4 +686,19 @@ static int read_file(struct dataset *d, const char *path, const struct cnn_model
     return status;
 }
 
-const struct data_source rt_data_csv = { .name = "csv", .read = read_all, .read_file = read_file, .finds = true };
+static void list(const struct dataset *d, const char *dir, const struct cnn_model *m,
+                 void (*add)(void *arg, const char *path), void *arg)
+{
+    static const char *const keys[] = { "file", "test" };
+    (void)d;
+    for (int i = 0; i < 2; i++) {
+        const char *name = rt_setting_text(&m->data.source, keys[i]);
+        char *path = name ? rt_data_file_find(name, dir) : NULL;
+        if (name)
+            add(arg, path);
+        free(path);
+    }
+}
+
+const struct data_source rt_data_csv = { .name = "csv", .read = read_all, .read_file = read_file, .list = list,
+                                         .finds = true };

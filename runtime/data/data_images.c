@@ -4,7 +4,8 @@
  * pictures are read before training begins and kept as bytes of the network's size, so each that
  * cannot be read is known by then: the run is refused, or goes on without them (skip_damaged).  Which
  * pictures a split or a limit draws does not depend on that.  A set that is more than may be kept is
- * looked at in the same way, and each picture is read again when a batch needs it; so is one that several processes share.
+ * looked at in the same way, and each picture is read again when a batch needs it; so is one that
+ * several processes share, of which each looks at its part and tells the others what it has found.
  */
 #define _GNU_SOURCE
 #include "data/data.h"
@@ -12,7 +13,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "core/guest.h"
 #include "data/image.h"
@@ -38,6 +41,13 @@ struct reading {
     char **paths;               /* the split's */
     struct image_fault **faults;        /* NULL: the picture is there */
     uint8_t *pixels;            /* NULL: they are not kept */
+    const struct cnn_ranks *ranks;      /* NULL: this process looks at all */
+};
+
+/* A picture that a process has found damaged. */
+struct found_fault {
+    int64_t picture;
+    struct image_fault fault;
 };
 
 /* Pictures that are read when they are needed. */
@@ -68,20 +78,81 @@ static int picture_load(const char *path, const struct cnn_model *m, struct pixe
     return status;
 }
 
+static void fault_keep(struct reading *r, int64_t i, struct image_fault fault)
+{
+    r->faults[i] = malloc(sizeof fault);
+    if (r->faults[i])
+        *r->faults[i] = fault;
+    else
+        r->faults[i] = &fault_unknown;
+}
+
 static void picture_read(void *arg, int64_t i)
 {
     struct reading *r = arg;
+    if (r->ranks && i % r->ranks->count != r->ranks->number)
+        return;                 /* another process does */
     struct image_fault fault = { .text = "cannot be read: memory is short", .sound = true };
     uint8_t *own = r->pixels ? NULL : malloc(picture_bytes(r->model));
     uint8_t *to = r->pixels ? r->pixels + (size_t)i * picture_bytes(r->model) : own;
-    if (!to || picture_load(r->paths[i], r->model, r->fit, to, &fault)) {
-        r->faults[i] = malloc(sizeof fault);
-        if (r->faults[i])
-            *r->faults[i] = fault;
-        else
-            r->faults[i] = &fault_unknown;
-    }
+    if (!to || picture_load(r->paths[i], r->model, r->fit, to, &fault))
+        fault_keep(r, i, fault);
     free(own);
+}
+
+/* ---- pictures that several processes look at ------------------------------------------------------ */
+
+static const char looks[] = "look at its pictures";
+
+/* All have the same files, by their names behind the set's folder and by their sizes: what one finds is so for all then. */
+static int lists_agree(const struct data_together *with, const struct image_folders *f)
+{
+    uLong sum = 0;
+    for (int k = 0; k < IMAGE_ROLES; k++) {
+        const struct picture_set *set = &f->sets[k];
+        const size_t behind = set->dir ? strlen(set->dir) : 0;
+        for (int64_t i = 0; i < set->list.pictures.count; i++) {
+            const char *path = set->list.pictures.paths[i];
+            struct stat s = { 0 };
+            const int64_t size = stat(path, &s) ? -1 : (int64_t)s.st_size;
+            sum = crc32_z(sum, (const void *)(path + behind), strlen(path + behind) + 1);
+            sum = crc32_z(sum, (const void *)&size, sizeof size);
+        }
+    }
+    return with->agree(with->arg, looks, "other pictures: their names or their sizes differ", sum);
+}
+
+/* The faults that each has found become those of all.  0, or -1. */
+static int faults_share(struct reading *r, const struct data_together *with)
+{
+    const struct cnn_ranks *ranks = with->ranks;
+    int64_t own = 0, most = 0, *counts = calloc((size_t)ranks->count, sizeof *counts);
+    for (int64_t i = 0; i < r->count; i++)
+        own += r->faults[i] != NULL;
+    if (!counts)
+        rt_error("no memory for %d ranks", ranks->count);
+    int status = !counts || with->agree(with->arg, looks, NULL, 0)
+                         || ranks->gather(ranks, &own, sizeof own, counts) ? -1 : 0;
+    for (int i = 0; i < ranks->count && status == 0; i++)
+        most = counts[i] > most ? counts[i] : most;
+    free(counts);
+    if (status || most == 0)
+        return status;
+    struct found_fault *mine = calloc((size_t)most, sizeof *mine);
+    struct found_fault *all = calloc((size_t)most * (size_t)ranks->count, sizeof *all);
+    for (int64_t i = 0, at = 0; mine && i < r->count; i++)
+        if (r->faults[i])
+            mine[at++] = (struct found_fault){ i + 1, *r->faults[i] };
+    if (!mine || !all)
+        rt_error("no memory for what is wrong with pictures");
+    status = !mine || !all || with->agree(with->arg, looks, NULL, 0)
+                     || ranks->gather(ranks, mine, (size_t)most * sizeof *mine, all) ? -1 : 0;
+    for (int64_t i = 0; status == 0 && i < most * ranks->count; i++)
+        if (all[i].picture && !r->faults[all[i].picture - 1])
+            fault_keep(r, all[i].picture - 1, all[i].fault);
+    free(mine);
+    free(all);
+    return status;
 }
 
 /* ---- pictures that are not kept ---------------------------------------------------------------- */
@@ -233,7 +304,11 @@ static int split_read(struct dataset *d, struct split *s, struct chosen from,
         return -1;
     int status = reading_open(&r, s, from);
     if (status == 0) {
+        r.ranks = d->use.together ? d->use.together->ranks : NULL;
         rt_each(d->use.threads, count, picture_read, &r);
+        status = r.ranks && faults_share(&r, d->use.together) ? -1 : 0;
+    }
+    if (status == 0) {
         status = faults_tell(&r, from.set->dir, skips);
         faults_skip(&r, s);
     }
@@ -325,7 +400,8 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->width = m->in_width;
     d->target.size = f.classes;
     if (status == 0)
-        status = classes_fit(&f, dir, m) || splits_read(d, &f, m) ? -1 : 0;
+        status = classes_fit(&f, dir, m) || (d->use.together && lists_agree(d->use.together, &f))
+                         || splits_read(d, &f, m) ? -1 : 0;
     d->class_names = f.class_names;
     f.class_names = NULL;
     rt_image_folders_free(&f);

@@ -125,6 +125,7 @@ struct idx_size {
     int height, width;
     dev_t device;
     ino_t inode;
+    bool waits;                 /* of several processes each resizes its own, when it needs them */
 };
 
 static void idx_close(struct idx *x)
@@ -417,10 +418,8 @@ static int size_check(struct dataset *d, const struct idx *x, struct idx_size *s
     }
     if (size->height && size->device == x->file.status.st_dev && size->inode == x->file.status.st_ino)
         rt_note("%s is the training set's file again: its pictures are trained and tested", x->file.path);
-    *size = (struct idx_size){ (int)x->height, (int)x->width, x->file.status.st_dev, x->file.status.st_ino };
-    /* of several processes each resizes its own, when it needs them */
-    const bool waits = d->use.by_share && is_found_at_once(x);
-    d->resized = resizes && !waits && x->height * x->width > (int64_t)m->in_height * m->in_width;
+    *size = (struct idx_size){ (int)x->height, (int)x->width, x->file.status.st_dev, x->file.status.st_ino, size->waits };
+    d->resized = resizes && !size->waits && x->height * x->width > (int64_t)m->in_height * m->in_width;
     d->height = d->resized ? m->in_height : size->height;
     d->width = d->resized ? m->in_width : size->width;
     return resizes ? 0 : rt_dataset_fits(d, m);
@@ -483,6 +482,23 @@ static void unused_tell(const char *dir, const struct parts *p)
         free(paths[i]);
 }
 
+/* Whether all pictures that are read are found at once where they lie. */
+static bool all_found_at_once(const struct dataset *d, const char *dir, const struct parts *p, const struct cnn_model *m)
+{
+    bool found = rt_setting_number(&m->data.source, "transposed") == 0;
+    rt_message_hold(true);      /* what is wrong with a file is said where it is read */
+    for (int i = d->use.test_only; i < 2 && found; i++) {
+        struct packed_file file = { 0 };
+        char *path = file_find(dir, p->name[i], true);
+        found = path && rt_packed_open(&file, path) == 0 && rt_packed_plain(&file);
+        if (path)
+            rt_packed_close(&file);
+        free(path);
+    }
+    rt_message_hold(false);
+    return found;
+}
+
 static int read_all(struct dataset *d, const char *dir, const struct cnn_model *m)
 {
     struct idx_size size = { .height = 0 };
@@ -491,6 +507,7 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     d->target.size = (int)rt_setting_number(&m->data.source, "classes");
     if (parts_name(&parts, m))
         return -1;
+    size.waits = d->use.by_share && all_found_at_once(d, dir, &parts, m);
     if (!d->use.test_only && part_read(d, &d->train, dir, parts.name[0], &size, m))
         return -1;
     if (part_read(d, &d->val, dir, parts.name[1], &size, m))
@@ -499,7 +516,20 @@ static int read_all(struct dataset *d, const char *dir, const struct cnn_model *
     return 0;
 }
 
+static void list(const struct dataset *d, const char *dir, const struct cnn_model *m,
+                 void (*add)(void *arg, const char *path), void *arg)
+{
+    struct parts parts;
+    if (parts_name(&parts, m))
+        return;
+    for (int i = d->use.test_only ? 2 : 0; i < 4; i++) {
+        char *path = file_find(dir, parts.name[i / 2], i % 2);
+        add(arg, path);
+        free(path);
+    }
+}
+
 const struct data_source rt_data_mnist = {
-    .name = "mnist", .probe = probe, .read = read_all,
+    .name = "mnist", .probe = probe, .read = read_all, .list = list,
     .files = "train-images-idx3-ubyte.gz and its three fellows, or unpacked", .mistaken = mistaken
 };

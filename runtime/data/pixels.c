@@ -61,25 +61,38 @@ static void bytes_measure(const int64_t count[256], const struct before *b, int 
     deviation_set(squares, all, std);
 }
 
-static int bytes_walk(const struct cnn_model *m, const struct split *train, const struct before *b, double *mean,
-                      double *std, void *room)
+int64_t *rt_pixels_count(const struct cnn_model *m, const struct split *s, int64_t first, int64_t end)
 {
     size_t channels = (size_t)m->in_channels, elements = rt_sample_elements(m);
     int64_t *counts = calloc(channels * 256, sizeof *counts);
-    int status = counts ? 0 : -1;
-    if (!counts)
+    uint8_t *room = malloc(elements);
+    int status = counts && room ? 0 : -1;
+    if (status)
         rt_error("no memory to count the training set's pixels");
-    for (int64_t i = 0; status == 0 && i < train->count; i++) {
-        const uint8_t *from = rt_split_sample(train, i, elements, room);
+    for (int64_t i = first; status == 0 && i < end; i++) {
+        const uint8_t *from = rt_split_sample(s, i, elements, room);
         if (!from)
             status = -1;
         for (size_t k = 0; from && k < elements; k += channels)
             for (size_t c = 0; c < channels; c++)
                 counts[c * 256 + from[k + c]]++;
     }
+    free(room);
+    if (status == 0)
+        return counts;
+    free(counts);
+    return NULL;
+}
+
+static int bytes_walk(const struct cnn_model *m, const struct split *train, const struct before *b, double *mean, double *std)
+{
+    size_t channels = (size_t)m->in_channels;
+    int64_t *own = train->counts ? NULL : rt_pixels_count(m, train, 0, train->count);
+    const int64_t *counts = train->counts ? train->counts : own;
+    int status = counts ? 0 : -1;
     for (size_t c = 0; status == 0 && c < channels; c++)
         bytes_measure(counts + c * 256, b, (int)c, &mean[c], &std[c]);
-    free(counts);
+    free(own);
     return status;
 }
 
@@ -129,7 +142,7 @@ int rt_pixels_measure(const struct cnn_model *m, const struct split *train, doub
     if (!room)
         rt_error("no memory for a picture");
     else if (b.maps)
-        status = train->kind == CNN_SAMPLE_BYTES ? bytes_walk(m, train, &b, mean, std, room)
+        status = train->kind == CNN_SAMPLE_BYTES ? bytes_walk(m, train, &b, mean, std)
                                                  : numbers_walk(m, train, &b, mean, std, room);
     free(room);
     free(b.maps);

@@ -28,6 +28,8 @@ struct record_store {
     struct part *parts;
     int parts_count;
     int64_t count;
+    int temporary;              /* the file of all that is reserved, record number 0 at its beginning; -1: none yet */
+    bool shared;                /* it is one that other processes read as well */
 };
 
 static const struct part *part_of(const struct record_store *r, int64_t number)
@@ -88,6 +90,8 @@ static void records_close(struct sample_store *store)
         close(r->parts[i].fd);
         free(r->parts[i].path);
     }
+    if (r->temporary >= 0)
+        close(r->temporary);
     free(r->parts);
     free(r);
 }
@@ -100,8 +104,15 @@ struct sample_store *rt_records_open(size_t bytes)
         return NULL;
     }
     *r = (struct record_store){ .store = { .read = record_read, .close = records_close, .ahead = records_ahead },
-                                .bytes = bytes };
+                                .bytes = bytes, .temporary = -1 };
     return &r->store;
+}
+
+void rt_records_temporary(struct sample_store *store, int fd)
+{
+    struct record_store *r = (struct record_store *)store;
+    r->temporary = fd;
+    r->shared = true;
 }
 
 int64_t rt_records_add(struct sample_store *store, int fd, const char *path, off_t at, int64_t count)
@@ -121,47 +132,59 @@ int64_t rt_records_add(struct sample_store *store, int fd, const char *path, off
     return r->count - count;
 }
 
+static const char *temporary_folder(void)
+{
+    const char *set = getenv("TMPDIR");
+    return set && *set ? set : "/var/tmp";
+}
+
 /* A file that no name leads to; -1 with errno. */
-static int nameless_open(const char *folder)
+static int nameless_open(void)
 {
 #if defined O_TMPFILE
-    int made = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int made = open(temporary_folder(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (made >= 0)
         return made;
 #endif
-    char *path = rt_path_join(folder, "cnnrt-XXXXXX");
-    int fd = path ? mkstemp(path) : -1;
-    if (fd >= 0) {
+    char *path;
+    int fd = rt_temporary_open(&path);
+    if (fd >= 0)
         unlink(path);
-        fcntl(fd, F_SETFD, FD_CLOEXEC);
-    }
     free(path);
     return fd;
 }
 
-static int temporary_fault(const char *what, int64_t bytes, int error)
+int rt_temporary_open(char **path)
 {
-    rt_error("%s: no temporary file of %.1f MiB for samples that do not fit into --data-memory: %s; TMPDIR names "
-             "another folder", what, (double)bytes / 1048576.0, strerror(error));
+    int fd = (*path = rt_path_join(temporary_folder(), "cnnrt-XXXXXX")) ? mkstemp(*path) : -1;
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return fd;
+}
+
+static int temporary_fault(const struct record_store *r, int64_t bytes, int error)
+{
+    rt_error("%s: no temporary file of %.1f MiB for samples that %s: %s; TMPDIR names another folder", temporary_folder(),
+             (double)bytes / 1048576.0,
+             r->shared ? "the processes of this machine share" : "do not fit into --data-memory", strerror(error));
     return -1;
 }
 
 int64_t rt_records_reserve(struct sample_store *store, int64_t count)
 {
-    const struct record_store *r = (const struct record_store *)store;
-    const char *set = getenv("TMPDIR"), *folder = set && *set ? set : "/var/tmp";
-    int64_t bytes = count * (int64_t)r->bytes;
-    int fd = nameless_open(folder);
-    if (fd < 0)
-        return temporary_fault(folder, bytes, errno);
+    struct record_store *r = (struct record_store *)store;
+    const int64_t bytes = count * (int64_t)r->bytes, at = r->count * (int64_t)r->bytes;
+    if (r->temporary < 0 && (r->temporary = nameless_open()) < 0)
+        return temporary_fault(r, bytes, errno);
     /* all of it now: a disk that is too small should not show in an hour */
-    int failed = bytes ? posix_fallocate(fd, 0, bytes) : 0;
-    if (failed && failed != EOPNOTSUPP && failed != EINVAL) {
-        close(fd);
-        return temporary_fault(folder, bytes, failed);
-    }
-    char *name = rt_path_join(folder, "(temporary file of samples)");
-    int64_t first = rt_records_add(store, fd, name ? name : folder, 0, count);
+    int failed = bytes ? posix_fallocate(r->temporary, at, bytes) : 0;
+    if (failed && failed != EOPNOTSUPP && failed != EINVAL)
+        return temporary_fault(r, bytes, failed);
+    int fd = fcntl(r->temporary, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return temporary_fault(r, bytes, errno);
+    char *name = rt_path_join(temporary_folder(), "(temporary file of samples)");
+    int64_t first = rt_records_add(store, fd, name ? name : "(temporary file)", at, count);
     free(name);
     return first;
 }

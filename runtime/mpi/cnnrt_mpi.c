@@ -229,16 +229,17 @@ static void give_up(const struct cnn_ranks *r, int status)
     abort();
 }
 
-/* Processes that share this one's memory. */
-static int count_on_host(void)
+/* Processes that share this one's memory, and the first of them. */
+static void host_find(struct cnn_ranks *r)
 {
     MPI_Comm host;
-    int count = 1;
+    r->on_host = 1;
+    r->host_first = r->number;
     if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) == MPI_SUCCESS) {
-        MPI_Comm_size(host, &count);
+        MPI_Comm_size(host, &r->on_host);
+        MPI_Bcast(&r->host_first, 1, MPI_INT, 0, host);         /* they are numbered in the order of all */
         MPI_Comm_free(&host);
     }
-    return count;
 }
 
 int cnn_mpi_main(const struct cnn_model *model, int argc, char **argv)
@@ -252,7 +253,7 @@ int cnn_mpi_main(const struct cnn_model *model, int argc, char **argv)
     MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &ranks.number);
     MPI_Comm_size(MPI_COMM_WORLD, &ranks.count);
-    ranks.on_host = count_on_host();
+    host_find(&ranks);
     if (provided < MPI_THREAD_FUNNELED && ranks.count > 1) {
         if (ranks.number == 0)
             fprintf(stderr, "this MPI takes no programs with threads\n");

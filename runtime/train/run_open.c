@@ -42,9 +42,39 @@ static void *params_copy(const struct trainer *t, bool wanted, bool *failed)
     return copy;
 }
 
+/* What `normalize auto` needs to know of a set of bytes: of several processes each counts those of its part of the set. */
+static int pixels_count(struct trainer *t, enum notes_use use)
+{
+    const struct cnn_ranks *r = t->options->ranks;
+    struct split *train = &t->data.train;
+    const size_t numbers = (size_t)t->model->in_channels * 256;
+    if (!r || train->kind != CNN_SAMPLE_BYTES || !rt_notes_need_training(t->context, use))
+        return 0;
+    int64_t *mine = rt_pixels_count(t->model, train, train->count * r->number / r->count,
+                                    train->count * (r->number + 1) / r->count);
+    int64_t *all = calloc((size_t)r->count * numbers, sizeof *all);
+    if (!all)
+        rt_error("no memory to count the training set's pixels");
+    int status = !mine || !all || rt_standing_ready(&t->standing, "count the bytes of its pictures", NULL)
+                         || r->gather(r, mine, numbers * sizeof *mine, all) ? -1 : 0;
+    for (size_t i = 0; status == 0 && i < numbers; i++) {
+        mine[i] = 0;
+        for (int k = 0; k < r->count; k++)
+            mine[i] += all[(size_t)k * numbers + i];
+    }
+    free(all);
+    if (status)
+        free(mine);
+    else
+        train->counts = mine;
+    return status;
+}
+
 /* What the weights and the data tell of each other; of several processes the first one looks, for all. */
 static int notes_learn(struct trainer *t, enum notes_use use, bool trains, const void *before)
 {
+    if (pixels_count(t, use))
+        return -1;
     if (rt_rank_writes(t->options->ranks)
         && (rt_notes_learn(t->context, &t->data, use)
             || (begins(t, trains) && rt_params_whiten(t->context, &t->data, before))))
@@ -52,8 +82,15 @@ static int notes_learn(struct trainer *t, enum notes_use use, bool trains, const
     return rt_standing_give_weights(&t->standing, t->context);
 }
 
+static int data_agree(void *standing, const char *about, const char *name, uint64_t value)
+{
+    const struct standing_facts facts = { .count = name != NULL, .names = &name, .values = { value } };
+    return rt_standing_ready(standing, about, &facts);
+}
+
 static int data_open(struct trainer *t, bool trains, const void *before)
 {
+    const struct data_together together = { .ranks = t->options->ranks, .agree = data_agree, .arg = &t->standing };
     const struct cnn_model *model = t->model;
     const struct run_options *o = t->options;
     /* a resumed run has its notes in its state */
@@ -61,7 +98,9 @@ static int data_open(struct trainer *t, bool trains, const void *before)
         return -1;
     enum notes_use use = !trains ? NOTES_KEEP : t->resumed.path ? NOTES_RESUME : NOTES_START;
     bool test_only = !trains && !rt_notes_need_training(t->context, use);
-    return rt_dataset_open(&t->data, model, o->data, rt_data_use(o, test_only, t->context->threads))
+    struct data_use use_of_data = rt_data_use(o, test_only, t->context->threads);
+    use_of_data.together = o->ranks ? &together : NULL;
+    return rt_dataset_open(&t->data, model, o->data, use_of_data)
            || notes_learn(t, use, trains, before)
            || rt_loader_open(&t->val, t->context, &t->data.val, LOADER_MEASURES)
            || rt_loader_open(&t->test, t->context, &t->data.test, LOADER_MEASURES)

@@ -111,4 +111,20 @@ grep -q '^The training samples take 2.8 MiB, .*: each is read from its file when
     fail "not said that pictures are decoded when they are needed: $(head -n 3 out)"
 for t in 2 3; do expect 0 ./folder --threads $t --data-memory 1 --log-steps folder.$t --overwrite; done
 same folder.all folder.1 folder.2 folder.3
+
+# ---- a table, which is read once
+cat >table.cnn <<'CNN'
+model table
+data { csv "table.txt", label=1; split 0.05 }
+network { input 1x4x8; flatten; dense 3, softmax }
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; epochs 2; batch 64; seed 1 }
+CNN
+build table
+awk 'BEGIN { for (i = 0; i < 12000; i++) { printf "%d", i % 3; for (k = 0; k < 32; k++) printf ",%d.5", (i * 7 + k * (i % 5)) % 91; print "" } }' >table.txt
+threads table 1
+grep -q 'blocks of' out || fail "not said which order a resumed run of a table has: $(head -n 3 out)"
+expect 0 ./table --threads 2 --log-steps table.all --overwrite
+cmp -s table.all table.1 && fail "blocks make no difference to the order of a table"
+diff <(expect 0 ./table evaluate --weights table.run/last.safetensors --data-memory 1 && cat out) \
+    <(expect 0 ./table evaluate --weights table.run/last.safetensors && cat out) || fail "evaluate of a table differs"
 finish
