@@ -29,7 +29,7 @@ void portable_plan(struct plan *p, struct program *q, struct group *g)
 bool portable_reads(const struct group *g, const struct tensor *t)
 {
     for (int i = 0; i < g->main->in_count; i++)
-        if (tensor_base(g->main->in[i]) == tensor_base(t))
+        if (g->main->in[i] && tensor_base(g->main->in[i]) == tensor_base(t))
             return true;
     return false;
 }

@@ -47,14 +47,8 @@ static struct tensor *lower_result(struct graph *g, struct layer *last, struct t
 /* Any map as a vector in the user's order. */
 static struct tensor *lower_flat(struct graph *g, struct layer *l, const char *name, struct tensor *x)
 {
-    const struct shape s = x->shape;
-
-    if (!s.flat) {
-        bool has_order = s.h > 1 || s.w > 1;
-        struct map_order order = { has_order ? s.c : 0, has_order ? s.h : 0, has_order ? s.w : 0 };
-        x = lower_view(g, l, name, x, (struct shape){ (int)shape_elements(s), 1, 1, true });
-        x->order = order;
-    }
+    if (!x->shape.flat)
+        x = lower_view(g, l, name, x, (struct shape){ (int)shape_elements(x->shape), 1, 1, true });
     return lower_reorder(g, l, name, x, (struct map_order){ 0, 0, 0 });
 }
 

@@ -455,8 +455,8 @@ static bool in_turn(const struct walk *w, const struct step *earlier, const stru
 
 static bool comes_from_outside(const struct value *v)
 {
-    return v->region == REGION_INPUT || v->region == REGION_LABELS || v->region == REGION_PARAMS ||
-           v->region == REGION_STATISTICS;
+    return v->region == REGION_INPUT || v->region == REGION_LABELS || v->region == REGION_TARGETS ||
+           v->region == REGION_PARAMS || v->region == REGION_STATISTICS;
 }
 
 static const char *verify_read_value(const struct walk *w, const struct step *s, const struct argument *a,

@@ -18,10 +18,14 @@ libraries="-Wl,--no-as-needed $(sed -n 's/^cnnc_libs_static *:= *//p' "$CNNC_MK"
 (cd "$here" && $CC -std=gnu11 -O2 -Wall -Wextra -Wshadow ${CNNC_CFLAGS:-} -I"$TOP/runtime" -I"$TOP/runtime/vec" -I. $sources \
     -rdynamic -o "$scratch/networks" $library $libraries -ldl) >cc.log 2>&1 || { sed 's/^/    /' cc.log; fail "cannot build networks"; finish; }
 
+# the compiler that looks at its own structures after every stage
+verifying=$BUILD/tests/behave/cnnc_verifying
+[ -x "$verifying" ] || { fail "no $verifying"; finish; }
+
 # run OPTION...: its own output is the report
 run() {
-    ./networks --cnnc "$CNNC" --cc "$CC" --cflags "${CNNC_CFLAGS:-} -I$TOP/runtime/vec" --include "$TOP/runtime" --jobs "$CNN_JOBS" \
-        --folder "$folder" "$@" || fail "networks $*"
+    ./networks --cnnc "$verifying" --cc "$CC" --cflags "${CNNC_CFLAGS:-} -I$TOP/runtime/vec" \
+        --include "$TOP/runtime" --jobs "$CNN_JOBS" --folder "$folder" "$@" || fail "networks $*"
 }
 
 run --count "$CNN_NETWORKS"
@@ -35,6 +39,8 @@ run --count "$((CNN_NETWORKS / 25 + 1))" --seed 700000 --batch 32 --targets x86-
 # what --emit=inference writes, with the networks' weights
 run --count "$((CNN_NETWORKS / 4))" --seed 600000 --emit inference
 run --count 12 --seed 6000 --emit inference --break
+# one that cnnc broke off at: a normalisation without a shift in a chain that writes over what another operand holds
+run --count 1 --seed 111 --batch 1 --emit inference
 # the proof that it can fail: faults planted in the reference, each of which must be noticed
 run --count 12 --seed 5000 --break --real both
 if [ "$CNN_NETWORKS" -gt 1000 ]; then
