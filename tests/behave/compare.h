@@ -35,8 +35,6 @@ struct compare_counts {
 void compare_network(struct network *network, const struct cnn_model *model, bool filtering, bool faults, FILE *log,
                      struct compare_counts *counts);
 
-/* The parameters as float in a file of weights, and rounded to that; false: it cannot be written. */
-bool write_weights(struct network *network, const char *path);
 /* The network in use, a picture at a time, as --emit=inference has written it with these weights.  faults: a tap that is
  * left out of the reference must be noticed. */
 void compare_inference(struct network *network, const struct built_inference *built, bool faults, FILE *log,

@@ -1371,6 +1371,39 @@ struct network *network_generate(uint64_t seed, int batch)
     return n;
 }
 
+/* A safetensors file: the length of its header, the header, the numbers one after the other. */
+bool network_write_weights(struct network *network, const char *path)
+{
+    struct ref_net *net = &network->net;
+    char *header = NULL;
+    size_t length = 0;
+    FILE *text = open_memstream(&header, &length), *f = fopen(path, "wb");
+    long long at = 0;
+    if (!text || !f)
+        return false;
+    for (int i = 0; i < net->params_count; i++) {
+        const struct ref_param *p = &net->params[i];
+        fprintf(text, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", i ? "," : "{", p->name);
+        for (int d = 0; d < p->rank; d++)
+            fprintf(text, "%s%lld", d ? "," : "", (long long)p->shape[d]);
+        fprintf(text, "],\"data_offsets\":[%lld,%lld]}", at, at + 4 * (long long)p->count);
+        at += 4 * (long long)p->count;
+    }
+    fputs(net->params_count ? "}" : "{}", text);
+    fclose(text);
+    for (int i = 0; i < 8; i++)
+        fputc((int)(length >> (8 * i) & 255), f);
+    fwrite(header, 1, length, f);
+    free(header);
+    for (int i = 0; i < net->params_count; i++)
+        for (int64_t k = 0; k < net->params[i].count; k++) {
+            float value = (float)net->params[i].value[k];
+            net->params[i].value[k] = (double)value;
+            fwrite(&value, sizeof value, 1, f);
+        }
+    return fclose(f) == 0;
+}
+
 void network_free(struct network *network)
 {
     ref_free(&network->net);

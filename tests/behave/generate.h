@@ -31,6 +31,8 @@ struct network {
 /* The same seed and batch give the same network, parameters included.  batch 0: drawn too. */
 struct network *network_generate(uint64_t seed, int batch);
 void network_free(struct network *network);
+/* The parameters as float in a file of weights, and rounded to that; false: it cannot be written. */
+bool network_write_weights(struct network *network, const char *path);
 /* Targets of n samples with this input: labels where they are classes, (n, outputs) numbers else, which float can
  * hold. */
 void network_targets(const struct network *network, uint64_t *random, const double *input, int n, int32_t *labels,

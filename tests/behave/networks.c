@@ -195,7 +195,7 @@ static void try_inference(struct run *r)
     struct compare_counts counts = {0};
     char weights[600];
     snprintf(weights, sizeof weights, "%s/weights.safetensors", r->folder);
-    bool fine = write_weights(r->network, weights) && build_inference(&r->tools, r->folder, &built, r->log);
+    bool fine = network_write_weights(r->network, weights) && build_inference(&r->tools, r->folder, &built, r->log);
     r->builds++;
     if (fine)
         compare_inference(r->network, &built, r->options->faults, r->log, &counts);

@@ -20,6 +20,8 @@ mkdir layers
 (cd layers && "$PYTHON" "$TOP/tests/pytorch/test_layers.py") || fail "test_layers.py"
 mkdir optimizers
 (cd optimizers && "$PYTHON" "$TOP/tests/pytorch/test_optimizers.py") || fail "test_optimizers.py"
+mkdir random
+(cd random && "$PYTHON" "$TOP/tests/pytorch/test_random.py") || fail "test_random.py"
 mkdir fast
 (cd fast && "$PYTHON" "$TOP/tests/pytorch/test_fast.py") || fail "test_fast.py"
 finish

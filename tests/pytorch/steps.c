@@ -7,8 +7,12 @@
  * OUT: records of a line "NAME COUNT" and COUNT doubles: "use.predictions" of the first batch before training,
  * "train.loss" of every step, "grad.NAME" of every parameter that learns in the first step, "end.NAME" of every parameter
  * and statistic after the last, "average.NAME" of those where the optimizer keeps averages, and "end.predictions" of the
- * first batch.  Compiled with the network's file, -DCNN_NO_MAIN -DMODEL=NAME_model.
+ * first batch.
+ * A `*` in WEIGHTS stands for the number of a step, from 0: each step begins with weights of its own, what the optimizer
+ * keeps goes on, and OUT has "K.use.predictions", "K.train.loss", "K.grad.NAME" and "K.end.NAME" of each step K instead.
+ * Compiled with the network's file, -DCNN_NO_MAIN -DMODEL=NAME_model.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +31,17 @@ static void *need(void *p, const char *what)
     return p;
 }
 
-static void record(FILE *out, const char *kind, const char *name, const void *values, int64_t count)
+struct output {
+    FILE *file;
+    char step[16];              /* "K." where every step has records of its own */
+};
+
+static void record(const struct output *out, const char *kind, const char *name, const void *values, int64_t count)
 {
-    fprintf(out, "%s.%s %lld\n", kind, name, (long long)count);
+    fprintf(out->file, "%s%s.%s %lld\n", out->step, kind, name, (long long)count);
     for (int64_t i = 0; i < count; i++) {
         double value = MODEL.real_size == 4 ? (double)((const float *)values)[i] : ((const double *)values)[i];
-        fwrite(&value, sizeof value, 1, out);
+        fwrite(&value, sizeof value, 1, out->file);
     }
 }
 
@@ -77,7 +86,7 @@ static void feed(struct cnn_context *c, FILE *in, int n)
 }
 
 /* kind: "grad", or what parameters and statistics are called */
-static void record_params(FILE *out, const struct cnn_context *c, const char *kind)
+static void record_params(const struct output *out, const struct cnn_context *c, const char *kind)
 {
     bool gradients = !strcmp(kind, "grad");
     for (int i = 0; i < MODEL.params_list_count; i++) {
@@ -94,6 +103,91 @@ static void record_params(FILE *out, const struct cnn_context *c, const char *ki
     }
 }
 
+/* The weights of this step: path with its number for the `*`. */
+static bool load(struct cnn_context *c, const char *path, int step)
+{
+    const char *star = strchr(path, '*');
+    if (!star)
+        return step > 0 || cnn_load_weights(c, path) == 0;
+    size_t room = strlen(path) + 16;
+    char *own = need(malloc(room), "no memory");
+    snprintf(own, room, "%.*s%d%s", (int)(star - path), path, step, star + 1);
+    bool fine = cnn_load_weights(c, own) == 0;
+    free(own);
+    return fine;
+}
+
+static void use(const struct output *out, struct cnn_context *c, const char *kind, int n)
+{
+    MODEL.infer(c, n);
+    record(out, kind, "predictions", c->predictions, (int64_t)n * MODEL.outputs);
+}
+
+/* One of so many steps; its loss.  shown: with records of what it sees and of its gradients. */
+static double train(const struct output *out, struct cnn_context *c, int step, int steps, int n, double lr, bool shown)
+{
+    if (shown)
+        use(out, c, "use", n);
+    c->step = (uint64_t)step;
+    c->steps_total = (uint64_t)steps;
+    c->lr = lr;
+    MODEL.train_step(c, n);
+    double loss = c->loss / n;
+    if (shown)
+        record_params(out, c, "grad");
+    MODEL.update(c);
+    return loss;
+}
+
+static void record_losses(const struct output *out, const double *losses, int count)
+{
+    fprintf(out->file, "%strain.loss %d\n", out->step, count);
+    fwrite(losses, sizeof *losses, (size_t)count, out->file);
+}
+
+static void record_end(const struct output *out, struct cnn_context *c)
+{
+    record_params(out, c, "end");
+    if (!MODEL.averages)
+        return;
+    struct cnn_context averages = *c;
+    averages.params = (char *)c->optimizer_state
+                      + (size_t)(MODEL.averages - 1) * (size_t)MODEL.params_stored * (size_t)MODEL.real_size;
+    record_params(out, &averages, "average");
+}
+
+/* all: each step begins with weights of its own. */
+static bool run(struct output *out, struct cnn_context *c, FILE *in, const char *weights, double lr, bool all)
+{
+    int32_t head[2];
+    read_exactly(in, head, sizeof *head, 2);
+    int steps = head[0], n = head[1];
+    if (steps < 1 || n < 1 || n > MODEL.batch)
+        need(NULL, "the batches do not fit the network");
+    double *losses = need(calloc((size_t)steps, sizeof *losses), "no memory");
+    for (int step = 0; step < steps; step++) {
+        if (!load(c, weights, step))
+            return false;
+        if (all)
+            snprintf(out->step, sizeof out->step, "%d.", step);
+        feed(c, in, n);
+        losses[step] = train(out, c, step, steps, n, lr, all || step == 0);
+        if (all) {
+            record_losses(out, &losses[step], 1);
+            record_end(out, c);
+        }
+    }
+    if (!all) {
+        record_losses(out, losses, steps);
+        record_end(out, c);
+        fseek(in, sizeof head, SEEK_SET);
+        feed(c, in, n);
+        use(out, c, "end", n);
+    }
+    free(losses);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 5) {
@@ -108,46 +202,10 @@ int main(int argc, char **argv)
         need(NULL, "cannot start again");
     }
     FILE *in = need(fopen(argv[2], "rb"), "cannot read the batches");
-    FILE *out = need(fopen(argv[4], "wb"), "cannot write the results");
+    struct output out = { .file = need(fopen(argv[4], "wb"), "cannot write the results") };
     struct cnn_context *c = need(cnn_open(&MODEL, 2, 1), "cnn_open failed");
-    int32_t head[2];
-    if (cnn_load_weights(c, argv[1]) != 0)
-        return 1;
-    read_exactly(in, head, sizeof *head, 2);
-    int steps = head[0], n = head[1];
-    if (steps < 1 || n < 1 || n > MODEL.batch)
-        need(NULL, "the batches do not fit the network");
-    double *losses = need(calloc((size_t)steps, sizeof *losses), "no memory");
-    for (int step = 0; step < steps; step++) {
-        feed(c, in, n);
-        if (step == 0) {
-            MODEL.infer(c, n);
-            record(out, "use", "predictions", c->predictions, (int64_t)n * MODEL.outputs);
-        }
-        c->step = (uint64_t)step;
-        c->steps_total = (uint64_t)steps;
-        c->lr = atof(argv[3]);
-        MODEL.train_step(c, n);
-        losses[step] = c->loss / n;
-        if (step == 0)
-            record_params(out, c, "grad");
-        MODEL.update(c);
-    }
-    fprintf(out, "train.loss %d\n", steps);
-    fwrite(losses, sizeof *losses, (size_t)steps, out);
-    record_params(out, c, "end");
-    if (MODEL.averages) {
-        struct cnn_context averages = *c;
-        averages.params = (char *)c->optimizer_state
-                          + (size_t)(MODEL.averages - 1) * (size_t)MODEL.params_stored * (size_t)MODEL.real_size;
-        record_params(out, &averages, "average");
-    }
-    fseek(in, sizeof head, SEEK_SET);
-    feed(c, in, n);
-    MODEL.infer(c, n);
-    record(out, "end", "predictions", c->predictions, (int64_t)n * MODEL.outputs);
+    bool fine = run(&out, c, in, argv[1], atof(argv[3]), strchr(argv[1], '*') != NULL);
     cnn_close(c);
-    free(losses);
     fclose(in);
-    return fclose(out) == 0 ? 0 : 1;
+    return fclose(out.file) == 0 && fine ? 0 : 1;
 }
