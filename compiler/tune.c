@@ -4,26 +4,21 @@
  * 1 that with the second of each, and so on: a few whole trainers instead of many small ones, so that a kernel is timed
  * with the memory, the threads and the neighbours that it has in earnest.  They are built as users' are, by cnnc.mk,
  * and run in turns; a kernel's time is the best that any of its runs had, and noise what the second best was above it.
- * The times of each round are noted when it is over, so that a tuning that was broken off can go on. */
+ * The times of each round are noted when it is over, so that a tuning that was broken off can go on.
+ *
+ * Each run begins with the peak of the machine; those that had much less of it than others are made again.  At the end the program
+ * that the times lead to runs in turns with program 0, the one that the estimates lead to, and has to be faster each time: else
+ * the times are noted with so much noise that the estimates stand. */
 #define _GNU_SOURCE
-#include "tune.h"
+#include "tune_parts.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "steps/kernel.h"
 #include "options.h"
-#include "base/output.h"
-#include "emit/emit.h"
 #include "common/printable.h"
 #include "plan/wisdom.h"
 
@@ -32,23 +27,17 @@ enum {
     ROUNDS_LEAST = 2,           /* where a round takes long */
     STEPS_MOST = 40,
     STEPS_LEAST = 2,
-    JOBS_MOST = 4,              /* compilers at a time */
-    LOG_LINES = 12
+    PAIRS = 3                   /* of runs by the estimates and by the times */
 };
 
 static const double run_seconds = 1.0;          /* that the steps of one run may take, training and use each */
 static const double rounds_seconds = 60;        /* after which no further round begins */
 static const double busy_spread = 1.3;          /* between runs of one program, from which on the machine was busy */
+static const double peak_least = 0.85;          /* of the highest: a run that begins with less is made again */
 /* A time is not believed below what so many estimated cycles in a nanosecond and thread would take: four times as many
  * as the fastest processors have.  On a busy machine the thread that reads the clock may come late to a stretch that
  * the others have computed meanwhile. */
 static const double cycles_most = 24;
-
-struct program_times {
-    double *nanoseconds[2];     /* by stretch: training, use; of the last run */
-    double fastest, slowest;    /* run, in seconds a step */
-    struct plan *plan;
-};
 
 /* What is known of a kernel for a task. */
 struct kernel_times {
@@ -56,333 +45,31 @@ struct kernel_times {
     int64_t rounds[ROUNDS];     /* nanoseconds; 0: not known */
 };
 
-struct tuning {
-    struct arena *arena;
-    const struct graph *train, *use;
-    const struct plan_options *options;
-    const struct tune_options *how;
-    int threads;
-    const char *makefile;       /* its whole path: make is run elsewhere */
-    const char *folder;         /* of the programs, removed at the end */
-    struct program_times *programs;
-    int programs_count;
-    const struct wisdom *known; /* before */
-    struct kernel_times *kernels;
-    int kernels_count;
-    size_t kernels_capacity;
-    int rounds_noted;           /* in the wisdom, with those of earlier calls */
-    double began;
-    bool new_file;              /* there was no wisdom before */
-};
+/* ---- plans ------------------------------------------------------------------------------------------------------- */
 
-static double now(void)
+static bool plan_program(struct tuning *t, int k, const struct plan_options *options, struct diag *d)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int processors(void)
-{
-    cpu_set_t set;
-    if (!sched_getaffinity(0, sizeof set, &set) && CPU_COUNT(&set) > 0)
-        return CPU_COUNT(&set);
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (int)online : 1;
-}
-
-static const char *path_of(struct tuning *t, int program, const char *name)
-{
-    return arena_printf(t->arena, "%s/%d/%s", t->folder, program, name);
-}
-
-/* ---- other programs ---------------------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t caught;
-
-static void note_signal(int signal)
-{
-    caught = signal;
-}
-
-static const int caught_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU, SIGPIPE, SIGCHLD };
-enum { CAUGHT_SIGNALS = sizeof caught_signals / sizeof *caught_signals };
-
-static void ignore_child(int signal)
-{
-    (void)signal;               /* it only ends sigsuspend() */
-}
-
-struct signals {
-    sigset_t mask;              /* as it was */
-    struct sigaction before[CAUGHT_SIGNALS];
-};
-
-/* Signals are blocked except while waiting, so that none is missed. */
-static void signals_take(struct signals *s)
-{
-    sigset_t blocked;
-    sigemptyset(&blocked);
-    caught = 0;
-    for (int i = 0; i < CAUGHT_SIGNALS; i++) {
-        struct sigaction action = { .sa_handler = caught_signals[i] == SIGCHLD ? ignore_child : note_signal };
-        sigaction(caught_signals[i], NULL, &s->before[i]);
-        if (s->before[i].sa_handler == SIG_IGN && caught_signals[i] != SIGCHLD)
-            continue;           /* nohup */
-        sigaction(caught_signals[i], &action, NULL);
-        sigaddset(&blocked, caught_signals[i]);
-    }
-    sigprocmask(SIG_BLOCK, &blocked, &s->mask);
-}
-
-static void signals_give_back(const struct signals *s)
-{
-    for (int i = 0; i < CAUGHT_SIGNALS; i++)
-        sigaction(caught_signals[i], &s->before[i], NULL);
-    sigprocmask(SIG_SETMASK, &s->mask, NULL);
-    if (caught)
-        raise(caught);
-}
-
-/* Starts a program in a process group of its own with its output in files; -1: it could not be. */
-static pid_t start(const struct signals *s, const char *const *words, const char *out, const char *log)
-{
-    pid_t child = fork();
-    if (child)
-        return child;
-    setpgid(0, 0);
-    for (int i = 0; i < CAUGHT_SIGNALS; i++)
-        sigaction(caught_signals[i], &s->before[i], NULL);
-    sigprocmask(SIG_SETMASK, &s->mask, NULL);
-    /* what a make above us wants of its own children */
-    unsetenv("MAKEFLAGS");
-    unsetenv("MFLAGS");
-    unsetenv("MAKELEVEL");
-    unsetenv("CNNC_TARGET");    /* the C files say themselves what they are for */
-    int in = open("/dev/null", O_RDONLY), to = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    int err = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (dup2(in, 0) < 0 || dup2(to, 1) < 0 || dup2(err, 2) < 0)
-        _exit(126);
-    execvp(words[0], (char *const *)words);
-    dprintf(2, "cannot run %s: %s\n", words[0], strerror(errno));
-    _exit(127);
-}
-
-/* Waits for one of the children.  Its index, its wait status in *status; -1: a signal came, and all are ended. */
-static int wait_for_any(const struct signals *s, pid_t *children, int count, int *status)
-{
-    sigset_t open_mask = s->mask;
-    for (int i = 0; i < CAUGHT_SIGNALS; i++)
-        sigdelset(&open_mask, caught_signals[i]);
-    for (;;) {
-        int running = 0;
-        for (int i = 0; i < count; i++) {
-            if (children[i] <= 0)
-                continue;
-            running++;
-            if (waitpid(children[i], status, WNOHANG) == children[i]) {
-                children[i] = 0;
-                return i;
-            }
-        }
-        if (caught || !running)
-            break;
-        sigsuspend(&open_mask);
-    }
-    for (int i = 0; i < count; i++)
-        if (children[i] > 0) {
-            kill(-children[i], SIGTERM);
-            kill(children[i], SIGTERM);
-            waitpid(children[i], NULL, 0);
-            children[i] = 0;
-        }
-    return -1;
-}
-
-/* The last lines of a log, for a person to see what went wrong. */
-static void show_log(const char *path)
-{
-    char *lines[LOG_LINES] = { 0 };
-    size_t sizes[LOG_LINES] = { 0 };
-    FILE *in = fopen(path, "r");
-    int count = 0;
-
-    while (in && getline(&lines[count % LOG_LINES], &sizes[count % LOG_LINES], in) > 0)
-        count++;
-    for (int i = count > LOG_LINES ? count - LOG_LINES : 0; i < count; i++)
-        rt_print(stderr, "    %s", lines[i % LOG_LINES]);
-    for (int i = 0; i < LOG_LINES; i++)
-        free(lines[i]);
-    if (in)
-        fclose(in);
-}
-
-/* ---- progress ---------------------------------------------------------------------------------------------------- */
-
-/* On a terminal one line that is written over. */
-static void progress(const struct tuning *t, const char *what, int done, int all)
-{
-    bool terminal = isatty(2);
-    fprintf(stderr, "%s%4.0f s  %s %d of %d%s", terminal ? "\r" : "", now() - t->began, what, done, all,
-            terminal ? "   " : "\n");
-}
-
-static void progress_end(void)
-{
-    if (isatty(2))
-        fputs("\r\033[K", stderr);
-}
-
-/* ---- the programs ------------------------------------------------------------------------------------------------ */
-
-static void remove_folder(const char *path)
-{
-    DIR *d = opendir(path);
-    for (struct dirent *entry; d && (entry = readdir(d));) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-            continue;
-        char inner[4096];
-        if (snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name) >= (int)sizeof inner)
-            continue;
-        if (unlink(inner) && (errno == EISDIR || errno == EPERM))
-            remove_folder(inner);
-    }
-    if (d)
-        closedir(d);
-    rmdir(path);
-}
-
-static bool make_folder(struct tuning *t)
-{
-    const char *above = getenv("TMPDIR");
-    char *folder = arena_printf(t->arena, "%s/cnnc-tune.XXXXXX", above && *above ? above : "/tmp");
-    if (!mkdtemp(folder)) {
-        rt_print_line(stderr, "cnnc: --tune: cannot make the folder %s: %s", folder, strerror(errno));
-        return false;
-    }
-    t->folder = folder;
-    return true;
-}
-
-/* The C file of one program, in a folder of its own. */
-static bool write_program(struct tuning *t, int k)
-{
-    const struct plan *p = t->programs[k].plan;
-    const char *folder = arena_printf(t->arena, "%s/%d", t->folder, k);
-    if (mkdir(folder, 0700)) {
-        rt_print_line(stderr, "cnnc: --tune: cannot make the folder %s: %s", folder, strerror(errno));
-        return false;
-    }
-    return emit_files(t->arena, path_of(t, k, "network.c"), p, NULL, NULL) == 0;
+    struct timed_program *program = &t->programs[k];
+    program->plan = plan_model(t->arena, t->train, t->use, options, d);
+    for (int i = 0; i < 2 && program->plan; i++)
+        program->nanoseconds[i] = arena_array(t->arena, (size_t)program->plan->stretches_count,
+                                              sizeof *program->nanoseconds[i]);
+    return program->plan != NULL;
 }
 
 static bool plan_programs(struct tuning *t, struct diag *d)
 {
-    size_t most = (size_t)t->programs_count;
-    t->programs = arena_array(t->arena, most, sizeof *t->programs);
+    t->programs = arena_array(t->arena, (size_t)t->programs_count + 1, sizeof *t->programs);
     for (int k = 0; k < t->programs_count; k++) {
         struct plan_options options = *t->options;
         options.rank = k;
-        struct program_times *program = &t->programs[k];
-        program->plan = plan_model(t->arena, t->train, t->use, &options, d);
-        if (!program->plan)
+        if (!plan_program(t, k, &options, d))
             return false;
-        for (int i = 0; i < 2; i++)
-            program->nanoseconds[i] = arena_array(t->arena, (size_t)program->plan->stretches_count,
-                                                  sizeof *program->nanoseconds[i]);
     }
     return true;
 }
 
-static pid_t start_build(struct tuning *t, const struct signals *s, int k)
-{
-    const char *make = getenv("MAKE");
-    const char *const words[] = {
-        make && *make ? make : "make", "-s", "-C", arena_printf(t->arena, "%s/%d", t->folder, k), "-f",
-        t->makefile, "network", "CNNC=false",      /* the C file is there; nothing else may make it */
-        NULL
-    };
-    return start(s, words, path_of(t, k, "log"), path_of(t, k, "log"));
-}
-
-/* Builds all programs, a few at a time.  Whoever fails has said why. */
-static bool build_programs(struct tuning *t, const struct signals *s)
-{
-    int jobs = processors() < JOBS_MOST ? processors() : JOBS_MOST, begun = 0, done = 0, status = 0;
-    pid_t *children = arena_array(t->arena, (size_t)t->programs_count, sizeof *children);
-    bool fine = true;
-
-    while (done < begun || (fine && begun < t->programs_count)) {
-        if (fine && begun < t->programs_count && begun - done < jobs) {
-            fine = write_program(t, begun);
-            children[begun] = fine ? start_build(t, s, begun) : 0;
-            fine = fine && children[begun] > 0;
-            begun += fine;
-            continue;
-        }
-        int k = wait_for_any(s, children, begun, &status);
-        if (k < 0)
-            return false;
-        done++;
-        if (status && fine) {
-            progress_end();
-            fputs("cnnc: --tune: a program to be timed cannot be built; this is what make says:\n", stderr);
-            show_log(path_of(t, k, "log"));
-            fine = false;
-        }
-        if (fine)
-            progress(t, "built", done, t->programs_count);
-    }
-    return fine;
-}
-
 /* ---- times ------------------------------------------------------------------------------------------------------- */
-
-/* What `bench --csv` has printed.  *seconds: of a step and a pass in use. */
-static bool read_times(struct tuning *t, int k, double *seconds)
-{
-    struct program_times *program = &t->programs[k];
-    FILE *in = fopen(path_of(t, k, "times"), "r");
-    char *line = NULL;
-    size_t size = 0;
-    int found = 0;
-
-    *seconds = 0;
-    while (in && getline(&line, &size, in) > 0) {
-        unsigned long long times[2];
-        int index;
-        if (sscanf(line, "%d,%llu,%llu,", &index, &times[0], &times[1]) != 3 || index < 0 ||
-            index >= program->plan->stretches_count)
-            continue;           /* the headline, and the optimizer's stretch behind ours */
-        for (int i = 0; i < 2; i++) {
-            *seconds += (double)times[i] * 1e-9;
-            program->nanoseconds[i][index] = (double)times[i];
-        }
-        found++;
-    }
-    free(line);
-    if (in)
-        fclose(in);
-    return found == program->plan->stretches_count;
-}
-
-static bool run_program(struct tuning *t, const struct signals *s, int k, int steps, double *seconds)
-{
-    const char *const words[] = { path_of(t, k, "network"), "bench", "--csv", "--threads",
-                                  arena_printf(t->arena, "%d", t->threads), "--steps",
-                                  arena_printf(t->arena, "%d", steps), NULL };
-    const char *log = path_of(t, k, "log");
-    pid_t child = start(s, words, path_of(t, k, "times"), log);
-    int status = -1;
-    if (child > 0 && wait_for_any(s, &child, 1, &status) < 0)
-        return false;
-    if (!status && read_times(t, k, seconds))
-        return true;
-    progress_end();
-    fputs("cnnc: --tune: a program to be timed has failed:\n", stderr);
-    show_log(log);
-    return false;
-}
 
 /* Other work on the machine shows in runs of the same program that differ. */
 static void warn_if_busy(const struct tuning *t)
@@ -398,7 +85,7 @@ static void warn_if_busy(const struct tuning *t)
 }
 
 /* The group's stretches; 0 when others have a part in one of them. */
-static double steps_time(const struct program_times *program, const struct program *q, const struct group *g)
+static double steps_time(const struct timed_program *program, const struct program *q, const struct group *g)
 {
     const double *times = program->nanoseconds[q->training ? 0 : 1];
     double sum = 0;
@@ -417,7 +104,7 @@ static double steps_time(const struct program_times *program, const struct progr
 }
 
 /* The group with what it left to others: the elementwise operations that another kernel would have applied. */
-static double group_time(const struct program_times *program, const struct program *q, const struct group *g)
+static double group_time(const struct timed_program *program, const struct program *q, const struct group *g)
 {
     double sum = steps_time(program, q, g);
     if (g->chain_count == g->followers_count || sum == 0)
@@ -456,25 +143,21 @@ static bool believable(const struct tuning *t, const struct plan *p, const struc
     return nanoseconds >= g->kernel->cost(p, g) / (cycles_most * t->threads);
 }
 
-/* The times of a round; of a kernel that several programs or layers have, the best. */
-static void collect(struct tuning *t, int round)
+/* The times of a program's run; of a kernel that several runs or layers have, the best of the round. */
+static void collect(struct tuning *t, int round, int k)
 {
-    for (int i = 0; i < t->kernels_count; i++)
-        t->kernels[i].rounds[round] = 0;
-    for (int k = 0; k < t->programs_count; k++) {
-        const struct plan *p = t->programs[k].plan;
-        const struct program *programs[] = { &p->train, &p->use };
-        for (int i = 0; i < 2; i++)
-            for (int j = 0; j < programs[i]->groups_count; j++) {
-                const struct group *g = programs[i]->groups[j];
-                double time = g->untimed ? group_time(&t->programs[k], programs[i], g) : 0;
-                if (time < 1)
-                    continue;
-                struct kernel_times *times = times_of(t, p, g);
-                if (believable(t, p, g, time) && (!times->rounds[round] || (int64_t)time < times->rounds[round]))
-                    times->rounds[round] = (int64_t)time;
-            }
-    }
+    const struct plan *p = t->programs[k].plan;
+    const struct program *programs[] = { &p->train, &p->use };
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < programs[i]->groups_count; j++) {
+            const struct group *g = programs[i]->groups[j];
+            double time = g->untimed ? group_time(&t->programs[k], programs[i], g) : 0;
+            if (time < 1)
+                continue;
+            struct kernel_times *times = times_of(t, p, g);
+            if (believable(t, p, g, time) && (!times->rounds[round] || (int64_t)time < times->rounds[round]))
+                times->rounds[round] = (int64_t)time;
+        }
 }
 
 /* For the next --tune, should this one be broken off. */
@@ -508,17 +191,85 @@ static int rounds_before(struct tuning *t)
     return rounds;
 }
 
-/* The best times and their noise in the places of those of rounds.  Returns how many kernels have one. */
-static int conclude(struct tuning *t, bool *fine)
+/* One run of a program; how many steps of it take about as long as they may, the first one tells. */
+static bool run_program(struct tuning *t, const struct signals *s, int k)
 {
-    struct wisdom_entry *entries = arena_array(t->arena, (size_t)t->kernels_count * (ROUNDS + 2) + 1, sizeof *entries);
-    int count = 0, known = 0;
+    struct timed_program *program = &t->programs[k];
+    bool first = !program->steps;
+    if (!tune_run(t, s, k, first ? STEPS_LEAST : program->steps))
+        return false;
+    if (!first && (!program->fastest || program->seconds < program->fastest))
+        program->fastest = program->seconds;
+    if (!first && program->seconds > program->slowest)
+        program->slowest = program->seconds;
+    double wanted = program->seconds > 0 ? 2 * run_seconds / program->seconds : STEPS_MOST;
+    if (first)
+        program->steps = wanted > STEPS_MOST ? STEPS_MOST : wanted < STEPS_LEAST ? STEPS_LEAST : (int)wanted;
+    return true;
+}
+
+/* One run of each program; another one of those that had a slower machine than others. */
+static bool run_round(struct tuning *t, const struct signals *s, int round, double end)
+{
+    for (int i = 0; i < t->kernels_count; i++)
+        t->kernels[i].rounds[round] = 0;
+    for (int k = 0; k < t->programs_count; k++) {
+        if (!run_program(t, s, k))
+            return false;
+        collect(t, round, k);
+        if (isatty(2))
+            tune_progress(t, "timed", round * t->programs_count + k + 1, ROUNDS * t->programs_count);
+    }
+    for (int k = 0; k < t->programs_count && tune_now() < end; k++) {
+        if (t->programs[k].peak >= peak_least * t->peak)
+            continue;
+        if (!run_program(t, s, k))
+            return false;
+        collect(t, round, k);
+        t->runs_again++;
+    }
+    return true;
+}
+
+static bool run_programs(struct tuning *t, const struct signals *s)
+{
+    double end = tune_now() + rounds_seconds;
+
+    for (int round = t->rounds_noted; round < ROUNDS; round++) {
+        if (round >= ROUNDS_LEAST && tune_now() > end)
+            break;
+        if (!run_round(t, s, round, end) || !note_round(t, round))
+            return false;
+        if (!isatty(2))
+            tune_progress(t, "timed", (round + 1) * t->programs_count, ROUNDS * t->programs_count);
+    }
+    return true;
+}
+
+/* ---- what follows from them -------------------------------------------------------------------------------------- */
+
+/* The best times and their noise, in the places of those of rounds. */
+struct conclusion {
+    struct wisdom_entry *entries;
+    int count, kernels;         /* kernels that have a time */
+    size_t capacity;
+};
+
+static void add(struct tuning *t, struct conclusion *c, const char *name, int64_t nanoseconds)
+{
+    struct wisdom_entry entry = { .name = name, .nanoseconds = nanoseconds };
+    LIST_ADD(t->arena, c->entries, c->count, c->capacity, entry);
+}
+
+static struct conclusion conclude(struct tuning *t)
+{
+    struct conclusion c = { 0 };
     for (int i = 0; i < t->kernels_count; i++) {
         const struct kernel_times *times = &t->kernels[i];
         int64_t best = 0, second = 0;
         for (int k = 0; k < ROUNDS; k++) {
             int64_t time = times->rounds[k];
-            entries[count++] = (struct wisdom_entry){ .name = arena_printf(t->arena, "%s@%d", times->name, k) };
+            add(t, &c, arena_printf(t->arena, "%s@%d", times->name, k), 0);
             if (time && (!best || time < best)) {
                 second = best;
                 best = time;
@@ -526,55 +277,83 @@ static int conclude(struct tuning *t, bool *fine)
                 second = time;
             }
         }
-        if (!best)
-            continue;
-        known++;
-        entries[count++] = (struct wisdom_entry){ .name = times->name, .nanoseconds = best };
+        c.kernels += best > 0;
+        if (best)
+            add(t, &c, times->name, best);
         if (second)
-            entries[count++] = (struct wisdom_entry){ .name = arena_printf(t->arena, "%s@second", times->name),
-                                                      .nanoseconds = second };
+            add(t, &c, arena_printf(t->arena, "%s@second", times->name), second);
     }
-    *fine = wisdom_add(t->arena, t->how->path, entries, count);
-    return known;
+    return c;
 }
 
-/* One run of each program. */
-static bool run_round(struct tuning *t, const struct signals *s, int round, int *steps)
+/* The group with the same task that another plan computes otherwise. */
+static const struct group *otherwise(const struct program *q, const struct group *g)
 {
-    for (int k = 0; k < t->programs_count; k++) {
-        double seconds = 0;
-        bool first = !steps[k];
-        if (!run_program(t, s, k, first ? STEPS_LEAST : steps[k], &seconds))
+    for (int i = 0; i < q->groups_count; i++)
+        if (q->groups[i]->key && !strcmp(q->groups[i]->key, g->key) && q->groups[i]->kernel != g->kernel)
+            return q->groups[i];
+    return NULL;
+}
+
+/* The times are noted as no better than those of program 0's kernels: these have noise as large as what lies between. */
+static void doubt(struct tuning *t, struct conclusion *c, const struct wisdom *w)
+{
+    const struct plan *estimated = t->programs[0].plan, *timed = t->programs[t->programs_count].plan;
+    const struct program *programs[][2] = { { &estimated->train, &timed->train }, { &estimated->use, &timed->use } };
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < programs[i][0]->groups_count; j++) {
+            const struct group *g = programs[i][0]->groups[j], *other = g->key ? otherwise(programs[i][1], g) : NULL;
+            if (!other)
+                continue;
+            const char *name = wisdom_entry_name(t->arena, estimated, t->threads, g->key, g->kernel->name);
+            double time = wisdom_time(w, name), faster = wisdom_find(w, timed, other->key, other->kernel->name);
+            if (faster > 0 && time > faster)
+                add(t, c, arena_printf(t->arena, "%s@second", name), (int64_t)(2 * time - faster) + 1);
+        }
+}
+
+/* The program that the times lead to beside that of the estimates, in turns.  *faster: each time. */
+static bool run_pairs(struct tuning *t, const struct signals *s, bool *faster)
+{
+    int timed = t->programs_count;
+    const char *list = "";
+    *faster = true;
+    t->programs[0].wanted = t->programs[timed].wanted = true;
+    if (!tune_build(t, s) || (!t->programs[0].steps && !run_program(t, s, 0)))
+        return false;
+    t->programs[timed].steps = t->programs[0].steps;
+    for (int i = 0; i < PAIRS; i++) {
+        int first = i % 2 ? timed : 0;
+        if (!run_program(t, s, first) || !run_program(t, s, timed - first))
             return false;
-        struct program_times *program = &t->programs[k];
-        if (!first && (!program->fastest || seconds < program->fastest))
-            program->fastest = seconds;
-        if (!first && seconds > program->slowest)
-            program->slowest = seconds;
-        double wanted = seconds > 0 ? 2 * run_seconds / seconds : STEPS_MOST;
-        if (first)
-            steps[k] = wanted > STEPS_MOST ? STEPS_MOST : wanted < STEPS_LEAST ? STEPS_LEAST : (int)wanted;
-        if (k == t->programs_count - 1 || isatty(2))
-            progress(t, "timed", round * t->programs_count + k + 1, ROUNDS * t->programs_count);
+        double ratio = t->programs[timed].seconds / t->programs[0].seconds;
+        list = arena_printf(t->arena, "%s%s%.3f", list, i ? ", " : "", ratio);
+        *faster = *faster && ratio < 1;
+        tune_progress(t, "compared", i + 1, PAIRS);
     }
+    tune_progress_end();
+    rt_print_line(stderr, "%4.0f s  the kernels that the times choose take %s of those of the estimates%s",
+                  tune_now() - t->began, list, *faster ? "" : ": the estimates stand");
     return true;
 }
 
-static bool run_programs(struct tuning *t, const struct signals *s)
+/* Notes what was measured, once it is known whether it is of use. */
+static bool settle(struct tuning *t, const struct signals *s, struct diag *d, int *known)
 {
-    int *steps = arena_array(t->arena, (size_t)t->programs_count, sizeof *steps);
-    double began = now();
+    struct conclusion c = conclude(t);
+    struct plan_options options = *t->options;
+    struct wisdom *w = wisdom_with(t->arena, t->known, c.entries, c.count);
+    bool faster = true;
 
-    for (int round = t->rounds_noted; round < ROUNDS; round++) {
-        if (round >= ROUNDS_LEAST && now() - began > rounds_seconds)
-            break;
-        if (!run_round(t, s, round, steps))
-            return false;
-        collect(t, round);
-        if (!note_round(t, round))
-            return false;
-    }
-    return true;
+    *known = c.kernels;
+    options.wisdom = w;
+    if (!plan_program(t, t->programs_count, &options, d))
+        return false;
+    if (t->programs[t->programs_count].plan->hash != t->programs[0].plan->hash && !run_pairs(t, s, &faster))
+        return false;
+    if (!faster)
+        doubt(t, &c, w);
+    return wisdom_add(t->arena, t->how->path, c.entries, c.count);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
@@ -582,35 +361,37 @@ static bool run_programs(struct tuning *t, const struct signals *s)
 static bool measure(struct tuning *t, struct diag *d)
 {
     struct signals signals;
+    int known = 0;
     if (!plan_programs(t, d))
         return false;
     t->rounds_noted = rounds_before(t);
     if (t->rounds_noted && t->rounds_noted < ROUNDS)
         rt_print_line(stderr, "%d of %d rounds are noted in %s already", t->rounds_noted, ROUNDS, t->how->path);
-    signals_take(&signals);
-    bool all = t->rounds_noted == ROUNDS, made = !all && make_folder(t);
-    bool fine = all || (made && build_programs(t, &signals) && run_programs(t, &signals));
-    int known = 0;
-    progress_end();
-    if (fine)
-        known = conclude(t, &fine);
+    tune_signals_take(&signals);
+    for (int k = 0; k < t->programs_count; k++)
+        t->programs[k].wanted = t->rounds_noted < ROUNDS;
+    bool fine = (t->rounds_noted == ROUNDS || (tune_build(t, &signals) && run_programs(t, &signals)))
+                && settle(t, &signals, d, &known);
+    tune_progress_end();
     int left_out = t->kernels_count - known;
-    if (made)
-        remove_folder(t->folder);
-    if (caught && t->rounds_noted)
+    tune_clean(t);
+    if (tune_broken_off() && t->rounds_noted && !fine)
         rt_print_line(stderr, "cnnc: --tune: broken off; %d of %d rounds are noted in %s, from where --tune goes on",
                       t->rounds_noted, ROUNDS, t->how->path);
-    else if (caught)
+    else if (tune_broken_off() && !fine)
         fputs("cnnc: --tune: broken off; the wisdom is as it was\n", stderr);
-    signals_give_back(&signals);
+    tune_signals_give_back(&signals);
     if (fine)
         warn_if_busy(t);
     if (fine && left_out)
         rt_print_line(stderr,
                  "cnnc: warning: %d kernels took less time than any processor could, and are left out: threads "
                         "that had to wait for the processor. Tune again when the machine is idle", left_out);
+    if (fine && t->runs_again)
+        rt_print_line(stderr, "%4.0f s  %d runs were made again: the machine's peak had been below %.2g of %.3g GFLOP/s",
+                      tune_now() - t->began, t->runs_again, peak_least, t->peak);
     if (fine)
-        rt_print_line(stderr, "%4.0f s  %d times noted in %s", now() - t->began, known, t->how->path);
+        rt_print_line(stderr, "%4.0f s  %d times noted in %s", tune_now() - t->began, known, t->how->path);
     else if (t->new_file)
         wisdom_forget_empty(t->how->path);
     return fine;
@@ -647,7 +428,7 @@ int tune_kernels(struct arena *a, const struct graph *train, const struct graph 
 {
     struct plan_options with_wisdom = *options;
     struct tuning t = { .arena = a, .train = train, .use = use, .options = &with_wisdom, .how = how,
-                        .threads = how->threads ? how->threads : processors(), .began = now() };
+                        .threads = how->threads ? how->threads : tune_processors(), .began = tune_now() };
     t.new_file = access(how->path, F_OK) != 0;
     if (!runs_here(target_find(options->target)) || !find_makefile(&t) || !wisdom_writable(a, how->path, how->in_cache))
         return 0;

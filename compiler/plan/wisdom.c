@@ -415,6 +415,19 @@ static void forget(struct wisdom *w)
     w->entries_count = kept;
 }
 
+struct wisdom *wisdom_with(struct arena *a, const struct wisdom *w, const struct wisdom_entry *added, int count)
+{
+    struct wisdom *both = arena_alloc(a, sizeof *both);
+    *both = (struct wisdom){ .path = w->path, .threads = w->threads };
+    for (int i = 0; i < w->entries_count; i++)
+        LIST_ADD(a, both->entries, both->entries_count, both->entries_capacity, w->entries[i]);
+    for (int i = 0; i < count; i++)
+        LIST_ADD(a, both->entries, both->entries_count, both->entries_capacity, added[i]);
+    tidy(both);
+    forget(both);
+    return both;
+}
+
 bool wisdom_add(struct arena *a, const char *path, const struct wisdom_entry *added, int count)
 {
     char *real = realpath(path, NULL);          /* a link stays a link */
@@ -426,14 +439,7 @@ bool wisdom_add(struct arena *a, const char *path, const struct wisdom_entry *ad
     if (fd < 0)
         return cannot("write", path);
     struct wisdom *w = wisdom_read(a, path, true);
-    bool fine = w != NULL;
-    for (int i = 0; fine && i < count; i++)
-        LIST_ADD(a, w->entries, w->entries_count, w->entries_capacity, added[i]);
-    if (fine) {
-        tidy(w);
-        forget(w);
-        fine = replace(a, w, fd) || cannot("write", path);
-    }
+    bool fine = w && (replace(a, wisdom_with(a, w, added, count), fd) || cannot("write", path));
     close(fd);
     return fine;
 }

@@ -44,6 +44,9 @@ double wisdom_find(const struct wisdom *w, const struct plan *p, const char *key
 /* The same of an entry by its whole name. */
 double wisdom_time(const struct wisdom *w, const char *name);
 
+/* The same with entries more, in memory alone. */
+struct wisdom *wisdom_with(struct arena *a, const struct wisdom *w, const struct wisdom_entry *added, int count);
+
 /* Whether wisdom_add() will be able to write there; with_folders: makes those above it.  False: reported. */
 bool wisdom_writable(struct arena *a, const char *path, bool with_folders);
 /* Removes a file that wisdom_writable() has made, if nobody has written to it since. */

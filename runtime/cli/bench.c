@@ -285,10 +285,14 @@ static int report_csv(struct bench *b)
     }
     uint64_t *training = ticks + count, *use = training + count, *samples = use + count;
     b->context->ticks = ticks;
+    double before_training = rt_peak_measure(b->context->team).gflops;
     stretches_time(b, true, samples, training);
+    double before_use = rt_peak_measure(b->context->team).gflops;
     stretches_time(b, false, samples, use);
     b->context->ticks = NULL;
     printf("stretch,training_ns,use_ns,layer,direction,what\n");
+    /* what a GFLOP would have taken at the peak, before either */
+    printf("peak,%.0f,%.0f,,,a GFLOP\n", 1e9 / before_training, 1e9 / before_use);
     for (size_t i = 0; i < count; i++) {
         const struct cnn_stretch *s = &m->stretches[i];
         printf("%zu,%llu,%llu,%s,%s,%s\n", i, (unsigned long long)training[i], (unsigned long long)use[i],

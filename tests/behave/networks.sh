@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Random networks, compiled and compared with the reference (networks.c says how).  CNN_NETWORKS of them; with more
-# than 1000 also every candidate kernel at every place, and every target that this machine can run.
+# than 1000 also every candidate kernel at every place, and every target that this machine can run.  With CNN_TARGET=NAME
+# (every_target.sh) only what depends on the target, for that one.
 . "$(dirname "$0")/../run/common.sh"
 : "${CNN_NETWORKS:=100}"
 : "${CNN_JOBS:=2}"
@@ -19,7 +20,7 @@ libraries="-Wl,--no-as-needed $(sed -n 's/^cnnc_libs_static *:= *//p' "$CNNC_MK"
     -rdynamic -o "$scratch/networks" $library $libraries -ldl) >cc.log 2>&1 || { sed 's/^/    /' cc.log; fail "cannot build networks"; finish; }
 
 # the compiler that looks at its own structures after every stage
-verifying=$BUILD/tests/behave/cnnc_verifying
+verifying=${CNN_VERIFYING:-$BUILD/tests/behave/cnnc_verifying}
 [ -x "$verifying" ] || { fail "no $verifying"; finish; }
 
 # run OPTION...: its own output is the report
@@ -28,6 +29,16 @@ run() {
         --include "$TOP/runtime" --jobs "$CNN_JOBS" --folder "$folder" "$@" || fail "networks $*"
 }
 
+if [ -n "${CNN_TARGET:-}" ]; then
+    if [ "$CNN_NETWORKS" -gt 0 ]; then
+        run --targets "$CNN_TARGET" --count "$CNN_NETWORKS" --seed 700000
+        run --targets "$CNN_TARGET" --count "$((CNN_NETWORKS / 8 + 1))" --seed 710000 --kernels all --real both
+        run --targets "$CNN_TARGET" --count "$((CNN_NETWORKS / 8 + 1))" --seed 720000 --batch 1
+    fi
+    run --targets "$CNN_TARGET" --count 1 --seed 710000 --kernels all --real float
+    run --targets "$CNN_TARGET" --count 2 --seed 5000 --break
+    finish
+fi
 run --count "$CNN_NETWORKS"
 run --count "$((CNN_NETWORKS / 25 + 1))" --seed 100000 --kernels all --real both
 # one image a batch: steps are cut within the image (where vectors are short, nearly all of them)

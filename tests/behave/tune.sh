@@ -128,6 +128,51 @@ grep '@[0-9]' w && fail "rounds are left in the wisdom"
 [ "$(grep -c ' dense(.*>6)+bias [a-z]* ' w)" -eq 2 ] || fail "dense 6 is not noted: $(grep ' dense(' w)"
 cp w known
 
+# ---- times as they are told: programs that say what they took.  A program of each rank, and one of what the times lead to:
+# where that is slower than the first of all, nothing of the plan changes, however fast its kernels seemed by themselves.
+cat >teller <<'SH'
+#!/bin/sh
+# in place of a compiler: -o FILE of network.c, which has stretches
+output=$(while [ $# -gt 0 ]; do [ "$1" != -o ] || echo "$2"; shift; done)
+count=$(sed -n 's/^ *\.stretches_count = \([0-9]*\),.*/\1/p' network.c)
+cat >"$output" <<PROGRAM
+#!/bin/sh
+program=\$(basename "$PWD") time=5000000 peak=10000000
+case \$program in 0) time=9000000 ;; $TOLD_LAST) time=$TOLD_TIME ;; esac
+# half of the peak, the first time that the second one runs
+[ \$program != 1 ] || [ -e "$PWD/ran" ] || { peak=20000000; : >"$PWD/ran"; }
+echo "\$program" >>"$TOLD_RUNS"
+echo stretch,training_ns,use_ns,layer,direction,what
+echo "peak,10000000,\$peak,,,a GFLOP"
+for i in \$(seq 0 $((count - 1))); do echo "\$i,\$time,\$time,,,"; done
+PROGRAM
+chmod +x "$output"
+SH
+chmod +x teller
+model told 5
+expect 0 "$CNNC" --dump=plan told.cnn && cp out estimated
+decisions() { sed -n 's/^\(  [a-z0-9_]*:[a-z]* = [a-z0-9]*\).*/\1/p' "$1"; }
+last=$("$CNNC" --tune --threads=1 --wisdom=count --dump=plan told.cnn 2>&1 >plan | sed -n 's/^tuning .*: \([0-9]*\) programs$/\1/p')
+for told in 9500000 8500000; do
+    rm -f runs
+    expect 0 env CC="$PWD/teller" TOLD_LAST="$last" TOLD_TIME=$told TOLD_RUNS="$PWD/runs" \
+        "$CNNC" --tune --threads=1 --wisdom=told.$told --dump=plan told.cnn
+    cp out told
+    grep -q '  1 runs were made again: the machine.s peak had been below 0.85 of 100 GFLOP/s' err || fail "a slow run counts: $(cat err)"
+    # in turns: four rounds with one run more in the first, then three pairs
+    ranks=$(seq 0 $((last - 1)) | tr '\n' ' ')
+    [ "$(tr '\n' ' ' <runs)" = "${ranks}1 $ranks$ranks${ranks}0 $last $last 0 0 $last " ] || fail "runs in another order: $(tr '\n' ' ' <runs)"
+    if [ $told -gt 9000000 ]; then
+        grep -q 'the times choose take 1.056, 1.056, 1.056 of those of the estimates: the estimates stand$' err || fail "slower: $(cat err)"
+        diff <(decisions estimated) <(decisions told) || fail "kernels are taken that make the step slower"
+        grep -q 'no other measured faster beyond noise' told || fail "nothing was measured: $(cat told)"
+    else
+        grep -q 'the times choose take 0.944, 0.944, 0.944 of those of the estimates$' err || fail "faster: $(cat err)"
+        diff <(decisions estimated) <(decisions told) >/dev/null && fail "kernels that are faster are not taken"
+    fi
+    nothing_left "programs that tell their times"
+done
+
 # ---- no compiler, no make, no place
 expect 1 env CC=there-is-none "$CNNC" --tune --threads=1 --wisdom=w fourth.cnn -o fourth.c
 grep -q 'cannot be built.*make says' err && grep -q 'there-is-none' err || fail "no compiler: $(cat err)"
