@@ -6,9 +6,9 @@
  * and run in turns; a kernel's time is the best that any of its runs had, and noise what the second best was above it.
  * The times of each round are noted when it is over, so that a tuning that was broken off can go on.
  *
- * Each run begins with the peak of the machine; those that had much less of it than others are made again.  At the end the program
- * that the times lead to runs in turns with program 0, the one that the estimates lead to, and has to be faster each time: else
- * the times are noted with so much noise that the estimates stand. */
+ * Each run begins with the peak of the machine; those that had much less of it than others are made again.  At the end
+ * the program that the times lead to runs in turns with program 0, the one that the estimates lead to, and has to be
+ * faster each time: else the times are noted with so much noise that the estimates stand. */
 #define _GNU_SOURCE
 #include "tune_parts.h"
 
@@ -295,7 +295,8 @@ static const struct group *otherwise(const struct program *q, const struct group
     return NULL;
 }
 
-/* The times are noted as no better than those of program 0's kernels: these have noise as large as what lies between. */
+/* The times are noted as no better than those of program 0's kernels: these have noise as large as what lies between
+ * them. */
 static void doubt(struct tuning *t, struct conclusion *c, const struct wisdom *w)
 {
     const struct plan *estimated = t->programs[0].plan, *timed = t->programs[t->programs_count].plan;
@@ -388,7 +389,8 @@ static bool measure(struct tuning *t, struct diag *d)
                  "cnnc: warning: %d kernels took less time than any processor could, and are left out: threads "
                         "that had to wait for the processor. Tune again when the machine is idle", left_out);
     if (fine && t->runs_again)
-        rt_print_line(stderr, "%4.0f s  %d runs were made again: the machine's peak had been below %.2g of %.3g GFLOP/s",
+        rt_print_line(stderr,
+                      "%4.0f s  %d runs were made again: the machine's peak had been below %.2g of %.3g GFLOP/s",
                       tune_now() - t->began, t->runs_again, peak_least, t->peak);
     if (fine)
         rt_print_line(stderr, "%4.0f s  %d times noted in %s", tune_now() - t->began, known, t->how->path);

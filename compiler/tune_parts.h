@@ -1,7 +1,7 @@
 /* tune_parts.h - what tune.c and tune_programs.c share: the programs of a tuning, how they are built and run.
  *
- * While they are at work signals are taken (signals_take), so that a child is never left behind: whoever waits for one ends all
- * of them when a signal comes, and returns false. */
+ * While they are at work signals are taken (tune_signals_take), so that a child is never left behind: whoever waits for
+ * one ends all of them when a signal comes, and returns false. */
 #ifndef TUNE_PARTS_H
 #define TUNE_PARTS_H
 

@@ -52,7 +52,7 @@ static void note_signal(int signal)
 }
 
 static const int caught_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGXCPU, SIGPIPE, SIGCHLD };
-_Static_assert(sizeof caught_signals / sizeof *caught_signals == CAUGHT_SIGNALS, "each has its place in struct signals");
+_Static_assert(sizeof caught_signals / sizeof *caught_signals == CAUGHT_SIGNALS, "each has its place");
 
 static void ignore_child(int signal)
 {
@@ -233,7 +233,8 @@ static pid_t start_build(struct tuning *t, const struct signals *s, int k)
 
 bool tune_build(struct tuning *t, const struct signals *s)
 {
-    int jobs = tune_processors() < JOBS_MOST ? tune_processors() : JOBS_MOST, begun = 0, done = 0, status = 0, count = 0;
+    int jobs = tune_processors() < JOBS_MOST ? tune_processors() : JOBS_MOST;
+    int begun = 0, done = 0, status = 0, count = 0;
     int *list = arena_array(t->arena, (size_t)t->programs_count + 1, sizeof *list);
     pid_t *children = arena_array(t->arena, (size_t)t->programs_count + 1, sizeof *children);
     bool fine = t->folder || make_folder(t);

@@ -152,18 +152,22 @@ chmod +x teller
 model told 5
 expect 0 "$CNNC" --dump=plan told.cnn && cp out estimated
 decisions() { sed -n 's/^\(  [a-z0-9_]*:[a-z]* = [a-z0-9]*\).*/\1/p' "$1"; }
-last=$("$CNNC" --tune --threads=1 --wisdom=count --dump=plan told.cnn 2>&1 >plan | sed -n 's/^tuning .*: \([0-9]*\) programs$/\1/p')
+last=$("$CNNC" --tune --threads=1 --wisdom=count --dump=plan told.cnn 2>&1 >plan |
+    sed -n 's/^tuning .*: \([0-9]*\) programs$/\1/p')
 for told in 9500000 8500000; do
     rm -f runs
     expect 0 env CC="$PWD/teller" TOLD_LAST="$last" TOLD_TIME=$told TOLD_RUNS="$PWD/runs" \
         "$CNNC" --tune --threads=1 --wisdom=told.$told --dump=plan told.cnn
     cp out told
-    grep -q '  1 runs were made again: the machine.s peak had been below 0.85 of 100 GFLOP/s' err || fail "a slow run counts: $(cat err)"
+    grep -q '  1 runs were made again: the machine.s peak had been below 0.85 of 100 GFLOP/s' err ||
+        fail "a slow run counts: $(cat err)"
     # in turns: four rounds with one run more in the first, then three pairs
     ranks=$(seq 0 $((last - 1)) | tr '\n' ' ')
-    [ "$(tr '\n' ' ' <runs)" = "${ranks}1 $ranks$ranks${ranks}0 $last $last 0 0 $last " ] || fail "runs in another order: $(tr '\n' ' ' <runs)"
+    [ "$(tr '\n' ' ' <runs)" = "${ranks}1 $ranks$ranks${ranks}0 $last $last 0 0 $last " ] ||
+        fail "runs in another order: $(tr '\n' ' ' <runs)"
     if [ $told -gt 9000000 ]; then
-        grep -q 'the times choose take 1.056, 1.056, 1.056 of those of the estimates: the estimates stand$' err || fail "slower: $(cat err)"
+        grep -q 'the times choose take 1.056, 1.056, 1.056 of those of the estimates: the estimates stand$' err ||
+            fail "slower: $(cat err)"
         diff <(decisions estimated) <(decisions told) || fail "kernels are taken that make the step slower"
         grep -q 'no other measured faster beyond noise' told || fail "nothing was measured: $(cat told)"
     else
