@@ -245,12 +245,30 @@ static double due_find(const struct open_request *r)
         begins = called > begins ? called : begins;
     }
     const int ways = r->kind == REDUCES ? 2 : 1, hops = ways * (r->bytes <= DOUBLING_MOST ? tree_depth() : net.ranks - 1);
-    return net.receive_free = net.send_free = begins + hops * net.latency + r->bytes / net.bandwidth;
+    net.receive_free = net.send_free = begins + r->bytes / net.bandwidth;
+    return net.receive_free + hops * net.latency;       /* during which the lines have room for others */
+}
+
+/* Whatever MPI has done is given its time, in the order in which it was begun: what is asked for first does not come first. */
+static int dues_find(void)
+{
+    for (int i = 0; i < net.open_count; i++) {
+        struct open_request *r = &net.open[i];
+        int there = 0;
+        int code = r->kind != SENDS && r->due < 0.0 ? PMPI_Request_get_status(r->request, &there, MPI_STATUS_IGNORE) : MPI_SUCCESS;
+        if (code != MPI_SUCCESS)
+            return code;
+        if (there)
+            r->due = due_find(r);
+    }
+    return MPI_SUCCESS;
 }
 
 int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status)
 {
-    int k = 0, there = 0;
+    int k = 0, there = 0, found = dues_find();
+    if (found != MPI_SUCCESS)
+        return found;
     while (k < net.open_count && memcmp(&net.open[k].request, request, sizeof *request))
         k++;
     if (k == net.open_count)
@@ -260,11 +278,10 @@ int MPI_Test(MPI_Request *request, int *flag, MPI_Status *status)
     *flag = 0;
     if (code != MPI_SUCCESS || !there)
         return code;
-    if (r->kind != SENDS && r->due < 0.0)
-        r->due = due_find(r);
-    if (now() < r->due)
+    if (now() < r->due || (r->kind != SENDS && r->due < 0.0))
         return MPI_SUCCESS;
-    *r = net.open[--net.open_count];
+    net.open_count--;
+    memmove(r, r + 1, (size_t)(net.open + net.open_count - r) * sizeof *r);
     return PMPI_Test(request, flag, status);
 }
 
