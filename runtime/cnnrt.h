@@ -257,6 +257,7 @@ struct cnn_ranks {
     int number, count;                  /* this process; 0 writes files and the log */
     int on_host;                        /* processes that share this one's memory, with it */
     int host_first;                     /* the number of the first of them */
+    int beside;                         /* those of them that may run on the same processors, with it */
     void *own;
     /* all + i * bytes becomes what rank i gave */
     int (*gather)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);

@@ -21,6 +21,7 @@
 #include "train/standing.h"
 #include "core/file_path.h"
 #include "core/message.h"
+#include "core/parallel.h"
 #include "core/rank_writes.h"
 #include "files/notes.h"
 #include "data/picture_list.h"
@@ -558,7 +559,7 @@ static int predict_open(struct predict *p, const char *weights)
     p->top = p->options->top > 0 ? (int)p->options->top : TOP_DEFAULT;
     if (p->top > m->train.target.size)
         p->top = m->train.target.size;
-    p->context = cnn_open(m, (int)p->options->run.threads, m->train.seed);
+    p->context = cnn_open(m, rt_threads_among((int)p->options->run.threads, m, p->options->run.ranks), m->train.seed);
     if (!p->context || (weights && cnn_load_weights(p->context, weights))
         || rt_standing_give_weights(&p->standing, p->context) || rt_loader_open(&p->loader, p->context, NULL, LOADER_MEASURES)
         || rt_tta_open(&p->tta, m, !p->options->run.no_tta))

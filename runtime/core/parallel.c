@@ -49,6 +49,11 @@ static int processors(void)
 
 int rt_threads_choose(int asked, const struct cnn_model *model)
 {
+    return rt_threads_among(asked, model, NULL);
+}
+
+int rt_threads_among(int asked, const struct cnn_model *model, const struct cnn_ranks *ranks)
+{
     if (asked > 0)
         return asked;
     if (model->train.threads > 0)
@@ -63,7 +68,8 @@ int rt_threads_choose(int asked, const struct cnn_model *model)
             && wanted <= 4096)
             return (int)wanted;
     }
-    return processors();
+    const int own = processors(), beside = ranks && ranks->beside > 0 ? ranks->beside : 1;
+    return own > beside ? own / beside : 1;
 }
 
 /* One number for the whole process, so one record of it too. */

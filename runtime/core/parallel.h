@@ -7,6 +7,8 @@
 /* How many threads a run uses: asked for (> 0), else the recipe's, else OMP_NUM_THREADS, else the
  * processors that this process may run on. */
 int rt_threads_choose(int asked, const struct cnn_model *model);
+/* The same for one of several processes (NULL: it is alone): those of a machine that may run on the same processors share them. */
+int rt_threads_among(int asked, const struct cnn_model *model, const struct cnn_ranks *ranks);
 
 /* Where OpenBLAS runs on other kernels than the plan counts on: starts the program once more, with
  * these words and with the right kernels named in its environment (they are chosen before main).

@@ -5,6 +5,7 @@
  * What is begun goes on while the processes compute: MPI moves it on whenever one of them looks (finished()), which it does
  * between the phases of a step.  These transfers have a communicator of their own, because each process begins them when it has
  * come so far, and not at the same place among the others. */
+#define _GNU_SOURCE                     /* sched_getaffinity() */
 #include "cnnrt_mpi.h"
 
 #include <mpi.h>
@@ -229,15 +230,49 @@ static void give_up(const struct cnn_ranks *r, int status)
     abort();
 }
 
-/* Processes that share this one's memory, and the first of them. */
+/* The processors that this process may run on, a bit each; where the system does not say, all. */
+enum { MASK_BYTES = 512 };
+static void mask_find(unsigned char mask[MASK_BYTES])
+{
+    memset(mask, 0xff, MASK_BYTES);
+#if defined __linux__
+    cpu_set_t *set = CPU_ALLOC(8 * MASK_BYTES);
+    if (set && sched_getaffinity(0, CPU_ALLOC_SIZE(8 * MASK_BYTES), set) == 0)
+        memcpy(mask, set, MASK_BYTES);
+    CPU_FREE(set);
+#endif
+}
+
+/* Of the processes of one machine, those that share processors with this one; no memory: all. */
+static int beside_count(const struct cnn_ranks *r, MPI_Comm host)
+{
+    unsigned char mine[MASK_BYTES], *all = malloc((size_t)r->on_host * MASK_BYTES);
+    int count = 0, enough = all != NULL, all_enough;
+    MPI_Allreduce(&enough, &all_enough, 1, MPI_INT, MPI_MIN, host);
+    if (all_enough) {
+        mask_find(mine);
+        MPI_Allgather(mine, MASK_BYTES, MPI_BYTE, all, MASK_BYTES, MPI_BYTE, host);
+    }
+    for (int i = 0; i < r->on_host; i++) {
+        bool meets = !all_enough;
+        for (int k = 0; k < MASK_BYTES && !meets; k++)
+            meets = mine[k] & all[(size_t)i * MASK_BYTES + (size_t)k];
+        count += meets;
+    }
+    free(all);
+    return count;
+}
+
+/* Processes that share this one's memory, the first of them, and those that share its processors. */
 static void host_find(struct cnn_ranks *r)
 {
     MPI_Comm host;
-    r->on_host = 1;
+    r->on_host = r->beside = 1;
     r->host_first = r->number;
     if (MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host) == MPI_SUCCESS) {
         MPI_Comm_size(host, &r->on_host);
         MPI_Bcast(&r->host_first, 1, MPI_INT, 0, host);         /* they are numbered in the order of all */
+        r->beside = beside_count(r, host);
         MPI_Comm_free(&host);
     }
 }

@@ -9,6 +9,7 @@
 
 #include "core/host.h"
 #include "core/message.h"
+#include "core/parallel.h"
 #include "core/rank_writes.h"
 #include "common/recipe.h"
 #include "files/checkpoint.h"
@@ -127,7 +128,7 @@ int rt_trainer_open(struct trainer *t, const char *weights, bool trains)
     const struct cnn_model *model = t->model;
     const struct run_options *o = t->options;
     bool failed = false;
-    t->context = cnn_open(model, (int)o->threads, rt_recipe_seed(model, o->seed));
+    t->context = cnn_open(model, rt_threads_among((int)o->threads, model, o->ranks), rt_recipe_seed(model, o->seed));
     if (!t->context)
         return -1;
     t->context->ranks = o->ranks;

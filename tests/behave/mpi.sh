@@ -185,6 +185,13 @@ for mpi in $found; do
     run "$mpi" 2 "./normed.$mpi" evaluate --threads 1 --run-dir normed.run --verbose 2 >report 2>&1 || fail "$mpi: evaluate"
     ./normed evaluate --run-dir normed.run --verbose 2 | diff - report || fail "$mpi: batchnorm, evaluate says something else"
 
+    # those that are bound to the same processors share them
+    threads=$(($(nproc) / 2))
+    OMP_NUM_THREADS='' run "$mpi" 2 "./normed.$mpi" train --run-dir "$mpi.share" --verbose 0 \
+        --limit-steps 1 >log 2>&1 || { fail "$mpi: no --threads"; cat log; }
+    grep -q "[^0-9]$((threads ? threads : 1)) threads\{0,1\}, compiled" $mpi.share/log ||
+        { fail "$mpi: two processes do not share the processors"; head -1 $mpi.share/log; }
+
     # while others compute; and in no order
     compile "$mpi" pieces.c "pieces.$mpi" || fail "$mpi: pieces do not build"
     for n in 2 3; do
