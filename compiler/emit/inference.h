@@ -40,8 +40,12 @@ struct inference {
     /* The self-test: pictures of rows x columns x channels, and what the network makes of them. */
     unsigned char *sample_pixels[INFER_SAMPLES];
     double *sample_outputs[INFER_SAMPLES];
-    double tolerance;           /* largest difference of an output that is rounding */
+    double tolerance;           /* largest difference of an output that is rounding: below */
 };
+
+/* The self-test allows so many times what one rounding of each weight and result on the way does to the outputs, and so many
+ * unit roundoffs of the largest output: a sum of thousands of products rounds that often. */
+enum { INFER_SENSITIVITIES = 64, INFER_ROUNDINGS = 64 };
 
 struct inference_options {
     const char *name;           /* NULL: the model's */

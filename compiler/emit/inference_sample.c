@@ -154,8 +154,7 @@ static void copy_make(const struct inference *net, struct copy copy, const doubl
             }
 }
 
-/* One look at the input.  *reach: the largest magnitude of any value on the way; *scale: of predictions and logits, to which the
- * rounding errors to expect are proportional. */
+/* One look at the input.  *reach: the largest magnitude of any value on the way; *scale: of predictions. */
 static void look(const struct inference *net, const struct run *r, double *reach, double *scale)
 {
     const struct graph *g = net->graph;
@@ -164,8 +163,6 @@ static void look(const struct inference *net, const struct run *r, double *reach
     for (int i = 0; i < g->tensors_count; i++)
         if (!g->tensors[i]->param)
             *reach = farthest(run_values(r, g->tensors[i]), run_elements(r, g->tensors[i]), *reach);
-    if (g->logits)
-        *scale = largest(run_values(r, g->logits), run_elements(r, g->logits), *scale);
     *scale = largest(run_values(r, g->predictions), run_elements(r, g->predictions), *scale);
 }
 
@@ -186,13 +183,34 @@ static void predict(struct inference *net, const struct run *r, int sample, doub
     rt_copies_predictions(&net->copies, sums, (int)net->outputs);
 }
 
+/* How far the predictions of the first sample's first copy move where weights and all results on the way are off by a unit
+ * roundoff of float.  r has been there before, and is again. */
+static double sensitivity(const struct inference *net, const struct run *r)
+{
+    struct arena values = {0};
+    struct run off = run_new(&values, net->graph, 1);
+    double *kept = arena_array(&values, (size_t)net->inputs, sizeof *kept), most = 0;
+    const double *exact = net->sample_outputs[0];
+
+    off.noise = FLT_EPSILON / 2;
+    run_disturb(&off);
+    prepare(net, net->sample_pixels[0], kept);
+    copy_make(net, net->copies.list[0], kept, run_values(&off, net->graph->input));
+    run_graph(&off, false);
+    if (net->copies.count > 1) {        /* the sample's outputs are the mean over all of them */
+        copy_make(net, net->copies.list[0], kept, run_values(r, net->graph->input));
+        run_graph(r, false);
+        exact = run_values(r, net->graph->predictions);
+    }
+    for (int64_t k = 0; k < net->outputs; k++)
+        most = fmax(most, fabs(run_values(&off, net->graph->predictions)[k] - exact[k]));
+    arena_free(&values);
+    return most;
+}
+
 bool inference_samples(struct arena *a, struct inference *net, struct diag *d)
 {
-    /* A float has 24 bits; sums of thousands of products lose some of them, and an exponential
-     * turns an error of its argument into a relative one of its result. Outputs that are plain numbers may be what is
-     * left of larger ones. */
-    const double share = net->graph->model->ends_in_softmax ? 1e-5 : 4e-5;
-    double scale = 1, reach = 0;
+    double scale = 0, reach = 0;
     /* sums pass by larger numbers than they end at */
     const double most = FLT_MAX / 64;
     struct arena values = {0};
@@ -205,6 +223,7 @@ bool inference_samples(struct arena *a, struct inference *net, struct diag *d)
         draw(net->sample_pixels[i], i, net->graph->input->shape);
         predict(net, &r, i, kept, &reach, &scale);
     }
+    net->tolerance = INFER_SENSITIVITIES * sensitivity(net, &r) + INFER_ROUNDINGS * (FLT_EPSILON / 2) * scale;
     arena_free(&values);
     if (!(reach <= most)) {
         diag_error(d, DIAG_bad_weights, (struct span){0},
@@ -213,6 +232,5 @@ bool inference_samples(struct arena *a, struct inference *net, struct diag *d)
                    net->weights_path, reach, most);
         return false;
     }
-    net->tolerance = share * scale;
     return true;
 }

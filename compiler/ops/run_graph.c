@@ -13,7 +13,7 @@ int64_t run_elements(const struct run *r, const struct tensor *t)
 
 struct run run_new(struct arena *a, const struct graph *g, int batch)
 {
-    struct run r = { g, batch, arena_array(a, (size_t)g->tensors_count + 1, sizeof *r.values) };
+    struct run r = { g, batch, .values = arena_array(a, (size_t)g->tensors_count + 1, sizeof *r.values) };
 
     for (int i = 0; i < g->tensors_count; i++)
         r.values[i] = arena_array(a, (size_t)run_elements(&r, g->tensors[i]), sizeof **r.values);
@@ -24,6 +24,25 @@ struct run run_new(struct arena *a, const struct graph *g, int batch)
     return r;
 }
 
+/* Which way an element goes is drawn from its place. */
+static void disturb(const struct run *r, const struct tensor *t)
+{
+    double *values = run_values(r, t);
+    int64_t count = run_elements(r, t);
+
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t z = ((uint64_t)t->id << 40 ^ (uint64_t)i) * 0x9e3779b97f4a7c15u;
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+        values[i] *= z >> 40 & 1 ? 1 + r->noise : 1 - r->noise;
+    }
+}
+
+void run_disturb(const struct run *r)
+{
+    for (int i = 0; i < r->graph->params_count; i++)
+        disturb(r, r->graph->params[i]->tensor);
+}
+
 /* The outputs of a node from its inputs. */
 static void run_node(const struct run *r, const struct node *n)
 {
@@ -31,6 +50,9 @@ static void run_node(const struct run *r, const struct node *n)
         if (n->out[i])
             memset(run_values(r, n->out[i]), 0, sizeof(double) * (size_t)run_elements(r, n->out[i]));
     op_def_get(n->op)->run(r, n);
+    for (int i = 0; i < n->out_count && r->noise != 0; i++)
+        if (n->out[i])
+            disturb(r, n->out[i]);
 }
 
 void run_graph(const struct run *r, bool backward)

@@ -14,10 +14,13 @@ struct run {
     const struct graph *graph;
     int batch;
     double **values;            /* by tensor id */
+    double noise;               /* 0, or every result is off by so much of itself, up or down, as rounding would be */
 };
 
 /* All values are zero, but parameters have those that are known of them. */
 struct run run_new(struct arena *a, const struct graph *g, int batch);
+/* Parameters off by r->noise. */
+void run_disturb(const struct run *r);
 /* All forward or all backward nodes, in their order. */
 void run_graph(const struct run *r, bool backward);
 /* The mean loss of the batch, after the forward nodes. */

@@ -260,6 +260,11 @@ int main(void) { return tiny_selftest(); }
 C
     # shellcheck disable=SC2086
     expect 0 $CC -DTINY_SELFTEST use.c tiny_net.c -o use -lm && expect 0 ./use
+    # a bias that is a thousandth off is noticed
+    sed '/dense_1_b\[3\] = {/s/{ */{ 0.001f + /;/dense_1_b\[3\] = {$/{n;s/^ */0.001f + /}' tiny_net.c >faulty.c
+    cmp -s faulty.c tiny_net.c && fail "no fault was planted"
+    # shellcheck disable=SC2086
+    expect 0 $CC -DTINY_SELFTEST use.c faulty.c -o use -lm && { ./use && fail "a fault is not noticed by the self-test"; }
     # `normalize auto`: a white pixel, by the numbers in the file; and the names of the classes.
     cat >white.c <<'C'
 #include <stdio.h>
