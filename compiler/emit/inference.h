@@ -43,8 +43,8 @@ struct inference {
     double tolerance;           /* largest difference of an output that is rounding: below */
 };
 
-/* The self-test allows so many times what one rounding of each weight and result on the way does to the outputs, and so many
- * unit roundoffs of the largest output: a sum of thousands of products rounds that often. */
+/* The self-test allows so many times what one rounding of each weight and result on the way does to the outputs, and so
+ * many unit roundoffs of the largest output: a sum of thousands of products rounds often. */
 enum { INFER_SENSITIVITIES = 64, INFER_ROUNDINGS = 64 };
 
 struct inference_options {

@@ -183,8 +183,8 @@ static void predict(struct inference *net, const struct run *r, int sample, doub
     rt_copies_predictions(&net->copies, sums, (int)net->outputs);
 }
 
-/* How far the predictions of the first sample's first copy move where weights and all results on the way are off by a unit
- * roundoff of float.  r has been there before, and is again. */
+/* How far the predictions of the first sample's first copy move where weights and all results on the way are off by a
+ * unit roundoff of float.  r has been there before, and is again. */
 static double sensitivity(const struct inference *net, const struct run *r)
 {
     struct arena values = {0};
