@@ -13,7 +13,7 @@
 #include "kernels/sums.h"
 #include "kernels/together.h"
 
-enum { VECTORS_MOST = 4, GROUPS_MOST = 8 };
+enum { VECTORS_MOST = 4 };
 
 struct weight_grad {
     struct conv_geometry s;
@@ -27,15 +27,6 @@ struct weight_grad {
     bool dy_apart;
     int64_t sums, db_stored;
 };
-
-/* As few sums as there are threads for, a whole number of calls each. */
-static int choose_groups(const struct plan *p)
-{
-    int groups = p->batch / p->lanes;
-    while (groups > GROUPS_MOST || p->batch / p->lanes % groups)
-        groups--;
-    return groups;
-}
 
 /* dy and x of a band take about half of the first-level cache. */
 static int choose_band(const struct plan *p, const struct weight_grad *g)
@@ -67,7 +58,7 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct grou
     struct weight_grad g = { .s = conv_geometry_of(p, n), .x = n->in[0], .dy = n->in[1] };
     g.rows_total = g.s.window.kw * g.s.c;
     g.columns = g.s.pw > g.s.window.pad_left + g.s.w ? g.s.pw : g.s.window.pad_left + g.s.w;
-    g.groups = choose_groups(p);
+    g.groups = together_groups(p);
     g.apart = !lies_together(group->program, g.x);
     g.dy_apart = !lies_together(group->program, g.dy);
     g.copies = g.apart || g.columns > g.s.w;
@@ -88,7 +79,7 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct grou
 }
 
 /* The sums of a call stay in the second-level cache. */
-static bool together(const struct plan *p, const struct node *n)
+bool together_weight_grad(const struct plan *p, const struct node *n)
 {
     const struct window *w = &n->attr.window;
     int64_t sums = (int64_t)w->kh * w->kw * n->in[0]->shape.c * n->in[1]->shape.c;
@@ -335,6 +326,6 @@ static const char *emit(struct emitter *e, const struct step *step)
 
 const struct kernel kernel_conv2d_together_weight_grad = {
     .name = "together", .op = OP_conv2d_weight_grad, .applicable = always_applicable, .cost = cost, .plan = plan,
-    .emit = emit, .together = together, .only_together = true, .apart = apart,
+    .emit = emit, .together = together_weight_grad, .only_together = true, .apart = apart,
     .help = "register tiles over pixels, images in vectors",
 };

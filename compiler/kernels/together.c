@@ -88,6 +88,15 @@ void emit_used_lanes(struct emitter *e)
     cw_line(e->w, "const vm used = v_lt(v_load(lanes), v_set((%s)left));", e->plan->real);
 }
 
+int together_groups(const struct plan *p)
+{
+    enum { MOST = 8 };
+    int calls = p->batch / p->lanes, groups = calls < MOST ? calls : MOST;
+    while (groups > 1 && calls % groups)
+        groups--;
+    return groups > 1 ? groups : calls;     /* 11 calls: there is no other number of equal groups */
+}
+
 double together_tile_cycles(const struct plan *p, int rows, int vectors, double depth)
 {
     const struct costs *c = p->target->costs;

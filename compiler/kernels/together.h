@@ -15,6 +15,12 @@ void emit_turn_out(struct emitter *e, const char *from, const char *to, int64_t 
 /* Writes: the mask `used` of the lanes whose images are among the `left` that are in use. */
 void emit_used_lanes(struct emitter *e);
 
+/* Groups of images, each with sums of its own: as few as there are threads for, a whole number of calls each. */
+int together_groups(const struct plan *p);
+
+/* conv2d_together_weight_grad.c.  Whether it computes the node. */
+bool together_weight_grad(const struct plan *p, const struct node *n);
+
 /* Cycles of a tile of rows x vectors whose sums are `depth` deep. */
 double together_tile_cycles(const struct plan *p, int rows, int vectors, double depth);
 /* Cycles for a batch: so many elements of an image turned over, or copied. */

@@ -121,10 +121,21 @@ enum extent { ALL, WHERE_LANES_ARE_IDLE, WHERE_ASKED_FOR };
 
 #define TOGETHER "together"
 
+/* Whether the kernel of that name computes the node for images together, alone or as well. */
+static bool serves_together(const struct plan *p, const struct node *n, const char *name)
+{
+    int count;
+    const struct kernel *const *all = kernels(&count);
+    for (int i = 0; i < count; i++)
+        if (all[i]->op == n->op && !strcmp(all[i]->name, name))
+            return all[i]->together && all[i]->together(p, n);
+    return false;
+}
+
 static bool belongs(const struct set *s, const struct plan_options *o, const struct node *n, enum extent extent)
 {
     const char *forced = plan_forced(o, n);
-    bool asked = forced && !strcmp(forced, TOGETHER);
+    bool asked = forced && serves_together(s->p, n, forced);
     if ((forced && !asked) || (extent == WHERE_ASKED_FOR && is_convolution(n) && !asked))
         return false;
     return extent != WHERE_LANES_ARE_IDLE || !is_convolution(n) || leaves_lanes(s->p, n);

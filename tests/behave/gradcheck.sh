@@ -85,6 +85,38 @@ network {
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 128; epochs 1; seed 1 }
 CNN
 
+# Gradients of weights that look at what poolings let through alone: windows that meet and hang over, steps of the convolution
+# and of its rows, more elements than are listed at a time; then images that lie together.
+cat >pooled.cnn <<'CNN'
+model pooled
+data { shapes classes=10; scale 1/255 }
+network {
+    input 3x32x32
+    conv2d 7, 2x3, tanh, padding=same, dilation=2x1
+    maxpool2d 3x2, stride=1
+    conv2d 10, 3x5, tanh, stride=2x3, padding=1
+    maxpool2d 3x3, stride=2, padding=1
+    flatten
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 5; epochs 1; seed 1 }
+CNN
+cat >pooled_together.cnn <<'CNN'
+model pooled_together
+data { shapes classes=10; scale 1/255 }
+network {
+    input 3x32x32
+    maxpool2d 2x2
+    conv2d 5, 3x3, tanh, padding=same
+    maxpool2d 2x2
+    conv2d 6, 3x2, tanh
+    maxpool2d 2x2, stride=1
+    flatten
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 32; epochs 1; seed 1 }
+CNN
+
 # compile NAME: the trainer of ./NAME.c, with the flags and libraries that users have
 compile() {
     "$MAKE" -s -f "$CNNC_MK" -o "$1.c" "$1" CC="$CC" CNNC_FLAGS=--real=double >make.log 2>&1 && return 0
@@ -93,10 +125,13 @@ compile() {
     return 1
 }
 
-for model in plain branches activations kernels again; do
+for model in plain branches activations kernels again pooled pooled_together; do
     direct=
     [ $model = kernels ] && direct="--kernel conv2d_2=direct --kernel conv2d_3=direct --kernel conv2d_4=direct"
     [ $model = again ] && direct="--kernel conv2d_2:weight=winograd6"
+    [ $model = pooled ] && direct="--kernel conv2d_1:weight=pooled --kernel conv2d_2:weight=pooled"
+    [ $model = pooled_together ] && direct="--kernel conv2d_1=together --kernel conv2d_2=together
+        --kernel conv2d_1:weight=pooled --kernel conv2d_2:weight=pooled"
     # shellcheck disable=SC2086
     expect 0 "$CNNC" --real=double $direct "$model.cnn" -o "$model.c" && compile $model || continue
     expect 0 ./$model gradcheck
@@ -125,5 +160,7 @@ broken gamma plain '/^CNN_APART void batchnorm_[a-z0-9_]*param_grad/,/^}/s/row0 
 broken sample branches 's/\( dense_[a-z0-9_]*weight_grad[a-z0-9_]*([b0], \)n,/\1n - 1,/'
 broken again again 's/\(batchnorm_1_again(conv2d_1_bias_y + (size_t)\)i /\10 /'
 broken turn again 's/panel_du = du + first [*] [0-9]*/panel_du = du/'
+broken listed pooled 's/count += number != 0;/count += number > 0;/'
+broken taps pooled_together '/_pooled_weight_grad/,/^}/s/taps\[[0-9]*\] = { 0, \([0-9]*\)/taps[4] = { 0, 2 * \1/'
 broken spread branches '/#include <cnn_vec.h>/a #define v_sigmoid_grad(...) v_mul(v_set(0.999), v_sigmoid_grad(__VA_ARGS__))'
 finish
