@@ -16,6 +16,8 @@ struct winograd_conv {
     struct panels panels;
     int panels_count;
     int images;
+    int wide;                   /* panels that are multiplied together, position by position, and transformed back */
+    double moved;               /* bytes from the last cache that an image costs in calls which the second-level cache holds */
     struct winograd_values v, m;
     int64_t u_position, u_panel;        /* elements of U from position to position, from panel to panel */
     bool transposed;            /* the data gradient by the transposed algorithm */

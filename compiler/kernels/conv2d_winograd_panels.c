@@ -30,9 +30,9 @@ void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool 
     struct winograd_values m;
     double all_u = (double)c->u_panel * c->panels_count * p->real_size;
     double all_v = (double)winograd_values_of(&c->tiles, p->batch, c->from, 16).size * p->real_size;
-    double calls = (double)p->batch / c->images;
-    /* V is written and read for each panel; U is written, and read for every few images */
-    if (all_u < p->target->l2_bytes || all_v * (1 + c->panels_count) > all_u * (1 + calls))
+    /* V is written and read for each panel; or U is written, and read for every few images.  (Larger calls, which move
+     * less, were measured to be slower than panels with 256 channels of 8x8 pixels.) */
+    if (all_u < p->target->l2_bytes || all_v * (1 + c->panels_count) > all_u + p->batch * c->moved)
         return;
     for (int parts = 1; parts <= PARTS_MOST && p->batch % parts == 0 && p->batch / parts > 1 && !c->by_panel; parts *= 2) {
         m = winograd_values_of(&c->tiles, p->batch / parts, c->panel, 16);
@@ -57,6 +57,7 @@ void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool 
         m = winograd_values_of(&c->tiles, p->batch / c->parts, c->panel, 16);
     }
     c->images = p->batch / c->parts;
+    c->wide = 1;
     c->v = values_of(c, p->batch);
     c->m = m;
     c->u_position = (int64_t)c->chunk * c->panel + 16;
@@ -159,6 +160,21 @@ static const char *emit_batch(struct emitter *e, const struct step *step, const 
 
 /* ---- a panel ------------------------------------------------------------------------------------------------------- */
 
+/* The weights of channel `k`, and those that will be needed U_CHUNK channels later asked for: taps lie far apart. */
+static void emit_row(struct emitter *e, const struct winograd_conv *c)
+{
+    int stored = c->s.weight->panel;
+    if (c->panel == stored)
+        cw_line(e->w, "const %s *const row = w + (size_t)panel * %" PRId64 " + k * %d;", e->plan->real, c->s.k * stored, stored);
+    else                        /* half of one */
+        cw_line(e->w, "const %s *const row = w + (size_t)(panel / 2) * %" PRId64 " + panel %% 2 * %d + k * %d;", e->plan->real,
+                c->s.k * stored, c->panel, stored);
+    loop_open(e, "tap", 0, c->s.taps, 1);
+    for (int lane = 0; lane < c->panel; lane += 64 / e->plan->real_size)
+        cw_line(e->w, "v_prefetch(row + tap * %" PRId64 " + %d);", (int64_t)c->s.c * stored, U_CHUNK * stored + lane);
+    cw_close(e->w, "}");
+}
+
 /* U of the chunk from channel `begin` on. */
 static void emit_weights(struct emitter *e, const struct winograd_conv *c)
 {
@@ -171,15 +187,13 @@ static void emit_weights(struct emitter *e, const struct winograd_conv *c)
         tap_stride = (int64_t)U_CHUNK * c->panel;
     }
     cw_open(e->w, "for (int k = first; k < end; k++) {");
+    if (!c->data_grad)
+        emit_row(e, c);
     loop_open_vectors(e, "lane", c->panel);
     if (c->data_grad)
         cw_line(e->w, "const %s *const from = scratch + (k - first) * %d + lane;", e->plan->real, c->panel);
-    else if (c->panel == stored)
-        cw_line(e->w, "const %s *const from = w + (size_t)panel * %" PRId64 " + k * %d + lane;", e->plan->real,
-                c->s.k * stored, stored);
-    else                        /* half of one */
-        cw_line(e->w, "const %s *const from = w + (size_t)(panel / 2) * %" PRId64 " + panel %% 2 * %d + k * %d + lane;",
-                e->plan->real, c->s.k * stored, c->panel, stored);
+    else
+        cw_line(e->w, "const %s *const from = row + lane;", e->plan->real);
     cw_line(e->w, "%s *const to = u + (k - begin) * %d + lane;", e->plan->real, c->panel);
     winograd_emit_weight_vector(e, c, tap_stride);
     cw_close(e->w, "}");

@@ -37,7 +37,8 @@ struct winograd_weights {
     int64_t db_stored;
 };
 
-enum { INVERSE_CHUNK = 16 };    /* input channels in a block of the last step */
+enum { INVERSE_CHUNK = 16,      /* input channels in a block of the last step */
+       AHEAD = 4 };             /* channels between what is written and what is asked for */
 
 static void values_of(const struct winograd_weights *g, int images, struct winograd_values *v, struct winograd_values *m)
 {
@@ -130,6 +131,19 @@ static void choose_parts(struct winograd_weights *g)
         g->parts = g->panels;
 }
 
+/* What V and M of a block of images may have.  Where dU does not stay in the second-level cache it is read and written in
+ * the last one for each block, so where a batch has many of them larger ones pay as long as one position's V stays with the
+ * thread that multiplies it. */
+static double block_bytes(const struct plan *p, const struct winograd_weights *g, int images)
+{
+    enum { BLOCKS_LEAST = 8 };
+    double l2 = p->target->l2_bytes, few = 5 * l2;
+    double position = (double)images * g->tiles.v.tiles * g->tiles.h.tiles * g->x_panels * g->x_panel * p->real_size;
+    if (p->batch < BLOCKS_LEAST * images || (double)g->u_group * p->real_size < 2 * l2 || position > 0.75 * l2)
+        return few;
+    return few > p->target->costs->last_block ? few : p->target->costs->last_block;
+}
+
 static bool winograd_weights_of(const struct plan *p, const struct node *n, int points, struct winograd_weights *g)
 {
     memset(g, 0, sizeof *g);
@@ -149,7 +163,7 @@ static bool winograd_weights_of(const struct plan *p, const struct node *n, int 
         return true;
     for (int images = 1; images <= 32 && p->batch % images == 0; images *= 2) {
         values_of(g, images, &g->v, &g->m);
-        if (images > 1 && values_bytes(p, g) > 5 * p->target->l2_bytes)
+        if (images > 1 && values_bytes(p, g) > block_bytes(p, g, images))
             break;
         g->images = images;
     }
@@ -896,6 +910,11 @@ static const char *emit_by_panel(struct emitter *e, const struct step *step)
         cw_close(e->w, "}");
     }
     cw_open(e->w, "for (int c = 0; c < %d; c++) {", d.x_panel);
+    loop_open(e, "tap", 0, d.s.taps, 1);        /* the lines that dw of later channels is written to */
+    for (int lane = 0; lane < width; lane += 64 / e->plan->real_size)
+        cw_line(e->w, "v_prefetchw(dw + (size_t)%s * %" PRId64 " + (tap * %d + p * %d + c) * %d + %d%s);", panel,
+                d.s.k * d.panel, d.s.c, d.x_panel, d.panel, AHEAD * d.panel + lane, half);
+    cw_close(e->w, "}");
     loop_open_vectors(e, "lane", width);
     cw_line(e->w, "const %s *const from = du + c * %d + lane;", real, d.panel);
     cw_line(e->w, "%s *const to = dw + (size_t)%s * %" PRId64 " + (p * %d + c) * %d%s + lane;", real, panel, d.s.k * d.panel,
