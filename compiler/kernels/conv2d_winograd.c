@@ -58,7 +58,7 @@ static void choose_call(const struct plan *p, struct winograd_conv *c, const str
         c->images = images;
     }
     double best = c->moved = moved_bytes(p, c, c->images, 1);
-    if (g->images_most)         /* few turns, made smaller */
+    if (g->images_most || p->batch < 2 * CALLS_LEAST)
         return;
     for (int images = c->images; images <= 2 * FEW && p->batch >= CALLS_LEAST * images && p->batch % images == 0; images *= 2)
         for (int wide = 1; wide <= 4 && c->panels.whole % wide == 0 && !c->panels.last_vectors; wide *= 2) {

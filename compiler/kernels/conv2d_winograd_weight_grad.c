@@ -136,7 +136,7 @@ static void choose_parts(struct winograd_weights *g)
  * thread that multiplies it. */
 static double block_bytes(const struct plan *p, const struct winograd_weights *g, int images)
 {
-    enum { BLOCKS_LEAST = 8 };
+    enum { BLOCKS_LEAST = 32 };
     double l2 = p->target->l2_bytes, few = 5 * l2;
     double position = (double)images * g->tiles.v.tiles * g->tiles.h.tiles * g->x_panels * g->x_panel * p->real_size;
     if (p->batch < BLOCKS_LEAST * images || (double)g->u_group * p->real_size < 2 * l2 || position > 0.75 * l2)
