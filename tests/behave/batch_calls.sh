@@ -12,7 +12,7 @@ network {
     input 3x32x32
     maxpool2d 4x4
     conv2d 192, 2x2, relu
-    conv2d 192, 3x3, padding=same, elu
+    conv2d 192, 3x3, elu, padding=same
     global_avgpool2d
     dense 10, softmax
 }
