@@ -234,6 +234,10 @@ static int compile_model(struct compilation *c, const struct model *m)
                                        .error_growth = o->error_growth,
                                        .forced = o->forced,
                                        .forced_count = o->forced_count};
+        if (train) {
+            plan_norms(train);
+            VERIFY("graph of training", graph_verify(train));
+        }
         if (o->uses_wisdom && !consult_wisdom(c, train, use, &options))
             return EXIT_FAILED;
         if (train) {

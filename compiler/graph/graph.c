@@ -230,6 +230,22 @@ static void node_drop_inputs(struct node *n)
     n->in_count = 0;
 }
 
+void graph_move(struct graph *g, struct node *n, int before)
+{
+    assert(before <= n->id);
+    for (int i = n->id; i > before; i--) {
+        g->nodes[i] = g->nodes[i - 1];
+        g->nodes[i]->id = i;
+    }
+    g->nodes[before] = n;
+    n->id = before;
+    for (int i = 0; i < n->in_count; i++)
+        if (n->in[i]) {
+            tensor_drop_consumer(n->in[i], n);
+            tensor_insert_consumer(g, n->in[i], n);
+        }
+}
+
 struct node *graph_again(struct graph *g, struct node *n, struct tensor *first, int before)
 {
     const struct tensor *y = n->out[0];
@@ -245,17 +261,7 @@ struct node *graph_again(struct graph *g, struct node *n, struct tensor *first, 
     again->backward = true;
     again->forward = n;
     again->attr = n->attr;
-    for (int i = g->nodes_count - 1; i > before; i--) {
-        g->nodes[i] = g->nodes[i - 1];
-        g->nodes[i]->id = i;
-    }
-    g->nodes[before] = again;
-    again->id = before;
-    for (int i = 0; i < again->in_count; i++)
-        if (in[i]) {
-            tensor_drop_consumer(in[i], again);
-            tensor_insert_consumer(g, in[i], again);
-        }
+    graph_move(g, again, before);
     return again;
 }
 
@@ -278,7 +284,37 @@ void graph_become(struct graph *g, struct node *n, enum op op, struct tensor *co
     n->in = list;
     n->in_count = in_count;
     for (int i = 0; i < in_count; i++)
-        tensor_insert_consumer(g, list[i], n);
+        if (list[i])
+            tensor_insert_consumer(g, list[i], n);
+}
+
+void graph_makes_instead(struct graph *g, struct node *n, struct tensor *const *out, int out_count)
+{
+    for (int i = 0; i < n->out_count; i++)
+        if (n->out[i])
+            n->out[i]->producer = NULL;
+    n->out = tensor_list(g, out, out_count);
+    n->out_count = out_count;
+    for (int i = 0; i < out_count; i++)
+        if (out[i])
+            out[i]->producer = n;
+}
+
+void graph_drop(struct node *n)
+{
+    node_drop_inputs(n);
+}
+
+void graph_also_makes(struct graph *g, struct node *n, struct tensor *t)
+{
+    struct tensor **list = arena_array(g->arena, (size_t)n->out_count + 2, sizeof *list);
+
+    assert(!t->producer);
+    for (int i = 0; i < n->out_count; i++)
+        list[i] = n->out[i];
+    list[n->out_count++] = t;
+    n->out = list;
+    t->producer = n;
 }
 
 void graph_bypass(struct graph *g, struct node *n)

@@ -101,6 +101,8 @@ struct param *graph_param(struct graph *g, struct layer *layer, const char *suff
 /* Takes n, a node of one result, out of what is computed: who reads its result reads its first input, which must do.  It stays in the
  * lists until graph_sweep(). */
 void graph_bypass(struct graph *g, struct node *n);
+/* Takes n, which stands after it, to position `before`; what n reads is made before that. */
+void graph_move(struct graph *g, struct node *n, int before);
 /* The operation of n, which has one result, once more, as a backward node before that at position `before`; of another
  * first input. */
 struct node *graph_again(struct graph *g, struct node *n, struct tensor *first, int before);
@@ -108,6 +110,12 @@ struct node *graph_again(struct graph *g, struct node *n, struct tensor *first, 
 void graph_reads_instead(struct graph *g, struct node *n, struct tensor *from, struct tensor *to);
 /* n is another operation from now on, of these inputs and without attributes. */
 void graph_become(struct graph *g, struct node *n, enum op op, struct tensor *const *in, int in_count);
+/* n makes these from now on, some of which it or a node that is dropped may have made. */
+void graph_makes_instead(struct graph *g, struct node *n, struct tensor *const *out, int out_count);
+/* Takes n out of what is computed: nobody reads what it still makes.  It stays in the lists until graph_sweep(). */
+void graph_drop(struct node *n);
+/* t, which nothing makes yet, becomes the last result of n. */
+void graph_also_makes(struct graph *g, struct node *n, struct tensor *t);
 /* Drops bypassed nodes, and parameters that nothing reads. */
 void graph_sweep(struct graph *g);
 

@@ -47,7 +47,7 @@ static double moments_cost(const struct plan *p, const struct group *g)
 
 static void moments_plan(struct plan *p, struct program *q, struct group *g)
 {
-    const struct node *n = g->main;     /* x, running mean and variance -> mean, inverse_deviation */
+    const struct node *n = g->main;     /* x[, running mean and variance] -> mean, inverse_deviation; or mean, variance */
     struct two_parts t = plan_two_parts(p, q, g, "moments", 2);
     step_takes(p, t.images, ACCESS_READ, n->in[0]);
     step_uses_row(p, t.images, ACCESS_WRITE, t.partial, AT_IMAGE, t.row);
@@ -131,17 +131,32 @@ void lines_merged_moments(struct emitter *e, const struct tensor *x)
     cw_line(e->w, "const v variance = v_div(squares, v_mul(samples, v_set(%s)));", pixels);
 }
 
-void lines_moments(struct emitter *e, const struct node *n)
+/* Channels from j on have `center` and `variance`. */
+static void lines_deviation(struct emitter *e, const struct node *n)
 {
-    cw_line(e->w, "v_store(mean + j, center);");
     cw_line(e->w, "v_store(inverse_deviation + j, v_div(v_set(%s), v_sqrt(v_add(variance, v_set(%s)))));",
             text_real(e, 1), text_real(e, n->attr.epsilon));
-    if (!has_running(n))
-        return;
     line_running(e, n, "running_mean", "center");
     if (n->attr.unbiased)           /* of one value there is no such thing: it counts as that value's own, 0 */
         cw_line(e->w, "const v unbiased = v_mul(variance, v_set(values > 1 ? values / (values - 1) : 1));");
     line_running(e, n, "running_variance", n->attr.unbiased ? "unbiased" : "variance");
+}
+
+void lines_moments(struct emitter *e, const struct node *n)
+{
+    cw_line(e->w, "v_store(mean + j, center);");
+    if (has_running(n))
+        lines_deviation(e, n);
+    else
+        cw_line(e->w, "v_store(variances + j, variance);");
+}
+
+const char *text_moments(struct emitter *e, const struct node *n)
+{
+    const char *real = e->plan->real;
+    return has_running(n) ? text_printf(e, "%s *mean, %s *inverse_deviation, %s *running_mean, %s *running_variance", real, real,
+                                        real, real)
+                          : text_printf(e, "%s *mean, %s *variances", real, real);
 }
 
 static const char *moments_of_batch(struct emitter *e, const struct step *s)
@@ -150,11 +165,9 @@ static const char *moments_of_batch(struct emitter *e, const struct step *s)
     const struct tensor *x = n->in[0];
     const char *real = e->plan->real;
     int64_t columns = padded_channels(e->plan, x);
-    bool runs = has_running(n);
-    emit_function(e, "const %s *partial, int n, %s *mean, %s *inverse_deviation%s",
-                  real, real, real, runs ? text_printf(e, ", %s *running_mean, %s *running_variance", real, real) : "");
+    emit_function(e, "const %s *partial, int n, %s", real, text_moments(e, n));
     cw_line(e->w, "const v samples = v_set((%s)n);", real);
-    if (runs && n->attr.unbiased)
+    if (n->attr.unbiased)
         cw_line(e->w, "const %s values = (%s)n * %s;", real, real, text_real(e, (double)tensor_pixels(x)));
     loop_open(e, "j", 0, columns, e->plan->lanes);
     lines_merged_moments(e, x);
@@ -166,6 +179,71 @@ static const char *moments_of_batch(struct emitter *e, const struct step *s)
 static const char *moments_emit(struct emitter *e, const struct step *s)
 {
     return s->part == 0 ? emit_image_moments(e, s) : moments_of_batch(e, s);
+}
+
+/* ---- moments of what is put together ------------------------------------------------------------------------------ */
+
+enum { JOINED_PARTS = 3 };      /* x, running mean, running variance; then mean and variance of each part */
+
+static double joined_cost(const struct plan *p, const struct group *g)
+{
+    return pass_cycles(p, g->main->out[0], 2, 6) / p->batch;
+}
+
+/* Whether its parts' moments are of all shares of a batch. */
+static bool joins_shares(const struct node *n)
+{
+    while (n->op == OP_joined_moments)
+        n = n->in[JOINED_PARTS]->producer;
+    return n->op == OP_shared_channel_moments;
+}
+
+static void joined_plan(struct plan *p, struct program *q, struct group *g)
+{
+    const struct node *n = g->main;
+    struct step *s = plan_step(p, q, g, 0, SPLIT_BLOCKS, 1, "moments", 0);
+    s->beside = true;
+    for (int i = JOINED_PARTS; i < n->in_count; i++)
+        step_takes(p, s, ACCESS_READ, n->in[i]);
+    if (n->attr.unbiased)
+        step_is_told(p, s, joins_shares(n) ? ARGUMENT_TOGETHER : ARGUMENT_SAMPLES);
+    for (int i = 0; i < n->out_count; i++)
+        step_takes(p, s, ACCESS_WRITE, n->out[i]);
+    for (int i = 1; i < JOINED_PARTS; i++)
+        step_takes(p, s, ACCESS_ADD, n->in[i]);
+}
+
+static const char *joined_emit(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;
+    const struct tensor *x = n->in[0];
+    const char *real = e->plan->real, *parameters = "";
+    int64_t columns = padded_channels(e->plan, x), channel = 0;
+    for (int i = JOINED_PARTS; i < n->in_count; i += 2)
+        parameters = text_printf(e, "%sconst %s *mean%d, const %s *variance%d, ", parameters, real, i / 2, real, i / 2);
+    emit_function(e, "%s%s%s *restrict mean, %s *restrict inverse_deviation, %s *restrict variances, %s *running_mean, "
+                  "%s *running_variance", parameters, n->attr.unbiased ? "int n, " : "", real, real, real, real, real);
+    for (int i = JOINED_PARTS; i < n->in_count; i += 2) {
+        int c = n->in[i]->shape.c;
+        cw_line(e->w, "memcpy(mean%s, mean%d, sizeof(%s) * %d);", text_offset(e, channel), i / 2, real, c);
+        cw_line(e->w, "memcpy(variances%s, variance%d, sizeof(%s) * %d);", text_offset(e, channel), i / 2, real, c);
+        channel += c;
+    }
+    for (; channel < columns; channel++)
+        cw_line(e->w, "mean[%" PRId64 "] = variances[%" PRId64 "] = 0;", channel, channel);
+    if (n->attr.unbiased)
+        cw_line(e->w, "const %s values = (%s)n * %s;", real, real, text_real(e, (double)tensor_pixels(x)));
+    loop_open(e, "j", 0, columns, e->plan->lanes);
+    cw_line(e->w, "const v center = v_load(mean + j), variance = v_load(variances + j);");
+    lines_deviation(e, n);
+    cw_close(e->w, "}");
+    return emit_end(e, text_printf(e, "joined_moments_%s", text_shape(e, x->shape)), emit_comment(e, s));
+}
+
+static bool joined_strided(const struct plan *p, const struct group *g, const struct tensor *t)
+{
+    (void)p;            /* it says whose moments they are, and reads the parts' */
+    return t == g->main->in[0];
 }
 
 /* ---- gradients of gamma and beta -------------------------------------------------------------------------------- */
@@ -468,6 +546,16 @@ const struct kernel kernel_ghost_sums = {
 const struct kernel kernel_batchnorm_moments = {
     .name = "batchnorm_moments", .op = OP_batchnorm_moments, .applicable = always_applicable, .cost = moments_cost,
     .plan = moments_plan, .emit = moments_emit, .strided = sums_strided, .help = "moments of each image, then of the batch",
+};
+
+const struct kernel kernel_channel_moments = {
+    .name = "channel_moments", .op = OP_channel_moments, .applicable = always_applicable, .cost = moments_cost,
+    .plan = moments_plan, .emit = moments_emit, .strided = sums_strided, .help = "moments of each image, then of the batch",
+};
+
+const struct kernel kernel_joined_moments = {
+    .name = "joined_moments", .op = OP_joined_moments, .applicable = always_applicable, .cost = joined_cost,
+    .plan = joined_plan, .emit = joined_emit, .strided = joined_strided, .help = "of the moments of its parts",
 };
 
 const struct kernel kernel_batchnorm_param_grad = {

@@ -165,13 +165,25 @@ static const char *activation_function(struct emitter *e, const struct activatio
     return name;
 }
 
+const char *text_activation(struct emitter *e, const struct attributes *attr, const char *value)
+{
+    const char *function = activation_function(e, attr->activation, false);
+    if (activation_has_alpha(attr->activation))
+        return text_printf(e, "%s(%s, %s)", function, value, text_real(e, attr->alpha));
+    return text_printf(e, "%s(%s)", function, value);
+}
+
+const char *text_activation_grad(struct emitter *e, const struct attributes *attr, const char *dy, const char *reads)
+{
+    const char *function = activation_function(e, attr->activation, true);
+    if (activation_has_alpha(attr->activation))
+        return text_printf(e, "%s(%s, %s, %s)", function, dy, reads, text_real(e, attr->alpha));
+    return text_printf(e, "%s(%s, %s)", function, dy, reads);
+}
+
 static const char *activation_apply(const struct link_text *t, const char *value)
 {
-    const struct activation_row *a = t->node->attr.activation;
-    const char *function = activation_function(t->e, a, false);
-    if (activation_has_alpha(a))
-        return text_printf(t->e, "%s(%s, %s)", function, value, text_real(t->e, t->node->attr.alpha));
-    return text_printf(t->e, "%s(%s)", function, value);
+    return text_activation(t->e, &t->node->attr, value);
 }
 
 /* The function of <math.h>, or one of its own, written when it is first needed. */
@@ -209,11 +221,7 @@ static void activation_grad_operands(const struct plan *p, const struct node *n,
 
 static const char *activation_grad_apply(const struct link_text *t, const char *value)
 {
-    const struct activation_row *a = t->node->attr.activation;
-    const char *function = activation_function(t->e, a, true);
-    if (activation_has_alpha(a))
-        return text_printf(t->e, "%s(%s, %s, %s)", function, value, t->loads[0], text_real(t->e, t->node->attr.alpha));
-    return text_printf(t->e, "%s(%s, %s)", function, value, t->loads[0]);
+    return text_activation_grad(t->e, &t->node->attr, value, t->loads[0]);
 }
 
 static double activation_grad_cycles(const struct plan *p, const struct node *n)
@@ -458,6 +466,33 @@ static double batchnorm_data_grad_cycles(const struct plan *p, const struct node
     return 12;
 }
 
+/* x, mean, shift, slope, dx -> dx */
+static void batchnorm_rest_operands(const struct plan *p, const struct node *n, int value, struct chain *c)
+{
+    static const char *const names[] = { "shift", "slope" };
+    operand_pointer(p, c, OPERAND_ELEMENT, "argument", n->in[0]);
+    operand_column(p, c, "mean", n->in[1]);
+    for (int i = 0; i < 2; i++) {
+        operand_pointer(p, c, OPERAND_COLUMN_OF_MORE, names[i], n->in[2 + i]);
+        c->operands[c->operands_count - 1].number = n->attr.channel;
+    }
+    operand_number(p, c, OPERAND_SCALAR, "share", arena_printf(p->arena, "%s ", p->real), ARGUMENT_SHARE,
+                   tensor_pixels(n->in[value]));
+}
+
+static const char *batchnorm_rest_apply(const struct link_text *t, const char *value)
+{
+    const char *rest = text_printf(t->e, "v_fma(v_sub(%s, %s), %s, %s)", t->loads[0], t->loads[1], t->loads[3], t->loads[2]);
+    return text_printf(t->e, "v_fma(v_set(%s), %s, %s)", t->loads[4], rest, value);
+}
+
+static double batchnorm_rest_cycles(const struct plan *p, const struct node *n)
+{
+    (void)p;
+    (void)n;
+    return 6;
+}
+
 /* ---- normalisation by moments of each sample -------------------------------------------------------------------- */
 
 /* gamma or beta: a number a channel, or an element. */
@@ -543,6 +578,7 @@ static const struct link links[] = {
     { OP_batchnorm_use_grad, 2, batchnorm_use_grad_operands, batchnorm_use_grad_apply, batchnorm_use_cycles, NULL },
     { OP_batchnorm_data_grad, 6, batchnorm_data_grad_operands, batchnorm_data_grad_apply,
       batchnorm_data_grad_cycles, NULL },
+    { OP_batchnorm_rest_grad, 4, batchnorm_rest_operands, batchnorm_rest_apply, batchnorm_rest_cycles, NULL },
     { OP_prelu, 0, prelu_operands, prelu_apply, prelu_cycles, prelu_plain },
     { OP_prelu_data_grad, 2, prelu_operands, prelu_data_grad_apply, prelu_cycles, NULL },
     { OP_norm, 0, norm_operands, batchnorm_apply, batchnorm_cycles, norm_plain },
@@ -561,7 +597,7 @@ static const struct link *link_find(enum op op)
 
 bool operand_is_column(const struct operand *o)
 {
-    return o->kind == OPERAND_COLUMN || o->kind == OPERAND_COLUMN_SAMPLE || o->kind == OPERAND_INDEX_CHANNEL;
+    return o->kind == OPERAND_COLUMN || o->kind == OPERAND_COLUMN_OF_MORE || o->kind == OPERAND_COLUMN_SAMPLE || o->kind == OPERAND_INDEX_CHANNEL;
 }
 
 bool chain_accepts(const struct node *n, int *value_input)
@@ -667,6 +703,8 @@ static const char *operand_load(struct emitter *e, const struct operand *o, bool
         if (together)
             return text_printf(e, "v_broadcast(%s)", text_plus(e, o->name, col));
         return text_load(e, o->name, col, 0);
+    case OPERAND_COLUMN_OF_MORE:
+        return text_load(e, o->name, text_plus(e, text_printf(e, "%" PRId64, o->number), col), tail);
     case OPERAND_COLUMN_SAMPLE:
         return text_load(e, o->name, col, tail);
     case OPERAND_ELEMENT:

@@ -56,7 +56,7 @@ static double moments_cost(const struct plan *p, const struct group *g)
 
 static void moments_plan(struct plan *p, struct program *q, struct group *g)
 {
-    const struct node *n = g->main;     /* x, running mean and variance -> mean, inverse_deviation */
+    const struct node *n = g->main;     /* x[, running mean and variance] -> mean, inverse_deviation; or mean, variance */
     struct step *images = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "moments", group_flops(p, g));
     struct step *share = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, "moments of a share", 0);
     struct buffer *partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", n->name), p->real,
@@ -71,7 +71,7 @@ static void moments_plan(struct plan *p, struct program *q, struct group *g)
     struct step *all = meeting_step(p, q, g, 2, rows, "moments of all shares");
     for (int i = 0; i < 2; i++)
         step_takes(p, all, ACCESS_WRITE, n->out[i]);
-    for (int i = 1; i <= 2; i++)
+    for (int i = 1; i < n->in_count; i++)
         step_takes(p, all, ACCESS_ADD, n->in[i]);
 }
 
@@ -95,8 +95,7 @@ static const char *moments_of_shares(struct emitter *e, const struct step *s)
     const struct node *n = s->group->main;
     int64_t row = row_of(e->plan, n);
     const char *real = e->plan->real;
-    emit_function(e, "const %s *rows, int together, %s *mean, %s *inverse_deviation, %s *running_mean, %s *running_variance",
-                  real, real, real, real, real);
+    emit_function(e, "const %s *rows, int together, %s", real, text_moments(e, n));
     if (n->attr.unbiased)
         cw_line(e->w, "const %s values = (%s)together * %s;", real, real,
                 text_real(e, (double)tensor_pixels(n->in[0])));
@@ -167,6 +166,12 @@ static const char *sums_emit(struct emitter *e, const struct step *s)
 const struct kernel kernel_shared_moments = {
     .name = "shared_moments", .op = OP_shared_moments, .applicable = always_applicable, .cost = moments_cost,
     .plan = moments_plan, .emit = moments_emit, .strided = sums_strided,
+    .help = "moments of each image, then of the share, then of all shares of the batch",
+};
+
+const struct kernel kernel_shared_channel_moments = {
+    .name = "shared_channel_moments", .op = OP_shared_channel_moments, .applicable = always_applicable,
+    .cost = moments_cost, .plan = moments_plan, .emit = moments_emit, .strided = sums_strided,
     .help = "moments of each image, then of the share, then of all shares of the batch",
 };
 

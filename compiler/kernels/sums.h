@@ -44,8 +44,10 @@ const char *emit_weight_sums(struct emitter *e, const struct step *step, int gro
  * from them. */
 const char *emit_image_moments(struct emitter *e, const struct step *s);
 /* Lines for channels from j on: such rows of n images, `samples` of them, become `center` and `variance`; these become
- * mean, inverse deviation and running statistics, `values` being of one channel where they are unbiased. */
+ * mean, inverse deviation and running statistics, `values` being of one channel where they are unbiased; or, of a node
+ * without statistics, mean and variance.  text_moments: the parameters that they are written to. */
 void lines_merged_moments(struct emitter *e, const struct tensor *x);
 void lines_moments(struct emitter *e, const struct node *n);
+const char *text_moments(struct emitter *e, const struct node *n);
 
 #endif

@@ -185,14 +185,62 @@ static const char *batchnorm_moments_verify(const struct graph *g, const struct 
     return NULL;
 }
 
+static const char *channel_moments_verify(const struct graph *g, const struct node *n)
+{
+    CHECK(node_has(n, 1, 2, 0), "wrong number of inputs or outputs");
+    CHECK(g->training, "it is in the graph of use");
+    for (int i = 0; i < 2; i++)
+        CHECK(n->out[i]->role == TENSOR_SAVED && is_per_channel(n->out[i], n->in[0]), "its moments do not fit its input");
+    return NULL;
+}
+
+/* The moments in[*next] and the variance after it are those of x, or they and what follows are those of the parts that x is
+ * put together of. */
+static bool moments_are_of(const struct node *n, const struct tensor *x, int *next)
+{
+    const struct tensor *mean = *next + 1 < n->in_count ? n->in[*next] : NULL, *variance = mean ? n->in[*next + 1] : NULL;
+
+    if (mean && mean->producer && mean->producer->in[0] == x && variance->producer == mean->producer) {
+        const struct node *m = mean->producer;
+        bool joined = m->op == OP_joined_moments;
+        *next += 2;
+        return (joined || m->op == OP_channel_moments || m->op == OP_shared_channel_moments) && mean == m->out[0] &&
+               variance == m->out[joined ? 2 : 1];
+    }
+    if (!x->producer || x->producer->op != OP_concat)
+        return false;
+    for (int i = 0; i < x->producer->in_count; i++)
+        if (!moments_are_of(n, x->producer->in[i], next))
+            return false;
+    return true;
+}
+
+static const char *joined_moments_verify(const struct graph *g, const struct node *n)
+{
+    int next = 3;
+
+    CHECK(n->in_count >= 5 && node_has(n, n->in_count, 3, 0), "wrong number of inputs or outputs");
+    CHECK(g->training, "it is in the graph of use");
+    CHECK(n->in[1]->role == TENSOR_STATISTIC && n->in[2]->role == TENSOR_STATISTIC, "its statistics are none");
+    CHECK(norm_per_channel(n, 1, 2, n->in[0]), "its statistics do not fit its input");
+    for (int i = 0; i < 3; i++)
+        CHECK(n->out[i]->role == TENSOR_SAVED && is_per_channel(n->out[i], n->in[0]), "its moments do not fit its input");
+    CHECK(moments_are_of(n, n->in[0], &next) && next == n->in_count, "it does not read the moments of all its parts");
+    return NULL;
+}
+
+static bool makes_moments(enum op op)
+{
+    return op == OP_batchnorm_moments || op == OP_shared_moments || op == OP_joined_moments;
+}
+
 static const char *batchnorm_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 5, 1, GAMMA | BETA), "wrong number of inputs or outputs");
     CHECK(norm_may_be_vector(n, 1) && norm_may_be_vector(n, 2), "its parameters are none");
     CHECK(n->in[3]->role == TENSOR_SAVED && n->in[3]->producer &&
-              n->in[3]->producer == n->in[4]->producer &&
-              (n->in[3]->producer->op == OP_batchnorm_moments || n->in[3]->producer->op == OP_shared_moments) &&
+              n->in[3]->producer == n->in[4]->producer && makes_moments(n->in[3]->producer->op) &&
               n->in[3]->producer->in[0] == n->in[0],
           "its moments are not those of its input");
     CHECK(norm_per_channel(n, 1, 4, n->in[0]), "its parameters do not fit its input");
@@ -261,13 +309,68 @@ static const char *batchnorm_param_grad_verify(const struct graph *g, const stru
     return NULL;
 }
 
+static bool makes_sums(enum op op)
+{
+    return op == OP_batchnorm_param_grad || op == OP_batchnorm_pass_grad || op == OP_batchnorm_activation_pass_grad;
+}
+
+enum { PASS_X, PASS_GAMMA, PASS_BETA, PASS_MEAN, PASS_DEVIATION, PASS_BEFORE, PASS_DY, PASS_INPUTS };
+
+static const char *pass_grad_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, PASS_INPUTS, 3, GAMMA | BETA | 1u << PASS_BEFORE), "wrong number of inputs or outputs");
+    CHECK(norm_may_be_vector(n, PASS_GAMMA) && norm_may_be_vector(n, PASS_BETA), "its parameters are none");
+    CHECK(norm_per_channel(n, PASS_GAMMA, PASS_DEVIATION, n->in[PASS_X]), "its parameters do not fit its input");
+    CHECK(is_sum_of(n->out[0], n, PASS_GAMMA) && is_sum_of(n->out[1], n, PASS_BETA),
+          "its results are not the gradients of its parameters");
+    CHECK(shapes_equal(n->in[PASS_X], n->in[PASS_DY]) && shapes_equal(n->in[PASS_X], n->out[2]) &&
+              (!n->in[PASS_BEFORE] || shapes_equal(n->in[PASS_X], n->in[PASS_BEFORE])),
+          "its gradients have another shape or order than its input");
+    return NULL;
+}
+
+enum { REST_GAMMA, REST_DEVIATION, REST_DGAMMA, REST_DBETA, REST_FIRST, REST_SECOND = REST_FIRST + 2,
+       REST_INPUTS = REST_SECOND + 2 };
+
+static const char *rest_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(n->in_count == REST_INPUTS && n->out_count == 2 && n->out[0] && n->out[1], "wrong number of inputs or outputs");
+    for (int i = 0; i < 2; i++)
+        CHECK(n->out[i]->role == TENSOR_SAVED && is_per_channel(n->out[i], n->out[0]), "its numbers do not fit its input");
+    for (int i = REST_DEVIATION; i <= REST_DBETA; i++)
+        CHECK((n->in[i] != NULL) == (n->in[REST_DEVIATION] != NULL), "it has some of a normalisation's numbers");
+    CHECK(norm_per_channel(n, REST_GAMMA, REST_DBETA, n->out[0]), "a normalisation's numbers do not fit its own");
+    for (int i = 0; i < 2; i++) {
+        CHECK(!n->in[REST_FIRST + i] || n->attr.channel + n->out[0]->shape.c <= n->in[REST_FIRST + i]->shape.c,
+              "it reaches beyond what it reads");
+        CHECK(!n->in[REST_SECOND + i] || is_per_channel(n->in[REST_SECOND + i], n->out[0]), "its pairs do not fit");
+    }
+    return NULL;
+}
+
+static const char *rest_grad_verify(const struct graph *g, const struct node *n)
+{
+    (void)g;
+    CHECK(node_has(n, 5, 1, 0), "wrong number of inputs or outputs");
+    CHECK(is_per_channel(n->in[1], n->in[0]), "its mean does not fit its input");
+    for (int i = 2; i < 4; i++)
+        CHECK(n->in[i]->producer && n->in[i]->producer->op == OP_batchnorm_rest &&
+                  n->in[i] == n->in[i]->producer->out[i - 2] && n->attr.channel + n->in[0]->shape.c <= n->in[i]->shape.c,
+              "its numbers are those of no rest, or do not fit its input");
+    CHECK(shapes_equal(n->in[0], n->in[4]) && shapes_equal(n->in[0], n->out[0]),
+          "its gradients have another shape or order than its input");
+    return NULL;
+}
+
 static const char *share_sums_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
     CHECK(node_has(n, 2, 2, 0), "wrong number of inputs or outputs");
     CHECK(n->forward && n->forward->op == OP_batchnorm, "it is of no normalisation");
     for (int i = 0; i < 2; i++)
-        CHECK(n->in[i]->producer && n->in[i]->producer->op == OP_batchnorm_param_grad && n->out[i]->role == TENSOR_SAVED
+        CHECK(n->in[i]->producer && makes_sums(n->in[i]->producer->op) && n->out[i]->role == TENSOR_SAVED
                   && is_per_channel(n->in[i], n->forward->in[0]) && is_per_channel(n->out[i], n->forward->in[0]),
               "its sums are none of a share, or do not fit what is normalised");
     return NULL;
@@ -300,6 +403,16 @@ static int64_t batchnorm_param_grad_flops(const struct node *n)
     return (n->out[0] ? 4 : 1) * shape_elements(n->in[0]->shape);
 }
 
+static int64_t pass_grad_flops(const struct node *n)
+{
+    return 10 * shape_elements(n->in[PASS_X]->shape);
+}
+
+static int64_t rest_grad_flops(const struct node *n)
+{
+    return 4 * shape_elements(n->in[0]->shape);
+}
+
 static int64_t share_sums_flops(const struct node *n)
 {
     return 2 * shape_elements(n->out[0]->shape);
@@ -310,20 +423,40 @@ static int64_t batchnorm_data_grad_flops(const struct node *n)
     return 5 * shape_elements(n->out[0]->shape);
 }
 
-/* The running statistics are left as they are: a graph can be run again. */
-static void batchnorm_moments_run(const struct run *r, const struct node *n)
+static void channel_moments_run(const struct run *r, const struct node *n)
 {
     const double *x = run_values(r, n->in[0]);
-    double *mean = run_values(r, n->out[0]), *deviation = run_values(r, n->out[1]);
+    double *mean = run_values(r, n->out[0]), *variance = run_values(r, n->out[1]);
     int64_t channels = n->in[0]->shape.c, elements = run_elements(r, n->in[0]);
     double count = (double)(elements / channels);
 
     for (int64_t i = 0; i < elements; i++)
         mean[i % channels] += x[i] / count;
     for (int64_t i = 0; i < elements; i++)
-        deviation[i % channels] += (x[i] - mean[i % channels]) * (x[i] - mean[i % channels]) / count;
-    for (int64_t c = 0; c < channels; c++)
+        variance[i % channels] += (x[i] - mean[i % channels]) * (x[i] - mean[i % channels]) / count;
+}
+
+/* The running statistics are left as they are: a graph can be run again. */
+static void batchnorm_moments_run(const struct run *r, const struct node *n)
+{
+    double *deviation = run_values(r, n->out[1]);
+
+    channel_moments_run(r, n);
+    for (int64_t c = 0; c < n->in[0]->shape.c; c++)
         deviation[c] = 1 / sqrt(deviation[c] + n->attr.epsilon);
+}
+
+static void joined_moments_run(const struct run *r, const struct node *n)
+{
+    int64_t channel = 0;
+
+    for (int i = 3; i < n->in_count; i += 2)
+        for (int64_t c = 0; c < n->in[i]->shape.c; c++, channel++) {
+            double variance = run_values(r, n->in[i + 1])[c];
+            run_values(r, n->out[0])[channel] = run_values(r, n->in[i])[c];
+            run_values(r, n->out[1])[channel] = 1 / sqrt(variance + n->attr.epsilon);
+            run_values(r, n->out[2])[channel] = variance;
+        }
 }
 
 /* The number that the vector has for element i; another one where there is no vector. */
@@ -391,6 +524,56 @@ static void batchnorm_param_grad_run(const struct run *r, const struct node *n)
     }
 }
 
+static void pass_grad_run(const struct run *r, const struct node *n)
+{
+    const struct activation_row *activation = n->attr.activation;
+
+    for (int64_t i = 0; i < run_elements(r, n->in[PASS_X]); i++) {
+        double deviation = *run_column(r, n->in[PASS_DEVIATION], i), gamma = column_or(r, n->in[PASS_GAMMA], i, 1);
+        double normal = (run_values(r, n->in[PASS_X])[i] - *run_column(r, n->in[PASS_MEAN], i)) * deviation;
+        double y = normal * gamma + column_or(r, n->in[PASS_BETA], i, 0), dy = run_values(r, n->in[PASS_DY])[i];
+        if (activation) {
+            if (activation_reads(activation) == 'y')
+                activation_evaluate(activation, n->attr.alpha, &y, 1, &y);
+            activation_evaluate_gradient(activation, n->attr.alpha, &dy, &y, 1, &dy);
+        }
+        *run_column(r, n->out[0], i) += dy * normal;
+        *run_column(r, n->out[1], i) += dy;
+        run_values(r, n->out[2])[i] = (n->in[PASS_BEFORE] ? run_values(r, n->in[PASS_BEFORE])[i] : 0) + gamma * deviation * dy;
+    }
+}
+
+static void rest_run(const struct run *r, const struct node *n)
+{
+    double *shift = run_values(r, n->out[0]), *slope = run_values(r, n->out[1]);
+
+    for (int64_t c = 0; c < n->out[0]->shape.c; c++) {
+        if (n->in[REST_DEVIATION]) {
+            double deviation = *run_column(r, n->in[REST_DEVIATION], c), scale = column_or(r, n->in[REST_GAMMA], c, 1) * deviation;
+            shift[c] -= scale * *run_column(r, n->in[REST_DBETA], c);
+            slope[c] -= scale * deviation * *run_column(r, n->in[REST_DGAMMA], c);
+        }
+        for (int i = REST_FIRST; i < REST_INPUTS; i += 2)
+            if (n->in[i]) {
+                int64_t at = i == REST_FIRST ? n->attr.channel + c : c;
+                shift[c] += run_values(r, n->in[i])[at];
+                slope[c] += run_values(r, n->in[i + 1])[at];
+            }
+    }
+}
+
+static void rest_grad_run(const struct run *r, const struct node *n)
+{
+    const struct tensor *x = n->in[0];
+    double count = (double)(run_elements(r, x) / x->shape.c);
+
+    for (int64_t i = 0; i < run_elements(r, x); i++) {
+        int64_t c = n->attr.channel + i % x->shape.c;
+        double rest = run_values(r, n->in[2])[c] + run_values(r, n->in[3])[c] * (run_values(r, x)[i] - *run_column(r, n->in[1], i));
+        run_values(r, n->out[0])[i] = run_values(r, n->in[4])[i] + rest / count;
+    }
+}
+
 /* A graph is run with one batch, which is all shares. */
 static void share_sums_run(const struct run *r, const struct node *n)
 {
@@ -422,6 +605,16 @@ const struct op_def op_def_shared_moments = {
     .op = OP_shared_moments, .verify = batchnorm_moments_verify, .flops = batchnorm_moments_flops,
     .run = batchnorm_moments_run,
 };
+const struct op_def op_def_channel_moments = {
+    .op = OP_channel_moments, .verify = channel_moments_verify, .flops = batchnorm_moments_flops, .run = channel_moments_run,
+};
+const struct op_def op_def_shared_channel_moments = {
+    .op = OP_shared_channel_moments, .verify = channel_moments_verify, .flops = batchnorm_moments_flops,
+    .run = channel_moments_run,
+};
+const struct op_def op_def_joined_moments = {
+    .op = OP_joined_moments, .verify = joined_moments_verify, .flops = no_flops, .run = joined_moments_run,
+};
 const struct op_def op_def_batchnorm = {
     .op = OP_batchnorm, .verify = batchnorm_verify, .gradient = batchnorm_gradient, .flops = batchnorm_flops,
     .run = batchnorm_run,
@@ -440,6 +633,18 @@ const struct op_def op_def_batchnorm_use_grad = {
 const struct op_def op_def_batchnorm_param_grad = {
     .op = OP_batchnorm_param_grad, .verify = batchnorm_param_grad_verify, .flops = batchnorm_param_grad_flops,
     .run = batchnorm_param_grad_run,
+};
+const struct op_def op_def_batchnorm_pass_grad = {
+    .op = OP_batchnorm_pass_grad, .verify = pass_grad_verify, .flops = pass_grad_flops, .run = pass_grad_run,
+};
+const struct op_def op_def_batchnorm_activation_pass_grad = {
+    .op = OP_batchnorm_activation_pass_grad, .verify = pass_grad_verify, .flops = pass_grad_flops, .run = pass_grad_run,
+};
+const struct op_def op_def_batchnorm_rest = {
+    .op = OP_batchnorm_rest, .verify = rest_verify, .flops = no_flops, .run = rest_run,
+};
+const struct op_def op_def_batchnorm_rest_grad = {
+    .op = OP_batchnorm_rest_grad, .verify = rest_grad_verify, .flops = rest_grad_flops, .run = rest_grad_run,
 };
 const struct op_def op_def_share_sums = {
     .op = OP_share_sums, .verify = share_sums_verify, .flops = share_sums_flops, .run = share_sums_run,

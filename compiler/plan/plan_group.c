@@ -27,6 +27,7 @@ const char *plan_pass(const struct node *n)
 {
     switch (n->op) {
     case OP_conv2d_weight_grad: case OP_dense_weight_grad: case OP_bias_grad: case OP_batchnorm_param_grad:
+    case OP_batchnorm_pass_grad: case OP_batchnorm_activation_pass_grad: case OP_batchnorm_rest:
     case OP_share_sums: case OP_ghost_sums: case OP_norm_param_grad: case OP_norm_map_grad:
     case OP_locally_connected2d_weight_grad: case OP_locally_connected2d_bias_grad: case OP_grouped_conv2d_weight_grad:
         return "weight";

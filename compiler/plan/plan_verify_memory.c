@@ -168,13 +168,46 @@ static const char *verify_take_over(const struct walk *w, const struct tensor *y
     return NULL;
 }
 
+/* Who makes what lies where t does. */
+static const struct step *first_maker(const struct walk *w, const struct tensor *t)
+{
+    t = tensor_base(t);
+    while (t->producer && t->producer->op == OP_slice && plan_lies_inside(w->q, t, t->producer->in[0], t->producer->attr.channel))
+        t = tensor_base(t->producer->in[0]);
+    return w->tensors[t->id].maker;
+}
+
+/* A sum that is written over what it is added to: nobody reads that afterwards, nor any other part of the channels. */
+static const char *verify_over(const struct walk *w, const struct tensor *sum)
+{
+    const struct tensor *before = plan_adds_to(sum->producer);
+    const struct tensor_place *x = &w->q->places[sum->id], *y = &w->q->places[before->id];
+    const struct step *s = w->tensors[sum->id].maker;
+    if (x->region != y->region || x->offset != y->offset || x->of_turn != y->of_turn || x->pixel != y->pixel ||
+        x->sample != y->sample || x->within != y->within)
+        return arena_printf(w->p->arena, "%s does not lie where %s does, which it is added to", sum->name, before->name);
+    for (int i = 0; s && i < w->q->steps_count; i++)
+        for (int k = 0; k < w->q->steps[i]->arguments_count; k++) {
+            const struct argument *a = &w->q->steps[i]->arguments[k];
+            if (a->kind != ARGUMENT_TENSOR || plan_root(w->q, a->tensor) != plan_root(w->q, sum) || !is_after(w, i, s))
+                continue;
+            const struct tensor_place *z = &w->q->places[a->tensor->id];
+            const struct step *maker = first_maker(w, a->tensor);
+            bool meets = z->within < x->within + sum->shape.c && x->within < z->within + a->tensor->shape.c;
+            if (meets && (!maker || (maker != s && is_after(w, s->index, maker))))
+                return arena_printf(w->p->arena, "%s reads %s, over which %s has been written",
+                                    verify_step_name(w, w->q->steps[i]), a->tensor->name, sum->name);
+        }
+    return NULL;
+}
+
 static const char *verify_taken_over(const struct walk *w)
 {
     for (int i = 0; i < w->q->graph->tensors_count; i++) {
         const struct tensor *t = w->q->graph->tensors[i];
         if (!w->q->places[i].base || tensor_base(t) != t || lies_in_some(w->q, t))
             continue;
-        const char *broken = verify_take_over(w, t);
+        const char *broken = plan_lies_over(w->q, t) ? verify_over(w, t) : verify_take_over(w, t);
         if (broken)
             return broken;
     }
@@ -201,7 +234,7 @@ static const char *verify_size(const struct walk *w, const struct tensor *t)
     int64_t needed = bytes_needed(w->p, t), sample = t->per_sample ? shape_elements(t->shape) : 0;
     if (x->bytes != needed)
         return arena_printf(w->p->arena, "%s has %" PRId64 " bytes and needs %" PRId64, t->name, x->bytes, needed);
-    if (!lies_in_some(w->q, t) && (x->sample != sample || x->pixel != t->shape.c || x->within))
+    if (!lies_in_some(w->q, t) && !plan_lies_over(w->q, t) && (x->sample != sample || x->pixel != t->shape.c || x->within))
         return arena_printf(w->p->arena, "%s has samples %" PRId64 " elements apart, and %" PRId64 " elements in each",
                             t->name, x->sample, sample);
     return NULL;

@@ -3,7 +3,8 @@
  *
  * Requires: groups with their kernels, places of tensors (each with memory of its own but for views).
  * Ensures: a tensor with a base lies within it, pixel by pixel as far apart as the base's are; everybody who makes or
- * reads it takes that (kernel.strided).  What cannot lie there has memory of its own, and is copied.
+ * reads it takes that (kernel.strided).  What cannot lie there has memory of its own, and is copied.  A gradient that is
+ * added to, and that nobody else reads, lies where the sum does.
  *
  * The input of a concatenation may itself be one: nodes are taken from the last to the first, so that the outer one
  * has its place when the inner one is asked. */
@@ -55,6 +56,41 @@ static void place_inputs(const struct views *v, const struct node *n)
             lay_inside(v, n->in[i], y, channel);
 }
 
+/* Whether nothing but t is read of what lies where t does: of what it is a slice of, everybody else reads other channels. */
+static bool is_read_alone(const struct views *v, const struct tensor *t)
+{
+    int channel = 0, count = t->shape.c;
+    for (const struct node *n = t->producer; n && n->op == OP_slice && v->q->places[t->id].base; n = t->producer) {
+        const struct tensor *whole = n->in[0];
+        channel += n->attr.channel;
+        for (int i = 0; i < whole->consumers_count; i++) {
+            const struct node *other = whole->consumers[i];
+            bool apart = other->op == OP_slice && (other->attr.channel + other->out[0]->shape.c <= channel ||
+                                                   channel + count <= other->attr.channel);
+            if (other != n && !apart)
+                return false;
+        }
+        t = whole;
+    }
+    return true;
+}
+
+/* The gradient of a map is added to where it lies. */
+static void place_sum(const struct views *v, const struct node *n)
+{
+    const struct tensor *before = plan_adds_to(n), *sum = before ? n->out[2] : NULL;
+    if (!before || before->consumers_count != 1 || v->q->places[before->id].region != REGION_MEMORY || before->producer->op == OP_view ||
+        v->q->places[before->id].together || v->q->places[sum->id].together ||
+        !is_read_alone(v, before) || !may_lie_inside(v, sum, n))
+        return;
+    struct tensor_place *x = &v->q->places[sum->id];
+    const struct tensor_place *y = &v->q->places[before->id];
+    x->base = plan_root(v->q, before);
+    x->within = y->within;
+    x->pixel = y->pixel;
+    x->sample = y->sample;
+}
+
 void plan_views(struct plan *p, struct program *q)
 {
     const struct graph *graph = q->graph;
@@ -80,5 +116,6 @@ void plan_views(struct plan *p, struct program *q)
         if (n->op == OP_slice && plan_place(q, plan_root(q, n->in[0]))->region == REGION_MEMORY &&
             may_lie_inside(&v, n->out[0], n))
             lay_inside(&v, n->out[0], n->in[0], n->attr.channel);
+        place_sum(&v, n);
     }
 }

@@ -77,6 +77,9 @@ bool plan_has_together(const struct program *q);
 const struct tensor *plan_root(const struct program *q, const struct tensor *t);
 /* Whether a part of a concatenation, or a slice, is a view of the whole's channels from that one on. */
 bool plan_lies_inside(const struct program *q, const struct tensor *part, const struct tensor *whole, int channel);
+/* The gradient so far that n adds to its last result, NULL: none; and whether that sum is where it lies. */
+const struct tensor *plan_adds_to(const struct node *n);
+bool plan_lies_over(const struct program *q, const struct tensor *sum);
 /* The C type of a tensor's elements. */
 const char *plan_element_type(const struct plan *p, const struct tensor *t);
 /* Width of a panel for so many channels, in reals: whole vectors, as many as a register tile takes. */
@@ -208,6 +211,7 @@ const char *emit_comment(struct emitter *e, const struct step *s);
 
 enum operand_kind {
     OPERAND_COLUMN,         /* one value a channel: bias, scale (parameters, moments) */
+    OPERAND_COLUMN_OF_MORE, /* one value a channel, of a vector of more channels that begins `number` before them */
     OPERAND_COLUMN_SAMPLE,  /* one value a channel and sample: the spread operand of an add */
     OPERAND_ELEMENT,        /* same shape as the value */
     OPERAND_INDEX_CHANNEL,  /* the channel's index in the whole batch: dropout of channels */
@@ -263,6 +267,9 @@ const char *chain_apply_at(struct emitter *e, const struct chain *c, const char 
 const char *chain_apply_plain(struct emitter *e, const struct chain *c, int from, int to, const char *value,
                               const char *channel, const char *element);
 int chain_operations(const struct chain *c);
+/* The activation of a value, and its gradient, which is given what activation_reads() says. */
+const char *text_activation(struct emitter *e, const struct attributes *attr, const char *value);
+const char *text_activation_grad(struct emitter *e, const struct attributes *attr, const char *dy, const char *reads);
 /* How many at the beginning are sums with what is there before the value is. */
 int chain_leading_sums(const struct chain *c);
 /* Whether some operand has one number a channel. */

@@ -426,6 +426,8 @@ struct plan {
     uint64_t hash;
 };
 
+/* Before plan_again(): what batch normalisations of the same channels share is done once (plan_norms.c). */
+void plan_norms(struct graph *train);
 /* Before plan_model(), of the same options: what is made again in the backward pass instead of being kept becomes part of the
  * graph (plan_again.c). */
 void plan_again(struct arena *a, struct graph *train, const struct plan_options *options);

@@ -103,6 +103,18 @@ bool plan_lies_inside(const struct program *q, const struct tensor *part, const 
            plan_place(q, part)->within == plan_place(q, whole)->within + channel;
 }
 
+const struct tensor *plan_adds_to(const struct node *n)
+{
+    bool passes = n->op == OP_batchnorm_pass_grad || n->op == OP_batchnorm_activation_pass_grad;
+    return passes ? n->in[5] : NULL;
+}
+
+bool plan_lies_over(const struct program *q, const struct tensor *sum)
+{
+    const struct tensor *before = sum->producer ? plan_adds_to(sum->producer) : NULL;
+    return before && sum == sum->producer->out[2] && plan_root(q, before) == plan_root(q, sum);
+}
+
 int64_t plan_round(int64_t value, int64_t multiple)
 {
     return (value + multiple - 1) / multiple * multiple;

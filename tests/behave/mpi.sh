@@ -74,6 +74,16 @@ network {
         branch { conv2d 9, 3x3, stride=2, padding=same, bias=off; batchnorm }
         branch { conv2d 9, 1x1, stride=2, padding=same, bias=off; batchnorm scale=off }
     }
+    repeat 2 {
+        concat {
+            branch { }
+            branch {
+                batchnorm relu
+                conv2d 3, 3x3, padding=same, bias=off
+            }
+        }
+    }
+    batchnorm relu
     global_avgpool2d
     dense 10, bias=off
     batchnorm center=off
@@ -107,7 +117,7 @@ paste -d, <(columns whole.run) <(columns normed.run) | awk -F, 'NR > 1 { d = $5 
 sed '/batchnorm/s/batchnorm\( relu\|\)\( [a-z]\|\)/batchnorm\1 sync=off,\2/; s/,$//; s/relu sync/relu, sync/; s/off, *}/off }/' \
     normed.cnn >apart.cnn
 sed 's/sync=off/group=3/' apart.cnn >groups.cnn
-[ "$(grep -c 'sync=off' apart.cnn)" = 6 ] || { fail "the test's own edit"; cat apart.cnn; }
+[ "$(grep -c 'sync=off' apart.cnn)" = 8 ] || { fail "the test's own edit"; cat apart.cnn; }
 steps apart --batch-per-rank=3 apart.cnn
 steps groups --batch-per-rank=3 groups.cnn
 grep -q 'segments = ' apart.c && fail "shares meet that are normalised each by itself"

@@ -61,6 +61,8 @@ network {
     conv2d_transpose 12, 2x2, stride=2
     zero_pad2d 1
     conv2d 16, 3x3
+    repeat 3 { concat { branch { } branch { batchnorm leaky_relu; conv2d 5, 3x3, padding=same } } }
+    batchnorm relu
     upsample2d 2, mode=bilinear
     maxpool2d 4
     pad_channels 3

@@ -59,6 +59,14 @@ def chained(m, x):
     return m["dense_1"](x.amax((2, 3)))
 
 
+def shared(m, x):
+    a = m["first"](x)
+    b = torch.cat([a, m["conv2d_2"](functional.leaky_relu(m["batchnorm_1"](a), 0.3))], 1)
+    c = torch.cat([m["conv2d_3"](functional.gelu(m["batchnorm_2"](b))), b, torch.tanh(a)], 1)
+    c = functional.relu6(m["batchnorm_3"](c)) + m["batchnorm_4"](c) * functional.elu(m["batchnorm_5"](c))
+    return m["dense_1"](c.amax((2, 3)))
+
+
 # The network's layers; their modules under our names; the same as a function of them.
 ROWS = {
     "inception": (
@@ -113,6 +121,30 @@ ROWS = {
         {"conv2d_1": nn.Conv2d(3, 5, 3), "batchnorm_1": norm(5), "conv2d_2": nn.Conv2d(5, 7, 3, padding=1),
          "batchnorm_2": norm(12), "conv2d_3": nn.Conv2d(12, 7, 3, padding=1), "batchnorm_3": norm(19),
          "conv2d_4": nn.Conv2d(19, 7, 3, padding=1), "batchnorm_4": norm(26), "dense_1": nn.Linear(26, 5)}, chained),
+    # Normalisations of the same channels that have other factors, epsilons and activations, and not the same channels.
+    "shared": (
+        """conv2d 6, 3x3 as first
+        concat as b { branch {} branch { batchnorm leaky_relu, scale=off, center=off; conv2d 5, 3x3, padding=same } }
+        concat as c {
+            branch { batchnorm gelu, epsilon=1e-2; conv2d 4, 1x1 }
+            branch {}
+            branch { from first; tanh }
+        }
+        add {
+            branch { batchnorm relu6 }
+            branch {
+                multiply {
+                    branch { batchnorm scale=off, center=off, epsilon=0.1 }
+                    branch { batchnorm elu }
+                }
+            }
+        }
+        global_maxpool2d
+        dense 5, softmax""",
+        {"first": nn.Conv2d(3, 6, 3), "batchnorm_1": nn.BatchNorm2d(6, eps=1e-3, affine=False),
+         "conv2d_2": nn.Conv2d(6, 5, 3, padding=1), "batchnorm_2": nn.BatchNorm2d(11, eps=1e-2),
+         "conv2d_3": nn.Conv2d(11, 4, 1), "batchnorm_3": norm(21), "batchnorm_4": nn.BatchNorm2d(21, eps=0.1, affine=False),
+         "batchnorm_5": norm(21), "dense_1": nn.Linear(21, 5)}, shared),
 }
 
 

@@ -159,6 +159,7 @@ struct plan *concat_plan(struct network *n, const struct network_case *k, const 
     simplify(train);
     simplify(use);
     differentiate(train);
+    plan_norms(train);
     *broken = graph_verify(train);
     *broken = *broken ? *broken : graph_verify(use);
     for (int i = 0; k->forced && i < 2; i++)

@@ -58,6 +58,7 @@ static void plan_both(struct world *w, const struct model *m, const struct plan_
     simplify(train);
     simplify(use);
     differentiate(train);
+    plan_norms(train);
     cr_assert_null(graph_verify(train));
     cr_assert_null(graph_verify(use));
     planned(w, train, use, o);

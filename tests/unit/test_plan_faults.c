@@ -953,6 +953,45 @@ static bool whole_given_up_early(struct plan *p, struct planted *f)
     return false;
 }
 
+/* A gradient that lies where the sum of it and another will. */
+static struct tensor *sum_in_place(const struct plan *p)
+{
+    for (int i = 0; i < p->train.graph->tensors_count; i++)
+        if (plan_lies_over(&p->train, p->train.graph->tensors[i]))
+            return p->train.graph->tensors[i];
+    return NULL;
+}
+
+static bool sum_in_another_place(struct plan *p, struct planted *f)
+{
+    struct tensor *sum = sum_in_place(p);
+    if (!sum)
+        return false;
+    p->train.places[sum->id].pixel++;
+    f->value = sum->name;
+    return true;
+}
+
+/* What is left of the gradient is read as it was before the sum. */
+static bool read_after_the_sum(struct plan *p, struct planted *f)
+{
+    struct tensor *sum = sum_in_place(p);
+    struct step *maker = NULL;
+    for (int i = 0; sum && i < p->train.steps_count; i++)
+        for (int k = 0; k < p->train.steps[i]->arguments_count; k++) {
+            struct argument *a = &p->train.steps[i]->arguments[k];
+            bool lies_there = a->kind == ARGUMENT_TENSOR && plan_root(&p->train, a->tensor) == plan_root(&p->train, sum);
+            if (lies_there && a->tensor == sum && a->access == ACCESS_WRITE)
+                maker = p->train.steps[i];
+            if (!maker || p->train.steps[i]->phase <= maker->phase || !lies_there || a->access != ACCESS_READ)
+                continue;
+            a->tensor = plan_adds_to(sum->producer);
+            names(f, p->train.steps[i], a);
+            return true;
+        }
+    return false;
+}
+
 /* Of the first tensor with memory of its own that is given a sample. */
 static bool change_size(struct plan *p, struct planted *f, int bytes, int sample)
 {
@@ -1599,6 +1638,8 @@ static const struct fault faults[] = {
     { "a share halved", share_halved, "takes a share of" },
     { "scratch too small", scratch_too_small, "bytes of scratch, of which there are" },
     { "a buffer given up early", buffer_given_up_early, "which lives in phases" },
+    { "a sum in another place", sum_in_another_place, "which it is added to" },
+    { "a gradient read after the sum", read_after_the_sum, "has been written" },
     { "a tensor given up early", tensor_given_up_early, "which lives in phases" },
     { "what holds a slice given up early", whole_given_up_early, "which lives in phases" },
     { "bytes halved", bytes_halved, "bytes and needs" },
@@ -1697,6 +1738,7 @@ static const struct {
     { planned_groups, "x86-64-v3", 0, NULL, 0, NULL, 0 },       { planned_groups, "x86-64-v4", 11, NULL, 0, NULL, 0 },
     { planned_groups, "generic", 1, NULL, 0, NULL, 0 },
     { NULL, "x86-64-v3", 0, NULL, 0, "normed", 0 },             { NULL, "x86-64-v4", 0, NULL, 0, "dense_block", 0 },
+    { NULL, "x86-64-v3", 0, NULL, 0, "chain", 0 },              { NULL, "x86-64-v4", 0, NULL, 0, "chain", 0 },
     { planned_branches, "x86-64-v3", 12, NULL, 0, NULL, 5 },   { planned_sequence, "x86-64-v3", 8, NULL, 0, NULL, 4 },
     { planned_groups, "generic", 8, NULL, 0, NULL, 2 },
     { finer, "x86-64-v3", 0, NULL, 0, NULL },

@@ -1,5 +1,6 @@
 /* test_run.c - op_def.run: numbers worked out by hand; and that simplifying a graph does not change what it computes. */
 #include "random_network.h"
+#include "steps/plan.h"
 
 /* ---- by hand --------------------------------------------------------------------------------- */
 
@@ -533,6 +534,83 @@ Test(run, simplified_graphs_compute_the_same)
         network_end(&n);
     }
     cr_assert_gt(changed, 10, "only %d graphs were simplified", changed);
+}
+
+/* ---- what batch normalisations share ------------------------------------------------------------------------------ */
+
+/* A graph of training with its values, all operations done; `joined`: with what normalisations share. */
+static struct run trained(struct network *n, bool joined, uint64_t seed)
+{
+    struct graph *g = lower_model(&n->arena, &n->model, true);
+    differentiate(g);
+    if (joined)
+        plan_norms(g);
+    const char *wrong = graph_verify(g);
+    cr_assert_null(wrong, "%s", wrong);
+    struct run r = filled_run(n, g, 3, &seed);
+    run_graph(&r, false);
+    run_graph(&r, true);
+    return r;
+}
+
+static void expect_gradients(const struct run *r, const struct run *plain)
+{
+    for (int i = 0; i < r->graph->params_count; i++) {
+        const struct tensor *t = r->graph->params[i]->gradient, *other = plain->graph->params[i]->gradient;
+        for (int64_t k = 0; t && k < run_elements(r, t); k++)
+            cr_assert_float_eq(run_values(r, t)[k], run_values(plain, other)[k],
+                               1e-10 * (1 + fabs(run_values(plain, other)[k])), "%s[%lld]", t->name, (long long)k);
+    }
+    cr_assert_float_eq(run_loss(r), run_loss(plain), 1e-12);
+}
+
+static struct layer *normal(struct network *n, struct layer *x, const char *then)
+{
+    struct layer *l = put(n, "batchnorm", x);
+    return then ? put(n, then, l) : l;
+}
+
+/* Layers of a dense block, of which some are normalised twice or hold another concatenation; a map that two normalise; one
+ * concatenation inside of two others; one alone, which has nothing to share. */
+static void put_norms(struct network *n, int which)
+{
+    struct layer *a = put_conv(n, put_input(n, 2, 4, 5), 3, 1, 1), *b = put_conv(n, normal(n, a, "relu"), 2, 1, 1), *x;
+    if (which == 0) {
+        x = CONCAT(n, a, b);
+        for (int i = 0; i < 3; i++)
+            x = CONCAT(n, put_conv(n, normal(n, x, i ? "relu" : "tanh"), 2, 1, 1), x);
+        x = put_add(n, normal(n, x, "elu"), normal(n, x, NULL));
+    } else if (which == 1) {
+        x = put_add(n, normal(n, b, NULL), normal(n, b, "relu6"));
+    } else if (which == 2) {
+        struct layer *ab = CONCAT(n, a, b), *left = CONCAT(n, ab, put_conv(n, normal(n, ab, "relu"), 2, 1, 1)),
+                     *right = CONCAT(n, put_conv(n, ab, 1, 1, 1), ab, a);
+        x = CONCAT(n, normal(n, left, "relu"), normal(n, right, NULL), normal(n, ab, "relu"));
+    } else {
+        x = normal(n, CONCAT(n, put_conv(n, a, 2, 1, 1), put_conv(n, b, 4, 1, 1)), "relu");
+    }
+    put_loss(n, put(n, "flatten", x), 3);
+}
+
+Test(run, what_normalisations_share)
+{
+    for (int which = 0; which < 4; which++) {
+        struct network n;
+        network_begin(&n);
+        put_norms(&n, which);
+        struct run plain = trained(&n, false, 7), joined = trained(&n, true, 7);
+        expect_gradients(&joined, &plain);
+        cr_assert_eq(count_op(joined.graph, OP_batchnorm_moments), which == 3 ? 2 : which == 1 ? 1 : 0, "network %d", which);
+        network_end(&n);
+    }
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct network n;
+        uint64_t state = seed * 7919;
+        put_random(&n, &state);
+        struct run plain = trained(&n, false, seed), joined = trained(&n, true, seed);
+        expect_gradients(&joined, &plain);
+        network_end(&n);
+    }
 }
 
 /* The graph of use, whose parameters are known: drawn, one bias in three is nothing. */
