@@ -163,6 +163,12 @@ static int compile_inference(struct compilation *c, const struct model *m)
     return status;
 }
 
+/* What the command line says, or else the recipe. */
+static enum real precision_of(const struct options *o, const struct model *m)
+{
+    return o->real != REAL_RECIPE ? (enum real)o->real : m->bf16 ? REAL_BF16 : REAL_FLOAT;
+}
+
 /* Measures first where that is asked for.  False: reported. */
 static bool consult_wisdom(struct compilation *c, const struct graph *train, const struct graph *use,
                            struct plan_options *options)
@@ -185,7 +191,7 @@ static bool consult_wisdom(struct compilation *c, const struct graph *train, con
     if (!w)
         return false;
     inputs_add(&c->inputs, path, "the wisdom");
-    if (wisdom_use(w, target_find(options_target(o))->name, o->real_double, threads))
+    if (wisdom_use(w, target_find(options_target(o))->name, plan_precision(options), threads))
         options->wisdom = w;
     else
         rt_print_line(stderr,
@@ -229,7 +235,8 @@ static int compile_model(struct compilation *c, const struct model *m)
     if (needs_plan(o, m)) {
         struct plan_options options = {.target = options_target(o),
                                        .name = o->name,
-                                       .real_double = o->real_double,
+                                       .real_double = precision_of(o, m) == REAL_DOUBLE,
+                                       .bf16 = precision_of(o, m) == REAL_BF16,
                                        .exact = o->exact,
                                        .error_growth = o->error_growth,
                                        .forced = o->forced,
@@ -258,7 +265,7 @@ static int compile_model(struct compilation *c, const struct model *m)
     if (dumps(o, STAGE_PLAN) && o->threads)
         plan_dump_shares(plan, (int)o->threads, stdout);
     if (o->summary) {
-        const struct summary_options how = {.by_blocks = o->summary == 2, .real_double = o->real_double};
+        const struct summary_options how = {.by_blocks = o->summary == 2, .real_double = precision_of(o, m) == REAL_DOUBLE};
         (o->json ? summary_print_json : summary_print)(m, plan, &how, stdout);
     }
     if (o->graph)

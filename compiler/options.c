@@ -179,7 +179,8 @@ static const struct option_row rows[] = {
 #include "steps/targets.def"
 #undef TARGET
      }},
-    {0, "real", "TYPE", "compute in float (default) or double", WORD(real_double, 0, "float", "double")},
+    {0, "real", "TYPE", "compute in float, double or bf16: products of bfloat16 summed in float (default: as the recipe says)",
+     WORD(real, REAL_FLOAT, "float", "double", "bf16")},
     {0, "exact", NULL, "no kernel that rounds more than the plain one", FLAG(exact)},
     {0, "error-growth", "N", "no kernel whose rounding errors are over N times those of the plain one (25)",
      .kind = OPTION_REAL, PLACE(error_growth), .low = 1, .high = ERROR_GROWTH_MOST,
@@ -263,8 +264,8 @@ static bool inference_fits(const struct options *o, bool writes)
         return wrong_together("--weights, --weights-as, --arena and --tta need --emit=inference");
     if (!o->inference)
         return true;
-    if (o->real_double)
-        return wrong_together("--emit=inference computes in float: --real=double makes no sense");
+    if (o->real == REAL_DOUBLE || o->real == REAL_BF16)
+        return wrong_together("--emit=inference computes in float: --real=double and --real=bf16 make no sense");
     if (o->forced_count)
         return wrong_together("--emit=inference writes plain loops: --kernel makes no sense");
     if (o->target || o->exact || o->error_growth > 0)

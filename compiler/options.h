@@ -9,6 +9,7 @@
 
 enum format { FORMAT_NONE, FORMAT_PRINT, FORMAT_CHECK };
 enum graph_form { GRAPH_NONE, GRAPH_SVG, GRAPH_DOT };
+enum real { REAL_RECIPE, REAL_FLOAT, REAL_DOUBLE, REAL_BF16 };
 enum stage { STAGE_NONE, STAGE_AST, STAGE_MODEL, STAGE_GRAPH, STAGE_PLAN };
 
 struct options {
@@ -28,7 +29,7 @@ struct options {
     int completion;             /* the shell of that number; 0: not asked for */
     int graph;                  /* enum graph_form */
     int dump;                   /* enum stage */
-    int real_double;            /* 1: --real=double */
+    int real;                   /* enum real; 0: as the recipe says */
     bool exact;
     double error_growth;        /* 0: as the planner likes it */
     bool tune, uses_wisdom;

@@ -437,7 +437,7 @@ int tune_kernels(struct arena *a, const struct graph *train, const struct graph 
     struct wisdom *w = wisdom_read(a, how->path, true);
     if (!w)
         return 0;
-    wisdom_use(w, target_find(options->target)->name, options->real_double, t.threads);
+    wisdom_use(w, target_find(options->target)->name, plan_precision(options), t.threads);
     with_wisdom.wisdom = t.known = w;
     const struct plan *p = plan_model(a, train, use, &with_wisdom, d);
     if (!p)
@@ -448,6 +448,6 @@ int tune_kernels(struct arena *a, const struct graph *train, const struct graph 
         return t.threads;
     }
     rt_print_line(stderr, "tuning %s for %s, %s, %d thread%s, batch %d: %d programs", p->model->name, p->target->name,
-            p->real, t.threads, t.threads == 1 ? "" : "s", p->batch, t.programs_count);
+            p->precision, t.threads, t.threads == 1 ? "" : "s", p->batch, t.programs_count);
     return measure(&t, d) ? t.threads : 0;
 }

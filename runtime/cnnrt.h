@@ -349,6 +349,7 @@ struct cnn_model {
     uint64_t plan_hash;                 /* other plans round otherwise */
     const char *recipe;                 /* the .cnn file with every default filled in (cnnc --explain) */
     int real_size;                      /* 4 or 8 */
+    const char *precision;              /* how products are computed; NULL: in reals like all else */
     int batch;                          /* samples that the functions below take at most */
     int whole_batch, shares;            /* of a step: so many samples, in so many shares of `batch`, the last one perhaps of
                                          * fewer, whose gradients are summed in their order; 0: it is taken whole */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct train_state {
-    const struct ast_statement *loss, *optimizer, *metrics, *class_weights, *schedule, *numbers[TRAIN_NUMBERS];
+    const struct ast_statement *loss, *optimizer, *metrics, *class_weights, *precision, *schedule, *numbers[TRAIN_NUMBERS];
 };
 
 /* ---- loss, optimizer: a name, then its own arguments ----------------------------------------- */
@@ -392,6 +392,14 @@ static void check_number(struct check *c, const struct ast_statement *s, enum tr
     set_number(c, which, clause->args[0].number);
 }
 
+static void check_precision(struct check *c, const struct ast_statement *s)
+{
+    struct ast_args args = check_statement_args(c, s);
+    const struct clause *clause = check_clause(c, &precision_def, s->word_where, &args);
+
+    c->model->bf16 = clause && !strcmp(clause->args[0].text, "bf16");
+}
+
 static void check_callback(struct check *c, const struct ast_statement *s,
                            const struct clause_def *def)
 {
@@ -465,6 +473,7 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
     names_add(&names, "metrics");
     names_add(&names, "freeze");
     names_add(&names, class_weights_def.name);
+    names_add(&names, precision_def.name);
     names_add(&names, "params");
     names_add(&names, "lr_schedule");
     names_add_defs(&names, train_numbers);
@@ -485,7 +494,8 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
 
 bool check_is_train_statement(const char *word)
 {
-    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "class_weights", "params", "lr_schedule", NULL};
+    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "class_weights", "precision", "params",
+                                        "lr_schedule", NULL};
 
     return word_in(word, words) || clause_def_find(train_numbers, word) || clause_def_find(callback_defs, word);
 }
@@ -536,6 +546,9 @@ static void check_train_statement(struct check *c, const struct ast_statement *s
         struct ast_args args = check_statement_args(c, s);
         if (first_time(c, &state->class_weights, s))
             c->model->class_weights = check_clause(c, &class_weights_def, s->word_where, &args);
+    } else if (!strcmp(s->word, precision_def.name)) {
+        if (first_time(c, &state->precision, s))
+            check_precision(c, s);
     } else if (!strcmp(s->word, "freeze")) {
         check_freeze(c, s);
     } else if (!strcmp(s->word, "lr_schedule")) {

@@ -338,6 +338,8 @@ static void put_train(struct text *t, const struct model *m)
     text_add(t, "%s    epochs %s\n    batch %d\n    seed %llu\n    threads %d",
         m->metrics_count ? "\n" : "", number_text(m->epochs).text, m->batch, (unsigned long long)m->seed, m->threads);
     text_add(t, "%s\n", m->threads ? "" : "             # as many as the machine has");
+    if (m->bf16)
+        text_add(t, "    precision bf16\n");
     if (m->schedule && m->schedule->clause) {
         text_add(t, "    lr_schedule %s", m->schedule->clause->def->name);
         put_args(t, m->schedule->clause, ", ");

@@ -19,6 +19,8 @@ static void emit_head(const struct plan *p, const char *header, struct cwriter *
     cw_directive(w, "#define %s 1   /* --target=%s */", p->target->macro, p->asked_target);
     if (p->real_double)
         cw_directive(w, "#define CNN_DOUBLE 1");
+    if (p->bf16)
+        cw_directive(w, "#define CNN_BF16 1");
     cw_directive(w, "#include <math.h>");
     cw_directive(w, "#include <stdint.h>");
     cw_directive(w, "#include <string.h>");

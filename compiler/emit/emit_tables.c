@@ -327,6 +327,8 @@ static void emit_model(struct emitter *e, struct cwriter *w)
     cw_line(w, ".plan_hash = UINT64_C(0x%016" PRIx64 "),", p->hash);
     cw_line(w, ".recipe = recipe_text,");
     cw_line(w, ".real_size = sizeof(real),");
+    if (p->bf16)
+        cw_line(w, ".precision = CNN_BF16_PRECISION,");
     cw_line(w, ".batch = %d,", p->batch);
     if (m->share) {
         cw_line(w, ".whole_batch = %d,", m->batch);

@@ -11,9 +11,13 @@
  * dy as [panel][pixel][panel].  All taps reuse them; a tap is only another first pixel.  Where there are few
  * channels (the first layer) a window's row of pixels, KW x C, is already a stretch of rows and x is read as it is.
  * So it is for 1x1 filters: with one tap packing does not pay, and an image, or all of a block, is one column of
- * pixels, taken in bands that stay in the first-level cache. */
+ * pixels, taken in bands that stay in the first-level cache.
+ *
+ * With `precision bf16` two pixels of a row of dy are a pair of bfloat16, and so are those of x that they meet: every pixel
+ * of x is packed with the one that a step of the window is away, since taps begin at any of them. */
 #include <inttypes.h>
 
+#include "kernels/bf16.h"
 #include "kernels/conv_geometry.h"
 #include "kernels/loops.h"
 #include "kernels/product.h"
@@ -21,6 +25,8 @@
 
 struct weight_grad {
     struct conv_geometry s;
+    bool pairs;                 /* of bfloat16 */
+    int line;                   /* of a row of dy: pixels, or pairs of them */
     bool merged;                /* rows are (kw, c), x is read where it lies */
     bool pointwise;             /* 1x1: the image as one column of pixels */
     bool pack_dy;
@@ -81,24 +87,25 @@ static int pixels_in_band(const struct plan *p, const struct weight_grad *g)
     return pixels < FEW ? FEW : pixels > MANY ? MANY : (int)pixels;
 }
 
-static struct weight_grad weight_grad_of(const struct plan *p, const struct node *n)
+static struct weight_grad weight_grad_of(const struct plan *p, const struct node *n, bool pairs)
 {
-    struct weight_grad g = { .s = conv_geometry_of(p, n) };
+    struct weight_grad g = { .s = conv_geometry_of(p, n), .pairs = pairs };
     const struct window *w = &g.s.window;
     int panel = g.s.weight->panel;
     g.panels = (g.s.o + panel - 1) / panel;
-    g.pointwise = g.s.taps == 1 && w->stride_h == 1 && w->stride_w == 1 && !g.s.padded;
+    g.pointwise = !pairs && g.s.taps == 1 && w->stride_h == 1 && w->stride_w == 1 && !g.s.padded;
     if (g.pointwise) {
         g.s.h = g.s.ph = g.s.oh = g.s.oh * g.s.ow;
         g.s.w = g.s.pw = g.s.ow = 1;
     }
-    g.merged = g.pointwise || (w->dilation_w == 1 && g.s.c <= p->lanes && (int64_t)g.s.c * w->kw <= 4 * p->lanes);
+    g.line = pairs ? (int)bf16_pairs_of(g.s.ow) : g.s.ow;
+    g.merged = g.pointwise || (!pairs && w->dilation_w == 1 && g.s.c <= p->lanes && (int64_t)g.s.c * w->kw <= 4 * p->lanes);
     choose_blocks(p, &g);
     g.row_total = g.merged ? g.s.c * w->kw : g.s.c;
     g.rows = split_rows(g.row_total, tile_rows_max(p, panel / p->lanes));
     g.asks_for_x = g.merged && w->kh == 1 && !g.s.padded && g.rows.large_count > 1;
     g.db_stored = plan_round(g.s.o, p->lanes);
-    g.pack_dy = !g.merged && g.s.o != panel;
+    g.pack_dy = pairs || (!g.merged && g.s.o != panel);
     /* a band of rows whose packed pixels take about half of the second-level cache */
     g.band = g.s.oh;
     g.through = g.pointwise && !g.by_image;
@@ -108,7 +115,7 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
     while (!g.merged) {
         g.band_h = (g.band - 1) * w->stride_h + (w->kh - 1) * w->dilation_h + 1;
         g.tile_stride = (int64_t)g.band_h * g.s.pw;
-        g.panel_stride = (int64_t)g.band * g.s.ow * panel;
+        g.panel_stride = (int64_t)g.band * g.line * panel;
         g.x_bytes = plan_round((g.tile_stride * g.s.c + (int64_t)(g.rows.large_count + g.rows.small_count + 1) *
                                 p->lanes + 16 * p->lanes) * p->real_size, 64);
         g.dy_bytes = g.pack_dy ? g.panel_stride * g.range_panels * p->real_size : 0;
@@ -122,24 +129,19 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
     return g;
 }
 
-static bool applicable(const struct plan *p, const struct group *g)
+enum { PAIR = 2 };              /* pixels of a factor: the number of the kernel of bfloat16 */
+
+static struct weight_grad weight_grad_of_group(const struct plan *p, const struct group *g)
 {
-    (void)p;
-    (void)g;
-    return true;
+    return weight_grad_of(p, g->main, g->kernel->number == PAIR);
 }
 
-static bool by_image(const struct plan *p, const struct group *g)
+static double cost_of(const struct plan *p, const struct weight_grad *g)
 {
-    return weight_grad_of(p, g->main).by_image;
-}
-
-static double cost(const struct plan *p, const struct group *g)
-{
-    struct weight_grad d = weight_grad_of(p, g->main);
-    int64_t pixels = (int64_t)d.s.oh * d.s.ow * p->batch;
+    struct weight_grad d = *g;
+    int64_t pixels = (int64_t)d.s.oh * d.line * p->batch;
     int64_t rows = (int64_t)d.row_total * (d.merged ? d.s.window.kh : d.s.taps);
-    double cycles = product_cycles(p, d.s.o, d.s.weight->panel, rows, d.row_total, pixels);
+    double cycles = (d.pairs ? product_pairs_cycles : product_cycles)(p, d.s.o, d.s.weight->panel, rows, d.row_total, pixels);
     double pack = d.merged ? 0 : ((double)d.s.ph * d.s.pw * d.s.c * d.ranges + (double)d.s.oh * d.s.ow * d.s.o) *
                                  p->batch * p->real_size * 2 / p->target->costs->copy_rate;
     double bytes = 2.0 * d.groups * (double)d.s.weight->stored * p->real_size;
@@ -174,7 +176,7 @@ static struct buffer *partial_buffer(struct plan *p, struct program *q, const st
 
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
-    struct weight_grad d = weight_grad_of(p, g->main);
+    struct weight_grad d = weight_grad_of_group(p, g);
     struct step *sum = plan_step(p, q, g, 0, d.by_image ? SPLIT_IMAGES : SPLIT_BLOCKS, (int64_t)d.groups * d.ranges,
                                  "weight gradient", 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     sum->groups = d.by_image ? d.groups : 0;
@@ -208,6 +210,12 @@ static void plan(struct plan *p, struct program *q, struct group *g)
 }
 
 /* ---- the products of one panel ----------------------------------------------------------------------------------- */
+
+/* Of names of functions. */
+static const char *bf16_suffix(const struct weight_grad *g)
+{
+    return g->pairs ? "_bf16" : "";
+}
 
 /* " + 12", " + t * 12", or nothing. */
 static const char *plus_text(struct emitter *e, int64_t offset)
@@ -245,7 +253,7 @@ static void emit_row_tiles(struct emitter *e, const struct weight_grad *g, struc
     int first_row = first_tile * g->rows.large;
     bool prefetch = g->asks_for_x && first_tile == 0;
     if (!g->merged) {
-        t->a_k = (int64_t)w->stride_w * rows;
+        t->a_k = (int64_t)w->stride_w * rows * (g->pairs ? 2 : 1);
         t->a_outer = (int64_t)w->stride_h * g->s.pw * rows;
     }
     const char *name = emit_tile(e, t);
@@ -279,15 +287,21 @@ static void emit_row_tiles(struct emitter *e, const struct weight_grad *g, struc
         cw_close(e->w, prefetch ? "}" : "");
 }
 
+/* The C type of what is multiplied. */
+static const char *factor_type(const struct emitter *e, const struct weight_grad *g)
+{
+    return g->pairs ? "bf16_pair" : e->plan->real;
+}
+
 static const char *emit_panel(struct emitter *e, const struct weight_grad *g, int vectors, int tail)
 {
-    const char *real = e->plan->real;
+    const char *real = e->plan->real, *factor = factor_type(e, g);
     const struct window *w = &g->s.window;
     int panel = g->s.weight->panel;
-    struct tile t = { .vectors = vectors, .segments = 1, .outer = true, .accumulate = true, .depth = g->s.ow,
-                      .c_row = panel };
+    struct tile t = { .vectors = vectors, .segments = 1, .outer = true, .accumulate = true, .depth = g->line,
+                      .c_row = panel, .pairs = g->pairs };
     t.b_k = g->pack_dy ? panel : g->s.o;
-    t.b_outer = g->s.ow * t.b_k;
+    t.b_outer = g->line * t.b_k;
     if (g->merged) {
         t.tail = t.b_k == panel && g->s.o % panel == 0 ? 0 : tail;
         t.b_tail = t.tail != 0;
@@ -298,7 +312,7 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
         t.a_row = 1;
     }
     emit_function(e, "int rows, %sconst %s *x, const %s *dy, %s *restrict dw",
-                  g->asks_for_x && g->range_panels > 1 ? "int panel, " : "", real, real, real);
+                  g->asks_for_x && g->range_panels > 1 ? "int panel, " : "", factor, factor, real);
     if (g->merged) {
         loop_open(e, "kh", 0, w->kh, 1);
     } else {
@@ -312,7 +326,7 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
     emit_row_tiles(e, g, &t, g->rows.large, g->rows.large_count, 0);
     emit_row_tiles(e, g, &t, g->rows.large - 1, g->rows.small_count, g->rows.large_count);
     cw_close(e->w, "}");
-    return emit_end(e, arena_printf(e->arena, "weight_grad_panel_%dx%dx%d_%d", g->s.c, w->kh, w->kw, vectors),
+    return emit_end(e, arena_printf(e->arena, "weight_grad_panel%s_%dx%dx%d_%d", bf16_suffix(g), g->s.c, w->kh, w->kw, vectors),
                     "One panel of a weight gradient over `rows` rows of pixels: every tap and tile of channels.");
 }
 
@@ -327,9 +341,12 @@ static void emit_pack_tiles(struct emitter *e, const struct weight_grad *g, int 
     int64_t before = first_tile * (g->tile_stride * g->rows.large + lanes);
     int first = first_tile * g->rows.large;
     loop_open(e, "t", 0, count, 1);
-    for (int at = 0; at < rows; at += lanes)
-        cw_line(e->w, "v_store(to + %" PRId64 " + t * %" PRId64 " + pixel * %d, v_load(from + %d + t * %d));",
-                before + at, stride, rows, first + at, rows);
+    for (int at = 0; at < rows; at += lanes) {
+        const char *value = arena_printf(e->arena, "v_load(from + %d + t * %d)", first + at, rows);
+        if (g->pairs)
+            value = arena_printf(e->arena, "v_pair(%s, v_load(next + %d + t * %d))", value, first + at, rows);
+        cw_line(e->w, "v_store(to + %" PRId64 " + t * %" PRId64 " + pixel * %d, %s);", before + at, stride, rows, value);
+    }
     cw_close(e->w, "}");
 }
 
@@ -341,8 +358,8 @@ static const char *emit_pack_x(struct emitter *e, const struct weight_grad *g)
     int lanes = e->plan->lanes, c = g->s.c;
     const struct window *w = &g->s.window;
     bool checked = g->s.padded;
-    emit_function(e, "int row, int count, const %s *x, %s *restrict to", real, real);
-    if (checked)
+    emit_function(e, "int row, int count, const %s *x, %s *restrict to", real, factor_type(e, g));
+    if (checked || g->pairs)
         cw_line(e->w, "static const %s zeros[%" PRId64 "];", real, plan_round(c, lanes) + lanes);
     cw_open(e->w, "for (int pixel = 0; pixel < count * %d; pixel++) {", g->s.pw);
     if (checked) {
@@ -351,17 +368,28 @@ static const char *emit_pack_x(struct emitter *e, const struct weight_grad *g)
         cw_line(e->w, "const int h = row + pixel / %d%s, w = pixel %% %d%s;", g->s.pw, top, g->s.pw, left);
         cw_line(e->w, "const bool inside = h >= 0 && h < %d && w >= 0 && w < %d;", g->s.h, g->s.w);
         cw_line(e->w, "const %s *const from = inside ? x + (h * %d + w) * %d : zeros;", real, g->s.w, c);
+        if (g->pairs)
+            cw_line(e->w, "const bool follows = h >= 0 && h < %d && w >= %d && w < %d;", g->s.h, -w->stride_w,
+                    g->s.w - w->stride_w);
     } else if (g->s.pw == g->s.w) {
         cw_line(e->w, "const %s *const from = x + (row * %d + pixel) * %d;", real, g->s.w, c);
     } else {
         cw_line(e->w, "const %s *const from = x + ((row + pixel / %d) * %d + pixel %% %d) * %d;", real, g->s.pw,
                 g->s.w, g->s.pw, c);
     }
+    if (g->pairs && !checked)
+        cw_line(e->w, "const bool follows = pixel %% %d < %d;", g->s.pw, g->s.w - w->stride_w);
+    if (g->pairs && checked)
+        cw_line(e->w, "const %s *const next = follows ? x + (h * %d + w + %d) * %d : zeros;", real, g->s.w, w->stride_w, c);
+    else if (g->pairs)
+        cw_line(e->w, "const %s *const next = follows ? from + %d : zeros;", real, w->stride_w * c);
     emit_pack_tiles(e, g, g->rows.large, g->rows.large_count, 0);
     emit_pack_tiles(e, g, g->rows.large - 1, g->rows.small_count, g->rows.large_count);
     cw_close(e->w, "}");
-    return emit_end(e, arena_printf(e->arena, "pack_x_%dx%dx%d", c, g->s.h, g->s.w),
-                    "Rows of x as (tile of channels, pixel, channel) for the weight gradient.");
+    return emit_end(e, arena_printf(e->arena, "pack_x%s_%dx%dx%d", bf16_suffix(g), c, g->s.h, g->s.w),
+                    g->pairs ? "Rows of x as (tile of channels, pixel, channel) for the weight gradient, each pixel in a pair of "
+                               "bfloat16 with the one that meets the next of dy."
+                             : "Rows of x as (tile of channels, pixel, channel) for the weight gradient.");
 }
 
 /* One panel of dy, `pixels` of them; missing channels become zeros. */
@@ -381,6 +409,40 @@ static const char *emit_pack_dy(struct emitter *e, const struct weight_grad *g, 
     cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "pack_dy_%d_of_%d", vectors * lanes, g->s.o),
                     "One panel of dy, dense.");
+}
+
+/* A row's number j in a panel of dy: of pixel `at` of row r; tail 0: all lanes. */
+static const char *dy_text(struct emitter *e, const struct weight_grad *g, const char *at, int j, int tail)
+{
+    const char *from = arena_printf(e->arena, "dy + (r * %d + %s) * %d%s", g->s.ow, at, g->s.o,
+                                    text_offset(e, j * e->plan->lanes));
+    return tail ? arena_printf(e->arena, "v_load_tail(%s, %d)", from, tail) : arena_printf(e->arena, "v_load(%s)", from);
+}
+
+/* One panel of dy, so many rows, as pairs of pixels; where a row's last pixel has no partner that is 0, and so are missing
+ * channels. */
+static const char *emit_pair_dy(struct emitter *e, const struct weight_grad *g, int vectors, int tail)
+{
+    int lanes = e->plan->lanes, panel = g->s.weight->panel, whole = g->s.ow / 2;
+    emit_function(e, "int rows, const %s *dy, bf16_pair *restrict to", e->plan->real);
+    cw_open(e->w, "for (int r = 0; r < rows; r++) {");
+    for (int odd = whole ? 0 : 1; odd <= g->s.ow % 2; odd++) {
+        if (!odd)
+            loop_open(e, "i", 0, whole, 1);
+        for (int j = 0; j < vectors; j++) {
+            int in_use = j == vectors - 1 ? tail : 0;
+            const char *first = dy_text(e, g, odd ? arena_printf(e->arena, "%d", 2 * whole) : "2 * i", j, in_use);
+            const char *second = odd ? "v_zero()" : dy_text(e, g, "2 * i + 1", j, in_use);
+            const char *at = odd ? arena_printf(e->arena, "%d", whole) : "i";
+            cw_line(e->w, "v_store(to + (r * %d + %s) * %d%s, v_pair(%s, %s));", g->line, at, panel, text_offset(e, j * lanes),
+                    first, second);
+        }
+        if (!odd)
+            cw_close(e->w, "}");
+    }
+    cw_close(e->w, "}");
+    return emit_end(e, arena_printf(e->arena, "pair_dy_%d_of_%d", vectors * lanes, g->s.o),
+                    "One panel of dy, dense, as pairs of pixels in bfloat16.");
 }
 
 /* Pixels that are added one after the other: rounding grows with their number and with that of the runs, not with that of
@@ -428,7 +490,7 @@ static struct panel_functions panel_functions_of(struct emitter *e, const struct
 {
     struct panel_functions f = { .product = emit_panel(e, g, vectors, tail) };
     if (g->pack_dy)
-        f.pack_dy = emit_pack_dy(e, g, vectors, tail);
+        f.pack_dy = (g->pairs ? emit_pair_dy : emit_pack_dy)(e, g, vectors, tail);
     if (bias)
         f.bias = emit_bias(e, g, vectors, tail);
     return f;
@@ -443,7 +505,7 @@ static void emit_panel_calls(struct emitter *e, const struct weight_grad *g, con
     if (f->bias)
         cw_line(e->w, "%s(%s, %s, db + p * %d);", f->bias, pixels, dy, panel);
     if (f->pack_dy)
-        cw_line(e->w, "%s(%s, %s, packed_dy);", f->pack_dy, pixels, dy);
+        cw_line(e->w, "%s(%s, %s, packed_dy);", f->pack_dy, g->pairs ? "rows" : pixels, dy);
     const char *x = !g->merged ? "packed_x" : !g->banded ? "x_image" : "x_band";
     const char *number = !g->asks_for_x || g->range_panels == 1 ? ""
                          : g->ranges == 1 ? "p, " : arena_printf(e->arena, "p - range * %d, ", g->range_panels);
@@ -531,7 +593,7 @@ static void emit_block_head(struct emitter *e, const struct weight_grad *g, bool
 static const char *emit_sum(struct emitter *e, const struct step *step)
 {
     const struct group *group = step->group;
-    struct weight_grad g = weight_grad_of(e->plan, group->main);
+    struct weight_grad g = weight_grad_of_group(e->plan, group);
     const char *real = e->plan->real;
     bool bias = group->companion != NULL, scratch = g.x_bytes + g.dy_bytes > 0;
     struct panels s = product_panels(e->plan, g.s.o, g.s.weight->panel);
@@ -551,9 +613,9 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
     if (!g.by_image)
         emit_block_head(e, &g, bias);
     if (!g.merged)
-        cw_line(e->w, "%s *const packed_x = scratch;", real);
+        cw_line(e->w, "%s *const packed_x = scratch;", factor_type(e, &g));
     if (g.pack_dy)
-        cw_line(e->w, "%s *const packed_dy = scratch + %" PRId64 ";", real, g.x_bytes / e->plan->real_size);
+        cw_line(e->w, "%s *const packed_dy = scratch + %" PRId64 ";", factor_type(e, &g), g.x_bytes / e->plan->real_size);
     if (g.through)
         cw_line(e->w, "const int pixels = %s;", text_times(e, "(end - first)", g.s.oh));
     else if (!g.by_image)
@@ -576,8 +638,8 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
         cw_close(e->w, "}");
     if (!g.by_image && !g.through)
         cw_close(e->w, "}");
-    const char *hint = arena_printf(e->arena, "%s_weight_grad_%dx%dx%d_to_%d", conv_name(e, &g.s), g.s.c, g.s.h, g.s.w,
-                                    g.s.o);
+    const char *hint = arena_printf(e->arena, "%s%s_weight_grad_%dx%dx%d_to_%d", conv_name(e, &g.s), bf16_suffix(&g), g.s.c,
+                                    g.s.h, g.s.w, g.s.o);
     return emit_end(e, hint, emit_comment(e, step));
 }
 
@@ -585,12 +647,53 @@ static const char *emit(struct emitter *e, const struct step *step)
 {
     if (step->part == 0)
         return emit_sum(e, step);
-    struct weight_grad g = weight_grad_of(e->plan, step->group->main);
+    struct weight_grad g = weight_grad_of_group(e->plan, step->group);
     return emit_weight_sums(e, step, g.groups, g.s.weight->stored, g.db_stored);
+}
+
+static bool applicable(const struct plan *p, const struct group *g)
+{
+    (void)p;
+    (void)g;
+    return true;
+}
+
+static bool by_image(const struct plan *p, const struct group *g)
+{
+    return weight_grad_of(p, g->main, false).by_image;
+}
+
+static double cost(const struct plan *p, const struct group *g)
+{
+    struct weight_grad d = weight_grad_of(p, g->main, false);
+    return cost_of(p, &d);
 }
 
 const struct kernel kernel_conv2d_direct_weight_grad = {
     .name = "direct", .op = OP_conv2d_weight_grad, .applicable = applicable, .cost = cost, .plan = plan, .by_image = by_image,
     .emit = emit,
     .help = "register tiles over packed pixels, partial sums by image groups",
+};
+
+static bool pairs_applicable(const struct plan *p, const struct group *g)
+{
+    (void)g;
+    return p->batch > 1;
+}
+
+static bool pairs_by_image(const struct plan *p, const struct group *g)
+{
+    return weight_grad_of(p, g->main, true).by_image;
+}
+
+static double pairs_cost(const struct plan *p, const struct group *g)
+{
+    struct weight_grad d = weight_grad_of(p, g->main, true);
+    return cost_of(p, &d);
+}
+
+const struct kernel kernel_conv2d_bf16_weight_grad = {
+    .name = "bf16", .op = OP_conv2d_weight_grad, .bf16 = true, .applicable = pairs_applicable, .cost = pairs_cost, .plan = plan,
+    .by_image = pairs_by_image, .emit = emit, .number = PAIR,
+    .help = "register tiles over pairs of pixels in bfloat16, partial sums in float by image groups",
 };

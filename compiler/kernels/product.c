@@ -271,12 +271,13 @@ void product_emit_block(struct emitter *e, const struct product *t)
     }
 }
 
-double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
-                      int64_t depth)
+/* `times`: of an FMA, that the products of a k take; `latency` cycles until their sum can be added to. */
+static double tiles_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
+                           int64_t depth, double times, double latency)
 {
     const struct costs *c = p->target->costs;
     struct panels s = product_panels(p, channels, panel);
-    double cycles = 0, fma = p->target->flops_per_cycle * 4 / (2.0 * p->target->vector_bytes);
+    double cycles = 0, fma = p->target->flops_per_cycle * 4 / (2.0 * p->target->vector_bytes) / times;
     for (int last = 0; last < 2; last++) {
         int vectors = last ? s.last_vectors : s.vectors, count = last ? s.last_vectors > 0 : s.whole;
         if (!count)
@@ -286,7 +287,7 @@ double product_cycles(const struct plan *p, int channels, int panel, int64_t row
         double tiles = (split.large_count + split.small_count) * lines;
         double accumulators = (double)length * vectors * lines;
         /* an FMA waits for the one before it on the same sum: few accumulators cannot fill the units */
-        double per_tile = accumulators / tiles, enough = c->fma_latency * fma;
+        double per_tile = accumulators / tiles, enough = latency * fma;
         double fill = per_tile < enough ? enough / per_tile : 1;
         /* loads: a row's broadcast and the vectors of B */
         double rows = (double)length / (split.large_count + split.small_count);
@@ -297,4 +298,16 @@ double product_cycles(const struct plan *p, int channels, int panel, int64_t row
                            accumulators * c->accumulator);
     }
     return cycles;
+}
+
+double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length, int64_t depth)
+{
+    return tiles_cycles(p, channels, panel, rows_total, length, depth, 1, p->target->costs->fma_latency);
+}
+
+double product_pairs_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
+                            int64_t depth)
+{
+    const struct costs *c = p->target->costs;
+    return tiles_cycles(p, channels, panel, rows_total, length, depth, c->dot, c->dot_latency);
 }

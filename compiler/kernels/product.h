@@ -50,5 +50,9 @@ void product_emit_block(struct emitter *e, const struct product *t);
 /* Cycles of one core for `rows_total` rows in lines of `length`, each of `depth` multiply-adds a channel. */
 double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
                       int64_t depth);
+/* The same of `depth` pairs of bfloat16, by a processor that has an instruction for them, whatever the target has: a target
+ * that emulates it rounds what that processor rounds. */
+double product_pairs_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
+                            int64_t depth);
 
 #endif

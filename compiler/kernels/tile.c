@@ -104,8 +104,8 @@ static void multiply(struct emitter *e, const struct tile *t, const char *a, con
         for (int first = 0; first < t->vectors; first += per_line) {
             char *sums = "";
             for (int j = first; j < t->vectors && j < first + per_line; j++)
-                sums = arena_printf(e->arena, "%s%sc%d_%d = v_fma(a%d, b%d, c%d_%d);", sums, j > first ? " " : "", i, j,
-                                    i, j, i, j);
+                sums = arena_printf(e->arena, "%s%sc%d_%d = %s(a%d, b%d, c%d_%d);", sums, j > first ? " " : "", i, j,
+                                    t->pairs ? "v_dot" : "v_fma", i, j, i, j);
             cw_line(e->w, "%s", sums);
         }
     }
@@ -168,10 +168,16 @@ static int turns_of(const struct emitter *e, const struct tile *t)
     return turns;
 }
 
+/* The C type of what A and B are made of. */
+static const char *factor_type(const struct emitter *e, const struct tile *t)
+{
+    return t->pairs ? "bf16_pair" : e->plan->real;
+}
+
 /* The loops around one multiply(): outer times, segments, depth. */
 static void loops(struct emitter *e, const struct tile *t)
 {
-    const char *real = e->plan->real;
+    const char *real = factor_type(e, t);
     int open = 0;
     const char *a = "a", *b = "b";
     if (t->outer) {
@@ -218,8 +224,8 @@ static const char *tile_hint(struct emitter *e, const struct tile *t)
         k = arena_printf(e->arena, "%" PRId64, t->depth);
     if (t->segments != 1)
         k = arena_printf(e->arena, "%dx%s", t->segments, k);
-    return arena_printf(e->arena, "tile_%dx%d_k%s%s%s%s", t->rows, t->vectors, k, t->accumulate ? "_add" : "",
-                        t->tail ? "_tail" : "", t->c_vector ? "_together" : "");
+    return arena_printf(e->arena, "tile_%dx%d_k%s%s%s%s%s", t->rows, t->vectors, k, t->pairs ? "_bf16" : "",
+                        t->accumulate ? "_add" : "", t->tail ? "_tail" : "", t->c_vector ? "_together" : "");
 }
 
 /* "C (6 x 2 vectors) = A B, one stretch of A, then bias_relu. bias: a number a column." */
@@ -243,6 +249,8 @@ static const char *tile_comment(struct emitter *e, const struct tile *t)
     else
         text_add(&out, ") = %sA B%s, %s%s", t->accumulate ? "C + " : "", t->a_vectors ? " lane by lane" : "",
                  t->segments > 1 ? "A in segments" : "one stretch of A", t->outer ? ", `outer` of them" : "");
+    if (t->pairs)
+        text_add(&out, ", in pairs of bfloat16");
     if (t->chain && *chain_suffix(e, t->chain))
         text_add(&out, ", then %s", chain_suffix(e, t->chain) + 1);
     text_add(&out, ".");
@@ -260,9 +268,10 @@ static const char *tile_comment(struct emitter *e, const struct tile *t)
 static const char *write_tile(struct emitter *e, const struct tile *t)
 {
     const char *real = e->plan->real;
-    const char *factors = t->segments ? arena_printf(e->arena, "const %s *a, const %s *b, ", real, real) : "";
+    const char *factor = factor_type(e, t);
+    const char *factors = t->segments ? arena_printf(e->arena, "const %s *a, const %s *b, ", factor, factor) : "";
     emit_function(e, "%s%s *restrict c%s%s%s%s", factors, real, t->depth || !t->segments ? "" : ", int depth", t->outer ? ", int outer" : "",
-                  t->next ? arena_printf(e->arena, ", const %s *next", real) : "",
+                  t->next ? arena_printf(e->arena, ", const %s *next", factor) : "",
                   t->chain ? chain_parameters(e, t->chain) : "");
     if (t->segments > 1 && t->segments <= TABLE_LONGEST && t->a_columns) {
         struct text list = { .arena = e->arena };
@@ -289,7 +298,8 @@ static const char *tile_key(struct emitter *e, const struct tile *t)
     const int64_t numbers[] = {
         t->rows, t->vectors, t->tail, t->a_row, t->a_k, t->b_k, t->b_tail, t->depth, t->segments, t->a_segment,
         t->b_segment, t->a_columns, t->a_column, t->outer, t->a_outer, t->b_outer, t->c_row, t->accumulate, t->a_ahead,
-        t->next, t->far, t->below, t->onward, t->a_vectors, t->b_vector, t->c_vector, t->c_whole
+        t->next, t->far, t->below, t->onward, t->a_vectors, t->b_vector, t->c_vector, t->c_whole,
+        t->pairs
     };
     struct text key = { .arena = e->arena };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)

@@ -230,6 +230,7 @@ struct model {
     int outputs;                    /* width of the last layer */
     struct cnn_target target;       /* what it is trained towards */
     enum cnn_sample_kind sample;    /* what its source's samples are made of */
+    bool bf16;                      /* `precision bf16` */
     bool ends_in_softmax;           /* the last layer is (or ends in) a softmax: the loss works on its logits */
 
     bool has_data, has_train;       /* --check and --summary need only a network */

@@ -642,6 +642,16 @@ static const struct arg_def class_weights_args[] = {
 const struct clause_def class_weights_def = {
     .name = "class_weights", .args = class_weights_args, .help = "what a sample of each class counts in training"};
 
+static const char *const precision_words[] = {"float", "bf16", NULL};
+
+static const struct arg_def precision_args[] = {
+    {.name = "what", .type = ARG_WORD, .positional = true, .required = true, .words = precision_words,
+     .help = "float, or bf16: products of bfloat16, summed in float"},
+    {.name = NULL}
+};
+
+const struct clause_def precision_def = {.name = "precision", .args = precision_args, .help = "what is multiplied"};
+
 const struct clause_def train_numbers[TRAIN_NUMBERS + 1] = {
     [TRAIN_EPOCHS] = {.name = "epochs", .args = epochs_args, .help = "times through the pictures"},
     [TRAIN_BATCH] = {.name = "batch", .args = batch_args, .help = "samples of one step"},

@@ -32,8 +32,8 @@ extern const char *const average_words[];
 
 /* Lists end with an element whose clause.name (or name) is NULL. */
 extern const struct data_source data_sources[];
-/* The statements `target` of `data` and `class_weights` of `train`. */
-extern const struct clause_def target_def, class_weights_def;
+/* The statements `target` of `data`, `class_weights` and `precision` of `train`. */
+extern const struct clause_def target_def, class_weights_def, precision_def;
 extern const struct clause_def data_steps[], loss_defs[], optimizer_defs[], schedule_defs[], callback_defs[];
 extern const struct metric_def metric_defs[];
 /* The options of `params`, behind its selectors. */

@@ -23,6 +23,8 @@ struct run run_new(struct arena *a, const struct graph *g, int batch);
 void run_disturb(const struct run *r);
 /* All forward or all backward nodes, in their order. */
 void run_graph(const struct run *r, bool backward);
+/* One node alone. */
+void run_node(const struct run *r, const struct node *n);
 /* The mean loss of the batch, after the forward nodes. */
 double run_loss(const struct run *r);
 

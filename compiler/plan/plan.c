@@ -117,6 +117,11 @@ static bool is_portable(const struct graph *g, struct diag *d)
     return true;
 }
 
+const char *plan_precision(const struct plan_options *o)
+{
+    return o->bf16 ? "bf16" : o->real_double ? "double" : "float";
+}
+
 struct plan *plan_begin(struct arena *a, const struct graph *g, const struct plan_options *options)
 {
     struct plan *p = arena_alloc(a, sizeof *p);
@@ -127,6 +132,8 @@ struct plan *plan_begin(struct arena *a, const struct graph *g, const struct pla
     p->target = target_find(options->target);
     p->asked_target = options->target;
     p->real_double = options->real_double;
+    p->bf16 = options->bf16;
+    p->precision = plan_precision(options);
     p->real = options->real_double ? "double" : "float";
     p->real_size = options->real_double ? 8 : 4;
     p->lanes = p->target->vector_bytes / p->real_size;

@@ -47,7 +47,7 @@ const char *plan_forced(const struct plan_options *options, const struct node *n
 
 static bool kernel_serves(const struct plan *p, const struct group *g, const struct kernel *k)
 {
-    if (k->portable != p->target->portable)
+    if (k->portable != p->target->portable || (k->bf16 && !p->bf16))
         return false;
     if (g->together ? !k->together || !k->together(p, g->main) : k->only_together)
         return false;

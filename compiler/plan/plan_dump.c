@@ -198,11 +198,46 @@ static void dump_memory(const struct program *q, FILE *out)
     }
 }
 
-static void dump_program(const struct program *q, const char *name, bool reasons, FILE *out)
+/* Whether it multiplies maps, or a map with parameters: what `precision bf16` is about. */
+static bool is_product(enum op op)
+{
+    switch (op) {
+    case OP_conv2d: case OP_conv2d_data_grad: case OP_conv2d_weight_grad:
+    case OP_dense: case OP_dense_data_grad: case OP_dense_weight_grad:
+    case OP_grouped_conv2d: case OP_grouped_conv2d_data_grad: case OP_grouped_conv2d_weight_grad:
+    case OP_locally_connected2d: case OP_locally_connected2d_data_grad: case OP_locally_connected2d_weight_grad:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What stays in float all the same. */
+static void dump_bf16(const struct program *q, const char *name, FILE *out)
+{
+    int products = 0, rounded = 0;
+    for (int i = 0; i < q->groups_count; i++) {
+        products += is_product(q->groups[i]->main->op);
+        rounded += q->groups[i]->kernel->bf16;
+    }
+    fprintf(out, "%s: %d of %d products are of bfloat16", name, rounded, products);
+    for (int i = 0, first = 1; i < q->groups_count; i++) {
+        const struct group *g = q->groups[i];
+        if (!is_product(g->main->op) || g->kernel->bf16)
+            continue;
+        fprintf(out, "%s %s:%s", first ? "; of float" : ",", g->main->layer->name, plan_pass(g->main));
+        first = 0;
+    }
+    fprintf(out, "\n");
+}
+
+static void dump_program(const struct plan *p, const struct program *q, const char *name, bool reasons, FILE *out)
 {
     fprintf(out, "%s: kernels (layer:pass = kernel)\n", name);
     for (int i = 0; i < q->groups_count; i++)
         dump_group(q->groups[i], reasons, out);
+    if (p->bf16)
+        dump_bf16(q, name, out);
     fprintf(out, "%s: schedule\n", name);
     for (int i = 0; i < q->phases_count; i++)
         dump_phase(q, i, out);
@@ -213,7 +248,7 @@ static void dump_program(const struct program *q, const char *name, bool reasons
 
 static void dump(const struct plan *p, bool reasons, FILE *out)
 {
-    fprintf(out, "plan of %s for %s, %s, batch %d\n", p->model->name, p->target->name, p->real, p->batch);
+    fprintf(out, "plan of %s for %s, %s, batch %d\n", p->model->name, p->target->name, p->precision, p->batch);
     fprintf(out, "parameters: %" PRId64 " stored, statistics: %" PRId64 ", scratch a thread: %" PRId64 " bytes\n",
             p->params_stored, p->statistics_stored, p->scratch_bytes);
     const struct graph *g = p->use.graph;
@@ -221,8 +256,8 @@ static void dump(const struct plan *p, bool reasons, FILE *out)
         fprintf(out, "  %-10" PRId64 " %-10" PRId64 " panels of %-3d %s\n", p->params[i].offset, p->params[i].stored,
                 p->params[i].panel, g->params[i]->name);
     if (p->train.graph)
-        dump_program(&p->train, "training", reasons, out);
-    dump_program(&p->use, "use", reasons, out);
+        dump_program(p, &p->train, "training", reasons, out);
+    dump_program(p, &p->use, "use", reasons, out);
     dump_pieces_of_gradients(p, out);
     dump_update(p, out);
 }

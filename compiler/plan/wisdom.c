@@ -175,7 +175,7 @@ struct wisdom *wisdom_read(struct arena *a, const char *path, bool may_miss)
 
 const char *wisdom_entry_name(struct arena *a, const struct plan *p, int threads, const char *key, const char *kernel)
 {
-    return arena_printf(a, PACKAGE_VERSION " %s %s %d %d %s %s", p->target->name, p->real, threads, p->batch, key,
+    return arena_printf(a, PACKAGE_VERSION " %s %s %d %d %s %s", p->target->name, p->precision, threads, p->batch, key,
                         kernel);
 }
 
@@ -186,11 +186,11 @@ static bool is_beside(const char *name)
     return kernel && strchr(kernel, '@');
 }
 
-bool wisdom_use(struct wisdom *w, const char *target, bool real_double, int threads)
+bool wisdom_use(struct wisdom *w, const char *target, const char *precision, int threads)
 {
     char before[100];
     int most = 0;
-    int length = snprintf(before, sizeof before, PACKAGE_VERSION " %s %s ", target, real_double ? "double" : "float");
+    int length = snprintf(before, sizeof before, PACKAGE_VERSION " %s %s ", target, precision);
 
     for (int i = 0; i < w->entries_count; i++) {
         int here = 0;

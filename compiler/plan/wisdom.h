@@ -33,7 +33,7 @@ const char *wisdom_cache_path(struct arena *a);
 struct wisdom *wisdom_read(struct arena *a, const char *path, bool may_miss);
 /* Entries for so many threads are used; 0: for the most that the file has any for.  False: there are none for this
  * target and type. */
-bool wisdom_use(struct wisdom *w, const char *target, bool real_double, int threads);
+bool wisdom_use(struct wisdom *w, const char *target, const char *precision, int threads);
 
 /* The name of a group's task, in one word: operation, shapes, window, and what is applied to the result. */
 const char *wisdom_key(const struct plan *p, const struct group *g);

@@ -205,7 +205,7 @@ static void list_statements(json_t *list)
 #include "model/statements.def"
     const struct clause_def *const others[] = {&class_weights_def, &train_numbers[TRAIN_EPOCHS],
                                                &train_numbers[TRAIN_BATCH], &train_numbers[TRAIN_SEED],
-                                               &train_numbers[TRAIN_THREADS], &params_def};
+                                               &train_numbers[TRAIN_THREADS], &precision_def, &params_def};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         json_t *entry = clause_entry(others[i]), *there = NULL;
         for (size_t k = 0; k < json_array_size(list) && !there; k++)

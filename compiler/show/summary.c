@@ -209,7 +209,7 @@ static void print_memory(struct arena *a, const struct model *m, const struct pl
     struct summary_amount list[AMOUNTS_MOST];
     int count = count_memory(a, m, p, list);
 
-    rt_summary_amounts(arena_printf(a, "Memory, bytes, a batch of %d, %s, %s:", p->batch, p->real, p->target->name), list, count,
+    rt_summary_amounts(arena_printf(a, "Memory, bytes, a batch of %d, %s, %s:", p->batch, p->precision, p->target->name), list, count,
                        out);
     rt_print(out, "and the samples, up to the trainer's --data-memory (else half of the machine's memory); more are read as "
                   "batches\nneed them.\n");
@@ -288,7 +288,7 @@ void summary_print_json(const struct model *m, const struct plan *p, const struc
             json_object_set_new(memory, key, json_integer(list[i].bytes));
         }
         json_object_set_new(all, "batch", json_integer(p->batch));
-        json_object_set_new(all, "real", json_string(p->real));
+        json_object_set_new(all, "real", json_string(p->precision));
         json_object_set_new(all, "target", json_string(p->target->name));
         json_object_set(all, "memory", memory);
     }

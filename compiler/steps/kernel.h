@@ -13,6 +13,7 @@ struct kernel {
     const char *name;           /* "direct", "im2col": what --kernel takes */
     enum op op;                 /* the main operation it computes */
     bool portable;              /* plain C99: serves the target `portable`, and no other */
+    bool bf16;                  /* its factors are rounded to bfloat16: serves that precision, and no other */
     bool fuses_chain;           /* applies group.chain itself */
     bool (*applicable)(const struct plan *p, const struct group *g);
     /* Estimated cycles of one core for a whole batch. */
@@ -304,6 +305,7 @@ struct tile {
     int64_t a_outer, b_outer;
     int64_t c_row;
     bool accumulate;            /* begins with C instead of zero */
+    bool pairs;                 /* A and B are pairs of bfloat16 (cnn_bf16.h), and so k counts; C is of reals */
     const struct chain *chain;  /* applied before C is stored; NULL: none */
     int64_t a_ahead;            /* != 0: while A is read, what lies so many elements on is fetched, a line for each k */
     bool next;                  /* the argument `next`: fetched likewise */

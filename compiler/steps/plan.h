@@ -42,6 +42,7 @@ struct plan_options {
     const char *target;
     const char *name;           /* what public names begin with; NULL: the model's */
     bool real_double;
+    bool bf16;                  /* kernels may multiply pairs of bfloat16 */
     bool exact;                 /* no kernel that rounds more than the plain sum does */
     double error_growth;        /* most that a kernel may let rounding errors grow against the plain sum;
                                    0: ERROR_GROWTH */
@@ -398,6 +399,8 @@ struct plan {
     const struct target *target;
     const char *asked_target;   /* what it was called on the command line: "native" is one too */
     bool real_double;
+    bool bf16;                  /* products of bfloat16, where a kernel for them is the cheapest; all else is float */
+    const char *precision;      /* "float", "double", "bf16" */
     int lanes;                  /* reals in a vector */
     const char *real;           /* "float" */
     int real_size;
@@ -435,6 +438,8 @@ void plan_again(struct arena *a, struct graph *train, const struct plan_options 
  * no kernel for (diag); NULL then. */
 struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
                         const struct plan_options *options, struct diag *d);
+/* What is asked for: "float", "double", "bf16". */
+const char *plan_precision(const struct plan_options *o);
 const char *plan_verify(const struct plan *p);
 /* Whether the optimizer changes it. */
 bool plan_trains(const struct param *param);

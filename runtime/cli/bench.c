@@ -12,6 +12,7 @@
 #include "cli/command.h"
 #include "core/json_text.h"
 #include "core/message.h"
+#include "core/param.h"
 #include "core/peak.h"
 #include "common/recipe.h"
 #include "files/notes.h"
@@ -179,7 +180,7 @@ static void report_text(const struct bench *b)
     const struct cnn_model *m = b->model;
     rt_print(stdout, "%s: batch %d, %d thread%s, %s, compiled for %s\n", m->name, m->batch,
            b->context->threads, b->context->threads == 1 ? "" : "s",
-           m->real_size == 8 ? "double" : "float", m->target);
+           rt_precision(m), m->target);
     rt_print(stdout, "step: median %.3f ms, mean %.3f ms, fastest %.3f ms of %d\n", b->median * 1e3, b->mean * 1e3,
            b->fastest * 1e3, b->steps);
     if (b->foreign >= 0.1)
@@ -222,7 +223,7 @@ static int report_json(const struct bench *b)
     json_t *all =
         json_pack("{s:s, s:s, s:i, s:i, s:s, s:i, s:f, s:f, s:f, s:o, s:f, s:f, s:f, s:s, s:o}", "model",
                   m->name, "target", m->target, "batch", m->batch, "threads", b->context->threads,
-                  "real", m->real_size == 8 ? "double" : "float", "steps", b->steps, "step_ms",
+                  "real", rt_precision(m), "steps", b->steps, "step_ms",
                   b->median * 1e3, "mean_ms", b->mean * 1e3, "fastest_ms", b->fastest * 1e3, "foreign_processors",
                   foreign, "gflop", b->flops * 1e-9,
                   "gflops", rate(b->flops, b->median), "peak_gflops", b->peak.gflops,

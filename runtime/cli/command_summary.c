@@ -6,6 +6,7 @@
 #include "common/printable.h"
 #include "common/summary_table.h"
 #include "core/message.h"
+#include "core/param.h"
 #include "core/parallel.h"
 #include "train/session.h"
 #include "train/trainer.h"
@@ -76,7 +77,7 @@ int rt_summary(const struct cnn_model *m, const struct command_options *o)
         return EXIT_FAILED;
     parameters_print(m);
     snprintf(title, sizeof title, "Memory, bytes, a batch of %d, %s, %d thread%s:", m->batch,
-             m->real_size == 8 ? "double" : "float", threads, threads == 1 ? "" : "s");
+             rt_precision(m), threads, threads == 1 ? "" : "s");
     rt_summary_amounts(title, amounts, (int)(sizeof amounts / sizeof *amounts), stdout);
     return EXIT_FINE;
 }

@@ -104,3 +104,8 @@ struct param_matrices rt_param_matrices(const struct cnn_param *p)
     m.columns = extent[2];
     return m;
 }
+
+const char *rt_precision(const struct cnn_model *m)
+{
+    return m->precision ? m->precision : m->real_size == 8 ? "double" : "float";
+}

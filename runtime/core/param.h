@@ -31,4 +31,7 @@ struct param_matrices {
 };
 struct param_matrices rt_param_matrices(const struct cnn_param *p);
 
+/* In what the network computes, for people: "float", "double", or what the emitted file says. */
+const char *rt_precision(const struct cnn_model *m);
+
 #endif

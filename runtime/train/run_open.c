@@ -252,9 +252,10 @@ static void log_head(struct trainer *t)
         strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &day);
     char *processor = rt_host_processor(), *command = rt_host_command(t->options->argc, t->options->argv);
     int threads = t->context->threads;
-    rt_progress_note(&t->progress, "# cnnc %s, %s, %s, %d thread%s, compiled for %s\n# %s\n", cnn_version(), date,
+    const char *precision = t->model->precision;
+    rt_progress_note(&t->progress, "# cnnc %s, %s, %s, %d thread%s, compiled for %s%s%s\n# %s\n", cnn_version(), date,
                      processor ? processor : "", threads, threads == 1 ? "" : "s", t->model->target,
-                     command ? command : "");
+                     precision ? ", " : "", precision ? precision : "", command ? command : "");
     if (t->shares.ranks)
         rt_progress_note(&t->progress, "# %d processes; gradients are summed %s\n", t->shares.ranks->count,
                          t->shares.fast ? "in whatever order is the fastest (--reduce=fast): another number of processes gives "

@@ -189,6 +189,7 @@ train {
     optimizer adam
     metrics accuracy, top_k, precision, recall, f1, auc, sure
     class_weights [1, 1, 1, 1, 1, 1, 1, 1, 1, 2]
+    precision bf16
     reduce_lr_on_plateau; early_stopping; checkpoint "kept.safetensors"; stop_on_nan
 }
 CNN
