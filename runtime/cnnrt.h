@@ -347,7 +347,8 @@ struct cnn_model {
     const char *name, *source;          /* "cifar10_relu", "cifar10_relu.cnn" */
     const char *target;                 /* "x86-64-v4" */
     uint64_t plan_hash;                 /* other plans round otherwise */
-    const char *recipe;                 /* the .cnn file with every default filled in (cnnc --explain) */
+    const char *const *recipe;          /* the .cnn file with every default filled in (cnnc --explain), piece by piece, then NULL;
+                                         * or NULL */
     int real_size;                      /* 4 or 8 */
     const char *precision;              /* how products are computed; NULL: in reals like all else */
     int batch;                          /* samples that the functions below take at most */

@@ -70,8 +70,8 @@ const char *emit_number(struct emitter *e, double x);
 const char *emit_quoted(struct emitter *e, const char *text);
 /* One statement at that depth, broken at spaces where it is longer than a line. */
 void emit_wrapped(struct emitter *e, struct cwriter *w, int depth, const char *text);
-/* A text as string literals, one a line of it, long ones broken. */
-void emit_literals(struct emitter *e, struct cwriter *w, const char *text);
+/* A text as elements of an array of strings, one a line of it, long ones broken: C promises room for 4095 bytes in one string. */
+void emit_strings(struct emitter *e, struct cwriter *w, const char *text);
 /* "X" in capital letters. */
 const char *emit_capitals(struct emitter *e, const char *text);
 

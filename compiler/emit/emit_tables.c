@@ -240,14 +240,13 @@ static void emit_stretches(struct emitter *e, struct cwriter *w)
 
 /* ---- the model ------------------------------------------------------------------------------- */
 
-/* The recipe's text, one literal a line. */
+/* The recipe's text, a string for each line. */
 static void emit_recipe_text(struct emitter *e, struct cwriter *w, const char *text)
 {
     cw_comment(w, "What cnnc --explain says of the model.");
-    cw_open(w, "static const char recipe_text[] = {");
-    if (!*text)
-        cw_line(w, "\"\"");
-    emit_literals(e, w, text);
+    cw_open(w, "static const char *const recipe_text[] = {");
+    emit_strings(e, w, text);
+    cw_line(w, "NULL");
     cw_close(w, "};");
     cw_blank(w);
 }

@@ -57,9 +57,9 @@ void emit_wrapped(struct emitter *e, struct cwriter *w, int depth, const char *t
     }
 }
 
-void emit_literals(struct emitter *e, struct cwriter *w, const char *text)
+void emit_strings(struct emitter *e, struct cwriter *w, const char *text)
 {
-    const size_t room = COLUMNS - 3 * INDENT;   /* quotes and a few escapes fit into the rest */
+    const size_t room = COLUMNS - 3 * INDENT;   /* quotes, a comma and a few escapes fit into the rest */
     while (*text) {
         const char *end = strchr(text, '\n');
         size_t line = end ? (size_t)(end - text) + 1 : strlen(text);
@@ -68,7 +68,7 @@ void emit_literals(struct emitter *e, struct cwriter *w, const char *text)
             size_t length = piece_length(text, line, room);
             if (length < line)
                 length++;                       /* the space stays at the end */
-            cw_line(w, "%s%s", indent, emit_quoted(e, arena_string(e->arena, text, length)));
+            cw_line(w, "%s%s,", indent, emit_quoted(e, arena_string(e->arena, text, length)));
             text += length;
             line -= length;
             indent = "    ";

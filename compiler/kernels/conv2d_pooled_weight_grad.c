@@ -372,11 +372,17 @@ static const char *emit_turn(struct emitter *e, const struct step *step)
             tail ? ", turned[V_LANES * V_LANES]" : "");
     cw_open(e->w, "for (int o = 0; o < V_LANES; o++) {");
     cw_line(e->w, "const %s *const from = partial + (o * %d + kh) * %d + j;", real, g.s.window.kh, g.stored_row);
-    cw_line(e->w, "v sum = v_load(from);");
-    cw_open(e->w, "for (int g = 1; g < %d; g++)", g.groups);
-    cw_line(e->w, "sum = v_add(sum, v_load(from + (size_t)g * %" PRId64 "));", stored);
-    cw_close(e->w, "");
-    cw_line(e->w, "v_store(sums + o * V_LANES, sum);");
+    if (g.groups > 2) {
+        cw_line(e->w, "v sum = v_load(from);");
+        cw_open(e->w, "for (int g = 1; g < %d; g++)", g.groups);
+        cw_line(e->w, "sum = v_add(sum, v_load(from + (size_t)g * %" PRId64 "));", stored);
+        cw_close(e->w, "");
+        cw_line(e->w, "v_store(sums + o * V_LANES, sum);");
+    } else if (g.groups == 2) {
+        cw_line(e->w, "v_store(sums + o * V_LANES, v_add(v_load(from), v_load(from + %" PRId64 ")));", stored);
+    } else {
+        cw_line(e->w, "v_store(sums + o * V_LANES, v_load(from));");
+    }
     cw_close(e->w, "}");
     cw_line(e->w, "%s *const to = dw + (kh * %d + j) * %d;", real, g.row, panel);
     if (tail) {

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "core/atomic_file.h"
 #include "core/file_path.h"
@@ -73,23 +74,37 @@ static void files_list(const struct run_folder *f, const char *files[RUN_FILES])
 }
 
 /* Whether a file begins with the text. */
-static bool begins_with(const char *path, const char *text)
+static bool begins_with(const char *path, const char *const *pieces)
 {
     FILE *file = fopen(path, "r");
     bool equal = file != NULL;
-    for (const char *c = text; equal && *c; c++)
-        equal = getc(file) == (unsigned char)*c;
+    for (; equal && *pieces; pieces++)
+        for (const char *c = *pieces; equal && *c; c++)
+            equal = getc(file) == (unsigned char)*c;
     if (file)
         fclose(file);
     return equal;
+}
+
+/* What stands behind the recipe in a text; NULL: the text begins with something else. */
+static const char *behind_recipe(const char *text, const char *const *recipe)
+{
+    for (; recipe && *recipe; recipe++) {
+        size_t length = strlen(*recipe);
+        if (strncmp(text, *recipe, length) != 0)
+            return NULL;
+        text += length;
+    }
+    return text;
 }
 
 /* Whether a run has been there: it leaves a state and weights, and before those a table of epochs or
  * at least its recipe. */
 static bool is_run(const struct run_folder *f, const struct cnn_model *model)
 {
+    static const char *const table[] = { "epoch,lr,loss,", NULL };
     return access(f->state, F_OK) == 0 || access(f->previous_state, F_OK) == 0
-           || rt_run_folder_has_weights(f) || begins_with(f->history, "epoch,lr,loss,")
+           || rt_run_folder_has_weights(f) || begins_with(f->history, table)
            || (model->recipe && begins_with(f->recipe, model->recipe));
 }
 
@@ -197,20 +212,42 @@ void rt_run_folder_tidy(const struct run_folder *f)
 
 static const char past_mark[] = "# up to step ";
 
+/* The recipe whole, malloc'd; NULL without memory. */
+static char *recipe_text(const struct cnn_model *model)
+{
+    size_t length = 0, at = 0;
+    for (const char *const *piece = model->recipe; piece && *piece; piece++)
+        length += strlen(*piece);
+    char *text = malloc(length + 1);
+    for (const char *const *piece = model->recipe; text && piece && *piece; piece++) {
+        size_t bytes = strlen(*piece);
+        memcpy(text + at, *piece, bytes);
+        at += bytes;
+    }
+    if (text)
+        text[at] = '\0';
+    return text;
+}
+
 /* past: lines about earlier steps. */
 static int recipe_write(const struct run_folder *f, const struct cnn_model *model, const char *past,
                         const char *remarks)
 {
     struct atomic_file file;
-    const char *recipe = model->recipe ? model->recipe : "";
-    if (rt_atomic_open(&file, f->recipe))
-        return -1;
-    if (rt_atomic_write(&file, recipe, strlen(recipe)) || rt_atomic_write(&file, past, strlen(past))
-        || rt_atomic_write(&file, remarks, strlen(remarks))) {
-        rt_atomic_drop(&file);
-        return -1;
+    char *recipe = recipe_text(model);
+    if (!recipe)
+        rt_error("%s: no memory to write it", f->recipe);
+    int status = recipe ? rt_atomic_open(&file, f->recipe) : -1;
+    if (status == 0) {
+        status = rt_atomic_write(&file, recipe, strlen(recipe)) || rt_atomic_write(&file, past, strlen(past))
+                 || rt_atomic_write(&file, remarks, strlen(remarks)) ? -1 : 0;
+        if (status)
+            rt_atomic_drop(&file);
+        else
+            status = rt_atomic_commit(&file);
     }
-    return rt_atomic_commit(&file);
+    free(recipe);
+    return status;
 }
 
 /* The number of "recipe.7.cnn", 0 for another name. */
@@ -298,14 +335,14 @@ static char *text_read(const char *path)
 int rt_run_folder_recipe(const struct run_folder *f, const struct cnn_model *model, uint64_t step,
                          const char *past, const char *remarks)
 {
-    const char *recipe = model->recipe ? model->recipe : "";
     char *now = text_read(f->recipe), *lines = NULL, *said = NULL;
-    size_t lines_length = 0, said_length = 0, length = strlen(recipe);
+    const char *behind = now ? behind_recipe(now, model->recipe) : NULL;
+    size_t lines_length = 0, said_length = 0;
     FILE *lines_out = open_memstream(&lines, &lines_length), *said_out = open_memstream(&said, &said_length);
-    bool same = now && strncmp(now, recipe, length) == 0 && (!now[length] || now[length] == '#');
+    bool same = behind && (!*behind || *behind == '#');
     int status = lines_out && said_out ? 0 : -1;
     if (status == 0 && same)
-        past_copy(now + length, lines_out, said_out);
+        past_copy(behind, lines_out, said_out);
     else if (status == 0)
         status = recipe_number(f, step, lines_out);
     if ((lines_out && fclose(lines_out)) | (said_out && fclose(said_out)))
@@ -323,6 +360,14 @@ int rt_run_folder_recipe(const struct run_folder *f, const struct cnn_model *mod
     free(lines);
     free(said);
     return status;
+}
+
+unsigned long rt_run_folder_recipe_sum(const struct cnn_model *model)
+{
+    unsigned long sum = 0;
+    for (const char *const *piece = model->recipe; piece && *piece; piece++)
+        sum = crc32_z(sum, (const unsigned char *)*piece, strlen(*piece));
+    return sum;
 }
 
 int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *model,

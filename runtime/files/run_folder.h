@@ -40,6 +40,8 @@ int rt_run_folder_claim(const struct run_folder *f, const struct cnn_model *mode
  * message. */
 int rt_run_folder_recipe(const struct run_folder *f, const struct cnn_model *model, uint64_t step,
                          const char *past, const char *remarks);
+/* Tells one model's recipe from another's: the CRC-32 of its text. */
+unsigned long rt_run_folder_recipe_sum(const struct cnn_model *model);
 
 /* The file of a run that a path names, however it is spelled; NULL: none of them. */
 const char *rt_run_folder_file(const struct run_folder *f, const char *path);

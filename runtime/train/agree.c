@@ -77,7 +77,7 @@ int rt_program_agree(struct standing *s, const struct cnn_model *m, const struct
 {
     struct standing_facts facts = { .count = FIRST_FACTS, .names = first_names };
     facts.values[FACT_PROGRAM] = m->plan_hash;
-    facts.values[FACT_RECIPE] = m->recipe ? checksum(m->recipe, strlen(m->recipe)) : 0;
+    facts.values[FACT_RECIPE] = rt_run_folder_recipe_sum(m);
     facts.values[FACT_GIVEN] = (uint64_t)o->resume << 1 ^ (o->weights != NULL);
     return rt_standing_ready(s, about, &facts);
 }

@@ -21,8 +21,7 @@ void rt_run_origin_note(struct trainer *t)
 /* Tells one recipe from another. */
 static void recipe_mark(char mark[24], const struct cnn_model *m)
 {
-    const char *recipe = m->recipe ? m->recipe : "";
-    snprintf(mark, 24, "%08lx", crc32_z(0, (const unsigned char *)recipe, strlen(recipe)));
+    snprintf(mark, 24, "%08lx", rt_run_folder_recipe_sum(m));
 }
 
 /* Tells one training set from another of as many samples: by its targets. */

@@ -78,7 +78,8 @@ static const struct cnn_setting normalize_settings[] = { { .key = "auto", .text 
 static const struct cnn_clause steps[] = { { "normalize", normalize_settings, 3 } };
 
 static const struct cnn_model model = {
-    .abi = CNNRT_ABI, .name = "tiny", .source = "tiny.cnn", .target = "generic", .plan_hash = 1, .recipe = "model tiny\n",
+    .abi = CNNRT_ABI, .name = "tiny", .source = "tiny.cnn", .target = "generic", .plan_hash = 1,
+    .recipe = (const char *const[]){ "model tiny\n", NULL },
     .real_size = sizeof(float), .batch = 4, .outputs = OUTPUTS, .in_channels = 3, .in_height = 32, .in_width = 32,
     .image_stride = 3072, .channel_stride = 1, .row_stride = 96, .column_stride = 3,
     .params_stored = STORED, .statistics_stored = 16, .params_count = 11, .trainable_count = 8, .optimizer_slots = 1,
