@@ -237,14 +237,17 @@ void check_constant_note(struct check *c, const struct value *v);
 /* An extent such as 0x10 where a number was wanted: a hint that says what it would be; false: it is none. */
 bool check_hexadecimal(struct check *c, const struct value *v);
 
-/* ---- arguments: check_args.c ----------------------------------------------------------------- */
+/* ---- arguments: check_clause.c ----------------------------------------------------------------- */
 
 /* `word a, b, k=v` against its definition: NULL when an argument is wrong (reported). */
 struct clause *check_clause(struct check *c, const struct clause_def *def, struct span where,
                             const struct ast_args *args);
-/* One value for one slot. */
+/* check_args.c: one value for one slot. */
 bool check_slot(struct check *c, const struct clause_def *owner, const struct arg_def *def,
                 const struct ast_expr *e, struct arg_value *out);
+/* What it takes: "a whole number". */
+const char *check_slot_text(struct check *c, const struct arg_def *def);
+bool check_slot_takes_word(enum arg_type type);
 /* "conv2d filters, kernel, [activation], stride=.., ..." */
 const char *clause_usage(struct arena *a, const struct clause_def *def);
 /* The arguments of a statement; `conv2d(64, 3x3)` is reported and read as if written right. */
@@ -417,6 +420,10 @@ void check_schedule_rates(struct check *c);
 void check_names_read(struct check *c, const struct ast_body *body);
 void check_useless(struct check *c, const struct ast_body *file);
 struct function_entry *check_function_find(const struct check *c, const char *name);
+/* check_ends.c: what the network ends in against the data, the loss and the metrics, once all of them are known. */
+void check_ends(struct check *c);
+/* Warns of a recipe that trains nothing: it runs, but can hardly be meant. */
+void check_learns(struct check *c, const struct ast_statement *train);
 /* check_share.c: the share of a batch that one process takes, into the model; what a share cannot compute by itself. */
 void check_share(struct check *c, const struct ast_statement *train);
 

@@ -172,30 +172,35 @@ static void rest_plan(struct plan *p, struct program *q, struct group *g)
 }
 
 /* One of the two numbers: what all normalisations before have brought, or nothing. */
-static const char *text_before(struct emitter *e, const struct node *n, int which, int tail)
+static const char *text_before(struct emitter *e, const struct node *n, int which, const char *at, int tail)
 {
     static const char *const names[][2] = { { "shift1", "slope1" }, { "shift2", "slope2" } };
     const char *first = NULL, *second = NULL;
     if (n->in[REST_FIRST])      /* it may end before a whole vector does */
-        first = text_load(e, names[0][which], text_plus(e, text_printf(e, "%d", n->attr.channel), "j"), tail);
+        first = text_load(e, names[0][which], text_plus(e, text_printf(e, "%d", n->attr.channel), at), tail);
     if (n->in[REST_SECOND])
-        second = text_load(e, names[1][which], "j", 0);
+        second = text_load(e, names[1][which], at, 0);
     return first && second ? text_printf(e, "v_add(%s, %s)", first, second) : first ? first : second ? second : "v_zero()";
 }
 
-static void rest_columns(struct emitter *e, const struct node *n, int tail)
+/* Channels from `at` on: everything but the first numbers is padded to whole vectors. */
+static void rest_columns(struct emitter *e, const void *data, const char *at, int tail)
 {
     static const char *const to[] = { "shift", "slope" };
+    const struct node *n = data;
     if (n->in[REST_DEVIATION]) {
-        cw_line(e->w, "const v deviation = v_load(inverse_deviation + j);");
-        cw_line(e->w, "const v factor = %s;", n->in[0] ? "v_mul(v_load(gamma + j), deviation)" : "deviation");
+        cw_line(e->w, "const v deviation = %s;", text_load(e, "inverse_deviation", at, 0));
+        if (n->in[0])
+            cw_line(e->w, "const v factor = v_mul(%s, deviation);", text_load(e, "gamma", at, 0));
+        else
+            cw_line(e->w, "const v factor = deviation;");
     }
     for (int i = 0; i < 2; i++) {
-        const char *value = text_before(e, n, i, tail);
+        const char *value = text_before(e, n, i, at, tail);
         if (n->in[REST_DEVIATION])
-            value = text_printf(e, "v_sub(%s, v_mul(%s, v_load(%s + j)))", value, i ? "v_mul(factor, deviation)" : "factor",
-                                i ? "dgamma" : "dbeta");
-        line_store(e, to[i], "j", value, 0);
+            value = text_printf(e, "v_sub(%s, v_mul(%s, %s))", value, i ? "v_mul(factor, deviation)" : "factor",
+                                text_load(e, i ? "dgamma" : "dbeta", at, 0));
+        line_store(e, to[i], at, value, 0);
     }
 }
 
@@ -204,21 +209,12 @@ static const char *rest_emit(struct emitter *e, const struct step *s)
     static const char *const names[] = { "gamma", "inverse_deviation", "dgamma", "dbeta", "shift1", "slope1", "shift2", "slope2" };
     const struct node *n = s->group->main;
     const char *real = e->plan->real, *parameters = "";
-    int lanes = e->plan->lanes, channels = n->out[0]->shape.c, whole = channels / lanes * lanes;
+    int channels = n->out[0]->shape.c;
     for (int i = 0; i < REST_INPUTS; i++)
         if (n->in[i])
             parameters = text_printf(e, "%sconst %s *%s, ", parameters, real, names[i]);
     emit_function(e, "%s%s *restrict shift, %s *restrict slope", parameters, real, real);
-    if (whole) {
-        loop_open(e, "j", 0, whole, lanes);
-        rest_columns(e, n, 0);
-        cw_close(e->w, "}");
-    }
-    if (channels > whole) {
-        loop_open(e, "j", whole, channels, lanes);
-        rest_columns(e, n, channels - whole);
-        cw_close(e->w, "}");
-    }
+    each_vector(e, "j", channels, rest_columns, n);
     return emit_end(e, text_printf(e, "batchnorm_rest_%d", channels), emit_comment(e, s));
 }
 

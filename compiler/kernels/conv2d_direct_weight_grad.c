@@ -651,13 +651,6 @@ static const char *emit(struct emitter *e, const struct step *step)
     return emit_weight_sums(e, step, g.groups, g.s.weight->stored, g.db_stored);
 }
 
-static bool applicable(const struct plan *p, const struct group *g)
-{
-    (void)p;
-    (void)g;
-    return true;
-}
-
 static bool by_image(const struct plan *p, const struct group *g)
 {
     return weight_grad_of(p, g->main, false).by_image;
@@ -670,7 +663,7 @@ static double cost(const struct plan *p, const struct group *g)
 }
 
 const struct kernel kernel_conv2d_direct_weight_grad = {
-    .name = "direct", .op = OP_conv2d_weight_grad, .applicable = applicable, .cost = cost, .plan = plan, .by_image = by_image,
+    .name = "direct", .op = OP_conv2d_weight_grad, .applicable = always_applicable, .cost = cost, .plan = plan, .by_image = by_image,
     .emit = emit,
     .help = "register tiles over packed pixels, partial sums by image groups",
 };

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "kernels/conv_geometry.h"
+#include "kernels/sums.h"
 #include "kernels/together.h"
 
 enum { TAPS_MOST = 16, LISTED = 256 };
@@ -348,7 +349,9 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
     if (group->together)
         cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "%s_pooled_weight_grad_%dx%dx%d_to_%d", conv_name(e, &g.s), g.s.c, g.s.h, g.s.w,
-                                   g.s.o), emit_comment(e, step));
+                                   g.s.o),
+                    text_printf(e, "%s\nOf each window of the pooling only the element that won counts: dy is the gradient of the "
+                                   "pooled map, index tells who won.", emit_comment(e, step)));
 }
 
 /* ---- the gradient ------------------------------------------------------------------------------------------------ */
@@ -372,17 +375,7 @@ static const char *emit_turn(struct emitter *e, const struct step *step)
             tail ? ", turned[V_LANES * V_LANES]" : "");
     cw_open(e->w, "for (int o = 0; o < V_LANES; o++) {");
     cw_line(e->w, "const %s *const from = partial + (o * %d + kh) * %d + j;", real, g.s.window.kh, g.stored_row);
-    if (g.groups > 2) {
-        cw_line(e->w, "v sum = v_load(from);");
-        cw_open(e->w, "for (int g = 1; g < %d; g++)", g.groups);
-        cw_line(e->w, "sum = v_add(sum, v_load(from + (size_t)g * %" PRId64 "));", stored);
-        cw_close(e->w, "");
-        cw_line(e->w, "v_store(sums + o * V_LANES, sum);");
-    } else if (g.groups == 2) {
-        cw_line(e->w, "v_store(sums + o * V_LANES, v_add(v_load(from), v_load(from + %" PRId64 ")));", stored);
-    } else {
-        cw_line(e->w, "v_store(sums + o * V_LANES, v_load(from));");
-    }
+    emit_add_up(e, g.groups, stored, "from", "0", "sums", "o * V_LANES");
     cw_close(e->w, "}");
     cw_line(e->w, "%s *const to = dw + (kh * %d + j) * %d;", real, g.row, panel);
     if (tail) {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "kernels/grouped_taps.h"
+#include "kernels/sums.h"
 
 enum { PART_SUM, PART_REDUCE };
 enum {
@@ -477,15 +478,7 @@ static const char *emit_reduce(struct emitter *e, const struct step *step)
     cw_line(e->w, "const int64_t first = b * INT64_C(%d), most = first + %d;", REDUCE_CHUNK, REDUCE_CHUNK);
     cw_line(e->w, "const int64_t end = most < %" PRId64 " ? most : %" PRId64 ";", d.stored, d.stored);
     cw_open(e->w, "for (int64_t i = first; i < end; i += V_LANES) {");
-    if (d.groups == 2) {
-        cw_line(e->w, "v_store(dw + i, v_add(v_load(partial + i), v_load(partial + %" PRId64 " + i)));", d.stored);
-    } else {
-        cw_line(e->w, "v sum = v_load(partial + i);");
-        cw_open(e->w, "for (int g = 1; g < %d; g++)", d.groups);
-        cw_line(e->w, "sum = v_add(sum, v_load(partial + (size_t)g * %" PRId64 " + i));", d.stored);
-        cw_close(e->w, "");
-        cw_line(e->w, "v_store(dw + i, sum);");
-    }
+    emit_add_up(e, d.groups, d.stored, "partial", "i", "dw", "i");
     cw_close(e->w, "}");
     return emit_end(e, text_printf(e, "add_partial_%" PRId64, d.stored),
                     "Adds the partial sums of the image groups in their order.");

@@ -171,17 +171,20 @@ const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, con
 
 /* ---- sums of groups of images ------------------------------------------------------------------------------------ */
 
-static void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *to)
+void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *from_at, const char *to,
+                 const char *to_at)
 {
     if (groups == 2) {
-        cw_line(e->w, "v_store(%s + i, v_add(v_load(%s + i), v_load(%s + %" PRId64 " + i)));", to, from, from, stored);
+        line_store(e, to, to_at, text_printf(e, "v_add(%s, %s)", text_load(e, from, from_at, 0),
+                                             text_load(e, from, text_plus(e, text_printf(e, "%" PRId64, stored), from_at), 0)), 0);
         return;
     }
-    cw_line(e->w, "v sum = v_load(%s + i);", from);
+    cw_line(e->w, "v sum = %s;", text_load(e, from, from_at, 0));
     cw_open(e->w, "for (int g = 1; g < %d; g++)", groups);
-    cw_line(e->w, "sum = v_add(sum, v_load(%s + (size_t)g * %" PRId64 " + i));", from, stored);
+    cw_line(e->w, "sum = v_add(sum, %s);",
+            text_load(e, from, text_plus(e, text_printf(e, "(size_t)g * %" PRId64, stored), from_at), 0));
     cw_close(e->w, "");
-    cw_line(e->w, "v_store(%s + i, sum);", to);
+    line_store(e, to, to_at, "sum", 0);
 }
 
 const char *emit_weight_sums(struct emitter *e, const struct step *step, int groups, int64_t stored, int64_t db_stored)
@@ -193,11 +196,11 @@ const char *emit_weight_sums(struct emitter *e, const struct step *step, int gro
     cw_line(e->w, "const int64_t first = b * INT64_C(%d), most = first + %d;", SUMS_CHUNK, SUMS_CHUNK);
     cw_line(e->w, "const int64_t end = most < %" PRId64 " ? most : %" PRId64 ";", stored, stored);
     cw_open(e->w, "for (int64_t i = first; i < end; i += V_LANES) {");
-    emit_add_up(e, groups, stored, "partial", "dw");
+    emit_add_up(e, groups, stored, "partial", "i", "dw", "i");
     cw_close(e->w, "}");
     if (bias) {
         cw_open(e->w, "for (int i = 0; b == 0 && i < %" PRId64 "; i += V_LANES) {", db_stored);
-        emit_add_up(e, groups, db_stored, "bias_partial", "db");
+        emit_add_up(e, groups, db_stored, "bias_partial", "i", "db", "i");
         cw_close(e->w, "}");
     }
     return emit_end(e, text_printf(e, "add_partial_%" PRId64, stored),

@@ -33,6 +33,11 @@ void emit_pixel_sums(struct emitter *e, const struct pixel_sums *s);
  * `columns` of a row, to1 those after them.  Everything is padded to whole vectors. */
 const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, const char *comment);
 
+/* Lines that add what so many groups, two or more, have at from + from_at, `stored` elements from one to the next, in their order,
+ * and store it at to + to_at: one vector. */
+void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *from_at, const char *to,
+                 const char *to_at);
+
 enum { SUMS_CHUNK = 8192 };         /* elements of a weight gradient that one block adds up */
 
 /* The function of a step of blocks that adds the sums of `groups` groups of images in their order, `stored` elements of a

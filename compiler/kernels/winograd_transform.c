@@ -414,9 +414,11 @@ static const char *load(struct emitter *e, const void *data, int i, const struct
         return "v_zero()";
     if (!empty)
         return text_load(e, "map", arena_printf(e->arena, "(corner + %s)", at), x->tail);
-    const char *column = j->count > 1 ? j->index : arena_printf(e->arena, "%d", j->first);
+    const char *step = arena_printf(e->arena, "step%d", i);
+    const char *across = j->count > 1 ? arena_printf(e->arena, "%s * %s", j->index, step)
+                         : j->first ? text_times(e, step, j->first) : "0";
     return text_load(e, arena_printf(e->arena, "line%d", i),
-                     arena_printf(e->arena, "(at%d + c + %s * step%d)", i, column, i), x->tail);
+                     arena_printf(e->arena, "(%s)", text_plus(e, arena_printf(e->arena, "at%d + c", i), across)), x->tail);
 }
 
 /* Both of them, or one of them; what holds always is not asked for. */

@@ -380,7 +380,8 @@ static int file_places(char *places[PLACES_MAX], const char *name, const char *d
     return n;
 }
 
-char *rt_data_file_find(const char *name, const char *data_dir)
+/* Where that is, without a word; NULL: nowhere. */
+static char *file_find(const char *name, const char *data_dir)
 {
     char *places[PLACES_MAX], *found = NULL;
     int elsewhere, n = file_places(places, name, data_dir, &elsewhere);
@@ -390,6 +391,18 @@ char *rt_data_file_find(const char *name, const char *data_dir)
         else
             free(places[i]);
     return found;
+}
+
+void rt_data_files_list(const struct cnn_model *m, const char *const *keys, int count, const char *data_dir,
+                        void (*add)(void *arg, const char *path), void *arg)
+{
+    for (int i = 0; i < count; i++) {
+        const char *name = rt_setting_text(&m->data.source, keys[i]);
+        char *path = name ? file_find(name, data_dir) : NULL;
+        if (name)
+            add(arg, path);
+        free(path);
+    }
 }
 
 char *rt_data_file(const char *name, const char *data_dir)

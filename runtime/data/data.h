@@ -135,8 +135,10 @@ const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NA
 
 /* ---- for sources ----------------------------------------------------------------------------- */
 
-/* Where that is, without a word; NULL: nowhere. */
-char *rt_data_file_find(const char *name, const char *data_dir);
+/* Tells `add` of each file that the source has under one of so many keys, as data_source.list wants it; they are looked
+ * for as rt_data_file() does. */
+void rt_data_files_list(const struct cnn_model *m, const char *const *keys, int count, const char *data_dir,
+                        void (*add)(void *arg, const char *path), void *arg);
 /* The file of a source that finds them itself: in --data's directory (NULL: none was given), where the trainer runs, or
  * beside it.  malloc'd; NULL with a message that names every place looked at. */
 char *rt_data_file(const char *name, const char *data_dir);

@@ -623,16 +623,9 @@ static void list(const struct dataset *d, const char *dir, const struct cnn_mode
                  void (*add)(void *arg, const char *path), void *arg)
 {
     static const char *const keys[] = { "file", "x", "y", "val_x", "val_y" };
-    const struct cnn_clause *source = &m->data.source;
-    const int count = rt_setting_text(source, keys[0]) ? 1 : (int)(sizeof keys / sizeof keys[0]);
+    const int count = rt_setting_text(&m->data.source, keys[0]) ? 1 : (int)(sizeof keys / sizeof keys[0]);
     (void)d;
-    for (int i = 0; i < count; i++) {
-        const char *name = rt_setting_text(source, keys[i]);
-        char *path = name ? rt_data_file_find(name, dir) : NULL;
-        if (name)
-            add(arg, path);
-        free(path);
-    }
+    rt_data_files_list(m, keys, count, dir, add, arg);
 }
 
 const struct data_source rt_data_npy = { .name = "npy", .read = read_all, .read_file = read_file, .list = list,

@@ -691,13 +691,7 @@ static void list(const struct dataset *d, const char *dir, const struct cnn_mode
 {
     static const char *const keys[] = { "file", "test" };
     (void)d;
-    for (int i = 0; i < 2; i++) {
-        const char *name = rt_setting_text(&m->data.source, keys[i]);
-        char *path = name ? rt_data_file_find(name, dir) : NULL;
-        if (name)
-            add(arg, path);
-        free(path);
-    }
+    rt_data_files_list(m, keys, 2, dir, add, arg);
 }
 
 const struct data_source rt_data_csv = { .name = "csv", .read = read_all, .read_file = read_file, .list = list,

@@ -3,18 +3,9 @@
 # precision, of operands that are rounded where the kernels round: losses, predictions, gradients; of one and of three
 # threads.  Against operands that are not rounded they must be wrong.
 . "$(dirname "$0")/../run/common.sh"
+. "$TOP/tests/run/cases.sh"
 
 cases=$BUILD/tests/unit/bf16_cases
-cat >flags.mk <<'MK'
-include $(CNNC_MK)
-cflags: ; @echo $(call cnnc_cflags_for,$(TARGET)) $(CNNC_CFLAGS)
-libs: ; @echo $(cnnc_libs)
-MK
-# A make of its own, which hears nothing from the one that runs the tests.
-ask() {
-    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$MAKE" -s --no-print-directory -f flags.mk CNNC_MK="$CNNC_MK" "$@"
-}
-libs=$(ask libs)
 
 # check_case NUMBER TARGET [break]
 check_case() {
@@ -23,14 +14,7 @@ check_case() {
         return
     fi
     if [ -z "${3-}" ]; then
-        flags=$(ask TARGET="$2" CNNC_CFLAGS="-O1 ${CNNC_CFLAGS-}" cflags)
-        # shellcheck disable=SC2086
-        if ! $CC $flags -Wall -Wextra -Wshadow -Werror -DCNN_NO_MAIN -DMODEL=bf16_case_model \
-            "$TOP/tests/unit/concat_check.c" model.c $libs -o check >log 2>&1; then
-            fail "network $1 for $2 does not compile without a warning"
-            head -20 log
-            return
-        fi
+        compile_check "network $1 for $2" bf16_case "$2" -O1 || return
         ./check data 2e-5 >log 2>&1 || { fail "network $1 for $2"; head -20 log; }
         echo "network $1 for $2: $(cat products)"
     elif ./check data 2e-5 >log 2>&1; then

@@ -2,19 +2,10 @@
 # concat_cases.sh - networks with concatenations, built by hand (concat_cases.c), compiled and compared with what their
 # operations mean: losses, predictions, gradients; of one and of three threads.
 . "$(dirname "$0")/../run/common.sh"
+. "$TOP/tests/run/cases.sh"
 
 cases=$BUILD/tests/unit/concat_cases
 ran=0
-cat >flags.mk <<'MK'
-include $(CNNC_MK)
-cflags: ; @echo $(call cnnc_cflags_for,$(TARGET)) $(CNNC_CFLAGS)
-libs: ; @echo $(cnnc_libs)
-MK
-# A make of its own, which hears nothing from the one that runs the tests.
-ask() {
-    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$MAKE" -s --no-print-directory -f flags.mk CNNC_MK="$CNNC_MK" "$@"
-}
-libs=$(ask libs)
 
 # check_case NAME TARGET REAL TOLERANCE
 check_case() {
@@ -22,14 +13,7 @@ check_case() {
         fail "$1 for $2 in $3: $(cat log)"
         return
     fi
-    flags=$(ask TARGET="$2" CNNC_CFLAGS="-O0 ${CNNC_CFLAGS-}" cflags)
-    # shellcheck disable=SC2086
-    if ! $CC $flags -Wall -Wextra -Wshadow -Werror -DCNN_NO_MAIN "-DMODEL=$1_model" \
-        "$TOP/tests/unit/concat_check.c" model.c $libs -o check >log 2>&1; then
-        fail "$1 for $2 in $3 does not compile without a warning"
-        head -20 log
-        return
-    fi
+    compile_check "$1 for $2 in $3" "$1" "$2" -O0 || return
     ./check data "$4" >log 2>&1 || { fail "$1 for $2 in $3"; head -20 log; }
     echo "$1 for $2 in $3: $(cat views)"
     ran=$((ran + 1))

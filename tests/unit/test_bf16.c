@@ -9,28 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int failures;
-
-#define CHECK(condition, ...)                                                                                          \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            printf("FAILED %s:%d: ", __func__, __LINE__);                                                              \
-            printf(__VA_ARGS__);                                                                                       \
-            printf("\n");                                                                                              \
-            if (++failures > 20)                                                                                       \
-                exit(1);                                                                                               \
-        }                                                                                                              \
-    } while (0)
-
-static uint64_t state = 88172645463325252u;
-
-static uint64_t random_bits(void)
-{
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
-}
+#include "vec_check.h"
 
 static uint32_t bits_of(float x)
 {
@@ -151,7 +130,7 @@ static void test_dot(void)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     float sum = 0;
-    state = 88172645463325252u;         /* what was drawn before depends on the lanes */
+    random_state = RANDOM_FIRST;        /* what was drawn before depends on the lanes */
     for (int i = 0; i < 400000; i++) {
         /* near 1, and now and then anything */
         uint32_t spread = i % 8 ? 0x83ff83ffu : 0xffffffffu, one = i % 8 ? 0x3c003c00u : 0;

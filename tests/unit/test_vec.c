@@ -13,6 +13,8 @@
 
 #include <cnn_optimizer.h>
 
+#include "vec_check.h"
+
 #ifdef CNN_DOUBLE
 typedef long double wide;       /* references are computed in it */
 #define EPSILON DBL_EPSILON
@@ -35,30 +37,9 @@ enum { POINTS = 200000 };
 
 enum { SAMPLES = 4096 };
 
-static int failures;
 static bool verbose;
 
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            printf("FAILED %s:%d: ", __func__, __LINE__);                                          \
-            printf(__VA_ARGS__);                                                                   \
-            printf("\n");                                                                          \
-            if (++failures > 20) exit(1);                                                          \
-        }                                                                                          \
-    } while (0)
-
 /* ---- numbers to test with -------------------------------------------------------------------- */
-
-static uint64_t random_state = 88172645463325252u;
-
-static uint64_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
 
 static double random_unit(void) { return (double)(random_bits() >> 11) * 0x1p-53; }
 
