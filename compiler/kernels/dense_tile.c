@@ -1,25 +1,18 @@
 /* dense_tile.c - dense layers as register tiles: forward, data gradient, weight gradient.
  *
  * All three stream the weights (or their gradient) through the core exactly once, in the order in which they lie:
- * for a batch of moderate size that is what a dense layer costs. */
+ * for a batch of moderate size that is what a dense layer costs.
+ *
+ * With `precision bf16` the factors of the weight gradient are pairs of bfloat16, of neighbouring samples; forward pass and
+ * data gradient stand in dense_bf16.c. */
 #include <inttypes.h>
 
+#include "kernels/bf16.h"
+#include "kernels/dense_tile.h"
 #include "kernels/loops.h"
 #include "model/optimizers.h"
-#include "kernels/product.h"
 
-enum {
-    DEPTH_CHUNK = 512           /* inputs that a forward tile runs over: the weights of a chunk stay in L1/L2 */
-};
-
-struct dense {
-    int in, out;
-    const struct param_place *weight;
-    int panel, panels;
-    int batch_padded;           /* samples rounded up to whole vectors */
-};
-
-static struct dense dense_of(const struct plan *p, const struct node *n)
+struct dense dense_of(const struct plan *p, const struct node *n)
 {
     const struct tensor *w = n->op == OP_dense_weight_grad ? n->out[0] : n->in[1];
     struct dense d = { .weight = plan_param(p, w) };
@@ -38,18 +31,17 @@ static bool applicable(const struct plan *p, const struct group *g)
     return true;
 }
 
-static int64_t dense_flops(const struct plan *p, const struct dense *d)
+int64_t dense_flops(const struct plan *p, const struct dense *d)
 {
     return 2 * (int64_t)d->in * d->out * p->batch;
 }
 
-static double stream_cycles(const struct plan *p, const struct dense *d)
+double dense_stream_cycles(const struct plan *p, const struct dense *d)
 {
     return (double)d->weight->stored * p->real_size / p->target->memory_bytes_per_cycle;
 }
 
-/* Rows of a tile for a whole batch: the largest divisor of the batch that fits, if it is not too small. */
-static int batch_rows(const struct plan *p, int vectors)
+int dense_batch_rows(const struct plan *p, int vectors)
 {
     int most = tile_rows_max(p, vectors);
     for (int r = most; r > most / 2; r--)
@@ -63,8 +55,8 @@ static int batch_rows(const struct plan *p, int vectors)
 static double forward_cost(const struct plan *p, const struct group *g)
 {
     struct dense d = dense_of(p, g->main);
-    int rows = batch_rows(p, d.panel / p->lanes);
-    double cycles = product_cycles(p, d.out, d.panel, p->batch, rows, d.in), stream = stream_cycles(p, &d);
+    int rows = dense_batch_rows(p, d.panel / p->lanes);
+    double cycles = product_cycles(p, d.out, d.panel, p->batch, rows, d.in), stream = dense_stream_cycles(p, &d);
     return (cycles > stream ? cycles : stream) + group_chain_cycles(p, g) + plan_meeting_cycles(p, 1);
 }
 
@@ -115,7 +107,7 @@ static void forward_panel(struct emitter *e, const struct dense *d, const struct
     int last = d->in - (chunks - 1) * DEPTH_CHUNK;
     struct tile t = { .vectors = vectors, .tail = tail, .a_row = d->in, .a_k = 1, .b_k = d->panel, .segments = 1,
                       .c_row = d->out };
-    int rows = batch_rows(e->plan, vectors);
+    int rows = dense_batch_rows(e->plan, vectors);
     t.next = chunks > 1;
     if (chunks > 1) {
         /* the first chunk begins with zero, the last one ends with the chain */
@@ -191,9 +183,7 @@ static int weight_rows(const struct plan *p, const struct dense *d)
     return most < d->in ? most : d->in;
 }
 
-/* Inputs in a block: about a hundred, whole tiles of rows and whole vectors; and whole tiles of the weight gradient
- * too, if that makes these tiles little smaller: then both share a loop.  *rows: of a tile. */
-static int input_block(const struct plan *p, const struct dense *d, int *rows)
+int dense_input_block(const struct plan *p, const struct dense *d, int *rows)
 {
     int most = tile_rows_max(p, plan_panel(p, d->batch_padded) / p->lanes), with = weight_rows(p, d);
     for (int shared = 1; shared >= 0; shared--)
@@ -214,13 +204,12 @@ static double data_cost(const struct plan *p, const struct group *g)
 
     struct dense d = dense_of(p, g->main);
     double cycles = product_cycles(p, d.batch_padded, plan_panel(p, d.batch_padded), d.in,
-                                   input_block(p, &d, &tile_rows), (int64_t)d.panels * d.panel);
-    double stream = stream_cycles(p, &d), turn = p->target->costs->turned * d.in * d.batch_padded;
+                                   dense_input_block(p, &d, &tile_rows), (int64_t)d.panels * d.panel);
+    double stream = dense_stream_cycles(p, &d), turn = p->target->costs->turned * d.in * d.batch_padded;
     return (cycles > stream ? cycles : stream) + turn + group_chain_cycles(p, g) + plan_meeting_cycles(p, 1);
 }
 
-/* The rows of some inputs in weights or their gradient, `piece` of them in a block. */
-static struct part part_of_weights(const struct dense *d, int piece)
+struct part dense_part_of_weights(const struct dense *d, int piece)
 {
     return (struct part){ { { .count = d->panels, .step = (int64_t)d->in * d->panel },
                             { .count = d->in, .step = d->panel, .piece = piece, .over = 1 },
@@ -231,7 +220,7 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct dense d = dense_of(p, g->main);
     int64_t rows = (int64_t)d.panels * d.panel;
-    int tile_rows, block = input_block(p, &d, &tile_rows);
+    int tile_rows, block = dense_input_block(p, &d, &tile_rows);
     struct step *turn = plan_step(p, q, g, 0, SPLIT_BLOCKS, (rows + 63) / 64, "data gradient", 0);
     struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (d.in + block - 1) / block, "data gradient",
                                   dense_flops(p, &d));
@@ -247,7 +236,7 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     step_uses_part(p, turn, ACCESS_WRITE, turned, part_runs(rows * d.batch_padded, 64 * (int64_t)d.batch_padded));
     step_is_told(p, main, ARGUMENT_BLOCK);
     step_is_told(p, main, ARGUMENT_SAMPLES);
-    step_takes_part(p, main, ACCESS_READ, g->main->in[1], part_of_weights(&d, block));
+    step_takes_part(p, main, ACCESS_READ, g->main->in[1], dense_part_of_weights(&d, block));
     step_uses(p, main, ACCESS_READ, turned, TOUCH_ALL);
     step_takes_part(p, main, ACCESS_WRITE, g->result, part_columns(p, d.in, block));
     step_takes_chain(p, main);
@@ -287,7 +276,7 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
         if (!count)
             continue;
         int rows;
-        input_block(e->plan, d, &rows);
+        dense_input_block(e->plan, d, &rows);
         const char *column = last ? arena_printf(e->arena, " + %d", s.whole * panel) : count > 1 ? " + j" : "";
         if (!last && count > 1)
             loop_open(e, "j", 0, count * panel, panel);
@@ -312,44 +301,54 @@ static void data_emit_products(struct emitter *e, const struct dense *d)
     }
 }
 
+void dense_emit_back(struct emitter *e, const struct dense *d, const struct chain *chain, int block)
+{
+    int tail = d->in % e->plan->lanes;
+    cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    cw_line(e->w, "const size_t at = (size_t)i * %d + first;", d->in);
+    cw_open(e->w, "for (int r = 0; r < rows; r++)");
+    cw_line(e->w, "back[i * %d + r] = product[r * %d + i];", block, d->batch_padded);
+    cw_close(e->w, "");
+    const char *value = arena_printf(e->arena, "v_load(back + i * %d + r)", block);
+    cw_line(e->w, "int r = 0;");
+    cw_open(e->w, "for (; r + V_LANES <= rows; r += V_LANES)");
+    cw_line(e->w, "v_store(dx + at + r, %s);",
+            chain ? chain_apply_at(e, chain, value, "first + r", "at + r", 0) : value);
+    cw_close(e->w, "");
+    if (tail) {
+        cw_open(e->w, "if (r < rows)");
+        cw_line(e->w, "v_store_tail(dx + at + r, %s, %d);",
+                chain ? chain_apply_at(e, chain, value, "first + r", "at + r", tail) : value, tail);
+        cw_close(e->w, "");
+    }
+    cw_close(e->w, "}");
+}
+
+void dense_emit_block(struct emitter *e, const struct dense *d, int block)
+{
+    if (d->in <= block)
+        cw_line(e->w, "const int first = b * %d, rows = %d;", block, d->in);
+    else
+        cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", block, d->in, block, d->in, block);
+}
+
 static const char *data_emit_main(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
     const struct node *n = g->main;
     struct dense d = dense_of(e->plan, n);
     const char *real = e->plan->real;
-    int tail = d.in % e->plan->lanes, tile_rows, block = input_block(e->plan, &d, &tile_rows);
+    int tile_rows, block = dense_input_block(e->plan, &d, &tile_rows);
     struct chain chain;
     chain_make(e->plan, g, &chain);
     emit_function(e, "int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, %s *restrict scratch",
                   real, real, real, chain_parameters(e, &chain), real);
-    if (d.in <= block)
-        cw_line(e->w, "const int first = b * %d, rows = %d;", block, d.in);
-    else
-        cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", block, d.in, block,
-                d.in, block);
+    dense_emit_block(e, &d, block);
     cw_line(e->w, "const %s *const wb = w + (size_t)first * %d;", real, d.panel);
     cw_line(e->w, "%s *const product = scratch;  // (inputs, samples)", real);
     cw_line(e->w, "%s *const back = scratch + %d;  // (samples, inputs)", real, block * d.batch_padded);
     data_emit_products(e, &d);
-    cw_open(e->w, "for (int i = 0; i < n; i++) {");
-    cw_line(e->w, "const size_t at = (size_t)i * %d + first;", d.in);
-    cw_open(e->w, "for (int r = 0; r < rows; r++)");
-    cw_line(e->w, "back[i * %d + r] = product[r * %d + i];", block, d.batch_padded);
-    cw_close(e->w, "");
-    const char *value = arena_printf(e->arena, "v_load(back + i * %d + r)", block);
-    cw_line(e->w, "int r = 0;");
-    cw_open(e->w, "for (; r + V_LANES <= rows; r += V_LANES)");
-    cw_line(e->w, "v_store(dx + at + r, %s);",
-            g->chain_count ? chain_apply_at(e, &chain, value, "first + r", "at + r", 0) : value);
-    cw_close(e->w, "");
-    if (tail) {
-        cw_open(e->w, "if (r < rows)");
-        cw_line(e->w, "v_store_tail(dx + at + r, %s, %d);",
-                g->chain_count ? chain_apply_at(e, &chain, value, "first + r", "at + r", tail) : value, tail);
-        cw_close(e->w, "");
-    }
-    cw_close(e->w, "}");
+    dense_emit_back(e, &d, g->chain_count ? &chain : NULL, block);
     return emit_end(e, arena_printf(e->arena, "dense_data_grad_%d_to_%d", d.out, d.in), emit_comment(e, step));
 }
 
@@ -378,7 +377,7 @@ static struct dense_weight_block weight_block(const struct plan *p, const struct
     struct dense_weight_block b = { .vectors = d->panel / p->lanes };
     b.rows = weight_rows(p, d);
     b.inputs = b.rows * (96 / b.rows);
-    int tile_rows, shared = input_block(p, d, &tile_rows);
+    int tile_rows, shared = dense_input_block(p, d, &tile_rows);
     if (shared % b.rows == 0)
         b.inputs = shared;
     return b;
@@ -392,12 +391,24 @@ static const struct param *updated_early(const struct plan *p, const struct grou
     return large && plan_updates_early(p, param) ? param : NULL;
 }
 
-static double weight_cost(const struct plan *p, const struct group *g)
+/* Rows that the sum over the samples has: of samples, or pairs of them. */
+static int64_t sum_rows(const struct plan *p, bool pairs)
+{
+    return pairs ? bf16_pairs_of(p->batch) : p->batch;
+}
+
+static double weight_cost_of(const struct plan *p, const struct group *g, bool pairs)
 {
     struct dense d = dense_of(p, g->main);
     struct dense_weight_block b = weight_block(p, &d);
-    double cycles = product_cycles(p, d.out, d.panel, d.in, b.inputs, p->batch), stream = stream_cycles(p, &d);
-    return cycles + stream + p->target->costs->packed_in_order * d.in * p->batch / p->lanes + plan_meeting_cycles(p, 1);
+    double cycles = (pairs ? product_pairs_cycles : product_cycles)(p, d.out, d.panel, d.in, b.inputs, sum_rows(p, pairs));
+    return cycles + dense_stream_cycles(p, &d) + p->target->costs->packed_in_order * d.in * p->batch / p->lanes +
+           plan_meeting_cycles(p, 1);
+}
+
+static double weight_cost(const struct plan *p, const struct group *g)
+{
+    return weight_cost_of(p, g, false);
 }
 
 static void weight_plan(struct plan *p, struct program *q, struct group *g)
@@ -412,9 +423,10 @@ static void weight_plan(struct plan *p, struct program *q, struct group *g)
     main->rows = b.inputs;
     const struct tensor *dw = g->main->out[0];
     const struct param *updated = updated_early(p, g, &d);
-    int64_t panel = (int64_t)d.panel * p->batch;
-    struct buffer *panels = plan_buffer(p, q, arena_printf(p->arena, "%s_dy_panels", dw->name), p->real,
-                                        d.panels * panel * p->real_size);
+    bool pairs = g->kernel->bf16;
+    int64_t panel = d.panel * sum_rows(p, pairs);
+    struct buffer *panels = plan_buffer(p, q, arena_printf(p->arena, "%s_dy_%s", dw->name, pairs ? "pairs" : "panels"),
+                                        pairs ? "bf16_pair" : p->real, d.panels * panel * p->real_size);
     step_is_told(p, pack, ARGUMENT_BLOCK);
     step_is_told(p, pack, ARGUMENT_SAMPLES);
     step_takes(p, pack, ACCESS_READ, g->main->in[1]);
@@ -425,12 +437,39 @@ static void weight_plan(struct plan *p, struct program *q, struct group *g)
     step_is_told(p, main, ARGUMENT_SAMPLES);
     step_takes(p, main, ACCESS_READ, g->main->in[0]);
     step_uses(p, main, ACCESS_READ, panels, TOUCH_ALL);
-    step_takes_part(p, main, ACCESS_WRITE, dw, part_of_weights(&d, b.inputs));
+    step_takes_part(p, main, ACCESS_WRITE, dw, dense_part_of_weights(&d, b.inputs));
     if (updated)
-        step_updates(p, main, updated, part_of_weights(&d, b.inputs));
+        step_updates(p, main, updated, dense_part_of_weights(&d, b.inputs));
     if (updated && p->update.rule_slots > 0)
         main->prefetch = "the optimizer's state, before an early update";
-    step_scratch(p, main, (int64_t)(p->batch + (updated ? d.panel : 0)) * b.inputs * p->real_size);
+    step_scratch(p, main, (sum_rows(p, pairs) + (updated ? d.panel : 0)) * b.inputs * p->real_size);
+}
+
+/* What block p makes of its panel of dy: rows of samples. */
+static void pack_rows(struct emitter *e, const struct dense *d, const char *outputs)
+{
+    bool rest = d->out % d->panel;
+    cw_open(e->w, "for (int i = 0; i < n; i++)");
+    cw_open(e->w, "for (int o = 0; o < %d; o++)", d->panel);
+    cw_line(e->w, "to[i * %d + o] = %sdy[(size_t)i * %d + p * %d + o]%s;", d->panel,
+            rest ? arena_printf(e->arena, "o < %s ? ", outputs) : "", d->out, d->panel, rest ? " : 0" : "");
+    cw_close(e->w, "");
+    cw_close(e->w, "");
+}
+
+/* The same in pairs of neighbouring samples. */
+static void pack_pairs(struct emitter *e, const struct dense *d, const char *outputs)
+{
+    cw_open(e->w, "for (int i = 0; i < n; i += 2) {");
+    cw_line(e->w, "const float *const low = dy + (size_t)i * %d + p * %d;", d->out, d->panel);
+    cw_line(e->w, "bf16_pair *const row = to + i / 2 * %d;", d->panel);
+    cw_line(e->w, "bf16_join(low, i + 1 < n ? low + %d : NULL, row, %s);", d->out, outputs);
+    if (d->out % d->panel) {
+        cw_open(e->w, "for (int o = %s; o < %d; o++)", outputs, d->panel);
+        cw_line(e->w, "row[o] = 0;");
+        cw_close(e->w, "");
+    }
+    cw_close(e->w, "}");
 }
 
 /* Block p: panel p of dy, dense and padded with zeros, and the bias gradient of its outputs. */
@@ -439,32 +478,47 @@ static const char *weight_emit_pack(struct emitter *e, const struct step *step)
     const struct group *g = step->group;
     struct dense d = dense_of(e->plan, g->main);
     const char *real = e->plan->real;
-    bool bias = g->companion != NULL;
+    bool bias = g->companion != NULL, pairs = g->kernel->bf16;
     int rest = d.out % d.panel;
-    emit_function(e, "int p, int n, const %s *dy, %s *restrict panels%s",
-                  real, real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "");
-    cw_line(e->w, "%s *const to = panels + p * %d;", real, d.panel * e->plan->batch);
+    emit_function(e, "int p, int n, const %s *dy, %s *restrict panels%s", real, pairs ? "bf16_pair" : real,
+                  bias ? arena_printf(e->arena, ", %s *restrict db", real) : "");
+    cw_line(e->w, "%s *const to = panels + p * %" PRId64 ";", pairs ? "bf16_pair" : real,
+            d.panel * sum_rows(e->plan, pairs));
     if (rest && d.panels > 1)
         cw_line(e->w, "const int outputs = p < %d ? %d : %d;", d.panels - 1, d.panel, rest);
     const char *outputs = rest && d.panels > 1 ? "outputs" : arena_printf(e->arena, "%d", rest ? rest : d.panel);
-    cw_open(e->w, "for (int i = 0; i < n; i++)");
-    cw_open(e->w, "for (int o = 0; o < %d; o++)", d.panel);
-    cw_line(e->w, "to[i * %d + o] = %sdy[(size_t)i * %d + p * %d + o]%s;", d.panel,
-            rest ? arena_printf(e->arena, "o < %s ? ", outputs) : "", d.out, d.panel, rest ? " : 0" : "");
-    cw_close(e->w, "");
-    cw_close(e->w, "");
+    (pairs ? pack_pairs : pack_rows)(e, &d, outputs);
     if (bias) {
+        const char *from = pairs ? arena_printf(e->arena, "dy[(size_t)i * %d + p * %d + o]", d.out, d.panel)
+                                 : arena_printf(e->arena, "to[i * %d + o]", d.panel);
         cw_open(e->w, "for (int o = 0; o < %s; o++)", outputs);
         cw_line(e->w, "db[p * %d + o] = 0;", d.panel);
         cw_close(e->w, "");
         cw_open(e->w, "for (int i = 0; i < n; i++)");
         cw_open(e->w, "for (int o = 0; o < %s; o++)", outputs);
-        cw_line(e->w, "db[p * %d + o] += to[i * %d + o];", d.panel, d.panel);
+        cw_line(e->w, "db[p * %d + o] += %s;", d.panel, from);
         cw_close(e->w, "");
         cw_close(e->w, "");
     }
-    return emit_end(e, arena_printf(e->arena, "dense_pack_%d", d.out),
-                    bias ? "A panel of dy, dense, and its bias gradient." : "A panel of dy, dense.");
+    const char *how = pairs ? "A panel of dy in pairs of samples" : "A panel of dy, dense";
+    return emit_end(e, arena_printf(e->arena, "dense_pack%s_%d", pairs ? "_bf16" : "", d.out),
+                    arena_printf(e->arena, bias ? "%s, and its bias gradient." : "%s.", how));
+}
+
+/* The rows of x that a block takes, side by side in scratch. */
+static void copy_inputs(struct emitter *e, const struct dense *d, const struct dense_weight_block *b, bool pairs)
+{
+    if (pairs) {
+        cw_open(e->w, "for (int i = 0; i < n; i += 2) {");
+        cw_line(e->w, "const float *const low = x + (size_t)i * %d + first;", d->in);
+        cw_line(e->w, "bf16_join(low, i + 1 < n ? low + %d : NULL, scratch + i / 2 * %d, rows);", d->in, b->inputs);
+        cw_close(e->w, "}");
+        return;
+    }
+    cw_open(e->w, "for (int i = 0; i < n; i++)");
+    cw_line(e->w, "memcpy(scratch + i * %d, x + (size_t)i * %d + first, sizeof(%s) * (size_t)rows);", b->inputs, d->in,
+            e->plan->real);
+    cw_close(e->w, "");
 }
 
 static const char *weight_emit_main(struct emitter *e, const struct step *step)
@@ -473,25 +527,24 @@ static const char *weight_emit_main(struct emitter *e, const struct step *step)
     struct dense d = dense_of(e->plan, g->main);
     struct dense_weight_block b = weight_block(e->plan, &d);
     const char *real = e->plan->real;
-    int panel_size = d.panel * e->plan->batch;
+    bool pairs = g->kernel->bf16;
+    int64_t rows = sum_rows(e->plan, pairs), panel_size = d.panel * rows;
     struct tile t = { .rows = b.rows, .vectors = b.vectors, .a_row = 1, .a_k = b.inputs, .b_k = d.panel, .segments = 1,
-                      .c_row = d.panel };
+                      .c_row = d.panel, .pairs = pairs };
+    const char *factor = pairs ? "bf16_pair" : real, *depth = pairs ? "(n + 1) / 2" : "n";
     bool updates = step->updates != NULL;
     const char *how = "";
     if (updates)
         how = ", const struct cnn_context *c, const struct rule *early, int64_t number";
-    emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict scratch", real, real,
-                  real, how, real);
+    emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict scratch", real, factor,
+                  real, how, factor);
     cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", b.inputs, d.in, b.inputs, d.in,
             b.inputs);
     if (updates)
-        cw_line(e->w, "%s *const gradient = scratch + %d;", real, e->plan->batch * b.inputs);
-    cw_open(e->w, "for (int i = 0; i < n; i++)");
-    cw_line(e->w, "memcpy(scratch + i * %d, x + (size_t)i * %d + first, sizeof(%s) * (size_t)rows);", b.inputs, d.in,
-            real);
-    cw_close(e->w, "");
+        cw_line(e->w, "%s *const gradient = scratch + %" PRId64 ";", real, rows * b.inputs);
+    copy_inputs(e, &d, &b, pairs);
     loop_open(e, "p", 0, d.panels, 1);
-    cw_line(e->w, "const %s *const dy = panels + p * %d;", real, panel_size);
+    cw_line(e->w, "const %s *const dy = panels + p * %" PRId64 ";", factor, panel_size);
     const char *from = arena_printf(e->arena, "((size_t)p * %d + first) * %d", d.in, d.panel);
     if (updates) {
         cw_line(e->w, "const size_t at = %s;", from);
@@ -507,12 +560,12 @@ static const char *weight_emit_main(struct emitter *e, const struct step *step)
         cw_line(e->w, "fetch_state(c, number + (int64_t)at + r * %d, %d);", d.panel, b.rows * d.panel);
         cw_close(e->w, "");
     }
-    cw_line(e->w, "%s(scratch + r, dy, to + r * %d, n);", emit_tile(e, &t), d.panel);
+    cw_line(e->w, "%s(scratch + r, dy, to + r * %d, %s);", emit_tile(e, &t), d.panel, depth);
     cw_close(e->w, fetch ? "}" : "");
     if (b.rows > 1 && d.in % b.inputs % b.rows) {
         t.rows = 1;
         cw_open(e->w, "for (; r < rows; r++)");
-        cw_line(e->w, "%s(scratch + r, dy, to + r * %d, n);", emit_tile(e, &t), d.panel);
+        cw_line(e->w, "%s(scratch + r, dy, to + r * %d, %s);", emit_tile(e, &t), d.panel, depth);
         cw_close(e->w, "");
     }
     if (updates) {
@@ -525,7 +578,7 @@ static const char *weight_emit_main(struct emitter *e, const struct step *step)
     if (updates)
         comment = arena_printf(e->arena, "%s\nThe weights, parameter `number` and those that follow, are updated where "
                                "`early` says how, and the gradient is not kept.", comment);
-    return emit_end(e, arena_printf(e->arena, "dense_weight_grad_%d_to_%d", d.in, d.out), comment);
+    return emit_end(e, arena_printf(e->arena, "dense%s_weight_grad_%d_to_%d", pairs ? "_bf16" : "", d.in, d.out), comment);
 }
 
 static const char *weight_emit(struct emitter *e, const struct step *step)
@@ -536,4 +589,20 @@ static const char *weight_emit(struct emitter *e, const struct step *step)
 const struct kernel kernel_dense_tile_weight_grad = {
     .name = "tile", .op = OP_dense_weight_grad, .applicable = applicable, .cost = weight_cost, .plan = weight_plan,
     .emit = weight_emit, .help = "register tiles over the samples",
+};
+
+static bool several_samples(const struct plan *p, const struct group *g)
+{
+    (void)g;
+    return p->batch > 1;
+}
+
+static double pairs_weight_cost(const struct plan *p, const struct group *g)
+{
+    return weight_cost_of(p, g, true);
+}
+
+const struct kernel kernel_dense_bf16_weight_grad = {
+    .name = "bf16", .op = OP_dense_weight_grad, .bf16 = true, .applicable = several_samples, .cost = pairs_weight_cost,
+    .plan = weight_plan, .emit = weight_emit, .help = "register tiles over pairs of samples in bfloat16, summed in float",
 };

@@ -9,6 +9,9 @@
  *   v_pair(low, high)        both vectors rounded: lane by lane a pair
  *   bf16_pair_of(low, high)  the same of two numbers
  *   bf16_pairs(from, to, n)  n numbers that lie side by side become (n + 1) / 2 pairs; of an odd one the other is 0
+ *   bf16_join(low, high, to, n)      n pairs of two rows; high may be NULL: of 0
+ *   bf16_rows(from, to, rows, width) of each two rows of `width` numbers, one after the other, a row of pairs; `to` may be
+ *                            `from`
  *
  * v_dot is the instruction vdpbf16ps where the compiler's flags allow it (-mavx512bf16), and elsewhere what Intel documents
  * of it: two fused multiply-adds, the upper halves first, each rounded to nearest even, numbers below the normal range taken
@@ -125,4 +128,21 @@ CNN_INLINE void bf16_pairs(const float *from, bf16_pair *to, int n)
 }
 
 #endif
+
+CNN_INLINE void bf16_join(const float *low, const float *high, bf16_pair *to, int n)
+{
+    int i = 0;
+    for (; i + V_LANES <= n; i += V_LANES)
+        v_store(to + i, v_pair(v_load(low + i), high ? v_load(high + i) : v_zero()));
+    for (; i < n; i++)
+        to[i] = bf16_pair_of(low[i], high ? high[i] : 0);
+}
+
+CNN_INLINE void bf16_rows(const float *from, bf16_pair *to, int rows, int width)
+{
+    for (int r = 0; r < rows; r += 2) {
+        const float *const low = from + (size_t)r * (size_t)width;
+        bf16_join(low, r + 1 < rows ? low + width : NULL, to + (size_t)(r / 2) * (size_t)width, width);
+    }
+}
 #endif

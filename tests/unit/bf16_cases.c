@@ -1,6 +1,6 @@
 /* bf16_cases.c - small networks of `precision bf16`, written as C with their answers.
  *
- *   bf16_cases NUMBER TARGET CODE DATA [break]     writes network NUMBER, all of whose convolutions that can are of bfloat16
+ *   bf16_cases NUMBER TARGET CODE DATA [break]     writes network NUMBER, all of whose products that can are of bfloat16
  *   bf16_cases                                     says how many there are
  *
  * DATA is what network_answers.h says, computed in double precision from operands that are rounded where a kernel says that
@@ -20,10 +20,11 @@
 enum { CLASSES = 5 };
 
 #define NETWORK(input, layers, batch)                                                                                  \
-    "model bf16_case\nnetwork {\n input " input "\n" layers " flatten\n dense 5, softmax\n}\ntrain {\n loss "           \
+    "model bf16_case\nnetwork {\n input " input "\n" layers " flatten\n dense 5, softmax as c\n}\ntrain {\n loss "      \
     "categorical_crossentropy\n optimizer sgd\n epochs 1\n batch " batch "\n precision bf16\n}\n"
 
-/* Odd numbers of channels, columns and taps; zeros around, strides, dilation; one pixel; more channels than a panel has. */
+/* Odd numbers of channels, columns and taps; zeros around, strides, dilation; one pixel; more channels than a panel has.  Dense
+ * layers of more inputs than a chunk, more outputs than a panel, odd numbers of either and of samples. */
 static const char *const networks[] = {
     NETWORK("3x9x7", "conv2d 5, 3x3, relu, padding=same as a\n conv2d 4, 2x2 as b\n", "6"),
     NETWORK("4x8x8", "conv2d 7, 1x1, relu as a\n conv2d 6, 3x2, stride=2x1 as b\n", "4"),
@@ -31,9 +32,12 @@ static const char *const networks[] = {
     NETWORK("2x5x5", "conv2d 40, 3x3, padding=same as a\n conv2d 35, 3x3, relu, padding=same as b\n", "16"),
     NETWORK("6x6x9", "conv2d 9, 2x3, padding=1x2 as a\n maxpool2d 2x2\n conv2d 8, 3x3 as b\n", "2"),
     NETWORK("5x13x1", "conv2d 12, 3x1, relu, stride=3, padding=1x0 as a\n conv2d 10, 1x1, bias=off as b\n", "8"),
+    NETWORK("5x15x15", "flatten\n dense 70, relu as a\n dense 33, tanh as b\n", "5"),
+    NETWORK("3x7x3", "conv2d 7, 1x1, relu as a\n flatten\n dense 129, relu, bias=off as b\n", "21"),
+    NETWORK("2x16x18", "flatten\n dense 1, tanh as a\n dense 300, relu as b\n", "32"),
 };
 
-static const char *const forced[] = { "a=bf16", "b=bf16" };
+static const char *const forced[] = { "a=bf16", "b=bf16", "c=bf16" };
 
 /* To 8 bits of mantissa, the nearest; the even one of two as near. */
 static double rounded(double x)
@@ -86,7 +90,7 @@ static struct plan *planned(struct arena *a, const char *text, const char *targe
     struct diag *diag = diag_new(a);
     struct source *source = source_from_text(a, "bf16.cnn", text, strlen(text));
     const struct model *m = check_model(a, source, parse_source(a, source, diag), &(struct check_options){ 0 }, diag);
-    const struct plan_options o = { .target = target, .bf16 = m->bf16, .forced = forced, .forced_count = 2 };
+    const struct plan_options o = { .target = target, .bf16 = m->bf16, .forced = forced, .forced_count = 3 };
     diag_print(diag, stderr);
     if (diag_errors(diag) || !m->bf16)
         return NULL;

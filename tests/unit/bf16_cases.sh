@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # bf16_cases.sh - small networks of `precision bf16` (bf16_cases.c), compiled and compared with their operations in double
 # precision, of operands that are rounded where the kernels round: losses, predictions, gradients; of one and of three
-# threads.  Against operands that are not rounded they must be wrong.
+# threads.  Against operands that are not rounded they must be wrong.  The bound leaves room for an operand or two that float
+# puts on the other side of the middle between two numbers of bfloat16.
 . "$(dirname "$0")/../run/common.sh"
 . "$TOP/tests/run/cases.sh"
 
@@ -15,9 +16,9 @@ check_case() {
     fi
     if [ -z "${3-}" ]; then
         compile_check "network $1 for $2" bf16_case "$2" -O1 || return
-        ./check data 2e-5 >log 2>&1 || { fail "network $1 for $2"; head -20 log; }
+        ./check data 3e-4 >log 2>&1 || { fail "network $1 for $2"; head -20 log; }
         echo "network $1 for $2: $(cat products)"
-    elif ./check data 2e-5 >log 2>&1; then
+    elif ./check data 3e-4 >log 2>&1; then
         fail "network $1 for $2 is as right with operands that are not rounded"
     fi
 }
@@ -27,8 +28,8 @@ for ((i = 0; i < count; i++)); do
     check_case "$i" native
     check_case "$i" native break
 done
-for i in 0 3; do
+for i in 0 3 6 7; do
     check_case "$i" generic
 done
-[ "$count" -ge 6 ] || fail "there are only $count networks"
+[ "$count" -ge 9 ] || fail "there are only $count networks"
 finish
