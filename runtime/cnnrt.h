@@ -304,7 +304,8 @@ struct cnn_context {
     uint64_t step;              /* from 0, counts updates since training began: dropout, bias correction */
     double lr;                  /* learning rate of this step, used by update() and by early updates */
     double epoch;               /* epochs that have passed at the beginning of this step, and the part of this one: for
-                                 * parameters that are trained in some epochs only */
+                                 * parameters that are trained in some epochs only; known before train_step() where
+                                 * trained_only is set */
     uint64_t steps_total;       /* of the whole run: for what grows towards its end; 0: not known */
     int threads;
     /* Set by who calls update() after every train_step(), with nothing between that reads gradients or changes weights:
@@ -312,6 +313,9 @@ struct cnn_context {
      * and their gradients are not kept.  The results are the same.  Where the recipe stops on an invalid loss and there
      * is one, train_step() updates nothing, so update() need not follow. */
     bool early_update;
+    /* Set by who reads no gradient of what is not trained at c->epoch: train_step() may then leave out what is needed for such
+     * gradients alone, which stay as they were.  All else is the same. */
+    bool trained_only;
     uint64_t *ticks;            /* (stretches_count) or NULL: not profiling */
     struct cnn_team *team;      /* the threads themselves: cnn_open() starts them, cnn_close() ends them */
     const struct cnn_model *model;

@@ -100,6 +100,7 @@ void emit_source(const struct plan *p, const char *header, FILE *out)
         emit_loss_sum(p, w);
         emit_penalty(&e, w);
     }
+    emit_epochs(&e, w);
     e.program = &p->train;
     e.called = train;
     e.called_finer = train_finer;

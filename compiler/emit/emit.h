@@ -29,6 +29,11 @@ const char *emit_batch_loss(struct emitter *e, const struct program *q);
 void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment);
 /* What of all this is where in the file, layer by layer. */
 void emit_contents(struct emitter *e, struct cwriter *w);
+/* emit_epochs.c: functions that say in which epochs steps are done; what stands between the next two is done in those, NULL: in
+ * all. */
+void emit_epochs(struct emitter *e, struct cwriter *w);
+void emit_epochs_begin(struct cwriter *w, const struct epochs *epochs);
+void emit_epochs_end(struct cwriter *w, const struct epochs *epochs);
 /* emit_update.c: static void update(struct cnn_context *c). */
 void emit_update(struct emitter *e, struct cwriter *w);
 /* The function it is made of, which steps that update early call too. */

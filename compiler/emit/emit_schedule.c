@@ -149,14 +149,34 @@ static void sort_needs(struct needs *n)
     n->buffers_count = buffers;
 }
 
+/* Those of the steps; NULL: all, or they are not the same. */
+static const struct epochs *epochs_of_steps(struct step *const *steps, int count)
+{
+    for (int i = 1; i < count; i++)
+        if (steps[i]->epochs != steps[0]->epochs)
+            return NULL;
+    return steps[0]->epochs;
+}
+
+static const struct epochs *epochs_of_phases(const struct phase *f, int count)
+{
+    const struct epochs *all = epochs_of_steps(f->steps, f->steps_count);
+    for (int i = 1; i < count; i++)
+        if (epochs_of_steps(f[i].steps, f[i].steps_count) != all)
+            return NULL;
+    return all;
+}
+
 static struct needs needs_of(struct emitter *e, const struct phase *f, int count)
 {
     struct needs n = { .samples = f->repeat > 1 };
     for (int i = 0; i < count; i++) {
         n.samples |= f[i].split == SPLIT_IMAGES;
-        for (int s = 0; s < f[i].steps_count; s++)
+        for (int s = 0; s < f[i].steps_count; s++) {
+            n.context |= f[i].steps[s]->epochs && !epochs_of_phases(f, count);
             for (int k = 0; k < f[i].steps[s]->arguments_count; k++)
                 need_argument(e, &n, &f[i].steps[s]->arguments[k]);
+        }
     }
     sort_needs(&n);
     return n;
@@ -231,6 +251,20 @@ static void emit_call(struct emitter *e, struct cwriter *w, const struct step *s
     emit_tick(e, w, s->stretch);
 }
 
+/* Of a loop, in their order: neighbours that are done in the same epochs under one condition, but for `known`, which are these
+ * already. */
+static void emit_calls(struct emitter *e, struct cwriter *w, struct step *const *steps, int count, const struct epochs *known)
+{
+    for (int i = 0; i < count; i++) {
+        const struct epochs *own = steps[i]->epochs;
+        if (own != known && (i == 0 || steps[i - 1]->epochs != own))
+            emit_epochs_begin(w, own);
+        emit_call(e, w, steps[i]);
+        if (own != known && (i == count - 1 || steps[i + 1]->epochs != own))
+            emit_epochs_end(w, own);
+    }
+}
+
 /* "i++", "i += 4" */
 static const char *advance(struct emitter *e, const char *variable, int by)
 {
@@ -249,21 +283,29 @@ static bool in_turns(const struct phase *f)
     return f->images > 1 || f->in_turns;
 }
 
+/* What is done in some epochs only, where not all of the phase is. */
+static const struct epochs *epochs_of_loop(const struct phase *f, const struct loop *loop)
+{
+    return epochs_of_steps(f->steps, f->steps_count) ? NULL : epochs_of_steps(f->steps + loop->first, loop->count);
+}
+
 /* One turn: the images from `first` on, or the image `i`. */
 static void emit_turn(struct emitter *e, struct cwriter *w, const struct phase *f)
 {
     for (int k = 0; k < f->loops_count; k++) {
         const struct loop *loop = &f->loops[k];
+        const struct epochs *epochs = epochs_of_loop(f, loop);
+        emit_epochs_begin(w, epochs);
         if (in_turns(f) && loop->images == f->images) {
             cw_open(w, "{");
             cw_line(w, "const int i = first;");
         } else if (in_turns(f)) {
             cw_open(w, "for (int i = first; i < first + %d && i < n; %s) {", f->images, advance(e, "i", loop->images));
         }
-        for (int s = 0; s < loop->count; s++)
-            emit_call(e, w, f->steps[loop->first + s]);
+        emit_calls(e, w, f->steps + loop->first, loop->count, epochs_of_steps(f->steps + loop->first, loop->count));
         if (in_turns(f))
             cw_close(w, "}");
+        emit_epochs_end(w, epochs);
     }
 }
 
@@ -279,11 +321,15 @@ static void emit_images(struct emitter *e, struct cwriter *w, const struct phase
     const char *image = in_turns(f) ? "first" : "i", *next = advance(e, image, f->images);
     if (f->groups) {
         int size = batch / f->groups;
+        const struct epochs *all = epochs_of_steps(f->steps, f->steps_count);
         cw_open(w, "for (%s; g < end; g++) {", share(e, "g", arena_printf(e->arena, "%d", f->groups), 1));
         for (int k = 0; k < f->steps_count; k++) {
             const char *clearing = emit_clearing(e, f->steps[k]);
-            if (*clearing)
-                cw_line(w, "%s;", clearing);
+            if (!*clearing)
+                continue;
+            emit_epochs_begin(w, all ? NULL : f->steps[k]->epochs);
+            cw_line(w, "%s;", clearing);
+            emit_epochs_end(w, all ? NULL : f->steps[k]->epochs);
         }
         const char *first = times(e, "g", size);
         if (size == f->images) {
@@ -303,6 +349,8 @@ static void emit_images(struct emitter *e, struct cwriter *w, const struct phase
 
 static void emit_blocks(struct emitter *e, struct cwriter *w, const struct phase *f, const struct loop *loop)
 {
+    const struct epochs *epochs = epochs_of_loop(f, loop);
+    emit_epochs_begin(w, epochs);
     if (loop->blocks == 1) {
         if (loop->thread)
             cw_open(w, "if (w->number == %d %% w->count) {", loop->thread);
@@ -316,9 +364,9 @@ static void emit_blocks(struct emitter *e, struct cwriter *w, const struct phase
     } else {
         cw_open(w, "for (%s; b < end; b++) {", share(e, "b", arena_printf(e->arena, "%" PRId64, loop->blocks), 1));
     }
-    for (int i = 0; i < loop->count; i++)
-        emit_call(e, w, f->steps[loop->first + i]);
+    emit_calls(e, w, f->steps + loop->first, loop->count, epochs_of_steps(f->steps + loop->first, loop->count));
     cw_close(w, "}");
+    emit_epochs_end(w, epochs);
 }
 
 /* ---- phases ------------------------------------------------------------------------------------------------------ */
@@ -419,7 +467,10 @@ static void emit_phase(struct emitter *e, struct cwriter *w, const char *program
         cw_open(w, "for (int j = 0; j < %d && %s < n; j++) {", f->repeat,
                 times(e, "j", batch / f->repeat));
     for (int i = 0; i < count; i++) {
+        const struct epochs *epochs = epochs_of_phases(f, count) ? NULL : epochs_of_steps(f[i].steps, f[i].steps_count);
+        emit_epochs_begin(w, epochs);
         emit_either(e, w, &f[i]);
+        emit_epochs_end(w, epochs);
         /* what this thread waits for the others, or for who does all, is part of the last step */
         cw_line(w, "cnn_meet(w);");
         emit_tick(e, w, f[i].steps[f[i].steps_count - 1]->stretch);
@@ -509,17 +560,29 @@ static int pieces_ready(const struct plan *p, int phase)
 static void emit_phase_calls(struct emitter *e, struct cwriter *w, const char *program, int first, int end)
 {
     const struct program *q = e->program;
+    const struct epochs *open = NULL;           /* neighbours are done under one condition */
     if (first == 0 && q->graph->loss && plan_penalty_blocks(e->plan))
         cw_line(w, "penalty_share(c, w);");
     for (int i = first, count; i < end; i += count) {
         count = phases_from(q, i);
         const struct needs needs = needs_of(e, &q->phases[i], count);
+        const struct epochs *epochs = epochs_of_phases(&q->phases[i], count);
+        if (epochs != open) {
+            emit_epochs_end(w, open);
+            emit_epochs_begin(w, open = epochs);
+        }
         cw_line(w, "%s(%s);", phase_name(e, program, i), phase_list(e, &needs, false));
-        if (q->training && e->plan->pieces_count)
+        bool ready = q->training && e->plan->pieces_count, rule = q->rule_phase >= i && q->rule_phase < i + count;
+        if (ready || rule) {
+            emit_epochs_end(w, open);
+            open = NULL;
+        }
+        if (ready)
             cw_line(w, "cnn_ready(c, w, %d);", pieces_ready(e->plan, i + count));
-        if (q->rule_phase >= i && q->rule_phase < i + count)
+        if (rule)
             emit_early_rule(e, w);
     }
+    emit_epochs_end(w, open);
     if (!q->graph->loss || end < q->phases_count)
         return;
     cw_open(w, "if (w->number == 0)");

@@ -75,6 +75,7 @@ static void plan_program(struct plan *p, struct program *q, const struct graph *
         if (q->groups[i]->kernel->settle)
             q->groups[i]->kernel->settle(p, q, q->groups[i]);
     add_stretches(p, q);
+    plan_epochs(p, q);
     plan_finer(p, q);
     if (q->memory_bytes > p->memory_bytes)
         p->memory_bytes = q->memory_bytes;

@@ -42,6 +42,19 @@ static void dump_pieces(const struct step *s, FILE *out)
     }
 }
 
+/* " from epoch 1 until epoch 3" */
+static void dump_epochs(const struct epochs *e, FILE *out)
+{
+    for (int i = 0; e && i < e->count; i++) {
+        if (i)
+            fprintf(out, " and");
+        if (e->spans[i].from > 0)
+            fprintf(out, " from epoch %.10g%s", e->spans[i].from, e->spans[i].until < INFINITY ? "" : " on");
+        if (e->spans[i].until < INFINITY)
+            fprintf(out, " until epoch %.10g", e->spans[i].until);
+    }
+}
+
 static void dump_step(const struct phase *f, const struct loop *loop, const struct step *s, bool first, FILE *out)
 {
     fprintf(out, " ");
@@ -60,6 +73,7 @@ static void dump_step(const struct phase *f, const struct loop *loop, const stru
         fprintf(out, " in the same loop");
     if (s->updates)
         fprintf(out, " and update");
+    dump_epochs(s->epochs, out);
 }
 
 /* What many threads do instead. */

@@ -34,6 +34,9 @@ void plan_schedule(struct plan *p, struct program *q);
 /* The steps, neighbours in a phase, whose blocks are the same rows: one loop does both, block by block. */
 bool plan_same_rows(const struct step *a, const struct step *b);
 
+/* plan_epochs.c: steps that are done in some epochs only. */
+void plan_epochs(struct plan *p, struct program *q);
+
 /* plan_finer.c: phases for more threads than there are turns or blocks; after all else is decided. */
 void plan_finer(struct plan *p, struct program *q);
 /* The program in which all phases that have a finer form have that one. */

@@ -3,7 +3,8 @@
  *
  *   - the steps stand in phases and loops that agree with them;
  *   - every block has its own part of what is written, and all of them together make all of it;
- *   - every value is made before it is used, and no thread reads what another may still be writing;
+ *   - every value is made before it is used, in the epochs in which it is, and no thread reads what another may still be
+ *     writing;
  *   - shares of a batch meet between what they tell and what reads it;
  *   - hoisted steps read parameters only; weights are updated early when nobody reads them any more
  *   - and memory: plan_verify_memory.c; parameters: plan_verify_params.c; the optimizer's step: plan_verify_update.c.
@@ -11,6 +12,7 @@
  * It believes what arguments say of a kernel's function, and nothing else: lives, places and loops are not derived
  * again as planning has found them, but held against the walk. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "kernels/loops.h"
@@ -459,6 +461,15 @@ static bool comes_from_outside(const struct value *v)
            v->region == REGION_PARAMS || v->region == REGION_STATISTICS;
 }
 
+/* Whether the maker is done in all epochs in which its reader is. */
+static bool is_done_before(const struct step *maker, const struct step *reader)
+{
+    bool done = !maker->epochs || reader->epochs;
+    for (int i = 0; done && reader->epochs && i < reader->epochs->count; i++)
+        done = plan_epochs_hold(maker->epochs, reader->epochs->spans[i]);
+    return done;
+}
+
 static const char *verify_read_value(const struct walk *w, const struct step *s, const struct argument *a,
                                      const struct value *v)
 {
@@ -466,6 +477,9 @@ static const char *verify_read_value(const struct walk *w, const struct step *s,
         return NULL;
     if (!v->maker)
         return fault(w, s, "reads what nobody has made before,", v);
+    if (!is_done_before(v->maker, s))
+        return arena_printf(w->p->arena, "%s reads %s in epochs in which %s is left out", verify_step_name(w, s), v->name,
+                            verify_step_name(w, v->maker));
     const struct step_at *made = &w->at[v->maker->index], *now = &w->at[s->index];
     int repeat = w->repeats[made->phase].first;
     if (v->added && repeat >= 0 && w->repeats[now->phase].first == repeat)
@@ -511,6 +525,8 @@ static const char *verify_write(const struct walk *w, const struct step *s, cons
     bool adds = a->access & ACCESS_READ;
     if (v->region == REGION_STATISTICS && !adds)
         return fault(w, s, "does not go on from the earlier", v);
+    if (s->epochs && (v->region == REGION_STATISTICS || v->lasting))
+        return fault(w, s, "is left out in some epochs and makes", v);
     if (v->maker)
         return arena_printf(w->p->arena, "%s makes %s, which %s has made", verify_step_name(w, s), v->name,
                             verify_step_name(w, v->maker));
@@ -557,8 +573,16 @@ static const char *verify_results(const struct walk *w)
     for (int i = 0; i < g->tensors_count; i++) {
         const struct tensor *t = g->tensors[i];
         bool gradient = t->role == TENSOR_PARAM_GRADIENT && w->p->update.optimizer && plan_trains(t->param);
-        if ((gradient || t == g->loss || t == g->predictions) && !w->tensors[tensor_base(t)->id].maker)
+        if (!gradient && t != g->loss && t != g->predictions)
+            continue;
+        const struct step *maker = w->tensors[tensor_base(t)->id].maker;
+        if (!maker)
             return arena_printf(w->p->arena, "nobody makes %s", t->name);
+        const struct epoch_span wanted = gradient ? plan_trained_epochs(w->p, t->param)
+                                                  : (struct epoch_span){ 0, INFINITY };
+        if (!plan_epochs_hold(maker->epochs, wanted))
+            return arena_printf(w->p->arena, "%s is left out in epochs in which %s is wanted", verify_step_name(w, maker),
+                                t->name);
     }
     return NULL;
 }
@@ -720,7 +744,7 @@ static const char *verify_finer(const struct plan *p, const struct program *q)
         for (int k = 0; same && k < f->steps_count; k++) {
             const struct step *s = f->steps[k], *t = finer->steps[k];
             same = s->index == t->index && s->group->main == t->group->main && s->part == t->part &&
-                   s->arguments_count == t->arguments_count;
+                   s->epochs == t->epochs && s->arguments_count == t->arguments_count;
             for (int n = 0; same && n < s->arguments_count; n++)
                 same = s->arguments[n].kind == t->arguments[n].kind && s->arguments[n].tensor == t->arguments[n].tensor &&
                        s->arguments[n].buffer == t->arguments[n].buffer && s->arguments[n].access == t->arguments[n].access;

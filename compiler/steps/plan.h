@@ -184,6 +184,18 @@ struct argument {
     int64_t number;
 };
 
+/* Epochs, as `from` and `until` of params have them: from <= epoch < until. */
+struct epoch_span {
+    double from, until;
+};
+
+/* In which epochs some steps are done: apart from each other and in their order. */
+struct epochs {
+    int index;                  /* in plan.epochs */
+    const struct epoch_span *spans;
+    int count;
+};
+
 /* One emitted function, called for each image or each block [0, blocks). */
 struct step {
     struct group *group;
@@ -205,6 +217,8 @@ struct step {
     int rows;
     const struct buffer *meets; /* before it all shares of a batch tell each other the row that this buffer begins with: their
                                  * rows, one behind the other, follow it; NULL: it waits for no other share */
+    const struct epochs *epochs;        /* it may be left out in all others, nothing being trained in them that it leads to; NULL:
+                                 * it is done in all */
     const struct param *updates;        /* its update, once the gradient is there, where the context asks for that */
     const char *prefetch;       /* what it asks memory for ahead of its use, for the dump; NULL: nothing */
     const char *what;           /* "forward", "data gradient", "weight gradient", "pack weights" */
@@ -414,6 +428,9 @@ struct plan {
     int64_t memory_bytes;
     int64_t scratch_bytes;      /* of a thread: kernel_scratch, then what is local to a loop over images */
     int64_t kernel_scratch;
+    struct epochs **epochs;     /* of steps that are done in some only, each kind once */
+    int epochs_count;
+    size_t epochs_capacity;
     struct piece *pieces;       /* of a share's gradients; none where a batch is taken whole */
     int pieces_count;
     size_t pieces_capacity;
@@ -453,6 +470,10 @@ struct turns {
 struct turns plan_turns(const struct plan *p, const struct phase *f);
 /* Whether a step that makes its gradient may update it: no other gradient is needed for that. */
 bool plan_updates_early(const struct plan *p, const struct param *param);
+/* When a parameter's gradient is wanted: while it is trained, or always where the step that makes it does more. */
+struct epoch_span plan_trained_epochs(const struct plan *p, const struct param *param);
+/* Whether a step that is done in these (NULL: all) is done throughout the span. */
+bool plan_epochs_hold(const struct epochs *e, struct epoch_span s);
 void plan_dump(const struct plan *p, FILE *out);
 /* How evenly so many threads share its work, by the kernels' estimates and the functions that emitted code divides with. */
 void plan_dump_shares(const struct plan *p, int threads, FILE *out);

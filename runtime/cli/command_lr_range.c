@@ -66,6 +66,7 @@ static int range_run(struct trainer *t, struct range_test *r)
     const int64_t batch = t->model->batch, each = (t->data.train.count + batch - 1) / batch;
     bool goes_on = true;
     c->early_update = true;
+    c->trained_only = true;
     c->steps_total = (uint64_t)r->room;
     rt_loader_begin(&t->train, c->seed, 0);
     for (int n; goes_on; c->step++) {

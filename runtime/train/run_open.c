@@ -328,6 +328,7 @@ int rt_run_open(struct trainer *t)
     t->deadline = isnan(o->time_limit) ? UINT64_MAX : t->started + (uint64_t)fmin(o->time_limit * 60e9, 9e18);
     t->limit = o->limit_steps >= 0 ? (uint64_t)o->limit_steps : UINT64_MAX;
     t->context->early_update = t->shares.count == 0;
+    t->context->trained_only = true;
     if (rt_loader_open(&t->train, t->context, &t->data.train, o->no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES))
         return -1;
     rt_loader_order(&t->train, rt_order_of(m, &t->data));      /* a run that is resumed keeps its own */

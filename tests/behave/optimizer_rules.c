@@ -366,7 +366,7 @@ int main(int argc, char **argv)
             numbers[i][k].p = get(values, k);
         free(values);
     }
-    three->early_update = true;
+    three->early_update = three->trained_only = true;
     for (int step = 0; step < STEPS; step++) {
         int n = step % 3 == 2 ? MODEL.batch - 2 : MODEL.batch;
         struct cnn_context *both[] = { one, three };
