@@ -1,51 +1,12 @@
 /* compare.c - see compare.h. */
-#include "compare.h"
+#include "compare_parts.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define EPS_FLOAT 0x1p-24
-#define EPS_DOUBLE 0x1p-53
-
-enum { CONTEXTS = 3, DRAWS = 6, NOISY_RUNS = 3, STEPS = 3, FIRST_PARAM_PART = 2 };
-
-/* What a run gave: predictions, loss, then for every parameter its gradient or, for a statistic and what does not learn, its value. */
-struct part {
-    const char *name;
-    int64_t count;
-    double *value;
-    double error;               /* of simulated rounding, in float's precision */
-};
-
-struct outcome {
-    struct part *parts;
-    int count;
-};
-
-struct batch {
-    int n;
-    double *input;
-    int32_t *labels;
-    double *targets;            /* (n, outputs) where they are numbers */
-};
-
-struct trial {
-    struct network *network;
-    struct ref_net *net;
-    const struct cnn_model *model;
-    struct cnn_context *contexts[CONTEXTS];     /* of 1, 2, 3 threads */
-    int *param;                                 /* the model's parameter of each of the reference's */
-    double **start;                             /* (params) values before each run */
-    unsigned char *kept;                        /* dropout's mask */
-    double eps, allowance;      /* allowance: what the bounds are multiplied with */
-    FILE *log;
-    struct compare_counts *counts;
-    uint64_t random;
-};
-
-__attribute__((format(printf, 2, 3))) static void fail(struct trial *t, const char *format, ...)
+__attribute__((format(printf, 2, 3))) void trial_fail(struct trial *t, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -56,7 +17,7 @@ __attribute__((format(printf, 2, 3))) static void fail(struct trial *t, const ch
     va_end(args);
 }
 
-static void *room(int64_t count, size_t size)
+void *room(int64_t count, size_t size)
 {
     void *p = calloc((size_t)(count > 0 ? count : 1), size);
     if (!p)
@@ -64,7 +25,7 @@ static void *room(int64_t count, size_t size)
     return p;
 }
 
-static double largest(const double *value, int64_t count)
+double largest(const double *value, int64_t count)
 {
     double most = 0;
     for (int64_t i = 0; i < count; i++)
@@ -74,7 +35,7 @@ static double largest(const double *value, int64_t count)
 
 /* ---- reals of the model's size --------------------------------------------------------------------------------- */
 
-static void to_doubles(const struct cnn_model *model, double *to, const void *from, int64_t count)
+void to_doubles(const struct cnn_model *model, double *to, const void *from, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
         to[i] = model->real_size == 4 ? (double)((const float *)from)[i] : ((const double *)from)[i];
@@ -99,7 +60,7 @@ static void round_to_model(const struct cnn_model *model, double *value, int64_t
 
 /* ---- outcomes -------------------------------------------------------------------------------------------------- */
 
-static struct outcome outcome_new(const struct ref_net *net, int n, int classes)
+struct outcome outcome_new(const struct ref_net *net, int n, int classes)
 {
     struct outcome o = {.count = FIRST_PARAM_PART + net->params_count};
     o.parts = room(o.count, sizeof *o.parts);
@@ -112,7 +73,7 @@ static struct outcome outcome_new(const struct ref_net *net, int n, int classes)
     return o;
 }
 
-static void outcome_free(struct outcome *o)
+void outcome_free(struct outcome *o)
 {
     for (int i = 0; i < o->count; i++)
         free(o->parts[i].value);
@@ -125,7 +86,7 @@ static bool has_no_gradient(const struct ref_param *p)
     return p->role == REF_STATISTIC || p->fixed;
 }
 
-static void reference_outcome(const struct ref_net *net, struct outcome *o)
+void reference_outcome(const struct ref_net *net, struct outcome *o)
 {
     memcpy(o->parts[0].value, net->predictions, (size_t)o->parts[0].count * sizeof(double));
     o->parts[1].value[0] = net->loss;
@@ -154,7 +115,7 @@ static void context_outcome(const struct trial *t, struct cnn_context *c, struct
 
 /* ---- running both ------------------------------------------------------------------------------------------------ */
 
-static void reference_run(struct trial *t, const struct batch *b, bool training)
+void reference_run(struct trial *t, const struct batch *b, bool training)
 {
     for (int i = 0; i < t->net->params_count; i++)
         memcpy(t->net->params[i].value, t->start[i], (size_t)t->net->params[i].count * sizeof(double));
@@ -164,7 +125,7 @@ static void reference_run(struct trial *t, const struct batch *b, bool training)
         ref_backward(t->net);
 }
 
-static void context_load(struct trial *t, struct cnn_context *c)
+void context_load(struct trial *t, struct cnn_context *c)
 {
     for (int i = 0; i < t->net->params_count; i++) {
         int64_t count = t->net->params[i].count;
@@ -175,7 +136,7 @@ static void context_load(struct trial *t, struct cnn_context *c)
     }
 }
 
-static void context_feed(struct trial *t, struct cnn_context *c, const struct batch *b)
+void context_feed(struct trial *t, struct cnn_context *c, const struct batch *b)
 {
     int64_t size = ref_node_size(&t->net->nodes[0]);
     void *raw = room(size, 8);
@@ -190,7 +151,7 @@ static void context_feed(struct trial *t, struct cnn_context *c, const struct ba
     free(raw);
 }
 
-static void batch_draw(struct trial *t, struct batch *b, int n)
+void batch_draw(struct trial *t, struct batch *b, int n)
 {
     int64_t size = n * ref_node_size(&t->net->nodes[0]);
     b->n = n;
@@ -200,7 +161,7 @@ static void batch_draw(struct trial *t, struct batch *b, int n)
     network_targets(t->network, &t->random, b->input, n, b->labels, b->targets);
 }
 
-static struct batch batch_new(const struct trial *t)
+struct batch batch_new(const struct trial *t)
 {
     struct batch b = {.n = 0};
     b.input = room(t->net->batch * ref_node_size(&t->net->nodes[0]), sizeof(double));
@@ -209,7 +170,7 @@ static struct batch batch_new(const struct trial *t)
     return b;
 }
 
-static void batch_free(struct batch *b)
+void batch_free(struct batch *b)
 {
     free(b->input);
     free(b->labels);
@@ -218,7 +179,7 @@ static void batch_free(struct batch *b)
 
 /* ---- the bound --------------------------------------------------------------------------------------------------- */
 
-static double most_difference(const double *a, const double *b, int64_t count)
+double most_difference(const double *a, const double *b, int64_t count)
 {
     double most = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -230,7 +191,7 @@ static double most_difference(const double *a, const double *b, int64_t count)
 }
 
 /* The results of one exact run, with the errors that disturbed runs show; the reference holds the exact run then. */
-static void reference_measure(struct trial *t, const struct batch *b, bool training, struct outcome *exact)
+void reference_measure(struct trial *t, const struct batch *b, bool training, struct outcome *exact)
 {
     struct ref_net *net = t->net;
     struct outcome noisy = outcome_new(net, b->n, t->network->outputs);
@@ -277,8 +238,8 @@ static double part_bound(const struct trial *t, const struct part *want)
 }
 
 /* The number of parts that differ by more than their bounds; says which when `what` is not NULL. */
-static int outcome_compare(struct trial *t, const char *what, const struct outcome *got, const struct outcome *want,
-                           bool training, bool coarse, int n)
+int outcome_compare(struct trial *t, const char *what, const struct outcome *got, const struct outcome *want,
+                    bool training, bool coarse, int n)
 {
     int wrong = 0;
     for (int i = 0; i < want->count; i++) {
@@ -298,7 +259,7 @@ static int outcome_compare(struct trial *t, const char *what, const struct outco
                 continue;
             wrong++;
             if (what)
-                fail(t, "%s, n = %d: %s%s[%lld] = %.9g, reference %.9g, differs by %.3g, allowed %.3g", what, n,
+                trial_fail(t, "%s, n = %d: %s%s[%lld] = %.9g, reference %.9g, differs by %.3g, allowed %.3g", what, n,
                      param && !statistic ? "gradient of " : "", w->name, (long long)j, g->value[j], w->value[j],
                      difference, bound);
             break;
@@ -314,7 +275,7 @@ static void outcome_same_bits(struct trial *t, const char *what, const struct ou
 {
     for (int i = 0; i < a->count; i++)
         if (memcmp(a->parts[i].value, b->parts[i].value, (size_t)a->parts[i].count * sizeof(double)) != 0)
-            fail(t, "%s, n = %d: %s has other bits with %d threads than with 1", what, n, a->parts[i].name, threads);
+            trial_fail(t, "%s, n = %d: %s has other bits with %d threads than with 1", what, n, a->parts[i].name, threads);
 }
 
 /* ---- planted faults ---------------------------------------------------------------------------------------------- */
@@ -419,7 +380,7 @@ static void check_channels(struct trial *t, const struct batch *b)
             kept += t->kept[i] && fabs(x->y[i]) > 1e-30;
         }
         if (kept && kept != seen)
-            fail(t, "spatial_dropout2d keeps %d of the %d pixels of a channel", kept, seen);
+            trial_fail(t, "spatial_dropout2d keeps %d of the %d pixels of a channel", kept, seen);
         memset(t->kept + first, kept != 0, (size_t)places);
     }
 }
@@ -441,7 +402,7 @@ static void check_rate(struct trial *t, const struct batch *b)
     double expected = (1 - node->rate) * (double)seen;
     double deviation = sqrt(node->rate * (1 - node->rate) * (double)seen);
     if (fabs((double)kept - expected) > 5 * deviation + 1)
-        fail(t, "dropout %g keeps %lld of %lld", node->rate, (long long)kept, (long long)seen);
+        trial_fail(t, "dropout %g keeps %lld of %lld", node->rate, (long long)kept, (long long)seen);
 }
 
 /* False where the mask cannot be known: only bits are compared then. */
@@ -477,15 +438,15 @@ static void check_masks_differ(struct trial *t)
     reveal_first(t, t->contexts[0], t->net->batch);
     memcpy(first, t->kept, (size_t)size);
     if (t->net->batch > 1 && memcmp(first, t->kept + size, (size_t)size) == 0)
-        fail(t, "dropout: two samples have the same mask");
+        trial_fail(t, "dropout: two samples have the same mask");
     t->contexts[0]->step = 6;
     reveal_first(t, t->contexts[0], t->net->batch);
     if (memcmp(first, t->kept, (size_t)size) == 0)
-        fail(t, "dropout: two steps have the same mask");
+        trial_fail(t, "dropout: two steps have the same mask");
     t->contexts[0]->step = 5;
     reveal_first(t, t->contexts[0], t->net->batch);
     if (memcmp(first, t->kept, (size_t)size) != 0)
-        fail(t, "dropout: the same step has two masks");
+        trial_fail(t, "dropout: the same step has two masks");
     free(first);
 }
 
@@ -553,7 +514,7 @@ static void check_metrics(struct trial *t, struct cnn_context *c, const struct b
 {
     int expected = t->network->measured + t->network->f1;
     if (t->model->train.metrics_count != expected) {
-        fail(t, "the model has %d metrics instead of %d", t->model->train.metrics_count, expected);
+        trial_fail(t, "the model has %d metrics instead of %d", t->model->train.metrics_count, expected);
         return;
     }
     if (expected == 0)
@@ -563,7 +524,7 @@ static void check_metrics(struct trial *t, struct cnn_context *c, const struct b
     expected_metrics(b, got->parts[0].value, t->network->outputs, want);
     for (int i = 0; i < expected; i++)
         if (!(fabs(values[i] - want[i]) <= 4 * t->eps + 1e-6 * (t->eps > 1e-12)))
-            fail(t, "n = %d: metric %s is %.9g, expected %.9g", b->n, t->model->train.metrics[i].name, values[i],
+            trial_fail(t, "n = %d: metric %s is %.9g, expected %.9g", b->n, t->model->train.metrics[i].name, values[i],
                  want[i]);
 }
 
@@ -587,112 +548,6 @@ static void check_use(struct trial *t, const struct batch *b)
     outcome_free(&exact);
 }
 
-/* ---- the optimizer ----------------------------------------------------------------------------------------------- */
-
-/* The rule is fed the model's own gradients: where these are noise about zero, its steps are not. */
-static void take_gradients(struct trial *t, struct cnn_context *c)
-{
-    for (int i = 0; i < t->net->params_count; i++) {
-        struct ref_param *p = &t->net->params[i];
-        if (p->fixed)
-            continue;
-        void *raw = room(p->count, 8);
-        cnn_grad_get(c, t->param[i], raw);
-        to_doubles(t->model, p->grad, raw, p->count);
-        free(raw);
-    }
-}
-
-static void check_params(struct trial *t, int step)
-{
-    double rate = t->network->optimizer.lr;
-    for (int i = 0; i < t->net->params_count; i++) {
-        const struct ref_param *p = &t->net->params[i];
-        if (p->role == REF_STATISTIC)
-            continue;
-        void *raw = room(p->count, 8), *other = room(p->count, 8);
-        double *value = room(p->count, sizeof(double));
-        cnn_param_get(t->contexts[0], t->param[i], raw);
-        to_doubles(t->model, value, raw, p->count);
-        for (int k = 1; k < CONTEXTS; k++) {
-            cnn_param_get(t->contexts[k], t->param[i], other);
-            if (memcmp(raw, other, (size_t)(p->count * t->model->real_size)) != 0)
-                fail(t, "update %d: %s has other bits with %d threads than with 1", step, p->name, k + 1);
-        }
-        for (int64_t j = 0; j < p->count; j++) {
-            double moved = fabs(p->value[j] - t->start[i][j]);
-            double bound = (step + 1) * t->eps * (4 * fabs(p->value[j]) + 64 * (rate * fmax(1, p->doubt[j]) + moved));
-            if (fabs(value[j] - p->value[j]) <= bound)
-                continue;
-            fail(t, "update %d: %s[%lld] = %.9g, reference %.9g (gradient %.9g), allowed %.3g", step, p->name,
-                 (long long)j, value[j], p->value[j], p->grad[j], bound);
-            break;
-        }
-        t->counts->tensors++;
-        free(raw);
-        free(other);
-        free(value);
-    }
-}
-
-/* Stored elements of a parameter that no index reaches are zero. */
-static void check_padding(struct trial *t, const struct cnn_context *c, const struct cnn_param *p)
-{
-    unsigned char *reached = room(p->stored, 1);
-    const struct cnn_layout *l = &p->layout;
-    for (int64_t i = 0; i < p->count; i++) {
-        int64_t rest = i, place = 0;
-        for (int d = l->dims - 1; d >= 0; rest /= l->dim[d--]) {
-            int64_t k = rest % l->dim[d];
-            place += d == l->panel_dim ? k / l->panel * l->panel_stride + k % l->panel * l->stride[d]
-                                       : k * l->stride[d];
-        }
-        if (place < 0 || place >= p->stored || reached[place]) {
-            fail(t, "%s: element %lld lies at %lld of %lld, %s", p->name, (long long)i, (long long)place,
-                 (long long)p->stored, place < 0 || place >= p->stored ? "outside" : "where another lies");
-            free(reached);
-            return;
-        }
-        reached[place] = 1;
-    }
-    const char *base = p->role == CNN_STATISTIC ? c->statistics : c->params;
-    for (int64_t i = 0; i < p->stored; i++) {
-        double value;
-        to_doubles(t->model, &value, base + (p->offset + i) * t->model->real_size, 1);
-        if (!reached[i] && value != 0) {
-            fail(t, "%s: padding at %lld is %g", p->name, (long long)i, value);
-            break;
-        }
-    }
-    free(reached);
-}
-
-static void check_updates(struct trial *t, struct batch *b)
-{
-    struct network *n = t->network;
-    for (int i = 0; i < t->net->params_count; i++)
-        memcpy(t->net->params[i].value, t->start[i], (size_t)t->net->params[i].count * sizeof(double));
-    for (int k = 0; k < CONTEXTS; k++)
-        context_load(t, t->contexts[k]);
-    for (int step = 0; step < STEPS; step++) {
-        batch_draw(t, b, t->net->batch);
-        for (int k = 0; k < CONTEXTS; k++) {
-            struct cnn_context *c = t->contexts[k];
-            c->step = (uint64_t)step;
-            c->lr = n->optimizer.lr;
-            context_feed(t, c, b);
-            t->model->train_step(c, b->n);
-            if (k == 0)
-                take_gradients(t, c);
-            t->model->update(c);
-        }
-        ref_update(t->net, (uint64_t)step, &n->optimizer);
-        check_params(t, step);
-    }
-    for (int i = 0; i < t->model->params_list_count; i++)
-        check_padding(t, t->contexts[0], &t->model->params[i]);
-}
-
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static bool same_shape(const struct ref_param *p, const struct cnn_param *q)
@@ -708,7 +563,7 @@ static bool match_params(struct trial *t)
 {
     const struct cnn_model *m = t->model;
     if (m->params_list_count != t->net->params_count) {
-        fail(t, "the model has %d parameters instead of %d", m->params_list_count, t->net->params_count);
+        trial_fail(t, "the model has %d parameters instead of %d", m->params_list_count, t->net->params_count);
         return false;
     }
     for (int i = 0; i < t->net->params_count; i++) {
@@ -718,7 +573,7 @@ static bool match_params(struct trial *t)
             if (strcmp(m->params[k].name, p->name) == 0)
                 t->param[i] = k;
         if (t->param[i] < 0 || !same_shape(p, &m->params[t->param[i]])) {
-            fail(t, "parameter %s %s", p->name, t->param[i] < 0 ? "is missing" : "has another shape or role");
+            trial_fail(t, "parameter %s %s", p->name, t->param[i] < 0 ? "is missing" : "has another shape or role");
             return false;
         }
     }
@@ -731,7 +586,7 @@ static bool match_model(struct trial *t)
     const struct ref_node *input = &t->net->nodes[0];
     if (m->batch != t->net->batch || m->outputs != t->network->outputs || m->in_channels != input->c
         || m->in_height != input->h || m->in_width != input->w) {
-        fail(t, "the model has batch %d, %d outputs, input %dx%dx%d", m->batch, m->outputs, m->in_channels,
+        trial_fail(t, "the model has batch %d, %d outputs, input %dx%dx%d", m->batch, m->outputs, m->in_channels,
              m->in_height, m->in_width);
         return false;
     }
@@ -749,7 +604,7 @@ static void check_params_round_trip(struct trial *t)
         cnn_param_get(t->contexts[0], t->param[i], raw);
         to_doubles(t->model, value, raw, count);
         if (memcmp(value, t->start[i], (size_t)count * sizeof(double)) != 0)
-            fail(t, "%s: what is read is not what was set", t->net->params[i].name);
+            trial_fail(t, "%s: what is read is not what was set", t->net->params[i].name);
         free(raw);
         free(value);
     }
@@ -808,7 +663,7 @@ void compare_network(struct network *network, const struct cnn_model *model, boo
         if (t.contexts[0] && t.contexts[1] && t.contexts[2])
             run_trial(&t, faults);
         else
-            fail(&t, "cnn_open failed");
+            trial_fail(&t, "cnn_open failed");
         for (int i = 0; i < CONTEXTS; i++)
             cnn_close(t.contexts[i]);
     }
@@ -819,98 +674,4 @@ void compare_network(struct network *network, const struct cnn_model *model, boo
     free(t.start);
     free(t.param);
     free(t.kept);
-}
-
-/* ---- inference --------------------------------------------------------------------------------------------------- */
-
-enum { CANARIES = 16, PICTURES = 3 };
-
-/* Its output, and that it leaves alone what lies behind its memory. */
-static void predict(struct trial *t, const struct built_inference *built, const double *input, double *output)
-{
-    float *x = room(built->inputs, sizeof *x), *y = room(built->outputs + CANARIES, sizeof *y),
-          *arena = room(built->arena + CANARIES, sizeof *arena);
-    /* not numbers: nothing may depend on them */
-    memset(arena, 0xFF, sizeof *arena * (size_t)(built->arena + CANARIES));
-    memset(y, 0xFF, sizeof *y * (size_t)(built->outputs + CANARIES));
-    for (long i = 0; i < built->inputs; i++)
-        x[i] = (float)input[i];
-    built->predict(x, y, arena);
-    for (int i = 0; i < CANARIES; i++)
-        if (!isnan(y[built->outputs + i]) || !isnan(arena[built->arena + i]))
-            fail(t, "it writes behind its %s", isnan(arena[built->arena + i]) ? "output" : "arena");
-    to_doubles(t->model, output, y, built->outputs);
-    free(x);
-    free(y);
-    free(arena);
-}
-
-/* Whether the outcome of a reference without one tap is really another. */
-static bool is_visible(const struct part *broken, const struct part *exact)
-{
-    double change = most_difference(broken->value, exact->value, exact->count);
-    return change > 1e-3 * largest(exact->value, exact->count);
-}
-
-static void check_missing_tap(struct trial *t, const struct batch *b, const struct outcome *got,
-                              const struct outcome *exact)
-{
-    struct outcome broken = outcome_new(t->net, 1, t->network->outputs);
-    t->net->fault = REF_FAULT_FORWARD_TAP;
-    reference_run(t, b, false);
-    t->net->fault = REF_SOUND;
-    reference_outcome(t->net, &broken);
-    broken.parts[0].error = exact->parts[0].error;
-    if (!is_visible(&broken.parts[0], &exact->parts[0]))
-        t->counts->faults_invisible++;
-    else if (outcome_compare(t, NULL, got, &broken, false, false, 1) > 0)
-        t->counts->faults_seen++;
-    else
-        fprintf(t->log, "the missing tap was not noticed (%d)\n", ++t->counts->faults_missed);
-    outcome_free(&broken);
-}
-
-static void check_picture(struct trial *t, const struct built_inference *built, struct batch *b, bool faults)
-{
-    struct outcome exact = outcome_new(t->net, 1, t->network->outputs), got = outcome_new(t->net, 1, t->network->outputs);
-    batch_draw(t, b, 1);
-    reference_measure(t, b, false, &exact);
-    reference_outcome(t->net, &got);            /* all but the predictions */
-    predict(t, built, b->input, got.parts[0].value);
-    if (!outcome_compare(t, "inference", &got, &exact, false, false, 1) && faults)
-        check_missing_tap(t, b, &got, &exact);
-    outcome_free(&got);
-    outcome_free(&exact);
-}
-
-void compare_inference(struct network *network, const struct built_inference *built, bool faults, FILE *log,
-                       struct compare_counts *counts)
-{
-    static const struct cnn_model in_float = {.real_size = 4};
-    struct ref_net *net = &network->net;
-    struct trial t = {
-        .network = network, .net = net, .model = &in_float, .log = log, .counts = counts, .allowance = 1,
-        .random = network->seed ^ 0x2545f491, .eps = EPS_FLOAT,
-    };
-    if (built->inputs != ref_node_size(&net->nodes[0]) || built->outputs != network->outputs) {
-        fail(&t, "it has %ld inputs and %ld outputs", built->inputs, built->outputs);
-        return;
-    }
-    t.start = room(net->params_count, sizeof *t.start);
-    for (int i = 0; i < net->params_count; i++) {
-        t.start[i] = room(net->params[i].count, sizeof(double));
-        memcpy(t.start[i], net->params[i].value, (size_t)net->params[i].count * sizeof(double));
-    }
-    float *arena = room(built->arena, sizeof *arena);
-    int status = built->selftest(arena);
-    if (status)
-        fail(&t, "output %d of the self-test is wrong", status);
-    struct batch b = batch_new(&t);
-    for (int i = 0; i < PICTURES; i++)
-        check_picture(&t, built, &b, faults && i == 0);
-    batch_free(&b);
-    free(arena);
-    for (int i = 0; i < net->params_count; i++)
-        free(t.start[i]);
-    free(t.start);
 }

@@ -406,7 +406,7 @@ def compare(net, real):
 
 def build_describe():
     here = TOP / "tests/behave"
-    names = ("describe", "generate", "reference", "reference_loss", "reference_optimizer")
+    names = ("describe", "generate", "generate_layers", "generate_joins", "generate_recipe", "reference", "reference_loss", "reference_optimizer")
     sources = [str(here / f"{name}.c") for name in names]
     common.run(os.environ.get("CC", "cc"), "-std=gnu11", "-O1", *sources, "-o", "describe", "-lm")
 
