@@ -101,6 +101,8 @@ static const struct option_row rows[] = {
     { 0, "no-tta", NULL, "take each sample as it is, whatever the recipe's tta says", FLAG(run.no_tta),
       .commands = FOR_SETS | COMMAND_PREDICT },
     { 0, "top", "K", "classes shown of a picture or sample (3)", WHOLE(top, 1, 65536), .commands = COMMAND_PREDICT },
+    { 0, "pictures", "DIR", "write what an autoencoder gives back as PNG files, DIR/NAME.png", FOLDER(pictures),
+      .commands = COMMAND_PREDICT },
     { 0, "out", "FILE", "the picture (MODEL.preview.png)", FILE_NAME(out), .commands = COMMAND_PREVIEW },
     { 0, "rows", "N", "rows of samples (4)", WHOLE(rows, 1, 1000), .commands = COMMAND_PREVIEW },
     { 0, "columns", "N", "samples in a row (8)", WHOLE(columns, 1, 1000), .commands = COMMAND_PREVIEW },

@@ -30,7 +30,7 @@ struct command_options {
     enum command_bit command;
     char *fault;                /* where messages go of a process that another one speaks for; NULL: to stderr */
     struct run_options run;     /* what other commands than train want too is there as well */
-    const char *wrong, *out;
+    const char *wrong, *out, *pictures;
     const char *output;
     double from, to;
     int64_t steps, points, samples, top, rows, columns, epoch;

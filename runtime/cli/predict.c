@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "cli/command.h"
+#include "cli/predict_pictures.h"
 #include "cli/predict_ranks.h"
 #include "core/guest.h"
 #include "data/image.h"
@@ -62,6 +63,7 @@ struct predict {
     const struct split *split;
     const char *file;
     char *name;                 /* room for that of a sample */
+    struct predict_pictures pictures;
     struct predict_ranks ranks;
     struct standing standing;
     bool broken;                /* it has ended amidst what all do together */
@@ -322,8 +324,8 @@ static int print_json(struct predict *p, const char *path, const char *fault)
     return text ? 0 : -1;
 }
 
-/* What the network has made of sample `at`. */
-static int sample_print(struct predict *p, const char *path, int at)
+/* What the network has made of sample `at`; number: among those of a file of samples, -1: path is a picture. */
+static int sample_print(struct predict *p, const char *path, int at, int64_t number)
 {
     struct image_fault fault;
     p->sample = at;
@@ -332,6 +334,8 @@ static int sample_print(struct predict *p, const char *path, int at)
         p->failed++;
         return p->options->json ? print_json(p, path, fault.text) : 0;
     }
+    if (p->pictures.folder && rt_predict_picture_write(&p->pictures, p->context, at, number < 0 ? path : p->file, number))
+        p->failed++;
     if (p->options->json)
         return print_json(p, path, NULL);
     if (p->options->csv) {
@@ -389,7 +393,7 @@ static int pictures_print(struct predict *p, int64_t first, int count)
             p->failed++;
             if (p->options->json && print_json(p, path, fault))
                 return -1;
-        } else if (sample_print(p, path, n++)) {
+        } else if (sample_print(p, path, n++, -1)) {
             return -1;
         }
     }
@@ -415,7 +419,7 @@ static int rows_print(struct predict *p, int64_t first, int count)
 {
     for (int i = 0; i < count; i++) {
         sprintf(p->name, "%s: %lld", p->file, (long long)(first + i));
-        if (sample_print(p, p->name, i))
+        if (sample_print(p, p->name, i, first + i))
             return -1;
     }
     return ferror(stdout) ? -1 : 0;
@@ -590,6 +594,7 @@ static void predict_close(struct predict *p)
     free(p->faults);
     free(p->order);
     rt_pictures_free(&p->list);
+    rt_predict_pictures_close(&p->pictures);
     rt_predict_ranks_close(&p->ranks);
     rt_loader_close(&p->loader);
     rt_tta_close(&p->tta);
@@ -643,7 +648,8 @@ static int predict_begin(struct predict *p, const char *weights)
     const struct run_options *o = &p->options->run;
     const bool reads = rt_rank_writes(o->ranks);        /* the others get weights and list from the first one */
     if ((reads && !weights) || rt_program_agree(&p->standing, p->model, o, "predict")
-        || predict_open(p, reads ? weights : NULL) || (reads && words_list(p)) || list_give(p))
+        || predict_open(p, reads ? weights : NULL) || (reads && words_list(p)) || list_give(p)
+        || (reads && rt_predict_pictures_open(&p->pictures, p->options->pictures, p->context, &p->list)))
         return -1;
     return rt_standing_last(&p->standing, "predict what is listed", NULL);
 }
@@ -668,6 +674,8 @@ int rt_predict(const struct cnn_model *model, const struct command_options *o)
             origin_tell(&p, weights);
         if (predict_all(&p) == 0 && p.failed == 0)
             status = EXIT_FINE;
+        if (p.pictures.folder && reads)
+            rt_note("%s: %lld pictures", p.pictures.folder, (long long)p.pictures.written);
         if (p.broken && o->run.ranks)
             o->run.ranks->give_up(o->run.ranks, EXIT_FAILED);
     }

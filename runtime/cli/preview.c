@@ -1,11 +1,11 @@
 /* preview.c - a sheet of training samples as the trainer sees them in an epoch: its own loader prepares them, and what the
- * steps make of numbers is undone again, so that they can be looked at. */
+ * steps make of numbers is undone again, so that they can be looked at (sample_picture.h). */
 #define _GNU_SOURCE
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/sample_picture.h"
 #include "core/message.h"
 #include "core/targets.h"
 #include "data/letters.h"
@@ -30,91 +30,18 @@ struct preview {
     int lines;                  /* below a sample */
     int enlarged;               /* a sample's pixel is a square of so many */
     int cell_width, cell_height;
-    double *scale, *shift;      /* (channels) of what the network reads: number * scale + shift is the sample's own */
+    struct sample_picture how;
+    double *row;                /* (channels, height, width) */
 };
-
-/* ---- a sample as it was before numbers were made of it ---------------------------------------- */
-
-static int maps_undo(struct preview *p)
-{
-    const struct cnn_model *m = p->model;
-    int channels = m->in_channels, count = 0;
-    struct pixel_map *maps = rt_pixel_maps(m, m->data.steps_count, rt_notes(p->context)->measure, &count);
-    p->scale = calloc((size_t)channels, sizeof *p->scale);
-    p->shift = calloc((size_t)channels, sizeof *p->shift);
-    if (maps && (!p->scale || !p->shift))
-        rt_error("no memory for a sheet of samples");
-    for (int c = 0; maps && p->scale && p->shift && c < channels; c++) {
-        p->scale[c] = 1.0;
-        for (int k = count - 1; k >= 0; k--) {
-            const struct pixel_map map = maps[k * channels + c];
-            double factor = fabs(map.factor) > 0.0 ? map.factor : 1.0;
-            p->scale[c] = p->scale[c] * map.std / factor;
-            p->shift[c] = (p->shift[c] * map.std + map.mean) / factor;
-        }
-    }
-    bool done = maps && p->scale && p->shift;
-    free(maps);
-    return done ? 0 : -1;
-}
-
-static double sample_number(const struct preview *p, int i, int c, int y, int x)
-{
-    const struct cnn_model *m = p->model;
-    int64_t at = i * m->image_stride + c * m->channel_stride + y * m->row_stride + x * m->column_stride;
-    double number = m->real_size == 8 ? ((const double *)p->context->input)[at]
-                                      : (double)((const float *)p->context->input)[at];
-    return number * p->scale[c] + p->shift[c];
-}
-
-/* What is black and what is white: of bytes what it was, of other numbers the sample's least and largest. */
-static void sample_range(const struct preview *p, int i, double *low, double *high)
-{
-    const struct cnn_model *m = p->model;
-    *low = 0.0;
-    *high = 255.0;
-    if (m->data.sample == CNN_SAMPLE_BYTES)
-        return;
-    *low = INFINITY;
-    *high = -INFINITY;
-    for (int c = 0; c < m->in_channels; c++)
-        for (int y = 0; y < m->in_height; y++)
-            for (int x = 0; x < m->in_width; x++) {
-                *low = fmin(*low, sample_number(p, i, c, y, x));
-                *high = fmax(*high, sample_number(p, i, c, y, x));
-            }
-    if (!(*high > *low))
-        *high = *low + 1.0;
-}
-
-static uint8_t byte_of(double number, double low, double high)
-{
-    double x = 255.0 * (number - low) / (high - low);
-    return (uint8_t)(x > 0.0 ? x < 255.0 ? lrint(x) : 255 : 0);
-}
-
-/* Three channels are colours; the mean of others is grey. */
-static void pixel_get(const struct preview *p, int i, int y, int x, double low, double high, uint8_t to[3])
-{
-    int channels = p->model->in_channels;
-    double sum = 0.0;
-    for (int c = 0; c < channels; c++) {
-        sum += sample_number(p, i, c, y, x);
-        if (channels == 3)
-            to[c] = byte_of(sample_number(p, i, c, y, x), low, high);
-    }
-    if (channels != 3)
-        memset(to, byte_of(sum / channels, low, high), 3);
-}
 
 static void sample_draw(struct preview *p, int i, int left, int top)
 {
-    double low, high;
-    sample_range(p, i, &low, &high);
+    rt_input_row(p->context, i, p->row);
+    const struct sample_range range = rt_sample_range(&p->how, p->row);
     for (int y = 0; y < p->model->in_height; y++)
         for (int x = 0; x < p->model->in_width; x++) {
             uint8_t pixel[3];
-            pixel_get(p, i, y, x, low, high, pixel);
+            rt_sample_pixel(&p->how, p->row, y, x, range, pixel);
             for (int row = 0; row < p->enlarged; row++)
                 for (int column = 0; column < p->enlarged; column++)
                     memcpy(p->canvas.pixels + ((size_t)(top + y * p->enlarged + row) * (size_t)p->canvas.width
@@ -228,7 +155,8 @@ static int sheet_open(struct preview *p)
                  (long long)height, (long long)pixels_most);
         return -1;
     }
-    if (rt_canvas_open(&p->canvas, (int)width, (int)height)) {
+    p->row = malloc((size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width * sizeof *p->row);
+    if (!p->row || rt_canvas_open(&p->canvas, (int)width, (int)height)) {
         rt_error("no memory for a sheet of %lld x %lld pixels", (long long)width, (long long)height);
         return -1;
     }
@@ -265,25 +193,10 @@ static int sheet_draw(struct preview *p, uint64_t epoch)
     return n < 0 ? -1 : 0;
 }
 
-/* A file that is no PNG is somebody's. */
-static int file_free(const char *path)
-{
-    static const char signature[8] = "\x89PNG\r\n\x1a\n";
-    char found[8];
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return 0;
-    bool png = fread(found, 1, sizeof found, file) == sizeof found && memcmp(found, signature, sizeof found) == 0;
-    fclose(file);
-    if (!png)
-        rt_error("%s: is no PNG, and is not replaced", path);
-    return png ? 0 : -1;
-}
-
 static int preview(struct preview *p, const struct command_options *o, const char *path)
 {
     struct trainer *t = p->trainer;
-    if (file_free(path) || rt_trainer_open(t, NULL, true))
+    if (rt_picture_may_replace(path) || rt_trainer_open(t, NULL, true))
         return -1;
     p->context = t->context;
     int count = p->rows * p->columns;
@@ -293,7 +206,7 @@ static int preview(struct preview *p, const struct command_options *o, const cha
         rt_note("there are %lld samples to train with", (long long)t->data.train.count);
     }
     if (rt_loader_open(&t->train, p->context, &t->data.train, o->run.no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES)
-        || maps_undo(p) || sheet_open(p) || sheet_draw(p, o->epoch > 0 ? (uint64_t)o->epoch - 1 : 0)
+        || rt_sample_picture_open(&p->how, p->context) || sheet_open(p) || sheet_draw(p, o->epoch > 0 ? (uint64_t)o->epoch - 1 : 0)
         || rt_canvas_write(&p->canvas, path))
         return -1;
     rt_print(stdout, "%s: the first samples of epoch %lld\n", path, (long long)(o->epoch > 0 ? o->epoch : 1));
@@ -314,8 +227,8 @@ int rt_preview(const struct cnn_model *model, const struct command_options *o)
     if (rt_trainer_close(&t))
         status = EXIT_FAILED;
     rt_canvas_close(&p.canvas);
-    free(p.scale);
-    free(p.shift);
+    rt_sample_picture_close(&p.how);
+    free(p.row);
     free(own);
     return status;
 }

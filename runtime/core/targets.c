@@ -53,16 +53,21 @@ void rt_predicted_row(const struct cnn_context *c, int i, double *row)
     row_copy(c, c->predictions, (int64_t)i * c->model->outputs, c->model->outputs, row);
 }
 
-void rt_target_row(const struct cnn_context *c, int i, double *row)
+void rt_input_row(const struct cnn_context *c, int i, double *row)
 {
     const struct cnn_model *m = c->model;
-    if (m->train.target.kind != CNN_TARGET_INPUT) {
-        row_copy(c, c->targets, (int64_t)i * m->train.target.size, m->train.target.size, row);
-        return;
-    }
     for (int ch = 0; ch < m->in_channels; ch++)
         for (int h = 0; h < m->in_height; h++)
             for (int w = 0; w < m->in_width; w++)
                 *row++ = real_at(c, c->input, i * m->image_stride + ch * m->channel_stride + h * m->row_stride
                                                   + w * m->column_stride);
+}
+
+void rt_target_row(const struct cnn_context *c, int i, double *row)
+{
+    const struct cnn_model *m = c->model;
+    if (m->train.target.kind == CNN_TARGET_INPUT)
+        rt_input_row(c, i, row);
+    else
+        row_copy(c, c->targets, (int64_t)i * m->train.target.size, m->train.target.size, row);
 }

@@ -12,6 +12,8 @@ bool rt_target_has_shares(const struct cnn_model *m);
 void rt_target_set(const struct cnn_context *c, int i, int k, double number);
 /* The same, or of the input where that is the target: in the order (channels, height, width). */
 double rt_target_number(const struct cnn_context *c, int i, int k);
+/* Those of its input, in that order. */
+void rt_input_row(const struct cnn_context *c, int i, double *row);
 /* All numbers of sample i's target, and all that the network predicts of it, in that order. */
 void rt_target_row(const struct cnn_context *c, int i, double *row);
 void rt_predicted_row(const struct cnn_context *c, int i, double *row);

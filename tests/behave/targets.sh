@@ -102,6 +102,88 @@ if goes back mae '<' 0.1; then
     grep -q '^top.png: mean absolute error 0\.[0-9]*, root mean square error 0\.' out || fail "a reconstruction: $(cat out)"
 fi
 
+# What is given back, as pictures: of a network that passes its input on, to the byte, whatever the steps make of numbers.
+cat >same.cnn <<CNN
+model same
+data { npy x="todd.npy", val_x="vodd.npy", values=bytes; scale 1/255; normalize mean=[0.2, 0.5, 0.7], std=[0.3, 0.2, 0.1]; target input }
+network { input 3x5x7; conv2d 3, 1x1, init=dirac, bias=off }
+train { loss mse; optimizer sgd, lr=1e-30; epochs 1; batch 16; seed 1 }
+CNN
+sed 's/model same/model numbered/; s/, values=bytes//' same.cnn >numbered.cnn
+python3 - <<'PY'
+import struct, zlib
+def chunk(name, data):
+    return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+arrays = open('vodd.npy', 'rb').read()[-20 * 105:]
+for n in range(20):
+    rows = b''.join(b'\0' + bytes(arrays[n * 105 + c * 35 + y * 7 + x] for x in range(7) for c in range(3)) for y in range(5))
+    open(f'odd{n}.png', 'wb').write(b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>2I5B', 7, 5, 8, 2, 0, 0, 0)) +
+                                    chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b''))
+PY
+if build same numbered CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}"; then
+    expect 0 ./same --verbose 0
+    expect 0 ./same predict --pictures given odd*.png
+    grep -q 'given: 20 pictures$' err || fail "pictures given back: $(cat err)"
+    expect 0 ./numbered --verbose 0
+    expect 0 ./numbered predict --pictures given vodd.npy
+    python3 - <<'PY' || fail "pictures that are given back are others"
+import struct, zlib
+def png(path):
+    data, at, packed = open(path, 'rb').read(), 8, b''
+    while at < len(data):
+        length, name = struct.unpack('>I4s', data[at:at + 8])
+        body = data[at + 8:at + 8 + length]
+        if name == b'IHDR':
+            width, height, depth, kind = struct.unpack('>2I2B', body[:10])
+            assert (depth, kind) == (8, 2)
+        packed += body if name == b'IDAT' else b''
+        at += length + 12
+    raw, rows, last = zlib.decompress(packed), [], bytes(3 * width)
+    for y in range(height):
+        how, line = raw[y * (3 * width + 1)], bytearray(raw[y * (3 * width + 1) + 1:(y + 1) * (3 * width + 1)])
+        for i in range(3 * width):
+            a, b, c = line[i - 3] if i > 2 else 0, last[i], last[i - 3] if i > 2 else 0
+            near = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
+            line[i] = line[i] + (0, a, b, (a + b) // 2, near)[how] & 255
+        last = bytes(line)
+        rows.append(last)
+    return width, height, rows
+arrays = open('vodd.npy', 'rb').read()[-20 * 105:]
+for n in range(20):
+    sample = arrays[n * 105:(n + 1) * 105]
+    low, high = min(sample), max(sample)                # of numbers that are no bytes
+    for name, black, white in ((f'odd{n}', 0, 255), (f'vodd.{n}', low, high)):
+        width, height, rows = png(f'given/{name}.png')
+        assert (width, height) == (7, 5)
+        for c in range(3):
+            for y in range(5):
+                for x in range(7):
+                    want = 255 * (sample[c * 35 + y * 7 + x] - black) / (white - black)
+                    assert abs(rows[y][3 * x + c] - want) < 0.502, (name, c, y, x)
+PY
+    ls given >listed
+    [ "$(wc -l <listed)" = 40 ] || fail "pictures given back: $(cat listed)"
+fi
+if [ -x back ]; then
+    expect 0 ./back predict --pictures given top.png
+    [ -s given/top.png ] || fail "no picture is given back"
+    mkdir -p one two && cp top.png one && cp top.png two
+    expect 1 ./back predict --pictures clash one two
+    grep -q 'one/top.png and two/top.png would both be written as clash/top.png: predict them apart' err || fail "names: $(cat err)"
+    [ -e clash ] && fail "a folder is made for pictures that are refused"
+    expect 0 ./back predict --pictures given one one/top.png
+    echo mine >given/top.png
+    expect 1 ./back predict --pictures given top.png
+    grep -q 'given/top.png: is no PNG, and is not replaced' err || fail "a file that is no PNG: $(cat err)"
+    [ "$(cat given/top.png)" = mine ] || fail "a file that is no PNG is replaced"
+    expect 1 ./back predict --pictures top.png top.png
+    grep -q 'top.png: is no folder' err || fail "a folder that is a file: $(cat err)"
+fi
+if [ -x lone ]; then
+    expect 1 ./lone predict --pictures given top.png
+    grep -q 'gives no pictures back' err || fail "pictures of a network that gives none: $(cat err)"
+fi
+
 # A metric of one's own is of the input as it arrives and of the result, both in one order: maps of one and of three
 # channels, a result that is a map and one that is none, vectors with a rest, blocks of long samples.
 own_of_input() { # NAME DATA NETWORK OPTIONS...
