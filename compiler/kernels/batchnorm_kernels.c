@@ -259,9 +259,25 @@ static int sums_wanted(const struct node *n)
     return (n->out[0] != NULL) + (n->out[1] != NULL);
 }
 
+/* The sums of each image were taken by who made dy. */
+static void carried_plan(struct plan *p, struct program *q, struct group *g)
+{
+    struct step *s = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, "weight gradient", 0);
+    s->beside = true;
+    step_uses(p, s, ACCESS_READ, g->carrier->sums_rows, TOUCH_ALL);
+    step_is_told(p, s, ARGUMENT_SAMPLES);
+    step_takes(p, s, ACCESS_READ, g->main->in[2]);
+    for (int i = 0; i < 2; i++)
+        step_takes(p, s, ACCESS_WRITE, g->main->out[i]);
+}
+
 static void param_grad_plan(struct plan *p, struct program *q, struct group *g)
 {
     const struct node *n = g->main;     /* x, mean, inverse_deviation, dy -> dgamma, dbeta; either may be missing */
+    if (g->carrier) {
+        carried_plan(p, q, g);
+        return;
+    }
     struct two_parts t = plan_two_parts(p, q, g, "weight gradient", sums_wanted(n));
     for (int i = n->out[0] ? 0 : 3; i < 4; i++)
         step_takes(p, t.images, ACCESS_READ, n->in[i]);
@@ -308,11 +324,34 @@ static void grads_store(struct emitter *e, const void *data, const char *const *
         line_store(e, "partial", to, sum[0], 0);
 }
 
+/* The second half of each image's row is its sums, two vectors for each of channels. */
+static const char *carried_emit(struct emitter *e, const struct step *s)
+{
+    const struct tensor *x = s->group->main->in[0];
+    const char *real = e->plan->real;
+    int64_t row = chain_sums_row(e->plan, x->shape.c);
+    emit_function(e, "const %s *sums, int n, const %s *inverse_deviation, %s *restrict dgamma, %s *restrict dbeta", real,
+                  real, real, real);
+    loop_open(e, "j", 0, padded_channels(e->plan, x), e->plan->lanes);
+    cw_line(e->w, "v scales = v_zero(), shifts = v_zero();");
+    cw_open(e->w, "for (int i = 0; i < n; i++) {");
+    cw_line(e->w, "const %s *const own = sums + (size_t)i * %" PRId64 " + %" PRId64 " + 2 * j;", real, row, row / 2);
+    cw_line(e->w, "scales = v_add(scales, v_load(own));");
+    cw_line(e->w, "shifts = v_add(shifts, v_load(own + V_LANES));");
+    cw_close(e->w, "}");
+    cw_line(e->w, "v_store(dgamma + j, v_mul(scales, v_load(inverse_deviation + j)));");
+    cw_line(e->w, "v_store(dbeta + j, shifts);");
+    cw_close(e->w, "}");
+    return emit_end(e, text_printf(e, "sum_carried_%d", x->shape.c), emit_comment(e, s));
+}
+
 static const char *param_grad_emit(struct emitter *e, const struct step *s)
 {
     const struct node *n = s->group->main;
     const struct tensor *x = n->in[0];
     const char *real = e->plan->real;
+    if (s->group->carrier)
+        return carried_emit(e, s);
     struct pixel_sums sums = { .shape = x->shape, .pixel = emit_pixel(e, n->in[3]), .second = n->out[0] ? emit_pixel(e, x) : 0,
                                .sums = sums_wanted(n), .add = grads_add, .store = grads_store };
     struct grad_sums data = { n, &sums, padded_channels(e->plan, x) };

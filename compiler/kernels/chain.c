@@ -80,6 +80,11 @@ void chain_make(const struct plan *p, const struct group *g, struct chain *c)
         for (int i = first; i < c->operands_count; i++)
             c->operands[i].node = k;
     }
+    int first = c->operands_count;
+    if (g->sums)
+        chain_sums_operands(p, g, c);
+    for (int i = first; i < c->operands_count; i++)
+        c->operands[i].node = sequence_count(g);        /* no link reads them */
 }
 
 bool chain_is_by_channel(const struct plan *p, const struct group *g)
@@ -108,7 +113,9 @@ void step_takes_chain(struct plan *p, struct step *s)
     chain_make(p, s->group, &c);
     for (int i = 0; i < c.operands_count; i++) {
         const struct operand *o = &c.operands[i];
-        if (o->tensor)
+        if (o->kind == OPERAND_SUMS)
+            step_uses_row(p, s, ACCESS_WRITE, s->group->sums_rows, AT_IMAGE, o->number);
+        else if (o->tensor)
             step_takes(p, s, ACCESS_READ, o->tensor);
         else
             step_is_given(p, s, o->argument, o->number);
@@ -133,6 +140,8 @@ const char *chain_pass(struct emitter *e, const struct chain *c, const char *col
             offset = col;
         if (o->kind == OPERAND_SCALAR)
             offset = "0";
+        if (o->kind == OPERAND_SUMS)
+            offset = text_twice(e, col);
         text = text_printf(e, "%s, %s", text, text_plus(e, o->name, offset));
     }
     return text;
@@ -157,7 +166,7 @@ static const char *operand_load(struct emitter *e, const struct operand *o, bool
         return text_plus(e, o->name, col);
     case OPERAND_INDEX:
         return text_plus(e, o->name, at);
-    case OPERAND_SCALAR:
+    case OPERAND_SCALAR: case OPERAND_SUMS:
         break;
     }
     return o->name;
@@ -239,7 +248,7 @@ const char *chain_suffix(struct emitter *e, const struct chain *c)
         }
         text = text_printf(e, "%s_%s%s", text, name, grad);
     }
-    return text;
+    return c->group->sums ? text_printf(e, "%s_sums", text) : text;
 }
 
 double chain_cycles(const struct plan *p, const struct group *g)

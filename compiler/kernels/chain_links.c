@@ -11,8 +11,7 @@
 /* ---- operands --------------------------------------------------------------------------------------------------- */
 
 /* Names are of roles, not of layers, so that equal functions have equal text. */
-static struct operand *operand_add(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name,
-                                   const char *type)
+struct operand *chain_operand(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name, const char *type)
 {
     assert(c->operands_count < CHAIN_OPERANDS);
     int same = 1;
@@ -28,7 +27,7 @@ static struct operand *operand_add(const struct plan *p, struct chain *c, enum o
 static void operand_pointer(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name,
                             const struct tensor *t)
 {
-    operand_add(p, c, kind, name, arena_printf(p->arena, "const %s *", plan_element_type(p, t)))->tensor = t;
+    chain_operand(p, c, kind, name, arena_printf(p->arena, "const %s *", plan_element_type(p, t)))->tensor = t;
 }
 
 static void operand_column(const struct plan *p, struct chain *c, const char *name, const struct tensor *t)
@@ -46,7 +45,7 @@ static void operand_column_if(const struct plan *p, struct chain *c, const char 
 static void operand_number(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name,
                            const char *type, enum argument_kind argument, int64_t number)
 {
-    struct operand *o = operand_add(p, c, kind, name, type);
+    struct operand *o = chain_operand(p, c, kind, name, type);
     o->argument = argument;
     o->number = number;
 }

@@ -24,6 +24,13 @@ struct link {
     const char *(*plain)(const struct link_text *t, const char *value);
 };
 
+/* chain_sums.c: what the sums of g->sums read and write, after all else. */
+void chain_sums_operands(const struct plan *p, const struct group *g, struct chain *c);
+/* Twice an offset, as C text. */
+const char *text_twice(struct emitter *e, const char *offset);
+/* chain_links.c: adds an operand that points to numbers of t. */
+struct operand *chain_operand(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name, const char *type);
+
 /* NULL: the operation is none of them. */
 const struct link *link_find(enum op op);
 /* Whether it adds an operand to the value. */

@@ -364,6 +364,7 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     emit_function(e, "const %s *dy, const %s *w, %s *restrict dx%s%s",
                   real, real, real, chain_parameters(e, &chain),
                   d.padded ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+    chain_sums_clear(e, &chain, 1);
     if (d.padded)
         emit_padded_copy(e, "dy", "scratch", d.s.oh, d.s.ow, d.s.o, d.v.before, d.h.before, d.ph, d.pw);
     if (!reads_any(&d))
@@ -371,9 +372,10 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     int64_t taps = 0;
     for (int i = 0; i < d.v.classes; i++)
         for (int j = 0; j < d.h.classes; j++) {
-            emit_class(e, &d, &d.v.class[i], &d.h.class[j], g->chain_count ? &chain : NULL, taps);
+            emit_class(e, &d, &d.v.class[i], &d.h.class[j], chain_in_use(&chain), taps);
             taps += (int64_t)d.v.class[i].taps * d.h.class[j].taps;
         }
+    chain_sums_take_all(e, &chain, 1);
     const char *hint = arena_printf(e->arena, "%s_data_grad_%dx%dx%d_to_%dx%dx%d", conv_name(e, &d.s), d.s.o, d.s.oh,
                                     d.s.ow, d.s.c, d.s.h, d.s.w);
     return emit_end(e, hint, emit_comment(e, step));
@@ -386,5 +388,5 @@ static const char *emit(struct emitter *e, const struct step *step)
 
 const struct kernel kernel_conv2d_direct_data_grad = {
     .name = "direct", .op = OP_conv2d_data_grad, .fuses_chain = true, .applicable = applicable, .cost = cost,
-    .plan = plan, .emit = emit, .help = "a direct convolution of dy with transposed weights",
+    .plan = plan, .carries = always_applicable, .emit = emit, .help = "a direct convolution of dy with transposed weights",
 };

@@ -671,7 +671,12 @@ void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const s
                                     .values = &c->m, .row = (int64_t)out->w * out->c, .pixel = out->c, .tail = tail,
                                     .chain = chain, .asked = asked };
     t.channels = (vectors - (tail > 0)) * e->plan->lanes + tail;
+    struct chain own;
     emit_images_loop(e, c);
+    if (chain_has_sums(chain) && c->images > 1) {
+        own = chain_sums_of_image(e, chain, "i");
+        t.chain = &own;
+    }
     const char *at = c->column;
     if (c->images > 1)
         at = text_plus(e, arena_printf(e->arena, "i * %" PRId64, (int64_t)out->h * out->w * out->c), c->column);
@@ -697,13 +702,14 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     const struct main_detail *d = g->detail;
     struct chain operands;
     chain_make(e->plan, g, &operands);
-    const struct chain *chain = g->chain_count ? &operands : NULL;
+    const struct chain *chain = chain_in_use(&operands);
     struct side x = { c.data_grad ? "dx" : "x", c.s.h, c.s.w, c.s.c };
     struct side y = { c.data_grad ? "dy" : "y", c.s.oh, c.s.ow, c.s.o };
     const struct side *in = c.data_grad ? &y : &x, *out = c.data_grad ? &x : &y;
     emit_function(e, "const %s *%s, const %s *u, %s *restrict %s%s, %s *restrict scratch",
                   real, in->name, real, real, out->name, chain_parameters(e, &operands), real);
     cw_line(e->w, "%s *const values = scratch, *const products = scratch + %" PRId64 ";", real, c.m_at);
+    chain_sums_clear(e, chain, c.images);
     emit_in(e, &c, in);
     c.column = "0";
     int groups = c.panels.whole / c.wide;
@@ -729,6 +735,7 @@ static const char *emit_main(struct emitter *e, const struct step *step)
         if (c.panels.whole)
             cw_close(e->w, "}");
     }
+    chain_sums_take_all(e, chain, c.images);
     const char *hint = arena_printf(e->arena, "winograd_%s%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c.s),
                                     c.data_grad ? "_data_grad" : "", in->c, in->h, in->w, out->c, out->h, out->w);
     const char *comment = arena_printf(e->arena, "%s\n%s %d image%s at a time.", emit_comment(e, step),
@@ -744,6 +751,14 @@ static const char *emit(struct emitter *e, const struct step *step)
     case PART_BATCH: case PART_PANELS: return winograd_panels_emit(e, step);
     default: return winograd_split_emit(e, step);
     }
+}
+
+/* Where tiles of the result do not overlap, and each image is done by one call. */
+static bool carries(const struct plan *p, const struct group *g)
+{
+    struct winograd_conv c;
+    winograd_conv_of(p, g, g->kernel->number, &c);
+    return !c.transposed && !c.by_panel;
 }
 
 #define WINOGRAD_KERNEL(points)                                                                                        \
@@ -767,7 +782,7 @@ static const char *emit(struct emitter *e, const struct step *step)
     const struct kernel kernel_conv2d_winograd##points##_data_grad = {                                                 \
         .name = "winograd" #points, .op = OP_conv2d_data_grad, .fuses_chain = true,                                   \
         .applicable = applicable_##points, .cost = cost_##points, .error = error_##points, .plan = plan,              \
-        .settle = settle, .finer = finer, .emit = emit, .number = points,                                             \
+        .carries = carries, .settle = settle, .finer = finer, .emit = emit, .number = points,                         \
         .help = "transposed minimal filtering, tiles of " #points " points",                                          \
     };
 

@@ -264,6 +264,8 @@ const char *emit_comment(struct emitter *e, const struct step *s)
         text = arena_printf(e->arena, "%s, %s -> %s", text, tensor_text(e, from), tensor_text(e, g->result));
     for (int i = 0; i < g->chain_count && s->part == 0; i++)
         text = arena_printf(e->arena, "%s + %s", text, op_name(g->chain[i]->op));
+    if (g->sums && step_uses_kind(s, ARGUMENT_BUFFER) && s->split == SPLIT_IMAGES)
+        text = arena_printf(e->arena, "%s, with the sums of %s", text, g->sums->layer->name);
     if (s->flops) {
         bool giga = s->flops >= 1000000000;
         text = arena_printf(e->arena, "%s; %.3g %s a batch", text, (double)s->flops * (giga ? 1e-9 : 1e-6),

@@ -282,11 +282,14 @@ static void tile_vector(struct emitter *e, const void *data, const char *at, int
         close_channels(e, g);
         cw_close(e->w, "}");
     }
+    chain_sums_begin(e, w->chain, 0);
     for (int t = 0; t < w->run->width; t++) {
         const char *element = text_plus(e, at, text_printf(e, "%" PRId64, (int64_t)t * g->to.c));
         const char *to = text_plus(e, at, text_printf(e, "%" PRId64, t * w->to_pixel));
-        line_store(e, "y", to, chain_apply_at(e, w->chain, text_printf(e, "y%d", t), at, element, tail), tail);
+        const char *value = chain_apply_at(e, w->chain, text_printf(e, "y%d", t), at, element, tail);
+        line_store(e, "y", to, chain_sums_add(e, w->chain, value, text_printf(e, "g%d", t), 0, at, element, tail), tail);
     }
+    chain_sums_end(e, w->chain, 0, at);
 }
 
 /* A tile of columns: name(x, w, rows, y, what the chain reads).  Of a depthwise layer it is all channels of them. */
@@ -353,9 +356,12 @@ static void taps_vector(struct emitter *e, const void *data, const char *at, int
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     const char *col = g->source == ONE_BY_ONE ? at : "j";
+    const char *element = text_plus(e, text_plus(e, "at", text_times(e, "c", g->to.c)), at);
+    const char *value = chain_apply_at(e, w->chain, "sum", col, element, tail);
+    chain_sums_begin(e, w->chain, 0);
     line_store(e, "to", text_plus(e, text_times(e, "c", (int)w->to_pixel), at),
-               chain_apply_at(e, w->chain, "sum", col, text_plus(e, text_plus(e, "at", text_times(e, "c", g->to.c)), at),
-                              tail), tail);
+               chain_sums_add(e, w->chain, value, "g", 0, col, element, tail), tail);
+    chain_sums_end(e, w->chain, 0, col);
 }
 
 static void emit_columns(struct emitter *e, struct writing *w, int tail)
@@ -387,6 +393,10 @@ static void emit_row(struct emitter *e, struct writing *w, const char *x, int ta
         emit_columns(e, w, tail);
     else
         emit_tiles(e, w, "line", tail);
+    if (g->source == ONE_BY_ONE)
+        chain_sums_take(e, w->chain, "0", g->to.c);
+    else
+        chain_sums_take(e, w->chain, "j", tail ? tail : g->lanes);
 }
 
 /* All rows, or row b. */
@@ -449,6 +459,7 @@ static const char *emit_main(struct emitter *e, const struct step *step, bool by
     emit_function(e, "%sconst %s *x, const %s *w, %s *restrict y%s%s", blocks ? "int b, " : "", real, real, real,
                   chain_parameters(e, &chain),
                   g->source == SPREAD ? text_printf(e, ", %s *restrict scratch", real) : "");
+    chain_sums_clear(e, &chain, 1);
     cw_line(e->w, "// x (%d, %d, %d), y (%d, %d, %d)", g->from.h, g->from.w, g->from.c, g->to.h, g->to.w, g->to.c);
     if (g->source == ONE_BY_ONE) {
         open_rows(e, g, blocks);
@@ -483,12 +494,12 @@ static bool strided(const struct plan *p, const struct group *g, const struct te
 #define GROUPED(operation)                                                                                         \
     const struct kernel kernel_##operation##_tiles = {                                                             \
         .name = "tiles", .op = OP_##operation, .fuses_chain = true, .applicable = tiles_applicable,                 \
-        .cost = tiles_cost, .plan = plan, .emit = tiles_emit, .strided = strided,                                   \
+        .cost = tiles_cost, .plan = plan, .carries = always_applicable, .emit = tiles_emit, .strided = strided,     \
         .help = "vectors of channels, neighbouring columns in registers",                                          \
     };                                                                                                             \
     const struct kernel kernel_##operation##_taps = {                                                              \
         .name = "taps", .op = OP_##operation, .fuses_chain = true, .applicable = always_applicable,                 \
-        .cost = taps_cost, .plan = plan, .emit = taps_emit, .strided = strided,                                     \
+        .cost = taps_cost, .plan = plan, .carries = always_applicable, .emit = taps_emit, .strided = strided,       \
         .help = "vectors of channels, one position at a time",                                                     \
     };
 

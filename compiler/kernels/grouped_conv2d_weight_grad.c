@@ -90,6 +90,11 @@ static bool tiles_applicable(const struct plan *p, const struct group *group)
            (w->kh + d.rows_at_once - 1) / d.rows_at_once <= RUNS_MOST;
 }
 
+static bool by_image(const struct plan *p, const struct group *group)
+{
+    return weight_grad_of(p, group->main).by_image;
+}
+
 static double cost(const struct plan *p, const struct group *group, double slower)
 {
     struct weight_grad d = weight_grad_of(p, group->main);
@@ -496,9 +501,9 @@ static const char *taps_emit(struct emitter *e, const struct step *step)
 
 const struct kernel kernel_grouped_conv2d_weight_grad_tiles = {
     .name = "tiles", .op = OP_grouped_conv2d_weight_grad, .applicable = tiles_applicable, .cost = tiles_cost, .plan = plan,
-    .emit = tiles_emit, .help = "vectors of channels, some rows of taps in registers",
+    .by_image = by_image, .emit = tiles_emit, .help = "vectors of channels, some rows of taps in registers",
 };
 const struct kernel kernel_grouped_conv2d_weight_grad_taps = {
     .name = "taps", .op = OP_grouped_conv2d_weight_grad, .applicable = always_applicable, .cost = taps_cost, .plan = plan,
-    .emit = taps_emit, .help = "vectors of channels, one tap after the other",
+    .by_image = by_image, .emit = taps_emit, .help = "vectors of channels, one tap after the other",
 };

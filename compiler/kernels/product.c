@@ -55,6 +55,32 @@ static void emit_call(struct emitter *e, const struct product *t, const struct t
         cw_line(e->w, "%s(%s%s);", name, c, chain);
 }
 
+/* Runs of sums end after so many tiles of a line, or with it. */
+enum { RUN = 16 };
+
+/* Behind tile t of the only line: the run of `channels` channels from that of the panel on may end. */
+static void emit_run_end(struct emitter *e, const struct product *t, const char *step, const char *panel, int channels)
+{
+    if (t->lines > 1 || !step || !chain_has_sums(t->tile.chain))
+        return;
+    cw_open(e->w, "if (t %% %d == %d)", RUN, RUN - 1);
+    chain_sums_take(e, t->tile.chain, add_term(e, "0", panel, t->panel), channels);
+    cw_close(e->w, "");
+}
+
+/* Behind line r: likewise. */
+static void emit_line_run_end(struct emitter *e, const struct product *t, const char *panel, int channels)
+{
+    int64_t lines = RUN / (t->length > RUN ? RUN : t->length);
+    if (!chain_has_sums(t->tile.chain))
+        return;
+    if (lines > 1)
+        cw_open(e->w, "if (r %% %" PRId64 " == %" PRId64 ")", lines, lines - 1);
+    chain_sums_take(e, t->tile.chain, add_term(e, "0", panel, t->panel), channels);
+    if (lines > 1)
+        cw_close(e->w, "");
+}
+
 /* One loop of `count` tiles of `rows` rows, from row `first` of the line on. */
 static void emit_tiles(struct emitter *e, const struct product *t, const struct tile *tile, int count, int first,
                        const char *panel, const char *line)
@@ -62,8 +88,9 @@ static void emit_tiles(struct emitter *e, const struct product *t, const struct 
     if (!count)
         return;
     const char *step = count > 1 ? "t" : NULL;
+    bool many = t->ask || chain_has_sums(t->tile.chain);
     if (count > 1)
-        cw_open(e->w, "for (int t = 0; t < %d; t++)%s", count, t->ask ? " {" : "");
+        cw_open(e->w, "for (int t = 0; t < %d; t++)%s", count, many ? " {" : "");
     if (t->ask) {
         int64_t before = first / (tile->rows + 1);      /* the tiles before these have a row more */
         const char *at_tile = add_term(e, before ? arena_printf(e->arena, "%" PRId64, before * t->ask_step) : "0", step,
@@ -74,8 +101,9 @@ static void emit_tiles(struct emitter *e, const struct product *t, const struct 
         cw_line(e->w, "%s(%s);", t->ask, maps);
     }
     emit_call(e, t, tile, step, first, panel, line);
+    emit_run_end(e, t, step, panel, tile->vectors * e->plan->lanes);
     if (count > 1)
-        cw_close(e->w, t->ask ? "}" : "");
+        cw_close(e->w, many ? "}" : "");
 }
 
 static void emit_lines(struct emitter *e, const struct product *t, int vectors, int tail, const char *panel)
@@ -91,8 +119,10 @@ static void emit_lines(struct emitter *e, const struct product *t, int vectors, 
     emit_tiles(e, t, &tile, split.large_count, 0, panel, line);
     tile.rows = split.large - 1;
     emit_tiles(e, t, &tile, split.small_count, split.large * split.large_count, panel, line);
-    if (line)
+    if (line) {
+        emit_line_run_end(e, t, panel, vectors * e->plan->lanes);
         cw_close(e->w, "}");
+    }
 }
 
 /* ---- row by row -------------------------------------------------------------------------------------------------- */
@@ -125,6 +155,7 @@ static void emit_across(struct emitter *e, const struct product *t, int rows, in
     tile.tail = s.last_tail;
     if (s.last_vectors)
         emit_call(e, t, &tile, step, first, arena_printf(e->arena, "%d", s.whole), line);
+    emit_run_end(e, t, step, NULL, t->channels);
     if (count > 1)
         cw_close(e->w, "}");
 }
@@ -138,8 +169,10 @@ static void emit_by_rows(struct emitter *e, struct product *t)
         loop_open(e, "r", 0, t->lines, 1);
     emit_across(e, t, split.large, split.large_count, 0, line);
     emit_across(e, t, split.large - 1, split.small_count, split.large * split.large_count, line);
-    if (line)
+    if (line) {
+        emit_line_run_end(e, t, NULL, t->channels);
         cw_close(e->w, "}");
+    }
 }
 
 void product_emit(struct emitter *e, const struct product *t)

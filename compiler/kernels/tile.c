@@ -140,6 +140,8 @@ static void ask_onward(struct emitter *e, const struct tile *t)
 
 static void store(struct emitter *e, const struct tile *t)
 {
+    for (int j = 0; j < t->vectors; j++)
+        chain_sums_begin(e, t->chain, j);
     for (int i = 0; i < t->rows; i++) {
         struct text line = { .arena = e->arena };
         for (int j = 0; j < t->vectors; j++) {
@@ -147,6 +149,9 @@ static void store(struct emitter *e, const struct tile *t)
             const char *value = t->segments ? arena_printf(e->arena, "c%d_%d", i, j) : "v_zero()", *gap = line.count ? " " : "";
             if (t->chain)
                 value = chain_apply(e, t->chain, value, column, at, has_tail(t, j) ? t->tail : 0);
+            value = chain_sums_add(e, t->chain, value, arena_printf(e->arena, "g%d_%d", i, j), j,
+                                   arena_printf(e->arena, "%" PRId64, column), arena_printf(e->arena, "%" PRId64, at),
+                                   has_tail(t, j) ? t->tail : 0);
             if (has_tail(t, j) && !t->c_whole)
                 text_add(&line, "%sv_store_tail(c%s, %s, %d);", gap, plus(e, at), value, t->tail);
             else
@@ -154,6 +159,8 @@ static void store(struct emitter *e, const struct tile *t)
         }
         cw_line(e->w, "%s", text_of(&line));
     }
+    for (int j = 0; j < t->vectors; j++)
+        chain_sums_end(e, t->chain, j, arena_printf(e->arena, "%d", j * e->plan->lanes));
 }
 
 /* Turns of the innermost loop that are written out: such that none are left over, and in tiles of several vectors that leave a
@@ -235,7 +242,7 @@ static const char *tile_comment(struct emitter *e, const struct tile *t)
         [OPERAND_COLUMN] = "a number a column", [OPERAND_COLUMN_SAMPLE] = "a number a column",
         [OPERAND_ELEMENT] = "lies as C", [OPERAND_INDEX] = "the index of C's first element",
         [OPERAND_INDEX_CHANNEL] = "the index of C's first column",
-        [OPERAND_SCALAR] = "one number"
+        [OPERAND_SCALAR] = "one number", [OPERAND_SUMS] = "two sums a column, added to"
     };
     struct text out = { .arena = e->arena };
     if (t->c_vector)

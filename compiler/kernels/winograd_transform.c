@@ -461,6 +461,34 @@ static void store_dx(struct emitter *e, const struct tile_text *x, const struct 
     line_store(e, "map", at, done == ALWAYS ? final : value, x->tail);
 }
 
+/* Sums that do not wait for each other. */
+enum { SUMS_APART = 2 };
+
+static void begin_sums(struct emitter *e, const struct winograd_transform *t)
+{
+    for (int k = 0; k < SUMS_APART; k++)
+        chain_sums_begin(e, t->chain, k);
+}
+
+static void end_sums(struct emitter *e, const struct winograd_transform *t)
+{
+    if (!chain_has_sums(t->chain))
+        return;
+    cw_line(e->w, "scales0 = v_add(scales0, scales1);");
+    cw_line(e->w, "shifts0 = v_add(shifts0, shifts1);");
+    chain_sums_end(e, t->chain, 0, "c");
+}
+
+static void store_y(struct emitter *e, const struct tile_text *x, const struct winograd_run *i, int j, const char *value,
+                    const char *at)
+{
+    const struct chain *chain = x->t->chain;
+    if (chain)
+        value = chain_apply_at(e, chain, value, "c", at, x->tail);
+    const char *name = arena_printf(e->arena, "g%d_%d", i->first, j);
+    line_store(e, "map", at, chain_sums_add(e, chain, value, name, j % SUMS_APART, "c", at, x->tail), x->tail);
+}
+
 static void store(struct emitter *e, const void *data, const struct winograd_run *i, int j, const char *value)
 {
     const struct tile_text *x = data;
@@ -473,7 +501,7 @@ static void store(struct emitter *e, const void *data, const struct winograd_run
     if (t->kind == TRANSFORM_DX)
         store_dx(e, x, i, j, value, at);
     else
-        line_store(e, "map", at, t->chain ? chain_apply_at(e, t->chain, value, "c", at, x->tail) : value, x->tail);
+        store_y(e, x, i, j, value, at);
 }
 
 /* The lines that the next tile will write, and read for the chain, are asked for now. */
@@ -575,13 +603,17 @@ static const char *emit_tile_transform(struct emitter *e, const struct winograd_
         emit_edges(e, k, t);
     if (whole) {
         loop_open_vectors(e, "c", whole * e->plan->lanes);
+        begin_sums(e, t);
         operations = winograd_emit_two_way(e, &both);
+        end_sums(e, t);
         cw_close(e->w, "}");
     }
     if (t->tail) {
         cw_line(e->w, "const int c = %d;", whole * e->plan->lanes);
         x.tail = t->tail;
+        begin_sums(e, t);
         operations = winograd_emit_two_way(e, &both);
+        end_sums(e, t);
     }
     static const char *const formulas[] = { "B^T d B", "A^T M A", "A dy A^T", "B V B^T" };
     const char *comment = arena_printf(e->arena, "Winograd F(%dx%d, %dx%d), one tile: %s for %d channels; %d additions "
@@ -692,6 +724,8 @@ static void emit_kind(struct emitter *e, const struct winograd_transform *t, boo
                 t->chain ? chain_pass(e, t->chain, col, text_plus(e, at, offset)) : "");
     if (opened_h)
         cw_close(e->w, "}");
+    if (opened_h || opened_v)
+        chain_sums_take(e, t->chain, col, t->channels);
     if (opened_v)
         cw_close(e->w, "}");
 }

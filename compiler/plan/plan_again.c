@@ -9,8 +9,13 @@
  * Ensures: a verified graph that computes the same, bit for bit. */
 #include "plan/plan_parts.h"
 
-/* The activation that conv2d_weight_grad n reads, where all that reads it beside that and the layer itself are gradients of
- * its activation; NULL: it is none that is made of a normalised map alone. */
+static bool is_weight_grad(const struct node *n)
+{
+    return n->op == OP_conv2d_weight_grad || n->op == OP_grouped_conv2d_weight_grad;
+}
+
+/* The activation that a convolution's weight gradient n reads, where all that reads it beside that and the layer itself are
+ * gradients of its activation; NULL: it is none that is made of a normalised map alone. */
 static struct node *normalised_input(const struct node *n)
 {
     struct tensor *a = n->in[0];
@@ -21,7 +26,7 @@ static struct node *normalised_input(const struct node *n)
         return NULL;
     for (int i = 0; i < a->consumers_count; i++) {
         const struct node *reader = a->consumers[i];
-        bool layer = reader->op == OP_conv2d && reader->layer == n->layer;
+        bool layer = (reader->op == OP_conv2d || reader->op == OP_grouped_conv2d) && reader->layer == n->layer;
         bool gradient = reader->op == OP_activation_grad && reader->forward == last;
         if (reader != n && !layer && !gradient)
             return NULL;
@@ -71,7 +76,7 @@ void plan_again(struct arena *a, struct graph *train, const struct plan_options 
     plan_groups(p, q, options, NULL);
     for (int i = 0; i < q->groups_count; i++) {
         const struct group *g = q->groups[i];
-        struct node *last = g->main->op == OP_conv2d_weight_grad ? normalised_input(g->main) : NULL;
+        struct node *last = is_weight_grad(g->main) ? normalised_input(g->main) : NULL;
         if (last && g->kernel->by_image && g->kernel->by_image(p, g) && is_worth_it(p, last))
             make_again(train, last);
     }

@@ -17,6 +17,10 @@ static void dump_group(const struct group *g, bool reasons, FILE *out)
         fprintf(out, ", over %s", g->in_place->name);
     if (g->companion)
         fprintf(out, ", with %s", op_name(g->companion->op));
+    if (g->sums)
+        fprintf(out, ", with the sums of %s", g->sums->layer->name);
+    if (g->carrier)
+        fprintf(out, ", summed where %s is made", g->carrier->result->name);
     if (reasons)
         fprintf(out, "; %s of: %s", g->reason, g->candidates);
     fprintf(out, "\n");

@@ -5,7 +5,8 @@
  * dependencies, every group has a kernel that is applicable.
  *
  * An elementwise operation joins the group that makes its operand when nobody else reads that operand: then it
- * costs no pass over memory. */
+ * costs no pass over memory.  So do the sums over images that a normalisation's gradients want of dy: the kernel that makes
+ * dy takes them, if it can, and reads x meanwhile. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,33 @@ static void grow_chain(struct grouping *s, struct group *g)
     g->followers_count = g->chain_count;
 }
 
+/* Whether t lies or may come to lie inside of another map: then its pixels may be further apart. */
+static bool may_be_apart(const struct tensor *t)
+{
+    bool apart = t->producer && (t->producer->op == OP_slice || t->producer->op == OP_view);
+    for (int i = 0; i < t->consumers_count; i++) {
+        enum op op = t->consumers[i]->op;
+        apart |= op == OP_concat || op == OP_pad_channels;
+    }
+    return apart;
+}
+
+/* Gradients of gamma and beta, g, leave the sums over images to the group that makes dy, where its kernel takes them. */
+static void find_carrier(struct grouping *s, struct group *g)
+{
+    const struct node *n = g->main;
+    if (n->op != OP_batchnorm_param_grad || s->p->batch == 1 || !n->out[0] || !n->out[1] || g->together)
+        return;
+    const struct tensor *x = n->in[0], *dy = n->in[3];
+    int index = dy->producer ? s->group_of[dy->producer->id] : -1;
+    struct group *maker = index >= 0 ? s->q->groups[index] : NULL;
+    if (!maker || maker->result != dy || maker->sums || maker->together || may_be_apart(x) || may_be_apart(dy) ||
+        !maker->kernel->carries || !maker->kernel->carries(s->p, maker))
+        return;
+    maker->sums = n;
+    g->carrier = maker;
+}
+
 static void mark(struct grouping *s, const struct group *g, int index)
 {
     s->group_of[g->main->id] = index;
@@ -167,6 +195,7 @@ void plan_groups(struct plan *p, struct program *q, const struct plan_options *o
         g->companion = s.companion_of[n->id];
         grow_chain(&s, g);
         plan_choose(p, q, o, g);
+        find_carrier(&s, g);
         mark(&s, g, q->groups_count);
         q->groups[q->groups_count++] = g;
     }

@@ -229,6 +229,9 @@ void plan_schedule(struct plan *p, struct program *q)
     for (int i = 0; i < q->groups_count; i++) {
         struct group *g = q->groups[i];
         g->first_step = q->steps_count;
+        if (g->sums)
+            g->sums_rows = plan_buffer(p, q, arena_printf(p->arena, "%s_carried", g->sums->name), p->real,
+                                       chain_sums_row(p, g->sums->in[0]->shape.c) * p->real_size * p->batch);
         g->kernel->plan(p, q, g);
         g->steps_count = q->steps_count - g->first_step;
     }

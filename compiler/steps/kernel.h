@@ -34,6 +34,8 @@ struct kernel {
     /* Whether it takes tensor t, which the group reads or makes, with pixels further apart than its channels, as
      * tensor_place.pixel will say: then t may lie inside of a concatenation.  NULL: never. */
     bool (*strided)(const struct plan *p, const struct group *g, const struct tensor *t);
+    /* Whether it takes the sums of group.sums of its result, in steps of images.  NULL: never. */
+    bool (*carries)(const struct plan *p, const struct group *g);
     /* Of gradients of weights: whether they are summed one image (or a few) after the other, in the loop of their
      * neighbours.  NULL: never. */
     bool (*by_image)(const struct plan *p, const struct group *g);
@@ -217,7 +219,8 @@ enum operand_kind {
     OPERAND_ELEMENT,        /* same shape as the value */
     OPERAND_INDEX_CHANNEL,  /* the channel's index in the whole batch: dropout of channels */
     OPERAND_INDEX,          /* the element's index in the whole batch (int64): dropout */
-    OPERAND_SCALAR          /* a number known at run time: 1 / (n h w), a random key */
+    OPERAND_SCALAR,         /* a number known at run time: 1 / (n h w), a random key */
+    OPERAND_SUMS            /* two sums a channel that are added to: group.sums */
 };
 
 struct operand {
@@ -275,6 +278,27 @@ const char *text_activation_grad(struct emitter *e, const struct attributes *att
 int chain_leading_sums(const struct chain *c);
 /* Whether some operand has one number a channel. */
 bool chain_has_columns(const struct chain *c);
+/* Sums of what the chain makes, for a normalisation's gradients (group.sums): those of each vector of channels in registers,
+ * begun by the first, added to by the second, which declares the value under a name and returns it, and added by the third to the
+ * run that the image's row begins with.  col and at as above; k: a number of the vector.  Where there are no sums they write
+ * nothing, and the value is what it was. */
+void chain_sums_begin(struct emitter *e, const struct chain *c, int k);
+const char *chain_sums_add(struct emitter *e, const struct chain *c, const char *value, const char *name, int k, const char *col,
+                           const char *at, int tail);
+void chain_sums_end(struct emitter *e, const struct chain *c, int k, const char *col);
+bool chain_has_sums(const struct chain *c);
+/* c, where it does anything to a value; else NULL. */
+const struct chain *chain_in_use(const struct chain *c);
+/* In the function of a step: rows of `images` images become 0; a run of `channels` channels from `col` on is added to the
+ * rest of the row and begins again, after some pixels each time, so that rounding does not grow with all of them; at the end
+ * all are. */
+void chain_sums_clear(struct emitter *e, const struct chain *c, int images);
+void chain_sums_take(struct emitter *e, const struct chain *c, const char *col, int channels);
+void chain_sums_take_all(struct emitter *e, const struct chain *c, int images);
+/* c with the sums of image `image` of a call, for which a pointer is declared. */
+struct chain chain_sums_of_image(struct emitter *e, const struct chain *c, const char *image);
+/* Reals in the row of an image, for so many channels. */
+int64_t chain_sums_row(const struct plan *p, int channels);
 /* "_bias_relu": what a function with this chain adds to its name. */
 const char *chain_suffix(struct emitter *e, const struct chain *c);
 /* Work of the chain on one vector, in vector instructions, for costs. */

@@ -102,6 +102,10 @@ struct group {
     int followers_count;        /* chain_count, or what it was before the kernel declined to apply them */
     struct node *companion;     /* conv2d_weight_grad, dense_weight_grad: the bias_grad of the same dy, or NULL */
     struct tensor *result;      /* what is stored in the end */
+    const struct node *sums;    /* the gradients of gamma and beta of a normalisation that made what the layer reads: the kernel
+                                 * takes their sums over an image of the result while that is in registers; NULL: of none */
+    struct buffer *sums_rows;   /* where they go, a row for each image */
+    const struct group *carrier;        /* of such a node: the group that takes them; NULL: it goes through the images itself */
     bool training;              /* of the training step: parameters are others at every call */
     const struct program *program;
     int together;               /* > 0: it is computed for so many images that lie together (plan_together.c) */

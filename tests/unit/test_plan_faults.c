@@ -1554,6 +1554,53 @@ static bool penalty_by_another_factor(struct plan *p, struct planted *f)
     return false;
 }
 
+/* ---- sums that are carried --------------------------------------------------------------------------------------- */
+
+/* The first group whose sums over images another takes. */
+static struct group *carried_group(struct plan *p)
+{
+    for (int i = 0; i < p->train.groups_count; i++)
+        if (p->train.groups[i]->carrier)
+            return p->train.groups[i];
+    return NULL;
+}
+
+/* Who makes another map takes them. */
+static bool sums_of_another_map(struct plan *p, struct planted *f)
+{
+    struct group *g = carried_group(p);
+    if (!g)
+        return false;
+    for (int i = 0; i < p->train.groups_count; i++)
+        if (p->train.groups[i] == g->carrier)
+            p->train.groups[i]->result = g->main->in[0];
+    f->value = g->main->name;
+    return true;
+}
+
+static bool sums_go_elsewhere(struct plan *p, struct planted *f)
+{
+    struct group *g = carried_group(p);
+    if (!g)
+        return false;
+    g->carrier = arena_alloc(p->arena, sizeof *g);
+    *(struct group *)g->carrier = *p->train.groups[0];
+    ((struct group *)g->carrier)->sums = g->main;
+    ((struct group *)g->carrier)->result = g->main->in[3];
+    f->value = g->main->name;
+    return true;
+}
+
+static bool sums_nobody_puts_together(struct plan *p, struct planted *f)
+{
+    struct group *g = carried_group(p);
+    (void)f;
+    if (!g)
+        return false;
+    g->carrier = NULL;
+    return true;
+}
+
 /* ---- finer phases ------------------------------------------------------------------------------------------------ */
 
 /* The first phase of training that has a finer form which is split so; a copy of that, with steps and loops of its own. */
@@ -1719,6 +1766,9 @@ static const struct fault faults[] = {
     { "a part of the images together", together_in_part, "takes images together that cannot lie so" },
     { "images apart", apart_where_they_must_not, "takes images together where they lie apart" },
     { "images together", together_for_who_does_not_know, "takes images one by one where they lie together" },
+    { "sums of another map", sums_of_another_map, "takes other sums than" },
+    { "sums go elsewhere", sums_go_elsewhere, "do not come to" },
+    { "sums nobody puts together", sums_nobody_puts_together, "are put together" },
     { "finer turns beyond the batch", finer_turns_beyond_the_batch, "cuts a batch of" },
     { "a finer call too large", finer_call_too_large, "images a call in a loop that takes" },
     { "a finer form of other steps", finer_form_of_other_steps, "has other steps" },
