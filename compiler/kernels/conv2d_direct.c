@@ -123,6 +123,7 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     t.at = "0";
     t.tile.chain = g->chain_count ? &chain : NULL;
     t.tile.far = s.k >= FAR_DEPTH;
+    t.maps = true;
 
     emit_function(e, "%sconst %s *x, const %s *w, %s *restrict y%s%s",
                   blocks ? "int b, " : "", real, real, real, chain_parameters(e, &chain),

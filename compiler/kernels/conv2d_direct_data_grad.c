@@ -337,6 +337,7 @@ static void emit_class(struct emitter *e, const struct shape_of_grad *d, const s
     t.c = offset_text(e, "dx", c);
     t.at = c ? arena_printf(e->arena, "%" PRId64, c) : "0";
     t.tile.chain = chain;
+    t.maps = true;
     if (d->v.classes * d->h.classes > 1)
         cw_line(e->w, "// rows %d + %d r, columns %d + %d t%s", v->position, d->v.stride, h->position, d->h.stride,
                 t.tile.segments ? "" : ": no filter reaches these pixels");

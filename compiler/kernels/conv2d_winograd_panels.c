@@ -5,7 +5,9 @@
  * makes its part of U, some of the multiplied channels at a time, in the thread's own cache, adds the products of all
  * images to M, and transforms that back.  Nothing of U is ever written to memory, and there are as many blocks as panels,
  * however few images the batch has.  Where M of the whole batch does not stay in the cache beside U, a block has a part of
- * the batch: U is made once for each part, and the weights are read as often.
+ * the batch: U is made once for each part, and the weights are read as often.  The panels of a part follow one another, so
+ * that V of the others does not push its V out of the last cache in between.  (Measured with AVX2, batches of 32, V of
+ * 8.4 MB: one thread 0.73 of the time, two 0.88.)
  *
  * V lies as (position, chunk of channels, image, tile, channel): a product of a chunk reads one stretch. */
 #include <inttypes.h>
@@ -100,8 +102,8 @@ void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, co
     step_uses(p, panels, ACCESS_READ, values, TOUCH_ALL);
     step_takes(p, panels, ACCESS_READ, g->main->in[1]);
     step_takes_part(p, panels, ACCESS_WRITE, g->result,
-                    (struct part){ { { .count = pixels, .step = c->to, .piece = c->parts > 1 ? pixels / c->parts : 0, .over = 1 },
-                                     { .count = c->to, .step = 1, .piece = c->panel, .over = c->parts } } });
+                    (struct part){ { { .count = pixels, .step = c->to, .piece = c->parts > 1 ? pixels / c->parts : 0, .over = c->panels_count },
+                                     { .count = c->to, .step = 1, .piece = c->panel, .over = 1 } } });
     step_takes_chain(p, panels);
     step_scratch(p, panels, c->scratch * p->real_size);
 }
@@ -121,6 +123,7 @@ bool winograd_panels_finer(struct plan *p, struct step *s)
             continue;
         struct part *part = arena_alloc(p->arena, sizeof *part);
         *part = *a->part;
+        part->axis[0].over = 2 * c.panels_count;
         part->axis[1].piece = c.panel / 2;
         a->part = part;
     }
@@ -242,7 +245,7 @@ static const char *emit_panels(struct emitter *e, const struct step *step, struc
     emit_function(e, "int %s, int n, const %s *values, const %s *w, %s *restrict %s%s, %s *restrict own",
                   c->parts > 1 ? "b" : "panel", real, real, real, out->name, chain_parameters(e, &chain), real);
     if (c->parts > 1) {
-        cw_line(e->w, "const int panel = b / %d, begin_image = b %% %d * %d;", c->parts, c->parts, c->images);
+        cw_line(e->w, "const int panel = b %% %d, begin_image = b / %d * %d;", c->panels_count, c->panels_count, c->images);
         cw_line(e->w, "const int end_image = begin_image + %d < n ? begin_image + %d : n;", c->images, c->images);
     }
     cw_line(e->w, "%s *const u = own, *const products = own + %" PRId64 ";", real, c->m_at);

@@ -81,15 +81,17 @@ static void emit_line_run_end(struct emitter *e, const struct product *t, const 
         cw_close(e->w, "");
 }
 
-/* One loop of `count` tiles of `rows` rows, from row `first` of the line on. */
+/* One loop of `count` tiles of `rows` rows, from row `first` of the line on; `end`: those of a band alone, up to it. */
 static void emit_tiles(struct emitter *e, const struct product *t, const struct tile *tile, int count, int first,
-                       const char *panel, const char *line)
+                       const char *panel, const char *line, const char *end)
 {
     if (!count)
         return;
     const char *step = count > 1 ? "t" : NULL;
     bool many = t->ask || chain_has_sums(t->tile.chain);
-    if (count > 1)
+    if (end)
+        cw_open(e->w, "for (int t = band; t < %s; t++)%s", end, many ? " {" : "");
+    else if (count > 1)
         cw_open(e->w, "for (int t = 0; t < %d; t++)%s", count, many ? " {" : "");
     if (t->ask) {
         int64_t before = first / (tile->rows + 1);      /* the tiles before these have a row more */
@@ -106,19 +108,22 @@ static void emit_tiles(struct emitter *e, const struct product *t, const struct 
         cw_close(e->w, many ? "}" : "");
 }
 
-static void emit_lines(struct emitter *e, const struct product *t, int vectors, int tail, const char *panel)
+/* `end`: the lines of a band alone, up to it. */
+static void emit_lines(struct emitter *e, const struct product *t, int vectors, int tail, const char *panel, const char *end)
 {
     struct tile tile = t->tile;
     tile.vectors = vectors;
     tile.tail = tail;
     struct row_split split = split_rows(t->length, tile_rows_max(e->plan, vectors));
     const char *line = t->lines > 1 ? "r" : NULL;
-    if (line)
+    if (end)
+        cw_open(e->w, "for (int r = band; r < %s; r++) {", end);
+    else if (line)
         loop_open(e, "r", 0, t->lines, 1);
     tile.rows = split.large;
-    emit_tiles(e, t, &tile, split.large_count, 0, panel, line);
+    emit_tiles(e, t, &tile, split.large_count, 0, panel, line, NULL);
     tile.rows = split.large - 1;
-    emit_tiles(e, t, &tile, split.small_count, split.large * split.large_count, panel, line);
+    emit_tiles(e, t, &tile, split.small_count, split.large * split.large_count, panel, line, NULL);
     if (line) {
         emit_line_run_end(e, t, panel, vectors * e->plan->lanes);
         cw_close(e->w, "}");
@@ -175,27 +180,7 @@ static void emit_by_rows(struct emitter *e, struct product *t)
     }
 }
 
-void product_emit(struct emitter *e, const struct product *t)
-{
-    struct panels s = product_panels(e->plan, t->channels, t->panel);
-    if (product_by_rows(e->plan, t)) {
-        struct product by_rows = *t;
-        emit_by_rows(e, &by_rows);
-        return;
-    }
-    if (s.whole > 1) {
-        loop_open(e, "p", 0, s.whole, 1);
-        emit_lines(e, t, s.vectors, 0, "p");
-        cw_close(e->w, "}");
-    } else if (s.whole == 1) {
-        emit_lines(e, t, s.vectors, 0, NULL);
-    }
-    if (s.last_vectors)
-        emit_lines(e, t, s.last_vectors, s.last_tail,
-                   s.whole ? arena_printf(e->arena, "%d", s.whole) : NULL);
-}
-
-/* ---- in blocks --------------------------------------------------------------------------------------------------- */
+/* ---- all rows, or band by band ------------------------------------------------------------------------------------ */
 
 /* Tiles of the only line; the widest panel says how many rows they have, so that all panels are cut alike. */
 static struct row_split cut_line(const struct plan *p, const struct product *t)
@@ -203,6 +188,99 @@ static struct row_split cut_line(const struct plan *p, const struct product *t)
     struct panels s = product_panels(p, t->channels, t->panel);
     return split_rows(t->length, tile_rows_max(p, s.whole ? s.vectors : s.last_vectors));
 }
+
+/* Tiles of `rows` rows, `count` of them from row `first` of the only line on, or lines; up to `end` those of a band. */
+struct band {
+    int rows, count, first;
+    const char *end;
+};
+
+static void emit_panel(struct emitter *e, const struct product *t, int vectors, int tail, const char *panel,
+                       const struct band *band)
+{
+    if (!band || t->lines > 1) {
+        emit_lines(e, t, vectors, tail, panel, band ? band->end : NULL);
+        return;
+    }
+    struct tile tile = t->tile;
+    tile.rows = band->rows;
+    tile.vectors = vectors;
+    tile.tail = tail;
+    emit_tiles(e, t, &tile, band->count, band->first, panel, NULL, band->end);
+}
+
+/* NULL: all lines. */
+static void emit_panels(struct emitter *e, const struct product *t, const struct band *band)
+{
+    struct panels s = product_panels(e->plan, t->channels, t->panel);
+    if (s.whole > 1)
+        loop_open(e, "p", 0, s.whole, 1);
+    if (s.whole)
+        emit_panel(e, t, s.vectors, 0, s.whole > 1 ? "p" : NULL, band);
+    if (s.whole > 1)
+        cw_close(e->w, "}");
+    if (s.last_vectors)
+        emit_panel(e, t, s.last_vectors, s.last_tail, s.whole ? arena_printf(e->arena, "%d", s.whole) : NULL, band);
+}
+
+/* The most tiles of the only line, or else lines, whose rows of A the first-level cache holds beside some of B; 0: the
+ * maps stay in the second-level cache anyway, or the weights would not. */
+static int64_t band_most(const struct plan *p, const struct product *t)
+{
+    struct panels s = product_panels(p, t->channels, t->panel);
+    int count = s.whole + (s.last_vectors > 0);
+    int64_t maps = t->lines > 1 ? t->lines * (t->a_line + t->c_line) : t->length * (t->tile.a_row + t->tile.c_row);
+    double room = p->target->l2_bytes / p->real_size;
+    if (!t->maps || !t->tile.segments || chain_has_sums(t->tile.chain) || count < 2 || (double)maps <= room ||
+        (double)count * (double)t->panel_stride > room / 2)
+        return 0;
+    int64_t rows = t->lines > 1 ? t->a_line : cut_line(p, t).large * t->tile.a_row;
+    int64_t band = (int64_t)(p->target->l1_bytes * 3 / 4) / (rows * p->real_size);
+    return band > 1 ? band : 1;
+}
+
+static void emit_bands(struct emitter *e, const struct product *t, struct band band, int64_t most)
+{
+    if (!band.count)
+        return;
+    int64_t bands = (band.count + most - 1) / most, step = (band.count + bands - 1) / bands;
+    for (int64_t less = step; less > step * 2 / 3 && band.count % step; less--)
+        step = band.count % less ? step : less;         /* all alike, where that costs little */
+    if (bands > 1) {
+        cw_open(e->w, "for (int band = 0; band < %d; band += %" PRId64 ") {", band.count, step);
+        if (band.count % step == 0) {
+            band.end = arena_printf(e->arena, "band + %" PRId64, step);
+        } else {
+            band.end = "end";
+            cw_line(e->w, "const int end = band + %" PRId64 " < %d ? band + %" PRId64 " : %d;", step, band.count, step,
+                    band.count);
+        }
+    }
+    emit_panels(e, t, &band);
+    if (bands > 1)
+        cw_close(e->w, "}");
+}
+
+void product_emit(struct emitter *e, const struct product *t)
+{
+    if (product_by_rows(e->plan, t)) {
+        struct product by_rows = *t;
+        emit_by_rows(e, &by_rows);
+        return;
+    }
+    int64_t most = band_most(e->plan, t);
+    if (!most) {
+        emit_panels(e, t, NULL);
+    } else if (t->lines > 1) {
+        emit_bands(e, t, (struct band){ .count = (int)t->lines }, most);
+    } else {
+        struct row_split cut = cut_line(e->plan, t);
+        emit_bands(e, t, (struct band){ cut.large, cut.large_count, 0, NULL }, most);
+        emit_bands(e, t, (struct band){ cut.large - 1, cut.small_count, cut.large * cut.large_count, NULL }, most);
+    }
+}
+
+/* ---- in blocks --------------------------------------------------------------------------------------------------- */
 
 static int64_t blocks_of_panel(const struct plan *p, const struct product *t)
 {
@@ -247,7 +325,7 @@ static void emit_cut(struct emitter *e, const struct product *t, struct tile til
     cut.a_line = rows * t->tile.a_row;
     cut.c_line = rows * t->tile.c_row;
     tile.rows = rows;
-    emit_tiles(e, &cut, &tile, 1, first, panel, "r");
+    emit_tiles(e, &cut, &tile, 1, first, panel, "r", NULL);
 }
 
 /* Line `r`, or tile `r` of the only line, of a panel. */
@@ -259,9 +337,9 @@ static void emit_block_rows(struct emitter *e, const struct product *t, int vect
     if (t->lines > 1) {
         struct row_split split = split_rows(t->length, tile_rows_max(e->plan, vectors));
         tile.rows = split.large;
-        emit_tiles(e, t, &tile, split.large_count, 0, panel, "r");
+        emit_tiles(e, t, &tile, split.large_count, 0, panel, "r", NULL);
         tile.rows = split.large - 1;
-        emit_tiles(e, t, &tile, split.small_count, split.large * split.large_count, panel, "r");
+        emit_tiles(e, t, &tile, split.small_count, split.large * split.large_count, panel, "r", NULL);
         return;
     }
     struct row_split cut = cut_line(e->plan, t);

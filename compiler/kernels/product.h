@@ -25,6 +25,7 @@ struct product {
     const char *ask, *asked[ASKED_MOST];
     int asked_count;
     int64_t ask_step;
+    bool maps;                  /* A and C are maps that may be too large for the second-level cache: see product_emit() */
 };
 
 /* Panels as tiles see them: whole ones and perhaps a last one with fewer vectors and a tail. */
@@ -38,7 +39,9 @@ struct panels {
  * next one below.  (Measured with AVX2 on one core, 16 to 96 channels: 41 GFLOP/s become 53; 24 to 144: 53 and 59.) */
 bool product_by_rows(const struct plan *p, const struct product *t);
 struct panels product_panels(const struct plan *p, int channels, int panel);
-/* Writes the loops over panels, lines and rows into e->w. */
+/* Writes the loops over panels, lines and rows into e->w.  Of large maps a band of rows after the other is multiplied by all
+ * panels, so that they are read and written once; the weights come from the second-level cache for each band.  (Measured with
+ * AVX2, 128 to 128 channels, 900 pixels, one core: forward 0.95 of the time, data gradient with its chain 0.89.) */
 void product_emit(struct emitter *e, const struct product *t);
 /* The same product in blocks [0, product_blocks()): product_emit_block() writes the function's part for block `b`.  A
  * block is a line, or where there is but one line a tile of its rows; for all panels, or for one of them where the
