@@ -102,7 +102,8 @@ void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, co
     step_uses(p, panels, ACCESS_READ, values, TOUCH_ALL);
     step_takes(p, panels, ACCESS_READ, g->main->in[1]);
     step_takes_part(p, panels, ACCESS_WRITE, g->result,
-                    (struct part){ { { .count = pixels, .step = c->to, .piece = c->parts > 1 ? pixels / c->parts : 0, .over = c->panels_count },
+                    (struct part){ { { .count = pixels, .step = c->to, .piece = c->parts > 1 ? pixels / c->parts : 0,
+                                       .over = c->panels_count },
                                      { .count = c->to, .step = 1, .piece = c->panel, .over = 1 } } });
     step_takes_chain(p, panels);
     step_scratch(p, panels, c->scratch * p->real_size);
