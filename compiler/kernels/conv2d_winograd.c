@@ -9,6 +9,9 @@
  * A call takes a few images: their V stays in the second-level cache while the transformed weights U stream by, a
  * panel of output channels at a time; the output transform follows while M is still there.  U is made anew each step.
  *
+ * With `precision bf16` V and U are rounded to bfloat16 when they have been made, and are multiplied in pairs of channels;
+ * transforms and sums are float.
+ *
  * The forward pass of a batch of one image is cut into blocks instead: conv2d_winograd_split.c.  Where U is much larger
  * than the maps, blocks are panels and take the whole batch: conv2d_winograd_panels.c. */
 #include "kernels/conv2d_winograd.h"
@@ -16,6 +19,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "kernels/bf16.h"
 #include "kernels/loops.h"
 
 static int64_t values_size(const struct winograd_tiles *t, int images, int width)
@@ -71,9 +75,11 @@ static void choose_call(const struct plan *p, struct winograd_conv *c, const str
         }
 }
 
-bool winograd_conv_of(const struct plan *p, const struct group *g, int points, struct winograd_conv *c)
+bool winograd_conv_of(const struct plan *p, const struct group *g, int number, struct winograd_conv *c)
 {
+    int points = number % WINOGRAD_PAIRS;
     memset(c, 0, sizeof *c);
+    c->pairs = number >= WINOGRAD_PAIRS;
     c->s = conv_geometry_of(p, g->main);
     c->data_grad = g->main->op == OP_conv2d_data_grad;
     c->transposed = c->data_grad && !c->s.padded;
@@ -82,10 +88,11 @@ bool winograd_conv_of(const struct plan *p, const struct group *g, int points, s
         return false;
     c->from = c->data_grad ? c->s.o : c->s.c;
     c->to = c->data_grad ? c->s.c : c->s.o;
+    c->depth = c->pairs ? (int)bf16_pairs_of(c->from) : c->from;
     c->panel = plan_panel(p, c->to);
     c->panels = product_panels(p, c->to, c->panel);
     c->panels_count = (c->to + c->panel - 1) / c->panel;
-    c->u_position = (int64_t)c->from * c->panel + 16;
+    c->u_position = (int64_t)c->depth * c->panel + 16;
     c->u_panel = c->tiles.positions * c->u_position;
     choose_call(p, c, g);
     c->v = winograd_values_of(&c->tiles, c->images, (int)plan_round(c->from, p->lanes), 16);
@@ -119,15 +126,26 @@ double winograd_memory_cycles(const struct plan *p, double live, double moved)
     return far * moved / (c->stream_times * p->target->memory_bytes_per_cycle);
 }
 
+const char *winograd_suffix(const struct winograd_conv *c)
+{
+    return c->pairs ? "_bf16" : "";
+}
+
 bool winograd_reaches(int64_t elements)
 {
     return elements <= INT32_MAX;
 }
 
-static bool applicable_with(const struct plan *p, const struct group *g, int points)
+double winograd_product_cycles(const struct plan *p, const struct winograd_conv *c, int64_t rows)
 {
+    return (c->pairs ? product_pairs_cycles : product_cycles)(p, c->to, c->panel, rows, rows, c->depth);
+}
+
+static bool applicable_with(const struct plan *p, const struct group *g, int number)
+{
+    int points = number % WINOGRAD_PAIRS;
     struct winograd_conv c;
-    if (!winograd_conv_of(p, g, points, &c))
+    if (!winograd_conv_of(p, g, number, &c) || (c.pairs && p->batch == 1))
         return false;
     if (!winograd_reaches(c.panels_count * c.u_panel) || !winograd_reaches(c.panels_count * c.m.size) ||
         !winograd_reaches(c.scratch))
@@ -143,10 +161,10 @@ static bool keeps_weights(const struct plan *p, const struct group *g)
     return p->batch == 1 && !g->training && g->main->op == OP_conv2d;
 }
 
-static double cost_with(const struct plan *p, const struct group *g, int points)
+static double cost_with(const struct plan *p, const struct group *g, int number)
 {
     struct winograd_conv c;
-    winograd_conv_of(p, g, points, &c);
+    winograd_conv_of(p, g, number, &c);
     if (c.by_panel)
         return winograd_panels_cost(p, &c) + group_chain_cycles(p, g);
     double calls = (double)p->batch / c.images, cycles = 0;
@@ -154,9 +172,11 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
         const struct winograd_class *s = &c.tiles.class[k];
         int64_t rows = (int64_t)c.images * s->rows_v * s->rows_h;
         if (s->count && rows)
-            cycles += calls * s->count * product_cycles(p, c.to, c.panel, rows, rows, c.from);
+            cycles += calls * s->count * winograd_product_cycles(p, &c, rows);
     }
     cycles += winograd_transform_cycles(p, &c.tiles, c.from, c.to);
+    if (c.pairs)
+        cycles += pairs_copy_cycles(p, calls * (double)c.v.size + (double)c.tiles.positions * c.from * c.to);
     /* V is written, fetched for it, and read for each panel; M of a panel is written, fetched for it, and read */
     cycles += calls * winograd_memory_cycles(p, (double)(c.v.size + c.m.size) * p->real_size,
                                              ((2.0 + c.panels_count) * (double)c.v.size +
@@ -175,10 +195,10 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
     return cycles + group_chain_cycles(p, g);
 }
 
-static double error_with(const struct plan *p, const struct group *g, int points)
+static double error_with(const struct plan *p, const struct group *g, int number)
 {
     struct winograd_conv c;
-    winograd_conv_of(p, g, points, &c);
+    winograd_conv_of(p, g, number, &c);
     return winograd_tiles_error(&c.tiles);
 }
 
@@ -189,7 +209,7 @@ static struct part u_part(const struct winograd_conv *c, int chunks)
 {
     return (struct part){ { { .count = c->panels_count, .step = c->u_panel, .piece = 1, .over = chunks },
                             { .count = c->tiles.positions, .step = c->u_position },
-                            { .count = c->from, .step = c->panel, .piece = U_CHUNK, .over = 1 },
+                            { .count = c->depth, .step = c->panel, .piece = c->pairs ? U_CHUNK / 2 : U_CHUNK, .over = 1 },
                             { .count = c->panel, .step = 1 } } };
 }
 
@@ -199,6 +219,12 @@ static struct part kept_part(const struct winograd_conv *c, int chunks)
     part.axis[0].step = c->s.k * c->panel;
     part.axis[1] = (struct axis){ .count = c->s.taps, .step = (int64_t)c->s.c * c->panel };
     return part;
+}
+
+/* Elements of scratch that the weights of a block take when they are turned. */
+static int64_t turned_size(const struct winograd_conv *c)
+{
+    return c->data_grad ? (int64_t)c->s.taps * U_CHUNK * c->panel : 0;
 }
 
 /* The transform of the weights into U. */
@@ -215,8 +241,9 @@ static void plan_weights(struct plan *p, struct program *q, struct step *weights
         u->lasting = kept->lasting = true;
         step_uses_part(p, weights, ACCESS_ADD, kept, kept_part(c, chunks));
     }
-    if (c->data_grad)
-        step_scratch(p, weights, (int64_t)c->s.taps * U_CHUNK * c->panel * p->real_size);
+    int64_t rounded = c->pairs ? (int64_t)c->tiles.positions * U_CHUNK * c->panel : 0;
+    if (turned_size(c) + rounded)
+        step_scratch(p, weights, (turned_size(c) + rounded) * p->real_size);
 }
 
 static void plan(struct plan *p, struct program *q, struct group *g)
@@ -240,9 +267,9 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, plan_way(g), flops);
         main->images = c.images;
     }
-    const char *name = arena_printf(p->arena, "%s_%s", g->main->in[1]->name,
+    const char *name = arena_printf(p->arena, "%s%s_%s", g->main->in[1]->name, winograd_suffix(&c),
                                     c.data_grad ? "winograd_turned" : "winograd");
-    struct buffer *u = plan_buffer(p, q, name, p->real, c.panels_count * c.u_panel * p->real_size);
+    struct buffer *u = plan_buffer(p, q, name, c.pairs ? "bf16_pair" : p->real, c.panels_count * c.u_panel * p->real_size);
     plan_weights(p, q, weights, &c, u, chunks);
     if (split) {
         winograd_split_reads(p, main, u);
@@ -481,9 +508,15 @@ static const char *emit_weights(struct emitter *e, const struct step *step)
     const char *real = e->plan->real;
     bool keeps = keeps_weights(e->plan, g);
     emit_function(e, "int b, const %s *w, %s *restrict u%s%s",
-                  real, real, keeps ? arena_printf(e->arena, ", %s *restrict kept", real) : "",
-                  c.data_grad ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
+                  real, c.pairs ? "bf16_pair" : real, keeps ? arena_printf(e->arena, ", %s *restrict kept", real) : "",
+                  c.data_grad || c.pairs ? arena_printf(e->arena, ", %s *restrict scratch", real) : "");
     winograd_emit_block(e, c.from, U_CHUNK);
+    struct winograd_conv at = c;        /* where the transform leaves it */
+    if (c.pairs) {
+        at.u_position = (int64_t)U_CHUNK * c.panel;
+        cw_line(e->w, "%s *const block = scratch%s;  // (position, channel, %d)", real, text_offset(e, turned_size(&c)),
+                c.panel);
+    }
     if (keeps)
         emit_compare(e, &c);
     int64_t tap_stride = (int64_t)c.s.c * c.panel;
@@ -498,18 +531,29 @@ static const char *emit_weights(struct emitter *e, const struct step *step)
     else
         cw_line(e->w, "const %s *const from = w + (size_t)panel * %" PRId64 " + k * %d + lane;", real, c.s.k * c.panel,
                 c.panel);
-    cw_line(e->w, "%s *const to = u + panel * %" PRId64 " + k * %d + lane;", real, c.u_panel, c.panel);
-    winograd_emit_weight_vector(e, &c, tap_stride);
+    if (c.pairs)
+        cw_line(e->w, "%s *const to = block + (k - first) * %d + lane;", real, c.panel);
+    else
+        cw_line(e->w, "%s *const to = u + panel * %" PRId64 " + k * %d + lane;", real, c.u_panel, c.panel);
+    winograd_emit_weight_vector(e, &at, tap_stride);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
+    if (c.pairs) {
+        loop_open(e, "i", 0, c.tiles.positions, 1);
+        cw_line(e->w, "bf16_pair *const to = u + panel * %" PRId64 " + i * %" PRId64 " + first / 2 * %d;", c.u_panel,
+                c.u_position, c.panel);
+        cw_line(e->w, "bf16_rows(block + i * %" PRId64 ", %d, to, end - first, %d);", at.u_position, c.panel, c.panel);
+        cw_close(e->w, "}");
+    }
     if (keeps)
         emit_keep(e, &c);
-    const char *hint = arena_printf(e->arena, "winograd_weights_%s%s_%d_to_%d", conv_name(e, &c.s),
+    const char *hint = arena_printf(e->arena, "winograd%s_weights_%s%s_%d_to_%d", winograd_suffix(&c), conv_name(e, &c.s),
                                     c.data_grad ? "_turned" : "", c.from, c.to);
     const char *comment = arena_printf(e->arena,
                                        "The weights of %s at %d points: G g G^T, (%d in panels of %d, position, "
-                                       "%d); block b is a panel and %d channels.%s",
-                                       n->layer->name, c.tiles.positions, c.to, c.panel, c.from, U_CHUNK,
+                                       "%s%d)%s; block b is a panel and %d channels.%s",
+                                       n->layer->name, c.tiles.positions, c.to, c.panel, c.pairs ? "pairs of " : "", c.from,
+                                       c.pairs ? " in bfloat16" : "", U_CHUNK,
                                        keeps ? " Only where weights have changed." : "");
     return emit_end(e, hint, comment);
 }
@@ -537,9 +581,9 @@ static const char *emit_ask(struct emitter *e, const struct ahead *h)
 
 /* c_row: elements from row to row of C. */
 static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel, int c_row,
-                                 int vectors, bool add, const struct ahead *h)
+                                 int vectors, bool add, bool pairs, const struct ahead *h)
 {
-    const char *real = e->plan->real;
+    const char *real = e->plan->real, *factor = pairs ? "bf16_pair" : real;
     int channels = vectors * e->plan->lanes;
     struct product t = { .channels = channels, .panel = channels, .lines = 1, .length = rows, .a = "a", .b = "b",
                          .c = "c", .at = "0" };
@@ -550,6 +594,7 @@ static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth,
     t.tile.segments = 1;
     t.tile.c_row = c_row;
     t.tile.accumulate = add;
+    t.tile.pairs = pairs;
     char *more = "";
     for (int i = 0; i < h->count; i++) {
         more = arena_printf(e->arena, "%s, %s%s *%s", more, h->maps[i].written ? "" : "const ", real, h->maps[i].name);
@@ -558,16 +603,18 @@ static const char *emit_multiply(struct emitter *e, int64_t rows, int64_t depth,
     t.ask = h->count ? emit_ask(e, h) : NULL;
     t.asked_count = h->count;
     t.ask_step = h->pixels * h->pixel;
-    emit_function(e, "const %s *a, const %s *b, %s *restrict c%s", real, real, real, more);
+    emit_function(e, "const %s *a, const %s *b, %s *restrict c%s", factor, factor, real, more);
     product_emit(e, &t);
-    return emit_end(e, arena_printf(e->arena, "multiply_%s%" PRId64 "x%" PRId64 "x%d", add ? "add_" : "", rows, depth,
-                                    channels), add ? "C += A B for one position." : "C = A B for one position.");
+    const char *hint = arena_printf(e->arena, "multiply_%s%s%" PRId64 "x%" PRId64 "x%d", pairs ? "bf16_" : "",
+                                    add ? "add_" : "", rows, depth, channels);
+    return emit_end(e, hint, arena_printf(e->arena, "C %s A B for one position%s.", add ? "+=" : "=",
+                                          pairs ? ", in pairs of bfloat16" : ""));
 }
 
 const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel,
-                                   int vectors, bool add)
+                                   int vectors, bool add, bool pairs)
 {
-    return emit_multiply(e, rows, depth, a_row, panel, panel, vectors, add, &(struct ahead){ .count = 0 });
+    return emit_multiply(e, rows, depth, a_row, panel, panel, vectors, add, pairs, &(struct ahead){ .count = 0 });
 }
 
 /* M of the panels that are multiplied together: position by position, so that V of one serves all of them. */
@@ -575,13 +622,15 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
 {
     int64_t before = 0;         /* pixels asked for */
     bool wide = c->wide > 1;
+    int per = c->pairs ? 2 : 1;     /* numbers in an element of V */
     for (int k = 0; k < WINOGRAD_CLASSES; k++) {
         const struct winograd_class *s = &c->tiles.class[k];
         int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
         if (!s->count || !rows)
             continue;
-        const char *name = emit_multiply(e, rows, c->from, c->v.width, c->panel, c->m.width, vectors, false, h);
-        const char *values = text_offset(e, c->v.class_offset[k]), *up = text_offset(e, s->first * c->u_position),
+        const char *name = emit_multiply(e, rows, c->depth, c->v.width / per, c->panel, c->m.width, vectors, false, c->pairs,
+                                         h);
+        const char *values = text_offset(e, c->v.class_offset[k] / per), *up = text_offset(e, s->first * c->u_position),
                    *products = text_offset(e, c->m.class_offset[k]);
         int64_t each = class_tiles(e->plan, c, s, vectors) * h->pixels;
         bool many = s->count > 1;
@@ -600,7 +649,7 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
         if (wide)
             cw_open(e->w, "for (int q = 0; q < %d; q++)", c->wide);
         if (many) {
-            values = arena_printf(e->arena, "%s + i * %" PRId64, values, c->v.stride[k]);
+            values = arena_printf(e->arena, "%s + i * %" PRId64, values, c->v.stride[k] / per);
             up = arena_printf(e->arena, "%s + i * %" PRId64, up, c->u_position);
             products = arena_printf(e->arena, "%s + i * %" PRId64, products, c->m.stride[k]);
         }
@@ -608,7 +657,7 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
             up = arena_printf(e->arena, "%s + q * %" PRId64, up, c->u_panel);
             products = arena_printf(e->arena, "%s + q * %d", products, c->panel);
         }
-        cw_line(e->w, "%s(values%s, up%s, products%s%s);", name, values, up, products, more);
+        cw_line(e->w, "%s(%s%s, up%s, products%s%s);", name, c->pairs ? "pairs" : "values", values, up, products, more);
         if (wide)
             cw_close(e->w, "");
         if (many)
@@ -688,7 +737,7 @@ void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const s
 static void emit_panel(struct emitter *e, const struct winograd_conv *c, const struct ahead *h, const struct side *out,
                        const struct chain *chain, int vectors, int tail, const char *u_at)
 {
-    cw_line(e->w, "const %s *const up = %s;", e->plan->real, text_plus(e, "u", u_at));
+    cw_line(e->w, "const %s *const up = %s;", c->pairs ? "bf16_pair" : e->plan->real, text_plus(e, "u", u_at));
     emit_products(e, c, vectors, h);
     winograd_emit_out(e, c, out, chain, c->wide * vectors, tail, h->count > 0);
 }
@@ -707,10 +756,14 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     struct side y = { c.data_grad ? "dy" : "y", c.s.oh, c.s.ow, c.s.o };
     const struct side *in = c.data_grad ? &y : &x, *out = c.data_grad ? &x : &y;
     emit_function(e, "const %s *%s, const %s *u, %s *restrict %s%s, %s *restrict scratch",
-                  real, in->name, real, real, out->name, chain_parameters(e, &operands), real);
+                  real, in->name, c.pairs ? "bf16_pair" : real, real, out->name, chain_parameters(e, &operands), real);
     cw_line(e->w, "%s *const values = scratch, *const products = scratch + %" PRId64 ";", real, c.m_at);
     chain_sums_clear(e, chain, c.images);
     emit_in(e, &c, in);
+    if (c.pairs) {
+        cw_line(e->w, "bf16_pair *const pairs = values;  // of channels, in its place");
+        cw_line(e->w, "bf16_pairs(values, pairs, %" PRId64 ");", c.v.size);
+    }
     c.column = "0";
     int groups = c.panels.whole / c.wide;
     if (groups > 1) {
@@ -736,7 +789,7 @@ static const char *emit_main(struct emitter *e, const struct step *step)
             cw_close(e->w, "}");
     }
     chain_sums_take_all(e, chain, c.images);
-    const char *hint = arena_printf(e->arena, "winograd_%s%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &c.s),
+    const char *hint = arena_printf(e->arena, "winograd%s_%s%s_%dx%dx%d_to_%dx%dx%d", winograd_suffix(&c), conv_name(e, &c.s),
                                     c.data_grad ? "_data_grad" : "", in->c, in->h, in->w, out->c, out->h, out->w);
     const char *comment = arena_printf(e->arena, "%s\n%s %d image%s at a time.", emit_comment(e, step),
                                        winograd_tiles_text(e, &c.tiles, &c.s), c.images, c.images > 1 ? "s" : "");
@@ -753,39 +806,42 @@ static const char *emit(struct emitter *e, const struct step *step)
     }
 }
 
-/* Where tiles of the result do not overlap, and each image is done by one call. */
+/* Where tiles of the result do not overlap, and each image is done by one call.  (Not tried in bfloat16.) */
 static bool carries(const struct plan *p, const struct group *g)
 {
     struct winograd_conv c;
     winograd_conv_of(p, g, g->kernel->number, &c);
-    return !c.transposed && !c.by_panel;
+    return !c.transposed && !c.by_panel && !c.pairs;
 }
 
-#define WINOGRAD_KERNEL(points)                                                                                        \
-    static bool applicable_##points(const struct plan *p, const struct group *g)                                      \
+/* `tiles`: of its name; `code`: its number; `rounds`: whether it is of `precision bf16`. */
+#define WINOGRAD_KERNEL(tiles, code, rounds, title, what)                                                             \
+    static bool applicable_##tiles(const struct plan *p, const struct group *g)                                       \
     {                                                                                                                  \
-        return applicable_with(p, g, points);                                                                          \
+        return applicable_with(p, g, code);                                                                            \
     }                                                                                                                  \
-    static double cost_##points(const struct plan *p, const struct group *g)                                          \
+    static double cost_##tiles(const struct plan *p, const struct group *g)                                           \
     {                                                                                                                  \
-        return cost_with(p, g, points);                                                                                \
+        return cost_with(p, g, code);                                                                                  \
     }                                                                                                                  \
-    static double error_##points(const struct plan *p, const struct group *g)                                         \
+    static double error_##tiles(const struct plan *p, const struct group *g)                                          \
     {                                                                                                                  \
-        return error_with(p, g, points);                                                                               \
+        return error_with(p, g, code);                                                                                 \
     }                                                                                                                  \
-    const struct kernel kernel_conv2d_winograd##points = {                                                             \
-        .name = "winograd" #points, .op = OP_conv2d, .fuses_chain = true, .applicable = applicable_##points,          \
-        .cost = cost_##points, .error = error_##points, .plan = plan, .settle = settle, .finer = finer, .emit = emit, \
-        .number = points, .help = "minimal filtering, tiles of " #points " points",                                   \
+    const struct kernel kernel_conv2d_##tiles = {                                                                      \
+        .name = title, .op = OP_conv2d, .bf16 = rounds, .fuses_chain = true, .applicable = applicable_##tiles,        \
+        .cost = cost_##tiles, .error = error_##tiles, .plan = plan, .settle = settle, .finer = finer, .emit = emit,   \
+        .number = code, .help = "minimal filtering, " what,                                                           \
     };                                                                                                                 \
-    const struct kernel kernel_conv2d_winograd##points##_data_grad = {                                                 \
-        .name = "winograd" #points, .op = OP_conv2d_data_grad, .fuses_chain = true,                                   \
-        .applicable = applicable_##points, .cost = cost_##points, .error = error_##points, .plan = plan,              \
-        .carries = carries, .settle = settle, .finer = finer, .emit = emit, .number = points,                         \
-        .help = "transposed minimal filtering, tiles of " #points " points",                                          \
+    const struct kernel kernel_conv2d_##tiles##_data_grad = {                                                          \
+        .name = title, .op = OP_conv2d_data_grad, .bf16 = rounds, .fuses_chain = true,                                \
+        .applicable = applicable_##tiles, .cost = cost_##tiles, .error = error_##tiles, .plan = plan,                 \
+        .carries = carries, .settle = settle, .finer = finer, .emit = emit, .number = code,                           \
+        .help = "transposed minimal filtering, " what,                                                                \
     };
 
-WINOGRAD_KERNEL(4)
-WINOGRAD_KERNEL(6)
-WINOGRAD_KERNEL(8)
+WINOGRAD_KERNEL(winograd4, 4, false, "winograd4", "tiles of 4 points")
+WINOGRAD_KERNEL(winograd6, 6, false, "winograd6", "tiles of 6 points")
+WINOGRAD_KERNEL(winograd8, 8, false, "winograd8", "tiles of 8 points")
+WINOGRAD_KERNEL(bf16_winograd4, WINOGRAD_PAIRS + 4, true, "bf16_winograd4", "tiles of 4 points, products of bfloat16")
+WINOGRAD_KERNEL(bf16_winograd6, WINOGRAD_PAIRS + 6, true, "bf16_winograd6", "tiles of 6 points, products of bfloat16")

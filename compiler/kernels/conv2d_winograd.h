@@ -11,7 +11,9 @@ struct winograd_conv {
     struct conv_geometry s;
     struct winograd_tiles tiles;
     bool data_grad;
+    bool pairs;                 /* V and U are pairs of bfloat16, of neighbouring channels, when they are multiplied */
     int from, to;               /* channels that are multiplied, that come out */
+    int depth;                  /* of a sum: `from`, or pairs of it */
     int panel;                  /* of the channels that come out */
     struct panels panels;
     int panels_count;
@@ -36,14 +38,17 @@ enum winograd_part { PART_WEIGHTS, PART_MAIN, PART_IN, PART_PRODUCTS, PART_OUT, 
 
 enum { U_CHUNK = 16 };          /* multiplied channels of U in one block of its transform */
 
+/* A kernel's number: the most points of a tile, and this where pairs of bfloat16 are multiplied. */
+enum { WINOGRAD_PAIRS = 64 };
+
 /* The map that a transform of this side works on. */
 struct side {
     const char *name;           /* C name of the argument */
     int h, w, c;
 };
 
-/* False where tiles of so many points do not suit. */
-bool winograd_conv_of(const struct plan *p, const struct group *g, int points, struct winograd_conv *c);
+/* Of the kernel of that number.  False where its tiles do not suit. */
+bool winograd_conv_of(const struct plan *p, const struct group *g, int number, struct winograd_conv *c);
 /* One image, cut into blocks (conv2d_winograd_split.c).  Returns the step that reads U. */
 struct step *winograd_split_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c,
                                  int64_t flops);
@@ -77,9 +82,13 @@ void winograd_emit_turn(struct emitter *e, const struct winograd_conv *c);
 void winograd_emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride);
 
 /* One position's product: emits a function (a, b, c) for `rows` rows of `depth` columns, a_row apart, and `vectors`
- * vectors of a panel; with `add` it begins with C. */
+ * vectors of a panel; with `add` it begins with C.  With `pairs` a and b are pairs of bfloat16, and so depth and a_row count. */
 const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel,
-                                   int vectors, bool add);
+                                   int vectors, bool add, bool pairs);
+/* Cycles for a product of all positions of a class of `rows` rows. */
+double winograd_product_cycles(const struct plan *p, const struct winograd_conv *c, int64_t rows);
+/* "_bf16", or nothing: of names. */
+const char *winograd_suffix(const struct winograd_conv *c);
 /* Cycles of the transforms of maps of `from` and `to` channels, over a whole batch. */
 double winograd_transform_cycles(const struct plan *p, const struct winograd_tiles *t, int from, int to);
 /* Cycles for `moved` bytes of transformed values, of which `live` are in use at a time: none that the transforms and

@@ -9,9 +9,11 @@
  * that V of the others does not push its V out of the last cache in between.  (Measured with AVX2, batches of 32, V of
  * 8.4 MB: one thread 0.73 of the time, two 0.88.)
  *
- * V lies as (position, chunk of channels, image, tile, channel): a product of a chunk reads one stretch. */
+ * V lies as (position, chunk of channels, image, tile, channel): a product of a chunk reads one stretch.  In bfloat16 it does so
+ * with pairs of channels, in half of the bytes: an image's are made in scratch. */
 #include <inttypes.h>
 
+#include "kernels/bf16.h"
 #include "kernels/conv2d_winograd.h"
 #include "kernels/loops.h"
 
@@ -25,13 +27,25 @@ static struct winograd_values values_of(const struct winograd_conv *c, int batch
     return winograd_values_of(&c->tiles, batch * (c->from / c->chunk), c->chunk, 16);
 }
 
+/* V of one image in scratch: all chunks. */
+static struct winograd_values own_values_of(const struct winograd_conv *c)
+{
+    return values_of(c, 1);
+}
+
+/* Numbers of V in an element of the shared one. */
+static int per_element(const struct winograd_conv *c)
+{
+    return c->pairs ? 2 : 1;
+}
+
 void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool narrow)
 {
     if (p->batch == 1 || c->to % c->panel || c->from % U_CHUNK || c->panels_count < BLOCKS_LEAST)
         return;
     struct winograd_values m;
     double all_u = (double)c->u_panel * c->panels_count * p->real_size;
-    double all_v = (double)winograd_values_of(&c->tiles, p->batch, c->from, 16).size * p->real_size;
+    double all_v = (double)winograd_values_of(&c->tiles, p->batch, c->from, 16).size * p->real_size / per_element(c);
     /* V is written and read for each panel; or U is written, and read for every few images.  (Larger calls, which move
      * less, were measured to be slower than panels with 256 channels of 8x8 pixels.) */
     if (all_u < p->target->l2_bytes || all_v * (1 + c->panels_count) > all_u + p->batch * c->moved)
@@ -78,9 +92,12 @@ double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c)
         const struct winograd_class *s = &c->tiles.class[i];
         int64_t rows = (int64_t)p->batch * s->rows_v * s->rows_h;
         if (s->count && rows)
-            cycles += s->count * product_cycles(p, c->to, c->panel, rows, rows, c->from);
+            cycles += s->count * winograd_product_cycles(p, c, rows);
     }
-    cycles += (1.0 + c->panels_count) * (double)c->v.size * p->real_size / (k->last_times * p->target->memory_bytes_per_cycle);
+    if (c->pairs)
+        cycles += pairs_copy_cycles(p, (double)c->v.size + (double)c->parts * c->tiles.positions * c->from * c->to);
+    cycles += (1.0 + c->panels_count) * (double)c->v.size * p->real_size / per_element(c) /
+              (k->last_times * p->target->memory_bytes_per_cycle);
     return cycles + k->transform_filter * c->parts * c->tiles.positions * c->from * c->to / p->lanes + plan_barrier_cycles(p, 1);
 }
 
@@ -90,13 +107,15 @@ void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, co
     struct step *in = plan_step(p, q, g, PART_BATCH, SPLIT_BLOCKS, p->batch, what, 0);
     struct step *panels = plan_step(p, q, g, PART_PANELS, SPLIT_BLOCKS, (int64_t)c->panels_count * c->parts, what, flops);
     const char *name = arena_printf(p->arena, "%s_values", g->main->out[0]->name);
-    struct buffer *values = plan_buffer(p, q, name, p->real, c->v.size * p->real_size);
+    struct buffer *values = plan_buffer(p, q, name, c->pairs ? "bf16_pair" : p->real, c->v.size / per_element(c) * p->real_size);
     int64_t pixels = (int64_t)p->batch * (c->data_grad ? c->s.h * c->s.w : c->s.oh * c->s.ow);
     in->beside = true;
     step_is_told(p, in, ARGUMENT_BLOCK);
     step_is_told(p, in, ARGUMENT_SAMPLES);
     step_takes(p, in, ACCESS_READ, g->main->in[0]);
     step_uses(p, in, ACCESS_WRITE, values, TOUCH_OWN);
+    if (c->pairs)
+        step_scratch(p, in, own_values_of(c).size * p->real_size);
     step_is_told(p, panels, ARGUMENT_BLOCK);
     step_is_told(p, panels, ARGUMENT_SAMPLES);
     step_uses(p, panels, ACCESS_READ, values, TOUCH_ALL);
@@ -136,16 +155,40 @@ bool winograd_panels_finer(struct plan *p, struct step *s)
 static const char *panels_name(struct emitter *e, const struct winograd_conv *c, const char *part)
 {
     const struct conv_geometry *s = &c->s;
-    return arena_printf(e->arena, "winograd_%s%s_%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, s),
+    return arena_printf(e->arena, "winograd%s_%s%s_%s_%dx%dx%d_to_%dx%dx%d", winograd_suffix(c), conv_name(e, s),
                         c->data_grad ? "_data_grad" : "", part, c->from, c->data_grad ? s->oh : s->h,
                         c->data_grad ? s->ow : s->w, c->to, c->data_grad ? s->h : s->oh, c->data_grad ? s->w : s->ow);
+}
+
+/* V of an image, which `own` describes, from scratch into the places of image b: stretches of a position and chunk. */
+static void emit_round(struct emitter *e, const struct winograd_conv *c, const struct winograd_values *own)
+{
+    int chunks = c->from / c->chunk;
+    for (int k = 0; k < WINOGRAD_CLASSES; k++) {
+        const struct winograd_class *s = &c->tiles.class[k];
+        int64_t stretch = (int64_t)s->rows_v * s->rows_h * c->chunk;
+        if (!s->count || !stretch)
+            continue;
+        loop_open(e, "i", 0, s->count, 1);
+        loop_open(e, "chunk", 0, chunks, 1);
+        cw_line(e->w, "const float *const from = values%s + i * %" PRId64 " + chunk * %" PRId64 ";",
+                text_offset(e, own->class_offset[k]), own->stride[k], stretch);
+        cw_line(e->w, "bf16_pairs(from, pairs%s + i * %" PRId64 " + (chunk * %d + b) * %" PRId64 ", %" PRId64 ");",
+                text_offset(e, c->v.class_offset[k] / 2), c->v.stride[k] / 2, e->plan->batch, stretch / 2, stretch);
+        cw_close(e->w, "}");
+        cw_close(e->w, "}");
+    }
 }
 
 static const char *emit_batch(struct emitter *e, const struct step *step, const struct winograd_conv *c,
                               const struct side *in)
 {
     const char *real = e->plan->real;
-    emit_function(e, "int b, int n, const %s *%s, %s *restrict values", real, in->name, real);
+    const struct winograd_values own = own_values_of(c);
+    if (c->pairs)
+        emit_function(e, "int b, int n, const float *%s, bf16_pair *restrict pairs, float *restrict values", in->name);
+    else
+        emit_function(e, "int b, int n, const %s *%s, %s *restrict values", real, in->name, real);
     cw_open(e->w, "if (b >= n)");
     cw_line(e->w, "return;");
     cw_close(e->w, "");
@@ -153,13 +196,18 @@ static const char *emit_batch(struct emitter *e, const struct step *step, const 
     int chunks = c->from / c->chunk;
     if (chunks > 1)
         loop_open(e, "chunk", 0, chunks, 1);
-    winograd_emit_in(e, c, in, chunks > 1 ? arena_printf(e->arena, "%s + chunk * %d", in->name, c->chunk) : in->name, &c->v,
-                     c->chunk, chunks > 1 ? arena_printf(e->arena, "chunk * %d + b", e->plan->batch) : "b", NULL);
+    const char *image = chunks > 1 ? arena_printf(e->arena, "chunk * %d + b", e->plan->batch) : "b";
+    if (c->pairs)
+        image = chunks > 1 ? "chunk" : "0";
+    winograd_emit_in(e, c, in, chunks > 1 ? arena_printf(e->arena, "%s + chunk * %d", in->name, c->chunk) : in->name,
+                     c->pairs ? &own : &c->v, c->chunk, image, NULL);
     if (chunks > 1)
         cw_close(e->w, "}");
+    if (c->pairs)
+        emit_round(e, c, &own);
     return emit_end(e, panels_name(e, c, "in"),
-                    arena_printf(e->arena, "%s: V = %s of image b.", step->group->main->layer->name,
-                                 winograd_formula_in(c)));
+                    arena_printf(e->arena, "%s: V = %s of image b%s.", step->group->main->layer->name,
+                                 winograd_formula_in(c), c->pairs ? ", in pairs of bfloat16" : ""));
 }
 
 /* ---- a panel ------------------------------------------------------------------------------------------------------- */
@@ -203,32 +251,40 @@ static void emit_weights(struct emitter *e, const struct winograd_conv *c)
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     cw_close(e->w, "}");
+    if (c->pairs) {
+        cw_open(e->w, "for (int i = 0; i < %d; i++)", c->tiles.positions);
+        cw_line(e->w, "bf16_rows(u + i * %" PRId64 ", %d, u + i * %" PRId64 ", %d, %d);", c->u_position, c->panel,
+                c->u_position, c->chunk, c->panel);
+        cw_close(e->w, "");
+    }
 }
 
 /* M of all positions: begun with the first chunk, added to with the others. */
 static void emit_products(struct emitter *e, const struct winograd_conv *c)
 {
-    int chunks = c->from / c->chunk;
+    int chunks = c->from / c->chunk, per = per_element(c);
     for (int k = 0; k < WINOGRAD_CLASSES; k++) {
         const struct winograd_class *s = &c->tiles.class[k];
         int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
         if (!s->count || !rows)
             continue;
-        const char *from = chunks > 1 ? arena_printf(e->arena, " + chunk * %" PRId64, rows * c->parts * c->chunk) : "";
+        const char *from = chunks > 1 ? arena_printf(e->arena, " + chunk * %" PRId64, rows * c->parts * c->chunk / per) : "";
         if (c->parts > 1)
-            from = arena_printf(e->arena, "%s + begin_image * %" PRId64, from, rows / c->images * c->chunk);
+            from = arena_printf(e->arena, "%s + begin_image * %" PRId64, from, rows / c->images * c->chunk / per);
         const char *arguments = arena_printf(
             e->arena, "(values%s + i * %" PRId64 "%s, u%s + i * %" PRId64 ", products%s + i * %" PRId64 ");",
-            text_offset(e, c->v.class_offset[k]), c->v.stride[k], from,
+            text_offset(e, c->v.class_offset[k] / per), c->v.stride[k] / per, from,
             text_offset(e, s->first * c->u_position), c->u_position, text_offset(e, c->m.class_offset[k]), c->m.stride[k]);
         int vectors = c->panels.vectors;
-        const char *begin = winograd_emit_multiply(e, rows, c->chunk, c->v.width, c->panel, vectors, false);
+        const char *begin = winograd_emit_multiply(e, rows, c->chunk / per, c->v.width / per, c->panel, vectors, false,
+                                                   c->pairs);
         loop_open(e, "i", 0, s->count, 1);
         if (chunks > 1) {
             cw_open(e->w, "if (chunk == 0)");
             cw_line(e->w, "%s%s", begin, arguments);
             cw_middle(e->w, "else");
-            cw_line(e->w, "%s%s", winograd_emit_multiply(e, rows, c->chunk, c->v.width, c->panel, vectors, true), arguments);
+            cw_line(e->w, "%s%s", winograd_emit_multiply(e, rows, c->chunk / per, c->v.width / per, c->panel, vectors, true,
+                                                         c->pairs), arguments);
             cw_close(e->w, "");
         } else {
             cw_line(e->w, "%s%s", begin, arguments);
@@ -244,7 +300,8 @@ static const char *emit_panels(struct emitter *e, const struct step *step, struc
     struct chain chain;
     chain_make(e->plan, g, &chain);
     emit_function(e, "int %s, int n, const %s *values, const %s *w, %s *restrict %s%s, %s *restrict own",
-                  c->parts > 1 ? "b" : "panel", real, real, real, out->name, chain_parameters(e, &chain), real);
+                  c->parts > 1 ? "b" : "panel", c->pairs ? "bf16_pair" : real, real, real, out->name,
+                  chain_parameters(e, &chain), real);
     if (c->parts > 1) {
         cw_line(e->w, "const int panel = b %% %d, begin_image = b / %d * %d;", c->panels_count, c->panels_count, c->images);
         cw_line(e->w, "const int end_image = begin_image + %d < n ? begin_image + %d : n;", c->images, c->images);

@@ -93,7 +93,7 @@ static void emit_position(struct emitter *e, const struct winograd_conv *c, int 
         int64_t rows = (int64_t)s->rows_v * s->rows_h;
         if (!s->count || !rows)
             continue;
-        const char *name = winograd_emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors, false);
+        const char *name = winograd_emit_multiply(e, rows, c->from, c->v.width, c->panel, vectors, false, false);
         if (s->count < c->tiles.positions) {
             const char *test = arena_printf(e->arena, "if (k < %d) {", s->first + s->count);
             bool last = s->first + s->count == c->tiles.positions;

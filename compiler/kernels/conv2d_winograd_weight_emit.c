@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "kernels/bf16.h"
 #include "kernels/conv2d_winograd_weight_grad.h"
 
 /* ---- step 0: transforms of a block of images --------------------------------------------------------------------- */
@@ -155,10 +156,54 @@ static const char *emit_transforms(struct emitter *e, const struct step *step)
 
 /* ---- step 1: products -------------------------------------------------------------------------------------------- */
 
+/* ", pairs" and what a function of products is given for them: nothing where none are made. */
+static const char *pairs_argument(const struct winograd_weights *d)
+{
+    return d->pairs ? ", pairs" : "";
+}
+
+/* dU of one position and panel in bfloat16: pairs of rows of b, then of each panel of inputs in a, which are multiplied. */
+static const char *emit_position_pairs(struct emitter *e, const struct winograd_weights *d, int64_t depth, int vectors, bool add)
+{
+    int channels = vectors * e->plan->lanes, whole = d->s.c / d->x_panel, rest = d->s.c % d->x_panel;
+    struct product t = { .channels = channels, .panel = channels, .lines = 1, .length = d->x_panel, .a = "pairs",
+                         .b = "columns", .c = "c", .at = "0" };
+    t.tile = (struct tile){ .pairs = true, .a_row = 1, .a_k = d->x_panel, .b_k = channels, .depth = bf16_pairs_of(depth),
+                            .segments = 1, .c_row = d->panel, .accumulate = add };
+    emit_function(e, "const float *a, const float *b, float *restrict c, bf16_pair *restrict pairs");
+    cw_line(e->w, "bf16_pair *const columns = pairs + %" PRId64 ";", t.tile.depth * d->x_panel);
+    cw_line(e->w, "bf16_rows(b, %d, columns, %" PRId64 ", %d);", d->panel, depth, channels);
+    if (whole) {
+        if (whole > 1) {
+            loop_open(e, "q", 0, whole, 1);
+            t.c = arena_printf(e->arena, "c + q * %d", d->x_panel * d->panel);
+        }
+        cw_line(e->w, "bf16_rows(a%s, %d, pairs, %" PRId64 ", %d);",
+                whole > 1 ? arena_printf(e->arena, " + q * %" PRId64, depth * d->x_panel) : "", d->x_panel, depth, d->x_panel);
+        product_emit(e, &t);
+        if (whole > 1)
+            cw_close(e->w, "}");
+    }
+    if (rest) {
+        int width = (int)plan_round(rest, e->plan->lanes);
+        t.length = rest;
+        t.tile.a_k = width;
+        t.c = text_plus(e, "c", arena_printf(e->arena, "%d", whole * d->x_panel * d->panel));
+        cw_line(e->w, "bf16_rows(a%s, %d, pairs, %" PRId64 ", %d);", text_offset(e, whole * depth * d->x_panel), d->x_panel, depth,
+                width);
+        product_emit(e, &t);
+    }
+    return emit_end(e, arena_printf(e->arena, "%s_bf16_%dx%" PRId64 "x%d", add ? "add_product" : "product", d->s.c, depth, channels),
+                    arena_printf(e->arena, "C %s A^T B over the tiles of a block of images, two of which are a pair of bfloat16.",
+                                 add ? "+=" : "="));
+}
+
 /* dU of one position and panel: (c x depth) (depth x panel), begun anew or added to. */
 static const char *emit_position(struct emitter *e, const struct winograd_weights *d, int64_t depth, int vectors,
                                  bool add)
 {
+    if (d->pairs)
+        return emit_position_pairs(e, d, depth, vectors, add);
     const char *real = e->plan->real;
     int channels = vectors * e->plan->lanes, whole = d->s.c / d->x_panel, rest = d->s.c % d->x_panel;
     struct product t = { .channels = channels, .panel = channels, .lines = whole, .length = d->x_panel,
@@ -199,13 +244,13 @@ static void emit_class_call(struct emitter *e, const struct winograd_weights *d,
     cw_line(e->w, "const %s *const b = dy_values%s + %s * %" PRId64 " + %s * %" PRId64 ";", e->plan->real,
             text_offset(e, d->m.class_offset[k]), i, d->m.stride[k], panel, depth * d->panel);
     if (d->images == e->plan->batch) {
-        cw_line(e->w, "%s(a, b, du);", first);
+        cw_line(e->w, "%s(a, b, du%s);", first, pairs_argument(d));
         return;
     }
     cw_open(e->w, "if (begin)");
-    cw_line(e->w, "%s(a, b, du);", first);
+    cw_line(e->w, "%s(a, b, du%s);", first, pairs_argument(d));
     cw_middle(e->w, "else");
-    cw_line(e->w, "%s(a, b, du);", emit_position(e, d, depth, vectors, true));
+    cw_line(e->w, "%s(a, b, du%s);", emit_position(e, d, depth, vectors, true), pairs_argument(d));
     cw_close(e->w, "");
 }
 
@@ -238,8 +283,9 @@ static const char *emit_products(struct emitter *e, const struct step *step)
     winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
     const char *real = e->plan->real;
     struct panels s = product_panels(e->plan, d.s.o, d.panel);
-    emit_function(e, "int block, %sconst %s *x_values, const %s *dy_values, %s *restrict du",
-                  d.images == e->plan->batch ? "" : "bool begin, ", real, real, real);
+    emit_function(e, "int block, %sconst %s *x_values, const %s *dy_values, %s *restrict du%s",
+                  d.images == e->plan->batch ? "" : "bool begin, ", real, real, real,
+                  d.pairs ? ", bf16_pair *restrict pairs" : "");
     if (d.panels > 1)
         cw_line(e->w, "const int position = block / %d, panel = block %% %d;", d.panels, d.panels);
     else
@@ -274,8 +320,8 @@ static void emit_class_sums(struct emitter *e, const struct winograd_weights *d,
     cw_line(e->w, "%s(x_values%s + i * %" PRId64 ", dy_values%s + i * %" PRId64 "%s,", add,
             text_offset(e, d->v.class_offset[k]), d->v.stride[k], text_offset(e, d->m.class_offset[k]), d->m.stride[k],
             of_panel);
-    cw_line(e->w, "        %s%s + i * %" PRId64 "%s);", d->in_turn ? "panel_du" : "du",
-            text_offset(e, s->first * d->u_position), d->u_position, of_du);
+    cw_line(e->w, "        %s%s + i * %" PRId64 "%s%s);", d->in_turn ? "panel_du" : "du",
+            text_offset(e, s->first * d->u_position), d->u_position, of_du, pairs_argument(d));
     cw_close(e->w, "}");
 }
 
@@ -362,6 +408,8 @@ static const char *emit_images(struct emitter *e, const struct step *step)
     emit_function(e, "%sconst %s *x, const %s *dy, %s *restrict du%s, %s *restrict scratch", many ? "int left, " : "", real,
                   real, real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "", real);
     cw_line(e->w, "%s *const x_values = scratch, *const dy_values = scratch + %" PRId64 ";", real, d.m_at);
+    if (d.pairs)
+        cw_line(e->w, "bf16_pair *const pairs = scratch + %" PRId64 ";", d.scratch);
     if (many) {
         cw_open(e->w, "for (int image = 0; image < %d; image++) {", d.images);
         cw_open(e->w, "if (image < left) {");
@@ -518,6 +566,8 @@ static const char *emit_by_panel(struct emitter *e, const struct step *step)
     emit_function(e, "int b, %sconst %s *x_values, const %s *dy_values, %s *restrict dw%s, %s *restrict du",
                   bias ? "int n, " : "", real, real, real,
                   bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "", real);
+    if (d.pairs)
+        cw_line(e->w, "bf16_pair *const pairs = du + %" PRId64 ";", d.u_group);
     loop_open(e, "p", 0, d.x_panels, 1);
     for (int k = 0; k < WINOGRAD_CLASSES; k++) {
         const struct winograd_class *s = &d.tiles.class[k];
@@ -526,10 +576,10 @@ static const char *emit_by_panel(struct emitter *e, const struct step *step)
             continue;
         loop_open(e, "i", 0, s->count, 1);
         cw_line(e->w, "%s(x_values%s + i * %" PRId64 " + p * %" PRId64 ", dy_values%s + i * %" PRId64 " + %s * %" PRId64
-                "%s, du%s + i * %" PRId64 ");", emit_position(e, &inputs, depth, width / e->plan->lanes, false),
+                "%s, du%s + i * %" PRId64 "%s);", emit_position(e, &inputs, depth, width / e->plan->lanes, false),
                 text_offset(e, d.v.class_offset[k]), d.v.stride[k], depth * d.x_panel,
                 text_offset(e, d.m.class_offset[k]), d.m.stride[k], panel, depth * d.panel, half,
-                text_offset(e, s->first * d.u_position), d.u_position);
+                text_offset(e, s->first * d.u_position), d.u_position, pairs_argument(&d));
         cw_close(e->w, "}");
     }
     cw_open(e->w, "for (int c = 0; c < %d; c++) {", d.x_panel);

@@ -15,10 +15,14 @@
  * channels meet few output channels: V is then made and multiplied a panel of input channels after the other, and dU alone
  * comes and goes.
  *
+ * With `precision bf16` V and M are rounded to bfloat16 where they are multiplied: what a product of one position and panel of each
+ * takes lies in the thread's scratch, in pairs of neighbouring tiles.  Transforms and sums are float.
+ *
  * What the steps are and what they cost stands here, their C in conv2d_winograd_weight_emit.c. */
 #include <inttypes.h>
 #include <string.h>
 
+#include "kernels/bf16.h"
 #include "kernels/conv2d_winograd_weight_grad.h"
 
 static void values_of(const struct winograd_weights *g, int images, struct winograd_values *v, struct winograd_values *m)
@@ -125,9 +129,22 @@ static double block_bytes(const struct plan *p, const struct winograd_weights *g
     return few > p->target->costs->last_block ? few : p->target->costs->last_block;
 }
 
-bool winograd_weights_of(const struct plan *p, const struct node *n, int points, struct winograd_weights *g)
+/* The most tiles of a sum. */
+static int64_t most_tiles(const struct winograd_weights *g)
 {
+    return (int64_t)g->images * g->tiles.v.tiles * g->tiles.h.tiles;
+}
+
+int64_t winograd_weights_pairs(const struct winograd_weights *g)
+{
+    return g->pairs ? bf16_pairs_of(most_tiles(g)) * (g->x_panel + g->panel) : 0;
+}
+
+bool winograd_weights_of(const struct plan *p, const struct node *n, int number, struct winograd_weights *g)
+{
+    int points = number % WINOGRAD_PAIRS;
     memset(g, 0, sizeof *g);
+    g->pairs = number >= WINOGRAD_PAIRS;
     g->s = conv_geometry_of(p, n);
     if (!winograd_tiles_of(&g->s, points, &g->tiles))
         return false;
@@ -154,10 +171,11 @@ bool winograd_weights_of(const struct plan *p, const struct node *n, int points,
     return true;
 }
 
-static bool applicable_with(const struct plan *p, const struct group *g, int points)
+static bool applicable_with(const struct plan *p, const struct group *g, int number)
 {
+    int points = number % WINOGRAD_PAIRS;
     struct winograd_weights d;
-    if (!winograd_weights_of(p, g->main, points, &d))
+    if (!winograd_weights_of(p, g->main, number, &d) || (d.pairs && p->batch == 1))
         return false;
     if (!winograd_reaches(d.v.size) || !winograd_reaches(d.m.size) || !winograd_reaches(d.groups * d.u_group))
         return false;
@@ -165,21 +183,27 @@ static bool applicable_with(const struct plan *p, const struct group *g, int poi
     return used > points - 2 || points == 4;
 }
 
-static bool by_image_with(const struct plan *p, const struct group *g, int points)
+static bool by_image_with(const struct plan *p, const struct group *g, int number)
 {
     struct winograd_weights d;
-    return winograd_weights_of(p, g->main, points, &d) && d.by_image;
+    return winograd_weights_of(p, g->main, number, &d) && d.by_image;
 }
 
-static double cost_with(const struct plan *p, const struct group *g, int points)
+static double cost_with(const struct plan *p, const struct group *g, int number)
 {
     struct winograd_weights d;
-    winograd_weights_of(p, g->main, points, &d);
+    winograd_weights_of(p, g->main, number, &d);
     double blocks = (double)p->batch / d.images, cycles = 0;
     for (int k = 0; k < WINOGRAD_CLASSES; k++) {
         const struct winograd_class *s = &d.tiles.class[k];
         int64_t depth = (int64_t)d.images * s->rows_v * s->rows_h;
-        if (s->count && depth)
+        if (!s->count || !depth)
+            continue;
+        if (d.pairs)    /* V is rounded for each panel of outputs; M for them all, or for each panel of inputs too */
+            cycles += blocks * s->count * (product_pairs_cycles(p, d.s.o, d.panel, d.s.c, d.x_panel, bf16_pairs_of(depth)) +
+                                           pairs_copy_cycles(p, (double)depth * ((double)d.s.c * d.panels +
+                                                                (double)d.s.o * (d.by_panel ? d.x_panels : 1))));
+        else
             cycles += blocks * s->count * product_cycles(p, d.s.o, d.panel, d.s.c, d.x_panel, depth);
     }
     cycles += winograd_transform_cycles(p, &d.tiles, d.s.c, d.s.o);
@@ -196,10 +220,10 @@ static double cost_with(const struct plan *p, const struct group *g, int points)
     return cycles;
 }
 
-static double error_with(const struct plan *p, const struct group *g, int points)
+static double error_with(const struct plan *p, const struct group *g, int number)
 {
     struct winograd_weights d;
-    winograd_weights_of(p, g->main, points, &d);
+    winograd_weights_of(p, g->main, number, &d);
     return winograd_tiles_error(&d.tiles);
 }
 
@@ -264,7 +288,7 @@ static void plan_by_image(struct plan *p, struct program *q, struct group *g, co
     step_uses_cleared(p, sum, du, d->u_group);
     if (bias)
         step_uses_row(p, sum, ACCESS_WRITE, bias, AT_IMAGE, d->db_stored);
-    step_scratch(p, sum, d->scratch * p->real_size);
+    step_scratch(p, sum, (d->scratch + winograd_weights_pairs(d)) * p->real_size);
     plan_inverse(p, q, g, d, du, bias);
 }
 
@@ -283,6 +307,8 @@ static void plan_products(struct plan *p, struct program *q, struct group *g, co
     step_uses(p, multiply, ACCESS_READ, x_values, TOUCH_ALL);
     step_uses(p, multiply, ACCESS_READ, dy_values, TOUCH_ALL);
     step_uses_part(p, multiply, multiply->repeat > 1 ? ACCESS_ADD : ACCESS_WRITE, du, products_part(d));
+    if (d->pairs)
+        step_scratch(p, multiply, winograd_weights_pairs(d) * p->real_size);
     if (multiply->repeat > 1)
         multiply->prefetch = "the next tile of what is added to";
     plan_inverse(p, q, g, d, du, bias);
@@ -301,7 +327,7 @@ static void plan_panels(struct plan *p, struct program *q, struct group *g, cons
     step_uses(p, s, ACCESS_READ, dy_values, TOUCH_ALL);
     step_takes_part(p, s, ACCESS_WRITE, g->main->out[0], part_rows(d->panels, d->s.k * d->panel));
     takes_bias(p, s, bias);
-    step_scratch(p, s, d->u_group * p->real_size);
+    step_scratch(p, s, (d->u_group + winograd_weights_pairs(d)) * p->real_size);
 }
 
 /* Halves of panels of outputs, where whole vectors remain. */
@@ -360,30 +386,32 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         plan_products(p, q, g, &d, x_values, dy_values, du, bias);
 }
 
-#define WINOGRAD_KERNEL(points)                                                                                        \
-    static bool applicable_##points(const struct plan *p, const struct group *g)                                      \
+/* `tiles`: of its name; `code`: its number; `rounds`: whether it is of `precision bf16`. */
+#define WINOGRAD_KERNEL(tiles, code, rounds, title, what)                                                             \
+    static bool applicable_##tiles(const struct plan *p, const struct group *g)                                       \
     {                                                                                                                  \
-        return applicable_with(p, g, points);                                                                          \
+        return applicable_with(p, g, code);                                                                            \
     }                                                                                                                  \
-    static double cost_##points(const struct plan *p, const struct group *g)                                          \
+    static double cost_##tiles(const struct plan *p, const struct group *g)                                           \
     {                                                                                                                  \
-        return cost_with(p, g, points);                                                                                \
+        return cost_with(p, g, code);                                                                                  \
     }                                                                                                                  \
-    static double error_##points(const struct plan *p, const struct group *g)                                         \
+    static double error_##tiles(const struct plan *p, const struct group *g)                                          \
     {                                                                                                                  \
-        return error_with(p, g, points);                                                                               \
+        return error_with(p, g, code);                                                                                 \
     }                                                                                                                  \
-    static bool by_image_##points(const struct plan *p, const struct group *g)                                        \
+    static bool by_image_##tiles(const struct plan *p, const struct group *g)                                         \
     {                                                                                                                  \
-        return by_image_with(p, g, points);                                                                            \
+        return by_image_with(p, g, code);                                                                              \
     }                                                                                                                  \
-    const struct kernel kernel_conv2d_winograd##points##_weight_grad = {                                               \
-        .name = "winograd" #points, .op = OP_conv2d_weight_grad, .applicable = applicable_##points,                   \
-        .cost = cost_##points, .error = error_##points, .plan = plan, .by_image = by_image_##points, .finer = finer,  \
-        .emit = winograd_weights_emit,                                                                                 \
-        .number = points, .help = "minimal filtering over a block of images, tiles of " #points " points",            \
+    const struct kernel kernel_conv2d_##tiles##_weight_grad = {                                                        \
+        .name = title, .op = OP_conv2d_weight_grad, .bf16 = rounds, .applicable = applicable_##tiles,                 \
+        .cost = cost_##tiles, .error = error_##tiles, .plan = plan, .by_image = by_image_##tiles, .finer = finer,     \
+        .emit = winograd_weights_emit, .number = code, .help = "minimal filtering over a block of images, " what,     \
     };
 
-WINOGRAD_KERNEL(4)
-WINOGRAD_KERNEL(6)
-WINOGRAD_KERNEL(8)
+WINOGRAD_KERNEL(winograd4, 4, false, "winograd4", "tiles of 4 points")
+WINOGRAD_KERNEL(winograd6, 6, false, "winograd6", "tiles of 6 points")
+WINOGRAD_KERNEL(winograd8, 8, false, "winograd8", "tiles of 8 points")
+WINOGRAD_KERNEL(bf16_winograd4, WINOGRAD_PAIRS + 4, true, "bf16_winograd4", "tiles of 4 points, products of bfloat16")
+WINOGRAD_KERNEL(bf16_winograd6, WINOGRAD_PAIRS + 6, true, "bf16_winograd6", "tiles of 6 points, products of bfloat16")

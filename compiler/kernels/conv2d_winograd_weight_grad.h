@@ -9,6 +9,7 @@
 struct winograd_weights {
     struct conv_geometry s;
     struct winograd_tiles tiles;
+    bool pairs;                 /* V and M are rounded to bfloat16 where they are multiplied, in pairs of neighbouring tiles */
     int x_panel, x_panels;      /* of V, over input channels */
     int panel, panels;          /* of M, over output channels */
     int images;                 /* in a block */
@@ -29,8 +30,10 @@ enum { INVERSE_CHUNK = 16,      /* input channels in a block of the last step */
 /* Of a step: step.part. */
 enum { SUM_TRANSFORMS, SUM_PRODUCTS, SUM_INVERSE, SUM_IMAGES, SUM_PANELS };
 
-/* Of the node, with tiles of so many points.  False: they do not serve it. */
-bool winograd_weights_of(const struct plan *p, const struct node *n, int points, struct winograd_weights *g);
+/* Of the node, by the kernel of that number (WINOGRAD_PAIRS).  False: its tiles do not serve it. */
+bool winograd_weights_of(const struct plan *p, const struct node *n, int number, struct winograd_weights *g);
+/* Elements of scratch for the pairs of a position and panel of each, of so many outputs; 0 where none are made. */
+int64_t winograd_weights_pairs(const struct winograd_weights *g);
 /* kernel.emit */
 const char *winograd_weights_emit(struct emitter *e, const struct step *step);
 

@@ -69,7 +69,7 @@ static void forward_chunk(struct emitter *e, const struct dense *d, struct tile 
     const char *chain = t.chain ? chain_pass(e, t.chain, arena_printf(e->arena, "p * %d", d->panel), at) : "";
     int64_t sample = bf16_pairs_of(d->in);
     int rows = dense_batch_rows(e->plan, t.vectors);
-    cw_line(e->w, "bf16_rows(wp%s, weights, %" PRId64 ", %d);", weight, depth, d->panel);
+    cw_line(e->w, "bf16_rows(wp%s, %d, weights, %" PRId64 ", %d);", weight, d->panel, depth, d->panel);
     cw_line(e->w, "int i = 0;");
     t.depth = bf16_pairs_of(depth);
     for (t.rows = rows;; t.rows = 1) {

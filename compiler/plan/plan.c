@@ -140,6 +140,7 @@ struct plan *plan_begin(struct arena *a, const struct graph *g, const struct pla
     p->lanes = p->target->vector_bytes / p->real_size;
     p->batch = p->target->portable ? 1 : g->model->share ? g->model->share : g->model->batch;
     p->error_growth = options->exact ? 1 : options->error_growth > 0 ? options->error_growth : ERROR_GROWTH;
+    p->bf16_growth = p->error_growth < BF16_GROWTH || options->error_growth > 0 ? p->error_growth : BF16_GROWTH;
     return p;
 }
 

@@ -14,7 +14,7 @@
 #include "plan/plan_parts.h"
 #include "plan/wisdom.h"
 
-enum { CANDIDATES_MOST = 16 };
+enum { CANDIDATES_MOST = 24 };
 
 struct candidate {
     const struct kernel *kernel;
@@ -68,7 +68,7 @@ static int find_candidates(const struct plan *p, const struct program *q, struct
             c->cost += group_chain_cycles(p, g) + 2.0 * (double)plan_place(q, g->result)->bytes /
                                                       p->target->memory_bytes_per_cycle;
         c->error = all[i]->error ? all[i]->error(p, g) : 1;
-        c->allowed = c->error <= p->error_growth;
+        c->allowed = c->error <= (all[i]->bf16 ? p->bf16_growth : p->error_growth);
     }
     return found;
 }

@@ -35,6 +35,8 @@ const struct target *target_find(const char *name);     /* "native" is resolved 
 bool target_runs_here(const struct target *target);     /* on the machine cnnc runs on */
 
 enum { ERROR_GROWTH = 25 };
+/* The same of kernels that multiply numbers of bfloat16, against plain sums of those. */
+enum { BF16_GROWTH = 2 };
 
 struct wisdom;
 
@@ -445,6 +447,7 @@ struct plan {
     bool uses_blas;
     double image_flops;         /* of a training step, for an image; 0: there is none */
     double error_growth;        /* 1: exact */
+    double bf16_growth;         /* likewise of kernels that multiply bfloat16, against plain ones that do */
     int choices, informed;      /* groups with rival kernels; those of which wisdom knows any time */
     int untimed;                /* candidates of the group that has most among those whose times are not all known */
     uint64_t hash;

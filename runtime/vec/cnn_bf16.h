@@ -10,8 +10,8 @@
  *   bf16_pair_of(low, high)  the same of two numbers
  *   bf16_pairs(from, to, n)  n numbers that lie side by side become (n + 1) / 2 pairs; of an odd one the other is 0
  *   bf16_join(low, high, to, n)      n pairs of two rows; high may be NULL: of 0
- *   bf16_rows(from, to, rows, width) of each two rows of `width` numbers, one after the other, a row of pairs; `to` may be
- *                            `from`
+ *   bf16_rows(from, row, to, rows, width)    of each two rows of `width` numbers, `row` apart, a row of pairs; those lie one after
+ *                            the other, and `to` may be `from`
  *
  * v_dot is the instruction vdpbf16ps where the compiler's flags allow it (-mavx512bf16), and elsewhere what Intel documents
  * of it: two fused multiply-adds, the upper halves first, each rounded to nearest even, numbers below the normal range taken
@@ -138,11 +138,11 @@ CNN_INLINE void bf16_join(const float *low, const float *high, bf16_pair *to, in
         to[i] = bf16_pair_of(low[i], high ? high[i] : 0);
 }
 
-CNN_INLINE void bf16_rows(const float *from, bf16_pair *to, int rows, int width)
+CNN_INLINE void bf16_rows(const float *from, int row, bf16_pair *to, int rows, int width)
 {
     for (int r = 0; r < rows; r += 2) {
-        const float *const low = from + (size_t)r * (size_t)width;
-        bf16_join(low, r + 1 < rows ? low + width : NULL, to + (size_t)(r / 2) * (size_t)width, width);
+        const float *const low = from + (size_t)r * (size_t)row;
+        bf16_join(low, r + 1 < rows ? low + row : NULL, to + (size_t)(r / 2) * (size_t)width, width);
     }
 }
 #endif

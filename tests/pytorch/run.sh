@@ -18,6 +18,8 @@ mkdir joins
 "$PYTHON" "$TOP/tests/pytorch/test_zoo.py" || fail "test_zoo.py"
 mkdir layers
 (cd layers && "$PYTHON" "$TOP/tests/pytorch/test_layers.py") || fail "test_layers.py"
+mkdir bf16
+(cd bf16 && "$PYTHON" "$TOP/tests/pytorch/test_bf16.py") || fail "test_bf16.py"
 mkdir optimizers
 (cd optimizers && "$PYTHON" "$TOP/tests/pytorch/test_optimizers.py") || fail "test_optimizers.py"
 mkdir random
