@@ -249,7 +249,7 @@ static bool knows_parameters(const struct graph *g)
 static bool is_convolved_alone(const struct graph *g, const struct tensor *t)
 {
     for (int i = 0; i < t->consumers_count; i++)
-        if (t->consumers[i]->op != OP_conv2d)
+        if (t->consumers[i]->op != OP_conv2d && t->consumers[i]->op != OP_grouped_conv2d)
             return false;
     return t->consumers_count > 0 && t != g->logits && t != g->predictions;
 }

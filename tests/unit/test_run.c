@@ -185,6 +185,20 @@ Test(run, zeros_become_the_padding_of_convolutions)
     cr_assert(w->pad_top == 1 && w->pad_bottom == 1 && w->pad_left == 2 && w->pad_right == 1);
     network_end(&n);
 
+    network_begin(&n);          /* channels in groups too, beside one that is not */
+    pad = put_move(&n, put_input(&n, 2, 4, 3), "zero_pad2d", "padding", (int64_t[]){ 1, 0, 2, 1 });
+    struct layer *apart = layer_after(&n, "depthwise_conv2d", pad);
+    arg_pair(apart, "kernel", 2, 2);
+    cr_assert(layer_shape(&n, apart));
+    put_add(&n, put_conv(&n, pad, 2, 2, 2), apart);
+    g = lower_model(&n.arena, &n.model, false);
+    simplify(g);
+    cr_assert_null(graph_verify(g));
+    cr_assert_eq(count_op(g, OP_zero_pad2d), 0);
+    w = &node_named(g, "depthwise_conv2d_1")->attr.window;
+    cr_assert(w->pad_top == 1 && w->pad_bottom == 0 && w->pad_left == 2 && w->pad_right == 1);
+    network_end(&n);
+
     network_begin(&n);          /* somebody else reads the zeros too */
     pad = put_move(&n, put_input(&n, 2, 4, 3), "zero_pad2d", "padding", (int64_t[]){ 1, 1, 1, 1 });
     put_add(&n, put_conv(&n, pad, 2, 1, 1), pad);
