@@ -155,7 +155,7 @@ static struct gather gather_of(const struct plan *p, const struct group *group)
 }
 
 /* Windows of neighbouring pixels, of which every pixel of the result has one that reaches into the map. */
-static bool together(const struct plan *p, const struct node *n)
+bool together_conv(const struct plan *p, const struct node *n)
 {
     (void)p;
     const struct window *w = &n->attr.window;
@@ -170,7 +170,7 @@ static bool together(const struct plan *p, const struct node *n)
            (w->stride_h == 1 && w->stride_w == 1 && n->in[0]->shape.c <= plan_param(p, n->in[1])->panel);
 }
 
-static bool apart(const struct node *n, const struct tensor *t)
+bool together_apart(const struct node *n, const struct tensor *t)
 {
     return t == n->in[0] || t == n->out[0];
 }
@@ -412,12 +412,12 @@ static const char *emit(struct emitter *e, const struct step *step)
 
 const struct kernel kernel_conv2d_together = {
     .name = "together", .op = OP_conv2d, .fuses_chain = true, .applicable = always_applicable, .cost = cost, .plan = plan,
-    .emit = emit, .together = together, .only_together = true, .apart = apart,
+    .emit = emit, .together = together_conv, .only_together = true, .apart = together_apart,
     .help = "register tiles of channels x pixels, images in vectors",
 };
 
 const struct kernel kernel_conv2d_together_data_grad = {
     .name = "together", .op = OP_conv2d_data_grad, .fuses_chain = true, .applicable = always_applicable, .cost = cost,
-    .plan = plan, .emit = emit, .together = together, .only_together = true, .apart = apart,
+    .plan = plan, .emit = emit, .together = together_conv, .only_together = true, .apart = together_apart,
     .help = "register tiles of channels x pixels, images in vectors",
 };

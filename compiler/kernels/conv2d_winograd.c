@@ -13,7 +13,8 @@
  * transforms and sums are float.
  *
  * The forward pass of a batch of one image is cut into blocks instead: conv2d_winograd_split.c.  Where U is much larger
- * than the maps, blocks are panels and take the whole batch: conv2d_winograd_panels.c. */
+ * than the maps, blocks are panels and take the whole batch: conv2d_winograd_panels.c.  Images that lie together:
+ * conv2d_winograd_together.c. */
 #include "kernels/conv2d_winograd.h"
 
 #include <inttypes.h>
@@ -21,6 +22,7 @@
 
 #include "kernels/bf16.h"
 #include "kernels/loops.h"
+#include "kernels/together.h"
 
 static int64_t values_size(const struct winograd_tiles *t, int images, int width)
 {
@@ -102,7 +104,9 @@ bool winograd_conv_of(const struct plan *p, const struct group *g, int number, s
     int64_t weights = (int64_t)c->s.taps * U_CHUNK * c->panel;
     if (c->data_grad && weights > c->scratch)
         c->scratch = weights;
-    if (!chain_is_by_sample(p, g) && !g->images_most)
+    if (g->together)
+        winograd_together_of(p, g, c);
+    else if (!chain_is_by_sample(p, g) && !g->images_most)
         winograd_choose_panels(p, c, g->narrow);
     return true;
 }
@@ -145,7 +149,8 @@ static bool applicable_with(const struct plan *p, const struct group *g, int num
 {
     int points = number % WINOGRAD_PAIRS;
     struct winograd_conv c;
-    if (!winograd_conv_of(p, g, number, &c) || (c.pairs && p->batch == 1))
+    if ((g->together && !g->program->together_decided) || !winograd_conv_of(p, g, number, &c) ||
+        (c.pairs && p->batch == 1))
         return false;
     if (!winograd_reaches(c.panels_count * c.u_panel) || !winograd_reaches(c.panels_count * c.m.size) ||
         !winograd_reaches(c.scratch))
@@ -165,6 +170,8 @@ static double cost_with(const struct plan *p, const struct group *g, int number)
 {
     struct winograd_conv c;
     winograd_conv_of(p, g, number, &c);
+    if (g->together)
+        return winograd_together_cost(p, g, &c);
     if (c.by_panel)
         return winograd_panels_cost(p, &c) + group_chain_cycles(p, g);
     double calls = (double)p->batch / c.images, cycles = 0;
@@ -260,12 +267,12 @@ static void plan(struct plan *p, struct program *q, struct group *g)
                                      "transform weights", 0);
     weights->hoisted = true;
     struct step *main;
-    bool split = !c.data_grad && plan_splits_image(p, cost_with(p, g, g->kernel->number));
+    bool split = !c.data_grad && !g->together && plan_splits_image(p, cost_with(p, g, g->kernel->number));
     if (split) {
         main = winograd_split_plan(p, q, g, &c, flops);
     } else {
-        main = plan_step(p, q, g, PART_MAIN, SPLIT_IMAGES, 0, plan_way(g), flops);
-        main->images = c.images;
+        main = plan_step(p, q, g, g->together ? PART_TOGETHER : PART_MAIN, SPLIT_IMAGES, 0, plan_way(g), flops);
+        main->images = g->together ? g->together : c.images;
     }
     const char *name = arena_printf(p->arena, "%s%s_%s", g->main->in[1]->name, winograd_suffix(&c),
                                     c.data_grad ? "winograd_turned" : "winograd");
@@ -801,17 +808,19 @@ static const char *emit(struct emitter *e, const struct step *step)
     switch (step->part) {
     case PART_WEIGHTS: return emit_weights(e, step);
     case PART_MAIN: return emit_main(e, step);
+    case PART_TOGETHER: return winograd_together_emit(e, step);
     case PART_BATCH: case PART_PANELS: return winograd_panels_emit(e, step);
     default: return winograd_split_emit(e, step);
     }
 }
 
-/* Where tiles of the result do not overlap, and each image is done by one call.  (Not tried in bfloat16.) */
+/* Where tiles of the result do not overlap, and each image is done by one call, which has no others beside it.  (Not tried
+ * in bfloat16.) */
 static bool carries(const struct plan *p, const struct group *g)
 {
     struct winograd_conv c;
     winograd_conv_of(p, g, g->kernel->number, &c);
-    return !c.transposed && !c.by_panel && !c.pairs;
+    return !c.transposed && !c.by_panel && !c.pairs && !g->together;
 }
 
 /* `tiles`: of its name; `code`: its number; `rounds`: whether it is of `precision bf16`. */
@@ -824,6 +833,10 @@ static bool carries(const struct plan *p, const struct group *g)
     {                                                                                                                  \
         return cost_with(p, g, code);                                                                                  \
     }                                                                                                                  \
+    static bool together_##tiles(const struct plan *p, const struct node *n)                                          \
+    {                                                                                                                  \
+        return (code) < WINOGRAD_PAIRS && winograd_together(p, n, code);                                               \
+    }                                                                                                                  \
     static double error_##tiles(const struct plan *p, const struct group *g)                                          \
     {                                                                                                                  \
         return error_with(p, g, code);                                                                                 \
@@ -831,12 +844,13 @@ static bool carries(const struct plan *p, const struct group *g)
     const struct kernel kernel_conv2d_##tiles = {                                                                      \
         .name = title, .op = OP_conv2d, .bf16 = rounds, .fuses_chain = true, .applicable = applicable_##tiles,        \
         .cost = cost_##tiles, .error = error_##tiles, .plan = plan, .settle = settle, .finer = finer, .emit = emit,   \
-        .number = code, .help = "minimal filtering, " what,                                                           \
+        .together = together_##tiles, .apart = together_apart, .number = code, .help = "minimal filtering, " what,    \
     };                                                                                                                 \
     const struct kernel kernel_conv2d_##tiles##_data_grad = {                                                          \
         .name = title, .op = OP_conv2d_data_grad, .bf16 = rounds, .fuses_chain = true,                                \
         .applicable = applicable_##tiles, .cost = cost_##tiles, .error = error_##tiles, .plan = plan,                 \
-        .carries = carries, .settle = settle, .finer = finer, .emit = emit, .number = code,                           \
+        .carries = carries, .settle = settle, .finer = finer, .emit = emit, .together = together_##tiles,             \
+        .apart = together_apart, .number = code,                                                                       \
         .help = "transposed minimal filtering, " what,                                                                \
     };
 

@@ -30,11 +30,15 @@ struct winograd_conv {
                                  * channels that are multiplied at a time */
     int chunk;
     int parts;                  /* then: of the batch, each in blocks of its own; `images` is what a part has */
+    bool apart, result_apart;   /* of images that lie together: those read do not, those made do not; places in scratch of what */
+    int64_t turned_at, result_at;       /* is turned over */
+    int outputs;                /* then: channels of the result that are multiplied before they are transformed back */
 };
 
 /* Steps: U, then all in one; or for one image in blocks V, M and y; or for the whole batch V, then all else panel by
  * panel. */
-enum winograd_part { PART_WEIGHTS, PART_MAIN, PART_IN, PART_PRODUCTS, PART_OUT, PART_BATCH, PART_PANELS };
+enum winograd_part { PART_WEIGHTS, PART_MAIN, PART_IN, PART_PRODUCTS, PART_OUT, PART_BATCH, PART_PANELS,
+                     PART_TOGETHER };
 
 enum { U_CHUNK = 16 };          /* multiplied channels of U in one block of its transform */
 
@@ -64,6 +68,12 @@ bool winograd_panels_finer(struct plan *p, struct step *s);
 double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c);
 void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c, int64_t flops);
 const char *winograd_panels_emit(struct emitter *e, const struct step *step);
+
+/* Images that lie together (conv2d_winograd_together.c): whether a node can be computed so; what depends on it. */
+bool winograd_together(const struct plan *p, const struct node *n, int points);
+void winograd_together_of(const struct plan *p, const struct group *g, struct winograd_conv *c);
+double winograd_together_cost(const struct plan *p, const struct group *g, const struct winograd_conv *c);
+const char *winograd_together_emit(struct emitter *e, const struct step *step);
 
 /* ---- what conv2d_winograd.c writes for all of them ---------------------------------------------------------------- */
 

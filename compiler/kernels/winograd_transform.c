@@ -435,6 +435,12 @@ static enum when join(struct emitter *e, enum when a, const char *a_name, enum w
     return SOMETIMES;
 }
 
+/* The channel of a vector. */
+static const char *column_text(const struct winograd_transform *t)
+{
+    return t->chain->together && chain_has_columns(t->chain) ? "c / V_LANES" : "c";
+}
+
 /* An element of dx: added to what earlier tiles left, and finished by the chain when no later tile will add. */
 static void store_dx(struct emitter *e, const struct tile_text *x, const struct winograd_run *i, int j,
                      const char *value, const char *at)
@@ -450,7 +456,7 @@ static void store_dx(struct emitter *e, const struct tile_text *x, const struct 
         cw_line(e->w, "%s = v_add(%s, %s);", value, value, text_load(e, "map", at, x->tail));
     if (add == SOMETIMES)
         cw_close(e->w, "");
-    const char *final = t->chain ? chain_apply_at(e, t->chain, value, "c", at, x->tail) : value;
+    const char *final = t->chain ? chain_apply_at(e, t->chain, value, column_text(t), at, x->tail) : value;
     enum when done = join(e, i->first >= v->m ? v->last : ALWAYS, "last_v", j >= h->m ? h->last : ALWAYS, "last_h",
                           true, &test);
     if (t->chain && done == SOMETIMES) {
@@ -484,7 +490,7 @@ static void store_y(struct emitter *e, const struct tile_text *x, const struct w
 {
     const struct chain *chain = x->t->chain;
     if (chain)
-        value = chain_apply_at(e, chain, value, "c", at, x->tail);
+        value = chain_apply_at(e, chain, value, column_text(x->t), at, x->tail);
     const char *name = arena_printf(e->arena, "g%d_%d", i->first, j);
     line_store(e, "map", at, chain_sums_add(e, chain, value, name, j % SUMS_APART, "c", at, x->tail), x->tail);
 }

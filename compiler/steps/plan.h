@@ -280,6 +280,7 @@ struct program {
     const struct graph *graph;
     bool training;
     bool *together;             /* by node id: computed for images that lie together; NULL: none is */
+    bool together_decided;      /* it is; before that, sets are tried */
     struct group **groups;
     int groups_count;
     struct step **steps;

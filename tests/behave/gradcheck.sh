@@ -117,6 +117,24 @@ network {
 train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 32; epochs 1; seed 1 }
 CNN
 
+# Minimal filtering of images that lie together: with zeros around and without, tiles of two sizes, channels for which neither
+# panels nor calls come out even, images put together before and taken apart behind, chains with a number a channel.
+cat >filters_together.cnn <<'CNN'
+model filters_together
+data { shapes classes=10; scale 1/255 }
+network {
+    input 3x32x32
+    maxpool2d 2x2
+    conv2d 11, 5x5, tanh, padding=same
+    conv2d 5, 3x3, tanh, padding=same
+    conv2d 7, 4x4, tanh
+    maxpool2d 4x4
+    flatten
+    dense 10, softmax
+}
+train { loss categorical_crossentropy; optimizer adam; metrics accuracy; batch 32; epochs 1; seed 1 }
+CNN
+
 # compile NAME: the trainer of ./NAME.c, with the flags and libraries that users have
 compile() {
     "$MAKE" -s -f "$CNNC_MK" -o "$1.c" "$1" CC="$CC" CNNC_FLAGS=--real=double >make.log 2>&1 && return 0
@@ -125,13 +143,16 @@ compile() {
     return 1
 }
 
-for model in plain branches activations kernels again pooled pooled_together; do
+for model in plain branches activations kernels again pooled pooled_together filters_together; do
     direct=
     [ $model = kernels ] && direct="--kernel conv2d_2=direct --kernel conv2d_3=direct --kernel conv2d_4=direct"
     [ $model = again ] && direct="--kernel conv2d_2:weight=winograd6"
     [ $model = pooled ] && direct="--kernel conv2d_1:weight=pooled --kernel conv2d_2:weight=pooled"
     [ $model = pooled_together ] && direct="--kernel conv2d_1=together --kernel conv2d_2=together
         --kernel conv2d_1:weight=pooled --kernel conv2d_2:weight=pooled"
+    [ $model = filters_together ] && direct="--kernel conv2d_1=together --kernel conv2d_2=together --kernel conv2d_3=together
+        --kernel conv2d_1:forward=winograd8 --kernel conv2d_2:forward=winograd6 --kernel conv2d_2:data=winograd8
+        --kernel conv2d_3:forward=winograd8 --kernel conv2d_3:data=winograd6"
     # shellcheck disable=SC2086
     expect 0 "$CNNC" --real=double $direct "$model.cnn" -o "$model.c" && compile $model || continue
     expect 0 ./$model gradcheck
@@ -162,5 +183,6 @@ broken again again 's/\(batchnorm_1_again(conv2d_1_bias_y + (size_t)\)i /\10 /'
 broken turn again 's/panel_du = du + first [*] [0-9]*/panel_du = du/'
 broken listed pooled 's/count += number != 0;/count += number > 0;/'
 broken taps pooled_together '/_pooled_weight_grad/,/^}/s/taps\[[0-9]*\] = { 0, \([0-9]*\)/taps[4] = { 0, 2 * \1/'
+broken filtered filters_together '/_together_data_grad/,/^}/s/up + i [*]/up + 1 + i */'
 broken spread branches '/#include <cnn_vec.h>/a #define v_sigmoid_grad(...) v_mul(v_set(0.999), v_sigmoid_grad(__VA_ARGS__))'
 finish
