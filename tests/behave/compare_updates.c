@@ -7,7 +7,7 @@
 
 /* ---- the optimizer ----------------------------------------------------------------------------------------------- */
 
-/* The rule is fed the model's own gradients: where these are noise about zero, its steps are not. */
+/* The rule is fed the model's own gradients, and its running moments: where these are noise about zero, its steps are not. */
 static void take_gradients(struct trial *t, struct cnn_context *c)
 {
     for (int i = 0; i < t->net->params_count; i++) {
@@ -15,19 +15,35 @@ static void take_gradients(struct trial *t, struct cnn_context *c)
         if (p->fixed)
             continue;
         void *raw = room(p->count, 8);
-        cnn_grad_get(c, t->param[i], raw);
-        to_doubles(t->model, p->grad, raw, p->count);
+        if (p->role == REF_STATISTIC)
+            cnn_param_get(c, t->param[i], raw);
+        else
+            cnn_grad_get(c, t->param[i], raw);
+        to_doubles(t->model, p->role == REF_STATISTIC ? p->value : p->grad, raw, p->count);
         free(raw);
     }
 }
 
+enum { MUON_NOISE = 200 };
+
+/* Of what a parameter loses in a step without much of a gradient: where that is orthogonalised, numbers that nearly cancel
+ * are made as large as any. */
+static double rate_of(const struct trial *t, int param)
+{
+    const struct ref_optimizer *o = &t->network->optimizer;
+    const struct ref_param *p = &t->net->params[param];
+    double rate = o->lr * (p->grouped ? fmax(p->group.lr_scale, 0) : 1);
+    if (o->kind != REF_MUON)
+        return rate;
+    double tall = (double)p->shape[0] * (double)p->shape[0] / (double)p->count;
+    return ref_is_matrix(t->net, param) ? MUON_NOISE * rate * sqrt(fmax(1, tall)) : rate * o->adam_scale;
+}
+
 static void check_params(struct trial *t, int step)
 {
-    double rate = t->network->optimizer.lr;
     for (int i = 0; i < t->net->params_count; i++) {
         const struct ref_param *p = &t->net->params[i];
-        if (p->role == REF_STATISTIC)
-            continue;
+        double rate = p->role == REF_STATISTIC ? 0 : rate_of(t, i);
         void *raw = room(p->count, 8), *other = room(p->count, 8);
         double *value = room(p->count, sizeof(double));
         cnn_param_get(t->contexts[0], t->param[i], raw);
@@ -88,8 +104,10 @@ static void check_padding(struct trial *t, const struct cnn_context *c, const st
 void check_updates(struct trial *t, struct batch *b)
 {
     struct network *n = t->network;
-    for (int i = 0; i < t->net->params_count; i++)
+    for (int i = 0; i < t->net->params_count; i++) {
         memcpy(t->net->params[i].value, t->start[i], (size_t)t->net->params[i].count * sizeof(double));
+        memcpy(t->net->params[i].slow, t->start[i], (size_t)t->net->params[i].count * sizeof(double));
+    }
     for (int k = 0; k < CONTEXTS; k++)
         context_load(t, t->contexts[k]);
     for (int step = 0; step < STEPS; step++) {
@@ -97,6 +115,9 @@ void check_updates(struct trial *t, struct batch *b)
         for (int k = 0; k < CONTEXTS; k++) {
             struct cnn_context *c = t->contexts[k];
             c->step = (uint64_t)step;
+            c->steps_total = STEPS;
+            c->epoch = step;
+            c->early_update = c->trained_only = k > 0;      /* the same bits */
             c->lr = n->optimizer.lr;
             context_feed(t, c, b);
             t->model->train_step(c, b->n);
@@ -104,7 +125,7 @@ void check_updates(struct trial *t, struct batch *b)
                 take_gradients(t, c);
             t->model->update(c);
         }
-        ref_update(t->net, (uint64_t)step, &n->optimizer);
+        ref_update(t->net, &(struct ref_moment){.step = (uint64_t)step, .steps = STEPS, .epoch = step}, &n->optimizer);
         check_params(t, step);
     }
     for (int i = 0; i < t->model->params_list_count; i++)

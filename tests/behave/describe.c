@@ -7,6 +7,7 @@
  * what it reads; the loss; the optimizer.  Nothing of that comes from the compiler.
  */
 #include <getopt.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,8 @@ static const char *const ends[] = {
 };
 static const char *const targets[] = { "classes", "labels", "numbers", "input" };
 static const char *const optimizers[] = {
-    [REF_ADAM] = "adam", [REF_NADAM] = "nadam", [REF_SGD] = "sgd", [REF_RMSPROP] = "rmsprop", [REF_ADAGRAD] = "adagrad"
+    [REF_ADAM] = "adam", [REF_NADAM] = "nadam", [REF_SGD] = "sgd", [REF_RMSPROP] = "rmsprop", [REF_ADAGRAD] = "adagrad",
+    [REF_MUON] = "muon"
 };
 
 static const char *truth(bool value)
@@ -67,8 +69,8 @@ static void write_node(FILE *f, const struct ref_net *net, const struct ref_node
                 m->top, m->left, m->front, m->rows, m->columns, truth(m->bilinear));
     if (n->kind == REF_ACTIVATION)
         fprintf(f, ", \"activation\": \"%s\"", activations[n->activation]);
-    fprintf(f, ", \"groups\": %d, \"group\": %d, \"size\": %d, \"unbiased\": %s, \"each\": %s", n->groups, n->group,
-            n->size, truth(n->unbiased), truth(n->each));
+    fprintf(f, ", \"groups\": %d, \"group\": %d, \"size\": %d, \"unbiased\": %s, \"each\": %s, \"frozen\": %s", n->groups,
+            n->group, n->size, truth(n->unbiased), truth(n->each), truth(n->frozen));
     fprintf(f, ", \"alpha\": %.17g, \"rate\": %.17g, \"epsilon\": %.17g, \"momentum\": %.17g, \"factor\": %.17g, "
                "\"power\": %.17g, \"offset\": %.17g", n->alpha, n->rate, n->epsilon, n->momentum, n->factor, n->power,
             n->offset);
@@ -84,8 +86,12 @@ static void write_params(FILE *f, const struct ref_net *net)
     static const char *const roles[] = { [REF_WEIGHT] = "weight", [REF_BIAS] = "bias", [REF_STATISTIC] = "statistic" };
     for (int i = 0; i < net->params_count; i++) {
         const struct ref_param *p = &net->params[i];
-        fprintf(f, "%s  {\"name\": \"%s\", \"role\": \"%s\", \"fixed\": %s, \"l2\": %.17g}", i ? ",\n" : "", p->name,
-                roles[p->role], truth(p->fixed), p->l2);
+        fprintf(f, "%s  {\"name\": \"%s\", \"role\": \"%s\", \"fixed\": %s, \"l2\": %.17g, \"matrix\": %s", i ? ",\n" : "",
+                p->name, roles[p->role], truth(p->fixed), p->l2, truth(ref_is_matrix(net, i)));
+        if (p->grouped)
+            fprintf(f, ", \"lr_scale\": %.17g, \"weight_decay\": %.17g, \"from\": %.17g, \"until\": %.17g",
+                    p->group.lr_scale, p->group.weight_decay, p->group.from, fmin(p->group.until, 1e9));
+        fputs("}", f);
     }
 }
 
@@ -103,8 +109,10 @@ static void write_recipe(FILE *f, const struct network *n)
             o->beta2, o->epsilon, o->momentum, o->rho);
     fprintf(f, "\"nesterov\": %s, \"amsgrad\": %s, \"centered\": %s, \"coupled\": %s, ", truth(o->nesterov),
             truth(o->amsgrad), truth(o->centered), truth(o->coupled));
-    fprintf(f, "\"weight_decay\": %.17g, \"clip_norm\": %.17g, \"clip_value\": %.17g}", o->weight_decay, o->clip_norm,
+    fprintf(f, "\"weight_decay\": %.17g, \"clip_norm\": %.17g, \"clip_value\": %.17g, ", o->weight_decay, o->clip_norm,
             o->clip_value);
+    fprintf(f, "\"adam_scale\": %.17g, \"iterations\": %d, \"lookahead\": %.17g, \"every\": %d, \"power\": %.17g}",
+            o->adam_scale, o->iterations, o->lookahead, o->every, o->power);
 }
 
 static FILE *create(const char *folder, const struct network *n, const char *suffix)

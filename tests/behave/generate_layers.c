@@ -291,7 +291,8 @@ int make_grouped(struct maker *m, int x)
         int filters = random_channels(m), groups = divisor(m, channels);
         if (form >= 6)          /* of few channels each, or of whole vectors of them */
             filters = groups * (chance(m, 30) ? 8 * range(m, 1, 2) : range(m, 1, 1 + 40 / groups));
-        if (!window_fits(node_of(m, x), &k) || conv_cost(node_of(m, x), form < 6 ? multiplier : filters / groups, &k) > m->budget / 3)
+        if (!window_fits(node_of(m, x), &k)
+            || conv_cost(node_of(m, x), form < 6 ? multiplier : filters / groups, &k) > m->budget / 3)
             continue;
         int y = form < 4 ? put_depthwise(m, x, multiplier, k, same)
                 : form < 6 ? put_separable(m, x, multiplier, filters, k, same) : put_grouped(m, x, groups, filters, k, same);

@@ -10,7 +10,8 @@ folder=${CNN_NETWORKS_FOLDER:-$BUILD/networks.tmp}
 # emitted files and the comparison share the instrumentation; a killed process tells more than a report of leaks
 export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
 
-sources="networks.c build_network.c compare.c compare_updates.c compare_inference.c generate.c generate_layers.c generate_joins.c generate_recipe.c reference.c reference_loss.c reference_optimizer.c"
+sources="networks.c build_network.c compare.c compare_updates.c compare_inference.c generate.c generate_layers.c
+    generate_joins.c generate_recipe.c reference.c reference_loss.c reference_optimizer.c"
 library=$BUILD/.libs/libcnnrt.a
 [ -f "$library" ] || library="$BUILD/.libs/libcnnrt.so -Wl,-rpath,$BUILD/.libs"
 # emitted files look for OpenBLAS in this program, which does not call it itself

@@ -105,6 +105,7 @@ static int add_param(struct ref_net *net, const char *layer, const char *suffix,
     p->v = room((size_t)p->count, sizeof(double));
     p->s = room((size_t)p->count, sizeof(double));
     p->doubt = room((size_t)p->count, sizeof(double));
+    p->slow = room((size_t)p->count, sizeof(double));
     return net->params_count++;
 }
 
@@ -351,6 +352,22 @@ void ref_train_bias_only(struct ref_net *net, const char *layer)
             net->params[i].fixed = true;
 }
 
+static bool is_of(const struct ref_param *p, const char *layer)
+{
+    size_t length = strlen(layer);
+    return strncmp(p->name, layer, length) == 0 && p->name[length] == '.';
+}
+
+void ref_freeze(struct ref_net *net, const char *layer)
+{
+    for (int i = 0; i < net->params_count; i++)
+        if (is_of(&net->params[i], layer))
+            net->params[i].fixed = net->params[i].role != REF_STATISTIC;
+    for (int i = 0; i < net->nodes_count; i++)
+        if (net->nodes[i].kind == REF_BATCHNORM && is_of(&net->params[net->nodes[i].running_mean], layer))
+            net->nodes[i].frozen = true;
+}
+
 void ref_add_l2(struct ref_net *net, const char *layer, double l2)
 {
     for (int i = 0; i < net->params_count; i++)
@@ -479,6 +496,7 @@ void ref_free(struct ref_net *net)
         free(net->params[i].v);
         free(net->params[i].s);
         free(net->params[i].doubt);
+        free(net->params[i].slow);
     }
     free(net->nodes);
     free(net->params);
@@ -872,6 +890,7 @@ static void batchnorm_forward(struct ref_net *net, struct ref_node *node, bool t
 {
     const struct ref_node *x = &net->nodes[node->in[0]];
     int places = x->h * x->w;
+    training &= !node->frozen;
     for (int c = 0; c < node->c; c++) {
         for (int first = 0; training && first < net->n; first = ghost_end(net, node, first))
             batchnorm_moments(net, node, c, first);
@@ -1449,8 +1468,34 @@ static void batchnorm_group_backward(struct ref_net *net, struct ref_node *node,
         }
 }
 
+/* Moments that are given: a straight line. */
+static void frozen_backward(struct ref_net *net, struct ref_node *node)
+{
+    struct ref_node *x = &net->nodes[node->in[0]];
+    for (int c = 0; c < node->c; c++) {
+        double scale = value_or(net, node->weight, c, 1) / sqrt(net->params[node->running_var].value[c] + node->epsilon);
+        double mean = net->params[node->running_mean].value[c], sums[2] = {0, 0};
+        double inverse = 1 / sqrt(net->params[node->running_var].value[c] + node->epsilon);
+        for (int n = 0; n < net->n; n++)
+            for (int i = 0; i < x->h * x->w; i++) {
+                int64_t j = at(x, n, c, 0, 0) + i;
+                x->dy[j] += rounded(net, scale * node->dy[j], fabs(scale * node->dy[j]));
+                sums[0] += node->dy[j] * (x->y[j] - mean) * inverse;
+                sums[1] += node->dy[j];
+            }
+        if (node->weight >= 0)          /* nobody learns by them */
+            net->params[node->weight].grad[c] = sums[0];
+        if (node->bias >= 0)
+            net->params[node->bias].grad[c] = sums[1];
+    }
+}
+
 static void batchnorm_backward(struct ref_net *net, struct ref_node *node)
 {
+    if (node->frozen) {
+        frozen_backward(net, node);
+        return;
+    }
     for (int c = 0; c < node->c; c++) {
         double sums[2] = {0, 0};
         for (int first = 0; first < net->n; first = ghost_end(net, node, first))

@@ -54,6 +54,11 @@ struct ref_move {
     bool bilinear;
 };
 
+/* How a parameter is trained: `from` and `until` in epochs. */
+struct ref_group {
+    double lr_scale, weight_decay, from, until;
+};
+
 struct ref_param {
     char name[80];
     enum ref_role role;
@@ -62,6 +67,9 @@ struct ref_param {
     int64_t count;
     double *value, *grad;       /* (count) */
     double *m, *v, *s;          /* (count) what an optimizer keeps */
+    double *slow;               /* (count) lookahead's */
+    bool grouped;               /* trained otherwise than by the optimizer's own options: */
+    struct ref_group group;
     double *doubt;              /* (count) what was cancelled where a gradient and the weight's decay were added */
     bool fixed;                 /* does not learn */
     double l2;                  /* times the sum of its squares is added to each sample's loss */
@@ -83,6 +91,7 @@ struct ref_node {
     int size;                   /* lrn: channels of a sum; factor, power and offset: alpha, beta, k */
     double power, offset;
     bool unbiased;              /* batchnorm: of the running variance */
+    bool frozen;                /* batchnorm: by its running moments in training too */
     bool each;                  /* layernorm: weight and bias have a number for each element */
     int weight, bias, running_mean, running_var;    /* indices into ref_net.params, -1: none */
     double *y, *dy;             /* (n, c, h, w) */
@@ -162,6 +171,8 @@ int ref_prelu(struct ref_net *net, int x, const char *name);
 int ref_scale(struct ref_net *net, int x, double factor);
 /* Of the parameters added last, those of this layer that are no biases do not learn. */
 void ref_train_bias_only(struct ref_net *net, const char *layer);
+/* Nothing of this layer learns; a batchnorm goes by its running moments, which stay. */
+void ref_freeze(struct ref_net *net, const char *layer);
 /* The weights of this layer, added last, have this l2. */
 void ref_add_l2(struct ref_net *net, const char *layer, double l2);
 int ref_dropout(struct ref_net *net, int x, double rate);
@@ -187,17 +198,29 @@ void ref_forward(struct ref_net *net, const double *input, const int32_t *labels
 /* Gradients of the mean loss of the last training run, in params[].grad and nodes[].dy. */
 void ref_backward(struct ref_net *net);
 
-enum ref_optimizer_kind { REF_ADAM, REF_NADAM, REF_SGD, REF_RMSPROP, REF_ADAGRAD };
+enum ref_optimizer_kind { REF_ADAM, REF_NADAM, REF_SGD, REF_RMSPROP, REF_ADAGRAD, REF_MUON };
 
 struct ref_optimizer {
     enum ref_optimizer_kind kind;
     double lr, beta1, beta2, epsilon, momentum, rho;    /* rho: of adagrad its first sum */
     bool nesterov, amsgrad, centered, coupled;
     double weight_decay, clip_norm, clip_value;         /* 0: none */
+    double adam_scale;                                  /* muon: of what is no matrix */
+    int iterations;
+    double lookahead, power;                            /* 0: none */
+    int every;
 };
 
-/* A step by what params[].grad holds; step counts from 0. */
-void ref_update(struct ref_net *net, uint64_t step, const struct ref_optimizer *o);
+/* A step of a run; step and epoch count from 0. */
+struct ref_moment {
+    uint64_t step, steps;
+    double epoch;
+};
+
+/* By what params[].grad holds, and statistics as training has left them. */
+void ref_update(struct ref_net *net, const struct ref_moment *at, const struct ref_optimizer *o);
+/* Whether muon orthogonalises it: a matrix, or the filters of a convolution that is not in groups. */
+bool ref_is_matrix(const struct ref_net *net, int param);
 
 /* ---- parts of it ---- */
 

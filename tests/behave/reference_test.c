@@ -211,7 +211,7 @@ static void test_optimizers(void)
     net.params[0].grad[0] = 5;
     net.params[0].grad[1] = -1e-6;
     const struct ref_optimizer adam = {.kind = REF_ADAM, .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7};
-    ref_update(&net, 0, &adam);
+    ref_update(&net, &(struct ref_moment){.step = 0}, &adam);
     double e = 1e-7 / sqrt(1 - 0.999);
     expect("adam", net.params[0].value, (double[]){-0.1 * 5 / (5 + e), 0.1 * 1e-6 / (1e-6 + e)}, 2);
     /* shortened from 5 and 12 to half a unit, held at 0.25, with weights that decay; a second step with momentum */
@@ -223,7 +223,7 @@ static void test_optimizers(void)
     p->value[0] = 1, p->value[1] = -1;
     for (uint64_t step = 0; step < 2; step++) {
         p->grad[0] = 5, p->grad[1] = 12;
-        ref_update(&net, step, &sgd);
+        ref_update(&net, &(struct ref_moment){.step = step}, &sgd);
     }
     double w[2] = {1, -1};
     for (int i = 0; i < 2; i++) {

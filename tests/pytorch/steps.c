@@ -131,6 +131,7 @@ static double train(const struct output *out, struct cnn_context *c, int step, i
     c->step = (uint64_t)step;
     c->steps_total = (uint64_t)steps;
     c->lr = lr;
+    c->epoch = step;            /* what is trained in some epochs only goes by steps here */
     MODEL.train_step(c, n);
     double loss = c->loss / n;
     if (shown)

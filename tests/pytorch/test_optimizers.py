@@ -124,6 +124,17 @@ def l2_as_decay(network, **options):
     return [dict(params=[p], weight_decay=2 * L2.get(n, 0), **options) for n, p in network.named_parameters()]
 
 
+def orthogonal(x, iterations):
+    """What a matrix loses at the rate 1."""
+    rows, columns = x.shape
+    x = x.T if rows > columns else x
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(iterations):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return max(1, rows / columns) ** 0.5 * (x.T if rows > columns else x)
+
+
 class Muon:
     """Jordan et al.'s for matrices and filters, in double; for the rest AdamW."""
 
@@ -145,15 +156,8 @@ class Muon:
         for p, buffer in zip(self.matrices, self.buffers):
             buffer.lerp_(p.grad, 1 - self.momentum)
             x = (p.grad.lerp(buffer, self.momentum) if self.nesterov else buffer).flatten(1)
-            rows, columns = x.shape
-            x = x.T if rows > columns else x
-            x = x / x.norm().clamp(min=1e-7)
-            for _ in range(self.iterations):
-                a = x @ x.T
-                x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-            x = x.T if rows > columns else x
             p.mul_(1 - self.lr * self.decay)
-            p.sub_(self.lr * max(1, rows / columns) ** 0.5 * x.reshape(p.shape))
+            p.sub_(self.lr * orthogonal(x, self.iterations).reshape(p.shape))
 
 
 # what the recipe says; PyTorch's, or Keras's rule; what is done to the gradients; lookahead as airbench94 has it

@@ -109,7 +109,7 @@ class Twin:
     def batchnorm(self, node, x):
         mean, variance = self.p[node["running_mean"]], self.p[node["running_var"]]
         gamma, beta, epsilon = self.get(node, "weight"), self.get(node, "bias"), node["epsilon"]
-        if not self.training:
+        if not self.training or node["frozen"]:
             return functional.batch_norm(x, mean, variance, gamma, beta, False, 0, epsilon)
         parts, rest = [], 1 - node["momentum"]
         mean, variance = mean.clone(), variance.clone()
@@ -239,35 +239,90 @@ def loss_of(net, parameters, z, y):
 
 # ---- the optimizer -------------------------------------------------------------------------------------------------
 
-def optimizer_of(o, parameters):
-    """PyTorch's where it has the same meaning, else Keras's rule (test_optimizers.py)."""
-    lr, decay = o["lr"], o["weight_decay"]
+class MuonMatrix:
+    """Jordan et al.'s of one matrix, or of filters as rows."""
+
+    def __init__(self, p, o, lr):
+        self.p, self.o, self.lr, self.buffer = p, o, lr, torch.zeros_like(p)
+
+    def step(self):
+        stays = self.o["momentum"]
+        self.buffer.lerp_(self.p.grad, 1 - stays)
+        x = self.p.grad.lerp(self.buffer, stays) if self.o["nesterov"] else self.buffer
+        self.p.sub_(self.lr * rules.orthogonal(x.flatten(1), self.o["iterations"]).reshape(self.p.shape))
+
+
+def rate_of(o, param):
+    scale = o["adam_scale"] if o["kind"] == "muon" and not param["matrix"] else 1.0
+    return o["lr"] * param.get("lr_scale", 1.0) * scale
+
+
+def optimizer_of(o, param, p):
+    """PyTorch's where it has the same meaning, else Keras's rule (test_optimizers.py); of one parameter."""
+    lr = rate_of(o, param)
     if o["kind"] == "sgd":
-        return torch.optim.SGD(parameters, lr, momentum=o["momentum"], nesterov=o["nesterov"])
+        return torch.optim.SGD([p], lr, momentum=o["momentum"], nesterov=o["nesterov"])
+    if o["kind"] == "muon" and param["matrix"]:
+        return MuonMatrix(p, o, lr)
     make = {
         "adam": lambda: rules.adam(lr, o["beta1"], o["beta2"], o["epsilon"], o["amsgrad"]),
+        "muon": lambda: rules.adam(lr, o["beta1"], o["beta2"], o["epsilon"]),
         "nadam": lambda: rules.nadam(lr, o["beta1"], o["beta2"], o["epsilon"]),
         "rmsprop": lambda: rules.rmsprop(lr, o["rho"], o["momentum"], o["epsilon"], o["centered"]),
         "adagrad": lambda: rules.adagrad(lr, o["rho"], o["epsilon"]),
     }
-    return rules.Keras(parameters, make[o["kind"]]())
+    return rules.Keras([p], make[o["kind"]]())
 
 
-@torch.no_grad()
-def update(o, optimizer, parameters):
-    """A step by the gradients at hand."""
-    if o["clip_norm"]:
-        norm = math.sqrt(sum(float((p.grad ** 2).sum()) for p in parameters))
-        for p in parameters:
-            p.grad *= min(1.0, o["clip_norm"] / norm) if norm else 1.0
-    for p in parameters:
-        if o["clip_value"]:
-            p.grad.clamp_(-o["clip_value"], o["clip_value"])
-        if o["coupled"]:
-            p.grad += o["weight_decay"] * p
-        elif o["weight_decay"]:
-            p *= 1 - o["lr"] * o["weight_decay"]
-    optimizer.step()
+def slow_share(o, step):
+    """How far the slow numbers of lookahead go after a step; None: they stay."""
+    t = step + 1
+    if not o["lookahead"] or (t % o["every"] and t != STEPS):
+        return None
+    return 0.0 if t % o["every"] else 1 - o["lookahead"] ** o["every"] * (t / STEPS) ** o["power"]
+
+
+class Update:
+    """The optimizer with its options, of all parameters that learn; an epoch is a step."""
+
+    def __init__(self, net, parameters):
+        self.o, self.parameters = net["optimizer"], parameters
+        self.of = {p["name"]: p for p in net["params"]}
+        self.optimizers = {k: optimizer_of(self.o, self.of[k], p) for k, p in parameters.items()}
+        self.slow = None
+
+    def is_trained(self, name, step):
+        return self.of[name].get("from", 0) <= step < self.of[name].get("until", math.inf)
+
+    @torch.no_grad()
+    def __call__(self, step):
+        """By the gradients at hand."""
+        o = self.o
+        if step == 0:
+            self.slow = {k: p.clone() for k, p in self.parameters.items()}
+        trained = {k: p for k, p in self.parameters.items() if self.is_trained(k, step)}
+        norm = math.sqrt(sum(float((p.grad ** 2).sum()) for p in trained.values()))
+        for k, p in trained.items():
+            decay = self.of[k].get("weight_decay", o["weight_decay"])
+            if o["clip_norm"]:
+                p.grad *= min(1.0, o["clip_norm"] / norm) if norm else 1.0
+            if o["clip_value"]:
+                p.grad.clamp_(-o["clip_value"], o["clip_value"])
+            if o["coupled"]:
+                p.grad += decay * p
+            elif decay:
+                p *= 1 - rate_of(o, self.of[k]) * decay
+            tell_step(self.optimizers[k], step)
+            self.optimizers[k].step()
+        share = slow_share(o, step)
+        for k, p in self.parameters.items() if share is not None else ():
+            p.copy_(self.slow[k].add_(share * (p - self.slow[k])))
+
+
+def tell_step(optimizer, step):
+    """Rules that count go by the run's steps, of which a parameter may have missed some."""
+    if hasattr(optimizer, "t"):
+        optimizer.t = step
 
 
 # ---- comparing -----------------------------------------------------------------------------------------------------
@@ -334,13 +389,25 @@ def largest(values):
     return float(numpy.abs(values).max(initial=0.0))
 
 
-def compare_step(net, ours, step, values, batch, learning, real):
-    """The largest difference of a step, and what it is of."""
+def look_ahead(net, step, moved, slow):
+    """What lookahead makes of the running statistics after a step."""
+    share = slow_share(net["optimizer"], step)
+    if share is None:
+        return moved
+    for k, v in moved.items():
+        slow[k] = slow[k] + share * (v - slow[k])
+    return {k: slow[k] for k in moved}
+
+
+def compare_step(net, ours, step, values, batch, learning, real, slow=None):
+    """The largest difference of a step, and what it is of.  slow: lookahead's running statistics."""
     parameters = {k: v.to(torch.float64).requires_grad_(k in learning) for k, v in values.items()}
     x = torch.from_numpy(batch[0]).double()
     y = torch.from_numpy(batch[1])
     y = y.long() if net["target"] == "classes" else y.double()
     first, grads, moved = theirs_of(net, parameters, x, y, learning)
+    if slow is not None:
+        moved = look_ahead(net, step, moved, slow)
     worst = (0.0, "")
     for k, v in (first | moved).items():
         worst = max(worst, (off(ours[f"{step}.{k}"], v, max(largest(v), 1e-3 if "loss" in k else 0)), k))
@@ -358,15 +425,15 @@ def compare_updates(net, ours, sets, learning):
     parameters = {k: torch.zeros_like(sets[0][k], dtype=torch.float64) for k in learning}
     if not parameters:
         return worst
-    optimizer = optimizer_of(o, list(parameters.values()))
+    update = Update(net, parameters)
     for step in range(STEPS):
         for k, p in parameters.items():
             p.copy_(sets[step][k])
             p.grad = torch.from_numpy(ours[f"{step}.grad.{k}"].copy()).reshape(p.shape)
-        update(o, optimizer, list(parameters.values()))
+        update(step)
         for k, p in parameters.items():
             want = p.numpy().ravel()
-            differs = off(ours[f"{step}.end.{k}"], want, max(largest(want), o["lr"]))
+            differs = off(ours[f"{step}.end.{k}"], want, max(largest(want), rate_of(o, update.of[k])))
             worst = max(worst, (differs, f"{k} after the update"))
     return worst
 
@@ -394,8 +461,9 @@ def compare(net, real):
         common.run(f"./steps_{name}_{real}", f"{name}.*.safetensors", f"{name}.batches", repr(net["optimizer"]["lr"]),
                    f"{name}.results")
         ours = common.read_results(f"{name}.results")
+        slow = {f"end.{k}": v.double().numpy().ravel() for k, v in sets[0].items()}
         for step in range(STEPS):
-            worst = max(worst, compare_step(net, ours, step, sets[step], batches[step], learning, real))
+            worst = max(worst, compare_step(net, ours, step, sets[step], batches[step], learning, real, slow))
         if real == "double":
             worst = max(worst, compare_updates(net, ours, sets, learning))
             net["blind"] = not notices(net, ours, sets[0], batches[0], learning)
@@ -406,7 +474,8 @@ def compare(net, real):
 
 def build_describe():
     here = TOP / "tests/behave"
-    names = ("describe", "generate", "generate_layers", "generate_joins", "generate_recipe", "reference", "reference_loss", "reference_optimizer")
+    names = ("describe", "generate", "generate_layers", "generate_joins", "generate_recipe", "reference", "reference_loss",
+             "reference_optimizer")
     sources = [str(here / f"{name}.c") for name in names]
     common.run(os.environ.get("CC", "cc"), "-std=gnu11", "-O1", *sources, "-o", "describe", "-lm")
 
