@@ -5,13 +5,13 @@
  *     SLOW_MPI_LATENCY=20 SLOW_MPI_BANDWIDTH=10 LD_PRELOAD=./slow_mpi.so mpirun -n 2 ./trainer ...
  *
  * Latency in microseconds, bandwidth in Gb/s, of each process in each direction: what a process sends and what it
- * receives goes through its own line, one message after the other, first come, first served.  A message of n bytes that was
- * sent at t is there at t + latency + n / bandwidth if both lines are free.  A collective operation begins when the last
- * process calls; a gathering of little goes by doubling, one of much around a ring, a broadcast down a tree.
+ * receives goes through its own line, one message after the other, first come, first served.  A message of n bytes that
+ * was sent at t is there at t + latency + n / bandwidth if both lines are free.  A collective operation begins when the
+ * last process calls; a gathering of little goes by doubling, one of much around a ring, a broadcast down a tree.
  *
  * A request is done when MPI says so and its time has come; messages need nobody's attention on their way, as with an
- * adapter that reads memory itself.  What MPI itself takes on this machine goes on meanwhile.  Delayed are the calls that
- * runtime/mpi makes; SLOW_MPI_REPORT=1 prints at the end what was sent. */
+ * adapter that reads memory itself.  What MPI itself takes on this machine goes on meanwhile.  Delayed are the calls
+ * that runtime/mpi makes; SLOW_MPI_REPORT=1 prints at the end what was sent. */
 #define _GNU_SOURCE
 #include <mpi.h>
 
@@ -244,18 +244,21 @@ static double due_find(const struct open_request *r)
         const double called = atomic_load(&net.board->called[r->number % RING][i]);
         begins = called > begins ? called : begins;
     }
-    const int ways = r->kind == REDUCES ? 2 : 1, hops = ways * (r->bytes <= DOUBLING_MOST ? tree_depth() : net.ranks - 1);
+    const int ways = r->kind == REDUCES ? 2 : 1, hops = ways * (r->bytes <= DOUBLING_MOST ? tree_depth() : net.ranks -
+                                                                1);
     net.receive_free = net.send_free = begins + r->bytes / net.bandwidth;
     return net.receive_free + hops * net.latency;       /* during which the lines have room for others */
 }
 
-/* Whatever MPI has done is given its time, in the order in which it was begun: what is asked for first does not come first. */
+/* Whatever MPI has done is given its time, in the order in which it was begun: what is asked for first does not come
+ * first. */
 static int dues_find(void)
 {
     for (int i = 0; i < net.open_count; i++) {
         struct open_request *r = &net.open[i];
         int there = 0;
-        int code = r->kind != SENDS && r->due < 0.0 ? PMPI_Request_get_status(r->request, &there, MPI_STATUS_IGNORE) : MPI_SUCCESS;
+        int code = r->kind != SENDS && r->due < 0.0 ? PMPI_Request_get_status(r->request, &there, MPI_STATUS_IGNORE)
+            : MPI_SUCCESS;
         if (code != MPI_SUCCESS)
             return code;
         if (there)

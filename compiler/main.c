@@ -205,7 +205,8 @@ static void draw(struct compilation *c, const struct model *m)
     if (c->options->graph == GRAPH_DOT)
         picture_dot(m, stdout);
     else if (!picture_svg(m, stdout))
-        diag_error(c->diag, DIAG_too_big, (struct span){0}, "more than %d results of this network go on side by side, which "
+        diag_error(c->diag, DIAG_too_big, (struct span){0},
+                   "more than %d results of this network go on side by side, which "
                    "no picture can show; --graph=dot tells them to Graphviz", LANES_MOST);
 }
 
@@ -265,7 +266,8 @@ static int compile_model(struct compilation *c, const struct model *m)
     if (dumps(o, STAGE_PLAN) && o->threads)
         plan_dump_shares(plan, (int)o->threads, stdout);
     if (o->summary) {
-        const struct summary_options how = {.by_blocks = o->summary == 2, .real_double = precision_of(o, m) == REAL_DOUBLE};
+        const struct summary_options how = {.by_blocks = o->summary == 2, .real_double = precision_of(o,
+                m) == REAL_DOUBLE};
         (o->json ? summary_print_json : summary_print)(m, plan, &how, stdout);
     }
     if (o->graph)

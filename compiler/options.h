@@ -59,7 +59,8 @@ const char *options_target(const struct options *o);
 /* Where cnnc.mk lies: $CNNC_MAKEFILE, else beside the program in a build tree, else where the tree
  * that the program lies in has it, else where it was to be installed. */
 const char *options_makefile(struct arena *a);
-/* Whether make and the shell can work with a makefile of that path, and what lies in the same tree.  False: reported. */
+/* Whether make and the shell can work with a makefile of that path, and what lies in the same tree.  False:
+ * reported. */
 bool options_makefile_fits(const char *path);
 
 #endif

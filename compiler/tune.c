@@ -167,7 +167,8 @@ static bool note_round(struct tuning *t, int round)
     int count = 0;
     for (int i = 0; i < t->kernels_count; i++)
         if (t->kernels[i].rounds[round])
-            entries[count++] = (struct wisdom_entry){ .name = arena_printf(t->arena, "%s@%d", t->kernels[i].name, round),
+            entries[count++] = (struct wisdom_entry){ .name = arena_printf(t->arena, "%s@%d", t->kernels[i].name,
+                                                                           round),
                                                       .nanoseconds = t->kernels[i].rounds[round] };
     t->rounds_noted = round + 1;
     return wisdom_add(t->arena, t->how->path, entries, count);
@@ -182,7 +183,8 @@ static int rounds_before(struct tuning *t)
         const struct program *programs[] = { &p->train, &p->use };
         for (int i = 0; i < 2; i++)
             for (int j = 0; j < programs[i]->groups_count; j++) {
-                const struct kernel_times *times = programs[i]->groups[j]->untimed ? times_of(t, p, programs[i]->groups[j])
+                const struct kernel_times *times = programs[i]->groups[j]->untimed ? times_of(t, p,
+                        programs[i]->groups[j])
                                                                                    : NULL;
                 while (times && rounds > 0 && !times->rounds[rounds - 1])
                     rounds--;

@@ -224,8 +224,8 @@ static inline int cnn_end(const struct cnn_worker *w, int count, int turn)
     return end < count ? end : count;
 }
 
-/* How many neighbours threads take in turns of `count` things: `run`, or a half of it, a quarter ..., the most that leave the
- * busiest thread no more than a sixteenth above its even part. */
+/* How many neighbours threads take in turns of `count` things: `run`, or a half of it, a quarter ..., the most that
+ * leave the busiest thread no more than a sixteenth above its even part. */
 static inline int cnn_run(const struct cnn_worker *w, int count, int run)
 {
     int even = (count + w->count - 1) / w->count;
@@ -234,8 +234,8 @@ static inline int cnn_run(const struct cnn_worker *w, int count, int run)
     return run;
 }
 
-/* Whether `count` things are better divided in turns of `finer` than in larger ones of `turn`: the busiest thread then has
- * a sixteenth less to do, or more than that. */
+/* Whether `count` things are better divided in turns of `finer` than in larger ones of `turn`: the busiest thread then
+ * has a sixteenth less to do, or more than that. */
 static inline int cnn_finer(const struct cnn_worker *w, int count, int turn, int finer)
 {
     int most = ((count + turn - 1) / turn + w->count - 1) / w->count * turn;
@@ -251,8 +251,8 @@ static inline int cnn_next(const struct cnn_worker *w, int i, int run)
 
 /* ---- processes that train one network together ---------------------------------------------------------------- */
 
-/* How processes reach each other; cnnrt_mpi.h has one over MPI.  Each function is called by all of them, in the same order;
- * it returns 0, or -1 with a message on stderr. */
+/* How processes reach each other; cnnrt_mpi.h has one over MPI.  Each function is called by all of them, in the same
+ * order; it returns 0, or -1 with a message on stderr. */
 struct cnn_ranks {
     int number, count;                  /* this process; 0 writes files and the log */
     int on_host;                        /* processes that share this one's memory, with it */
@@ -263,9 +263,9 @@ struct cnn_ranks {
     int (*gather)(const struct cnn_ranks *r, const void *mine, size_t bytes, void *all);
     /* what rank 0 has there all have then */
     int (*broadcast)(const struct cnn_ranks *r, void *bytes, size_t count);
-    /* The next three begin something and return its number (-1: with a message); until it is finished nobody touches what it
-     * is given.  Pieces are of `each` bytes, of `whole` in all: the last ones may be smaller, or empty.
-     * Piece i of `mine` goes to rank i; all + i * each becomes what came from it, of this process' own piece.  `mark` is the
+    /* The next three begin something and return its number (-1: with a message); until it is finished nobody touches
+     * what it is given.  Pieces are of `each` bytes, of `whole` in all: the last ones may be smaller, or empty.  Piece
+     * i of `mine` goes to rank i; all + i * each becomes what came from it, of this process' own piece.  `mark` is the
      * same in all processes, which may begin several in different orders. */
     int (*exchange_begin)(const struct cnn_ranks *r, const void *mine, size_t each, size_t whole, int mark, void *all);
     /* each process gives its piece of `all`, which is then whole in all of them */
@@ -287,7 +287,8 @@ struct cnn_ranks {
 struct cnn_context {
     void *input;                /* real (batch, ...) with cnn_model.input strides; filled by the runtime */
     int32_t *labels;            /* (batch) where targets are classes: each sample's, 0 .. train.target.size-1 */
-    void *targets;              /* real (batch, train.target.size) where they are numbers or labels, or classes are mixed */
+    /* real (batch, train.target.size) where they are numbers or labels, or classes are mixed */
+    void *targets;
     void *params;               /* real (params_stored) */
     void *grads;                /* real (params_stored); of the batch's mean loss without l2's part, which cnn_grad_get() and
                                  * update() add; made by train_step(), but for what it updates early */
@@ -299,7 +300,8 @@ struct cnn_context {
     void *predictions;          /* real (batch, outputs): the last activation applied */
     void *memory;               /* activations and what all threads share: cnn_model.memory_bytes */
     void *scratch;              /* threads x cnn_model.scratch_bytes_per_thread */
-    double loss;                /* out: sum of the samples' losses, each with l2's part, of the last train_step() or infer() */
+    /* out: sum of the samples' losses, each with l2's part, of the last train_step() or infer() */
+    double loss;
     uint64_t seed;              /* of this run: dropout */
     uint64_t step;              /* from 0, counts updates since training began: dropout, bias correction */
     double lr;                  /* learning rate of this step, used by update() and by early updates */
@@ -313,16 +315,16 @@ struct cnn_context {
      * and their gradients are not kept.  The results are the same.  Where the recipe stops on an invalid loss and there
      * is one, train_step() updates nothing, so update() need not follow. */
     bool early_update;
-    /* Set by who reads no gradient of what is not trained at c->epoch: train_step() may then leave out what is needed for such
-     * gradients alone, which stay as they were.  All else is the same. */
+    /* Set by who reads no gradient of what is not trained at c->epoch: train_step() may then leave out what is needed
+     * for such gradients alone, which stay as they were.  All else is the same. */
     bool trained_only;
     uint64_t *ticks;            /* (stretches_count) or NULL: not profiling */
     struct cnn_team *team;      /* the threads themselves: cnn_open() starts them, cnn_close() ends them */
     const struct cnn_model *model;
     const struct cnn_ranks *ranks;      /* NULL: this process trains alone */
     int together;               /* samples of the whole batch, for train_segment() */
-    /* where batches are taken in shares: called between the phases of train_step() by the thread that has called that, with the
-     * number of cnn_model.pieces whose gradients are there; NULL: nobody asks */
+    /* where batches are taken in shares: called between the phases of train_step() by the thread that has called that,
+     * with the number of cnn_model.pieces whose gradients are there; NULL: nobody asks */
     void (*ready)(void *arg, int pieces);
     void *ready_arg;
 };
@@ -387,9 +389,9 @@ struct cnn_model {
 
     /* forward as in training (dropout, batch statistics), loss, backward: grads, loss, predictions; early updates */
     void (*train_step)(struct cnn_context *c, int n);
-    /* where a batch is taken in shares whose normalisation goes by all of them: train_step() in segments, each of which all
-     * shares have done before the next begins, with a memory of their own; train_step() itself is that of one share.
-     * NULL: shares need not meet, and segments is 0 */
+    /* where a batch is taken in shares whose normalisation goes by all of them: train_step() in segments, each of which
+     * all shares have done before the next begins, with a memory of their own; train_step() itself is that of one
+     * share.  NULL: shares need not meet, and segments is 0 */
     void (*train_segment)(struct cnn_context *c, int n, int segment);
     int segments;
     const struct cnn_meeting *meetings;             /* in the order of segments */
@@ -418,11 +420,11 @@ CNN_API int cnn_main(const struct cnn_model *model, int argc, char **argv);
  * takes the kernels that the plan counts on. */
 CNN_API int cnn_trainer_main(const struct cnn_model *model, int argc, char **argv);
 
-/* Before processes that are to train together know of each other, in a program that is nothing but this trainer: starts it once
- * more where it depends on what was chosen before main.  Else returns, and has done nothing. */
+/* Before processes that are to train together know of each other, in a program that is nothing but this trainer: starts
+ * it once more where it depends on what was chosen before main.  Else returns, and has done nothing. */
 CNN_API void cnn_ranks_prepare(const struct cnn_model *model, char **argv);
-/* The same for one of several processes, all of which call it with the same command line.  A signal that has ended the run
- * is not raised: CNN_STOPPED times its number is a part of what is returned. */
+/* The same for one of several processes, all of which call it with the same command line.  A signal that has ended the
+ * run is not raised: CNN_STOPPED times its number is a part of what is returned. */
 enum { CNN_STOPPED = 256 };
 CNN_API int cnn_ranks_main(const struct cnn_model *model, int argc, char **argv, const struct cnn_ranks *ranks);
 
@@ -436,8 +438,8 @@ CNN_API void cnn_close(struct cnn_context *c);
 CNN_API int cnn_load_weights(struct cnn_context *c, const char *path);
 CNN_API int cnn_save_weights(const struct cnn_context *c, const char *path);
 
-/* One parameter (or its gradient) in file order and back; real is float or double as the model's.  The gradient is that of
- * the loss, of l2 too: to be had between train_step() and update(). */
+/* One parameter (or its gradient) in file order and back; real is float or double as the model's.  The gradient is that
+ * of the loss, of l2 too: to be had between train_step() and update(). */
 CNN_API void cnn_param_get(const struct cnn_context *c, int param, void *real_out);
 CNN_API void cnn_param_set(struct cnn_context *c, int param, const void *real_in);
 CNN_API void cnn_grad_get(const struct cnn_context *c, int param, void *real_out);

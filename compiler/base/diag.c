@@ -327,8 +327,8 @@ static void context_print(const struct diag_context *context, FILE *out)
             fprintf(out, "note: ... through %d more uses ...\n", depth - 2 * SHOWN_EACH);
         if (depth > SHOWN_MOST && inside >= SHOWN_EACH && context->depth > SHOWN_EACH)
             continue;
-        message_print(&(const struct message){.severity = SEVERITY_NOTE, .where = context->where, .text = context->text},
-                      out);
+        message_print(&(const struct message){.severity = SEVERITY_NOTE, .where = context->where,
+                                               .text = context->text}, out);
     }
 }
 

@@ -27,8 +27,8 @@ void diag_note(struct diag *d, struct span where, const char *format, ...) __att
 /* A line without a place, after the caret: "did you mean 'maxpool2d'?" */
 void diag_hint(struct diag *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Where what is looked at stands by being used from elsewhere: a block in a network, a round of a repeat.  Messages keep
- * what they were added within, and say it behind their notes. */
+/* Where what is looked at stands by being used from elsewhere: a block in a network, a round of a repeat.  Messages
+ * keep what they were added within, and say it behind their notes. */
 struct diag_context {
     const struct diag_context *outer;   /* NULL: nothing around it */
     struct span where;                  /* of the use */

@@ -170,7 +170,8 @@ static int output_allowed(const struct output *o, const struct inputs *in)
         return EXIT_WRONG_USE;
     }
     if (S_ISREG(st.st_mode) && !may_replace(o->path)) {
-        rt_print_line(stderr, "cnnc: %s%s%s is there already and was not made by cnnc: move it away, or say another name "
+        rt_print_line(stderr,
+                      "cnnc: %s%s%s is there already and was not made by cnnc: move it away, or say another name "
                               "with -o", role, *role ? ", " : "", o->part->path);
         return EXIT_FAILED;
     }
@@ -322,7 +323,8 @@ int output_write_parts(struct arena *a, const struct output_part *parts, int cou
                        const struct inputs *in)
 {
     struct output *outputs = arena_array(a, (size_t)count + 1, sizeof *outputs);
-    struct depfile d = { .in = in, .targets = arena_array(a, (size_t)count, sizeof *d.targets), .targets_count = count };
+    struct depfile d = { .in = in, .targets = arena_array(a, (size_t)count, sizeof *d.targets),
+                         .targets_count = count };
     struct output_part dependences = { depfile, "the depfile", write_depfile, &d };
 
     for (int i = 0; i < count; i++) {

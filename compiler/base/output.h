@@ -10,7 +10,8 @@
 /* What cnnc ends with: fine, errors in the model or its files, wrong use. */
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_WRONG_USE = 2 };
 
-/* How the first line of each of them goes on, behind the opening of a comment.  A file without it is somebody else's. */
+/* How the first line of each of them goes on, behind the opening of a comment.  A file without it is somebody
+ * else's. */
 #define OUTPUT_MARK "Made by cnnc"
 
 /* One file of several that belong together. */

@@ -32,7 +32,8 @@ static bool is_network_word(const char *word)
 
 bool check_elsewhere(struct check *c, const struct ast_statement *s, const char *section)
 {
-    const char *home = is_network_word(s->word) || check_layer_find(c, s->word) || check_block_find(c, s->word) ? "network" : is_data_word(s->word) ? "data"
+    const char *home = is_network_word(s->word) || check_layer_find(c, s->word) || check_block_find(c, s->word)
+        ? "network" : is_data_word(s->word) ? "data"
                        : is_train_word(s->word) ? "train" : NULL;
 
     if (!home || !strcmp(home, section))
@@ -470,7 +471,8 @@ static bool is_another_text(const struct ast_body *file)
             return false;
         if (s->kind == AST_COMMAND &&
             (section_find(s->word) < SECTIONS || is_function_word(s->word) || is_network_word(s->word) ||
-             is_data_word(s->word) || is_train_word(s->word) || !strcmp(s->word, "include") || !strcmp(s->word, "block") ||
+             is_data_word(s->word) || is_train_word(s->word) || !strcmp(s->word, "include") ||
+                 !strcmp(s->word, "block") ||
              (s->body && s->body->first)))
             return false;
     }

@@ -1,5 +1,5 @@
-/* check_args.c - one argument against its definition: one engine for layers, data, optimizers, callbacks.  All arguments
- * of a clause are in check_clause.c. */
+/* check_args.c - one argument against its definition: one engine for layers, data, optimizers, callbacks.  All
+ * arguments of a clause are in check_clause.c. */
 #include "check/check_parts.h"
 #include "base/bounds.h"
 #include "base/text.h"

@@ -4,7 +4,8 @@
  * A block sees its parameters, the constants of the top level and what it declares itself, nothing of where it is used.
  * What is wrong within it is reported there, once, and followed by where it was used.
  *
- * Requires: all files have been read.  Ensures: no block uses itself; expansion ends within EXPANDED_MOST statements. */
+ * Requires: all files have been read.  Ensures: no block uses itself; expansion ends within EXPANDED_MOST
+ * statements. */
 #include "check/check_parts.h"
 #include "base/text.h"
 
@@ -42,13 +43,15 @@ static bool check_parameter(struct check *c, const struct block_entry *b, const 
     if (!p->key && p->value->kind == AST_BAD)
         return false;
     if (!p->key && p->value->kind != AST_NAME) {
-        diag_error(c->diag, DIAG_bad_block, p->where, "a parameter is a name, or a name with its default: filters, stride=1");
+        diag_error(c->diag, DIAG_bad_block, p->where,
+                   "a parameter is a name, or a name with its default: filters, stride=1");
         return false;
     }
     if (!check_constant_name(c, name, where))
         return false;
     if (!strcmp(name, "trainable")) {
-        diag_error(c->diag, DIAG_bad_name, where, "every use of a block takes 'trainable' already: it is no parameter's name");
+        diag_error(c->diag, DIAG_bad_name, where,
+                   "every use of a block takes 'trainable' already: it is no parameter's name");
         return false;
     }
     if (before > 0 && !p->key && b->parameters[before - 1]->key) {
@@ -97,7 +100,8 @@ static const struct ast_expr *block_head(struct check *c, const struct ast_state
     if (head && head->kind == AST_BAD)
         return NULL;
     if (!head || (head->kind != AST_NAME && head->kind != AST_CALL)) {
-        diag_error(c->diag, DIAG_bad_block, arg ? arg->where : s->word_where, "a block needs a name and perhaps parameters");
+        diag_error(c->diag, DIAG_bad_block, arg ? arg->where : s->word_where,
+                   "a block needs a name and perhaps parameters");
         diag_hint(c->diag, "such as: block residual(filters, stride=1) { ... }");
         return NULL;
     }
@@ -118,7 +122,8 @@ static bool check_block_name(struct check *c, const struct ast_expr *head)
     if (!check_own_name(c, head->word, head->text))
         return false;
     if (is_statement_word(head->text)) {
-        diag_error(c->diag, DIAG_bad_name, head->word, "'%s' is a statement of 'network' and cannot be a block", head->text);
+        diag_error(c->diag, DIAG_bad_name, head->word, "'%s' is a statement of 'network' and cannot be a block",
+                   head->text);
         return false;
     }
     if (same) {
@@ -204,8 +209,8 @@ static void check_hidden(struct check *c, struct block_entry *b)
         diag_note(c->diag, function->statement->head->word, "it is declared here");
         b->wrong = true;
     } else if (layer_def_find(b->def.name)) {
-        diag_warning(c->diag, DIAG_hides_builtin, b->def.declared, "this block hides the layer '%s' that the language has",
-                     b->def.name);
+        diag_warning(c->diag, DIAG_hides_builtin, b->def.declared,
+                     "this block hides the layer '%s' that the language has", b->def.name);
     }
 }
 
@@ -334,7 +339,8 @@ struct layer *check_block_use(struct check *c, const struct ast_statement *s, st
 
     if (s->body) {
         struct span brace = {s->body->where.file, s->body->where.begin, s->body->where.begin + 1};
-        diag_error(c->diag, DIAG_unexpected_body, brace, "a block's layers stand where it is declared, not where it is used");
+        diag_error(c->diag, DIAG_unexpected_body, brace,
+                   "a block's layers stand where it is declared, not where it is used");
         diag_note(c->diag, b->def.declared, "'%s' is declared here", b->def.name);
     }
     const struct clause *clause = check_clause(c, &b->def, s->word_where, &args);
@@ -428,7 +434,8 @@ struct layer *check_repeat(struct check *c, const struct ast_statement *s, struc
 
 /* ---- blocks that nothing uses ---------------------------------------------------------------- */
 
-/* In a copy of the check whose layers nobody takes; of the arguments nothing is known but defaults, of shapes nothing. */
+/* In a copy of the check whose layers nobody takes; of the arguments nothing is known but defaults, of shapes
+ * nothing. */
 static void look_at(struct check *c, const struct block_entry *b)
 {
     struct check copy = *c;

@@ -34,7 +34,8 @@ enum cnn_sample_kind check_data_sample(const struct check *c)
 {
     if (!c->data)
         return CNN_SAMPLE_BYTES;
-    return c->data->sample_of && c->model->source_clause ? c->data->sample_of(c->model->source_clause) : c->data->sample;
+    return c->data->sample_of && c->model->source_clause ? c->data->sample_of(c->model->source_clause)
+        : c->data->sample;
 }
 
 /* A number for each channel of the picture. */
@@ -128,8 +129,8 @@ static bool check_resize_args(struct check *c, const struct clause *step)
     /* the default is said where all defaults are */
     if (!pad->given || pad->number == 0 || !strcmp(clause_text(step, "fit"), "pad"))
         return true;
-    diag_error(c->diag, DIAG_missing_argument, pad->where, "'pad' is what fit=pad fills with; with fit=%s nothing is filled",
-               clause_text(step, "fit"));
+    diag_error(c->diag, DIAG_missing_argument, pad->where,
+               "'pad' is what fit=pad fills with; with fit=%s nothing is filled", clause_text(step, "fit"));
     diag_hint(c->diag, "write: resize %lld, fit=pad, pad=%lld", (long long)clause_int(step, "side"),
               (long long)clause_int(step, "pad"));
     return false;
@@ -156,7 +157,8 @@ static bool check_augment(struct check *c, const struct clause *step)
         if (step->args[i].given && strcmp(step->def->args[i].name, "fill")) {
             if (!shift->number || !crop->number)
                 return true;
-            diag_error(c->diag, DIAG_duplicate_argument, crop->where, "'crop' moves a picture as 'shift' does: one of them");
+            diag_error(c->diag, DIAG_duplicate_argument, crop->where,
+                       "'crop' moves a picture as 'shift' does: one of them");
             diag_note(c->diag, shift->where, "'shift' is here");
             return false;
         }
@@ -397,8 +399,8 @@ static void check_moves(struct check *c, const struct layer *input)
         const struct clause *step = c->model->steps[i];
         for (int k = 0; k < clause_def_count(step->def); k++) {
             const char *name = step->def->args[k].name;
-            if ((kind_of(step) != STEP_AUGMENTS && kind_of(step) != STEP_COPIES) || (strcmp(name, "shift") && strcmp(name, "crop")) ||
-                step->args[k].number < side)
+            if ((kind_of(step) != STEP_AUGMENTS && kind_of(step) != STEP_COPIES) ||
+                (strcmp(name, "shift") && strcmp(name, "crop")) || step->args[k].number < side)
                 continue;
             diag_error(c->diag, DIAG_out_of_range, step->args[k].where,
                        "'%s' of %s must be less than the pictures' sides, found %.10g", name, step->def->name,
@@ -551,8 +553,8 @@ static void check_mixing(struct check *c)
         for (int k = 0; k < clause_def_count(m->steps[i]->def); k++) {
             const char *name = m->steps[i]->def->args[k].name;
             const struct arg_value *v = &m->steps[i]->args[k];
-            if (kind_of(m->steps[i]) != STEP_AUGMENTS || (strcmp(name, "mixup") && strcmp(name, "cutmix")) || v->number <= 0 ||
-                m->target.kind != CNN_TARGET_CLASS)
+            if (kind_of(m->steps[i]) != STEP_AUGMENTS || (strcmp(name, "mixup") && strcmp(name, "cutmix")) ||
+                v->number <= 0 || m->target.kind != CNN_TARGET_CLASS)
                 continue;
             m->mixes = true;
             if (m->outputs == m->target.size)
@@ -579,7 +581,8 @@ static void check_copies(struct check *c)
     } else if (!average->given) {
         average->text = c->model->ends_in_softmax ? "logits" : "predictions";
     } else if (!strcmp(average->text, "logits") && !c->model->ends_in_softmax) {
-        diag_error(c->diag, DIAG_needs_softmax, average->where, "logits are what arrives at a last softmax; there is none");
+        diag_error(c->diag, DIAG_needs_softmax, average->where,
+                   "logits are what arrives at a last softmax; there is none");
         diag_note(c->diag, c->model->layers[c->model->layers_count - 1]->where, "the network ends here");
         diag_hint(c->diag, "write: average=predictions");
     }
@@ -605,7 +608,8 @@ static void check_arrays(struct check *c)
 
     if (targets && !is_given(c, "y"))
         missing_source(c, "needs 'y': what the network learns of the samples",
-                       strcmp(c->data->clause.name, "npz") ? "such as: x=\"x.npy\", y=\"y.npy\"" : "such as: x=\"x\", y=\"y\"");
+                       strcmp(c->data->clause.name, "npz") ? "such as: x=\"x.npy\", y=\"y.npy\""
+                           : "such as: x=\"x\", y=\"y\"");
     if (!held && is_given(c, "val_y"))
         missing_source(c, "has 'val_y' without 'val_x'", "both are of the set that validates or tests");
     else if (held && targets && !is_given(c, "val_y"))
@@ -635,7 +639,8 @@ static void check_csv(struct check *c)
             named = v;
     }
     if (named && header->given && header->number == 0) {
-        diag_error(c->diag, DIAG_bad_column, named->where, "columns have names where the first line of the file gives them");
+        diag_error(c->diag, DIAG_bad_column, named->where,
+                   "columns have names where the first line of the file gives them");
         diag_note(c->diag, header->where, "here it is said that it gives none");
         diag_hint(c->diag, "write the number of the column, from 1");
     } else if (named) {
@@ -645,7 +650,8 @@ static void check_csv(struct check *c)
         diag_error(c->diag, DIAG_bad_column, separator->where,
                    "'separator' is one character that no number holds, such as \",\", \";\" or \"\\t\"");
     if (c->model->target.kind != CNN_TARGET_INPUT && !is_given(c, "label"))
-        missing_source(c, "needs 'label': the column of what the network learns", "such as: label=5, or label=\"species\"");
+        missing_source(c, "needs 'label': the column of what the network learns",
+                       "such as: label=5, or label=\"species\"");
     if (!is_given(c, "test") && !step_before(c, "split"))
         missing_source(c, "has nothing to validate with: neither 'test' nor a 'split'",
                        "write 'test=..' behind the file, or 'split 0.1' below it");

@@ -165,7 +165,8 @@ static void check_own_loss(struct check *c, const struct layer *last)
     const struct loss_expr l = loss_expr(c->arena, loss);
     if (!expr_is_number(l.gradient, 0))
         return;
-    diag_error(c->diag, DIAG_zero_gradient, c->loss_where, "nothing can be learned from '%s': its gradient by the predictions "
+    diag_error(c->diag, DIAG_zero_gradient, c->loss_where,
+               "nothing can be learned from '%s': its gradient by the predictions "
                "is 0 everywhere", loss->def->name);
     diag_note(c->diag, loss->def->function->where, "it is declared here");
 }
@@ -184,8 +185,10 @@ static void check_loss_ends(struct check *c, const struct layer *last)
         diag_note(c->diag, m->target_is_input ? c->target_where : c->data_where, "they come from here");
         diag_hint(c->diag, "a loss of %s is %s", ends[m->target.kind].numbers, losses_of(c, m->target.kind));
     } else if (wanted[0] && !ends_in_one_of(activation, wanted)) {
-        diag_error_within(c->diag, last->within, DIAG_needs_softmax, last->where, "%s needs %s: the network must end in %s%s%s",
-                          m->loss->def->name, loss->needs, wanted[0], wanted[1] ? " or " : "", wanted[1] ? wanted[1] : "");
+        diag_error_within(c->diag, last->within, DIAG_needs_softmax, last->where,
+                          "%s needs %s: the network must end in %s%s%s",
+                          m->loss->def->name, loss->needs, wanted[0], wanted[1] ? " or " : "", wanted[1] ? wanted[1]
+                              : "");
         diag_note(c->diag, c->loss_where, "the loss is chosen here");
         diag_hint(c->diag, "write: %s", end_text(c, last, wanted[0]));
     } else if (loss->shares && m->target.kind == CNN_TARGET_INPUT && c->data) {

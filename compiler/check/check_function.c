@@ -1,5 +1,5 @@
-/* check_function.c - a function of the user's own, a metric, loss or activation: names, arguments, calls, and what is an
- * array and what one number.  Functions that are called are put in where they are called.
+/* check_function.c - a function of the user's own, a metric, loss or activation: names, arguments, calls, and what is
+ * an array and what one number.  Functions that are called are put in where they are called.
  *
  * Requires: those that it calls have been checked.  Ensures for each function that passes: every local is used, the
  * result is one number or, of an activation, one for each that arrives, and no operation meets an operand that it does
@@ -20,7 +20,8 @@ static const struct {
 } kinds[] = {
     [FUNCTION_METRIC] = {2, "the first two parameters are the labels and the predictions, which have no default",
                          "a metric has the labels and the predictions as parameters", "metric %s(y, p)",
-                         "the batch and the classes", "a metric is one number a batch, this has one for each sample and class"},
+                         "the batch and the classes",
+                             "a metric is one number a batch, this has one for each sample and class"},
     [FUNCTION_LOSS] = {2, "the first two parameters are the labels and the predictions, which have no default",
                        "a loss has the labels and the predictions as parameters", "loss %s(y, p)",
                        "the classes of a sample", "a loss is one number a sample, this has one for each class"},
@@ -131,8 +132,8 @@ static bool check_no_constant(struct scope *s, const struct ast_expr *e, double 
     struct value v = check_constant_value(s->c, k, e->where);
     if (v.kind == VALUE_NONE || (v.kind == VALUE_NUMBER && v.number == value))
         return v.kind == VALUE_NUMBER;
-    diag_error(s->c->diag, DIAG_const_hides_word, e->where, "'%s' is both a constant and a value that a rate is made of",
-               e->text);
+    diag_error(s->c->diag, DIAG_const_hides_word, e->where,
+               "'%s' is both a constant and a value that a rate is made of", e->text);
     diag_note(s->c->diag, k->where, "give this constant another name");
     return false;
 }
@@ -280,7 +281,8 @@ static int parameter_of(struct scope *s, const struct callee *f, const struct as
 }
 
 /* A value for each parameter; false: reported. */
-static bool check_arguments(struct scope *s, const struct ast_expr *e, const struct callee *f, const struct expr **values)
+static bool check_arguments(struct scope *s, const struct ast_expr *e, const struct callee *f,
+                            const struct expr **values)
 {
     const struct ast_arg **given = arena_array(s->c->arena, (size_t)f->count, sizeof(struct ast_arg *));
     const struct ast_arg *named = NULL;
@@ -311,7 +313,8 @@ static bool check_arguments(struct scope *s, const struct ast_expr *e, const str
         if (given[i])
             continue;
         if (i < f->required) {
-            diag_error(s->c->diag, DIAG_missing_argument, e->where, "'%s' needs its argument '%s'", f->name, f->params[i]);
+            diag_error(s->c->diag, DIAG_missing_argument, e->where, "'%s' needs its argument '%s'", f->name,
+                       f->params[i]);
             diag_hint(s->c->diag, "usage: %s", callee_usage(s, f));
             return false;
         }
@@ -339,7 +342,8 @@ static bool check_size(struct scope *s, const struct ast_expr *e, int nodes, int
     if (s->nodes_count <= FUNCTION_LARGEST)
         return true;
     if (!s->too_large)
-        diag_error(s->c->diag, DIAG_too_big, e->where, "with what it calls '%s' is too large: names, numbers and operations "
+        diag_error(s->c->diag, DIAG_too_big, e->where,
+                   "with what it calls '%s' is too large: names, numbers and operations "
                    "are at most %d", s->f->name, FUNCTION_LARGEST);
     s->too_large = true;
     return false;
@@ -355,7 +359,8 @@ static bool check_sums(struct scope *s, const struct ast_expr *e, const struct e
         if (!reached[i] || !expr_is_reduction(x))
             continue;
         if (s->f->kind == FUNCTION_ACTIVATION) {
-            diag_error(s->c->diag, DIAG_bad_function, e->where, "'%s' makes sums, and an activation is of each number by "
+            diag_error(s->c->diag, DIAG_bad_function, e->where,
+                       "'%s' makes sums, and an activation is of each number by "
                        "itself", e->text);
             return false;
         }
@@ -673,8 +678,8 @@ static bool check_hidden(struct scope *s)
         return false;
     }
     if (s->f->kind == FUNCTION_ACTIVATION && ((layer && !layer->is_activation) || !strcmp(name, "from"))) {
-        diag_error(c->diag, DIAG_duplicate_name, s->f->where, "'%s' is a statement of 'network' and cannot be an activation",
-                   name);
+        diag_error(c->diag, DIAG_duplicate_name, s->f->where,
+                   "'%s' is a statement of 'network' and cannot be an activation", name);
         return false;
     }
     if (s->f->kind == FUNCTION_METRIC ? metric : s->f->kind == FUNCTION_LOSS ? loss : layer != NULL)
@@ -694,12 +699,15 @@ static bool check_work(struct scope *s, struct function_entry *entry)
 
     entry->nodes = s->nodes_count;
     entry->sums = s->sums_count;
-    entry->work = s->nodes_count * (entry->kind == FUNCTION_METRIC ? sums : entry->kind == FUNCTION_LOSS ? sums * sums : 1);
+    entry->work = s->nodes_count * (entry->kind == FUNCTION_METRIC ? sums : entry->kind == FUNCTION_LOSS ? sums * sums
+                                    : 1);
     if (entry->kind == FUNCTION_ACTIVATION && entry->work > ACTIVATION_LARGEST)
-        diag_error(s->c->diag, DIAG_too_big, s->f->where, "this activation is too large: names, numbers and operations are "
+        diag_error(s->c->diag, DIAG_too_big, s->f->where,
+                   "this activation is too large: names, numbers and operations are "
                    "at most %d, with what it calls", ACTIVATION_LARGEST);
     else if (entry->kind == FUNCTION_LOSS && entry->work > LOSS_LARGEST)
-        diag_error(s->c->diag, DIAG_too_big, s->f->where, "this loss is too large: names, numbers and operations times its "
+        diag_error(s->c->diag, DIAG_too_big, s->f->where,
+                   "this loss is too large: names, numbers and operations times its "
                    "sums and again are at most %d, with what it calls", LOSS_LARGEST);
     else
         return true;

@@ -50,8 +50,8 @@ bool check_other_kind(struct check *c, const char *name, struct span where, enum
 
     if (!own || own->kind == wanted)
         return false;
-    diag_error(c->diag, DIAG_wrong_function, where, "'%s' is %s, and here %s is wanted", name, function_phrase(own->kind),
-               function_phrase(wanted));
+    diag_error(c->diag, DIAG_wrong_function, where, "'%s' is %s, and here %s is wanted", name,
+               function_phrase(own->kind), function_phrase(wanted));
     diag_note(c->diag, own->statement->head->word, "it is declared here");
     return true;
 }
@@ -120,7 +120,8 @@ void check_functions(struct check *c)
 {
     static const struct calls_walk walk = {calls_of_function, check_called_function, "calls",
                                            "how often would have to be known before it runs", hidden_function};
-    const struct user_function **list = arena_array(c->arena, (size_t)c->functions_count + 1, sizeof(struct user_function *));
+    const struct user_function **list = arena_array(c->arena, (size_t)c->functions_count + 1,
+                                                    sizeof(struct user_function *));
 
     for (int i = 0; i < c->functions_count; i++)
         collect_all_calls(c, &c->functions[i]);

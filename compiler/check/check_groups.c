@@ -76,7 +76,8 @@ static bool check_selector(struct check *c, const struct ast_expr *value, struct
     if (e->kind == AST_BAD)
         return false;
     if (e->kind != AST_NAME) {
-        diag_error(c->diag, DIAG_bad_type, e->where, "'params' takes weights, biases, norms and names of layers and blocks first");
+        diag_error(c->diag, DIAG_bad_type, e->where,
+                   "'params' takes weights, biases, norms and names of layers and blocks first");
         return false;
     }
     s->layer = table_get(&c->layers_by_name, e->text);

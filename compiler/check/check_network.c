@@ -189,7 +189,8 @@ static int join_branches(struct check *c, const struct ast_statement *s, struct 
 static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
 {
     struct names names = {.arena = c->arena};
-    const struct constant *k = check_constant_find(c, arg->value->text), *given = k && k->kind != CONSTANT_DECLARED ? k : NULL;
+    const struct constant *k = check_constant_find(c, arg->value->text), *given = k && k->kind != CONSTANT_DECLARED ? k
+        : NULL;
     const char *name = given ? given->value.text : arg->value->text;
     struct layer *found = given ? given->value.layer : check_name_seen(c, name);
 
@@ -197,8 +198,8 @@ static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
     if (found || (given && given->value.kind == VALUE_NONE))
         return found;
     names_add_seen(c, &names, given ? given->value.seen : check_seen_here(c));
-    diag_error(c->diag, DIAG_unknown_name, given ? given->value.where : arg->where, "no layer before this one is called '%s'",
-               name);
+    diag_error(c->diag, DIAG_unknown_name, given ? given->value.where : arg->where,
+               "no layer before this one is called '%s'", name);
     if (given)
         diag_note(c->diag, arg->where, "it is used here, as '%s'", given->name);
     check_suggest(c, &(struct unknown){.word = name, .names = &names, .list = "layers with names are"});
@@ -348,8 +349,8 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
     if (check_elsewhere(c, s, "network"))
         return NULL;
     if (!s->args.first && check_name_seen(c, s->word)) {
-        diag_error(c->diag, DIAG_unknown_layer, s->word_where, "'%s' names a layer that stands above, and each is used once",
-                   s->word);
+        diag_error(c->diag, DIAG_unknown_layer, s->word_where,
+                   "'%s' names a layer that stands above, and each is used once", s->word);
         diag_hint(c->diag, "its result goes on with: from %s; layers that share weights cannot be written", s->word);
         return NULL;
     }

@@ -356,7 +356,8 @@ void check_blocks(struct check *c, const struct ast_statement *network);
 struct block_entry *check_block_find(const struct check *c, const char *name);
 void names_add_blocks(const struct check *c, struct names *names);
 /* A use as a statement of the network; what comes out of it. */
-struct layer *check_block_use(struct check *c, const struct ast_statement *s, struct block_entry *b, struct layer *from);
+struct layer *check_block_use(struct check *c, const struct ast_statement *s, struct block_entry *b,
+                              struct layer *from);
 struct layer *check_repeat(struct check *c, const struct ast_statement *s, struct layer *from);
 /* Whether one more body may be entered; false: it is too deep, and that has been reported. */
 bool check_deeper(struct check *c, struct span where);

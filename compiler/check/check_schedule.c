@@ -46,7 +46,8 @@ static bool check_when(struct check *c, const struct clause *clause)
         diag_note(c->diag, at->where, "it is given here");
         return false;
     }
-    diag_error(c->diag, DIAG_missing_argument, clause->where, "'%s' does not say when the rate falls", clause->def->name);
+    diag_error(c->diag, DIAG_missing_argument, clause->where, "'%s' does not say when the rate falls",
+               clause->def->name);
     diag_hint(c->diag, "such as: lr_schedule %s, at=[100, 150], factor=0.1; or: every=30", clause->def->name);
     return false;
 }
@@ -84,7 +85,8 @@ static bool is_unknown(struct check *c, const struct ast_expr *e)
     bool value = word_in(e->text, rate_names) || check_constant_find(c, e->text);
 
     if (e->kind == AST_CALL)
-        value = value || expr_function(e->text) != EXPR_OPERATIONS || !strcmp(e->text, "cos") || !strcmp(e->text, "sin");
+        value = value || expr_function(e->text) != EXPR_OPERATIONS || !strcmp(e->text, "cos") ||
+            !strcmp(e->text, "sin");
     if (value)
         return false;
     names_add_defs(&names, schedule_defs);
@@ -96,8 +98,8 @@ static bool is_unknown(struct check *c, const struct ast_expr *e)
 static bool own_rate(struct check *c, struct model_schedule *schedule, const struct ast_expr *e,
                      const struct ast_args *args)
 {
-    const double values[RATE_NAMES] = {c->model->optimizer ? clause_number(c->model->optimizer, "lr") : NAN, NAN, NAN, NAN,
-                                       c->model->epochs, NAN};
+    const double values[RATE_NAMES] = {c->model->optimizer ? clause_number(c->model->optimizer, "lr") : NAN, NAN, NAN,
+                                        NAN, c->model->epochs, NAN};
     static const bool numbers[RATE_NAMES] = {false}, steps[RATE_NAMES] = {[RATE_EPOCH] = true, [RATE_STEP] = true};
 
     if (args->first->next) {
@@ -227,7 +229,8 @@ static void rate_report(const struct rates *r, int64_t bad, const char *assumed)
 
     diag_error(r->c->diag, DIAG_bad_rate, r->c->rates_where, "the rate is %s at step %.0f, in epoch %.0f%s", value,
                r->step[bad], r->epoch[bad] + 1, assumed);
-    diag_hint(r->c->diag, "a rate is 0 or more at every step: max(..., 0) keeps it there; steps and epochs count from 0");
+    diag_hint(r->c->diag,
+              "a rate is 0 or more at every step: max(..., 0) keeps it there; steps and epochs count from 0");
 }
 
 void check_schedule_rates(struct check *c)

@@ -1,9 +1,9 @@
-/* check_scope.c - names of layers: what a layer is called in full, behind the names of the blocks that it stands in, and
- * which names can be said where.
+/* check_scope.c - names of layers: what a layer is called in full, behind the names of the blocks that it stands in,
+ * and which names can be said where.
  *
- * `conv1` in a use `as layer1` in a repeat's first round is "layer1.0.conv1"; within the block it is said `conv1`, and behind
- * its use in the same round `layer1.conv1`.  A block sees the names that are given within it and those that it is given as
- * arguments, so that it means the same wherever it is used. */
+ * `conv1` in a use `as layer1` in a repeat's first round is "layer1.0.conv1"; within the block it is said `conv1`, and
+ * behind its use in the same round `layer1.conv1`.  A block sees the names that are given within it and those that it
+ * is given as arguments, so that it means the same wherever it is used. */
 #include "check/check_parts.h"
 
 #include <string.h>
@@ -35,7 +35,8 @@ bool check_name_take(struct check *c, const char *full, struct span where)
     struct span *other = table_get(&c->places_of_names, full);
 
     if (strlen(full) > NAME_LONGEST && !c->stopped) {
-        diag_error(c->diag, DIAG_too_big, where, "with the names of the blocks around it this is called %.20s..., which has "
+        diag_error(c->diag, DIAG_too_big, where,
+                   "with the names of the blocks around it this is called %.20s..., which has "
                    "more than %d characters", full, NAME_LONGEST);
         c->stopped = c->broken = true;
     }
@@ -92,7 +93,8 @@ struct layer *check_name_seen(struct check *c, const char *name)
     struct layer *found = NULL;
 
     for (;;) {
-        found = seen_in_full(c, arena_printf(c->arena, "%s%.*s%.*s%s", prefix, first, name, length, rounds, name + first));
+        found = seen_in_full(c, arena_printf(c->arena, "%s%.*s%.*s%s", prefix, first, name, length, rounds,
+                                             name + first));
         if (!found && name[first])
             found = seen_in_full(c, arena_printf(c->arena, "%s%s%.*s", prefix, name, length, rounds));
         if (found || length == 0)

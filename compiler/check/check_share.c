@@ -16,7 +16,8 @@ static void check_groups_of(struct check *c)
         if (!group || m->share % group == 0)
             continue;
         diag_error(c->diag, DIAG_bad_share, l->where,
-                   "'%s' normalises by groups of %d samples of a batch, which is shared out in parts of %d samples", l->name,
+                   "'%s' normalises by groups of %d samples of a batch, which is shared out in parts of %d samples",
+                       l->name,
                    group, m->share);
         diag_hint(c->diag, "each part must hold whole groups: batchnorm group=%d takes one from each", m->share);
     }

@@ -4,7 +4,8 @@
 #include <string.h>
 
 struct train_state {
-    const struct ast_statement *loss, *optimizer, *metrics, *class_weights, *precision, *schedule, *numbers[TRAIN_NUMBERS];
+    const struct ast_statement *loss, *optimizer, *metrics, *class_weights, *precision, *schedule,
+        *numbers[TRAIN_NUMBERS];
 };
 
 /* ---- loss, optimizer: a name, then its own arguments ----------------------------------------- */
@@ -494,8 +495,8 @@ static void unknown_train(struct check *c, const struct ast_statement *s)
 
 bool check_is_train_statement(const char *word)
 {
-    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "class_weights", "precision", "params",
-                                        "lr_schedule", NULL};
+    static const char *const words[] = {"loss", "optimizer", "metrics", "freeze", "class_weights", "precision",
+                                         "params", "lr_schedule", NULL};
 
     return word_in(word, words) || clause_def_find(train_numbers, word) || clause_def_find(callback_defs, word);
 }

@@ -66,7 +66,8 @@ static void check_callback(struct check *c, const struct clause *callback)
     if (min_lr && min_lr->given && min_lr->number >= lr) {
         diag_warning(c->diag, DIAG_useless_min_lr, min_lr->where,
                      "the rate begins at %.10g and is never lowered: 'min_lr' is no smaller", lr);
-        diag_note(c->diag, place_of(c->model->optimizer, argument(c->model->optimizer, "lr")), "the rate is given here");
+        diag_note(c->diag, place_of(c->model->optimizer, argument(c->model->optimizer, "lr")),
+                  "the rate is given here");
     }
     if (monitor && monitor->given && argument(callback, "save_best") && !is_on(callback, "save_best")) {
         diag_warning(c->diag, DIAG_useless_monitor, monitor->where,
@@ -123,7 +124,8 @@ static void check_amounts(struct check *c)
     if (most == 0 || m->batch <= most || c->options->batch)
         return;
     diag_warning(c->diag, DIAG_useless_batch, c->batch_where.file ? c->batch_where : where,
-                 "a batch of %d is more than the %.0f pictures to train with: each step takes all of them", m->batch, most);
+                 "a batch of %d is more than the %.0f pictures to train with: each step takes all of them", m->batch,
+                     most);
 }
 
 /* What takes something of another sample of the batch. */
@@ -228,7 +230,8 @@ static void check_layer(struct check *c, const struct layer *l)
         diag_warning(c->diag, DIAG_useless_layer, l->where, "what arrives here is flat already");
     if (bias && bias->given && bias->number == 0 && bias_init && bias_init->given &&
         strcmp(bias_init->call->def->name, "zeros"))    /* as an explained recipe says it of every layer */
-        diag_warning(c->diag, DIAG_useless_argument, bias_init->where, "there is no bias to begin with 'bias_init': bias=off");
+        diag_warning(c->diag, DIAG_useless_argument, bias_init->where,
+                     "there is no bias to begin with 'bias_init': bias=off");
     if (!strcmp(kind, "batchnorm") && momentum && is_literal(momentum) && momentum->number == 1)
         diag_warning(c->diag, DIAG_useless_argument, momentum->where,
                      "with a momentum of 1 the running statistics stay at 0 and 1, whatever is learnt");
@@ -317,8 +320,8 @@ static void check_block_read(struct check *c, const struct block_entry *b)
         names_of_expression(c, b->parameters[i]->key ? b->parameters[i]->value : NULL);
     for (int i = 0; i < clause_def_count(&b->def); i++)
         if (!table_get(&c->names_read, b->def.args[i].name))
-            diag_warning(c->diag, DIAG_unused_parameter, b->parameters[i]->where, "the block '%s' does nothing with '%s'",
-                         b->def.name, b->def.args[i].name);
+            diag_warning(c->diag, DIAG_unused_parameter, b->parameters[i]->where,
+                         "the block '%s' does nothing with '%s'", b->def.name, b->def.args[i].name);
     c->names_read = outer;
 }
 
@@ -344,7 +347,8 @@ static void check_optimizer(struct check *c, const struct clause *optimizer)
     for (size_t i = 0; i < sizeof needs_other / sizeof needs_other[0]; i++) {
         const struct arg_value *v = argument(optimizer, needs_other[i].option),
                                *other = argument(optimizer, needs_other[i].with);
-        if (!v || !v->given || v->number == optimizer->def->args[v - optimizer->args].default_number || other->number != 0 || (other->given && !is_literal(other)) ||
+        if (!v || !v->given || v->number == optimizer->def->args[v - optimizer->args].default_number ||
+            other->number != 0 || (other->given && !is_literal(other)) ||
             (!strcmp(needs_other[i].with, "weight_decay") && some_group_decays(c->model)))
             continue;
         diag_warning(c->diag, DIAG_useless_argument, v->where, "'%s' does nothing without '%s'", needs_other[i].option,

@@ -228,7 +228,8 @@ static void put_function(struct text *t, const struct user_function *f)
     };
     if (f->kind == FUNCTION_METRIC)
         text_add(t, "\n# The mean over batches, weighted by their sizes.");
-    text_add(t, "\n%s %s(", f->kind == FUNCTION_METRIC ? "metric" : f->kind == FUNCTION_LOSS ? "loss" : "activation", f->name);
+    text_add(t, "\n%s %s(", f->kind == FUNCTION_METRIC ? "metric" : f->kind == FUNCTION_LOSS ? "loss" : "activation",
+             f->name);
     for (int i = 0; i < f->params_count; i++) {
         text_add(t, "%s%s", i ? ", " : "", f->params[i]);
         if (i < f->arrays)

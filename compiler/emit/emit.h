@@ -29,8 +29,8 @@ const char *emit_batch_loss(struct emitter *e, const struct program *q);
 void emit_schedule(struct emitter *e, struct cwriter *w, const char *name, const char *comment);
 /* What of all this is where in the file, layer by layer. */
 void emit_contents(struct emitter *e, struct cwriter *w);
-/* emit_epochs.c: functions that say in which epochs steps are done; what stands between the next two is done in those, NULL: in
- * all. */
+/* emit_epochs.c: functions that say in which epochs steps are done; what stands between the next two is done in those,
+ * NULL: in all. */
 void emit_epochs(struct emitter *e, struct cwriter *w);
 void emit_epochs_begin(struct cwriter *w, const struct epochs *epochs);
 void emit_epochs_end(struct cwriter *w, const struct epochs *epochs);
@@ -75,7 +75,8 @@ const char *emit_number(struct emitter *e, double x);
 const char *emit_quoted(struct emitter *e, const char *text);
 /* One statement at that depth, broken at spaces where it is longer than a line. */
 void emit_wrapped(struct emitter *e, struct cwriter *w, int depth, const char *text);
-/* A text as elements of an array of strings, one a line of it, long ones broken: C promises room for 4095 bytes in one string. */
+/* A text as elements of an array of strings, one a line of it, long ones broken: C promises room for 4095 bytes in one
+ * string. */
 void emit_strings(struct emitter *e, struct cwriter *w, const char *text);
 /* "X" in capital letters. */
 const char *emit_capitals(struct emitter *e, const char *text);

@@ -1,5 +1,5 @@
-/* emit_epochs.c - which steps of training are left out in an epoch, as plan_epochs.c has found it: a function for each kind of
- * epochs, which the schedule asks. */
+/* emit_epochs.c - which steps of training are left out in an epoch, as plan_epochs.c has found it: a function for each
+ * kind of epochs, which the schedule asks. */
 #include <math.h>
 
 #include "base/text.h"

@@ -453,7 +453,8 @@ static void emit_add(const struct files *f, struct cwriter *w)
     cw_line(w, "%s_look(copy, output, arena);", name);
     cw_open(w, "for (int i = 0; i < %s_OUTPUTS; i++)", n);
     /* the smallest number of full precision stands for a probability that has become 0, as in the trainer */
-    cw_line(w, net->copies.logits ? "sums[i] += weight * logf(output[i] < 1.17549435e-38f ? 1.17549435e-38f : output[i]);"
+    cw_line(w, net->copies.logits
+            ? "sums[i] += weight * logf(output[i] < 1.17549435e-38f ? 1.17549435e-38f : output[i]);"
                                   : "sums[i] += weight * output[i];");
     cw_close(w, "");
     cw_close(w, "}");

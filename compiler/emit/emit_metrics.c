@@ -108,7 +108,8 @@ static void emit_binary_accuracy(struct emitter *e, struct cwriter *w, const str
     emit_signature(e, w, metric->name);
     cw_line(w, "int hits = 0;");
     cw_open(w, "for (int i = 0; i < n * %d; i++)", outputs);
-    cw_line(w, "hits += (predictions[i] > %s) == (%s > 0);", e->plan->real_double ? "0.5" : "0.5f", classes ? "labels[i]" : "targets[i]");
+    cw_line(w, "hits += (predictions[i] > %s) == (%s > 0);", e->plan->real_double ? "0.5" : "0.5f",
+            classes ? "labels[i]" : "targets[i]");
     cw_close(w, "");
     cw_line(w, "return (double)hits / n%s;", outputs == 1 ? "" : arena_printf(e->arena, " / %d", outputs));
     cw_close(w, "}");

@@ -1,10 +1,10 @@
 /* emit_muon.c - muon's step for matrices and filters: the momentum of each, orthogonalised, is what it loses.
  *
- * K. Jordan, Y. Jin, V. Boza, J. You, F. Cesista, L. Newhouse, J. Bernstein, "Muon: An optimizer for hidden layers in neural
- * networks" (2024), https://kellerjordan.github.io/posts/muon/, with that page's quintic iteration.
+ * K. Jordan, Y. Jin, V. Boza, J. You, F. Cesista, L. Newhouse, J. Bernstein, "Muon: An optimizer for hidden layers in
+ * neural networks" (2024), https://kellerjordan.github.io/posts/muon/, with that page's quintic iteration.
  *
- * A matrix of so many outputs and inputs is written down as X, its longer side in rows, the shorter one in columns that are
- * padded to whole vectors with zeros, which stay zeros.  An iteration is
+ * A matrix of so many outputs and inputs is written down as X, its longer side in rows, the shorter one in columns that
+ * are padded to whole vectors with zeros, which stay zeros.  An iteration is
  *     A = X^T X,  B = A A + (b / c) A,  X <- c (X B + (a / c) X)
  * in blocks of rows, which are the same for any number of threads. */
 #include <inttypes.h>
@@ -32,8 +32,8 @@ static int blocks_of(int64_t rows)
 static const char *place_text(struct emitter *e, const struct update_matrix *m)
 {
     const char *out = m->turned ? "i" : "j", *in = m->turned ? "j" : "i";
-    return arena_printf(e->arena, "((int64_t)(%s / %d) * %d + %s) * %d + %s %% %d", out, m->panel, m->inputs, in, m->panel,
-                        out, m->panel);
+    return arena_printf(e->arena, "((int64_t)(%s / %d) * %d + %s) * %d + %s %% %d", out, m->panel, m->inputs, in,
+                        m->panel, out, m->panel);
 }
 
 /* ", for (int i = ...; ...) {" over the rows of block r, which are of `rows`. */
@@ -103,7 +103,8 @@ static const char *emit_scale(struct emitter *e, const struct update_matrix *m)
     cw_line(e->w, "const v factor = v_set((%s)(1 / (norm > 1e-7 ? norm : 1e-7)));", real);
     open_rows(e, m->rows);
     cw_open(e->w, "for (int j = 0; j < %d; j += V_LANES)", m->columns);
-    cw_line(e->w, "v_store(x + (size_t)i * %d + j, v_mul(factor, v_load(x + (size_t)i * %d + j)));", m->columns, m->columns);
+    cw_line(e->w, "v_store(x + (size_t)i * %d + j, v_mul(factor, v_load(x + (size_t)i * %d + j)));", m->columns,
+            m->columns);
     cw_close(e->w, "");
     cw_close(e->w, "}");
     return emit_end(e, arena_printf(e->arena, "muon_scale_%" PRId64 "x%d", m->rows, m->columns),
@@ -154,7 +155,8 @@ static const char *emit_gram(struct emitter *e, const struct update_matrix *m)
     cw_line(e->w, "const %s *const from = x + r * %d;", real, UPDATE_ROWS);
     cw_line(e->w, "%s *const to = gram + (size_t)r * %d;", real, UPDATE_ROWS * m->columns);
     emit_block_product(e, t, m->columns, "from", "to");
-    return emit_end(e, arena_printf(e->arena, "muon_gram_%" PRId64 "x%d", m->rows, m->columns), "A block of rows of X^T X.");
+    return emit_end(e, arena_printf(e->arena, "muon_gram_%" PRId64 "x%d", m->rows, m->columns),
+                    "A block of rows of X^T X.");
 }
 
 /* to = factor * from, for the rows of a block. */
@@ -212,7 +214,8 @@ static const char *emit_change(struct emitter *e, const struct update_matrix *m)
     cw_line(e->w, "p[at] = own->matrix_keep * p[at] - rate * x[(size_t)i * %d + j];", m->columns);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
-    return emit_end(e, arena_printf(e->arena, "muon_change_%dx%d", m->outputs, m->inputs), "What a block of rows of X changes.");
+    return emit_end(e, arena_printf(e->arena, "muon_change_%dx%d", m->outputs, m->inputs),
+                    "What a block of rows of X changes.");
 }
 
 void emit_muon_functions(struct emitter *e)
@@ -287,8 +290,8 @@ void emit_muon(struct emitter *e, struct cwriter *w)
     for (int i = 0; i < u->matrices_count; i++) {
         const struct update_matrix *x = &u->matrices[i];
         emit_calls(e, w, i, MUON_CHANGE, x->rows,
-                   arena_printf(a, "rules + %d, room + %" PRId64 ", p + %" PRId64, x->group, iterations % 2 ? x->y : x->x,
-                                x->at));
+                   arena_printf(a, "rules + %d, room + %" PRId64 ", p + %" PRId64, x->group, iterations % 2 ? x->y
+                                : x->x, x->at));
     }
     if (u->slow_slot >= 0 || u->average_slot >= 0)
         cw_line(w, "cnn_meet(w);");

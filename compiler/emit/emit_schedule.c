@@ -246,14 +246,16 @@ static void emit_pointers(struct emitter *e, struct cwriter *w, const struct nee
 
 static void emit_call(struct emitter *e, struct cwriter *w, const struct step *s)
 {
-    const struct emitted_function *f = e->program->steps[s->index] == s ? e->called[s->index] : e->called_finer[s->index];
+    const struct emitted_function *f = e->program->steps[s->index] == s ? e->called[s->index]
+        : e->called_finer[s->index];
     cw_line(w, "%s(%s);", f->name, emit_arguments(e, s));
     emit_tick(e, w, s->stretch);
 }
 
-/* Of a loop, in their order: neighbours that are done in the same epochs under one condition, but for `known`, which are these
- * already. */
-static void emit_calls(struct emitter *e, struct cwriter *w, struct step *const *steps, int count, const struct epochs *known)
+/* Of a loop, in their order: neighbours that are done in the same epochs under one condition, but for `known`, which
+ * are these already. */
+static void emit_calls(struct emitter *e, struct cwriter *w, struct step *const *steps, int count,
+                       const struct epochs *known)
 {
     for (int i = 0; i < count; i++) {
         const struct epochs *own = steps[i]->epochs;
@@ -386,7 +388,8 @@ static const char *phase_name(struct emitter *e, const char *program, int first)
     return arena_printf(e->arena, "%s_phase_%d", program, first);
 }
 
-/* ", const float *losses"... what a phase is given: all of them the watch and the worker, the rest where they need it. */
+/* ", const float *losses"... what a phase is given: all of them the watch and the worker, the rest where they need
+ * it. */
 static const char *phase_list(struct emitter *e, const struct needs *n, bool declared)
 {
     const char *rule = "";
@@ -555,8 +558,8 @@ static int pieces_ready(const struct plan *p, int phase)
     return count;
 }
 
-/* The calls of the phases from `first` to before `end`; behind the last one of a program one thread sums the loss in the order
- * of the samples: the others are waited for anyhow. */
+/* The calls of the phases from `first` to before `end`; behind the last one of a program one thread sums the loss in
+ * the order of the samples: the others are waited for anyhow. */
 static void emit_phase_calls(struct emitter *e, struct cwriter *w, const char *program, int first, int end)
 {
     const struct program *q = e->program;
@@ -635,8 +638,8 @@ static int emit_meeting(struct emitter *e, struct cwriter *w, const struct phase
     return count;
 }
 
-/* A step whose batch is one of several shares goes on when all of them have come to the same place; who calls all of it has
- * one only. */
+/* A step whose batch is one of several shares goes on when all of them have come to the same place; who calls all of it
+ * has one only. */
 static void emit_segments(struct emitter *e, struct cwriter *w, const char *name, const char *comment)
 {
     const struct program *q = e->program;

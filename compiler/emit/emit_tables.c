@@ -415,7 +415,8 @@ void emit_header_check(const struct plan *p, const char *header, struct cwriter 
     struct arena arena = { 0 };
     struct emitter e = { .plan = p, .arena = &arena };
     cw_directive(w, "#if %s_MODEL_H != 0x%08" PRIx32, emit_capitals(&e, p->name), network_number(p));
-    cw_directive(w, "#error \"%s is not the header that was made with this file: compile the .cnn file again\"", header);
+    cw_directive(w, "#error \"%s is not the header that was made with this file: compile the .cnn file again\"",
+                 header);
     cw_directive(w, "#endif");
     arena_free(&arena);
 }

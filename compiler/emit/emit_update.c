@@ -1,5 +1,5 @@
-/* emit_update.c - the optimizer's step over the flat vector of parameters, as plan_update.c has planned it: the numbers of a
- * step, the rule for some parameters, and the loops over all of them. */
+/* emit_update.c - the optimizer's step over the flat vector of parameters, as plan_update.c has planned it: the numbers
+ * of a step, the rule for some parameters, and the loops over all of them. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -275,10 +275,10 @@ static const char *rule_of(struct emitter *e, const struct update_range *r)
     return r->group ? arena_printf(e->arena, "&rules[%d]", r->group) : "rules";
 }
 
-/* The loop over this thread's blocks of a range; `done`: what is done with the elements from `at` on, as many as the C text
- * count says. */
-static void emit_blocks_of(struct emitter *e, struct cwriter *w, const struct update_range *r, bool late, const char *done,
-                           const char *behind)
+/* The loop over this thread's blocks of a range; `done`: what is done with the elements from `at` on, as many as the C
+ * text count says. */
+static void emit_blocks_of(struct emitter *e, struct cwriter *w, const struct update_range *r, bool late,
+                           const char *done, const char *behind)
 {
     const struct update *u = &e->plan->update;
     const char *count = arena_printf(e->arena, "%" PRId64, r->blocks);

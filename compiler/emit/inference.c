@@ -56,8 +56,8 @@ static void add_copies(struct arena *a, struct inference *net, bool averages, st
         const struct cnn_clause recipe = clause_recipe(a, step);
         net->copies = rt_copies_of(&recipe);
     } else if (averages) {
-        diag_error(d, DIAG_missing_statement, (struct span){0}, "--tta averages over copies, of which model '%s' says nothing",
-                   m->name);
+        diag_error(d, DIAG_missing_statement, (struct span){0},
+                   "--tta averages over copies, of which model '%s' says nothing", m->name);
         diag_hint(d, "its section data says which, such as: tta flip, shift=1");
     }
 }

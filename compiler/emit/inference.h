@@ -1,5 +1,5 @@
-/* inference.h - a trained network as --emit=inference writes it: the plan of its graph of use for the target `portable`,
- * and what there is around it.  inference*.c work it out; emit_inference.c only writes it down. */
+/* inference.h - a trained network as --emit=inference writes it: the plan of its graph of use for the target
+ * `portable`, and what there is around it.  inference*.c work it out; emit_inference.c only writes it down. */
 #ifndef INFERENCE_H
 #define INFERENCE_H
 
@@ -54,16 +54,16 @@ struct inference_options {
     bool averages;              /* over the copies of the recipe's `tta` */
 };
 
-/* Both graphs stand alone (lower_alone) and know their parameters; `plan` is that of the simplified one.  NULL with errors
- * in d. */
+/* Both graphs stand alone (lower_alone) and know their parameters; `plan` is that of the simplified one.  NULL with
+ * errors in d. */
 struct inference *inference_of(struct arena *a, const struct graph *g, const struct plan *plan, const struct weights *w,
                                const struct inference_options *options, struct diag *d);
 
 /* The constants of a graph that is not planned yet become public, NAME_conv2d_1_w: they have a file of their own. */
 void inference_publish(struct graph *g, const char *name);
 
-/* What the network takes where it runs, without its code: what is counted is exact.  The names of classes are not, whose
- * pointers are as long as the machine has them. */
+/* What the network takes where it runs, without its code: what is counted is exact.  The names of classes are not,
+ * whose pointers are as long as the machine has them. */
 struct infer_sizes {
     int64_t constants;          /* bytes of constant arrays: weights, and numbers of the preparation */
     int64_t arena;              /* bytes of scratch memory: the plan's, then a copy of the input and the sums of outputs,

@@ -62,8 +62,10 @@ bool inference_pixels(struct arena *a, struct inference *net, const struct weigh
         p->before = arena_printf(a, "Before, a picture's shorter side is brought to %d pixels and its middle cut out.",
                                  fit.shorter);
     else if (fit.fits)
-        p->before = arena_printf(a, "Before, a picture is %s a box like the input with a shorter side of %d pixels%s, and its "
-                                    "middle cut out.", fit.kind == FIT_STRETCH ? "stretched to" : "made to go into", fit.shorter,
+        p->before = arena_printf(a,
+                "Before, a picture is %s a box like the input with a shorter side of %d pixels%s, and its "
+                                    "middle cut out.", fit.kind == FIT_STRETCH ? "stretched to" : "made to go into",
+                                        fit.shorter,
                                  fit.kind == FIT_STRETCH ? "" : arena_printf(a, ", the rest of which is %d", fit.pad));
     return true;
 }

@@ -60,7 +60,8 @@ static const struct expr *spelled(struct expr_pool *p, const char *text, const s
 {
     const struct expr_name names[] = { { "x", x }, { "alpha", alpha }, { NULL, NULL } };
     const char *wrong = NULL;
-    const struct expr *e = expr_parse(p, text, alpha ? names : (const struct expr_name[]){ names[0], names[2] }, &wrong);
+    const struct expr *e = expr_parse(p, text, alpha ? names : (const struct expr_name[]){ names[0], names[2] },
+                                      &wrong);
     assert(e);
     return e;
 }
@@ -90,8 +91,8 @@ struct activation_expr activation_expr(struct arena *a, const struct activation_
 }
 
 /* Whether the row, with a number for its alpha that the value is made of, is that value. */
-static bool is_row(struct expr_pool *p, const struct activation_row *row, const struct expr *value, const struct expr *x,
-                   double *alpha)
+static bool is_row(struct expr_pool *p, const struct activation_row *row, const struct expr *value,
+                   const struct expr *x, double *alpha)
 {
     const struct expr *one = expr_number(p, 1);
     const bool *reached = expr_reached(p, &value, 1);
@@ -103,7 +104,8 @@ static bool is_row(struct expr_pool *p, const struct activation_row *row, const 
     for (int i = 0; i < nodes; i++) {
         const struct expr *number = p->nodes[i];
         if (activation_has_alpha(row) ? number->op != EXPR_NUMBER || number->number < 0 ||
-                                            number->number > row->alpha.most || (number != one && !(i <= value->id && reached[i]))
+                                            number->number > row->alpha.most ||
+                                                (number != one && !(i <= value->id && reached[i]))
                                       : i > 0)
             continue;
         for (int k = -1; k < ACTIVATION_SPELLINGS; k++) {

@@ -73,8 +73,8 @@ static uint64_t number_bits(double x)
 static size_t hash(const struct expr *e)
 {
     uint64_t h = (uint64_t)e->op + 1;
-    const uint64_t parts[] = { e->args[0] ? (uint64_t)e->args[0]->id + 1 : 0, e->args[1] ? (uint64_t)e->args[1]->id + 1 : 0,
-                               e->args[2] ? (uint64_t)e->args[2]->id + 1 : 0, number_bits(e->number),
+    const uint64_t parts[] = { e->args[0] ? (uint64_t)e->args[0]->id + 1 : 0, e->args[1] ? (uint64_t)e->args[1]->id + 1
+                               : 0, e->args[2] ? (uint64_t)e->args[2]->id + 1 : 0, number_bits(e->number),
                                (uint64_t)e->index };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         h = (h ^ parts[i]) * 0x9e3779b97f4a7c15u;

@@ -159,7 +159,8 @@ const char *expr_number_text(struct arena *a, enum expr_dialect dialect, double 
 /* Loops around the arrays that reductions run over.  In vectors the elements may come in parts, such as whole vectors
  * and what is left of the last one; each part is written on its own, from the first to the last. */
 struct expr_loops {
-    /* Opens the loops and declares the elements of each input that is read there (by index), as expr_write calls them. */
+    /* Opens the loops and declares the elements of each input that is read there (by index), as expr_write calls
+     * them. */
     void (*open)(void *context, int part, const bool *reads);
     void (*close)(void *context, int part);
     void *context;
@@ -188,8 +189,8 @@ struct expr_writing {
 
 /* Writes what is used more than once, or too long for a line, as variables, and returns the text of the last root.
  * With `names` the roots before it become variables of these names, if they are used.  With `loops`, and where the last
- * root is an array, its elements have gone to loops->result, and there is no text; without such a function loops over its
- * elements have been opened, which the caller closes.  Vectors with `loops`: single numbers, and inputs that are no
+ * root is an array, its elements have gone to loops->result, and there is no text; without such a function loops over
+ * its elements have been opened, which the caller closes.  Vectors with `loops`: single numbers, and inputs that are no
  * arrays, are doubles. */
 const char *expr_write(struct cwriter *w, struct expr_pool *p, const struct expr_writing *how,
                        const struct expr *const *roots, int count);

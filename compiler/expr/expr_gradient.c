@@ -9,7 +9,8 @@
 
 enum { CHOICES_DEEPEST = 8 };       /* choices within choices that products go into; beyond, 0 is looked for when run */
 
-static const struct expr *build_if(struct expr_pool *p, const struct expr *c, const struct expr *a, const struct expr *b)
+static const struct expr *build_if(struct expr_pool *p, const struct expr *c, const struct expr *a,
+                                   const struct expr *b)
 {
     return expr_build(p, EXPR_IF, (const struct expr *[]){ c, a, b });
 }

@@ -1,11 +1,11 @@
 /* expr_print.c - expressions as C: numbers, and vectors.
  *
- * What is used more than once, what a user gave a name, and what would be too long for a line becomes a variable, in the
- * order of the pool, so that each reads only what stands above it.  Reductions become loops: all that can be done in one
- * pass over the arrays shares it, and what a later pass needs of an earlier one stands between them.
+ * What is used more than once, what a user gave a name, and what would be too long for a line becomes a variable, in
+ * the order of the pool, so that each reads only what stands above it.  Reductions become loops: all that can be done
+ * in one pass over the arrays shares it, and what a later pass needs of an earlier one stands between them.
  *
- * Where there are loops, vectors are of elements alone: single numbers, sums among them, are doubles, of which an array's
- * expression makes vectors of equal lanes. */
+ * Where there are loops, vectors are of elements alone: single numbers, sums among them, are doubles, of which an
+ * array's expression makes vectors of equal lanes. */
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -119,7 +119,8 @@ static const char *vector_text(struct writer *t, const struct expr *e)
     return e->is_condition ? arena_printf(t->arena, "v_ne(%s, v_zero())", text) : text;
 }
 
-static struct piece call(struct writer *t, const char *function, bool vectors, const struct expr *const *args, int count)
+static struct piece call(struct writer *t, const char *function, bool vectors, const struct expr *const *args,
+                         int count)
 {
     char *text = arena_printf(t->arena, "%s(", function);
     for (int i = 0; i < count; i++)
@@ -182,8 +183,8 @@ static struct piece infix_piece(struct writer *t, const struct expr *e)
             least = e->args[i]->op == e->op ? row->level : EXPR_LEVEL_COMPARE;
         sides[i] = text_of_piece(t, e->args[i], least);
     }
-    return (struct piece){ arena_printf(t->arena, "%s %s %s", sides[0], row->c_sign ? row->c_sign : row->sign, sides[1]),
-                           row->level };
+    return (struct piece){ arena_printf(t->arena, "%s %s %s", sides[0], row->c_sign ? row->c_sign : row->sign,
+                                        sides[1]), row->level };
 }
 
 static const char *type_of(const struct writer *t, const struct expr *e)
@@ -353,8 +354,8 @@ static void close_block(struct writer *t, int part)
 }
 
 /* The sums over a block in vectors, each lane for itself, then all lanes together in one fixed order. */
-static void write_vector_sums(struct writer *t, const struct expr *const *sums, const struct expr *const *arrays, int count,
-                              int level, int part)
+static void write_vector_sums(struct writer *t, const struct expr *const *sums, const struct expr *const *arrays,
+                              int count, int level, int part)
 {
     const char *inside = t->how->loops->inside ? t->how->loops->inside(t->how->loops->context, part) : NULL;
     for (int i = 0; i < count; i++)
@@ -498,14 +499,15 @@ static int write_statements(struct writer *t, const struct expr *const *roots, i
 }
 
 /* Roots as this dialect can write them; what is true or false as a number. */
-static const struct expr **writable(struct expr_pool *p, const struct expr_writing *how, const struct expr *const *given,
-                                    int count, int first_number)
+static const struct expr **writable(struct expr_pool *p, const struct expr_writing *how,
+                                    const struct expr *const *given, int count, int first_number)
 {
     const struct expr **roots = arena_array(p->arena, (size_t)count, sizeof *roots);
     for (int i = 0; i < count; i++) {
         roots[i] = given[i];
         if (i >= first_number && given[i]->is_condition)
-            roots[i] = expr_build(p, EXPR_IF, (const struct expr *[]){ given[i], expr_number(p, 1), expr_number(p, 0) });
+            roots[i] = expr_build(p, EXPR_IF, (const struct expr *[]){ given[i], expr_number(p, 1),
+                                                                       expr_number(p, 0) });
     }
     define(p, how, roots, count);
     return roots;

@@ -1,8 +1,8 @@
 /* expr_simplify.c - the same value with less work, or with more exact work.
  *
  * Nothing is assumed finite and nothing is put into another order: x * 0 stays (x may be infinite), so do x - x and
- * x + 0 (-0 + 0 is 0).  A result differs in its last bits only where it becomes more exact: softplus, sigmoid, expm1 and
- * log1p recognised, 1 + erf(x) as erfc(-x), small whole powers as products. */
+ * x + 0 (-0 + 0 is 0).  A result differs in its last bits only where it becomes more exact: softplus, sigmoid, expm1
+ * and log1p recognised, 1 + erf(x) as erfc(-x), small whole powers as products. */
 #include <assert.h>
 #include <math.h>
 
@@ -20,7 +20,8 @@ const struct expr *expr_build2(struct expr_pool *p, enum expr_op op, const struc
     return expr_build(p, op, (const struct expr *[]){ a, b });
 }
 
-static const struct expr *build_if(struct expr_pool *p, const struct expr *c, const struct expr *a, const struct expr *b)
+static const struct expr *build_if(struct expr_pool *p, const struct expr *c, const struct expr *a,
+                                   const struct expr *b)
 {
     return expr_build(p, EXPR_IF, (const struct expr *[]){ c, a, b });
 }
@@ -65,7 +66,8 @@ static const struct expr *fold(struct expr_pool *p, enum expr_op op, const struc
     for (int i = 0; i < row->arguments; i++)
         if (a[i]->op != EXPR_NUMBER)
             return NULL;
-    double x = expr_apply(op, a[0]->number, row->arguments > 1 ? a[1]->number : 0, row->arguments > 2 ? a[2]->number : 0);
+    double x = expr_apply(op, a[0]->number, row->arguments > 1 ? a[1]->number : 0, row->arguments > 2 ? a[2]->number
+                          : 0);
     return isfinite(x) ? expr_number(p, x) : NULL;
 }
 

@@ -55,8 +55,8 @@ const struct expr *schedule_rate(struct expr_pool *p, const struct clause *sched
         names[count++] = (struct expr_name){ schedule->def->args[i].name,
                                              argument_value(p, &schedule->def->args[i], &schedule->args[i]) };
     const bool warms = clause_number(schedule, "warmup") > 0;
-    names[count] = (struct expr_name){ "t", formula(p, warms ? "max(step - round(warmup * steps_per_epoch), 0)" : "step",
-                                                    names) };
+    names[count] = (struct expr_name){ "t", formula(p, warms ? "max(step - round(warmup * steps_per_epoch), 0)"
+                                                    : "step", names) };
     names[count + 1] = (struct expr_name){ "n", formula(p, warms ? "max(steps - round(warmup * steps_per_epoch), 1)"
                                                                  : "steps", names) };
     names[count + 2] = (struct expr_name){ "rate", formula(p, formula_of(schedule->def->name), names) };

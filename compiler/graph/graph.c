@@ -256,8 +256,8 @@ struct node *graph_again(struct graph *g, struct node *n, struct tensor *first, 
     out->element = y->element;
     out->order = y->order;
     in[0] = first;
-    struct node *again = graph_node(g, n->op, n->layer, arena_printf(g->arena, "%s_again", n->name), in, n->in_count, &out,
-                                    1);
+    struct node *again = graph_node(g, n->op, n->layer, arena_printf(g->arena, "%s_again", n->name), in, n->in_count,
+                                    &out, 1);
     again->backward = true;
     again->forward = n;
     again->attr = n->attr;

@@ -74,7 +74,8 @@ struct graph {
     const struct model *model;
     bool differentiated;            /* the backward nodes are there */
     bool training;                  /* false: the graph of use: no dropout, running statistics, no gradients */
-    bool alone;                     /* the graph of use as a function by itself: maps come and go as planes, no labels */
+    /* the graph of use as a function by itself: maps come and go as planes, no labels */
+    bool alone;
     struct tensor **tensors;
     int tensors_count;
     size_t tensors_capacity;
@@ -98,8 +99,8 @@ struct node *graph_node(struct graph *g, enum op op, struct layer *layer, const 
 struct param *graph_param(struct graph *g, struct layer *layer, const char *suffix, enum cnn_param_role role,
                           const struct param_form *form, const int *extents);
 
-/* Takes n, a node of one result, out of what is computed: who reads its result reads its first input, which must do.  It stays in the
- * lists until graph_sweep(). */
+/* Takes n, a node of one result, out of what is computed: who reads its result reads its first input, which must do.
+ * It stays in the lists until graph_sweep(). */
 void graph_bypass(struct graph *g, struct node *n);
 /* Takes n, which stands after it, to position `before`; what n reads is made before that. */
 void graph_move(struct graph *g, struct node *n, int before);

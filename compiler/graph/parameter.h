@@ -1,7 +1,8 @@
 /* parameter.h - what a parameter is: its axes in the order of files, and the order in which its numbers lie in memory.
  *
  * The operation that declares a parameter says both, in a struct param_form of its own; the plan adds the width of
- * panels.  Everything else asks here: files, initialisers, gradients, comments and the tables of emitted C, inference. */
+ * panels.  Everything else asks here: files, initialisers, gradients, comments and the tables of emitted C,
+ * inference. */
 #ifndef PARAMETER_H
 #define PARAMETER_H
 
@@ -60,8 +61,8 @@ struct param {
 
 /* A number for each channel, or for each element of a vector. */
 extern const struct param_form param_vector;
-/* Filters of a convolution, outputs x inputs x rows x columns.  The other form is for plain loops that go from outputs to
- * inputs: its panels are of inputs. */
+/* Filters of a convolution, outputs x inputs x rows x columns.  The other form is for plain loops that go from outputs
+ * to inputs: its panels are of inputs. */
 extern const struct param_form param_filters, param_filters_back;
 
 /* The extent of an axis; 1 where it has no such axis. */

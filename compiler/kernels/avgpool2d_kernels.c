@@ -102,7 +102,8 @@ static void grad_tiled(struct emitter *e, const void *data, const char *at, int 
 }
 
 /* "rows": of the window at `corner`, those inside the input. */
-static void line_taps_inside(struct emitter *e, const char *count, const char *o, int taps, int stride, int pad, int inputs)
+static void line_taps_inside(struct emitter *e, const char *count, const char *o, int taps, int stride, int pad,
+                             int inputs)
 {
     const char *corner = text_printf(e, pad ? "%s * %d - %d" : "%s * %d", o, stride, pad);
     cw_line(e->w, "const int %s = (%s + %d > %d ? %d : %s + %d) - (%s < 0 ? 0 : %s);", count, corner, taps, inputs,

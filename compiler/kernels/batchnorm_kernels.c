@@ -47,7 +47,8 @@ static double moments_cost(const struct plan *p, const struct group *g)
 
 static void moments_plan(struct plan *p, struct program *q, struct group *g)
 {
-    const struct node *n = g->main;     /* x[, running mean and variance] -> mean, inverse_deviation; or mean, variance */
+    /* x[, running mean and variance] -> mean, inverse_deviation; or mean, variance */
+    const struct node *n = g->main;
     struct two_parts t = plan_two_parts(p, q, g, "moments", 2);
     step_takes(p, t.images, ACCESS_READ, n->in[0]);
     step_uses_row(p, t.images, ACCESS_WRITE, t.partial, AT_IMAGE, t.row);
@@ -154,8 +155,8 @@ void lines_moments(struct emitter *e, const struct node *n)
 const char *text_moments(struct emitter *e, const struct node *n)
 {
     const char *real = e->plan->real;
-    return has_running(n) ? text_printf(e, "%s *mean, %s *inverse_deviation, %s *running_mean, %s *running_variance", real, real,
-                                        real, real)
+    return has_running(n) ? text_printf(e, "%s *mean, %s *inverse_deviation, %s *running_mean, %s *running_variance",
+                                        real, real, real, real)
                           : text_printf(e, "%s *mean, %s *variances", real, real);
 }
 
@@ -181,7 +182,7 @@ static const char *moments_emit(struct emitter *e, const struct step *s)
     return s->part == 0 ? emit_image_moments(e, s) : moments_of_batch(e, s);
 }
 
-/* ---- moments of what is put together ------------------------------------------------------------------------------ */
+/* ---- moments of what is put together ----------------------------------------------------------------------------- */
 
 enum { JOINED_PARTS = 3 };      /* x, running mean, running variance; then mean and variance of each part */
 
@@ -330,8 +331,8 @@ static const char *carried_emit(struct emitter *e, const struct step *s)
     const struct tensor *x = s->group->main->in[0];
     const char *real = e->plan->real;
     int64_t row = chain_sums_row(e->plan, x->shape.c);
-    emit_function(e, "const %s *sums, int n, const %s *inverse_deviation, %s *restrict dgamma, %s *restrict dbeta", real,
-                  real, real, real);
+    emit_function(e, "const %s *sums, int n, const %s *inverse_deviation, %s *restrict dgamma, %s *restrict dbeta",
+                  real, real, real, real);
     loop_open(e, "j", 0, padded_channels(e->plan, x), e->plan->lanes);
     cw_line(e->w, "v scales = v_zero(), shifts = v_zero();");
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
@@ -352,7 +353,8 @@ static const char *param_grad_emit(struct emitter *e, const struct step *s)
     const char *real = e->plan->real;
     if (s->group->carrier)
         return carried_emit(e, s);
-    struct pixel_sums sums = { .shape = x->shape, .pixel = emit_pixel(e, n->in[3]), .second = n->out[0] ? emit_pixel(e, x) : 0,
+    struct pixel_sums sums = { .shape = x->shape, .pixel = emit_pixel(e, n->in[3]), .second = n->out[0] ? emit_pixel(e,
+            x) : 0,
                                .sums = sums_wanted(n), .add = grads_add, .store = grads_store };
     struct grad_sums data = { n, &sums, padded_channels(e->plan, x) };
     if (s->part == 1)
@@ -375,7 +377,7 @@ static bool param_grad_strided(const struct plan *p, const struct group *g, cons
     return t == g->main->in[0] || t == g->main->in[3];
 }
 
-/* ---- ghost batches: the moments and sums of each group of samples, for each of its samples ------------------------- */
+/* ---- ghost batches: the moments and sums of each group of samples, for each of its samples ----------------------- */
 
 /* Opens the loop over the groups: `first`, `end` and `count`, which counts values of a channel. */
 static void open_ghosts(struct emitter *e, const struct node *n)
@@ -483,8 +485,8 @@ static double ghost_sums_cost(const struct plan *p, const struct group *g)
     return pass_cycles(p, g->main->in[0], 3, 2);
 }
 
-static void ghost_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at, int k,
-                      int tail)
+static void ghost_add(struct emitter *e, const void *data, const char *const *sum, const char *col, const char *at,
+                      int k, int tail)
 {
     const struct node *n = data;
     cw_line(e->w, "const v g%d = %s;", k, text_load(e, "dy", at, tail));
@@ -584,12 +586,14 @@ const struct kernel kernel_ghost_sums = {
 
 const struct kernel kernel_batchnorm_moments = {
     .name = "batchnorm_moments", .op = OP_batchnorm_moments, .applicable = always_applicable, .cost = moments_cost,
-    .plan = moments_plan, .emit = moments_emit, .strided = sums_strided, .help = "moments of each image, then of the batch",
+    .plan = moments_plan, .emit = moments_emit, .strided = sums_strided,
+    .help = "moments of each image, then of the batch",
 };
 
 const struct kernel kernel_channel_moments = {
     .name = "channel_moments", .op = OP_channel_moments, .applicable = always_applicable, .cost = moments_cost,
-    .plan = moments_plan, .emit = moments_emit, .strided = sums_strided, .help = "moments of each image, then of the batch",
+    .plan = moments_plan, .emit = moments_emit, .strided = sums_strided,
+    .help = "moments of each image, then of the batch",
 };
 
 const struct kernel kernel_joined_moments = {

@@ -1,11 +1,12 @@
 /* batchnorm_pass_kernels.c - the gradient of normalisations that read the same channels, plan_norms.c.
  *
- * dx = gamma inverse_deviation (dy - mean(dy) - normal mean(dy normal)).  The first term is added to what others have brought, in
- * the one pass that also sums dy and dy normal.  The rest is a straight line in x for each channel: its two numbers are added up
- * over all normalisations, and what they come to is added to the gradient once, where it is used.
+ * dx = gamma inverse_deviation (dy - mean(dy) - normal mean(dy normal)).  The first term is added to what others have
+ * brought, in the one pass that also sums dy and dy normal.  The rest is a straight line in x for each channel: its two
+ * numbers are added up over all normalisations, and what they come to is added to the gradient once, where it is used.
  *
- * A map is gone through row by row, all channels of a row before the next, so that what lies far apart from pixel to pixel is
- * still one stretch of memory.  Sums have the order that sums.c gives them: of each row, then of the rows, then of the images. */
+ * A map is gone through row by row, all channels of a row before the next, so that what lies far apart from pixel to
+ * pixel is still one stretch of memory.  Sums have the order that sums.c gives them: of each row, then of the rows,
+ * then of the images. */
 #include <inttypes.h>
 
 #include "kernels/sums.h"
@@ -54,7 +55,8 @@ static void pass_plan(struct plan *p, struct program *q, struct group *g)
 /* One pixel of vector k: channels from `col` on, of which the last `tail` lanes count, 0: all. */
 static void write_pixel(struct emitter *e, const struct node *n, const char *col, int k, int tail)
 {
-    const char *normal = text_printf(e, "v_mul(d%d, deviation%d)", k, k), *dy = text_load(e, "dy", text_plus(e, "at_dy", col), tail);
+    const char *normal = text_printf(e, "v_mul(d%d, deviation%d)", k, k),
+        *dy = text_load(e, "dy", text_plus(e, "at_dy", col), tail);
     cw_line(e->w, "const v d%d = v_sub(%s, mean%d);", k, text_load(e, "x", text_plus(e, "at_x", col), tail), k);
     if (has_activation(n)) {
         char reads = activation_reads(n->attr.activation);
@@ -70,7 +72,8 @@ static void write_pixel(struct emitter *e, const struct node *n, const char *col
     cw_line(e->w, "shifts%d = v_add(shifts%d, g%d);", k, k, k);
     const char *before = n->in[BEFORE] ? text_load(e, "before", text_plus(e, "at_before", col), tail) : NULL;
     line_store(e, "dx", text_plus(e, "at_dx", col),
-               before ? text_printf(e, "v_fma(g%d, factor%d, %s)", k, k, before) : text_printf(e, "v_mul(g%d, factor%d)", k, k), tail);
+               before ? text_printf(e, "v_fma(g%d, factor%d, %s)", k, k, before) : text_printf(e,
+                       "v_mul(g%d, factor%d)", k, k), tail);
 }
 
 /* Channels from `col` on in `vectors` vectors, of row r of the map. */
@@ -84,7 +87,8 @@ static void write_block(struct emitter *e, const struct node *n, const char *col
         cw_line(e->w, "const v mean%d = %s, deviation%d = %s;", k, text_load(e, "mean", at, 0), k,
                 text_load(e, "inverse_deviation", at, 0));
         if (n->in[GAMMA])
-            cw_line(e->w, "const v gamma%d = %s, factor%d = v_mul(gamma%d, deviation%d);", k, text_load(e, "gamma", at, 0), k, k, k);
+            cw_line(e->w, "const v gamma%d = %s, factor%d = v_mul(gamma%d, deviation%d);", k,
+                    text_load(e, "gamma", at, 0), k, k, k);
         else
             cw_line(e->w, "const v factor%d = deviation%d;", k, k);
         if (is_read(n, BETA))
@@ -94,14 +98,16 @@ static void write_block(struct emitter *e, const struct node *n, const char *col
     loop_open(e, "p", 0, x->shape.w, 1);
     for (int i = 0; i < 3; i++)
         if (n->in[maps[i]])
-            cw_line(e->w, "const int at_%s = (r * %d + p) * %" PRId64 ";", names[i], x->shape.w, emit_pixel(e, n->in[maps[i]]));
+            cw_line(e->w, "const int at_%s = (r * %d + p) * %" PRId64 ";", names[i], x->shape.w,
+                    emit_pixel(e, n->in[maps[i]]));
     cw_line(e->w, "const int at_dx = (r * %d + p) * %" PRId64 ";", x->shape.w, emit_pixel(e, n->out[DX]));
     for (int k = 0; k < vectors; k++)
         write_pixel(e, n, text_plus(e, col, text_printf(e, "%d", k * e->plan->lanes)), k, k == vectors - 1 ? tail : 0);
     cw_close(e->w, "}");
     for (int k = 0; k < vectors; k++) {
         const char *at = text_plus(e, col, text_printf(e, "%d", k * e->plan->lanes));
-        line_store(e, "scales", at, text_printf(e, "v_fma(scales%d, deviation%d, %s)", k, k, text_load(e, "scales", at, 0)), 0);
+        line_store(e, "scales", at, text_printf(e, "v_fma(scales%d, deviation%d, %s)", k, k,
+                                                text_load(e, "scales", at, 0)), 0);
         line_store(e, "shifts", at, text_printf(e, "v_add(%s, shifts%d)", text_load(e, "shifts", at, 0), k), 0);
     }
 }
@@ -152,7 +158,8 @@ static bool pass_strided(const struct plan *p, const struct group *g, const stru
 
 /* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
-enum { REST_DEVIATION = 1, REST_DGAMMA, REST_DBETA, REST_FIRST, REST_SECOND = REST_FIRST + 2, REST_INPUTS = REST_SECOND + 2 };
+enum { REST_DEVIATION = 1, REST_DGAMMA, REST_DBETA, REST_FIRST, REST_SECOND = REST_FIRST + 2,
+       REST_INPUTS = REST_SECOND + 2 };
 
 static double rest_cost(const struct plan *p, const struct group *g)
 {
@@ -180,7 +187,8 @@ static const char *text_before(struct emitter *e, const struct node *n, int whic
         first = text_load(e, names[0][which], text_plus(e, text_printf(e, "%d", n->attr.channel), at), tail);
     if (n->in[REST_SECOND])
         second = text_load(e, names[1][which], at, 0);
-    return first && second ? text_printf(e, "v_add(%s, %s)", first, second) : first ? first : second ? second : "v_zero()";
+    return first && second ? text_printf(e, "v_add(%s, %s)", first, second) : first ? first : second ? second
+        : "v_zero()";
 }
 
 /* Channels from `at` on: everything but the first numbers is padded to whole vectors. */
@@ -206,7 +214,8 @@ static void rest_columns(struct emitter *e, const void *data, const char *at, in
 
 static const char *rest_emit(struct emitter *e, const struct step *s)
 {
-    static const char *const names[] = { "gamma", "inverse_deviation", "dgamma", "dbeta", "shift1", "slope1", "shift2", "slope2" };
+    static const char *const names[] = { "gamma", "inverse_deviation", "dgamma", "dbeta", "shift1", "slope1", "shift2",
+                                         "slope2" };
     const struct node *n = s->group->main;
     const char *real = e->plan->real, *parameters = "";
     int channels = n->out[0]->shape.c;
@@ -229,6 +238,7 @@ PASS(batchnorm_pass_grad)
 PASS(batchnorm_activation_pass_grad)
 
 const struct kernel kernel_batchnorm_rest = {
-    .name = "batchnorm_rest", .op = OP_batchnorm_rest, .applicable = always_applicable, .cost = rest_cost, .plan = rest_plan,
+    .name = "batchnorm_rest", .op = OP_batchnorm_rest, .applicable = always_applicable, .cost = rest_cost,
+    .plan = rest_plan,
     .emit = rest_emit, .help = "two numbers a channel",
 };

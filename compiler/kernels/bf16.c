@@ -15,8 +15,8 @@ double pairs_copy_cycles(const struct plan *p, double numbers)
     return numbers * (p->real_size + 2) / p->target->costs->copy_rate;
 }
 
-/* The call that rounds `columns` pixels of a line; of an odd number of channels pixel by pixel, as each ends with half a
- * pair. */
+/* The call that rounds `columns` pixels of a line; of an odd number of channels pixel by pixel, as each ends with half
+ * a pair. */
 static void emit_line(struct emitter *e, const char *from, const char *to, int columns, int c)
 {
     if (c % 2 == 0 || columns == 1) {
@@ -28,14 +28,14 @@ static void emit_line(struct emitter *e, const char *from, const char *to, int c
     cw_close(e->w, "");
 }
 
-void emit_pairs_copy(struct emitter *e, const char *from, const char *to, int h, int w, int c, int top, int left, int ph,
-                     int pw)
+void emit_pairs_copy(struct emitter *e, const char *from, const char *to, int h, int w, int c, int top, int left,
+                     int ph, int pw)
 {
     int columns = left + w > pw ? pw - left : w, right = pw - left - columns;
     int end = top + h > ph ? ph : top + h;
     int64_t pixel = bf16_pairs_of(c), row = pw * pixel;
-    cw_line(e->w, "// pairs of bfloat16%s: %d x %d x %" PRId64, top || left || right || end < ph ? " with zeros around" : "",
-            ph, pw, pixel);
+    cw_line(e->w, "// pairs of bfloat16%s: %d x %d x %" PRId64, top || left || right || end < ph ? " with zeros around"
+            : "", ph, pw, pixel);
     if (top)
         cw_line(e->w, "memset(%s, 0, sizeof(bf16_pair) * %" PRId64 ");", to, top * row);
     loop_open(e, "r", top, end, 1);

@@ -41,7 +41,8 @@ static int sequence_value(const struct group *g, int k)
 
 bool operand_is_column(const struct operand *o)
 {
-    return o->kind == OPERAND_COLUMN || o->kind == OPERAND_COLUMN_OF_MORE || o->kind == OPERAND_COLUMN_SAMPLE || o->kind == OPERAND_INDEX_CHANNEL;
+    return o->kind == OPERAND_COLUMN || o->kind == OPERAND_COLUMN_OF_MORE || o->kind == OPERAND_COLUMN_SAMPLE ||
+        o->kind == OPERAND_INDEX_CHANNEL;
 }
 
 bool chain_accepts(const struct node *n, int *value_input)

@@ -1,6 +1,6 @@
 /* chain_links.c - the elementwise operations that a chain applies to vectors in registers: bias, activation, dropout,
- * batch normalisation, sums.  Every one is a row of `links`: which input is the value that runs through, which operands it
- * reads beside it, and how it is written. */
+ * batch normalisation, sums.  Every one is a row of `links`: which input is the value that runs through, which operands
+ * it reads beside it, and how it is written. */
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
@@ -11,7 +11,8 @@
 /* ---- operands --------------------------------------------------------------------------------------------------- */
 
 /* Names are of roles, not of layers, so that equal functions have equal text. */
-struct operand *chain_operand(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name, const char *type)
+struct operand *chain_operand(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name,
+                              const char *type)
 {
     assert(c->operands_count < CHAIN_OPERANDS);
     int same = 1;
@@ -192,7 +193,8 @@ static const char *prelu_apply(const struct link_text *t, const char *value)
 
 static const char *prelu_plain(const struct link_text *t, const char *value)
 {
-    return text_printf(t->e, "(%s > 0.0f ? 1.0f : %s) * %s", text_factor(t->e, value), t->loads[0], text_factor(t->e, value));
+    return text_printf(t->e, "(%s > 0.0f ? 1.0f : %s) * %s", text_factor(t->e, value), t->loads[0],
+                       text_factor(t->e, value));
 }
 
 static const char *prelu_data_grad_apply(const struct link_text *t, const char *value)
@@ -235,7 +237,7 @@ static double dropout_cycles(const struct plan *p, const struct node *n)
     return p->target->costs->random;
 }
 
-/* ---- sums and products ------------------------------------------------------------------------------------------------------- */
+/* ---- sums and products ------------------------------------------------------------------------------------------- */
 
 bool link_is_spread(const struct tensor *a, const struct tensor *b)
 {
@@ -356,7 +358,8 @@ static const char *batchnorm_use_apply(const struct link_text *t, const char *va
 {
     struct norm_text o = norm_text_of(t);
     const char *centered = text_printf(t->e, "v_sub(%s, %s)", value, o.mean);
-    const char *scale = text_printf(t->e, "v_div(%s, %s)", o.gamma ? o.gamma : text_set(t->e, 1), text_deviation(t, o.spread));
+    const char *scale = text_printf(t->e, "v_div(%s, %s)", o.gamma ? o.gamma : text_set(t->e, 1),
+                                    text_deviation(t, o.spread));
     return text_fma(t->e, centered, scale, o.beta);
 }
 
@@ -425,7 +428,8 @@ static void batchnorm_rest_operands(const struct plan *p, const struct node *n, 
 
 static const char *batchnorm_rest_apply(const struct link_text *t, const char *value)
 {
-    const char *rest = text_printf(t->e, "v_fma(v_sub(%s, %s), %s, %s)", t->loads[0], t->loads[1], t->loads[3], t->loads[2]);
+    const char *rest = text_printf(t->e, "v_fma(v_sub(%s, %s), %s, %s)", t->loads[0], t->loads[1], t->loads[3],
+                                   t->loads[2]);
     return text_printf(t->e, "v_fma(v_set(%s), %s, %s)", t->loads[4], rest, value);
 }
 
@@ -476,13 +480,14 @@ static void norm_data_grad_operands(const struct plan *p, const struct node *n, 
 
 static const char *norm_data_grad_apply(const struct link_text *t, const char *value)
 {
-    const char *argument = t->loads[0], *gamma = t->node->in[1] ? t->loads[1] : NULL, *const *o = t->loads + (gamma ? 2 : 1);
+    const char *argument = t->loads[0], *gamma = t->node->in[1] ? t->loads[1] : NULL,
+        *const *o = t->loads + (gamma ? 2 : 1);
     const char *normal = text_printf(t->e, "v_mul(v_sub(%s, %s), %s)", argument, o[0], o[1]);
     const char *dy = gamma ? text_printf(t->e, "v_mul(%s, %s)", value, gamma) : value;
     return text_printf(t->e, "v_mul(%s, v_sub(%s, v_fma(%s, %s, %s)))", o[1], dy, normal, o[2], o[3]);
 }
 
-/* ---- constant factors --------------------------------------------------------------------------------------------- */
+/* ---- constant factors -------------------------------------------------------------------------------------------- */
 
 static const char *factor_apply(const struct link_text *t, const char *value)
 {

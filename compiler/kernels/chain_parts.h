@@ -20,7 +20,8 @@ struct link {
     void (*operands)(const struct plan *p, const struct node *n, int value, struct chain *c);
     const char *(*apply)(const struct link_text *t, const char *value);
     double (*cycles)(const struct plan *p, const struct node *n);
-    /* As apply, of one number in plain C; value NULL: what a sum adds, by itself.  NULL: not for the target `portable`. */
+    /* As apply, of one number in plain C; value NULL: what a sum adds, by itself.  NULL: not for the target
+     * `portable`. */
     const char *(*plain)(const struct link_text *t, const char *value);
 };
 
@@ -29,7 +30,8 @@ void chain_sums_operands(const struct plan *p, const struct group *g, struct cha
 /* Twice an offset, as C text. */
 const char *text_twice(struct emitter *e, const char *offset);
 /* chain_links.c: adds an operand that points to numbers of t. */
-struct operand *chain_operand(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name, const char *type);
+struct operand *chain_operand(const struct plan *p, struct chain *c, enum operand_kind kind, const char *name,
+                              const char *type);
 
 /* NULL: the operation is none of them. */
 const struct link *link_find(enum op op);

@@ -1,9 +1,10 @@
-/* chain_sums.c - sums that a kernel takes of its result while it is in registers: those that the gradients of gamma and beta of
- * the normalisation before the layer want, of dy and of dy (x - mean), image by image.
+/* chain_sums.c - sums that a kernel takes of its result while it is in registers: those that the gradients of gamma and
+ * beta of the normalisation before the layer want, of dy and of dy (x - mean), image by image.
  *
- * An image has a row of its own of the buffer: a run of sums and the sums of runs, each with two vectors for each vector of
- * channels, dy (x - mean) and dy.  What is in registers is added to the run, and the run to the rest after some pixels: rounding
- * grows with the length of a run and the number of runs, as it does where a map is summed row by row. */
+ * An image has a row of its own of the buffer: a run of sums and the sums of runs, each with two vectors for each
+ * vector of channels, dy (x - mean) and dy.  What is in registers is added to the run, and the run to the rest after
+ * some pixels: rounding grows with the length of a run and the number of runs, as it does where a map is summed row by
+ * row. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,8 +56,8 @@ void chain_sums_begin(struct emitter *e, const struct chain *c, int k)
         cw_line(e->w, "v scales%d = v_zero(), shifts%d = v_zero();", k, k);
 }
 
-const char *chain_sums_add(struct emitter *e, const struct chain *c, const char *value, const char *name, int k, const char *col,
-                           const char *at, int tail)
+const char *chain_sums_add(struct emitter *e, const struct chain *c, const char *value, const char *name, int k,
+                           const char *col, const char *at, int tail)
 {
     if (!chain_has_sums(c))
         return value;
@@ -92,7 +93,8 @@ static const char *emit_take(struct emitter *e, const struct chain *c, int chann
     int64_t behind = sums_operand(c, SUMS_ROW)->number / 2, count = 2 * plan_round(channels, e->plan->lanes);
     emit_inline(e, "%s *sums", e->plan->real);
     cw_open(e->w, "for (int i = 0; i < %" PRId64 "; i += V_LANES) {", count);
-    cw_line(e->w, "v_store(sums + %" PRId64 " + i, v_add(v_load(sums + %" PRId64 " + i), v_load(sums + i)));", behind, behind);
+    cw_line(e->w, "v_store(sums + %" PRId64 " + i, v_add(v_load(sums + %" PRId64 " + i), v_load(sums + i)));", behind,
+            behind);
     cw_line(e->w, "v_store(sums + i, v_zero());");
     cw_close(e->w, "}");
     return emit_end_shared(e, text_printf(e, "take_run_%d", channels),

@@ -1,4 +1,5 @@
-/* concat_kernels.c - what of a concatenation, or of its gradient, is no view: those inputs are copied, pixel by pixel. */
+/* concat_kernels.c - what of a concatenation, or of its gradient, is no view: those inputs are copied, pixel by
+ * pixel. */
 #include <inttypes.h>
 
 #include "kernels/loops.h"
@@ -58,7 +59,8 @@ static void write_loop(struct emitter *e, const struct program *q, const struct 
 /* Channels from .. to - 1 of the whole's pixel p become 0. */
 static void write_zeros(struct emitter *e, const struct tensor *whole, int from, int to)
 {
-    const char *at = text_printf(e, "y + p * %" PRId64 "%s", plan_place(e->program, whole)->pixel, text_offset(e, from));
+    const char *at = text_printf(e, "y + p * %" PRId64 "%s", plan_place(e->program, whole)->pixel,
+                                 text_offset(e, from));
     if (from == to)
         return;
     if (!e->plan->target->portable) {
@@ -84,7 +86,8 @@ static const char *copy_emit(struct emitter *e, const struct step *s)
             parameters = text_printf(e, "%s%s%s *%sx%d", parameters, count++ ? ", " : "",
                                      slice ? real : text_printf(e, "const %s", real), slice ? "restrict " : "", i);
     }
-    emit_function(e, "%s%s%s%s *%sy", parameters, count ? ", " : "", slice ? "const " : "", real, slice ? "" : "restrict ");
+    emit_function(e, "%s%s%s%s *%sy", parameters, count ? ", " : "", slice ? "const " : "", real,
+                  slice ? "" : "restrict ");
     cw_line(e->w, "// y (%d, %d, %d)", whole->shape.h, whole->shape.w, whole->shape.c);
     cw_open(e->w, "for (int p = 0; p < %" PRId64 "; p++) {", tensor_pixels(whole));
     if (n->op == OP_pad_channels) {
@@ -104,8 +107,8 @@ static const char *copy_emit(struct emitter *e, const struct step *s)
         cw_line(e->w, "memcpy(%s, %s, sizeof(%s) * %d);", slice ? x : y, slice ? y : x, real, part->shape.c);
     }
     cw_close(e->w, "}");
-    return emit_end(e, text_printf(e, "%s_%s", slice ? "slice" : n->op == OP_concat ? "concat" : "pad_channels", text_shape(e, whole->shape)),
-                    emit_comment(e, s));
+    return emit_end(e, text_printf(e, "%s_%s", slice ? "slice" : n->op == OP_concat ? "concat" : "pad_channels",
+                                   text_shape(e, whole->shape)), emit_comment(e, s));
 }
 
 static bool copy_strided(const struct plan *p, const struct group *g, const struct tensor *t)
@@ -122,7 +125,8 @@ const struct kernel kernel_concat = {
 };
 
 const struct kernel kernel_pad_channels = {
-    .name = "pad_channels", .op = OP_pad_channels, .applicable = always_applicable, .cost = copy_cost, .plan = copy_plan,
+    .name = "pad_channels", .op = OP_pad_channels, .applicable = always_applicable, .cost = copy_cost,
+    .plan = copy_plan,
     .emit = copy_emit, .strided = copy_strided, .help = "a view where it can be one, and zeros beside it",
 };
 

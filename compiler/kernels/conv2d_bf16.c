@@ -1,9 +1,9 @@
-/* conv2d_bf16.c - convolutions of `precision bf16`, and their data gradients: register tiles over the pixels of a row, whose
- * factors are pairs of bfloat16 and whose sums are float.
+/* conv2d_bf16.c - convolutions of `precision bf16`, and their data gradients: register tiles over the pixels of a row,
+ * whose factors are pairs of bfloat16 and whose sums are float.
  *
- * An image is rounded once, into the thread's scratch, pairs being neighbouring channels; zeros around it come with that.
- * The weights are rounded and put into pairs once a step.  A data gradient with unit stride is a convolution of dy with
- * the filters turned over; with another stride it is left to kernels in float. */
+ * An image is rounded once, into the thread's scratch, pairs being neighbouring channels; zeros around it come with
+ * that.  The weights are rounded and put into pairs once a step.  A data gradient with unit stride is a convolution of
+ * dy with the filters turned over; with another stride it is left to kernels in float. */
 #include <inttypes.h>
 
 #include "kernels/bf16.h"
@@ -61,7 +61,8 @@ static bool applicable(const struct plan *p, const struct group *g)
 
 static bool is_pointwise(const struct pass *a)
 {
-    return a->s.taps == 1 && a->s.window.stride_h == 1 && a->s.window.stride_w == 1 && a->ph == a->out_h && a->pw == a->out_w;
+    return a->s.taps == 1 && a->s.window.stride_h == 1 && a->s.window.stride_w == 1 && a->ph == a->out_h &&
+        a->pw == a->out_w;
 }
 
 /* Of the packed weights: pairs of one tap in a panel. */
@@ -74,7 +75,8 @@ static double cost(const struct plan *p, const struct group *g)
 {
     struct pass a = pass_of(p, g->main);
     int64_t pixels = (int64_t)a.out_h * a.out_w;
-    double cycles = product_pairs_cycles(p, a.out, a.panel, pixels * p->batch, is_pointwise(&a) ? pixels : a.out_w, a.depth);
+    double cycles = product_pairs_cycles(p, a.out, a.panel, pixels * p->batch, is_pointwise(&a) ? pixels : a.out_w,
+                                         a.depth);
     double copy = pairs_copy_cycles(p, (double)a.ph * a.pw * a.in * p->batch);
     double weights = (double)a.s.k * a.s.o, pack = a.back ? p->target->costs->turned_block * weights
                                                           : p->target->costs->packed_in_order * weights / p->lanes;
@@ -150,8 +152,8 @@ static const char *emit_pack(struct emitter *e, const struct pass *a, const char
     if (whole) {
         loop_open(e, "j", 0, whole, 1);
         cw_open(e->w, "for (int o = 0; o < %d; o += %d)", panel, lanes);
-        cw_line(e->w, "v_store(to + j * %d + o, v_pair(v_load(from + j * %d + o), v_load(from + j * %d + %d + o)));", panel,
-                2 * panel, 2 * panel, panel);
+        cw_line(e->w, "v_store(to + j * %d + o, v_pair(v_load(from + j * %d + o), v_load(from + j * %d + %d + o)));",
+                panel, 2 * panel, 2 * panel, panel);
         cw_close(e->w, "");
         cw_close(e->w, "}");
     }
@@ -164,8 +166,8 @@ static const char *emit_pack(struct emitter *e, const struct pass *a, const char
     return emit_end(e, arena_printf(e->arena, "pack_bf16_%s_%d_to_%d", conv_name(e, &a->s), a->in, a->out), comment);
 }
 
-/* Block b, a panel of dx's channels and a tap, the last one first: outputs 2 j and 2 j + 1, which lie side by side, become
- * row j.  Weights end with zeros where a panel does. */
+/* Block b, a panel of dx's channels and a tap, the last one first: outputs 2 j and 2 j + 1, which lie side by side,
+ * become row j.  Weights end with zeros where a panel does. */
 static const char *emit_pack_turned(struct emitter *e, const struct pass *a, const char *comment)
 {
     const char *real = e->plan->real;
@@ -184,7 +186,8 @@ static const char *emit_pack_turned(struct emitter *e, const struct pass *a, con
     cw_line(e->w, "to[j * %d + c] = %s%s%s;", a->panel, rest ? "c < channels ? " : "", pair, rest ? " : 0" : "");
     cw_close(e->w, "");
     cw_close(e->w, "}");
-    return emit_end(e, arena_printf(e->arena, "pack_bf16_turned_%s_%d_to_%d", conv_name(e, &a->s), a->in, a->out), comment);
+    return emit_end(e, arena_printf(e->arena, "pack_bf16_turned_%s_%d_to_%d", conv_name(e, &a->s), a->in, a->out),
+                    comment);
 }
 
 /* ---- the product ------------------------------------------------------------------------------------------------- */
@@ -205,8 +208,8 @@ static const char *emit_main(struct emitter *e, const struct step *step, const s
                   chain_parameters(e, &chain));
     emit_pairs_copy(e, x, "pairs", a->in_h, a->in_w, a->in, a->top, a->left, a->ph, a->pw);
     product_emit(e, &t);
-    const char *hint = arena_printf(e->arena, "%s_bf16%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &a->s), a->back ? "_data_grad" : "",
-                                    a->in, a->in_h, a->in_w, a->out, a->out_h, a->out_w);
+    const char *hint = arena_printf(e->arena, "%s_bf16%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &a->s),
+                                    a->back ? "_data_grad" : "", a->in, a->in_h, a->in_w, a->out, a->out_h, a->out_w);
     return emit_end(e, hint, emit_comment(e, step));
 }
 
@@ -215,7 +218,8 @@ static const char *emit(struct emitter *e, const struct step *step)
     struct pass a = pass_of(e->plan, step->group->main);
     if (step->part == PART_MAIN)
         return emit_main(e, step, &a);
-    const char *comment = arena_printf(e->arena, "The weights of %s%s in bfloat16: (%d in panels of %d, tap, pairs of %d); "
+    const char *comment = arena_printf(e->arena,
+                                       "The weights of %s%s in bfloat16: (%d in panels of %d, tap, pairs of %d); "
                                        "block b is one panel and tap.", step->group->main->layer->name,
                                        a.back ? " for its data gradient" : "", a.out, a.panel, a.in);
     return a.back ? emit_pack_turned(e, &a, comment) : emit_pack(e, &a, comment);
@@ -228,11 +232,13 @@ static bool strided(const struct plan *p, const struct group *g, const struct te
 }
 
 const struct kernel kernel_conv2d_bf16 = {
-    .name = "bf16", .op = OP_conv2d, .bf16 = true, .fuses_chain = true, .applicable = applicable, .cost = cost, .plan = plan,
+    .name = "bf16", .op = OP_conv2d, .bf16 = true, .fuses_chain = true, .applicable = applicable, .cost = cost,
+    .plan = plan,
     .emit = emit, .strided = strided, .help = "register tiles of pairs of bfloat16, summed in float",
 };
 
 const struct kernel kernel_conv2d_bf16_data_grad = {
-    .name = "bf16", .op = OP_conv2d_data_grad, .bf16 = true, .fuses_chain = true, .applicable = applicable, .cost = cost, .plan = plan,
+    .name = "bf16", .op = OP_conv2d_data_grad, .bf16 = true, .fuses_chain = true, .applicable = applicable,
+    .cost = cost, .plan = plan,
     .emit = emit, .help = "a convolution of dy in pairs of bfloat16 with the filters turned over",
 };

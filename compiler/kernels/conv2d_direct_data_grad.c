@@ -389,5 +389,6 @@ static const char *emit(struct emitter *e, const struct step *step)
 
 const struct kernel kernel_conv2d_direct_data_grad = {
     .name = "direct", .op = OP_conv2d_data_grad, .fuses_chain = true, .applicable = applicable, .cost = cost,
-    .plan = plan, .carries = always_applicable, .emit = emit, .help = "a direct convolution of dy with transposed weights",
+    .plan = plan, .carries = always_applicable, .emit = emit,
+    .help = "a direct convolution of dy with transposed weights",
 };

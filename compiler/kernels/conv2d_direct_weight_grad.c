@@ -13,8 +13,8 @@
  * So it is for 1x1 filters: with one tap packing does not pay, and an image, or all of a block, is one column of
  * pixels, taken in bands that stay in the first-level cache.
  *
- * With `precision bf16` two pixels of a row of dy are a pair of bfloat16, and so are those of x that they meet: every pixel
- * of x is packed with the one that a step of the window is away, since taps begin at any of them. */
+ * With `precision bf16` two pixels of a row of dy are a pair of bfloat16, and so are those of x that they meet: every
+ * pixel of x is packed with the one that a step of the window is away, since taps begin at any of them. */
 #include <inttypes.h>
 
 #include "kernels/bf16.h"
@@ -67,13 +67,13 @@ static void choose_blocks(const struct plan *p, struct weight_grad *g)
     }
 }
 
-/* Pixels in a band of a 1x1 filter.  Each tile of channels reads a piece of every line of x and all of a panel of dy, so
- * a band is best when x stays in the first-level cache from tile to tile and panel to panel: some dozens of pixels do,
- * and more only let what is asked for ahead push out what is still needed (measured with AVX2 on one core: 144 to 24
- * channels, 512 pixels in a band 35 GFLOP/s, 128 43, 32 70; 32 to 192, 256 52, 64 61, 32 74).  Where a panel of the sums
- * does not stay in that cache, it comes from the second level at each band, and longer bands pay (measured with AVX-512
- * on 13x13 pixels of 256 channels: 29 in a band 375 GFLOP/s, 57 420, all 169 455), until a panel of dy, or two bands of
- * x, leave the second level too little room. */
+/* Pixels in a band of a 1x1 filter.  Each tile of channels reads a piece of every line of x and all of a panel of dy,
+ * so a band is best when x stays in the first-level cache from tile to tile and panel to panel: some dozens of pixels
+ * do, and more only let what is asked for ahead push out what is still needed (measured with AVX2 on one core: 144 to
+ * 24 channels, 512 pixels in a band 35 GFLOP/s, 128 43, 32 70; 32 to 192, 256 52, 64 61, 32 74).  Where a panel of the
+ * sums does not stay in that cache, it comes from the second level at each band, and longer bands pay (measured with
+ * AVX-512 on 13x13 pixels of 256 channels: 29 in a band 375 GFLOP/s, 57 420, all 169 455), until a panel of dy, or two
+ * bands of x, leave the second level too little room. */
 static int pixels_in_band(const struct plan *p, const struct weight_grad *g)
 {
     enum { FEW = 32, MANY = 64 };
@@ -99,7 +99,8 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
         g.s.w = g.s.pw = g.s.ow = 1;
     }
     g.line = pairs ? (int)bf16_pairs_of(g.s.ow) : g.s.ow;
-    g.merged = g.pointwise || (!pairs && w->dilation_w == 1 && g.s.c <= p->lanes && (int64_t)g.s.c * w->kw <= 4 * p->lanes);
+    g.merged = g.pointwise || (!pairs && w->dilation_w == 1 && g.s.c <= p->lanes &&
+                               (int64_t)g.s.c * w->kw <= 4 * p->lanes);
     choose_blocks(p, &g);
     g.row_total = g.merged ? g.s.c * w->kw : g.s.c;
     g.rows = split_rows(g.row_total, tile_rows_max(p, panel / p->lanes));
@@ -141,7 +142,8 @@ static double cost_of(const struct plan *p, const struct weight_grad *g)
     struct weight_grad d = *g;
     int64_t pixels = (int64_t)d.s.oh * d.line * p->batch;
     int64_t rows = (int64_t)d.row_total * (d.merged ? d.s.window.kh : d.s.taps);
-    double cycles = (d.pairs ? product_pairs_cycles : product_cycles)(p, d.s.o, d.s.weight->panel, rows, d.row_total, pixels);
+    double cycles = (d.pairs ? product_pairs_cycles : product_cycles)(p, d.s.o, d.s.weight->panel, rows, d.row_total,
+                                                                      pixels);
     double pack = d.merged ? 0 : ((double)d.s.ph * d.s.pw * d.s.c * d.ranges + (double)d.s.oh * d.s.ow * d.s.o) *
                                  p->batch * p->real_size * 2 / p->target->costs->copy_rate;
     double bytes = 2.0 * d.groups * (double)d.s.weight->stored * p->real_size;
@@ -326,7 +328,8 @@ static const char *emit_panel(struct emitter *e, const struct weight_grad *g, in
     emit_row_tiles(e, g, &t, g->rows.large, g->rows.large_count, 0);
     emit_row_tiles(e, g, &t, g->rows.large - 1, g->rows.small_count, g->rows.large_count);
     cw_close(e->w, "}");
-    return emit_end(e, arena_printf(e->arena, "weight_grad_panel%s_%dx%dx%d_%d", bf16_suffix(g), g->s.c, w->kh, w->kw, vectors),
+    return emit_end(e, arena_printf(e->arena, "weight_grad_panel%s_%dx%dx%d_%d", bf16_suffix(g), g->s.c, w->kh, w->kw,
+                                    vectors),
                     "One panel of a weight gradient over `rows` rows of pixels: every tap and tile of channels.");
 }
 
@@ -345,7 +348,8 @@ static void emit_pack_tiles(struct emitter *e, const struct weight_grad *g, int 
         const char *value = arena_printf(e->arena, "v_load(from + %d + t * %d)", first + at, rows);
         if (g->pairs)
             value = arena_printf(e->arena, "v_pair(%s, v_load(next + %d + t * %d))", value, first + at, rows);
-        cw_line(e->w, "v_store(to + %" PRId64 " + t * %" PRId64 " + pixel * %d, %s);", before + at, stride, rows, value);
+        cw_line(e->w, "v_store(to + %" PRId64 " + t * %" PRId64 " + pixel * %d, %s);", before + at, stride, rows,
+                value);
     }
     cw_close(e->w, "}");
 }
@@ -380,7 +384,8 @@ static const char *emit_pack_x(struct emitter *e, const struct weight_grad *g)
     if (g->pairs && !checked)
         cw_line(e->w, "const bool follows = pixel %% %d < %d;", g->s.pw, g->s.w - w->stride_w);
     if (g->pairs && checked)
-        cw_line(e->w, "const %s *const next = follows ? x + (h * %d + w + %d) * %d : zeros;", real, g->s.w, w->stride_w, c);
+        cw_line(e->w, "const %s *const next = follows ? x + (h * %d + w + %d) * %d : zeros;", real, g->s.w, w->stride_w,
+                c);
     else if (g->pairs)
         cw_line(e->w, "const %s *const next = follows ? from + %d : zeros;", real, w->stride_w * c);
     emit_pack_tiles(e, g, g->rows.large, g->rows.large_count, 0);
@@ -416,11 +421,12 @@ static const char *dy_text(struct emitter *e, const struct weight_grad *g, const
 {
     const char *from = arena_printf(e->arena, "dy + (r * %d + %s) * %d%s", g->s.ow, at, g->s.o,
                                     text_offset(e, j * e->plan->lanes));
-    return tail ? arena_printf(e->arena, "v_load_tail(%s, %d)", from, tail) : arena_printf(e->arena, "v_load(%s)", from);
+    return tail ? arena_printf(e->arena, "v_load_tail(%s, %d)", from, tail) : arena_printf(e->arena, "v_load(%s)",
+            from);
 }
 
-/* One panel of dy, so many rows, as pairs of pixels; where a row's last pixel has no partner that is 0, and so are missing
- * channels. */
+/* One panel of dy, so many rows, as pairs of pixels; where a row's last pixel has no partner that is 0, and so are
+ * missing channels. */
 static const char *emit_pair_dy(struct emitter *e, const struct weight_grad *g, int vectors, int tail)
 {
     int lanes = e->plan->lanes, panel = g->s.weight->panel, whole = g->s.ow / 2;
@@ -434,8 +440,8 @@ static const char *emit_pair_dy(struct emitter *e, const struct weight_grad *g, 
             const char *first = dy_text(e, g, odd ? arena_printf(e->arena, "%d", 2 * whole) : "2 * i", j, in_use);
             const char *second = odd ? "v_zero()" : dy_text(e, g, "2 * i + 1", j, in_use);
             const char *at = odd ? arena_printf(e->arena, "%d", whole) : "i";
-            cw_line(e->w, "v_store(to + (r * %d + %s) * %d%s, v_pair(%s, %s));", g->line, at, panel, text_offset(e, j * lanes),
-                    first, second);
+            cw_line(e->w, "v_store(to + (r * %d + %s) * %d%s, v_pair(%s, %s));", g->line, at, panel,
+                    text_offset(e, j * lanes), first, second);
         }
         if (!odd)
             cw_close(e->w, "}");
@@ -445,8 +451,8 @@ static const char *emit_pair_dy(struct emitter *e, const struct weight_grad *g, 
                     "One panel of dy, dense, as pairs of pixels in bfloat16.");
 }
 
-/* Pixels that are added one after the other: rounding grows with their number and with that of the runs, not with that of
- * all pixels, which are often nearly equal and err to the same side then. */
+/* Pixels that are added one after the other: rounding grows with their number and with that of the runs, not with that
+ * of all pixels, which are often nearly equal and err to the same side then. */
 enum { BIAS_RUN = 32 };
 
 /* db += the sum of one panel of dy over pixels. */
@@ -615,7 +621,8 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
     if (!g.merged)
         cw_line(e->w, "%s *const packed_x = scratch;", factor_type(e, &g));
     if (g.pack_dy)
-        cw_line(e->w, "%s *const packed_dy = scratch + %" PRId64 ";", factor_type(e, &g), g.x_bytes / e->plan->real_size);
+        cw_line(e->w, "%s *const packed_dy = scratch + %" PRId64 ";", factor_type(e, &g),
+                g.x_bytes / e->plan->real_size);
     if (g.through)
         cw_line(e->w, "const int pixels = %s;", text_times(e, "(end - first)", g.s.oh));
     else if (!g.by_image)
@@ -638,8 +645,8 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
         cw_close(e->w, "}");
     if (!g.by_image && !g.through)
         cw_close(e->w, "}");
-    const char *hint = arena_printf(e->arena, "%s%s_weight_grad_%dx%dx%d_to_%d", conv_name(e, &g.s), bf16_suffix(&g), g.s.c,
-                                    g.s.h, g.s.w, g.s.o);
+    const char *hint = arena_printf(e->arena, "%s%s_weight_grad_%dx%dx%d_to_%d", conv_name(e, &g.s), bf16_suffix(&g),
+                                    g.s.c, g.s.h, g.s.w, g.s.o);
     return emit_end(e, hint, emit_comment(e, step));
 }
 
@@ -663,7 +670,8 @@ static double cost(const struct plan *p, const struct group *g)
 }
 
 const struct kernel kernel_conv2d_direct_weight_grad = {
-    .name = "direct", .op = OP_conv2d_weight_grad, .applicable = always_applicable, .cost = cost, .plan = plan, .by_image = by_image,
+    .name = "direct", .op = OP_conv2d_weight_grad, .applicable = always_applicable, .cost = cost, .plan = plan,
+    .by_image = by_image,
     .emit = emit,
     .help = "register tiles over packed pixels, partial sums by image groups",
 };
@@ -686,7 +694,8 @@ static double pairs_cost(const struct plan *p, const struct group *g)
 }
 
 const struct kernel kernel_conv2d_bf16_weight_grad = {
-    .name = "bf16", .op = OP_conv2d_weight_grad, .bf16 = true, .applicable = pairs_applicable, .cost = pairs_cost, .plan = plan,
+    .name = "bf16", .op = OP_conv2d_weight_grad, .bf16 = true, .applicable = pairs_applicable, .cost = pairs_cost,
+    .plan = plan,
     .by_image = pairs_by_image, .emit = emit, .number = PAIR,
     .help = "register tiles over pairs of pixels in bfloat16, partial sums in float by image groups",
 };

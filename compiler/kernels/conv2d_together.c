@@ -5,8 +5,9 @@
  * read as they lie, for the gradient too: there the rows are their input channels, and the sum runs over the outputs.
  *
  * Rows of the window that lie outside of the map are left out; of columns those that are outside for all pixels of a
- * tile, the others find zeros in a copy of the map that has some at both ends of each row.  The copy is also where images
- * that lie apart are put together; where those of the result do, it is made in scratch, and turned over behind the loops. */
+ * tile, the others find zeros in a copy of the map that has some at both ends of each row.  The copy is also where
+ * images that lie apart are put together; where those of the result do, it is made in scratch, and turned over behind
+ * the loops. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -264,7 +265,8 @@ static void emit_call_of_tile(struct emitter *e, const struct gather *g, const s
                               .chain = chain };
     int64_t step = (int64_t)t->count * (g->gradient ? 1 : w->stride_w) * g->ic * lanes;
     int64_t panels = at->panels_before / panel_of(g), channels = at->panels_before + at->rows_before;
-    const char *a = text_printf(e, "w_row%s%s%s", term(e, at->panel, g->s.k * panel), term(e, at->rows, rows * tile.a_row),
+    const char *a = text_printf(e, "w_row%s%s%s", term(e, at->panel, g->s.k * panel),
+                                term(e, at->rows, rows * tile.a_row),
                                 text_offset(e, panels * g->s.k * panel + t->k0 * tap + at->rows_before * tile.a_row));
     const char *b = text_printf(e, "x_row%s%s", term(e, at->pixels, step),
                                 text_offset(e, (int64_t)(column_of(g, t->first, t->k0) + g->left) * g->ic * lanes));
@@ -274,7 +276,8 @@ static void emit_call_of_tile(struct emitter *e, const struct gather *g, const s
     const char *channel = text_printf(e, "%" PRId64, channels);
     channel = text_plus(e, at->rows ? text_times(e, at->rows, rows) : "0", channel);
     channel = text_plus(e, at->panel ? text_times(e, at->panel, panel_of(g)) : "0", channel);
-    const char *result = g->result_apart ? "together" : "y", *name = emit_tile(e, &tile), *more = chain ? chain_pass(e, chain, channel, into) : "";
+    const char *result = g->result_apart ? "together" : "y", *name = emit_tile(e, &tile), *more = chain ? chain_pass(e,
+            chain, channel, into) : "";
     if (tile.segments)
         cw_line(e->w, "%s(%s, %s, %s + %s%s%s);", name, a, b, result, into, tile.outer ? ", kh1 - kh0" : "", more);
     else
@@ -411,7 +414,8 @@ static const char *emit(struct emitter *e, const struct step *step)
 }
 
 const struct kernel kernel_conv2d_together = {
-    .name = "together", .op = OP_conv2d, .fuses_chain = true, .applicable = always_applicable, .cost = cost, .plan = plan,
+    .name = "together", .op = OP_conv2d, .fuses_chain = true, .applicable = always_applicable, .cost = cost,
+    .plan = plan,
     .emit = emit, .together = together_conv, .only_together = true, .apart = together_apart,
     .help = "register tiles of channels x pixels, images in vectors",
 };

@@ -1,7 +1,7 @@
 /* conv2d_winograd.c - forward convolution and data gradient by minimal filtering.
  *
  * Forward:        V = B^T x B a tile;  M = V U at each position;  y = A^T M A, bias, activation.
- * Data gradient:  of a layer that has zeros around x the same, as the convolution of dy with the filters turned by half.
+ * Data gradient: of a layer that has zeros around x the same, as the convolution of dy with the filters turned by half.
  *                 Else the transposed algorithm, V = A dy A^T;  M = V U^T;  dx += B M B^T: it needs no zeros around dy.
  *
  * Nobody copies a map to put zeros around it: the tiles at its borders know which of their values are none.
@@ -9,8 +9,8 @@
  * A call takes a few images: their V stays in the second-level cache while the transformed weights U stream by, a
  * panel of output channels at a time; the output transform follows while M is still there.  U is made anew each step.
  *
- * With `precision bf16` V and U are rounded to bfloat16 when they have been made, and are multiplied in pairs of channels;
- * transforms and sums are float.
+ * With `precision bf16` V and U are rounded to bfloat16 when they have been made, and are multiplied in pairs of
+ * channels; transforms and sums are float.
  *
  * The forward pass of a batch of one image is cut into blocks instead: conv2d_winograd_split.c.  Where U is much larger
  * than the maps, blocks are panels and take the whole batch: conv2d_winograd_panels.c.  Images that lie together:
@@ -29,8 +29,9 @@ static int64_t values_size(const struct winograd_tiles *t, int images, int width
     return winograd_values_of(t, images, width, 16).size;
 }
 
-/* Bytes that an image brings from the last cache or takes there, in calls of so many images that multiply so many panels at
- * a time: U, once a call, and V where it does not stay in the second-level cache beside M.  Below zero: M would not stay. */
+/* Bytes that an image brings from the last cache or takes there, in calls of so many images that multiply so many
+ * panels at a time: U, once a call, and V where it does not stay in the second-level cache beside M.  Below zero: M
+ * would not stay. */
 static double moved_bytes(const struct plan *p, const struct winograd_conv *c, int images, int wide)
 {
     double real = p->real_size, l2 = p->target->l2_bytes, u = (double)c->panels_count * (double)c->u_panel * real;
@@ -47,10 +48,10 @@ static double moved_bytes(const struct plan *p, const struct winograd_conv *c, i
     return (u + (1.0 + groups) * v) / images;
 }
 
-/* As many images as fit the second-level cache, up to eight; where the chain differs from image to image, one.  Where U is
- * large and the batch has many calls, more images share each of its panels, and several panels each image, if that moves
- * clearly less.  (Measured with AVX2, batches of 256, 256 channels of 7x7 pixels: 0.76 of the time.  With the few calls of a
- * batch of 32 it gained nothing.) */
+/* As many images as fit the second-level cache, up to eight; where the chain differs from image to image, one.  Where U
+ * is large and the batch has many calls, more images share each of its panels, and several panels each image, if that
+ * moves clearly less.  (Measured with AVX2, batches of 256, 256 channels of 7x7 pixels: 0.76 of the time.  With the few
+ * calls of a batch of 32 it gained nothing.) */
 static void choose_call(const struct plan *p, struct winograd_conv *c, const struct group *g)
 {
     enum { FEW = 8, CALLS_LEAST = 32 };
@@ -58,7 +59,8 @@ static void choose_call(const struct plan *p, struct winograd_conv *c, const str
     if (p->batch == 1 || chain_is_by_sample(p, g))
         return;
     for (int images = 2; images <= FEW && p->batch % images == 0; images *= 2) {
-        int64_t bytes = (values_size(&c->tiles, images, c->from) + values_size(&c->tiles, images, c->panel)) * p->real_size;
+        int64_t bytes = (values_size(&c->tiles, images, c->from) + values_size(&c->tiles, images,
+                                                                               c->panel)) * p->real_size;
         if ((double)bytes > p->target->l2_bytes || (g->images_most && images > g->images_most))
             break;
         c->images = images;
@@ -66,7 +68,8 @@ static void choose_call(const struct plan *p, struct winograd_conv *c, const str
     double best = c->moved = moved_bytes(p, c, c->images, 1);
     if (g->images_most || p->batch < 2 * CALLS_LEAST)
         return;
-    for (int images = c->images; images <= 2 * FEW && p->batch >= CALLS_LEAST * images && p->batch % images == 0; images *= 2)
+    for (int images = c->images; images <= 2 * FEW && p->batch >= CALLS_LEAST * images &&
+         p->batch % images == 0; images *= 2)
         for (int wide = 1; wide <= 4 && c->panels.whole % wide == 0 && !c->panels.last_vectors; wide *= 2) {
             double moved = moved_bytes(p, c, images, wide);
             if (moved < 0 || (moved >= 0.8 * best && best >= 0))
@@ -216,7 +219,8 @@ static struct part u_part(const struct winograd_conv *c, int chunks)
 {
     return (struct part){ { { .count = c->panels_count, .step = c->u_panel, .piece = 1, .over = chunks },
                             { .count = c->tiles.positions, .step = c->u_position },
-                            { .count = c->depth, .step = c->panel, .piece = c->pairs ? U_CHUNK / 2 : U_CHUNK, .over = 1 },
+                            { .count = c->depth, .step = c->panel, .piece = c->pairs ? U_CHUNK / 2 : U_CHUNK,
+                              .over = 1 },
                             { .count = c->panel, .step = 1 } } };
 }
 
@@ -276,7 +280,8 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     }
     const char *name = arena_printf(p->arena, "%s%s_%s", g->main->in[1]->name, winograd_suffix(&c),
                                     c.data_grad ? "winograd_turned" : "winograd");
-    struct buffer *u = plan_buffer(p, q, name, c.pairs ? "bf16_pair" : p->real, c.panels_count * c.u_panel * p->real_size);
+    struct buffer *u = plan_buffer(p, q, name, c.pairs ? "bf16_pair" : p->real,
+                                   c.panels_count * c.u_panel * p->real_size);
     plan_weights(p, q, weights, &c, u, chunks);
     if (split) {
         winograd_split_reads(p, main, u);
@@ -554,12 +559,13 @@ static const char *emit_weights(struct emitter *e, const struct step *step)
     }
     if (keeps)
         emit_keep(e, &c);
-    const char *hint = arena_printf(e->arena, "winograd%s_weights_%s%s_%d_to_%d", winograd_suffix(&c), conv_name(e, &c.s),
-                                    c.data_grad ? "_turned" : "", c.from, c.to);
+    const char *hint = arena_printf(e->arena, "winograd%s_weights_%s%s_%d_to_%d", winograd_suffix(&c),
+                                    conv_name(e, &c.s), c.data_grad ? "_turned" : "", c.from, c.to);
     const char *comment = arena_printf(e->arena,
                                        "The weights of %s at %d points: G g G^T, (%d in panels of %d, position, "
                                        "%s%d)%s; block b is a panel and %d channels.%s",
-                                       n->layer->name, c.tiles.positions, c.to, c.panel, c.pairs ? "pairs of " : "", c.from,
+                                       n->layer->name, c.tiles.positions, c.to, c.panel, c.pairs ? "pairs of " : "",
+                                           c.from,
                                        c.pairs ? " in bfloat16" : "", U_CHUNK,
                                        keeps ? " Only where weights have changed." : "");
     return emit_end(e, hint, comment);
@@ -635,8 +641,8 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
         int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
         if (!s->count || !rows)
             continue;
-        const char *name = emit_multiply(e, rows, c->depth, c->v.width / per, c->panel, c->m.width, vectors, false, c->pairs,
-                                         h);
+        const char *name = emit_multiply(e, rows, c->depth, c->v.width / per, c->panel, c->m.width, vectors, false,
+                                         c->pairs, h);
         const char *values = text_offset(e, c->v.class_offset[k] / per), *up = text_offset(e, s->first * c->u_position),
                    *products = text_offset(e, c->m.class_offset[k]);
         int64_t each = class_tiles(e->plan, c, s, vectors) * h->pixels;
@@ -720,8 +726,8 @@ static void emit_in(struct emitter *e, const struct winograd_conv *c, const stru
     close_images_loop(e, c);
 }
 
-void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out, const struct chain *chain,
-                       int vectors, int tail, bool asked)
+void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out,
+                       const struct chain *chain, int vectors, int tail, bool asked)
 {
     struct winograd_transform t = { .kind = c->transposed ? TRANSFORM_DX : TRANSFORM_Y, .tiles = &c->tiles,
                                     .values = &c->m, .row = (int64_t)out->w * out->c, .pixel = out->c, .tail = tail,
@@ -796,7 +802,8 @@ static const char *emit_main(struct emitter *e, const struct step *step)
             cw_close(e->w, "}");
     }
     chain_sums_take_all(e, chain, c.images);
-    const char *hint = arena_printf(e->arena, "winograd%s_%s%s_%dx%dx%d_to_%dx%dx%d", winograd_suffix(&c), conv_name(e, &c.s),
+    const char *hint = arena_printf(e->arena, "winograd%s_%s%s_%dx%dx%d_to_%dx%dx%d", winograd_suffix(&c),
+                                    conv_name(e, &c.s),
                                     c.data_grad ? "_data_grad" : "", in->c, in->h, in->w, out->c, out->h, out->w);
     const char *comment = arena_printf(e->arena, "%s\n%s %d image%s at a time.", emit_comment(e, step),
                                        winograd_tiles_text(e, &c.tiles, &c.s), c.images, c.images > 1 ? "s" : "");
@@ -814,8 +821,8 @@ static const char *emit(struct emitter *e, const struct step *step)
     }
 }
 
-/* Where tiles of the result do not overlap, and each image is done by one call, which has no others beside it.  (Not tried
- * in bfloat16.) */
+/* Where tiles of the result do not overlap, and each image is done by one call, which has no others beside it.  (Not
+ * tried in bfloat16.) */
 static bool carries(const struct plan *p, const struct group *g)
 {
     struct winograd_conv c;

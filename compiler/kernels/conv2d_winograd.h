@@ -19,7 +19,8 @@ struct winograd_conv {
     int panels_count;
     int images;
     int wide;                   /* panels that are multiplied together, position by position, and transformed back */
-    double moved;               /* bytes from the last cache that an image costs in calls which the second-level cache holds */
+    /* bytes from the last cache that an image costs in calls which the second-level cache holds */
+    double moved;
     struct winograd_values v, m;
     int64_t u_position, u_panel;        /* elements of U from position to position, from panel to panel */
     bool transposed;            /* the data gradient by the transposed algorithm */
@@ -30,7 +31,8 @@ struct winograd_conv {
                                  * channels that are multiplied at a time */
     int chunk;
     int parts;                  /* then: of the batch, each in blocks of its own; `images` is what a part has */
-    bool apart, result_apart;   /* of images that lie together: those read do not, those made do not; places in scratch of what */
+    /* of images that lie together: those read do not, those made do not; places in scratch of what */
+    bool apart, result_apart;
     int64_t turned_at, result_at;       /* is turned over */
     int outputs;                /* then: channels of the result that are multiplied before they are transformed back */
 };
@@ -66,7 +68,8 @@ void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool 
 /* Halves of panels in the places of panels, where whole vectors remain. */
 bool winograd_panels_finer(struct plan *p, struct step *s);
 double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c);
-void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c, int64_t flops);
+void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c,
+                          int64_t flops);
 const char *winograd_panels_emit(struct emitter *e, const struct step *step);
 
 /* Images that lie together (conv2d_winograd_together.c): whether a node can be computed so; what depends on it. */
@@ -75,24 +78,25 @@ void winograd_together_of(const struct plan *p, const struct group *g, struct wi
 double winograd_together_cost(const struct plan *p, const struct group *g, const struct winograd_conv *c);
 const char *winograd_together_emit(struct emitter *e, const struct step *step);
 
-/* ---- what conv2d_winograd.c writes for all of them ---------------------------------------------------------------- */
+/* ---- what conv2d_winograd.c writes for all of them --------------------------------------------------------------- */
 
-/* Writes V of so many channels of an image (of a row of its tiles, where `down` is the row's number): map: C text, where
- * they begin; image: its number among the values. */
+/* Writes V of so many channels of an image (of a row of its tiles, where `down` is the row's number): map: C text,
+ * where they begin; image: its number among the values. */
 void winograd_emit_in(struct emitter *e, const struct winograd_conv *c, const struct side *in, const char *map,
                       const struct winograd_values *values, int channels, const char *image, const char *down);
 /* "B^T x B": what V is, for comments. */
 const char *winograd_formula_in(const struct winograd_conv *c);
 /* The panel's channels of the result, from M; tail: of its last vector. */
-void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out, const struct chain *chain,
-                       int vectors, int tail, bool asked);
+void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out,
+                       const struct chain *chain, int vectors, int tail, bool asked);
 /* `scratch` = the weights of channels from `first` to `end` of the panel, turned. */
 void winograd_emit_turn(struct emitter *e, const struct winograd_conv *c);
 /* One vector of U for every position, from `from` (taps tap_stride apart) to `to`. */
 void winograd_emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride);
 
 /* One position's product: emits a function (a, b, c) for `rows` rows of `depth` columns, a_row apart, and `vectors`
- * vectors of a panel; with `add` it begins with C.  With `pairs` a and b are pairs of bfloat16, and so depth and a_row count. */
+ * vectors of a panel; with `add` it begins with C.  With `pairs` a and b are pairs of bfloat16, and so depth and a_row
+ * count. */
 const char *winograd_emit_multiply(struct emitter *e, int64_t rows, int64_t depth, int64_t a_row, int panel,
                                    int vectors, bool add, bool pairs);
 /* Cycles for a product of all positions of a class of `rows` rows. */

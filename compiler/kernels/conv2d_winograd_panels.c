@@ -1,16 +1,17 @@
-/* conv2d_winograd_panels.c - forward convolution and data gradient of a whole batch by minimal filtering, panel by panel.
+/* conv2d_winograd_panels.c - forward convolution and data gradient of a whole batch by minimal filtering, panel by
+ * panel.
  *
- * Many channels and small maps: U has many times the bytes of V, and would come from memory for every few images.  Here V
- * of the whole batch is made first, by blocks of an image each.  Then a block is a panel of the channels that come out: it
- * makes its part of U, some of the multiplied channels at a time, in the thread's own cache, adds the products of all
- * images to M, and transforms that back.  Nothing of U is ever written to memory, and there are as many blocks as panels,
- * however few images the batch has.  Where M of the whole batch does not stay in the cache beside U, a block has a part of
- * the batch: U is made once for each part, and the weights are read as often.  The panels of a part follow one another, so
- * that V of the others does not push its V out of the last cache in between.  (Measured with AVX2, batches of 32, V of
- * 8.4 MB: one thread 0.73 of the time, two 0.88.)
+ * Many channels and small maps: U has many times the bytes of V, and would come from memory for every few images.  Here
+ * V of the whole batch is made first, by blocks of an image each.  Then a block is a panel of the channels that come
+ * out: it makes its part of U, some of the multiplied channels at a time, in the thread's own cache, adds the products
+ * of all images to M, and transforms that back.  Nothing of U is ever written to memory, and there are as many blocks
+ * as panels, however few images the batch has.  Where M of the whole batch does not stay in the cache beside U, a block
+ * has a part of the batch: U is made once for each part, and the weights are read as often.  The panels of a part
+ * follow one another, so that V of the others does not push its V out of the last cache in between.  (Measured with
+ * AVX2, batches of 32, V of 8.4 MB: one thread 0.73 of the time, two 0.88.)
  *
- * V lies as (position, chunk of channels, image, tile, channel): a product of a chunk reads one stretch.  In bfloat16 it does so
- * with pairs of channels, in half of the bytes: an image's are made in scratch. */
+ * V lies as (position, chunk of channels, image, tile, channel): a product of a chunk reads one stretch.  In bfloat16
+ * it does so with pairs of channels, in half of the bytes: an image's are made in scratch. */
 #include <inttypes.h>
 
 #include "kernels/bf16.h"
@@ -50,7 +51,8 @@ void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool 
      * less, were measured to be slower than panels with 256 channels of 8x8 pixels.) */
     if (all_u < p->target->l2_bytes || all_v * (1 + c->panels_count) > all_u + p->batch * c->moved)
         return;
-    for (int parts = 1; parts <= PARTS_MOST && p->batch % parts == 0 && p->batch / parts > 1 && !c->by_panel; parts *= 2) {
+    for (int parts = 1; parts <= PARTS_MOST && p->batch % parts == 0 && p->batch / parts > 1 &&
+         !c->by_panel; parts *= 2) {
         m = winograd_values_of(&c->tiles, p->batch / parts, c->panel, 16);
         for (int chunk = 4 * U_CHUNK; chunk >= U_CHUNK && !c->by_panel; chunk /= 2) {
             double u = (double)c->tiles.positions * (chunk * c->panel + 16) * p->real_size;
@@ -98,16 +100,20 @@ double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c)
         cycles += pairs_copy_cycles(p, (double)c->v.size + (double)c->parts * c->tiles.positions * c->from * c->to);
     cycles += (1.0 + c->panels_count) * (double)c->v.size * p->real_size / per_element(c) /
               (k->last_times * p->target->memory_bytes_per_cycle);
-    return cycles + k->transform_filter * c->parts * c->tiles.positions * c->from * c->to / p->lanes + plan_barrier_cycles(p, 1);
+    return cycles + k->transform_filter * c->parts * c->tiles.positions * c->from * c->to / p->lanes +
+        plan_barrier_cycles(p, 1);
 }
 
-void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c, int64_t flops)
+void winograd_panels_plan(struct plan *p, struct program *q, struct group *g, const struct winograd_conv *c,
+                          int64_t flops)
 {
     const char *what = plan_way(g);
     struct step *in = plan_step(p, q, g, PART_BATCH, SPLIT_BLOCKS, p->batch, what, 0);
-    struct step *panels = plan_step(p, q, g, PART_PANELS, SPLIT_BLOCKS, (int64_t)c->panels_count * c->parts, what, flops);
+    struct step *panels = plan_step(p, q, g, PART_PANELS, SPLIT_BLOCKS, (int64_t)c->panels_count * c->parts, what,
+                                    flops);
     const char *name = arena_printf(p->arena, "%s_values", g->main->out[0]->name);
-    struct buffer *values = plan_buffer(p, q, name, c->pairs ? "bf16_pair" : p->real, c->v.size / per_element(c) * p->real_size);
+    struct buffer *values = plan_buffer(p, q, name, c->pairs ? "bf16_pair" : p->real,
+                                        c->v.size / per_element(c) * p->real_size);
     int64_t pixels = (int64_t)p->batch * (c->data_grad ? c->s.h * c->s.w : c->s.oh * c->s.ow);
     in->beside = true;
     step_is_told(p, in, ARGUMENT_BLOCK);
@@ -150,7 +156,7 @@ bool winograd_panels_finer(struct plan *p, struct step *s)
     return true;
 }
 
-/* ---- V ------------------------------------------------------------------------------------------------------------ */
+/* ---- V ----------------------------------------------------------------------------------------------------------- */
 
 static const char *panels_name(struct emitter *e, const struct winograd_conv *c, const char *part)
 {
@@ -210,17 +216,18 @@ static const char *emit_batch(struct emitter *e, const struct step *step, const 
                                  winograd_formula_in(c), c->pairs ? ", in pairs of bfloat16" : ""));
 }
 
-/* ---- a panel ------------------------------------------------------------------------------------------------------- */
+/* ---- a panel ----------------------------------------------------------------------------------------------------- */
 
 /* The weights of channel `k`, and those that will be needed U_CHUNK channels later asked for: taps lie far apart. */
 static void emit_row(struct emitter *e, const struct winograd_conv *c)
 {
     int stored = c->s.weight->panel;
     if (c->panel == stored)
-        cw_line(e->w, "const %s *const row = w + (size_t)panel * %" PRId64 " + k * %d;", e->plan->real, c->s.k * stored, stored);
+        cw_line(e->w, "const %s *const row = w + (size_t)panel * %" PRId64 " + k * %d;", e->plan->real, c->s.k * stored,
+                stored);
     else                        /* half of one */
-        cw_line(e->w, "const %s *const row = w + (size_t)(panel / 2) * %" PRId64 " + panel %% 2 * %d + k * %d;", e->plan->real,
-                c->s.k * stored, c->panel, stored);
+        cw_line(e->w, "const %s *const row = w + (size_t)(panel / 2) * %" PRId64 " + panel %% 2 * %d + k * %d;",
+                e->plan->real, c->s.k * stored, c->panel, stored);
     loop_open(e, "tap", 0, c->s.taps, 1);
     for (int lane = 0; lane < c->panel; lane += 64 / e->plan->real_size)
         cw_line(e->w, "v_prefetch(row + tap * %" PRId64 " + %d);", (int64_t)c->s.c * stored, U_CHUNK * stored + lane);
@@ -268,13 +275,15 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c)
         int64_t rows = (int64_t)c->images * s->rows_v * s->rows_h;
         if (!s->count || !rows)
             continue;
-        const char *from = chunks > 1 ? arena_printf(e->arena, " + chunk * %" PRId64, rows * c->parts * c->chunk / per) : "";
+        const char *from = chunks > 1 ? arena_printf(e->arena, " + chunk * %" PRId64, rows * c->parts * c->chunk / per)
+            : "";
         if (c->parts > 1)
             from = arena_printf(e->arena, "%s + begin_image * %" PRId64, from, rows / c->images * c->chunk / per);
         const char *arguments = arena_printf(
             e->arena, "(values%s + i * %" PRId64 "%s, u%s + i * %" PRId64 ", products%s + i * %" PRId64 ");",
             text_offset(e, c->v.class_offset[k] / per), c->v.stride[k] / per, from,
-            text_offset(e, s->first * c->u_position), c->u_position, text_offset(e, c->m.class_offset[k]), c->m.stride[k]);
+            text_offset(e, s->first * c->u_position), c->u_position, text_offset(e, c->m.class_offset[k]),
+                c->m.stride[k]);
         int vectors = c->panels.vectors;
         const char *begin = winograd_emit_multiply(e, rows, c->chunk / per, c->v.width / per, c->panel, vectors, false,
                                                    c->pairs);
@@ -283,8 +292,8 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c)
             cw_open(e->w, "if (chunk == 0)");
             cw_line(e->w, "%s%s", begin, arguments);
             cw_middle(e->w, "else");
-            cw_line(e->w, "%s%s", winograd_emit_multiply(e, rows, c->chunk / per, c->v.width / per, c->panel, vectors, true,
-                                                         c->pairs), arguments);
+            cw_line(e->w, "%s%s", winograd_emit_multiply(e, rows, c->chunk / per, c->v.width / per, c->panel, vectors,
+                                                         true, c->pairs), arguments);
             cw_close(e->w, "");
         } else {
             cw_line(e->w, "%s%s", begin, arguments);
@@ -293,7 +302,8 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c)
     }
 }
 
-static const char *emit_panels(struct emitter *e, const struct step *step, struct winograd_conv *c, const struct side *out)
+static const char *emit_panels(struct emitter *e, const struct step *step, struct winograd_conv *c,
+                               const struct side *out)
 {
     const struct group *g = step->group;
     const char *real = e->plan->real;
@@ -303,7 +313,8 @@ static const char *emit_panels(struct emitter *e, const struct step *step, struc
                   c->parts > 1 ? "b" : "panel", c->pairs ? "bf16_pair" : real, real, real, out->name,
                   chain_parameters(e, &chain), real);
     if (c->parts > 1) {
-        cw_line(e->w, "const int panel = b %% %d, begin_image = b / %d * %d;", c->panels_count, c->panels_count, c->images);
+        cw_line(e->w, "const int panel = b %% %d, begin_image = b / %d * %d;", c->panels_count, c->panels_count,
+                c->images);
         cw_line(e->w, "const int end_image = begin_image + %d < n ? begin_image + %d : n;", c->images, c->images);
     }
     cw_line(e->w, "%s *const u = own, *const products = own + %" PRId64 ";", real, c->m_at);
@@ -318,7 +329,8 @@ static const char *emit_panels(struct emitter *e, const struct step *step, struc
     winograd_emit_out(e, c, out, g->chain_count ? &chain : NULL, c->panels.vectors, 0, false);
     const char *comment = arena_printf(e->arena, "%s\n%s Of %s: a panel of %d channels, %d of the others at a "
                                        "time.", emit_comment(e, step), winograd_tiles_text(e, &c->tiles, &c->s),
-                                       c->parts > 1 ? arena_printf(e->arena, "%d images", c->images) : "the whole batch",
+                                       c->parts > 1 ? arena_printf(e->arena, "%d images", c->images)
+                                           : "the whole batch",
                                        c->panel, c->chunk);
     return emit_end(e, panels_name(e, c, "panel"), comment);
 }

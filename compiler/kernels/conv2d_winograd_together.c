@@ -1,8 +1,8 @@
 /* conv2d_winograd_together.c - minimal filtering of images that lie together (tensor_place.together).
  *
  * To the transforms such a map is one with as many times the channels, so they waste no lane however few channels there
- * are.  A position's product is that of conv2d_together.c: channels of the result are rows, for which U is broadcast, and
- * tiles are vectors of images.  As many channels of the result as leave M in a part of the second-level cache are
+ * are.  A position's product is that of conv2d_together.c: channels of the result are rows, for which U is broadcast,
+ * and tiles are vectors of images.  As many channels of the result as leave M in a part of the second-level cache are
  * multiplied before they are transformed back. */
 #include <inttypes.h>
 
@@ -17,7 +17,8 @@ static const struct tensor *from_of(const struct group *g)
     return g->main->in[0];
 }
 
-/* A position's product for so many channels of the result and tiles of an image, `vectors` of these in a register tile. */
+/* A position's product for so many channels of the result and tiles of an image, `vectors` of these in a register
+ * tile. */
 static double tiles_cycles(const struct plan *p, const struct winograd_conv *c, int outputs, int tiles, int vectors)
 {
     struct row_split cut = split_rows(tiles, vectors);
@@ -187,8 +188,8 @@ const char *winograd_together_emit(struct emitter *e, const struct step *step)
     struct side y = { c.data_grad ? "dy" : "y", c.s.oh, c.s.ow, c.s.o };
     struct side in = c.data_grad ? y : x, out = c.data_grad ? x : y, wide = in;
     const char *map = c.apart ? "turned" : in.name, *into = c.result_apart ? "together" : out.name;
-    emit_function(e, "const %s *%s, const %s *u, %s *restrict %s%s, %s *restrict scratch", real, in.name, real, real, out.name,
-                  chain_parameters(e, &operands), real);
+    emit_function(e, "const %s *%s, const %s *u, %s *restrict %s%s, %s *restrict scratch", real, in.name, real, real,
+                  out.name, chain_parameters(e, &operands), real);
     cw_line(e->w, "%s *const values = scratch, *const products = scratch + %" PRId64 ";", real, c.m_at);
     if (c.apart)
         cw_line(e->w, "%s *const turned = scratch + %" PRId64 ";", real, c.turned_at);

@@ -1,4 +1,5 @@
-/* conv2d_winograd_weight_emit.c - the C of the gradient of weights by minimal filtering (conv2d_winograd_weight_grad.c). */
+/* conv2d_winograd_weight_emit.c - the C of the gradient of weights by minimal filtering
+ * (conv2d_winograd_weight_grad.c). */
 #include <inttypes.h>
 #include <string.h>
 
@@ -162,13 +163,16 @@ static const char *pairs_argument(const struct winograd_weights *d)
     return d->pairs ? ", pairs" : "";
 }
 
-/* dU of one position and panel in bfloat16: pairs of rows of b, then of each panel of inputs in a, which are multiplied. */
-static const char *emit_position_pairs(struct emitter *e, const struct winograd_weights *d, int64_t depth, int vectors, bool add)
+/* dU of one position and panel in bfloat16: pairs of rows of b, then of each panel of inputs in a, which are
+ * multiplied. */
+static const char *emit_position_pairs(struct emitter *e, const struct winograd_weights *d, int64_t depth, int vectors,
+                                       bool add)
 {
     int channels = vectors * e->plan->lanes, whole = d->s.c / d->x_panel, rest = d->s.c % d->x_panel;
     struct product t = { .channels = channels, .panel = channels, .lines = 1, .length = d->x_panel, .a = "pairs",
                          .b = "columns", .c = "c", .at = "0" };
-    t.tile = (struct tile){ .pairs = true, .a_row = 1, .a_k = d->x_panel, .b_k = channels, .depth = bf16_pairs_of(depth),
+    t.tile = (struct tile){ .pairs = true, .a_row = 1, .a_k = d->x_panel, .b_k = channels,
+                            .depth = bf16_pairs_of(depth),
                             .segments = 1, .c_row = d->panel, .accumulate = add };
     emit_function(e, "const float *a, const float *b, float *restrict c, bf16_pair *restrict pairs");
     cw_line(e->w, "bf16_pair *const columns = pairs + %" PRId64 ";", t.tile.depth * d->x_panel);
@@ -179,7 +183,8 @@ static const char *emit_position_pairs(struct emitter *e, const struct winograd_
             t.c = arena_printf(e->arena, "c + q * %d", d->x_panel * d->panel);
         }
         cw_line(e->w, "bf16_rows(a%s, %d, pairs, %" PRId64 ", %d);",
-                whole > 1 ? arena_printf(e->arena, " + q * %" PRId64, depth * d->x_panel) : "", d->x_panel, depth, d->x_panel);
+                whole > 1 ? arena_printf(e->arena, " + q * %" PRId64, depth * d->x_panel) : "", d->x_panel, depth,
+                    d->x_panel);
         product_emit(e, &t);
         if (whole > 1)
             cw_close(e->w, "}");
@@ -189,12 +194,14 @@ static const char *emit_position_pairs(struct emitter *e, const struct winograd_
         t.length = rest;
         t.tile.a_k = width;
         t.c = text_plus(e, "c", arena_printf(e->arena, "%d", whole * d->x_panel * d->panel));
-        cw_line(e->w, "bf16_rows(a%s, %d, pairs, %" PRId64 ", %d);", text_offset(e, whole * depth * d->x_panel), d->x_panel, depth,
-                width);
+        cw_line(e->w, "bf16_rows(a%s, %d, pairs, %" PRId64 ", %d);", text_offset(e, whole * depth * d->x_panel),
+                d->x_panel, depth, width);
         product_emit(e, &t);
     }
-    return emit_end(e, arena_printf(e->arena, "%s_bf16_%dx%" PRId64 "x%d", add ? "add_product" : "product", d->s.c, depth, channels),
-                    arena_printf(e->arena, "C %s A^T B over the tiles of a block of images, two of which are a pair of bfloat16.",
+    return emit_end(e, arena_printf(e->arena, "%s_bf16_%dx%" PRId64 "x%d", add ? "add_product" : "product", d->s.c,
+                                    depth, channels),
+                    arena_printf(e->arena,
+                                 "C %s A^T B over the tiles of a block of images, two of which are a pair of bfloat16.",
                                  add ? "+=" : "="));
 }
 
@@ -304,7 +311,7 @@ static const char *emit_products(struct emitter *e, const struct step *step)
     return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o), comment);
 }
 
-/* ---- some images, by themselves ----------------------------------------------------------------------------------- */
+/* ---- some images, by themselves ---------------------------------------------------------------------------------- */
 
 /* The products of all positions of a class, of one panel: added to dU. */
 static void emit_class_sums(struct emitter *e, const struct winograd_weights *d, int k, int vectors, const char *panel)
@@ -405,8 +412,8 @@ static const char *emit_images(struct emitter *e, const struct step *step)
     winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL, many = d.images > 1;
-    emit_function(e, "%sconst %s *x, const %s *dy, %s *restrict du%s, %s *restrict scratch", many ? "int left, " : "", real,
-                  real, real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "", real);
+    emit_function(e, "%sconst %s *x, const %s *dy, %s *restrict du%s, %s *restrict scratch", many ? "int left, " : "",
+                  real, real, real, bias ? arena_printf(e->arena, ", %s *restrict db", real) : "", real);
     cw_line(e->w, "%s *const x_values = scratch, *const dy_values = scratch + %" PRId64 ";", real, d.m_at);
     if (d.pairs)
         cw_line(e->w, "bf16_pair *const pairs = scratch + %" PRId64 ";", d.scratch);
@@ -432,8 +439,8 @@ static const char *emit_images(struct emitter *e, const struct step *step)
         emit_in_turn(e, &d);
     else
         emit_sums_of_panels(e, &d);
-    const char *comment = arena_printf(e->arena, "%s\n%s %s", emit_comment(e, step), winograd_tiles_text(e, &d.tiles, &d.s),
-                                       many ? arena_printf(e->arena, "%d images at a time.", d.images)
+    const char *comment = arena_printf(e->arena, "%s\n%s %s", emit_comment(e, step), winograd_tiles_text(e, &d.tiles,
+            &d.s), many ? arena_printf(e->arena, "%d images at a time.", d.images)
                                             : "An image at a time.");
     return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o), comment);
 }
@@ -549,7 +556,7 @@ static const char *emit_inverse(struct emitter *e, const struct step *step)
                     "G^T dU G; block b is a panel and some input channels.");
 }
 
-/* ---- a panel of outputs, its inputs panel by panel ------------------------------------------------------------------ */
+/* ---- a panel of outputs, its inputs panel by panel --------------------------------------------------------------- */
 
 static const char *emit_by_panel(struct emitter *e, const struct step *step)
 {
@@ -590,18 +597,20 @@ static const char *emit_by_panel(struct emitter *e, const struct step *step)
     cw_close(e->w, "}");
     loop_open_vectors(e, "lane", width);
     cw_line(e->w, "const %s *const from = du + c * %d + lane;", real, d.panel);
-    cw_line(e->w, "%s *const to = dw + (size_t)%s * %" PRId64 " + (p * %d + c) * %d%s + lane;", real, panel, d.s.k * d.panel,
-            d.x_panel, d.panel, half);
+    cw_line(e->w, "%s *const to = dw + (size_t)%s * %" PRId64 " + (p * %d + c) * %d%s + lane;", real, panel,
+            d.s.k * d.panel, d.x_panel, d.panel, half);
     emit_inverse_vector(e, &d);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     if (bias)
         emit_bias_sum(e, &d);
-    const char *comment = arena_printf(e->arena, "%s\n%s Block b is %s of outputs: dU of a panel of inputs over the whole "
+    const char *comment = arena_printf(e->arena,
+                                       "%s\n%s Block b is %s of outputs: dU of a panel of inputs over the whole "
                                        "batch, then G^T dU G.", emit_comment(e, step),
                                        winograd_tiles_text(e, &d.tiles, &d.s), g->narrow ? "half a panel" : "a panel");
-    return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_panel_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o), comment);
+    return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_panel_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o),
+                    comment);
 }
 
 const char *winograd_weights_emit(struct emitter *e, const struct step *step)

@@ -2,21 +2,22 @@
  *
  *     dU[p, q] = sum over tiles of (B^T x B)[p, q] (A dy A^T)[p, q];   dw = G^T dU G
  *
- * Where dU is large, a block of images is transformed by all threads together into shared V and M, which then stay in the
- * caches while the threads split the list of (position, panel).  Every element of dU is summed by one thread, in the order
- * of the images: the same bits for any number of threads.
+ * Where dU is large, a block of images is transformed by all threads together into shared V and M, which then stay in
+ * the caches while the threads split the list of (position, panel).  Every element of dU is summed by one thread, in
+ * the order of the images: the same bits for any number of threads.
  *
- * Where dU is much larger than V and M of the whole batch, nothing of it is kept: a block is a panel of output channels and
- * goes through the panels of input channels, sums their part of dU over the batch, and turns it into weights at once.
+ * Where dU is much larger than V and M of the whole batch, nothing of it is kept: a block is a panel of output channels
+ * and goes through the panels of input channels, sums their part of dU over the batch, and turns it into weights at
+ * once.
  *
  * Where few channels leave dU, V and M room in a thread's own cache, the step takes a few images after the others and
- * shares the loop of its neighbours: dy is still in the cache, and nobody waits for anybody.  The batch is then cut into a
- * fixed number of groups of images, each with a dU of its own, which the last step adds in order.  So it is where many input
- * channels meet few output channels: V is then made and multiplied a panel of input channels after the other, and dU alone
- * comes and goes.
+ * shares the loop of its neighbours: dy is still in the cache, and nobody waits for anybody.  The batch is then cut
+ * into a fixed number of groups of images, each with a dU of its own, which the last step adds in order.  So it is
+ * where many input channels meet few output channels: V is then made and multiplied a panel of input channels after the
+ * other, and dU alone comes and goes.
  *
- * With `precision bf16` V and M are rounded to bfloat16 where they are multiplied: what a product of one position and panel of each
- * takes lies in the thread's scratch, in pairs of neighbouring tiles.  Transforms and sums are float.
+ * With `precision bf16` V and M are rounded to bfloat16 where they are multiplied: what a product of one position and
+ * panel of each takes lies in the thread's scratch, in pairs of neighbouring tiles.  Transforms and sums are float.
  *
  * What the steps are and what they cost stands here, their C in conv2d_winograd_weight_emit.c. */
 #include <inttypes.h>
@@ -25,7 +26,8 @@
 #include "kernels/bf16.h"
 #include "kernels/conv2d_winograd_weight_grad.h"
 
-static void values_of(const struct winograd_weights *g, int images, struct winograd_values *v, struct winograd_values *m)
+static void values_of(const struct winograd_weights *g, int images, struct winograd_values *v,
+                      struct winograd_values *m)
 {
     *v = winograd_values_of(&g->tiles, images * (g->in_turn ? 1 : g->x_panels), g->x_panel, 16);
     *m = winograd_values_of(&g->tiles, images * g->panels, g->panel, 16);
@@ -53,9 +55,9 @@ static int images_in_cache(const struct plan *p, struct winograd_weights *g, int
     return most;
 }
 
-/* Whether a thread takes some images by itself: where all stays in its second-level cache, or all but dU, panel by panel;
- * then V would not stay either, and each of its numbers that is written and read must weigh more than one of dU: it has a
- * row for every tile, which must not be fewer than the outputs. */
+/* Whether a thread takes some images by itself: where all stays in its second-level cache, or all but dU, panel by
+ * panel; then V would not stay either, and each of its numbers that is written and read must weigh more than one of dU:
+ * it has a row for every tile, which must not be fewer than the outputs. */
 static bool choose_by_image(const struct plan *p, struct winograd_weights *g)
 {
     enum { ENOUGH = 4, FAR = 4 };
@@ -82,8 +84,8 @@ static bool choose_by_image(const struct plan *p, struct winograd_weights *g)
     return true;
 }
 
-/* What is moved: V for each panel, and M, in the last cache; or else dU, written and read for each block of images and at
- * the end, which counts twice where it lies in memory. */
+/* What is moved: V for each panel, and M, in the last cache; or else dU, written and read for each block of images and
+ * at the end, which counts twice where it lies in memory. */
 static void choose_by_panel(const struct plan *p, struct winograd_weights *g)
 {
     enum { BLOCKS_LEAST = 8 };
@@ -116,9 +118,9 @@ static void choose_parts(struct winograd_weights *g)
         g->parts = g->panels;
 }
 
-/* What V and M of a block of images may have.  Where dU does not stay in the second-level cache it is read and written in
- * the last one for each block, so where a batch has many of them larger ones pay as long as one position's V stays with the
- * thread that multiplies it. */
+/* What V and M of a block of images may have.  Where dU does not stay in the second-level cache it is read and written
+ * in the last one for each block, so where a batch has many of them larger ones pay as long as one position's V stays
+ * with the thread that multiplies it. */
 static double block_bytes(const struct plan *p, const struct winograd_weights *g, int images)
 {
     enum { BLOCKS_LEAST = 32 };
@@ -200,7 +202,8 @@ static double cost_with(const struct plan *p, const struct group *g, int number)
         if (!s->count || !depth)
             continue;
         if (d.pairs)    /* V is rounded for each panel of outputs; M for them all, or for each panel of inputs too */
-            cycles += blocks * s->count * (product_pairs_cycles(p, d.s.o, d.panel, d.s.c, d.x_panel, bf16_pairs_of(depth)) +
+            cycles += blocks * s->count * (product_pairs_cycles(p, d.s.o, d.panel, d.s.c, d.x_panel,
+                                                                bf16_pairs_of(depth)) +
                                            pairs_copy_cycles(p, (double)depth * ((double)d.s.c * d.panels +
                                                                 (double)d.s.o * (d.by_panel ? d.x_panels : 1))));
         else

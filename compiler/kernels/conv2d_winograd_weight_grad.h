@@ -9,7 +9,8 @@
 struct winograd_weights {
     struct conv_geometry s;
     struct winograd_tiles tiles;
-    bool pairs;                 /* V and M are rounded to bfloat16 where they are multiplied, in pairs of neighbouring tiles */
+    /* V and M are rounded to bfloat16 where they are multiplied, in pairs of neighbouring tiles */
+    bool pairs;
     int x_panel, x_panels;      /* of V, over input channels */
     int panel, panels;          /* of M, over output channels */
     int images;                 /* in a block */

@@ -1,8 +1,8 @@
-/* dense_bf16.c - dense layers of `precision bf16`: forward pass and data gradient as register tiles whose factors are pairs of
- * bfloat16 and whose sums are float.  (The weight gradient is that of dense_tile.c, of pairs of samples.)
+/* dense_bf16.c - dense layers of `precision bf16`: forward pass and data gradient as register tiles whose factors are
+ * pairs of bfloat16 and whose sums are float.  (The weight gradient is that of dense_tile.c, of pairs of samples.)
  *
- * Weights are kept in float and read once a step, as by the kernels in float: a thread rounds some of them into its scratch,
- * where they serve all samples.  So nothing of them is written to memory. */
+ * Weights are kept in float and read once a step, as by the kernels in float: a thread rounds some of them into its
+ * scratch, where they serve all samples.  So nothing of them is written to memory. */
 #include <inttypes.h>
 
 #include "kernels/bf16.h"
@@ -20,7 +20,7 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
-/* ---- forward: a block is a panel of outputs; pairs are neighbouring inputs ------------------------------------------ */
+/* ---- forward: a block is a panel of outputs; pairs are neighbouring inputs --------------------------------------- */
 
 enum { PART_ROUND, PART_FORWARD };
 
@@ -60,8 +60,8 @@ static const char *forward_emit_in(struct emitter *e, const struct step *step)
     return emit_end(e, arena_printf(e->arena, "round_%d", d.in), "A sample in pairs of bfloat16.");
 }
 
-/* `depth` inputs, the first of which has its weight at `weight` of the panel and its pair at `pair` of the sample (" + 7", C
- * text): the weights are rounded, then come tiles of some samples, and single ones for the rest of the batch. */
+/* `depth` inputs, the first of which has its weight at `weight` of the panel and its pair at `pair` of the sample (" +
+ * 7", C text): the weights are rounded, then come tiles of some samples, and single ones for the rest of the batch. */
 static void forward_chunk(struct emitter *e, const struct dense *d, struct tile t, int64_t depth, const char *weight,
                           const char *pair)
 {
@@ -77,7 +77,8 @@ static void forward_chunk(struct emitter *e, const struct dense *d, struct tile 
             cw_open(e->w, "for (; i + %d <= n; i += %d)", t.rows, t.rows);
         else
             cw_open(e->w, "for (; i < n; i++)");
-        cw_line(e->w, "%s(pairs + (size_t)i * %" PRId64 "%s, weights, y + %s%s);", emit_tile(e, &t), sample, pair, at, chain);
+        cw_line(e->w, "%s(pairs + (size_t)i * %" PRId64 "%s, weights, y + %s%s);", emit_tile(e, &t), sample, pair, at,
+                chain);
         cw_close(e->w, "");
         if (t.rows == 1)
             return;
@@ -88,7 +89,8 @@ static void forward_chunk(struct emitter *e, const struct dense *d, struct tile 
 static void forward_panel(struct emitter *e, const struct dense *d, const struct chain *chain, int vectors, int tail)
 {
     int chunks = (d->in + DEPTH_CHUNK - 1) / DEPTH_CHUNK, last = (chunks - 1) * DEPTH_CHUNK;
-    struct tile t = { .vectors = vectors, .tail = tail, .a_row = bf16_pairs_of(d->in), .a_k = 1, .b_k = d->panel, .segments = 1,
+    struct tile t = { .vectors = vectors, .tail = tail, .a_row = bf16_pairs_of(d->in), .a_k = 1, .b_k = d->panel,
+                      .segments = 1,
                       .c_row = d->out, .pairs = true };
     if (chunks > 1) {
         cw_open(e->w, "{");
@@ -134,11 +136,13 @@ static const char *forward_emit(struct emitter *e, const struct step *step)
 
 const struct kernel kernel_dense_bf16 = {
     .name = "bf16", .op = OP_dense, .bf16 = true, .fuses_chain = true, .applicable = applicable, .cost = forward_cost,
-    .plan = forward_plan, .emit = forward_emit, .help = "register tiles of pairs of bfloat16, a panel of outputs at a time",
+    .plan = forward_plan, .emit = forward_emit,
+    .help = "register tiles of pairs of bfloat16, a panel of outputs at a time",
 };
 
-/* ---- data gradient: a block is some inputs; pairs are neighbouring outputs ------------------------------------------ *
- * As in dense_tile.c the weights of an input are the rows of A, and B is dy turned over: (pairs of outputs) x samples. */
+/* ---- data gradient: a block is some inputs; pairs are neighbouring outputs ------------------------------------------
+ * * As in dense_tile.c the weights of an input are the rows of A, and B is dy turned over: (pairs of outputs) x
+ * samples. */
 
 enum { PART_TURN, PART_DATA, TURNED = 64 };     /* outputs in a block of the first step */
 
@@ -159,14 +163,15 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     struct dense d = dense_of(p, g->main);
     int64_t outputs = (int64_t)d.panels * d.panel, run = TURNED / 2 * (int64_t)d.batch_padded;
     int rows, block = dense_input_block(p, &d, &rows);
-    struct step *turn = plan_step(p, q, g, PART_TURN, SPLIT_BLOCKS, (outputs + TURNED - 1) / TURNED, "data gradient", 0);
+    struct step *turn = plan_step(p, q, g, PART_TURN, SPLIT_BLOCKS, (outputs + TURNED - 1) / TURNED, "data gradient",
+                                  0);
     struct step *main = plan_step(p, q, g, PART_DATA, SPLIT_BLOCKS, (d.in + block - 1) / block, "data gradient",
                                   dense_flops(p, &d));
     turn->beside = true;
     main->rows_of = g->main->in[1];
     main->rows = block;
-    struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name), "bf16_pair",
-                                        outputs / 2 * d.batch_padded * p->real_size);
+    struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name),
+                                        "bf16_pair", outputs / 2 * d.batch_padded * p->real_size);
     step_is_told(p, turn, ARGUMENT_BLOCK);
     step_is_told(p, turn, ARGUMENT_SAMPLES);
     step_takes(p, turn, ACCESS_READ, g->main->in[0]);
@@ -185,7 +190,8 @@ static const char *data_emit_turn(struct emitter *e, const struct step *step)
     struct dense d = dense_of(e->plan, step->group->main);
     int outputs = d.panels * d.panel;
     emit_function(e, "int b, int n, const float *dy, bf16_pair *restrict turned");
-    cw_line(e->w, "const int end = b * %d + %d < %d ? b * %d + %d : %d;", TURNED, TURNED, outputs, TURNED, TURNED, outputs);
+    cw_line(e->w, "const int end = b * %d + %d < %d ? b * %d + %d : %d;", TURNED, TURNED, outputs, TURNED, TURNED,
+            outputs);
     cw_open(e->w, "for (int o = b * %d; o < end; o += 2)", TURNED);
     cw_open(e->w, "for (int i = 0; i < %d; i++) {", d.batch_padded);
     cw_line(e->w, "const float *const at = dy + (size_t)i * %d + o;", d.out);
@@ -224,7 +230,8 @@ static void data_emit_rows(struct emitter *e, const struct dense *d, int rows)
     if (s.whole > 1)
         cw_open(e->w, "for (int j = 0; j < %d; j += %d)", s.whole * width, width);
     if (s.whole)
-        cw_line(e->w, "%s(weights, turned%s, to%s);", emit_tile(e, &t), s.whole > 1 ? " + j" : "", s.whole > 1 ? " + j" : "");
+        cw_line(e->w, "%s(weights, turned%s, to%s);", emit_tile(e, &t), s.whole > 1 ? " + j" : "", s.whole > 1 ? " + j"
+                : "");
     if (s.whole > 1)
         cw_close(e->w, "");
     t.vectors = s.last_vectors;
@@ -259,6 +266,7 @@ static const char *data_emit(struct emitter *e, const struct step *step)
 }
 
 const struct kernel kernel_dense_bf16_data_grad = {
-    .name = "bf16", .op = OP_dense_data_grad, .bf16 = true, .fuses_chain = true, .applicable = applicable, .cost = data_cost,
+    .name = "bf16", .op = OP_dense_data_grad, .bf16 = true, .fuses_chain = true, .applicable = applicable,
+    .cost = data_cost,
     .plan = data_plan, .emit = data_emit, .help = "register tiles of pairs of bfloat16 with the weights as rows",
 };

@@ -1,10 +1,10 @@
-/* dense_images.c - dense layers whose weights stay in the second-level cache: forward and data gradient some images at a time,
- * in the loop of their neighbours, so that no thread waits for another between a layer and the next.
+/* dense_images.c - dense layers whose weights stay in the second-level cache: forward and data gradient some images at
+ * a time, in the loop of their neighbours, so that no thread waits for another between a layer and the next.
  *
- * A call takes as many images as a vector has lanes.  Forward they are the rows of a product whose columns are the outputs, as
- * of a 1x1 convolution.  For the data gradient dy is put together, outputs x images, and the weights are read as they lie: rows
- * of the tile are inputs.  The gradient of the weights is a step of blocks that may wait until all images are through: it
- * reads x and dy of the whole batch, which are small beside the caches too. */
+ * A call takes as many images as a vector has lanes.  Forward they are the rows of a product whose columns are the
+ * outputs, as of a 1x1 convolution.  For the data gradient dy is put together, outputs x images, and the weights are
+ * read as they lie: rows of the tile are inputs.  The gradient of the weights is a step of blocks that may wait until
+ * all images are through: it reads x and dy of the whole batch, which are small beside the caches too. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -32,8 +32,8 @@ static int64_t dense_flops(const struct plan *p, const struct dense *d)
     return 2 * (int64_t)d->in * d->out * p->batch;
 }
 
-/* In training, where batches are full but for the last.  Whole calls, and several; the weights within half of the second-level
- * cache, x and dy of the batch within all of it. */
+/* In training, where batches are full but for the last.  Whole calls, and several; the weights within half of the
+ * second-level cache, x and dy of the batch within all of it. */
 static bool applicable(const struct plan *p, const struct group *g)
 {
     struct dense d = dense_of(p, g->main);
@@ -43,8 +43,8 @@ static bool applicable(const struct plan *p, const struct group *g)
            maps <= p->target->l2_bytes && (!g->chain_count || !chain_is_by_sample(p, g));
 }
 
-/* Calls so few that a few threads cannot share them are worth it only where other steps have no more of them: elsewhere this
- * is there to be asked for, and never the cheapest. */
+/* Calls so few that a few threads cannot share them are worth it only where other steps have no more of them: elsewhere
+ * this is there to be asked for, and never the cheapest. */
 static double few_calls(const struct plan *p, const struct group *g)
 {
     enum { CALLS = 4, NEVER = 1000 };
@@ -173,7 +173,7 @@ const struct kernel kernel_dense_images_data_grad = {
     .plan = data_plan, .emit = data_emit, .help = "register tiles with the weights as rows, some images at a time",
 };
 
-/* ---- weight gradient: a block is some inputs ----------------------------------------------------------------------- */
+/* ---- weight gradient: a block is some inputs --------------------------------------------------------------------- */
 
 enum { INPUTS = 48 };           /* in a block, about: enough blocks for a few threads */
 
@@ -257,15 +257,16 @@ static const char *weight_emit(struct emitter *e, const struct step *step)
     const char *real = e->plan->real;
     int inputs = block_inputs(e->plan, &d);
     bool bias = g->companion != NULL;
-    emit_function(e, "int b, int n, const %s *x, const %s *dy, %s *restrict dw%s, %s *restrict inputs", real, real, real,
-                  bias ? text_printf(e, ", %s *restrict db", real) : "", real);
+    emit_function(e, "int b, int n, const %s *x, const %s *dy, %s *restrict dw%s, %s *restrict inputs", real, real,
+                  real, bias ? text_printf(e, ", %s *restrict db", real) : "", real);
     if (d.in <= inputs)
         cw_line(e->w, "const int first = b * %d, rows = %d;", inputs, d.in);
     else
         cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", inputs, d.in, inputs, d.in,
                 inputs);
     cw_open(e->w, "for (int i = 0; i < n; i++)");
-    cw_line(e->w, "memcpy(inputs + i * %d, x + (size_t)i * %d + first, sizeof(%s) * (size_t)rows);", inputs, d.in, real);
+    cw_line(e->w, "memcpy(inputs + i * %d, x + (size_t)i * %d + first, sizeof(%s) * (size_t)rows);", inputs, d.in,
+            real);
     cw_close(e->w, "");
     if (s.whole) {
         if (s.whole > 1)

@@ -3,8 +3,8 @@
  * All three stream the weights (or their gradient) through the core exactly once, in the order in which they lie:
  * for a batch of moderate size that is what a dense layer costs.
  *
- * With `precision bf16` the factors of the weight gradient are pairs of bfloat16, of neighbouring samples; forward pass and
- * data gradient stand in dense_bf16.c. */
+ * With `precision bf16` the factors of the weight gradient are pairs of bfloat16, of neighbouring samples; forward pass
+ * and data gradient stand in dense_bf16.c. */
 #include <inttypes.h>
 
 #include "kernels/bf16.h"
@@ -329,7 +329,8 @@ void dense_emit_block(struct emitter *e, const struct dense *d, int block)
     if (d->in <= block)
         cw_line(e->w, "const int first = b * %d, rows = %d;", block, d->in);
     else
-        cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", block, d->in, block, d->in, block);
+        cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", block, d->in, block, d->in,
+                block);
 }
 
 static const char *data_emit_main(struct emitter *e, const struct step *step)
@@ -401,7 +402,8 @@ static double weight_cost_of(const struct plan *p, const struct group *g, bool p
 {
     struct dense d = dense_of(p, g->main);
     struct dense_weight_block b = weight_block(p, &d);
-    double cycles = (pairs ? product_pairs_cycles : product_cycles)(p, d.out, d.panel, d.in, b.inputs, sum_rows(p, pairs));
+    double cycles = (pairs ? product_pairs_cycles : product_cycles)(p, d.out, d.panel, d.in, b.inputs,
+                                                                    sum_rows(p, pairs));
     return cycles + dense_stream_cycles(p, &d) + p->target->costs->packed_in_order * d.in * p->batch / p->lanes +
            plan_meeting_cycles(p, 1);
 }
@@ -536,8 +538,8 @@ static const char *weight_emit_main(struct emitter *e, const struct step *step)
     const char *how = "";
     if (updates)
         how = ", const struct cnn_context *c, const struct rule *early, int64_t number";
-    emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict scratch", real, factor,
-                  real, how, factor);
+    emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict scratch", real,
+                  factor, real, how, factor);
     cw_line(e->w, "const int first = b * %d, rows = %d - first < %d ? %d - first : %d;", b.inputs, d.in, b.inputs, d.in,
             b.inputs);
     if (updates)
@@ -578,7 +580,8 @@ static const char *weight_emit_main(struct emitter *e, const struct step *step)
     if (updates)
         comment = arena_printf(e->arena, "%s\nThe weights, parameter `number` and those that follow, are updated where "
                                "`early` says how, and the gradient is not kept.", comment);
-    return emit_end(e, arena_printf(e->arena, "dense%s_weight_grad_%d_to_%d", pairs ? "_bf16" : "", d.in, d.out), comment);
+    return emit_end(e, arena_printf(e->arena, "dense%s_weight_grad_%d_to_%d", pairs ? "_bf16" : "", d.in, d.out),
+                    comment);
 }
 
 static const char *weight_emit(struct emitter *e, const struct step *step)
@@ -604,5 +607,6 @@ static double pairs_weight_cost(const struct plan *p, const struct group *g)
 
 const struct kernel kernel_dense_bf16_weight_grad = {
     .name = "bf16", .op = OP_dense_weight_grad, .bf16 = true, .applicable = several_samples, .cost = pairs_weight_cost,
-    .plan = weight_plan, .emit = weight_emit, .help = "register tiles over pairs of samples in bfloat16, summed in float",
+    .plan = weight_plan, .emit = weight_emit,
+    .help = "register tiles over pairs of samples in bfloat16, summed in float",
 };

@@ -21,15 +21,16 @@ int64_t dense_flops(const struct plan *p, const struct dense *d);
 double dense_stream_cycles(const struct plan *p, const struct dense *d);
 /* Rows of a tile for a whole batch: the largest divisor of the batch that fits, if it is not too small. */
 int dense_batch_rows(const struct plan *p, int vectors);
-/* Inputs in a block of the data gradient: about a hundred, whole tiles of rows and whole vectors; and whole tiles of the
- * weight gradient too, if that makes these tiles little smaller: then both share a loop.  *rows: of a tile. */
+/* Inputs in a block of the data gradient: about a hundred, whole tiles of rows and whole vectors; and whole tiles of
+ * the weight gradient too, if that makes these tiles little smaller: then both share a loop.  *rows: of a tile. */
 int dense_input_block(const struct plan *p, const struct dense *d, int *rows);
 /* The rows of some inputs in weights or their gradient, `piece` of them in a block. */
 struct part dense_part_of_weights(const struct dense *d, int piece);
 
 /* Writes which inputs block `b` has: `first`, and how many `rows`. */
 void dense_emit_block(struct emitter *e, const struct dense *d, int block);
-/* Writes the end of a data gradient: what lies in `product` (inputs, samples) is turned over in `back` and becomes dx. */
+/* Writes the end of a data gradient: what lies in `product` (inputs, samples) is turned over in `back` and becomes
+ * dx. */
 void dense_emit_back(struct emitter *e, const struct dense *d, const struct chain *chain, int block);
 
 #endif

@@ -175,8 +175,8 @@ void emit_step_of(struct emitter *e, struct emitted_function *f, const struct st
     f->trains |= e->program == &e->plan->train;
 }
 
-/* "winograd_conv3x3" of "winograd_conv3x3_16x16x16_to_32x16x16": what a name says beside the shapes, and beside the kind
- * of layer where it begins with that.  "": nothing. */
+/* "winograd_conv3x3" of "winograd_conv3x3_16x16x16_to_32x16x16": what a name says beside the shapes, and beside the
+ * kind of layer where it begins with that.  "": nothing. */
 static const char *name_without_shapes(struct emitter *e, const char *name, const char *kind)
 {
     struct text out = { .arena = e->arena };
@@ -213,7 +213,8 @@ static bool is_of_headers(const char *name)
 static void name_own(struct emitter *e, struct emitted_function *f)
 {
     const char *rest = name_without_shapes(e, f->name, f->layer->def->clause.name);
-    const char *name = arena_printf(e->arena, "%s_%s", one_word(e, f->layer->name), *rest ? rest : one_word(e, f->what));
+    const char *name = arena_printf(e->arena, "%s_%s", one_word(e, f->layer->name), *rest ? rest
+                                    : one_word(e, f->what));
     if (is_of_headers(name))
         return;
     if (table_get(&e->names, name) && !f->trains)

@@ -121,7 +121,8 @@ static const char *inside(void *context, int part)
     return tail_of(f, part) ? "inside" : NULL;
 }
 
-void formula_loops_begin(struct formula_loops *f, const struct expr_pool *pool, const struct expr *root, const char *count)
+void formula_loops_begin(struct formula_loops *f, const struct expr_pool *pool, const struct expr *root,
+                         const char *count)
 {
     const char *real = f->e->plan->real;
     const bool *reached = expr_reached(pool, &root, 1);

@@ -1,8 +1,8 @@
-/* formula_loops.h - loops over the numbers of samples, in vectors, for formulas of targets y and predictions p: losses of
- * a sample, metrics of a batch.
+/* formula_loops.h - loops over the numbers of samples, in vectors, for formulas of targets y and predictions p: losses
+ * of a sample, metrics of a batch.
  *
- * Sums are made sample by sample, and of long samples some thousand numbers at a time: the lanes of so many vectors, then
- * all lanes in double.  The order depends on nothing that is known only when it runs. */
+ * Sums are made sample by sample, and of long samples some thousand numbers at a time: the lanes of so many vectors,
+ * then all lanes in double.  The order depends on nothing that is known only when it runs. */
 #ifndef FORMULA_LOOPS_H
 #define FORMULA_LOOPS_H
 
@@ -23,11 +23,13 @@ struct formula_loops {
     const char *const *inputs;      /* what C calls them */
     /* Of the sample: "predictions", "targets"; a class as a pointer to it. */
     const char *predictions, *targets;
-    const char *to;                 /* where a result of the expression goes that is an array, times `share`; NULL: none */
+    /* where a result of the expression goes that is an array, times `share`; NULL: none */
+    const char *to;
     struct expr_loops loops;        /* filled in by formula_loops_begin() */
 };
 
 /* Writes what stands before the loops; root: the expression that will be written. */
-void formula_loops_begin(struct formula_loops *f, const struct expr_pool *pool, const struct expr *root, const char *count);
+void formula_loops_begin(struct formula_loops *f, const struct expr_pool *pool, const struct expr *root,
+                         const char *count);
 
 #endif

@@ -1,5 +1,5 @@
-/* formula_loss_kernels.c - losses that are formulas: a sample at a time, its numbers in vectors, single numbers and sums in
- * double whatever the network computes in (formula_loops.h). */
+/* formula_loss_kernels.c - losses that are formulas: a sample at a time, its numbers in vectors, single numbers and
+ * sums in double whatever the network computes in (formula_loops.h). */
 #include "kernels/formula_loops.h"
 #include "ops/losses.h"
 
@@ -45,7 +45,8 @@ static const char *formula_emit(struct emitter *e, const struct step *s)
     const struct node *n = s->group->main;      /* predictions, targets -> loss or its gradient */
     const struct loss_expr l = loss_expr(e->arena, n->attr.loss);
     const struct expr *root = n->backward ? l.gradient : l.value;
-    struct formula_loops f = { .e = e, .size = (int)tensor_elements(n->in[0]), .classes = n->in[1]->element == ELEMENT_I32,
+    struct formula_loops f = { .e = e, .size = (int)tensor_elements(n->in[0]),
+                               .classes = n->in[1]->element == ELEMENT_I32,
                                .y = LOSS_Y, .p = LOSS_P, .inputs = names, .predictions = "predictions",
                                .targets = "target", .to = n->backward && root->is_array ? "gradient" : NULL };
     const char *real = e->plan->real, *type = f.classes ? "int32_t" : real;

@@ -13,7 +13,8 @@ static double global_maxpool_cost(const struct plan *p, const struct group *g)
 static void global_maxpool_plan(struct plan *p, struct program *q, struct group *g)
 {
     const struct node *n = g->main;     /* x -> y, index; index, dy -> dx */
-    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, n->backward ? "data gradient" : "forward", group_flops(p, g));
+    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, n->backward ? "data gradient" : "forward",
+                               group_flops(p, g));
     for (int i = 0; i < n->in_count; i++)
         step_takes(p, s, ACCESS_READ, n->in[i]);
     if (n->out_count > 1)
@@ -22,7 +23,7 @@ static void global_maxpool_plan(struct plan *p, struct program *q, struct group 
     step_takes_chain(p, s);
 }
 
-/* ---- forward ------------------------------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 struct search {
     const struct chain *chain;
@@ -37,8 +38,8 @@ static void begin(struct emitter *e, const void *data, const char *const *best, 
         cw_line(e->w, "v %s = v_zero();", best[1]);
 }
 
-static void compare(struct emitter *e, const void *data, const char *const *best, const char *col, const char *at, int k,
-                    int tail)
+static void compare(struct emitter *e, const void *data, const char *const *best, const char *col, const char *at,
+                    int k, int tail)
 {
     const struct search *s = data;
     (void)col;
@@ -63,17 +64,19 @@ static const char *global_maxpool_emit(struct emitter *e, const struct step *s)
     struct chain c;
     chain_make(e->plan, s->group, &c);
     struct search search = { &c, s->group->main->out_count > 1 };
-    struct pixel_sums sums = { .shape = x->shape, .pixel = emit_pixel(e, x), .sums = search.keeps_index ? 2 : 1, .add = compare,
+    struct pixel_sums sums = { .shape = x->shape, .pixel = emit_pixel(e, x), .sums = search.keeps_index ? 2 : 1,
+                               .add = compare,
                                .store = store, .data = &search, .begin = begin };
     emit_function(e, "const %s *x, %s%s *restrict y%s", real,
-                  search.keeps_index ? text_printf(e, "%s *restrict index, ", real) : "", real, chain_parameters(e, &c));
+                  search.keeps_index ? text_printf(e, "%s *restrict index, ", real) : "", real,
+                      chain_parameters(e, &c));
     cw_line(e->w, "// x (%d, %d, %d), y (%d)", x->shape.h, x->shape.w, x->shape.c, x->shape.c);
     emit_pixel_sums(e, &sums);
     const char *hint = text_printf(e, "global_maxpool2d_%s%s", text_shape(e, x->shape), chain_suffix(e, &c));
     return emit_end(e, hint, emit_comment(e, s));
 }
 
-/* ---- gradient ------------------------------------------------------------------------------------------------------ */
+/* ---- gradient ---------------------------------------------------------------------------------------------------- */
 
 static void grad_body(struct emitter *e, const void *data, const char *at, int tail)
 {
@@ -106,7 +109,8 @@ const struct kernel kernel_global_maxpool2d = {
 };
 
 const struct kernel kernel_global_maxpool2d_grad = {
-    .name = "global_maxpool2d_grad", .op = OP_global_maxpool2d_grad, .fuses_chain = true, .applicable = always_applicable,
+    .name = "global_maxpool2d_grad", .op = OP_global_maxpool2d_grad, .fuses_chain = true,
+    .applicable = always_applicable,
     .cost = global_maxpool_cost, .plan = global_maxpool_plan, .emit = global_maxpool_grad_emit,
     .help = "one pass, channels in vectors",
 };

@@ -1,9 +1,9 @@
 /* grouped_conv2d_kernels.c - convolutions in groups, depthwise ones among them, and their data gradients.
  *
- * `tiles`: a vector of channels of some neighbouring columns of the result at a time.  Their sums stay in registers, the
- * filter's row too, and what is read is loaded once for all columns that it is part of.  Columns whose taps lie alike
- * share a function; at the borders taps beside the map are left out, so that there is no copy with zeros around.  A depthwise
- * layer goes through the channels of a tile before the next tile: memory is read and written in order.
+ * `tiles`: a vector of channels of some neighbouring columns of the result at a time.  Their sums stay in registers,
+ * the filter's row too, and what is read is loaded once for all columns that it is part of.  Columns whose taps lie
+ * alike share a function; at the borders taps beside the map are left out, so that there is no copy with zeros around.
+ * A depthwise layer goes through the channels of a tile before the next tile: memory is read and written in order.
  *
  * `taps`: one column at a time, and the taps that lie on the map are found for each.  It serves every window. */
 #include <inttypes.h>
@@ -70,8 +70,8 @@ static double taps_cost(const struct plan *p, const struct group *group)
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 
-/* The filters of a gradient are put as those of a convolution from dy to dx would lie; of a depthwise one with multiplier 1
- * they do already. */
+/* The filters of a gradient are put as those of a convolution from dy to dx would lie; of a depthwise one with
+ * multiplier 1 they do already. */
 static struct buffer *plan_pack(struct plan *p, struct program *q, struct group *group, const struct grouped *g)
 {
     int64_t panels = (g->to.c + g->lanes - 1) / g->lanes;
@@ -111,7 +111,8 @@ static void plan(struct plan *p, struct program *q, struct group *group)
 
 /* ---- packing ----------------------------------------------------------------------------------------------------- */
 
-/* Panel b of (tap, channel of a group of dy, lane), from (vector of dy's channels, tap, channel of a group of dx, lane). */
+/* Panel b of (tap, channel of a group of dy, lane), from (vector of dy's channels, tap, channel of a group of dx,
+ * lane). */
 static const char *emit_pack(struct emitter *e, const struct step *step)
 {
     struct grouped g = grouped_of(e->plan, step->group->main);
@@ -127,11 +128,13 @@ static const char *emit_pack(struct emitter *e, const struct step *step)
     cw_line(e->w, "const int o = first + i;");
     const char *row = g.to_group > 1 ? text_printf(e, "(tap * %d + c %% %d)", g.to_group, g.to_group) : "tap";
     cw_line(e->w, "to[(tap * %d + i) * V_LANES + k] =", g.from_group);
-    cw_line(e->w, "    inside ? w[(size_t)(o / V_LANES) * %" PRId64 " + %s * V_LANES + o %% V_LANES] : 0;", from_panel, row);
+    cw_line(e->w, "    inside ? w[(size_t)(o / V_LANES) * %" PRId64 " + %s * V_LANES + o %% V_LANES] : 0;", from_panel,
+            row);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     cw_close(e->w, "}");
-    const char *comment = text_printf(e, "The filters of %s for its data gradient: (vector of channels, tap, %d, lane).",
+    const char *comment = text_printf(e,
+                                      "The filters of %s for its data gradient: (vector of channels, tap, %d, lane).",
                                       step->group->main->layer->name, g.from_group);
     return emit_end(e, text_printf(e, "turn_%s", grouped_name(e, &g)), comment);
 }
@@ -218,8 +221,8 @@ static void tile_row(struct emitter *e, const struct writing *w, int tail)
     }
 }
 
-/* Whether a tile asks for the rows that the next row of the result reads first: a tile's own are many short stretches of
- * memory, which no processor foresees. */
+/* Whether a tile asks for the rows that the next row of the result reads first: a tile's own are many short stretches
+ * of memory, which no processor foresees. */
 static bool asks_below(const struct grouped *g)
 {
     return g->source == ONE_BY_ONE && g->window.dilation_h == 1 && (!g->transposed || g->window.stride_h == 1);
@@ -243,9 +246,9 @@ static void ask_below(struct emitter *e, const struct writing *w)
     }
 }
 
-/* Whether a tile asks for the place of the one below it: what is made lies in memory, and a store to each of some pixels
- * would wait for its line (measured on one core with AVX2, 144 channels of 32x32 pixels, 64 pictures: 7.5 ms become
- * 6.5; 3.0 where the place is in the cache). */
+/* Whether a tile asks for the place of the one below it: what is made lies in memory, and a store to each of some
+ * pixels would wait for its line (measured on one core with AVX2, 144 channels of 32x32 pixels, 64 pictures: 7.5 ms
+ * become 6.5; 3.0 where the place is in the cache). */
 static bool asks_place(const struct grouped *g)
 {
     return g->source == ONE_BY_ONE && g->to.h > 1;
@@ -287,7 +290,8 @@ static void tile_vector(struct emitter *e, const void *data, const char *at, int
         const char *element = text_plus(e, at, text_printf(e, "%" PRId64, (int64_t)t * g->to.c));
         const char *to = text_plus(e, at, text_printf(e, "%" PRId64, t * w->to_pixel));
         const char *value = chain_apply_at(e, w->chain, text_printf(e, "y%d", t), at, element, tail);
-        line_store(e, "y", to, chain_sums_add(e, w->chain, value, text_printf(e, "g%d", t), 0, at, element, tail), tail);
+        line_store(e, "y", to, chain_sums_add(e, w->chain, value, text_printf(e, "g%d", t), 0, at, element, tail),
+                   tail);
     }
     chain_sums_end(e, w->chain, 0, at);
 }

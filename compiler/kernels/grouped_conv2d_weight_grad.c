@@ -1,11 +1,11 @@
 /* grouped_conv2d_weight_grad.c - the gradient of the filters of a convolution in groups.
  *
- * dw[tap][i][o] = sum over images and pixels of x[pixel shifted by the tap][channel i of o's group] dy[pixel][o], a vector
- * of o at a time: the sums of some rows of taps stay in registers along the rows of dy.
+ * dw[tap][i][o] = sum over images and pixels of x[pixel shifted by the tap][channel i of o's group] dy[pixel][o], a
+ * vector of o at a time: the sums of some rows of taps stay in registers along the rows of dy.
  *
  * The batch is cut into a fixed number of groups of images.  Each has its own partial sums, added in order by a second
- * step: the same bits for any number of threads.  Where the batch allows it the step takes one image after the other, group
- * by group, and shares the loop of its neighbours: dy is still in the cache.
+ * step: the same bits for any number of threads.  Where the batch allows it the step takes one image after the other,
+ * group by group, and shares the loop of its neighbours: dy is still in the cache.
  *
  * `tiles` needs taps that are few enough to be written out; `taps` sums one after the other. */
 #include <inttypes.h>
@@ -86,7 +86,8 @@ static bool tiles_applicable(const struct plan *p, const struct group *group)
     struct column_run *columns;
     struct row_run *rows;
     return (int64_t)w->kw * d.rows_at_once * DY_AT_ONCE <= TAPS_MOST &&
-           grouped_columns(p->arena, &d.g, DY_AT_ONCE, &columns) <= RUNS_MOST && rows_of(p->arena, &d.g, &rows) <= RUNS_MOST &&
+           grouped_columns(p->arena, &d.g, DY_AT_ONCE, &columns) <= RUNS_MOST &&
+               rows_of(p->arena, &d.g, &rows) <= RUNS_MOST &&
            (w->kh + d.rows_at_once - 1) / d.rows_at_once <= RUNS_MOST;
 }
 
@@ -99,7 +100,8 @@ static double cost(const struct plan *p, const struct group *group, double slowe
 {
     struct weight_grad d = weight_grad_of(p, group->main);
     double elements = (double)(shape_elements(d.g.from) + shape_elements(d.g.to)) * p->batch;
-    double cycles = grouped_cycles(p, &d.g) * slower, memory = elements * p->real_size / p->target->memory_bytes_per_cycle;
+    double cycles = grouped_cycles(p, &d.g) * slower,
+        memory = elements * p->real_size / p->target->memory_bytes_per_cycle;
     double reduce = 2.0 * d.groups * (double)d.stored * p->real_size / p->target->costs->second_rate;
     return (cycles > memory ? cycles : memory) + (d.groups > 1 ? reduce : 0);
 }
@@ -122,7 +124,8 @@ static void plan(struct plan *p, struct program *q, struct group *group)
                                  "weight gradient", group_flops(p, group));
     sum->groups = d.by_image ? d.groups : 0;
     int64_t chunks = (d.stored + REDUCE_CHUNK - 1) / REDUCE_CHUNK;
-    struct step *reduce = d.groups > 1 ? plan_step(p, q, group, PART_REDUCE, SPLIT_BLOCKS, chunks, "weight gradient", 0) : NULL;
+    struct step *reduce = d.groups > 1 ? plan_step(p, q, group, PART_REDUCE, SPLIT_BLOCKS, chunks, "weight gradient", 0)
+        : NULL;
     struct buffer *partial = NULL;
     if (reduce)
         partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", dw->name), p->real,
@@ -197,10 +200,11 @@ static void tile_products(struct emitter *e, const struct writing *w, const stru
         for (int i = 0; i < r->taps_count;) {
             int column = r->taps[i].column;
             struct text line = { .arena = e->arena };
-            text_add(&line, "a = %s;", text_grouped(e, g, "from", k * g->window.dilation_h * g->row + column * g->pixel, "0",
-                                               tail));
+            text_add(&line, "a = %s;", text_grouped(e, g, "from", k * g->window.dilation_h * g->row + column * g->pixel,
+                                                    "0", tail));
             for (; i < r->taps_count && r->taps[i].column == column; i++)
-                text_add(&line, " s%d_%d = v_fma(a, d%d, s%d_%d);", k, r->taps[i].tap, r->taps[i].result, k, r->taps[i].tap);
+                text_add(&line, " s%d_%d = v_fma(a, d%d, s%d_%d);", k, r->taps[i].tap, r->taps[i].result, k,
+                         r->taps[i].tap);
             cw_line(e->w, "%s", text_of(&line));
         }
 }
@@ -246,8 +250,8 @@ static void vector_sums(struct emitter *e, const void *data, const char *at, int
         cw_line(e->w, "%s;", line);
     }
     if (!alone)
-        cw_open(e->w, "for (int r = 0; r < rows; r++, x += %" PRId64 ", dy += %" PRId64 ") {", g->window.stride_h * g->row,
-                (int64_t)g->to.w * g->to.c);
+        cw_open(e->w, "for (int r = 0; r < rows; r++, x += %" PRId64 ", dy += %" PRId64 ") {",
+                g->window.stride_h * g->row, (int64_t)g->to.w * g->to.c);
     row_products(e, w, at, tail);
     if (!alone)
         cw_close(e->w, "}");
@@ -280,7 +284,7 @@ static const char *emit_rows(struct emitter *e, const struct weight_grad *d, int
                                                    : "Some rows of taps along `rows` rows of dy, a vector of channels.");
 }
 
-/* ---- their calls -------------------------------------------------------------------------------------------------- */
+/* ---- their calls ------------------------------------------------------------------------------------------------- */
 
 static const char *text_at(struct emitter *e, const char *base, const char *index, int64_t step, int64_t offset)
 {
@@ -305,7 +309,8 @@ static void emit_call(struct emitter *e, const struct weight_grad *d, const char
     bool several = g->from_group > 1;
     if (several)
         cw_open(e->w, "for (int i = 0; i < %d; i++)", g->from_group);
-    cw_line(e->w, "%s(rows, %s, %s, %s);", name, text_plus(e, from, !several ? "0" : g->source == SPREAD ? "i * V_LANES" : "i"),
+    cw_line(e->w, "%s(rows, %s, %s, %s);", name, text_plus(e, from, !several ? "0" : g->source == SPREAD ? "i * V_LANES"
+                                                           : "i"),
             text_at(e, "dy + j", "r", (int64_t)g->to.w * g->to.c, 0),
             text_plus(e, text_plus(e, "panel", dw), several ? "i * V_LANES" : "0"));
     if (several)
@@ -389,12 +394,13 @@ static void taps_vector(struct emitter *e, const void *data, const char *at, int
                    : text_printf(e, "(%s + r_corner)", text_times(e, "r", w->stride_h)),
             g->row, text_times(e, "c", w->stride_w), g->pixel, alone ? " + " : "", alone ? at : "");
     cw_line(e->w, "line = v_fma(%s, %s, line);", text_grouped(e, g, "from", 0, "i", tail),
-            text_load(e, "dy", text_plus(e, text_printf(e, "(r * %d + c) * %d", g->to.w, g->to.c), alone ? at : "j"), tail));
+            text_load(e, "dy", text_plus(e, text_printf(e, "(r * %d + c) * %d", g->to.w, g->to.c), alone ? at : "j"),
+                      tail));
     cw_close(e->w, "}");
     cw_line(e->w, "sum = v_add(sum, line);");
     cw_close(e->w, "}");
-    cw_line(e->w, "%s *const to = %s + (k * %d + q) * %" PRId64 "%s;", real, text_plus(e, alone ? "dw" : "panel", filters), w->kw,
-            tap_numbers(g), g->from_group > 1 ? " + i * V_LANES" : "");
+    cw_line(e->w, "%s *const to = %s + (k * %d + q) * %" PRId64 "%s;", real, text_plus(e, alone ? "dw" : "panel",
+            filters), w->kw, tap_numbers(g), g->from_group > 1 ? " + i * V_LANES" : "");
     line_store(e, "to", "0", "v_add(v_load(to), sum)", 0);
     if (g->from_group > 1)
         cw_close(e->w, "}");
@@ -423,7 +429,8 @@ static void emit_vector(struct emitter *e, const struct weight_grad *d, bool by_
         return;
     cw_line(e->w, "%s *const panel = dw + (size_t)j * %" PRId64 ";", real, g->panel / g->lanes);
     if (g->source == BROADCAST) {
-        cw_line(e->w, "const %s *const x = x_image + %s;", real, text_times(e, text_over(e, "j", g->to_group), g->from_group));
+        cw_line(e->w, "const %s *const x = x_image + %s;", real, text_times(e, text_over(e, "j", g->to_group),
+                                                                            g->from_group));
         emit_part(e, d, "x", by_taps, tail);
     } else if (g->band == g->to.h) {
         cw_line(e->w, "const %s *const x = scratch;", real);
@@ -449,7 +456,8 @@ static const char *emit_sum(struct emitter *e, const struct step *step, bool by_
     if (d.by_image) {
         emit_function(e, "const %s *%s, const %s *dy, %s *restrict dw%s", real, x, real, real, scratch);
     } else {
-        emit_function(e, "int b, int n, const %s *x_batch, const %s *dy_batch, %s *restrict dw%s", real, real, real, scratch);
+        emit_function(e, "int b, int n, const %s *x_batch, const %s *dy_batch, %s *restrict dw%s", real, real, real,
+                      scratch);
         cw_line(e->w, "const int begin = %s, stop = %s;", text_over(e, "b * n", d.groups),
                 text_over(e, "(b + 1) * n", d.groups));
         if (d.groups > 1)
@@ -500,10 +508,12 @@ static const char *taps_emit(struct emitter *e, const struct step *step)
 }
 
 const struct kernel kernel_grouped_conv2d_weight_grad_tiles = {
-    .name = "tiles", .op = OP_grouped_conv2d_weight_grad, .applicable = tiles_applicable, .cost = tiles_cost, .plan = plan,
+    .name = "tiles", .op = OP_grouped_conv2d_weight_grad, .applicable = tiles_applicable, .cost = tiles_cost,
+    .plan = plan,
     .by_image = by_image, .emit = tiles_emit, .help = "vectors of channels, some rows of taps in registers",
 };
 const struct kernel kernel_grouped_conv2d_weight_grad_taps = {
-    .name = "taps", .op = OP_grouped_conv2d_weight_grad, .applicable = always_applicable, .cost = taps_cost, .plan = plan,
+    .name = "taps", .op = OP_grouped_conv2d_weight_grad, .applicable = always_applicable, .cost = taps_cost,
+    .plan = plan,
     .by_image = by_image, .emit = taps_emit, .help = "vectors of channels, one tap after the other",
 };

@@ -194,12 +194,13 @@ static void forward_range(struct emitter *e, const struct grouped *g, enum direc
 {
     int size = direction_size(g, d), stride = direction_stride(g, d), dilation = direction_dilation(g, d);
     int before = direction_before(g, d), extent = from_extent(g, d);
-    const char *corner = text_times(e, position, stride), *round = dilation > 1 ? text_printf(e, " + %d", dilation - 1) : "";
+    const char *corner = text_times(e, position, stride), *round = dilation > 1 ? text_printf(e, " + %d", dilation - 1)
+        : "";
     cw_line(e->w, "const int %s_corner = %s%s;", name, corner, before ? text_printf(e, " - %d", before) : "");
     if (before)
         cw_line(e->w, "const int %s_tap = %s_corner < 0 ? %s : 0;", name, name,
-                text_over(e, dilation > 1 ? text_printf(e, "(-%s_corner%s)", name, round) : text_printf(e, "-%s_corner", name),
-                          dilation));
+                text_over(e, dilation > 1 ? text_printf(e, "(-%s_corner%s)", name, round) : text_printf(e, "-%s_corner",
+                        name), dilation));
     else
         cw_line(e->w, "const int %s_tap = 0;", name);
     cw_line(e->w, "const int %s_end = %s_corner + %d < %d ? %d : %s;", name, name, (size - 1) * dilation, extent, size,
@@ -223,8 +224,8 @@ static void gradient_range(struct emitter *e, const struct grouped *g, enum dire
         cw_line(e->w, "const int %s_whole = %s_corner %% %d;", name, name, stride);
     } else {
         cw_line(e->w, "int %s_whole = 0;", name);
-        cw_open(e->w, "while (%s_whole < %d && (%s_corner - %s_whole * %d) %% %d != 0)", name, size, name, name, dilation,
-                stride);
+        cw_open(e->w, "while (%s_whole < %d && (%s_corner - %s_whole * %d) %% %d != 0)", name, size, name, name,
+                dilation, stride);
         cw_line(e->w, "%s_whole++;", name);
         cw_close(e->w, "");
     }
@@ -324,21 +325,24 @@ void emit_copy(struct emitter *e, const struct grouped *g, const char *x, const 
         highest = text_over(e, text_printf(e, "(%s + %d)", end, w->pad_top - 1), w->stride_h);
     } else {
         lowest = text_printf(e, "%s - %d", text_times(e, "first", w->stride_h), w->pad_top);
-        highest = text_printf(e, "%s + %d", text_times(e, text_printf(e, "(%s - 1)", end), w->stride_h), reach - w->pad_top);
+        highest = text_printf(e, "%s + %d", text_times(e, text_printf(e, "(%s - 1)", end), w->stride_h),
+                              reach - w->pad_top);
     }
     cw_line(e->w, "const int lowest = %s, highest = %s;", lowest, highest);
-    cw_line(e->w, "const int low = lowest < 0 ? 0 : lowest, high = highest < %d ? highest + 1 : %d;", g->from.h, g->from.h);
+    cw_line(e->w, "const int low = lowest < 0 ? 0 : lowest, high = highest < %d ? highest + 1 : %d;", g->from.h,
+            g->from.h);
     cw_line(e->w, "%s(%s, j, low, high - low, scratch);", emit_spread(e, g, tail), x);
 }
 
-const char *text_grouped(struct emitter *e, const struct grouped *g, const char *from, int64_t offset, const char *channel,
-                         int tail)
+const char *text_grouped(struct emitter *e, const struct grouped *g, const char *from, int64_t offset,
+                         const char *channel, int tail)
 {
     const char *at = text_printf(e, "%" PRId64, offset);
     if (g->source == ONE_BY_ONE)
         return text_load(e, from, at, tail);
     if (g->from_group > 1)
-        at = text_plus(e, at, g->source == SPREAD && strcmp(channel, "0") ? text_printf(e, "%s * V_LANES", channel) : channel);
+        at = text_plus(e, at, g->source == SPREAD && strcmp(channel, "0") ? text_printf(e, "%s * V_LANES", channel)
+                       : channel);
     return text_printf(e, g->source == SPREAD ? "v_load(%s)" : "v_broadcast(%s)", text_plus(e, from, at));
 }
 

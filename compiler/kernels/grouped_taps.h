@@ -1,9 +1,9 @@
-/* grouped_taps.h - what the kernels of grouped convolutions share: which values of a map each result is made of, and how
- * they come into a vector.
+/* grouped_taps.h - what the kernels of grouped convolutions share: which values of a map each result is made of, and
+ * how they come into a vector.
  *
  * All of them take one vector of the channels of their result at a time; lanes are channels, and no product is one with
- * a zero between groups.  A filter's number i is of the channel i of a group of what is read, so that the vector that it is
- * multiplied with has, in each lane, the channel i of that lane's group:
+ * a zero between groups.  A filter's number i is of the channel i of a group of what is read, so that the vector that
+ * it is multiplied with has, in each lane, the channel i of that lane's group:
  *     one by one       groups of one channel on both sides: the vector as it lies in memory (depthwise)
  *     broadcast        the vector lies within a group: the same number in all lanes
  *     spread           else: the channels are put where the lanes want them, in a copy of some rows
@@ -22,7 +22,8 @@ struct grouped {
     bool transposed;            /* from dy to dx */
     enum grouped_source source;
     int lanes;
-    int64_t pixel;              /* elements from one pixel of what is read to the next, as the tiles see it: in the copy */
+    /* elements from one pixel of what is read to the next, as the tiles see it: in the copy */
+    int64_t pixel;
     int64_t row;                /* likewise from row to row */
     int64_t taps;               /* KH KW */
     int64_t panel;              /* numbers of a vector's filters: taps x channels of a group x lanes */
@@ -60,8 +61,8 @@ int grouped_columns(struct arena *a, const struct grouped *g, int most, struct c
 
 enum direction { ROWS, COLUMNS };
 
-/* Rows (columns) of taps that lie on the map for the row `position` of the result: writes the variables NAME_tap, the first
- * one, NAME_count, and NAME_at, what it lies on.  The next ones are tap_step taps and from_step rows farther. */
+/* Rows (columns) of taps that lie on the map for the row `position` of the result: writes the variables NAME_tap, the
+ * first one, NAME_count, and NAME_at, what it lies on.  The next ones are tap_step taps and from_step rows farther. */
 void emit_tap_range(struct emitter *e, const struct grouped *g, enum direction d, const char *position,
                     const char *name);
 int grouped_tap_step(const struct grouped *g, enum direction d);
@@ -69,16 +70,18 @@ int grouped_from_step(const struct grouped *g, enum direction d);
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
 
-/* Opens the loop over the vectors of the result's channels, or the block of the last one, `tail` lanes; the variable is j. */
+/* Opens the loop over the vectors of the result's channels, or the block of the last one, `tail` lanes; the variable is
+ * j. */
 bool grouped_open_vectors(struct emitter *e, const struct grouped *g, int tail);
 /* A function that puts the channels of vector j where its lanes want them: name(x, j, first row, rows, to). */
 const char *emit_spread(struct emitter *e, const struct grouped *g, int tail);
-/* Copies, for vector j, what rows `first` .. end - 1 of the result take (C text) into `scratch`: from the row `low` on, a
- * variable. */
+/* Copies, for vector j, what rows `first` .. end - 1 of the result take (C text) into `scratch`: from the row `low` on,
+ * a variable. */
 void emit_copy(struct emitter *e, const struct grouped *g, const char *x, const char *end, int tail);
-/* "v_load(from + 96)": what lies at an offset from the variable `from`, of the channel of a group of that number (C text). */
-const char *text_grouped(struct emitter *e, const struct grouped *g, const char *from, int64_t offset, const char *channel,
-                         int tail);
+/* "v_load(from + 96)": what lies at an offset from the variable `from`, of the channel of a group of that number (C
+ * text). */
+const char *text_grouped(struct emitter *e, const struct grouped *g, const char *from, int64_t offset,
+                         const char *channel, int tail);
 /* "depthwise3x3", "grouped3x3_stride2". */
 const char *grouped_name(struct emitter *e, const struct grouped *g);
 

@@ -1,9 +1,9 @@
-/* layernorm_kernels.c - each pixel normalised over its channels, and the gradient: a pixel is read from memory once and then
- * from the nearest cache, as often as its sums need it.
+/* layernorm_kernels.c - each pixel normalised over its channels, and the gradient: a pixel is read from memory once and
+ * then from the nearest cache, as often as its sums need it.
  *
- * Sums over channels are made in a few accumulators, so that a vector does not wait for the one before; which number goes
- * into which is fixed.  The sums over pixels that the gradients of gamma and beta need are made row by row, so that
- * rounding grows with h + w, not h w. */
+ * Sums over channels are made in a few accumulators, so that a vector does not wait for the one before; which number
+ * goes into which is fixed.  The sums over pixels that the gradients of gamma and beta need are made row by row, so
+ * that rounding grows with h + w, not h w. */
 #include <inttypes.h>
 
 #include "kernels/loops.h"
@@ -64,8 +64,8 @@ static void emit_channel_sums(struct emitter *e, int channels, const struct chan
 static double forward_cost(const struct plan *p, const struct group *g)
 {
     double pixels = (double)tensor_pixels(g->main->in[0]) * p->batch;
-    return pass_cycles(p, g->main->in[0], 8 + group_chain_cycles(p, g) / (pixels * g->main->in[0]->shape.c / p->lanes), 2) +
-           pixels * p->target->costs->root;
+    return pass_cycles(p, g->main->in[0], 8 + group_chain_cycles(p, g) / (pixels * g->main->in[0]->shape.c / p->lanes),
+                       2) + pixels * p->target->costs->root;
 }
 
 static void forward_plan(struct plan *p, struct program *q, struct group *g)
@@ -107,7 +107,8 @@ static void forward_body(struct emitter *e, const void *data, const char *at, in
     const char *element = text_plus(e, "first", at);
     const char *value = text_printf(e, "v_mul(v_sub(%s, center), scale)", text_load(e, "xp", at, tail));
     if (n->in[1] && n->in[2])
-        value = text_printf(e, "v_fma(%s, %s, %s)", value, text_load(e, "layer_gamma", at, 0), text_load(e, "layer_beta", at, 0));
+        value = text_printf(e, "v_fma(%s, %s, %s)", value, text_load(e, "layer_gamma", at, 0),
+                            text_load(e, "layer_beta", at, 0));
     else if (n->in[1])
         value = text_printf(e, "v_mul(%s, %s)", value, text_load(e, "layer_gamma", at, 0));
     else if (n->in[2])
@@ -130,7 +131,8 @@ static const char *forward_emit(struct emitter *e, const struct step *s)
         moments = text_printf(e, ", %s *restrict means, %s *restrict inverse_deviations", real, real);
     emit_function(e, "const %s *x%s%s, %s *restrict y%s%s", real,
                   n->in[1] ? text_printf(e, ", const %s *layer_gamma", real) : "",
-                  n->in[2] ? text_printf(e, ", const %s *layer_beta", real) : "", real, moments, chain_parameters(e, &c));
+                  n->in[2] ? text_printf(e, ", const %s *layer_beta", real) : "", real, moments,
+                      chain_parameters(e, &c));
     cw_line(e->w, "// x, y (%d, %d, %d)", x->shape.h, x->shape.w, channels);
     if (tail)
         line_inside(e, e->w, tail);
@@ -148,7 +150,8 @@ static const char *forward_emit(struct emitter *e, const struct step *s)
     cw_line(e->w, "const v scale = v_set(inverse);");
     each_vector(e, "j", channels, forward_body, &(struct layernorm){ n, &c });
     cw_close(e->w, "}");
-    return emit_end(e, text_printf(e, "layernorm_%s%s", text_shape(e, x->shape), chain_suffix(e, &c)), emit_comment(e, s));
+    return emit_end(e, text_printf(e, "layernorm_%s%s", text_shape(e, x->shape), chain_suffix(e, &c)),
+                    emit_comment(e, s));
 }
 
 /* ---- gradient ---------------------------------------------------------------------------------------------------- */
@@ -209,7 +212,8 @@ static void grad_add(struct emitter *e, const void *data, const char *const *sum
     if (n->out[0] || n->out[1])
         line_normal(e, at, tail);
     if (n->out[0]) {
-        cw_line(e->w, "const v g = %s;", n->in[1] ? text_printf(e, "v_mul(slope, %s)", text_load(e, "layer_gamma", at, 0)) : "slope");
+        cw_line(e->w, "const v g = %s;", n->in[1] ? text_printf(e, "v_mul(slope, %s)", text_load(e, "layer_gamma", at,
+                0)) : "slope");
         cw_line(e->w, "%s = v_fma(g, normal, %s);", sum[0], sum[0]);
         cw_line(e->w, "%s = v_add(%s, g);", sum[1], sum[1]);
     }
@@ -303,8 +307,8 @@ static void declare_sums(struct emitter *e, const struct node *n)
     for (int row = 0; row <= sums_by_row(n->in[0]); row++)
         for (int i = 1; i <= 2; i++)
             if (n->out[i])
-                cw_line(e->w, "%s *const %s%s = (%s *)scratch%s;", real, row ? "row_" : "", i == 1 ? "scales" : "shifts",
-                        real, text_offset(e, columns * next++));
+                cw_line(e->w, "%s *const %s%s = (%s *)scratch%s;", real, row ? "row_" : "", i == 1 ? "scales"
+                        : "shifts", real, text_offset(e, columns * next++));
     if (next)
         cw_line(e->w, "memset(scratch, 0, sizeof(%s) * %" PRId64 ");", real, columns * next);
 }
@@ -348,8 +352,8 @@ static const char *grad_emit(struct emitter *e, const struct step *s)
         if (n->out[i])
             each_vector(e, "j", x->shape.c, copy_body,
                         &(struct sum_copy){ i == 1 ? "scales" : "shifts", i == 1 ? "scale_sums" : "shift_sums" });
-    return emit_end(e, text_printf(e, "layernorm_grad_%s%s", text_shape(e, x->shape), n->out[0] ? chain_suffix(e, &c) : ""),
-                    emit_comment(e, s));
+    return emit_end(e, text_printf(e, "layernorm_grad_%s%s", text_shape(e, x->shape), n->out[0] ? chain_suffix(e, &c)
+                                   : ""), emit_comment(e, s));
 }
 
 const struct kernel kernel_layernorm = {

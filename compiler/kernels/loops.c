@@ -115,8 +115,8 @@ void loop_open(struct emitter *e, const char *variable, int64_t first, int64_t e
     else if (step == 1)
         cw_open(e->w, "for (int %s = %" PRId64 "; %s < %" PRId64 "; %s++) {", variable, first, variable, end, variable);
     else
-        cw_open(e->w, "for (int %s = %" PRId64 "; %s < %" PRId64 "; %s += %" PRId64 ") {", variable, first, variable, end,
-                variable, step);
+        cw_open(e->w, "for (int %s = %" PRId64 "; %s < %" PRId64 "; %s += %" PRId64 ") {", variable, first, variable,
+                end, variable, step);
 }
 
 void loop_open_vectors(struct emitter *e, const char *variable, int64_t end)

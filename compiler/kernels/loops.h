@@ -66,8 +66,8 @@ int64_t padded_channels(const struct plan *p, const struct tensor *t);
  * stores of `streams` tensors. */
 double pass_cycles(const struct plan *p, const struct tensor *t, double instructions, double streams);
 
-/* The weight of a sample's class, for the C text of its label: writes a table and a variable, and returns its name; NULL:
- * the loss node n has no weights of classes. */
+/* The weight of a sample's class, for the C text of its label: writes a table and a variable, and returns its name;
+ * NULL: the loss node n has no weights of classes. */
 const char *loss_weight(struct emitter *e, const struct node *n, const char *label);
 
 /* flops of the main operation for a whole batch. */

@@ -1,7 +1,7 @@
 /* lrn_kernels.c - local response normalisation, a pixel at a time.
  *
- * A pixel's squares are written into a row with zeros on both sides, and a vector of sums is as many loads of it, each one
- * channel further.  The gradient needs a second such row, of what each number passes on to its neighbours. */
+ * A pixel's squares are written into a row with zeros on both sides, and a vector of sums is as many loads of it, each
+ * one channel further.  The gradient needs a second such row, of what each number passes on to its neighbours. */
 #include <inttypes.h>
 
 #include "kernels/loops.h"
@@ -46,7 +46,8 @@ static double lrn_cost(const struct plan *p, const struct group *g)
 static void lrn_plan(struct plan *p, struct program *q, struct group *g)
 {
     const struct node *n = g->main;     /* x[, dy] -> y or dx */
-    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, n->backward ? "data gradient" : "forward", group_flops(p, g));
+    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, n->backward ? "data gradient" : "forward",
+                               group_flops(p, g));
     for (int i = 0; i < n->in_count; i++)
         step_takes(p, s, ACCESS_READ, n->in[i]);
     step_takes(p, s, ACCESS_WRITE, g->result);
@@ -96,7 +97,8 @@ static void squares_body(struct emitter *e, const void *data, const char *at, in
 {
     const struct lrn *l = data;
     cw_line(e->w, "const v value = %s;", text_load(e, "xp", at, tail));
-    cw_line(e->w, "v_store(squares + %s, v_mul(value, value));", text_plus(e, text_printf(e, "%d", below(l->node)), at));
+    cw_line(e->w, "v_store(squares + %s, v_mul(value, value));", text_plus(e, text_printf(e, "%d", below(l->node)),
+                                                                           at));
 }
 
 static void forward_body(struct emitter *e, const void *data, const char *at, int tail)
@@ -142,8 +144,8 @@ static const char *lrn_emit(struct emitter *e, const struct step *s)
     emit_function(e, "const %s *x%s, %s *restrict %s, void *scratch%s", real,
                   n->backward ? text_printf(e, ", const %s *dy", real) : "", real, n->backward ? "dx" : "y",
                   chain_parameters(e, &c));
-    cw_line(e->w, "// %s (%d, %d, %d), sums of %d channels", n->backward ? "x, dy" : "x", x->shape.h, x->shape.w, x->shape.c,
-            n->attr.size);
+    cw_line(e->w, "// %s (%d, %d, %d), sums of %d channels", n->backward ? "x, dy" : "x", x->shape.h, x->shape.w,
+            x->shape.c, n->attr.size);
     cw_line(e->w, "%s *const squares = scratch;", real);
     if (n->backward)
         cw_line(e->w, "%s *const passed = squares + %" PRId64 ";", real, row_reals(e->plan, n));
@@ -158,8 +160,8 @@ static const char *lrn_emit(struct emitter *e, const struct step *s)
         each_vector(e, "j", x->shape.c, own_body, &l);
     each_vector(e, "j", x->shape.c, n->backward ? grad_body : forward_body, &l);
     cw_close(e->w, "}");
-    const char *hint = text_printf(e, "lrn%s_%d_%s%s", n->backward ? "_grad" : "", n->attr.size, text_shape(e, x->shape),
-                                   chain_suffix(e, &c));
+    const char *hint = text_printf(e, "lrn%s_%d_%s%s", n->backward ? "_grad" : "", n->attr.size,
+                                   text_shape(e, x->shape), chain_suffix(e, &c));
     return emit_end(e, hint, emit_comment(e, s));
 }
 

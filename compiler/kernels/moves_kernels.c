@@ -133,7 +133,8 @@ static void sum_body(struct emitter *e, const void *data, const char *at, int ta
         cw_open(e->w, "for (int ky = 0; ky < %d; ky++)", u->rows);
         cw_open(e->w, "for (int kx = 0; kx < %d; kx++)", u->columns);
         cw_line(e->w, "sum = v_add(sum, %s);",
-                text_load(e, text_printf(e, "dy + from + (ky * %d + kx) * %" PRId64, u->large.w, u->large_pixel), at, tail));
+                text_load(e, text_printf(e, "dy + from + (ky * %d + kx) * %" PRId64, u->large.w, u->large_pixel), at,
+                          tail));
         cw_close(e->w, "");
         cw_close(e->w, "");
     }
@@ -144,7 +145,8 @@ static void emit_nearest_grad(struct emitter *e, const struct upsampling *u)
 {
     loop_open(e, "iy", 0, u->small.h, 1);
     loop_open(e, "ix", 0, u->small.w, 1);
-    cw_line(e->w, "const int from = (iy * %d + ix * %d) * %" PRId64 ";", u->rows * u->large.w, u->columns, u->large_pixel);
+    cw_line(e->w, "const int from = (iy * %d + ix * %d) * %" PRId64 ";", u->rows * u->large.w, u->columns,
+            u->large_pixel);
     cw_line(e->w, "const int to = (iy * %d + ix) * %" PRId64 ";", u->small.w, u->small_pixel);
     each_vector(e, "j", u->small.c, sum_body, u);
     cw_close(e->w, "}");
@@ -168,7 +170,8 @@ static void mix_body(struct emitter *e, const void *data, const char *at, int ta
     for (int i = 0; i < 2; i++) {
         const char *left = text_load(e, text_printf(e, "x + from%d0", i), at, tail);
         const char *right = text_load(e, text_printf(e, "x + from%d1", i), at, tail);
-        cw_line(e->w, "const v left%d = %s, row%d = v_fma(v_set(xs), v_sub(%s, left%d), left%d);", i, left, i, right, i, i);
+        cw_line(e->w, "const v left%d = %s, row%d = v_fma(v_set(xs), v_sub(%s, left%d), left%d);", i, left, i, right, i,
+                i);
     }
     line_store(e, "y + to", at, "v_fma(v_set(ys), v_sub(row1, row0), row0)", tail);
 }
@@ -180,8 +183,8 @@ static void emit_bilinear(struct emitter *e, const struct upsampling *u)
     loop_open(e, "ox", 0, u->large.w, 1);
     line_between(e, "x", "ox", u->small.w, u->columns);
     for (int i = 0; i < 2; i++)
-        cw_line(e->w, "const int from%d0 = (y%d * %d + x0) * %" PRId64 ", from%d1 = (y%d * %d + x1) * %" PRId64 ";", i, i,
-                u->small.w, u->small_pixel, i, i, u->small.w, u->small_pixel);
+        cw_line(e->w, "const int from%d0 = (y%d * %d + x0) * %" PRId64 ", from%d1 = (y%d * %d + x1) * %" PRId64 ";", i,
+                i, u->small.w, u->small_pixel, i, i, u->small.w, u->small_pixel);
     cw_line(e->w, "const int to = (oy * %d + ox) * %" PRId64 ";", u->large.w, u->large_pixel);
     each_vector(e, "j", u->small.c, mix_body, u);
     cw_close(e->w, "}");
@@ -200,8 +203,8 @@ static const char *share_function(struct emitter *e)
     cw_close(e->w, "");
     cw_open(e->w, "{");
     cw_line(e->w, "const int n = 2 * to + 1 - factor, first = n < 0 ? 0 : n / (2 * factor);");
-    cw_line(e->w, "const %s next = n < 0 || first + 1 == size ? 0 : (%s)(n %% (2 * factor)) / (%s)(2 * factor);", real, real,
-            real);
+    cw_line(e->w, "const %s next = n < 0 || first + 1 == size ? 0 : (%s)(n %% (2 * factor)) / (%s)(2 * factor);", real,
+            real, real);
     cw_line(e->w, "return from == first ? 1 - next : from == first + 1 ? next : 0;");
     cw_close(e->w, "}");
     emit_written(e, name, emit_text_end(e),
@@ -260,7 +263,8 @@ static const char *upsample_emit(struct emitter *e, const struct step *s)
     else
         (mixes ? emit_bilinear : emit_nearest)(e, &u);
     return emit_end(e, text_printf(e, "upsample%s%s_%s_to_%s", mixes ? "_bilinear" : "", n->backward ? "_grad" : "",
-                                   text_shape(e, n->in[0]->shape), text_shape(e, n->out[0]->shape)), emit_comment(e, s));
+                                   text_shape(e, n->in[0]->shape), text_shape(e, n->out[0]->shape)),
+                                       emit_comment(e, s));
 }
 
 static bool upsample_strided(const struct plan *p, const struct group *g, const struct tensor *t)
@@ -311,7 +315,8 @@ static const char *plain_upsample(struct emitter *e, const struct step *s)
     if (n->attr.bilinear) {
         line_between(e, "x", "column", f.in.w, w->kw);
         for (int i = 0; i < 4; i++)
-            cw_line(e->w, "const float *x%d%d = x + (y%d * %d + x%d) * %d;", i / 2, i % 2, i / 2, f.in.w, i % 2, f.in.c);
+            cw_line(e->w, "const float *x%d%d = x + (y%d * %d + x%d) * %d;", i / 2, i % 2, i / 2, f.in.w, i % 2,
+                    f.in.c);
         value = "(1.0f - ys) * ((1.0f - xs) * x00[c] + xs * x01[c]) + ys * ((1.0f - xs) * x10[c] + xs * x11[c])";
     }
     portable_each(&f, "c", f.out.c, text_printf(e, "y[c] = %s;", value));

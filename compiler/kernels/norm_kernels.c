@@ -1,10 +1,10 @@
-/* norm_kernels.c - normalisation by moments of each sample: groups of channels, or all of them.  What is done to each value
- * is an elementwise operation (chain.c); here are the moments of a sample, the sums that its gradient needs, and the
- * gradients of gamma and beta.
+/* norm_kernels.c - normalisation by moments of each sample: groups of channels, or all of them.  What is done to each
+ * value is an elementwise operation (chain.c); here are the moments of a sample, the sums that its gradient needs, and
+ * the gradients of gamma and beta.
  *
- * Sums are made channel by channel, in vectors of channels, and then added up over the channels of a group: no shape of a
- * group is a special case, and a sample is walked through while it is in the cache.  Deviations are taken from the mean
- * that is known by then, so nothing cancels. */
+ * Sums are made channel by channel, in vectors of channels, and then added up over the channels of a group: no shape of
+ * a group is a special case, and a sample is walked through while it is in the cache.  Deviations are taken from the
+ * mean that is known by then, so nothing cancels. */
 #include <inttypes.h>
 
 #include "kernels/sums.h"
@@ -134,7 +134,8 @@ static const char *moments_emit(struct emitter *e, const struct step *s)
     cw_line(e->w, "const %s inverse = 1 / %s(variance + %s);", real, root, text_real(e, n->attr.epsilon));
     lines_fill(e, "inverse_deviation", "inverse", channels);
     cw_close(e->w, "}");
-    return emit_end(e, text_printf(e, "norm_moments_%s_by_%d", text_shape(e, x->shape), n->attr.groups), emit_comment(e, s));
+    return emit_end(e, text_printf(e, "norm_moments_%s_by_%d", text_shape(e, x->shape), n->attr.groups),
+                    emit_comment(e, s));
 }
 
 /* ---- sums of a sample for the gradients -------------------------------------------------------------------------- */
@@ -142,8 +143,8 @@ static const char *moments_emit(struct emitter *e, const struct step *s)
 /* x, gamma, mean, inverse_deviation, dy -> scale_sums, shift_sums, scale_means, shift_means */
 enum { FACTORS = 1, DY = 4, SUMS = 2 };
 
-static const char *const sum_names[] = { "scale_sums", "shift_sums" }, *const mean_names[] = { "scale_means", "shift_means" },
-                  *const column_names[] = { "scales", "shifts" };
+static const char *const sum_names[] = { "scale_sums", "shift_sums" }, *const mean_names[] = { "scale_means",
+        "shift_means" }, *const column_names[] = { "scales", "shifts" };
 
 static double sums_cost(const struct plan *p, const struct group *g)
 {
@@ -237,7 +238,8 @@ static const char *sums_emit(struct emitter *e, const struct step *s)
     struct pixel_sums sums = { .shape = x->shape, .sums = has_scales(n) ? 2 : 1, .add = grads_add, .store = grads_store,
                                .data = n };
     emit_function(e, "%s", sums_parameters(e, n));
-    cw_line(e->w, "// x, dy (%d, %d, %d), by %d groups of channels", x->shape.h, x->shape.w, x->shape.c, n->attr.groups);
+    cw_line(e->w, "// x, dy (%d, %d, %d), by %d groups of channels", x->shape.h, x->shape.w, x->shape.c,
+            n->attr.groups);
     if (n->out[SUMS]) {
         cw_line(e->w, "%s *const scales = scratch;", real);
         cw_line(e->w, "%s *const shifts = scales + %" PRId64 ";", real, padded_channels(e->plan, x));
@@ -251,10 +253,11 @@ static const char *sums_emit(struct emitter *e, const struct step *s)
         lines_fill(e, mean_names[1], "shift", channels);
         cw_close(e->w, "}");
     }
-    return emit_end(e, text_printf(e, "norm_sums_%s_by_%d", text_shape(e, x->shape), n->attr.groups), emit_comment(e, s));
+    return emit_end(e, text_printf(e, "norm_sums_%s_by_%d", text_shape(e, x->shape), n->attr.groups),
+                    emit_comment(e, s));
 }
 
-/* ---- gradients of gamma and beta: over the batch, in the order of the samples ------------------------------------- */
+/* ---- gradients of gamma and beta: over the batch, in the order of the samples ------------------------------------ */
 
 static double param_grad_cost(const struct plan *p, const struct group *g)
 {
@@ -311,7 +314,7 @@ static const char *param_grad_emit(struct emitter *e, const struct step *s)
     return emit_end(e, text_printf(e, "norm_param_grad_%d", channels), emit_comment(e, s));
 }
 
-/* ---- of gamma and beta that have a number for each element: a row of the map is a block ---------------------------- */
+/* ---- of gamma and beta that have a number for each element: a row of the map is a block -------------------------- */
 
 static double map_grad_cost(const struct plan *p, const struct group *g)
 {
@@ -383,8 +386,8 @@ static const char *map_grad_emit(struct emitter *e, const struct step *s)
     const char *real = e->plan->real;
     const char *parameters = "int b, int n";
     if (n->out[0])
-        parameters = text_printf(e, "%s, const %s *x, const %s *mean, const %s *inverse_deviation", parameters, real, real,
-                                 real);
+        parameters = text_printf(e, "%s, const %s *x, const %s *mean, const %s *inverse_deviation", parameters, real,
+                                 real, real);
     parameters = text_printf(e, "%s, const %s *dy", parameters, real);
     for (int i = 0; i < 2; i++)
         if (n->out[i])
@@ -403,7 +406,8 @@ static const char *map_grad_emit(struct emitter *e, const struct step *s)
 
 const struct kernel kernel_norm_moments = {
     .name = "norm_moments", .op = OP_norm_moments, .applicable = always_applicable, .cost = moments_cost,
-    .plan = moments_plan, .emit = moments_emit, .strided = sums_strided, .help = "a sample at a time, channels in vectors",
+    .plan = moments_plan, .emit = moments_emit, .strided = sums_strided,
+    .help = "a sample at a time, channels in vectors",
 };
 
 const struct kernel kernel_norm_sums = {

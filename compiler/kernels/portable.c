@@ -88,7 +88,8 @@ static const char *comment_of(const struct portable *f)
                            g->chain[i]->op == OP_activation ? activation_word(g->chain[i]->attr.activation)
                            : g->chain[i]->op == OP_bias     ? "bias" : g->chain[i]->name);
     text = text_printf(f->e, "%s: %s -> %s", text, shape_of(f, n->in[0]), shape_of(f, g->result));
-    if (n->in_count > 1 && n->in[1] && n->in[1]->param && l->def->multiply_adds && n->op != OP_scale && n->op != OP_bias)
+    if (n->in_count > 1 && n->in[1] && n->in[1]->param && l->def->multiply_adds && n->op != OP_scale &&
+        n->op != OP_bias)
         text = text_printf(f->e, "%s; %" PRId64 " multiply-adds", text, l->def->multiply_adds(l));
     return text;
 }
@@ -197,8 +198,8 @@ static int open_taps(const struct portable *f, const struct direction *d)
     return d->size > 1;
 }
 
-/* Where a tap lies; one beside the map is left out: the loop goes on with the next one, or there is an `if`.  Returns the
- * braces opened. */
+/* Where a tap lies; one beside the map is left out: the loop goes on with the next one, or there is an `if`.  Returns
+ * the braces opened. */
 static int find_tap(const struct portable *f, const struct direction *d)
 {
     const char *at = portable_times(f, d->position, d->stride), *beside;
@@ -255,8 +256,8 @@ int portable_taps(const struct portable *f, const struct window *w, int channels
     return loops;
 }
 
-/* The row (column) of x from which a tap reaches this position, times the stride; a tap that none reaches it from is left
- * out.  Returns the braces opened. */
+/* The row (column) of x from which a tap reaches this position, times the stride; a tap that none reaches it from is
+ * left out.  Returns the braces opened. */
 static int find_tap_back(const struct portable *f, const struct direction *d)
 {
     struct emitter *e = f->e;

@@ -40,14 +40,15 @@ const char *portable_inside(const struct portable *f, const char *name, const ch
 /* ---- windows ------------------------------------------------------------------------------------- */
 
 /* Opens the loops over the positions of the result, with y at the channels of each, and with whatever else has a number
- * for each element (the chain's, by portable_start() and portable_chain() with the index `channel` alone; also: one more
- * such pointer, or NULL); then those over the taps of the window, `i` and `j` where there are several, with `at` at the
- * channels of what a tap lies on.  Taps beside the map are left out.  channels: from one place of the map to the next. */
+ * for each element (the chain's, by portable_start() and portable_chain() with the index `channel` alone; also: one
+ * more such pointer, or NULL); then those over the taps of the window, `i` and `j` where there are several, with `at`
+ * at the channels of what a tap lies on.  Taps beside the map are left out.  channels: from one place of the map to the
+ * next. */
 void portable_positions(const struct portable *f, const struct window *w, int channels, const char *also);
 int portable_taps(const struct portable *f, const struct window *w, int channels);     /* returns the loops to close */
 void portable_positions_end(const struct portable *f, const struct window *w, int channels);
-/* The same loops for a transposed convolution, whose window takes y to x: w is NULL for its positions, and taps that reach
- * them from no place of x are left out. */
+/* The same loops for a transposed convolution, whose window takes y to x: w is NULL for its positions, and taps that
+ * reach them from no place of x are left out. */
 int portable_taps_back(const struct portable *f, const struct window *w);
 /* Whether some tap of some position lies beside the map. */
 bool portable_reaches_out(const struct portable *f, const struct window *w);

@@ -1,5 +1,6 @@
-/* portable_norm.c - normalisation in plain loops: the moments of a sample's groups of channels (what is done with them is
- * element by element), each pixel over its channels, and over a few neighbouring ones.  Sums over a map are made position by position. */
+/* portable_norm.c - normalisation in plain loops: the moments of a sample's groups of channels (what is done with them
+ * is element by element), each pixel over its channels, and over a few neighbouring ones.  Sums over a map are made
+ * position by position. */
 #include <inttypes.h>
 
 #include "kernels/portable.h"
@@ -55,7 +56,8 @@ static const char *write_moments(struct emitter *e, const struct step *s)
     cw_open(e->w, "{");
     lines_mean(&f, channels, "variance", "(at[c] - mean[first]) * (at[c] - mean[first])");
     portable_each(&f, "c", channels,
-                  text_printf(e, "inverse_deviation[first + c] = 1.0f / sqrtf(variance + %s);", text_real(e, n->attr.epsilon)));
+                  text_printf(e, "inverse_deviation[first + c] = 1.0f / sqrtf(variance + %s);",
+                              text_real(e, n->attr.epsilon)));
     cw_close(e->w, "}");
     cw_close(e->w, "}");
     return portable_end(&f, text_printf(e, "norm_moments_by_%d", n->attr.groups));
@@ -113,7 +115,8 @@ static const char *write_lrn(struct emitter *e, const struct step *s)
         cw_line(e->w, "const float *at = x;");
     }
     portable_loop(&f, "c", c, true);
-    cw_line(e->w, "const int from = c > %d ? c - %d : 0, to = c < %d ? c + %d : %d;", below, below, c - above, above, c - 1);
+    cw_line(e->w, "const int from = c > %d ? c - %d : 0, to = c < %d ? c + %d : %d;", below, below, c - above, above,
+            c - 1);
     cw_line(e->w, "float sum = 0.0f;");
     cw_open(e->w, "for (int k = from; k <= to; k++)");
     cw_line(e->w, "sum += at[k] * at[k];");

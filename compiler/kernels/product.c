@@ -109,7 +109,8 @@ static void emit_tiles(struct emitter *e, const struct product *t, const struct 
 }
 
 /* `end`: the lines of a band alone, up to it. */
-static void emit_lines(struct emitter *e, const struct product *t, int vectors, int tail, const char *panel, const char *end)
+static void emit_lines(struct emitter *e, const struct product *t, int vectors, int tail, const char *panel,
+                       const char *end)
 {
     struct tile tile = t->tile;
     tile.vectors = vectors;
@@ -180,7 +181,7 @@ static void emit_by_rows(struct emitter *e, struct product *t)
     }
 }
 
-/* ---- all rows, or band by band ------------------------------------------------------------------------------------ */
+/* ---- all rows, or band by band ----------------------------------------------------------------------------------- */
 
 /* Tiles of the only line; the widest panel says how many rows they have, so that all panels are cut alike. */
 static struct row_split cut_line(const struct plan *p, const struct product *t)

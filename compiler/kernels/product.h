@@ -25,7 +25,8 @@ struct product {
     const char *ask, *asked[ASKED_MOST];
     int asked_count;
     int64_t ask_step;
-    bool maps;                  /* A and C are maps that may be too large for the second-level cache: see product_emit() */
+    /* A and C are maps that may be too large for the second-level cache: see product_emit() */
+    bool maps;
 };
 
 /* Panels as tiles see them: whole ones and perhaps a last one with fewer vectors and a tail. */
@@ -34,14 +35,16 @@ struct panels {
     int last_vectors, last_tail;        /* 0, 0: there is no other */
 };
 
-/* Sums too short for what their tile asks for to come in time, whose weights all fit the first-level cache: the tiles of
- * all panels follow one another in the same rows, so that C is written as it lies, and each asks for the place of the
- * next one below.  (Measured with AVX2 on one core, 16 to 96 channels: 41 GFLOP/s become 53; 24 to 144: 53 and 59.) */
+/* Sums too short for what their tile asks for to come in time, whose weights all fit the first-level cache: the tiles
+ * of all panels follow one another in the same rows, so that C is written as it lies, and each asks for the place of
+ * the next one below.  (Measured with AVX2 on one core, 16 to 96 channels: 41 GFLOP/s become 53; 24 to 144: 53 and
+ * 59.) */
 bool product_by_rows(const struct plan *p, const struct product *t);
 struct panels product_panels(const struct plan *p, int channels, int panel);
-/* Writes the loops over panels, lines and rows into e->w.  Of large maps a band of rows after the other is multiplied by all
- * panels, so that they are read and written once; the weights come from the second-level cache for each band.  (Measured with
- * AVX2, 128 to 128 channels, 900 pixels, one core: forward 0.95 of the time, data gradient with its chain 0.89.) */
+/* Writes the loops over panels, lines and rows into e->w.  Of large maps a band of rows after the other is multiplied
+ * by all panels, so that they are read and written once; the weights come from the second-level cache for each band.
+ * (Measured with AVX2, 128 to 128 channels, 900 pixels, one core: forward 0.95 of the time, data gradient with its
+ * chain 0.89.) */
 void product_emit(struct emitter *e, const struct product *t);
 /* The same product in blocks [0, product_blocks()): product_emit_block() writes the function's part for block `b`.  A
  * block is a line, or where there is but one line a tile of its rows; for all panels, or for one of them where the
@@ -53,8 +56,8 @@ void product_emit_block(struct emitter *e, const struct product *t);
 /* Cycles of one core for `rows_total` rows in lines of `length`, each of `depth` multiply-adds a channel. */
 double product_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
                       int64_t depth);
-/* The same of `depth` pairs of bfloat16, by a processor that has an instruction for them, whatever the target has: a target
- * that emulates it rounds what that processor rounds. */
+/* The same of `depth` pairs of bfloat16, by a processor that has an instruction for them, whatever the target has: a
+ * target that emulates it rounds what that processor rounds. */
 double product_pairs_cycles(const struct plan *p, int channels, int panel, int64_t rows_total, int64_t length,
                             int64_t depth);
 

@@ -1,11 +1,12 @@
 /* shared_batchnorm_kernels.c - the sums of batch normalisation over a batch that is taken in shares.
  *
- * Each share puts a row of its numbers into a buffer.  Then all shares meet (struct step, meets): the rows of all stand behind
- * that one, in the order of the shares, whoever computed them.  Every share reads all of them and comes to the same numbers.
+ * Each share puts a row of its numbers into a buffer.  Then all shares meet (struct step, meets): the rows of all stand
+ * behind that one, in the order of the shares, whoever computed them.  Every share reads all of them and comes to the
+ * same numbers.
  *
- * Moments: mean and variance of each share.  The mean of all is the sum of the means, each weighted by the share's part of
- * the samples; the variance that of the variances, each with the squared distance of the share's mean from that of all
- * (Chan, Golub, LeVeque 1979): nothing cancels.  Shares that have no samples stand at the end and are left out. */
+ * Moments: mean and variance of each share.  The mean of all is the sum of the means, each weighted by the share's part
+ * of the samples; the variance that of the variances, each with the squared distance of the share's mean from that of
+ * all (Chan, Golub, LeVeque 1979): nothing cancels.  Shares that have no samples stand at the end and are left out. */
 #include <inttypes.h>
 
 #include "kernels/sums.h"
@@ -21,7 +22,8 @@ static int64_t row_of(const struct plan *p, const struct node *n)
 static struct buffer *rows_buffer(struct plan *p, struct program *q, const struct node *n)
 {
     int64_t shares = (p->model->batch + p->batch - 1) / p->batch;
-    return plan_buffer(p, q, arena_printf(p->arena, "%s_rows", n->name), p->real, (1 + shares) * row_of(p, n) * p->real_size);
+    return plan_buffer(p, q, arena_printf(p->arena, "%s_rows", n->name), p->real,
+                       (1 + shares) * row_of(p, n) * p->real_size);
 }
 
 /* A step that reads the rows of all. */
@@ -43,8 +45,8 @@ static void open_shares(struct emitter *e, int64_t row)
     const char *real = e->plan->real;
     cw_open(e->w, "for (int first = 0; first < together; first += %d) {", batch);
     cw_line(e->w, "const %s *row = rows + (size_t)(1 + first / %d) * %" PRId64 " + j;", real, batch, row);
-    cw_line(e->w, "const v part = v_set((%s)((double)(together - first < %d ? together - first : %d) / together));", real, batch,
-            batch);
+    cw_line(e->w, "const v part = v_set((%s)((double)(together - first < %d ? together - first : %d) / together));",
+            real, batch, batch);
 }
 
 /* ---- moments ----------------------------------------------------------------------------------------------------- */
@@ -56,7 +58,8 @@ static double moments_cost(const struct plan *p, const struct group *g)
 
 static void moments_plan(struct plan *p, struct program *q, struct group *g)
 {
-    const struct node *n = g->main;     /* x[, running mean and variance] -> mean, inverse_deviation; or mean, variance */
+    /* x[, running mean and variance] -> mean, inverse_deviation; or mean, variance */
+    const struct node *n = g->main;
     struct step *images = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, "moments", group_flops(p, g));
     struct step *share = plan_step(p, q, g, 1, SPLIT_BLOCKS, 1, "moments of a share", 0);
     struct buffer *partial = plan_buffer(p, q, arena_printf(p->arena, "%s_partial", n->name), p->real,

@@ -13,7 +13,8 @@ static double sigmoid_loss_cost(const struct plan *p, const struct group *g)
 static void sigmoid_loss_plan(struct plan *p, struct program *q, struct group *g)
 {
     const struct node *n = g->main;
-    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, n->backward ? "data gradient" : "forward", group_flops(p, g));
+    struct step *s = plan_step(p, q, g, 0, SPLIT_IMAGES, 0, n->backward ? "data gradient" : "forward",
+                               group_flops(p, g));
     for (int i = 0; i < n->in_count; i++)
         step_takes(p, s, ACCESS_READ, n->in[i]);
     for (int i = 0; i < n->out_count; i++)

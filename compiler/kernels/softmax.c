@@ -187,7 +187,8 @@ static const char *shares_loss_grad_emit(struct emitter *e, const struct step *s
     int classes = (int)tensor_elements(n->in[0]);
     const double smoothing = n->attr.smoothing;
     emit_function(e, "const %s *y, const %s *target, %s *restrict dx, int n", real, real, real);
-    cw_line(e->w, "// y: predictions, target: shares of the classes, dx: gradient of the batch's mean loss (%d)", classes);
+    cw_line(e->w, "// y: predictions, target: shares of the classes, dx: gradient of the batch's mean loss (%d)",
+            classes);
     const char *weight = loss_weight(e, n, "*target");
     cw_line(e->w, "const v share = v_set(%s / (%s)n);", weight ? weight : text_printf(e, "(%s)1", real), real);
     if (smoothing != 0)

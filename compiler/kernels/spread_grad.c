@@ -1,5 +1,5 @@
-/* spread_grad.c - the gradient of an operand that was spread over h and w: dy summed over them; of one that was multiplied
- * with a map, dy times that map. */
+/* spread_grad.c - the gradient of an operand that was spread over h and w: dy summed over them; of one that was
+ * multiplied with a map, dy times that map. */
 #include "kernels/sums.h"
 
 static double spread_grad_cost(const struct plan *p, const struct group *g)

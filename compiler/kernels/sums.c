@@ -54,7 +54,8 @@ static void begin(struct emitter *e, const struct block *b)
     for (int k = 0; k < b->vectors; k++) {
         const char *sum[SUMS_MOST];
         names(e, b, "sum", k, sum);
-        b->sums->begin(e, b->sums->data, sum, text_plus(e, b->col, text_printf(e, "%d", k * e->plan->lanes)), tail_of(b, k));
+        b->sums->begin(e, b->sums->data, sum, text_plus(e, b->col, text_printf(e, "%d", k * e->plan->lanes)),
+                       tail_of(b, k));
     }
 }
 
@@ -176,7 +177,8 @@ void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from
 {
     if (groups == 2) {
         line_store(e, to, to_at, text_printf(e, "v_add(%s, %s)", text_load(e, from, from_at, 0),
-                                             text_load(e, from, text_plus(e, text_printf(e, "%" PRId64, stored), from_at), 0)), 0);
+                                             text_load(e, from, text_plus(e, text_printf(e, "%" PRId64, stored),
+                                                                          from_at), 0)), 0);
         return;
     }
     cw_line(e->w, "v sum = %s;", text_load(e, from, from_at, 0));

@@ -33,20 +33,20 @@ void emit_pixel_sums(struct emitter *e, const struct pixel_sums *s);
  * `columns` of a row, to1 those after them.  Everything is padded to whole vectors. */
 const char *emit_batch_sums(struct emitter *e, int64_t columns, int targets, const char *comment);
 
-/* Lines that add what so many groups, two or more, have at from + from_at, `stored` elements from one to the next, in their order,
- * and store it at to + to_at: one vector. */
+/* Lines that add what so many groups, two or more, have at from + from_at, `stored` elements from one to the next, in
+ * their order, and store it at to + to_at: one vector. */
 void emit_add_up(struct emitter *e, int groups, int64_t stored, const char *from, const char *from_at, const char *to,
                  const char *to_at);
 
 enum { SUMS_CHUNK = 8192 };         /* elements of a weight gradient that one block adds up */
 
-/* The function of a step of blocks that adds the sums of `groups` groups of images in their order, `stored` elements of a
- * weight gradient, SUMS_CHUNK of them in a block, and where the step's group has a companion db_stored of its own:
+/* The function of a step of blocks that adds the sums of `groups` groups of images in their order, `stored` elements of
+ * a weight gradient, SUMS_CHUNK of them in a block, and where the step's group has a companion db_stored of its own:
  * name(b, partial, dw[, bias_partial, db]). */
 const char *emit_weight_sums(struct emitter *e, const struct step *step, int groups, int64_t stored, int64_t db_stored);
 
-/* batchnorm_kernels.c.  The function of an image: a row of two columns, means of its channels and sums of squared deviations
- * from them. */
+/* batchnorm_kernels.c.  The function of an image: a row of two columns, means of its channels and sums of squared
+ * deviations from them. */
 const char *emit_image_moments(struct emitter *e, const struct step *s);
 /* Lines for channels from j on: such rows of n images, `samples` of them, become `center` and `variance`; these become
  * mean, inverse deviation and running statistics, `values` being of one channel where they are unbiased; or, of a node

@@ -111,7 +111,8 @@ static void multiply(struct emitter *e, const struct tile *t, const char *a, con
     }
 }
 
-/* Lines of C and of the chain's operands are fetched while the sum is computed: this tile's or those of the one below. */
+/* Lines of C and of the chain's operands are fetched while the sum is computed: this tile's or those of the one
+ * below. */
 static void ask_ahead(struct emitter *e, const struct tile *t)
 {
     int lanes = e->plan->lanes, line = 64 / e->plan->real_size;
@@ -146,7 +147,8 @@ static void store(struct emitter *e, const struct tile *t)
         struct text line = { .arena = e->arena };
         for (int j = 0; j < t->vectors; j++) {
             int64_t at = c_at(e, t, i, j), column = t->c_vector ? i : (int64_t)j * e->plan->lanes;
-            const char *value = t->segments ? arena_printf(e->arena, "c%d_%d", i, j) : "v_zero()", *gap = line.count ? " " : "";
+            const char *value = t->segments ? arena_printf(e->arena, "c%d_%d", i, j) : "v_zero()", *gap = line.count
+                ? " " : "";
             if (t->chain)
                 value = chain_apply(e, t->chain, value, column, at, has_tail(t, j) ? t->tail : 0);
             value = chain_sums_add(e, t->chain, value, arena_printf(e->arena, "g%d_%d", i, j), j,
@@ -163,8 +165,8 @@ static void store(struct emitter *e, const struct tile *t)
         chain_sums_end(e, t->chain, j, arena_printf(e->arena, "%d", j * e->plan->lanes));
 }
 
-/* Turns of the innermost loop that are written out: such that none are left over, and in tiles of several vectors that leave a
- * register free; else compilers, which read ahead then, keep sums on the stack. */
+/* Turns of the innermost loop that are written out: such that none are left over, and in tiles of several vectors that
+ * leave a register free; else compilers, which read ahead then, keep sums on the stack. */
 static int turns_of(const struct emitter *e, const struct tile *t)
 {
     const struct target *target = e->plan->target;
@@ -189,8 +191,10 @@ static void loops(struct emitter *e, const struct tile *t)
     const char *a = "a", *b = "b";
     if (t->outer) {
         cw_open(e->w, "for (int o = 0; o < outer; o++) {");
-        cw_line(e->w, "const %s *const ao = a + (%s)o * %" PRId64 ";", real, t->a_outer < 0 ? "int64_t" : "size_t", t->a_outer);
-        cw_line(e->w, "const %s *const bo = b + (%s)o * %" PRId64 ";", real, t->b_outer < 0 ? "int64_t" : "size_t", t->b_outer);
+        cw_line(e->w, "const %s *const ao = a + (%s)o * %" PRId64 ";", real, t->a_outer < 0 ? "int64_t" : "size_t",
+                t->a_outer);
+        cw_line(e->w, "const %s *const bo = b + (%s)o * %" PRId64 ";", real, t->b_outer < 0 ? "int64_t" : "size_t",
+                t->b_outer);
         a = "ao";
         b = "bo";
         open++;
@@ -277,8 +281,8 @@ static const char *write_tile(struct emitter *e, const struct tile *t)
     const char *real = e->plan->real;
     const char *factor = factor_type(e, t);
     const char *factors = t->segments ? arena_printf(e->arena, "const %s *a, const %s *b, ", factor, factor) : "";
-    emit_function(e, "%s%s *restrict c%s%s%s%s", factors, real, t->depth || !t->segments ? "" : ", int depth", t->outer ? ", int outer" : "",
-                  t->next ? arena_printf(e->arena, ", const %s *next", factor) : "",
+    emit_function(e, "%s%s *restrict c%s%s%s%s", factors, real, t->depth || !t->segments ? "" : ", int depth",
+                  t->outer ? ", int outer" : "", t->next ? arena_printf(e->arena, ", const %s *next", factor) : "",
                   t->chain ? chain_parameters(e, t->chain) : "");
     if (t->segments > 1 && t->segments <= TABLE_LONGEST && t->a_columns) {
         struct text list = { .arena = e->arena };

@@ -18,7 +18,8 @@ void emit_used_lanes(struct emitter *e);
 /* Groups of images, each with sums of its own: as few as there are threads for, a whole number of calls each. */
 int together_groups(const struct plan *p);
 
-/* conv2d_together.c.  Whether it computes the node, forward or the gradient of its input; which tensors it takes apart. */
+/* conv2d_together.c.  Whether it computes the node, forward or the gradient of its input; which tensors it takes
+ * apart. */
 bool together_conv(const struct plan *p, const struct node *n);
 bool together_apart(const struct node *n, const struct tensor *t);
 /* conv2d_together_weight_grad.c.  Whether it computes the node. */

@@ -80,7 +80,8 @@ const char *pool_parameter(struct emitter *e, const struct pool *p)
     return p->apart ? text_printf(e, ", %s *restrict turned", e->plan->real) : "";
 }
 
-const char *pool_apply(struct emitter *e, const struct pool *p, const char *value, const char *at, const char *to, int tail)
+const char *pool_apply(struct emitter *e, const struct pool *p, const char *value, const char *at, const char *to,
+                       int tail)
 {
     if (!p->chain)
         return value;

@@ -13,7 +13,8 @@ struct pool {
     bool block;                 /* only the row `b` of the outputs */
     int together;               /* > 0: so many images lie together, which are so many times the channels here */
     const char *outside;        /* the array of the outputs, or of their gradient */
-    bool apart;                 /* in memory these lie apart: the array is scratch, the chain follows in a pass of its own */
+    /* in memory these lie apart: the array is scratch, the chain follows in a pass of its own */
+    bool apart;
 };
 
 struct pool pool_of(const struct node *n, const struct tensor *in, const struct tensor *out, const struct chain *c);

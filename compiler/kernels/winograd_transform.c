@@ -418,7 +418,8 @@ static const char *load(struct emitter *e, const void *data, int i, const struct
     const char *across = j->count > 1 ? arena_printf(e->arena, "%s * %s", j->index, step)
                          : j->first ? text_times(e, step, j->first) : "0";
     return text_load(e, arena_printf(e->arena, "line%d", i),
-                     arena_printf(e->arena, "(%s)", text_plus(e, arena_printf(e->arena, "at%d + c", i), across)), x->tail);
+                     arena_printf(e->arena, "(%s)", text_plus(e, arena_printf(e->arena, "at%d + c", i), across)),
+                         x->tail);
 }
 
 /* Both of them, or one of them; what holds always is not asked for. */
@@ -485,8 +486,8 @@ static void end_sums(struct emitter *e, const struct winograd_transform *t)
     chain_sums_end(e, t->chain, 0, "c");
 }
 
-static void store_y(struct emitter *e, const struct tile_text *x, const struct winograd_run *i, int j, const char *value,
-                    const char *at)
+static void store_y(struct emitter *e, const struct tile_text *x, const struct winograd_run *i, int j,
+                    const char *value, const char *at)
 {
     const struct chain *chain = x->t->chain;
     if (chain)
@@ -686,8 +687,8 @@ static const char *inner_text(struct emitter *e, const struct tile_kind *k, cons
     return t.count ? text_of(&t) : "";
 }
 
-/* The tile at `offset` from the one that would begin with the map's first pixel: one function for those inside of the map,
- * one for those that reach beyond it. */
+/* The tile at `offset` from the one that would begin with the map's first pixel: one function for those inside of the
+ * map, one for those that reach beyond it. */
 static void emit_border_call(struct emitter *e, const struct winograd_transform *t, const struct tile_kind *k,
                              const char *map, const char *offset, const char *more, const char *down)
 {

@@ -93,7 +93,8 @@ struct clause {
     const struct clause_def *def;
     struct span where;          /* of the word */
     struct arg_value *args;     /* def's order */
-    const struct activation_row *own;   /* an activation of the user's own with these arguments: the same for the same ones */
+    /* an activation of the user's own with these arguments: the same for the same ones */
+    const struct activation_row *own;
     bool holds_predictions;     /* a loss of the user's own: p is held off 0 and 1 where its formula asks for it */
 };
 
@@ -132,7 +133,8 @@ struct layer {
     struct shape in, out;           /* in: of inputs[0] */
     bool trainable;                 /* false: nothing of it learns */
     bool bias_only;                 /* of what learns its biases do */
-    const char *as;                 /* what the user calls it where it stands, without the names of blocks around it; or NULL */
+    /* what the user calls it where it stands, without the names of blocks around it; or NULL */
+    const char *as;
     const struct diag_context *within;      /* the blocks that it stands in, as they were used */
     const struct layer_group *group;        /* the innermost one */
 };
@@ -253,7 +255,8 @@ struct model {
     int metrics_count;
     double epochs;                  /* a fraction ends within an epoch */
     int batch, threads;
-    int share;                      /* samples of a batch that are taken at a time, shared out among processes; 0: all */
+    /* samples of a batch that are taken at a time, shared out among processes; 0: all */
+    int share;
     uint64_t seed;
     const char *explained;          /* the recipe with every default filled in: --explain, cnn_model.recipe */
 };

@@ -30,10 +30,10 @@ static bool is_centered_with_momentum(const struct clause *c)
     return is_centered(c) && has_momentum(c);
 }
 
-/* D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization" (2015), section 2's last form: the corrections of the two
- * moments are taken into the rate, and epsilon is added to the uncorrected root, as Keras does.  amsgrad: S. Reddi, S. Kale,
- * S. Kumar, "On the Convergence of Adam and Beyond" (2018).  adamw: I. Loshchilov, F. Hutter, "Decoupled Weight Decay
- * Regularization" (2019); its decay is the option that every optimizer has. */
+/* D. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization" (2015), section 2's last form: the corrections of the
+ * two moments are taken into the rate, and epsilon is added to the uncorrected root, as Keras does.  amsgrad: S. Reddi,
+ * S. Kale, S. Kumar, "On the Convergence of Adam and Beyond" (2018).  adamw: I. Loshchilov, F. Hutter, "Decoupled
+ * Weight Decay Regularization" (2019); its decay is the option that every optimizer has. */
 #define ADAM_NUMBERS .numbers = { { "rate", "lr * sqrt(1 - beta2^t) / (1 - beta1^t)" } }
 #define MOMENTS { "m", "beta1 * m + (1 - beta1) * g" }, { "s", "beta2 * s + (1 - beta2) * (g * g)" }
 #define ADAM ADAM_NUMBERS, .slots = { "m", "s" }, .values = { MOMENTS, { "change", "rate * m / (sqrt(s) + epsilon)" } }
@@ -67,23 +67,26 @@ static const struct optimizer_def optimizers[] = {
     { .name = "sgd", .suits = has_momentum, RATE, .slots = { "velocity" },
       .values = { { "velocity", "momentum * velocity + g" }, { "change", "rate * velocity" } } },
     { .name = "sgd", RATE, .values = { { "change", "rate * g" } } },
-    /* T. Tieleman, G. Hinton, lecture 6.5 of "Neural Networks for Machine Learning" (2012), with epsilon within the root and
-     * the rate within the momentum, as Keras does */
+    /* T. Tieleman, G. Hinton, lecture 6.5 of "Neural Networks for Machine Learning" (2012), with epsilon within the
+     * root and the rate within the momentum, as Keras does */
     { .name = "rmsprop", .suits = is_centered_with_momentum, RATE, .slots = { "squares", "mean", "moved" },
       .values = { SQUARES, MEAN, { "moved", "momentum * moved + rate * g / " SPREAD }, { "change", "moved" } } },
     { .name = "rmsprop", .suits = is_centered, RATE, .slots = { "squares", "mean" },
       .values = { SQUARES, MEAN, { "change", "rate * g / " SPREAD } } },
     { .name = "rmsprop", .suits = has_momentum, RATE, .slots = { "squares", "moved" },
-      .values = { SQUARES, { "moved", "momentum * moved + rate * g / sqrt(squares + epsilon)" }, { "change", "moved" } } },
+      .values = { SQUARES, { "moved", "momentum * moved + rate * g / sqrt(squares + epsilon)" },
+                  { "change", "moved" } } },
     { .name = "rmsprop", RATE, .slots = { "squares" },
       .values = { SQUARES, { "change", "rate * g / sqrt(squares + epsilon)" } } },
-    /* J. Duchi, E. Hazan, Y. Singer, "Adaptive Subgradient Methods" (2011), with epsilon within the root, as Keras does */
+    /* J. Duchi, E. Hazan, Y. Singer, "Adaptive Subgradient Methods" (2011), with epsilon within the root, as Keras
+     * does */
     { .name = "adagrad", RATE, .slots = { "sum" },
       .values = { { "sum", "sum + g * g" }, { "change", "rate * g / sqrt(sum + (initial_accumulator + epsilon))" } } },
     /* the rule of what is no matrix: adamw's */
     { .name = "muon", .matrices = true, .decay = "1 - adam_scale * lr * weight_decay",
       .numbers = { { "rate", "adam_scale * lr * sqrt(1 - beta2^t) / (1 - beta1^t)" } }, .slots = { "moment", "square" },
-      .values = { { "moment", "beta1 * moment + (1 - beta1) * g" }, { "square", "beta2 * square + (1 - beta2) * (g * g)" },
+      .values = { { "moment", "beta1 * moment + (1 - beta1) * g" },
+                  { "square", "beta2 * square + (1 - beta2) * (g * g)" },
                   { "change", "rate * moment / (sqrt(square) + epsilon)" } } },
 };
 

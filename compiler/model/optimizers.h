@@ -13,18 +13,20 @@ struct optimizer_formula {
     const char *name, *text;
 };
 
-/* How an optimizer, or a form of it, is computed.  Formulas may use the arguments of its clause and each of those above.
+/* How an optimizer, or a form of it, is computed.  Formulas may use the arguments of its clause and each of those
+ * above.
  *
- * Those of `numbers` are worked out once a step in double precision: of `lr`, the rate as the schedule and the group of the
- * parameter have it, and `t`, the number of the step from 1.  Those of `values` are of each element: of `p`, the parameter,
- * `g`, its gradient, the slots and the numbers.  One with the name of a slot is what the slot holds from then on; the one
- * called `change` is taken from the parameter. */
+ * Those of `numbers` are worked out once a step in double precision: of `lr`, the rate as the schedule and the group of
+ * the parameter have it, and `t`, the number of the step from 1.  Those of `values` are of each element: of `p`, the
+ * parameter, `g`, its gradient, the slots and the numbers.  One with the name of a slot is what the slot holds from
+ * then on; the one called `change` is taken from the parameter. */
 struct optimizer_def {
     const char *name;           /* its word in the language */
     bool (*suits)(const struct clause *c);      /* NULL: always.  The first row of a name that suits is taken */
     const char *slots[OPTIMIZER_SLOTS];         /* vectors as long as the parameters.  Their names stand in saved states:
                                                  * slots of one name hold the same thing */
-    /* a number that is no formula: a function of cnn_optimizer.h, of t and the argument `of`, and its name in formulas */
+    /* a number that is no formula: a function of cnn_optimizer.h, of t and the argument `of`, and its name in
+     * formulas */
     const char *given, *function, *of;
     bool matrices;              /* matrices and filters are orthogonalised (emit_muon.c), their momentum in the first slot; the
                                  * rule is for the rest */

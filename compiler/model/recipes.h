@@ -14,7 +14,8 @@ struct data_source {
     struct shape picture;       /* of one sample; all 0: as the network's input wants it */
     enum cnn_target_kind target;
     bool any_target;            /* what the argument `targets` says, or the loss and the network's end ask for */
-    int classes;                /* or numbers.  0: classes_of or the argument `classes` says it; without them, the data */
+    /* or numbers. 0: classes_of or the argument `classes` says it; without them, the data */
+    int classes;
     int (*classes_of)(const struct clause *source);     /* NULL: they do not depend on what the source says */
     int train_samples;          /* of its training set, where every copy has the same; 0: only the data know */
 };

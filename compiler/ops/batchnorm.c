@@ -8,9 +8,10 @@
  * Without `scale` there is no gamma, without `center` no beta: inputs that are NULL, and so are gradients that nobody
  * asks for.  What the gradient of x needs of a factor or summand that does not learn is a sum all the same.
  *
- * Where a batch is taken in shares and they are normalised together (`sync`), moments and those sums are of all of them:
- * shared_moments and share_sums.  Everything else is done share by share, with the share's mean loss: what is taken off dy is
- * then the sum over all shares, each weighted by its part of the samples, over the share's own number of values. */
+ * Where a batch is taken in shares and they are normalised together (`sync`), moments and those sums are of all of
+ * them: shared_moments and share_sums.  Everything else is done share by share, with the share's mean loss: what is
+ * taken off dy is then the sum over all shares, each weighted by its part of the samples, over the share's own number
+ * of values. */
 #include <math.h>
 #include "ops/normalisation.h"
 
@@ -52,7 +53,8 @@ static int64_t batchnorm_parameters(const struct layer *l)
 static struct tensor *lower_ghosts(struct graph *g, struct layer *l, const char *name, struct tensor *x,
                                    struct tensor *const *affine, struct tensor *const *running)
 {
-    struct tensor *moments[] = { norm_kept_sample(g, x, name, "mean"), norm_kept_sample(g, x, name, "inverse_deviation") };
+    struct tensor *moments[] = { norm_kept_sample(g, x, name, "mean"), norm_kept_sample(g, x, name,
+            "inverse_deviation") };
     struct node *n = graph_node(g, OP_ghost_moments, l, arena_printf(g->arena, "%s_moments", name),
                                 (struct tensor *[]){ x, running[0], running[1] }, 3, moments, 2);
 
@@ -143,7 +145,8 @@ static void batchnorm_gradient(struct graph *g, struct node *n)
 {
     struct tensor *x = n->in[0], *gamma = n->in[1], *mean = n->in[3], *deviation = n->in[4];
     struct tensor *dy = n->out[0]->gradient;
-    struct tensor *dgamma = batchnorm_sum(g, n, gamma, "scale_sum"), *dbeta = batchnorm_sum(g, n, n->in[2], "shift_sum");
+    struct tensor *dgamma = batchnorm_sum(g, n, gamma, "scale_sum"), *dbeta = batchnorm_sum(g, n, n->in[2],
+            "shift_sum");
 
     backward_node(g, n, OP_batchnorm_param_grad, "param_grad",
                   (struct tensor *[]){ x, mean, deviation, dy }, 4,
@@ -190,15 +193,17 @@ static const char *channel_moments_verify(const struct graph *g, const struct no
     CHECK(node_has(n, 1, 2, 0), "wrong number of inputs or outputs");
     CHECK(g->training, "it is in the graph of use");
     for (int i = 0; i < 2; i++)
-        CHECK(n->out[i]->role == TENSOR_SAVED && is_per_channel(n->out[i], n->in[0]), "its moments do not fit its input");
+        CHECK(n->out[i]->role == TENSOR_SAVED && is_per_channel(n->out[i], n->in[0]),
+              "its moments do not fit its input");
     return NULL;
 }
 
-/* The moments in[*next] and the variance after it are those of x, or they and what follows are those of the parts that x is
- * put together of. */
+/* The moments in[*next] and the variance after it are those of x, or they and what follows are those of the parts that
+ * x is put together of. */
 static bool moments_are_of(const struct node *n, const struct tensor *x, int *next)
 {
-    const struct tensor *mean = *next + 1 < n->in_count ? n->in[*next] : NULL, *variance = mean ? n->in[*next + 1] : NULL;
+    const struct tensor *mean = *next + 1 < n->in_count ? n->in[*next] : NULL, *variance = mean ? n->in[*next + 1]
+        : NULL;
 
     if (mean && mean->producer && mean->producer->in[0] == x && variance->producer == mean->producer) {
         const struct node *m = mean->producer;
@@ -224,7 +229,8 @@ static const char *joined_moments_verify(const struct graph *g, const struct nod
     CHECK(n->in[1]->role == TENSOR_STATISTIC && n->in[2]->role == TENSOR_STATISTIC, "its statistics are none");
     CHECK(norm_per_channel(n, 1, 2, n->in[0]), "its statistics do not fit its input");
     for (int i = 0; i < 3; i++)
-        CHECK(n->out[i]->role == TENSOR_SAVED && is_per_channel(n->out[i], n->in[0]), "its moments do not fit its input");
+        CHECK(n->out[i]->role == TENSOR_SAVED && is_per_channel(n->out[i], n->in[0]),
+              "its moments do not fit its input");
     CHECK(moments_are_of(n, n->in[0], &next) && next == n->in_count, "it does not read the moments of all its parts");
     return NULL;
 }
@@ -283,8 +289,8 @@ static const char *batchnorm_use_grad_verify(const struct graph *g, const struct
     return NULL;
 }
 
-/* The gradient of the forward node's input, where that learns; else a sum that is no parameter's, or nothing.  Where it is a
- * sum over all shares: of such. */
+/* The gradient of the forward node's input, where that learns; else a sum that is no parameter's, or nothing.  Where it
+ * is a sum over all shares: of such. */
 static bool is_sum_of(const struct tensor *t, const struct node *n, int input)
 {
     const struct tensor *param = n->forward ? n->forward->in[input] : NULL;
@@ -336,9 +342,11 @@ enum { REST_GAMMA, REST_DEVIATION, REST_DGAMMA, REST_DBETA, REST_FIRST, REST_SEC
 static const char *rest_verify(const struct graph *g, const struct node *n)
 {
     (void)g;
-    CHECK(n->in_count == REST_INPUTS && n->out_count == 2 && n->out[0] && n->out[1], "wrong number of inputs or outputs");
+    CHECK(n->in_count == REST_INPUTS && n->out_count == 2 && n->out[0] && n->out[1],
+          "wrong number of inputs or outputs");
     for (int i = 0; i < 2; i++)
-        CHECK(n->out[i]->role == TENSOR_SAVED && is_per_channel(n->out[i], n->out[0]), "its numbers do not fit its input");
+        CHECK(n->out[i]->role == TENSOR_SAVED && is_per_channel(n->out[i], n->out[0]),
+              "its numbers do not fit its input");
     for (int i = REST_DEVIATION; i <= REST_DBETA; i++)
         CHECK((n->in[i] != NULL) == (n->in[REST_DEVIATION] != NULL), "it has some of a normalisation's numbers");
     CHECK(norm_per_channel(n, REST_GAMMA, REST_DBETA, n->out[0]), "a normalisation's numbers do not fit its own");
@@ -357,7 +365,8 @@ static const char *rest_grad_verify(const struct graph *g, const struct node *n)
     CHECK(is_per_channel(n->in[1], n->in[0]), "its mean does not fit its input");
     for (int i = 2; i < 4; i++)
         CHECK(n->in[i]->producer && n->in[i]->producer->op == OP_batchnorm_rest &&
-                  n->in[i] == n->in[i]->producer->out[i - 2] && n->attr.channel + n->in[0]->shape.c <= n->in[i]->shape.c,
+                  n->in[i] == n->in[i]->producer->out[i - 2] &&
+                      n->attr.channel + n->in[0]->shape.c <= n->in[i]->shape.c,
               "its numbers are those of no rest, or do not fit its input");
     CHECK(shapes_equal(n->in[0], n->in[4]) && shapes_equal(n->in[0], n->out[0]),
           "its gradients have another shape or order than its input");
@@ -539,7 +548,8 @@ static void pass_grad_run(const struct run *r, const struct node *n)
         }
         *run_column(r, n->out[0], i) += dy * normal;
         *run_column(r, n->out[1], i) += dy;
-        run_values(r, n->out[2])[i] = (n->in[PASS_BEFORE] ? run_values(r, n->in[PASS_BEFORE])[i] : 0) + gamma * deviation * dy;
+        run_values(r, n->out[2])[i] = (n->in[PASS_BEFORE] ? run_values(r, n->in[PASS_BEFORE])[i] : 0) +
+            gamma * deviation * dy;
     }
 }
 
@@ -549,7 +559,8 @@ static void rest_run(const struct run *r, const struct node *n)
 
     for (int64_t c = 0; c < n->out[0]->shape.c; c++) {
         if (n->in[REST_DEVIATION]) {
-            double deviation = *run_column(r, n->in[REST_DEVIATION], c), scale = column_or(r, n->in[REST_GAMMA], c, 1) * deviation;
+            double deviation = *run_column(r, n->in[REST_DEVIATION], c), scale = column_or(r, n->in[REST_GAMMA], c,
+                    1) * deviation;
             shift[c] -= scale * *run_column(r, n->in[REST_DBETA], c);
             slope[c] -= scale * deviation * *run_column(r, n->in[REST_DGAMMA], c);
         }
@@ -569,7 +580,8 @@ static void rest_grad_run(const struct run *r, const struct node *n)
 
     for (int64_t i = 0; i < run_elements(r, x); i++) {
         int64_t c = n->attr.channel + i % x->shape.c;
-        double rest = run_values(r, n->in[2])[c] + run_values(r, n->in[3])[c] * (run_values(r, x)[i] - *run_column(r, n->in[1], i));
+        double rest = run_values(r, n->in[2])[c] + run_values(r, n->in[3])[c] * (run_values(r, x)[i] - *run_column(r,
+                n->in[1], i));
         run_values(r, n->out[0])[i] = run_values(r, n->in[4])[i] + rest / count;
     }
 }
@@ -606,7 +618,8 @@ const struct op_def op_def_shared_moments = {
     .run = batchnorm_moments_run,
 };
 const struct op_def op_def_channel_moments = {
-    .op = OP_channel_moments, .verify = channel_moments_verify, .flops = batchnorm_moments_flops, .run = channel_moments_run,
+    .op = OP_channel_moments, .verify = channel_moments_verify, .flops = batchnorm_moments_flops,
+    .run = channel_moments_run,
 };
 const struct op_def op_def_shared_channel_moments = {
     .op = OP_shared_channel_moments, .verify = channel_moments_verify, .flops = batchnorm_moments_flops,

@@ -1,7 +1,7 @@
 /* concat.c - maps (or vectors) one after the other by channels, and the part of one that begins at a channel.
  *
- * The gradient of each input is a slice of the result's; the plan lets both be views where the kernels around them can say
- * how far apart pixels are. */
+ * The gradient of each input is a slice of the result's; the plan lets both be views where the kernels around them can
+ * say how far apart pixels are. */
 #include "ops/joins.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
@@ -38,7 +38,7 @@ const struct layer_def layer_concat = {
     .lower = concat_lower,
 };
 
-/* ---- the operations ------------------------------------------------------------------------------------------------ */
+/* ---- the operations ---------------------------------------------------------------------------------------------- */
 
 struct tensor *lower_concat(struct graph *g, struct layer *l, const char *name, struct tensor *const *x, int count)
 {

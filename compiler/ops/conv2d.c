@@ -60,7 +60,8 @@ static int64_t conv2d_multiply_adds(const struct layer *l)
     return conv2d_weights(l) * l->out.h * l->out.w;
 }
 
-struct tensor *lower_conv2d(struct graph *g, struct layer *l, const char *suffix, struct window window, struct tensor *x)
+struct tensor *lower_conv2d(struct graph *g, struct layer *l, const char *suffix, struct window window,
+                            struct tensor *x)
 {
     const char *name = layer_node_name(g, l);
     struct param *w = graph_param(g, l, suffix, CNN_WEIGHT, &param_filters,
@@ -204,7 +205,8 @@ static void conv2d_weight_grad_run(const struct run *r, const struct node *n)
 }
 
 const struct op_def op_def_conv2d = {
-    .op = OP_conv2d, .reads_planes = true, .verify = conv2d_verify, .gradient = conv2d_gradient, .flops = conv2d_flops, .run = conv2d_run,
+    .op = OP_conv2d, .reads_planes = true, .verify = conv2d_verify, .gradient = conv2d_gradient, .flops = conv2d_flops,
+    .run = conv2d_run,
 };
 const struct op_def op_def_conv2d_data_grad = {
     .op = OP_conv2d_data_grad, .verify = conv2d_data_grad_verify, .gradient = conv2d_data_grad_gradient,

@@ -1,5 +1,5 @@
-/* conv2d_transpose.c - the transposed convolution: each number that arrives puts its filters' products into the result, a
- * stride apart, and what meets there is added up.
+/* conv2d_transpose.c - the transposed convolution: each number that arrives puts its filters' products into the result,
+ * a stride apart, and what meets there is added up.
  *
  * It is the data gradient of the convolution that takes its result back to its input, and nothing else: that operation
  * computes it, its own data gradient is that convolution, and its weights' gradient that convolution's.  So it has no
@@ -35,8 +35,8 @@ static int64_t part_of(const struct layer *l, const char *name, int direction)
     return clause_arg(l->clause, name)->dims[direction];
 }
 
-/* One direction of the convolution that takes the result (`in`) back to what arrives (`out`): its padding is what is taken
- * off the result.  in < 1: nothing is left of that. */
+/* One direction of the convolution that takes the result (`in`) back to what arrives (`out`): its padding is what is
+ * taken off the result.  in < 1: nothing is left of that. */
 static struct axis transposed_axis(const struct layer *l, int direction)
 {
     const struct arg_value *padding = clause_arg(l->clause, "padding");
@@ -74,7 +74,8 @@ static bool output_padding_fits(const struct layer *l, struct diag *d)
     if (more->dims[0] < stride->dims[0] && more->dims[1] < stride->dims[1])
         return true;
     diag_error(d, DIAG_bad_padding, more->where,
-               "'output_padding' must be less than the stride of %lldx%lld, found %lldx%lld", (long long)stride->dims[0],
+               "'output_padding' must be less than the stride of %lldx%lld, found %lldx%lld",
+                   (long long)stride->dims[0],
                (long long)stride->dims[1], (long long)more->dims[0], (long long)more->dims[1]);
     diag_hint(d, "rows beyond that would be reached by no filter: zero_pad2d adds such rows");
     return false;

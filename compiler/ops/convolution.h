@@ -1,4 +1,5 @@
-/* convolution.h - what the convolutions share: arguments, their checks, and operations that more than one is lowered to. */
+/* convolution.h - what the convolutions share: arguments, their checks, and operations that more than one is lowered
+ * to. */
 #ifndef CONVOLUTION_H
 #define CONVOLUTION_H
 
@@ -28,7 +29,8 @@ bool convolution_fits(struct layer *l, struct diag *d);
 int64_t kernel_taps(const struct layer *l);
 
 /* The layer's own convolution of all channels, with the parameter "LAYER.suffix". */
-struct tensor *lower_conv2d(struct graph *g, struct layer *l, const char *suffix, struct window window, struct tensor *x);
+struct tensor *lower_conv2d(struct graph *g, struct layer *l, const char *suffix, struct window window,
+                            struct tensor *x);
 /* One in groups, with the layer's `kernel`, named `name`. */
 struct tensor *lower_grouped_conv2d(struct graph *g, struct layer *l, const char *name, const char *suffix, int groups,
                                     struct shape result, struct tensor *x);

@@ -1,5 +1,5 @@
-/* depthwise_conv2d.c - a convolution of each channel by itself: `multiplier` filters of KH x KW make as many channels of
- * it, which lie together (files: C multiplier x 1 x KH x KW).  It is a convolution in as many groups as there are
+/* depthwise_conv2d.c - a convolution of each channel by itself: `multiplier` filters of KH x KW make as many channels
+ * of it, which lie together (files: C multiplier x 1 x KH x KW).  It is a convolution in as many groups as there are
  * channels. */
 #include "ops/convolution.h"
 

@@ -44,7 +44,8 @@ static bool spatial_dropout2d_shape(struct layer *l, struct diag *d)
 }
 
 const struct layer_def layer_spatial_dropout2d = {
-    .clause = { "spatial_dropout2d", ARGS(spatial_dropout2d_args), .help = "drops whole channels of a sample at random while training" },
+    .clause = { "spatial_dropout2d", ARGS(spatial_dropout2d_args),
+                .help = "drops whole channels of a sample at random while training" },
     .shape = spatial_dropout2d_shape,
     .lower = dropout_lower,
 };

@@ -111,10 +111,12 @@ static const char *copy_verify(const struct graph *g, const struct node *n)
 }
 
 const struct op_def op_def_view = {
-    .op = OP_view, .reads_planes = true, .verify = view_verify, .gradient = like_gradient, .flops = no_flops, .run = view_run,
+    .op = OP_view, .reads_planes = true, .verify = view_verify, .gradient = like_gradient, .flops = no_flops,
+    .run = view_run,
 };
 const struct op_def op_def_reorder = {
-    .op = OP_reorder, .reads_planes = true, .verify = reorder_verify, .gradient = like_gradient, .flops = no_flops, .run = reorder_run,
+    .op = OP_reorder, .reads_planes = true, .verify = reorder_verify, .gradient = like_gradient, .flops = no_flops,
+    .run = reorder_run,
 };
 const struct op_def op_def_copy = {
     .op = OP_copy, .reads_planes = true, .verify = copy_verify, .flops = no_flops, .run = view_run,

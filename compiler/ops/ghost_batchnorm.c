@@ -1,7 +1,7 @@
 /* ghost_batchnorm.c - batch normalisation of ghost batches (Hoffer, Hubara and Soudry 2017, "Train longer, generalize
- * better"): the samples of a batch in groups of `ghost`, the last one perhaps smaller, each with its own mean and (biased)
- * variance.  The running statistics move by each group in turn, as if it were a batch; that is what the paper's Algorithm 1
- * comes to. */
+ * better"): the samples of a batch in groups of `ghost`, the last one perhaps smaller, each with its own mean and
+ * (biased) variance.  The running statistics move by each group in turn, as if it were a batch; that is what the
+ * paper's Algorithm 1 comes to. */
 #include <math.h>
 
 #include "ops/normalisation.h"
@@ -27,7 +27,8 @@ static const char *ghost_sums_verify(const struct graph *g, const struct node *n
               (n->out[0] || n->out[1] || n->out[2]) && !n->out[2] == !n->out[3],
           "wrong number of inputs or outputs");
     CHECK(norm_may_be_vector(n, 1) && norm_per_channel(n, 1, 1, x), "its factors do not fit its input");
-    CHECK(norm_per_sample(n->in, 2, 3, x) && norm_per_sample(n->out, 2, 3, x), "its moments or means do not fit its input");
+    CHECK(norm_per_sample(n->in, 2, 3, x) && norm_per_sample(n->out, 2, 3, x),
+          "its moments or means do not fit its input");
     for (int i = 0; i < 2; i++)
         CHECK(!n->out[i] || is_param_gradient(n->out[i], n->forward, 1 + i), "it makes no gradients of its parameters");
     CHECK(shapes_equal(x, n->in[4]), "its gradient has another shape or order than its input");

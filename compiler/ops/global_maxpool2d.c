@@ -1,5 +1,5 @@
-/* global_maxpool2d.c - the greatest of each channel, as a vector.  Forward keeps the position that won (the first on ties)
- * where a gradient will be asked for. */
+/* global_maxpool2d.c - the greatest of each channel, as a vector.  Forward keeps the position that won (the first on
+ * ties) where a gradient will be asked for. */
 #include "ops/op_support.h"
 
 enum { POSITIONS_MOST = 1 << 24 };      /* their numbers are kept as reals */
@@ -12,8 +12,8 @@ static bool global_maxpool2d_shape(struct layer *l, struct diag *d)
         return false;
     int64_t positions = (int64_t)l->in.h * l->in.w;
     if (positions > POSITIONS_MOST) {
-        diag_error(d, DIAG_too_big, l->clause->where, "a map of %dx%d has %lld positions; '%s' takes at most 2^24", l->in.h,
-                   l->in.w, (long long)positions, l->clause->def->name);
+        diag_error(d, DIAG_too_big, l->clause->where, "a map of %dx%d has %lld positions; '%s' takes at most 2^24",
+                   l->in.h, l->in.w, (long long)positions, l->clause->def->name);
         note_input(d, l);
         return false;
     }
@@ -37,7 +37,7 @@ const struct layer_def layer_global_maxpool2d = {
     .lower = global_maxpool2d_lower,
 };
 
-/* ---- the operations ------------------------------------------------------------------------------------------------ */
+/* ---- the operations ---------------------------------------------------------------------------------------------- */
 
 static void global_maxpool2d_gradient(struct graph *g, struct node *n)
 {
@@ -46,7 +46,8 @@ static void global_maxpool2d_gradient(struct graph *g, struct node *n)
     if (!x->needs_gradient)
         return;
     dx = grad_tensor(g, x);
-    backward_node(g, n, OP_global_maxpool2d_grad, "grad", (struct tensor *[]){ n->out[1], n->out[0]->gradient }, 2, &dx, 1);
+    backward_node(g, n, OP_global_maxpool2d_grad, "grad", (struct tensor *[]){ n->out[1], n->out[0]->gradient }, 2, &dx,
+                  1);
     grad_add(g, x, dx);
 }
 

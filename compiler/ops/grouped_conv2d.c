@@ -1,6 +1,6 @@
 /* grouped_conv2d.c - a convolution whose channels are in groups: those of a group of y are made of the same group of x
- * alone.  Filters are O x I x KH x KW, I being the channels of a group of x; with I = 1 it is depthwise, and y's channel
- * c multiplier + m is made of x's channel c.
+ * alone.  Filters are O x I x KH x KW, I being the channels of a group of x; with I = 1 it is depthwise, and y's
+ * channel c multiplier + m is made of x's channel c.
  *
  * Fans count what an output really sees, I KH KW, and O KH KW, as PyTorch and Keras count them for groups.  (For a
  * depthwise layer Keras counts all channels as seen: with multiplier 1 the sum of both is the same.) */

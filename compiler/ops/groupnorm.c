@@ -1,6 +1,6 @@
-/* groupnorm.c - group normalisation (Wu and He 2018): each sample's channels in groups of equal size, each group by the mean
- * and the (biased) variance of its numbers at all pixels; then a factor and a summand for each channel.  One group is
- * PyTorch's GroupNorm(1), as many as channels is instance normalisation. */
+/* groupnorm.c - group normalisation (Wu and He 2018): each sample's channels in groups of equal size, each group by the
+ * mean and the (biased) variance of its numbers at all pixels; then a factor and a summand for each channel.  One group
+ * is PyTorch's GroupNorm(1), as many as channels is instance normalisation. */
 #include <math.h>
 
 #include "ops/normalisation.h"
@@ -51,10 +51,11 @@ static struct tensor *groupnorm_lower(struct graph *g, struct layer *l, struct t
     return lower_groupnorm(g, l, name, x, gamma, beta, (int)clause_int(l->clause, "groups"));
 }
 
-struct tensor *lower_groupnorm(struct graph *g, struct layer *l, const char *name, struct tensor *x, struct tensor *gamma,
-                               struct tensor *beta, int groups)
+struct tensor *lower_groupnorm(struct graph *g, struct layer *l, const char *name, struct tensor *x,
+                               struct tensor *gamma, struct tensor *beta, int groups)
 {
-    struct tensor *moments[] = { norm_kept_sample(g, x, name, "mean"), norm_kept_sample(g, x, name, "inverse_deviation") };
+    struct tensor *moments[] = { norm_kept_sample(g, x, name, "mean"), norm_kept_sample(g, x, name,
+            "inverse_deviation") };
     struct node *n = graph_node(g, OP_norm_moments, l, arena_printf(g->arena, "%s_moments", name), &x, 1, moments, 2);
 
     n->attr.groups = groups;

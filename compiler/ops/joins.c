@@ -1,7 +1,7 @@
 /* joins.c - see joins.h. */
 #include "ops/joins.h"
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 bool join_refuse(const struct layer *l, struct diag *d, const char *what)
 {
@@ -46,9 +46,10 @@ bool spread_shape(struct layer *l, struct diag *d, const char *what)
     return fits || join_refuse(l, d, what);
 }
 
-/* ---- lowering ------------------------------------------------------------------------------------------------------ */
+/* ---- lowering ---------------------------------------------------------------------------------------------------- */
 
-struct tensor *join_reorder(struct graph *g, struct layer *l, const char *name, struct tensor *x, struct map_order order)
+struct tensor *join_reorder(struct graph *g, struct layer *l, const char *name, struct tensor *x,
+                            struct map_order order)
 {
     return x->shape.flat ? lower_reorder(g, l, arena_printf(g->arena, "%s_reorder", name), x, order) : x;
 }
@@ -90,7 +91,7 @@ struct tensor *lower_spread(struct graph *g, struct layer *l, enum op op, struct
     return y;
 }
 
-/* ---- verification -------------------------------------------------------------------------------------------------- */
+/* ---- verification ------------------------------------------------------------------------------------------------ */
 
 bool is_spread(const struct tensor *b, const struct tensor *a)
 {

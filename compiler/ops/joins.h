@@ -8,7 +8,8 @@
 /* Reports that the branches cannot be "added", and the shape of each. */
 bool join_refuse(const struct layer *l, struct diag *d, const char *what);
 /* The results as vectors in one order: x where it is a map. */
-struct tensor *join_reorder(struct graph *g, struct layer *l, const char *name, struct tensor *x, struct map_order order);
+struct tensor *join_reorder(struct graph *g, struct layer *l, const char *name, struct tensor *x,
+                            struct map_order order);
 
 /* The shape rule: branches alike, but for those of one number a channel (C, or C x 1 x 1), which are spread. */
 bool spread_shape(struct layer *l, struct diag *d, const char *what);

@@ -1,7 +1,7 @@
-/* layernorm.c - layer normalisation (Ba, Kiros and Hinton 2016): each sample by the mean and the (biased) variance of its own
- * numbers.  Over the channels of each pixel, as ConvNeXt and Keras's default axis=-1 have it, with a factor and a summand
- * for each channel; or over the whole sample, as PyTorch's LayerNorm((C, H, W)), with those for each element.  Of a vector
- * both are the same. */
+/* layernorm.c - layer normalisation (Ba, Kiros and Hinton 2016): each sample by the mean and the (biased) variance of
+ * its own numbers.  Over the channels of each pixel, as ConvNeXt and Keras's default axis=-1 have it, with a factor and
+ * a summand for each channel; or over the whole sample, as PyTorch's LayerNorm((C, H, W)), with those for each
+ * element.  Of a vector both are the same. */
 #include <math.h>
 #include <string.h>
 
@@ -73,7 +73,8 @@ static struct tensor *layernorm_lower(struct graph *g, struct layer *l, struct t
         out[1] = norm_kept_pixel(g, x, name, "mean");
         out[2] = norm_kept_pixel(g, x, name, "inverse_deviation");
     }
-    struct node *n = graph_node(g, OP_layernorm, l, name, (struct tensor *[]){ x, gamma, beta }, 3, out, out[1] ? 3 : 1);
+    struct node *n = graph_node(g, OP_layernorm, l, name, (struct tensor *[]){ x, gamma, beta }, 3, out,
+                                out[1] ? 3 : 1);
     n->attr.epsilon = clause_number(l->clause, "epsilon");
     return out[0];
 }
@@ -169,7 +170,8 @@ static void layernorm_run(const struct run *r, const struct node *n)
         double inverse = 1 / sqrt(variance + n->attr.epsilon);
         for (int c = 0; c < channels; c++)
             run_values(r, n->out[0])[i + c] =
-                (from[c] - mean) * inverse * norm_value(r, n->in[1], x, i + c, 1) + norm_value(r, n->in[2], x, i + c, 0);
+                (from[c] - mean) * inverse * norm_value(r, n->in[1], x, i + c, 1) + norm_value(r, n->in[2], x, i + c,
+                        0);
         if (n->out_count == 1)
             continue;
         run_values(r, n->out[1])[i / channels] = mean;

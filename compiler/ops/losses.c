@@ -103,7 +103,8 @@ static void formula_lower(struct graph *g, struct layer *last, const struct clau
 {
     g->predictions = y;
     g->loss = graph_tensor(g, TENSOR_LOSS, (struct shape){1, 1, 1, true}, "loss");
-    loss_weigh(g, graph_node(g, OP_formula_loss, last, loss->def->name, (struct tensor *[]){y, g->target}, 2, &g->loss, 1))
+    loss_weigh(g, graph_node(g, OP_formula_loss, last, loss->def->name, (struct tensor *[]){y, g->target}, 2, &g->loss,
+                             1))
         ->attr.loss = loss;
 }
 
@@ -178,7 +179,8 @@ static void row_expr(struct loss_expr *l, const struct clause *loss, const struc
     names[0] = (struct expr_name){"y", y};
     names[1] = (struct expr_name){"p", p};
     for (int i = 0; i < args; i++)
-        names[LOSS_INPUTS + i] = (struct expr_name){loss->def->args[i].name, expr_number(l->pool, loss->args[i].number)};
+        names[LOSS_INPUTS + i] = (struct expr_name){loss->def->args[i].name,
+                                                     expr_number(l->pool, loss->args[i].number)};
     l->value = expr_parse(l->pool, loss_def_of(loss)->formula, names, &wrong);
     assert(l->value);
     l->text = expr_text(a, l->value);

@@ -39,7 +39,8 @@ bool activation_is_left(const struct model *m);
 
 /* Adds the model's loss. */
 void loss_lower(struct graph *g, struct layer *last, struct tensor *y);
-/* The node's loss, or its gradient, counts by the model's weights of classes, where there are some and the graph trains. */
+/* The node's loss, or its gradient, counts by the model's weights of classes, where there are some and the graph
+ * trains. */
 struct node *loss_weigh(struct graph *g, struct node *loss);
 /* Predictions and loss of a sample, as tensors of the graph. */
 void loss_tensors(struct graph *g, struct shape predictions);

@@ -1,6 +1,6 @@
-/* lrn.c - local response normalisation, as AlexNet has it (Krizhevsky, Sutskever and Hinton 2012, section 3.3): each number is
- * divided by (k + alpha * the sum of the squares of `size` neighbouring channels of its pixel)^beta.  Beside the map there
- * is nothing to sum.  Of an even size the neighbour that has no opposite is the one below, as in PyTorch.
+/* lrn.c - local response normalisation, as AlexNet has it (Krizhevsky, Sutskever and Hinton 2012, section 3.3): each
+ * number is divided by (k + alpha * the sum of the squares of `size` neighbouring channels of its pixel)^beta.  Beside
+ * the map there is nothing to sum.  Of an even size the neighbour that has no opposite is the one below, as in PyTorch.
  *
  * The paper's alpha is times the sum; PyTorch's and Caffe's is times the mean, that is `size` times ours. */
 #include <math.h>
@@ -106,7 +106,8 @@ static void lrn_grad_run(const struct run *r, const struct node *n)
         dx[c] += dy * pow(d, -n->attr.power);
         for (int other = 0; other < channels; other++)
             if (is_neighbour(n, c, other))
-                dx[other] -= 2 * n->attr.factor * n->attr.power * pixel[other] * dy * pixel[c] * pow(d, -n->attr.power - 1);
+                dx[other] -= 2 * n->attr.factor * n->attr.power * pixel[other] * dy * pixel[c] * pow(d,
+                        -n->attr.power - 1);
     }
 }
 

@@ -52,7 +52,8 @@ static struct tensor *reshape_lower(struct graph *g, struct layer *l, struct ten
 }
 
 const struct layer_def layer_reshape = {
-    .clause = { "reshape", ARGS(reshape_args), .help = "the same numbers in another shape, over channels, rows, columns" },
+    .clause = { "reshape", ARGS(reshape_args),
+                .help = "the same numbers in another shape, over channels, rows, columns" },
     .reads_planes = true,
     .shape = reshape_shape,
     .lower = reshape_lower,
@@ -133,7 +134,8 @@ static const char *zero_pad2d_grad_verify(const struct graph *g, const struct no
 }
 
 /* The smaller map's numbers in the larger one, or back. */
-static void pad_run(const struct run *r, const struct node *n, const struct tensor *x, const struct tensor *y, bool back)
+static void pad_run(const struct run *r, const struct node *n, const struct tensor *x, const struct tensor *y,
+                    bool back)
 {
     const struct window *w = &n->attr.window;
 
@@ -266,7 +268,8 @@ static struct tensor *upsample2d_lower(struct graph *g, struct layer *l, struct 
     if (h == 1 && w == 1)
         return x[0];
     struct node *n = unary_node(g, OP_upsample2d, l, layer_node_name(g, l), x[0], l->out, no_order);
-    n->attr.window = (struct window){ .kh = h, .kw = w, .stride_h = h, .stride_w = w, .dilation_h = 1, .dilation_w = 1 };
+    n->attr.window = (struct window){ .kh = h, .kw = w, .stride_h = h, .stride_w = w, .dilation_h = 1,
+                                      .dilation_w = 1 };
     n->attr.bilinear = !strcmp(clause_text(l->clause, "mode"), "bilinear");
     return n->out[0];
 }

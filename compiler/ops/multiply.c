@@ -1,5 +1,5 @@
-/* multiply.c - the product of branches, element by element.  A branch of one number a channel (C, or C x 1 x 1) is spread
- * over the others' rows and columns: attention to channels. */
+/* multiply.c - the product of branches, element by element.  A branch of one number a channel (C, or C x 1 x 1) is
+ * spread over the others' rows and columns: attention to channels. */
 #include "ops/joins.h"
 
 static const struct arg_def no_args[] = { { .name = NULL } };
@@ -21,7 +21,7 @@ const struct layer_def layer_multiply = {
     .lower = multiply_lower,
 };
 
-/* ---- the operations ------------------------------------------------------------------------------------------------ */
+/* ---- the operations ---------------------------------------------------------------------------------------------- */
 
 /* What flows to x, which is multiplied by `other`. */
 static void product_gradient(struct graph *g, struct node *n, struct tensor *x, struct tensor *other)

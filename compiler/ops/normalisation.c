@@ -1,5 +1,5 @@
-/* normalisation.c - see normalisation.h; and the operations that use moments of each sample and channel, however these came
- * about: groupnorm's, layernorm's over a whole sample, batchnorm's of groups of samples. */
+/* normalisation.c - see normalisation.h; and the operations that use moments of each sample and channel, however these
+ * came about: groupnorm's, layernorm's over a whole sample, batchnorm's of groups of samples. */
 #include "ops/normalisation.h"
 
 #include <math.h>
@@ -213,7 +213,8 @@ static const char *norm_sums_verify(const struct graph *g, const struct node *n)
               (n->out[0] || n->out[1] || n->out[2]) && !n->out[2] == !n->out[3],
           "wrong number of inputs or outputs");
     CHECK(norm_may_be_affine(n, 1, x), "its factors do not fit its input");
-    CHECK(norm_per_sample(n->in, 2, 3, x) && norm_per_sample(n->out, 0, 3, x), "its moments or sums do not fit its input");
+    CHECK(norm_per_sample(n->in, 2, 3, x) && norm_per_sample(n->out, 0, 3, x),
+          "its moments or sums do not fit its input");
     CHECK(shapes_equal(x, n->in[4]), "its gradient has another shape or order than its input");
     CHECK(!norm_is_map(n->in[1]) || (!n->out[0] && !n->out[1]), "it sums over pixels what each pixel has");
     return NULL;

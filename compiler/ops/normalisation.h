@@ -17,18 +17,19 @@ void norm_params(struct graph *g, struct layer *l, const struct tensor *x, struc
 /* How many there are in all, and how many of them are summands, of layers with `each` of either. */
 int64_t norm_parameters(const struct layer *l, int64_t each);
 
-/* Numbers that are kept for the gradient: one for each channel of x, of the batch or of each sample; one for each pixel. */
+/* Numbers that are kept for the gradient: one for each channel of x, of the batch or of each sample; one for each
+ * pixel. */
 struct tensor *norm_kept(struct graph *g, const struct tensor *x, const char *name, const char *suffix);
 struct tensor *norm_kept_sample(struct graph *g, const struct tensor *x, const char *name, const char *suffix);
 struct tensor *norm_kept_pixel(struct graph *g, const struct tensor *x, const char *name, const char *suffix);
 
-/* x normalised by moments of each sample and channel, which a node of it has made: the result of OP_norm, an attribute of
- * which says how the moments came about. */
+/* x normalised by moments of each sample and channel, which a node of it has made: the result of OP_norm, an attribute
+ * of which says how the moments came about. */
 struct node *norm_node(struct graph *g, struct layer *l, const char *name, struct tensor *x, struct tensor *gamma,
                        struct tensor *beta, struct tensor *const *moments);
 /* x normalised by the moments of each of so many groups of channels; gamma and beta may be NULL. */
-struct tensor *lower_groupnorm(struct graph *g, struct layer *l, const char *name, struct tensor *x, struct tensor *gamma,
-                               struct tensor *beta, int groups);
+struct tensor *lower_groupnorm(struct graph *g, struct layer *l, const char *name, struct tensor *x,
+                               struct tensor *gamma, struct tensor *beta, int groups);
 /* dgamma and dbeta, where they learn, of sums that each sample has. */
 void norm_param_gradient(struct graph *g, struct node *n, struct tensor *const *sums);
 

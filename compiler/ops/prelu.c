@@ -1,5 +1,5 @@
-/* prelu.c - a rectifier whose slope below 0 learns, one for each channel (He et al. 2015, "Delving Deep into Rectifiers"):
- * PyTorch's PReLU(C), whose slopes begin with 0.25 as here. */
+/* prelu.c - a rectifier whose slope below 0 learns, one for each channel (He et al. 2015, "Delving Deep into
+ * Rectifiers"): PyTorch's PReLU(C), whose slopes begin with 0.25 as here. */
 #include "ops/normalisation.h"
 
 static const struct arg_def prelu_args[] = {

@@ -77,7 +77,8 @@ void run_filters(const struct run *r, const struct window *k, enum run_sum to, c
 {
     const struct param *p = w->param;
     int in = param_extent(p, CNN_AXIS_IN), kh = param_extent(p, CNN_AXIS_KH), kw = param_extent(p, CNN_AXIS_KW);
-    int out = param_extent(p, CNN_AXIS_OUT), rows = param_extent(p, CNN_AXIS_OH), columns = param_extent(p, CNN_AXIS_OW);
+    int out = param_extent(p, CNN_AXIS_OUT), rows = param_extent(p, CNN_AXIS_OH),
+        columns = param_extent(p, CNN_AXIS_OW);
     int groups = x->shape.c / in, of_group = out / groups;
     int64_t taps = (int64_t)in * kh * kw;
 

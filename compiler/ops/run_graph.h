@@ -1,10 +1,11 @@
-/* run_graph.h - a graph computed in double precision with the plainest loops that there are: op_def.run of every operation.
+/* run_graph.h - a graph computed in double precision with the plainest loops that there are: op_def.run of every
+ * operation.
  *
  * It is what an operation means.  The samples of an emitted network's self-test, and the unit tests of lowering,
  * gradients and simplification, come from it; nothing of it is shared with what is emitted.
  *
- * Maps lie N x H x W x C (N x C x H x W where the tensor is planes), vectors in the order that their tensor says, parameters as files hold them (out x in x kh x
- * kw; vectors and columns in the user's order). */
+ * Maps lie N x H x W x C (N x C x H x W where the tensor is planes), vectors in the order that their tensor says,
+ * parameters as files hold them (out x in x kh x kw; vectors and columns in the user's order). */
 #ifndef RUN_H
 #define RUN_H
 
@@ -83,8 +84,8 @@ static inline void run_product(enum run_sum to, double *x, double *y, double *w)
         *w += *y * *x;
 }
 
-/* Every product of a filter's tap with what it lies on; filters are shared by all positions, or each has its own.  Where
- * they are of fewer channels than the map has, that one is in groups. */
+/* Every product of a filter's tap with what it lies on; filters are shared by all positions, or each has its own.
+ * Where they are of fewer channels than the map has, that one is in groups. */
 void run_filters(const struct run *r, const struct window *window, enum run_sum to, const struct tensor *x,
                  const struct tensor *y, const struct tensor *w);
 /* A vector's number of each channel += the map's elements of that channel, times scale; and the other way round. */

@@ -18,7 +18,8 @@ static void crossentropy_lower(struct graph *g, struct layer *last, const struct
 
 const struct loss_def loss_binary_crossentropy = {
     .targets = TARGETS(CNN_TARGET_CLASS) | TARGETS(CNN_TARGET_LABELS) | TARGETS(CNN_TARGET_INPUT),
-    .ends = { [CNN_TARGET_CLASS] = { "sigmoid" }, [CNN_TARGET_LABELS] = { "sigmoid" }, [CNN_TARGET_INPUT] = { "sigmoid" } },
+    .ends = { [CNN_TARGET_CLASS] = { "sigmoid" }, [CNN_TARGET_LABELS] = { "sigmoid" },
+              [CNN_TARGET_INPUT] = { "sigmoid" } },
     .needs = "numbers between 0 and 1", .on_logits = true, .shares = true, .metric = "accuracy",
     .lower = crossentropy_lower,
 };
@@ -104,7 +105,8 @@ static void sigmoid_loss_grad_run(const struct run *r, const struct node *n)
     for (int s = 0; s < r->batch; s++)
         for (int k = 0; k < outputs; k++) {
             int64_t i = (int64_t)s * outputs + k;
-            run_values(r, n->out[0])[i] = loss_run_weight(r, n, s) * (p[i] - run_smoothed(r, n, s, k)) / outputs / r->batch;
+            run_values(r, n->out[0])[i] = loss_run_weight(r, n, s) * (p[i] - run_smoothed(r, n, s,
+                    k)) / outputs / r->batch;
         }
 }
 

@@ -1,7 +1,7 @@
 /* softmax_loss.c - categorical cross-entropy of a softmax, on the logits: loss = log(sum(exp(z))) - sum(y z), its
  * gradient (p - y) / n.  y is one-hot, or with `smoothing` s of K classes (1 - s) onehot + s / K: then the loss is the
- * same of (1 - s) z[label] + s mean(z).  Where training mixes samples, targets are a share for each class, and these take
- * the place of onehot.  No layer: the loss puts it in the place of the network's last softmax. */
+ * same of (1 - s) z[label] + s mean(z).  Where training mixes samples, targets are a share for each class, and these
+ * take the place of onehot.  No layer: the loss puts it in the place of the network's last softmax. */
 #include "ops/losses.h"
 #include "ops/op_support.h"
 
@@ -15,7 +15,8 @@ static void crossentropy_lower(struct graph *g, struct layer *last, const struct
 }
 
 const struct loss_def loss_categorical_crossentropy = {
-    .targets = TARGETS(CNN_TARGET_CLASS), .ends = {[CNN_TARGET_CLASS] = {"softmax"}}, .needs = "probabilities", .on_logits = true,
+    .targets = TARGETS(CNN_TARGET_CLASS), .ends = {[CNN_TARGET_CLASS] = {"softmax"}}, .needs = "probabilities",
+    .on_logits = true,
     .metric = "accuracy", .lower = crossentropy_lower,
 };
 

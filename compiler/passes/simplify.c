@@ -107,8 +107,8 @@ static bool is_affine(const struct node *n)
 
 static bool is_product(const struct node *n)
 {
-    return n && (n->op == OP_conv2d || n->op == OP_conv2d_data_grad || n->op == OP_grouped_conv2d || n->op == OP_dense ||
-                 n->op == OP_locally_connected2d) && is_known(n, 1);
+    return n && (n->op == OP_conv2d || n->op == OP_conv2d_data_grad || n->op == OP_grouped_conv2d ||
+                 n->op == OP_dense || n->op == OP_locally_connected2d) && is_known(n, 1);
 }
 
 static struct affine affine_of(struct graph *g, const struct node *n)
@@ -142,7 +142,8 @@ static void take_affine(struct graph *g, struct node *n, struct affine *f)
     }
 }
 
-/* A parameter's numbers multiplied by the scale of the channel that they make, with the shift added where there is one. */
+/* A parameter's numbers multiplied by the scale of the channel that they make, with the shift added where there is
+ * one. */
 static void rescale(struct graph *g, struct param *p, enum cnn_axis channel, const struct affine *f, bool shifted)
 {
     int out = param_extent(p, channel);

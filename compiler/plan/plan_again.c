@@ -1,9 +1,9 @@
 /* plan_again.c - normalised activations that are made again in the backward pass instead of being kept for it.
  *
- * What batch normalisation and its activation make of a map is as large as the map, which is kept in any case, since the
- * gradients of the normalisation read it.  Where the gradients of the layer above take one image after the other, they can
- * have it made again just before them: the forward pass then writes nothing to memory that would have to come back, and
- * both live in a thread's cache alone.
+ * What batch normalisation and its activation make of a map is as large as the map, which is kept in any case, since
+ * the gradients of the normalisation read it.  Where the gradients of the layer above take one image after the other,
+ * they can have it made again just before them: the forward pass then writes nothing to memory that would have to come
+ * back, and both live in a thread's cache alone.
  *
  * Requires: a verified graph of training.
  * Ensures: a verified graph that computes the same, bit for bit. */
@@ -14,8 +14,8 @@ static bool is_weight_grad(const struct node *n)
     return n->op == OP_conv2d_weight_grad || n->op == OP_grouped_conv2d_weight_grad;
 }
 
-/* The activation that a convolution's weight gradient n reads, where all that reads it beside that and the layer itself are
- * gradients of its activation; NULL: it is none that is made of a normalised map alone. */
+/* The activation that a convolution's weight gradient n reads, where all that reads it beside that and the layer itself
+ * are gradients of its activation; NULL: it is none that is made of a normalised map alone. */
 static struct node *normalised_input(const struct node *n)
 {
     struct tensor *a = n->in[0];
@@ -34,8 +34,8 @@ static struct node *normalised_input(const struct node *n)
     return last;
 }
 
-/* What is saved: it is written and read by way of memory, if the last cache does not hold it.  What is spent: a pass over
- * an image in the cache. */
+/* What is saved: it is written and read by way of memory, if the last cache does not hold it.  What is spent: a pass
+ * over an image in the cache. */
 static bool is_worth_it(const struct plan *p, const struct node *last)
 {
     const struct costs *c = p->target->costs;
@@ -43,7 +43,8 @@ static bool is_worth_it(const struct plan *p, const struct node *last)
     double activation = last->op == OP_activation ? last->attr.activation->cycles : 0;
     enum { NORMALISED = 6 };    /* instructions, loads and stores among them */
     return bytes > c->last_share * p->target->l2_bytes &&
-           2 * bytes / p->target->memory_bytes_per_cycle > elements / p->lanes * (NORMALISED + activation) / c->instructions;
+           2 * bytes / p->target->memory_bytes_per_cycle > elements / p->lanes * (NORMALISED +
+                   activation) / c->instructions;
 }
 
 /* Readers of the backward pass have it made before the first of them. */

@@ -1,11 +1,11 @@
 /* plan_epochs.c - steps that are left out in epochs in which nothing is trained that they lead to.
  *
  * Requires: groups of parameters, groups with steps, and which parameters are updated early.
- * Ensures: a step of a backward pass whose results only gradients come of, of parameters that are trained in some epochs only,
- * is done in those (step.epochs); every other step in all.
+ * Ensures: a step of a backward pass whose results only gradients come of, of parameters that are trained in some
+ * epochs only, is done in those (step.epochs); every other step in all.
  *
- * Where `params whiten, until=3` holds the bias of a first convolution after three epochs, it is the data gradient of the
- * second one that need not be made any more. */
+ * Where `params whiten, until=3` holds the bias of a first convolution after three epochs, it is the data gradient of
+ * the second one that need not be made any more. */
 #include <math.h>
 
 #include "plan/plan_parts.h"

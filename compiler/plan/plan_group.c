@@ -5,8 +5,8 @@
  * dependencies, every group has a kernel that is applicable.
  *
  * An elementwise operation joins the group that makes its operand when nobody else reads that operand: then it
- * costs no pass over memory.  So do the sums over images that a normalisation's gradients want of dy: the kernel that makes
- * dy takes them, if it can, and reads x meanwhile. */
+ * costs no pass over memory.  So do the sums over images that a normalisation's gradients want of dy: the kernel that
+ * makes dy takes them, if it can, and reads x meanwhile. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,7 +145,8 @@ static bool may_be_apart(const struct tensor *t)
     return apart;
 }
 
-/* Gradients of gamma and beta, g, leave the sums over images to the group that makes dy, where its kernel takes them. */
+/* Gradients of gamma and beta, g, leave the sums over images to the group that makes dy, where its kernel takes
+ * them. */
 static void find_carrier(struct grouping *s, struct group *g)
 {
     const struct node *n = g->main;

@@ -1,14 +1,14 @@
 /* plan_norms.c - batch normalisations that read the same channels.
  *
- * Every layer of a dense block normalises all that the layers before it made.  The moments of a channel are the same numbers for
- * all of them: they are taken once, when the channel is made, and put together for each of the layers, which has an epsilon,
- * gamma, beta and running statistics of its own.
+ * Every layer of a dense block normalises all that the layers before it made.  The moments of a channel are the same
+ * numbers for all of them: they are taken once, when the channel is made, and put together for each of the layers,
+ * which has an epsilon, gamma, beta and running statistics of its own.
  *
- * The gradient of x is gamma inverse_deviation (dy - mean(dy) - normal mean(dy normal)).  Its first term needs no sum: it is
- * added to what others have brought to x, in the pass that also takes the sums.  The rest is a straight line in x whose two
- * numbers a channel are added up over all that normalise the channel, and by way of concatenations come to the maps that these
- * are put together of; there what they give is added once.  An activation's gradient is taken in the same pass, of its
- * argument computed again: then nobody needs to keep its result for that.
+ * The gradient of x is gamma inverse_deviation (dy - mean(dy) - normal mean(dy normal)).  Its first term needs no sum:
+ * it is added to what others have brought to x, in the pass that also takes the sums.  The rest is a straight line in x
+ * whose two numbers a channel are added up over all that normalise the channel, and by way of concatenations come to
+ * the maps that these are put together of; there what they give is added once.  An activation's gradient is taken in
+ * the same pass, of its argument computed again: then nobody needs to keep its result for that.
  *
  * Requires: a verified graph of training.
  * Ensures: a verified graph that computes the same up to rounding, the forward pass bit for bit. */
@@ -125,8 +125,8 @@ static struct node *reader_of(const struct tensor *t, enum op op, const struct n
     return NULL;
 }
 
-/* The gradient of an activation of what `norm` makes, of which dy, its result, is read by nothing but its sums and dx; NULL:
- * there is none, or its argument is not worth computing again. */
+/* The gradient of an activation of what `norm` makes, of which dy, its result, is read by nothing but its sums and dx;
+ * NULL: there is none, or its argument is not worth computing again. */
 static struct node *activation_before(const struct node *norm, const struct tensor *dy)
 {
     enum { CHEAP = 4 };         /* instructions: less than a pass over memory */
@@ -203,7 +203,8 @@ static struct rest rest_node(struct norms *s, struct tensor *t, const struct res
 {
     struct graph *g = s->g;
     const char *name = own ? own->norm->name : t->name;
-    struct tensor *in[8] = { 0 }, *out[] = { numbers_of(g, t, name, "rest_shift"), numbers_of(g, t, name, "rest_slope") };
+    struct tensor *in[8] = { 0 }, *out[] = { numbers_of(g, t, name, "rest_shift"),
+                                             numbers_of(g, t, name, "rest_slope") };
     if (own) {
         in[0] = own->norm->in[1];
         in[1] = own->norm->in[4];
@@ -252,8 +253,8 @@ static void add_up(struct norms *s, struct tensor *t, const struct rest *all, in
     struct tensor *whole = graph_tensor(g, d->role, d->shape, arena_printf(g->arena, "%s_whole", d->name));
     struct tensor *in[] = { t, s->moments_of[kind][t->id]->out[0], all->sums[0], all->sums[1], d };
     whole->order = d->order;
-    struct node *n = graph_node(g, OP_batchnorm_rest_grad, t->producer->layer, arena_printf(g->arena, "%s_rest_grad", t->name), in, 5,
-                                &whole, 1);
+    struct node *n = graph_node(g, OP_batchnorm_rest_grad, t->producer->layer, arena_printf(g->arena, "%s_rest_grad",
+            t->name), in, 5, &whole, 1);
     n->attr.channel = all->channel;
     settle(g, n);
     for (int i = d->consumers_count; i-- > 0;)
@@ -279,7 +280,8 @@ static void take_rests(struct norms *s, struct tensor *t, int kind)
             add_rest(s, t->producer->in[i], (struct rest){ .sums = { all.sums[0], all.sums[1] }, .channel = channel });
 }
 
-/* Normalisations whose moments are joined, but those of a share alone where others are of all shares: their means differ. */
+/* Normalisations whose moments are joined, but those of a share alone where others are of all shares: their means
+ * differ. */
 static void join_gradients(struct norms *s, struct node *const *moments, int count, int kind)
 {
     int forward = 0;

@@ -1,11 +1,12 @@
 /* plan_pieces.c - the pieces in which gradients leave a step whose batch is taken in shares.
  *
  * Requires: the phases of training, the places of parameters.
- * Ensures: pieces are ranges of the flat vector of parameters that lie apart and together make all of it, in the order of the
- * phases after which no step writes to them.
+ * Ensures: pieces are ranges of the flat vector of parameters that lie apart and together make all of it, in the order
+ * of the phases after which no step writes to them.
  *
- * Backward passes end where the vector begins, so neighbours are complete at about the same time.  A piece should be small
- * against the whole, of which the last piece has nothing to hide behind, and large against what a message costs. */
+ * Backward passes end where the vector begins, so neighbours are complete at about the same time.  A piece should be
+ * small against the whole, of which the last piece has nothing to hide behind, and large against what a message
+ * costs. */
 #include <stdlib.h>
 
 #include "plan/plan_parts.h"

@@ -74,8 +74,9 @@ static bool needs(const struct step *s, const struct step *t)
     return false;
 }
 
-/* Sums of partial results may wait.  Work that multiplies may not, unless it is so small that it does not matter: it reads what has just been made, before that leaves
- * the cache (measured: gradients of all maps first and of all weights then cost models/cifar10_relu.cnn 5 % more). */
+/* Sums of partial results may wait.  Work that multiplies may not, unless it is so small that it does not matter: it
+ * reads what has just been made, before that leaves the cache (measured: gradients of all maps first and of all weights
+ * then cost models/cifar10_relu.cnn 5 % more). */
 static bool may_overtake(const struct step *s, const struct phase *f)
 {
     for (int i = 0; i < f->steps_count; i++)

@@ -1,18 +1,19 @@
-/* plan_together.c - which operations are computed for images that lie together: N / L x H x W x C x L, where a vector of L
- * lanes is one element of as many images.
+/* plan_together.c - which operations are computed for images that lie together: N / L x H x W x C x L, where a vector
+ * of L lanes is one element of as many images.
  *
- * Channels innermost leave lanes idle where they are few: six channels fill six lanes of sixteen.  Images innermost fill
- * all of them, whatever the number of channels, and pooling, activations and borders take whole vectors as well; but sums
- * over images have to be taken across lanes, and what is not computed for them has to be turned over.  And a call takes as many images: there are fewer calls for threads to share, and
- * a network in use, which may be asked for one picture, would compute sixteen; so it is for training alone.
+ * Channels innermost leave lanes idle where they are few: six channels fill six lanes of sixteen.  Images innermost
+ * fill all of them, whatever the number of channels, and pooling, activations and borders take whole vectors as well;
+ * but sums over images have to be taken across lanes, and what is not computed for them has to be turned over.  And a
+ * call takes as many images: there are fewer calls for threads to share, and a network in use, which may be asked for
+ * one picture, would compute sixteen; so it is for training alone.
  *
  * Requires: places of tensors, no groups yet.
- * Ensures: q->together names the nodes; a tensor lies together where all that make and read it are among them, and each of
- * these takes its other tensors as they are (kernel.apart).  Taken is the set that makes the program cheapest by the
+ * Ensures: q->together names the nodes; a tensor lies together where all that make and read it are among them, and each
+ * of these takes its other tensors as they are (kernel.apart).  Taken is the set that makes the program cheapest by the
  * kernels' own estimates: none, all that can be, or those convolutions that would leave lanes idle and what is between
- * them.  Minimal filtering of images together (conv2d_winograd_together.c) has no say in that: its estimates are near to what
- * it takes, those of minimal filtering image by image are on the safe side, so they cannot be compared.  (With a say it took
- * all of shapes_small, 1.08 of the time.) */
+ * them.  Minimal filtering of images together (conv2d_winograd_together.c) has no say in that: its estimates are near
+ * to what it takes, those of minimal filtering image by image are on the safe side, so they cannot be compared.  (With
+ * a say it took all of shapes_small, 1.08 of the time.) */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +21,8 @@
 
 enum { LEAST_CALLS = 2 };
 
-/* Calls of a step are what there is for threads to share: where they are few, the program must become so many times cheaper
- * to pay for what more threads would lose. */
+/* Calls of a step are what there is for threads to share: where they are few, the program must become so many times
+ * cheaper to pay for what more threads would lose. */
 static double must_save(int calls)
 {
     return calls < 4 ? 1.5 : calls < 16 ? 1.1 : 1;
@@ -31,7 +32,8 @@ static double must_save(int calls)
 struct set {
     const struct plan *p;
     struct program *q;
-    const struct kernel **kernel;       /* by node id: what computes it for images together; NULL: it is not in the set */
+    /* by node id: what computes it for images together; NULL: it is not in the set */
+    const struct kernel **kernel;
     bool *lies;                 /* by tensor id: together */
     int *queue, queued;         /* nodes to look at again */
     bool *waits;                /* by node id: it is in the queue */
@@ -96,7 +98,8 @@ static bool may_lie(const struct set *s, const struct tensor *t)
 {
     const struct graph *g = s->q->graph;
     const struct tensor_place *x = &s->q->places[t->id];
-    if (x->region != REGION_MEMORY || x->base || !t->per_sample || t == g->logits || t == g->predictions || t == g->loss)
+    if (x->region != REGION_MEMORY || x->base || !t->per_sample || t == g->logits || t == g->predictions ||
+        t == g->loss)
         return false;
     if (!t->producer || !s->kernel[t->producer->id])
         return false;

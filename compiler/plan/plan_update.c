@@ -1,5 +1,6 @@
-/* plan_update.c - the optimizer's step over the flat vector of parameters: what is computed, as expressions of an element;
- * for which ranges, in which blocks, and which of them a step of training updates before (struct step, updates).
+/* plan_update.c - the optimizer's step over the flat vector of parameters: what is computed, as expressions of an
+ * element; for which ranges, in which blocks, and which of them a step of training updates before (struct step,
+ * updates).
  *
  * Requires: the training program's steps; parameters lie at multiples of 64 bytes, so a range of whole parameters is
  * one of whole vectors; what lies between them has no gradient (it is 0 and stays 0).
@@ -25,7 +26,8 @@ static int64_t padded_end(const struct plan *p, const struct param_place *place)
 static bool selects(const struct selector *s, const struct param *param)
 {
     switch (s->kind) {
-    case SELECT_WEIGHTS: return param->role == CNN_WEIGHT && !param->layer->def->normalises && !param->layer->def->bends;
+    case SELECT_WEIGHTS: return param->role == CNN_WEIGHT && !param->layer->def->normalises &&
+        !param->layer->def->bends;
     case SELECT_BIASES: return param->role == CNN_BIAS;
     case SELECT_NORMS: return param->layer->def->normalises;
     case SELECT_LAYER: return param->layer == s->layer;
@@ -47,7 +49,8 @@ static const struct param_group *statement_of(const struct model *m, const struc
 static struct update_group group_of(const struct model *m, const struct param *param)
 {
     const struct param_group *s = statement_of(m, param);
-    struct update_group g = { .lr_scale = 1, .weight_decay = optimizer_option(m, "weight_decay", 0), .until = INFINITY };
+    struct update_group g = { .lr_scale = 1, .weight_decay = optimizer_option(m, "weight_decay", 0),
+                              .until = INFINITY };
     g.l2 = param->l2;
     if (!s)
         return g;
@@ -103,7 +106,8 @@ static const struct expr *number_expr(struct update_maker *k, const char *formul
     struct update *u = k->u;
     const struct clause *clause = k->p->model->optimizer;
     int args = clause_def_count(clause->def), count = 0;
-    struct expr_name *names = arena_array(k->p->arena, (size_t)(STEP_INPUTS + u->numbers_count + args + 3), sizeof *names);
+    struct expr_name *names = arena_array(k->p->arena, (size_t)(STEP_INPUTS + u->numbers_count + args + 3),
+                                          sizeof *names);
     static const char *const inputs[] = { [STEP_LR] = "lr", [STEP_T] = "t", [STEP_TOTAL] = "total" };
     for (int i = 0; i < STEP_INPUTS; i++)
         if (i != STEP_GIVEN || u->optimizer->given) {
@@ -227,8 +231,8 @@ static struct update_pass *add_rule(struct update_maker *k)
     return pass;
 }
 
-/* M. Zhang, J. Lucas, G. Hinton, J. Ba, "Lookahead Optimizer: k steps forward, 1 step back" (2019), with the share of the
- * slow weights that stays, lookahead^every, growing over the run as K. Jordan's airbench94 has it. */
+/* M. Zhang, J. Lucas, G. Hinton, J. Ba, "Lookahead Optimizer: k steps forward, 1 step back" (2019), with the share of
+ * the slow weights that stays, lookahead^every, growing over the run as K. Jordan's airbench94 has it. */
 static void add_lookahead(struct update_maker *k)
 {
     add_number(k, "slow_share",
@@ -427,10 +431,12 @@ void plan_update(struct plan *p)
         struct update_range *last = u->ranges_count ? &u->ranges[u->ranges_count - 1] : NULL;
         int64_t end = padded_end(p, place);
         bool matrix = is_matrix(p, g->params[i]);
-        if (last && !last->matrix && !matrix && last->end == place->offset && last->early == place->early && last->group == place->group)
+        if (last && !last->matrix && !matrix && last->end == place->offset && last->early == place->early &&
+            last->group == place->group)
             last->end = end;
         else
-            u->ranges[u->ranges_count++] = (struct update_range){ .begin = place->offset, .end = end, .early = place->early,
+            u->ranges[u->ranges_count++] = (struct update_range){ .begin = place->offset, .end = end,
+                                                                  .early = place->early,
                                                                   .group = place->group, .matrix = matrix };
     }
     for (int i = 0; i < u->ranges_count; i++) {

@@ -479,8 +479,8 @@ static const char *verify_read_value(const struct walk *w, const struct step *s,
     if (!v->maker)
         return fault(w, s, "reads what nobody has made before,", v);
     if (!is_done_before(v->maker, s))
-        return arena_printf(w->p->arena, "%s reads %s in epochs in which %s is left out", verify_step_name(w, s), v->name,
-                            verify_step_name(w, v->maker));
+        return arena_printf(w->p->arena, "%s reads %s in epochs in which %s is left out", verify_step_name(w, s),
+                            v->name, verify_step_name(w, v->maker));
     const struct step_at *made = &w->at[v->maker->index], *now = &w->at[s->index];
     int repeat = w->repeats[made->phase].first;
     if (v->added && repeat >= 0 && w->repeats[now->phase].first == repeat)
@@ -582,8 +582,8 @@ static const char *verify_results(const struct walk *w)
         const struct epoch_span wanted = gradient ? plan_trained_epochs(w->p, t->param)
                                                   : (struct epoch_span){ 0, INFINITY };
         if (!plan_epochs_hold(maker->epochs, wanted))
-            return arena_printf(w->p->arena, "%s is left out in epochs in which %s is wanted", verify_step_name(w, maker),
-                                t->name);
+            return arena_printf(w->p->arena, "%s is left out in epochs in which %s is wanted",
+                                verify_step_name(w, maker), t->name);
     }
     return NULL;
 }
@@ -643,7 +643,8 @@ static const char *verify_segments(const struct walk *w)
 
 /* ---- sums that are carried --------------------------------------------------------------------------------------- */
 
-static bool step_has(const struct walk *w, const struct group *g, enum access access, const struct buffer *b, enum touch touch)
+static bool step_has(const struct walk *w, const struct group *g, enum access access, const struct buffer *b,
+                     enum touch touch)
 {
     for (int i = g->first_step; i < g->first_step + g->steps_count; i++)
         for (int k = 0; k < w->q->steps[i]->arguments_count; k++) {
@@ -666,14 +667,16 @@ static const char *verify_carried(const struct walk *w)
         if (!from)
             continue;
         if (from->sums != g->main || from->result != g->main->in[3])
-            return arena_printf(w->p->arena, "%s takes other sums than %s puts together", from->main->name, g->main->name);
+            return arena_printf(w->p->arena, "%s takes other sums than %s puts together", from->main->name,
+                                g->main->name);
         if (!step_has(w, from, ACCESS_WRITE, from->sums_rows, TOUCH_IMAGES) ||
             !step_has(w, g, ACCESS_READ, from->sums_rows, TOUCH_ALL))
-            return arena_printf(w->p->arena, "the sums that %s takes do not come to %s", from->main->name, g->main->name);
+            return arena_printf(w->p->arena, "the sums that %s takes do not come to %s", from->main->name,
+                                g->main->name);
     }
     return carriers == carried ? NULL
-                               : arena_printf(w->p->arena, "%d groups take sums, and those of %d are put together", carriers,
-                                              carried);
+                               : arena_printf(w->p->arena, "%d groups take sums, and those of %d are put together",
+                                              carriers, carried);
 }
 
 /* ---- early updates ----------------------------------------------------------------------------------------------- */
@@ -783,8 +786,10 @@ static const char *verify_finer(const struct plan *p, const struct program *q)
             same = s->index == t->index && s->group->main == t->group->main && s->part == t->part &&
                    s->epochs == t->epochs && s->arguments_count == t->arguments_count;
             for (int n = 0; same && n < s->arguments_count; n++)
-                same = s->arguments[n].kind == t->arguments[n].kind && s->arguments[n].tensor == t->arguments[n].tensor &&
-                       s->arguments[n].buffer == t->arguments[n].buffer && s->arguments[n].access == t->arguments[n].access;
+                same = s->arguments[n].kind == t->arguments[n].kind &&
+                    s->arguments[n].tensor == t->arguments[n].tensor &&
+                       s->arguments[n].buffer == t->arguments[n].buffer &&
+                           s->arguments[n].access == t->arguments[n].access;
         }
         if (!same)
             return arena_printf(p->arena, "the finer form of phase %d, of %s (%s), has other steps", i,

@@ -172,7 +172,8 @@ static const char *verify_take_over(const struct walk *w, const struct tensor *y
 static const struct step *first_maker(const struct walk *w, const struct tensor *t)
 {
     t = tensor_base(t);
-    while (t->producer && t->producer->op == OP_slice && plan_lies_inside(w->q, t, t->producer->in[0], t->producer->attr.channel))
+    while (t->producer && t->producer->op == OP_slice && plan_lies_inside(w->q, t, t->producer->in[0],
+                                                                          t->producer->attr.channel))
         t = tensor_base(t->producer->in[0]);
     return w->tensors[t->id].maker;
 }
@@ -185,7 +186,8 @@ static const char *verify_over(const struct walk *w, const struct tensor *sum)
     const struct step *s = w->tensors[sum->id].maker;
     if (x->region != y->region || x->offset != y->offset || x->of_turn != y->of_turn || x->pixel != y->pixel ||
         x->sample != y->sample || x->within != y->within)
-        return arena_printf(w->p->arena, "%s does not lie where %s does, which it is added to", sum->name, before->name);
+        return arena_printf(w->p->arena, "%s does not lie where %s does, which it is added to", sum->name,
+                            before->name);
     for (int i = 0; s && i < w->q->steps_count; i++)
         for (int k = 0; k < w->q->steps[i]->arguments_count; k++) {
             const struct argument *a = &w->q->steps[i]->arguments[k];
@@ -234,7 +236,8 @@ static const char *verify_size(const struct walk *w, const struct tensor *t)
     int64_t needed = bytes_needed(w->p, t), sample = t->per_sample ? shape_elements(t->shape) : 0;
     if (x->bytes != needed)
         return arena_printf(w->p->arena, "%s has %" PRId64 " bytes and needs %" PRId64, t->name, x->bytes, needed);
-    if (!lies_in_some(w->q, t) && !plan_lies_over(w->q, t) && (x->sample != sample || x->pixel != t->shape.c || x->within))
+    if (!lies_in_some(w->q, t) && !plan_lies_over(w->q, t) && (x->sample != sample || x->pixel != t->shape.c ||
+                                                               x->within))
         return arena_printf(w->p->arena, "%s has samples %" PRId64 " elements apart, and %" PRId64 " elements in each",
                             t->name, x->sample, sample);
     return NULL;

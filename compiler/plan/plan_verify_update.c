@@ -144,7 +144,8 @@ const char *verify_pieces(const struct plan *p)
                 if (!piece)
                     return arena_printf(p->arena, "gradients of %s do not go out", a->tensor->param->name);
                 if (piece->phase < p->train.steps[i]->phase)
-                    return arena_printf(p->arena, "gradients of %s go out before they are made", a->tensor->param->name);
+                    return arena_printf(p->arena, "gradients of %s go out before they are made",
+                                        a->tensor->param->name);
             }
         }
     return NULL;

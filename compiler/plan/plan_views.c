@@ -3,8 +3,8 @@
  *
  * Requires: groups with their kernels, places of tensors (each with memory of its own but for views).
  * Ensures: a tensor with a base lies within it, pixel by pixel as far apart as the base's are; everybody who makes or
- * reads it takes that (kernel.strided).  What cannot lie there has memory of its own, and is copied.  A gradient that is
- * added to, and that nobody else reads, lies where the sum does.
+ * reads it takes that (kernel.strided).  What cannot lie there has memory of its own, and is copied.  A gradient that
+ * is added to, and that nobody else reads, lies where the sum does.
  *
  * The input of a concatenation may itself be one: nodes are taken from the last to the first, so that the outer one
  * has its place when the inner one is asked. */
@@ -56,7 +56,8 @@ static void place_inputs(const struct views *v, const struct node *n)
             lay_inside(v, n->in[i], y, channel);
 }
 
-/* Whether nothing but t is read of what lies where t does: of what it is a slice of, everybody else reads other channels. */
+/* Whether nothing but t is read of what lies where t does: of what it is a slice of, everybody else reads other
+ * channels. */
 static bool is_read_alone(const struct views *v, const struct tensor *t)
 {
     int channel = 0, count = t->shape.c;
@@ -79,8 +80,8 @@ static bool is_read_alone(const struct views *v, const struct tensor *t)
 static void place_sum(const struct views *v, const struct node *n)
 {
     const struct tensor *before = plan_adds_to(n), *sum = before ? n->out[2] : NULL;
-    if (!before || before->consumers_count != 1 || v->q->places[before->id].region != REGION_MEMORY || before->producer->op == OP_view ||
-        v->q->places[before->id].together || v->q->places[sum->id].together ||
+    if (!before || before->consumers_count != 1 || v->q->places[before->id].region != REGION_MEMORY ||
+        before->producer->op == OP_view || v->q->places[before->id].together || v->q->places[sum->id].together ||
         !is_read_alone(v, before) || !may_lie_inside(v, sum, n))
         return;
     struct tensor_place *x = &v->q->places[sum->id];
@@ -108,7 +109,8 @@ void plan_views(struct plan *p, struct program *q)
     }
     for (int i = graph->nodes_count; i-- > 0;) {
         const struct node *n = graph->nodes[i];
-        if ((n->op == OP_concat || n->op == OP_pad_channels) && plan_place(q, plan_root(q, n->out[0]))->region == REGION_MEMORY)
+        if ((n->op == OP_concat || n->op == OP_pad_channels) &&
+            plan_place(q, plan_root(q, n->out[0]))->region == REGION_MEMORY)
             place_inputs(&v, n);
     }
     for (int i = 0; i < graph->nodes_count; i++) {      /* a slice of a slice: the outer one first */

@@ -5,8 +5,9 @@
  *     VERSION TARGET REAL THREADS BATCH TASK KERNEL NANOSECONDS
  * An entry counts for that version of cnnc, target, type and batch alone.  Lines that begin with # are comments.
  *
- * KERNEL@second is the second best time that the kernel had: what lies between the two is noise.  KERNEL@0, KERNEL@1 ... are
- * times of rounds of a measurement that has not come to its end: --tune goes on from there, and nobody else reads them. */
+ * KERNEL@second is the second best time that the kernel had: what lies between the two is noise.  KERNEL@0, KERNEL@1
+ * ... are times of rounds of a measurement that has not come to its end: --tune goes on from there, and nobody else
+ * reads them. */
 #ifndef WISDOM_H
 #define WISDOM_H
 

@@ -362,7 +362,8 @@ static const char *value_text(struct arena *a, const json_t *argument)
 /* "filters", "[activation]", "stride=1x1" */
 static const char *usage_text(struct arena *a, const json_t *argument)
 {
-    const char *name = member(argument, "name"), *standard = member(argument, "default"), *of = member(argument, "default_of");
+    const char *name = member(argument, "name"), *standard = member(argument, "default"),
+        *of = member(argument, "default_of");
     bool positional = json_is_true(json_object_get(argument, "positional"));
 
     if (positional && !*standard)
@@ -437,7 +438,8 @@ void list_print(int list, bool as_json, const struct option_row *options, int op
         json_object_set_new(all, list_names[i], made);
     }
     if (as_json) {
-        json_dumpf(list < 0 ? all : json_object_get(all, list_names[list]), out, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+        json_dumpf(list < 0 ? all : json_object_get(all, list_names[list]), out,
+                   JSON_INDENT(2) | JSON_REAL_PRECISION(17));
         fputc('\n', out);
     }
     json_decref(all);

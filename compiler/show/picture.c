@@ -1,8 +1,8 @@
 /* picture.c - see picture.h.  Layers become boxes and groups.
  *
- * A group is what a block or a round of a repeat made, if one result arrives in it and one leaves.  Groups that stand one
- * behind the other and say the same are drawn once, with their number.  A layer that works element by element stands in the
- * box of the one before it. */
+ * A group is what a block or a round of a repeat made, if one result arrives in it and one leaves.  Groups that stand
+ * one behind the other and say the same are drawn once, with their number.  A layer that works element by element
+ * stands in the box of the one before it. */
 #include "show/picture.h"
 
 #include <string.h>
@@ -62,7 +62,8 @@ static bool is_shown(const struct arg_def *def, const struct arg_value *v)
 
     if (!v->given || def->positional)
         return v->given;
-    return def->type == ARG_INT || (def->type == ARG_EXTENT2 && !is_default) || def->type == ARG_EXTENT3 || def->type == ARG_WORD;
+    return def->type == ARG_INT || (def->type == ARG_EXTENT2 && !is_default) || def->type == ARG_EXTENT3 ||
+        def->type == ARG_WORD;
 }
 
 /* `stride=2` says as much as `stride=2x2`. */
@@ -133,7 +134,8 @@ static bool same_layers(struct arena *a, const struct model *m, int first, int o
                 return false;
         if (strcmp(clause_text_of(a, l->clause), clause_text_of(a, o->clause)))
             return false;
-        if (exactly && (layer_weights(l) != layer_weights(o) || strcmp(shape_text(l->out).text, shape_text(o->out).text)))
+        if (exactly && (layer_weights(l) != layer_weights(o) || strcmp(shape_text(l->out).text,
+                                                                       shape_text(o->out).text)))
             return false;
     }
     return true;
@@ -144,8 +146,8 @@ static bool same_parts(const struct part *p, const struct part *o)
     const struct part *x = p->children, *y = o->children;
 
     for (; x && y; x = x->next, y = y->next)
-        if (strcmp(x->title, y->title) || x->first - p->first != y->first - o->first || x->end - p->first != y->end - o->first ||
-            x->copies != y->copies || !same_parts(x, y))
+        if (strcmp(x->title, y->title) || x->first - p->first != y->first - o->first || x->end - p->first != y->end -
+            o->first || x->copies != y->copies || !same_parts(x, y))
             return false;
     return !x && !y;
 }
@@ -256,7 +258,8 @@ static struct part *parts_of(const struct drawing *d, const struct layer_group *
             *last = inside;
         } else {
             *last = arena_alloc(d->arena, sizeof **last);
-            **last = (struct part){.first = i, .end = next, .title = picture_title(d->arena, g), .named = g->as, .children = inside,
+            **last = (struct part){.first = i, .end = next, .title = picture_title(d->arena, g), .named = g->as,
+                                    .children = inside,
                                    .copies = 1, .last = i, .run_end = next};
         }
         while (*last)

@@ -35,8 +35,8 @@ struct point {
     int x, y;
 };
 
-/* A line from result to reader.  Between two points that lie under each other it is straight, else it leaves and arrives
- * upright; between columns it runs along right angles. */
+/* A line from result to reader.  Between two points that lie under each other it is straight, else it leaves and
+ * arrives upright; between columns it runs along right angles. */
 struct picture_line {
     struct point *points;
     int count;

@@ -7,7 +7,8 @@
 #include "show/numbers.h"
 
 static const char *const fills[PICTURE_KINDS] = {
-    [PICTURE_INPUT] = "#eceff2", [PICTURE_WEIGHTS] = "#dde9fa", [PICTURE_VECTOR] = "#fce7d3", [PICTURE_SHAPE] = "#dff1e1",
+    [PICTURE_INPUT] = "#eceff2", [PICTURE_WEIGHTS] = "#dde9fa", [PICTURE_VECTOR] = "#fce7d3",
+        [PICTURE_SHAPE] = "#dff1e1",
     [PICTURE_NORM] = "#ece4f8", [PICTURE_PLAIN] = "#faf2cf", [PICTURE_JOIN] = "#fae0e4"};
 
 static void put_node(struct arena *a, const struct layer *l, FILE *out)
@@ -25,8 +26,8 @@ static void put_node(struct arena *a, const struct layer *l, FILE *out)
 }
 
 /* Ends the clusters of groups that the layer is not in, and begins those that it is in; rounds have none. */
-static const struct layer_group *put_clusters(struct arena *a, const struct layer_group *open, const struct layer_group *next,
-                                              int *number, FILE *out)
+static const struct layer_group *put_clusters(struct arena *a, const struct layer_group *open,
+                                              const struct layer_group *next, int *number, FILE *out)
 {
     const struct layer_group *o = open, *common = next;
 

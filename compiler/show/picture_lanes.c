@@ -133,7 +133,8 @@ static void make_lanes(struct piece *p)
     for (int i = 0; i < items; i++) {
         int before = i;
         for (int row = p->spots[i].row + 1; row < lowest[i]; row++) {
-            int lane = add_spot(p, (struct spot){.item = NOTHING, .lane = true, .row = row, .left = LANE, .right = LANE});
+            int lane = add_spot(p, (struct spot){.item = NOTHING, .lane = true, .row = row, .left = LANE,
+                                                  .right = LANE});
             if (before == i)
                 p->spots[i].lanes = lane;
             add_hop(p, before, lane);
@@ -151,7 +152,8 @@ static void make_lanes(struct piece *p)
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
-/* What is read comes before what reads it, from left to right in the order of the inputs: then branches do not cross. */
+/* What is read comes before what reads it, from left to right in the order of the inputs: then branches do not
+ * cross. */
 static void visit(struct piece *p, int spot)
 {
     struct spot *s = &p->spots[spot];
@@ -265,7 +267,8 @@ static bool follows(const struct piece *p, int upper, int lower)
 {
     const struct spot *u = &p->spots[upper], *l = &p->spots[lower];
 
-    return upper != 0 && lower != p->end - p->first && u->out == 0 && only(p, u, true) == lower && only(p, l, false) == upper;
+    return upper != 0 && lower != p->end - p->first && u->out == 0 && only(p, u, true) == lower &&
+        only(p, l, false) == upper;
 }
 
 static void make_strands(struct piece *p, bool alone)
@@ -379,7 +382,8 @@ static void pull(struct piece *p, int number, bool snap)
         const struct row *row = &p->rows[s->row];
         const struct spot *left = s->order ? &p->spots[row->spots[s->order - 1]] : NULL;
         const struct spot *right = s->order + 1 < row->count ? &p->spots[row->spots[s->order + 1]] : NULL;
-        int least = left ? x_of(p, left) + apart(left, s) : INT_MIN, most = right ? x_of(p, right) - apart(s, right) : INT_MAX;
+        int least = left ? x_of(p, left) + apart(left, s) : INT_MIN, most = right ? x_of(p, right) - apart(s, right)
+            : INT_MAX;
         low = least > low ? least : low;
         high = most < high ? most : high;
         if (spot == strand->bottom)
@@ -468,7 +472,8 @@ static struct point leaving(const struct piece *p, const struct spot *s)
     return at;
 }
 
-/* Lines that arrive in this order between low and high go apart, from the one at `fixed` on, which has room for that. */
+/* Lines that arrive in this order between low and high go apart, from the one at `fixed` on, which has room for
+ * that. */
 static void spread(int *at, const int *sorted, int count, int fixed, int gap, int low, int high)
 {
     for (int i = fixed + 1; i < count; i++)

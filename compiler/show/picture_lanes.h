@@ -19,8 +19,8 @@ struct extent {
     int left, right, height, exit;
 };
 
-/* Items first .. end - 1 of the list, which have their sizes; what they read from before is one result, which arrives at
- * (0, 0).  Their lines, knots and shapes are added to the list's, but for the shape of the last one. */
+/* Items first .. end - 1 of the list, which have their sizes; what they read from before is one result, which arrives
+ * at (0, 0).  Their lines, knots and shapes are added to the list's, but for the shape of the last one. */
 struct extent picture_lanes(struct arena *a, struct picture_list *list, int first, int end);
 
 void picture_add_line(struct arena *a, struct picture_list *list, const struct point *points, int count, bool arrow,

@@ -1,9 +1,9 @@
 /* picture_place.c - where boxes, lines and shapes stand: see picture.h.
  *
- * A list is cut where one result alone goes on.  A piece is mostly one item; else it is what lies between the place where
- * a result is read by several and the join of all of that.  Items of a piece stand in rows: each below all that it reads.
- * Lines that pass rows by have a lane there.  Pieces stand under one another, and where that becomes too tall for a page
- * in several columns.  Everything is whole numbers, so that each machine draws the same. */
+ * A list is cut where one result alone goes on.  A piece is mostly one item; else it is what lies between the place
+ * where a result is read by several and the join of all of that.  Items of a piece stand in rows: each below all that
+ * it reads.  Lines that pass rows by have a lane there.  Pieces stand under one another, and where that becomes too
+ * tall for a page in several columns.  Everything is whole numbers, so that each machine draws the same. */
 #include "show/picture.h"
 
 #include <assert.h>
@@ -24,9 +24,12 @@ enum {
 
 /* In thousandths of the size, of DejaVu Sans from the space on: the widest of the sans-serif fonts that are common. */
 static const short widths[95] = {
-    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636, 636, 636,
-    636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787,
-    603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352, 635,
+    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636, 636,
+        636,
+    636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748,
+        787,
+    603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352,
+        635,
     634, 278, 278, 579, 278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838
 };
 

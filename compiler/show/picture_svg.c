@@ -1,5 +1,5 @@
-/* picture_svg.c - see picture.h.  Plain SVG 1.1 with a style for light and dark pages; no scripts, no fonts or files from
- * elsewhere. */
+/* picture_svg.c - see picture.h.  Plain SVG 1.1 with a style for light and dark pages; no scripts, no fonts or files
+ * from elsewhere. */
 #include "show/picture.h"
 
 #include <string.h>
@@ -85,8 +85,8 @@ static void put_tip(struct svg *s, const struct picture_item *box)
     fputs("<title>", s->out);
     for (int i = 0; i < box->rows_count; i++) {
         const struct layer *l = box->rows[i].layer;
-        put_text(s, arena_printf(&s->arena, "%s%s: %s, %s", i ? "\n" : "", l->name, clause_text_of(&s->arena, l->clause),
-                                 shape_text(l->out).text));
+        put_text(s, arena_printf(&s->arena, "%s%s: %s, %s", i ? "\n" : "", l->name,
+                                 clause_text_of(&s->arena, l->clause), shape_text(l->out).text));
         if (l->def->multiply_adds && l->def->multiply_adds(l))
             fprintf(s->out, ", %s multiply-adds", grouped(number, l->def->multiply_adds(l)));
     }
@@ -115,7 +115,8 @@ static void put_row(struct svg *s, const struct picture_item *box, int number)
     put_text(s, row->arguments);
     fputs("</text>", s->out);
     if (row->weights) {
-        fprintf(s->out, "<text class=\"small\" text-anchor=\"end\" x=\"%d\" y=\"%d\">", box->x + box->width - BOX_SIDE, y);
+        fprintf(s->out, "<text class=\"small\" text-anchor=\"end\" x=\"%d\" y=\"%d\">", box->x + box->width - BOX_SIDE,
+                y);
         put_text(s, row->weights);
         fputs("</text>", s->out);
     }
@@ -126,8 +127,8 @@ static void put_box(struct svg *s, const struct picture_item *box)
 {
     fputs("<g>", s->out);
     put_tip(s, box);
-    fprintf(s->out, "<rect class=\"k%d\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"%d\"/>\n", box->kind, box->x, box->y,
-            box->width, box->height, CORNER);
+    fprintf(s->out, "<rect class=\"k%d\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"%d\"/>\n", box->kind, box->x,
+            box->y, box->width, box->height, CORNER);
     for (int i = 0; i < box->rows_count; i++)
         put_row(s, box, i);
     fputs("</g>\n", s->out);
@@ -203,10 +204,11 @@ static void put_copies(struct svg *s, const struct picture_item *group)
 static void put_group(struct svg *s, const struct picture_item *group)
 {
     for (int i = group->copies > 2 ? 2 : group->copies > 1; i >= 0; i--)
-        fprintf(s->out, "<rect class=\"frame\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"%d\"/>\n", group->x + i * STACKED,
-                group->y + i * STACKED, group->width, group->height, CORNER);
+        fprintf(s->out, "<rect class=\"frame\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"%d\"/>\n",
+                group->x + i * STACKED, group->y + i * STACKED, group->width, group->height, CORNER);
     fprintf(s->out, "<path class=\"band\" d=\"M%d %dv%da%d %d 0 0 1 %d %dh%da%d %d 0 0 1 %d %dv%dz\"/>\n", group->x,
-            group->y + FRAME_TITLE, CORNER - FRAME_TITLE, CORNER, CORNER, CORNER, -CORNER, group->width - 2 * CORNER, CORNER,
+            group->y + FRAME_TITLE, CORNER - FRAME_TITLE, CORNER, CORNER, CORNER, -CORNER, group->width - 2 * CORNER,
+                CORNER,
             CORNER, CORNER, CORNER, FRAME_TITLE - CORNER);
     if (*group->title) {
         fprintf(s->out, "<text class=\"title\" x=\"%d\" y=\"%d\">", group->x + FRAME_SIDE, group->y + 15);
@@ -278,8 +280,8 @@ static void put_head(struct svg *s)
     }
     fprintf(s->out, "<text class=\"head\" x=\"%d\" y=\"%d\">", EDGE, EDGE + 10);
     put_text(s, m->name);
-    fprintf(s->out, "</text>\n<text class=\"grey\" x=\"%d\" y=\"%d\">%s parameters, %s multiply-adds</text>\n", EDGE, EDGE + 29,
-            grouped(first, weights), grouped(second, multiply_adds));
+    fprintf(s->out, "</text>\n<text class=\"grey\" x=\"%d\" y=\"%d\">%s parameters, %s multiply-adds</text>\n", EDGE,
+            EDGE + 29, grouped(first, weights), grouped(second, multiply_adds));
 }
 
 bool picture_svg(const struct model *m, FILE *out)

@@ -90,7 +90,8 @@ static const struct diag_context *outermost(const struct layer *l)
     return found;
 }
 
-/* "layer1.0" of layer1.0.conv1 and layer1.0.relu_2; of layers without a name in common the block's own with its line. */
+/* "layer1.0" of layer1.0.conv1 and layer1.0.relu_2; of layers without a name in common the block's own with its
+ * line. */
 static const char *block_name(struct arena *a, struct layer *const *layers, int count, const struct diag_context *use)
 {
     const char *first = layers[0]->name, *dot = strrchr(first, '.');
@@ -103,7 +104,8 @@ static const char *block_name(struct arena *a, struct layer *const *layers, int 
     if (common)
         return arena_string(a, first, common);
     const char *word = use->where.file->text + use->where.begin;
-    return arena_printf(a, "%.*s (line %d)", (int)strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"),
+    return arena_printf(a, "%.*s (line %d)",
+                        (int)strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"),
                         word, source_place(use->where.file, use->where.begin).line);
 }
 
@@ -191,11 +193,13 @@ static int count_memory(struct arena *a, const struct model *m, const struct pla
     list[n++] = (struct summary_amount){"gradients", weights, NULL};
     if (u->optimizer)
         list[n++] = (struct summary_amount){"optimizer state",
-                                            u->slots_count * weights + slow + u->memory_bytes + 8 * plan_penalty_blocks(p),
+                                            u->slots_count * weights + slow + u->memory_bytes +
+                                                8 * plan_penalty_blocks(p),
                                             state_text(a, u)};
     list[n++] = (struct summary_amount){
         "input and output", (shape_elements(m->layers[0]->out) + m->outputs) * p->batch * real + targets, NULL};
-    list[n++] = (struct summary_amount){"activations", p->memory_bytes, "with their gradients; those that never meet share"};
+    list[n++] = (struct summary_amount){"activations", p->memory_bytes,
+                                         "with their gradients; those that never meet share"};
     list[n++] = (struct summary_amount){"workspace", p->scratch_bytes, "of each thread"};
     int64_t all = 0;
     for (int i = 0; i < n; i++)
@@ -209,8 +213,8 @@ static void print_memory(struct arena *a, const struct model *m, const struct pl
     struct summary_amount list[AMOUNTS_MOST];
     int count = count_memory(a, m, p, list);
 
-    rt_summary_amounts(arena_printf(a, "Memory, bytes, a batch of %d, %s, %s:", p->batch, p->precision, p->target->name), list, count,
-                       out);
+    rt_summary_amounts(arena_printf(a, "Memory, bytes, a batch of %d, %s, %s:", p->batch, p->precision,
+                                    p->target->name), list, count, out);
     rt_print(out, "and the samples, up to the trainer's --data-memory (else half of the machine's memory); more are read as "
                   "batches\nneed them.\n");
 }
@@ -234,7 +238,7 @@ void summary_print(const struct model *m, const struct plan *p, const struct sum
     arena_free(&a);
 }
 
-/* ---- the same for programs ---------------------------------------------------------------------------------------- */
+/* ---- the same for programs --------------------------------------------------------------------------------------- */
 
 static json_t *layer_json(const struct rows *r, const struct layer *l)
 {
@@ -308,7 +312,8 @@ void model_dump(const struct model *m, FILE *out)
         rt_print(out, "layer %d %s: %s", i, l->name, clause_text_of(&a, l->clause));
         if (l->inputs_count)
             rt_print(out, " (%s)", layer_inputs(&a, l));
-        rt_print(out, " -> %s%s\n", shape_text(l->out).text, !l->trainable ? " frozen" : l->bias_only ? " frozen but for its bias" : "");
+        rt_print(out, " -> %s%s\n", shape_text(l->out).text, !l->trainable ? " frozen" : l->bias_only
+                 ? " frozen but for its bias" : "");
     }
     rt_print(out, "classes %d%s\n", m->outputs, m->ends_in_softmax ? ", softmax" : "");
     rt_print(out, "\n%s", m->explained);

@@ -27,9 +27,9 @@ struct kernel {
     void (*plan)(struct plan *p, struct program *q, struct group *g);
     /* Optional: decides what depends on where tensors lie, when that is known. */
     void (*settle)(struct plan *p, struct program *q, struct group *g);
-    /* Optional: makes a copy of one of its steps, which has a copy of the group of its own, finer: calls of so many images
-     * (as step.images becomes), or for 0 two blocks in the place of each.  It computes the same bits and is given the same.
-     * False: it cannot. */
+    /* Optional: makes a copy of one of its steps, which has a copy of the group of its own, finer: calls of so many
+     * images (as step.images becomes), or for 0 two blocks in the place of each.  It computes the same bits and is
+     * given the same.  False: it cannot. */
     bool (*finer)(struct plan *p, struct program *q, struct step *s, int images);
     /* Whether it takes tensor t, which the group reads or makes, with pixels further apart than its channels, as
      * tensor_place.pixel will say: then t may lie inside of a concatenation.  NULL: never. */
@@ -41,8 +41,8 @@ struct kernel {
     bool (*by_image)(const struct plan *p, const struct group *g);
     /* Writes the function of a step (emit_function ... emit_end), which takes its arguments; returns its name. */
     const char *(*emit)(struct emitter *e, const struct step *s);
-    /* Whether it computes a node for images that lie together (tensor_place.together): for all that take part in the node,
-     * and in what follows it in a chain, but for what `apart` names.  NULL: never. */
+    /* Whether it computes a node for images that lie together (tensor_place.together): for all that take part in the
+     * node, and in what follows it in a chain, but for what `apart` names.  NULL: never. */
     bool (*together)(const struct plan *p, const struct node *n);
     bool only_together;         /* and for no others */
     /* Whether it takes tensor t of the node with its images apart there too.  NULL: of none. */
@@ -69,9 +69,9 @@ bool plan_splits_image(const struct plan *p, double cycles);
 double plan_barrier_cycles(const struct plan *p, int barriers);
 /* What it costs all threads to meet so many times: a step of blocks that stands between steps of images. */
 double plan_meeting_cycles(const struct plan *p, int meetings);
-/* Into how many groups of equal size the images of a batch are cut where each has sums of its own: at most 16, enough for as
- * many threads, of a multiple of 4 images, or of 2 where an image is much work, so that as many may share a call; where
- * there are few images, at most 8.  All that share a loop have the same. */
+/* Into how many groups of equal size the images of a batch are cut where each has sums of its own: at most 16, enough
+ * for as many threads, of a multiple of 4 images, or of 2 where an image is much work, so that as many may share a
+ * call; where there are few images, at most 8.  All that share a loop have the same. */
 int plan_image_groups(const struct plan *p);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
 /* Whether some steps take images that lie together, and so many at each call. */
@@ -200,8 +200,8 @@ void emit_written(struct emitter *e, const char *name, const char *text, const c
 void emit_remark(struct emitter *e, const char *name, const char *remark);
 /* Says that a function is that of a step of e->program. */
 void emit_step_of(struct emitter *e, struct emitted_function *f, const struct step *s);
-/* When all functions of steps are there: those that one layer alone calls get names that begin with the layer's.  No other
- * function calls them. */
+/* When all functions of steps are there: those that one layer alone calls get names that begin with the layer's.  No
+ * other function calls them. */
 void emit_name_own(struct emitter *e);
 /* All functions gathered so far, from number `first` on. */
 void emit_functions(struct emitter *e, struct cwriter *w, FILE *out, int first);
@@ -278,20 +278,20 @@ const char *text_activation_grad(struct emitter *e, const struct attributes *att
 int chain_leading_sums(const struct chain *c);
 /* Whether some operand has one number a channel. */
 bool chain_has_columns(const struct chain *c);
-/* Sums of what the chain makes, for a normalisation's gradients (group.sums): those of each vector of channels in registers,
- * begun by the first, added to by the second, which declares the value under a name and returns it, and added by the third to the
- * run that the image's row begins with.  col and at as above; k: a number of the vector.  Where there are no sums they write
- * nothing, and the value is what it was. */
+/* Sums of what the chain makes, for a normalisation's gradients (group.sums): those of each vector of channels in
+ * registers, begun by the first, added to by the second, which declares the value under a name and returns it, and
+ * added by the third to the run that the image's row begins with.  col and at as above; k: a number of the vector.
+ * Where there are no sums they write nothing, and the value is what it was. */
 void chain_sums_begin(struct emitter *e, const struct chain *c, int k);
-const char *chain_sums_add(struct emitter *e, const struct chain *c, const char *value, const char *name, int k, const char *col,
-                           const char *at, int tail);
+const char *chain_sums_add(struct emitter *e, const struct chain *c, const char *value, const char *name, int k,
+                           const char *col, const char *at, int tail);
 void chain_sums_end(struct emitter *e, const struct chain *c, int k, const char *col);
 bool chain_has_sums(const struct chain *c);
 /* c, where it does anything to a value; else NULL. */
 const struct chain *chain_in_use(const struct chain *c);
-/* In the function of a step: rows of `images` images become 0; a run of `channels` channels from `col` on is added to the
- * rest of the row and begins again, after some pixels each time, so that rounding does not grow with all of them; at the end
- * all are. */
+/* In the function of a step: rows of `images` images become 0; a run of `channels` channels from `col` on is added to
+ * the rest of the row and begins again, after some pixels each time, so that rounding does not grow with all of them;
+ * at the end all are. */
 void chain_sums_clear(struct emitter *e, const struct chain *c, int images);
 void chain_sums_take(struct emitter *e, const struct chain *c, const char *col, int channels);
 void chain_sums_take_all(struct emitter *e, const struct chain *c, int images);

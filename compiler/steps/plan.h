@@ -107,7 +107,8 @@ struct group {
     const struct node *sums;    /* the gradients of gamma and beta of a normalisation that made what the layer reads: the kernel
                                  * takes their sums over an image of the result while that is in registers; NULL: of none */
     struct buffer *sums_rows;   /* where they go, a row for each image */
-    const struct group *carrier;        /* of such a node: the group that takes them; NULL: it goes through the images itself */
+    /* of such a node: the group that takes them; NULL: it goes through the images itself */
+    const struct group *carrier;
     bool training;              /* of the training step: parameters are others at every call */
     const struct program *program;
     int together;               /* > 0: it is computed for so many images that lie together (plan_together.c) */
@@ -354,8 +355,8 @@ struct update_range {
     int64_t blocks;             /* of update.block elements, dealt out to the threads; the last one may be smaller */
 };
 
-/* What follows the training step.  No two ranges touch, so threads need not wait for each other; but where the norm of all
- * gradients is wanted they do once, in between. */
+/* What follows the training step.  No two ranges touch, so threads need not wait for each other; but where the norm of
+ * all gradients is wanted they do once, in between. */
 struct update {
     const struct optimizer_def *optimizer;  /* NULL: nothing is trained */
     int64_t block;
@@ -456,11 +457,11 @@ struct plan {
 
 /* Before plan_again(): what batch normalisations of the same channels share is done once (plan_norms.c). */
 void plan_norms(struct graph *train);
-/* Before plan_model(), of the same options: what is made again in the backward pass instead of being kept becomes part of the
- * graph (plan_again.c). */
+/* Before plan_model(), of the same options: what is made again in the backward pass instead of being kept becomes part
+ * of the graph (plan_again.c). */
 void plan_again(struct arena *a, struct graph *train, const struct plan_options *options);
-/* train NULL: there is none (for the target `portable`).  Reports only wrong --kernel options and operations that the target has
- * no kernel for (diag); NULL then. */
+/* train NULL: there is none (for the target `portable`).  Reports only wrong --kernel options and operations that the
+ * target has no kernel for (diag); NULL then. */
 struct plan *plan_model(struct arena *a, const struct graph *train, const struct graph *use,
                         const struct plan_options *options, struct diag *d);
 /* What is asked for: "float", "double", "bf16". */
@@ -483,7 +484,8 @@ struct epoch_span plan_trained_epochs(const struct plan *p, const struct param *
 /* Whether a step that is done in these (NULL: all) is done throughout the span. */
 bool plan_epochs_hold(const struct epochs *e, struct epoch_span s);
 void plan_dump(const struct plan *p, FILE *out);
-/* How evenly so many threads share its work, by the kernels' estimates and the functions that emitted code divides with. */
+/* How evenly so many threads share its work, by the kernels' estimates and the functions that emitted code divides
+ * with. */
 void plan_dump_shares(const struct plan *p, int threads, FILE *out);
 /* Without the reasons: two plans that compute the same look the same. */
 void plan_dump_decisions(const struct plan *p, FILE *out);

@@ -130,8 +130,8 @@ int64_t plan_aligned(const struct plan *p, int64_t bytes)
     return plan_round(bytes, plan_alignment(p));
 }
 
-/* The fewest panels of at most `most` vectors, then the narrowest that still cover the channels.  With few registers two
- * vectors leave the most rows, but a third is better off beside them than alone in a tile that mostly loads. */
+/* The fewest panels of at most `most` vectors, then the narrowest that still cover the channels.  With few registers
+ * two vectors leave the most rows, but a third is better off beside them than alone in a tile that mostly loads. */
 int plan_panel(const struct plan *p, int channels)
 {
     int vectors = (channels + p->lanes - 1) / p->lanes;
@@ -160,5 +160,6 @@ bool plan_trains(const struct param *param)
 
 bool plan_updates_early(const struct plan *p, const struct param *param)
 {
-    return p->update.optimizer && !p->model->share && plan_trains(param) && p->update.clip_norm == 0 && !p->update.optimizer->matrices;
+    return p->update.optimizer && !p->model->share && plan_trains(param) && p->update.clip_norm == 0 &&
+        !p->update.optimizer->matrices;
 }

@@ -243,7 +243,7 @@ void ast_dump(const struct ast_body *file, FILE *out)
     dump_body(file, 0, out);
 }
 
-/* ---- comparison ---------------------------------------------------------------------------------------------------- */
+/* ---- comparison -------------------------------------------------------------------------------------------------- */
 
 static bool text_same(const char *a, const char *b)
 {

@@ -1,5 +1,5 @@
-/* foreign_text.c - a file that is plainly no model: C, Python, a configuration of another tool.  It is said once, in the
- * place of an error for each of its lines. */
+/* foreign_text.c - a file that is plainly no model: C, Python, a configuration of another tool.  It is said once, in
+ * the place of an error for each of its lines. */
 #define _GNU_SOURCE                     /* memmem() */
 #include "syntax/foreign.h"
 
@@ -83,10 +83,10 @@ static void read_line(struct signs *s, struct line l)
     s->ours += is_ours(l);
     s->c += starts(l, "#include ") || starts(l, "#include<") || starts(l, "#ifndef ") || starts(l, "#define ") ||
             starts(l, "int main(") || starts(l, "typedef ") || (ends(l, ';') && has(l, '(') && has(l, ')'));
-    s->python += (starts(l, "import ") && !has(l, ';')) || (starts(l, "from ") && memmem(l.text, l.length, " import ", 8)) ||
-                 ((starts(l, "def ") || starts(l, "class ")) && ends(l, ':'));
-    s->darknet += l.length > 2 && l.text[0] == '[' && word_length((struct line){l.text + 1, l.length - 1}) == l.length - 2 &&
-                  ends(l, ']');
+    s->python += (starts(l, "import ") && !has(l, ';')) || (starts(l, "from ") && memmem(l.text, l.length, " import ",
+            8)) || ((starts(l, "def ") || starts(l, "class ")) && ends(l, ':'));
+    s->darknet += l.length > 2 && l.text[0] == '[' && word_length((struct line){l.text + 1, l.length - 1}) == l.length -
+        2 && ends(l, ']');
     s->prototxt += ((starts(l, "layer") || starts(l, "layers")) && n <= 6 && starts(rest, "{")) ||
                    (starts(l, "input_param") && ends(l, '}'));
     s->keys += starts(l, "---") || starts(l, "- ") || (n > 0 && starts(rest, ":"));

@@ -1,12 +1,12 @@
 /* format.c - see format.h.
  *
- * Requires: a file without errors of syntax.  The words of the parser are written anew, with what stands between them in
- * the file: comments, empty lines, and line ends where the language lets a statement go on.  Ensures: the same tree.
+ * Requires: a file without errors of syntax.  The words of the parser are written anew, with what stands between them
+ * in the file: comments, empty lines, and line ends where the language lets a statement go on.  Ensures: the same tree.
  *
- * What is decided here: four spaces for each open brace, four more where a statement goes on; a line of its own for each
- * statement, unless a body with its braces stood in one line and still fits into it; one empty line at most, none at the
- * ends of a body; lines that are too long are broken behind a comma, else behind an operator.  Where the author broke a
- * line at such a place it stays broken. */
+ * What is decided here: four spaces for each open brace, four more where a statement goes on; a line of its own for
+ * each statement, unless a body with its braces stood in one line and still fits into it; one empty line at most, none
+ * at the ends of a body; lines that are too long are broken behind a comma, else behind an operator.  Where the author
+ * broke a line at such a place it stays broken. */
 #include "syntax/format.h"
 
 #include "cnn.tab.h"
@@ -439,7 +439,8 @@ static void one_line_add(struct format *f, int first, int end)
 static int body_write(struct format *f, int i, int indent);
 
 /* A body that the row before it opens; i: its brace, which the line does not have yet.  Comments before the brace come
- * behind it, and so do those of `before`, which stand before an `else`.  Its closing brace is returned, and is written. */
+ * behind it, and so do those of `before`, which stand before an `else`.  Its closing brace is returned, and is
+ * written. */
 static int braces_write(struct format *f, int i, int indent, const int *before, int before_count)
 {
     bool empty = f->pieces[i + 1].kind == TOK_RBRACE && f->pieces[i + 2].kind != TOK_ELSE &&
@@ -545,8 +546,8 @@ static void equals_align(struct format *f, struct line *lines, int count)
         if (lines[i].equals > column)
             column = lines[i].equals;
     for (int i = 0; i < count; i++)
-        lines[i].code = arena_printf(f->arena, "%.*s%*s%s", lines[i].equals, lines[i].code, column - lines[i].equals, "",
-                                     lines[i].code + lines[i].equals);
+        lines[i].code = arena_printf(f->arena, "%.*s%*s%s", lines[i].equals, lines[i].code, column - lines[i].equals,
+                                     "", lines[i].code + lines[i].equals);
 }
 
 static int code_width(const struct line *l)

@@ -1,5 +1,5 @@
-/* command_lr_range.c - lr-range: trains some steps while the rate rises, from weights that nobody keeps, and leaves a table
- * and a picture of the losses. */
+/* command_lr_range.c - lr-range: trains some steps while the rate rises, from weights that nobody keeps, and leaves a
+ * table and a picture of the losses. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <math.h>
@@ -89,8 +89,8 @@ static void range_say(const struct range_test *r, const char *table, const char 
 {
     int suggested = rt_range_suggestion(r), lowest = rt_range_lowest(r);
     if (r->count < r->room)
-        rt_print(stdout, "Ended at a rate of %.3g, after %d of %d steps: the losses rise\n", rt_range_rate(r, r->count - (r->count > 0)),
-                 r->count, r->room);
+        rt_print(stdout, "Ended at a rate of %.3g, after %d of %d steps: the losses rise\n",
+                 rt_range_rate(r, r->count - (r->count > 0)), r->count, r->room);
     if (lowest >= 0)
         rt_print(stdout, "The smoothed loss is lowest (%.4f) at a rate of %.3g\n", r->rows[lowest].smoothed,
                  r->rows[lowest].rate);
@@ -110,7 +110,8 @@ static int range_test(struct trainer *t, const struct command_options *o, const 
         return -1;
     if (rt_loader_open(&t->train, t->context, &t->data.train, o->run.no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES) == 0
         && range_run(t, &r) == 0
-        && result_write(&r, t->model->name, table, false) == 0 && result_write(&r, t->model->name, picture, true) == 0) {
+        && result_write(&r, t->model->name, table, false) == 0 && result_write(&r, t->model->name, picture,
+                                                                               true) == 0) {
         range_say(&r, table, picture);
         status = 0;
     }

@@ -52,8 +52,8 @@ static int folder_check(struct trainer *t)
     }
 }
 
-/* The same for one of several processes: the first one alone minds the folder, and gives the others the state that it has read.
- * EXIT_FINE, or the exit status. */
+/* The same for one of several processes: the first one alone minds the folder, and gives the others the state that it
+ * has read.  EXIT_FINE, or the exit status. */
 static int folder_claim(struct trainer *t)
 {
     struct tensor_file *f = &t->resumed.file;
@@ -69,7 +69,8 @@ static int folder_claim(struct trainer *t)
     if (rt_program_agree(&t->standing, t->model, t->options, "train")
         || rt_standing_give(&t->standing, "share the state of a run", &bytes, &size))
         return EXIT_FAILED;
-    return !minds && bytes && rt_state_take(&t->resumed, t->model, bytes, size, t->folder.state) ? EXIT_FAILED : EXIT_FINE;
+    return !minds && bytes && rt_state_take(&t->resumed, t->model, bytes, size, t->folder.state) ? EXIT_FAILED
+        : EXIT_FINE;
 }
 
 int rt_train(const struct cnn_model *model, const struct command_options *options)

@@ -292,8 +292,8 @@ static const struct answer {
                      classes_json },
   labels_answer = { labels_take, labels_text, "file,label,name,probability\n", labels_csv, "labels", labels_json },
   numbers_answer = { numbers_take, numbers_text, "file,output,value\n", numbers_csv, "outputs", numbers_json },
-  input_answer = { input_take, input_text, "file,mean_absolute_error,root_mean_square_error\n", input_csv, "reconstruction",
-                   input_json };
+  input_answer = { input_take, input_text, "file,mean_absolute_error,root_mean_square_error\n", input_csv,
+                   "reconstruction", input_json };
 
 static const struct answer *answer_of(const struct predict *p)
 {
@@ -334,7 +334,8 @@ static int sample_print(struct predict *p, const char *path, int at, int64_t num
         p->failed++;
         return p->options->json ? print_json(p, path, fault.text) : 0;
     }
-    if (p->pictures.folder && rt_predict_picture_write(&p->pictures, p->context, at, number < 0 ? path : p->file, number))
+    if (p->pictures.folder && rt_predict_picture_write(&p->pictures, p->context, at, number < 0 ? path : p->file,
+                                                       number))
         p->failed++;
     if (p->options->json)
         return print_json(p, path, NULL);
@@ -431,7 +432,8 @@ struct batch_work {
     int (*print)(struct predict *p, int64_t first, int count);
 };
 
-static const struct batch_work pictures_work = { pictures_predict, pictures_print }, rows_work = { rows_predict, rows_print };
+static const struct batch_work pictures_work = { pictures_predict, pictures_print }, rows_work = { rows_predict,
+        rows_print };
 
 static int batch_size(const struct predict *p, int64_t first, int64_t total)
 {
@@ -565,7 +567,8 @@ static int predict_open(struct predict *p, const char *weights)
         p->top = m->train.target.size;
     p->context = cnn_open(m, rt_threads_among((int)p->options->run.threads, m, p->options->run.ranks), m->train.seed);
     if (!p->context || (weights && cnn_load_weights(p->context, weights))
-        || rt_standing_give_weights(&p->standing, p->context) || rt_loader_open(&p->loader, p->context, NULL, LOADER_MEASURES)
+        || rt_standing_give_weights(&p->standing, p->context) || rt_loader_open(&p->loader, p->context, NULL,
+                LOADER_MEASURES)
         || rt_tta_open(&p->tta, m, !p->options->run.no_tta))
         return -1;
     p->pixels = malloc(p->files ? 1 : batch * rt_sample_elements(m));

@@ -45,8 +45,8 @@ static int names_differ(const char *folder, const struct picture_list *list)
         if (by_stem(&paths[i - 1], &paths[i]) == 0 && strcmp(paths[i - 1], paths[i])) {
             int length;
             const char *name = stem(paths[i], &length);
-            rt_error("%s and %s would both be written as %s/%.*s.png: predict them apart", paths[i - 1], paths[i], folder,
-                     length, name);
+            rt_error("%s and %s would both be written as %s/%.*s.png: predict them apart", paths[i - 1], paths[i],
+                     folder, length, name);
             status = -1;
         }
     free(paths);
@@ -93,7 +93,8 @@ void rt_predict_pictures_close(struct predict_pictures *p)
     free(p->row);
 }
 
-int rt_predict_picture_write(struct predict_pictures *p, const struct cnn_context *c, int at, const char *path, int64_t number)
+int rt_predict_picture_write(struct predict_pictures *p, const struct cnn_context *c, int at, const char *path,
+                             int64_t number)
 {
     const struct cnn_model *m = c->model;
     char *to = NULL;

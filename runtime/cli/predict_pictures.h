@@ -14,13 +14,14 @@ struct predict_pictures {
     int64_t written;
 };
 
-/* What the network gives must be pictures, and no two of the list may have the same name there; the folder is made.  0, or -1
- * with a message. */
+/* What the network gives must be pictures, and no two of the list may have the same name there; the folder is made.  0,
+ * or -1 with a message. */
 int rt_predict_pictures_open(struct predict_pictures *p, const char *folder, const struct cnn_context *c,
                              const struct picture_list *list);
 void rt_predict_pictures_close(struct predict_pictures *p);
-/* Sample `at` of the batch, which was read from path; number: which of a file of samples, -1: path is a picture.  0, or -1 with
- * a message. */
-int rt_predict_picture_write(struct predict_pictures *p, const struct cnn_context *c, int at, const char *path, int64_t number);
+/* Sample `at` of the batch, which was read from path; number: which of a file of samples, -1: path is a picture.  0, or
+ * -1 with a message. */
+int rt_predict_picture_write(struct predict_pictures *p, const struct cnn_context *c, int at, const char *path,
+                             int64_t number);
 
 #endif

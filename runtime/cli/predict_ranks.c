@@ -16,7 +16,8 @@ static size_t rounded(size_t bytes)
 /* What is to be near the input is printed beside it. */
 static size_t input_bytes(const struct cnn_model *m)
 {
-    return m->train.target.kind == CNN_TARGET_INPUT ? (size_t)m->batch * (size_t)m->image_stride * (size_t)m->real_size : 0;
+    return m->train.target.kind == CNN_TARGET_INPUT ? (size_t)m->batch * (size_t)m->image_stride * (size_t)m->real_size
+        : 0;
 }
 
 int rt_predict_ranks_open(struct predict_ranks *p, const struct cnn_ranks *ranks, struct cnn_context *c,
@@ -68,7 +69,8 @@ static void numbers_copy(const struct predict_ranks *p, char *record, int sample
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (parts[i].bytes > 0)
-            memcpy(tell ? record + parts[i].at : parts[i].ours, tell ? parts[i].ours : record + parts[i].at, parts[i].bytes);
+            memcpy(tell ? record + parts[i].at : parts[i].ours, tell ? parts[i].ours : record + parts[i].at,
+                   parts[i].bytes);
 }
 
 int rt_predict_ranks_gather(struct predict_ranks *p, int samples)

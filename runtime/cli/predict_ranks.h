@@ -21,8 +21,8 @@ void rt_predict_ranks_close(struct predict_ranks *p);
 int rt_predict_ranks_count(const struct predict_ranks *p);
 int rt_predict_ranks_number(const struct predict_ranks *p);
 
-/* Tells all what stands in the context and the faults: of so many samples; -1: the batch could not be had.  0, or -1 with a
- * message. */
+/* Tells all what stands in the context and the faults: of so many samples; -1: the batch could not be had.  0, or -1
+ * with a message. */
 int rt_predict_ranks_gather(struct predict_ranks *p, int samples);
 /* What a process has told, into the context and the faults.  Its samples, or -1. */
 int rt_predict_ranks_take(struct predict_ranks *p, int rank);

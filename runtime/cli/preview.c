@@ -1,5 +1,5 @@
-/* preview.c - a sheet of training samples as the trainer sees them in an epoch: its own loader prepares them, and what the
- * steps make of numbers is undone again, so that they can be looked at (sample_picture.h). */
+/* preview.c - a sheet of training samples as the trainer sees them in an epoch: its own loader prepares them, and what
+ * the steps make of numbers is undone again, so that they can be looked at (sample_picture.h). */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
@@ -151,8 +151,8 @@ static int sheet_open(struct preview *p)
     int64_t width = (int64_t)p->columns * (p->cell_width + GAP) + GAP;
     int64_t height = (int64_t)p->rows * (p->cell_height + GAP) + LINE + 2 * GAP;
     if (width * height > pixels_most) {
-        rt_error("a sheet of %lld x %lld pixels is too large (%lld at most): fewer --rows or --columns", (long long)width,
-                 (long long)height, (long long)pixels_most);
+        rt_error("a sheet of %lld x %lld pixels is too large (%lld at most): fewer --rows or --columns",
+                 (long long)width, (long long)height, (long long)pixels_most);
         return -1;
     }
     p->row = malloc((size_t)m->in_channels * (size_t)m->in_height * (size_t)m->in_width * sizeof *p->row);
@@ -206,7 +206,8 @@ static int preview(struct preview *p, const struct command_options *o, const cha
         rt_note("there are %lld samples to train with", (long long)t->data.train.count);
     }
     if (rt_loader_open(&t->train, p->context, &t->data.train, o->run.no_shuffle ? LOADER_TRAINS : LOADER_SHUFFLES)
-        || rt_sample_picture_open(&p->how, p->context) || sheet_open(p) || sheet_draw(p, o->epoch > 0 ? (uint64_t)o->epoch - 1 : 0)
+        || rt_sample_picture_open(&p->how, p->context) || sheet_open(p) ||
+            sheet_draw(p, o->epoch > 0 ? (uint64_t)o->epoch - 1 : 0)
         || rt_canvas_write(&p->canvas, path))
         return -1;
     rt_print(stdout, "%s: the first samples of epoch %lld\n", path, (long long)(o->epoch > 0 ? o->epoch : 1));

@@ -70,7 +70,8 @@ static uint8_t byte_of(double number, struct sample_range range)
     return (uint8_t)(x > 0.0 ? x < 255.0 ? lrint(x) : 255 : 0);
 }
 
-void rt_sample_pixel(const struct sample_picture *s, const double *row, int y, int x, struct sample_range range, uint8_t to[3])
+void rt_sample_pixel(const struct sample_picture *s, const double *row, int y, int x, struct sample_range range,
+                     uint8_t to[3])
 {
     int channels = s->model->in_channels;
     double sum = 0.0;

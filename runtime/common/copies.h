@@ -1,5 +1,5 @@
-/* copies.h - which copies of a sample a recipe's `tta` averages over, and how, for all who do: the trainer, and the compiler
- * for the network that it emits. */
+/* copies.h - which copies of a sample a recipe's `tta` averages over, and how, for all who do: the trainer, and the
+ * compiler for the network that it emits. */
 #ifndef COPIES_H
 #define COPIES_H
 

@@ -1,5 +1,5 @@
-/* file_kind.h - what a file is that was given in the place of another, by its first bytes.  The compiler and the runtime
- * both read it; it needs nothing of either. */
+/* file_kind.h - what a file is that was given in the place of another, by its first bytes.  The compiler and the
+ * runtime both read it; it needs nothing of either. */
 #ifndef FILE_KIND_H
 #define FILE_KIND_H
 

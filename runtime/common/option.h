@@ -43,7 +43,8 @@ struct option_row {
     const char *(*set)(void *into, const char *argument);
 };
 
-/* Stores an argument as the row says.  NULL, or what was expected instead, in `text` where it had to be put together. */
+/* Stores an argument as the row says.  NULL, or what was expected instead, in `text` where it had to be put
+ * together. */
 const char *rt_option_store(const struct option_row *row, const char *argument, void *into, char *text, size_t size);
 
 #endif

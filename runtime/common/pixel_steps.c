@@ -10,7 +10,8 @@
 static struct pixel_fit fit_resize(const struct cnn_clause *step)
 {
     const char *fit = rt_setting_text(step, "fit");
-    enum fit_kind kind = fit && strcmp(fit, "stretch") == 0 ? FIT_STRETCH : fit && strcmp(fit, "pad") == 0 ? FIT_PAD : FIT_CROP;
+    enum fit_kind kind = fit && strcmp(fit, "stretch") == 0 ? FIT_STRETCH : fit && strcmp(fit, "pad") == 0 ? FIT_PAD
+        : FIT_CROP;
     return (struct pixel_fit){ .fits = true, .shorter = (int)rt_setting_number(step, "side"), .kind = kind,
                                .pad = (int)rt_setting_number(step, "pad") };
 }

@@ -7,8 +7,8 @@
 
 enum step_kind { STEP_CHOOSES, STEP_FITS, STEP_AUGMENTS, STEP_COPIES, STEP_MAPS };
 
-/* How a picture of another size becomes one of the network's.  A box is as much larger than the network's input as makes
- * its shorter side `shorter`. */
+/* How a picture of another size becomes one of the network's.  A box is as much larger than the network's input as
+ * makes its shorter side `shorter`. */
 enum fit_kind {
     FIT_CROP,                   /* the picture's shorter side becomes `shorter` */
     FIT_STRETCH,                /* the picture becomes the box */

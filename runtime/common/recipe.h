@@ -6,7 +6,8 @@
 
 /* The setting of that key, NULL where there is none. */
 const struct cnn_setting *rt_setting(const struct cnn_clause *clause, const char *key);
-/* Its number or text.  The compiler has filled every default in: what is not there is 0 or NULL, which nothing else means. */
+/* Its number or text.  The compiler has filled every default in: what is not there is 0 or NULL, which nothing else
+ * means. */
 double rt_setting_number(const struct cnn_clause *clause, const char *key);
 const char *rt_setting_text(const struct cnn_clause *clause, const char *key);
 

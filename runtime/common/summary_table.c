@@ -87,7 +87,8 @@ static void line_print(const char *const *text, const int *width, FILE *out)
         if (!width[i])
             continue;
         rt_print(out, i ? "  " : "");
-        cell_print(text[i], i == last && !right && (int)strlen(text[i]) < width[i] ? (int)strlen(text[i]) : width[i], right, out);
+        cell_print(text[i], i == last && !right && (int)strlen(text[i]) < width[i] ? (int)strlen(text[i]) : width[i],
+                   right, out);
     }
     rt_print(out, "\n");
 }

@@ -23,7 +23,8 @@ struct summary_amount {
     const char *note;           /* NULL: none */
 };
 
-/* The table, then the sums of parameters and multiply-adds.  Long texts are cut so that a line has about 100 columns. */
+/* The table, then the sums of parameters and multiply-adds.  Long texts are cut so that a line has about 100
+ * columns. */
 void rt_summary_rows(const struct summary_row *rows, int count, FILE *out);
 void rt_summary_counts(const struct summary_counts *counts, int64_t multiply_adds, FILE *out);
 /* `title`, and below it what takes how much. */

@@ -17,8 +17,8 @@ void rt_note(const char *format, ...) RT_PRINTF(1, 2);
  * who needs it. */
 void rt_message_hold(bool hold);
 
-/* From here on the first error of the calling thread is kept there (NULL: nowhere).  quiet: notes are not said, nor errors
- * that are kept. */
+/* From here on the first error of the calling thread is kept there (NULL: nowhere).  quiet: notes are not said, nor
+ * errors that are kept. */
 void rt_message_catch(char *text, size_t size, bool quiet);
 
 #endif

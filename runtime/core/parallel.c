@@ -102,9 +102,9 @@ void rt_blas_end(void)
     pthread_mutex_unlock(&blas.lock);
 }
 
-/* OpenBLAS takes a buffer of so many bytes for each thread that calls it, on its first call, and tries for ever where the
- * system has none to give.  They stay with it once they have been taken: so they are taken, and given back to it, before
- * anything depends on them. */
+/* OpenBLAS takes a buffer of so many bytes for each thread that calls it, on its first call, and tries for ever where
+ * the system has none to give.  They stay with it once they have been taken: so they are taken, and given back to it,
+ * before anything depends on them. */
 static const size_t buffer_bytes = (size_t)128 << 20;
 
 static bool room_for_buffers(int count)

@@ -1,4 +1,5 @@
-/* regular_file.c - opening does not wait, and what is no file is closed again; reading goes on where a signal broke it off. */
+/* regular_file.c - opening does not wait, and what is no file is closed again; reading goes on where a signal broke it
+ * off. */
 #include "core/regular_file.h"
 
 #include <errno.h>

@@ -10,7 +10,8 @@
  * name and a colon. */
 int rt_regular_open(const char *path, struct stat *status, const char **why);
 
-/* As much as there is of a file's bytes from `at` on, up to `size`; -1 with errno.  Threads may share the descriptor. */
+/* As much as there is of a file's bytes from `at` on, up to `size`; -1 with errno.  Threads may share the
+ * descriptor. */
 ssize_t rt_read_at(int fd, void *to, size_t size, off_t at);
 
 #endif

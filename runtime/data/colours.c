@@ -1,5 +1,5 @@
-/* colours.c - all that can happen to colours is linear in them but for the mean grey, so it is one matrix and one number a
- * picture, and one pass over it. */
+/* colours.c - all that can happen to colours is linear in them but for the mean grey, so it is one matrix and one
+ * number a picture, and one pass over it. */
 #include "data/colours.h"
 
 #include <math.h>
@@ -64,7 +64,8 @@ static struct mixture mixture_of(const struct colours *c, double grey)
     for (int k = 0; k < RGB; k++) {
         double pure[RGB], turned[RGB];
         for (int i = 0; i < RGB; i++)
-            pure[i] = c->brightness * c->contrast * ((i == k ? c->saturation : 0.0) + (1.0 - c->saturation) * shares[k]);
+            pure[i] = c->brightness * c->contrast * ((i == k ? c->saturation : 0.0) +
+                                                     (1.0 - c->saturation) * shares[k]);
         hue_turn(c->hue, pure, turned);
         for (int i = 0; i < RGB; i++)
             m.matrix[i][k] = (float)turned[i];

@@ -4,9 +4,10 @@
 
 #include "data/sample.h"
 
-/* In this order: all numbers times `brightness`; away from the picture's mean grey by the factor `contrast`; away from each
- * pixel's own grey by the factor `saturation`; colours turned by `hue` of their circle.  The last two only where there are
- * three channels, red, green and blue, whose grey is 0.299 R + 0.587 G + 0.114 B; that of others is their mean. */
+/* In this order: all numbers times `brightness`; away from the picture's mean grey by the factor `contrast`; away from
+ * each pixel's own grey by the factor `saturation`; colours turned by `hue` of their circle.  The last two only where
+ * there are three channels, red, green and blue, whose grey is 0.299 R + 0.587 G + 0.114 B; that of others is their
+ * mean. */
 struct colours {
     double brightness, contrast, saturation, hue;
 };

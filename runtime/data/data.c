@@ -148,7 +148,8 @@ int rt_split_begin(struct dataset *d, struct split *s, int64_t count)
 /* Place for targets of so many samples; false: there is no memory, and what was is there. */
 static bool targets_grow(const struct dataset *d, struct split *s, int64_t room)
 {
-    const size_t each = d->target.kind == CNN_TARGET_CLASS ? sizeof *s->labels : (size_t)d->target.size * sizeof *s->vectors;
+    const size_t each = d->target.kind == CNN_TARGET_CLASS ? sizeof *s->labels
+        : (size_t)d->target.size * sizeof *s->vectors;
     void *was = d->target.kind == CNN_TARGET_CLASS ? (void *)s->labels : (void *)s->vectors;
     if (d->target.kind == CNN_TARGET_INPUT)
         return true;

@@ -50,8 +50,8 @@ struct split {
 /* What several processes are to each other that open the same dataset. */
 struct data_together {
     const struct cnn_ranks *ranks;
-    /* All of them are here, about to do something, and have the same `value` of what `name` says where it differs (NULL:
-     * nothing is compared).  Who cannot go on does not come.  0, or -1: none goes on. */
+    /* All of them are here, about to do something, and have the same `value` of what `name` says where it differs
+     * (NULL: nothing is compared).  Who cannot go on does not come.  0, or -1: none goes on. */
     int (*agree)(void *arg, const char *about, const char *name, uint64_t value);
     void *arg;
 };
@@ -111,8 +111,8 @@ struct data_source {
     bool finds;
 };
 
-extern const struct data_source rt_data_cifar10, rt_data_cifar100, rt_data_csv, rt_data_images, rt_data_mnist, rt_data_npy,
-    rt_data_npz, rt_data_shapes, rt_data_waves,
+extern const struct data_source rt_data_cifar10, rt_data_cifar100, rt_data_csv, rt_data_images, rt_data_mnist,
+    rt_data_npy, rt_data_npz, rt_data_shapes, rt_data_waves,
     rt_data_echoes;             /* the last two in tests alone */
 
 /* Opens the model's data, checked against its input and target.  `data_dir` is --data's, or NULL.  Classes without a
@@ -129,7 +129,8 @@ int rt_dataset_open_file(struct dataset *d, const struct cnn_model *model, const
  * NULL with a message. */
 const void *rt_split_sample(const struct split *s, int64_t i, size_t elements, void *room);
 
-/* How a person finds picture i: its file, or the number of its record in the set's files, from 0, written into `room`. */
+/* How a person finds picture i: its file, or the number of its record in the set's files, from 0, written into
+ * `room`. */
 enum { PICTURE_NAME_ROOM = 24 };
 const char *rt_split_name(const struct split *s, int64_t i, char room[PICTURE_NAME_ROOM]);
 
@@ -149,11 +150,11 @@ int rt_dataset_prepare(struct dataset *d, const struct cnn_model *model);
 int rt_dataset_fits(const struct dataset *d, const struct cnn_model *model);
 /* Memory for `count` samples of the dataset's shape, and their targets.  0, or -1 with a message. */
 int rt_split_allocate(const struct dataset *d, struct split *s, int64_t count);
-/* Place for `count` samples that are then put there one by one, in any order: in memory, or where that would be more than
- * the dataset's, in a temporary file.  Likewise. */
+/* Place for `count` samples that are then put there one by one, in any order: in memory, or where that would be more
+ * than the dataset's, in a temporary file.  Likewise. */
 int rt_split_begin(struct dataset *d, struct split *s, int64_t count);
-/* The same for a set whose samples come one by one until there are no more: place for `room` of them, which is more than the
- * `had` that it has had place for, and for their targets.  One set at a time.  Likewise. */
+/* The same for a set whose samples come one by one until there are no more: place for `room` of them, which is more
+ * than the `had` that it has had place for, and for their targets.  One set at a time.  Likewise. */
 int rt_split_grow(struct dataset *d, struct split *s, int64_t had, int64_t room);
 /* No more come behind the set's count. */
 void rt_split_end(struct dataset *d, struct split *s, int64_t had);

@@ -3,8 +3,8 @@
  * An array's first axis counts samples.  Samples stay in their file where any can be found there at once, and are
  * turned to (height, width, channels) and to bytes or floats when they are read; numbers that are not finite are looked
  * for when the file is opened.  Arrays in Fortran's order, of which a sample lies all over the file, are read into
- * memory, and those that an archive has deflated are unpacked: to memory, or as far as that may not be used to a temporary
- * file.
+ * memory, and those that an archive has deflated are unpacked: to memory, or as far as that may not be used to a
+ * temporary file.
  */
 #include "data/data.h"
 

@@ -94,7 +94,8 @@ static bool probe10(const char *dir)
     return false;
 }
 
-/* train.bin and test.bin may be anyone's: one of them has CIFAR-100's size, or the names of its classes lie beside it. */
+/* train.bin and test.bin may be anyone's: one of them has CIFAR-100's size, or the names of its classes lie beside
+ * it. */
 static bool probe100(const char *dir)
 {
     for (int i = 0; i < cifar100.files; i++) {
@@ -274,7 +275,8 @@ static void pictures_ahead(const struct sample_store *store, const uint32_t *num
         int file = file_of(r, numbers[first]);
         if (i < count && file_of(r, numbers[i]) == file)
             continue;
-        rt_records_ahead(r->files[file].fd, -(off_t)r->files[file].first * (off_t)size, size, numbers + first, i - first);
+        rt_records_ahead(r->files[file].fd, -(off_t)r->files[file].first * (off_t)size, size, numbers + first,
+                         i - first);
         first = i;
     }
 }

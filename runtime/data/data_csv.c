@@ -1,8 +1,8 @@
 /* data_csv.c - a table as samples: a record each, columns that are its numbers and columns that are its targets.
  *
- * Both files are read from their beginning to their end, once, into memory or, beyond what may be kept, a temporary file.
- * Classes are whole numbers, or texts in the order of their bytes; which, the labels of all files say, so the training
- * file's are read for a test too.
+ * Both files are read from their beginning to their end, once, into memory or, beyond what may be kept, a temporary
+ * file.  Classes are whole numbers, or texts in the order of their bytes; which, the labels of all files say, so the
+ * training file's are read for a test too.
  */
 #define _GNU_SOURCE
 #include "data/data.h"
@@ -195,8 +195,8 @@ static int column_find(const struct table *t, const struct column *c)
     if (!c->name) {
         if (c->number >= 1 && c->number <= t->columns)
             return (int)c->number - 1;
-        rt_error("%s: line %lld: there is no column %ld: the file has %d", t->csv.file.path, (long long)t->csv.record_line,
-                 c->number, t->columns);
+        rt_error("%s: line %lld: there is no column %ld: the file has %d", t->csv.file.path,
+                 (long long)t->csv.record_line, c->number, t->columns);
         return -1;
     }
     for (int i = 0; i < t->columns && t->names; i++)
@@ -311,7 +311,8 @@ static int roles_set(struct table *t)
     if (numbers == wanted)
         return 0;
     rt_error("%s: line %lld: %d columns, %lld of them numbers of a sample; the network's input of %dx%dx%d takes %lld",
-             t->csv.file.path, (long long)t->csv.record_line, t->columns, (long long)numbers, m->in_channels, m->in_height,
+             t->csv.file.path, (long long)t->csv.record_line, t->columns, (long long)numbers, m->in_channels,
+                 m->in_height,
              m->in_width, (long long)wanted);
     return -1;
 }

@@ -104,7 +104,8 @@ static void picture_read(void *arg, int64_t i)
 
 static const char looks[] = "look at its pictures";
 
-/* All have the same files, by their names behind the set's folder and by their sizes: what one finds is so for all then. */
+/* All have the same files, by their names behind the set's folder and by their sizes: what one finds is so for all
+ * then. */
 static int lists_agree(const struct data_together *with, const struct image_folders *f)
 {
     uLong sum = 0;
@@ -194,7 +195,8 @@ static int pictures_store(struct dataset *d, struct split *s, const struct cnn_m
     struct picture_files *p = (struct picture_files *)d->store;
     if (!p && (p = calloc(1, sizeof *p))) {
         *p = (struct picture_files){ .store = { .read = stored_read, .close = stored_close, .ahead = stored_ahead,
-                                                .apart = true, .dear = true }, .model = m, .fit = rt_steps_fit(&m->data) };
+                                                .apart = true, .dear = true }, .model = m,
+                                                .fit = rt_steps_fit(&m->data) };
         d->store = &p->store;
     }
     char **paths = p ? realloc(p->paths, (size_t)(p->count + s->count + 1) * sizeof *paths) : NULL;

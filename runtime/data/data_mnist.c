@@ -185,7 +185,8 @@ static int size_believe(const struct idx *x, int64_t size)
     int64_t wanted = x->count * x->height * x->width;
     if (wanted / DEFLATE_MOST <= size)
         return 0;
-    rt_error("%s: is cut short: the header says %lld records of %lldx%lld, %lld bytes, and the file has %lld", x->file.path,
+    rt_error("%s: is cut short: the header says %lld records of %lldx%lld, %lld bytes, and the file has %lld",
+             x->file.path,
              (long long)x->count, (long long)x->height, (long long)x->width, (long long)wanted, (long long)size);
     return -1;
 }
@@ -200,7 +201,8 @@ static int idx_open(struct idx *x, const char *dir, const char *part, bool pictu
         rt_error("%s/%s (or with .gz) is missing", dir,
                  spelling(name, sizeof name, 0, part, pictures));
         if (set && strncmp(part, set, strlen(set)))
-            rt_note("'set=\"%s\"' behind the folder in 'data' reads %s-train-images-idx3-ubyte and its fellows", set, set);
+            rt_note("'set=\"%s\"' behind the folder in 'data' reads %s-train-images-idx3-ubyte and its fellows", set,
+                    set);
         free(set);
         return -1;
     }
@@ -418,7 +420,8 @@ static int size_check(struct dataset *d, const struct idx *x, struct idx_size *s
     }
     if (size->height && size->device == x->file.status.st_dev && size->inode == x->file.status.st_ino)
         rt_note("%s is the training set's file again: its pictures are trained and tested", x->file.path);
-    *size = (struct idx_size){ (int)x->height, (int)x->width, x->file.status.st_dev, x->file.status.st_ino, size->waits };
+    *size = (struct idx_size){ (int)x->height, (int)x->width, x->file.status.st_dev, x->file.status.st_ino,
+                               size->waits };
     d->resized = resizes && !size->waits && x->height * x->width > (int64_t)m->in_height * m->in_width;
     d->height = d->resized ? m->in_height : size->height;
     d->width = d->resized ? m->in_width : size->width;
@@ -483,7 +486,8 @@ static void unused_tell(const char *dir, const struct parts *p)
 }
 
 /* Whether all pictures that are read are found at once where they lie. */
-static bool all_found_at_once(const struct dataset *d, const char *dir, const struct parts *p, const struct cnn_model *m)
+static bool all_found_at_once(const struct dataset *d, const char *dir, const struct parts *p,
+                              const struct cnn_model *m)
 {
     bool found = rt_setting_number(&m->data.source, "transposed") == 0;
     rt_message_hold(true);      /* what is wrong with a file is said where it is read */

@@ -103,8 +103,10 @@ int rt_fitted_open(struct dataset *d, const struct cnn_model *m)
         rt_error("no memory to resize pictures");
         return -1;
     }
-    *f = (struct fitted_samples){ .store = { .read = fitted_read, .close = fitted_close, .ahead = fitted_ahead, .dear = true },
-                                  .model = m, .fit = rt_steps_fit(&m->data), .channels = d->channels, .height = d->height,
+    *f = (struct fitted_samples){ .store = { .read = fitted_read, .close = fitted_close, .ahead = fitted_ahead,
+                                             .dear = true },
+                                  .model = m, .fit = rt_steps_fit(&m->data), .channels = d->channels,
+                                  .height = d->height,
                                   .width = d->width, .from = d->store, .spilled = d->spilled };
     d->store = &f->store;
     d->spilled = NULL;

@@ -287,8 +287,8 @@ static void middle_part(int64_t size, int64_t box, int kept, int *first, int *co
 }
 
 /* The picture at its size in the middle of a box that is filled, and of that the middle. */
-static int picture_pad(const struct image *image, const struct fit_sizes *z, int pad, int width, int height, uint8_t *to,
-                       struct image_fault *fault)
+static int picture_pad(const struct image *image, const struct fit_sizes *z, int pad, int width, int height,
+                       uint8_t *to, struct image_fault *fault)
 {
     struct image_window seen;
     int left, top;

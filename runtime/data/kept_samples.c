@@ -75,7 +75,8 @@ struct sample_store *rt_kept_open(struct sample_store *from, int64_t count, size
     if (!k) {
         from->close(from);
     } else {
-        k->store = (struct sample_store){ .read = kept_read, .close = kept_close, .ahead = kept_ahead, .apart = from->apart };
+        k->store = (struct sample_store){ .read = kept_read, .close = kept_close, .ahead = kept_ahead,
+                                          .apart = from->apart };
         k->from = from;
         k->count = count;
         k->bytes = bytes;

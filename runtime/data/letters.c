@@ -1,5 +1,5 @@
-/* letters.c - see letters.h.  A letter is eight rows of five pixels, the leftmost one the bit of 16; the eighth row is what
- * hangs below the line. */
+/* letters.c - see letters.h.  A letter is eight rows of five pixels, the leftmost one the bit of 16; the eighth row is
+ * what hangs below the line. */
 #include "data/letters.h"
 
 #include <setjmp.h>

@@ -20,8 +20,8 @@ void rt_canvas_close(struct canvas *c);
 
 /* How many letters a text of UTF-8 is: what is none of ASCII's is drawn as one box. */
 int rt_letters_count(const char *text);
-/* Draws the first `count` letters in black, each of its pixels a square of `size`, the first one's corner at (x, y); what lies
- * outside falls off. */
+/* Draws the first `count` letters in black, each of its pixels a square of `size`, the first one's corner at (x, y);
+ * what lies outside falls off. */
 void rt_letters_draw(struct canvas *c, int x, int y, int size, const char *text, int count);
 
 /* Writes a PNG that appears whole or not at all.  0, or -1 with a message. */

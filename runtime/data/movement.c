@@ -1,5 +1,5 @@
-/* movement.c - whole pixels are copied, a row at a time, whatever they are made of; others are looked for where they come
- * from. */
+/* movement.c - whole pixels are copied, a row at a time, whatever they are made of; others are looked for where they
+ * come from. */
 #include "data/movement.h"
 
 #include <math.h>

@@ -84,7 +84,8 @@ int64_t *rt_pixels_count(const struct cnn_model *m, const struct split *s, int64
     return NULL;
 }
 
-static int bytes_walk(const struct cnn_model *m, const struct split *train, const struct before *b, double *mean, double *std)
+static int bytes_walk(const struct cnn_model *m, const struct split *train, const struct before *b, double *mean,
+                      double *std)
 {
     size_t channels = (size_t)m->in_channels;
     int64_t *own = train->counts ? NULL : rt_pixels_count(m, train, 0, train->count);

@@ -8,8 +8,8 @@
 /* Whether a step of the recipe says `auto`. */
 bool rt_pixels_need_measure(const struct cnn_model *model);
 
-/* How often each byte occurs in each channel of samples [first, end) of a set of bytes: (channels, 256), malloc'd; NULL with a
- * message. */
+/* How often each byte occurs in each channel of samples [first, end) of a set of bytes: (channels, 256), malloc'd; NULL
+ * with a message. */
 int64_t *rt_pixels_count(const struct cnn_model *model, const struct split *s, int64_t first, int64_t end);
 
 /* Mean and deviation (of the whole population) of each channel of a set, as its samples arrive at

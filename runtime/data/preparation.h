@@ -22,8 +22,8 @@ int rt_preparation_open(struct preparation *p, const struct cnn_model *m, enum c
 void rt_preparation_close(struct preparation *p);
 
 /* Sets sample number `at` of the context's batch from the source's, (height, width, channels).  draw: key, epoch and
- * number of the sample, from which each step draws its own; NULL where nothing is drawn.  thread: the number of the calling one, below
- * `threads`. */
+ * number of the sample, from which each step draws its own; NULL where nothing is drawn.  thread: the number of the
+ * calling one, below `threads`. */
 void rt_preparation_fill(const struct preparation *p, int thread, const void *sample, const struct step_draw *draw,
                          struct cnn_context *c, int at);
 

@@ -1,8 +1,8 @@
 /* read_once.c - the temporary file that several processes share: samples as records, one set behind the other, then
  * what is known of them.
  *
- * It has a name for as long as it takes the others to open it, before anything is in it: so nothing is left of it however
- * they end. */
+ * It has a name for as long as it takes the others to open it, before anything is in it: so nothing is left of it
+ * however they end. */
 #define _GNU_SOURCE
 #include "data/read_once.h"
 

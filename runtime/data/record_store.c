@@ -164,8 +164,8 @@ int rt_temporary_open(char **path)
 
 static int temporary_fault(const struct record_store *r, int64_t bytes, int error)
 {
-    rt_error("%s: no temporary file of %.1f MiB for samples that %s: %s; TMPDIR names another folder", temporary_folder(),
-             (double)bytes / 1048576.0,
+    rt_error("%s: no temporary file of %.1f MiB for samples that %s: %s; TMPDIR names another folder",
+             temporary_folder(), (double)bytes / 1048576.0,
              r->shared ? "the processes of this machine share" : "do not fit into --data-memory", strerror(error));
     return -1;
 }

@@ -10,20 +10,21 @@
 /* A store of records of so many bytes; NULL with a message. */
 struct sample_store *rt_records_open(size_t bytes);
 
-/* `count` records more: in the file `fd`, which is the store's from here on (path: its name), from byte `at` on.  Returns the number
- * of the first, or -1 with a message. */
+/* `count` records more: in the file `fd`, which is the store's from here on (path: its name), from byte `at` on.
+ * Returns the number of the first, or -1 with a message. */
 int64_t rt_records_add(struct sample_store *store, int fd, const char *path, off_t at, int64_t count);
 
-/* The temporary file of what is reserved from here on, which is the store's then and read by other processes too; nothing has
- * been reserved or added yet. */
+/* The temporary file of what is reserved from here on, which is the store's then and read by other processes too;
+ * nothing has been reserved or added yet. */
 void rt_records_temporary(struct sample_store *store, int fd);
 
-/* A new file in $TMPDIR or /var/tmp, whose name (malloc'd, NULL: no memory) is the caller's to remove; -1 with errno. */
+/* A new file in $TMPDIR or /var/tmp, whose name (malloc'd, NULL: no memory) is the caller's to remove; -1 with
+ * errno. */
 int rt_temporary_open(char **path);
 
-/* Place for `count` records more in the store's temporary file: where it has got none, one in $TMPDIR or /var/tmp without a
- * name, so that it is gone when the process ends, however that is.  A store has such records or files of its own, not both.
- * Likewise. */
+/* Place for `count` records more in the store's temporary file: where it has got none, one in $TMPDIR or /var/tmp
+ * without a name, so that it is gone when the process ends, however that is.  A store has such records or files of its
+ * own, not both.  Likewise. */
 int64_t rt_records_reserve(struct sample_store *store, int64_t count);
 
 /* Writes a record there; may be called by several threads.  0, or -1 with a message. */

@@ -5,8 +5,8 @@
 
 #include "data/data.h"
 
-/* Neighbours in their file make a block; so many blocks, drawn at random, are mixed at a time.  block 0: all samples are
- * mixed. */
+/* Neighbours in their file make a block; so many blocks, drawn at random, are mixed at a time.  block 0: all samples
+ * are mixed. */
 struct order_blocks {
     int64_t block, mixed;
 };
@@ -17,7 +17,8 @@ struct sample_order {
     uint32_t *numbers;          /* (count) this epoch's order */
     uint32_t *blocks;           /* in the order in which they are mixed */
     int64_t blocks_count, blocks_room;
-    /* the blocks that were mixed where rt_order_wanted() was last asked: the first of them, its position, their samples */
+    /* the blocks that were mixed where rt_order_wanted() was last asked: the first of them, its position, their
+     * samples */
     int64_t first, begun, size;
 };
 

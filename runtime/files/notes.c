@@ -253,7 +253,8 @@ int rt_notes_read(struct cnn_context *c, const struct tensor_file *f, const char
     json_t *classes = metadata_json(f, "classes"), *normalize = metadata_json(f, "normalize");
     fresh.class_names = partial ? NULL : names_parse(classes, m->train.target.size);
     if (classes && !fresh.class_names && !partial)
-        rt_note("%s: its metadata 'classes' should hold the names of %d classes: they have none now", path, m->train.target.size);
+        rt_note("%s: its metadata 'classes' should hold the names of %d classes: they have none now", path,
+                m->train.target.size);
     if (normalize && rt_pixels_need_measure(m)) {
         fresh.measure.mean = numbers_parse(json_object_get(normalize, "mean"), m->in_channels, false);
         fresh.measure.std = numbers_parse(json_object_get(normalize, "std"), m->in_channels, true);

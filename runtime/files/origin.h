@@ -25,8 +25,8 @@ void rt_origin_copy(struct weights_origin *to, const struct weights_origin *from
 /* "of epoch 3, the best by val_loss (0.6904)"; malloc'd, NULL where memory is short. */
 char *rt_origin_text(const struct weights_origin *o);
 
-/* To a file's metadata and back.  The pairs' values are malloc'd.  Writing returns how many pairs it are, -1 where memory
- * is short; what a file does not say is not known afterwards. */
+/* To a file's metadata and back.  The pairs' values are malloc'd.  Writing returns how many pairs it are, -1 where
+ * memory is short; what a file does not say is not known afterwards. */
 enum { ORIGIN_PAIRS = 5 };
 int rt_origin_write(const struct weights_origin *o, struct text_pair pairs[ORIGIN_PAIRS]);
 void rt_origin_read(struct weights_origin *o, const struct tensor_file *f);

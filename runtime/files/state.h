@@ -48,9 +48,10 @@ int rt_state_write(struct state *s, const char *path, const char *previous);
 int rt_state_read(struct state *s, const struct cnn_model *model, const char *path,
                   const char *previous);
 
-/* The state that another process has read, whole, from a file of that name; the bytes are the state's from here on.  0, or -1
- * with a message. */
-int rt_state_take(struct state *s, const struct cnn_model *model, unsigned char *bytes, uint64_t size, const char *path);
+/* The state that another process has read, whole, from a file of that name; the bytes are the state's from here on.  0,
+ * or -1 with a message. */
+int rt_state_take(struct state *s, const struct cnn_model *model, unsigned char *bytes, uint64_t size,
+                  const char *path);
 
 /* Each: 0, or -1 with a message when the state has no such value. */
 int rt_state_get_number(const struct state *s, const char *name, double *value);

@@ -92,14 +92,16 @@ static int wide_end_read(const struct archive *a, uint64_t end, struct directory
             && bytes_at(a->fd, wide, sizeof wide, at) == 0 && number32(wide) == UINT32_C(0x06064b50);
     if (!found)
         return rt_archive_fault(a, NULL, "the archive's directory is broken");
-    *d = (struct directory){ .count = number64(wide + 32), .length = number64(wide + 40), .place = number64(wide + 48) };
+    *d = (struct directory){ .count = number64(wide + 32), .length = number64(wide + 40),
+                             .place = number64(wide + 48) };
     return 0;
 }
 
 /* The directory's end is the last place that looks like one. */
 static int end_find(const struct archive *a, struct directory *d)
 {
-    uint64_t size = file_size(a), length = size < END_BYTES + COMMENT_LIMIT ? size : END_BYTES + COMMENT_LIMIT, back = END_BYTES;
+    uint64_t size = file_size(a), length = size < END_BYTES + COMMENT_LIMIT ? size : END_BYTES + COMMENT_LIMIT,
+        back = END_BYTES;
     unsigned char *tail = malloc((size_t)length + 1), *p = NULL;
     if (!tail)
         return rt_archive_fault(a, NULL, "no memory for its directory");
@@ -108,7 +110,8 @@ static int end_find(const struct archive *a, struct directory *d)
         return rt_archive_fault(a, NULL, "cannot be read");
     }
     for (; back <= length && !p; back++)
-        if (number32(tail + length - back) == UINT32_C(0x06054b50) && number16(tail + length - back + 20) == back - END_BYTES)
+        if (number32(tail + length - back) == UINT32_C(0x06054b50) && number16(tail + length - back + 20) == back -
+            END_BYTES)
             p = tail + length - back;
     if (p)
         *d = (struct directory){ .count = number16(p + 10), .length = number32(p + 12), .place = number32(p + 16) };

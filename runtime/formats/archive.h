@@ -1,8 +1,8 @@
-/* archive.h - zip archives (https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT): the directory, and members read
- * from their first byte to the last, stored or deflated.
+/* archive.h - zip archives (https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT): the directory, and members
+ * read from their first byte to the last, stored or deflated.
  *
- * The directory, at the file's end, says where each member lies and how long it is; what the member itself says of that is
- * passed over.  A size is believed only as far as the file holds so many bytes, and no two members share any.  Every
+ * The directory, at the file's end, says where each member lies and how long it is; what the member itself says of that
+ * is passed over.  A size is believed only as far as the file holds so many bytes, and no two members share any.  Every
  * message begins with the file's name.
  */
 #ifndef ARCHIVE_H

@@ -30,8 +30,8 @@ int rt_array_open(struct array_file *a, const char *path);
 int rt_array_open_member(struct array_file *a, const char *path, const char *name);
 void rt_array_close(struct array_file *a);
 
-/* `size` bytes of the elements, from byte `at` on; by any number of threads.  0, or -1 with a message: also where the file
- * has been written to since it was opened. */
+/* `size` bytes of the elements, from byte `at` on; by any number of threads.  0, or -1 with a message: also where the
+ * file has been written to since it was opened. */
 int rt_array_at(const struct array_file *a, int64_t at, void *to, size_t size);
 /* The next `size` bytes.  Likewise. */
 int rt_array_next(struct array_file *a, void *to, size_t size);

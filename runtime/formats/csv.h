@@ -1,8 +1,8 @@
 /* csv.h - a text of records with separators between their fields, record by record (RFC 4180), gzipped or not.
  *
- * A field may stand in quotes, and hold separators, lines and doubled quotes then.  Lines end with LF, CRLF or CR; a mark
- * of UTF-8 at the beginning, empty lines, and spaces around a field are passed over.  What is no such text is refused with
- * its line.
+ * A field may stand in quotes, and hold separators, lines and doubled quotes then.  Lines end with LF, CRLF or CR; a
+ * mark of UTF-8 at the beginning, empty lines, and spaces around a field are passed over.  What is no such text is
+ * refused with its line.
  */
 #ifndef CSV_H
 #define CSV_H

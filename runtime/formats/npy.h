@@ -28,8 +28,8 @@ struct npy_header {
     uint64_t start;             /* where the elements begin */
 };
 
-/* The header of a file of `size` bytes, from its first `have`.  NULL, or what is wrong, as words behind the file's name;
- * that the file is as long as its shape says is not looked at. */
+/* The header of a file of `size` bytes, from its first `have`.  NULL, or what is wrong, as words behind the file's
+ * name; that the file is as long as its shape says is not looked at. */
 const char *rt_npy_header(struct npy_header *h, const unsigned char *bytes, uint64_t have, uint64_t size);
 
 /* "(60000, 28, 28) of uint8" */

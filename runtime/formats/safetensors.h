@@ -9,7 +9,8 @@
 int rt_safetensors_read(struct tensor_file *f, const char *path);
 /* The same for a file of rt_safetensors_write_state(): its checksum has to fit. */
 int rt_safetensors_read_state(struct tensor_file *f, const char *path);
-/* What was read by somebody else; the bytes are the file's from here on, also where it fails.  path: for messages.  Likewise. */
+/* What was read by somebody else; the bytes are the file's from here on, also where it fails.  path: for messages.
+ * Likewise. */
 int rt_safetensors_take(struct tensor_file *f, unsigned char *bytes, uint64_t size, const char *path);
 /* A whole file in memory, malloc'd; its size at *size.  NULL with a message. */
 unsigned char *rt_file_read(const char *path, uint64_t *size);

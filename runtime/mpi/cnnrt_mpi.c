@@ -1,10 +1,11 @@
 /* cnnrt_mpi.c - how processes reach each other: struct cnn_ranks over MPI, from one thread of each process.
  *
- * Sums whose order matters are made by the runtime; MPI moves bytes.  It reduces only where it is asked to (--reduce=fast).
+ * Sums whose order matters are made by the runtime; MPI moves bytes.  It reduces only where it is asked to
+ * (--reduce=fast).
  *
- * What is begun goes on while the processes compute: MPI moves it on whenever one of them looks (finished()), which it does
- * between the phases of a step.  These transfers have a communicator of their own, because each process begins them when it has
- * come so far, and not at the same place among the others. */
+ * What is begun goes on while the processes compute: MPI moves it on whenever one of them looks (finished()), which it
+ * does between the phases of a step.  These transfers have a communicator of their own, because each process begins
+ * them when it has come so far, and not at the same place among the others. */
 #define _GNU_SOURCE                     /* sched_getaffinity() */
 #include "cnnrt_mpi.h"
 
@@ -53,8 +54,8 @@ static int messages_look(const char *what, int count, MPI_Request *requests)
     return done;
 }
 
-/* Until messages are through.  MPI itself would look on without a pause, which a machine that others use as well pays for: what
- * takes longer than an uneven share of the work is looked for now and then. */
+/* Until messages are through.  MPI itself would look on without a pause, which a machine that others use as well pays
+ * for: what takes longer than an uneven share of the work is looked for now and then. */
 static int wait_politely(const char *what, int count, MPI_Request *requests)
 {
     enum { LOOKS = 2000, YIELDS = 200 };
@@ -95,8 +96,8 @@ static int ranks_gather(const struct cnn_ranks *r, const void *mine, size_t byte
     const bool in_place = (const char *)mine == (char *)all + (size_t)r->number * bytes;
     MPI_Request request;
     if (bytes <= MESSAGE_MOST / (size_t)r->count)
-        return failed("MPI_Iallgather", MPI_Iallgather(in_place ? MPI_IN_PLACE : mine, in_place ? 0 : (int)bytes, MPI_BYTE,
-                                                       all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD, &request))
+        return failed("MPI_Iallgather", MPI_Iallgather(in_place ? MPI_IN_PLACE : mine, in_place ? 0 : (int)bytes,
+                                                       MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD, &request))
                || wait_politely("MPI_Iallgather", 1, &request) ? -1 : 0;
     if (!in_place)
         memcpy((char *)all + (size_t)r->number * bytes, mine, bytes);
@@ -106,7 +107,7 @@ static int ranks_gather(const struct cnn_ranks *r, const void *mine, size_t byte
     return 0;
 }
 
-/* ---- what goes on while others compute ------------------------------------------------------------------------------ */
+/* ---- what goes on while others compute --------------------------------------------------------------------------- */
 
 /* Room for one more, with so many messages.  NULL with a message. */
 static struct transfer *transfer_begin(const struct cnn_ranks *r, int messages)
@@ -190,7 +191,8 @@ static int sum_begin(const struct cnn_ranks *r, void *numbers, size_t count, int
     if (!t)
         return -1;
     t->count = 1;
-    return failed("MPI_Iallreduce", MPI_Iallreduce(MPI_IN_PLACE, numbers, (int)count, real_size == 8 ? MPI_DOUBLE : MPI_FLOAT,
+    return failed("MPI_Iallreduce", MPI_Iallreduce(MPI_IN_PLACE, numbers, (int)count, real_size == 8 ? MPI_DOUBLE
+                                                   : MPI_FLOAT,
                                                    MPI_SUM, transfers->own, t->requests)) ? -1 : transfers->count - 1;
 }
 

@@ -1,4 +1,5 @@
-/* averages.h - averages of the trained parameters over steps, where the recipe has them: what is validated and saved. */
+/* averages.h - averages of the trained parameters over steps, where the recipe has them: what is validated and
+ * saved. */
 #ifndef AVERAGES_H
 #define AVERAGES_H
 

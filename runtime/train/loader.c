@@ -21,8 +21,8 @@
 #include "train/mix.h"
 #include "train/session.h"
 
-/* What is left of a batch and takes longer than this, in nanoseconds, is shared by all threads: some times what it takes
- * to wake one. */
+/* What is left of a batch and takes longer than this, in nanoseconds, is shared by all threads: some times what it
+ * takes to wake one. */
 static const uint64_t share_least = 100000;
 
 struct batch_ahead {
@@ -163,8 +163,8 @@ static int batch_size(const struct loader *l, int64_t position)
     return left < 0 ? 0 : left < most ? (int)left : (int)most;
 }
 
-/* Where the samples lie that are taken after those of the batch at `next`: where batches are shared out, in this process'
- * next share. */
+/* Where the samples lie that are taken after those of the batch at `next`: where batches are shared out, in this
+ * process' next share. */
 static int64_t following(const struct loader *l, int n)
 {
     int64_t whole = rt_whole_batch(l->model), begun = l->next / whole * whole, next = l->next + n;

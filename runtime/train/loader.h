@@ -10,8 +10,8 @@
 
 struct batch_ahead;
 
-/* What was waited for: the time that a step did not run because its batch was not there, and which samples were not ready
- * when they were asked for. */
+/* What was waited for: the time that a step did not run because its batch was not there, and which samples were not
+ * ready when they were asked for. */
 struct loader_wait {
     uint64_t nanoseconds;
     uint64_t worked;            /* by all threads together, to prepare samples */

@@ -88,7 +88,7 @@ void rt_range_table(const struct range_test *r, FILE *out)
         fprintf(out, "%d,%.9g,%.9g,%.9g\n", i, r->rows[i].rate, r->rows[i].loss, r->rows[i].smoothed);
 }
 
-/* ---- the picture ------------------------------------------------------------------------------------------------------ */
+/* ---- the picture ------------------------------------------------------------------------------------------------- */
 
 enum { WIDTH = 760, HEIGHT = 380, LEFT = 64, RIGHT = 24, TOP = 64, BOTTOM = 48, TITLE_MOST = 64 };
 

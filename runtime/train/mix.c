@@ -1,5 +1,5 @@
-/* mix.c - both of a pair are read before either is written, so a batch is mixed in its own memory.  Mixing is linear with
- * shares that add up to 1: it makes no difference to steps that map numbers whether they come before or after. */
+/* mix.c - both of a pair are read before either is written, so a batch is mixed in its own memory.  Mixing is linear
+ * with shares that add up to 1: it makes no difference to steps that map numbers whether they come before or after. */
 #include "train/mix.h"
 
 #include <math.h>
@@ -20,7 +20,8 @@ enum { DRAW_WHICH, DRAW_ROW, DRAW_COLUMN, KEY_BETA };
 
 /* ---- what is drawn --------------------------------------------------------------------------- */
 
-/* A box of (1 - share) of the picture, in its proportions, around one of its pixels; the share is of what lies within. */
+/* A box of (1 - share) of the picture, in its proportions, around one of its pixels; the share is of what lies
+ * within. */
 static struct part box_draw(const struct cnn_model *m, uint64_t key, double share)
 {
     double side = sqrt(1.0 - share);
@@ -103,8 +104,8 @@ static void targets_mix(struct cnn_context *c, int a, double share_a, int b, dou
 
 /* ---- a batch --------------------------------------------------------------------------------- */
 
-/* Sample i's partner is (sum - i) mod n: of all such sums one is drawn, an odd one where n is even, so that nobody is his
- * own partner but one of an odd number. */
+/* Sample i's partner is (sum - i) mod n: of all such sums one is drawn, an odd one where n is even, so that nobody is
+ * his own partner but one of an odd number. */
 static void batch_mix(struct cnn_context *c, int n, uint64_t key, double mixup, double cutmix)
 {
     const struct cnn_model *m = c->model;
@@ -125,7 +126,8 @@ void rt_mix(struct cnn_context *c, int n, uint64_t key)
     const struct cnn_data_recipe *data = &c->model->data;
     for (int i = 0; i < data->steps_count; i++) {
         const struct data_step *row = rt_data_step(data->steps[i].name);
-        double mixup = rt_setting_number(&data->steps[i], "mixup"), cutmix = rt_setting_number(&data->steps[i], "cutmix");
+        double mixup = rt_setting_number(&data->steps[i], "mixup"), cutmix = rt_setting_number(&data->steps[i],
+                "cutmix");
         if (row && row->kind == STEP_AUGMENTS && (mixup > 0.0 || cutmix > 0.0))
             batch_mix(c, n, rt_random_subkey(key, (uint64_t)i), mixup, cutmix);
     }

@@ -1,4 +1,5 @@
-/* ranking.c - counts between thresholds: whole numbers, so that neither order nor a break in the run changes anything. */
+/* ranking.c - counts between thresholds: whole numbers, so that neither order nor a break in the run changes
+ * anything. */
 #include "train/ranking.h"
 
 #include <math.h>

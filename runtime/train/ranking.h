@@ -12,7 +12,8 @@ struct ranking {
     int64_t *with, *without;
 };
 
-/* As Keras places them: one below 0, then evenly from 0 to 1 without the ends, one above 1.  0, or -1 with a message. */
+/* As Keras places them: one below 0, then evenly from 0 to 1 without the ends, one above 1.  0, or -1 with a
+ * message. */
 int rt_ranking_open(struct ranking *r, int outputs, int thresholds);
 void rt_ranking_close(struct ranking *r);
 void rt_ranking_begin(struct ranking *r);

@@ -112,8 +112,8 @@ static bool epochs_left(const struct trainer *t)
 /* Saves where the run stands and says so. */
 static void stop_report(struct trainer *t)
 {
-    rt_progress_say(&t->progress, "\nStopped %safter %llu steps", rt_run_stopped(t) ? "" : rt_run_late(t) ? "by --time-limit " : "",
-                    (unsigned long long)t->context->step);
+    rt_progress_say(&t->progress, "\nStopped %safter %llu steps", rt_run_stopped(t) ? "" : rt_run_late(t)
+                    ? "by --time-limit " : "", (unsigned long long)t->context->step);
     rt_averages_exchange(t->context);
     rt_run_save_last(t);
     rt_averages_exchange(t->context);

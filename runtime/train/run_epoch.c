@@ -54,8 +54,8 @@ static void gradients_note(struct trainer *t)
     s->early = s->all_sent = 0;
 }
 
-/* The next batch of the training set, forward and backward, by this process or by all.  Its samples; 0: there is none any
- * more, -1: it cannot be had. */
+/* The next batch of the training set, forward and backward, by this process or by all.  Its samples; 0: there is none
+ * any more, -1: it cannot be had. */
 static int batch_train(struct trainer *t)
 {
     struct cnn_context *c = t->context;
@@ -195,7 +195,8 @@ static double last_rate(const struct trainer *t)
 static void epoch_note(struct trainer *t)
 {
     rt_progress_epoch_end(&t->progress, &t->train_tally, &t->val_tally);
-    const struct history_row row = { .epoch = t->epoch, .lr = last_rate(t), .train = &t->train_tally, .val = &t->val_tally,
+    const struct history_row row = { .epoch = t->epoch, .lr = last_rate(t), .train = &t->train_tally,
+                                     .val = &t->val_tally,
                                      .steps = t->context->step, .seconds = t->progress.seconds,
                                      .images_per_second = t->progress.images_per_second };
     rt_history_epoch(&t->kept_history, &row);

@@ -43,7 +43,8 @@ static void *params_copy(const struct trainer *t, bool wanted, bool *failed)
     return copy;
 }
 
-/* What `normalize auto` needs to know of a set of bytes: of several processes each counts those of its part of the set. */
+/* What `normalize auto` needs to know of a set of bytes: of several processes each counts those of its part of the
+ * set. */
 static int pixels_count(struct trainer *t, enum notes_use use)
 {
     const struct cnn_ranks *r = t->options->ranks;
@@ -225,7 +226,8 @@ static int tables_open(struct trainer *t)
         const char *rows = rt_state_text(&t->resumed, "history");
         char *was = rt_history_read(t->folder.history);
         bool failed = rt_history_resume(&t->history, o->history, rows ? rows : "", &t->train_tally, was, false)
-                      || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step, t->schedule.formula != NULL)
+                      || rt_history_resume_steps(&t->step_log, o->log_steps, t->context->step,
+                                                 t->schedule.formula != NULL)
                       || rt_history_resume(&t->kept_history, t->folder.history, rows ? rows : "", &t->train_tally, was,
                                            true)
                       || recipe_keep(t);
@@ -299,7 +301,8 @@ static int folder_take(struct trainer *t)
 static void length_set(struct trainer *t, double epochs)
 {
     const struct run_options *o = t->options;
-    const int64_t batch = rt_whole_batch(t->model), each = t->data.train.count > 0 ? (t->data.train.count + batch - 1) / batch : 1;
+    const int64_t batch = rt_whole_batch(t->model), each = t->data.train.count > 0
+        ? (t->data.train.count + batch - 1) / batch : 1;
     const uint64_t steps = rt_schedule_steps(epochs, each);
     t->epochs = epochs;
     t->whole = (int)(steps / (uint64_t)each);
@@ -310,7 +313,8 @@ static void length_set(struct trainer *t, double epochs)
 
 struct order_blocks rt_order_of(const struct cnn_model *m, const struct dataset *d)
 {
-    return rt_order_blocks(&d->train, rt_sample_elements(m) * rt_number_size(rt_sample_numbers(d->train.kind)), d->use.memory);
+    return rt_order_blocks(&d->train, rt_sample_elements(m) * rt_number_size(rt_sample_numbers(d->train.kind)),
+                           d->use.memory);
 }
 
 int rt_run_open(struct trainer *t)
@@ -333,7 +337,8 @@ int rt_run_open(struct trainer *t)
         return -1;
     rt_loader_order(&t->train, rt_order_of(m, &t->data));      /* a run that is resumed keeps its own */
     if (rt_tally_open(&t->train_tally, m, false)
-        || rt_tally_names(&t->train_tally, rt_notes(t->context)->class_names) || rt_callbacks_open(&t->callbacks, &m->train)
+        || rt_tally_names(&t->train_tally, rt_notes(t->context)->class_names) || rt_callbacks_open(&t->callbacks,
+                &m->train)
         || rt_callbacks_begin(&t->callbacks, t->context, t->folder.path)
         || (t->resumed.path && rt_run_state_apply(t)) || rt_schedule_check(&t->schedule, t->context->step)
         || rt_run_agree(t))

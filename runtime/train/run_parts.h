@@ -43,8 +43,8 @@ void rt_epoch_train(struct trainer *t);
  * to go on. */
 bool rt_epoch_finish(struct trainer *t);
 /* Where the run ends within an epoch.  With --limit-steps a resumed run trains that to its end: the epoch has its row
- * for now, and `last` its weights, but it is no candidate for `best`, and no callback takes its part for a whole.  Where
- * the recipe's epochs end there, the part is finished as a whole epoch is. */
+ * for now, and `last` its weights, but it is no candidate for `best`, and no callback takes its part for a whole.
+ * Where the recipe's epochs end there, the part is finished as a whole epoch is. */
 void rt_epoch_cut(struct trainer *t);
 /* Loss and metrics of the validation set. */
 void rt_run_validate(struct trainer *t);

@@ -244,8 +244,8 @@ static void rate_recall(struct trainer *t, double rate)
                 t->context->step, epochs, t->epochs);
 }
 
-/* Lookahead ends a run with its slow weights, and its shares may go by the steps in all: another number of epochs may make
- * the steps that are done others. */
+/* Lookahead ends a run with its slow weights, and its shares may go by the steps in all: another number of epochs may
+ * make the steps that are done others. */
 static void lookahead_recall(const struct trainer *t)
 {
     const struct cnn_clause *optimizer = &t->model->train.optimizer;

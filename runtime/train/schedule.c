@@ -33,7 +33,8 @@ double rt_schedule_rate(const struct schedule *s, uint64_t step)
 {
     if (!s->formula)
         return s->rate;
-    const struct cnn_moment at = { .lr = s->rate, .step = (double)step, .epoch = floor((double)step / s->steps_per_epoch),
+    const struct cnn_moment at = { .lr = s->rate, .step = (double)step,
+                                   .epoch = floor((double)step / s->steps_per_epoch),
                                    .steps_per_epoch = s->steps_per_epoch, .epochs = s->epochs, .steps = s->steps };
     return s->formula(&at);
 }

@@ -1,4 +1,5 @@
-/* schedule.h - the learning rate of each step: the recipe's formula of it, or a constant rate that callbacks may lower. */
+/* schedule.h - the learning rate of each step: the recipe's formula of it, or a constant rate that callbacks may
+ * lower. */
 #ifndef SCHEDULE_H
 #define SCHEDULE_H
 

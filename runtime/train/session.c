@@ -136,7 +136,8 @@ struct cnn_context *rt_next_batch(struct cnn_context *c)
     const struct workspace_sizes sizes = rt_workspace_sizes(c->model, 2);
     if (!s->next_batch.memory) {
         if (pages_allocate(&s->next_batch, sizes.next_batch)) {
-            rt_error("the next batch needs %.1f MiB of memory, which cannot be had", (double)sizes.next_batch / 1048576.0);
+            rt_error("the next batch needs %.1f MiB of memory, which cannot be had",
+                     (double)sizes.next_batch / 1048576.0);
             return NULL;
         }
         char *at = s->next_batch.memory;

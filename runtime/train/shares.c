@@ -134,11 +134,12 @@ static int processes_check(const struct cnn_model *m, int count, int ranks)
     if (count % ranks == 0)
         return 0;
     if (count == 1)
-        rt_error("%s takes a batch of %d whole: for %d processes compile with --batch-per-rank=%d", m->name, m->batch, ranks,
-                 (rt_whole_batch(m) + ranks - 1) / ranks);
+        rt_error("%s takes a batch of %d whole: for %d processes compile with --batch-per-rank=%d", m->name, m->batch,
+                 ranks, (rt_whole_batch(m) + ranks - 1) / ranks);
     else
         rt_error("a batch of %d in %d shares of %d cannot be shared out evenly among %d processes: take a number that "
-                 "divides %d, or compile with another --batch-per-rank", rt_whole_batch(m), count, m->batch, ranks, count);
+                 "divides %d, or compile with another --batch-per-rank", rt_whole_batch(m), count, m->batch, ranks,
+                     count);
     return -1;
 }
 
@@ -301,7 +302,8 @@ struct sum_work {
 static struct sum_work sum_of(const struct shares *s, int number)
 {
     const struct share_piece *piece = &s->pieces[number];
-    const size_t size = piece->end - piece->begin, from = s->ranks && !s->fast ? (size_t)s->ranks->number * piece->each : 0;
+    const size_t size = piece->end - piece->begin, from = s->ranks && !s->fast ? (size_t)s->ranks->number * piece->each
+        : 0;
     struct sum_work w = { .s = s, .piece = piece, .from = from < size ? from : size, .end = size, .behind = s->count };
     if (s->fast) {
         w.first = s->first;
@@ -394,7 +396,8 @@ static void pieces_send(struct shares *s, int share, int count)
         if (s->got && !s->broken) {
             const int number = mine * s->pieces_count + i;
             s->under_way[number] = s->ranks->exchange_begin(s->ranks, own_numbers(s, share) + piece->begin * real,
-                                                            piece->each * real, (piece->end - piece->begin) * real, number,
+                                                            piece->each * real, (piece->end - piece->begin) * real,
+                                                                number,
                                                             s->got + (piece->got + (size_t)mine * (size_t)processes(s)
                                                                       * piece->each) * real);
             s->broken |= s->under_way[number] < 0;
@@ -410,7 +413,8 @@ static bool piece_is_there(struct shares *s, int number, bool wait)
     for (int k = 0; k < s->end - s->first; k++) {
         if (s->sent[k] <= number)
             return false;
-        const int found = !s->got || s->broken ? 1 : s->ranks->finished(s->ranks, s->under_way[k * s->pieces_count + number],
+        const int found = !s->got || s->broken ? 1 : s->ranks->finished(s->ranks,
+                                                                        s->under_way[k * s->pieces_count + number],
                                                                         wait);
         s->broken |= found < 0;
         if (found == 0)

@@ -1,18 +1,18 @@
 /* shares.h - a step whose batch is taken in shares: by one process one after the other, or by several, each its own.
  *
  * The gradients of the shares, each weighted by its part of the samples, are summed in the order of the shares, whoever
- * computed them: any number of processes that divides that of the shares ends with the same bits.  What steps draw is drawn
- * by share.  With --reduce=fast each process sums its own shares and the processes' sums are added up in whatever order they
- * can be had soonest: then bits differ from one number of processes to another, and may from run to run.
+ * computed them: any number of processes that divides that of the shares ends with the same bits.  What steps draw is
+ * drawn by share.  With --reduce=fast each process sums its own shares and the processes' sums are added up in whatever
+ * order they can be had soonest: then bits differ from one number of processes to another, and may from run to run.
  *
- * Gradients go out in pieces (cnn_model.pieces), each as soon as a step has all of it, so that they travel while the rest is
- * computed: the part of a piece that is this process' to sum comes from all, is summed when it has come, and the sum goes to
- * all.  For that the first thread looks between the phases of a step.
+ * Gradients go out in pieces (cnn_model.pieces), each as soon as a step has all of it, so that they travel while the
+ * rest is computed: the part of a piece that is this process' to sum comes from all, is summed when it has come, and
+ * the sum goes to all.  For that the first thread looks between the phases of a step.
  *
  * Running statistics are the weighted means of those that each share would have left.
  *
- * Where layers are normalised by the whole batch the shares meet within a step: it is done segment by segment, each for one
- * share after the other, and each share has a memory of its own. */
+ * Where layers are normalised by the whole batch the shares meet within a step: it is done segment by segment, each for
+ * one share after the other, and each share has a memory of its own. */
 #ifndef SHARES_H
 #define SHARES_H
 
@@ -42,7 +42,8 @@ struct shares {
     char *got;                  /* for each piece (end - first, processes, each): this process' part of all shares' */
     void *grads;                /* the sums: the network's gradients */
     char *sums;                 /* of statistics */
-    struct share_piece *pieces; /* in the order in which they are summed; the last one holds statistics, if there are any */
+    /* in the order in which they are summed; the last one holds statistics, if there are any */
+    struct share_piece *pieces;
     int pieces_count;
     int at;                     /* the share that is computed */
     int *sent;                  /* (end - first) how many pieces of a share have gone out */
@@ -60,14 +61,14 @@ struct shares {
     int taken;                  /* its samples */
 };
 
-/* Nothing is shared out of a batch that is taken whole, by a process that is alone: count is 0 then.  trains: gradients are
- * wanted.  0, or -1 with a message. */
+/* Nothing is shared out of a batch that is taken whole, by a process that is alone: count is 0 then.  trains: gradients
+ * are wanted.  0, or -1 with a message. */
 int rt_shares_open(struct shares *s, struct cnn_context *c, bool trains, bool fast);
 void rt_shares_close(struct shares *s);
 
-/* The next batch of a loader: of each of this process' shares loss, predictions, and where it trains gradients; then what
- * all processes found, in `whole`.  mine: what this process has to say.  Returns the samples of the batch, 0 behind the
- * last one, -1 where any process failed. */
+/* The next batch of a loader: of each of this process' shares loss, predictions, and where it trains gradients; then
+ * what all processes found, in `whole`.  mine: what this process has to say.  Returns the samples of the batch, 0
+ * behind the last one, -1 where any process failed. */
 int rt_shares_train(struct shares *s, struct loader *l, struct share_word mine);
 /* tta: NULL, or the copies that predictions are averaged over. */
 int rt_shares_infer(struct shares *s, struct loader *l, struct tta *tta, struct share_word mine);

@@ -33,7 +33,8 @@ static bool word_tell(const struct word *all, int rank, const struct standing_fa
         return true;
     }
     if (first->ready && strcmp(one->about, first->about)) {
-        rt_error("rank %d on %s is about to %s, rank 0 on %s to %s", rank, one->host, one->about, first->host, first->about);
+        rt_error("rank %d on %s is about to %s, rank 0 on %s to %s", rank, one->host, one->about, first->host,
+                 first->about);
         return true;
     }
     for (int i = 0; first->ready && facts && i < facts->count; i++)
@@ -76,7 +77,8 @@ static void asked_end(struct standing *s)
     rt_message_catch(NULL, 0, !rt_rank_writes(s->ranks));
 }
 
-static int ready_tell(struct standing *s, const char *about, const struct standing_facts *facts, uint64_t *offer, bool last)
+static int ready_tell(struct standing *s, const char *about, const struct standing_facts *facts, uint64_t *offer,
+                      bool last)
 {
     struct word mine = { .ready = true, .offer = offer ? *offer : 0 };
     if (!s->ranks || s->asked)

@@ -11,7 +11,8 @@ struct stop_signals {
     struct sigaction old[STOPPING_SIGNALS];
 };
 
-/* From here on SIGINT, SIGTERM, SIGHUP and SIGUSR1 (with which batch systems warn) are noted, each once: a second one of the kind ends the program at once. */
+/* From here on SIGINT, SIGTERM, SIGHUP and SIGUSR1 (with which batch systems warn) are noted, each once: a second one
+ * of the kind ends the program at once. */
 void rt_stop_catch(struct stop_signals *s);
 void rt_stop_release(const struct stop_signals *s);
 /* The one that has come since; 0: none. */

@@ -26,7 +26,8 @@ static int rankings_open(struct tally *t, bool reports)
 {
     const struct cnn_model *m = t->model;
     const int count = m->train.metrics_count;
-    bool tells = m->train.target.kind == CNN_TARGET_LABELS || (m->train.target.kind == CNN_TARGET_CLASS && m->outputs == 1);
+    bool tells = m->train.target.kind == CNN_TARGET_LABELS || (m->train.target.kind == CNN_TARGET_CLASS &&
+                                                               m->outputs == 1);
     t->ranks = reports && tells;
     if (t->ranks && rt_ranking_open(&t->rankings[count], m->outputs, REPORT_THRESHOLDS))
         return -1;

@@ -21,8 +21,8 @@ struct tally {
     struct ranking *rankings;   /* (metrics_count + 1): of metrics that want one; the last for a report */
 };
 
-/* reports: what a report of the set needs is counted too, even where no metric asks for it: classes, labels, how far numbers
- * are from their targets.  0, or -1 with a message. */
+/* reports: what a report of the set needs is counted too, even where no metric asks for it: classes, labels, how far
+ * numbers are from their targets.  0, or -1 with a message. */
 int rt_tally_open(struct tally *t, const struct cnn_model *model, bool reports);
 /* Finds the classes that metrics name: names (as many as the target has), NULL: the data have none.  0, or -1 with a
  * message. */

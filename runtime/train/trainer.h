@@ -78,21 +78,21 @@ struct trainer rt_trainer_of(const struct cnn_model *model, const struct run_opt
 
 /* Bytes of samples that a set may have that is kept. */
 int64_t rt_data_memory(const struct run_options *o);
-/* What a dataset is opened for: processes of one host share what its memory may keep, unless --data-memory says what each
- * may. */
+/* What a dataset is opened for: processes of one host share what its memory may keep, unless --data-memory says what
+ * each may. */
 struct data_use rt_data_use(const struct run_options *o, bool test_only, int threads);
 /* The order of the training set that a new run has. */
 struct order_blocks rt_order_of(const struct cnn_model *m, const struct dataset *d);
 
 /* What training and measuring have in common: memory, weights (NULL: as initialised), data.  trains: else only the set
- * that is measured is wanted.  Of several processes the first one reads weights and measures what comes of the data, and
- * gives all to the others.  0, or -1 with a message. */
+ * that is measured is wanted.  Of several processes the first one reads weights and measures what comes of the data,
+ * and gives all to the others.  0, or -1 with a message. */
 int rt_trainer_open(struct trainer *t, const char *weights, bool trains);
 /* 0, or -1 when a file of the run could not be written whole. */
 int rt_trainer_close(struct trainer *t);
 
-/* Loss and metrics of a set as the network stands, in val_tally, over the copies that `tta` asks for where it is not NULL;
- * data_failed where a sample cannot be read. */
+/* Loss and metrics of a set as the network stands, in val_tally, over the copies that `tta` asks for where it is not
+ * NULL; data_failed where a sample cannot be read. */
 void rt_run_measure(struct trainer *t, struct loader *set, struct tta *tta);
 /* What the last measured set gave.  Where all samples there are were split, none of them tests. */
 void rt_run_report(struct trainer *t);
@@ -104,8 +104,8 @@ int rt_run_outputs_check(const struct trainer *t);
 int rt_run_open(struct trainer *t);
 /* Whether all processes run the same program, asked the same of it.  Nothing where there is one process; 0, or -1. */
 int rt_program_agree(struct standing *s, const struct cnn_model *m, const struct run_options *o, const char *about);
-/* Whether all processes that train together can begin with the same: what each has is compared with what the first has, and
- * what is not right is told by the first alone.  Likewise. */
+/* Whether all processes that train together can begin with the same: what each has is compared with what the first has,
+ * and what is not right is told by the first alone.  Likewise. */
 int rt_run_agree(struct trainer *t);
 /* The signal that has ended the run; 0: none. */
 int rt_run_stopped(const struct trainer *t);

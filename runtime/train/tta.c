@@ -1,5 +1,5 @@
-/* tta.c - copies are made of what the network reads, in its own numbers: mirrored and shifted samples are what steps that
- * map numbers channel by channel make of mirrored and shifted samples. */
+/* tta.c - copies are made of what the network reads, in its own numbers: mirrored and shifted samples are what steps
+ * that map numbers channel by channel make of mirrored and shifted samples. */
 #include "train/tta.h"
 
 #include <stdlib.h>

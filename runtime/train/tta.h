@@ -16,8 +16,8 @@ struct tta {
 int rt_tta_open(struct tta *t, const struct cnn_model *m, bool wanted);
 void rt_tta_close(struct tta *t);
 
-/* infer() on the context's n samples: predictions are the mean over the copies, the loss is the mean of theirs.  The input is
- * what it was afterwards. */
+/* infer() on the context's n samples: predictions are the mean over the copies, the loss is the mean of theirs.  The
+ * input is what it was afterwards. */
 void rt_tta_infer(struct tta *t, struct cnn_context *c, int n);
 
 #endif

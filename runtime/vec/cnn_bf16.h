@@ -1,8 +1,8 @@
 /* cnn_bf16.h - products of pairs of bfloat16 numbers, summed in float: `precision bf16`.  cnn_vec.h includes it where
  * CNN_BF16 is defined; it needs float vectors.
  *
- * A bfloat16 number is the upper half of a float.  Two of them, the first in the lower half, lie in the place of one real,
- * so that vectors of pairs are loaded, broadcast and stored as vectors of reals are:
+ * A bfloat16 number is the upper half of a float.  Two of them, the first in the lower half, lie in the place of one
+ * real, so that vectors of pairs are loaded, broadcast and stored as vectors of reals are:
  *
  *   bf16_pair                what a pair lies in; as a number it means nothing
  *   v_dot(a, b, c)           c plus the two products of each lane's pairs
@@ -13,11 +13,11 @@
  *   bf16_rows(from, row, to, rows, width)    of each two rows of `width` numbers, `row` apart, a row of pairs; those lie one after
  *                            the other, and `to` may be `from`
  *
- * v_dot is the instruction vdpbf16ps where the compiler's flags allow it (-mavx512bf16), and elsewhere what Intel documents
- * of it: two fused multiply-adds, the upper halves first, each rounded to nearest even, numbers below the normal range taken
- * as 0 before and after.  (That last comes of the mode that a trainer's threads compute in.)  So it is the same bits, but
- * for which NaN a NaN is.  Rounding is that of vcvtneps2bf16: to nearest even, infinities and NaN stay what they are, numbers
- * below the normal range become 0. */
+ * v_dot is the instruction vdpbf16ps where the compiler's flags allow it (-mavx512bf16), and elsewhere what Intel
+ * documents of it: two fused multiply-adds, the upper halves first, each rounded to nearest even, numbers below the
+ * normal range taken as 0 before and after.  (That last comes of the mode that a trainer's threads compute in.) So it
+ * is the same bits, but for which NaN a NaN is.  Rounding is that of vcvtneps2bf16: to nearest even, infinities and NaN
+ * stay what they are, numbers below the normal range become 0. */
 #ifndef CNN_BF16_H
 #define CNN_BF16_H
 

@@ -18,8 +18,8 @@
  *   v_turn                       a square of V_LANES rows turned over, from memory to memory
  *   v_prefetch v_prefetchw       the cache line at a pointer will soon be read, written
  *
- * With CNN_BF16 also what cnn_bf16.h says; and, for cnn_math.h, cnn_random.h and that one only, vu: V_LANES words of 32 bits (vu_set vu_from vu_add
- * vu_xor vu_mul vu_shr vu_shl vu_ge) with v_bits and v_of_bits between them and floats.
+ * With CNN_BF16 also what cnn_bf16.h says; and, for cnn_math.h, cnn_random.h and that one only, vu: V_LANES words of 32
+ * bits (vu_set vu_from vu_add vu_xor vu_mul vu_shr vu_shl vu_ge) with v_bits and v_of_bits between them and floats.
  */
 #ifndef CNN_VEC_H
 #define CNN_VEC_H

@@ -164,7 +164,8 @@ CNN_INLINE void v_turn(const real *from, int64_t from_row, real *to, int64_t to_
 {
     for (int k = 0; k < V_LANES; k += 4) {
         __m512 a = cnn_four_rows(from + k, from_row), b = cnn_four_rows(from + from_row + k, from_row);
-        __m512 c = cnn_four_rows(from + 2 * from_row + k, from_row), d = cnn_four_rows(from + 3 * from_row + k, from_row);
+        __m512 c = cnn_four_rows(from + 2 * from_row + k, from_row), d = cnn_four_rows(from + 3 * from_row + k,
+                from_row);
         __m512 ab_low = _mm512_unpacklo_ps(a, b), ab_high = _mm512_unpackhi_ps(a, b);
         __m512 cd_low = _mm512_unpacklo_ps(c, d), cd_high = _mm512_unpackhi_ps(c, d);
         _mm512_storeu_ps(to + k * to_row, _mm512_shuffle_ps(ab_low, cd_low, 0x44));

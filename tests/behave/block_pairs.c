@@ -3,8 +3,8 @@
  *   block_pairs SEED FOLDER      writes FOLDER/blocks.cnn (and parts.cnn beside it, or not) and FOLDER/flat.cnn
  *
  * Statements are drawn as a tree.  One pass writes it as it is; the other walks it as the language says it is expanded,
- * with what parameters, constants and counters are worth, and writes each layer with its full name.  Maps keep their rows
- * and columns, so that any two results with as many channels can be added. */
+ * with what parameters, constants and counters are worth, and writes each layer with its full name.  Maps keep their
+ * rows and columns, so that any two results with as many channels can be added. */
 #define _GNU_SOURCE
 #include <stdarg.h>
 #include <stdbool.h>
@@ -426,7 +426,8 @@ static void full_name(struct flat *t, char *to, const struct view *v, const char
 /* The end of a layer's line: how it is trained, and its name. */
 static void end_layer(struct flat *t, const struct view *v, const char *kind, const char *name, const char *training)
 {
-    static const char *const kinds[] = {"conv2d", "batchnorm", "relu", "elu", "tanh", "leaky_relu", "add", "concat", NULL};
+    static const char *const kinds[] = {"conv2d", "batchnorm", "relu", "elu", "tanh", "leaky_relu", "add", "concat",
+                                         NULL};
     int k = 0, trained = v->training;
     char full[NAME];
 
@@ -645,7 +646,8 @@ static bool is_within(const char *name, const char *block)
     return !strncmp(name, block, length) && name[length] == '.';
 }
 
-/* `freeze` and `params` of a use, or of all uses in a repeat, and what that is of layers; what is frozen has no group. */
+/* `freeze` and `params` of a use, or of all uses in a repeat, and what that is of layers; what is frozen has no
+ * group. */
 static void write_train(FILE *written, FILE *flat, struct flat *t)
 {
     static const char *const head = "train {\nloss categorical_crossentropy; optimizer adam; epochs 1; batch 4\n";

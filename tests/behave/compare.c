@@ -275,7 +275,8 @@ static void outcome_same_bits(struct trial *t, const char *what, const struct ou
 {
     for (int i = 0; i < a->count; i++)
         if (memcmp(a->parts[i].value, b->parts[i].value, (size_t)a->parts[i].count * sizeof(double)) != 0)
-            trial_fail(t, "%s, n = %d: %s has other bits with %d threads than with 1", what, n, a->parts[i].name, threads);
+            trial_fail(t, "%s, n = %d: %s has other bits with %d threads than with 1", what, n, a->parts[i].name,
+                       threads);
 }
 
 /* ---- planted faults ---------------------------------------------------------------------------------------------- */

@@ -35,8 +35,8 @@ struct compare_counts {
 void compare_network(struct network *network, const struct cnn_model *model, bool filtering, bool faults, FILE *log,
                      struct compare_counts *counts);
 
-/* The network in use, a picture at a time, as --emit=inference has written it with these weights.  faults: a tap that is
- * left out of the reference must be noticed. */
+/* The network in use, a picture at a time, as --emit=inference has written it with these weights.  faults: a tap that
+ * is left out of the reference must be noticed. */
 void compare_inference(struct network *network, const struct built_inference *built, bool faults, FILE *log,
                        struct compare_counts *counts);
 

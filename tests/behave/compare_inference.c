@@ -56,7 +56,8 @@ static void check_missing_tap(struct trial *t, const struct batch *b, const stru
 
 static void check_picture(struct trial *t, const struct built_inference *built, struct batch *b, bool faults)
 {
-    struct outcome exact = outcome_new(t->net, 1, t->network->outputs), got = outcome_new(t->net, 1, t->network->outputs);
+    struct outcome exact = outcome_new(t->net, 1, t->network->outputs), got = outcome_new(t->net, 1,
+            t->network->outputs);
     batch_draw(t, b, 1);
     reference_measure(t, b, false, &exact);
     reference_outcome(t->net, &got);            /* all but the predictions */

@@ -11,8 +11,8 @@
 
 enum { CONTEXTS = 3, DRAWS = 6, NOISY_RUNS = 3, STEPS = 3, FIRST_PARAM_PART = 2 };
 
-/* What a run gave: predictions, loss, then for every parameter its gradient or, for a statistic and what does not learn, its
- * value. */
+/* What a run gave: predictions, loss, then for every parameter its gradient or, for a statistic and what does not
+ * learn, its value. */
 struct part {
     const char *name;
     int64_t count;

@@ -7,7 +7,8 @@
 
 /* ---- the optimizer ----------------------------------------------------------------------------------------------- */
 
-/* The rule is fed the model's own gradients, and its running moments: where these are noise about zero, its steps are not. */
+/* The rule is fed the model's own gradients, and its running moments: where these are noise about zero, its steps are
+ * not. */
 static void take_gradients(struct trial *t, struct cnn_context *c)
 {
     for (int i = 0; i < t->net->params_count; i++) {
@@ -26,8 +27,8 @@ static void take_gradients(struct trial *t, struct cnn_context *c)
 
 enum { MUON_NOISE = 200 };
 
-/* Of what a parameter loses in a step without much of a gradient: where that is orthogonalised, numbers that nearly cancel
- * are made as large as any. */
+/* Of what a parameter loses in a step without much of a gradient: where that is orthogonalised, numbers that nearly
+ * cancel are made as large as any. */
 static double rate_of(const struct trial *t, int param)
 {
     const struct ref_optimizer *o = &t->network->optimizer;

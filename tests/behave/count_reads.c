@@ -1,9 +1,10 @@
-/* count_reads.c - what a process reads of packed files and pictures, counted by functions of the same names under it (LD_PRELOAD):
+/* count_reads.c - what a process reads of packed files and pictures, counted by functions of the same names under it
+ * (LD_PRELOAD):
  *
  *     COUNT_READS=folder/prefix LD_PRELOAD=./count_reads.so ./trainer ...
  *
- * appends "bytes unpacked and pictures decoded" to folder/prefix.PID at its end.  Bytes of files that gzread() finds not to be
- * packed count as well. */
+ * appends "bytes unpacked and pictures decoded" to folder/prefix.PID at its end.  Bytes of files that gzread() finds
+ * not to be packed count as well. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdatomic.h>

@@ -69,8 +69,8 @@ static void write_node(FILE *f, const struct ref_net *net, const struct ref_node
                 m->top, m->left, m->front, m->rows, m->columns, truth(m->bilinear));
     if (n->kind == REF_ACTIVATION)
         fprintf(f, ", \"activation\": \"%s\"", activations[n->activation]);
-    fprintf(f, ", \"groups\": %d, \"group\": %d, \"size\": %d, \"unbiased\": %s, \"each\": %s, \"frozen\": %s", n->groups,
-            n->group, n->size, truth(n->unbiased), truth(n->each), truth(n->frozen));
+    fprintf(f, ", \"groups\": %d, \"group\": %d, \"size\": %d, \"unbiased\": %s, \"each\": %s, \"frozen\": %s",
+            n->groups, n->group, n->size, truth(n->unbiased), truth(n->each), truth(n->frozen));
     fprintf(f, ", \"alpha\": %.17g, \"rate\": %.17g, \"epsilon\": %.17g, \"momentum\": %.17g, \"factor\": %.17g, "
                "\"power\": %.17g, \"offset\": %.17g", n->alpha, n->rate, n->epsilon, n->momentum, n->factor, n->power,
             n->offset);
@@ -86,8 +86,8 @@ static void write_params(FILE *f, const struct ref_net *net)
     static const char *const roles[] = { [REF_WEIGHT] = "weight", [REF_BIAS] = "bias", [REF_STATISTIC] = "statistic" };
     for (int i = 0; i < net->params_count; i++) {
         const struct ref_param *p = &net->params[i];
-        fprintf(f, "%s  {\"name\": \"%s\", \"role\": \"%s\", \"fixed\": %s, \"l2\": %.17g, \"matrix\": %s", i ? ",\n" : "",
-                p->name, roles[p->role], truth(p->fixed), p->l2, truth(ref_is_matrix(net, i)));
+        fprintf(f, "%s  {\"name\": \"%s\", \"role\": \"%s\", \"fixed\": %s, \"l2\": %.17g, \"matrix\": %s",
+                i ? ",\n" : "", p->name, roles[p->role], truth(p->fixed), p->l2, truth(ref_is_matrix(net, i)));
         if (p->grouped)
             fprintf(f, ", \"lr_scale\": %.17g, \"weight_decay\": %.17g, \"from\": %.17g, \"until\": %.17g",
                     p->group.lr_scale, p->group.weight_decay, p->group.from, fmin(p->group.until, 1e9));

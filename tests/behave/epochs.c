@@ -1,5 +1,5 @@
-/* epochs.c - the program of epochs.sh: the same steps with and without what only gradients need that are not trained in an
- * epoch: equal bits of all that is trained, and, step by step, whether a stretch of the schedule has been left out.
+/* epochs.c - the program of epochs.sh: the same steps with and without what only gradients need that are not trained in
+ * an epoch: equal bits of all that is trained, and, step by step, whether a stretch of the schedule has been left out.
  *
  * ticks count calls of steps here: the emitted tick() is changed to. */
 #include <stdbool.h>

@@ -72,7 +72,8 @@ static int make_flatten(struct maker *m, int x)
 
 static const char *end_word(const struct maker *m)
 {
-    static const char *const words[] = {[REF_END_SOFTMAX] = "softmax", [REF_END_SIGMOID] = "sigmoid", [REF_END_PLAIN] = NULL};
+    static const char *const words[] = {[REF_END_SOFTMAX] = "softmax", [REF_END_SIGMOID] = "sigmoid",
+                                         [REF_END_PLAIN] = NULL};
     return words[m->net->objective.end];
 }
 
@@ -199,7 +200,8 @@ static void draw_params(struct maker *m)
 {
     for (int i = 0; i < m->net->params_count; i++) {
         struct ref_param *p = &m->net->params[i];
-        bool kernel = p->rank > 1 && p->rank != 3 && p->role == REF_WEIGHT, variance = strstr(p->name, "running_var") != NULL;
+        bool kernel = p->rank > 1 && p->rank != 3 && p->role == REF_WEIGHT,
+            variance = strstr(p->name, "running_var") != NULL;
         int64_t outputs = p->rank == 6 ? p->shape[0] * p->shape[1] * p->shape[2] : p->shape[0];
         double deviation = kernel ? sqrt(2 / (double)(p->count / outputs)) : 0.3;
         for (int64_t j = 0; j < p->count; j++) {

@@ -118,8 +118,8 @@ static int strided_branch(struct maker *m, int x, int filters, int sh, int sw, i
         k.sw = sw;
         k = ref_window_same(k, node_of(m, x)->h, node_of(m, x)->w);
         enum ref_kind kind = chance(m, 50) ? REF_MAXPOOL : REF_AVGPOOL;
-        write_line(m, "%s %dx%d, stride=%dx%d, padding=same", kind == REF_MAXPOOL ? "maxpool2d" : "avgpool2d", k.kh, k.kw,
-             sh, sw);
+        write_line(m, "%s %dx%d, stride=%dx%d, padding=same", kind == REF_MAXPOOL ? "maxpool2d" : "avgpool2d", k.kh,
+                   k.kw, sh, sw);
         x = ref_pool(m->net, x, kind, k);
         x = put_keeping_conv(m, x, filters, 40);
     } else {

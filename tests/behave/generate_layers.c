@@ -61,8 +61,8 @@ int make_activation(struct maker *m, int x)
     return activate(m, x, &c);
 }
 
-/* An option of any layer; its weights stay as they are then, and its biases learn.  Where there is a dropout its mask is
- * read off a gradient of weights. */
+/* An option of any layer; its weights stay as they are then, and its biases learn.  Where there is a dropout its mask
+ * is read off a gradient of weights. */
 static const char *choose_trainable(struct maker *m)
 {
     return m->network->kind == NETWORK_PLAIN && chance(m, 6) ? ", trainable=bias" : "";
@@ -240,7 +240,8 @@ static int put_depthwise(struct maker *m, int x, int multiplier, struct ref_wind
     snprintf(name, sizeof name, "depthwise_conv2d_%d", ++m->depthwise);
     if (multiplier > 1)
         snprintf(more, sizeof more, ", multiplier=%d", multiplier);
-    write_line(m, "depthwise_conv2d %s%s%s%s%s%s", t.kernel, t.activation.text, t.options, more, bias_off(&t), t.trainable);
+    write_line(m, "depthwise_conv2d %s%s%s%s%s%s", t.kernel, t.activation.text, t.options, more, bias_off(&t),
+               t.trainable);
     int y = ref_grouped_conv2d(m->net, x, name, "", channels * multiplier, channels, k, t.bias);
     return activate(m, trained_so(m, y, name, t.trainable), &t.activation);
 }
@@ -254,8 +255,8 @@ static int put_separable(struct maker *m, int x, int multiplier, int filters, st
     snprintf(name, sizeof name, "separable_conv2d_%d", ++m->separable);
     if (multiplier > 1)
         snprintf(more, sizeof more, ", multiplier=%d", multiplier);
-    write_line(m, "separable_conv2d %d, %s%s%s%s%s%s", filters, t.kernel, t.activation.text, t.options, more, bias_off(&t),
-         t.trainable);
+    write_line(m, "separable_conv2d %d, %s%s%s%s%s%s", filters, t.kernel, t.activation.text, t.options, more,
+               bias_off(&t), t.trainable);
     int y = ref_grouped_conv2d(m->net, x, name, "depthwise.", channels * multiplier, channels, k, false);
     y = ref_grouped_conv2d(m->net, y, name, "pointwise.", filters, 1, point, t.bias);
     return activate(m, trained_so(m, y, name, t.trainable), &t.activation);
@@ -266,8 +267,8 @@ static int put_grouped(struct maker *m, int x, int groups, int filters, struct r
     struct conv_text t = conv_text(m, &k, same);
     char name[32];
     snprintf(name, sizeof name, "conv2d_%d", ++m->convs);
-    write_line(m, "conv2d %d, %s%s%s, groups=%d%s%s", filters, t.kernel, t.activation.text, t.options, groups, bias_off(&t),
-         t.trainable);
+    write_line(m, "conv2d %d, %s%s%s, groups=%d%s%s", filters, t.kernel, t.activation.text, t.options, groups,
+               bias_off(&t), t.trainable);
     int y = ref_grouped_conv2d(m->net, x, name, "", filters, groups, k, t.bias);
     return activate(m, trained_so(m, y, name, t.trainable), &t.activation);
 }
@@ -295,7 +296,8 @@ int make_grouped(struct maker *m, int x)
             || conv_cost(node_of(m, x), form < 6 ? multiplier : filters / groups, &k) > m->budget / 3)
             continue;
         int y = form < 4 ? put_depthwise(m, x, multiplier, k, same)
-                : form < 6 ? put_separable(m, x, multiplier, filters, k, same) : put_grouped(m, x, groups, filters, k, same);
+                : form < 6 ? put_separable(m, x, multiplier, filters, k, same) : put_grouped(m, x, groups, filters, k,
+                        same);
         m->budget -= ref_node_size(node_of(m, y)) * k.kh * k.kw * (form < 6 ? 1 : channels / groups);
         return y;
     }
@@ -314,7 +316,8 @@ int put_local(struct maker *m, int x, int filters, struct ref_window k, int acti
     if (k.sh != 1 || k.sw != 1)
         snprintf(options, sizeof options, ", stride=%dx%d", k.sh, k.sw);
     const char *trainable = choose_learning(m);
-    write_line(m, "locally_connected2d %d, %s%s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off", trainable);
+    write_line(m, "locally_connected2d %d, %s%s%s%s%s", filters, kernel, c.text, options, bias ? "" : ", bias=off",
+               trainable);
     int y = trained_so(m, ref_locally_connected2d(m->net, x, name, filters, k, bias), name, trainable);
     m->budget -= ref_node_size(node_of(m, y)) * node_of(m, x)->c * k.kh * k.kw;
     return activate(m, y, &c);
@@ -361,8 +364,8 @@ int put_transposed(struct maker *m, int x, int filters, struct ref_window k, boo
     if (!same && (more[0] || more[1]))
         snprintf(longer, sizeof longer, ", output_padding=%s", given);
     const char *trainable = choose_learning(m);
-    write_line(m, "conv2d_transpose %d, %s%s%s%s%s%s", filters, kernel, c.text, options, longer, bias ? "" : ", bias=off",
-         trainable);
+    write_line(m, "conv2d_transpose %d, %s%s%s%s%s%s", filters, kernel, c.text, options, longer,
+               bias ? "" : ", bias=off", trainable);
     m->budget -= ref_node_size(node_of(m, x)) * filters * k.kh * k.kw;
     int y = ref_conv2d_transpose(m->net, x, name, filters, k, more, bias);
     return activate(m, trained_so(m, y, name, trainable), &c);

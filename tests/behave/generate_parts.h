@@ -1,5 +1,5 @@
-/* generate_parts.h - the parts of the generator of random networks: each layer is written as text and added to the reference
- * in the same breath; then the recipe is drawn. */
+/* generate_parts.h - the parts of the generator of random networks: each layer is written as text and added to the
+ * reference in the same breath; then the recipe is drawn. */
 #ifndef GENERATE_PARTS_H
 #define GENERATE_PARTS_H
 

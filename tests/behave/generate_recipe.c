@@ -77,7 +77,8 @@ static void choose_optimizer(struct maker *m, char *text, size_t size)
 {
     static const char *const names[] = {"adam", "nadam", "sgd", "rmsprop", "adagrad", "muon"};
     struct ref_optimizer *o = &m->network->optimizer;
-    *o = (struct ref_optimizer){.lr = chance(m, 50) ? 0.001 : 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7, .every = 1};
+    *o = (struct ref_optimizer){.lr = chance(m, 50) ? 0.001 : 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-7,
+                                 .every = 1};
     bool other = chance(m, 30);
     char own[200];
     o->kind = recipe_chance(m, 40) ? REF_ADAM : (enum ref_optimizer_kind)ref_range(&m->recipe, REF_NADAM, REF_MUON);
@@ -104,7 +105,7 @@ static void choose_optimizer(struct maker *m, char *text, size_t size)
     assert(used < size);
 }
 
-/* ---- groups of parameters -------------------------------------------------------------------------------------------- */
+/* ---- groups of parameters ---------------------------------------------------------------------------------------- */
 
 enum { WEIGHTS, BIASES, NORMS, LAYER };
 
@@ -141,7 +142,8 @@ static int learning_param(struct maker *m)
 {
     int count = 0, pick = -1;
     for (int i = 0; i < m->net->params_count; i++)
-        if (m->net->params[i].role != REF_STATISTIC && !m->net->params[i].fixed && ref_range(&m->recipe, 0, count++) == 0)
+        if (m->net->params[i].role != REF_STATISTIC && !m->net->params[i].fixed &&
+            ref_range(&m->recipe, 0, count++) == 0)
             pick = i;
     return pick;
 }
@@ -164,7 +166,8 @@ static void write_group(struct maker *m)
     if (picked < 0)
         return;
     layer_of(&net->params[picked], layer, sizeof layer);
-    int selector = recipe_chance(m, 50) ? LAYER : is_norm(net, picked) ? NORMS : net->params[picked].role == REF_BIAS ? BIASES
+    int selector = recipe_chance(m, 50) ? LAYER : is_norm(net, picked) ? NORMS : net->params[picked].role == REF_BIAS
+        ? BIASES
                    : is_prelu(net, picked) ? LAYER : WEIGHTS;
     fprintf(m->out, "    params %s", selector == LAYER ? layer : words[selector]);
     if (recipe_chance(m, 60)) {
@@ -205,7 +208,7 @@ static void write_groups(struct maker *m)
         write_group(m);
 }
 
-/* ---- the text ---------------------------------------------------------------------------------------------------------- */
+/* ---- the text ---------------------------------------------------------------------------------------------------- */
 
 static void write_loss(struct maker *m)
 {

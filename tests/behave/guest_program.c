@@ -125,8 +125,8 @@ static void snapshot_compare(const struct snapshot *a, struct snapshot *b, const
     for (int i = 0; i < THREADS; i++)
         check(a->tiny[i] > 0 && a->tiny[i] == b->tiny[i], call, i ? "small numbers of other threads" : "small numbers");
     for (int i = 1; i < SIGNALS; i++)
-        check(a->actions[i].sa_handler == b->actions[i].sa_handler && (a->actions[i].sa_flags & ~RESTORER) == (b->actions[i].sa_flags & ~RESTORER),
-              call, strsignal(i));
+        check(a->actions[i].sa_handler == b->actions[i].sa_handler &&
+              (a->actions[i].sa_flags & ~RESTORER) == (b->actions[i].sa_flags & ~RESTORER), call, strsignal(i));
     check(!memcmp(&a->mask, &b->mask, sizeof a->mask), call, "the mask of signals");
     check(!memcmp(&a->pending, &b->pending, sizeof a->pending), call, "the signals under way");
     check(!strcmp(a->environment, b->environment), call, "the environment");

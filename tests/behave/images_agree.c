@@ -28,7 +28,8 @@ int main(int argc, char **argv)
     struct cnn_context *c = cnn_open(m, 1, 0);
     struct dataset d;
     struct loader l;
-    if (argc != 2 || !c || cnn_load_weights(c, argv[1]) || rt_dataset_open(&d, m, NULL, (struct data_use){ .threads = 1 })
+    if (argc != 2 || !c || cnn_load_weights(c, argv[1]) || rt_dataset_open(&d, m, NULL,
+                                                                           (struct data_use){ .threads = 1 })
         || rt_notes_learn(c, &d, false) || rt_loader_open(&l, c, &d.val, LOADER_MEASURES))
         return 1;
     int n;

@@ -584,7 +584,8 @@ static void resize_one(int in_width, int in_height, int channels, int width, int
 static void fit_one(enum fit_kind kind, int in_width, int in_height, int channels, int width, int height, int more)
 {
     int least = width < height ? width : height, shorter = least + more;
-    int box_width = (2 * width * shorter + least) / (2 * least), box_height = (2 * height * shorter + least) / (2 * least);
+    int box_width = (2 * width * shorter + least) / (2 * least),
+        box_height = (2 * height * shorter + least) / (2 * least);
     int wide = box_width, high = box_height;
     if (kind == FIT_PAD && (double)in_width / in_height >= (double)box_width / box_height)
         high = (int)((2.0 * in_height * box_width + in_width) / (2.0 * in_width));
@@ -613,8 +614,8 @@ static void fit_one(enum fit_kind kind, int in_width, int in_height, int channel
     for (int y = 0; y < height; y++)
         wrong += memcmp(to + (size_t)(y * width) * c, box + ((size_t)(top + y) * (size_t)box_width + (size_t)left) * c,
                         (size_t)width * c) != 0;
-    CHECK(wrong == 0, "%d rows of %d are wrong: %dx%d to %dx%d, side %d, kind %d", wrong, height, in_width, in_height, width,
-          height, shorter, (int)kind);
+    CHECK(wrong == 0, "%d rows of %d are wrong: %dx%d to %dx%d, side %d, kind %d", wrong, height, in_width, in_height,
+          width, height, shorter, (int)kind);
     free(pixels);
     free(whole);
     free(box);
@@ -634,12 +635,12 @@ static void test_resize(void)
     uint8_t wide[8] = { 0, 0, 200, 100, 100, 50, 0, 0 }, to[4];
     struct image image = { 8, 1, 1, wide };
     struct image_fault fault = { "" };
-    CHECK(rt_image_fit(&image, (struct pixel_fit){ .fits = true, .shorter = 1 }, 1, 1, to, &fault) == 0 && to[0] == 100, "the middle of 8x1 is %d",
-          to[0]);
-    CHECK(rt_image_fit(&image, (struct pixel_fit){ .fits = true, .shorter = 1 }, 4, 1, to, &fault) == 0 && to[0] == 200 && to[3] == 50,
-          "the middle four");
-    CHECK(rt_image_fit(&image, (struct pixel_fit){ .fits = true, .shorter = 1 }, 1, 2, to, &fault) != 0 && strstr(fault.text, "8x1"),
-          "2 rows of one");
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ .fits = true, .shorter = 1 }, 1, 1, to, &fault) == 0 && to[0] == 100,
+          "the middle of 8x1 is %d", to[0]);
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ .fits = true, .shorter = 1 }, 4, 1, to, &fault) == 0 &&
+          to[0] == 200 && to[3] == 50, "the middle four");
+    CHECK(rt_image_fit(&image, (struct pixel_fit){ .fits = true, .shorter = 1 }, 1, 2, to, &fault) != 0 &&
+          strstr(fault.text, "8x1"), "2 rows of one");
     CHECK(rt_image_fit(&image, (struct pixel_fit){ 0 }, 1, 1, to, &fault) != 0 && strstr(fault.text, "resize"),
           "another size: %s", fault.text);
     CHECK(rt_image_fit(&image, (struct pixel_fit){ 0 }, 8, 1, wide, &fault) == 0, "its own size");
@@ -652,7 +653,8 @@ static void test_resize(void)
     for (int i = 0; i < MANY * MANY; i++)
         floor[i] = (i % MANY + i / MANY) % 2 ? 255 : 0;
     struct image chequered = { MANY, MANY, 1, floor };
-    CHECK(rt_image_fit(&chequered, (struct pixel_fit){ .fits = true, .shorter = 4 }, 4, 4, grey, &fault) == 0, "%s", fault.text);
+    CHECK(rt_image_fit(&chequered, (struct pixel_fit){ .fits = true, .shorter = 4 }, 4, 4, grey, &fault) == 0, "%s",
+          fault.text);
     for (int i = 0; i < 16; i++)
         CHECK(grey[i] == 127 || grey[i] == 128, "a chequered floor has %d", grey[i]);
     free(floor);

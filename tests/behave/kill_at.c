@@ -1,8 +1,8 @@
-/* kill_at.c - preloaded into a trainer: the call number KILL_AT among those that write, sync, rename, remove or make files
- * ends the process as SIGKILL does (a write is half done then), or the signal KILL_WITH, and writes from number FULL_AT on find the disk full,
- * as do those to files whose path contains FULL_NAME.
- * Before the first write to such a file whose path contains DO_NAME, or before a folder of such a name is made, the
- * command in DO is run.  CALLS_TO names a file that gets the number of calls at the end. */
+/* kill_at.c - preloaded into a trainer: the call number KILL_AT among those that write, sync, rename, remove or make
+ * files ends the process as SIGKILL does (a write is half done then), or the signal KILL_WITH, and writes from number
+ * FULL_AT on find the disk full, as do those to files whose path contains FULL_NAME.  Before the first write to such a
+ * file whose path contains DO_NAME, or before a folder of such a name is made, the command in DO is run.  CALLS_TO
+ * names a file that gets the number of calls at the end. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>

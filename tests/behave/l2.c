@@ -1,11 +1,11 @@
-/* l2.c - the program of l2.sh: a network with l2 beside the same without, their losses and gradients, and what l2 is by plain
- * arithmetic.
+/* l2.c - the program of l2.sh: a network with l2 beside the same without, their losses and gradients, and what l2 is by
+ * plain arithmetic.
  *
  *     l2 LAYER=FACTOR...
  *
  * Each LAYER.weight has that l2, a layer that is not named has none.  In the loss of training and of use stands
- * l2 * sum(w^2), in gradients that are handed out 2 * l2 * w; with any number of threads, and whether weights are updated
- * early or not, in the same bits. */
+ * l2 * sum(w^2), in gradients that are handed out 2 * l2 * w; with any number of threads, and whether weights are
+ * updated early or not, in the same bits. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,8 +119,8 @@ static void feed(struct cnn_context *c, int step)
 
 int main(int argc, char **argv)
 {
-    struct cnn_context *c[4] = { cnn_open(&with_model, 1, 3), cnn_open(&without_model, 1, 3), cnn_open(&with_model, 2, 3),
-                                 cnn_open(&with_model, 3, 3) };
+    struct cnn_context *c[4] = { cnn_open(&with_model, 1, 3), cnn_open(&without_model, 1, 3),
+                                 cnn_open(&with_model, 2, 3), cnn_open(&with_model, 3, 3) };
     for (int k = 0; k < 4; k++)
         need(c[k]);
     c[2]->early_update = true;

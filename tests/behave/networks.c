@@ -452,7 +452,8 @@ static void read_options(struct options *o, int argc, char **argv)
  * them all. */
 static const void *const runtime[] = {
     (const void *)cnn_open, (const void *)cnn_close, (const void *)cnn_clock, (const void *)cnn_parallel,
-    (const void *)cnn_meet, (const void *)cnn_param_get, (const void *)cnn_param_set, (const void *)cnn_grad_get, (const void *)cnn_input_set
+    (const void *)cnn_meet, (const void *)cnn_param_get, (const void *)cnn_param_set, (const void *)cnn_grad_get,
+        (const void *)cnn_input_set
 };
 
 int main(int argc, char **argv)

@@ -1,5 +1,5 @@
-/* optimizer_rules.c - the program of optimizers.sh: steps of a compiled network's optimizer against the plainest arithmetic there
- * is, in double precision and number by number.
+/* optimizer_rules.c - the program of optimizers.sh: steps of a compiled network's optimizer against the plainest
+ * arithmetic there is, in double precision and number by number.
  *
  *     optimizers [SELECTOR,LR_SCALE,WEIGHT_DECAY,FROM,UNTIL]...
  *
@@ -23,8 +23,8 @@ static int failures;
 
 /* What the network's recipe says; 0 for what its optimizer does not have. */
 static struct {
-    double lr, beta1, beta2, epsilon, rho, momentum, nesterov, amsgrad, centered, initial_accumulator, weight_decay, coupled,
-        clip_norm, clip_value, ema, lookahead, every, lookahead_power;
+    double lr, beta1, beta2, epsilon, rho, momentum, nesterov, amsgrad, centered, initial_accumulator, weight_decay,
+        coupled, clip_norm, clip_value, ema, lookahead, every, lookahead_power;
     bool sgd, adagrad, rmsprop, nadam;
 } o;
 
@@ -46,9 +46,12 @@ static void read_options(void)
 {
     const struct { const char *name; double *value; } all[] = {
         { "lr", &o.lr }, { "beta1", &o.beta1 }, { "beta2", &o.beta2 }, { "epsilon", &o.epsilon }, { "rho", &o.rho },
-        { "momentum", &o.momentum }, { "nesterov", &o.nesterov }, { "amsgrad", &o.amsgrad }, { "centered", &o.centered },
-        { "initial_accumulator", &o.initial_accumulator }, { "weight_decay", &o.weight_decay }, { "coupled", &o.coupled },
-        { "clip_norm", &o.clip_norm }, { "clip_value", &o.clip_value }, { "ema", &o.ema }, { "lookahead", &o.lookahead },
+        { "momentum", &o.momentum }, { "nesterov", &o.nesterov }, { "amsgrad", &o.amsgrad },
+            { "centered", &o.centered },
+        { "initial_accumulator", &o.initial_accumulator }, { "weight_decay", &o.weight_decay },
+            { "coupled", &o.coupled },
+        { "clip_norm", &o.clip_norm }, { "clip_value", &o.clip_value }, { "ema", &o.ema },
+            { "lookahead", &o.lookahead },
         { "every", &o.every }, { "lookahead_power", &o.lookahead_power }
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -69,7 +72,8 @@ static struct group group_of(const char *name, int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         char selector[64];
         struct group given;
-        if (sscanf(argv[i], "%63[^,],%lf,%lf,%lf,%lf", selector, &given.scale, &given.decay, &given.from, &given.until) != 5)
+        if (sscanf(argv[i], "%63[^,],%lf,%lf,%lf,%lf", selector, &given.scale, &given.decay, &given.from,
+                   &given.until) != 5)
             exit(2);
         size_t length = strlen(selector), all = strlen(name);
         if (!strcmp(selector, "*") || !strncmp(name, selector, length) ||
@@ -135,7 +139,7 @@ static void *need(void *p)
     return p;
 }
 
-/* ---- muon: each matrix of outputs x inputs, as files have it ------------------------------------------------------- */
+/* ---- muon: each matrix of outputs x inputs, as files have it ----------------------------------------------------- */
 
 static bool is_matrix(const struct cnn_param *p)
 {
@@ -145,8 +149,8 @@ static bool is_matrix(const struct cnn_param *p)
 /* The quintic iteration of Newton and Schulz on x (rows, columns), rows being no more than columns. */
 static void orthogonalise(double *x, int rows, int columns)
 {
-    double norm = 0, *a = need(malloc(sizeof *a * (size_t)(rows * rows))), *b = need(malloc(sizeof *b * (size_t)(rows * rows))),
-           *y = need(malloc(sizeof *y * (size_t)(rows * columns)));
+    double norm = 0, *a = need(malloc(sizeof *a * (size_t)(rows * rows))),
+        *b = need(malloc(sizeof *b * (size_t)(rows * rows))), *y = need(malloc(sizeof *y * (size_t)(rows * columns)));
     for (int i = 0; i < rows * columns; i++)
         norm += x[i] * x[i];
     norm = sqrt(norm) > 1e-7 ? sqrt(norm) : 1e-7;
@@ -212,8 +216,8 @@ static double gradient_of(const struct number *x, double g, const struct group *
 }
 
 /* direction: a matrix's; NULL: the rule's own. */
-static void step_number(struct number *x, double g, const double *direction, const struct group *of, double lr, double clip,
-                        double t, double epoch)
+static void step_number(struct number *x, double g, const double *direction, const struct group *of, double lr,
+                        double clip, double t, double epoch)
 {
     double share = slow_share(t), ema = t == 1 ? 0 : o.ema;
     if (t == 1)
@@ -306,7 +310,8 @@ static void reference(const struct cnn_context *c, struct number **numbers, int 
                 if (slow_share(t) >= 0)
                     numbers[i][k].p = numbers[i][k].s[SLOW] += slow_share(t) * (get(values, k) - numbers[i][k].s[SLOW]);
             } else if (p->trainable) {
-                step_number(&numbers[i][k], get(values, k), direction ? &direction[k] : NULL, &of, c->lr, clip, t, c->epoch);
+                step_number(&numbers[i][k], get(values, k), direction ? &direction[k] : NULL, &of, c->lr, clip, t,
+                            c->epoch);
             }
         free(direction);
         free(values);

@@ -705,7 +705,8 @@ static int sources_along(int at, int size, int before, int factor, bool mixed, i
 static int move_sources(const struct ref_node *node, const struct ref_node *x, int64_t j, int64_t *from, double *share)
 {
     const struct ref_move *m = &node->move;
-    int column = (int)(j % node->w), row = (int)(j / node->w % node->h), channel = (int)(j / node->w / node->h % node->c);
+    int column = (int)(j % node->w), row = (int)(j / node->w % node->h),
+        channel = (int)(j / node->w / node->h % node->c);
     int n = (int)(j / ref_node_size(node)), rows[2], columns[2], count = 0;
     double by_row[2], by_column[2];
     int rows_count = sources_along(row, x->h, m->top, m->rows, m->bilinear, rows, by_row);
@@ -934,7 +935,8 @@ static int64_t norm_affine(const struct ref_node *node, int64_t j)
     return node->each ? within : within / (node->h * node->w);
 }
 
-static double norm_param_or(const struct ref_net *net, const struct ref_node *node, int param, int64_t j, double otherwise)
+static double norm_param_or(const struct ref_net *net, const struct ref_node *node, int param, int64_t j,
+                            double otherwise)
 {
     return param < 0 ? otherwise : net->params[param].value[norm_affine(node, j)];
 }
@@ -1436,8 +1438,8 @@ static void global_avgpool_backward(struct ref_net *net, struct ref_node *node)
 }
 
 /* Ioffe and Szegedy 2015: with xhat = (x - mean) / deviation and m values to a channel,
- * dx = gamma / deviation * (dy - sum(dy) / m - xhat * sum(dy * xhat) / m); here of one channel and group of samples, whose
- * sums are added to sums: dgamma, dbeta. */
+ * dx = gamma / deviation * (dy - sum(dy) / m - xhat * sum(dy * xhat) / m); here of one channel and group of samples,
+ * whose sums are added to sums: dgamma, dbeta. */
 static void batchnorm_group_backward(struct ref_net *net, struct ref_node *node, int c, int first, double *sums)
 {
     struct ref_node *x = &net->nodes[node->in[0]];
@@ -1473,7 +1475,8 @@ static void frozen_backward(struct ref_net *net, struct ref_node *node)
 {
     struct ref_node *x = &net->nodes[node->in[0]];
     for (int c = 0; c < node->c; c++) {
-        double scale = value_or(net, node->weight, c, 1) / sqrt(net->params[node->running_var].value[c] + node->epsilon);
+        double scale = value_or(net, node->weight, c, 1) / sqrt(net->params[node->running_var].value[c] +
+                                                                node->epsilon);
         double mean = net->params[node->running_mean].value[c], sums[2] = {0, 0};
         double inverse = 1 / sqrt(net->params[node->running_var].value[c] + node->epsilon);
         for (int n = 0; n < net->n; n++)
@@ -1507,8 +1510,8 @@ static void batchnorm_backward(struct ref_net *net, struct ref_node *node)
     }
 }
 
-/* Of one set: dx = inverse (g - mean(g) - xhat mean(g xhat)) with g = weight dy; and the terms of the parameters' gradients
- * with what they are rounded by. */
+/* Of one set: dx = inverse (g - mean(g) - xhat mean(g xhat)) with g = weight dy; and the terms of the parameters'
+ * gradients with what they are rounded by. */
 static void layernorm_set_backward(struct ref_net *net, struct ref_node *node, int n, int s, double *const *sums)
 {
     struct ref_node *x = &net->nodes[node->in[0]];

@@ -145,7 +145,8 @@ int ref_grouped_conv2d(struct ref_net *net, int x, const char *name, const char 
 /* Weights OH x OW x O x I x KH x KW, biases OH x OW x O. */
 int ref_locally_connected2d(struct ref_net *net, int x, const char *name, int filters, struct ref_window window,
                             bool bias);
-/* Weights I x O x KH x KW; the window's padding is taken off the result, which has `more` rows and columns at its end. */
+/* Weights I x O x KH x KW; the window's padding is taken off the result, which has `more` rows and columns at its
+ * end. */
 int ref_conv2d_transpose(struct ref_net *net, int x, const char *name, int filters, struct ref_window window,
                          const int *more, bool bias);
 int ref_zero_pad(struct ref_net *net, int x, int top, int bottom, int left, int right);
@@ -163,8 +164,8 @@ struct ref_norm {
     int group;                  /* samples that are normalised together in training; 0: the batch */
 };
 int ref_batchnorm(struct ref_net *net, int x, const char *name, struct ref_norm norm);
-/* groupnorm and layernorm: each sample by itself, its channels in so many groups; groups 0: each pixel over its channels.
- * each: weights and biases C x H x W instead of C. */
+/* groupnorm and layernorm: each sample by itself, its channels in so many groups; groups 0: each pixel over its
+ * channels. each: weights and biases C x H x W instead of C. */
 int ref_layernorm(struct ref_net *net, int x, const char *name, struct ref_norm norm, int groups, bool each);
 int ref_lrn(struct ref_net *net, int x, int size, double alpha, double beta, double k);
 int ref_prelu(struct ref_net *net, int x, const char *name);
@@ -192,8 +193,8 @@ int ref_window_out(int size, int k, int stride, int dilation, int pad);
 void ref_prepare(struct ref_net *net, int batch);
 void ref_free(struct ref_net *net);
 
-/* input: (n, c, h, w); labels: (n), not read where targets are numbers.  training: batch statistics, which also move the
- * running ones. */
+/* input: (n, c, h, w); labels: (n), not read where targets are numbers.  training: batch statistics, which also move
+ * the running ones. */
 void ref_forward(struct ref_net *net, const double *input, const int32_t *labels, int n, bool training);
 /* Gradients of the mean loss of the last training run, in params[].grad and nodes[].dy. */
 void ref_backward(struct ref_net *net);

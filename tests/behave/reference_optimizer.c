@@ -7,7 +7,8 @@
 
 static struct ref_group group_of(const struct ref_param *p, const struct ref_optimizer *o)
 {
-    return p->grouped ? p->group : (struct ref_group){ .lr_scale = 1, .weight_decay = o->weight_decay, .until = INFINITY };
+    return p->grouped ? p->group : (struct ref_group){ .lr_scale = 1, .weight_decay = o->weight_decay,
+                                                       .until = INFINITY };
 }
 
 static bool is_trained(const struct ref_param *p, const struct ref_optimizer *o, double epoch)
@@ -84,8 +85,8 @@ static double *room(int64_t count)
     return p;
 }
 
-/* x (rows, columns) <- 3.4445 x - 4.775 (x x') x + 2.0315 (x x')^2 x, by products of the smaller kind: x x' has rows x rows
- * numbers. */
+/* x (rows, columns) <- 3.4445 x - 4.775 (x x') x + 2.0315 (x x')^2 x, by products of the smaller kind: x x' has rows x
+ * rows numbers. */
 static void iterate(double *x, int64_t rows, int64_t columns)
 {
     double *a = room(rows * rows), *ax = room(rows * columns);
@@ -124,11 +125,12 @@ static void orthogonalise(const struct ref_param *p, const double *from, int ite
         iterate(x, rows, columns);
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
-            to[tall ? j * rows + i : i * columns + j] = x[i * columns + j] * (tall ? sqrt((double)outputs / inputs) : 1);
+            to[tall ? j * rows + i : i * columns + j] = x[i * columns + j] * (tall ? sqrt((double)outputs / inputs)
+                                                                              : 1);
     free(x);
 }
 
-/* ---- a step ------------------------------------------------------------------------------------------------------- */
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
 
 /* The gradient as options leave it. */
 static double gradient_of(const struct ref_optimizer *o, const struct ref_group *group, struct ref_param *p, int64_t j,
@@ -144,7 +146,8 @@ static double gradient_of(const struct ref_optimizer *o, const struct ref_group 
     return g + decay;
 }
 
-static void update_matrix(const struct ref_optimizer *o, const struct ref_group *group, struct ref_param *p, double shorter)
+static void update_matrix(const struct ref_optimizer *o, const struct ref_group *group, struct ref_param *p,
+                          double shorter)
 {
     double *direction = room(p->count), lr = o->lr * group->lr_scale;
     for (int64_t j = 0; j < p->count; j++) {
@@ -158,8 +161,8 @@ static void update_matrix(const struct ref_optimizer *o, const struct ref_group 
     free(direction);
 }
 
-static void update_numbers(const struct ref_optimizer *o, const struct ref_group *group, struct ref_param *p, double shorter,
-                           double t)
+static void update_numbers(const struct ref_optimizer *o, const struct ref_group *group, struct ref_param *p,
+                           double shorter, double t)
 {
     double lr = o->lr * group->lr_scale * (o->kind == REF_MUON ? o->adam_scale : 1);
     for (int64_t j = 0; j < p->count; j++) {

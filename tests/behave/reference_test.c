@@ -133,7 +133,8 @@ static void test_locally_connected2d(void)
 
 static void test_conv2d_transpose(void)
 {
-    /* 1 x 2 of two channels, stride 2, filter 1 x 3: columns 0..2 and 2..4; one taken off at each end, one more put on */
+    /* 1 x 2 of two channels, stride 2, filter 1 x 3: columns 0..2 and 2..4; one taken off at each end, one more put
+     * on */
     struct ref_net net = {0};
     int x = ref_input(&net, 2, 1, 2);
     struct ref_window k = {.kh = 1, .kw = 3, .sh = 1, .sw = 2, .dh = 1, .dw = 1, .left = 1, .right = 1};

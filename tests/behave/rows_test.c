@@ -63,7 +63,8 @@ int main(void)
     struct dataset d;
     struct loader train, plain, use;
     static uint8_t first[1000], again[1000], later[1000];
-    if (!c || rt_dataset_open(&d, &MODEL, NULL, (struct data_use){ .threads = 1 }) || rt_loader_open(&train, c, &d.train, LOADER_SHUFFLES)
+    if (!c || rt_dataset_open(&d, &MODEL, NULL, (struct data_use){ .threads = 1 }) ||
+        rt_loader_open(&train, c, &d.train, LOADER_SHUFFLES)
         || rt_loader_open(&plain, c, &d.train, LOADER_TRAINS) || rt_loader_open(&use, c, &d.val, LOADER_MEASURES))
         return 2;
     int count = epoch_walk(&train, c, 3, first);

@@ -1,8 +1,8 @@
 /* fuzz_files.c - files that a trainer reads: data of each kind, pictures, weights, the state of a run.
  *
- * Each target writes the bytes it is given under the name that the loader looks for, beside what else must be there, and
- * reads them as a trainer does.  Nothing may crash, hang or leave bounds, and weights that are refused must leave the
- * network as it was.  The network is as small as one can be and computes nothing: only its tables matter. */
+ * Each target writes the bytes it is given under the name that the loader looks for, beside what else must be there,
+ * and reads them as a trainer does.  Nothing may crash, hang or leave bounds, and weights that are refused must leave
+ * the network as it was.  The network is as small as one can be and computes nothing: only its tables matter. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 #include "files/checkpoint.h"
 #include "fuzz.h"
 
-/* ---- a network ------------------------------------------------------------------------------------------------------- */
+/* ---- a network --------------------------------------------------------------------------------------------------- */
 
 enum { OUTPUTS = 2, STORED = 16 };
 
@@ -43,7 +43,8 @@ static void metrics(const struct cnn_context *c, int n, double *values)
 static const struct cnn_param params[] = {
     { .name = "dense_1.weight", .role = CNN_WEIGHT, .trainable = true, .rank = 2, .shape = { 2, 3 },
       .axis = { CNN_AXIS_OUT, CNN_AXIS_IN },
-      .layout = { .dims = 2, .dim = { 2, 3 }, .stride = { 1, 2 }, .panel_dim = -1 }, .offset = 0, .stored = 6, .count = 6,
+      .layout = { .dims = 2, .dim = { 2, 3 }, .stride = { 1, 2 }, .panel_dim = -1 }, .offset = 0, .stored = 6,
+      .count = 6,
       .init = { CNN_INIT_ONES, 0, 0 } },
     { .name = "dense_1.bias", .role = CNN_BIAS, .trainable = true, .rank = 1, .shape = { 2 }, .axis = { CNN_AXIS_OUT },
       .layout = { .dims = 1, .dim = { 2 }, .stride = { 1 }, .panel_dim = -1 }, .offset = 8, .stored = 2, .count = 2,
@@ -53,10 +54,12 @@ static const struct cnn_param params[] = {
       .init = { CNN_INIT_ZEROS, 0, 0 } },
 };
 static const struct cnn_layer_info layers[] = {
-    { .name = "dense_1", .text = "dense 2", .channels = 2, .height = 1, .width = 1, .flat = true, .parameters = 8, .plan = "" },
+    { .name = "dense_1", .text = "dense 2", .channels = 2, .height = 1, .width = 1, .flat = true, .parameters = 8,
+      .plan = "" },
 };
 static const struct cnn_setting shapes_settings[] = {
-    { .key = "classes", .number = 2 }, { .key = "train", .number = 6 }, { .key = "val", .number = 4 }, { .key = "seed" },
+    { .key = "classes", .number = 2 }, { .key = "train", .number = 6 }, { .key = "val", .number = 4 },
+        { .key = "seed" },
 };
 static const struct cnn_setting optimizer_settings[] = { { .key = "lr", .number = 0.01 } };
 static const struct cnn_setting plateau_settings[] = {
@@ -74,7 +77,8 @@ static const struct cnn_metric metric_list[] = {
     { .name = "accuracy", .log_name = "acc", .direction = CNN_HIGHER_IS_BETTER },
     { .name = "f1_macro", .log_name = "f1_macro", .direction = CNN_HIGHER_IS_BETTER, .kind = CNN_METRIC_F1 },
 };
-static const struct cnn_setting normalize_settings[] = { { .key = "auto", .text = "auto" }, { .key = "mean" }, { .key = "std" } };
+static const struct cnn_setting normalize_settings[] = { { .key = "auto", .text = "auto" }, { .key = "mean" },
+                                                         { .key = "std" } };
 static const struct cnn_clause steps[] = { { "normalize", normalize_settings, 3 } };
 
 static const struct cnn_model model = {
@@ -92,7 +96,7 @@ static const struct cnn_model model = {
     .train_step = step, .infer = step, .update = update, .metrics = metrics,
 };
 
-/* ---- files ----------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* A folder of this process, made once in CNN_FUZZ_FOLDER, whose owner removes it; it is where all files lie. */
 static const char *folder(void)
@@ -148,7 +152,7 @@ static struct cnn_model with_source(const char *name, const struct cnn_setting *
     return m;
 }
 
-/* ---- sources --------------------------------------------------------------------------------------------------------- */
+/* ---- sources ----------------------------------------------------------------------------------------------------- */
 
 enum { CIFAR_RECORD = 3073, CIFAR_FINE_RECORD = 3074, CIFAR_RECORDS = 10000 };
 
@@ -186,7 +190,8 @@ static void cifar100(const uint8_t *bytes, size_t size)
 
 static void idx_put(const char *name, int rank, int count, int side, const void *rest, size_t size)
 {
-    uint8_t file[4096] = { 0, 0, 8, (uint8_t)rank, 0, 0, 0, (uint8_t)count, 0, 0, 0, (uint8_t)side, 0, 0, 0, (uint8_t)side };
+    uint8_t file[4096] = { 0, 0, 8, (uint8_t)rank, 0, 0, 0, (uint8_t)count, 0, 0, 0, (uint8_t)side, 0, 0, 0,
+                           (uint8_t)side };
     size_t head = 4 + 4 * (size_t)rank;
     if (rest)
         memcpy(file + head, rest, size);
@@ -298,7 +303,8 @@ static void npy(const uint8_t *bytes, size_t size)
 static void archive(const uint8_t *bytes, size_t size)
 {
     static const struct cnn_setting settings[] = {
-        { .key = "file", .text = "all.npz" }, { .key = "x", .text = "x" }, { .key = "y", .text = "y" }, { .key = "val_x" },
+        { .key = "file", .text = "all.npz" }, { .key = "x", .text = "x" }, { .key = "y", .text = "y" },
+            { .key = "val_x" },
         { .key = "val_y" }, { .key = "layout" }, { .key = "values", .text = "floats" }, { .key = "targets" },
         { .key = "first_label" }
     };
@@ -314,7 +320,8 @@ static void csv(const uint8_t *bytes, size_t size)
     int how = size ? bytes[0] : 0;
     const struct cnn_setting settings[] = {
         { .key = "file", .text = "train.csv" }, { .key = "label", .text = labels[how & 3] },
-        { .key = "test", .text = how & 4 ? "test.csv" : NULL }, { .key = "header", .number = (how & 3) == 1 || how & 8 },
+        { .key = "test", .text = how & 4 ? "test.csv" : NULL }, { .key = "header", .number = (how & 3) == 1 ||
+                                                                  how & 8 },
         { .key = "ignore", .text = how & 16 ? "5" : NULL }, { .key = "separator", .text = how & 32 ? ";" : "," },
         { .key = "targets" }, { .key = "first_label", .number = how & 64 ? 1 : 0 }
     };
@@ -329,7 +336,7 @@ static void csv(const uint8_t *bytes, size_t size)
     data_read(&m);
 }
 
-/* ---- weights and states ---------------------------------------------------------------------------------------------- */
+/* ---- weights and states ------------------------------------------------------------------------------------------ */
 
 static void weights(const char *name, const uint8_t *bytes, size_t size)
 {
@@ -385,7 +392,7 @@ const struct fuzz_target fuzz_targets[] = {
     { "safetensors", safetensors }, { "npz", npz }, { "state", state }, { NULL, NULL }
 };
 
-/* ---- inputs to begin with -------------------------------------------------------------------------------------------- */
+/* ---- inputs to begin with ---------------------------------------------------------------------------------------- */
 
 /* A file that was just written, without its last `cut` bytes and with a byte before it, if that is not negative. */
 static void seed_file(const char *to, const char *name, const char *path, int first, size_t cut)
@@ -403,8 +410,8 @@ static void seed_file(const char *to, const char *name, const char *path, int fi
 
 void fuzz_seeds(const char *to)
 {
-    char absolute[4096], *words[] = { "tiny", "train", "--threads", "1", "--overwrite", "--run-dir", "tiny.run", "--verbose",
-                                      "0", "--limit-steps", "3", NULL };
+    char absolute[4096], *words[] = { "tiny", "train", "--threads", "1", "--overwrite", "--run-dir", "tiny.run",
+                                      "--verbose", "0", "--limit-steps", "3", NULL };
     uint8_t bytes[4096] = { 0 };
     if (!realpath(to, absolute))
         abort();

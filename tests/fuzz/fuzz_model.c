@@ -1,8 +1,8 @@
 /* fuzz_model.c - a .cnn file from the scanner to the end of the plan.
  *
- * What is refused must have been given a reason; of what is accepted the explained recipe must be accepted too, and graphs
- * and plan must hold their invariants.  A broken rule aborts.  Networks that are much of something take their bounded time
- * (base/bounds.h), which is too long here: they are checked, and planned only where they are small. */
+ * What is refused must have been given a reason; of what is accepted the explained recipe must be accepted too, and
+ * graphs and plan must hold their invariants.  A broken rule aborts.  Networks that are much of something take their
+ * bounded time (base/bounds.h), which is too long here: they are checked, and planned only where they are small. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

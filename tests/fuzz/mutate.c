@@ -6,8 +6,8 @@
  * Nothing may crash, hang or leave bounds (run it under AddressSanitizer and
  * UndefinedBehaviorSanitizer).  A file that is refused must have been given a reason; of one that
  * is accepted the explained recipe must be accepted too and explain itself in the same words, and
- * its graphs must hold their invariants.  What has no errors of syntax can be formatted, which changes nothing the second
- * time.  Exit status 1 with the text that broke a rule. */
+ * its graphs must hold their invariants.  What has no errors of syntax can be formatted, which changes nothing the
+ * second time.  Exit status 1 with the text that broke a rule. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +59,8 @@ static const char *const pieces[] = {
     "add { branch { } branch { } }", "branch ", "network ", "data ", "train ", "metric ",
     "flatten\n", "softmax", "relu", "in_channels", "in_height", "const relu = 1\n", "from ", "sum(",
     "mean(", "y", "p", "trainable=off", "\xC3\xA4", "\xFF", "\x01", "\xEF\xBB\xBF", "padding=same",
-    "stride=2", "padding=1", "init=normal(", "leaky_relu(", "block a(f, g=1) { ", "repeat 2 { ", "repeat 3 as i { ", "a 4",
+    "stride=2", "padding=1", "init=normal(", "leaky_relu(", "block a(f, g=1) { ", "repeat 2 { ", "repeat 3 as i { ",
+        "a 4",
     "a a", "length(", " as u", "u.0", "concat "
 };
 

@@ -5,12 +5,12 @@
  * BATCHES: int32 steps, int32 n, then for each step n * channels * height * width float32 and n int32 labels,
  * or as many float32 as targets have numbers.
  * OUT: records of a line "NAME COUNT" and COUNT doubles: "use.predictions" of the first batch before training,
- * "train.loss" of every step, "grad.NAME" of every parameter that learns in the first step, "end.NAME" of every parameter
- * and statistic after the last, "average.NAME" of those where the optimizer keeps averages, and "end.predictions" of the
- * first batch.
- * A `*` in WEIGHTS stands for the number of a step, from 0: each step begins with weights of its own, what the optimizer
- * keeps goes on, and OUT has "K.use.predictions", "K.train.loss", "K.grad.NAME" and "K.end.NAME" of each step K instead.
- * Compiled with the network's file, -DCNN_NO_MAIN -DMODEL=NAME_model.
+ * "train.loss" of every step, "grad.NAME" of every parameter that learns in the first step, "end.NAME" of every
+ * parameter and statistic after the last, "average.NAME" of those where the optimizer keeps averages, and
+ * "end.predictions" of the first batch.  A `*` in WEIGHTS stands for the number of a step, from 0: each step begins
+ * with weights of its own, what the optimizer keeps goes on, and OUT has "K.use.predictions", "K.train.loss",
+ * "K.grad.NAME" and "K.end.NAME" of each step K instead.  Compiled with the network's file, -DCNN_NO_MAIN
+ * -DMODEL=NAME_model.
  */
 #include <stdbool.h>
 #include <stdio.h>

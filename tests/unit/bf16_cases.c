@@ -3,12 +3,13 @@
  *   bf16_cases NUMBER TARGET CODE DATA [break]     writes network NUMBER, all of whose products that can are of bfloat16
  *   bf16_cases                                     says how many there are
  *
- * Numbers from RANDOM on are networks drawn at random, planned without minimal filtering; at each place that has one a plain
- * kernel of bfloat16, of every third network the cheapest kernel.
+ * Numbers from RANDOM on are networks drawn at random, planned without minimal filtering; at each place that has one a
+ * plain kernel of bfloat16, of every third network the cheapest kernel.
  *
- * DATA is what network_answers.h says, computed in double precision from operands that are rounded where a kernel says that
- * it rounds them; with `break` none is.  Minimal filtering rounds what it makes of them: there none is either, and the bound is
- * a wider one.  Printed: how many products are of bfloat16, and the bound.  bf16_cases.sh compiles and compares. */
+ * DATA is what network_answers.h says, computed in double precision from operands that are rounded where a kernel says
+ * that it rounds them; with `break` none is.  Minimal filtering rounds what it makes of them: there none is either, and
+ * the bound is a wider one.  Printed: how many products are of bfloat16, and the bound.  bf16_cases.sh compiles and
+ * compares. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,8 @@ enum { CLASSES = 5 };
 #define FILTERED_4 "bf16_winograd4", 0.02
 #define FILTERED_6 "bf16_winograd6", 0.15
 
-/* Odd numbers of channels, columns and taps; zeros around, strides, dilation; one pixel; more channels than a panel has.  Dense
- * layers of more inputs than a chunk, more outputs than a panel, odd numbers of either and of samples. */
+/* Odd numbers of channels, columns and taps; zeros around, strides, dilation; one pixel; more channels than a panel
+ * has.  Dense layers of more inputs than a chunk, more outputs than a panel, odd numbers of either and of samples. */
 static const struct {
     const char *text, *kernel;  /* "bf16": plain products */
     double bound;               /* of errors, of the largest value */
@@ -43,21 +44,24 @@ static const struct {
     { NETWORK("1x11x10", "conv2d 33, 5x5, tanh, padding=2 as a\n conv2d 3, 3x3, dilation=2 as b\n", "3"), PLAIN },
     { NETWORK("2x5x5", "conv2d 40, 3x3, padding=same as a\n conv2d 35, 3x3, relu, padding=same as b\n", "16"), PLAIN },
     { NETWORK("6x6x9", "conv2d 9, 2x3, padding=1x2 as a\n maxpool2d 2x2\n conv2d 8, 3x3 as b\n", "2"), PLAIN },
-    { NETWORK("5x13x1", "conv2d 12, 3x1, relu, stride=3, padding=1x0 as a\n conv2d 10, 1x1, bias=off as b\n", "8"), PLAIN },
+    { NETWORK("5x13x1", "conv2d 12, 3x1, relu, stride=3, padding=1x0 as a\n conv2d 10, 1x1, bias=off as b\n", "8"),
+      PLAIN },
     { NETWORK("5x15x15", "flatten\n dense 70, relu as a\n dense 33, tanh as b\n", "5"), PLAIN },
     { NETWORK("3x7x3", "conv2d 7, 1x1, relu as a\n flatten\n dense 129, relu, bias=off as b\n", "21"), PLAIN },
     { NETWORK("2x16x18", "flatten\n dense 1, tanh as a\n dense 300, relu as b\n", "32"), PLAIN },
     { NETWORK("8x12x12", "conv2d 24, 3x3, tanh, padding=same as a\n conv2d 24, 3x3, tanh as b\n", "8"), FILTERED_4 },
     { NETWORK("5x14x10", "conv2d 7, 3x3, tanh, padding=same as a\n conv2d 9, 3x3, tanh as b\n", "6"), FILTERED_4 },
-    { NETWORK("64x8x8", "conv2d 64, 3x3, tanh, padding=same as a\n conv2d 64, 3x3, tanh, padding=same as b\n", "32"), FILTERED_4 },
+    { NETWORK("64x8x8", "conv2d 64, 3x3, tanh, padding=same as a\n conv2d 64, 3x3, tanh, padding=same as b\n", "32"),
+      FILTERED_4 },
     { NETWORK("8x12x12", "conv2d 24, 3x3, tanh, padding=same as a\n conv2d 24, 3x3, tanh as b\n", "8"), FILTERED_6 },
     { NETWORK("5x13x11", "conv2d 7, 3x3, tanh, padding=same as a\n conv2d 9, 2x2, tanh as b\n", "6"), FILTERED_6 },
-    { NETWORK("128x4x4", "conv2d 128, 3x3, tanh, padding=same as a\n conv2d 128, 3x3, tanh, padding=same as b\n", "16"), FILTERED_6 },
+    { NETWORK("128x4x4", "conv2d 128, 3x3, tanh, padding=same as a\n conv2d 128, 3x3, tanh, padding=same as b\n", "16"),
+      FILTERED_6 },
 };
 
 enum { FORCED = 3, FORCED_MOST = 64, RANDOM = 1000, THIRD = 3 };
 
-/* ---- at random --------------------------------------------------------------------------------------------------------- */
+/* ---- at random --------------------------------------------------------------------------------------------------- */
 
 static uint32_t random_state;
 
@@ -79,7 +83,8 @@ static char *draw_conv(struct arena *a, int *h, int *w)
 {
     int kh = 1 + draw(*h < 4 ? *h : 4), kw = 1 + draw(*w < 4 ? *w : 4), same = draw(2), stride = draw(4) == 0 ? 2 : 1;
     int filters = draw(3) ? 1 + draw(20) : 16 + draw(30);
-    char *text = arena_printf(a, " conv2d %d, %dx%d%s%s%s%s\n", filters, kh, kw, draw_activation(), same ? ", padding=same" : "",
+    char *text = arena_printf(a, " conv2d %d, %dx%d%s%s%s%s\n", filters, kh, kw, draw_activation(),
+                              same ? ", padding=same" : "",
                               stride > 1 ? ", stride=2" : "", draw(5) ? "" : ", bias=off");
     *h = same ? (*h + stride - 1) / stride : (*h - kh) / stride + 1;
     *w = same ? (*w + stride - 1) / stride : (*w - kw) / stride + 1;
@@ -105,11 +110,12 @@ static char *draw_network(struct arena *a, int number)
     text = arena_printf(a, "%s flatten\n", text);
     for (int i = draw(3); i > 0; i--)
         text = arena_printf(a, "%s dense %d%s\n", text, 1 + draw(draw(2) ? 20 : 150), draw_activation());
-    return arena_printf(a, "%s dense %d, softmax\n}\ntrain {\n loss categorical_crossentropy\n optimizer sgd\n epochs 1\n "
+    return arena_printf(a,
+                        "%s dense %d, softmax\n}\ntrain {\n loss categorical_crossentropy\n optimizer sgd\n epochs 1\n "
                            "batch %d\n precision bf16\n}\n", text, CLASSES, batch);
 }
 
-/* ---- the reference ----------------------------------------------------------------------------------------------------- */
+/* ---- the reference ----------------------------------------------------------------------------------------------- */
 
 /* To 8 bits of mantissa, the nearest; the even one of two as near. */
 static double rounded(double x)
@@ -206,7 +212,8 @@ int main(int argc, char **argv)
     struct arena arena = { 0 };
     const char *text = drawn ? draw_network(&arena, number) : networks[number].text;
     const char *kernel = drawn ? "" : networks[number].kernel;
-    const char *forced[FORCED_MOST] = { arena_printf(&arena, "a=%s", kernel), arena_printf(&arena, "b=%s", kernel), "c=bf16" };
+    const char *forced[FORCED_MOST] = { arena_printf(&arena, "a=%s", kernel), arena_printf(&arena, "b=%s", kernel),
+                                        "c=bf16" };
     struct plan *p = planned(&arena, text, forced, drawn ? 0 : FORCED, drawn, argv[2]);
     if (p && drawn && number % THIRD)
         p = planned(&arena, text, forced, ask_everywhere(&arena, p, forced), true, argv[2]);

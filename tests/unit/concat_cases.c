@@ -3,7 +3,8 @@
  *   concat_cases NAME TARGET float|double CODE DATA    writes the network as C, and a batch with its answers
  *   concat_cases                                       lists the names
  *
- * DATA is what network_answers.h says, as op_def.run computes it.  Printed: how many inputs of concatenations and slices are views, and how many are copied.  concat_cases.sh compiles and compares. */
+ * DATA is what network_answers.h says, as op_def.run computes it.  Printed: how many inputs of concatenations and
+ * slices are views, and how many are copied.  concat_cases.sh compiles and compares. */
 #include <stdlib.h>
 
 #include "concat_networks.h"

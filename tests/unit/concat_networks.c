@@ -122,7 +122,8 @@ const struct network_case concat_cases[] = {
     { "direct", branches, "direct" },     { "winograd", branches, "winograd6" }, { "im2col", branches, "im2col" },
     { "pointwise", pointwise, NULL },     { "dense_block", dense_block, NULL },  { "nested", nested, NULL },
     { "pools", pools, NULL },             { "normed", normed, NULL },            { "added", added, NULL },
-    { "chain", chain, "direct" },         { "gated", gated, NULL },              { "odd_ones", odd_ones, NULL },       { "vectors", vectors, NULL },
+    { "chain", chain, "direct" },         { "gated", gated, NULL },              { "odd_ones", odd_ones, NULL },
+        { "vectors", vectors, NULL },
 };
 
 const int concat_cases_count = sizeof concat_cases / sizeof *concat_cases;

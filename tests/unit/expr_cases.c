@@ -39,8 +39,8 @@ struct maker {
 
 /* ---- how far a result may be off ------------------------------------------------------------- */
 
-/* The value at a point; units: how many units in the last place each node may be off, either way.  NAN where a number on
- * the way is too large or too small for what is tested. */
+/* The value at a point; units: how many units in the last place each node may be off, either way.  NAN where a number
+ * on the way is too large or too small for what is tested. */
 static double disturbed(struct maker *m, const struct expr_pool *p, const struct expr *e, const double *inputs,
                         double units)
 {
@@ -53,7 +53,8 @@ static double disturbed(struct maker *m, const struct expr_pool *p, const struct
             continue;
         for (int k = 0; k < expr_arguments(n); k++)
             a[k] = x[n->args[k]->id];
-        x[i] = n->op == EXPR_NUMBER ? n->number : n->op == EXPR_INPUT ? inputs[n->index] : expr_apply(n->op, a[0], a[1], a[2]);
+        x[i] = n->op == EXPR_NUMBER ? n->number : n->op == EXPR_INPUT ? inputs[n->index] : expr_apply(n->op, a[0], a[1],
+                a[2]);
         double off = (double)random_below(&m->random, 2001) / 1000 - 1;
         if (n->op != EXPR_INPUT && !n->is_condition && units > 0)
             x[i] *= 1 + off * units * unit;
@@ -70,8 +71,8 @@ static double disturbed(struct maker *m, const struct expr_pool *p, const struct
 }
 
 /* False: nothing can be said here. */
-static bool expected(struct maker *m, const struct expr_pool *p, const struct expr *e, const double *inputs, double *value,
-                     double *tolerance)
+static bool expected(struct maker *m, const struct expr_pool *p, const struct expr *e, const double *inputs,
+                     double *value, double *tolerance)
 {
     double unit = m->d->single ? FLT_EPSILON : DBL_EPSILON, spread = 0;
     *value = disturbed(m, p, e, inputs, 0);
@@ -108,7 +109,8 @@ static void put_inputs(const struct maker *m, int number)
 }
 
 /* The points of a function that has been written; call: with the inputs a, b, c, d. */
-static void put_case(struct maker *m, const struct expr_pool *p, const struct expr *e, const char *call, const char *what)
+static void put_case(struct maker *m, const struct expr_pool *p, const struct expr *e, const char *call,
+                     const char *what)
 {
     int number = m->cases++;
     put_inputs(m, number);
@@ -160,7 +162,8 @@ static void put_activation(struct maker *m, const struct activation_row *row)
     struct arena arena = {0};
     const struct activation_expr e = activation_expr(&arena, row);
     double alpha = activation_has_alpha(row) ? rounded(m, 0.7 * row->alpha.value) : 0;
-    const char *more = activation_has_alpha(row) ? arena_printf(&arena, ", %s", expr_number_text(&arena, m->d->dialect, alpha)) : "";
+    const char *more = activation_has_alpha(row) ? arena_printf(&arena, ", %s", expr_number_text(&arena, m->d->dialect,
+            alpha)) : "";
     bool from_result = activation_reads(row) == 'y';
     for (int i = 0; i < POINTS; i++) {
         double *in = m->inputs[i];
@@ -271,7 +274,8 @@ static void disturbed_arrays(struct maker *m, const struct expr_pool *p, const s
 /* A tolerance below 0 where nothing can be said. */
 static void expected_arrays(struct maker *m, const struct expr_pool *p, const struct expr *e, double out[POINTS][2])
 {
-    double unit = m->d->single ? FLT_EPSILON : DBL_EPSILON, values[POINTS], columns[INPUTS][POINTS], spread[POINTS] = { 0 };
+    double unit = m->d->single ? FLT_EPSILON : DBL_EPSILON, values[POINTS], columns[INPUTS][POINTS],
+        spread[POINTS] = { 0 };
     for (int k = 0; k < INPUTS; k++)
         for (int j = 0; j < POINTS; j++)
             columns[k][j] = m->inputs[j][k];
@@ -280,7 +284,8 @@ static void expected_arrays(struct maker *m, const struct expr_pool *p, const st
         double other[POINTS];
         disturbed_arrays(m, p, e, 8, other);
         for (int j = 0; j < POINTS; j++)
-            spread[j] = isnan(spread[j]) ? NAN : fmax(spread[j], isnan(other[j]) ? INFINITY : fabs(other[j] - values[e->is_array ? j : 0]));
+            spread[j] = isnan(spread[j]) ? NAN : fmax(spread[j], isnan(other[j]) ? INFINITY
+                                                      : fabs(other[j] - values[e->is_array ? j : 0]));
     }
     for (int j = 0; j < POINTS; j++) {
         double value = values[e->is_array ? j : 0], tolerance = 8 * spread[j] + 8 * unit * fabs(value) + unit * 1e-3;
@@ -397,7 +402,8 @@ static void put_reductions(struct maker *m)
         "sum(x * y)", "mean((x - y)^2)", "sum(x) * mean(y * x) + w", "log(sum(exp(x))) - sum(x * y)",
         "sum((x - mean(x))^2) / sum(y * y)", "if sum(x) > w then sum(x * x) else mean(x * z)",
         "sum(tanh(x * mean(y * mean(x * x))))", "sum(abs(x - mean(x) * mean(x)) * abs(x - mean(x) * mean(x)))",
-        "mean(if x > y and z < w then x * z else y) * (sum(x) > 0)", "sum(if w > 0 then 2 else x) + mean(round(clip(x * y, 0, 1)))",
+        "mean(if x > y and z < w then x * z else y) * (sum(x) > 0)",
+            "sum(if w > 0 then 2 else x) + mean(round(clip(x * y, 0, 1)))",
         "sum(normal_share(x)) * normal_share(mean(y))", "x - mean(x)", "sum(if w > 0 or sum(z) > 0 then x * x else y)",
         "exp(x) / sum(exp(x))", "sum(w) + sum(x > y)"
     };
@@ -437,7 +443,8 @@ static void put_random_reductions(struct maker *m)
     for (int k = 0; k < SUMS; k++) {
         m->random.leaves_count = INPUTS + k;
         e = random_expr(&m->random, 3);
-        leaves[INPUTS + k] = moderate(&m->random, node(&m->random, random_below(&m->random, 2) ? EXPR_SUM : EXPR_MEAN, e, NULL, NULL));
+        leaves[INPUTS + k] = moderate(&m->random, node(&m->random, random_below(&m->random, 2) ? EXPR_SUM : EXPR_MEAN,
+                                                       e, NULL, NULL));
     }
     m->random.leaves = leaves + 3;                  /* numbers alone */
     m->random.leaves_count = INPUTS - 3 + SUMS;
@@ -455,8 +462,8 @@ static void put_head(const struct dialect *d)
     if (d->vector)
         printf("#include <cnn_vec.h>\n#include <cnn_scalar.h>\n#define TYPE v\n#define TAIL (POINTS %% V_LANES)\n");
     else
-        printf("%s#define TYPE %s\ntypedef TYPE real;\n", d->dialect == EXPR_C_SCALAR ? "#include <cnn_scalar.h>\n" : "",
-               d->single ? "float" : "double");
+        printf("%s#define TYPE %s\ntypedef TYPE real;\n", d->dialect == EXPR_C_SCALAR ? "#include <cnn_scalar.h>\n"
+               : "", d->single ? "float" : "double");
     printf("enum { POINTS = %d, INPUTS = %d };\n\n", POINTS, INPUTS);
     if (d->vector) {
         printf("static const real ones[POINTS] = { 1");

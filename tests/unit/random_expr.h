@@ -14,7 +14,8 @@ struct random_expr {
     const struct expr *const *leaves;
     int leaves_count;
     uint64_t state;
-    bool smooth;            /* no jumps: nothing that compares, rounds or takes a sign, but in conditions of other inputs */
+    /* no jumps: nothing that compares, rounds or takes a sign, but in conditions of other inputs */
+    bool smooth;
     bool vectors;           /* nothing that has no vector code: functions of rates alone */
 };
 
@@ -38,8 +39,8 @@ static inline double random_number(struct random_expr *r)
     return (random_below(r, 4001) - 2000) / 512.0;
 }
 
-static inline const struct expr *node(struct random_expr *r, enum expr_op op, const struct expr *a, const struct expr *b,
-                                      const struct expr *c)
+static inline const struct expr *node(struct random_expr *r, enum expr_op op, const struct expr *a,
+                                      const struct expr *b, const struct expr *c)
 {
     return expr_make(r->pool, op, (const struct expr *[]){ a, b, c });
 }

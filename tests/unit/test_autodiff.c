@@ -1,5 +1,6 @@
 /* test_autodiff.c - the backward graph: its structure on hand-built diamonds, and its numbers,
- * computed by each operation's obvious loops (ops/run_graph.h), against finite differences on hand-built and random networks. */
+ * computed by each operation's obvious loops (ops/run_graph.h), against finite differences on hand-built and random
+ * networks. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include "random_network.h"
@@ -465,13 +466,15 @@ Test(autodiff, frozen_normalisation_of_samples)
 Test(autodiff, lrn_and_prelu)
 {
     static const struct { double size, alpha, beta, k; } cases[] = {
-        { 5, 1e-4, 0.75, 2 }, { 3, 1, 0.75, 0.5 }, { 2, 0.5, 1, 1 }, { 4, 2, 0.5, 1 }, { 1, 1, 2.3, 0.5 }, { 21, 0.3, 0.6, 1 }
+        { 5, 1e-4, 0.75, 2 }, { 3, 1, 0.75, 0.5 }, { 2, 0.5, 1, 1 }, { 4, 2, 0.5, 1 }, { 1, 1, 2.3, 0.5 },
+            { 21, 0.3, 0.6, 1 }
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct network n;
         network_begin(&n);
-        struct layer *l = put(&n, "prelu", put_conv(&n, put_input(&n, 2, 5, 4), 7, 2, 2)), *lrn = layer_after(&n, "lrn", l);
+        struct layer *l = put(&n, "prelu", put_conv(&n, put_input(&n, 2, 5, 4), 7, 2, 2)), *lrn = layer_after(&n, "lrn",
+                l);
         arg_number(lrn, "size", cases[i].size);
         arg_number(lrn, "alpha", cases[i].alpha);
         arg_number(lrn, "beta", cases[i].beta);

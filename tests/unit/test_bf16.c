@@ -1,5 +1,5 @@
-/* test_bf16.c - products of pairs of bfloat16 on one target, against what Intel documents of vdpbf16ps and vcvtneps2bf16;
- * and the same bits on every target, the instruction's among them.
+/* test_bf16.c - products of pairs of bfloat16 on one target, against what Intel documents of vdpbf16ps and
+ * vcvtneps2bf16; and the same bits on every target, the instruction's among them.
  *
  * Compiled once for each target by test_vec.sh, in float. */
 #define CNN_BF16 1
@@ -70,12 +70,13 @@ static void test_rounding(void)
         v_store(pairs, v_pair(v_load(low), v_load(high)));
         for (int l = 0; l < V_LANES; l++) {
             uint32_t is = bits_of(pairs[l]), bits = bits_of(low[l]);
-            CHECK(is == bits_of(bf16_pair_of(low[l], high[l])), "v_pair and bf16_pair_of of 0x%08x, 0x%08x", (unsigned)bits,
-                  (unsigned)bits_of(high[l]));
+            CHECK(is == bits_of(bf16_pair_of(low[l], high[l])), "v_pair and bf16_pair_of of 0x%08x, 0x%08x",
+                  (unsigned)bits, (unsigned)bits_of(high[l]));
             if ((bits & 0x7fffffffu) > 0x7f800000u)
                 CHECK((is & 0x7fffu) > 0x7f80u, "NaN 0x%08x becomes 0x%04x", (unsigned)bits, (unsigned)(is & 0xffffu));
             else
-                CHECK((is & 0xffffu) == nearest(low[l]), "0x%08x becomes 0x%04x", (unsigned)bits, (unsigned)(is & 0xffffu));
+                CHECK((is & 0xffffu) == nearest(low[l]), "0x%08x becomes 0x%04x", (unsigned)bits,
+                      (unsigned)(is & 0xffffu));
         }
     }
 }
@@ -113,7 +114,8 @@ static float lane(uint32_t a, uint32_t b, float c)
 /* What tells the documented order from any other. */
 static void test_order(void)
 {
-    /* 2^24 + (1 + 1): each 1 is lost to an even 2^24 when it is added by itself, and would not be if they were added first */
+    /* 2^24 + (1 + 1): each 1 is lost to an even 2^24 when it is added by itself, and would not be if they were added
+     * first */
     CHECK(lane(0x3f803f80u, 0x3f803f80u, 0x1p24f) == 0x1p24f, "1 and 1 are added before they meet the sum");
     /* the upper product first: -2^24 cancels before the lower 1 comes */
     CHECK(lane(0xcb803f80u, 0x3f803f80u, 0x1p24f) == 1, "the upper product does not come first");
@@ -152,8 +154,8 @@ static bool machine_serves(void)
 #if CNN_BF16_NATIVE
     return __builtin_cpu_supports("avx512bf16");
 #elif defined CNN_TARGET_X86_64_V4
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #elif defined CNN_TARGET_X86_64_V3
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #elif defined CNN_TARGET_X86_64_V2

@@ -72,7 +72,8 @@ Test(expr, what_is_written_is_read_again)
 {
     static const char *const formulas[] = {
         "x + y * z", "(x + y) * z", "x - (y - z)", "x - y - z", "x / (y / z)", "-x^2", "(-x)^2", "x^y^z", "(x^y)^z",
-        "x % y", "if x > 0 then y else z", "(if x > 0 then y else z) + 1", "if x > 0 and y < 1 or not z == 2 then 1 else 2",
+        "x % y", "if x > 0 then y else z", "(if x > 0 then y else z) + 1",
+            "if x > 0 and y < 1 or not z == 2 then 1 else 2",
         "not (x > 0 and y > 0)", "x > 0 and (y > 0 or z > 0)", "clip(x, -1, 1)", "max(x, min(y, z))", "sum(x * y)",
         "log(1 + exp(x))", "-(x + y)", "-(-x)", "0.1 + 1e-30 + 123456789", "(x > y) + 1"
     };
@@ -215,9 +216,11 @@ Test(expr, derivatives_at_kinks)
         { "relu(x)", 0, 0 }, { "relu(x)", 1, 1 }, { "relu(x)", -1, 0 }, { "abs(x)", 0, 0 }, { "abs(x)", -2, -1 },
         { "sign(x)", 0, 0 }, { "sign(x)", 3, 0 }, { "max(x, 0)", 0, 1 }, { "max(0, x)", 0, 0 }, { "min(x, 0)", 0, 1 },
         { "min(0, x)", 0, 0 }, { "max(x, x + 0)", 1, 1 }, { "clip(x, -1, 1)", 1, 1 }, { "clip(x, -1, 1)", -1, 1 },
-        { "clip(x, -1, 1)", 1.5, 0 }, { "clip(x, -1, 1)", -1.5, 0 }, { "clip(0, x, 1)", 0, 0 }, { "clip(-1, x, 1)", 0, 1 },
+        { "clip(x, -1, 1)", 1.5, 0 }, { "clip(x, -1, 1)", -1.5, 0 }, { "clip(0, x, 1)", 0, 0 },
+            { "clip(-1, x, 1)", 0, 1 },
         { "clip(2, 0, x)", 1, 1 }, { "clip(2, 0, x)", 2, 0 }, { "round(x)", 0.5, 0 }, { "floor(x)", 1, 0 },
-        { "x % 2", 5, 1 }, { "7 % x", 2, -3 }, { "x^2", 0, 0 }, { "x^0", 0, 0 }, { "0^x", 2, 0 }, { "2^x", 0, 0.69314718055994529 },
+        { "x % 2", 5, 1 }, { "7 % x", 2, -3 }, { "x^2", 0, 0 }, { "x^0", 0, 0 }, { "0^x", 2, 0 },
+            { "2^x", 0, 0.69314718055994529 },
         { "x^1.5", 0, 0 }, { "x^x", 0, 0 },
         /* what is not taken contributes nothing, not even NaN */
         { "if x > 0 then log(x) else 0", -1, 0 }, { "if x > 0 then log(x) else 0", 2, 0.5 },
@@ -249,7 +252,8 @@ static void compare_derivative(struct fixture *f, const struct expr *e, const st
     const double h = 1e-5, x = random_number(r) + 0.3 / 512, y = random_number(r) + 0.7 / 512, z = random_number(r);
     double at = value_at(f, e, x, y, z), before = value_at(f, e, x - h, y, z), after = value_at(f, e, x + h, y, z);
     double left = (at - before) / h, right = (after - at) / h, scale = 1 + fabs(at) + fabs(left) + fabs(right);
-    double wider = (value_at(f, e, x + 2 * h, y, z) - value_at(f, e, x - 2 * h, y, z)) / (4 * h), middle = (left + right) / 2;
+    double wider = (value_at(f, e, x + 2 * h, y, z) - value_at(f, e, x - 2 * h, y, z)) / (4 * h),
+        middle = (left + right) / 2;
     double got = value_at(f, d, x, y, z);
     if (!(fabs(left - right) < 1e-3 * scale) || !(fabs(wider - middle) < 1e-6 * scale) || fabs(at) > 1e5)
         return;
@@ -257,8 +261,8 @@ static void compare_derivative(struct fixture *f, const struct expr *e, const st
     a->wrong += !(fabs(got - middle) < 1e-4 * scale);
 }
 
-static struct agreement agreement_of(struct fixture *f, struct random_expr *r, const struct expr *e, const struct expr *d,
-                                     int points)
+static struct agreement agreement_of(struct fixture *f, struct random_expr *r, const struct expr *e,
+                                     const struct expr *d, int points)
 {
     struct agreement a = {0};
     for (int i = 0; i < points; i++)
@@ -302,11 +306,12 @@ Test(expr, a_wrong_derivative_is_found)
             const struct expr *e = simple(f, expr_make(f->pool, (enum expr_op)op, args)),
                               *d = expr_derivative(f->pool, e, f->inputs[0]);
             struct agreement right = agreement_of(f, &r, e, d, 60),
-                             wrong = agreement_of(f, &r, e, expr_build2(f->pool, EXPR_MUL, d, expr_number(f->pool, 1.01)),
-                                                  60);
+                             wrong = agreement_of(f, &r, e, expr_build2(f->pool, EXPR_MUL, d,
+                                                                        expr_number(f->pool, 1.01)), 60);
             cr_expect(right.tested > 20 && !right.wrong, "%s by argument %d: %d of %d", expr_text(&f->arena, e), k,
                       right.wrong, right.tested);
-            cr_expect_gt(wrong.wrong, 0, "a hundredth more in %s by argument %d is not seen", expr_text(&f->arena, e), k);
+            cr_expect_gt(wrong.wrong, 0, "a hundredth more in %s by argument %d is not seen", expr_text(&f->arena, e),
+                         k);
             rows++;
         }
     }
@@ -317,7 +322,8 @@ Test(expr, a_wrong_derivative_is_found)
 /* Choices within choices, of which one branch each is 0: what products go into stays in proportion. */
 Test(expr, derivatives_of_deep_choices)
 {
-    static const char *const steps[] = { "if x > y then tanh(x) else 0", "sqrt(if x > y then (if x > z then x else 0) else x)",
+    static const char *const steps[] = { "if x > y then tanh(x) else 0",
+                                         "sqrt(if x > y then (if x > z then x else 0) else x)",
                                          "(if x > y then 0 else x) * exp(x) + (if x > z then 0 else tanh(x))",
                                          "relu(x) + relu(-x) * clip(x, y, z)" };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -326,7 +332,8 @@ Test(expr, derivatives_of_deep_choices)
             struct fixture *f = fixture();
             const struct expr *e = f->inputs[0];
             for (int n = 0; n < 40 * (k + 1); n++) {
-                const struct expr_name names[] = { { "x", e }, { "y", f->inputs[1] }, { "z", f->inputs[2] }, { NULL, NULL } };
+                const struct expr_name names[] = { { "x", e }, { "y", f->inputs[1] }, { "z", f->inputs[2] },
+                                                   { NULL, NULL } };
                 const char *wrong = NULL;
                 e = expr_parse(f->pool, steps[i], names, &wrong);
             }
@@ -364,7 +371,8 @@ Test(expr, gradients_through_reductions)
         "log(sum(exp(x))) - sum(x * y)", "sum((x - mean(x))^2)", "mean(abs(x - mean(x))) / (1 + sum(x * x))",
         "if sum(x) > 0 then sum(x * x) else mean(x)", "sum(tanh(x * sum(y * mean(x * x))))",
         "1 - 2 * sum(x * y) / (sum(x * x) + sum(y))", "if sum(y) > 100 then log(-sum(x * x)) else sum(x)",
-        "sum(if sum(y) > 100 then log(-sum(x * x)) else x)", "sum(relu(x)) + mean(max(x, y))", "max(sum(x), mean(y)) + 3"
+        "sum(if sum(y) > 100 then log(-sum(x * x)) else x)", "sum(relu(x)) + mean(max(x, y))",
+            "max(sum(x), mean(y)) + 3"
     };
     struct fixture *f = fixture();
     struct random_expr r = { f->pool, f->inputs, INPUTS, 3, false, false };
@@ -407,7 +415,8 @@ Test(expr, arrays_of_any_length)
     struct fixture *f = fixture();
     const struct expr *e = simple(f, parsed(f, "if x > 5 then x * 2 else tanh(x)"));
     for (int64_t count = 1; count < 1100; count += 61) {
-        double *x = arena_array(&f->arena, (size_t)count, sizeof *x), *y = arena_array(&f->arena, (size_t)count + 1, sizeof *y);
+        double *x = arena_array(&f->arena, (size_t)count, sizeof *x), *y = arena_array(&f->arena, (size_t)count + 1,
+                sizeof *y);
         for (int64_t i = 0; i < count; i++)
             x[i] = (double)(i % 11);
         y[count] = 42;
@@ -489,7 +498,8 @@ Test(activations, what_is_spelled_like_a_row_is_that_row)
         struct arena arena = {0};
         struct activation_row row = own_row(&arena, cases[i].formula);
         cr_expect(activation_complete(&arena, &row), "%s has a slope", cases[i].formula);
-        cr_expect_eq(row.same != NULL, cases[i].name != NULL, "%s is %s", cases[i].formula, row.same ? row.same->name : "none");
+        cr_expect_eq(row.same != NULL, cases[i].name != NULL, "%s is %s", cases[i].formula, row.same ? row.same->name
+                     : "none");
         if (row.same && cases[i].name)
             cr_expect_str_eq(row.same->name, cases[i].name, "%s", cases[i].formula);
         if (row.same && cases[i].alpha > 0)

@@ -418,8 +418,10 @@ Test(graph, attributes_are_those_of_their_set)
     static struct arg_value values[] = { { .list = list, .list_length = 2 } };
     static const struct clause weights = { .args = values };
     const struct attributes all = {
-        .window = { 3, 2, 2, 1, 1, 1, 1, 0, 0, 1 }, .activation = activation_row(ACT_elu), .alpha = 0.5, .rate = 0.25, .stream = 4,
-        .momentum = 0.9, .unbiased = 1, .factor = 2, .epsilon = 1e-3, .loss = &loss, .smoothing = 0.1, .class_weights = &weights,
+        .window = { 3, 2, 2, 1, 1, 1, 1, 0, 0, 1 }, .activation = activation_row(ACT_elu), .alpha = 0.5, .rate = 0.25,
+        .stream = 4,
+        .momentum = 0.9, .unbiased = 1, .factor = 2, .epsilon = 1e-3, .loss = &loss, .smoothing = 0.1,
+        .class_weights = &weights,
         .bilinear = 1, .channel = 7, .by_channel = 1, .ghost = 6, .groups = 3, .size = 5, .power = 0.75, .offset = 2,
     };
     static const struct attributes none;

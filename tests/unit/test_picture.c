@@ -1,5 +1,5 @@
-/* test_picture.c - places of pictures: nothing overlaps, no line runs through a box, texts fit, every input has its line;
- * in networks drawn at random as in those by hand. */
+/* test_picture.c - places of pictures: nothing overlaps, no line runs through a box, texts fit, every input has its
+ * line; in networks drawn at random as in those by hand. */
 #include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -50,7 +50,8 @@ static void check_items(const struct picture_list *list, const char *text)
     for (int i = 0; i < list->count; i++) {
         const struct picture_item *a = &list->items[i];
         cr_assert(a->x >= 0 && a->y >= 0 && a->x + a->width <= list->width && a->y + a->height <= list->height,
-                  "item %d lies at %d %d, %dx%d, in a list of %dx%d: %s", i, a->x, a->y, a->width, a->height, list->width,
+                  "item %d lies at %d %d, %dx%d, in a list of %dx%d: %s", i, a->x, a->y, a->width, a->height,
+                      list->width,
                   list->height, text);
         for (int k = 0; k < i; k++) {
             const struct picture_item *b = &list->items[k];
@@ -76,7 +77,8 @@ static void check_box(const struct picture_item *box, const char *text)
 static void check_point(const struct picture_list *list, double x, double y, const char *text)
 {
     for (int i = 0; i < list->count; i++)
-        cr_assert(!is_within(&list->items[i], (int)x, (int)y), "a line runs through item %d at %g %g: %s", i, x, y, text);
+        cr_assert(!is_within(&list->items[i], (int)x, (int)y), "a line runs through item %d at %g %g: %s", i, x, y,
+                  text);
 }
 
 /* Curves by the formula that the drawing has: a cubic one, upright at both ends. */
@@ -120,7 +122,8 @@ static void check_texts(const struct picture_list *list, const char *text)
         for (int k = 0; k < list->count; k++)
             for (int x = 0; x <= width; x += width / 4 + 1)
                 for (int y = 0; y < SMALL_SIZE - 1; y += 4)
-                    cr_assert(!is_within(&list->items[k], t->at.x + x, t->at.y - y), "a shape lies on item %d: %s", k, text);
+                    cr_assert(!is_within(&list->items[k], t->at.x + x, t->at.y - y), "a shape lies on item %d: %s", k,
+                              text);
     }
 }
 
@@ -268,7 +271,8 @@ Test(picture, boxes)
     draw_free(d);
 }
 
-/* Rounds that say the same are drawn once, the first of another shape by itself; a group that stays alone keeps its frame. */
+/* Rounds that say the same are drawn once, the first of another shape by itself; a group that stays alone keeps its
+ * frame. */
 Test(picture, copies)
 {
     struct drawn *d = draw("network { input 3x8x8; repeat 3 { unit 4 as a }; repeat 5 { other in_channels * 2 } }\n"

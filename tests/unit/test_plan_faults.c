@@ -652,7 +652,8 @@ static bool statistics_left_out(struct plan *p, struct planted *f)
 {
     struct argument *a;
     for (int i = 0; i < p->train.steps_count; i++)
-        if ((a = argument_of(p->train.steps[i], ACCESS_ADD, ARGUMENT_TENSOR, ANY)) && a->tensor->role == TENSOR_STATISTIC) {
+        if ((a = argument_of(p->train.steps[i], ACCESS_ADD, ARGUMENT_TENSOR, ANY)) &&
+            a->tensor->role == TENSOR_STATISTIC) {
             p->train.steps[i]->epochs = later_epochs(p);
             names(f, p->train.steps[i], a);
             return true;
@@ -666,7 +667,8 @@ static bool gradient_left_out(struct plan *p, struct planted *f)
     for (int i = p->train.steps_count - 1; i >= 0; i--) {
         struct step *s = p->train.steps[i];
         bool product = s->group->main->op == OP_conv2d_weight_grad || s->group->main->op == OP_dense_weight_grad;
-        if (!product || !(a = argument_of(s, ACCESS_WRITE, ARGUMENT_TENSOR, ANY)) || a->tensor->role != TENSOR_PARAM_GRADIENT)
+        if (!product || !(a = argument_of(s, ACCESS_WRITE, ARGUMENT_TENSOR, ANY)) ||
+            a->tensor->role != TENSOR_PARAM_GRADIENT)
             continue;
         s->epochs = later_epochs(p);
         names(f, s, NULL);
@@ -1032,7 +1034,8 @@ static bool read_after_the_sum(struct plan *p, struct planted *f)
     for (int i = 0; sum && i < p->train.steps_count; i++)
         for (int k = 0; k < p->train.steps[i]->arguments_count; k++) {
             struct argument *a = &p->train.steps[i]->arguments[k];
-            bool lies_there = a->kind == ARGUMENT_TENSOR && plan_root(&p->train, a->tensor) == plan_root(&p->train, sum);
+            bool lies_there = a->kind == ARGUMENT_TENSOR && plan_root(&p->train, a->tensor) == plan_root(&p->train,
+                    sum);
             if (lies_there && a->tensor == sum && a->access == ACCESS_WRITE)
                 maker = p->train.steps[i];
             if (!maker || p->train.steps[i]->phase <= maker->phase || !lies_there || a->access != ACCESS_READ)
@@ -1603,7 +1606,8 @@ static bool sums_nobody_puts_together(struct plan *p, struct planted *f)
 
 /* ---- finer phases ------------------------------------------------------------------------------------------------ */
 
-/* The first phase of training that has a finer form which is split so; a copy of that, with steps and loops of its own. */
+/* The first phase of training that has a finer form which is split so; a copy of that, with steps and loops of its
+ * own. */
 static struct phase *finer_phase(struct plan *p, enum split split)
 {
     for (int i = 0; i < p->train.phases_count; i++) {
@@ -1762,7 +1766,8 @@ static const struct fault faults[] = {
     { "a map of the batch made local", map_of_the_batch_made_local, "" },
     { "a view elsewhere", view_elsewhere, "does not lie where" },
     { "lasting memory shared", lasting_shares_memory, "share memory while both live" },
-    { "images together for a kernel of single ones", together_one_by_one, "takes images one by one where they lie together" },
+    { "images together for a kernel of single ones", together_one_by_one,
+      "takes images one by one where they lie together" },
     { "a part of the images together", together_in_part, "takes images together that cannot lie so" },
     { "images apart", apart_where_they_must_not, "takes images together where they lie apart" },
     { "images together", together_for_who_does_not_know, "takes images one by one where they lie together" },
@@ -1832,7 +1837,8 @@ static const struct {
     const char *concat;         /* not the text, but that network of concat_networks.c */
     int share;                  /* > 0: samples of a share of the batch */
 } networks[] = {
-    { planned_sequence, "x86-64-v3", 0, winograd, 3, NULL, 0 }, { planned_sequence, "x86-64-v3", 1, winograd, 3, NULL, 0 },
+    { planned_sequence, "x86-64-v3", 0, winograd, 3, NULL, 0 }, { planned_sequence, "x86-64-v3", 1, winograd, 3, NULL,
+                                                                  0 },
     { planned_sequence, "generic", 6, blas, 3, NULL, 0 },       { planned_sequence, "x86-64-v4", 32, NULL, 0, NULL, 0 },
     { planned_branches, "x86-64-v3", 0, NULL, 0, NULL, 0 },     { planned_branches, "x86-64-v4", 12, NULL, 0, NULL, 0 },
     { planned_branches, "generic", 1, NULL, 0, NULL, 0 },       { planned_branches, "aarch64", 16, NULL, 0, NULL, 0 },
@@ -1914,7 +1920,7 @@ Test(plan_faults, each_is_found_and_named)
     }
 }
 
-/* ---- plain loops: results in the place of what they are made of ---------------------------------------------------- */
+/* ---- plain loops: results in the place of what they are made of -------------------------------------------------- */
 
 static struct group *group_in_place(struct plan *p)
 {

@@ -1,4 +1,5 @@
-/* test_run.c - op_def.run: numbers worked out by hand; and that simplifying a graph does not change what it computes. */
+/* test_run.c - op_def.run: numbers worked out by hand; and that simplifying a graph does not change what it
+ * computes. */
 #include "random_network.h"
 #include "steps/plan.h"
 
@@ -382,7 +383,8 @@ Test(run, layernorm_and_groupnorm)
     expect_normalised("layernorm", "all", 0, NUMBERS(1, 2, 3, 4),
                       NUMBERS(1 - 1, 1 + 1, 1 - 2 / 3.0, 1 + 4, 1 - 1, 1 + 1, 1 - 2 / 3.0, 1 + 4));
     /* of one group, and of each channel: mean 2 and 6, variance 1 */
-    expect_normalised("groupnorm", NULL, 1, NUMBERS(1, 3), NUMBERS(1 - 1, 1 + 1, 1 - 1 / 3.0, 1 + 3, 0, 2, 1 - 1 / 3.0, 4));
+    expect_normalised("groupnorm", NULL, 1, NUMBERS(1, 3), NUMBERS(1 - 1, 1 + 1, 1 - 1 / 3.0, 1 + 3, 0, 2, 1 - 1 / 3.0,
+                                                                   4));
     expect_normalised("groupnorm", NULL, 2, NUMBERS(2, 4), NUMBERS(0, -1, 2, 3, 0, -1, 2, 3));
 }
 
@@ -550,7 +552,7 @@ Test(run, simplified_graphs_compute_the_same)
     cr_assert_gt(changed, 10, "only %d graphs were simplified", changed);
 }
 
-/* ---- what batch normalisations share ------------------------------------------------------------------------------ */
+/* ---- what batch normalisations share ----------------------------------------------------------------------------- */
 
 /* A graph of training with its values, all operations done; `joined`: with what normalisations share. */
 static struct run trained(struct network *n, bool joined, uint64_t seed)
@@ -584,8 +586,8 @@ static struct layer *normal(struct network *n, struct layer *x, const char *then
     return then ? put(n, then, l) : l;
 }
 
-/* Layers of a dense block, of which some are normalised twice or hold another concatenation; a map that two normalise; one
- * concatenation inside of two others; one alone, which has nothing to share. */
+/* Layers of a dense block, of which some are normalised twice or hold another concatenation; a map that two normalise;
+ * one concatenation inside of two others; one alone, which has nothing to share. */
 static void put_norms(struct network *n, int which)
 {
     struct layer *a = put_conv(n, put_input(n, 2, 4, 5), 3, 1, 1), *b = put_conv(n, normal(n, a, "relu"), 2, 1, 1), *x;
@@ -614,7 +616,8 @@ Test(run, what_normalisations_share)
         put_norms(&n, which);
         struct run plain = trained(&n, false, 7), joined = trained(&n, true, 7);
         expect_gradients(&joined, &plain);
-        cr_assert_eq(count_op(joined.graph, OP_batchnorm_moments), which == 3 ? 2 : which == 1 ? 1 : 0, "network %d", which);
+        cr_assert_eq(count_op(joined.graph, OP_batchnorm_moments), which == 3 ? 2 : which == 1 ? 1 : 0, "network %d",
+                     which);
         network_end(&n);
     }
     for (uint64_t seed = 1; seed <= 100; seed++) {

@@ -73,7 +73,8 @@ static void moved_check(const struct sample *from, const struct sample *to, cons
                                     ? 0.0
                                     : number(from, place(from, fy, m->mirrored ? from->width - 1 - fx : fx, c));
                 double found = number(to, place(to, y, x, c));
-                cr_assert(found == wanted, "%dx%dx%d, fill %d, mirrored %d, down %d, right %d: %g at (%d, %d, %d), not %g",
+                cr_assert(found == wanted,
+                          "%dx%dx%d, fill %d, mirrored %d, down %d, right %d: %g at (%d, %d, %d), not %g",
                           from->channels, from->height, from->width, m->fill, m->mirrored, m->down, m->right, found, y,
                           x, c, wanted);
             }
@@ -91,7 +92,8 @@ Test(movement, takes_each_pixel_from_where_it_was)
             for (int fill = FILL_ZEROS; fill <= FILL_REFLECT; fill++)
                 for (int i = 0; i < 2 * 7 * 7; i++) {
                     /* also farther than the picture is wide */
-                    const struct movement m = { i % 2 != 0, 3 * (i / 2 % 7 - 3), 4 * (i / 14 - 3), (enum fill)fill, 0, 0 };
+                    const struct movement m = { i % 2 != 0, 3 * (i / 2 % 7 - 3), 4 * (i / 14 - 3), (enum fill)fill, 0,
+                                                0 };
                     memset(b, 0x55, sizeof b);
                     rt_move(&m, &from, &to);
                     moved_check(&from, &to, &m);
@@ -202,7 +204,8 @@ static double turned(const struct sample *s, const struct movement *m, int y, in
         column = s->width - 1 - column;
     int above = (int)floor(row), left = (int)floor(column);
     double down = row - above, right = column - left;
-    return (1 - down) * ((1 - right) * filled(s, m->fill, above, left, c) + right * filled(s, m->fill, above, left + 1, c))
+    return (1 - down) * ((1 - right) * filled(s, m->fill, above, left, c) + right * filled(s, m->fill, above, left + 1,
+            c))
            + down * ((1 - right) * filled(s, m->fill, above + 1, left, c)
                      + right * filled(s, m->fill, above + 1, left + 1, c));
 }
@@ -288,8 +291,8 @@ Test(colours, are_changed_as_one_after_the_other)
         rt_colour(&how, &s);
         for (int i = 0; i < pixels * shape[0]; i++) {
             double w = s.kind == NUMBER_BYTE ? fmin(fmax(wanted[i], 0.0), 255.0) : wanted[i];
-            cr_assert(fabs(number(&s, i) - w) <= (s.kind == NUMBER_BYTE ? 0.51 : 1e-5), "case %d, number %d: %g, not %g",
-                      n, i, number(&s, i), w);
+            cr_assert(fabs(number(&s, i) - w) <= (s.kind == NUMBER_BYTE ? 0.51 : 1e-5),
+                      "case %d, number %d: %g, not %g", n, i, number(&s, i), w);
         }
     }
 }
@@ -324,9 +327,11 @@ Test(augment, draws_turns_and_zooms_evenly_and_cuts_a_square_out)
         cr_assert(count == rows * columns && rows >= 2 && rows <= 4 && columns >= 2 && columns <= 4, "%d zeros, %dx%d",
                   count, rows, columns);
     }
-    /* the middle column lies in the squares of 4 columns out of 15, each 3.8 high on average; the first in those of 3 */
+    /* the middle column lies in the squares of 4 columns out of 15, each 3.8 high on average; the first in those of
+     * 3 */
     double expected = DRAWS * 4.0 / SIDE * (4.0 * SIDE - 3.0) / SIDE;
-    cr_assert(fabs(zeros[SIDE / 2] - expected) < 0.12 * expected, "%d zeros in the middle, not %g", zeros[SIDE / 2], expected);
+    cr_assert(fabs(zeros[SIDE / 2] - expected) < 0.12 * expected, "%d zeros in the middle, not %g", zeros[SIDE / 2],
+              expected);
     cr_assert(fabs(zeros[0] - 0.75 * expected) < 0.12 * expected, "%d zeros at the edge", zeros[0]);
 }
 
@@ -518,7 +523,8 @@ static void mix_walk(const struct cnn_model *tiny, double mixup, double cutmix)
 {
     enum { ROUNDS = 400 };
     static double kept[MIXED_MOST][ELEMENTS];
-    const struct cnn_setting settings[] = { { .key = "mixup", .number = mixup }, { .key = "cutmix", .number = cutmix } };
+    const struct cnn_setting settings[] = { { .key = "mixup", .number = mixup },
+                                            { .key = "cutmix", .number = cutmix } };
     const struct cnn_clause step = { "augment", settings, 2 };
     struct cnn_model m = *tiny;
     m.data.steps = &step;

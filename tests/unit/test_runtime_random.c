@@ -209,8 +209,8 @@ Test(shuffle, first_place_is_everyones_equally)
 
 /* ---- by blocks ------------------------------------------------------------------------------- */
 
-/* An order by blocks: all samples once; each mixture holds whole blocks, as many as are mixed; what a position needs has
- * been asked for before, and not much more. */
+/* An order by blocks: all samples once; each mixture holds whole blocks, as many as are mixed; what a position needs
+ * has been asked for before, and not much more. */
 static void blocks_check(int64_t count, struct order_blocks by, uint64_t epoch)
 {
     struct sample_order o;
@@ -303,7 +303,8 @@ static void batch_check(const struct cnn_context *c, const struct loader *l, int
 {
     for (int i = 0; i < n; i++) {
         int64_t which = l->order.numbers[l->next - n + i];
-        double found = ((const float *)c->input)[i * l->model->image_stride], wanted = ((double)(which % 251) / 255 - 0.5) / 0.5;
+        double found = ((const float *)c->input)[i * l->model->image_stride],
+            wanted = ((double)(which % 251) / 255 - 0.5) / 0.5;
         cr_assert_float_eq(found, wanted, 1e-6);
         cr_assert_eq(c->labels[i], which % 10);
     }

@@ -182,7 +182,8 @@ Test(params, truncated_normals_stay_within_two_deviations)
     cnn_close(c);
 }
 
-/* As torch.nn.init.dirac_: filter o has a 1 at channel o, row kh / 2, column kw / 2; here the others are of their own. */
+/* As torch.nn.init.dirac_: filter o has a 1 at channel o, row kh / 2, column kw / 2; here the others are of their
+ * own. */
 Test(params, dirac_passes_on_channels)
 {
     static const int64_t shapes[][4] = { { 5, 3, 3, 3 }, { 3, 5, 2, 4 }, { 4, 4, 1, 2 } };
@@ -279,8 +280,8 @@ Test(params, orthogonal_rows_or_columns)
     }
 }
 
-/* Where outputs are not the first axis of a file, and where each position has a matrix of its own: filters of a transposed
- * convolution, and filters of positions. */
+/* Where outputs are not the first axis of a file, and where each position has a matrix of its own: filters of a
+ * transposed convolution, and filters of positions. */
 Test(params, orthogonal_by_outputs_whatever_the_order_of_axes)
 {
     static const struct {

@@ -140,7 +140,8 @@ Test(targets, deviations_are_means_over_samples_and_outputs)
 
 Test(targets, numbers_are_measured_behind_the_steps_before)
 {
-    static const struct cnn_setting factor = { .key = "factor", .number = 2 }, automatic = { .key = "auto", .text = "auto" };
+    static const struct cnn_setting factor = { .key = "factor", .number = 2 }, automatic = { .key = "auto",
+            .text = "auto" };
     static const struct cnn_clause steps[] = { { "scale", &factor, 1 }, { "normalize", &automatic, 1 } };
     struct cnn_model m = wanting(&tiny_float_model, CNN_TARGET_VECTOR, OUTPUTS);
     struct dataset d;
@@ -162,7 +163,8 @@ Test(targets, numbers_are_measured_behind_the_steps_before)
 /* Through `split`, `limit` and the check against the network: sets of vectors are drawn from as one class. */
 Test(targets, a_set_of_vectors_is_divided)
 {
-    static const struct cnn_setting fraction = { .key = "fraction", .number = 0.2 }, most = { .key = "train", .number = 40 };
+    static const struct cnn_setting fraction = { .key = "fraction", .number = 0.2 },
+        most = { .key = "train", .number = 40 };
     static const struct cnn_clause steps[] = { { "split", &fraction, 1 }, { "limit", &most, 1 } };
     struct cnn_model m = wanting(&tiny_float_model, CNN_TARGET_VECTOR, OUTPUTS);
     struct dataset d;

@@ -1,5 +1,5 @@
-/* test_runtime_team.c - threads that work together: every share once, meetings that keep phases apart, threads that sleep
- * and wake, a child of fork(), more threads than processors. */
+/* test_runtime_team.c - threads that work together: every share once, meetings that keep phases apart, threads that
+ * sleep and wake, a child of fork(), more threads than processors. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <stdatomic.h>
@@ -182,8 +182,8 @@ Test(team, who_waits_long_sleeps)
     rt_team_run(t, lazy_share, used);
     rt_team_close(t);
     for (int i = 1; i < 3; i++)
-        cr_assert(used[i].tv_sec == 0 && used[i].tv_nsec < 200000000, "%ld.%09ld s of a processor", (long)used[i].tv_sec,
-                  used[i].tv_nsec);
+        cr_assert(used[i].tv_sec == 0 && used[i].tv_nsec < 200000000, "%ld.%09ld s of a processor",
+                  (long)used[i].tv_sec, used[i].tv_nsec);
 }
 
 /* ---- spare work ------------------------------------------------------------------------------ */
@@ -228,7 +228,8 @@ Test(team, who_waits_does_spare_work)
         rt_team_spare(t, NULL);
         cr_assert_eq(p.inside, 0);
         int left = p.left > 0 ? p.left : 0;
-        cr_assert(threads == 1 ? left == THINGS : left < THINGS / 2, "%d of %d are left to %d threads", left, THINGS, threads);
+        cr_assert(threads == 1 ? left == THINGS : left < THINGS / 2, "%d of %d are left to %d threads", left, THINGS,
+                  threads);
         cr_assert(threads == 1 || p.by_others > 0);
         for (int i = 0; i < THINGS; i++)
             cr_assert_eq(p.seen[i], i >= left);

@@ -160,8 +160,8 @@ static void check_transposed(int in, int k, int s, int d, int pad, int more)
     bool fits = layer_shape(&n, l);
     cr_assert_eq(fits, h > 0, "%d, kernel %d stride %d dilation %d padding %d+%d", in, k, s, d, pad, more);
     if (fits) {
-        cr_assert(l->out.c == 5 && l->out.h == h && l->out.w == w, "%d, kernel %d stride %d dilation %d padding %d+%d", in,
-                  k, s, d, pad, more);
+        cr_assert(l->out.c == 5 && l->out.h == h && l->out.w == w, "%d, kernel %d stride %d dilation %d padding %d+%d",
+                  in, k, s, d, pad, more);
         cr_assert_null(graph_verify(lower_model(&n.arena, &n.model, false)));
     }
     network_end(&n);
@@ -243,7 +243,8 @@ Test(shapes, conv2d_transpose_counts_its_weights_in_the_order_of_files)
     const struct param *w = param_named(lower_model(&n.arena, &n.model, false), "conv2d_transpose_1.weight");
     int64_t shape[CNN_MAX_RANK];
     cr_assert_eq(param_shape(w, shape, NULL), 4);
-    cr_assert(shape[0] == 3 && shape[1] == 7 && shape[2] == 2 && shape[3] == 3, "as PyTorch: in x out x rows x columns");
+    cr_assert(shape[0] == 3 && shape[1] == 7 && shape[2] == 2 && shape[3] == 3,
+              "as PyTorch: in x out x rows x columns");
     cr_assert_float_eq(w->init.b, sqrt(6.0 / (6 * 3 + 6 * 7)), 1e-12);
     network_end(&n);
 }
@@ -403,7 +404,8 @@ Test(shapes, concat_counts_channels)
     struct network n;
 
     network_begin(&n);
-    struct layer *in = put_input(&n, 3, 5, 4), *flat = put(&n, "flatten", in), *one = put_pool(&n, in, "avgpool2d", 5, 4);
+    struct layer *in = put_input(&n, 3, 5, 4), *flat = put(&n, "flatten", in), *one = put_pool(&n, in, "avgpool2d", 5,
+            4);
     struct layer *mean = put(&n, "global_avgpool2d", in);
     expect_shape(CONCAT(&n, in, put_conv(&n, in, 7, 1, 1), in), "13x5x4");
     expect_shape(CONCAT(&n, flat, mean), "63");
@@ -524,7 +526,8 @@ Test(shapes, concat_and_multiply_list_every_branch)
                    PARTS("cannot be multiplied", "branch 1 gives 3x4x9", "branch 2 gives 4x4x9", "shape_mismatch"));
     network_begin(&n);                          /* 2^25 positions */
     in = put_input(&n, 1, 8192, 4096);
-    expect_refused(&n, layer_after(&n, "global_maxpool2d", in), PARTS("8192x4096 has 33554432 positions", "2^24", "too_big"));
+    expect_refused(&n, layer_after(&n, "global_maxpool2d", in), PARTS("8192x4096 has 33554432 positions", "2^24",
+                                                                      "too_big"));
 }
 
 Test(shapes, sizes_that_no_integer_holds)

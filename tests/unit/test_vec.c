@@ -275,7 +275,8 @@ static void test_turn(int from_row, int to_row)
             expected[j * to_row + i] = from[i * from_row + j];
     v_turn(from, from_row, to, to_row);
     for (int i = 0; i < V_LANES * ROW; i++)
-        CHECK(to[i] == expected[i], "turned, rows of %d to rows of %d: element %d is %g", from_row, to_row, i, (double)to[i]);
+        CHECK(to[i] == expected[i], "turned, rows of %d to rows of %d: element %d is %g", from_row, to_row, i,
+              (double)to[i]);
 }
 
 static void test_memory(void)
@@ -538,7 +539,8 @@ static void test_limits(void)
 /* The greater and the lesser of two, whichever is no number. */
 static void test_pairs(void)
 {
-    const real pairs[][2] = { { 1, 2 }, { 2, 1 }, { -INFINITY, 3 }, { 3, INFINITY }, { NAN, 1 }, { 1, NAN }, { NAN, NAN } };
+    const real pairs[][2] = { { 1, 2 }, { 2, 1 }, { -INFINITY, 3 }, { 3, INFINITY }, { NAN, 1 }, { 1, NAN },
+                              { NAN, NAN } };
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         real a = pairs[i][0], b = pairs[i][1], nan = a + b;
         real lesser = first_lane(v_lesser(v_set(a), v_set(b))), greater = first_lane(v_greater(v_set(a), v_set(b)));
@@ -656,12 +658,13 @@ static void test_optimizers(void)
         g[i] = (real)(random_unit() - 0.5);
         squares += (double)g[i] * (double)g[i];
     }
-    CHECK(fabs(cnn_squares(g, 48) - squares) <= 1e-14, "squares add up to %.17g, not %.17g", cnn_squares(g, 48), squares);
+    CHECK(fabs(cnn_squares(g, 48) - squares) <= 1e-14, "squares add up to %.17g, not %.17g", cnn_squares(g, 48),
+          squares);
     CHECK(cnn_squares(g, 0) == 0, "the squares of nothing are %.17g", cnn_squares(g, 0));
     for (int t = 1; t <= 1500; t++) {
         product *= 0.999 * (1 - 0.5 * pow(0.96, t));
-        CHECK(fabs(cnn_nadam_product(0.999, t) - product) <= 1e-12 * product, "nadam's product of %d steps is %.17g, not %.17g",
-              t, cnn_nadam_product(0.999, t), product);
+        CHECK(fabs(cnn_nadam_product(0.999, t) - product) <= 1e-12 * product,
+              "nadam's product of %d steps is %.17g, not %.17g", t, cnn_nadam_product(0.999, t), product);
     }
 }
 
