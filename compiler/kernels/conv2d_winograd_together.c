@@ -5,6 +5,7 @@
  * and tiles are vectors of images.  As many channels of the result as leave M in a part of the second-level cache are
  * multiplied before they are transformed back. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "kernels/conv2d_winograd.h"
 #include "kernels/together.h"
@@ -163,8 +164,8 @@ static void emit_outputs(struct emitter *e, const struct winograd_conv *c, const
                          const struct chain *chain, int outputs, const char *first)
 {
     int lanes = e->plan->lanes;
-    const char *at = text_times(e, first, lanes), *up = text_printf(e, "u + %s", first);
-    if (c->panels_count > 1)
+    const char *at = text_times(e, first, lanes), *up = text_plus(e, "u", first);
+    if (c->panels_count > 1 && strcmp(first, "0"))
         up = text_printf(e, "u + %s / %d * %" PRId64 " + %s %% %d", first, c->panel, c->u_panel, first, c->panel);
     cw_line(e->w, "const %s *const up = %s;", e->plan->real, up);
     emit_products(e, c, outputs);
