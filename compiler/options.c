@@ -152,16 +152,15 @@ static const struct option_row rows[] = {
     {0, "check", NULL, "only check the model", FLAG(check)},
     {0, "summary", "[BY]", "print layers, shapes, parameters, kernels, memory; blocks: each use of a block as one row",
      OWN(set_summary), .words = {"layers", "blocks"}},
-    {0, "graph", "FORM", "print a picture of the network: svg, or dot for Graphviz", WORD(graph, GRAPH_SVG, "svg",
-            "dot")},
+    {0, "graph", "FORM", "print a picture of the network: svg, or dot for Graphviz", WORD(graph, GRAPH_SVG, "svg", "dot")},
     {0, "explain", NULL, "print the recipe with every default filled in", FLAG(explain)},
     {0, "dump", "STAGE", "print what a stage made: ast, model, graph or plan",
      WORD(dump, STAGE_AST, "ast", "model", "graph", "plan")},
     {'D', "define", "NAME=VALUE", "give a top-level constant of the file another value", OWN(set_define),
      .repeats = true},
     {0, "batch", "N", "take N samples at a time, whatever the recipe says", WHOLE(batch, 1, BATCH_MOST)},
-    {0, "batch-per-rank", "N|auto",
-      "take a batch in shares of N samples (auto: four), for several processes (CNNC_MPI=1)", OWN(set_share)},
+    {0, "batch-per-rank", "N|auto", "take a batch in shares of N samples (auto: four), for several processes (CNNC_MPI=1)",
+     OWN(set_share)},
     {'I', "include", "DIR", "look for included files in DIR too", OWN(set_include), .completes = COMPLETE_FOLDER,
      .repeats = true},
     {0, "emit", "WHAT", "write a trainer (default), or inference: the trained network as portable C",
@@ -327,8 +326,8 @@ static int format_finish(struct arena *a, const char *const *words, int files, s
         list[i] = words[i];
     o->files = list;
     o->files_count = files;
-    if (o->output || o->wants_depfile || o->check || o->summary || o->explain || o->dump || o->graph ||
-        o->print_makefile || o->inference || o->tune || o->uses_wisdom)
+    if (o->output || o->wants_depfile || o->check || o->summary || o->explain || o->dump || o->graph || o->print_makefile ||
+        o->inference || o->tune || o->uses_wisdom)
         fine = wrong_together("--format writes files as they are, formatted: nothing is compiled with it");
     else if (o->in_place && o->format == FORMAT_CHECK)
         fine = wrong_together("--format=check writes nothing, so -i makes no sense with it");
@@ -340,8 +339,7 @@ static int format_finish(struct arena *a, const char *const *words, int files, s
 
 static int list_finish(int files, const struct options *o)
 {
-    if (files || o->output || o->check || o->summary || o->explain || o->dump || o->graph || o->print_makefile ||
-        o->format) {
+    if (files || o->output || o->check || o->summary || o->explain || o->dump || o->graph || o->print_makefile || o->format) {
         wrong_together("--list prints tables of the language: it takes no model and nothing is compiled with it");
         return try_help();
     }
@@ -376,8 +374,7 @@ static int options_finish(struct arena *a, const char *const *words, int files, 
         return try_help();
     }
     if (o->output && o->graph) {
-        fputs("cnnc: --graph prints a picture (> FILE takes it); -o names a C file and makes no sense with it\n",
-              stderr);
+        fputs("cnnc: --graph prints a picture (> FILE takes it); -o names a C file and makes no sense with it\n", stderr);
         return try_help();
     }
     if (!o->output && !o->check && !o->summary && !o->graph && !o->explain && !o->dump && !o->print_makefile) {

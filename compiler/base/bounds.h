@@ -1,6 +1,6 @@
 /* bounds.h - how much of anything cnnc takes, so that it is done within seconds and a gigabyte whatever it is given.
- * docs/language.md has the table for users; tests/behave/limits.sh measures that time and memory grow no faster than
- * what is given, and that at the limits they are what this promises.
+ * docs/language.md has the table for users; tests/behave/limits.sh measures that time and memory grow no faster than what
+ * is given, and that at the limits they are what this promises.
  *
  * Each is far beyond what a network that can be trained needs, and none is there for the sake of neatness: beyond it
  * memory, time, or what is emitted would not be in proportion any more. */
@@ -41,8 +41,7 @@ enum {
     FUNCTION_PARAMETERS_MOST = 50,
     FUNCTION_LOCALS_MOST = 500,
     FUNCTION_LARGEST = 20000,   /* names, numbers and operations of a function with those of all that it calls */
-    /* the same of an activation, which is written into every kernel that applies it; and ... */
-    ACTIVATION_LARGEST = 500,
+    ACTIVATION_LARGEST = 500,   /* the same of an activation, which is written into every kernel that applies it; and ... */
     ACTIVATIONS_LARGEST = 20000,        /* ... of all that layers apply, each with its own arguments, together */
     LOSS_LARGEST = 100000,      /* the same of a loss times its sums and again: a gradient goes through each by each */
     METRICS_LARGEST = 200000,   /* names, numbers and operations of a metric times its sums, which may each need a pass of

@@ -151,7 +151,7 @@ static void emit_products(struct emitter *e, const struct winograd_conv *c, int 
         if (!s->count || !tiles)
             continue;
         const char *name = emit_multiply(e, c, outputs, tiles);
-        cw_open(e->w, "for (int i = 0; i < %d; i++) {", s->count);
+        loop_open(e, "i", 0, s->count, 1);
         cw_line(e->w, "%s(values%s + i * %" PRId64 ", up%s + i * %" PRId64 ", products%s + i * %" PRId64 ");", name,
                 text_offset(e, c->v.class_offset[k]), c->v.stride[k], text_offset(e, s->first * c->u_position),
                 c->u_position, text_offset(e, c->m.class_offset[k]), c->m.stride[k]);

@@ -44,8 +44,7 @@ static const struct arg_def mnist_args[] = {
      .help = "how many labels there are"},
     {.name = "first_label", .type = ARG_INT, .min = 0, .max = 255,
      .help = "what the files call the first class"},
-    {.name = "set", .type = ARG_STRING,
-      .help = "how the files' names begin, as in emnist-letters-train-images-idx3-ubyte"},
+    {.name = "set", .type = ARG_STRING, .help = "how the files' names begin, as in emnist-letters-train-images-idx3-ubyte"},
     {.name = "transposed", .type = ARG_BOOL, .help = "on: the files hold columns for rows, as EMNIST's do"},
     {.name = NULL}
 };
@@ -113,8 +112,7 @@ static const struct arg_def npz_args[] = {
 static const struct arg_def csv_args[] = {
     {.name = "file", .type = ARG_STRING, .positional = true, .required = true,
      .help = "the records to train with"},
-    {.name = "label", .type = ARG_COLUMNS, .min = 1, .max = WHOLE_MAX,
-      .help = "the column, or list of columns, of the targets"},
+    {.name = "label", .type = ARG_COLUMNS, .min = 1, .max = WHOLE_MAX, .help = "the column, or list of columns, of the targets"},
     {.name = "test", .type = ARG_STRING, .help = "the file of records to validate or test with"},
     {.name = "header", .type = ARG_BOOL, .help = "on: the first line names the columns"},
     {.name = "ignore", .type = ARG_COLUMNS, .min = 1, .max = WHOLE_MAX, .help = "columns that are not read"},
@@ -379,7 +377,7 @@ static const struct arg_def muon_args[] = {
     {.name = "adam_scale", .type = ARG_REAL, .min = 0, .max = 1e6, .default_number = 0.015,
      .help = "times the rate: that of what is no matrix, which adamw trains"},
     SHARE_ARG("beta1", 0.9, "adamw's decay of the first moment"),
-        SHARE_ARG("beta2", 0.95, "adamw's decay of the second moment"),
+    SHARE_ARG("beta2", 0.95, "adamw's decay of the second moment"),
     {.name = "epsilon", .type = ARG_REAL, .min = 0, .max = 1e6, .min_open = true, .default_number = 1e-10,
      .help = "adamw's"},
     COMMON_ARGS(0), {.name = NULL}
@@ -392,8 +390,7 @@ const struct clause_def optimizer_defs[] = {
     {.name = "sgd", .args = sgd_args, .help = "gradient descent, perhaps with momentum as PyTorch has it"},
     {.name = "rmsprop", .args = rmsprop_args, .help = "divides by the root of the mean square, as Keras does"},
     {.name = "adagrad", .args = adagrad_args, .help = "divides by the root of the sum of squares, as Keras does"},
-    {.name = "muon", .args = muon_args,
-      .help = "orthogonalised momentum of matrices, Jordan et al. 2024; adamw for the rest"},
+    {.name = "muon", .args = muon_args, .help = "orthogonalised momentum of matrices, Jordan et al. 2024; adamw for the rest"},
     {.name = NULL}
 };
 

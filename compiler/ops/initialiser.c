@@ -153,8 +153,7 @@ static bool whiten_check(const struct layer *l, struct diag *d, const struct cla
     int64_t patch = l->in.c * kernel[0] * kernel[1], filters = clause_int(l->clause, "filters");
 
     if (clause_int(l->clause, "groups") > 1) {
-        diag_error(d, DIAG_bad_initialiser, call->where,
-                   "'whiten' is of filters that see all channels, but these are in "
+        diag_error(d, DIAG_bad_initialiser, call->where, "'whiten' is of filters that see all channels, but these are in "
                                                          "groups");
     } else if (l->inputs[0]->inputs_count) {
         diag_error(d, DIAG_bad_initialiser, call->where,
@@ -164,8 +163,7 @@ static bool whiten_check(const struct layer *l, struct diag *d, const struct cla
         diag_error(d, DIAG_bad_initialiser, call->where, "'whiten' takes patches without gaps, but the filters have a "
                                                          "dilation");
     } else if (patch > PATCH_MOST) {
-        diag_error(d, DIAG_bad_initialiser, call->where,
-                   "'whiten' takes patches of at most %d numbers, found %dx%lldx%lld",
+        diag_error(d, DIAG_bad_initialiser, call->where, "'whiten' takes patches of at most %d numbers, found %dx%lldx%lld",
                    PATCH_MOST, l->in.c, (long long)kernel[0], (long long)kernel[1]);
     } else if (filters != 2 * patch) {
         diag_error(d, DIAG_bad_initialiser, arg_span(l, "filters"),
