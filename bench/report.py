@@ -2,6 +2,8 @@
 """Tables and a chart from the samples that measure.py has written.
 
 report.py RESULTS.json --out DIR        writes DIR/performance.md, .svg and .csv
+
+What DIR/models.md says of other networks (bench/models) becomes a part of performance.md.
 """
 
 import argparse
@@ -393,7 +395,17 @@ filtering needs less, and may come below it.
 """
 
 
-def document(results):
+def others(folder):
+    """The page about other networks as a part of this one; nothing where there is none."""
+    path = os.path.join(folder, "models.md")
+    if not os.path.exists(path):
+        return []
+    with open(path) as file:
+        title, _, text = file.read().partition("\n")
+    return [f"#{title}", text]
+
+
+def document(results, folder):
     out = ["# Performance\n", head(results), "![Training step](performance.svg)\n"]
     if results["quick"]:
         out.append("**A quick run, to see that all of it works: its figures mean little.**\n")
@@ -427,6 +439,7 @@ def document(results):
         ]
     if results["skipped"]:
         out += ["## Left out\n", "\n".join(f"- {reason}" for reason in results["skipped"]) + "\n"]
+    out += others(folder)
     out += ["## How\n", METHOD.format(
             limit=results["load_limit"],
             gflop=results["gflop"],
@@ -544,7 +557,7 @@ def main():
     with open(args.results) as file:
         results = json.load(file)
     for name, text in (
-        ("performance.md", document(results)),
+        ("performance.md", document(results, args.out)),
         ("performance.svg", chart(results)),
         ("performance.csv", samples(results)),
     ):

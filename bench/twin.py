@@ -139,15 +139,14 @@ class Twin(torch.nn.Module):
         return x + (b if x.dim() == 2 else b.view(-1, 1, 1))
 
     def activation(self, node, x):
-        words = [w for w in node.words if w]
-        name = words[0]
+        name, _, argument = next(w for w in node.words if w).rstrip(")").partition("(")
         inplace = self.free_to_write(node)
         if name == "relu":
             return F.relu(x, inplace=inplace)
         if name == "relu6":
             return F.relu6(x, inplace=inplace)
         if name in ("elu", "leaky_relu"):
-            return getattr(F, name)(x, float(node.words.get("alpha", 1 if name == "elu" else 0.01)), inplace=inplace)
+            return getattr(F, name)(x, float(argument or (1 if name == "elu" else 0.01)), inplace=inplace)
         if name in ("swish", "silu"):
             return F.silu(x, inplace=inplace)
         if name in ("hard_swish", "hard_sigmoid"):
@@ -176,12 +175,17 @@ class Twin(torch.nn.Module):
 
     def maxpool2d(self, node, x):
         x, padding = self.padded(node, x, -float("inf"))
-        return F.max_pool2d(x, node.pair("window", ""), node.pair("stride", node.words["window"]), padding)
+        return F.max_pool2d(x, node.pair("window", ""), node.pair("stride", "1x1"), padding)
 
     def avgpool2d(self, node, x):
+        window, stride = node.pair("window", ""), node.pair("stride", "1x1")
+        left, right, top, bottom = node.padding()
+        inside, _ = self.padded(node, torch.ones_like(x[:1, :1]))
         x, padding = self.padded(node, x)
-        return F.avg_pool2d(x, node.pair("window", ""), node.pair("stride", node.words["window"]), padding,
-                            count_include_pad=False)
+        means = F.avg_pool2d(x, window, stride, padding, count_include_pad=False)
+        if left == right and top == bottom:
+            return means
+        return means / F.avg_pool2d(inside, window, stride)     # zeros that were put there do not count
 
     def global_avgpool2d(self, node, x):
         return x.mean((2, 3))
