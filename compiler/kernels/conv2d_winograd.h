@@ -78,6 +78,20 @@ void winograd_together_of(const struct plan *p, const struct group *g, struct wi
 double winograd_together_cost(const struct plan *p, const struct group *g, const struct winograd_conv *c);
 const char *winograd_together_emit(struct emitter *e, const struct step *step);
 
+/* ---- U: conv2d_winograd_filters.c -------------------------------------------------------------------------------- */
+
+/* A network that is shown one image after the other has the same weights each time: U is kept, and made anew where the
+ * weights are not those that it was made from, of which a copy is kept too.  So it does not matter who changes them. */
+bool winograd_keeps_filters(const struct plan *p, const struct group *g);
+/* Elements of scratch that the weights of a block take when they are turned. */
+int64_t winograd_turned_size(const struct winograd_conv *c);
+/* `scratch` = the weights of channels from `first` to `end` of the panel, turned. */
+void winograd_emit_turn(struct emitter *e, const struct winograd_conv *c);
+/* One vector of U for every position, from `from` (taps tap_stride apart) to `to`. */
+void winograd_emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride);
+/* The step that makes them. */
+const char *winograd_filters_emit(struct emitter *e, const struct step *step);
+
 /* ---- what conv2d_winograd.c writes for all of them --------------------------------------------------------------- */
 
 /* Writes V of so many channels of an image (of a row of its tiles, where `down` is the row's number): map: C text,
@@ -89,10 +103,6 @@ const char *winograd_formula_in(const struct winograd_conv *c);
 /* The panel's channels of the result, from M; tail: of its last vector. */
 void winograd_emit_out(struct emitter *e, const struct winograd_conv *c, const struct side *out,
                        const struct chain *chain, int vectors, int tail, bool asked);
-/* `scratch` = the weights of channels from `first` to `end` of the panel, turned. */
-void winograd_emit_turn(struct emitter *e, const struct winograd_conv *c);
-/* One vector of U for every position, from `from` (taps tap_stride apart) to `to`. */
-void winograd_emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride);
 
 /* One position's product: emits a function (a, b, c) for `rows` rows of `depth` columns, a_row apart, and `vectors`
  * vectors of a panel; with `add` it begins with C.  With `pairs` a and b are pairs of bfloat16, and so depth and a_row
@@ -110,5 +120,30 @@ double winograd_transform_cycles(const struct plan *p, const struct winograd_til
 double winograd_memory_cycles(const struct plan *p, double live, double moved);
 /* Emitted code reaches within a buffer by int. */
 bool winograd_reaches(int64_t elements);
+
+/* ---- the kernels, of which each direction has one for each size of tiles ----------------------------------------- */
+
+/* `tiles`: of its name; its number; whether it is of `precision bf16`; its name for users; what its tiles are. */
+#define WINOGRAD_KERNELS(KERNEL)                                                                                      \
+    KERNEL(winograd4, 4, false, "winograd4", "tiles of 4 points")                                                     \
+    KERNEL(winograd6, 6, false, "winograd6", "tiles of 6 points")                                                     \
+    KERNEL(winograd8, 8, false, "winograd8", "tiles of 8 points")                                                     \
+    KERNEL(bf16_winograd4, WINOGRAD_PAIRS + 4, true, "bf16_winograd4", "tiles of 4 points, products of bfloat16")     \
+    KERNEL(bf16_winograd6, WINOGRAD_PAIRS + 6, true, "bf16_winograd6", "tiles of 6 points, products of bfloat16")
+
+/* What a kernel asks of the functions that its file has for all sizes. */
+#define WINOGRAD_ANSWERS(tiles, code)                                                                                 \
+    static bool applicable_##tiles(const struct plan *p, const struct group *g)                                      \
+    {                                                                                                                 \
+        return applicable_with(p, g, code);                                                                           \
+    }                                                                                                                 \
+    static double cost_##tiles(const struct plan *p, const struct group *g)                                          \
+    {                                                                                                                 \
+        return cost_with(p, g, code);                                                                                 \
+    }                                                                                                                 \
+    static double error_##tiles(const struct plan *p, const struct group *g)                                         \
+    {                                                                                                                 \
+        return error_with(p, g, code);                                                                                \
+    }
 
 #endif

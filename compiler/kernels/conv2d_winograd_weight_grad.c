@@ -389,20 +389,8 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         plan_products(p, q, g, &d, x_values, dy_values, du, bias);
 }
 
-/* `tiles`: of its name; `code`: its number; `rounds`: whether it is of `precision bf16`. */
 #define WINOGRAD_KERNEL(tiles, code, rounds, title, what)                                                             \
-    static bool applicable_##tiles(const struct plan *p, const struct group *g)                                       \
-    {                                                                                                                  \
-        return applicable_with(p, g, code);                                                                            \
-    }                                                                                                                  \
-    static double cost_##tiles(const struct plan *p, const struct group *g)                                           \
-    {                                                                                                                  \
-        return cost_with(p, g, code);                                                                                  \
-    }                                                                                                                  \
-    static double error_##tiles(const struct plan *p, const struct group *g)                                          \
-    {                                                                                                                  \
-        return error_with(p, g, code);                                                                                 \
-    }                                                                                                                  \
+    WINOGRAD_ANSWERS(tiles, code)                                                                                      \
     static bool by_image_##tiles(const struct plan *p, const struct group *g)                                         \
     {                                                                                                                  \
         return by_image_with(p, g, code);                                                                              \
@@ -413,8 +401,4 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         .emit = winograd_weights_emit, .number = code, .help = "minimal filtering over a block of images, " what,     \
     };
 
-WINOGRAD_KERNEL(winograd4, 4, false, "winograd4", "tiles of 4 points")
-WINOGRAD_KERNEL(winograd6, 6, false, "winograd6", "tiles of 6 points")
-WINOGRAD_KERNEL(winograd8, 8, false, "winograd8", "tiles of 8 points")
-WINOGRAD_KERNEL(bf16_winograd4, WINOGRAD_PAIRS + 4, true, "bf16_winograd4", "tiles of 4 points, products of bfloat16")
-WINOGRAD_KERNEL(bf16_winograd6, WINOGRAD_PAIRS + 6, true, "bf16_winograd6", "tiles of 6 points, products of bfloat16")
+WINOGRAD_KERNELS(WINOGRAD_KERNEL)

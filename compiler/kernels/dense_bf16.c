@@ -167,21 +167,7 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
                                   0);
     struct step *main = plan_step(p, q, g, PART_DATA, SPLIT_BLOCKS, (d.in + block - 1) / block, "data gradient",
                                   dense_flops(p, &d));
-    turn->beside = true;
-    main->rows_of = g->main->in[1];
-    main->rows = block;
-    struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name),
-                                        "bf16_pair", outputs / 2 * d.batch_padded * p->real_size);
-    step_is_told(p, turn, ARGUMENT_BLOCK);
-    step_is_told(p, turn, ARGUMENT_SAMPLES);
-    step_takes(p, turn, ACCESS_READ, g->main->in[0]);
-    step_uses_part(p, turn, ACCESS_WRITE, turned, part_runs(outputs / 2 * d.batch_padded, run));
-    step_is_told(p, main, ARGUMENT_BLOCK);
-    step_is_told(p, main, ARGUMENT_SAMPLES);
-    step_takes_part(p, main, ACCESS_READ, g->main->in[1], dense_part_of_weights(&d, block));
-    step_uses(p, main, ACCESS_READ, turned, TOUCH_ALL);
-    step_takes_part(p, main, ACCESS_WRITE, g->result, part_columns(p, d.in, block));
-    step_takes_chain(p, main);
+    dense_data_takes(p, q, g, turn, main, block, "bf16_pair", outputs / 2 * d.batch_padded, run);
     step_scratch(p, main, (2 * block * (int64_t)d.batch_padded + rows * outputs / 2) * p->real_size);
 }
 

@@ -216,6 +216,28 @@ struct part dense_part_of_weights(const struct dense *d, int piece)
                             { .count = d->panel, .step = 1 } } };
 }
 
+void dense_data_takes(struct plan *p, struct program *q, struct group *g, struct step *turn, struct step *main,
+                      int block, const char *type, int64_t size, int64_t run)
+{
+    struct dense d = dense_of(p, g->main);
+    turn->beside = true;
+    main->rows_of = g->main->in[1];
+    main->rows = block;
+    /* named after the weights: two layers may get the same dy */
+    struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name), type,
+                                        size * p->real_size);
+    step_is_told(p, turn, ARGUMENT_BLOCK);
+    step_is_told(p, turn, ARGUMENT_SAMPLES);
+    step_takes(p, turn, ACCESS_READ, g->main->in[0]);
+    step_uses_part(p, turn, ACCESS_WRITE, turned, part_runs(size, run));
+    step_is_told(p, main, ARGUMENT_BLOCK);
+    step_is_told(p, main, ARGUMENT_SAMPLES);
+    step_takes_part(p, main, ACCESS_READ, g->main->in[1], dense_part_of_weights(&d, block));
+    step_uses(p, main, ACCESS_READ, turned, TOUCH_ALL);
+    step_takes_part(p, main, ACCESS_WRITE, g->result, part_columns(p, d.in, block));
+    step_takes_chain(p, main);
+}
+
 static void data_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct dense d = dense_of(p, g->main);
@@ -224,22 +246,7 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     struct step *turn = plan_step(p, q, g, 0, SPLIT_BLOCKS, (rows + 63) / 64, "data gradient", 0);
     struct step *main = plan_step(p, q, g, 1, SPLIT_BLOCKS, (d.in + block - 1) / block, "data gradient",
                                   dense_flops(p, &d));
-    turn->beside = true;
-    main->rows_of = g->main->in[1];
-    main->rows = block;
-    /* named after the weights: two layers may get the same dy */
-    struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name), p->real,
-                                        rows * d.batch_padded * p->real_size);
-    step_is_told(p, turn, ARGUMENT_BLOCK);
-    step_is_told(p, turn, ARGUMENT_SAMPLES);
-    step_takes(p, turn, ACCESS_READ, g->main->in[0]);
-    step_uses_part(p, turn, ACCESS_WRITE, turned, part_runs(rows * d.batch_padded, 64 * (int64_t)d.batch_padded));
-    step_is_told(p, main, ARGUMENT_BLOCK);
-    step_is_told(p, main, ARGUMENT_SAMPLES);
-    step_takes_part(p, main, ACCESS_READ, g->main->in[1], dense_part_of_weights(&d, block));
-    step_uses(p, main, ACCESS_READ, turned, TOUCH_ALL);
-    step_takes_part(p, main, ACCESS_WRITE, g->result, part_columns(p, d.in, block));
-    step_takes_chain(p, main);
+    dense_data_takes(p, q, g, turn, main, block, p->real, rows * d.batch_padded, 64 * (int64_t)d.batch_padded);
     step_scratch(p, main, 2 * block * (int64_t)d.batch_padded * p->real_size);
     main->prefetch = "the weights of the next tile";
 }

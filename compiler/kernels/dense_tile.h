@@ -27,6 +27,11 @@ int dense_input_block(const struct plan *p, const struct dense *d, int *rows);
 /* The rows of some inputs in weights or their gradient, `piece` of them in a block. */
 struct part dense_part_of_weights(const struct dense *d, int piece);
 
+/* What the two steps of a data gradient take, once their blocks are planned: dy is turned over, `run` elements of
+ * `size` a block, and multiplied by the weights of `block` inputs. */
+void dense_data_takes(struct plan *p, struct program *q, struct group *g, struct step *turn, struct step *main,
+                      int block, const char *type, int64_t size, int64_t run);
+
 /* Writes which inputs block `b` has: `first`, and how many `rows`. */
 void dense_emit_block(struct emitter *e, const struct dense *d, int block);
 /* Writes the end of a data gradient: what lies in `product` (inputs, samples) is turned over in `back` and becomes

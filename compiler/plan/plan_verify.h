@@ -65,6 +65,8 @@ const char *verify_sizes(const struct walk *w);
 const char *verify_memory(const struct walk *w);
 /* What lasts from call to call shares memory with nothing, in no program. */
 const char *verify_lasting(const struct plan *p);
+/* plan_verify_carried.c: sums that one group takes for another. */
+const char *verify_carried(const struct walk *w);
 /* plan_verify_params.c: where parameters, their gradients and statistics lie. */
 const char *verify_params(const struct plan *p);
 /* plan_verify_update.c: all that is trained is updated once, and nothing else. */

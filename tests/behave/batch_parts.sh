@@ -4,6 +4,7 @@
 # bits on one thread and three.
 . "$(dirname "$0")/../run/common.sh"
 . "$TOP/tests/run/processors.sh"
+. "$TOP/tests/run/two_ways.sh"
 
 cat >wide.cnn <<'CNN'
 model wide
@@ -18,34 +19,8 @@ network {
 }
 train { loss categorical_crossentropy; optimizer sgd, lr=0.05; metrics accuracy; epochs 2; batch 24; seed 5 }
 CNN
-sed 's/model wide/model plain/' wide.cnn >plain.cnn
-target=x86-64-v3            # what fits is a matter of its cache's size
 forced=--kernel=conv2d_2=winograd6
 expect 0 "$CNNC" --target=$target $forced wide.cnn -o parts.c
 [ "$(grep -c 'panel = b % 12, begin_image = b / 12 \* 12;' parts.c)" = 2 ] || fail "no parts in the forward pass, or none in the data gradient"
-runs_here $target || { echo "not run: this machine cannot run $target"; finish; }
-
-build wide CNNC_TARGET=$target CNNC_FLAGS=$forced "CNNC_CFLAGS=-O1 ${CNNC_CFLAGS:-}" &&
-    build plain CNNC_TARGET=$target "CNNC_CFLAGS=-O1 ${CNNC_CFLAGS:-}" CNNC_FLAGS=--exact ||
-    finish
-for threads in 1 3; do
-    expect 0 ./wide --threads $threads --run-dir wide.$threads --log-steps wide.$threads.csv
-done
-expect 0 ./plain --threads 2 --run-dir plain.run --log-steps plain.csv
-cmp wide.1/last.safetensors wide.3/last.safetensors || fail "the weights differ between 1 and 3 threads"
-cmp wide.1.csv wide.3.csv || fail "the losses differ between 1 and 3 threads"
-# agree FILE: its losses are those of plain sums
-agree() {
-    paste -d, "$1" plain.csv | awk -F, 'NR > 1 { n++; d = ($2 - $4) / $4; if (d < 0) d = -d; if (d > most) most = d }
-        END { printf "%d steps, losses differ by %.1e\n", n, most; exit !(n == 6 && most < 1e-4) }'
-}
-agree wide.1.csv || fail "other losses: $(paste wide.1.csv plain.csv)"
-# a part that is not computed is seen
-sed 's/begin_image = b \/ 12 \* 12;/begin_image = 0;/' wide.c >broken.c
-cmp -s wide.c broken.c && fail "no part was left out"
-cp broken.c wide.c
-if build wide CNNC_TARGET=$target "CNNC_CFLAGS=-O1 ${CNNC_CFLAGS:-}" CNNC=true; then
-    expect 0 ./wide --threads 1 --run-dir broken --log-steps broken.csv
-    agree broken.csv && fail "half of each batch is not computed, and nothing is seen"
-fi
+two_ways wide 6 $forced --exact 's/begin_image = b \/ 12 \* 12;/begin_image = 0;/' "half of each batch"
 finish
