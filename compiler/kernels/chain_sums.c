@@ -45,9 +45,7 @@ static const struct operand *sums_operand(const struct chain *c, int which)
 
 const char *text_twice(struct emitter *e, const char *offset)
 {
-    if (strspn(offset, "0123456789") == strlen(offset))
-        return text_printf(e, "%ld", 2 * strtol(offset, NULL, 10));
-    return text_printf(e, strchr(offset, ' ') ? "2 * (%s)" : "2 * %s", offset);
+    return text_times(e, strpbrk(offset, "+-") ? text_printf(e, "(%s)", offset) : offset, 2);
 }
 
 void chain_sums_begin(struct emitter *e, const struct chain *c, int k)

@@ -228,7 +228,7 @@ static void emit_panel(struct emitter *e, const struct dense *d, int vectors, in
     struct tile t = { .rows = most < d->in ? most : d->in, .vectors = vectors, .tail = tail, .b_tail = tail > 0,
                       .c_whole = true, .a_row = 1, .a_k = inputs, .b_k = d->out, .segments = 1, .c_row = d->panel };
     bool first = !strcmp(panel, "0");
-    const char *dy = first ? "dy" : text_printf(e, "dy + %s * %d", panel, d->panel);
+    const char *dy = first ? "dy" : text_plus(e, "dy", text_times(e, panel, d->panel));
     const char *row = first ? "first" : text_printf(e, "(%s * %d + first)", panel, d->in);
     cw_line(e->w, "%s *const to = dw + %s * %d;", e->plan->real, row, d->panel);
     cw_line(e->w, "int r = 0;");

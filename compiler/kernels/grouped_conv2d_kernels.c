@@ -239,7 +239,7 @@ static void ask_below(struct emitter *e, const struct writing *w)
         for (int i = 0; i < r->taps_count; i++) {
             bool again = i && r->taps[i].column == r->taps[i - 1].column;
             if (!again && r->taps[i].column < r->width * w->g.window.stride_w)
-                text_add(&line, "%sv_prefetch(from + %s * %" PRId64 "%s);", line.count ? " " : "", row, w->g.row,
+                text_add(&line, "%sv_prefetch(from + %s%s);", line.count ? " " : "", text_times(e, row, w->g.row),
                          text_offset(e, r->taps[i].column * w->g.pixel));
         }
         cw_line(e->w, "%s", text_of(&line));

@@ -55,9 +55,15 @@ const char *text_over(struct emitter *e, const char *a, int by)
     return by == 1 ? a : text_printf(e, "%s / %d", a, by);
 }
 
-const char *text_times(struct emitter *e, const char *a, int by)
+const char *text_times(struct emitter *e, const char *a, int64_t by)
 {
-    return by == 1 ? a : text_printf(e, "%s * %d", a, by);
+    const char *star = strstr(a, " * "), *number = star ? star + 3 : a;
+    bool constant = *number && !number[strspn(number, "0123456789")] && !memchr(a, ' ', (size_t)(star ? star - a : 0));
+    if (by == 1)
+        return a;
+    if (constant)               /* a number, or a name times one */
+        return text_printf(e, "%.*s%" PRId64, (int)(number - a), a, (int64_t)strtoll(number, NULL, 10) * by);
+    return text_printf(e, "%s * %" PRId64, a, by);
 }
 
 const char *text_offset(struct emitter *e, int64_t offset)

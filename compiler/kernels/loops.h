@@ -12,8 +12,8 @@ const char *text_real(struct emitter *e, double x);
 const char *text_plus(struct emitter *e, const char *a, const char *b);
 /* a / by, without a division by one. */
 const char *text_over(struct emitter *e, const char *a, int by);
-/* a * by, without a multiplication by one. */
-const char *text_times(struct emitter *e, const char *a, int by);
+/* a * by, without a multiplication by one; a number, or a name times one, is multiplied here. */
+const char *text_times(struct emitter *e, const char *a, int64_t by);
 /* " + offset"; nothing for 0. */
 const char *text_offset(struct emitter *e, int64_t offset);
 /* The same of a number that may be negative: " - 2". */

@@ -22,7 +22,7 @@ static const char *add_term(struct emitter *e, const char *text, const char *var
 {
     if (!factor || !variable)
         return text;
-    const char *term = factor == 1 ? variable : arena_printf(e->arena, "%s * %" PRId64, variable, factor);
+    const char *term = text_times(e, variable, factor);
     return !strcmp(text, "0") ? term : arena_printf(e->arena, "%s + %s", text, term);
 }
 

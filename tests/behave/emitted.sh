@@ -34,7 +34,7 @@ compile() {
 # at the end, a sum with 0, a product with 1 or 0, a division by 1, declarations apart by blanks, a number behind tick(), a loop of one turn.
 odd() {
     sed 's|[[:blank:]]*// .*||' "$1" | grep -nE \
-        -e '^.{101}' -e '[[:blank:]]$' -e '[a-z0-9_)] [+-] 0[;,)]' -e '[a-z0-9_)] [*/%] 1[ ,;)]' -e '[(,=+] [01] \* [a-z(]' -e '[(][01] \* [a-z(]' \
+        -e '^.{101}' -e '[[:blank:]]$' -e '[a-z0-9_)] [+-] 0[;,)]' -e '[a-z0-9_)] [*/%] 1[ ,;)]' -e '[(,=+] [01] \* [a-z(0-9]' -e '[(][01] \* [a-z(]' \
         -e '[^ ]  +[a-z]+ \*?[a-z]' -e 'tick\([^,]*, [0-9]' | grep -vE '^[0-9]+:(#error| *"| \*  )'
     awk -v lanes="$2" '
         match($0, /for \(int [a-z_]+ = [0-9]+; [a-z_]+ < [0-9]+; [a-z_]+(\+\+| \+= [0-9A-Z_]+)\)/) {
@@ -73,6 +73,7 @@ done <<'LINES'
     f(g * 1, n);
     f(c + 0 * step, n);
     f(1 * step, n);
+    f(c + 0 * 8, n);
     const  float x = 1;
     tick(watch, 3);
     for (int p = 0; p < 1; p++)
@@ -81,7 +82,7 @@ done <<'LINES'
         for (int c = 0; c < 8; c += V_LANES)
     a_very_long_line_that_no_reader_sees_whole_on_his_screen(because_it_goes, on_and_on, to_the_column_101);
 LINES
-[ "$i" -eq 15 ] || fail "$i lines were planted"
+[ "$i" -eq 16 ] || fail "$i lines were planted"
 printf '%s\n' 'static void f(void)' '{' '    for (int p = 0; p < 2; p++)' '        tick(watch, TIME_UPDATE);' '}' >planted.c
 odd planted.c 8 | grep . && fail "something odd is seen in what is not"
 [ "$(longest planted.c)" -eq 4 ] || fail "a function of 5 lines has $(longest planted.c) behind its first"
