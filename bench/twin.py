@@ -229,11 +229,12 @@ class Trainer:
     def __init__(self, args, net):
         self.net, self.channels_last, self.count = net, args.channels_last, 0
         self.optimizer = torch.optim.SGD(net.parameters(), lr=args.lr, momentum=MOMENTUM, fused=True)
-        self.loss = torch.compile(net) if args.compile else net
+        self.loss, self.autocast = torch.compile(net) if args.compile else net, args.autocast
 
     def step(self, x, y):
         self.count += 1
-        loss = self.loss(x, y)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+            loss = self.loss(x, y)
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -260,6 +261,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--autocast", action="store_true", help="products of bfloat16, as torch.autocast chooses them")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.set_flush_denormal(True)

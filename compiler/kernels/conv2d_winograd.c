@@ -310,14 +310,6 @@ static int64_t class_tiles(const struct plan *p, const struct winograd_conv *c, 
     return split.large_count + split.small_count;
 }
 
-/* A map that is longer in use than the caches last. */
-static bool comes_from_memory(const struct plan *p, const struct program *q, const struct tensor *t)
-{
-    const struct tensor_place *place = plan_place(q, t);
-    return place->region == REGION_MEMORY && t->element == ELEMENT_REAL &&
-           (double)place->bytes > 4 * p->target->l2_bytes;
-}
-
 /* For panels of so many vectors. */
 static struct ahead ahead_of(const struct plan *p, const struct program *q, const struct winograd_conv *c,
                              const struct group *g, int vectors)
@@ -331,10 +323,11 @@ static struct ahead ahead_of(const struct plan *p, const struct program *q, cons
         return h;
     struct chain chain;
     chain_make(p, g, &chain);
-    if (comes_from_memory(p, q, g->result))
+    double far = 4 * p->target->l2_bytes;        /* longer in use than the caches last */
+    if (plan_outlasts(q, g->result, far))
         h.maps[h.count++] = (struct asked){ c->data_grad ? "dx" : "y", true };
     for (int i = 0; i < chain.operands_count && h.count < ASKED_MOST; i++)
-        if (chain.operands[i].kind == OPERAND_ELEMENT && comes_from_memory(p, q, chain.operands[i].tensor))
+        if (chain.operands[i].kind == OPERAND_ELEMENT && plan_outlasts(q, chain.operands[i].tensor, far))
             h.maps[h.count++] = (struct asked){ chain.operands[i].name, false };
     return h;
 }
@@ -355,9 +348,13 @@ static void settle_main(struct plan *p, struct program *q, struct group *g, stru
     if (c.panels.last_vectors)
         d->last = ahead_of(p, q, &c, g, c.panels.last_vectors);
     const struct ahead *h = c.panels.whole ? &d->whole : &d->last;
+    bool far = winograd_reads_far(p, q, g->main->in[0]) && c.tiles.v.tiles > 1;
+    const char *below = arena_printf(p->arena, "what the tile below reads of %s", c.data_grad ? "dy" : "x");
     if (h->count)
-        main->prefetch = arena_printf(p->arena, "%d pixels of %d maps before each tile of a product", h->pixels,
-                                      h->count);
+        main->prefetch = arena_printf(p->arena, "%d pixels of %d maps before each tile of a product%s%s", h->pixels,
+                                      h->count, far ? "; " : "", far ? below : "");
+    else if (far)
+        main->prefetch = below;
 }
 
 static void settle(struct plan *p, struct program *q, struct group *g)
@@ -524,7 +521,8 @@ void winograd_emit_in(struct emitter *e, const struct winograd_conv *c, const st
     struct winograd_transform t = { .kind = c->transposed ? TRANSFORM_DY : TRANSFORM_X, .tiles = &c->tiles,
                                     .values = values, .row = (int64_t)in->w * in->c, .pixel = in->c, .h = in->h,
                                     .w = in->w, .top = s->window.pad_top, .left = s->window.pad_left,
-                                    .channels = channels, .tail = channels % e->plan->lanes, .down = down };
+                                    .channels = channels, .tail = channels % e->plan->lanes, .down = down,
+                                    .far = c->far };
     winograd_emit_image(e, &t, map, "values", image, "0", "0");
 }
 
@@ -569,6 +567,7 @@ static const char *emit_main(struct emitter *e, const struct step *step)
     const struct group *g = step->group;
     struct winograd_conv c;
     winograd_conv_of(e->plan, g, g->kernel->number, &c);
+    c.far = winograd_reads_far(e->plan, g->program, g->main->in[0]);
     const char *real = e->plan->real;
     const struct main_detail *d = g->detail;
     struct chain operands;

@@ -26,6 +26,7 @@ struct winograd_conv {
     bool transposed;            /* the data gradient by the transposed algorithm */
     int64_t m_at;               /* in scratch, elements; V is its beginning */
     int64_t scratch;
+    bool far;                   /* while it is written: what is multiplied comes from memory */
     const char *column;         /* while it is written: the first channel of the panel, C text */
     bool by_panel;              /* the whole batch, a panel in each block: U is made where it is used, of so many of the
                                  * channels that are multiplied at a time */

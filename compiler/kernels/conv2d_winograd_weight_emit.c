@@ -99,24 +99,34 @@ static void emit_bias(struct emitter *e, const struct winograd_weights *d)
         emit_bias_vectors(e, d, arena_printf(e->arena, "%d", fours * 4 * lanes), rest, tail);
 }
 
+/* Of the step that is written. */
+static struct winograd_weights weights_of(struct emitter *e, const struct step *step)
+{
+    const struct group *g = step->group;
+    struct winograd_weights d;
+    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
+    for (int i = 0; i < 2; i++)
+        d.far[i] = winograd_reads_far(e->plan, g->program, g->main->in[i]);
+    return d;
+}
+
 static struct winograd_transform transform_x(const struct winograd_weights *d)
 {
     return (struct winograd_transform){ .kind = TRANSFORM_X, .tiles = &d->tiles, .values = &d->v, .pixel = d->s.c,
                                         .row = (int64_t)d->s.w * d->s.c, .h = d->s.h, .w = d->s.w,
-                                        .top = d->s.window.pad_top, .left = d->s.window.pad_left };
+                                        .top = d->s.window.pad_top, .left = d->s.window.pad_left, .far = d->far[0] };
 }
 
 static struct winograd_transform transform_dy(const struct winograd_weights *d)
 {
     return (struct winograd_transform){ .kind = TRANSFORM_DY, .tiles = &d->tiles, .values = &d->m, .pixel = d->s.o,
-                                        .row = (int64_t)d->s.ow * d->s.o };
+                                        .row = (int64_t)d->s.ow * d->s.o, .far = d->far[1] };
 }
 
 static const char *emit_transforms(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
-    struct winograd_weights d;
-    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
+    struct winograd_weights d = weights_of(e, step);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL;
     struct winograd_transform x = transform_x(&d), dy = transform_dy(&d);
@@ -285,9 +295,7 @@ static void emit_classes(struct emitter *e, const struct winograd_weights *d, in
 
 static const char *emit_products(struct emitter *e, const struct step *step)
 {
-    const struct group *g = step->group;
-    struct winograd_weights d;
-    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
+    struct winograd_weights d = weights_of(e, step);
     const char *real = e->plan->real;
     struct panels s = product_panels(e->plan, d.s.o, d.panel);
     emit_function(e, "int block, %sconst %s *x_values, const %s *dy_values, %s *restrict du%s",
@@ -408,8 +416,7 @@ static void emit_in_turn(struct emitter *e, const struct winograd_weights *d)
 static const char *emit_images(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
-    struct winograd_weights d;
-    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
+    struct winograd_weights d = weights_of(e, step);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL, many = d.images > 1;
     emit_function(e, "%sconst %s *x, const %s *dy, %s *restrict du%s, %s *restrict scratch", many ? "int left, " : "",
@@ -521,8 +528,7 @@ static void emit_bias_sum(struct emitter *e, const struct winograd_weights *d)
 static const char *emit_inverse(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
-    struct winograd_weights d;
-    winograd_weights_of(e->plan, g->main, g->kernel->number, &d);
+    struct winograd_weights d = weights_of(e, step);
     const char *real = e->plan->real;
     bool bias = g->companion != NULL;
     struct panels s = product_panels(e->plan, d.s.o, d.panel);

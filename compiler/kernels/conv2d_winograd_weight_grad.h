@@ -23,6 +23,7 @@ struct winograd_weights {
     int64_t m_at, scratch;      /* by image: in scratch, elements; V is its beginning */
     int64_t u_position, u_panel, u_group;       /* elements of dU */
     int64_t db_stored;
+    bool far[2];                /* while it is written: x, dy come from memory */
 };
 
 enum { INVERSE_CHUNK = 16,      /* input channels in a block of the last step */

@@ -116,3 +116,8 @@ void winograd_emit_block(struct emitter *e, int channels, int chunk)
     else
         cw_line(e->w, "const int end = first + %d;", chunk);
 }
+
+bool winograd_reads_far(const struct plan *p, const struct program *q, const struct tensor *map)
+{
+    return plan_outlasts(q, map, p->target->l2_bytes);
+}

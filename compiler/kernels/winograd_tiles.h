@@ -73,8 +73,12 @@ struct winograd_transform {
     int tail;                   /* lanes of the last vector in use on the map's side, 0: all */
     const struct chain *chain;
     const char *down;           /* C text: only the tiles of this row; NULL: all */
+    bool far;                   /* the map that is read comes from memory */
     bool asked;                 /* what is written, and the operands of the chain, have been asked for already */
 };
+
+/* Whether a map that tiles read lies farther than the second-level cache, so that they ask for it ahead. */
+bool winograd_reads_far(const struct plan *p, const struct program *q, const struct tensor *map);
 
 /* Writes the loops over all tiles (or a row of them) of one image.  map, values: C text of pointers to the image (and
  * first channel); image: C text of the image's number within the values, "0" for one; col, at: of the chain's operands.

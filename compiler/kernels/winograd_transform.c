@@ -511,20 +511,34 @@ static void store(struct emitter *e, const void *data, const struct winograd_run
         store_y(e, x, i, j, value, at);
 }
 
-/* The lines that the next tile will write, and read for the chain, are asked for now. */
+/* Rows and columns of the map, from the tile's first, that no tile before has asked for: those of the tile below, which
+ * comes a row of tiles later, or of the next one, where there is one row of tiles only.  Behind the last row lies the
+ * next image. */
+static struct winograd_run asked_rows(const struct tile_text *x, int *column)
+{
+    const struct tile_row *v = &x->k->v, *h = &x->k->h;
+    enum transform kind = x->t->kind;
+    bool overlap = kind == TRANSFORM_X || kind == TRANSFORM_DX, below = v->count > 1;
+    int rows = overlap ? v->w.n : v->m, columns = overlap ? h->w.n : h->m;
+    *column = !below ? columns : kind == TRANSFORM_X ? (columns - h->m) / 2 : 0;
+    return (struct winograd_run){ .index = "i", .first = below ? rows : 0, .count = below ? v->m : rows };
+}
+
+/* The lines that a later tile will write, and read for the chain, or that it will read, are asked for now. */
 static void ask_ahead(struct emitter *e, const void *data)
 {
     const struct tile_text *x = data;
     const struct winograd_transform *t = x->t;
-    bool dx = t->kind == TRANSFORM_DX;
-    if (to_values(t->kind) || x->tail || t->asked)
+    bool reads = to_values(t->kind);
+    if (x->tail || (reads ? !t->far || x->k->v.count == 1 : t->asked))
         return;
-    const struct winograd_run rows = { .index = "i", .count = dx ? x->k->v.w.n : x->k->v.m };
-    int first = dx ? x->k->h.w.n : x->k->h.m;       /* columns before are this tile's own */
+    int first;
+    const struct winograd_run rows = asked_rows(x, &first);
     open_run(e, &rows, true);
     for (int j = first; j < first + x->k->h.m; j++) {
-        const char *at = arena_printf(e->arena, "c%s", winograd_along(e, &rows, j * t->pixel, t->row));
-        cw_line(e->w, "v_prefetchw(map + %s);", at);
+        const char *at = arena_printf(e->arena, "%sc%s", has_borders(t) ? "corner + " : "",
+                                      winograd_along(e, &rows, rows.first * t->row + j * t->pixel, t->row));
+        cw_line(e->w, "%s(map + %s);", reads ? "v_prefetch" : "v_prefetchw", at);
         for (int o = 0; t->chain && o < t->chain->operands_count; o++)
             if (t->chain->operands[o].kind == OPERAND_ELEMENT)
                 cw_line(e->w, "v_prefetch(%s + %s);", t->chain->operands[o].name, at);

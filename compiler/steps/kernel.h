@@ -74,6 +74,8 @@ double plan_meeting_cycles(const struct plan *p, int meetings);
  * call; where there are few images, at most 8.  All that share a loop have the same. */
 int plan_image_groups(const struct plan *p);
 const struct tensor_place *plan_place(const struct program *q, const struct tensor *t);
+/* Whether it is a map of more than so many bytes that is longer in use than a turn over some images. */
+bool plan_outlasts(const struct program *q, const struct tensor *t, double bytes);
 /* Whether some steps take images that lie together, and so many at each call. */
 bool plan_has_together(const struct program *q);
 /* The tensor whose memory it really is. */

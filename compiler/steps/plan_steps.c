@@ -82,6 +82,12 @@ const struct tensor_place *plan_place(const struct program *q, const struct tens
     return &q->places[t->id];
 }
 
+bool plan_outlasts(const struct program *q, const struct tensor *t, double bytes)
+{
+    const struct tensor_place *place = plan_place(q, t);
+    return place->region == REGION_MEMORY && t->element == ELEMENT_REAL && (double)place->bytes > bytes;
+}
+
 bool plan_has_together(const struct program *q)
 {
     for (int i = 0; q->together && i < q->graph->nodes_count; i++)
