@@ -167,6 +167,53 @@ static const char *write_grouped(struct emitter *e, const struct step *s)
                                     chain_suffix(e, &f.chain)));
 }
 
+/* As write_groups, where each input has its weights for the outputs of its group. */
+static void write_groups_back(const struct portable *f, int outputs)
+{
+    struct emitter *e = f->e;
+    int groups = f->out.c / outputs, inputs = f->in.c / groups;
+
+    if (outputs == 1 && inputs == 1) {
+        portable_each(f, "k", f->out.c, "y[k] += at[k] * w[k];");
+        return;
+    }
+    portable_loop(f, "c", f->in.c, true);
+    cw_line(e->w, "const float value = at[c];");
+    const char *weight = outputs > 1 ? portable_inside(f, "c", "k", outputs) : "c";
+    const char *group = inputs > 1 ? text_printf(e, "c / %d", inputs) : "c";
+    if (outputs > 1) {
+        const char *first = inputs > 1 ? text_printf(e, "(%s)", group) : group;
+        portable_each(f, "k", outputs, text_printf(e, "y[%s] += value * w[%s];",
+                                                   portable_inside(f, first, "k", outputs), weight));
+    } else {
+        cw_line(e->w, "y[%s] += value * w[%s];", group, weight);
+    }
+    portable_close(f, 1);
+}
+
+/* A transposed convolution in groups.  Weights lie as rows x columns x inputs x outputs of a group. */
+static const char *write_grouped_back(struct emitter *e, const struct step *s)
+{
+    const struct node *n = s->group->main;
+    const struct window *w = &n->attr.window;
+    struct portable f = portable_begin(e, s, plain_inputs);
+    int outputs = param_extent(n->in[1]->param, CNN_AXIS_IN);
+    const char *row = w->kh == 1 ? NULL : "i", *column = w->kw == 1 ? NULL : "j", *tap = row ? row : column;
+
+    portable_positions(&f, NULL, f.in.c, NULL);
+    write_start(&f, NULL);
+    int taps = portable_taps_back(&f, w);
+    if (row && column)
+        tap = text_printf(e, "(%s)", portable_inside(&f, row, column, w->kw));
+    cw_line(e->w, "const float *w = weights%s%s;", tap ? " + " : "",
+            tap ? portable_times(&f, tap, (int64_t)f.in.c * outputs) : "");
+    write_groups_back(&f, outputs);
+    portable_close(&f, taps);
+    write_finish(&f);
+    portable_positions_end(&f, NULL, f.in.c);
+    return portable_end(&f, text_printf(e, "transposed_groups%dx%d%s", w->kh, w->kw, chain_suffix(e, &f.chain)));
+}
+
 static const char *write_dense(struct emitter *e, const struct step *s)
 {
     struct portable f = portable_begin(e, s, plain_inputs);
@@ -199,5 +246,6 @@ static bool may_overwrite(const struct plan *p, const struct group *g, const str
 PRODUCT(conv2d, write_filters)
 PRODUCT(conv2d_data_grad, write_filters_back)
 PRODUCT(grouped_conv2d, write_grouped)
+PRODUCT(grouped_conv2d_data_grad, write_grouped_back)
 PRODUCT(locally_connected2d, write_filters)
 PRODUCT(dense, write_dense)

@@ -7,33 +7,9 @@ static const struct arg_def conv2d_args[] = {
       .max = CHANNELS_MOST,
       .help = "channels of the result" },
     CONVOLUTION_ARGS,
-    { .name = "groups", .type = ARG_INT, .min = 1, .max = CHANNELS_MOST, .default_number = 1,
-      .help = "parts of the channels: each of the result's sees that of the input alone" },
+    GROUPS_ARG,
     { .name = NULL }
 };
-
-static int64_t groups_of(const struct layer *l)
-{
-    return clause_int(l->clause, "groups");
-}
-
-static bool groups_fit(struct layer *l, struct diag *d)
-{
-    int64_t groups = groups_of(l), filters = clause_int(l->clause, "filters");
-
-    if (l->in.c % groups) {
-        diag_error(d, DIAG_bad_groups, arg_span(l, "groups"),
-                   "'%s' cannot cut the %d channels of its input into %lld equal groups", l->clause->def->name, l->in.c,
-                   (long long)groups);
-        note_input(d, l);
-    } else if (filters % groups) {
-        diag_error(d, DIAG_bad_groups, arg_span(l, "groups"), "'%s' cannot make its %lld filters in %lld equal groups",
-                   l->clause->def->name, (long long)filters, (long long)groups);
-    } else {
-        return true;
-    }
-    return false;
-}
 
 static bool conv2d_shape(struct layer *l, struct diag *d)
 {

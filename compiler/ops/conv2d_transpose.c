@@ -4,10 +4,10 @@
  * It is the data gradient of the convolution that takes its result back to its input, and nothing else: that operation
  * computes it, its own data gradient is that convolution, and its weights' gradient that convolution's.  So it has no
  * kernels of its own, and files hold its filters as those of that convolution, as PyTorch does: channels that arrive x
- * filters x rows x columns. */
+ * filters of a group x rows x columns. */
 #include <string.h>
 
-#include "ops/op_support.h"
+#include "ops/convolution.h"
 
 static const struct arg_def conv2d_transpose_args[] = {
     { .name = "filters", .type = ARG_INT, .positional = true, .required = true, .min = 1, .max = CHANNELS_MOST,
@@ -27,6 +27,7 @@ static const struct arg_def conv2d_transpose_args[] = {
     { .name = "init", .type = ARG_INIT, .default_text = "glorot_uniform", .help = "how the filters begin" },
     { .name = "bias_init", .type = ARG_INIT, .default_text = "zeros", .help = "how the bias begins" },
     L2_ARG,
+    GROUPS_ARG,
     { .name = NULL }
 };
 
@@ -83,7 +84,7 @@ static bool output_padding_fits(const struct layer *l, struct diag *d)
 
 static bool conv2d_transpose_shape(struct layer *l, struct diag *d)
 {
-    if (!layer_needs_map(l, d) || !init_check(l, d, "init") || !init_check(l, d, "bias_init") ||
+    if (!layer_needs_map(l, d) || !groups_fit(l, d) || !init_check(l, d, "init") || !init_check(l, d, "bias_init") ||
         !output_padding_fits(l, d))
         return false;
     struct axis y = transposed_axis(l, 0), x = transposed_axis(l, 1);
@@ -96,13 +97,13 @@ static bool conv2d_transpose_shape(struct layer *l, struct diag *d)
         note_input(d, l);
         return false;
     }
-    return param_fits(l, d, arg_span(l, "filters"), l->in.c, filters, y.size, x.size) &&
+    return param_fits(l, d, arg_span(l, "filters"), l->in.c, filters / groups_of(l), y.size, x.size) &&
            layer_set_out(l, d, arg_span(l, "filters"), filters, y.in, x.in, false);
 }
 
 static int64_t conv2d_transpose_weights(const struct layer *l)
 {
-    return (int64_t)l->in.c * l->out.c * part_of(l, "kernel", 0) * part_of(l, "kernel", 1);
+    return l->in.c * (l->out.c / groups_of(l)) * part_of(l, "kernel", 0) * part_of(l, "kernel", 1);
 }
 
 static int64_t conv2d_transpose_parameters(const struct layer *l)
@@ -130,18 +131,26 @@ static struct window transposed_window(const struct layer *l)
 }
 
 /* Where the graph stands alone filters lie as plain loops over the result's channels like them. */
-static struct tensor *conv2d_transpose_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+static struct tensor *lower_back(struct graph *g, struct layer *l, struct window window, struct tensor *x)
 {
     const char *name = layer_node_name(g, l);
-    struct window window = transposed_window(l);
     struct param *w = graph_param(g, l, "weight", CNN_WEIGHT, g->alone ? &param_filters_back : &param_filters,
                                   (int[]){ l->in.c, l->out.c, window.kh, window.kw });
     struct tensor *y = result_tensor(g, name, l->out, (struct map_order){ 0, 0, 0 });
 
     param_initialise(w, "init");
     struct node *n =
-        graph_node(g, OP_conv2d_data_grad, l, name, (struct tensor *[]){ x[0], w->tensor }, 2, &y, 1);
+        graph_node(g, OP_conv2d_data_grad, l, name, (struct tensor *[]){ x, w->tensor }, 2, &y, 1);
     n->attr.window = window;
+    return y;
+}
+
+static struct tensor *conv2d_transpose_lower(struct graph *g, struct layer *l, struct tensor *const *x)
+{
+    int groups = (int)groups_of(l);
+    struct window window = transposed_window(l);
+    struct tensor *y = groups == 1 ? lower_back(g, l, window, x[0]) : lower_grouped_back(g, l, groups, window, x[0]);
+
     return clause_number(l->clause, "bias") ? lower_bias(g, l, "bias", y) : y;
 }
 

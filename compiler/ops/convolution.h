@@ -19,6 +19,9 @@
     { .name = "init", .type = ARG_INIT, .default_text = "glorot_uniform", .help = "how the filters begin" },           \
     { .name = "bias_init", .type = ARG_INIT, .default_text = "zeros", .help = "how the bias begins" },                 \
     L2_ARG
+#define GROUPS_ARG                                                                                                     \
+    { .name = "groups", .type = ARG_INT, .min = 1, .max = CHANNELS_MOST, .default_number = 1,                           \
+      .help = "parts of the channels: each of the result's sees that of the input alone" }
 #define MULTIPLIER_ARG                                                                                                 \
     { .name = "multiplier", .type = ARG_INT, .min = 1, .max = CHANNELS_MOST, .default_number = 1,                       \
       .help = "channels that each of the input's becomes" }
@@ -28,12 +31,20 @@ bool convolution_fits(struct layer *l, struct diag *d);
 /* Of the argument `kernel`. */
 int64_t kernel_taps(const struct layer *l);
 
+/* Of the argument `groups`; whether they divide both numbers of channels, or a report. */
+int64_t groups_of(const struct layer *l);
+bool groups_fit(struct layer *l, struct diag *d);
+
 /* The layer's own convolution of all channels, with the parameter "LAYER.suffix". */
 struct tensor *lower_conv2d(struct graph *g, struct layer *l, const char *suffix, struct window window,
                             struct tensor *x);
 /* One in groups, with the layer's `kernel`, named `name`. */
 struct tensor *lower_grouped_conv2d(struct graph *g, struct layer *l, const char *name, const char *suffix, int groups,
                                     struct shape result, struct tensor *x);
+
+/* The transposed one, by the filters of a convolution in groups that goes back from the result. */
+struct tensor *lower_grouped_back(struct graph *g, struct layer *l, int groups, struct window window,
+                                  struct tensor *x);
 
 /* ---- depthwise: each channel by itself, into `multiplier` of the result ------------------------------------------ */
 

@@ -28,6 +28,22 @@ struct tensor *lower_grouped_conv2d(struct graph *g, struct layer *l, const char
     return y;
 }
 
+/* Where the graph stands alone filters lie as plain loops over the result's channels like them. */
+struct tensor *lower_grouped_back(struct graph *g, struct layer *l, int groups, struct window window, struct tensor *x)
+{
+    const char *name = layer_node_name(g, l);
+    struct param *w = graph_param(g, l, "weight", CNN_WEIGHT, g->alone ? &param_filters_back : &filters,
+                                  (int[]){ l->in.c, l->out.c / groups, window.kh, window.kw });
+    struct tensor *y = result_tensor(g, name, l->out, (struct map_order){ 0, 0, 0 });
+
+    param_initialise(w, "init");
+    w->init.groups = groups;
+    struct node *n =
+        graph_node(g, OP_grouped_conv2d_data_grad, l, name, (struct tensor *[]){ x, w->tensor }, 2, &y, 1);
+    n->attr.window = window;
+    return y;
+}
+
 /* ---- the operations ---------------------------------------------------------------------------------------------- */
 
 static void grouped_gradient(struct graph *g, struct node *n)
@@ -45,13 +61,29 @@ static void grouped_gradient(struct graph *g, struct node *n)
     }
 }
 
+/* As the operation of a transposed convolution: the convolution goes back. */
+static void grouped_data_grad_gradient(struct graph *g, struct node *n)
+{
+    struct tensor *x = n->in[0], *w = n->in[1], *dy = n->out[0]->gradient;
+
+    if (w->needs_gradient) {
+        struct tensor *dw = param_gradient(g, w);
+        backward_node(g, n, OP_grouped_conv2d_weight_grad, "weight_grad", (struct tensor *[]){ dy, x }, 2, &dw, 1);
+    }
+    if (x->needs_gradient) {
+        struct tensor *dx = grad_tensor(g, x);
+        backward_node(g, n, OP_grouped_conv2d, "data_grad", (struct tensor *[]){ dy, w }, 2, &dx, 1);
+        grad_add(g, x, dx);
+    }
+}
+
 /* x, y: the maps, whatever the direction; w: the filters or their gradient. */
 static const char *grouped_fits(const struct node *n, const struct tensor *x, const struct tensor *y,
                                 const struct tensor *w)
 {
     const struct param *p = w->param;
 
-    CHECK(p && p->form == &filters, "its weights are no filters");
+    CHECK(p && (p->form == &filters || p->form == &param_filters_back), "its weights are no filters");
     int in = param_extent(p, CNN_AXIS_IN);
     CHECK(param_extent(p, CNN_AXIS_KH) == n->attr.window.kh && param_extent(p, CNN_AXIS_KW) == n->attr.window.kw,
           "its filters have another size than its window");
@@ -71,9 +103,8 @@ static const char *grouped_verify(const struct graph *g, const struct node *n)
 
 static const char *grouped_data_grad_verify(const struct graph *g, const struct node *n)
 {
-    (void)g;
     CHECK(node_has(n, 2, 1, 0), "wrong number of inputs or outputs");
-    CHECK(is_param(n->in[1], &filters), "its weights are no filters");
+    CHECK(is_param(n->in[1], g->alone ? &param_filters_back : &filters), "its weights are no filters");
     return grouped_fits(n, n->out[0], n->in[0], n->in[1]);
 }
 
@@ -126,7 +157,8 @@ const struct op_def op_def_grouped_conv2d = {
     .flops = grouped_flops, .run = grouped_run,
 };
 const struct op_def op_def_grouped_conv2d_data_grad = {
-    .op = OP_grouped_conv2d_data_grad, .verify = grouped_data_grad_verify, .flops = grouped_data_grad_flops,
+    .op = OP_grouped_conv2d_data_grad, .verify = grouped_data_grad_verify,
+    .gradient = grouped_data_grad_gradient, .flops = grouped_data_grad_flops,
     .run = grouped_data_grad_run,
 };
 const struct op_def op_def_grouped_conv2d_weight_grad = {

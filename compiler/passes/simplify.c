@@ -108,7 +108,7 @@ static bool is_affine(const struct node *n)
 static bool is_product(const struct node *n)
 {
     return n && (n->op == OP_conv2d || n->op == OP_conv2d_data_grad || n->op == OP_grouped_conv2d ||
-                 n->op == OP_dense || n->op == OP_locally_connected2d) && is_known(n, 1);
+                 n->op == OP_grouped_conv2d_data_grad || n->op == OP_dense || n->op == OP_locally_connected2d) && is_known(n, 1);
 }
 
 static struct affine affine_of(struct graph *g, const struct node *n)
@@ -152,9 +152,11 @@ static void rescale(struct graph *g, struct param *p, enum cnn_axis channel, con
 
     if (channel == CNN_AXIS_OUT)
         rest *= param_extent(p, CNN_AXIS_IN);
-    assert(p->tensor->consumers_count == 1 && out == f->channels);
+    /* filters in groups that go back: those of each group count the channels of that group alone */
+    int64_t of_group = count / rest / out / (f->channels / out);
+    assert(p->tensor->consumers_count == 1 && f->channels % out == 0);
     for (int64_t i = 0; i < count; i++) {
-        int64_t c = i / rest % out;
+        int64_t c = i / rest % out + (out < f->channels ? i / rest / out / of_group * out : 0);
         values[i] = p->values[i] * f->scale[c] + (shifted ? f->shift[c] : 0);
     }
     p->values = values;
@@ -190,7 +192,7 @@ static struct tensor *known_vector(struct graph *g, const struct node *n, int in
 /* What counts the channels that a product makes: a transposed convolution's filters are those of one that goes back. */
 static enum cnn_axis made_channels(const struct node *product)
 {
-    return product->op == OP_conv2d_data_grad ? CNN_AXIS_IN : CNN_AXIS_OUT;
+    return product->op == OP_conv2d_data_grad || product->op == OP_grouped_conv2d_data_grad ? CNN_AXIS_IN : CNN_AXIS_OUT;
 }
 
 /* n, which multiplies and adds these numbers, as a bias behind a product, or as a scale. */

@@ -148,7 +148,7 @@ static int make_copy(struct maker *m, int x)
         struct ref_window k = {.kh = range(m, 2, 4), .kw = range(m, 2, 4), .sh = 2, .sw = 2, .dh = 1, .dw = 1};
         transposed_same(k.kh, 2, &k.top, &k.bottom);
         transposed_same(k.kw, 2, &k.left, &k.right);
-        x = put_transposed(m, x, range(m, 1, 12), k, true, (int[]){0, 0});
+        x = put_transposed(m, x, range(m, 1, 12), 1, k, true, (int[]){0, 0});
     }
     x = put_keeping_conv(m, x, channels, m->net->objective.end == REF_END_PLAIN ? 30 : 0);
     if (end_word(m))

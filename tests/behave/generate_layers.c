@@ -352,22 +352,24 @@ void transposed_same(int reach, int stride, int *before, int *after)
     *after = off - *before;
 }
 
-int put_transposed(struct maker *m, int x, int filters, struct ref_window k, bool same, const int *more)
+int put_transposed(struct maker *m, int x, int filters, int groups, struct ref_window k, bool same, const int *more)
 {
     struct choice c = choose_activation(m, 65);
     bool bias = chance(m, 80);
-    char name[40], kernel[32], options[96], longer[64] = "", given[32];
+    char name[40], kernel[32], options[96], longer[64] = "", given[32], parts[24] = "";
     snprintf(name, sizeof name, "conv2d_transpose_%d", ++m->transposed);
     extent(kernel, sizeof kernel, k.kh, k.kw, chance(m, 20));
     window_options(m, options, sizeof options, &k, same, k.sh != 1 || k.sw != 1);
     extent(given, sizeof given, more[0], more[1], chance(m, 50));
     if (!same && (more[0] || more[1]))
         snprintf(longer, sizeof longer, ", output_padding=%s", given);
+    if (groups > 1)
+        snprintf(parts, sizeof parts, ", groups=%d", groups);
     const char *trainable = choose_learning(m);
-    write_line(m, "conv2d_transpose %d, %s%s%s%s%s%s", filters, kernel, c.text, options, longer,
+    write_line(m, "conv2d_transpose %d, %s%s%s%s%s%s%s", filters, kernel, c.text, options, longer, parts,
                bias ? "" : ", bias=off", trainable);
-    m->budget -= ref_node_size(node_of(m, x)) * filters * k.kh * k.kw;
-    int y = ref_conv2d_transpose(m->net, x, name, filters, k, more, bias);
+    m->budget -= ref_node_size(node_of(m, x)) * (filters / groups) * k.kh * k.kw;
+    int y = ref_conv2d_transpose(m->net, x, name, filters, groups, k, more, bias);
     return activate(m, trained_so(m, y, name, trainable), &c);
 }
 
@@ -402,12 +404,16 @@ int make_transposed(struct maker *m, int x)
                 more[1] = range(m, 0, k.sw - 1);
             }
         }
-        int filters = random_channels(m), from_h = node_of(m, x)->h, from_w = node_of(m, x)->w;
+        int filters = random_channels(m), from_h = node_of(m, x)->h, from_w = node_of(m, x)->w, groups = 1;
+        if (chance(m, 35)) {        /* of few channels each, or of whole vectors of them */
+            groups = divisor(m, node_of(m, x)->c);
+            filters = groups * (chance(m, 30) ? 8 * range(m, 1, 2) : range(m, 1, 1 + 40 / groups));
+        }
         int h = (from_h - 1) * k.sh + high - k.top - k.bottom + more[0];
         int w = (from_w - 1) * k.sw + wide - k.left - k.right + more[1];
-        int64_t cost = ref_node_size(node_of(m, x)) * filters * k.kh * k.kw;
+        int64_t cost = ref_node_size(node_of(m, x)) * (filters / groups) * k.kh * k.kw;
         if (h > 0 && w > 0 && is_affordable(m, filters, h, w) && cost <= m->budget / 2)
-            return put_transposed(m, x, filters, k, same, more);
+            return put_transposed(m, x, filters, groups, k, same, more);
     }
     return x;
 }

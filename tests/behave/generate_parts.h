@@ -70,7 +70,7 @@ int put_local(struct maker *m, int x, int filters, struct ref_window k, int acti
 int make_local(struct maker *m, int x);
 /* `same` as Keras counts: what reaches beyond the stride is taken off, the odd one at the end. */
 void transposed_same(int reach, int stride, int *before, int *after);
-int put_transposed(struct maker *m, int x, int filters, struct ref_window k, bool same, const int *more);
+int put_transposed(struct maker *m, int x, int filters, int groups, struct ref_window k, bool same, const int *more);
 int make_transposed(struct maker *m, int x);
 /* Zeros around the map or beside its channels, pixels made into several, another shape. */
 int make_move(struct maker *m, int x);

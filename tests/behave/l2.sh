@@ -28,7 +28,7 @@ MAKE
     [ $? = 0 ] || { fail "cannot compile: $(tail -3 make.log)"; return; }
 }
 factors='conv2d_1=0.02 locally_connected2d_1=0.003 conv2d_2=0.05 dense_1=0.001 dense_3=0.01'
-optimizer='sgd, momentum=0.9' width=1100
+optimizer='sgd, momentum=0.9' width=2200
 write_model with 0.02 0.003 0.05 0.001 0.01
 write_model without
 for real in ${CNN_LIMITS:+double} float; do

@@ -58,8 +58,9 @@ echo "$(wc -l <all) names, $(wc -l <common) of them for layers"
     echo "metric arrays(n, c) {"
     awk 'NR == 1 { print "    " $1 " = n * c" } NR > 1 { print "    " $1 " = 1 + " last } { last = $1 }
          END { print "    return mean(" last ") + sum(n) }" }' < <(grep -vxE 'n|c' common | head -n 40)
-    # each a metric, with itself and its neighbour as parameters; one called sum or mean would hide what all of them call
-    grep -vxE 'sum|mean|loss|acc|accuracy|top_k|precision|recall|f1|epoch|lr|steps|seconds|images_per_second|val_.*|arrays|.*_of_many' common >metrics
+    # each a metric, with itself and its neighbour as parameters; one called sum or mean would hide what all of them call, one
+    # called relu or swish the layers' activation
+    grep -vxE 'sum|mean|relu|swish|loss|acc|accuracy|top_k|precision|recall|f1|epoch|lr|steps|seconds|images_per_second|val_.*|arrays|.*_of_many' common >metrics
     awk 'NR > 1 && $1 != last { print "metric " $1 "(" last ", " $1 ", k_=1) = k_ + mean(" last " + " $1 ")" } { last = $1 }' metrics
     echo "data { shapes classes=10, train=20, val=10; scale 1/255 }"
     echo "network {"

@@ -188,15 +188,18 @@ int ref_locally_connected2d(struct ref_net *net, int x, const char *name, int fi
     return node;
 }
 
-int ref_conv2d_transpose(struct ref_net *net, int x, const char *name, int filters, struct ref_window k,
+int ref_conv2d_transpose(struct ref_net *net, int x, const char *name, int filters, int groups, struct ref_window k,
                          const int *more, bool bias)
 {
     struct ref_node from = net->nodes[x];
     int h = (from.h - 1) * k.sh + (k.kh - 1) * k.dh + 1 - k.top - k.bottom + more[0];
     int w = (from.w - 1) * k.sw + (k.kw - 1) * k.dw + 1 - k.left - k.right + more[1];
     int node = add_node(net, REF_CONV2D_TRANSPOSE, x, filters, h, w, false);
+    assert(from.c % groups == 0 && filters % groups == 0);
     net->nodes[node].window = k;
-    net->nodes[node].weight = add_param(net, name, "weight", REF_WEIGHT, 4, (int64_t[]){from.c, filters, k.kh, k.kw});
+    net->nodes[node].groups = groups;
+    net->nodes[node].weight = add_param(net, name, "weight", REF_WEIGHT, 4,
+                                        (int64_t[]){from.c, filters / groups, k.kh, k.kw});
     if (bias)
         net->nodes[node].bias = add_vector(net, name, "bias", REF_BIAS, filters);
     return node;
@@ -454,7 +457,8 @@ int64_t ref_multiply_adds(const struct ref_net *net)
         else if (node->kind == REF_LOCALLY_CONNECTED2D)
             sum += ref_node_size(node) * net->nodes[node->in[0]].c * node->window.kh * node->window.kw;
         else if (node->kind == REF_CONV2D_TRANSPOSE)
-            sum += ref_node_size(&net->nodes[node->in[0]]) * node->c * node->window.kh * node->window.kw;
+            sum += ref_node_size(&net->nodes[node->in[0]]) * (node->c / node->groups) * node->window.kh *
+                   node->window.kw;
         else if (node->kind == REF_DENSE)
             sum += (int64_t)node->c * net->nodes[node->in[0]].c;
     }
@@ -619,24 +623,25 @@ static int64_t transposed_place(const struct ref_node *node, int n, int o, int y
     return oy < 0 || oy >= node->h || ox < 0 || ox >= node->w ? -1 : at(node, n, o, oy, ox);
 }
 
-/* Every product of a transposed convolution: element of x, weight, element of the result.  The last tap of the first
- * filter is left out where `broken`. */
+/* Every product of a transposed convolution: element of x, weight, element of the result.  The last tap of the last
+ * input's first filter is left out where `broken`. */
 static void transposed_each(const struct ref_net *net, const struct ref_node *node, bool broken,
                             void (*each)(void *to, int64_t x, int64_t weight, int64_t y), void *to)
 {
     const struct ref_node *x = &net->nodes[node->in[0]];
     struct ref_window k = node->window;
+    int in = x->c / node->groups, out = node->c / node->groups;         /* channels of a group */
     for (int n = 0; n < net->n; n++)
         for (int i = 0; i < x->c; i++)
             for (int iy = 0; iy < x->h; iy++)
                 for (int ix = 0; ix < x->w; ix++)
-                    for (int o = 0; o < node->c; o++)
+                    for (int o = 0; o < out; o++)
                         for (int ky = 0; ky < k.kh; ky++)
                             for (int kx = 0; kx < k.kw; kx++) {
-                                int64_t y = transposed_place(node, n, o, iy, ix, ky, kx);
+                                int64_t y = transposed_place(node, n, i / in * out + o, iy, ix, ky, kx);
                                 bool last = o == 0 && i == x->c - 1 && ky == k.kh - 1 && kx == k.kw - 1;
                                 if (y >= 0 && !(broken && last))
-                                    each(to, at(x, n, i, iy, ix), ((i * node->c + o) * k.kh + ky) * k.kw + kx, y);
+                                    each(to, at(x, n, i, iy, ix), ((i * out + o) * k.kh + ky) * k.kw + kx, y);
                             }
 }
 

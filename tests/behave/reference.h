@@ -147,8 +147,8 @@ int ref_locally_connected2d(struct ref_net *net, int x, const char *name, int fi
                             bool bias);
 /* Weights I x O x KH x KW; the window's padding is taken off the result, which has `more` rows and columns at its
  * end. */
-int ref_conv2d_transpose(struct ref_net *net, int x, const char *name, int filters, struct ref_window window,
-                         const int *more, bool bias);
+int ref_conv2d_transpose(struct ref_net *net, int x, const char *name, int filters, int groups,
+                         struct ref_window window, const int *more, bool bias);
 int ref_zero_pad(struct ref_net *net, int x, int top, int bottom, int left, int right);
 int ref_pad_channels(struct ref_net *net, int x, int before, int after);
 int ref_upsample(struct ref_net *net, int x, int rows, int columns, bool bilinear);

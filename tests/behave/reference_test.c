@@ -138,12 +138,22 @@ static void test_conv2d_transpose(void)
     struct ref_net net = {0};
     int x = ref_input(&net, 2, 1, 2);
     struct ref_window k = {.kh = 1, .kw = 3, .sh = 1, .sw = 2, .dh = 1, .dw = 1, .left = 1, .right = 1};
-    x = ref_conv2d_transpose(&net, x, "t", 1, k, (int[]){0, 1}, true);
+    x = ref_conv2d_transpose(&net, x, "t", 1, 1, k, (int[]){0, 1}, true);
     set(&net, "t.weight", (double[]){1, 10, 100, 2, 20, 200});
     set(&net, "t.bias", (double[]){0.5});
     run(&net, (double[]){1, 2, 3, 4}, 1, true);
     /* of x0: 1+6, 10+60, 100+600; of x1: 2+8, 20+80, 200+800 */
     expect("conv2d_transpose", net.nodes[x].y, (double[]){70.5, 710.5, 100.5, 1000.5}, 4);
+    ref_free(&net);
+
+    /* two groups of one channel each: the first makes the first two of the result, the second the others */
+    net = (struct ref_net){0};
+    x = ref_input(&net, 2, 1, 2);
+    k = (struct ref_window){.kh = 1, .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1};
+    x = ref_conv2d_transpose(&net, x, "t", 4, 2, k, (int[]){0, 0}, false);
+    set(&net, "t.weight", (double[]){1, 10, 100, 1000});
+    run(&net, (double[]){1, 2, 3, 4}, 1, true);
+    expect("conv2d_transpose in groups", net.nodes[x].y, (double[]){1, 2, 10, 20, 300, 400, 3000, 4000}, 8);
     ref_free(&net);
 }
 

@@ -208,19 +208,20 @@ ROWS = {
     "transposed": (
         """conv2d_transpose 6, 3x3, tanh, stride=2, padding=1, output_padding=1, l2=0.01
         avgpool2d 3x2
-        conv2d_transpose 5, 2x3, gelu, stride=3x1, output_padding=[2, 0], dilation=2x1, bias=off
+        conv2d_transpose 4, 2x3, gelu, stride=3x1, output_padding=[2, 0], dilation=2x1, bias=off, groups=2
         maxpool2d 4x2
-        conv2d_transpose 7, 4x2, swish, stride=2x3, padding=same, trainable=bias
+        conv2d_transpose 12, 4x2, swish, stride=2x3, padding=same, groups=4, trainable=bias
         avgpool2d 2x3
-        conv2d_transpose 3, 3x3, padding=same, trainable=off
+        conv2d_transpose 3, 3x3, padding=same, trainable=off, groups=3
         conv2d_transpose 4, 3x2, padding=[2, 0], dilation=2x1
         flatten
         dense 4, softmax""",
         lambda: [("conv2d_transpose_1", nn.ConvTranspose2d(3, 6, 3, stride=2, padding=1, output_padding=1)), torch.tanh,
                  avgpool((3, 2)), ("conv2d_transpose_2", nn.ConvTranspose2d(
-                     6, 5, (2, 3), stride=(3, 1), output_padding=(2, 0), dilation=(2, 1), bias=False)), functional.gelu,
-                 maxpool((4, 2)), ("conv2d_transpose_3", bias_only(SameTransposed(5, 7, (4, 2), stride=(2, 3)))),
-                 functional.silu, avgpool((2, 3)), ("conv2d_transpose_4", frozen(SameTransposed(7, 3, 3))),
+                     6, 4, (2, 3), stride=(3, 1), output_padding=(2, 0), dilation=(2, 1), bias=False, groups=2)),
+                 functional.gelu,
+                 maxpool((4, 2)), ("conv2d_transpose_3", bias_only(SameTransposed(4, 12, (4, 2), stride=(2, 3), groups=4))),
+                 functional.silu, avgpool((2, 3)), ("conv2d_transpose_4", frozen(SameTransposed(12, 3, 3, groups=3))),
                  ("conv2d_transpose_5", nn.ConvTranspose2d(3, 4, (3, 2), padding=(2, 0), dilation=(2, 1))),
                  nn.Flatten(),
                  ("dense_1", nn.Linear(100, 4))]),

@@ -691,14 +691,22 @@ Test(autodiff, convolutions_in_groups)
     arg_pair(parts, "kernel", 2, 2);
     arg_pair(parts, "dilation", 2, 1);
     cr_assert(layer_shape(&n, parts));
-    struct layer *apart = layer_after(&n, "separable_conv2d", parts);
+    struct layer *back = layer_after(&n, "conv2d_transpose", parts);
+    arg_number(back, "filters", 6);
+    arg_number(back, "groups", 3);
+    arg_pair(back, "kernel", 2, 3);
+    arg_pair(back, "stride", 1, 2);
+    cr_assert(layer_shape(&n, back));
+    struct layer *apart = layer_after(&n, "separable_conv2d", back);
     arg_number(apart, "filters", 4);
     arg_pair(apart, "kernel", 2, 2);
     cr_assert(layer_shape(&n, apart));
     put_loss(&n, put(&n, "flatten", apart), 3);
     struct graph *g = differentiated(&n);
-    cr_assert_eq(count_op(g, OP_grouped_conv2d_data_grad), 3);
-    cr_assert_eq(count_op(g, OP_grouped_conv2d_weight_grad), 3);
+    cr_assert_eq(node_named(g, "conv2d_transpose_1")->op, OP_grouped_conv2d_data_grad);
+    cr_assert_eq(node_named(g, "conv2d_transpose_1_data_grad")->op, OP_grouped_conv2d);
+    cr_assert_eq(count_op(g, OP_grouped_conv2d_data_grad), 4);
+    cr_assert_eq(count_op(g, OP_grouped_conv2d_weight_grad), 4);
     expect_right_gradients(&n, g);
     network_end(&n);
 }
