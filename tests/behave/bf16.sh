@@ -22,7 +22,9 @@ build half full || finish
 # ---- what is said
 expect 0 "$CNNC" --exact --dump=plan half.cnn
 grep -q '^plan of half for .*, bf16, batch 16$' out || fail "the plan does not name its precision"
-grep -qx 'training: \([7-9]\|10\) of 11 products are of bfloat16; of float dense_1:forward\(, \(conv2d_[13]:weight\|dense_1:[a-z]*\)\)*' out ||
+# by the length of vectors the first and the last layers are cheaper in float
+float='\(conv2d_[13]:\(forward\|weight\)\|dense_1:[a-z]*\)'
+grep -qx "training: \([6-9]\|10\) of 11 products are of bfloat16; of float $float\(, $float\)*" out ||
     fail "the plan does not say what stays in float: $(grep products out)"
 expect 0 "$CNNC" --summary half.cnn
 grep -q ', bf16, ' out || fail "--summary does not name the precision"
