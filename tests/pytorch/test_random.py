@@ -74,7 +74,8 @@ class Twin:
 
     def conv2d_transpose(self, node, x):
         """All of it, and then the part that the node has."""
-        y = functional.conv_transpose2d(x, self.get(node, "weight"), None, node["stride"], 0, 0, 1, node["dilation"])
+        y = functional.conv_transpose2d(x, self.get(node, "weight"), None, node["stride"], 0, 0, node["groups"],
+                                        node["dilation"])
         top, left = node["padding"][0], node["padding"][2]
         _, h, w = node["shape"]
         y = functional.pad(y, (0, max(left + w - y.shape[3], 0), 0, max(top + h - y.shape[2], 0)))
