@@ -41,8 +41,10 @@ static bool is_worth_it(const struct plan *p, const struct node *last)
     const struct costs *c = p->target->costs;
     double elements = (double)shape_elements(last->out[0]->shape) * p->batch, bytes = elements * p->real_size;
     double activation = last->op == OP_activation ? last->attr.activation->cycles : 0;
-    enum { NORMALISED = 6 };    /* instructions, loads and stores among them */
-    return bytes > c->last_share * p->target->l2_bytes &&
+    enum { NORMALISED = 6,      /* instructions, loads and stores among them */
+           STAYS = 4 << 20 };   /* bytes that the last cache holds until then, whatever the second-level one has */
+    double far = c->last_share * p->target->l2_bytes;
+    return bytes >= (far < STAYS ? far : STAYS) &&
            2 * bytes / p->target->memory_bytes_per_cycle > elements / p->lanes * (NORMALISED +
                    activation) / c->instructions;
 }

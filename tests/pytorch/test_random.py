@@ -34,8 +34,13 @@ DOUBLE, FLOAT = 1e-10, 4000 * 2.0 ** -24
 
 # ---- what nodes do -------------------------------------------------------------------------------------------------
 
+def softplus(x):
+    """For large x too, without PyTorch's threshold."""
+    return torch.logaddexp(x, torch.zeros_like(x))
+
+
 def bend(x):
-    return x * torch.tanh(functional.softplus(x, threshold=1e9))
+    return x * torch.tanh(softplus(x))
 
 
 def hard_sigmoid(x):
@@ -49,7 +54,7 @@ ACTIVATIONS = {
     "selu": lambda x, a: functional.selu(x), "gelu": lambda x, a: functional.gelu(x),
     "swish": lambda x, a: functional.silu(x), "hard_swish": lambda x, a: x * hard_sigmoid(x),
     "sigmoid": lambda x, a: torch.sigmoid(x), "hard_sigmoid": lambda x, a: hard_sigmoid(x),
-    "tanh": lambda x, a: torch.tanh(x), "softplus": lambda x, a: functional.softplus(x, threshold=1e9),
+    "tanh": lambda x, a: torch.tanh(x), "softplus": lambda x, a: softplus(x),
     "softsign": lambda x, a: functional.softsign(x), "bend": lambda x, a: bend(x),
 }
 KINKS = {"relu", "relu6", "leaky_relu", "elu", "selu", "hard_swish", "hard_sigmoid"}
@@ -137,6 +142,8 @@ class Twin:
         if node["each"]:
             return functional.layer_norm(x, node["shape"], gamma, beta, epsilon)
         if node["groups"]:
+            if gamma is None and beta is not None:      # whose gradient PyTorch 2.13 does not find
+                return functional.group_norm(x, node["groups"], None, None, epsilon) + beta.view(-1, 1, 1)
             return functional.group_norm(x, node["groups"], gamma, beta, epsilon)
         return functional.layer_norm(x.movedim(1, -1), node["shape"][:1], gamma, beta, epsilon).movedim(-1, 1)
 
