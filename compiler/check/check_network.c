@@ -186,17 +186,76 @@ static int join_branches(struct check *c, const struct ast_statement *s, struct 
     return count;
 }
 
-static struct layer *visible_layer(struct check *c, const struct ast_arg *arg)
+/* The parameter of a block that a name is; NULL: it is none. */
+static const struct constant *given_name(struct check *c, const struct ast_expr *e)
+{
+    const struct constant *k = e->kind == AST_NAME ? check_constant_find(c, e->text) : NULL;
+
+    return k && k->kind != CONSTANT_DECLARED ? k : NULL;
+}
+
+/* What stands where a name of a layer should. */
+static const char *found_instead(struct check *c, const struct ast_expr *e)
+{
+    const struct constant *given = given_name(c, e);
+
+    if (given)
+        return given->kind == CONSTANT_COUNTER ? "the count of a repeat's rounds" : value_text(c, &given->value);
+    switch (e->kind) {
+    case AST_NAME:
+        if (!check_constant_find(c, e->text))
+            return arena_printf(c->arena, "the activation '%s'", e->text);
+        break;
+    case AST_NUMBER:
+    case AST_EXTENT:
+    case AST_SWITCH:
+    case AST_STRING:
+        break;
+    case AST_LIST: return "a list";
+    case AST_CALL: return arena_printf(c->arena, "'%s(...)'", e->text);
+    default: return "an expression";
+    }
+    struct value v = check_value(c, e);
+    return v.kind == VALUE_NONE ? NULL : value_text(c, &v);     /* NULL: reported */
+}
+
+/* `add 3`: reported where it was given, if a block's parameter has it. */
+static void refuse_no_name(struct check *c, const struct ast_statement *s, const struct ast_arg *arg)
+{
+    const struct ast_expr *e = arg->value;
+    const struct constant *given = given_name(c, e), *k = e->kind == AST_NAME ? check_constant_find(c, e->text) : NULL;
+    const char *found = e->kind == AST_BAD ? NULL : found_instead(c, e);
+
+    c->broken = true;
+    if (!found)
+        return;
+    if (given && given->kind == CONSTANT_COUNTER)
+        given = NULL;
+    diag_error(c->diag, DIAG_bad_join, given ? given->value.where : arg->where, "'%s' takes %s, found %s", s->word,
+               strcmp(s->word, "from") ? "names of earlier layers" : "the name of an earlier layer", found);
+    if (given)
+        diag_note(c->diag, arg->where, "it is used here, as '%s'", given->name);
+    else if (k)
+        diag_note(c->diag, k->where, "'%s' is declared here", k->name);
+    if (e->kind == AST_LIST && e->args.first && e->args.first->value->kind == AST_NAME)
+        diag_hint(c->diag, "names stand without brackets: %s %s%s", s->word, e->args.first->value->text,
+                  e->args.count > 1 ? ", ..." : "");
+}
+
+static struct layer *visible_layer(struct check *c, const struct ast_statement *s, const struct ast_arg *arg)
 {
     struct names names = {.arena = c->arena};
-    const struct constant *k = check_constant_find(c, arg->value->text), *given = k && k->kind != CONSTANT_DECLARED ? k
-        : NULL;
+    const struct constant *given = given_name(c, arg->value);
     const char *name = given ? given->value.text : arg->value->text;
     struct layer *found = given ? given->value.layer : check_name_seen(c, name);
 
     c->broken = c->broken || !found;
     if (found || (given && given->value.kind == VALUE_NONE))
         return found;
+    if (given && given->value.kind != VALUE_WORD) {
+        refuse_no_name(c, s, arg);
+        return NULL;
+    }
     names_add_seen(c, &names, given ? given->value.seen : check_seen_here(c));
     diag_error(c->diag, DIAG_unknown_name, given ? given->value.where : arg->where,
                "no layer before this one is called '%s'", name);
@@ -223,9 +282,23 @@ static bool names_layer(struct check *c, const struct ast_expr *e)
     return !other || !other->is_activation || check_name_seen(c, e->text);
 }
 
-/* `add a, b`: the arriving result and named ones; what is no name of a layer stays an argument.  A
- * layer may be called as an activation is (`dense 10, softmax as softmax`). */
-static int join_named(struct check *c, struct layer *from, struct ast_args *args,
+/* `names=a`, `axis=1`: a join has no argument of its own.  False: it is the one that every layer has. */
+static bool refuse_key(struct check *c, const struct ast_statement *s, const struct ast_arg *arg)
+{
+    if (!strcmp(arg->key, trainable_def.name))
+        return false;
+    c->broken = true;
+    diag_error(c->diag, DIAG_unknown_argument, arg->key_where, "%s has no argument '%s'", s->word, arg->key);
+    if (arg->value->kind == AST_NAME && check_name_seen(c, arg->value->text))
+        diag_hint(c->diag, "earlier layers are named without a word before them: %s %s", s->word, arg->value->text);
+    else
+        diag_hint(c->diag, "it takes names of earlier layers, or branches in a body, and nothing else");
+    return true;
+}
+
+/* `add a, b`: the arriving result and named ones; `trainable` stays an argument.  A layer may be called as an
+ * activation is (`dense 10, softmax as softmax`). */
+static int join_named(struct check *c, const struct ast_statement *s, struct layer *from, struct ast_args *args,
                       struct layer **inputs, bool *whole)
 {
     struct ast_args rest = {0};
@@ -233,13 +306,18 @@ static int join_named(struct check *c, struct layer *from, struct ast_args *args
 
     inputs[count++] = from;
     for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
-        const struct ast_expr *e = arg->value;
-        if (arg->key || !names_layer(c, e)) {
-            rest = ast_args_add(
-                rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
+        struct ast_expr *e = arena_alloc(c->arena, sizeof *e);
+        *e = arg->key ? *arg->value : *check_unquoted(c, arg->value);
+        struct ast_arg *plain = ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, e);
+        struct layer *named = NULL;
+        if (arg->key && !refuse_key(c, s, arg)) {
+            rest = ast_args_add(rest, plain);
             continue;
         }
-        struct layer *named = visible_layer(c, arg);
+        if (!arg->key && names_layer(c, e))
+            named = visible_layer(c, s, plain);
+        else if (!arg->key)
+            refuse_no_name(c, s, plain);
         if (named)
             inputs[count++] = named;
         else
@@ -255,9 +333,9 @@ static void refuse_names(struct check *c, const struct ast_statement *s, struct 
     struct ast_args rest = {0};
 
     for (const struct ast_arg *arg = args->first; arg; arg = arg->next) {
-        if (arg->key)
+        if (arg->key && !refuse_key(c, s, arg))
             rest = ast_args_add(rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
-        else if (arg == args->first)            /* what has no name stands before what has one */
+        else if (!arg->key && arg == args->first)            /* what has no name stands before what has one */
             diag_error(c->diag, DIAG_bad_join, arg->where,
                        "'%s' joins the branches of its body or results that it names, not both", s->word);
     }
@@ -274,7 +352,7 @@ static struct layer *check_join(struct check *c, const struct ast_statement *s,
     if (s->body)
         refuse_names(c, s, &args);
     bool was_broken = c->broken, whole = true;
-    int count = s->body ? join_branches(c, s, from, inputs) : join_named(c, from, &args, inputs, &whole);
+    int count = s->body ? join_branches(c, s, from, inputs) : join_named(c, s, from, &args, inputs, &whole);
 
     if (count < 2 && whole && c->broken == was_broken) {
         diag_error(c->diag, DIAG_bad_join, s->word_where,
@@ -304,7 +382,7 @@ static struct layer *check_from(struct check *c, const struct ast_statement *s, 
         c->broken = true;
         return from;
     }
-    struct layer *named = visible_layer(c, arg);
+    struct layer *named = visible_layer(c, s, arg);
     c->current = named ? named : from;
     return named ? named : from;
 }
