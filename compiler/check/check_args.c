@@ -395,6 +395,19 @@ static bool slot_class(struct slot *s)
     return true;
 }
 
+/* A metric that this recipe has, under a name that says more: val_recall is val_recall_macro. */
+static bool suggest_logged(struct check *c, const char *word, const struct metric_def *metric)
+{
+    for (int i = 0; i < c->model->metrics_count; i++) {
+        const struct model_metric *m = &c->model->metrics[i];
+        if (!m->clause || strcmp(m->clause->def->name, metric->clause.name))
+            continue;
+        diag_hint(c->diag, "did you mean '%s%s'?", strncmp(word, "val_", 4) ? "" : "val_", m->name);
+        return true;
+    }
+    return false;
+}
+
 static bool slot_monitor(struct slot *s)
 {
     struct check *c = s->c;
@@ -426,9 +439,9 @@ static bool slot_monitor(struct slot *s)
     while (metric->clause.name && strcmp(metric->clause.name, word) &&
            (!metric->log_name || strcmp(metric->log_name, word)))
         metric++;
-    if (metric->clause.name)
+    if (metric->clause.name && !suggest_logged(c, s->v.text, metric))
         diag_hint(c->diag, "it is there where 'metrics' lists it: metrics %s", metric->clause.name);
-    else
+    else if (!metric->clause.name)
         check_suggest(c, &(struct unknown){.place = FOREIGN_MONITOR, .owner = s->owner->name, .word = s->v.text,
                                            .names = &names});
     names_add(&names, NULL);
