@@ -430,6 +430,8 @@ static void freeze_layer(struct check *c, const struct ast_arg *arg)
     struct layer *l = table_get(&c->layers_by_name, e->text);
     struct block_layers *block = l ? NULL : table_get(&c->layers_by_block, e->text);
     if (l) {
+        if (l->trainable)
+            l->frozen = arg->where;
         l->trainable = false;
         return;
     }

@@ -235,10 +235,12 @@ static void check_layer(struct check *c, const struct layer *l)
     if (!strcmp(kind, "batchnorm") && momentum && is_literal(momentum) && momentum->number == 1)
         diag_warning(c->diag, DIAG_useless_argument, momentum->where,
                      "with a momentum of 1 the running statistics stay at 0 and 1, whatever is learnt");
-    if ((!l->trainable || l->bias_only) && (!l->def->parameters || l->def->parameters(l) == 0))
-        diag_warning(c->diag, DIAG_useless_argument, l->where, "'%s' has no weights that could be kept fixed",
-                     check_layer_called(l));
-    else if (l->trainable && l->bias_only && layer_trained(l) == 0)
+    if ((!l->trainable || l->bias_only) && (!l->def->parameters || l->def->parameters(l) == 0)) {
+        diag_warning(c->diag, DIAG_useless_argument, l->frozen.file ? l->frozen : l->where,
+                     "'%s' has no weights that could be kept fixed", check_layer_called(l));
+        if (l->frozen.file)
+            diag_note(c->diag, l->where, "the layer is here");
+    } else if (l->trainable && l->bias_only && layer_trained(l) == 0)
         diag_warning(c->diag, DIAG_useless_argument, l->where,
                      "'%s' has no bias that could learn: trainable=off says so", check_layer_called(l));
 }

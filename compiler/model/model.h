@@ -133,6 +133,7 @@ struct layer {
     struct shape in, out;           /* in: of inputs[0] */
     bool trainable;                 /* false: nothing of it learns */
     bool bias_only;                 /* of what learns its biases do */
+    struct span frozen;             /* its name behind `freeze`, which made it so; or empty */
     /* what the user calls it where it stands, without the names of blocks around it; or NULL */
     const char *as;
     const struct diag_context *within;      /* the blocks that it stands in, as they were used */
