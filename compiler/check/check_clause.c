@@ -123,7 +123,20 @@ static int extent_in_pieces(struct check *c, const struct clause_def *def, int s
     return count;
 }
 
-static void too_many_arguments(struct check *c, const struct clause_def *def,
+/* Whether it is the first of its line: the line before it ends in a comma. */
+static bool begins_line(const struct ast_args *args, const struct ast_arg *arg)
+{
+    const struct ast_arg *before = args->first;
+
+    if (!arg->where.file || arg == before)
+        return false;
+    while (before->next != arg)
+        before = before->next;
+    return before->where.file == arg->where.file && before->where.end < arg->where.begin &&
+           memchr(arg->where.file->text + before->where.end, '\n', arg->where.begin - before->where.end);
+}
+
+static void too_many_arguments(struct check *c, const struct clause_def *def, const struct ast_args *args,
                                const struct ast_arg *arg)
 {
     int most = 0;
@@ -138,6 +151,8 @@ static void too_many_arguments(struct check *c, const struct clause_def *def,
                    "%s takes at most %d argument%s without a name", def->name, most,
                    most == 1 ? "" : "s");
     declared_note(c, def);
+    if (begins_line(args, arg))
+        diag_hint(c->diag, "the line above ends in a comma, so its statement goes on here; a last argument has none");
     diag_hint(c->diag, "usage: %s", clause_usage(c->arena, def));
 }
 
@@ -193,7 +208,7 @@ struct clause *check_clause(struct check *c, const struct clause_def *def, struc
             if (arg->key)
                 unknown_argument(c, def, arg);
             else if (good || positional == 1)
-                too_many_arguments(c, def, arg);
+                too_many_arguments(c, def, args, arg);
             good = false;
             continue;
         }
