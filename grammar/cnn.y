@@ -473,6 +473,31 @@ static bool after_if(const struct parse *p, int at)
     return false;
 }
 
+/* `concat { ... } as mix`: the name behind the body that ends before token `at`. */
+static void hint_late_name(const struct parse *p, int at)
+{
+    enum { SHOWN = 60 };
+    const struct token *t = p->tokens.items, *name = &t[at + 1];
+    int brace = at - 1, first, open = 0;
+
+    for (; brace >= 0; brace--) {
+        open += t[brace].kind == TOK_RBRACE ? 1 : t[brace].kind == TOK_LBRACE ? -1 : 0;
+        if (!open)
+            break;
+    }
+    for (first = brace; first > 0; first--) {
+        int kind = t[first - 1].kind;
+        if (kind == TOK_NEWLINE || kind == TOK_LBRACE || kind == TOK_RBRACE)
+            break;
+    }
+    if (brace <= 0 || first == brace || t[first].kind != TOK_NAME || name->kind != TOK_NAME)
+        return;
+    size_t length = t[brace - 1].end - t[first].begin;
+    if (length <= SHOWN)
+        diag_hint(p->diag, "a name stands before the body: %.*s as %s { ... }", (int)length,
+                  p->source->text + t[first].begin, name->text);
+}
+
 static void syntax_hint(struct parse *p, int at, unsigned set)
 {
     const struct token *t = &p->tokens.items[at], *before = at > 0 ? t - 1 : NULL;
@@ -481,6 +506,10 @@ static void syntax_hint(struct parse *p, int at, unsigned set)
 
     if (t->kind == TOK_ASSIGN && after_if(p, at))
         diag_hint(p->diag, "'=' gives a value, '==' compares");
+    else if (t->kind == TOK_AS && before && before->kind == TOK_RBRACE)
+        hint_late_name(p, at);
+    else if (t->kind == TOK_THEN && (set >> EXPECT_OPEN_BRACE) & 1)
+        diag_hint(p->diag, "'if' chooses between statements in braces: if ... { ... } else { ... }");
     else if (t->continued || (before && before->continued))
         diag_hint(p->diag,
                   "the line above ends in a comma or an operator, so its statement goes on here");

@@ -36,6 +36,11 @@ bool check_elsewhere(struct check *c, const struct ast_statement *s, const char 
         ? "network" : is_data_word(s->word) ? "data"
                        : is_train_word(s->word) ? "train" : NULL;
 
+    if (!strcmp(s->word, "include") && *section) {
+        diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
+                   "'include' stands at the top of a file, outside of 'network', 'data' and 'train'");
+        return true;
+    }
     if (!home || !strcmp(home, section))
         return false;
     diag_error(c->diag, DIAG_misplaced_statement, s->word_where, "'%s' belongs in '%s { ... }'",

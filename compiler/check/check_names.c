@@ -175,7 +175,7 @@ void check_suggest(struct check *c, const struct unknown *u)
 void check_not_supported(struct check *c, struct span where, const struct unknown *u)
 {
     diag_error(c->diag, DIAG_not_supported, where, "'%s' is not supported by this version", u->word);
-    if (u->list && u->names->count)
+    if (suggest_foreign(c, u) == NO_ANSWER && u->list && u->names->count)
         diag_hint(c->diag, "%s: %s", u->list, listed(c, u->word, u->names));
 }
 
