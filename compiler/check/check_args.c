@@ -56,6 +56,12 @@ struct slot {
     struct arg_value *out;
 };
 
+static bool takes_number(enum arg_type type)
+{
+    return type == ARG_INT || type == ARG_REAL || type == ARG_EXTENT2 || type == ARG_EXTENT3 || type == ARG_SHAPE ||
+           type == ARG_SIDES || type == ARG_PADDING;
+}
+
 static bool slot_wrong(const struct slot *s)
 {
     struct check *c = s->c;
@@ -63,6 +69,9 @@ static bool slot_wrong(const struct slot *s)
     diag_error(c->diag, DIAG_bad_type, s->v.where, "'%s' of %s is %s, found %s", s->def->name,
                s->owner->name, check_slot_text(c, s->def), value_text(c, &s->v));
     check_constant_note(c, &s->v);
+    if (s->v.kind == VALUE_STRING && takes_number(s->def->type) && *s->v.text &&
+        strspn(s->v.text, "0123456789.x") == strlen(s->v.text))
+        diag_hint(c->diag, "a number or an extent stands without quotes: %s", s->v.text);
     if (s->def->type == ARG_BOOL && s->v.kind == VALUE_NUMBER)
         diag_hint(c->diag, "write '%s'", s->v.number != 0 ? "on" : "off");
     if ((s->def->type == ARG_INT || s->def->type == ARG_REAL) && s->v.kind == VALUE_EXTENT &&
