@@ -258,6 +258,8 @@ static bool is_operand(struct check *c, const struct value *v, bool wants_switch
     check_constant_note(c, v);
     if (v->kind == VALUE_EXTENT && !check_hexadecimal(c, v))
         diag_hint(c->diag, "an extent that is computed is written as a list: [height, width]");
+    if (v->kind == VALUE_SWITCH && (!strcmp(operator_text, "==") || !strcmp(operator_text, "!=")))
+        diag_hint(c->diag, "a switch is a condition itself: if name { ... }, if not name { ... }");
     return false;
 }
 
@@ -298,6 +300,8 @@ static struct value binary_value(struct check *c, const struct ast_expr *e)
     struct value none = value_new(VALUE_NONE, e);
     bool good = is_operand(c, &x, logical, text);
 
+    if (!good && x.kind != VALUE_WORD && x.kind == y.kind)      /* said once of both */
+        return none;
     if (!is_operand(c, &y, logical, text) || !good)
         return none;
     if ((e->op == AST_DIV || e->op == AST_MOD) && y.number == 0) {
