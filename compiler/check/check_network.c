@@ -389,7 +389,16 @@ static struct layer *check_from(struct check *c, const struct ast_statement *s, 
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
-/* Reports; the layer that was surely meant, so that its arguments are checked all the same, else NULL. */
+static bool needs_arguments(const struct layer_def *def)
+{
+    for (int i = 0; i < clause_def_count(&def->clause); i++)
+        if (def->clause.args[i].required)
+            return true;
+    return false;
+}
+
+/* Reports; the layer that was surely meant, so that its arguments, if it has any, are checked all the same, else
+ * NULL. */
 static const struct layer_def *unknown_layer(struct check *c, const struct ast_statement *s)
 {
     struct names names = {.arena = c->arena};
@@ -435,7 +444,8 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
     diag_error(c->diag, DIAG_unknown_layer, s->word_where, "no layer is called '%s'", s->word);
     check_suggest(c, &unknown);
     const char *meant = check_suggests(c) ? check_surely(&unknown, false) : NULL;
-    return meant ? layer_def_find(meant) : NULL;
+    const struct layer_def *def = meant ? layer_def_find(meant) : NULL;
+    return def && (s->args.first || !needs_arguments(def)) ? def : NULL;
 }
 
 /* `act` where a block's parameter `act` was given relu or leaky_relu(0.1): that layer.  NULL: none, or nobody knows
