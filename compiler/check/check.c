@@ -372,6 +372,20 @@ static void check_include(struct check *c, const struct ast_statement *s, struct
         check_top(c, t, outline, &inside);
 }
 
+/* `activation r(x) = if x`: the name that a statement would have declared which could not be read. */
+static void spoil_declared(struct check *c, struct span where)
+{
+    static const char *const words[] = {"block", "const", "metric", "loss", "activation", NULL};
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    const char *text = where.file ? where.file->text + where.begin : "";
+    size_t length = strspn(text, letters), blanks = strspn(text + length, " \t");
+
+    if (!blanks || !word_in(arena_string(c->arena, text, length), words))
+        return;
+    text += length + blanks;
+    check_name_spoil(c, arena_string(c->arena, text, strspn(text, letters)));
+}
+
 static void check_top(struct check *c, const struct ast_statement *s, struct outline *outline,
                       const struct inclusion *from)
 {
@@ -408,6 +422,7 @@ static void check_top(struct check *c, const struct ast_statement *s, struct out
                    "'return' belongs in a function");
         break;
     case AST_BROKEN:
+        spoil_declared(c, s->where);
         break;
     }
 }
@@ -492,7 +507,8 @@ struct model *check_model(struct arena *a, const struct source *source, const st
         .constants_by_name = {.arena = a}, .locals_by_name = {.arena = a}, .layers_by_name = {.arena = a},
         .layers_by_block = {.arena = a}, .places_of_names = {.arena = a},
         .functions_by_name = {.arena = a}, .blocks_by_name = {.arena = a}, .seen_by_name = {.arena = a},
-        .names_read = {.arena = a}};
+        .names_read = {.arena = a},
+        .names_spoilt = &(struct table){.arena = a}};
     const struct inclusion top = {.source = source};
     struct outline outline = {0};
     int syntax_errors = diag_errors(d);

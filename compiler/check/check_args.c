@@ -84,6 +84,8 @@ static bool slot_wrong(const struct slot *s)
 /* A word that no constant bears, in a slot that takes none. */
 static bool slot_unknown_word(const struct slot *s)
 {
+    if (check_name_spoilt(s->c, s->v.text))
+        return false;
     check_unknown_name(s->c, &s->v, NULL, 0);
     diag_hint(s->c->diag, "'%s' of %s is %s", s->def->name, s->owner->name,
               check_slot_text(s->c, s->def));
@@ -349,7 +351,7 @@ static bool slot_activation(struct slot *s)
     const struct function_entry *own = check_function_find(s->c, s->v.text);
     if (own && own->kind == FUNCTION_ACTIVATION)
         return own->def ? slot_call(s, own->def) : false;
-    if (check_other_kind(s->c, s->v.text, s->v.expr->word, FUNCTION_ACTIVATION))
+    if (check_other_kind(s->c, s->v.text, s->v.expr->word, FUNCTION_ACTIVATION) || check_name_spoilt(s->c, s->v.text))
         return false;
     names_add_own(s->c, &names, FUNCTION_ACTIVATION);
     for (int i = 0; i < count; i++) {

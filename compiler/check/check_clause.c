@@ -51,11 +51,21 @@ static void declared_note(struct check *c, const struct clause_def *def)
         diag_note(c->diag, def->declared, "'%s' is declared here", def->name);
 }
 
+/* A block whose parameters are wrong, which is reported: what it takes nobody knows. */
+static bool is_wrong_block(const struct check *c, const struct clause_def *def)
+{
+    const struct block_entry *b = def->declared.file ? check_block_find(c, def->name) : NULL;
+
+    return b && &b->def == def && b->wrong;
+}
+
 static void unknown_argument(struct check *c, const struct clause_def *def,
                              const struct ast_arg *arg)
 {
     struct names names = {.arena = c->arena};
 
+    if (is_wrong_block(c, def))
+        return;
     for (int i = 0; i < clause_def_count(def); i++)
         names_add(&names, def->args[i].name);
     diag_error(c->diag, DIAG_unknown_argument, arg->key_where, "%s has no argument '%s'", def->name,
@@ -141,6 +151,8 @@ static void too_many_arguments(struct check *c, const struct clause_def *def, co
 {
     int most = 0;
 
+    if (is_wrong_block(c, def))
+        return;
     while (argument_positional(def, most) >= 0)
         most++;
     if (most == 0)
@@ -161,6 +173,8 @@ static bool missing_arguments(struct check *c, const struct clause *clause)
     const struct clause_def *def = clause->def;
     bool missing = false;
 
+    if (is_wrong_block(c, def))
+        return true;
     for (int i = 0; i < clause_def_count(def); i++) {
         if (!def->args[i].required || clause->args[i].given)
             continue;

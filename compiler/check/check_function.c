@@ -108,6 +108,8 @@ static const struct expr *unknown_variable(struct scope *s, const struct ast_exp
     struct names names = {.arena = s->c->arena};
     const struct unknown unknown = {.word = e->text, .names = &names, .list = "names that have a value here"};
 
+    if (check_name_spoilt(s->c, e->text))
+        return NULL;
     for (int i = 0; i < s->f->params_count; i++)
         names_add(&names, s->f->params[i]);
     for (int i = 0; i < s->f->locals_count; i++)
@@ -230,6 +232,8 @@ static const struct expr *unknown_function(struct scope *s, const struct ast_exp
         diag_hint(s->c->diag, "in a loss or metric it is: exp(p) / sum(exp(p))");
         return NULL;
     }
+    if (check_name_spoilt(s->c, e->text))
+        return NULL;
     names_add_functions(s, &names);
     diag_error(s->c->diag, DIAG_unknown_function, e->word, "no function is called '%s'", e->text);
     check_suggest(s->c, &(struct unknown){.word = e->text, .names = &names, .list = "the functions are"});

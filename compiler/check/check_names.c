@@ -211,6 +211,16 @@ bool check_own_name(struct check *c, struct span where, const char *name)
     return false;
 }
 
+void check_name_spoil(struct check *c, const char *name)
+{
+    table_put(c->names_spoilt, name, c);
+}
+
+bool check_name_spoilt(const struct check *c, const char *name)
+{
+    return table_get(c->names_spoilt, name) != NULL;
+}
+
 /* ---- words in quotes, values after '=' ------------------------------------------------------- */
 
 static bool is_plain_word(const char *text)

@@ -415,9 +415,14 @@ static const struct layer_def *unknown_layer(struct check *c, const struct ast_s
     names_add_own(c, &names, FUNCTION_ACTIVATION);
     names_add_blocks(c, &names);
     names_add_later(&names, later_network);
+    if (check_name_spoilt(c, s->word))
+        return NULL;
     if (!strcmp(s->word, "block")) {
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where,
                    "blocks are declared at top level, outside of 'network' and of other blocks");
+        const struct ast_expr *head = s->args.first ? s->args.first->value : NULL;
+        if (head && (head->kind == AST_NAME || head->kind == AST_CALL))
+            check_name_spoil(c, head->text);
         return NULL;
     }
     if (!strcmp(s->word, "branch")) {

@@ -194,6 +194,7 @@ struct check {
     struct span data_where, loss_where, target_where;
     bool target_broken;                 /* nobody knows what is trained towards */
     struct span epochs_where, batch_where;      /* file NULL: not said */
+    struct table *names_spoilt;         /* what statements declare that are wrong, and are reported */
     struct table names_read;            /* by expressions anywhere: what is no key has no reader */
     const struct expr *rates;           /* the user's expression, of many steps; NULL: none */
     struct expr_pool *rates_pool;
@@ -224,6 +225,9 @@ void check_constant_bind(struct check *c, const char *name, struct span where, c
                          enum constant_kind kind, struct span given);
 /* Whether a constant or parameter may be called so; else reported. */
 bool check_constant_name(struct check *c, const char *name, struct span where);
+/* A name that a statement would have declared which is wrong, and is reported: that nothing is called so follows. */
+void check_name_spoil(struct check *c, const char *name);
+bool check_name_spoilt(const struct check *c, const char *name);
 /* The constants of a body are not seen after it: outer: the newest one before it. */
 void check_constants_leave(struct check *c, struct constant *outer);
 /* The value of a constant, worked out on first use. */

@@ -48,7 +48,7 @@ static struct clause *check_named(struct check *c, const struct ast_statement *s
     const struct clause_def *def = own && own->kind == FUNCTION_LOSS ? own->def : clause_def_find(defs, e->text);
     if (own && own->kind == FUNCTION_LOSS && !def)
         return NULL;                    /* its declaration is wrong */
-    if (own && !def && check_other_kind(c, e->text, e->word, FUNCTION_LOSS))
+    if (!def && ((own && check_other_kind(c, e->text, e->word, FUNCTION_LOSS)) || check_name_spoilt(c, e->text)))
         return NULL;
     if (!def) {
         const struct unknown unknown = {
@@ -184,6 +184,8 @@ static void unknown_metric(struct check *c, const struct ast_expr *e)
     const struct unknown unknown = {.place = FOREIGN_METRIC, .word = e->text, .names = &names,
                                     .list = "the metrics are"};
 
+    if (check_name_spoilt(c, e->text))
+        return;
     for (const struct metric_def *def = metric_defs; def->clause.name; def++)
         names_add(&names, def->clause.name);
     names_add_own(c, &names, FUNCTION_METRIC);

@@ -219,6 +219,8 @@ void check_unknown_name(struct check *c, const struct value *v, const char *cons
     struct names names = {.arena = c->arena};
     const struct unknown unknown = {.word = v->text, .names = &names, .list = "names that have a value here"};
 
+    if (check_name_spoilt(c, v->text))
+        return;
     /* a word that a block was given is wrong where it was given */
     bool given = v->constant && v->constant->kind != CONSTANT_DECLARED && v->expr;
     for (const struct constant *k = given ? v->others : c->constants; k && check_suggests(c); k = k->outer)
