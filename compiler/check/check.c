@@ -372,20 +372,6 @@ static void check_include(struct check *c, const struct ast_statement *s, struct
         check_top(c, t, outline, &inside);
 }
 
-/* `activation r(x) = if x`: the name that a statement would have declared which could not be read. */
-static void spoil_declared(struct check *c, struct span where)
-{
-    static const char *const words[] = {"block", "const", "metric", "loss", "activation", NULL};
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
-    const char *text = where.file ? where.file->text + where.begin : "";
-    size_t length = strspn(text, letters), blanks = strspn(text + length, " \t");
-
-    if (!blanks || !word_in(arena_string(c->arena, text, length), words))
-        return;
-    text += length + blanks;
-    check_name_spoil(c, arena_string(c->arena, text, strspn(text, letters)));
-}
-
 static void check_top(struct check *c, const struct ast_statement *s, struct outline *outline,
                       const struct inclusion *from)
 {
@@ -422,7 +408,7 @@ static void check_top(struct check *c, const struct ast_statement *s, struct out
                    "'return' belongs in a function");
         break;
     case AST_BROKEN:
-        spoil_declared(c, s->where);
+        check_spoil_declared(c, s->where);
         break;
     }
 }

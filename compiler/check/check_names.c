@@ -221,6 +221,20 @@ bool check_name_spoilt(const struct check *c, const char *name)
     return table_get(c->names_spoilt, name) != NULL;
 }
 
+/* `activation r(x) = if x`; `as mix`, behind a body that was read. */
+void check_spoil_declared(struct check *c, struct span where)
+{
+    static const char *const words[] = {"block", "const", "metric", "loss", "activation", "as", NULL};
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    const char *text = where.file ? where.file->text + where.begin : "";
+    size_t length = strspn(text, letters), blanks = strspn(text + length, " \t");
+
+    if (!blanks || !word_in(arena_string(c->arena, text, length), words))
+        return;
+    text += length + blanks;
+    check_name_spoil(c, arena_string(c->arena, text, strspn(text, letters)));
+}
+
 /* ---- words in quotes, values after '=' ------------------------------------------------------- */
 
 static bool is_plain_word(const char *text)

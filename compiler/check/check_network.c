@@ -256,6 +256,8 @@ static struct layer *visible_layer(struct check *c, const struct ast_statement *
         refuse_no_name(c, s, arg);
         return NULL;
     }
+    if (check_name_spoilt(c, name))
+        return NULL;
     names_add_seen(c, &names, given ? given->value.seen : check_seen_here(c));
     diag_error(c->diag, DIAG_unknown_name, given ? given->value.where : arg->where,
                "no layer before this one is called '%s'", name);
@@ -582,6 +584,7 @@ static struct layer *check_network_statement(struct check *c, const struct ast_s
         diag_hint(c->diag, "what comes out of a body is what its last layer gives");
         break;
     case AST_BROKEN:
+        check_spoil_declared(c, s->where);
         break;
     case AST_FUNCTION:
         diag_error(c->diag, DIAG_misplaced_statement, s->word_where,

@@ -227,6 +227,8 @@ void check_constant_bind(struct check *c, const char *name, struct span where, c
 bool check_constant_name(struct check *c, const char *name, struct span where);
 /* A name that a statement would have declared which is wrong, and is reported: that nothing is called so follows. */
 void check_name_spoil(struct check *c, const char *name);
+/* The same of a statement that could not be read, if it would have declared one. */
+void check_spoil_declared(struct check *c, struct span where);
 bool check_name_spoilt(const struct check *c, const char *name);
 /* The constants of a body are not seen after it: outer: the newest one before it. */
 void check_constants_leave(struct check *c, struct constant *outer);
