@@ -350,6 +350,7 @@ struct layer *check_block_use(struct check *c, const struct ast_statement *s, st
         full = arena_printf(c->arena, "%s_", full);
     if (!clause || b->wrong || diag_errors(c->diag) != errors)
         c->broken = true;
+    c->names_unknown |= c->without_arguments;
     if (!clause || b->wrong || c->without_arguments || !check_deeper(c, s->word_where))
         return from;
     naming.first_seen = c->seen_count;
@@ -415,6 +416,9 @@ struct layer *check_repeat(struct check *c, const struct ast_statement *s, struc
         c->broken = true;
     if (!check_deeper(c, s->word_where))
         return from;
+    if (clause && !times)
+        check_words(c, s->body);
+    c->names_unknown |= c->without_arguments;       /* how many rounds gave names */
     const struct diag_context *outer = diag_here(c->diag);
     const struct layer_group *outer_group = c->group;
     for (int i = 0; i < times && !c->stopped; i++) {
@@ -451,6 +455,7 @@ static void look_at(struct check *c, const struct block_entry *b)
     copy.seen_count = copy.joined_count = 0;
     copy.expanded_count = 0;
     copy.broken = copy.in_network = copy.without_arguments = true;
+    copy.names_unknown = copy.other_arm = false;
     copy.too_many = copy.too_many_joined = copy.stopped = false;
     expand(&copy, b, NULL, NULL, (struct naming){.prefix = "", .rounds = ""});
     c->suggestions_count = copy.suggestions_count;

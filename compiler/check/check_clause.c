@@ -251,6 +251,18 @@ struct clause *check_clause(struct check *c, const struct clause_def *def, struc
     return clause;
 }
 
+bool check_keys(struct check *c, const struct clause_def *def, const struct ast_args *args)
+{
+    bool good = true;
+
+    for (const struct ast_arg *arg = args->first; arg; arg = arg->next)
+        if (arg->key && strcmp(arg->key, trainable_def.name) && argument_find(def, arg->key) < 0) {
+            unknown_argument(c, def, arg);
+            good = false;
+        }
+    return good;
+}
+
 struct ast_args check_statement_args(struct check *c, const struct ast_statement *s)
 {
     const struct ast_arg *arg = s->args.first;

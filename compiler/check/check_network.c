@@ -49,13 +49,25 @@ struct ast_args check_trainable(struct check *c, struct ast_args args, const str
                                 enum training *training)
 {
     struct ast_args rest = {0};
+    const struct ast_arg *given = NULL;
 
     for (const struct ast_arg *arg = args.first; arg; arg = arg->next) {
         if (arg->key && !strcmp(arg->key, trainable_def.name)) {
             struct arg_value v = {0};
+            if (given) {
+                diag_error(c->diag, DIAG_duplicate_argument, arg->where, "'%s' is given twice", arg->key);
+                diag_note(c->diag, given->where, "first given here");
+                c->broken = true;
+            }
+            given = arg;
             if (check_slot(c, owner, &trainable_def, arg->value, &v))
                 *training = v.text ? TRAINS_BIASES : v.number != 0 ? TRAINS_ALL : TRAINS_NOTHING;
             continue;
+        }
+        if (!arg->key && given) {
+            diag_error(c->diag, DIAG_argument_order, arg->where, "arguments without a name come first");
+            diag_note(c->diag, given->where, "this one has a name");
+            c->broken = true;
         }
         rest = ast_args_add(
             rest, ast_arg_new(c->arena, arg->where, arg->key, arg->key_where, arg->value));
@@ -250,7 +262,7 @@ static struct layer *visible_layer(struct check *c, const struct ast_statement *
     struct layer *found = given ? given->value.layer : check_name_seen(c, name);
 
     c->broken = c->broken || !found;
-    if (found || (given && given->value.kind == VALUE_NONE))
+    if (found || (given && given->value.kind == VALUE_NONE) || c->names_unknown)
         return found;
     if (given && given->value.kind != VALUE_WORD) {
         refuse_no_name(c, s, arg);
@@ -533,7 +545,24 @@ static struct layer *check_layer(struct check *c, const struct ast_statement *s,
     return l ? l : from;
 }
 
-/* `if` chooses at compilation; the body that is not taken is not looked at. */
+/* The words of a body whose layers do not come: of its values and shapes nothing is said, they are often right only
+ * where it is taken. */
+void check_words(struct check *c, const struct ast_body *body)
+{
+    for (const struct ast_statement *s = body ? body->first : NULL; s && !c->stopped; s = s->next) {
+        const struct layer_def *def = s->kind == AST_COMMAND ? check_layer_find(c, s->word) : NULL;
+        const struct block_entry *block = s->kind == AST_COMMAND ? check_block_find(c, s->word) : NULL;
+        bool known = def || block || s->kind != AST_COMMAND || is_branch(s) || !strcmp(s->word, "from") ||
+                     !strcmp(s->word, "repeat") || check_constant_find(c, s->word);
+        if ((!known && (unknown_layer(c, s), true)) ||
+            ((def || block) && !check_keys(c, block ? &block->def : &def->clause, &s->args)))
+            c->broken = true;
+        check_words(c, s->body);
+        check_words(c, s->otherwise);
+    }
+}
+
+/* `if` chooses at compilation; of the body that is not taken only the words are looked at. */
 static struct layer *check_choice(struct check *c, const struct ast_statement *s,
                                   struct layer *from)
 {
@@ -542,17 +571,23 @@ static struct layer *check_choice(struct check *c, const struct ast_statement *s
     /* `else if`, thousands of which may follow each other, is one level */
     while (v.kind == VALUE_SWITCH && v.number == 0 && s->otherwise && s->otherwise->first == s->otherwise->last &&
            s->otherwise->first && s->otherwise->first->kind == AST_IF) {
+        check_words(c, s->body);
         s = s->otherwise->first;
         v = check_value(c, s->value);
     }
     if (v.kind == VALUE_SWITCH) {
         const struct ast_body *taken = v.number != 0 ? s->body : s->otherwise;
+        check_words(c, v.number != 0 ? s->otherwise : s->body);
         return taken ? check_chain(c, taken, from) : from;
     }
     c->broken = true;
     if (v.kind == VALUE_NONE && c->without_arguments) {
+        bool outer = c->other_arm;
         check_chain(c, s->body, from);
-        return s->otherwise ? check_chain(c, s->otherwise, from) : from;
+        c->other_arm = true;
+        from = s->otherwise ? check_chain(c, s->otherwise, from) : from;
+        c->other_arm = outer;
+        return from;
     }
     if (v.kind == VALUE_WORD) {
         check_unknown_name(c, &v, NULL, 0);

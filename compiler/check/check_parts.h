@@ -189,6 +189,8 @@ struct check {
     int expanded_count;                 /* statements of the network, each as often as it is looked at */
     bool stopped;                       /* there are too many of them, or too deep: reported */
     bool without_arguments;             /* an unused block is looked at */
+    bool names_unknown;                 /* then: what layers are called further up is not known */
+    bool other_arm;                     /* then: names may be those of the arm before */
     /* data and train */
     const struct data_source *data;
     struct span data_where, loss_where, target_where;
@@ -248,6 +250,8 @@ bool check_hexadecimal(struct check *c, const struct value *v);
 /* `word a, b, k=v` against its definition: NULL when an argument is wrong (reported). */
 struct clause *check_clause(struct check *c, const struct clause_def *def, struct span where,
                             const struct ast_args *args);
+/* Whether all names of arguments are some of the clause's; else reported. */
+bool check_keys(struct check *c, const struct clause_def *def, const struct ast_args *args);
 /* check_args.c: one value for one slot. */
 bool check_slot(struct check *c, const struct clause_def *owner, const struct arg_def *def,
                 const struct ast_expr *e, struct arg_value *out);
@@ -375,6 +379,8 @@ struct layer *check_chain(struct check *c, const struct ast_body *body, struct l
 struct layer *check_statements(struct check *c, const struct ast_body *body, struct layer *from);
 /* One statement more that is looked at; false: there are too many, and that has been reported. */
 bool check_expanded(struct check *c, struct span where);
+/* What is called wrong in a body whose layers do not come: words of statements, names of arguments. */
+void check_words(struct check *c, const struct ast_body *body);
 /* Takes `trainable` out of the arguments of what `owner` names. */
 struct ast_args check_trainable(struct check *c, struct ast_args args, const struct clause_def *owner,
                                 enum training *training);

@@ -46,6 +46,8 @@ bool check_name_take(struct check *c, const char *full, struct span where)
         table_put(&c->places_of_names, full, kept);
         return true;
     }
+    if (c->other_arm)
+        return true;
     if (c->naming.use && same_place(*other, where)) {
         given_again(c, full, where);
     } else if (c->clash.file == NULL || !same_place(c->clash, where)) {         /* once for all rounds of a repeat */

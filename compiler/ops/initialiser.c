@@ -24,7 +24,7 @@ struct initialiser {
 static const struct arg_def no_args[] = { { .name = NULL } };
 
 static const struct arg_def constant_args[] = {
-    { .name = "value", .type = ARG_REAL, .positional = true, .required = true,
+    { .name = "c", .type = ARG_REAL, .positional = true, .required = true,
       .help = "what every weight begins with" },
     { .name = NULL }
 };
@@ -217,7 +217,7 @@ struct cnn_init init_of(const struct clause *call, const char *fallback, int64_t
             init.b = sqrt(variance) / truncated_deviation;
         }
     } else if (i->kind == CNN_INIT_CONSTANT) {
-        init.a = clause_number(call, "value");
+        init.a = clause_number(call, "c");
     } else if (i->kind == CNN_INIT_NORMAL) {
         init.b = clause_number(call, "std");
     } else if (i->kind == CNN_INIT_UNIFORM) {
