@@ -545,11 +545,19 @@ static struct layer *check_layer(struct check *c, const struct ast_statement *s,
     return l ? l : from;
 }
 
+/* The body of an `else` that is an `if` and nothing more. */
+static bool is_only_if(const struct ast_body *otherwise)
+{
+    return otherwise && otherwise->first && otherwise->first == otherwise->last && otherwise->first->kind == AST_IF;
+}
+
 /* The words of a body whose layers do not come: of its values and shapes nothing is said, they are often right only
- * where it is taken. */
+ * where it is taken.  A body comes as often as the block around it is used: after so many statements no more are looked
+ * at. */
 void check_words(struct check *c, const struct ast_body *body)
 {
-    for (const struct ast_statement *s = body ? body->first : NULL; s && !c->stopped; s = s->next) {
+    for (const struct ast_statement *s = body ? body->first : NULL; s && c->words_count < EXPANDED_MOST; s = s->next) {
+        c->words_count++;
         const struct layer_def *def = s->kind == AST_COMMAND ? check_layer_find(c, s->word) : NULL;
         const struct block_entry *block = s->kind == AST_COMMAND ? check_block_find(c, s->word) : NULL;
         bool known = def || block || s->kind != AST_COMMAND || is_branch(s) || !strcmp(s->word, "from") ||
@@ -557,8 +565,10 @@ void check_words(struct check *c, const struct ast_body *body)
         if ((!known && (unknown_layer(c, s), true)) ||
             ((def || block) && !check_keys(c, block ? &block->def : &def->clause, &s->args)))
             c->broken = true;
-        check_words(c, s->body);
-        check_words(c, s->otherwise);
+        const struct ast_statement *last = s;       /* of `else if`s, which may be thousands */
+        for (check_words(c, s->body); is_only_if(last->otherwise); check_words(c, last->body))
+            last = last->otherwise->first;
+        check_words(c, last->otherwise);
     }
 }
 
@@ -569,8 +579,7 @@ static struct layer *check_choice(struct check *c, const struct ast_statement *s
     struct value v = check_value(c, s->value);
 
     /* `else if`, thousands of which may follow each other, is one level */
-    while (v.kind == VALUE_SWITCH && v.number == 0 && s->otherwise && s->otherwise->first == s->otherwise->last &&
-           s->otherwise->first && s->otherwise->first->kind == AST_IF) {
+    while (v.kind == VALUE_SWITCH && v.number == 0 && is_only_if(s->otherwise)) {
         check_words(c, s->body);
         s = s->otherwise->first;
         v = check_value(c, s->value);

@@ -187,6 +187,7 @@ struct check {
     size_t blocks_capacity;
     struct table blocks_by_name;        /* their numbers */
     int expanded_count;                 /* statements of the network, each as often as it is looked at */
+    int words_count;                    /* statements whose words alone are looked at */
     bool stopped;                       /* there are too many of them, or too deep: reported */
     bool without_arguments;             /* an unused block is looked at */
     bool names_unknown;                 /* then: what layers are called further up is not known */
