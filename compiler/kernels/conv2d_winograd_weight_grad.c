@@ -361,6 +361,20 @@ static bool finer(struct plan *p, struct program *q, struct step *s, int images)
     return true;
 }
 
+/* What the transforms ask for ahead. */
+static void settle(struct plan *p, struct program *q, struct group *g)
+{
+    struct winograd_weights d;
+    winograd_weights_of(p, g->main, g->kernel->number, &d);
+    bool x = winograd_reads_far(p, q, g->main->in[0]), dy = winograd_reads_far(p, q, g->main->in[1]);
+    for (int i = 0; i < g->steps_count && d.tiles.v.tiles > 1 && (x || dy); i++) {
+        struct step *s = q->steps[g->first_step + i];
+        if (s->part == SUM_TRANSFORMS || s->part == SUM_IMAGES)
+            s->prefetch = arena_printf(p->arena, "what the tile below reads of %s",
+                                       x && dy ? "x and dy" : x ? "x" : "dy");
+    }
+}
+
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct winograd_weights d;
@@ -401,7 +415,8 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     }                                                                                                                  \
     const struct kernel kernel_conv2d_##tiles##_weight_grad = {                                                        \
         .name = title, .op = OP_conv2d_weight_grad, .bf16 = rounds, .applicable = applicable_##tiles,                 \
-        .cost = cost_##tiles, .error = error_##tiles, .plan = plan, .by_image = by_image_##tiles, .finer = finer,     \
+        .cost = cost_##tiles, .error = error_##tiles, .plan = plan, .by_image = by_image_##tiles, .settle = settle,    \
+        .finer = finer,                                                                                                \
         .emit = winograd_weights_emit, .number = code, .help = "minimal filtering over a block of images, " what,     \
     };
 
