@@ -40,50 +40,66 @@ static int per_element(const struct winograd_conv *c)
     return c->pairs ? 2 : 1;
 }
 
-void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool narrow)
+static void halve_panels(const struct plan *p, struct winograd_conv *c)
 {
-    if (p->batch == 1 || c->to % c->panel || c->from % U_CHUNK || c->panels_count < BLOCKS_LEAST)
-        return;
-    struct winograd_values m;
-    double all_u = (double)c->u_panel * c->panels_count * p->real_size;
-    double all_v = (double)winograd_values_of(&c->tiles, p->batch, c->from, 16).size * p->real_size / per_element(c);
-    /* V is written and read for each panel; or U is written, and read for every few images.  (Larger calls, which move
-     * less, were measured to be slower than panels with 256 channels of 8x8 pixels.) */
-    if (all_u < p->target->l2_bytes || all_v * (1 + c->panels_count) > all_u + p->batch * c->moved)
-        return;
+    c->panel /= 2;
+    c->panels = product_panels(p, c->to, c->panel);
+    c->panels_count *= 2;
+}
+
+/* Chunks, parts and by_panel, where U of a chunk and M of a part stay in the second-level cache. */
+static void choose_parts(const struct plan *p, struct winograd_conv *c)
+{
     for (int parts = 1; parts <= PARTS_MOST && p->batch % parts == 0 && p->batch / parts > 1 &&
          !c->by_panel; parts *= 2) {
-        m = winograd_values_of(&c->tiles, p->batch / parts, c->panel, 16);
+        int64_t m = winograd_values_of(&c->tiles, p->batch / parts, c->panel, 16).size;
         for (int chunk = 4 * U_CHUNK; chunk >= U_CHUNK && !c->by_panel; chunk /= 2) {
             double u = (double)c->tiles.positions * (chunk * c->panel + 16) * p->real_size;
-            if (c->from % chunk == 0 && u + (double)m.size * p->real_size < p->target->l2_bytes) {
+            if (c->from % chunk == 0 && u + (double)m * p->real_size < p->target->l2_bytes) {
                 c->chunk = chunk;
                 c->parts = parts;
                 c->by_panel = true;
             }
         }
     }
-    int64_t map = (int64_t)p->batch * (c->s.h * c->s.w * c->s.c + c->s.oh * c->s.ow * c->s.o);
-    if (!c->by_panel || !winograd_reaches(map) || !winograd_reaches(values_of(c, p->batch).size)) {
-        c->by_panel = false;
+}
+
+void winograd_choose_panels(const struct plan *p, struct winograd_conv *c, bool narrow)
+{
+    struct winograd_conv by = *c;
+    bool halved = by.panels_count < BLOCKS_LEAST && by.panel % (4 * p->lanes) == 0;
+    if (halved)
+        halve_panels(p, &by);
+    if (p->batch == 1 || by.to % by.panel || by.from % U_CHUNK || by.panels_count < BLOCKS_LEAST)
         return;
-    }
-    if (narrow) {
-        c->panel /= 2;
-        c->panels = product_panels(p, c->to, c->panel);
-        c->panels_count *= 2;
-        m = winograd_values_of(&c->tiles, p->batch / c->parts, c->panel, 16);
-    }
-    c->images = p->batch / c->parts;
-    c->wide = 1;
-    c->v = values_of(c, p->batch);
-    c->m = m;
-    c->u_position = (int64_t)c->chunk * c->panel + 16;
-    c->u_panel = 0;             /* of a chunk of one panel alone */
-    c->m_at = plan_round(c->tiles.positions * c->u_position, 64);
-    c->scratch = c->m_at + plan_round(m.size, 64);
-    if (c->data_grad)           /* the weights turned */
-        c->scratch += (int64_t)c->s.taps * U_CHUNK * c->panel;
+    double all_u = (double)by.u_panel * c->panels_count * p->real_size;
+    double all_v = (double)winograd_values_of(&by.tiles, p->batch, by.from, 16).size * p->real_size / per_element(&by);
+    /* V is written and read for each panel; or U is written, and read for every few images.  (Larger calls, which move
+     * less, were measured to be slower than panels with 256 channels of 8x8 pixels.) */
+    if (all_u < p->target->l2_bytes || all_v * (1 + by.panels_count) > all_u + p->batch * by.moved)
+        return;
+    /* Panels of half the width are worth it where U is what is large.  (Measured with AVX-512, batches of 32: the data
+     * gradient from 512 to 256 channels of 4x4 pixels 0.5 of the time; forward and back between 256 channels of 8x8
+     * 1.0 to 1.05.) */
+    if (halved && all_v * (1 + by.panels_count) > 2 * all_u)
+        return;
+    choose_parts(p, &by);
+    int64_t map = (int64_t)p->batch * (by.s.h * by.s.w * by.s.c + by.s.oh * by.s.ow * by.s.o);
+    if (!by.by_panel || !winograd_reaches(map) || !winograd_reaches(values_of(&by, p->batch).size))
+        return;
+    if (narrow)
+        halve_panels(p, &by);
+    by.images = p->batch / by.parts;
+    by.wide = 1;
+    by.v = values_of(&by, p->batch);
+    by.m = winograd_values_of(&by.tiles, by.images, by.panel, 16);
+    by.u_position = (int64_t)by.chunk * by.panel + 16;
+    by.u_panel = 0;             /* of a chunk of one panel alone */
+    by.m_at = plan_round(by.tiles.positions * by.u_position, 64);
+    by.scratch = by.m_at + plan_round(by.m.size, 64);
+    if (by.data_grad)           /* the weights turned */
+        by.scratch += (int64_t)by.s.taps * U_CHUNK * by.panel;
+    *c = by;
 }
 
 double winograd_panels_cost(const struct plan *p, const struct winograd_conv *c)

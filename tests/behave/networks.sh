@@ -48,6 +48,7 @@ run --count 3 --seed 400000 --batch 1 --targets generic --kernels all
 # batches that are whole vectors: where channels are few images lie together
 run --count "$((CNN_NETWORKS / 16 + 1))" --seed 700000 --batch 16 --real both
 run --count "$((CNN_NETWORKS / 25 + 1))" --seed 700000 --batch 32 --targets x86-64-v2,generic
+run --count "$((CNN_NETWORKS / 25))" --seed 730000 --batch 16 --targets generic --kernels all
 # what --emit=inference writes, with the networks' weights
 run --count "$((CNN_NETWORKS / 4))" --seed 600000 --emit inference
 run --count 12 --seed 6000 --emit inference --break

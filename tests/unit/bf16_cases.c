@@ -4,7 +4,7 @@
  *   bf16_cases                                     says how many there are
  *
  * Numbers from RANDOM on are networks drawn at random, planned without minimal filtering; at each place that has one a
- * plain kernel of bfloat16, of every third network the cheapest kernel.
+ * plain kernel of bfloat16, one of them; of every third network the cheapest kernel.
  *
  * DATA is what network_answers.h says, computed in double precision from operands that are rounded where a kernel says
  * that it rounds them; with `break` none is.  Minimal filtering rounds what it makes of them: there none is either, and
@@ -30,13 +30,14 @@ enum { CLASSES = 5 };
 
 #define PLAIN "bf16", 3e-4
 #define DRAWN_BOUND 2e-3
+#define INSIDE "bf16_inside", 3e-4
 #define FILTERED_4 "bf16_winograd4", 0.02
 #define FILTERED_6 "bf16_winograd6", 0.15
 
 /* Odd numbers of channels, columns and taps; zeros around, strides, dilation; one pixel; more channels than a panel
  * has.  Dense layers of more inputs than a chunk, more outputs than a panel, odd numbers of either and of samples. */
 static const struct {
-    const char *text, *kernel;  /* "bf16": plain products */
+    const char *text, *kernel;  /* of all passes that have it */
     double bound;               /* of errors, of the largest value */
 } networks[] = {
     { NETWORK("3x9x7", "conv2d 5, 3x3, relu, padding=same as a\n conv2d 4, 2x2 as b\n", "6"), PLAIN },
@@ -49,6 +50,12 @@ static const struct {
     { NETWORK("5x15x15", "flatten\n dense 70, relu as a\n dense 33, tanh as b\n", "5"), PLAIN },
     { NETWORK("3x7x3", "conv2d 7, 1x1, relu as a\n flatten\n dense 129, relu, bias=off as b\n", "21"), PLAIN },
     { NETWORK("2x16x18", "flatten\n dense 1, tanh as a\n dense 300, relu as b\n", "32"), PLAIN },
+    { NETWORK("5x3x4", "conv2d 33, 3x3, tanh, padding=same as a\n conv2d 35, 2x3, relu, padding=same as b\n", "7"),
+      INSIDE },
+    { NETWORK("16x2x2", "conv2d 32, 3x3, tanh, padding=same as a\n conv2d 64, 3x3, tanh, padding=same as b\n", "16"),
+      INSIDE },
+    { NETWORK("48x3x1", "conv2d 64, 3x3, tanh, padding=same as a\n conv2d 16, 3x1, stride=2, padding=1x0 as b\n",
+              "32"), INSIDE },
     { NETWORK("8x12x12", "conv2d 24, 3x3, tanh, padding=same as a\n conv2d 24, 3x3, tanh as b\n", "8"), FILTERED_4 },
     { NETWORK("5x14x10", "conv2d 7, 3x3, tanh, padding=same as a\n conv2d 9, 3x3, tanh as b\n", "6"), FILTERED_4 },
     { NETWORK("64x8x8", "conv2d 64, 3x3, tanh, padding=same as a\n conv2d 64, 3x3, tanh, padding=same as b\n", "32"),
@@ -163,16 +170,19 @@ static void run_training(const struct run *r, const void *data)
             run_node(r, r->graph->nodes[i]);
 }
 
-/* Asks for a plain kernel of bfloat16 at each place that has one; returns how many those are. */
+/* Asks for a plain kernel of bfloat16 at each place that has one, of several for any; returns how many those are. */
 static int ask_everywhere(struct arena *a, const struct plan *p, const char **forced)
 {
     int count, asked = 0;
     const struct kernel *const *all = kernels(&count);
-    for (int i = 0; i < p->train.groups_count; i++) {
+    for (int i = 0; i < p->train.groups_count && asked < FORCED_MOST; i++) {
         const struct group *g = p->train.groups[i];
-        for (int k = 0; k < count && asked < FORCED_MOST; k++)
-            if (all[k]->op == g->main->op && all[k]->bf16 && !all[k]->error && all[k]->applicable(p, g))
-                forced[asked++] = arena_printf(a, "%s:%s=bf16", g->main->layer->name, plan_pass(g->main));
+        int ways = 0;
+        for (int k = 0; k < count; k++)
+            if (all[k]->op == g->main->op && all[k]->bf16 && !all[k]->error && all[k]->applicable(p, g) &&
+                !draw(++ways))
+                forced[asked] = arena_printf(a, "%s:%s=%s", g->main->layer->name, plan_pass(g->main), all[k]->name);
+        asked += ways > 0;
     }
     return asked;
 }
