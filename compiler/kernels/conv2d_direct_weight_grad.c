@@ -14,7 +14,8 @@
  * pixels, taken in bands that stay in the first-level cache.
  *
  * With `precision bf16` two pixels of a row of dy are a pair of bfloat16, and so are those of x that they meet: every
- * pixel of x is packed with the one that a step of the window is away, since taps begin at any of them. */
+ * pixel of x is packed with the one that a step of the window is away, since taps begin at any of them.  For 1x1 filters
+ * each two of the column of pixels are a pair, and bands are rounded as they lie. */
 #include <inttypes.h>
 
 #include "kernels/bf16.h"
@@ -29,6 +30,7 @@ struct weight_grad {
     int line;                   /* of a row of dy: pixels, or pairs of them */
     bool merged;                /* rows are (kw, c), x is read where it lies */
     bool pointwise;             /* 1x1: the image as one column of pixels */
+    bool pair_rows;             /* that in bfloat16: bands of x and panels of bands of dy are rounded, rows in pairs */
     bool pack_dy;
     bool by_image;              /* image by image, else by blocks of a group and range */
     bool through;               /* the images of a group are one column of pixels */
@@ -93,18 +95,19 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
     const struct window *w = &g.s.window;
     int panel = g.s.weight->panel;
     g.panels = (g.s.o + panel - 1) / panel;
-    g.pointwise = !pairs && g.s.taps == 1 && w->stride_h == 1 && w->stride_w == 1 && !g.s.padded;
+    g.pointwise = g.s.taps == 1 && w->stride_h == 1 && w->stride_w == 1 && !g.s.padded;
+    g.pair_rows = g.pointwise && pairs;
     if (g.pointwise) {
         g.s.h = g.s.ph = g.s.oh = g.s.oh * g.s.ow;
         g.s.w = g.s.pw = g.s.ow = 1;
     }
-    g.line = pairs ? (int)bf16_pairs_of(g.s.ow) : g.s.ow;
+    g.line = pairs && !g.pointwise ? (int)bf16_pairs_of(g.s.ow) : g.s.ow;
     g.merged = g.pointwise || (!pairs && w->dilation_w == 1 && g.s.c <= p->lanes &&
                                (int64_t)g.s.c * w->kw <= 4 * p->lanes);
     choose_blocks(p, &g);
     g.row_total = g.merged ? g.s.c * w->kw : g.s.c;
     g.rows = split_rows(g.row_total, tile_rows_max(p, panel / p->lanes));
-    g.asks_for_x = g.merged && w->kh == 1 && !g.s.padded && g.rows.large_count > 1;
+    g.asks_for_x = g.merged && w->kh == 1 && !g.s.padded && g.rows.large_count > 1 && !pairs;
     g.db_stored = plan_round(g.s.o, p->lanes);
     g.pack_dy = pairs || (!g.merged && g.s.o != panel);
     /* a band of rows whose packed pixels take about half of the second-level cache */
@@ -112,7 +115,12 @@ static struct weight_grad weight_grad_of(const struct plan *p, const struct node
     g.through = g.pointwise && !g.by_image;
     if (g.pointwise)
         g.band = split_rows((int64_t)g.s.oh * (g.through ? (p->batch + g.groups - 1) / g.groups : 1),
-                            pixels_in_band(p, &g)).large;
+                            pixels_in_band(p, &g) * (pairs ? 2 : 1)).large;
+    if (g.pair_rows) {
+        g.band += g.band % 2;
+        g.x_bytes = plan_round(g.band / 2 * (int64_t)g.s.c * p->real_size, 64);
+        g.dy_bytes = g.band / 2 * (int64_t)panel * p->real_size;
+    }
     while (!g.merged) {
         g.band_h = (g.band - 1) * w->stride_h + (w->kh - 1) * w->dilation_h + 1;
         g.tile_stride = (int64_t)g.band_h * g.s.pw;
@@ -140,11 +148,11 @@ static struct weight_grad weight_grad_of_group(const struct plan *p, const struc
 static double cost_of(const struct plan *p, const struct weight_grad *g)
 {
     struct weight_grad d = *g;
-    int64_t pixels = (int64_t)d.s.oh * d.line * p->batch;
+    int64_t pixels = (int64_t)d.s.oh * d.line * p->batch / (d.pair_rows ? 2 : 1);
     int64_t rows = (int64_t)d.row_total * (d.merged ? d.s.window.kh : d.s.taps);
     double cycles = (d.pairs ? product_pairs_cycles : product_cycles)(p, d.s.o, d.s.weight->panel, rows, d.row_total,
                                                                       pixels);
-    double pack = d.merged ? 0 : ((double)d.s.ph * d.s.pw * d.s.c * d.ranges + (double)d.s.oh * d.s.ow * d.s.o) *
+    double pack = d.merged && !d.pair_rows ? 0 : ((double)d.s.ph * d.s.pw * d.s.c * d.ranges + (double)d.s.oh * d.s.ow * d.s.o) *
                                  p->batch * p->real_size * 2 / p->target->costs->copy_rate;
     double bytes = 2.0 * d.groups * (double)d.s.weight->stored * p->real_size;
     double reduce = d.groups > 1 ? bytes / p->target->costs->second_rate : 0;
@@ -451,6 +459,32 @@ static const char *emit_pair_dy(struct emitter *e, const struct weight_grad *g, 
                     "One panel of dy, dense, as pairs of pixels in bfloat16.");
 }
 
+/* The same of a column of pixels. */
+static const char *emit_pair_rows(struct emitter *e, const struct weight_grad *g, int vectors, int tail)
+{
+    int lanes = e->plan->lanes, panel = g->s.weight->panel;
+    emit_function(e, "int rows, const %s *dy, bf16_pair *restrict to", e->plan->real);
+    for (int odd = 0; odd < 2; odd++) {
+        if (odd)
+            cw_open(e->w, "if (rows %% 2)%s", vectors > 1 ? " {" : "");
+        else
+            cw_open(e->w, "for (int i = 0; i < rows / 2; i++)%s", vectors > 1 ? " {" : "");
+        for (int j = 0; j < vectors; j++) {
+            int in_use = j == vectors - 1 ? tail : 0;
+            const char *row = odd ? "rows - 1" : "2 * i";
+            const char *first = text_load(e, "dy", arena_printf(e->arena, "(%s) * %d%s", row, g->s.o,
+                                                                text_offset(e, j * lanes)), in_use);
+            const char *second = odd ? "v_zero()" : text_load(e, "dy", arena_printf(e->arena, "(2 * i + 1) * %d%s", g->s.o,
+                                                                                    text_offset(e, j * lanes)), in_use);
+            cw_line(e->w, "v_store(to + %s * %d%s, v_pair(%s, %s));", odd ? "rows / 2" : "i", panel,
+                    text_offset(e, j * lanes), first, second);
+        }
+        cw_close(e->w, vectors > 1 ? "}" : "");
+    }
+    return emit_end(e, arena_printf(e->arena, "pair_rows_%d_of_%d", vectors * lanes, g->s.o),
+                    "One panel of dy, dense, each two pixels a pair in bfloat16.");
+}
+
 /* Pixels that are added one after the other: rounding grows with their number and with that of the runs, not with that
  * of all pixels, which are often nearly equal and err to the same side then. */
 enum { BIAS_RUN = 32 };
@@ -496,7 +530,7 @@ static struct panel_functions panel_functions_of(struct emitter *e, const struct
 {
     struct panel_functions f = { .product = emit_panel(e, g, vectors, tail) };
     if (g->pack_dy)
-        f.pack_dy = (g->pairs ? emit_pair_dy : emit_pack_dy)(e, g, vectors, tail);
+        f.pack_dy = (g->pair_rows ? emit_pair_rows : g->pairs ? emit_pair_dy : emit_pack_dy)(e, g, vectors, tail);
     if (bias)
         f.bias = emit_bias(e, g, vectors, tail);
     return f;
@@ -512,10 +546,11 @@ static void emit_panel_calls(struct emitter *e, const struct weight_grad *g, con
         cw_line(e->w, "%s(%s, %s, db + p * %d);", f->bias, pixels, dy, panel);
     if (f->pack_dy)
         cw_line(e->w, "%s(%s, %s, packed_dy);", f->pack_dy, g->pairs ? "rows" : pixels, dy);
-    const char *x = !g->merged ? "packed_x" : !g->banded ? "x_image" : "x_band";
+    const char *x = !g->merged ? "packed_x" : g->pair_rows ? "x_pairs" : !g->banded ? "x_image" : "x_band";
     const char *number = !g->asks_for_x || g->range_panels == 1 ? ""
                          : g->ranges == 1 ? "p, " : arena_printf(e->arena, "p - range * %d, ", g->range_panels);
-    cw_line(e->w, "%s(rows, %s%s, %s, dw + p * %" PRId64 ");", f->product, number, x,
+    cw_line(e->w, "%s(%s, %s%s, %s, dw + p * %" PRId64 ");", f->product,
+            g->pair_rows ? "(rows + 1) / 2" : "rows", number, x,
             f->pack_dy ? "packed_dy" : dy, g->s.k * panel);
 }
 
@@ -556,6 +591,8 @@ static void emit_bands(struct emitter *e, const struct weight_grad *g, const cha
         if (g->merged)
             cw_line(e->w, "const %s *const x_band = x_image + %s * %d;", real, at, w->stride_h * g->s.w * g->s.c);
     }
+    if (g->pair_rows)
+        cw_line(e->w, "bf16_rows(%s, %d, x_pairs, rows, %d);", g->banded ? "x_band" : "x_image", g->s.c, g->s.c);
     if (pack_x)
         cw_line(e->w, "%s(%s, %s + %d, x_image, packed_x);", pack_x,
                 !g->banded ? "0" : w->stride_h == 1 ? "first_row"
@@ -618,8 +655,8 @@ static const char *emit_sum(struct emitter *e, const struct step *step)
         emit_function(e, "int b, int n, const %s *x, const %s *dy, %s *restrict dw%s", real, real, real, more);
     if (!g.by_image)
         emit_block_head(e, &g, bias);
-    if (!g.merged)
-        cw_line(e->w, "%s *const packed_x = scratch;", factor_type(e, &g));
+    if (!g.merged || g.pair_rows)
+        cw_line(e->w, "%s *const %s = scratch;", factor_type(e, &g), g.pair_rows ? "x_pairs" : "packed_x");
     if (g.pack_dy)
         cw_line(e->w, "%s *const packed_dy = scratch + %" PRId64 ";", factor_type(e, &g),
                 g.x_bytes / e->plan->real_size);
