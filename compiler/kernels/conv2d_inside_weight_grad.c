@@ -4,7 +4,8 @@
  *
  * dy is packed into panels, (pixel, image) the rows, by a step before; a block packs some channels of x likewise and
  * goes through all panels and taps: pixels of a row of y, with all their images, are one stretch of both.  Each weight's
- * gradient is one sum and written once.  With `precision bf16` two images of a pixel are a pair. */
+ * gradient is one sum and written once.  Where the data gradient goes by the same rows of weights before, in the same
+ * loop, they may be updated while they are in the cache: a large gradient is then never written down.  With `precision bf16` two images of a pixel are a pair. */
 #include <inttypes.h>
 
 #include "kernels/bf16.h"
@@ -18,6 +19,12 @@ enum { PART_PACK, PART_SUM, LONGEST_SUM = 1024 };     /* longer ones round more 
 static int pixel_rows(const struct plan *p, bool pairs)
 {
     return pairs ? (int)bf16_pairs_of(p->batch) : p->batch;
+}
+
+/* Elements of scratch in which a block's channels of x are packed. */
+static int64_t x_rows_size(const struct plan *p, const struct inside *d, bool pairs)
+{
+    return (int64_t)d->s.h * d->s.w * pixel_rows(p, pairs) * inside_inputs(d);
 }
 
 static bool applicable(const struct plan *p, const struct group *g)
@@ -51,9 +58,32 @@ static double pairs_cost(const struct plan *p, const struct group *g)
     return cost_of(p, g, true);
 }
 
+/* Whether nobody reads the weights after this: their data gradient, if any, goes by the same rows before. */
+static bool is_last_reader(const struct program *q, const struct group *g)
+{
+    bool after = false;
+    for (int i = 0; i < q->groups_count; i++) {
+        const struct group *d = q->groups[i];
+        after |= d == g;
+        if (d->main->op == OP_conv2d_data_grad && d->main->in[1]->param == g->main->out[0]->param)
+            return !after && d->kernel->by_weights;
+    }
+    return true;
+}
+
+/* Weights whose gradient leaves the second-level cache before update() comes. */
+static const struct param *updated_early(const struct plan *p, const struct program *q, const struct group *g,
+                                         const struct inside *d)
+{
+    const struct param *param = g->main->out[0]->param;
+    bool large = (double)d->s.weight->stored * p->real_size > p->target->l2_bytes;
+    return large && plan_updates_early(p, param) && is_last_reader(q, g) ? param : NULL;
+}
+
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct inside d = inside_of(p, g->main);
+    const struct param *updated = updated_early(p, q, g, &d);
     bool pairs = g->kernel->bf16;
     const struct tensor *dw = g->main->out[0];
     struct step *pack = plan_step(p, q, g, PART_PACK, SPLIT_BLOCKS, d.panels, "weight gradient", 0);
@@ -76,7 +106,11 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     step_takes(p, main, ACCESS_READ, g->main->in[0]);
     step_uses(p, main, ACCESS_READ, panels, TOUCH_ALL);
     step_takes_part(p, main, ACCESS_WRITE, dw, inside_part_of_weights(&d));
-    step_scratch(p, main, (int64_t)d.s.h * d.s.w * pixel_rows(p, pairs) * inside_inputs(&d) * p->real_size);
+    if (updated)
+        step_updates(p, main, updated, inside_part_of_weights(&d));
+    if (updated && p->update.rule_slots > 0)
+        main->prefetch = "the optimizer's state, before an early update";
+    step_scratch(p, main, (x_rows_size(p, &d, pairs) + (updated ? inside_inputs(&d) * d.panel : 0)) * p->real_size);
 }
 
 /* Writes the loop in which `pixels` pixels of all images, `count` of the channels that `from` (a sample's first one,
@@ -143,47 +177,78 @@ static const char *emit_pack(struct emitter *e, const struct group *g, const str
                     arena_printf(e->arena, bias ? "%s, and its bias gradient." : "%s.", how));
 }
 
-static void emit_tap(struct emitter *e, const struct inside *d, int tap, int inputs, bool pairs)
+/* What the text of a block is made of. */
+struct block_text {
+    const struct inside *d;
+    int inputs;
+    bool pairs, updates, fetches;
+};
+
+/* The products of a tap: x_rows and dy to `to`. */
+static void emit_products(struct emitter *e, const struct block_text *k, int tap)
 {
+    const struct inside *d = k->d;
     const struct reach *r = &d->rows[tap / d->s.window.kw], *c = &d->columns[tap % d->s.window.kw];
-    int images = pixel_rows(e->plan, pairs), width = inside_inputs(d), panel = d->panel;
-    const char *to = arena_printf(e->arena, "to%s", text_offset(e, (int64_t)tap * d->s.c * panel));
-    if (!inside_emit_tap(e, d, tap / d->s.window.kw, tap % d->s.window.kw)) {
-        cw_line(e->w, "memset(%s, 0, sizeof(%s) * %d);  // tap (%d, %d) is outside of every pixel", to, e->plan->real,
-                inputs * panel, tap / d->s.window.kw, tap % d->s.window.kw);
-        return;
-    }
+    int images = pixel_rows(e->plan, k->pairs), width = inside_inputs(d), panel = d->panel;
     struct tile t = { .vectors = panel / e->plan->lanes, .a_row = 1, .a_k = width, .b_k = panel, .segments = r->count,
-                      .depth = (int64_t)c->count * images, .c_row = panel, .pairs = pairs };
+                      .depth = (int64_t)c->count * images, .c_row = panel, .pairs = k->pairs };
     t.a_segment = (int64_t)d->s.window.stride_h * d->s.w * images * width;
     t.b_segment = (int64_t)d->s.ow * images * panel;
     int64_t a = ((int64_t)r->from * d->s.w + c->from) * images * width;
     int64_t b = ((int64_t)r->first * d->s.ow + c->first) * images * panel;
-    struct row_split split = split_rows(inputs, tile_rows_max(e->plan, t.vectors));
+    struct row_split split = split_rows(k->inputs, tile_rows_max(e->plan, t.vectors));
     for (int small = 0; small < 2; small++) {
         int tiles = small ? split.small_count : split.large_count, first = small ? split.large * split.large_count : 0;
         t.rows = split.large - small;
         if (!tiles)
             continue;
-        cw_open(e->w, "for (int i = %d; i < %d; i += %d)", first, first + tiles * t.rows, t.rows);
-        cw_line(e->w, "%s(x_rows%s + i, dy%s, %s + i * %d);", emit_tile(e, &t), text_offset(e, a), text_offset(e, b), to,
+        cw_open(e->w, "for (int i = %d; i < %d; i += %d)%s", first, first + tiles * t.rows, t.rows,
+                k->fetches ? " {" : "");
+        if (k->fetches) {
+            cw_open(e->w, "if (early)");
+            cw_line(e->w, "fetch_state(c, number + (int64_t)at + i * %d, %d);", panel, t.rows * panel);
+            cw_close(e->w, "");
+        }
+        cw_line(e->w, "%s(x_rows%s + i, dy%s, to + i * %d);", emit_tile(e, &t), text_offset(e, a), text_offset(e, b),
                 panel);
-        cw_close(e->w, "");
+        cw_close(e->w, k->fetches ? "}" : "");
     }
 }
 
-/* Block b: some channels of x, all panels and taps. */
-static void emit_inputs(struct emitter *e, const struct inside *d, int inputs, bool pairs)
+static void emit_tap(struct emitter *e, const struct block_text *k, int tap)
 {
-    const char *real = e->plan->real, *factor = pairs ? "bf16_pair" : real;
-    int64_t panel = (int64_t)d->s.oh * d->s.ow * pixel_rows(e->plan, pairs) * d->panel;
-    emit_rows(e, pairs, "from", (int64_t)d->s.h * d->s.w * d->s.c, d->s.h * d->s.w, d->s.c, "x_rows", inside_inputs(d),
-              arena_printf(e->arena, "%d", inputs));
+    const struct inside *d = k->d;
+    const char *real = e->plan->real;
+    int64_t from = (int64_t)tap * d->s.c * d->panel;
+    cw_open(e->w, "{");
+    bool inside = inside_emit_tap(e, d, tap / d->s.window.kw, tap % d->s.window.kw);
+    cw_line(e->w, "const size_t at = (size_t)p * %" PRId64 " + (size_t)first * %d%s;", d->s.k * d->panel, d->panel,
+            text_offset(e, from));
+    cw_line(e->w, "%s *const to = %sdw + at;", real, k->updates ? "early ? gradient : " : "");
+    if (inside)
+        emit_products(e, k, tap);
+    else
+        cw_line(e->w, "memset(to, 0, sizeof(%s) * %d);  // tap (%d, %d) is outside of every pixel", real,
+                k->inputs * d->panel, tap / d->s.window.kw, tap % d->s.window.kw);
+    if (k->updates) {
+        cw_open(e->w, "if (early)");
+        cw_line(e->w, "update_range(c, early, number + (int64_t)at, %d, to);", k->inputs * d->panel);
+        cw_close(e->w, "");
+    }
+    cw_close(e->w, "}");
+}
+
+/* Block b: some channels of x, all panels and taps. */
+static void emit_inputs(struct emitter *e, const struct block_text *k)
+{
+    const struct inside *d = k->d;
+    int64_t panel = (int64_t)d->s.oh * d->s.ow * pixel_rows(e->plan, k->pairs) * d->panel;
+    emit_rows(e, k->pairs, "from", (int64_t)d->s.h * d->s.w * d->s.c, d->s.h * d->s.w, d->s.c, "x_rows",
+              inside_inputs(d), arena_printf(e->arena, "%d", k->inputs));
     loop_open(e, "p", 0, d->panels, 1);
-    cw_line(e->w, "const %s *const dy = panels + p * %" PRId64 ";", factor, panel);
-    cw_line(e->w, "%s *const to = dw + (size_t)p * %" PRId64 " + (size_t)first * %d;", real, d->s.k * d->panel, d->panel);
+    cw_line(e->w, "const %s *const dy = panels + p * %" PRId64 ";", k->pairs ? "bf16_pair" : e->plan->real, panel);
     for (int tap = 0; tap < d->s.taps; tap++)
-        emit_tap(e, d, tap, inputs, pairs);
+        emit_tap(e, k, tap);
     cw_close(e->w, "}");
 }
 
@@ -195,32 +260,43 @@ static const char *emit(struct emitter *e, const struct step *step)
     if (step->part == PART_PACK)
         return emit_pack(e, g, &d, pairs);
     const char *real = e->plan->real, *factor = pairs ? "bf16_pair" : real;
+    struct block_text k = { .d = &d, .pairs = pairs, .updates = step->updates, .fetches = step->prefetch };
     int whole = d.s.c / INSIDE_INPUTS, rest = d.s.c % INSIDE_INPUTS;
-    emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw, %s *restrict x_rows", real, factor,
-                  real, factor);
+    emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict x_rows", real, factor,
+                  real, k.updates ? ", const struct cnn_context *c, const struct rule *early, int64_t number" : "",
+                  factor);
     cw_line(e->w, "const int first = b * %d;", INSIDE_INPUTS);
     cw_line(e->w, "const %s *const from = x + first;", real);
+    if (k.updates)
+        cw_line(e->w, "%s *const gradient = x_rows + %" PRId64 ";", real, x_rows_size(e->plan, &d, pairs));
     if (whole && rest)
         cw_open(e->w, "if (b < %d) {", whole);
+    k.inputs = INSIDE_INPUTS;
     if (whole)
-        emit_inputs(e, &d, INSIDE_INPUTS, pairs);
+        emit_inputs(e, &k);
     if (whole && rest)
         cw_middle(e->w, "} else {");
+    k.inputs = rest;
     if (rest)
-        emit_inputs(e, &d, rest, pairs);
+        emit_inputs(e, &k);
     if (whole && rest)
         cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_inside%s_weight_grad_%dx%dx%d_to_%dx%dx%d", conv_name(e, &d.s),
                                     pairs ? "_bf16" : "", d.s.c, d.s.h, d.s.w, d.s.o, d.s.oh, d.s.ow);
-    return emit_end(e, hint, emit_comment(e, step));
+    const char *comment = emit_comment(e, step);
+    if (k.updates)
+        comment = arena_printf(e->arena, "%s\nThe weights, parameter `number` and those that follow, are updated where "
+                               "`early` says how, and the gradient is not kept.", comment);
+    return emit_end(e, hint, comment);
 }
 
 const struct kernel kernel_conv2d_inside_weight_grad = {
     .name = "inside", .op = OP_conv2d_weight_grad, .applicable = applicable, .cost = cost, .plan = plan, .emit = emit,
+    .by_weights = true,
     .help = "register tiles over images and pixels, without taps outside of the map",
 };
 
 const struct kernel kernel_conv2d_bf16_inside_weight_grad = {
     .name = "bf16_inside", .op = OP_conv2d_weight_grad, .bf16 = true, .applicable = applicable, .cost = pairs_cost,
-    .plan = plan, .emit = emit, .help = "the same with pairs of bfloat16, summed in float",
+    .plan = plan, .emit = emit, .by_weights = true, .help = "the same with pairs of bfloat16, summed in float",
 };

@@ -45,6 +45,9 @@ struct kernel {
      * node, and in what follows it in a chain, but for what `apart` names.  NULL: never. */
     bool (*together)(const struct plan *p, const struct node *n);
     bool only_together;         /* and for no others */
+    /* Of gradients of a convolution: its blocks are rows of the weights, so that of the data comes first and shares a
+     * loop with that of the weights, which may then update them. */
+    bool by_weights;
     /* Whether it takes tensor t of the node with its images apart there too.  NULL: of none. */
     bool (*apart)(const struct node *n, const struct tensor *t);
     int number;                 /* the kernel's own, where several differ in it alone */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Large weights of dense layers are updated as soon as their gradient is there, where the context asks for it: the same
+# Large weights of dense layers, and of convolutions of small maps, are updated as soon as their gradient is there, where the context asks for it: the same
 # bits as train_step() and update() one after the other, for any number of threads and short batches; and nothing of it
 # after an invalid loss where the recipe stops on one.
 . "$(dirname "$0")/../run/common.sh"
@@ -27,6 +27,10 @@ write_model stopping stop_on_nan
 sed 's/model adam/model branches/; s/dense 150, relu/add { branch { dense 130 } branch { dense 130, relu } }; dense 2100/
     s/batch 7/batch 4/' adam.cnn >branches.cnn
 
+# A convolution whose gradients go by the same rows of weights, and one whose data gradient nobody wants.
+sed 's/model adam/model maps/; s/conv2d 3, 2x2, elu/maxpool2d 16x16; conv2d 256, 3x3, padding=same; conv2d 256, 3x3, relu, padding=same/
+    s/batch 7/batch 16/; s/dense 150, relu/dense 9/' adam.cnn >maps.cnn
+
 check() { # model early-layers target options...
     local name=$1 early=$2 target=$3
     shift 3
@@ -43,6 +47,9 @@ check() { # model early-layers target options...
 
 check stopping 1 native
 check branches 3 native
+check maps 1 native
+check maps 0 native --kernel=conv2d_2:data=direct
+check maps 1 generic
 check adam 1 native --real=double
 check adam 1 generic
 check adam 1 native --batch=1
