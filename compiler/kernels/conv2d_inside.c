@@ -511,13 +511,13 @@ static const char *data_emit(struct emitter *e, const struct step *step)
 
 const struct kernel kernel_conv2d_inside_data_grad = {
     .name = "inside", .op = OP_conv2d_data_grad, .fuses_chain = true, .applicable = data_applicable, .cost = data_cost,
-    .plan = data_plan, .emit = data_emit, .by_weights = true,
+    .plan = data_plan, .emit = data_emit, .by_weights = always_applicable,
     .help = "register tiles of images with the weights as rows, without taps outside of the map",
 };
 
 const struct kernel kernel_conv2d_bf16_inside_data_grad = {
     .name = "bf16_inside", .op = OP_conv2d_data_grad, .bf16 = true, .fuses_chain = true,
     .applicable = data_applicable, .cost = data_pairs_cost, .plan = data_plan, .emit = data_emit,
-    .by_weights = true,
+    .by_weights = always_applicable,
     .help = "the same with pairs of bfloat16, summed in float",
 };

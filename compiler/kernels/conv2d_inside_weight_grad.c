@@ -58,32 +58,10 @@ static double pairs_cost(const struct plan *p, const struct group *g)
     return cost_of(p, g, true);
 }
 
-/* Whether nobody reads the weights after this: their data gradient, if any, goes by the same rows before. */
-static bool is_last_reader(const struct program *q, const struct group *g)
-{
-    bool after = false;
-    for (int i = 0; i < q->groups_count; i++) {
-        const struct group *d = q->groups[i];
-        after |= d == g;
-        if (d->main->op == OP_conv2d_data_grad && d->main->in[1]->param == g->main->out[0]->param)
-            return !after && d->kernel->by_weights;
-    }
-    return true;
-}
-
-/* Weights whose gradient leaves the second-level cache before update() comes. */
-static const struct param *updated_early(const struct plan *p, const struct program *q, const struct group *g,
-                                         const struct inside *d)
-{
-    const struct param *param = g->main->out[0]->param;
-    bool large = (double)d->s.weight->stored * p->real_size > p->target->l2_bytes;
-    return large && plan_updates_early(p, param) && is_last_reader(q, g) ? param : NULL;
-}
-
 static void plan(struct plan *p, struct program *q, struct group *g)
 {
     struct inside d = inside_of(p, g->main);
-    const struct param *updated = updated_early(p, q, g, &d);
+    const struct param *updated = plan_updated_by(p, q, g);
     bool pairs = g->kernel->bf16;
     const struct tensor *dw = g->main->out[0];
     struct step *pack = plan_step(p, q, g, PART_PACK, SPLIT_BLOCKS, d.panels, "weight gradient", 0);
@@ -292,11 +270,11 @@ static const char *emit(struct emitter *e, const struct step *step)
 
 const struct kernel kernel_conv2d_inside_weight_grad = {
     .name = "inside", .op = OP_conv2d_weight_grad, .applicable = applicable, .cost = cost, .plan = plan, .emit = emit,
-    .by_weights = true,
+    .by_weights = always_applicable,
     .help = "register tiles over images and pixels, without taps outside of the map",
 };
 
 const struct kernel kernel_conv2d_bf16_inside_weight_grad = {
     .name = "bf16_inside", .op = OP_conv2d_weight_grad, .bf16 = true, .applicable = applicable, .cost = pairs_cost,
-    .plan = plan, .emit = emit, .by_weights = true, .help = "the same with pairs of bfloat16, summed in float",
+    .plan = plan, .emit = emit, .by_weights = always_applicable, .help = "the same with pairs of bfloat16, summed in float",
 };

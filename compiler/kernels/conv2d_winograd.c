@@ -638,6 +638,14 @@ static bool carries(const struct plan *p, const struct group *g)
     return !c.transposed && !c.by_panel && !c.pairs && !g->together;
 }
 
+/* Panel by panel. */
+static bool by_weights(const struct plan *p, const struct group *g)
+{
+    struct winograd_conv c;
+    winograd_conv_of(p, g, g->kernel->number, &c);
+    return c.by_panel;
+}
+
 #define WINOGRAD_KERNEL(tiles, code, rounds, title, what)                                                             \
     WINOGRAD_ANSWERS(tiles, code)                                                                                      \
     static bool together_##tiles(const struct plan *p, const struct node *n)                                          \
@@ -652,7 +660,7 @@ static bool carries(const struct plan *p, const struct group *g)
     const struct kernel kernel_conv2d_##tiles##_data_grad = {                                                          \
         .name = title, .op = OP_conv2d_data_grad, .bf16 = rounds, .fuses_chain = true,                                \
         .applicable = applicable_##tiles, .cost = cost_##tiles, .error = error_##tiles, .plan = plan,                 \
-        .carries = carries, .settle = settle, .finer = finer, .emit = emit, .together = together_##tiles,             \
+        .carries = carries, .by_weights = by_weights, .settle = settle, .finer = finer, .emit = emit, .together = together_##tiles,             \
         .apart = together_apart, .number = code,                                                                       \
         .help = "transposed minimal filtering, " what,                                                                \
     };

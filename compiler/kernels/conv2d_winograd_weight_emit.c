@@ -497,7 +497,7 @@ static bool position_begins(const void *data, int q)
 static void store_tap(struct emitter *e, const void *data, const struct winograd_run *i, int j, const char *value)
 {
     const struct winograd_weights *d = data;
-    int64_t tap = (int64_t)d->s.c * d->panel;
+    int64_t tap = (d->updating ? d->updated : (int64_t)d->s.c) * d->panel;
     cw_line(e->w, "v_store(to%s, %s);",
             winograd_along(e, i, (i->first * d->tiles.r_h + j) * tap, d->tiles.r_h * tap), value);
 }
@@ -564,6 +564,62 @@ static const char *emit_inverse(struct emitter *e, const struct step *step)
 
 /* ---- a panel of outputs, its inputs panel by panel --------------------------------------------------------------- */
 
+/* dw of a panel of inputs, channel by channel. */
+static void emit_inverses(struct emitter *e, const struct winograd_weights *d, const char *panel, const char *half,
+                          int width)
+{
+    const char *real = e->plan->real;
+    cw_open(e->w, "for (int channel = 0; channel < %d; channel++) {", d->x_panel);
+    loop_open(e, "tap", 0, d->s.taps, 1);       /* the lines that dw of later channels is written to */
+    for (int lane = 0; lane < width; lane += 64 / e->plan->real_size)
+        cw_line(e->w, "v_prefetchw(dw + (size_t)%s * %" PRId64 " + (tap * %d + p * %d + channel) * %d + %d%s);", panel,
+                d->s.k * d->panel, d->s.c, d->x_panel, d->panel, AHEAD * d->panel + lane, half);
+    cw_close(e->w, "}");
+    loop_open_vectors(e, "lane", width);
+    cw_line(e->w, "const %s *const from = du + channel * %d + lane;", real, d->panel);
+    cw_line(e->w, "%s *const to = dw + (size_t)%s * %" PRId64 " + (p * %d + channel) * %d%s + lane;", real, panel,
+            d->s.k * d->panel, d->x_panel, d->panel, half);
+    emit_inverse_vector(e, d);
+    cw_close(e->w, "}");
+    cw_close(e->w, "}");
+}
+
+/* The same some channels at a time into `gradient`, (tap, channel, output), and their weights are updated. */
+static void emit_updates(struct emitter *e, const struct winograd_weights *d, const char *panel, const char *half,
+                         int width, bool fetches)
+{
+    const char *real = e->plan->real;
+    struct winograd_weights updating = *d;
+    updating.updating = true;
+    cw_open(e->w, "for (int first = 0; first < %d; first += %d) {", d->x_panel, d->updated);
+    cw_line(e->w, "const int64_t at = number + (int64_t)%s * %" PRId64 " + (p * %d + first) * %d%s;", panel,
+            d->s.k * d->panel, d->x_panel, d->panel, half);
+    if (fetches) {
+        cw_open(e->w, "for (int tap = 0; tap < %d; tap++)", d->s.taps);
+        cw_line(e->w, "fetch_state(c, at + tap * %d, %d);", d->s.c * d->panel, d->updated * d->panel);
+        cw_close(e->w, "");
+    }
+    cw_open(e->w, "for (int row = 0; row < %d; row++)", d->updated);
+    cw_open(e->w, "for (int lane = 0; lane < %d; lane += V_LANES) {", width);
+    cw_line(e->w, "const %s *const from = du + (first + row) * %d + lane;", real, d->panel);
+    cw_line(e->w, "%s *const to = gradient + row * %d + lane;", real, d->panel);
+    emit_inverse_vector(e, &updating);
+    cw_close(e->w, "}");
+    cw_close(e->w, "");
+    cw_open(e->w, "for (int tap = 0; tap < %d; tap++)", d->s.taps);
+    if (width == d->panel) {
+        cw_line(e->w, "update_range(c, early, at + tap * %d, %d, gradient + tap * %d);", d->s.c * d->panel,
+                d->updated * d->panel, d->updated * d->panel);
+    } else {
+        cw_open(e->w, "for (int row = 0; row < %d; row++)", d->updated);
+        cw_line(e->w, "update_range(c, early, at + (tap * %d + row) * %d, %d, gradient + (tap * %d + row) * %d);", d->s.c,
+                d->panel, width, d->updated, d->panel);
+        cw_close(e->w, "");
+    }
+    cw_close(e->w, "");
+    cw_close(e->w, "}");
+}
+
 static const char *emit_by_panel(struct emitter *e, const struct step *step)
 {
     const struct group *g = step->group;
@@ -576,11 +632,14 @@ static const char *emit_by_panel(struct emitter *e, const struct step *step)
     int width = g->narrow ? d.panel / 2 : d.panel;
     const char *panel = g->narrow ? "(b / 2)" : "b";
     const char *half = g->narrow ? arena_printf(e->arena, " + b %% 2 * %d", width) : "";
-    emit_function(e, "int b, %sconst %s *x_values, const %s *dy_values, %s *restrict dw%s, %s *restrict du",
+    emit_function(e, "int b, %sconst %s *x_values, const %s *dy_values, %s *restrict dw%s%s, %s *restrict du",
                   bias ? "int n, " : "", real, real, real,
+                  step->updates ? ", const struct cnn_context *c, const struct rule *early, int64_t number" : "",
                   bias ? arena_printf(e->arena, ", const %s *bias_images, %s *restrict db", real, real) : "", real);
     if (d.pairs)
         cw_line(e->w, "bf16_pair *const pairs = du + %" PRId64 ";", d.u_group);
+    if (step->updates)
+        cw_line(e->w, "%s *const gradient = du + %" PRId64 ";", real, d.u_group + winograd_weights_pairs(&d));
     loop_open(e, "p", 0, d.x_panels, 1);
     for (int k = 0; k < WINOGRAD_CLASSES; k++) {
         const struct winograd_class *s = &d.tiles.class[k];
@@ -595,19 +654,14 @@ static const char *emit_by_panel(struct emitter *e, const struct step *step)
                 text_offset(e, s->first * d.u_position), d.u_position, pairs_argument(&d));
         cw_close(e->w, "}");
     }
-    cw_open(e->w, "for (int c = 0; c < %d; c++) {", d.x_panel);
-    loop_open(e, "tap", 0, d.s.taps, 1);        /* the lines that dw of later channels is written to */
-    for (int lane = 0; lane < width; lane += 64 / e->plan->real_size)
-        cw_line(e->w, "v_prefetchw(dw + (size_t)%s * %" PRId64 " + (tap * %d + p * %d + c) * %d + %d%s);", panel,
-                d.s.k * d.panel, d.s.c, d.x_panel, d.panel, AHEAD * d.panel + lane, half);
-    cw_close(e->w, "}");
-    loop_open_vectors(e, "lane", width);
-    cw_line(e->w, "const %s *const from = du + c * %d + lane;", real, d.panel);
-    cw_line(e->w, "%s *const to = dw + (size_t)%s * %" PRId64 " + (p * %d + c) * %d%s + lane;", real, panel,
-            d.s.k * d.panel, d.x_panel, d.panel, half);
-    emit_inverse_vector(e, &d);
-    cw_close(e->w, "}");
-    cw_close(e->w, "}");
+    if (step->updates) {
+        cw_open(e->w, "if (early) {");
+        emit_updates(e, &d, panel, half, width, step->prefetch != NULL);
+        cw_middle(e->w, "} else {");
+    }
+    emit_inverses(e, &d, panel, half, width);
+    if (step->updates)
+        cw_close(e->w, "}");
     cw_close(e->w, "}");
     if (bias)
         emit_bias_sum(e, &d);
@@ -615,6 +669,9 @@ static const char *emit_by_panel(struct emitter *e, const struct step *step)
                                        "%s\n%s Block b is %s of outputs: dU of a panel of inputs over the whole "
                                        "batch, then G^T dU G.", emit_comment(e, step),
                                        winograd_tiles_text(e, &d.tiles, &d.s), g->narrow ? "half a panel" : "a panel");
+    if (step->updates)
+        comment = arena_printf(e->arena, "%s\nThe weights, parameter `number` and those that follow, are updated where "
+                               "`early` says how, and the gradient is not kept.", comment);
     return emit_end(e, arena_printf(e->arena, "winograd_weight_grad_panel_%dx%dx%d_%d", d.s.c, d.s.h, d.s.w, d.s.o),
                     comment);
 }

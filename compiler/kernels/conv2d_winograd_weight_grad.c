@@ -104,6 +104,8 @@ static void choose_by_panel(const struct plan *p, struct winograd_weights *g)
         !winograd_reaches(m.size))
         return;
     g->by_panel = true;
+    for (g->updated = 8; g->x_panel % g->updated; g->updated--)
+        ;                       /* few, so that their gradient stays in the first-level cache */
     g->parts = 1;
     g->images = p->batch;
     g->v = v;
@@ -333,8 +335,14 @@ static void plan_panels(struct plan *p, struct program *q, struct group *g, cons
     step_uses(p, s, ACCESS_READ, x_values, TOUCH_ALL);
     step_uses(p, s, ACCESS_READ, dy_values, TOUCH_ALL);
     step_takes_part(p, s, ACCESS_WRITE, g->main->out[0], part_rows(d->panels, d->s.k * d->panel));
+    const struct param *updated = plan_updated_by(p, q, g);
+    if (updated)
+        step_updates(p, s, updated, part_rows(d->panels, d->s.k * d->panel));
+    if (updated && p->update.rule_slots > 0)
+        s->prefetch = "the optimizer's state, before an early update";
     takes_bias(p, s, bias);
-    step_scratch(p, s, (d->u_group + winograd_weights_pairs(d)) * p->real_size);
+    int64_t gradient = updated ? (int64_t)d->s.taps * d->updated * d->panel : 0;
+    step_scratch(p, s, (d->u_group + winograd_weights_pairs(d) + gradient) * p->real_size);
 }
 
 /* Halves of panels of outputs, where whole vectors remain. */
@@ -407,6 +415,13 @@ static void plan(struct plan *p, struct program *q, struct group *g)
         plan_products(p, q, g, &d, x_values, dy_values, du, bias);
 }
 
+static bool by_weights(const struct plan *p, const struct group *g)
+{
+    struct winograd_weights d;
+    winograd_weights_of(p, g->main, g->kernel->number, &d);
+    return d.by_panel;
+}
+
 #define WINOGRAD_KERNEL(tiles, code, rounds, title, what)                                                             \
     WINOGRAD_ANSWERS(tiles, code)                                                                                      \
     static bool by_image_##tiles(const struct plan *p, const struct group *g)                                         \
@@ -416,7 +431,7 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     const struct kernel kernel_conv2d_##tiles##_weight_grad = {                                                        \
         .name = title, .op = OP_conv2d_weight_grad, .bf16 = rounds, .applicable = applicable_##tiles,                 \
         .cost = cost_##tiles, .error = error_##tiles, .plan = plan, .by_image = by_image_##tiles, .settle = settle,    \
-        .finer = finer,                                                                                                \
+        .finer = finer, .by_weights = by_weights,                                                                                                \
         .emit = winograd_weights_emit, .number = code, .help = "minimal filtering over a block of images, " what,     \
     };
 

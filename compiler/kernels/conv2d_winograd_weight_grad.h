@@ -23,6 +23,8 @@ struct winograd_weights {
     int64_t m_at, scratch;      /* by image: in scratch, elements; V is its beginning */
     int64_t u_position, u_panel, u_group;       /* elements of dU */
     int64_t db_stored;
+    int updated;                /* then: input channels whose weights may be updated at a time */
+    bool updating;              /* while it is written: taps are those of these channels */
     bool far[2];                /* while it is written: x, dy come from memory */
 };
 

@@ -171,14 +171,19 @@ static void mark(struct grouping *s, const struct group *g, int index)
         s->group_of[g->companion->id] = index;
 }
 
-/* Of the gradients of a convolution that both go by rows of its weights that of the data comes first: then the other one
- * may update the weights. */
-static void order_gradients(struct program *q)
+static bool goes_by_weights(const struct plan *p, const struct group *g)
+{
+    return g->kernel->by_weights && g->kernel->by_weights(p, g);
+}
+
+/* Of the gradients of a convolution that both go by its weights that of the data comes first: then the other one may
+ * update the weights. */
+static void order_gradients(const struct plan *p, struct program *q)
 {
     for (int i = 0; i + 1 < q->groups_count; i++) {
         struct group *w = q->groups[i], *d = q->groups[i + 1];
-        if (w->main->op == OP_conv2d_weight_grad && d->main->op == OP_conv2d_data_grad && w->kernel->by_weights &&
-            d->kernel->by_weights && d->main->in[1]->param == w->main->out[0]->param) {
+        if (w->main->op == OP_conv2d_weight_grad && d->main->op == OP_conv2d_data_grad &&
+            d->main->in[1]->param == w->main->out[0]->param && goes_by_weights(p, w) && goes_by_weights(p, d)) {
             q->groups[i] = d;
             q->groups[i + 1] = w;
         }
@@ -214,5 +219,5 @@ void plan_groups(struct plan *p, struct program *q, const struct plan_options *o
         mark(&s, g, q->groups_count);
         q->groups[q->groups_count++] = g;
     }
-    order_gradients(q);
+    order_gradients(p, q);
 }

@@ -45,9 +45,9 @@ struct kernel {
      * node, and in what follows it in a chain, but for what `apart` names.  NULL: never. */
     bool (*together)(const struct plan *p, const struct node *n);
     bool only_together;         /* and for no others */
-    /* Of gradients of a convolution: its blocks are rows of the weights, so that of the data comes first and shares a
-     * loop with that of the weights, which may then update them. */
-    bool by_weights;
+    /* Of the gradients of a convolution: whether it reads, or makes, parts of the weights block by block.  Where both do,
+     * that of the data comes first, and the other one may update the weights.  NULL: never. */
+    bool (*by_weights)(const struct plan *p, const struct group *g);
     /* Whether it takes tensor t of the node with its images apart there too.  NULL: of none. */
     bool (*apart)(const struct node *n, const struct tensor *t);
     int number;                 /* the kernel's own, where several differ in it alone */
@@ -127,6 +127,9 @@ void step_writes_rows(struct plan *p, struct step *s, const struct tensor *t);
 void step_takes_rows(struct plan *p, struct step *s, const struct tensor *from, const struct tensor *to);
 /* What the chain of its group reads. */
 void step_takes_chain(struct plan *p, struct step *s);
+/* The weights whose gradient g makes, a convolution's, where its last step may update them: they are so large that the
+ * gradient leaves the second-level cache before update() comes, and nobody reads them after g.  NULL: it may not. */
+const struct param *plan_updated_by(const struct plan *p, const struct program *q, const struct group *g);
 /* So many bytes that only this thread uses, for the time of the call. */
 void step_scratch(struct plan *p, struct step *s, int64_t bytes);
 void step_is_told(struct plan *p, struct step *s, enum argument_kind what);

@@ -169,3 +169,23 @@ bool plan_updates_early(const struct plan *p, const struct param *param)
     return p->update.optimizer && !p->model->share && plan_trains(param) && p->update.clip_norm == 0 &&
         !p->update.optimizer->matrices;
 }
+
+/* Whether the data gradient, if any, comes before g. */
+static bool is_last_reader(const struct program *q, const struct group *g)
+{
+    bool after = false;
+    for (int i = 0; i < q->groups_count; i++) {
+        const struct group *d = q->groups[i];
+        after |= d == g;
+        if (d->main->op == OP_conv2d_data_grad && d->main->in[1]->param == g->main->out[0]->param)
+            return !after;
+    }
+    return true;
+}
+
+const struct param *plan_updated_by(const struct plan *p, const struct program *q, const struct group *g)
+{
+    const struct param *param = g->main->out[0]->param;
+    bool large = (double)p->params[param->id].stored * p->real_size > p->target->l2_bytes;
+    return large && plan_updates_early(p, param) && is_last_reader(q, g) ? param : NULL;
+}

@@ -31,6 +31,9 @@ sed 's/model adam/model branches/; s/dense 150, relu/add { branch { dense 130 } 
 sed 's/model adam/model maps/; s/conv2d 3, 2x2, elu/maxpool2d 16x16; conv2d 256, 3x3, padding=same; conv2d 256, 3x3, relu, padding=same/
     s/batch 7/batch 16/; s/dense 150, relu/dense 9/' adam.cnn >maps.cnn
 
+# By minimal filtering panel by panel: the data gradient comes first there too.
+sed 's/model maps/model panels/; s/maxpool2d 16x16; conv2d 256/maxpool2d 8x8; conv2d 512/; s/conv2d 256/conv2d 512/' maps.cnn >panels.cnn
+
 check() { # model early-layers target options...
     local name=$1 early=$2 target=$3
     shift 3
@@ -49,10 +52,18 @@ check stopping 1 native
 check branches 3 native
 check maps 1 native
 check maps 1 generic
+check panels 1 native --kernel=conv2d_2=winograd6 --kernel=conv2d_1=direct
 check adam 1 native --real=double
 check adam 1 generic
 check adam 1 native --batch=1
 check adam 1 native
+
+# Half panels, where there are more threads than a few.
+rm -f panels panels.c
+build panels CNNC_FLAGS="--kernel=conv2d_2=winograd6" CNNC_CFLAGS="-O1 ${CNNC_CFLAGS:-}" && for threads in 1 16; do
+    expect 0 ./panels --threads $threads --run-dir panels.$threads
+done
+cmp panels.1/last.safetensors panels.16/last.safetensors || fail "the weights differ between 1 and 16 threads"
 
 # The proof that it can fail: an update of one range that is left out.
 sed 's/if (early)$/if (early \&\& b)/' adam.c >changed.c
