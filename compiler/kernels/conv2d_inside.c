@@ -6,7 +6,7 @@
  * pixel to those of the other.  So nothing is multiplied by zero, and the weights are read as they lie, once for all
  * images.
  *
- * Forward images are the rows of a tile and a block is a panel of y's channels.  For the data gradient the channels of
+ * Forward images are the rows of a tile and a block is a panel of y's channels and a part of the batch.  For the data gradient the channels of
  * x are the rows, for which weights are broadcast, and images are the vectors: dy is turned over before, and dx behind;
  * a block is some channels of x.
  *
@@ -40,6 +40,7 @@ struct inside inside_of(const struct plan *p, const struct node *n)
     const struct window *w = &d.s.window;
     d.panel = d.s.weight->panel;
     d.panels = (d.s.o + d.panel - 1) / d.panel;
+    d.inputs = d.s.c >= 512 ? 32 : 16;
     d.rows = reaches(p, w->kh, w->dilation_h, w->stride_h, w->pad_top, d.s.h, d.s.oh);
     d.columns = reaches(p, w->kw, w->dilation_w, w->stride_w, w->pad_left, d.s.w, d.s.ow);
     for (int kh = 0; kh < w->kh; kh++)
@@ -48,10 +49,21 @@ struct inside inside_of(const struct plan *p, const struct node *n)
     return d;
 }
 
+/* Elements of a sample of x and of y. */
+static int64_t sample_in(const struct inside *d)
+{
+    return (int64_t)d->s.h * d->s.w * d->s.c;
+}
+
+static int64_t sample_out(const struct inside *d)
+{
+    return (int64_t)d->s.oh * d->s.ow * d->s.o;
+}
+
 bool inside_applicable(const struct plan *p, const struct inside *d)
 {
     return p->batch > 1 && d->s.taps <= INSIDE_TAPS && d->products && d->s.h * d->s.w <= INSIDE_PIXELS &&
-        d->s.oh * d->s.ow <= INSIDE_PIXELS;
+        d->s.oh * d->s.ow <= INSIDE_PIXELS && p->batch * (sample_in(d) + sample_out(d)) <= INT32_MAX;
 }
 
 double inside_stream_cycles(const struct plan *p, const struct inside *d)
@@ -69,31 +81,20 @@ bool inside_emit_tap(struct emitter *e, const struct inside *d, int kh, int kw)
 
 int inside_inputs(const struct inside *d)
 {
-    return d->s.c < INSIDE_INPUTS ? d->s.c : INSIDE_INPUTS;
+    return d->s.c < d->inputs ? d->s.c : d->inputs;
 }
 
 struct part inside_part_of_weights(const struct inside *d)
 {
     return (struct part){ { { .count = d->panels, .step = d->s.k * d->panel },
                             { .count = d->s.taps, .step = (int64_t)d->s.c * d->panel },
-                            { .count = d->s.c, .step = d->panel, .piece = INSIDE_INPUTS, .over = 1 },
+                            { .count = d->s.c, .step = d->panel, .piece = d->inputs, .over = 1 },
                             { .count = d->panel, .step = 1 } } };
 }
 
 static double larger(double a, double b)
 {
     return a > b ? a : b;
-}
-
-/* Elements of a sample of x and of y. */
-static int64_t sample_in(const struct inside *d)
-{
-    return (int64_t)d->s.h * d->s.w * d->s.c;
-}
-
-static int64_t sample_out(const struct inside *d)
-{
-    return (int64_t)d->s.oh * d->s.ow * d->s.o;
 }
 
 /* ---- forward: a block is a panel of y's channels ------------------------------------------------------------------- */
@@ -121,16 +122,28 @@ static bool forward_applicable(const struct plan *p, const struct group *g)
     return inside_applicable(p, &d) && tap_of_all(&d) >= 0 && (!g->chain_count || !chain_is_by_sample(p, g));
 }
 
-static struct row_split image_rows(const struct plan *p, const struct inside *d)
+/* The images of a batch in so many parts that panels and parts are blocks for several threads; of at least FEW each, so
+ * that reading the weights once more costs little. */
+static int parts_of(const struct plan *p, const struct inside *d)
 {
-    return split_rows(p->batch, tile_rows_max(p, d->panel / p->lanes));
+    enum { FEW = 32, ENOUGH = 16 };
+    int parts = 1;
+    while (d->panels * parts < ENOUGH && p->batch % (2 * parts) == 0 && p->batch / (2 * parts) >= FEW)
+        parts *= 2;
+    return parts;
+}
+
+/* Tiles of a panel of so many vectors. */
+static struct row_split image_rows(const struct plan *p, const struct inside *d, int vectors)
+{
+    return split_rows(p->batch / parts_of(p, d), tile_rows_max(p, vectors));
 }
 
 static double forward_cost_of(const struct plan *p, const struct group *g, bool pairs)
 {
     struct inside d = inside_of(p, g->main);
     double cycles = (pairs ? product_pairs_cycles : product_cycles)(p, d.s.o, d.panel, (int64_t)d.products * p->batch,
-                                                                    p->batch, pairs ? bf16_pairs_of(d.s.c) : d.s.c);
+                                                                    p->batch / parts_of(p, &d), pairs ? bf16_pairs_of(d.s.c) : d.s.c);
     /* sums are begun with 0, and added to by each tap */
     double vectors = (double)d.panels * d.panel / p->lanes * p->batch;
     cycles += vectors * (d.products + d.s.oh * d.s.ow) * p->target->costs->accumulator;
@@ -154,9 +167,10 @@ static void forward_plan(struct plan *p, struct program *q, struct group *g)
 {
     struct inside d = inside_of(p, g->main);
     bool rounds = g->kernel->bf16;
+    int parts = parts_of(p, &d);
     int64_t sample = (int64_t)d.s.h * d.s.w * bf16_pairs_of(d.s.c);
     struct step *round = rounds ? plan_step(p, q, g, PART_ROUND, SPLIT_IMAGES, 0, plan_way(g), 0) : NULL;
-    struct step *s = plan_step(p, q, g, PART_FORWARD, SPLIT_BLOCKS, d.panels, plan_way(g), 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
+    struct step *s = plan_step(p, q, g, PART_FORWARD, SPLIT_BLOCKS, (int64_t)d.panels * parts, plan_way(g), 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     struct buffer *pairs = NULL;
     if (rounds) {
         pairs = plan_buffer(p, q, arena_printf(p->arena, "%s_pairs", g->main->in[1]->name), "bf16_pair",
@@ -171,12 +185,39 @@ static void forward_plan(struct plan *p, struct program *q, struct group *g)
     else
         step_takes(p, s, ACCESS_READ, g->main->in[0]);
     step_takes(p, s, ACCESS_READ, g->main->in[1]);
-    struct part part = { { { .count = (int64_t)p->batch * d.s.oh * d.s.ow, .step = d.s.o },
-                           { .count = d.s.o, .step = 1, .piece = d.panel, .over = 1 } } };
+    struct part part = { { { .count = p->batch, .step = sample_out(&d), .piece = parts > 1 ? p->batch / parts : 0,
+                             .over = 1 },
+                           { .count = (int64_t)d.s.oh * d.s.ow, .step = d.s.o },
+                           { .count = d.s.o, .step = 1, .piece = d.panel, .over = parts } } };
     step_takes_part(p, s, ACCESS_WRITE, g->result, part);
     step_takes_chain(p, s);
     if (rounds)
         step_scratch(p, s, bf16_pairs_of(d.s.c) * d.panel * p->real_size);
+}
+
+/* Halves of panels, where whole vectors remain. */
+static bool forward_finer(struct plan *p, struct program *q, struct step *s, int images)
+{
+    (void)q;
+    struct inside d = inside_of(p, s->group->main);
+    int parts = parts_of(p, &d);
+    if (s->part != PART_FORWARD || images || d.s.o % d.panel || d.panel / p->lanes % 2)
+        return false;
+    s->group->narrow = true;
+    s->blocks *= 2;
+    s->arguments = step_arguments_copy(p, s);
+    for (int i = 0; i < s->arguments_count; i++) {
+        struct argument *a = &s->arguments[i];
+        if (a->touch != TOUCH_PART)
+            continue;
+        struct part *part = arena_alloc(p->arena, sizeof *part);
+        *part = *a->part;
+        part->axis[0].over = 2;
+        part->axis[2] = (struct axis){ .count = d.panels, .step = d.panel, .piece = 1, .over = 2 * parts };
+        part->axis[3] = (struct axis){ .count = d.panel, .step = 1, .piece = d.panel / 2, .over = 1 };
+        a->part = part;
+    }
+    return true;
 }
 
 static const char *forward_emit_round(struct emitter *e, const struct inside *d)
@@ -187,33 +228,44 @@ static const char *forward_emit_round(struct emitter *e, const struct inside *d)
                     "A sample in pairs of bfloat16.");
 }
 
+/* What the text of a block's forward pass is made of. */
+struct forward_text {
+    const struct inside *d;
+    struct row_split rows;
+    int parts, width;           /* channels of the block */
+    const char *column;         /* the first of them */
+};
+
 /* The images of one pixel of y and a tap: tiles of `large` and of a row less, single ones where a batch ends early. */
-static void forward_images(struct emitter *e, const struct inside *d, struct tile t, const char *from, const char *b,
-                           const char *to)
+static void forward_images(struct emitter *e, const struct forward_text *k, struct tile t, const char *from,
+                           const char *b, const char *to)
 {
-    struct row_split split = image_rows(e->plan, d);
-    cw_line(e->w, "int i = 0;");
+    const char *end = k->parts > 1 ? "end" : "n";
+    cw_line(e->w, "int i = %s;", k->parts > 1 ? "begin" : "0");
     for (int kind = 0; kind < 3; kind++) {
-        int count = kind == 0 ? split.large_count : kind == 1 ? split.small_count : 1;
-        t.rows = kind == 2 ? 1 : split.large - kind;
+        int count = kind == 0 ? k->rows.large_count : kind == 1 ? k->rows.small_count : 1;
+        t.rows = kind == 2 ? 1 : k->rows.large - kind;
         if (!count || !t.rows || (kind < 2 && t.rows == 1))
             continue;
         const char *at = arena_printf(e->arena, "i * %" PRId64 " + %s", t.c_row, to);
-        const char *col = arena_printf(e->arena, "p * %d", d->panel);
+        const char *large = "";
+        if (kind == 0 && k->rows.small_count)
+            large = arena_printf(e->arena, "i < %s && ",
+                                 text_plus(e, k->parts > 1 ? "begin" : "0",
+                                           arena_printf(e->arena, "%d", k->rows.large * k->rows.large_count)));
         if (kind == 2)
-            cw_open(e->w, "for (; i < n; i++)");
-        else if (kind == 0 && split.small_count)
-            cw_open(e->w, "for (; i < %d && i + %d <= n; i += %d)", split.large * split.large_count, t.rows, t.rows);
+            cw_open(e->w, "for (; i < %s; i++)", end);
         else
-            cw_open(e->w, "for (; i + %d <= n; i += %d)", t.rows, t.rows);
+            cw_open(e->w, "for (; %si + %d <= %s; i += %d)", large, t.rows, end, t.rows);
         cw_line(e->w, "%s(from + (size_t)i * %" PRId64 " + %s, %s, y + %s%s);", emit_tile(e, &t), t.a_row, from, b, at,
-                t.chain ? chain_pass(e, t.chain, col, at) : "");
+                t.chain ? chain_pass(e, t.chain, k->column, at) : "");
         cw_close(e->w, "");
     }
 }
 
-static void forward_tap(struct emitter *e, const struct inside *d, struct tile t, int tap)
+static void forward_tap(struct emitter *e, const struct forward_text *k, struct tile t, int tap)
 {
+    const struct inside *d = k->d;
     const struct window *w = &d->s.window;
     const struct reach *r = &d->rows[tap / w->kw], *c = &d->columns[tap % w->kw];
     if (!inside_emit_tap(e, d, tap / w->kw, tap % w->kw))
@@ -221,40 +273,66 @@ static void forward_tap(struct emitter *e, const struct inside *d, struct tile t
     const char *weights = arena_printf(e->arena, "wp%s", text_offset(e, (int64_t)tap * d->s.c * d->panel));
     int64_t pixel = t.pairs ? bf16_pairs_of(d->s.c) : d->s.c;
     if (t.pairs) {
-        cw_line(e->w, "bf16_rows(%s, %d, weights, %d, %d);", weights, d->panel, d->s.c, d->panel);
+        cw_line(e->w, "bf16_rows(%s, %d, weights, %d, %d);", weights, d->panel, d->s.c, (int)t.b_k);
         weights = "weights";
     }
     loop_open(e, "row", 0, r->count, 1);
     loop_open(e, "column", 0, c->count, 1);
     const char *from = arena_printf(e->arena, "((%d + row * %d) * %d + %d + column * %d) * %" PRId64, r->from,
                                     w->stride_h, d->s.w, c->from, w->stride_w, pixel);
-    const char *to = arena_printf(e->arena, "((%d + row) * %d + %d + column) * %d + p * %d", r->first, d->s.ow,
-                                  c->first, d->s.o, d->panel);
-    forward_images(e, d, t, from, weights, to);
+    const char *to = arena_printf(e->arena, "((%d + row) * %d + %d + column) * %d + %s", r->first, d->s.ow,
+                                  c->first, d->s.o, k->column);
+    forward_images(e, k, t, from, weights, to);
     cw_close(e->w, "}");
     cw_close(e->w, "}");
 }
 
 /* All taps for panels of `vectors` vectors; that of all pixels comes last, with the chain. */
-static void forward_panel(struct emitter *e, const struct inside *d, const struct chain *chain, bool pairs, int vectors,
+static void forward_panel(struct emitter *e, struct forward_text k, const struct chain *chain, bool pairs, int vectors,
                           int tail)
 {
-    int last = tap_of_all(d), lanes = e->plan->lanes, width = tail ? (vectors - 1) * lanes + tail : vectors * lanes;
+    const struct inside *d = k.d;
+    int last = tap_of_all(d), lanes = e->plan->lanes, pixels = d->s.oh * d->s.ow;
     int64_t pixel = pairs ? bf16_pairs_of(d->s.c) : d->s.c;
-    struct tile t = { .vectors = vectors, .tail = tail, .a_row = d->s.h * d->s.w * pixel, .a_k = 1, .b_k = d->panel,
-                      .segments = 1, .depth = pixel, .c_row = sample_out(d), .pairs = pairs };
-    if (d->products > d->s.oh * d->s.ow) {
-        cw_open(e->w, "for (int i = 0; i < n * %d; i++)", d->s.oh * d->s.ow);
-        cw_line(e->w, "memset(y + (size_t)i * %d + p * %d, 0, sizeof(%s) * %d);", d->s.o, d->panel, e->plan->real,
-                width);
+    k.width = tail ? (vectors - 1) * lanes + tail : vectors * lanes;
+    k.rows = image_rows(e->plan, d, vectors);
+    struct tile t = { .vectors = vectors, .tail = tail, .a_row = d->s.h * d->s.w * pixel, .a_k = 1,
+                      .b_k = pairs ? vectors * lanes : d->panel, .segments = 1, .depth = pixel,
+                      .c_row = sample_out(d), .pairs = pairs };
+    if (d->products > pixels) {
+        if (k.parts > 1)
+            cw_open(e->w, "for (int i = begin * %d; i < end * %d; i++)", pixels, pixels);
+        else
+            cw_open(e->w, "for (int i = 0; i < n * %d; i++)", pixels);
+        cw_line(e->w, "memset(y + (size_t)i * %d + %s, 0, sizeof(%s) * %d);", d->s.o, k.column, e->plan->real, k.width);
         cw_close(e->w, "");
         t.accumulate = true;
     }
     for (int tap = 0; tap < d->s.taps; tap++)
         if (tap != last)
-            forward_tap(e, d, t, tap);
+            forward_tap(e, &k, t, tap);
     t.chain = chain;
-    forward_tap(e, d, t, last);
+    forward_tap(e, &k, t, last);
+}
+
+/* Which panel block b has, which half of it where blocks are narrow, and which images. */
+static void forward_emit_block(struct emitter *e, const struct inside *d, struct forward_text *k, bool narrow)
+{
+    int size = e->plan->batch / k->parts, blocks = k->parts * (narrow ? 2 : 1);
+    const char *panel = blocks > 1 ? arena_printf(e->arena, "b / %d", blocks) : "b";
+    cw_line(e->w, "const int p = %s;", panel);
+    if (k->parts > 1) {
+        const char *part = narrow ? arena_printf(e->arena, "b / 2 %% %d", k->parts)
+                                  : arena_printf(e->arena, "b %% %d", k->parts);
+        cw_line(e->w, "const int begin = %s * %d, end = n < begin + %d ? n : begin + %d;", part, size, size, size);
+    }
+    cw_line(e->w, "const %s *const wp = w + (size_t)p * %" PRId64 "%s;", e->plan->real, d->s.k * d->panel,
+            narrow ? arena_printf(e->arena, " + b %% 2 * %d", d->panel / 2) : "");
+    k->column = arena_printf(e->arena, "p * %d", d->panel);
+    if (narrow) {
+        cw_line(e->w, "const int first = p * %d + b %% 2 * %d;", d->panel, d->panel / 2);
+        k->column = "first";
+    }
 }
 
 static const char *forward_emit(struct emitter *e, const struct step *step)
@@ -269,18 +347,19 @@ static const char *forward_emit(struct emitter *e, const struct step *step)
     chain_make(e->plan, g, &chain);
     const struct chain *c = g->chain_count ? &chain : NULL;
     struct panels s = product_panels(e->plan, d.s.o, d.panel);
-    emit_function(e, "int p, int n, const %s *from, const %s *w, %s *restrict y%s%s", pairs ? "bf16_pair" : real, real,
+    emit_function(e, "int b, int n, const %s *from, const %s *w, %s *restrict y%s%s", pairs ? "bf16_pair" : real, real,
                   real, chain_parameters(e, &chain), pairs ? ", bf16_pair *restrict weights" : "");
-    cw_line(e->w, "const %s *const wp = w + (size_t)p * %" PRId64 ";", real, d.s.k * d.panel);
+    struct forward_text k = { .d = &d, .parts = parts_of(e->plan, &d) };
+    forward_emit_block(e, &d, &k, g->narrow);
     bool both = s.whole && s.last_vectors;
     if (both)
         cw_open(e->w, "if (p < %d) {", s.whole);
     if (s.whole)
-        forward_panel(e, &d, c, pairs, s.vectors, 0);
+        forward_panel(e, k, c, pairs, g->narrow ? s.vectors / 2 : s.vectors, 0);
     if (both)
         cw_middle(e->w, "} else {");
     if (s.last_vectors)
-        forward_panel(e, &d, c, pairs, s.last_vectors, s.last_tail);
+        forward_panel(e, k, c, pairs, s.last_vectors, s.last_tail);
     if (both)
         cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_inside%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &d.s),
@@ -290,13 +369,13 @@ static const char *forward_emit(struct emitter *e, const struct step *step)
 
 const struct kernel kernel_conv2d_inside = {
     .name = "inside", .op = OP_conv2d, .fuses_chain = true, .applicable = forward_applicable, .cost = forward_cost,
-    .plan = forward_plan, .emit = forward_emit,
+    .plan = forward_plan, .finer = forward_finer, .emit = forward_emit,
     .help = "register tiles over images, tap by tap, without those outside of the map",
 };
 
 const struct kernel kernel_conv2d_bf16_inside = {
     .name = "bf16_inside", .op = OP_conv2d, .bf16 = true, .fuses_chain = true, .applicable = forward_applicable,
-    .cost = forward_pairs_cost, .plan = forward_plan, .emit = forward_emit,
+    .cost = forward_pairs_cost, .plan = forward_plan, .finer = forward_finer, .emit = forward_emit,
     .help = "the same with pairs of bfloat16, summed in float",
 };
 
@@ -304,18 +383,20 @@ const struct kernel kernel_conv2d_bf16_inside = {
 
 enum { PART_TURN, PART_DATA };
 
-/* Whole vectors of images and of channels, which are turned over in squares; whole panels, which are segments. */
-static bool data_applicable(const struct plan *p, const struct group *g)
-{
-    struct inside d = inside_of(p, g->main);
-    return inside_applicable(p, &d) && p->batch % p->lanes == 0 && d.s.o % d.panel == 0 && d.s.c % p->lanes == 0 &&
-        (!g->chain_count || !chain_is_by_sample(p, g));
-}
-
 /* Numbers of a thread's scratch: the sums of a block, (pixel, channel, image), and those of a pixel turned over. */
 static int64_t sums_size(const struct plan *p, const struct inside *d)
 {
     return (int64_t)d->s.h * d->s.w * inside_inputs(d) * p->batch;
+}
+
+/* Whole vectors of images and of channels, which are turned over in squares; whole panels, which are segments; and sums
+ * that stay in the second-level cache. */
+static bool data_applicable(const struct plan *p, const struct group *g)
+{
+    struct inside d = inside_of(p, g->main);
+    return inside_applicable(p, &d) && p->batch % p->lanes == 0 && d.s.o % d.panel == 0 && d.s.c % p->lanes == 0 &&
+        (double)sums_size(p, &d) * p->real_size <= p->target->l2_bytes / 2 &&
+        (!g->chain_count || !chain_is_by_sample(p, g));
 }
 
 static double data_cost_of(const struct plan *p, const struct group *g, bool pairs)
@@ -350,11 +431,11 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     int64_t together = sample_out(&d) * p->lanes / (pairs ? 2 : 1);     /* as many images as a vector has */
     struct step *turn = plan_step(p, q, g, PART_TURN, SPLIT_BLOCKS, p->batch / p->lanes * d.s.oh * d.s.ow, plan_way(g),
                                   0);
-    struct step *main = plan_step(p, q, g, PART_DATA, SPLIT_BLOCKS, (d.s.c + INSIDE_INPUTS - 1) / INSIDE_INPUTS,
+    struct step *main = plan_step(p, q, g, PART_DATA, SPLIT_BLOCKS, (d.s.c + d.inputs - 1) / d.inputs,
                                   plan_way(g), 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     turn->beside = true;
     main->rows_of = g->main->in[1];
-    main->rows = INSIDE_INPUTS;
+    main->rows = d.inputs;
     struct buffer *turned = plan_buffer(p, q, arena_printf(p->arena, "d_%s_dy_turned", g->main->in[1]->name),
                                         pairs ? "bf16_pair" : p->real, together * (p->batch / p->lanes) * p->real_size);
     step_is_told(p, turn, ARGUMENT_BLOCK);
@@ -365,7 +446,7 @@ static void data_plan(struct plan *p, struct program *q, struct group *g)
     step_takes_part(p, main, ACCESS_READ, g->main->in[1], inside_part_of_weights(&d));
     step_uses(p, main, ACCESS_READ, turned, TOUCH_ALL);
     struct part part = { { { .count = (int64_t)p->batch * d.s.h * d.s.w, .step = d.s.c },
-                           { .count = d.s.c, .step = 1, .piece = INSIDE_INPUTS, .over = 1 } } };
+                           { .count = d.s.c, .step = 1, .piece = d.inputs, .over = 1 } } };
     step_takes_part(p, main, ACCESS_WRITE, g->result, part);
     step_takes_chain(p, main);
     int64_t weights = pairs ? (int64_t)inside_inputs(&d) * d.s.o / 2 : 0;
@@ -483,10 +564,10 @@ static const char *data_emit(struct emitter *e, const struct step *step)
     struct chain chain;
     chain_make(e->plan, g, &chain);
     const struct chain *c = g->chain_count ? &chain : NULL;
-    int whole = d.s.c / INSIDE_INPUTS, rest = d.s.c % INSIDE_INPUTS;
+    int whole = d.s.c / d.inputs, rest = d.s.c % d.inputs;
     emit_function(e, "int b, int n, const %s *w, const %s *turned, %s *restrict dx%s, %s *restrict scratch", real,
                   pairs ? "bf16_pair" : real, real, chain_parameters(e, &chain), real);
-    cw_line(e->w, "const int first = b * %d;", INSIDE_INPUTS);
+    cw_line(e->w, "const int first = b * %d;", d.inputs);
     cw_line(e->w, "const %s *const wb = w + (size_t)first * %d;", real, d.panel);
     cw_line(e->w, "%s *const sums = scratch;  // (pixel, channel, image)", real);
     cw_line(e->w, "%s *const back = scratch + %" PRId64 ";  // (image, channel)", real, sums_size(e->plan, &d));
@@ -497,7 +578,7 @@ static const char *data_emit(struct emitter *e, const struct step *step)
     if (whole && rest)
         cw_open(e->w, "if (b < %d) {", whole);
     if (whole)
-        data_rows(e, &d, c, INSIDE_INPUTS, pairs);
+        data_rows(e, &d, c, d.inputs, pairs);
     if (whole && rest)
         cw_middle(e->w, "} else {");
     if (rest)

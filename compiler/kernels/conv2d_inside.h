@@ -6,8 +6,7 @@
 
 enum {
     INSIDE_TAPS = 25,           /* in a window; more only lengthen the code */
-    INSIDE_PIXELS = 64,         /* of a map: a border is a small part of a larger one */
-    INSIDE_INPUTS = 32          /* in a block of the gradients */
+    INSIDE_PIXELS = 64          /* of a map: a border is a small part of a larger one */
 };
 
 /* The pixels of y, in one direction, for which a tap is inside of x: `count` of them from `first` on; the first one
@@ -20,6 +19,7 @@ struct inside {
     struct conv_geometry s;
     int panel, panels;          /* of weights, by channels of y */
     struct reach *rows, *columns;       /* of each kh, kw */
+    int inputs;                 /* in a block of the gradients: few, where there would be few blocks for many threads */
     int products;               /* pixels of y for which a tap is inside, of all taps */
 };
 
@@ -31,7 +31,7 @@ bool inside_applicable(const struct plan *p, const struct inside *d);
 double inside_stream_cycles(const struct plan *p, const struct inside *d);
 /* Writes a line that says which tap follows; false: it is nowhere inside, and nothing follows. */
 bool inside_emit_tap(struct emitter *e, const struct inside *d, int kh, int kw);
-/* The inputs of a block, but for the last one. */
+/* The most inputs of a block; the last one may have fewer. */
 int inside_inputs(const struct inside *d);
 /* What a block has of the weights or their gradient. */
 struct part inside_part_of_weights(const struct inside *d);

@@ -13,7 +13,9 @@
 #include "kernels/loops.h"
 #include "kernels/product.h"
 
-enum { PART_PACK, PART_SUM, LONGEST_SUM = 1024 };     /* longer ones round more than sums of sums */
+enum { PART_PACK, PART_SUM };
+enum { LONGEST_SUM = 1024,      /* longer ones round more than sums of sums */
+       BIAS_RUN = 32 };         /* numbers of a sum of the bias gradient, which often err to the same side */
 
 /* Rows that a pixel has in what is packed: images, or pairs of them. */
 static int pixel_rows(const struct plan *p, bool pairs)
@@ -65,11 +67,11 @@ static void plan(struct plan *p, struct program *q, struct group *g)
     bool pairs = g->kernel->bf16;
     const struct tensor *dw = g->main->out[0];
     struct step *pack = plan_step(p, q, g, PART_PACK, SPLIT_BLOCKS, d.panels, "weight gradient", 0);
-    struct step *main = plan_step(p, q, g, PART_SUM, SPLIT_BLOCKS, (d.s.c + INSIDE_INPUTS - 1) / INSIDE_INPUTS,
+    struct step *main = plan_step(p, q, g, PART_SUM, SPLIT_BLOCKS, (d.s.c + d.inputs - 1) / d.inputs,
                                   "weight gradient", 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     pack->beside = true;
     main->rows_of = dw->param->tensor;
-    main->rows = INSIDE_INPUTS;
+    main->rows = d.inputs;
     int64_t panel = (int64_t)d.s.oh * d.s.ow * pixel_rows(p, pairs) * d.panel;
     struct buffer *panels = plan_buffer(p, q, arena_printf(p->arena, "%s_dy_%s", dw->name, pairs ? "pairs" : "panels"),
                                         pairs ? "bf16_pair" : p->real, d.panels * panel * p->real_size);
@@ -144,11 +146,18 @@ static const char *emit_pack(struct emitter *e, const struct group *g, const str
         cw_open(e->w, "for (int o = 0; o < %s; o++)", count);
         cw_line(e->w, "db[p * %d + o] = 0;", d->panel);
         cw_close(e->w, "");
-        cw_open(e->w, "for (int i = 0; i < n * %d; i++)", pixels);
+        cw_open(e->w, "for (int first = 0; first < n * %d; first += %d) {", pixels, BIAS_RUN);
+        cw_line(e->w, "const int end = first + %d < n * %d ? first + %d : n * %d;", BIAS_RUN, pixels, BIAS_RUN, pixels);
+        cw_line(e->w, "%s run[%d] = { 0 };", real, d->panel);
+        cw_open(e->w, "for (int i = first; i < end; i++)");
         cw_open(e->w, "for (int o = 0; o < %s; o++)", count);
-        cw_line(e->w, "db[p * %d + o] += from[(size_t)i * %d + o];", d->panel, d->s.o);
+        cw_line(e->w, "run[o] += from[(size_t)i * %d + o];", d->s.o);
         cw_close(e->w, "");
         cw_close(e->w, "");
+        cw_open(e->w, "for (int o = 0; o < %s; o++)", count);
+        cw_line(e->w, "db[p * %d + o] += run[o];", d->panel);
+        cw_close(e->w, "");
+        cw_close(e->w, "}");
     }
     const char *how = pairs ? "A panel of dy in pairs of images" : "A panel of dy: (pixel, image, channel)";
     return emit_end(e, arena_printf(e->arena, "pack_inside%s_%dx%dx%d", pairs ? "_bf16" : "", d->s.o, d->s.oh, d->s.ow),
@@ -239,17 +248,17 @@ static const char *emit(struct emitter *e, const struct step *step)
         return emit_pack(e, g, &d, pairs);
     const char *real = e->plan->real, *factor = pairs ? "bf16_pair" : real;
     struct block_text k = { .d = &d, .pairs = pairs, .updates = step->updates, .fetches = step->prefetch };
-    int whole = d.s.c / INSIDE_INPUTS, rest = d.s.c % INSIDE_INPUTS;
+    int whole = d.s.c / d.inputs, rest = d.s.c % d.inputs;
     emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict x_rows", real, factor,
                   real, k.updates ? ", const struct cnn_context *c, const struct rule *early, int64_t number" : "",
                   factor);
-    cw_line(e->w, "const int first = b * %d;", INSIDE_INPUTS);
+    cw_line(e->w, "const int first = b * %d;", d.inputs);
     cw_line(e->w, "const %s *const from = x + first;", real);
     if (k.updates)
         cw_line(e->w, "%s *const gradient = x_rows + %" PRId64 ";", real, x_rows_size(e->plan, &d, pairs));
     if (whole && rest)
         cw_open(e->w, "if (b < %d) {", whole);
-    k.inputs = INSIDE_INPUTS;
+    k.inputs = d.inputs;
     if (whole)
         emit_inputs(e, &k);
     if (whole && rest)

@@ -44,7 +44,7 @@ static void halve_panels(const struct plan *p, struct winograd_conv *c)
 {
     c->panel /= 2;
     c->panels = product_panels(p, c->to, c->panel);
-    c->panels_count *= 2;
+    c->panels_count = (c->to + c->panel - 1) / c->panel;
 }
 
 /* Chunks, parts and by_panel, where U of a chunk and M of a part stay in the second-level cache. */
@@ -237,13 +237,13 @@ static const char *emit_batch(struct emitter *e, const struct step *step, const 
 /* The weights of channel `k`, and those that will be needed U_CHUNK channels later asked for: taps lie far apart. */
 static void emit_row(struct emitter *e, const struct winograd_conv *c)
 {
-    int stored = c->s.weight->panel;
-    if (c->panel == stored)
+    int stored = c->s.weight->panel, pieces = stored / c->panel;
+    if (pieces == 1)
         cw_line(e->w, "const %s *const row = w + (size_t)panel * %" PRId64 " + k * %d;", e->plan->real, c->s.k * stored,
                 stored);
-    else                        /* half of one */
-        cw_line(e->w, "const %s *const row = w + (size_t)(panel / 2) * %" PRId64 " + panel %% 2 * %d + k * %d;",
-                e->plan->real, c->s.k * stored, c->panel, stored);
+    else                        /* a half or a quarter of one */
+        cw_line(e->w, "const %s *const row = w + (size_t)(panel / %d) * %" PRId64 " + panel %% %d * %d + k * %d;",
+                e->plan->real, pieces, c->s.k * stored, pieces, c->panel, stored);
     loop_open(e, "tap", 0, c->s.taps, 1);
     for (int lane = 0; lane < c->panel; lane += 64 / e->plan->real_size)
         cw_line(e->w, "v_prefetch(row + tap * %" PRId64 " + %d);", (int64_t)c->s.c * stored, U_CHUNK * stored + lane);
