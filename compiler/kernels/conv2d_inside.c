@@ -71,6 +71,12 @@ double inside_stream_cycles(const struct plan *p, const struct inside *d)
     return (double)d->s.weight->stored * p->real_size / p->target->memory_bytes_per_cycle;
 }
 
+const char *inside_comment(struct emitter *e, const struct step *step, const struct inside *d)
+{
+    return arena_printf(e->arena, "%s\n%d multiplications where the plain sum needs %d: those of taps that lie inside.",
+                        emit_comment(e, step), d->products, d->s.taps * d->s.oh * d->s.ow);
+}
+
 bool inside_emit_tap(struct emitter *e, const struct inside *d, int kh, int kw)
 {
     if (!d->rows[kh].count || !d->columns[kw].count)
@@ -364,7 +370,7 @@ static const char *forward_emit(struct emitter *e, const struct step *step)
         cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_inside%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &d.s),
                                     pairs ? "_bf16" : "", d.s.c, d.s.h, d.s.w, d.s.o, d.s.oh, d.s.ow);
-    return emit_end(e, hint, emit_comment(e, step));
+    return emit_end(e, hint, inside_comment(e, step, &d));
 }
 
 const struct kernel kernel_conv2d_inside = {
@@ -587,7 +593,7 @@ static const char *data_emit(struct emitter *e, const struct step *step)
         cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_inside%s_data_grad_%dx%dx%d_to_%dx%dx%d", conv_name(e, &d.s),
                                     pairs ? "_bf16" : "", d.s.o, d.s.oh, d.s.ow, d.s.c, d.s.h, d.s.w);
-    return emit_end(e, hint, emit_comment(e, step));
+    return emit_end(e, hint, inside_comment(e, step, &d));
 }
 
 const struct kernel kernel_conv2d_inside_data_grad = {

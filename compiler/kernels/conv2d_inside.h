@@ -29,6 +29,8 @@ struct inside inside_of(const struct plan *p, const struct node *n);
 bool inside_applicable(const struct plan *p, const struct inside *d);
 /* Of reading the weights once. */
 double inside_stream_cycles(const struct plan *p, const struct inside *d);
+/* The comment of a step that multiplies: with what is left of the multiplications. */
+const char *inside_comment(struct emitter *e, const struct step *step, const struct inside *d);
 /* Writes a line that says which tap follows; false: it is nowhere inside, and nothing follows. */
 bool inside_emit_tap(struct emitter *e, const struct inside *d, int kh, int kw);
 /* The most inputs of a block; the last one may have fewer. */

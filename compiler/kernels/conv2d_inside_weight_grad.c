@@ -270,7 +270,7 @@ static const char *emit(struct emitter *e, const struct step *step)
         cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_inside%s_weight_grad_%dx%dx%d_to_%dx%dx%d", conv_name(e, &d.s),
                                     pairs ? "_bf16" : "", d.s.c, d.s.h, d.s.w, d.s.o, d.s.oh, d.s.ow);
-    const char *comment = emit_comment(e, step);
+    const char *comment = inside_comment(e, step, &d);
     if (k.updates)
         comment = arena_printf(e->arena, "%s\nThe weights, parameter `number` and those that follow, are updated where "
                                "`early` says how, and the gradient is not kept.", comment);
