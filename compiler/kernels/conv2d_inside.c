@@ -234,111 +234,158 @@ static const char *forward_emit_round(struct emitter *e, const struct inside *d)
                     "A sample in pairs of bfloat16.");
 }
 
+/* Opens loops over the pixels of y that have a tap inside, `row` and `column`, where there is more than one; to be closed
+ * with close_pixels(). */
+static void open_pixels(struct emitter *e, const struct reach *r, const struct reach *c, bool braces)
+{
+    if (r->count > 1)
+        cw_open(e->w, "for (int row = 0; row < %d; row++)%s", r->count, braces && c->count == 1 ? " {" : "");
+    if (c->count > 1)
+        cw_open(e->w, "for (int column = 0; column < %d; column++)%s", c->count, braces ? " {" : "");
+    if (braces && r->count == 1 && c->count == 1)
+        cw_open(e->w, "{");
+}
+
+static void close_pixels(struct emitter *e, const struct reach *r, const struct reach *c, bool braces)
+{
+    if (c->count > 1 || (braces && r->count == 1))
+        cw_close(e->w, braces ? "}" : "");
+    if (r->count > 1)
+        cw_close(e->w, braces && c->count == 1 ? "}" : "");
+}
+
+/* base + the pixel in such loops: the first one in row and column, a step for each turn, `width` pixels in a row, of so
+ * many elements. */
+static const char *pixel_text(struct emitter *e, const char *base, const struct reach *r, const struct reach *c,
+                              int row, int column, int step_h, int step_w, int width, int64_t pixel)
+{
+    int64_t first = ((int64_t)row * width + column) * pixel;
+    const char *text = arena_printf(e->arena, "%s%s", base, text_offset(e, first));
+    if (r->count > 1)
+        text = arena_printf(e->arena, "%s + row * %" PRId64, text, (int64_t)step_h * width * pixel);
+    if (c->count > 1)
+        text = arena_printf(e->arena, "%s + column * %" PRId64, text, step_w * pixel);
+    return text;
+}
+
+/* Pixels of x, and of y, of a tap. */
+static const char *x_pixel(struct emitter *e, const struct inside *d, int tap, const char *base, int64_t pixel)
+{
+    const struct window *w = &d->s.window;
+    const struct reach *r = &d->rows[tap / w->kw], *c = &d->columns[tap % w->kw];
+    return pixel_text(e, base, r, c, r->from, c->from, w->stride_h, w->stride_w, d->s.w, pixel);
+}
+
+static const char *y_pixel(struct emitter *e, const struct inside *d, int tap, const char *base, int64_t pixel)
+{
+    const struct reach *r = &d->rows[tap / d->s.window.kw], *c = &d->columns[tap % d->s.window.kw];
+    return pixel_text(e, base, r, c, r->first, c->first, 1, 1, d->s.ow, pixel);
+}
+
 /* What the text of a block's forward pass is made of. */
 struct forward_text {
     const struct inside *d;
-    struct row_split rows;
-    int parts, width;           /* channels of the block */
-    const char *column;         /* the first of them */
+    int parts;
+    const char *images;         /* how many the block has */
+    const char *column, *at;    /* the first of its channels; of its numbers in y */
 };
 
-/* The images of one pixel of y and a tap: tiles of `large` and of a row less, single ones where a batch ends early. */
-static void forward_images(struct emitter *e, const struct forward_text *k, struct tile t, const char *from,
-                           const char *b, const char *to)
+/* A function for all images of a pixel and a tap: tiles of `large` and of a row less, single ones where a batch ends
+ * early. */
+static const char *emit_over_images(struct emitter *e, struct tile t, struct row_split rows)
 {
-    const char *end = k->parts > 1 ? "end" : "n";
-    cw_line(e->w, "int i = %s;", k->parts > 1 ? "begin" : "0");
+    const char *factor = t.pairs ? "bf16_pair" : e->plan->real, *real = e->plan->real;
+    emit_function(e, "int n, const %s *x, const %s *w, %s *restrict y%s", factor, factor, real,
+                  t.chain ? chain_parameters(e, t.chain) : "");
+    cw_line(e->w, "int i = 0;");
     for (int kind = 0; kind < 3; kind++) {
-        int count = kind == 0 ? k->rows.large_count : kind == 1 ? k->rows.small_count : 1;
-        t.rows = kind == 2 ? 1 : k->rows.large - kind;
+        int count = kind == 0 ? rows.large_count : kind == 1 ? rows.small_count : 1;
+        t.rows = kind == 2 ? 1 : rows.large - kind;
         if (!count || !t.rows || (kind < 2 && t.rows == 1))
             continue;
-        const char *at = arena_printf(e->arena, "i * %" PRId64 " + %s", t.c_row, to);
-        const char *large = "";
-        if (kind == 0 && k->rows.small_count)
-            large = arena_printf(e->arena, "i < %s && ",
-                                 text_plus(e, k->parts > 1 ? "begin" : "0",
-                                           arena_printf(e->arena, "%d", k->rows.large * k->rows.large_count)));
+        const char *at = arena_printf(e->arena, "i * %" PRId64, t.c_row);
         if (kind == 2)
-            cw_open(e->w, "for (; i < %s; i++)", end);
+            cw_open(e->w, "for (; i < n; i++)");
+        else if (kind == 0 && rows.small_count)
+            cw_open(e->w, "for (; i < %d && i + %d <= n; i += %d)", rows.large * rows.large_count, t.rows, t.rows);
         else
-            cw_open(e->w, "for (; %si + %d <= %s; i += %d)", large, t.rows, end, t.rows);
-        cw_line(e->w, "%s(from + (size_t)i * %" PRId64 " + %s, %s, y + %s%s);", emit_tile(e, &t), t.a_row, from, b, at,
-                t.chain ? chain_pass(e, t.chain, k->column, at) : "");
+            cw_open(e->w, "for (; i + %d <= n; i += %d)", t.rows, t.rows);
+        cw_line(e->w, "%s(x + i * %" PRId64 ", w, y + %s%s);", emit_tile(e, &t), t.a_row, at,
+                t.chain ? chain_pass(e, t.chain, "0", at) : "");
         cw_close(e->w, "");
     }
+    return emit_end_shared(e, arena_printf(e->arena, "over_images_%dx%d_k%" PRId64 "%s%s%s", rows.large, t.vectors,
+                                           t.depth, t.pairs ? "_bf16" : "", t.accumulate ? "_add" : "",
+                                           t.tail ? "_tail" : ""),
+                           "n images of one pixel of y and a tap, in tiles.");
 }
 
-static void forward_tap(struct emitter *e, const struct forward_text *k, struct tile t, int tap)
+static void forward_tap(struct emitter *e, const struct forward_text *k, const struct tile *t, int tap)
 {
     const struct inside *d = k->d;
     const struct window *w = &d->s.window;
     const struct reach *r = &d->rows[tap / w->kw], *c = &d->columns[tap % w->kw];
     if (!inside_emit_tap(e, d, tap / w->kw, tap % w->kw))
         return;
+    const char *name = emit_over_images(e, *t, image_rows(e->plan, d, t->vectors));
     const char *weights = arena_printf(e->arena, "wp%s", text_offset(e, (int64_t)tap * d->s.c * d->panel));
-    int64_t pixel = t.pairs ? bf16_pairs_of(d->s.c) : d->s.c;
-    if (t.pairs) {
-        cw_line(e->w, "bf16_rows(%s, %d, weights, %d, %d);", weights, d->panel, d->s.c, (int)t.b_k);
+    if (t->pairs) {
+        cw_line(e->w, "bf16_rows(%s, %d, weights, %d, %d);", weights, d->panel, d->s.c, (int)t->b_k);
         weights = "weights";
     }
-    loop_open(e, "row", 0, r->count, 1);
-    loop_open(e, "column", 0, c->count, 1);
-    const char *from = arena_printf(e->arena, "((%d + row * %d) * %d + %d + column * %d) * %" PRId64, r->from,
-                                    w->stride_h, d->s.w, c->from, w->stride_w, pixel);
-    const char *to = arena_printf(e->arena, "((%d + row) * %d + %d + column) * %d + %s", r->first, d->s.ow,
-                                  c->first, d->s.o, k->column);
-    forward_images(e, k, t, from, weights, to);
-    cw_close(e->w, "}");
-    cw_close(e->w, "}");
+    const char *at = y_pixel(e, d, tap, k->at, d->s.o);
+    open_pixels(e, r, c, false);
+    cw_line(e->w, "%s(%s, %s, %s, y + %s%s);", name, k->images, x_pixel(e, d, tap, "x", t->depth), weights, at,
+            t->chain ? chain_pass(e, t->chain, k->column, at) : "");
+    close_pixels(e, r, c, false);
 }
 
 /* All taps for panels of `vectors` vectors; that of all pixels comes last, with the chain. */
-static void forward_panel(struct emitter *e, struct forward_text k, const struct chain *chain, bool pairs, int vectors,
-                          int tail)
+static void forward_panel(struct emitter *e, const struct forward_text *k, const struct chain *chain, bool pairs,
+                          int vectors, int tail)
 {
-    const struct inside *d = k.d;
+    const struct inside *d = k->d;
     int last = tap_of_all(d), lanes = e->plan->lanes, pixels = d->s.oh * d->s.ow;
     int64_t pixel = pairs ? bf16_pairs_of(d->s.c) : d->s.c;
-    k.width = tail ? (vectors - 1) * lanes + tail : vectors * lanes;
-    k.rows = image_rows(e->plan, d, vectors);
     struct tile t = { .vectors = vectors, .tail = tail, .a_row = d->s.h * d->s.w * pixel, .a_k = 1,
                       .b_k = pairs ? vectors * lanes : d->panel, .segments = 1, .depth = pixel,
                       .c_row = sample_out(d), .pairs = pairs };
     if (d->products > pixels) {
-        if (k.parts > 1)
-            cw_open(e->w, "for (int i = begin * %d; i < end * %d; i++)", pixels, pixels);
-        else
-            cw_open(e->w, "for (int i = 0; i < n * %d; i++)", pixels);
-        cw_line(e->w, "memset(y + (size_t)i * %d + %s, 0, sizeof(%s) * %d);", d->s.o, k.column, e->plan->real, k.width);
+        cw_open(e->w, "for (int i = 0; i < %s; i++)", text_times(e, k->images, pixels));
+        cw_line(e->w, "memset(y + %s + i * %d, 0, sizeof(%s) * %d);", k->at, d->s.o, e->plan->real,
+                tail ? (vectors - 1) * lanes + tail : vectors * lanes);
         cw_close(e->w, "");
         t.accumulate = true;
     }
     for (int tap = 0; tap < d->s.taps; tap++)
         if (tap != last)
-            forward_tap(e, &k, t, tap);
+            forward_tap(e, k, &t, tap);
     t.chain = chain;
-    forward_tap(e, &k, t, last);
+    forward_tap(e, k, &t, last);
 }
 
 /* Which panel block b has, which half of it where blocks are narrow, and which images. */
-static void forward_emit_block(struct emitter *e, const struct inside *d, struct forward_text *k, bool narrow)
+static struct forward_text forward_emit_block(struct emitter *e, const struct inside *d, bool pairs, bool narrow)
 {
-    int size = e->plan->batch / k->parts, blocks = k->parts * (narrow ? 2 : 1);
-    const char *panel = blocks > 1 ? arena_printf(e->arena, "b / %d", blocks) : "b";
-    cw_line(e->w, "const int p = %s;", panel);
-    if (k->parts > 1) {
-        const char *part = narrow ? arena_printf(e->arena, "b / 2 %% %d", k->parts)
-                                  : arena_printf(e->arena, "b %% %d", k->parts);
-        cw_line(e->w, "const int begin = %s * %d, end = n < begin + %d ? n : begin + %d;", part, size, size, size);
-    }
+    struct forward_text k = { .d = d, .parts = parts_of(e->plan, d), .images = "n" };
+    int size = e->plan->batch / k.parts;
+    cw_line(e->w, "const int p = %s;", text_over(e, "b", k.parts * (narrow ? 2 : 1)));
     cw_line(e->w, "const %s *const wp = w + (size_t)p * %" PRId64 "%s;", e->plan->real, d->s.k * d->panel,
             narrow ? arena_printf(e->arena, " + b %% 2 * %d", d->panel / 2) : "");
-    k->column = arena_printf(e->arena, "p * %d", d->panel);
+    k.at = k.column = arena_printf(e->arena, "p * %d", d->panel);
     if (narrow) {
         cw_line(e->w, "const int first = p * %d + b %% 2 * %d;", d->panel, d->panel / 2);
-        k->column = "first";
+        k.at = k.column = "first";
     }
+    if (k.parts > 1) {
+        cw_line(e->w, "const int begin = %s %% %d * %d, images = n - begin < %d ? n - begin : %d;",
+                narrow ? "b / 2" : "b", k.parts, size, size, size);
+        cw_line(e->w, "const int at = begin * %" PRId64 " + %s;", sample_out(d), k.column);
+        cw_line(e->w, "x += begin * %" PRId64 ";", d->s.h * d->s.w * (pairs ? bf16_pairs_of(d->s.c) : d->s.c));
+        k.at = "at";
+        k.images = "images";
+    }
+    return k;
 }
 
 static const char *forward_emit(struct emitter *e, const struct step *step)
@@ -353,19 +400,18 @@ static const char *forward_emit(struct emitter *e, const struct step *step)
     chain_make(e->plan, g, &chain);
     const struct chain *c = g->chain_count ? &chain : NULL;
     struct panels s = product_panels(e->plan, d.s.o, d.panel);
-    emit_function(e, "int b, int n, const %s *from, const %s *w, %s *restrict y%s%s", pairs ? "bf16_pair" : real, real,
+    emit_function(e, "int b, int n, const %s *x, const %s *w, %s *restrict y%s%s", pairs ? "bf16_pair" : real, real,
                   real, chain_parameters(e, &chain), pairs ? ", bf16_pair *restrict weights" : "");
-    struct forward_text k = { .d = &d, .parts = parts_of(e->plan, &d) };
-    forward_emit_block(e, &d, &k, g->narrow);
+    struct forward_text k = forward_emit_block(e, &d, pairs, g->narrow);
     bool both = s.whole && s.last_vectors;
     if (both)
         cw_open(e->w, "if (p < %d) {", s.whole);
     if (s.whole)
-        forward_panel(e, k, c, pairs, g->narrow ? s.vectors / 2 : s.vectors, 0);
+        forward_panel(e, &k, c, pairs, g->narrow ? s.vectors / 2 : s.vectors, 0);
     if (both)
         cw_middle(e->w, "} else {");
     if (s.last_vectors)
-        forward_panel(e, k, c, pairs, s.last_vectors, s.last_tail);
+        forward_panel(e, &k, c, pairs, s.last_vectors, s.last_tail);
     if (both)
         cw_close(e->w, "}");
     const char *hint = arena_printf(e->arena, "%s_inside%s_%dx%dx%d_to_%dx%dx%d", conv_name(e, &d.s),
@@ -480,13 +526,46 @@ static const char *data_emit_turn(struct emitter *e, const struct inside *d, boo
                           : "dy turned over: (images / V_LANES, pixel, channel, V_LANES).");
 }
 
+/* The products of one pixel's images with `rows` rows of weights: dy to what `to` points at. */
+static void data_tiles(struct emitter *e, struct tile t, const char *weights, int rows)
+{
+    int batch = e->plan->batch, width = plan_panel(e->plan, batch);
+    int64_t dy_vector = t.b_vector / e->plan->lanes;
+    struct panels s = product_panels(e->plan, batch, width);
+    for (int last = 0; last < 2; last++) {
+        t.vectors = last ? s.last_vectors : s.vectors;
+        int count = last ? t.vectors > 0 : s.whole, before = last ? s.whole * width : 0;
+        if (!count)
+            continue;
+        struct row_split split = split_rows(rows, tile_rows_max(e->plan, t.vectors));
+        const char *dy = text_offset(e, before * dy_vector), *to = text_offset(e, before);
+        if (count > 1) {
+            cw_open(e->w, "for (int j = 0; j < %d; j += %d) {", count * width, width);
+            dy = arena_printf(e->arena, " + j * %" PRId64, dy_vector);
+            to = " + j";
+        }
+        for (int small = 0; small < 2; small++) {
+            int tiles = small ? split.small_count : split.large_count;
+            int first = small ? split.large * split.large_count : 0;
+            t.rows = split.large - small;
+            if (!tiles)
+                continue;
+            cw_open(e->w, "for (int i = %d; i < %d; i += %d)", first, first + tiles * t.rows, t.rows);
+            cw_line(e->w, "%s(%s + i * %" PRId64 ", dy%s, to + i * %d%s);", emit_tile(e, &t), weights, t.a_row, dy, batch,
+                    to);
+            cw_close(e->w, "");
+        }
+        if (count > 1)
+            cw_close(e->w, "}");
+    }
+}
+
 /* One tap for `rows` channels of x and all images. */
 static void data_tap(struct emitter *e, const struct inside *d, int tap, int rows, bool pairs)
 {
     const struct window *w = &d->s.window;
     const struct reach *r = &d->rows[tap / w->kw], *c = &d->columns[tap % w->kw];
-    int batch = e->plan->batch, half = pairs ? 2 : 1, width = plan_panel(e->plan, batch), lanes = e->plan->lanes;
-    struct panels s = product_panels(e->plan, batch, width);
+    int batch = e->plan->batch, half = pairs ? 2 : 1, lanes = e->plan->lanes;
     if (!inside_emit_tap(e, d, tap / w->kw, tap % w->kw))
         return;
     const char *from = arena_printf(e->arena, "wb%s", text_offset(e, (int64_t)tap * d->s.c * d->panel));
@@ -501,34 +580,12 @@ static void data_tap(struct emitter *e, const struct inside *d, int tap, int row
         cw_close(e->w, "}");
         from = "weights";
     }
-    loop_open(e, "row", 0, r->count, 1);
-    loop_open(e, "column", 0, c->count, 1);
-    cw_line(e->w, "const %s *const dy = turned + ((%d + row) * %d + %d + column) * %d;",
-            pairs ? "bf16_pair" : e->plan->real, r->first, d->s.ow, c->first, d->s.o / half * lanes);
-    cw_line(e->w, "%s *const to = sums + ((%d + row * %d) * %d + %d + column * %d) * %d;", e->plan->real, r->from,
-            w->stride_h, d->s.w, c->from, w->stride_w, inside_inputs(d) * batch);
-    for (int last = 0; last < 2; last++) {
-        t.vectors = last ? s.last_vectors : s.vectors;
-        int count = last ? t.vectors > 0 : s.whole, before = last ? s.whole * width : 0;
-        if (!count)
-            continue;
-        struct row_split split = split_rows(rows, tile_rows_max(e->plan, t.vectors));
-        loop_open(e, "j", before, before + (int64_t)count * width, width);
-        for (int small = 0; small < 2; small++) {
-            int tiles = small ? split.small_count : split.large_count, first = small ? split.large * split.large_count
-                : 0;
-            t.rows = split.large - small;
-            if (!tiles)
-                continue;
-            cw_open(e->w, "for (int i = %d; i < %d; i += %d)", first, first + tiles * t.rows, t.rows);
-            cw_line(e->w, "%s(%s + i * %d, dy + j * %" PRId64 ", to + i * %d + j);", emit_tile(e, &t), from,
-                    d->panel / half, sample_out(d) / half, batch);
-            cw_close(e->w, "");
-        }
-        cw_close(e->w, "}");
-    }
-    cw_close(e->w, "}");
-    cw_close(e->w, "}");
+    open_pixels(e, r, c, true);
+    cw_line(e->w, "const %s *const dy = %s;", pairs ? "bf16_pair" : e->plan->real,
+            y_pixel(e, d, tap, "turned", d->s.o / half * lanes));
+    cw_line(e->w, "%s *const to = %s;", e->plan->real, x_pixel(e, d, tap, "sums", inside_inputs(d) * batch));
+    data_tiles(e, t, from, rows);
+    close_pixels(e, r, c, true);
 }
 
 /* The sums of `rows` channels, turned over, become dx. */
