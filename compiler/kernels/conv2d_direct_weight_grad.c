@@ -14,8 +14,8 @@
  * pixels, taken in bands that stay in the first-level cache.
  *
  * With `precision bf16` two pixels of a row of dy are a pair of bfloat16, and so are those of x that they meet: every
- * pixel of x is packed with the one that a step of the window is away, since taps begin at any of them.  For 1x1 filters
- * each two of the column of pixels are a pair, and bands are rounded as they lie. */
+ * pixel of x is packed with the one that a step of the window is away, since taps begin at any of them.  For 1x1
+ * filters each two of the column of pixels are a pair, and bands are rounded as they lie. */
 #include <inttypes.h>
 
 #include "kernels/bf16.h"
@@ -152,8 +152,8 @@ static double cost_of(const struct plan *p, const struct weight_grad *g)
     int64_t rows = (int64_t)d.row_total * (d.merged ? d.s.window.kh : d.s.taps);
     double cycles = (d.pairs ? product_pairs_cycles : product_cycles)(p, d.s.o, d.s.weight->panel, rows, d.row_total,
                                                                       pixels);
-    double pack = d.merged && !d.pair_rows ? 0 : ((double)d.s.ph * d.s.pw * d.s.c * d.ranges + (double)d.s.oh * d.s.ow * d.s.o) *
-                                 p->batch * p->real_size * 2 / p->target->costs->copy_rate;
+    double packed = (double)d.s.ph * d.s.pw * d.s.c * d.ranges + (double)d.s.oh * d.s.ow * d.s.o;
+    double pack = d.merged && !d.pair_rows ? 0 : packed * p->batch * p->real_size * 2 / p->target->costs->copy_rate;
     double bytes = 2.0 * d.groups * (double)d.s.weight->stored * p->real_size;
     double reduce = d.groups > 1 ? bytes / p->target->costs->second_rate : 0;
     return cycles + pack + reduce;
@@ -474,8 +474,10 @@ static const char *emit_pair_rows(struct emitter *e, const struct weight_grad *g
             const char *row = odd ? "rows - 1" : "2 * i";
             const char *first = text_load(e, "dy", arena_printf(e->arena, "(%s) * %d%s", row, g->s.o,
                                                                 text_offset(e, j * lanes)), in_use);
-            const char *second = odd ? "v_zero()" : text_load(e, "dy", arena_printf(e->arena, "(2 * i + 1) * %d%s", g->s.o,
-                                                                                    text_offset(e, j * lanes)), in_use);
+            const char *second = text_load(e, "dy", arena_printf(e->arena, "(2 * i + 1) * %d%s", g->s.o,
+                                                                 text_offset(e, j * lanes)), in_use);
+            if (odd)
+                second = "v_zero()";
             cw_line(e->w, "v_store(to + %s * %d%s, v_pair(%s, %s));", odd ? "rows / 2" : "i", panel,
                     text_offset(e, j * lanes), first, second);
         }

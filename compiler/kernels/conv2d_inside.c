@@ -6,9 +6,9 @@
  * pixel to those of the other.  So nothing is multiplied by zero, and the weights are read as they lie, once for all
  * images.
  *
- * Forward images are the rows of a tile and a block is a panel of y's channels and a part of the batch.  For the data gradient the channels of
- * x are the rows, for which weights are broadcast, and images are the vectors: dy is turned over before, and dx behind;
- * a block is some channels of x.
+ * Forward images are the rows of a tile and a block is a panel of y's channels and a part of the batch.  For the data
+ * gradient the channels of x are the rows, for which weights are broadcast, and images are the vectors: dy is turned
+ * over before, and dx behind; a block is some channels of x.
  *
  * With `precision bf16` maps are rounded before, and a thread rounds the weights of a tap into its scratch. */
 #include <inttypes.h>
@@ -103,7 +103,7 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
-/* ---- forward: a block is a panel of y's channels ------------------------------------------------------------------- */
+/* ---- forward: a block is a panel of y's channels ----------------------------------------------------------------- */
 
 enum { PART_ROUND, PART_FORWARD };
 
@@ -148,8 +148,9 @@ static struct row_split image_rows(const struct plan *p, const struct inside *d,
 static double forward_cost_of(const struct plan *p, const struct group *g, bool pairs)
 {
     struct inside d = inside_of(p, g->main);
-    double cycles = (pairs ? product_pairs_cycles : product_cycles)(p, d.s.o, d.panel, (int64_t)d.products * p->batch,
-                                                                    p->batch / parts_of(p, &d), pairs ? bf16_pairs_of(d.s.c) : d.s.c);
+    int64_t rows = (int64_t)d.products * p->batch, length = p->batch / parts_of(p, &d);
+    double cycles = pairs ? product_pairs_cycles(p, d.s.o, d.panel, rows, length, bf16_pairs_of(d.s.c))
+                          : product_cycles(p, d.s.o, d.panel, rows, length, d.s.c);
     /* sums are begun with 0, and added to by each tap */
     double vectors = (double)d.panels * d.panel / p->lanes * p->batch;
     cycles += vectors * (d.products + d.s.oh * d.s.ow) * p->target->costs->accumulator;
@@ -176,7 +177,8 @@ static void forward_plan(struct plan *p, struct program *q, struct group *g)
     int parts = parts_of(p, &d);
     int64_t sample = (int64_t)d.s.h * d.s.w * bf16_pairs_of(d.s.c);
     struct step *round = rounds ? plan_step(p, q, g, PART_ROUND, SPLIT_IMAGES, 0, plan_way(g), 0) : NULL;
-    struct step *s = plan_step(p, q, g, PART_FORWARD, SPLIT_BLOCKS, (int64_t)d.panels * parts, plan_way(g), 2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
+    struct step *s = plan_step(p, q, g, PART_FORWARD, SPLIT_BLOCKS, (int64_t)d.panels * parts, plan_way(g),
+                               2 * d.s.k * d.s.o * d.s.oh * d.s.ow * p->batch);
     struct buffer *pairs = NULL;
     if (rounds) {
         pairs = plan_buffer(p, q, arena_printf(p->arena, "%s_pairs", g->main->in[1]->name), "bf16_pair",
@@ -234,8 +236,8 @@ static const char *forward_emit_round(struct emitter *e, const struct inside *d)
                     "A sample in pairs of bfloat16.");
 }
 
-/* Opens loops over the pixels of y that have a tap inside, `row` and `column`, where there is more than one; to be closed
- * with close_pixels(). */
+/* Opens loops over the pixels of y that have a tap inside, `row` and `column`, where there is more than one; to be
+ * closed with close_pixels(). */
 static void open_pixels(struct emitter *e, const struct reach *r, const struct reach *c, bool braces)
 {
     if (r->count > 1)
@@ -431,7 +433,7 @@ const struct kernel kernel_conv2d_bf16_inside = {
     .help = "the same with pairs of bfloat16, summed in float",
 };
 
-/* ---- data gradient: a block is some channels of x ----------------------------------------------------------------- */
+/* ---- data gradient: a block is some channels of x ---------------------------------------------------------------- */
 
 enum { PART_TURN, PART_DATA };
 
@@ -551,8 +553,8 @@ static void data_tiles(struct emitter *e, struct tile t, const char *weights, in
             if (!tiles)
                 continue;
             cw_open(e->w, "for (int i = %d; i < %d; i += %d)", first, first + tiles * t.rows, t.rows);
-            cw_line(e->w, "%s(%s + i * %" PRId64 ", dy%s, to + i * %d%s);", emit_tile(e, &t), weights, t.a_row, dy, batch,
-                    to);
+            cw_line(e->w, "%s(%s + i * %" PRId64 ", dy%s, to + i * %d%s);", emit_tile(e, &t), weights, t.a_row, dy,
+                    batch, to);
             cw_close(e->w, "");
         }
         if (count > 1)
@@ -595,15 +597,16 @@ static void data_back(struct emitter *e, const struct inside *d, const struct ch
     loop_open(e, "pixel", 0, d->s.h * d->s.w, 1);
     cw_open(e->w, "for (int i = 0; i < %d; i += V_LANES)", batch);
     cw_open(e->w, "for (int r = 0; r < %d; r += V_LANES)", rows);
-    cw_line(e->w, "v_turn(sums + (pixel * %d + r) * %d + i, %d, back + i * %d + r, %d);", inside_inputs(d), batch, batch,
-            rows, rows);
+    cw_line(e->w, "v_turn(sums + (pixel * %d + r) * %d + i, %d, back + i * %d + r, %d);", inside_inputs(d), batch,
+            batch, rows, rows);
     cw_close(e->w, "");
     cw_close(e->w, "");
     cw_open(e->w, "for (int i = 0; i < n; i++) {");
     cw_line(e->w, "const size_t at = (size_t)i * %" PRId64 " + pixel * %d + first;", sample_in(d), d->s.c);
     const char *value = arena_printf(e->arena, "v_load(back + i * %d + r)", rows);
     cw_open(e->w, "for (int r = 0; r < %d; r += V_LANES)", rows);
-    cw_line(e->w, "v_store(dx + at + r, %s);", chain ? chain_apply_at(e, chain, value, "first + r", "at + r", 0) : value);
+    cw_line(e->w, "v_store(dx + at + r, %s);",
+            chain ? chain_apply_at(e, chain, value, "first + r", "at + r", 0) : value);
     cw_close(e->w, "");
     cw_close(e->w, "}");
     cw_close(e->w, "}");

@@ -5,7 +5,8 @@
  * dy is packed into panels, (pixel, image) the rows, by a step before; a block packs some channels of x likewise and
  * goes through all panels and taps: pixels of a row of y, with all their images, are one stretch of both.  Each weight's
  * gradient is one sum and written once.  Where the data gradient goes by the same rows of weights before, in the same
- * loop, they may be updated while they are in the cache: a large gradient is then never written down.  With `precision bf16` two images of a pixel are a pair. */
+ * loop, they may be updated while they are in the cache: a large gradient is then never written down.  With
+ * `precision bf16` two images of a pixel are a pair. */
 #include <inttypes.h>
 
 #include "kernels/bf16.h"
@@ -117,8 +118,8 @@ static void emit_rows(struct emitter *e, bool pairs, const char *from, int64_t s
     }
     const char *used = pairs ? "(n + 1) / 2" : "n";
     cw_open(e->w, "for (int i = %s; i < %d; i++)", used, rows);
-    cw_line(e->w, "memset(%s + (pixel * %d + i) * %d, 0, sizeof(%s) * %d);", to, rows, width, pairs ? "bf16_pair" : real,
-            width);
+    cw_line(e->w, "memset(%s + (pixel * %d + i) * %d, 0, sizeof(%s) * %d);", to, rows, width,
+            pairs ? "bf16_pair" : real, width);
     cw_close(e->w, "");
     cw_close(e->w, "}");
 }
@@ -249,8 +250,9 @@ static const char *emit(struct emitter *e, const struct step *step)
     const char *real = e->plan->real, *factor = pairs ? "bf16_pair" : real;
     struct block_text k = { .d = &d, .pairs = pairs, .updates = step->updates, .fetches = step->prefetch };
     int whole = d.s.c / d.inputs, rest = d.s.c % d.inputs;
-    emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict x_rows", real, factor,
-                  real, k.updates ? ", const struct cnn_context *c, const struct rule *early, int64_t number" : "",
+    emit_function(e, "int b, int n, const %s *x, const %s *panels, %s *restrict dw%s, %s *restrict x_rows", real,
+                  factor, real,
+                  k.updates ? ", const struct cnn_context *c, const struct rule *early, int64_t number" : "",
                   factor);
     cw_line(e->w, "const int first = b * %d;", d.inputs);
     cw_line(e->w, "const %s *const from = x + first;", real);
@@ -285,5 +287,6 @@ const struct kernel kernel_conv2d_inside_weight_grad = {
 
 const struct kernel kernel_conv2d_bf16_inside_weight_grad = {
     .name = "bf16_inside", .op = OP_conv2d_weight_grad, .bf16 = true, .applicable = applicable, .cost = pairs_cost,
-    .plan = plan, .emit = emit, .by_weights = always_applicable, .help = "the same with pairs of bfloat16, summed in float",
+    .plan = plan, .emit = emit, .by_weights = always_applicable,
+    .help = "the same with pairs of bfloat16, summed in float",
 };

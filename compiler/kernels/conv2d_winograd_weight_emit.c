@@ -612,8 +612,8 @@ static void emit_updates(struct emitter *e, const struct winograd_weights *d, co
                 d->updated * d->panel, d->updated * d->panel);
     } else {
         cw_open(e->w, "for (int row = 0; row < %d; row++)", d->updated);
-        cw_line(e->w, "update_range(c, early, at + (tap * %d + row) * %d, %d, gradient + (tap * %d + row) * %d);", d->s.c,
-                d->panel, width, d->updated, d->panel);
+        cw_line(e->w, "update_range(c, early, at + (tap * %d + row) * %d, %d, gradient + (tap * %d + row) * %d);",
+                d->s.c, d->panel, width, d->updated, d->panel);
         cw_close(e->w, "");
     }
     cw_close(e->w, "");

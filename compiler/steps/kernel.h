@@ -45,8 +45,8 @@ struct kernel {
      * node, and in what follows it in a chain, but for what `apart` names.  NULL: never. */
     bool (*together)(const struct plan *p, const struct node *n);
     bool only_together;         /* and for no others */
-    /* Of the gradients of a convolution: whether it reads, or makes, parts of the weights block by block.  Where both do,
-     * that of the data comes first, and the other one may update the weights.  NULL: never. */
+    /* Of the gradients of a convolution: whether it reads, or makes, parts of the weights block by block.  Where both
+     * do, that of the data comes first, and the other one may update the weights.  NULL: never. */
     bool (*by_weights)(const struct plan *p, const struct group *g);
     /* Whether it takes tensor t of the node with its images apart there too.  NULL: of none. */
     bool (*apart)(const struct node *n, const struct tensor *t);
