@@ -211,20 +211,11 @@ static bool forward_finer(struct plan *p, struct program *q, struct step *s, int
     int parts = parts_of(p, &d);
     if (s->part != PART_FORWARD || images || d.s.o % d.panel || d.panel / p->lanes % 2)
         return false;
-    s->group->narrow = true;
-    s->blocks *= 2;
-    s->arguments = step_arguments_copy(p, s);
-    for (int i = 0; i < s->arguments_count; i++) {
-        struct argument *a = &s->arguments[i];
-        if (a->touch != TOUCH_PART)
-            continue;
-        struct part *part = arena_alloc(p->arena, sizeof *part);
-        *part = *a->part;
-        part->axis[0].over = 2;
-        part->axis[2] = (struct axis){ .count = d.panels, .step = d.panel, .piece = 1, .over = 2 * parts };
-        part->axis[3] = (struct axis){ .count = d.panel, .step = 1, .piece = d.panel / 2, .over = 1 };
-        a->part = part;
-    }
+    struct part part = step_part(s);
+    part.axis[0].over = 2;
+    part.axis[2] = (struct axis){ .count = d.panels, .step = d.panel, .piece = 1, .over = 2 * parts };
+    part.axis[3] = (struct axis){ .count = d.panel, .step = 1, .piece = d.panel / 2, .over = 1 };
+    step_halve_blocks(p, s, part);
     return true;
 }
 

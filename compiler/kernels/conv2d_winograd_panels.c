@@ -156,19 +156,10 @@ bool winograd_panels_finer(struct plan *p, struct step *s)
     winograd_conv_of(p, s->group, s->group->kernel->number, &c);
     if (c.panel / p->lanes % 2)
         return false;
-    s->group->narrow = true;
-    s->blocks *= 2;
-    s->arguments = step_arguments_copy(p, s);
-    for (int i = 0; i < s->arguments_count; i++) {
-        struct argument *a = &s->arguments[i];
-        if (a->touch != TOUCH_PART)
-            continue;
-        struct part *part = arena_alloc(p->arena, sizeof *part);
-        *part = *a->part;
-        part->axis[0].over = 2 * c.panels_count;
-        part->axis[1].piece = c.panel / 2;
-        a->part = part;
-    }
+    struct part part = step_part(s);
+    part.axis[0].over = 2 * c.panels_count;
+    part.axis[1].piece = c.panel / 2;
+    step_halve_blocks(p, s, part);
     return true;
 }
 

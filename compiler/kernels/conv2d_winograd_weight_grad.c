@@ -353,19 +353,9 @@ static bool finer(struct plan *p, struct program *q, struct step *s, int images)
     winograd_weights_of(p, s->group->main, s->group->kernel->number, &d);
     if (s->part != SUM_PANELS || images || d.panel / p->lanes % 2)
         return false;
-    s->group->narrow = true;
-    s->blocks *= 2;
-    s->arguments = step_arguments_copy(p, s);
-    for (int i = 0; i < s->arguments_count; i++) {
-        struct argument *a = &s->arguments[i];
-        if (a->touch != TOUCH_PART)
-            continue;
-        struct part *part = arena_alloc(p->arena, sizeof *part);
-        *part = (struct part){ { { .count = d.panels, .step = d.s.k * d.panel, .piece = 1, .over = 2 },
-                                 { .count = d.s.k, .step = d.panel },
-                                 { .count = d.panel, .step = 1, .piece = d.panel / 2, .over = 1 } } };
-        a->part = part;
-    }
+    step_halve_blocks(p, s, (struct part){ { { .count = d.panels, .step = d.s.k * d.panel, .piece = 1, .over = 2 },
+                                             { .count = d.s.k, .step = d.panel },
+                                             { .count = d.panel, .step = 1, .piece = d.panel / 2, .over = 1 } } });
     return true;
 }
 

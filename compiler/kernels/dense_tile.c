@@ -391,14 +391,6 @@ static struct dense_weight_block weight_block(const struct plan *p, const struct
     return b;
 }
 
-/* Weights whose gradient leaves the second-level cache before update() comes. */
-static const struct param *updated_early(const struct plan *p, const struct group *g, const struct dense *d)
-{
-    const struct param *param = g->main->out[0]->param;
-    bool large = (double)d->weight->stored * p->real_size > p->target->l2_bytes;
-    return large && plan_updates_early(p, param) ? param : NULL;
-}
-
 /* Rows that the sum over the samples has: of samples, or pairs of them. */
 static int64_t sum_rows(const struct plan *p, bool pairs)
 {
@@ -431,7 +423,7 @@ static void weight_plan(struct plan *p, struct program *q, struct group *g)
     main->rows_of = g->main->out[0]->param->tensor;
     main->rows = b.inputs;
     const struct tensor *dw = g->main->out[0];
-    const struct param *updated = updated_early(p, g, &d);
+    const struct param *updated = plan_updated_by(p, q, g);
     bool pairs = g->kernel->bf16;
     int64_t panel = d.panel * sum_rows(p, pairs);
     struct buffer *panels = plan_buffer(p, q, arena_printf(p->arena, "%s_dy_%s", dw->name, pairs ? "pairs" : "panels"),

@@ -148,6 +148,24 @@ void step_updates(struct plan *p, struct step *s, const struct param *param, str
     a->part = kept_part(p, part);
 }
 
+struct part step_part(const struct step *s)
+{
+    for (int i = 0; i < s->arguments_count; i++)
+        if (s->arguments[i].touch == TOUCH_PART)
+            return *s->arguments[i].part;
+    return (struct part){ { { .count = 0 } } };
+}
+
+void step_halve_blocks(struct plan *p, struct step *s, struct part part)
+{
+    s->group->narrow = true;
+    s->blocks *= 2;
+    s->arguments = step_arguments_copy(p, s);
+    for (int i = 0; i < s->arguments_count; i++)
+        if (s->arguments[i].touch == TOUCH_PART)
+            s->arguments[i].part = kept_part(p, part);
+}
+
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 struct part part_rows(int64_t count, int64_t row)

@@ -127,7 +127,7 @@ void step_writes_rows(struct plan *p, struct step *s, const struct tensor *t);
 void step_takes_rows(struct plan *p, struct step *s, const struct tensor *from, const struct tensor *to);
 /* What the chain of its group reads. */
 void step_takes_chain(struct plan *p, struct step *s);
-/* The weights whose gradient g makes, a convolution's, where its last step may update them: they are so large that the
+/* The weights whose gradient g makes, where its last step may update them: they are so large that the
  * gradient leaves the second-level cache before update() comes, and nobody reads them after g.  NULL: it may not. */
 const struct param *plan_updated_by(const struct plan *p, const struct program *q, const struct group *g);
 /* So many bytes that only this thread uses, for the time of the call. */
@@ -144,6 +144,10 @@ struct part part_columns(const struct plan *p, int64_t count, int64_t piece);
 int64_t axis_pieces(const struct axis *x);
 /* For kernel.finer: the arguments of a step, to be changed in a copy of it. */
 struct argument *step_arguments_copy(struct plan *p, const struct step *s);
+/* Likewise: what a block has of the first value that blocks have parts of; and two blocks in the place of each, which have
+ * `part` of all such values.  The group of the step is told that it is narrow. */
+struct part step_part(const struct step *s);
+void step_halve_blocks(struct plan *p, struct step *s, struct part part);
 /* Whether an argument is of that kind; ARGUMENT_BLOCK: or stands at the block. */
 bool step_uses_kind(const struct step *s, enum argument_kind kind);
 
