@@ -144,8 +144,8 @@ struct part part_columns(const struct plan *p, int64_t count, int64_t piece);
 int64_t axis_pieces(const struct axis *x);
 /* For kernel.finer: the arguments of a step, to be changed in a copy of it. */
 struct argument *step_arguments_copy(struct plan *p, const struct step *s);
-/* Likewise: what a block has of the first value that blocks have parts of; and two blocks in the place of each, which have
- * `part` of all such values.  The group of the step is told that it is narrow. */
+/* Likewise: what a block has of the first value that blocks have parts of; and two blocks in the place of each, which
+ * have `part` of all such values.  The group of the step is told that it is narrow. */
 struct part step_part(const struct step *s);
 void step_halve_blocks(struct plan *p, struct step *s, struct part part);
 /* Whether an argument is of that kind; ARGUMENT_BLOCK: or stands at the block. */
