@@ -251,6 +251,9 @@ static bool joined_strided(const struct plan *p, const struct group *g, const st
 
 static double param_grad_cost(const struct plan *p, const struct group *g)
 {
+    if (g->carrier)     /* half of each row is sums; what it takes to make them is not here */
+        return (double)(chain_sums_row(p, g->main->in[0]->shape.c) / 2 * p->real_size * p->batch) /
+               p->target->costs->second_rate;
     return pass_cycles(p, g->main->in[0], g->main->out[0] ? 3 : 1, g->main->out[0] ? 2 : 1);
 }
 

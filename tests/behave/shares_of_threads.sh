@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What --dump=plan --threads=T says of how T threads share the work is what they do: a trainer whose phases count the calls of
-# each thread is compared with the table, phase by phase.
+# each thread is compared with the table, phase by phase.  And the networks that are trained on many cores have work for them.
 . "$(dirname "$0")/../run/common.sh"
 
 cat >counted.cnn <<'CNN'
@@ -90,4 +90,23 @@ for batch in 20 1; do
         diff said done || fail "batch $batch: $threads threads share the work otherwise than the plan says"
     done
 done
+
+# "MODEL THREADS LEAST": the efficiency of a whole step, with vectors of either width.
+while read -r model threads least; do
+    for target in x86-64-v3 x86-64-v4; do
+        got=$("$CNNC" --target=$target --dump=plan --threads="$threads" "$TOP/models/$model.cnn" |
+            awk '/^  all: / { print $NF; exit }')
+        awk -v got="$got" -v least="$least" 'BEGIN { exit !(got != "" && got >= least) }' ||
+            fail "$model for $target: efficiency ${got:-not said} with $threads threads, at least $least wanted"
+    done
+done <<'LIST'
+cifar10_relu 4 0.9
+cifar10_relu 8 0.85
+cifar10_relu 16 0.75
+vgg16 4 0.9
+vgg16 8 0.85
+vgg16 16 0.75
+resnet20 8 0.9
+resnet20 16 0.85
+LIST
 finish
