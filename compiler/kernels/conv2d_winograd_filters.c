@@ -43,7 +43,8 @@ static void store_position(struct emitter *e, const void *data, const struct win
 /* One vector of U for every position: G g G^T. */
 void winograd_emit_weight_vector(struct emitter *e, const struct winograd_conv *c, int64_t tap_stride)
 {
-    struct winograd v = winograd_make(c->tiles.v.m, c->tiles.r_v), h = winograd_make(c->tiles.h.m, c->tiles.r_h);
+    struct winograd v, h;
+    winograd_of_tiles(&c->tiles, &v, &h);
     winograd_emit_two_way(e, &(struct winograd_two_way){
         .left = winograd_emit_line(e, &v.g, "g", "G g", &v), .right = winograd_emit_line(e, &h.g, "g", "G g", &h),
         .row_begins = position_begins, .load = load_tap, .store = store_position,

@@ -504,7 +504,8 @@ static void store_tap(struct emitter *e, const void *data, const struct winograd
 
 static void emit_inverse_vector(struct emitter *e, const struct winograd_weights *d)
 {
-    struct winograd v = winograd_make(d->tiles.v.m, d->tiles.r_v), h = winograd_make(d->tiles.h.m, d->tiles.r_h);
+    struct winograd v, h;
+    winograd_of_tiles(&d->tiles, &v, &h);
     struct winograd_matrix left = winograd_transpose(&v.g), right = winograd_transpose(&h.g);
     winograd_emit_two_way(e, &(struct winograd_two_way){
         .left = winograd_emit_line(e, &left, "dg", "G^T dU", &v),

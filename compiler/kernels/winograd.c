@@ -47,15 +47,24 @@ double rational_value(struct rational a)
 
 /* ---- points ------------------------------------------------------------------------------------------------------ */
 
-enum { INFINITY_AT = 3 };       /* its place in the list */
+enum { INFINITY_AT = 3 };       /* its place in each list */
 
-/* Small, symmetric, and with reciprocals: they keep the rounding errors low. */
-static const struct rational points[WINOGRAD_POINTS] = {
-    { 0, 1 }, { 1, 1 }, { -1, 1 }, { 0, 0 } /* infinity */, { 1, 2 }, { -1, 2 }, { 2, 1 }, { -2, 1 },
+/* Symmetric, so that transforms add and subtract the same even and odd parts, and where rounding errors are about least
+ * (winograd_error_growth): with six points +-1 and +-1/2 would have 2.3 times the errors of these, which are exact in
+ * binary as well. */
+static const struct rational four[] = { { 0, 1 }, { 1, 1 }, { -1, 1 }, { 0, 0 } };
+static const struct rational six[] = { { 0, 1 }, { 5, 8 }, { -5, 8 }, { 0, 0 }, { 3, 2 }, { -3, 2 } };
+static const struct rational eight[WINOGRAD_POINTS] = {
+    { 0, 1 }, { 1, 1 }, { -1, 1 }, { 0, 0 }, { 1, 2 }, { -1, 2 }, { 2, 1 }, { -2, 1 },
 };
 
+static const struct rational *points_of(int most)
+{
+    return most <= 4 ? four : most <= 6 ? six : eight;
+}
+
 /* The product of (point j - point k) over the other finite points among the first n. */
-static struct rational denominator(int j, int n)
+static struct rational denominator(const struct rational *points, int j, int n)
 {
     struct rational f = { 1, 1 };
     for (int k = 0; k < n; k++)
@@ -65,7 +74,7 @@ static struct rational denominator(int j, int n)
 }
 
 /* Coefficients, constant first, of the product of (x - point k) over the finite points but j among the first n. */
-static void polynomial(int j, int n, struct rational *c)
+static void polynomial(const struct rational *points, int j, int n, struct rational *c)
 {
     for (int i = 0; i < n; i++)
         c[i] = rational_make(i == 0, 1);
@@ -87,34 +96,34 @@ static struct rational power(struct rational a, int exponent)
 }
 
 /* The value of x^i at a point; at infinity, the coefficient of the highest power, `degree`. */
-static struct rational value_at(int point, int i, int degree)
+static struct rational value_at(const struct rational *points, int point, int i, int degree)
 {
     return point == INFINITY_AT ? rational_make(i == degree, 1) : power(points[point], i);
 }
 
-struct winograd winograd_make(int m, int r)
+struct winograd winograd_make(int m, int r, int most)
 {
     struct winograd w = { .m = m, .r = r, .n = m + r - 1 };
+    const struct rational *points = points_of(most);
     int n = w.n;
-    assert(n >= WINOGRAD_POINTS_LEAST && n <= WINOGRAD_POINTS);
+    assert(n >= WINOGRAD_POINTS_LEAST && n <= most && most <= WINOGRAD_POINTS);
     w.at.rows = m, w.at.columns = n;
     w.g.rows = n, w.g.columns = r;
     w.bt.rows = n, w.bt.columns = n;
     for (int j = 0; j < n; j++) {
         for (int i = 0; i < m; i++)
-            w.at.at[i][j] = value_at(j, i, m - 1);
-        /* the weights of point j carry the denominator that it has in the smallest tile with that point: there the
-         * data transform then has whole coefficients */
-        int first = j + 1 > WINOGRAD_POINTS_LEAST ? j + 1 : WINOGRAD_POINTS_LEAST;
+            w.at.at[i][j] = value_at(points, j, i, m - 1);
+        /* the weights of point j carry the denominator that it has in the largest tile: there a term of each row of the
+         * data transform needs no multiplication */
         struct rational own = { 1, 1 }, here = { 1, 1 };
         if (j != INFINITY_AT) {
-            own = denominator(j, first);
-            here = denominator(j, n);
+            own = denominator(points, j, most);
+            here = denominator(points, j, n);
         }
         for (int k = 0; k < r; k++)
-            w.g.at[j][k] = rational_div(value_at(j, k, r - 1), own);
+            w.g.at[j][k] = rational_div(value_at(points, j, k, r - 1), own);
         struct rational c[WINOGRAD_POINTS], scale = rational_div(own, here);
-        polynomial(j, n, c);
+        polynomial(points, j, n, c);
         for (int i = 0; i < n; i++)
             w.bt.at[j][i] = rational_mul(c[i], scale);
     }

@@ -6,8 +6,9 @@
  * in exact rational arithmetic (Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast
  * Algorithms for Convolutional Neural Networks", 2015).
  *
- * The points are nested: F(m, r) takes the first n of one list, and the scaling of a point is the same for every m.
- * So one set of transformed weights serves tiles of different sizes. */
+ * There is a list of points for tiles of up to four, six and eight of them.  A map's tiles have all their points of one
+ * list, the smaller ones the first of it, and the scaling of a point is that of the largest tile.  So one set of
+ * transformed weights serves tiles of different sizes. */
 #ifndef WINOGRAD_H
 #define WINOGRAD_H
 
@@ -38,8 +39,8 @@ struct rational rational_mul(struct rational a, struct rational b);
 struct rational rational_div(struct rational a, struct rational b);
 double rational_value(struct rational a);
 
-/* n = m + r - 1 from WINOGRAD_POINTS_LEAST to WINOGRAD_POINTS. */
-struct winograd winograd_make(int m, int r);
+/* n = m + r - 1 from WINOGRAD_POINTS_LEAST to `most`, the points of the largest tile, WINOGRAD_POINTS or fewer. */
+struct winograd winograd_make(int m, int r, int most);
 struct winograd_matrix winograd_transpose(const struct winograd_matrix *a);
 /* How much larger the rounding errors of F(m, r) may be than those of the plain sum, root mean square, for inputs and
  * weights without structure: an estimate to the safe side, see winograd.c.  In two dimensions the factors multiply. */

@@ -90,9 +90,16 @@ static int64_t winograd_products(const struct winograd_tiles *t)
     return sum;
 }
 
+void winograd_of_tiles(const struct winograd_tiles *t, struct winograd *v, struct winograd *h)
+{
+    *v = winograd_make(t->v.m, t->r_v, t->v.points);
+    *h = winograd_make(t->h.m, t->r_h, t->h.points);
+}
+
 double winograd_tiles_error(const struct winograd_tiles *t)
 {
-    struct winograd v = winograd_make(t->v.m, t->r_v), h = winograd_make(t->h.m, t->r_h);
+    struct winograd v, h;
+    winograd_of_tiles(t, &v, &h);
     return winograd_error_growth(&v) * winograd_error_growth(&h);
 }
 

@@ -46,6 +46,8 @@ int64_t winograd_position_offset(const struct winograd_tiles *t, const struct wi
 /* Whether the values of row p, of column q, lie in other classes than those of the one before it. */
 bool winograd_row_begins(const struct winograd_tiles *t, int p);
 bool winograd_column_begins(const struct winograd_tiles *t, int q);
+/* The matrices of its largest tile in both directions; those of the weights are the same for all tiles. */
+void winograd_of_tiles(const struct winograd_tiles *t, struct winograd *v, struct winograd *h);
 /* Factor by which rounding errors grow against the plain sum, both directions together. */
 double winograd_tiles_error(const struct winograd_tiles *t);
 

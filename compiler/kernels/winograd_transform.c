@@ -76,6 +76,41 @@ static bool is_pair(const struct winograd_matrix *m, int a, int b)
     return even + odd == both && even > 0 && odd > 0;
 }
 
+/* Whether a/b is a whole number of some power of two: exact where it is a constant. */
+static bool divides_exactly(struct rational a, struct rational b)
+{
+    int64_t den = rational_div(a, b).den;
+    return (den & (den - 1)) == 0;
+}
+
+/* The factor of all terms that leaves one of them without any, and the others exact where there is such a one. */
+static struct rational common_factor(const struct rational *c, int count)
+{
+    struct rational any = rational_make(1, 1);
+    for (int i = count - 1; i >= 0; i--) {
+        bool exact = true;
+        if (is_value(c[i], 1))
+            return c[i];
+        if (!c[i].num)
+            continue;
+        any = c[i];
+        for (int k = 0; k < count; k++)
+            exact &= divides_exactly(c[k], c[i]);
+        if (exact)
+            return any;
+    }
+    return any;
+}
+
+static const char *times_added(struct emitter *e, struct rational factor, const char *odd, const char *even)
+{
+    if (is_value(factor, 1))
+        return arena_printf(e->arena, "v_add(%s, %s)", even, odd);
+    if (is_value(factor, -1))
+        return arena_printf(e->arena, "v_sub(%s, %s)", even, odd);
+    return arena_printf(e->arena, "v_fma(%s, %s, %s)", constant(e, factor), odd, even);
+}
+
 static void emit_pair(struct emitter *e, const struct winograd_matrix *m, int a, int b, const char *const *names)
 {
     struct rational even[WINOGRAD_POINTS], odd[WINOGRAD_POINTS];
@@ -84,11 +119,45 @@ static void emit_pair(struct emitter *e, const struct winograd_matrix *m, int a,
         even[i] = same ? m->at[a][i] : rational_make(0, 1);
         odd[i] = same ? rational_make(0, 1) : m->at[a][i];
     }
+    struct rational factor = common_factor(odd, m->columns), minus = rational_make(-factor.num, factor.den);
+    for (int i = 0; i < m->columns; i++)
+        odd[i] = rational_div(odd[i], factor);
     const char *first = combination(e, even, names, m->columns);
     const char *second = combination(e, odd, names, m->columns);
-    cw_line(e->w, "const v even%d = %s, odd%d = %s;", a, first, a, second);
-    cw_line(e->w, "to[%d] = v_add(even%d, odd%d);", a, a, a);
-    cw_line(e->w, "to[%d] = v_sub(even%d, odd%d);", b, a, a);
+    const char *even_name = arena_printf(e->arena, "even%d", a), *odd_name = arena_printf(e->arena, "odd%d", a);
+    cw_line(e->w, "const v %s = %s, %s = %s;", even_name, first, odd_name, second);
+    cw_line(e->w, "to[%d] = %s;", a, times_added(e, factor, odd_name, even_name));
+    cw_line(e->w, "to[%d] = %s;", b, times_added(e, minus, odd_name, even_name));
+    e->operations += 2;
+}
+
+/* Columns a and b that agree in some rows and are opposite in all others: rows take their sum or their difference. */
+static bool is_column_pair(const struct winograd_matrix *m, int a, int b)
+{
+    int same = 0, opposite = 0;
+    for (int i = 0; i < m->rows; i++) {
+        struct rational x = m->at[i][a], y = m->at[i][b];
+        if (x.den != y.den || (x.num != y.num && x.num != -y.num))
+            return false;
+        same += x.num && x.num == y.num;
+        opposite += x.num && x.num == -y.num;
+    }
+    return same && opposite;
+}
+
+/* names[a] becomes the sum, names[b] the difference. */
+static void emit_column_pair(struct emitter *e, struct winograd_matrix *m, int a, int b, const char **names)
+{
+    const char *sum = arena_printf(e->arena, "sum%d", a), *rest = arena_printf(e->arena, "rest%d", a);
+    cw_line(e->w, "const v %s = v_add(%s, %s), %s = v_sub(%s, %s);", sum, names[a], names[b], rest, names[a], names[b]);
+    for (int i = 0; i < m->rows; i++) {
+        bool same = m->at[i][a].num == m->at[i][b].num;
+        m->at[i][b] = same ? rational_make(0, 1) : m->at[i][a];
+        if (!same)
+            m->at[i][a] = rational_make(0, 1);
+    }
+    names[a] = sum;
+    names[b] = rest;
     e->operations += 2;
 }
 
@@ -98,6 +167,7 @@ struct winograd_line winograd_emit_line(struct emitter *e, const struct winograd
                                         const char *formula, const struct winograd *w)
 {
     const char *names[WINOGRAD_POINTS];
+    struct winograd_matrix by_pairs = *m;
     bool done[WINOGRAD_POINTS] = { false };
     struct text parameters = { .arena = e->arena };
     for (int i = 0; i < m->columns; i++) {
@@ -106,6 +176,11 @@ struct winograd_line winograd_emit_line(struct emitter *e, const struct winograd
     }
     e->operations = 0;
     emit_inline(e, "%sv *to", text_of(&parameters));
+    for (int a = 0; a < m->columns; a++)
+        for (int b = a + 1; b < m->columns; b++)
+            if (is_column_pair(&by_pairs, a, b))
+                emit_column_pair(e, &by_pairs, a, b, names);
+    m = &by_pairs;
     for (int a = 0; a < m->rows; a++) {
         for (int b = a + 1; b < m->rows && !done[a]; b++)
             if (!done[b] && is_pair(m, a, b)) {
@@ -235,7 +310,7 @@ static struct tile_row tile_row_of(const struct winograd_split *s, int r, bool s
     struct tile_row k = { .m = s->m - small, .first = small ? s->large_count : 0 };
     k.shift = k.first;
     k.count = small ? s->tiles - s->large_count : s->large_count;
-    k.w = winograd_make(k.m, r);
+    k.w = winograd_make(k.m, r, s->points);
     k.after_others = k.first > 0 ? ALWAYS : k.count > 1 ? SOMETIMES : NEVER;
     k.last = k.first + k.count < s->tiles ? NEVER : k.count > 1 ? SOMETIMES : ALWAYS;
     return k;
