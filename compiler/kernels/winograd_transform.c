@@ -76,28 +76,30 @@ static bool is_pair(const struct winograd_matrix *m, int a, int b)
     return even + odd == both && even > 0 && odd > 0;
 }
 
-/* Whether a/b is a whole number of some power of two: exact where it is a constant. */
-static bool divides_exactly(struct rational a, struct rational b)
+/* Whether all of c divided by `factor` are whole numbers of some power of two: exact as constants. */
+static bool divides_exactly(const struct rational *c, int count, struct rational factor)
 {
-    int64_t den = rational_div(a, b).den;
-    return (den & (den - 1)) == 0;
+    for (int i = 0; i < count; i++) {
+        int64_t den = rational_div(c[i], factor).den;
+        if (den & (den - 1))
+            return false;
+    }
+    return true;
 }
 
-/* The factor of all terms that leaves one of them without any, and the others exact where there is such a one. */
+/* A factor of all terms that leaves one of them without any: 1 where that is so already, else one that leaves the others
+ * exact where there is one. */
 static struct rational common_factor(const struct rational *c, int count)
 {
     struct rational any = rational_make(1, 1);
-    for (int i = count - 1; i >= 0; i--) {
-        bool exact = true;
+    bool exact = false;
+    for (int i = 0; i < count; i++) {
         if (is_value(c[i], 1))
             return c[i];
-        if (!c[i].num)
+        if (!c[i].num || exact)
             continue;
         any = c[i];
-        for (int k = 0; k < count; k++)
-            exact &= divides_exactly(c[k], c[i]);
-        if (exact)
-            return any;
+        exact = divides_exactly(c, count, any);
     }
     return any;
 }

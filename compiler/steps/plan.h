@@ -36,7 +36,7 @@ bool target_runs_here(const struct target *target);     /* on the machine cnnc r
 
 enum { ERROR_GROWTH = 25 };
 /* The same of kernels that multiply numbers of bfloat16, against plain sums of those. */
-enum { BF16_GROWTH = 2 };
+enum { BF16_GROWTH = 6 };
 
 struct wisdom;
 
