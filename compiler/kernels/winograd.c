@@ -53,6 +53,7 @@ enum { INFINITY_AT = 3 };       /* its place in each list */
  * (winograd_error_growth): with six points +-1 and +-1/2 would have 2.3 times the errors of these, which are exact in
  * binary as well. */
 static const struct rational four[] = { { 0, 1 }, { 1, 1 }, { -1, 1 }, { 0, 0 } };
+static const struct rational five[] = { { 0, 1 }, { 3, 4 }, { -3, 4 }, { 0, 0 }, { 2, 1 } };
 static const struct rational six[] = { { 0, 1 }, { 5, 8 }, { -5, 8 }, { 0, 0 }, { 3, 2 }, { -3, 2 } };
 static const struct rational eight[WINOGRAD_POINTS] = {
     { 0, 1 }, { 1, 1 }, { -1, 1 }, { 0, 0 }, { 1, 2 }, { -1, 2 }, { 2, 1 }, { -2, 1 },
@@ -60,7 +61,7 @@ static const struct rational eight[WINOGRAD_POINTS] = {
 
 static const struct rational *points_of(int most)
 {
-    return most <= 4 ? four : most <= 6 ? six : eight;
+    return most <= 4 ? four : most == 5 ? five : most == 6 ? six : eight;
 }
 
 /* The product of (point j - point k) over the other finite points among the first n. */

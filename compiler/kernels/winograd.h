@@ -6,7 +6,7 @@
  * in exact rational arithmetic (Winograd, "Arithmetic Complexity of Computations", 1980; Lavin and Gray, "Fast
  * Algorithms for Convolutional Neural Networks", 2015).
  *
- * There is a list of points for tiles of up to four, six and eight of them.  A map's tiles have all their points of one
+ * There is a list of points for tiles of up to four, five, six and eight of them.  A map's tiles have all their points of one
  * list, the smaller ones the first of it, and the scaling of a point is that of the largest tile.  So one set of
  * transformed weights serves tiles of different sizes. */
 #ifndef WINOGRAD_H

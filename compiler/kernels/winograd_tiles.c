@@ -96,11 +96,22 @@ void winograd_of_tiles(const struct winograd_tiles *t, struct winograd *v, struc
     *h = winograd_make(t->h.m, t->r_h, t->h.points);
 }
 
+/* Of whichever tile rounds more: not always the largest. */
+static double split_error(const struct winograd_split *s, int r)
+{
+    struct winograd large = winograd_make(s->m, r, s->points);
+    double error = winograd_error_growth(&large);
+    if (s->large_count < s->tiles) {
+        struct winograd small = winograd_make(s->m - 1, r, s->points);
+        double other = winograd_error_growth(&small);
+        error = other > error ? other : error;
+    }
+    return error;
+}
+
 double winograd_tiles_error(const struct winograd_tiles *t)
 {
-    struct winograd v, h;
-    winograd_of_tiles(t, &v, &h);
-    return winograd_error_growth(&v) * winograd_error_growth(&h);
+    return split_error(&t->v, t->r_v) * split_error(&t->h, t->r_h);
 }
 
 const char *winograd_tiles_text(struct emitter *e, const struct winograd_tiles *t, const struct conv_geometry *g)

@@ -64,6 +64,15 @@ done
 # the trained weights as plain C
 expect 0 "$CNNC" --emit=inference --weights whole/best.safetensors half.cnn -o alone.c
 
+# ---- errors of minimal filtering are those of the tile that rounds most: of 7 outputs of five taps that of one output
+sed '/^ *conv2d/d; s/^ *input .*/&\n    conv2d 16, 3x3, stride=3, padding=same\n    conv2d 16, 5x5/' half.cnn >odd.cnn
+for growth in 6.8 6.9; do
+    "$CNNC" --real=bf16 --error-growth=$growth --kernel=conv2d_2:forward=bf16_winograd6 --dump=plan odd.cnn >/dev/null || fail "no such kernel"
+    "$CNNC" --target=x86-64-v3 --real=bf16 --error-growth=$growth --dump=plan odd.cnn | grep 'conv2d_2:forward' >said
+    grep -q 'bf16_winograd6 [^,]*(errors grow 6\.87 times)' said && left=yes || left=no
+    case $growth:$left in 6.8:yes | 6.9:no) ;; *) fail "growth $growth: $(cat said)" ;; esac
+done
+
 # ---- the instruction, where the compiler knows it
 if [ "$(uname -m)" = x86_64 ] && echo 'int x;' | $CC -march=x86-64-v4 -mavx512bf16 -x c -c - -o x.o 2>/dev/null; then
     expect 0 "$CNNC" --target=x86-64-v4 --exact half.cnn -o wide.c

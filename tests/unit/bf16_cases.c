@@ -32,7 +32,7 @@ enum { CLASSES = 5 };
 #define DRAWN_BOUND 2e-3
 #define INSIDE "bf16_inside", 3e-4
 #define FILTERED_4 "bf16_winograd4", 0.02
-#define FILTERED_6 "bf16_winograd6", 0.15
+#define FILTERED_6 "bf16_winograd6", 0.035
 
 /* Odd numbers of channels, columns and taps; zeros around, strides, dilation; one pixel; more channels than a panel
  * has.  Dense layers of more inputs than a chunk, more outputs than a panel, odd numbers of either and of samples. */
