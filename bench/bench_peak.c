@@ -4,8 +4,12 @@
  *     bench_peak THREADS
  *
  * Commands: peak (GFLOP/s), read MIB (GB/s of reading so many MiB again and again, all threads
- * together).  Compile together with runtime/core/peak.c, team.c and arithmetic.c, -O3 -march=native -pthread.
+ * together), trip (nanoseconds for a line of the caches to go from the first thread to the last and back: some 80 where
+ * their processors share a last cache, some 400 where they do not; 0 with one thread).  Compile
+ * together with runtime/core/peak.c, team.c and arithmetic.c, -O3 -march=native -pthread.
  */
+#include <stdatomic.h>
+
 #include "cnnrt.h"
 #include "core/peak.h"
 #include "core/team.h"
@@ -85,6 +89,34 @@ static double read_rate(struct cnn_team *team, long mib)
     return best;
 }
 
+enum { TRIPS = 4000, TRIES = 15 };
+
+struct trip {
+    _Alignas(64) atomic_int turn;       /* even: the first thread's, odd: the last one's */
+    _Alignas(64) double least;          /* nanoseconds */
+};
+
+/* A try is long enough for one that was broken off by others to be the slowest; the fastest counts. */
+static void go_to_and_fro(void *arg, struct cnn_worker *w)
+{
+    struct trip *t = arg;
+    if (w->count == 1 || (w->number != 0 && w->number != w->count - 1))
+        return;
+    int own = w->number != 0;
+    for (int i = 0; i < TRIES; i++) {
+        double start = worker_ms();
+        for (int k = 0; k < TRIPS; k++) {
+            int number = 2 * (i * TRIPS + k) + own;
+            while (atomic_load_explicit(&t->turn, memory_order_acquire) != number)
+                ;
+            atomic_store_explicit(&t->turn, number + 1, memory_order_release);
+        }
+        double each = (worker_ms() - start) * 1e6 / TRIPS;
+        if (!own && (i == 0 || each < t->least))
+            t->least = each;
+    }
+}
+
 int main(int argc, char **argv)
 {
     int threads = argc == 2 ? atoi(argv[1]) : 0;
@@ -105,6 +137,10 @@ int main(int argc, char **argv)
         } else if (strcmp(word, "read") == 0) {
             value = read_rate(team, number > 0 ? number : 21);
             worker_answer("gbs", &value, 1);
+        } else if (strcmp(word, "trip") == 0) {
+            struct trip t = {.least = 0.0};
+            rt_team_run(team, go_to_and_fro, &t);
+            worker_answer("ns", &t.least, 1);
         } else {
             worker_refuse(word);
         }

@@ -473,6 +473,7 @@ class Bench:
                     "clean": quiet,
                     "peak": max(peak, peak_after),
                     "foreign_at_peak": max(before.share, after.share),
+                    "trip_ns": self.peak.ask("trip")["ns"][0],
                     "slots": slots,
                 }
             )

@@ -10,6 +10,7 @@ import argparse
 import html
 import json
 import os
+import re
 import statistics
 
 from measure import BATCH, LAYERS, LONG_RUN, QUICK_LONG_RUN, SHORT_RUN, multiply_adds
@@ -315,25 +316,20 @@ def goals(results):
 # ---- the document --------------------------------------------------------------------------------
 
 
-def peaks(results):
-    return Sample(
-        [
-            r["peak"]
-            for model in results["models"].values()
-            for r in rounds_used(model["rounds"])
-        ]
-    )
+def of_rounds(results, what):
+    return Sample([r[what] for model in results["models"].values() for r in rounds_used(model["rounds"])])
 
 
 def head(results):
-    m, peak = results["machine"], peaks(results)
+    m, peak, trip = results["machine"], of_rounds(results, "peak"), of_rounds(results, "trip_ns")
     lines = [
         f"Machine: {m['processor']}, {m['threads']} threads on {m['processors']} processors, "
         f"{m['memory_gib']:.0f} GiB, Linux {m['kernel']}, {m['compiler']}.",
         f"fp32 peak, measured around every round: {peak.show('.0f')} GFLOP/s. "
         "Reading 20 MiB again and again: "
         f"{max(results['reading_gbs']['20']):.0f} GB/s; 512 MiB: "
-        f"{max(results['reading_gbs']['512']):.0f} GB/s.",
+        f"{max(results['reading_gbs']['512']):.0f} GB/s. A line of the caches goes from one processor to "
+        f"the other and back in {trip.show('.0f')} ns.",
         f"Measured {results['started'][:10]}, cnnc at {m['commit'] or 'an unknown commit'}, "
         f"with {results['data']}, "
         f"in {results['seconds'] / 60:.0f} minutes.",
@@ -402,7 +398,7 @@ def others(folder):
         return []
     with open(path) as file:
         title, _, text = file.read().partition("\n")
-    return [f"#{title}", text]
+    return [f"#{title}", re.sub("(?m)^#", "##", text)]
 
 
 def document(results, folder):
