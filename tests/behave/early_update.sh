@@ -34,6 +34,8 @@ sed 's/model adam/model maps/; s/conv2d 3, 2x2, elu/maxpool2d 16x16; conv2d 256,
 # By minimal filtering panel by panel: the data gradient comes first there too.
 sed 's/model maps/model panels/; s/maxpool2d 16x16; conv2d 256/maxpool2d 8x8; conv2d 512/; s/conv2d 256/conv2d 512/' maps.cnn >panels.cnn
 
+own=${CNN_TARGET:-native}
+
 check() { # model early-layers target options...
     local name=$1 early=$2 target=$3
     shift 3
@@ -48,15 +50,15 @@ check() { # model early-layers target options...
     expect 0 "./$name" || cat err
 }
 
-check stopping 1 native
-check branches 3 native
-check maps 1 native
+check stopping 1 "$own"
+check branches 3 "$own"
+check maps 1 "$own"
 check maps 1 generic
-check panels 1 native --kernel=conv2d_2=winograd6 --kernel=conv2d_1=direct
-check adam 1 native --real=double
+check panels 1 "$own" --kernel=conv2d_2=winograd6 --kernel=conv2d_1=direct
+check adam 1 "$own" --real=double
 check adam 1 generic
-check adam 1 native --batch=1
-check adam 1 native
+check adam 1 "$own" --batch=1
+check adam 1 "$own"
 
 # Half panels, where there are more threads than a few.
 rm -f panels panels.c

@@ -22,8 +22,8 @@ CNN
 forced="--kernel=conv2d_1=winograd4 --kernel=conv2d_2=winograd6 --kernel=conv2d_3=winograd6"
 
 # With sanitizers gcc 12 takes ten minutes and 10 GB for the generic target's vectors.
-targets="native generic"
-case ${CNNC_CFLAGS-} in *sanitize*) targets=native ;; esac
+targets="${CNN_TARGET:-native} generic"
+case ${CNNC_CFLAGS-} in *sanitize*) targets=${CNN_TARGET:-native} ;; esac
 
 for target in $targets; do
     # shellcheck disable=SC2086

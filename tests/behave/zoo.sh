@@ -77,6 +77,8 @@ while read -r model parameters multiply_adds options; do
 done <list
 
 # ---- every one of them is in the list, but for those that are there for other reasons
+machine=native
+[ "${CNN_TARGET-}" != aarch64 ] || machine=armv8-a         # of a compiler for another machine
 for model in "$TOP"/models/*.cnn; do
     name=$(basename "$model" .cnn)
     case $name in
@@ -95,7 +97,7 @@ for model in "$TOP"/models/*.cnn; do
     esac
     expect 0 "$CNNC" "$model" -o "$name.c" || continue
     # shellcheck disable=SC2086
-    $CC -std=gnu11 ${CNNC_CFLAGS-} -O1 -march=native -Wall -Wextra -Wshadow -Werror -I"$TOP/runtime" -I"$TOP/runtime/vec" \
+    $CC -std=gnu11 ${CNNC_CFLAGS-} -O1 -march=$machine -Wall -Wextra -Wshadow -Werror -I"$TOP/runtime" -I"$TOP/runtime/vec" \
         -c "$name.c" -o "$name.o" 2>err || fail "$name.c: $(head -n 3 err)"
     rm -f "$name.o"
 done
