@@ -1,5 +1,5 @@
-/* winograd_lines.c - the emitted transform in one direction: a matrix times vectors, with as few additions and multiplications
- * as its points allow. */
+/* winograd_lines.c - the emitted transform in one direction: a matrix times vectors, with as few additions and
+ * multiplications as its points allow. */
 #include "kernels/winograd_tiles.h"
 
 #include "kernels/loops.h"
@@ -50,7 +50,8 @@ static const char *combination(struct emitter *e, const struct rational *c, cons
     return sum;
 }
 
-/* Rows a and b that agree on some columns and are opposite on all others (points x and -x): even + odd, even - odd. */
+/* Rows a and b that agree on some columns and are opposite on all others (points x and -x): even + f odd and
+ * even - f odd. */
 static bool is_pair(const struct winograd_matrix *m, int a, int b)
 {
     int even = 0, odd = 0, both = 0;
